@@ -1,0 +1,1 @@
+"""Twilio Media Streams on one side, the OpenAI Realtime API on the other."""

@@ -1,0 +1,316 @@
+"""The OpenAI Realtime GA dialect: what we send, and the only JSON of that leg.
+
+Names are the vendor's in CamelCase; each type's page is
+https://developers.openai.com/api/reference/realtime. `decode` answers with an event,
+with None for one nobody here reads, or raises ProtocolError. The next dialect is a
+sibling of this module.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from bridge.openai_events import (
+    IGNORED as IGNORED,
+)
+from bridge.openai_events import (
+    READ as READ,
+)
+from bridge.openai_events import (
+    AudioDelta as AudioDelta,
+)
+from bridge.openai_events import (
+    AudioDone as AudioDone,
+)
+from bridge.openai_events import (
+    Committed as Committed,
+)
+from bridge.openai_events import (
+    Error as Error,
+)
+from bridge.openai_events import (
+    ErrorBody as ErrorBody,
+)
+from bridge.openai_events import (
+    Format as Format,
+)
+from bridge.openai_events import (
+    Inbound as Inbound,
+)
+from bridge.openai_events import (
+    Item as Item,
+)
+from bridge.openai_events import (
+    ItemAdded as ItemAdded,
+)
+from bridge.openai_events import (
+    OutputItemAdded as OutputItemAdded,
+)
+from bridge.openai_events import (
+    OutputItemDone as OutputItemDone,
+)
+from bridge.openai_events import (
+    Response as Response,
+)
+from bridge.openai_events import (
+    ResponseCreated as ResponseCreated,
+)
+from bridge.openai_events import (
+    ResponseDone as ResponseDone,
+)
+from bridge.openai_events import (
+    Session as Session,
+)
+from bridge.openai_events import (
+    SessionCreated as SessionCreated,
+)
+from bridge.openai_events import (
+    SessionUpdated as SessionUpdated,
+)
+from bridge.openai_events import (
+    SpeechStarted as SpeechStarted,
+)
+from bridge.openai_events import (
+    SpeechStopped as SpeechStopped,
+)
+from bridge.openai_events import (
+    TranscriptDelta as TranscriptDelta,
+)
+from bridge.openai_events import (
+    TranscriptDone as TranscriptDone,
+)
+from bridge.openai_events import (
+    TranscriptionCompleted as TranscriptionCompleted,
+)
+from bridge.openai_events import (
+    TranscriptionDelta as TranscriptionDelta,
+)
+from bridge.openai_events import (
+    TranscriptionFailed as TranscriptionFailed,
+)
+
+# The largest event accepted. Deltas are some KB; nothing we ask for comes near this.
+EVENT_BYTES_MAX = 4 * 1024 * 1024
+
+
+class ProtocolError(ValueError):
+    """An event that does not have the shape its type promises."""
+
+
+class ClientEvent(
+    msgspec.Struct, frozen=True, tag_field="type", kw_only=True, omit_defaults=True
+):
+    """Anything we send; `event_id` comes back in an error about it."""
+
+    event_id: str | UnsetType = UNSET
+
+
+class AppendAudio(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag_field="type",
+    tag="input_audio_buffer.append",
+):
+    """A piece of the caller's audio."""
+
+    audio: bytes
+
+
+class CommitAudio(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
+    """Ends the caller's turn; the server refuses it under 100 ms of audio."""
+
+
+class ClearAudio(ClientEvent, frozen=True, tag="input_audio_buffer.clear"):
+    """Forgets the audio that was not committed."""
+
+
+class ServerVad(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="server_vad"
+):
+    """Turn detection by loudness, in ms of appended audio."""
+
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int
+    create_response: bool = True
+    interrupt_response: bool = False
+
+
+class SemanticVad(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="semantic_vad"
+):
+    """Turn detection by what was said."""
+
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = False
+
+
+class Transcription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the caller's words are written down."""
+
+    model: str
+    language: str | UnsetType = UNSET
+
+
+class AudioInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's side of the session."""
+
+    format: Format
+    transcription: Transcription
+    turn_detection: ServerVad | SemanticVad | None
+
+
+class AudioOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """The model's side of the session."""
+
+    format: Format
+    voice: str | dict[str, str]
+
+
+class SessionAudio(msgspec.Struct, frozen=True, kw_only=True):
+    """Both sides."""
+
+    input: AudioInput
+    output: AudioOutput
+
+
+class FunctionTool(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function"
+):
+    """A tool the model may call; flat, `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class SessionConfig(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="realtime"
+):
+    """The whole session as we want it."""
+
+    output_modalities: tuple[str, ...] = ("audio",)
+    instructions: str
+    tools: tuple[FunctionTool, ...]
+    tool_choice: str = "auto"
+    audio: SessionAudio
+
+
+class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
+    """Configures the session; refused whole when one field is wrong."""
+
+    session: SessionConfig
+
+
+class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
+    """Text of a user or system item."""
+
+    text: str
+
+
+class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
+    """Text of an assistant item."""
+
+    text: str
+
+
+class MessageItem(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"
+):
+    """A message written into the conversation by us."""
+
+    role: Literal["user", "system", "assistant"]
+    content: tuple[InputText | OutputText, ...]
+
+
+class FunctionCallOutput(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    tag="function_call_output",
+):
+    """A tool's answer; `output` is text, by our habit JSON."""
+
+    call_id: str
+    output: str
+
+
+class CreateItem(ClientEvent, frozen=True, tag="conversation.item.create"):
+    """Adds an item at the end of the conversation."""
+
+    item: MessageItem | FunctionCallOutput
+
+
+class ConversationItemTruncate(
+    ClientEvent, frozen=True, tag="conversation.item.truncate"
+):
+    """Tells the model how many ms of an item's audio were heard."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ResponseParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One response's own settings; its instructions replace the session's."""
+
+    instructions: str | UnsetType = UNSET
+    input: tuple[()] | UnsetType = UNSET
+    tool_choice: str | UnsetType = UNSET
+
+
+class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
+    """Asks the model to answer now."""
+
+    response: ResponseParams | UnsetType = UNSET
+
+
+class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
+    """Stops the response that runs."""
+
+
+class _Type(msgspec.Struct):
+    type: str
+
+
+_decoder = msgspec.json.Decoder(Inbound)
+_type_decoder = msgspec.json.Decoder(_Type)
+_encoder = msgspec.json.Encoder()
+
+
+def decode(data: bytes | memoryview) -> Inbound | None:
+    """Read one event; None when nobody here reads its type (see `is_known`)."""
+    if len(data) > EVENT_BYTES_MAX:
+        raise ProtocolError(
+            f"expected an event of at most {EVENT_BYTES_MAX} bytes, got {len(data)}"
+        )
+    try:
+        event: Inbound = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        kind = event_type(data)
+        if kind is None or kind in READ:
+            raise ProtocolError(f"malformed event from OpenAI: {error}") from None
+        return None
+    return event
+
+
+def event_type(data: bytes | memoryview) -> str | None:
+    """Return an event's type, or None when it has none that can be read."""
+    try:
+        return _type_decoder.decode(data).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def is_known(kind: str | None) -> bool:
+    """Tell a type of the protocol from one that was added since."""
+    return kind in READ or kind in IGNORED
+
+
+def encode_into(event: Any, buffer: bytearray) -> None:
+    """Write `event` as JSON over `buffer`, which ends where the event ends."""
+    _encoder.encode_into(event, buffer)

@@ -1,0 +1,272 @@
+"""The events an OpenAI Realtime (GA) session sends, typed as far as they are read.
+
+Names are the vendor's in CamelCase; each type's page is
+https://developers.openai.com/api/reference/realtime. `bridge.openai` decodes them.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class ServerEvent(msgspec.Struct, frozen=True, tag_field="type"):
+    """Anything the model's side sends."""
+
+
+class Format(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An audio format; only `audio/pcm` has a rate, and only 24000."""
+
+    type: str
+    rate: int | UnsetType = UNSET
+
+
+class _EchoedSide(msgspec.Struct, frozen=True):
+    format: Format | None = None
+    voice: Any = None
+
+
+class _EchoedAudio(msgspec.Struct, frozen=True):
+    input: _EchoedSide = _EchoedSide()
+    output: _EchoedSide = _EchoedSide()
+
+
+class Session(msgspec.Struct, frozen=True):
+    """The session as the server echoes it; `expires_at` in seconds since 1970."""
+
+    id: str = ""
+    expires_at: int | None = None
+    audio: _EchoedAudio = _EchoedAudio()
+
+
+class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
+    """The socket is a session, with the server's defaults."""
+
+    session: Session
+
+
+class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
+    """Our configuration is in force; audio may be sent from here on."""
+
+    session: Session
+
+
+class SpeechStarted(
+    ServerEvent, frozen=True, tag="input_audio_buffer.speech_started", gc=False
+):
+    """The server heard speech begin; offsets count ms of all audio appended."""
+
+    item_id: str
+    audio_start_ms: int
+
+
+class SpeechStopped(
+    ServerEvent, frozen=True, tag="input_audio_buffer.speech_stopped", gc=False
+):
+    """The server heard the turn end."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+class Committed(ServerEvent, frozen=True, tag="input_audio_buffer.committed", gc=False):
+    """The caller's turn is an item of the conversation now."""
+
+    item_id: str
+    previous_item_id: str | None = None
+
+
+class TranscriptionDelta(
+    ServerEvent,
+    frozen=True,
+    tag="conversation.item.input_audio_transcription.delta",
+    gc=False,
+):
+    """A piece of what the caller said."""
+
+    item_id: str
+    delta: str = ""
+
+
+class TranscriptionCompleted(
+    ServerEvent,
+    frozen=True,
+    tag="conversation.item.input_audio_transcription.completed",
+):
+    """What the caller said; any time after the commit."""
+
+    item_id: str
+    transcript: str
+
+
+class TranscriptionFailed(
+    ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.failed"
+):
+    """The caller's words could not be transcribed; the model heard them."""
+
+    item_id: str
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An item of the conversation."""
+
+    id: str
+    type: str
+    status: str | None = None
+    role: str | None = None
+    name: str | None = None
+    call_id: str | None = None
+    arguments: str | None = None
+
+
+class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
+    """An item joined the conversation behind `previous_item_id`."""
+
+    item: Item
+    previous_item_id: str | None = None
+
+
+class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
+    """A response has begun an item."""
+
+    response_id: str
+    item: Item
+
+
+class OutputItemDone(ServerEvent, frozen=True, tag="response.output_item.done"):
+    """An item of a response is complete; a function call has its arguments here."""
+
+    response_id: str
+    item: Item
+
+
+class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc=False):
+    """A piece of the model's speech.
+
+    Arrives faster than real time: received is not heard.
+    """
+
+    response_id: str
+    item_id: str
+    content_index: int
+    delta: bytes
+
+
+class AudioDone(ServerEvent, frozen=True, tag="response.output_audio.done", gc=False):
+    """No more audio for this item."""
+
+    response_id: str
+    item_id: str
+
+
+class TranscriptDelta(
+    ServerEvent, frozen=True, tag="response.output_audio_transcript.delta", gc=False
+):
+    """A piece of the text of the model's speech."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+class TranscriptDone(
+    ServerEvent, frozen=True, tag="response.output_audio_transcript.done"
+):
+    """The whole text of the model's speech in this item."""
+
+    response_id: str
+    item_id: str
+    transcript: str
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What went wrong; `code` is open, `event_id` names the client event at fault."""
+
+    message: str = ""
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    event_id: str | None = None
+
+
+class StatusDetails(msgspec.Struct, frozen=True):
+    """Why a response ended."""
+
+    reason: str | None = None
+    error: ErrorBody | None = None
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A response; `conversation_id` is null when it is out of band."""
+
+    id: str
+    status: str = "in_progress"
+    status_details: StatusDetails | None = None
+    conversation_id: str | None = None
+    usage: dict[str, Any] | None = None
+
+
+class ResponseCreated(ServerEvent, frozen=True, tag="response.created"):
+    """The model has begun to answer."""
+
+    response: Response
+
+
+class ResponseDone(ServerEvent, frozen=True, tag="response.done"):
+    """The model has ended its answer, whichever way."""
+
+    response: Response
+
+
+class Error(ServerEvent, frozen=True, tag="error"):
+    """The server refused something; most errors leave the session usable."""
+
+    error: ErrorBody
+
+
+Inbound = (
+    SessionCreated
+    | SessionUpdated
+    | SpeechStarted
+    | SpeechStopped
+    | Committed
+    | TranscriptionDelta
+    | TranscriptionCompleted
+    | TranscriptionFailed
+    | ItemAdded
+    | OutputItemAdded
+    | OutputItemDone
+    | AudioDelta
+    | AudioDone
+    | TranscriptDelta
+    | TranscriptDone
+    | ResponseCreated
+    | ResponseDone
+    | Error
+)
+READ = frozenset(
+    kind.__struct_config__.tag
+    for kind in Inbound.__args__
+    if kind.__struct_config__.tag
+)
+# Known to the protocol and read by nobody here: not worth counting as unknown.
+IGNORED = frozenset(
+    (
+        "conversation.created",
+        "conversation.item.created",
+        "conversation.item.done",
+        "conversation.item.retrieved",
+        "conversation.item.deleted",
+        "conversation.item.truncated",
+        "conversation.item.input_audio_transcription.segment",
+        "input_audio_buffer.cleared",
+        "input_audio_buffer.timeout_triggered",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "rate_limits.updated",
+    )
+)

@@ -1,0 +1,180 @@
+"""The settings of one call: the process's defaults, overridden by the business.
+
+A field's name is its environment variable in lower case; its annotation holds the
+allowed range and the words an error uses for it. This module owns those ranges and the
+one way to read a value that came as text; it reads no environment and no file.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+FRAME_MS = 20
+FRAME_BYTES = 160
+VOICES = (
+    "alloy",
+    "ash",
+    "ballad",
+    "coral",
+    "echo",
+    "sage",
+    "shimmer",
+    "verse",
+    "marin",
+    "cedar",
+)
+_SWITCH = {"on": True, "yes": True, "off": False, "no": False}
+
+Switch = Annotated[bool, Meta(description="on or off (also 1/0, true/false)")]
+Voice = Annotated[
+    str,
+    Meta(
+        pattern=f"^({'|'.join(VOICES)}|voice_[A-Za-z0-9_-]+)$",
+        description=f"one of {', '.join(VOICES)}, or a custom voice (voice_…)",
+    ),
+]
+TurnDetection = Annotated[
+    Literal["server_vad", "semantic_vad", "gate"],
+    Meta(description="server_vad, semantic_vad or gate"),
+]
+OutputFormat = Annotated[
+    Literal["audio/pcmu", "audio/pcm"], Meta(description="audio/pcmu or audio/pcm")
+]
+FrameMs = Annotated[
+    Literal[20], Meta(description="20 (the one size that is a whole Twilio frame)")
+]
+Name = Annotated[str, Meta(min_length=1, max_length=64, description="a name")]
+LanguageTag = Annotated[
+    str, Meta(pattern="^[a-z]{2}$", description="two letters, as in ISO 639-1")
+]
+Db = Annotated[float, Meta(ge=0, le=60, description="a number of dB from 0 to 60")]
+Rms = Annotated[
+    float, Meta(ge=0, le=32_767, description="a 16-bit linear level from 0 to 32767")
+]
+
+
+def _count(low: int, high: int) -> Meta:
+    return Meta(ge=low, le=high, description=f"a whole number from {low} to {high}")
+
+
+def _ms(low: int, high: int) -> Meta:
+    return Meta(
+        ge=low, le=high, description=f"a whole number of ms from {low} to {high}"
+    )
+
+
+class OptionError(ValueError):
+    """A setting cannot have this value; the text names it, what came and what may."""
+
+
+class CallOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What may differ from business to business; defaults are PRODUCT's."""
+
+    openai_model: Name = "gpt-realtime-2.1"
+    openai_voice: Voice = "shimmer"
+    openai_output_format: OutputFormat = "audio/pcmu"
+    openai_transcription_model: Name = "gpt-transcribe"
+
+    turn_detection: TurnDetection = "server_vad"
+    turn_silence_ms: Annotated[int, _ms(200, 4_000)] = 500
+
+    audio_frame_size_ms: FrameMs = 20
+    noise_calibration_ms: Annotated[int, _ms(0, 5_000)] = 600
+    audio_preroll_ms: Annotated[int, _ms(0, 1_000)] = 200
+    audio_hangover_frames: Annotated[int, _count(0, 50)] = 4
+    snr_start_normal: Db = 8.0
+    snr_stop_normal: Db = 5.0
+    snr_start_music: Db = 12.0
+    snr_stop_music: Db = 8.0
+    noise_floor_rms: Rms = 120.0
+    vad_threshold_rms: Rms = 200.0
+    voice_threshold_rms: Rms = 800.0
+    min_consecutive_voice_frames: Annotated[int, _count(1, 50)] = 5
+    audio_agc: Switch = False
+
+    barge_in_grace_ms: Annotated[int, _ms(0, 5_000)] = 350
+    barge_in_cooldown_ms: Annotated[int, _ms(0, 10_000)] = 1_000
+    barge_in_ring_ms: Annotated[int, _ms(500, 10_000)] = 2_500
+    late_answer_ms: Annotated[int, _ms(0, 5_000)] = 1_500
+    playout_lead_ms: Annotated[int, _ms(60, 2_000)] = 300
+
+    idle_prompt_ms: Annotated[int, _ms(3_000, 600_000)] = 12_000
+    max_call_seconds: Annotated[int, _count(30, 3_500)] = 1_800
+
+
+_HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)
+
+
+def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
+    """Return `options` with `overrides` laid over it.
+
+    Keys are field names or the variables' names; values are typed, or text as the
+    environment has it. Raises OptionError naming the variable, the value and what is
+    allowed.
+    """
+    changes = {}
+    for name, value in overrides.items():
+        field = name.lower()
+        if field not in _HINTS:
+            raise OptionError(f"{name}={value!r}: there is no such setting")
+        changes[field] = read_value(field, _HINTS[field], value)
+    merged = msgspec.structs.replace(options, **changes)
+    _check_pairs(merged)
+    return merged
+
+
+def read_value(field: str, hint: Any, value: object) -> Any:
+    """Read one value, typed or text, as `hint` says; the error uses its description."""
+    plain: object = value
+    if isinstance(value, str):
+        plain = value.strip()
+        if _base(hint) is bool:
+            plain = _SWITCH.get(value.strip().lower(), plain)
+        elif _base(hint) is Literal[20]:
+            plain = int(value) if value.strip().isdecimal() else value
+    try:
+        return msgspec.convert(plain, hint, strict=False)
+    except msgspec.ValidationError:
+        raise OptionError(
+            f"{field.upper()}={value!r}: expected {describe(hint)}"
+        ) from None
+
+
+def describe(hint: Any) -> str:
+    """Return the words for what a field may be."""
+    for part in get_args(hint)[1:]:
+        if isinstance(part, Meta) and part.description:
+            return part.description
+    return str(getattr(hint, "__name__", hint))
+
+
+def _base(hint: Any) -> Any:
+    args = get_args(hint)
+    return args[0] if args else hint
+
+
+def _check_pairs(options: CallOptions) -> None:
+    """Refuse pairs that contradict each other: a gate that closes above where it opens,
+    a ring too short to hold what a confirmed interruption must send."""
+    for kind in ("normal", "music"):
+        start = getattr(options, f"snr_start_{kind}")
+        stop = getattr(options, f"snr_stop_{kind}")
+        if stop > start:
+            raise OptionError(
+                f"SNR_STOP_{kind.upper()}={stop:g}: expected at most "
+                f"SNR_START_{kind.upper()} ({start:g})"
+            )
+    needed_ms = (
+        options.barge_in_grace_ms
+        + options.audio_preroll_ms
+        + options.min_consecutive_voice_frames * FRAME_MS
+    )
+    if options.barge_in_ring_ms <= needed_ms:
+        raise OptionError(
+            f"BARGE_IN_RING_MS={options.barge_in_ring_ms}: expected more than grace + "
+            f"preroll + confirmation ({needed_ms})"
+        )

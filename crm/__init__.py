@@ -1,0 +1,1 @@
+"""Tenant-scoped data: businesses, leads, calls, appointments."""

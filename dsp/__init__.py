@@ -1,0 +1,1 @@
+"""The compiled audio core; it imports nothing of ours."""
