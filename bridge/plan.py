@@ -1,0 +1,167 @@
+"""What a call is made from and what it leaves behind: plain data, no behaviour.
+
+`CallPlan` comes from the database and the settings; `Counters` is what metrics read;
+`CallRecord` is what is written when the call has ended.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from bridge import openai, twilio
+from bridge.options import CallOptions
+
+
+class Leg(Enum):
+    """The two WebSockets of a call."""
+
+    TWILIO = "twilio"
+    OPENAI = "openai"
+
+
+class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one call needs to know before it begins."""
+
+    call_sid: str
+    business_id: str
+    business_name: str
+    from_number: str
+    to_number: str
+    language: str
+    instructions: str
+    greeting: str
+    tools: tuple[openai.FunctionTool, ...] = ()
+    missing_fields: tuple[str, ...] = ()
+    options: CallOptions = CallOptions()
+
+
+class Log(NamedTuple):
+    """A line for the log; `speech` ones hold what was said and may be kept out."""
+
+    level: str
+    text: str
+    speech: bool = False
+
+
+class RunTool(NamedTuple):
+    """A tool the model asked for; the result comes back as `receive_tool_result`."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+class HangUp(NamedTuple):
+    """The call has ended: close both legs. `failed`: the caller hears the fallback."""
+
+    reason: str
+    failed: bool
+
+
+Action = (
+    twilio.Outbound | openai.ClientEvent | openai.AppendAudio | Log | RunTool | HangUp
+)
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool's answer. `missing_fields` is what the business still must learn of the
+    caller, None when the tool does not say."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    output: str
+    ok: bool
+    duration_ms: float
+    missing_fields: tuple[str, ...] | None = None
+
+
+class Counters:
+    """What one call counts; every limit that refuses something has its own count."""
+
+    __slots__ = (
+        "after_end",
+        "barge_ins",
+        "barge_ins_false",
+        "digits",
+        "gap_frames",
+        "late_deltas",
+        "malformed_openai",
+        "malformed_twilio",
+        "openai_errors",
+        "rx_frames",
+        "tool_calls",
+        "tx_bytes",
+        "tx_frames",
+        "unknown_openai",
+        "unknown_twilio",
+    )
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    rx_frames: int
+    tx_frames: int
+    tx_bytes: int
+    gap_frames: int
+    barge_ins: int
+    barge_ins_false: int
+    digits: int
+    late_deltas: int
+    tool_calls: int
+    openai_errors: int
+    after_end: int
+    malformed_twilio: int
+    malformed_openai: int
+    unknown_twilio: int
+    unknown_openai: int
+
+
+class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of the transcript; `at_s` from the start of the call."""
+
+    role: str
+    item_id: str
+    text: str
+    interrupted: bool
+    heard_ms: int | None
+    at_s: float
+
+
+class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool call, with what it was asked and what it answered."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    result: str
+    ok: bool
+    duration_ms: float
+    at_s: float
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a call when it has ended; times in s on the call's own clock."""
+
+    plan: CallPlan
+    stream_sid: str
+    opened_at_s: float
+    answered_at_s: float | None
+    ended_at_s: float
+    end_reason: str
+    failed: bool
+    rx_frames: int
+    tx_frames: int
+    forwarded_frames: int
+    dropped_frames: int
+    silence_frames: int
+    barge_ins: int
+    greeting_ms: float | None
+    answer_ms: Sequence[float]
+    barge_in_ms: Sequence[float]
+    usage: dict[str, int]
+    turns: Sequence[TurnRecord]
+    tools: Sequence[ToolRecord]

@@ -1,0 +1,300 @@
+"""Playout: what was sent to the caller, and what he has heard.
+
+Theory of operation. The model speaks faster than real time, so its audio waits here, by
+item, and goes out in whole 20 ms frames a short *lead* ahead of the caller's ear, in
+small bursts. Twilio plays what it has in real time, so one number says what was heard:
+
+    heard = sent - (time at which all that was sent will have been played - now)
+
+`_clock_end` is that time by our own clock, the earliest it can be: a frame starts when
+it is sent or when its predecessor ends. A mark's echo shows how much later Twilio
+really plays; the delay used is the least of the last few echoes, because an echo can
+only be late, never early. Unheard audio is always the tail of what was sent, so a pause
+in sending needs no bookkeeping.
+
+`Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
+flush, not a playback. This module refuses audio beyond UNSENT_BYTES_MAX and forgets
+the oldest mark beyond MARKS_MAX; both are counted.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from bridge.options import FRAME_BYTES, FRAME_MS
+from dsp.g711 import frame_levels
+
+SILENCE_BYTE = b"\xff"
+FRAME_S = FRAME_MS / 1000
+BYTES_PER_MS = FRAME_BYTES // FRAME_MS
+# About two marks a second (PRODUCT §5).
+MARK_EVERY_FRAMES = 25
+# Five minutes of mu-law: no reply is that long, a runaway model is.
+UNSENT_BYTES_MAX = 5 * 60 * 8_000
+MARKS_MAX = 256
+# How many echoes the delay is the least of: two seconds' worth.
+DELAYS_KEPT = 4
+# `far_dbfs` when nothing is played; the floor of a one-byte level.
+NOTHING_DBFS = -127
+
+
+class Frame(NamedTuple):
+    """One whole frame for the caller."""
+
+    payload: bytes
+
+
+class MarkName(NamedTuple):
+    """A mark to send after the frames before it."""
+
+    name: str
+
+
+class Cut(NamedTuple):
+    """An item that was not fully heard: how much was, in ms of its own audio."""
+
+    item_id: str
+    content_index: int
+    heard_ms: int
+    total_ms: int
+
+
+class _Item:
+    __slots__ = (
+        "content_index",
+        "first_frame",
+        "frames_sent",
+        "frames_since_mark",
+        "is_done",
+        "item_id",
+        "received_bytes",
+        "unsent",
+    )
+
+    def __init__(self, item_id: str, content_index: int) -> None:
+        self.item_id = item_id
+        self.content_index = content_index
+        self.unsent = bytearray()
+        self.received_bytes = 0
+        self.is_done = False
+        self.first_frame = 0
+        self.frames_sent = 0
+        self.frames_since_mark = 0
+
+    def next_frame(self) -> bytes | None:
+        """Cut off one frame; the tail is padded once the item is done."""
+        if len(self.unsent) >= FRAME_BYTES:
+            frame = bytes(self.unsent[:FRAME_BYTES])
+        elif self.unsent and self.is_done:
+            frame = bytes(self.unsent).ljust(FRAME_BYTES, SILENCE_BYTE)
+        else:
+            return None
+        del self.unsent[:FRAME_BYTES]
+        return frame
+
+
+class _MarkInFlight(NamedTuple):
+    name: str
+    expected_at: float
+
+
+class Playout:
+    """The ledger of one call's downlink; time is an argument of every method."""
+
+    def __init__(self, *, lead_ms: int) -> None:
+        self._lead_s = lead_ms / 1000
+        self._refill_s = self._lead_s * 2 / 3
+        self._items: deque[_Item] = deque()
+        self._marks: deque[_MarkInFlight] = deque()
+        self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
+        self._delay_s = 0.0
+        self._clock_end = 0.0
+        self._levels = bytearray()
+        self._levels_first_frame = 0
+        self._unsent_bytes = 0
+        self.generation = 0
+        self.frames_sent = 0
+        self.audible_since = 0.0
+        self.is_held = False
+        self.refused_bytes = 0
+        self.stale_marks = 0
+        self.forgotten_marks = 0
+
+    # --- from the model ---
+
+    def push(self, item_id: str, content_index: int, delta: bytes) -> None:
+        """Take a piece of an item's speech; a new item ends the one before it."""
+        if self._unsent_bytes + len(delta) > UNSENT_BYTES_MAX:
+            self.refused_bytes += len(delta)
+            return
+        item = self._items[-1] if self._items else None
+        if item is None or item.item_id != item_id:
+            if item is not None:
+                item.is_done = True
+            item = _Item(item_id, content_index)
+            self._items.append(item)
+        item.unsent += delta
+        item.received_bytes += len(delta)
+        self._unsent_bytes += len(delta)
+
+    def finish(self, item_id: str) -> None:
+        """Note that an item has all its audio, so that its tail may be padded."""
+        for item in self._items:
+            if item.item_id == item_id:
+                item.is_done = True
+
+    # --- to the caller ---
+
+    def feed(self, now: float) -> list[Frame | MarkName]:
+        """Return what must be sent now, in order; call again at `deadline`."""
+        if self.is_held or self._clock_end - now > self._refill_s:
+            return []
+        out: list[Frame | MarkName] = []
+        fresh: list[bytes] = []
+        while self._clock_end - now < self._lead_s:
+            item = self._sending()
+            if item is None:
+                break
+            frame = item.next_frame()
+            if frame is None:
+                break
+            self._send(item, now)
+            fresh.append(frame)
+            out.append(Frame(frame))
+            if item.frames_since_mark >= MARK_EVERY_FRAMES or _has_ended(item):
+                out.append(self._mark(item))
+        if fresh:
+            self._note_levels(b"".join(fresh), now)
+        self._forget_heard(now)
+        return out
+
+    @property
+    def deadline(self) -> float | None:
+        """When `feed` must be called again, if nothing is pushed before."""
+        if self.is_held or not self._has_frame():
+            return None
+        return self._clock_end - self._refill_s
+
+    def hold(self) -> None:
+        """Send nothing more until `resume`; what Twilio has plays out."""
+        self.is_held = True
+
+    def resume(self) -> None:
+        """Go on from the very next byte."""
+        self.is_held = False
+
+    # --- from the caller's side ---
+
+    def receive_mark(self, name: str, now: float) -> None:
+        """Take a mark's echo; one from before a clear says nothing of playback."""
+        while self._marks:
+            mark = self._marks.popleft()
+            if mark.name == name:
+                self._delays.append(max(0.0, now - mark.expected_at))
+                self._delay_s = min(self._delays)
+                return
+        self.stale_marks += 1
+
+    def is_playing(self, now: float) -> bool:
+        """Tell whether the caller hears speech, or would if it were not held."""
+        return self.is_held or self._clock_end + self._delay_s > now
+
+    def is_idle(self, now: float) -> bool:
+        """Tell whether everything received has been heard."""
+        return not self.is_playing(now) and not self._has_frame()
+
+    def ends_at(self) -> float:
+        """Return when the audio sent so far will have been heard."""
+        return self._clock_end + self._delay_s
+
+    def heard_frames(self, now: float) -> float:
+        """Return how many of the frames sent since the call began were heard."""
+        left_s = max(0.0, self._clock_end + self._delay_s - now)
+        return max(0.0, self.frames_sent - left_s / FRAME_S)
+
+    def far_dbfs(self, now: float) -> int:
+        """Return the level of the frame the caller hears now, in dBFS."""
+        if self._clock_end + self._delay_s <= now:
+            return NOTHING_DBFS
+        index = int(self.heard_frames(now)) - self._levels_first_frame
+        if 0 <= index < len(self._levels):
+            return self._levels[index] + NOTHING_DBFS
+        return NOTHING_DBFS
+
+    def interrupt(self, now: float) -> list[Cut]:
+        """Forget what was not heard and say which items that cuts, in order.
+
+        The caller must send `clear` first, then a truncate for each cut.
+        """
+        heard = self.heard_frames(now)
+        cuts = []
+        for item in self._items:
+            total_ms = item.received_bytes // BYTES_PER_MS
+            heard_ms = 0
+            if item.frames_sent:
+                heard_ms = round((heard - item.first_frame) * FRAME_MS)
+                heard_ms = min(max(heard_ms, 0), total_ms)
+            if heard_ms < total_ms or not item.is_done:
+                cuts.append(Cut(item.item_id, item.content_index, heard_ms, total_ms))
+        self._items.clear()
+        self._marks.clear()
+        self._levels.clear()
+        self._levels_first_frame = self.frames_sent
+        self._unsent_bytes = 0
+        self._clock_end = now
+        self.generation += 1
+        self.is_held = False
+        return cuts
+
+    # --- inside ---
+
+    def _sending(self) -> _Item | None:
+        """Return the first item that still has, or may get, audio to send."""
+        for item in self._items:
+            if item.unsent or not item.is_done:
+                return item
+        return None
+
+    def _has_frame(self) -> bool:
+        item = self._sending()
+        if item is None:
+            return False
+        return len(item.unsent) >= FRAME_BYTES or (item.is_done and bool(item.unsent))
+
+    def _send(self, item: _Item, now: float) -> None:
+        if self._clock_end + self._delay_s <= now:
+            self.audible_since = now
+        if item.frames_sent == 0:
+            item.first_frame = self.frames_sent
+        self._clock_end = max(self._clock_end, now) + FRAME_S
+        self._unsent_bytes -= min(FRAME_BYTES, self._unsent_bytes)
+        item.frames_sent += 1
+        item.frames_since_mark += 1
+        self.frames_sent += 1
+
+    def _mark(self, item: _Item) -> MarkName:
+        item.frames_since_mark = 0
+        name = f"{item.item_id}:{self.generation}:{item.frames_sent * FRAME_MS}"
+        if len(self._marks) >= MARKS_MAX:
+            self._marks.popleft()
+            self.forgotten_marks += 1
+        self._marks.append(_MarkInFlight(name, self._clock_end))
+        return MarkName(name)
+
+    def _note_levels(self, audio: bytes, now: float) -> None:
+        heard = int(self.heard_frames(now)) - self._levels_first_frame
+        if heard > 0:
+            del self._levels[:heard]
+            self._levels_first_frame += heard
+        self._levels += frame_levels(audio)
+
+    def _forget_heard(self, now: float) -> None:
+        heard = self.heard_frames(now)
+        while self._items:
+            item = self._items[0]
+            if not _has_ended(item) or heard < item.first_frame + item.frames_sent:
+                return
+            self._items.popleft()
+
+
+def _has_ended(item: _Item) -> bool:
+    return item.is_done and not item.unsent

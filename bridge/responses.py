@@ -1,0 +1,121 @@
+"""Responses: which answer of the model runs, and which one waits.
+
+The server writes one response at a time into a conversation and refuses a second. So a
+request made while one runs waits here, and goes out when it has ended; requests that
+wait are merged, because one answer serves them all. In the VAD modes the server itself
+answers a turn, but not one that ended while a response ran: such a turn is noticed and
+asked for.
+"""
+
+from collections import deque
+
+from msgspec import UNSET, UnsetType
+
+from bridge import openai
+
+# How long the server may take to begin its own answer to a turn it committed.
+ANSWER_WAIT_S = 1.0
+# The same after a response has ended: the server would have begun at once.
+ANSWER_WAIT_AFTER_S = 0.25
+# Late deltas of a cancelled response are recognised by its id; a few are enough.
+CANCELLED_KEPT = 16
+
+
+class Responses:
+    """The owner of one call's responses; returns the events that must be sent."""
+
+    def __init__(self) -> None:
+        self.active_id: str | None = None
+        self._asked: openai.ResponseCreate | None = None
+        self._waiting: openai.ResponseCreate | None = None
+        self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
+        self._count = 0
+        self._has_unanswered_turn = False
+        self.answer_by: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a response runs or has been asked for."""
+        return self.active_id is not None or self._asked is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a request waits for the running response to end."""
+        return self._waiting is not None
+
+    def request(
+        self, params: openai.ResponseParams | UnsetType = UNSET
+    ) -> list[openai.ResponseCreate]:
+        """Ask for a response, now or as soon as the running one has ended."""
+        self._count += 1
+        event = openai.ResponseCreate(
+            event_id=f"response-{self._count}", response=params
+        )
+        if self.is_busy:
+            # Own words (a goodbye) outrank a plain answer.
+            if self._waiting is None or params is not UNSET:
+                self._waiting = event
+            return []
+        self._asked = event
+        self._answered()
+        return [event]
+
+    def cancel(self) -> list[openai.ResponseCancel]:
+        """Stop the running response, if any; its late deltas must be dropped."""
+        if self.active_id is None or self.active_id in self._cancelled:
+            return []
+        self._cancelled.append(self.active_id)
+        return [openai.ResponseCancel()]
+
+    def is_cancelled(self, response_id: str) -> bool:
+        """Tell whether what arrives for this response is late."""
+        return response_id in self._cancelled
+
+    def note_created(self, response_id: str) -> None:
+        """A response has begun, asked for by us or by the server's turn detection."""
+        self.active_id = response_id
+        self._asked = None
+        self._answered()
+
+    def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
+        """A response has ended; return the request that waited for it."""
+        if self.active_id in (None, response_id):
+            self.active_id = None
+            self._asked = None
+        if self._has_unanswered_turn:
+            self.answer_by = now + ANSWER_WAIT_AFTER_S
+        return self._send_waiting()
+
+    def note_committed(self, now: float) -> None:
+        """A turn of the caller is complete; the server should answer it by itself."""
+        self._has_unanswered_turn = True
+        self.answer_by = now + ANSWER_WAIT_S
+
+    def note_refused(self, event_id: str | None) -> None:
+        """The server runs a response we did not know: try again when it has ended."""
+        if self._asked is None or event_id not in (None, self._asked.event_id):
+            return
+        if self._waiting is None:
+            self._waiting = self._asked
+        self._asked = None
+
+    def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
+        """Ask for the answer that the server did not begin by `answer_by`."""
+        if not self._has_unanswered_turn or self.answer_by is None:
+            return []
+        if self.is_busy:
+            self.answer_by = None
+            return []
+        return self.request() if now >= self.answer_by else []
+
+    def _answered(self) -> None:
+        self._has_unanswered_turn = False
+        self.answer_by = None
+
+    def _send_waiting(self) -> list[openai.ResponseCreate]:
+        if self._waiting is None or self.is_busy:
+            return []
+        event, self._waiting = self._waiting, None
+        self._asked = event
+        self._answered()
+        return [event]

@@ -1,0 +1,152 @@
+"""What a session is told: its configuration, and the few sentences of our own.
+
+Pure functions from a `CallPlan` to client events; the words the model is given outside
+the business's own prompt are all here.
+"""
+
+from typing import Literal
+
+from msgspec import UNSET
+
+from bridge import openai
+from bridge.plan import CallPlan
+
+CONFIGURE_ID = "configure"
+PCMU = openai.Format(type="audio/pcmu")
+PCM = openai.Format(type="audio/pcm", rate=24_000)
+
+# The verbatim form of the protocol: an empty input hides the history, the output joins
+# the conversation all the same.
+_VERBATIM = "Say exactly the following, nothing before or after: {text}"
+_STILL_THERE = (
+    "The caller has been silent for a while. In one short sentence, in the language of "
+    "this conversation, ask whether they are still there."
+)
+_GOODBYE = (
+    "Say one short, polite goodbye in the language of this conversation and nothing "
+    "else. Reason for ending the call: {reason}."
+)
+_LOOP = (
+    "You have said the same thing several times. Do not repeat it: take the "
+    "conversation one step further, or offer to end the call."
+)
+
+# Errors after which a session is of no use; OpenAI has moved names between `code` and
+# `type`, so both are looked at.
+FATAL_CODES = frozenset(
+    (
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "invalid_api_key",
+        "beta_api_shape_disabled",
+        "model_not_found",
+        "session_expired",
+    )
+)
+# Races that the protocol calls harmless.
+HARMLESS_CODES = frozenset(
+    (
+        "response_cancel_not_active",
+        "input_audio_buffer_commit_empty",
+        "item_create_duplicate_item_id",
+    )
+)
+# A response that failed for one of these is asked for once more.
+RETRY_CODES = frozenset(
+    ("rate_limit_exceeded", "inference_rate_limit_exceeded", "server_error")
+)
+
+
+def configure(plan: CallPlan) -> openai.SessionUpdate:
+    """Return the one `session.update` of a call."""
+    options = plan.options
+    is_custom = options.openai_voice.startswith("voice_")
+    return openai.SessionUpdate(
+        event_id=CONFIGURE_ID,
+        session=openai.SessionConfig(
+            instructions=plan.instructions,
+            tools=plan.tools,
+            audio=openai.SessionAudio(
+                input=openai.AudioInput(
+                    format=PCMU,
+                    transcription=openai.Transcription(
+                        model=options.openai_transcription_model,
+                        language=plan.language or UNSET,
+                    ),
+                    turn_detection=_turn_detection(plan),
+                ),
+                output=openai.AudioOutput(
+                    format=output_format(plan),
+                    voice={"id": options.openai_voice}
+                    if is_custom
+                    else options.openai_voice,
+                ),
+            ),
+        ),
+    )
+
+
+def output_format(plan: CallPlan) -> openai.Format:
+    """Return the format the model's speech comes in."""
+    return PCM if plan.options.openai_output_format == "audio/pcm" else PCMU
+
+
+def _turn_detection(plan: CallPlan) -> openai.ServerVad | openai.SemanticVad | None:
+    if plan.options.turn_detection == "server_vad":
+        return openai.ServerVad(silence_duration_ms=plan.options.turn_silence_ms)
+    if plan.options.turn_detection == "semantic_vad":
+        return openai.SemanticVad()
+    return None
+
+
+def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
+    """Say what is wrong with the session the server echoed, or None."""
+    for side, wanted in (("input", PCMU), ("output", output_format(plan))):
+        echoed = getattr(session.audio, side).format
+        if echoed is None or echoed.type != wanted.type:
+            got = "none" if echoed is None else echoed.type
+            return f"expected {side} format {wanted.type}, got {got}"
+    return None
+
+
+def greeting(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request that has the greeting spoken word for word."""
+    return openai.ResponseParams(
+        input=(), tool_choice="none", instructions=_VERBATIM.format(text=plan.greeting)
+    )
+
+
+def still_there() -> openai.ResponseParams:
+    """Return the request that asks a silent caller whether he is there."""
+    return openai.ResponseParams(tool_choice="none", instructions=_STILL_THERE)
+
+
+def goodbye(reason: str) -> openai.ResponseParams:
+    """Return the request for the last words of a call that we end."""
+    return openai.ResponseParams(
+        tool_choice="none", instructions=_GOODBYE.format(reason=reason)
+    )
+
+
+def loop_correction() -> openai.CreateItem:
+    """Return the item that takes the model out of a loop."""
+    return _message("system", _LOOP)
+
+
+def keypad(digits: str) -> openai.CreateItem:
+    """Return the caller's digits as an item; the model does not hear the tones."""
+    return _message("user", f"Keypad: {' '.join(digits)}")
+
+
+def tool_output(tool_call_id: str, output: str) -> openai.CreateItem:
+    """Return a tool's answer as an item."""
+    return openai.CreateItem(
+        item=openai.FunctionCallOutput(call_id=tool_call_id, output=output)
+    )
+
+
+def _message(role: Literal["user", "system"], text: str) -> openai.CreateItem:
+    content = (openai.InputText(text=text),)
+    return openai.CreateItem(item=openai.MessageItem(role=role, content=content))

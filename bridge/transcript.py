@@ -1,0 +1,100 @@
+"""The conversation as text: one turn per item, in the conversation's order.
+
+A caller's words may arrive late and out of order; an item is placed by what the server
+says it follows, and its text comes when it comes. An interrupted turn of the AI is cut
+to what was heard. This module also notices an AI that repeats itself.
+"""
+
+import re
+from difflib import SequenceMatcher
+from typing import Literal
+
+Role = Literal["caller", "ai", "keypad"]
+# Three turns alike are a loop (PRODUCT §5); 0.9 lets a changed word or two pass as one.
+LOOP_TURNS = 3
+LOOP_SIMILARITY = 0.9
+# "Yes." three times is a conversation, not a loop.
+LOOP_CHARS_MIN = 12
+
+
+class Turn:
+    """One side's words in one item; `at_s` counts from the start of the call."""
+
+    __slots__ = ("at_s", "heard_ms", "interrupted", "item_id", "role", "text")
+
+    def __init__(self, role: Role, item_id: str, at_s: float) -> None:
+        self.role = role
+        self.item_id = item_id
+        self.at_s = at_s
+        self.text = ""
+        self.interrupted = False
+        self.heard_ms: int | None = None
+
+
+class Transcript:
+    """The turns of one call."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, Turn] = {}
+        self._order: list[str] = []
+
+    def place(
+        self, role: Role, item_id: str, at_s: float, after: str | None = None
+    ) -> Turn:
+        """Return the item's turn, made behind item `after` (or at the end) if new."""
+        turn = self._turns.get(item_id)
+        if turn is None:
+            turn = self._turns[item_id] = Turn(role, item_id, at_s)
+            at = len(self._order)
+            if after in self._turns and after != item_id:
+                at = self._order.index(after) + 1
+            self._order.insert(at, item_id)
+        return turn
+
+    def add_text(self, role: Role, item_id: str, delta: str, at_s: float) -> None:
+        """Append a piece of the item's text."""
+        turn = self.place(role, item_id, at_s)
+        if not turn.interrupted:
+            turn.text += delta
+
+    def set_text(self, role: Role, item_id: str, text: str, at_s: float) -> Turn:
+        """Replace the item's text by the whole; a cut turn stays cut."""
+        turn = self.place(role, item_id, at_s)
+        if not turn.interrupted:
+            turn.text = text.strip()
+        return turn
+
+    def cut(self, item_id: str, heard_ms: int, total_ms: int) -> None:
+        """Mark a turn as interrupted and keep the words that were heard.
+
+        Speech is taken as even: the share of audio heard is the share of text kept,
+        to the word.
+        """
+        turn = self._turns.get(item_id)
+        if turn is None:
+            return
+        turn.interrupted = True
+        turn.heard_ms = heard_ms
+        keep = round(len(turn.text) * heard_ms / total_ms) if total_ms else 0
+        if keep < len(turn.text):
+            turn.text = turn.text[:keep].rpartition(" ")[0]
+
+    def turns(self) -> list[Turn]:
+        """Return the turns that have words, in order."""
+        found = (self._turns[item_id] for item_id in self._order)
+        return [turn for turn in found if turn.text or turn.interrupted]
+
+    def is_looping(self) -> bool:
+        """Tell whether the AI's last turns all say the same."""
+        said = [_normal(turn.text) for turn in self.turns() if turn.role == "ai"]
+        last = said[-LOOP_TURNS:]
+        if len(last) < LOOP_TURNS or min(map(len, last)) < LOOP_CHARS_MIN:
+            return False
+        return all(
+            SequenceMatcher(None, last[-1], other).ratio() >= LOOP_SIMILARITY
+            for other in last[:-1]
+        )
+
+
+def _normal(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))

@@ -1,0 +1,273 @@
+"""Uplink: which of the caller's frames the model is given, and when.
+
+Theory of operation. Every frame goes through the gate once and then waits in `_pending`
+until its fate is known; there it is either given to the model as it came, or given as
+digital silence, or dropped, and never more than one of these:
+
+- between turns, the last few frames wait as preroll; older ones are dropped;
+- when the gate opens, the preroll and everything after it goes out: a turn is open;
+- inside an open turn, frames of a shut gate wait only IN_TURN_WAIT_FRAMES, in case the
+  gate opens again (a soft onset), and then go out as silence: the server's turn
+  detection counts audio, not time, and the model hears the caller's own rhythm;
+- while the AI is audible everything is withheld, up to BARGE_IN_RING_MS. What follows
+  is either `release` (an interruption, or an answer over the AI's last words), from the
+  first sound on, or oblivion.
+
+Silence never runs without end: SILENCE_MS_MAX, or less while the server hears nothing.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions
+from dsp.g711 import GAIN_TABLES
+from dsp.gate import SPEECH, STATE_MASK, VOICE, NoiseGate
+
+SILENCE = b"\xff" * FRAME_BYTES
+# Covers the gate's onset (2 to 3 frames) and a soft first sound. What waits here delays
+# the server's end of turn by as much, so it is kept shorter than the preroll.
+IN_TURN_WAIT_FRAMES = 5
+# Longer than semantic_vad's longest wait (8 s, eagerness low).
+SILENCE_MS_MAX = 10_000
+# With no speech_started from the server, the turn was too faint for it: stop soon.
+UNHEARD_MARGIN_MS = 1_000
+# The server refuses to commit less than this.
+COMMIT_MS_MIN = 100
+
+
+class Uplink:
+    """The owner of what the model was given; time is counted in frames."""
+
+    def __init__(self, options: CallOptions) -> None:
+        self._options = options
+        self.gate = NoiseGate(
+            calibration_ms=options.noise_calibration_ms,
+            snr_start_normal_db=options.snr_start_normal,
+            snr_stop_normal_db=options.snr_stop_normal,
+            snr_start_music_db=options.snr_start_music,
+            snr_stop_music_db=options.snr_stop_music,
+            noise_floor_rms=options.noise_floor_rms,
+            vad_threshold_rms=options.vad_threshold_rms,
+            voice_threshold_rms=options.voice_threshold_rms,
+            hangover_frames=options.audio_hangover_frames,
+            agc=options.audio_agc,
+        )
+        self._preroll_frames = options.audio_preroll_ms // FRAME_MS
+        self._ring_frames = options.barge_in_ring_ms // FRAME_MS
+        self._late_frames = options.late_answer_ms // FRAME_MS
+        self._pending: deque[bytes] = deque()
+        self._pending_open: deque[bool] = deque()
+        self._remainder = b""
+        # Frames from the first withheld sound to the newest; 0 when there was none.
+        self._sound_frames = 0
+        self._frames_since_sound = 0
+        self._is_withholding = False
+        self._is_heard_by_server = False
+        self._silence_frames = 0
+        self._appended_ms = 0
+        self._speech_end_ms = 0
+        self._uncommitted_ms = 0
+        self.is_turn_open = False
+        self.is_gate_open = False
+        self.is_voice = False
+        self.voice_frames = 0
+        self.quiet_frames = 0
+        self.speech_frames = 0
+        self.forwarded_frames = 0
+        self.silence_frames_sent = 0
+        self.dropped_frames = 0
+        self.withheld_dropped_frames = 0
+        self.unended_turns = 0
+
+    def cut(self, payload: bytes) -> list[bytes]:
+        """Cut audio of any length into frames; what is left waits for the next."""
+        data = self._remainder + payload
+        whole = len(data) - len(data) % FRAME_BYTES
+        self._remainder = data[whole:]
+        return [data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]
+
+    @property
+    def has_remainder(self) -> bool:
+        """Tell whether a part of a frame waits for the rest."""
+        return bool(self._remainder)
+
+    def admit(self, frame: bytes, far_dbfs: float, withhold: bool) -> Sequence[bytes]:
+        """Take one frame from the caller; return what the model must be given now.
+
+        `far_dbfs` is the level of what he hears in the same 20 ms; `withhold` says that
+        the AI is audible.
+        """
+        code = self.gate.analyze(frame, far_dbfs)
+        self._note(code)
+        self._pending.append(frame)
+        self._pending_open.append(self.is_gate_open)
+        if withhold:
+            return self._withhold()
+        if self._is_withholding:
+            late = self._end_withholding()
+            if late:
+                return late
+        if self.is_gate_open:
+            return self._forward()
+        return self._wait()
+
+    def release(self) -> list[bytes]:
+        """Return the withheld speech from its first sound on; the turn is open now.
+
+        Gaps inside it come as silence; what lay before it is dropped and counted.
+        """
+        older = len(self._pending) - min(self._sound_frames, len(self._pending))
+        self._drop_oldest(older)
+        frames: list[bytes] = []
+        has_begun = False
+        while self._pending:
+            frame, is_open = self._pending.popleft(), self._pending_open.popleft()
+            has_begun = has_begun or is_open
+            frames.append(frame if is_open or not has_begun else SILENCE)
+        self._sound_frames = 0
+        self._is_withholding = False
+        self._give_speech(len(frames))
+        return self._gained(frames)
+
+    def fill_gap(self, frames: int) -> list[bytes]:
+        """Return silence for audio the network lost: an open turn keeps its time."""
+        if not self.is_turn_open or self._is_withholding:
+            return []
+        return [self._silence() for _ in range(frames)]
+
+    # --- what the server says of the turn ---
+
+    def note_speech_started(self) -> None:
+        """The server heard speech: silence must now run until it has heard the end."""
+        self._is_heard_by_server = True
+        if not self.is_turn_open:
+            self.is_turn_open = True
+            self._silence_frames = 0
+
+    def note_speech_stopped(self, audio_end_ms: int) -> None:
+        """The server ended the turn, unless speech that it has yet to judge follows."""
+        self._is_heard_by_server = False
+        judged_ms = audio_end_ms + self._options.turn_silence_ms
+        if not self.is_gate_open and self._speech_end_ms <= judged_ms:
+            self.close_turn()
+
+    def close_turn(self) -> None:
+        """End the turn: nothing more is sent until the gate opens again."""
+        self.is_turn_open = False
+        self._is_heard_by_server = False
+        self._silence_frames = 0
+        self.speech_frames = 0
+
+    def note_committed(self) -> None:
+        """Everything appended so far is an item now."""
+        self._uncommitted_ms = 0
+
+    @property
+    def can_commit(self) -> bool:
+        """Tell whether there is enough new audio for a commit."""
+        return self._uncommitted_ms >= COMMIT_MS_MIN
+
+    @property
+    def quiet_ms(self) -> int:
+        """How long the gate has been shut."""
+        return self.quiet_frames * FRAME_MS
+
+    # --- inside ---
+
+    def _note(self, code: int) -> None:
+        self.is_gate_open = code & STATE_MASK == SPEECH
+        self.is_voice = bool(code & VOICE)
+        self.quiet_frames = 0 if self.is_gate_open else self.quiet_frames + 1
+        if self.is_voice:
+            self.voice_frames += 1
+        elif code & STATE_MASK == 0:
+            self.voice_frames = 0
+        else:
+            # A dip between two syllables does not end continuous voice.
+            self.voice_frames = max(0, self.voice_frames - 1)
+
+    def _forward(self) -> Sequence[bytes]:
+        frames = list(self._pending)
+        self._pending.clear()
+        self._pending_open.clear()
+        self._give_speech(len(frames))
+        return self._gained(frames)
+
+    def _give_speech(self, frames: int) -> None:
+        self.is_turn_open = True
+        self._silence_frames = 0
+        self.speech_frames += 1
+        self.forwarded_frames += frames
+        self._count_given(frames)
+        self._speech_end_ms = self._appended_ms
+
+    def _gained(self, frames: list[bytes]) -> list[bytes]:
+        if not self._options.audio_agc:
+            return frames
+        table = GAIN_TABLES[self.gate.gain_step]
+        return [frame.translate(table) for frame in frames]
+
+    def _wait(self) -> Sequence[bytes]:
+        if not self.is_turn_open:
+            self._trim(self._preroll_frames)
+            return ()
+        if len(self._pending) <= min(IN_TURN_WAIT_FRAMES, self._preroll_frames):
+            return ()
+        self._drop_oldest(1)
+        return self._in_turn_silence()
+
+    def _in_turn_silence(self) -> Sequence[bytes]:
+        self._silence_frames += 1
+        limit_ms = SILENCE_MS_MAX
+        if not self._is_heard_by_server:
+            limit_ms = self._options.turn_silence_ms + UNHEARD_MARGIN_MS
+        if self._silence_frames * FRAME_MS > limit_ms:
+            self.unended_turns += 1
+            self.close_turn()
+            return ()
+        return (self._silence(),)
+
+    def _silence(self) -> bytes:
+        self.silence_frames_sent += 1
+        self._count_given(1)
+        return SILENCE
+
+    def _count_given(self, frames: int) -> None:
+        self._appended_ms += frames * FRAME_MS
+        self._uncommitted_ms += frames * FRAME_MS
+
+    def _withhold(self) -> Sequence[bytes]:
+        self._is_withholding = True
+        if self._sound_frames:
+            self._sound_frames += 1
+        if self.is_gate_open:
+            is_new = self._frames_since_sound > self._late_frames
+            if self._sound_frames == 0 or is_new:
+                self._sound_frames = self._preroll_frames + 1
+            self._frames_since_sound = 0
+        else:
+            self._frames_since_sound += 1
+        if len(self._pending) > self._ring_frames:
+            if self._sound_frames >= len(self._pending):
+                self.withheld_dropped_frames += 1
+            self._drop_oldest(1)
+        return self._in_turn_silence() if self.is_turn_open else ()
+
+    def _end_withholding(self) -> Sequence[bytes]:
+        """The AI has fallen silent: send an answer begun over its last words."""
+        self._is_withholding = False
+        if self._sound_frames and self._frames_since_sound <= self._late_frames:
+            return self.release()
+        self.withheld_dropped_frames += min(self._sound_frames, len(self._pending))
+        self._sound_frames = 0
+        self._trim(self._preroll_frames + 1)
+        return ()
+
+    def _trim(self, keep: int) -> None:
+        self._drop_oldest(len(self._pending) - keep)
+
+    def _drop_oldest(self, count: int) -> None:
+        for _ in range(count):
+            self._pending.popleft()
+            self._pending_open.popleft()
+            self.dropped_frames += 1
