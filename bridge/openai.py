@@ -13,80 +13,28 @@ from msgspec import UNSET, UnsetType
 
 from bridge.openai_events import (
     IGNORED as IGNORED,
-)
-from bridge.openai_events import (
     READ as READ,
-)
-from bridge.openai_events import (
     AudioDelta as AudioDelta,
-)
-from bridge.openai_events import (
     AudioDone as AudioDone,
-)
-from bridge.openai_events import (
     Committed as Committed,
-)
-from bridge.openai_events import (
     Error as Error,
-)
-from bridge.openai_events import (
     ErrorBody as ErrorBody,
-)
-from bridge.openai_events import (
     Format as Format,
-)
-from bridge.openai_events import (
     Inbound as Inbound,
-)
-from bridge.openai_events import (
     Item as Item,
-)
-from bridge.openai_events import (
-    ItemAdded as ItemAdded,
-)
-from bridge.openai_events import (
     OutputItemAdded as OutputItemAdded,
-)
-from bridge.openai_events import (
     OutputItemDone as OutputItemDone,
-)
-from bridge.openai_events import (
     Response as Response,
-)
-from bridge.openai_events import (
     ResponseCreated as ResponseCreated,
-)
-from bridge.openai_events import (
     ResponseDone as ResponseDone,
-)
-from bridge.openai_events import (
     Session as Session,
-)
-from bridge.openai_events import (
     SessionCreated as SessionCreated,
-)
-from bridge.openai_events import (
     SessionUpdated as SessionUpdated,
-)
-from bridge.openai_events import (
     SpeechStarted as SpeechStarted,
-)
-from bridge.openai_events import (
     SpeechStopped as SpeechStopped,
-)
-from bridge.openai_events import (
     TranscriptDelta as TranscriptDelta,
-)
-from bridge.openai_events import (
     TranscriptDone as TranscriptDone,
-)
-from bridge.openai_events import (
     TranscriptionCompleted as TranscriptionCompleted,
-)
-from bridge.openai_events import (
-    TranscriptionDelta as TranscriptionDelta,
-)
-from bridge.openai_events import (
     TranscriptionFailed as TranscriptionFailed,
 )
 

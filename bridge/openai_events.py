@@ -76,18 +76,6 @@ class Committed(ServerEvent, frozen=True, tag="input_audio_buffer.committed", gc
     previous_item_id: str | None = None
 
 
-class TranscriptionDelta(
-    ServerEvent,
-    frozen=True,
-    tag="conversation.item.input_audio_transcription.delta",
-    gc=False,
-):
-    """A piece of what the caller said."""
-
-    item_id: str
-    delta: str = ""
-
-
 class TranscriptionCompleted(
     ServerEvent,
     frozen=True,
@@ -117,13 +105,6 @@ class Item(msgspec.Struct, frozen=True):
     name: str | None = None
     call_id: str | None = None
     arguments: str | None = None
-
-
-class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
-    """An item joined the conversation behind `previous_item_id`."""
-
-    item: Item
-    previous_item_id: str | None = None
 
 
 class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
@@ -230,10 +211,8 @@ Inbound = (
     | SpeechStarted
     | SpeechStopped
     | Committed
-    | TranscriptionDelta
     | TranscriptionCompleted
     | TranscriptionFailed
-    | ItemAdded
     | OutputItemAdded
     | OutputItemDone
     | AudioDelta
@@ -254,7 +233,9 @@ IGNORED = frozenset(
     (
         "conversation.created",
         "conversation.item.created",
+        "conversation.item.added",
         "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
         "conversation.item.retrieved",
         "conversation.item.deleted",
         "conversation.item.truncated",

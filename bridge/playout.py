@@ -198,9 +198,15 @@ class Playout:
         """Tell whether the caller hears speech, or would if it were not held."""
         return self.is_held or self._clock_end + self._delay_s > now
 
-    def is_idle(self, now: float) -> bool:
-        """Tell whether everything received has been heard."""
-        return not self.is_playing(now) and not self._has_frame()
+    @property
+    def has_unsent(self) -> bool:
+        """Tell whether audio waits here, or an item has yet to end."""
+        return self._sending() is not None
+
+    @property
+    def marks_in_flight(self) -> int:
+        """How many marks Twilio has yet to echo."""
+        return len(self._marks)
 
     def ends_at(self) -> float:
         """Return when the audio sent so far will have been heard."""

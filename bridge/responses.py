@@ -27,6 +27,8 @@ class Responses:
     def __init__(self) -> None:
         self.active_id: str | None = None
         self._asked: openai.ResponseCreate | None = None
+        self._last_asked: openai.ResponseCreate | None = None
+        self._is_spare = False
         self._waiting: openai.ResponseCreate | None = None
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
         self._count = 0
@@ -51,14 +53,12 @@ class Responses:
         event = openai.ResponseCreate(
             event_id=f"response-{self._count}", response=params
         )
-        if self.is_busy:
-            # Own words (a goodbye) outrank a plain answer.
-            if self._waiting is None or params is not UNSET:
-                self._waiting = event
-            return []
-        self._asked = event
-        self._answered()
-        return [event]
+        if not self.is_busy:
+            return self._ask(event)
+        # Words of our own (a goodbye) outrank a plain answer.
+        if self._waiting is None or params is not UNSET:
+            self._waiting = event
+        return []
 
     def cancel(self) -> list[openai.ResponseCancel]:
         """Stop the running response, if any; its late deltas must be dropped."""
@@ -79,25 +79,31 @@ class Responses:
 
     def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
         """A response has ended; return the request that waited for it."""
-        if self.active_id in (None, response_id):
+        if self.active_id == response_id:
             self.active_id = None
-            self._asked = None
         if self._has_unanswered_turn:
             self.answer_by = now + ANSWER_WAIT_AFTER_S
-        return self._send_waiting()
+        if self._waiting is None or self.is_busy:
+            return []
+        event, self._waiting = self._waiting, None
+        return self._ask(event)
 
     def note_committed(self, now: float) -> None:
         """A turn of the caller is complete; the server should answer it by itself."""
         self._has_unanswered_turn = True
         self.answer_by = now + ANSWER_WAIT_S
 
-    def note_refused(self, event_id: str | None) -> None:
-        """The server runs a response we did not know: try again when it has ended."""
-        if self._asked is None or event_id not in (None, self._asked.event_id):
+    def note_refused(self, event_id: str | None, *, try_again: bool) -> None:
+        """The server refused a request: forget it, or repeat it when it can be served.
+
+        A request made for an unanswered turn is never repeated: what runs answers it.
+        """
+        refused = self._last_asked
+        if refused is None or refused.event_id != event_id:
             return
-        if self._waiting is None:
-            self._waiting = self._asked
-        self._asked = None
+        self._asked = self._last_asked = None
+        if try_again and not self._is_spare and self._waiting is None:
+            self._waiting = refused
 
     def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
         """Ask for the answer that the server did not begin by `answer_by`."""
@@ -106,16 +112,18 @@ class Responses:
         if self.is_busy:
             self.answer_by = None
             return []
-        return self.request() if now >= self.answer_by else []
+        if now < self.answer_by:
+            return []
+        events = self.request()
+        self._is_spare = True
+        return events
+
+    def _ask(self, event: openai.ResponseCreate) -> list[openai.ResponseCreate]:
+        self._asked = self._last_asked = event
+        self._is_spare = False
+        self._answered()
+        return [event]
 
     def _answered(self) -> None:
         self._has_unanswered_turn = False
         self.answer_by = None
-
-    def _send_waiting(self) -> list[openai.ResponseCreate]:
-        if self._waiting is None or self.is_busy:
-            return []
-        event, self._waiting = self._waiting, None
-        self._asked = event
-        self._answered()
-        return [event]

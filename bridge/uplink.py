@@ -33,6 +33,8 @@ SILENCE_MS_MAX = 10_000
 UNHEARD_MARGIN_MS = 1_000
 # The server refuses to commit less than this.
 COMMIT_MS_MIN = 100
+# A turn with less speech than this is a knock or a cough: not worth an answer.
+SPEECH_FRAMES_MIN = 5
 
 
 class Uplink:
@@ -71,6 +73,7 @@ class Uplink:
         self.is_gate_open = False
         self.is_voice = False
         self.voice_frames = 0
+        self.voice_age_frames = 0
         self.quiet_frames = 0
         self.speech_frames = 0
         self.forwarded_frames = 0
@@ -163,9 +166,12 @@ class Uplink:
         self._uncommitted_ms = 0
 
     @property
-    def can_commit(self) -> bool:
-        """Tell whether there is enough new audio for a commit."""
-        return self._uncommitted_ms >= COMMIT_MS_MIN
+    def is_worth_committing(self) -> bool:
+        """Tell whether the open turn holds speech, and enough audio for a commit."""
+        return (
+            self._uncommitted_ms >= COMMIT_MS_MIN
+            and self.speech_frames >= SPEECH_FRAMES_MIN
+        )
 
     @property
     def quiet_ms(self) -> int:
@@ -185,6 +191,8 @@ class Uplink:
         else:
             # A dip between two syllables does not end continuous voice.
             self.voice_frames = max(0, self.voice_frames - 1)
+        self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
+        self.speech_frames += self.is_gate_open
 
     def _forward(self) -> Sequence[bytes]:
         frames = list(self._pending)
@@ -196,7 +204,6 @@ class Uplink:
     def _give_speech(self, frames: int) -> None:
         self.is_turn_open = True
         self._silence_frames = 0
-        self.speech_frames += 1
         self.forwarded_frames += frames
         self._count_given(frames)
         self._speech_end_ms = self._appended_ms

@@ -1,0 +1,517 @@
+"""Call: one phone call as a state machine, without sockets, clock or tasks.
+
+Theory of operation. Whoever owns the sockets hands every message, event, timer, tool
+result and loss to one `receive_*` with the time, and performs every action it returns,
+in order, before the next. `deadline` is the one timer: call `receive_timeout` then.
+
+    WAITING --(stream and session ready)--> TALKING --(last words)--> ENDING --> ENDED
+
+A call may leave any phase for ENDED; ENDED is final: what still arrives is counted.
+While the AI is audible by the ledger the caller is withheld from the model; sustained
+voice is first held against (the feed pauses, the lead plays out), then either confirmed
+as a barge-in or forgotten. Facts have one owner: `Playout` what was heard, `Uplink`
+what the model was given, `Responses` which answer runs, `Ending` how the call ends.
+The model's events other than audio are answered in `bridge.dialogue`.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from bridge import dialogue, openai, session, twilio
+from bridge.ending import Ending
+from bridge.keypad import Keypad
+from bridge.notes import Notes
+from bridge.options import FRAME_BYTES, FRAME_MS
+from bridge.plan import (
+    Action,
+    CallPlan,
+    CallRecord,
+    Counters,
+    HangUp,
+    Leg,
+    Log,
+    ToolResult,
+)
+from bridge.playout import Frame, Playout
+from bridge.responses import Responses
+from bridge.timers import Timer, Timers
+from bridge.uplink import Uplink
+from dsp.resample import PcmEncoder
+
+# The webhook's answer reaches Twilio, and Twilio us, within a second or two.
+STREAM_WAIT_S = 30.0
+# Opening and configuring a session takes well under a second.
+SESSION_WAIT_S = 10.0
+# Evidence that makes us hold the feed, and how long it has to become a barge-in.
+EVIDENCE_FRAMES = 2
+HOLD_S = 0.3
+# Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
+GAP_FRAMES_MAX = 25
+MALFORMED_MAX = 50
+# A goodbye is short; if it never comes, the call ends without it.
+LAST_WORDS_S = 15.0
+# How long after the ledger's end a mark's echo may come.
+LAST_MARK_S = 1.0
+
+
+class Phase(Enum):
+    """Where a call stands."""
+
+    WAITING = "waiting"
+    TALKING = "talking"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+class Call:
+    """One phone call; every `receive_*` returns the actions to perform, in order."""
+
+    def __init__(self, plan: CallPlan, now: float) -> None:
+        self.plan = plan
+        self.now = now
+        self.phase = Phase.WAITING
+        self.counters = Counters()
+        self.uplink = Uplink(plan.options)
+        self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
+        self.responses = Responses()
+        self.ending = Ending(plan)
+        self.notes = Notes(plan, now)
+        self.timers = Timers()
+        self.actions: list[Action] = []
+        self.is_session_ready = False
+        self.is_greeting_due = bool(plan.greeting)
+        self.open_tools: set[str] = set()
+        self.is_tool_answer_due = False
+        self.has_retried = False
+        self._keypad = Keypad()
+        self._stream_sid = ""
+        self._next_timestamp_ms: int | None = None
+        self._last_barge_in = float("-inf")
+        self._pcm: PcmEncoder | None = None
+        if plan.options.openai_output_format == "audio/pcm":
+            self._pcm = PcmEncoder()
+        self.timers.set(Timer.STREAM, now + STREAM_WAIT_S)
+        self.timers.set(Timer.SESSION, now + SESSION_WAIT_S)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `receive_timeout` must be called, if nothing else comes before."""
+        return self.timers.deadline
+
+    @property
+    def is_talking(self) -> bool:
+        """Tell whether the conversation runs."""
+        return self.phase is Phase.TALKING
+
+    # --- doors ---
+
+    def receive_twilio(self, message: twilio.Inbound, now: float) -> list[Action]:
+        """Take one message from Twilio."""
+        return self._receive(_ON_TWILIO[type(message)], message, now)
+
+    def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
+        """Take one event from the model."""
+        return self._receive(_ON_OPENAI[type(event)], event, now)
+
+    def receive_timeout(self, now: float) -> list[Action]:
+        """Take the passing of `deadline`."""
+        return self._receive(Call._on_timeout, None, now)
+
+    def receive_tool_result(self, result: ToolResult, now: float) -> list[Action]:
+        """Take a tool's answer."""
+        return self._receive(dialogue.on_tool_result, result, now)
+
+    def receive_disconnect(self, leg: Leg, reason: str, now: float) -> list[Action]:
+        """Take the loss of a leg, or that it could not be had at all."""
+        return self._receive(Call._on_disconnect, (leg, reason), now)
+
+    def receive_malformed(self, leg: Leg, error: str, now: float) -> list[Action]:
+        """Take a message that could not be read; past a limit it ends the call."""
+        return self._receive(Call._on_malformed, (leg, error), now)
+
+    def receive_unknown(self, leg: Leg, kind: str, now: float) -> list[Action]:
+        """Take note of a message of a type nobody here knows."""
+        return self._receive(Call._on_unknown, (leg, kind), now)
+
+    def receive_hangup(
+        self, reason: str, now: float, *, politely: bool = False
+    ) -> list[Action]:
+        """End the call, at once or with a spoken goodbye."""
+        end = Call.end_politely if politely else Call.end
+        return self._receive(end, reason, now)
+
+    def record(self, now: float) -> CallRecord:
+        """Return what is to be written of this call."""
+        return self.notes.record(self, now)
+
+    def _receive(
+        self, answer: Callable[["Call", Any], None], what: Any, now: float
+    ) -> list[Action]:
+        assert now >= self.now, "time went backwards"
+        self.now = now
+        if self.phase is Phase.ENDED:
+            self.counters.after_end += 1
+            return []
+        answer(self, what)
+        actions, self.actions = self.actions, []
+        return actions
+
+    # --- what the caller says ---
+
+    def _on_connected(self, message: twilio.Connected) -> None:
+        """Wait: `start` follows."""
+
+    def _on_start(self, message: twilio.Start) -> None:
+        if self._stream_sid:
+            self._on_malformed((Leg.TWILIO, "a second start"))
+            return
+        self._stream_sid = message.stream_sid
+        self.timers.cancel(Timer.STREAM)
+        self.timers.set(Timer.DURATION, self.now + self.plan.options.max_call_seconds)
+        self.notes.answered(message.stream_sid, self.now)
+        self.greet_when_ready()
+
+    def greet_when_ready(self) -> None:
+        """Begin to talk as soon as both sides are there."""
+        if not (self.is_session_ready and self._stream_sid):
+            return
+        self.phase = Phase.TALKING
+        self.timers.set(Timer.IDLE, self.now + self.plan.options.idle_prompt_ms / 1e3)
+        if self.is_greeting_due:
+            self.request(session.greeting(self.plan))
+            self.info("[REALTIME] Greeting sent")
+
+    def _on_media(self, message: twilio.Media) -> None:
+        payload = message.media.payload
+        self._fill_gap(message.media.timestamp, len(payload))
+        if len(payload) == FRAME_BYTES and not self.uplink.has_remainder:
+            self._on_frame(payload)
+            return
+        for frame in self.uplink.cut(payload):
+            self._on_frame(frame)
+
+    def _on_frame(self, frame: bytes) -> None:
+        now, uplink = self.now, self.uplink
+        self.counters.rx_frames += 1
+        is_playing = self.playout.is_playing(now)
+        withhold = is_playing or self.is_greeting_due or not self.is_session_ready
+        far_dbfs = self.playout.far_dbfs(now)
+        for given in uplink.admit(frame, far_dbfs, withhold):
+            self.actions.append(openai.AppendAudio(given))
+        if uplink.is_gate_open:
+            self.notes.caller_spoke(now)
+        if uplink.is_voice:
+            self.log(self.notes.voice_line(uplink.gate, now))
+            if is_playing:
+                self._consider_barge_in()
+        if uplink.is_turn_open and self.plan.options.turn_detection == "gate":
+            self._consider_turn_end()
+
+    def _fill_gap(self, timestamp: str, payload_bytes: int) -> None:
+        """Keep an open turn's time where the network lost audio."""
+        if not timestamp.isdecimal():
+            return
+        at_ms = int(timestamp)
+        expected_ms = self._next_timestamp_ms
+        self._next_timestamp_ms = at_ms + payload_bytes * FRAME_MS // FRAME_BYTES
+        if expected_ms is None or at_ms - expected_ms < FRAME_MS:
+            return
+        lost = (at_ms - expected_ms) // FRAME_MS
+        self.counters.gap_frames += lost
+        for silence in self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX)):
+            self.actions.append(openai.AppendAudio(silence))
+
+    def _consider_turn_end(self) -> None:
+        """In `gate` mode: commit after enough quiet, and ask for the answer."""
+        if self.uplink.quiet_ms < self.plan.options.turn_silence_ms:
+            return
+        if self.uplink.is_worth_committing:
+            self.actions.append(openai.CommitAudio())
+            self.request()
+        else:
+            self.actions.append(openai.ClearAudio())
+        self.uplink.close_turn()
+        self.uplink.note_committed()
+
+    def _on_dtmf(self, message: twilio.Dtmf) -> None:
+        self.counters.digits += 1
+        self.info("[DTMF] digit received")
+        self.notes.caller_spoke(self.now)
+        self.timers.set(Timer.KEYPAD, self._keypad.press(message.dtmf.digit, self.now))
+
+    def _on_mark(self, message: twilio.Mark) -> None:
+        self.playout.receive_mark(message.mark.name, self.now)
+        self._hang_up_when_heard()
+
+    def _on_stop(self, message: twilio.Stop) -> None:
+        self.end("caller_hung_up")
+
+    # --- what the caller hears ---
+
+    def _on_audio_delta(self, event: openai.AudioDelta) -> None:
+        if self.responses.is_cancelled(event.response_id):
+            self.counters.late_deltas += 1
+            return
+        self.log(self.notes.audio_line(len(event.delta)))
+        delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
+        self.playout.push(event.item_id, event.content_index, delta)
+        self._feed()
+
+    def _on_audio_done(self, event: openai.AudioDone) -> None:
+        if self.responses.is_cancelled(event.response_id):
+            return
+        if self._pcm is not None:
+            self.playout.push(event.item_id, 0, self._pcm.flush())
+        self.playout.finish(event.item_id)
+        self._feed()
+
+    def _feed(self) -> None:
+        """Send what is due; the rest stays in the ledger until `deadline`."""
+        if not self._stream_sid:
+            return
+        for piece in self.playout.feed(self.now):
+            if isinstance(piece, Frame):
+                self._play(piece.payload)
+            else:
+                body = twilio.MarkBody(piece.name)
+                self.actions.append(twilio.OutboundMark(self._stream_sid, body))
+        self.timers.set(Timer.FEED, self.playout.deadline)
+        if not self.playout.has_unsent:
+            self.log(self.notes.frame_total_line(self.counters))
+            self._hang_up_when_heard()
+
+    def _play(self, payload: bytes) -> None:
+        self.is_greeting_due = False
+        self.counters.tx_frames += 1
+        self.counters.tx_bytes += len(payload)
+        body = twilio.OutboundBody(payload)
+        self.actions.append(twilio.OutboundMedia(self._stream_sid, body))
+        self.log(self.notes.frame_line(self.counters, self.now))
+
+    def _consider_barge_in(self) -> None:
+        """Weigh voice over the AI's speech: hold on first evidence, then interrupt."""
+        options, now = self.plan.options, self.now
+        audible_ms = (now - self.playout.audible_since) * 1e3
+        cooled_ms = (now - self._last_barge_in) * 1e3
+        if not self.is_talking or audible_ms < options.barge_in_grace_ms:
+            return
+        if cooled_ms < options.barge_in_cooldown_ms:
+            return
+        voiced = self.uplink.voice_frames
+        if voiced >= options.min_consecutive_voice_frames and self.uplink.is_gate_open:
+            self._barge_in()
+        elif voiced >= EVIDENCE_FRAMES and not self.playout.is_held:
+            self.playout.hold()
+            self.timers.cancel(Timer.FEED)
+            self.timers.set(Timer.HOLD, now + HOLD_S)
+
+    def _barge_in(self) -> None:
+        self.counters.barge_ins += 1
+        self._last_barge_in = self.now
+        self.notes.barge_in_ms.append(self.uplink.voice_age_frames * FRAME_MS)
+        self._interrupt("caller speaks")
+        for frame in self.uplink.release():
+            self.actions.append(openai.AppendAudio(frame))
+
+    def _interrupt(self, why: str) -> None:
+        """Stop the AI: clear first, then what was heard of each item, then cancel."""
+        self.timers.cancel(Timer.HOLD, Timer.FEED)
+        self.actions.append(twilio.Clear(self._stream_sid))
+        heard = []
+        for cut in self.playout.interrupt(self.now):
+            self.actions.append(
+                openai.ConversationItemTruncate(
+                    item_id=cut.item_id,
+                    content_index=cut.content_index,
+                    audio_end_ms=cut.heard_ms,
+                )
+            )
+            self.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
+            heard.append(f"item={cut.item_id} heard_ms={cut.heard_ms}")
+        self.actions += self.responses.cancel()
+        self.info(f"[BARGE_IN] {why}: {'; '.join(heard) or 'nothing was unheard'}")
+
+    # --- what we ask for ---
+
+    def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
+        """Ask the model to speak, now or when it has ended what it says."""
+        self.actions += self.responses.request(params)
+
+    def log(self, line: Log | None) -> None:
+        """Write a line, if there is one to write."""
+        if line is not None:
+            self.actions.append(line)
+
+    def info(self, text: str) -> None:
+        """Write an ordinary line."""
+        self.actions.append(Log("info", text))
+
+    # --- time ---
+
+    def _on_timeout(self, _: None) -> None:
+        for timer in self.timers.take_due(self.now):
+            _ON_TIMER[timer](self)
+            if self.phase is Phase.ENDED:
+                return
+
+    def _on_hold_over(self) -> None:
+        self.counters.barge_ins_false += 1
+        self.info("[BARGE_IN] false alarm: the reply goes on")
+        self.playout.resume()
+        self._feed()
+
+    def _on_keypad_pause(self) -> None:
+        if not self.is_talking:
+            return
+        digits = self._keypad.take()
+        if self.playout.is_playing(self.now):
+            self._interrupt("caller pressed a key")
+        self.info(f"[DTMF] {len(digits)} to the model")
+        self.notes.digits_pressed(digits, self.now)
+        self.actions.append(session.keypad(digits))
+        self.request()
+
+    def _on_answer_due(self) -> None:
+        self.actions += self.responses.ask_for_unanswered(self.now)
+
+    def _on_retry(self) -> None:
+        if self.is_greeting_due:
+            self.request(session.greeting(self.plan))
+        else:
+            self.request()
+
+    def _on_idle(self) -> None:
+        """Ask a silent caller once whether he is there; then end politely."""
+        idle_s = self.plan.options.idle_prompt_ms / 1e3
+        quiet_since = max(self.notes.active_at, self.playout.ends_at())
+        prompted_at = self.ending.idle_prompted_at
+        if self.now < quiet_since + idle_s or self.responses.is_busy:
+            self.timers.set(Timer.IDLE, max(quiet_since + idle_s, self.now + 1.0))
+        elif prompted_at is None or prompted_at < self.notes.active_at:
+            self.ending.idle_prompted_at = self.now
+            self.timers.set(Timer.IDLE, self.now + idle_s)
+            self.request(session.still_there())
+        else:
+            self.end_politely("silence")
+
+    # --- the end ---
+
+    def begin_ending(self) -> None:
+        """Leave the conversation; the last words are still to be heard."""
+        self.phase = Phase.ENDING
+        self.timers.clear()
+        self.timers.set(Timer.LAST_WORDS, self.now + LAST_WORDS_S)
+        self.playout.resume()
+        self._feed()
+
+    def end_politely(self, reason: str) -> None:
+        """End the call with a goodbye, or at once where nobody could hear it."""
+        if not self.is_talking:
+            self.end(self.ending.reason or reason)
+            return
+        self.ending.reason = reason
+        self.ending.has_asked_goodbye = True
+        self.begin_ending()
+        self.request(session.goodbye(reason))
+
+    def say_last_words(self) -> None:
+        """After a response: hang up once it is heard, or ask for a goodbye first."""
+        if self.phase is not Phase.ENDING or self.responses.is_busy:
+            return
+        if self.playout.is_playing(self.now) or self.ending.has_asked_goodbye:
+            self._hang_up_when_heard()
+            return
+        self.ending.has_asked_goodbye = True
+        self.request(session.goodbye(self.ending.reason))
+
+    def _hang_up_when_heard(self) -> None:
+        if self.phase is not Phase.ENDING or self.responses.is_busy:
+            return
+        if self.playout.has_unsent:
+            return
+        if self.playout.marks_in_flight == 0:
+            self.end(self.ending.reason)
+            return
+        self.timers.set(Timer.LAST_WORDS, self.playout.ends_at() + LAST_MARK_S)
+
+    def _on_last_words_over(self) -> None:
+        self.end(self.ending.reason)
+
+    def end(self, reason: str) -> None:
+        """End the call now; unheard turns are cut to what was heard."""
+        for cut in self.playout.interrupt(self.now):
+            self.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
+        self.ending.reason = reason
+        self.phase = Phase.ENDED
+        self.timers.clear()
+        self.actions.append(self.notes.stop_line(self, reason))
+        if self.notes.is_answered and self.counters.tx_frames == 0:
+            self.actions.append(Log("error", "tx=0: the caller heard nothing"))
+        self.actions.append(HangUp(reason, self.ending.failed))
+
+    def fail(self, reason: str, text: str) -> None:
+        """End the call so that the caller hears the fallback sentence."""
+        self.log(Log("error", f"[REALTIME] {reason}: {text}"))
+        self.ending.failed = True
+        self.end(reason)
+
+    def _on_disconnect(self, lost: tuple[Leg, str]) -> None:
+        leg, reason = lost
+        if leg is Leg.TWILIO:
+            self.end("caller_leg_lost")
+        elif self.phase is Phase.ENDING and not self.responses.is_busy:
+            self._hang_up_when_heard()
+        else:
+            lost_at = "model_lost" if self.is_session_ready else "model_unreachable"
+            self.fail(lost_at, reason)
+
+    def _on_session_late(self) -> None:
+        self.fail("model_unreachable", f"no session within {SESSION_WAIT_S:g} s")
+
+    def _on_malformed(self, what: tuple[Leg, str]) -> None:
+        leg, error = what
+        name = f"malformed_{leg.value}"
+        count = getattr(self.counters, name) + 1
+        setattr(self.counters, name, count)
+        if count == 1:
+            self.log(Log("warning", f"dropped from {leg.value}: {error}"))
+        elif count > MALFORMED_MAX:
+            self.fail(name, f"more than {MALFORMED_MAX} malformed messages")
+
+    def _on_unknown(self, what: tuple[Leg, str]) -> None:
+        leg, kind = what
+        name = f"unknown_{leg.value}"
+        count = getattr(self.counters, name) + 1
+        setattr(self.counters, name, count)
+        if count == 1:
+            self.log(Log("info", f"unknown type from {leg.value}: {kind[:64]}"))
+
+
+_ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
+    twilio.Connected: Call._on_connected,
+    twilio.Start: Call._on_start,
+    twilio.Media: Call._on_media,
+    twilio.Dtmf: Call._on_dtmf,
+    twilio.Mark: Call._on_mark,
+    twilio.Stop: Call._on_stop,
+}
+_ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
+    openai.AudioDelta: Call._on_audio_delta,
+    openai.AudioDone: Call._on_audio_done,
+    **dialogue.HANDLERS,
+}
+_ON_TIMER: dict[Timer, Callable[[Call], None]] = {
+    Timer.STREAM: lambda call: call.end("no_stream"),
+    Timer.SESSION: Call._on_session_late,
+    Timer.FEED: Call._feed,
+    Timer.HOLD: Call._on_hold_over,
+    Timer.KEYPAD: Call._on_keypad_pause,
+    Timer.ANSWER: Call._on_answer_due,
+    Timer.RETRY: Call._on_retry,
+    Timer.IDLE: Call._on_idle,
+    Timer.DURATION: lambda call: call.end_politely("max_duration"),
+    Timer.LAST_WORDS: Call._on_last_words_over,
+}

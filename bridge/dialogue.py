@@ -1,0 +1,229 @@
+"""Dialogue: what a call does with the events of the model's side, audio apart.
+
+Each function answers one event of `bridge.openai` for a `Call`, and is an entry of the
+table at the end: session set-up, turns, transcripts, responses, tools and errors. The
+audio itself goes straight through `Call`.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bridge import openai, session
+from bridge.ending import END_CALL
+from bridge.plan import Log, RunTool, ToolResult
+from bridge.timers import Timer
+
+if TYPE_CHECKING:
+    from bridge.call import Call
+
+RETRY_WAIT_S = 1.0
+
+
+# --- the session ---
+
+
+def on_session_created(call: "Call", event: openai.SessionCreated) -> None:
+    """Configure the session; nothing else is sent before it is confirmed."""
+    call.info("[REALTIME] Connected")
+    call.actions.append(session.configure(call.plan))
+
+
+def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
+    """Check that the server took what we asked for, then greet."""
+    if call.is_session_ready:
+        return
+    wrong = session.wrong_format(event.session, call.plan)
+    if wrong:
+        call.fail("session_refused", wrong)
+        return
+    call.is_session_ready = True
+    call.timers.cancel(Timer.SESSION)
+    options = call.plan.options
+    rate = "8kHz"
+    if options.openai_output_format == "audio/pcm":
+        rate = "24kHz, resampled and encoded here"
+    call.info(
+        f"[REALTIME] Session configured: voice={options.openai_voice}, "
+        f"format={options.openai_output_format} ({rate})"
+    )
+    call.greet_when_ready()
+
+
+# --- the caller's turn ---
+
+
+def on_speech_started(call: "Call", event: openai.SpeechStarted) -> None:
+    """Keep the turn open until the server has heard its end."""
+    call.uplink.note_speech_started()
+
+
+def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
+    """Stop the silence, if no newer speech follows."""
+    call.uplink.note_speech_stopped(event.audio_end_ms)
+
+
+def on_committed(call: "Call", event: openai.Committed) -> None:
+    """Place the turn; in the VAD modes the server answers it by itself."""
+    call.uplink.note_committed()
+    call.notes.committed(event, call.now)
+    if call.plan.options.turn_detection != "gate":
+        call.responses.note_committed(call.now)
+        call.timers.set(Timer.ANSWER, call.responses.answer_by)
+
+
+def on_transcription_completed(
+    call: "Call", event: openai.TranscriptionCompleted
+) -> None:
+    """Write down what the caller said."""
+    call.log(call.notes.caller_said(event.item_id, event.transcript, call.now))
+
+
+def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
+    """Note that the caller's words are not known; the model heard them."""
+    call.log(Log("warning", f"[REALTIME] No transcript of item {event.item_id}"))
+
+
+# --- the model's turn ---
+
+
+def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
+    """A response runs now."""
+    call.responses.note_created(event.response.id)
+    call.timers.cancel(Timer.ANSWER)
+    call.notes.response_began()
+
+
+def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
+    """Place a spoken item in the transcript before its words come."""
+    if event.item.type == "message":
+        at_s = call.notes.at_s(call.now)
+        call.notes.transcript.place("ai", event.item.id, at_s)
+
+
+def on_transcript_delta(call: "Call", event: openai.TranscriptDelta) -> None:
+    """Merge a piece of the model's words into its turn."""
+    at_s = call.notes.at_s(call.now)
+    call.notes.transcript.add_text("ai", event.item_id, event.delta, at_s)
+
+
+def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
+    """Write down what the model said."""
+    call.log(call.notes.ai_said(event.item_id, event.transcript, call.now))
+
+
+def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
+    """Run the tool the model asks for; this event alone has complete arguments."""
+    item = event.item
+    if item.type != "function_call" or item.call_id is None or item.name is None:
+        return
+    call.counters.tool_calls += 1
+    call.open_tools.add(item.call_id)
+    arguments = item.arguments or "{}"
+    if item.name != END_CALL:
+        call.actions.append(RunTool(item.call_id, item.name, arguments))
+        return
+    result = call.ending.decide(item.call_id, arguments)
+    if result.ok:
+        call.begin_ending()
+    on_tool_result(call, result)
+
+
+def on_tool_result(call: "Call", result: ToolResult) -> None:
+    """Give the model a tool's answer."""
+    if result.tool_call_id not in call.open_tools:
+        return
+    call.open_tools.discard(result.tool_call_id)
+    call.ending.learn(result)
+    call.notes.tool_answered(result, call.now)
+    call.actions.append(session.tool_output(result.tool_call_id, result.output))
+    call.is_tool_answer_due = True
+    _answer_tools(call)
+
+
+def _answer_tools(call: "Call") -> None:
+    """Ask for one answer to all tools of a response, once it has ended."""
+    if not call.is_tool_answer_due or call.open_tools or call.responses.is_busy:
+        return
+    call.is_tool_answer_due = False
+    if call.is_talking:
+        call.request()
+
+
+def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
+    """A response has ended: send what waited for that, or the last words."""
+    response = event.response
+    call.actions += call.responses.note_done(response.id, call.now)
+    call.timers.set(Timer.ANSWER, call.responses.answer_by)
+    call.notes.response_ended(response)
+    call.log(call.notes.audio_total_line())
+    if response.status == "failed":
+        _on_response_failed(call, response)
+        return
+    call.has_retried = False
+    if not call.playout.is_playing(call.now):
+        call.is_greeting_due = False
+    _answer_tools(call)
+    if not call.is_talking:
+        call.say_last_words()
+    elif call.notes.transcript.is_looping():
+        _on_loop(call)
+
+
+def _on_response_failed(call: "Call", response: openai.Response) -> None:
+    details = response.status_details
+    error = details.error if details is not None else None
+    names = {error.code, error.type} if error is not None else set()
+    text = f"response failed: {error.code or error.type}" if error else "it failed"
+    if names & session.FATAL_CODES or call.has_retried:
+        call.fail("model_failed", text)
+        return
+    call.log(Log("warning", f"[REALTIME] {text}: asking once more"))
+    call.has_retried = True
+    call.timers.set(Timer.RETRY, call.now + RETRY_WAIT_S)
+
+
+def _on_loop(call: "Call") -> None:
+    if call.ending.has_corrected_loop:
+        call.end_politely("loop")
+        return
+    call.ending.has_corrected_loop = True
+    call.log(Log("warning", "[REALTIME] The AI repeats itself: corrected"))
+    call.actions.append(session.loop_correction())
+
+
+# --- errors ---
+
+
+def on_error(call: "Call", event: openai.Error) -> None:
+    """Ignore, try again or end the call, by the error's code."""
+    error = event.error
+    call.counters.openai_errors += 1
+    names = {error.code, error.type}
+    text = f"{error.code or error.type}: {error.message}"
+    if error.event_id == session.CONFIGURE_ID or not call.is_session_ready:
+        call.fail("session_refused", text)
+    elif names & session.FATAL_CODES:
+        call.fail("model_failed", text)
+    elif "conversation_already_has_active_response" in names:
+        call.responses.note_refused(error.event_id, try_again=True)
+    elif not names & session.HARMLESS_CODES:
+        call.responses.note_refused(error.event_id, try_again=False)
+        call.log(Log("warning", f"[REALTIME] Error {text}"))
+
+
+HANDLERS: dict[type, Callable[["Call", Any], None]] = {
+    openai.SessionCreated: on_session_created,
+    openai.SessionUpdated: on_session_updated,
+    openai.SpeechStarted: on_speech_started,
+    openai.SpeechStopped: on_speech_stopped,
+    openai.Committed: on_committed,
+    openai.TranscriptionCompleted: on_transcription_completed,
+    openai.TranscriptionFailed: on_transcription_failed,
+    openai.ResponseCreated: on_response_created,
+    openai.OutputItemAdded: on_output_item_added,
+    openai.OutputItemDone: on_output_item_done,
+    openai.TranscriptDelta: on_transcript_delta,
+    openai.TranscriptDone: on_transcript_done,
+    openai.ResponseDone: on_response_done,
+    openai.Error: on_error,
+}

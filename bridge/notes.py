@@ -1,0 +1,237 @@
+"""Notes: what a call says in the log and writes in its record.
+
+It hears of everything and decides nothing. The texts are those of PRODUCT §7, once per
+event and never once per frame.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bridge import openai
+from bridge.options import FRAME_MS
+from bridge.plan import (
+    CallPlan,
+    CallRecord,
+    Counters,
+    Log,
+    ToolRecord,
+    ToolResult,
+    TurnRecord,
+)
+from bridge.transcript import Transcript
+from dsp.gate import NoiseGate
+
+if TYPE_CHECKING:
+    from bridge.call import Call
+
+VOICE_LINE_EVERY_S = 2.0
+# A call has at most a few hundred turns; these lists cannot grow without end.
+LATENCIES_MAX = 1_000
+
+
+class Notes:
+    """The memory of one call."""
+
+    def __init__(self, plan: CallPlan, now: float) -> None:
+        self._plan = plan
+        self._opened_at = now
+        self._answered_at: float | None = None
+        self._hangover_s = plan.options.audio_hangover_frames * FRAME_MS / 1e3
+        self._spoke_at: float | None = None
+        self._is_answer_due = False
+        self._voice_logged_at = float("-inf")
+        self._rx_bytes = 0
+        self._rx_chunks = 0
+        self._is_frame_due = False
+        self._is_total_due = False
+        self._tools: list[ToolRecord] = []
+        self._keypad_rows = 0
+        self.stream_sid = ""
+        self.transcript = Transcript()
+        self.usage: dict[str, int] = {}
+        self.greeting_ms: float | None = None
+        self.answer_ms: list[float] = []
+        self.barge_in_ms: list[float] = []
+
+    def at_s(self, now: float) -> float:
+        """Return the time since the call was opened."""
+        return round(now - self._opened_at, 3)
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether a stream ever began."""
+        return self._answered_at is not None
+
+    @property
+    def active_at(self) -> float:
+        """When the caller was last heard of."""
+        return max(self._spoke_at or 0.0, self._answered_at or self._opened_at)
+
+    # --- the caller ---
+
+    def answered(self, stream_sid: str, now: float) -> None:
+        """The stream has begun."""
+        self.stream_sid = stream_sid
+        self._answered_at = now
+
+    def caller_spoke(self, now: float) -> None:
+        """The gate is open, or a key was pressed."""
+        self._spoke_at = now
+        self._is_answer_due = True
+
+    def voice_line(self, gate: NoiseGate, now: float) -> Log | None:
+        """Return the line for a voiced frame, at most one in two seconds."""
+        if now - self._voice_logged_at < VOICE_LINE_EVERY_S:
+            return None
+        self._voice_logged_at = now
+        text = f"rms={gate.rms:.0f} snr={gate.snr_db:.1f} (voice detected)"
+        return Log("info", f"[REAL_VOICE] {text}")
+
+    def committed(self, event: openai.Committed, now: float) -> None:
+        """A turn of the caller became an item."""
+        self.transcript.place(
+            "caller", event.item_id, self.at_s(now), event.previous_item_id
+        )
+
+    def caller_said(self, item_id: str, text: str, now: float) -> Log:
+        """The caller's words are known."""
+        turn = self.transcript.set_text("caller", item_id, text, self.at_s(now))
+        return Log("info", f"[REALTIME] Caller said: {turn.text}", speech=True)
+
+    def digits_pressed(self, digits: str, now: float) -> None:
+        """A row of digits went to the model."""
+        self._keypad_rows += 1
+        item_id = f"keypad-{self._keypad_rows}"
+        self.transcript.set_text("keypad", item_id, " ".join(digits), self.at_s(now))
+
+    # --- the model ---
+
+    def ai_said(self, item_id: str, text: str, now: float) -> Log:
+        """The model's words are complete; of a cut turn, those that were heard."""
+        turn = self.transcript.set_text("ai", item_id, text, self.at_s(now))
+        cut = " (interrupted)" if turn.interrupted else ""
+        return Log("info", f"[REALTIME] AI said: {turn.text}{cut}", speech=True)
+
+    def response_began(self) -> None:
+        """The next chunk and the next frame are the first of a response."""
+        self._rx_bytes = self._rx_chunks = 0
+        self._is_frame_due = True
+
+    def audio_line(self, chunk_bytes: int) -> Log | None:
+        """Return the line for the first chunk of a response."""
+        self._rx_bytes += chunk_bytes
+        self._rx_chunks += 1
+        if self._rx_chunks > 1:
+            return None
+        return _chunk_line(f"bytes={chunk_bytes}")
+
+    def audio_total_line(self) -> Log | None:
+        """Return the line with a response's totals, if it had audio."""
+        if not self._rx_chunks:
+            return None
+        return _chunk_line(f"bytes={self._rx_bytes} (total of {self._rx_chunks})")
+
+    def frame_line(self, counters: Counters, now: float) -> Log | None:
+        """Return the line for the first frame of a response, and time it."""
+        if not self._is_frame_due:
+            return None
+        self._is_frame_due = False
+        self._is_total_due = True
+        self._time_answer(now)
+        return _frame_line("160", counters)
+
+    def frame_total_line(self, counters: Counters) -> Log | None:
+        """Return the line with the totals, once all of a response was sent."""
+        if not self._is_total_due:
+            return None
+        self._is_total_due = False
+        return _frame_line(str(counters.tx_bytes), counters)
+
+    def _time_answer(self, now: float) -> None:
+        if self.greeting_ms is None and self._answered_at is not None:
+            self.greeting_ms = (now - self._answered_at) * 1e3
+        elif self._is_answer_due and self._spoke_at is not None:
+            ended_at = self._spoke_at - self._hangover_s
+            if len(self.answer_ms) < LATENCIES_MAX:
+                self.answer_ms.append((now - ended_at) * 1e3)
+        self._is_answer_due = False
+
+    def response_ended(self, response: openai.Response) -> None:
+        """Add up what a response cost, in tokens by kind."""
+        _add_tokens(self.usage, "", response.usage or {})
+
+    def tool_answered(self, result: ToolResult, now: float) -> None:
+        """A tool has answered."""
+        self._tools.append(
+            ToolRecord(
+                tool_call_id=result.tool_call_id,
+                name=result.name,
+                arguments=result.arguments,
+                result=result.output,
+                ok=result.ok,
+                duration_ms=result.duration_ms,
+                at_s=self.at_s(now),
+            )
+        )
+
+    # --- the end ---
+
+    def stop_line(self, call: "Call", reason: str) -> Log:
+        """Return the one line that sums a call up."""
+        uplink, counters = call.uplink, call.counters
+        return Log(
+            "info",
+            f"WS_STOP sid={self.stream_sid or '-'} rx={counters.rx_frames} "
+            f"tx={counters.tx_frames} forwarded={uplink.forwarded_frames} "
+            f"dropped={uplink.dropped_frames} reason={reason}",
+        )
+
+    def record(self, call: "Call", now: float) -> CallRecord:
+        """Return the whole call as it is written to the database."""
+        return CallRecord(
+            plan=self._plan,
+            stream_sid=self.stream_sid,
+            opened_at_s=self._opened_at,
+            answered_at_s=self._answered_at,
+            ended_at_s=now,
+            end_reason=call.ending.reason,
+            failed=call.ending.failed,
+            rx_frames=call.counters.rx_frames,
+            tx_frames=call.counters.tx_frames,
+            forwarded_frames=call.uplink.forwarded_frames,
+            dropped_frames=call.uplink.dropped_frames,
+            silence_frames=call.uplink.silence_frames_sent,
+            barge_ins=call.counters.barge_ins,
+            greeting_ms=self.greeting_ms,
+            answer_ms=self.answer_ms,
+            barge_in_ms=self.barge_in_ms,
+            usage=self.usage,
+            turns=[
+                TurnRecord(
+                    role=turn.role,
+                    item_id=turn.item_id,
+                    text=turn.text,
+                    interrupted=turn.interrupted,
+                    heard_ms=turn.heard_ms,
+                    at_s=turn.at_s,
+                )
+                for turn in self.transcript.turns()
+            ],
+            tools=self._tools,
+        )
+
+
+def _chunk_line(text: str) -> Log:
+    return Log("info", f"[REALTIME] got audio chunk from OpenAI: {text}")
+
+
+def _frame_line(frame_bytes: str, counters: Counters) -> Log:
+    text = f"bytes={frame_bytes}, total_sent={counters.tx_frames}"
+    return Log("info", f"[REALTIME] sent media frame to Twilio: {text}")
+
+
+def _add_tokens(total: dict[str, int], prefix: str, usage: dict[str, Any]) -> None:
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            _add_tokens(total, f"{prefix}{name}.", value)
+        elif isinstance(value, int):
+            total[prefix + name] = total.get(prefix + name, 0) + value

@@ -1,0 +1,52 @@
+"""The timers of one call, of which only the earliest shows."""
+
+from enum import Enum
+
+
+class Timer(Enum):
+    """Why a call wants to be woken."""
+
+    STREAM = "the stream never came"
+    SESSION = "the session is not ready"
+    FEED = "the next burst is due"
+    HOLD = "evidence has not become a barge-in"
+    KEYPAD = "no further digit"
+    ANSWER = "a turn is unanswered"
+    RETRY = "a failed response is asked for again"
+    IDLE = "nobody speaks"
+    DURATION = "the call has lasted long enough"
+    LAST_WORDS = "the last words have been heard"
+
+
+class Timers:
+    """At most one time for each `Timer`."""
+
+    def __init__(self) -> None:
+        self._at: dict[Timer, float] = {}
+        self.deadline: float | None = None
+
+    def set(self, timer: Timer, at: float | None) -> None:
+        """Set the timer's time, or cancel it with None."""
+        if at is None:
+            self._at.pop(timer, None)
+        else:
+            self._at[timer] = at
+        self.deadline = min(self._at.values(), default=None)
+
+    def cancel(self, *timers: Timer) -> None:
+        """Forget these timers."""
+        for timer in timers:
+            self._at.pop(timer, None)
+        self.deadline = min(self._at.values(), default=None)
+
+    def clear(self) -> None:
+        """Forget all timers."""
+        self._at.clear()
+        self.deadline = None
+
+    def take_due(self, now: float) -> list[Timer]:
+        """Remove and return the timers that are due, earliest first."""
+        due = sorted((at, timer.name) for timer, at in self._at.items() if at <= now)
+        timers = [Timer[name] for _, name in due]
+        self.cancel(*timers)
+        return timers
