@@ -15,13 +15,11 @@ The model's events other than audio are answered in `bridge.dialogue`.
 """
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from bridge import dialogue, openai, session, twilio
-from bridge.ending import Ending
+from bridge import dialogue, ending, openai, session, twilio
 from bridge.keypad import Keypad
 from bridge.notes import Notes
 from bridge.options import FRAME_BYTES, FRAME_MS
@@ -30,9 +28,9 @@ from bridge.plan import (
     CallPlan,
     CallRecord,
     Counters,
-    HangUp,
     Leg,
     Log,
+    Phase,
     ToolResult,
 )
 from bridge.playout import Frame, Playout
@@ -43,27 +41,11 @@ from dsp.resample import PcmEncoder
 
 # The webhook's answer reaches Twilio, and Twilio us, within a second or two.
 STREAM_WAIT_S = 30.0
-# Opening and configuring a session takes well under a second.
-SESSION_WAIT_S = 10.0
 # Evidence that makes us hold the feed, and how long it has to become a barge-in.
 EVIDENCE_FRAMES = 2
 HOLD_S = 0.3
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
-MALFORMED_MAX = 50
-# A goodbye is short; if it never comes, the call ends without it.
-LAST_WORDS_S = 15.0
-# How long after the ledger's end a mark's echo may come.
-LAST_MARK_S = 1.0
-
-
-class Phase(Enum):
-    """Where a call stands."""
-
-    WAITING = "waiting"
-    TALKING = "talking"
-    ENDING = "ending"
-    ENDED = "ended"
 
 
 class Call:
@@ -77,7 +59,7 @@ class Call:
         self.uplink = Uplink(plan.options)
         self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
         self.responses = Responses()
-        self.ending = Ending(plan)
+        self.ending = ending.Ending(plan)
         self.notes = Notes(plan, now)
         self.timers = Timers()
         self.actions: list[Action] = []
@@ -94,7 +76,7 @@ class Call:
         if plan.options.openai_output_format == "audio/pcm":
             self._pcm = PcmEncoder()
         self.timers.set(Timer.STREAM, now + STREAM_WAIT_S)
-        self.timers.set(Timer.SESSION, now + SESSION_WAIT_S)
+        self.timers.set(Timer.SESSION, now + ending.SESSION_WAIT_S)
 
     @property
     def deadline(self) -> float | None:
@@ -126,21 +108,21 @@ class Call:
 
     def receive_disconnect(self, leg: Leg, reason: str, now: float) -> list[Action]:
         """Take the loss of a leg, or that it could not be had at all."""
-        return self._receive(Call._on_disconnect, (leg, reason), now)
+        return self._receive(ending.on_disconnect, (leg, reason), now)
 
     def receive_malformed(self, leg: Leg, error: str, now: float) -> list[Action]:
         """Take a message that could not be read; past a limit it ends the call."""
-        return self._receive(Call._on_malformed, (leg, error), now)
+        return self._receive(ending.on_malformed, (leg, error), now)
 
     def receive_unknown(self, leg: Leg, kind: str, now: float) -> list[Action]:
         """Take note of a message of a type nobody here knows."""
-        return self._receive(Call._on_unknown, (leg, kind), now)
+        return self._receive(ending.on_unknown, (leg, kind), now)
 
     def receive_hangup(
         self, reason: str, now: float, *, politely: bool = False
     ) -> list[Action]:
         """End the call, at once or with a spoken goodbye."""
-        end = Call.end_politely if politely else Call.end
+        end = ending.end_politely if politely else ending.end
         return self._receive(end, reason, now)
 
     def record(self, now: float) -> CallRecord:
@@ -166,7 +148,7 @@ class Call:
 
     def _on_start(self, message: twilio.Start) -> None:
         if self._stream_sid:
-            self._on_malformed((Leg.TWILIO, "a second start"))
+            ending.on_malformed(self, (Leg.TWILIO, "a second start"))
             return
         self._stream_sid = message.stream_sid
         self.timers.cancel(Timer.STREAM)
@@ -244,10 +226,10 @@ class Call:
 
     def _on_mark(self, message: twilio.Mark) -> None:
         self.playout.receive_mark(message.mark.name, self.now)
-        self._hang_up_when_heard()
+        ending.hang_up_when_heard(self)
 
     def _on_stop(self, message: twilio.Stop) -> None:
-        self.end("caller_hung_up")
+        ending.end(self, "caller_hung_up")
 
     # --- what the caller hears ---
 
@@ -258,7 +240,7 @@ class Call:
         self.log(self.notes.audio_line(len(event.delta)))
         delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
         self.playout.push(event.item_id, event.content_index, delta)
-        self._feed()
+        self.feed()
 
     def _on_audio_done(self, event: openai.AudioDone) -> None:
         if self.responses.is_cancelled(event.response_id):
@@ -266,9 +248,9 @@ class Call:
         if self._pcm is not None:
             self.playout.push(event.item_id, 0, self._pcm.flush())
         self.playout.finish(event.item_id)
-        self._feed()
+        self.feed()
 
-    def _feed(self) -> None:
+    def feed(self) -> None:
         """Send what is due; the rest stays in the ledger until `deadline`."""
         if not self._stream_sid:
             return
@@ -281,7 +263,7 @@ class Call:
         self.timers.set(Timer.FEED, self.playout.deadline)
         if not self.playout.has_unsent:
             self.log(self.notes.frame_total_line(self.counters))
-            self._hang_up_when_heard()
+            ending.hang_up_when_heard(self)
 
     def _play(self, payload: bytes) -> None:
         self.is_greeting_due = False
@@ -361,7 +343,7 @@ class Call:
         self.counters.barge_ins_false += 1
         self.info("[BARGE_IN] false alarm: the reply goes on")
         self.playout.resume()
-        self._feed()
+        self.feed()
 
     def _on_keypad_pause(self) -> None:
         if not self.is_talking:
@@ -383,112 +365,6 @@ class Call:
         else:
             self.request()
 
-    def _on_idle(self) -> None:
-        """Ask a silent caller once whether he is there; then end politely."""
-        idle_s = self.plan.options.idle_prompt_ms / 1e3
-        quiet_since = max(self.notes.active_at, self.playout.ends_at())
-        prompted_at = self.ending.idle_prompted_at
-        if self.now < quiet_since + idle_s or self.responses.is_busy:
-            self.timers.set(Timer.IDLE, max(quiet_since + idle_s, self.now + 1.0))
-        elif prompted_at is None or prompted_at < self.notes.active_at:
-            self.ending.idle_prompted_at = self.now
-            self.timers.set(Timer.IDLE, self.now + idle_s)
-            self.request(session.still_there())
-        else:
-            self.end_politely("silence")
-
-    # --- the end ---
-
-    def begin_ending(self) -> None:
-        """Leave the conversation; the last words are still to be heard."""
-        self.phase = Phase.ENDING
-        self.timers.clear()
-        self.timers.set(Timer.LAST_WORDS, self.now + LAST_WORDS_S)
-        self.playout.resume()
-        self._feed()
-
-    def end_politely(self, reason: str) -> None:
-        """End the call with a goodbye, or at once where nobody could hear it."""
-        if not self.is_talking:
-            self.end(self.ending.reason or reason)
-            return
-        self.ending.reason = reason
-        self.ending.has_asked_goodbye = True
-        self.begin_ending()
-        self.request(session.goodbye(reason))
-
-    def say_last_words(self) -> None:
-        """After a response: hang up once it is heard, or ask for a goodbye first."""
-        if self.phase is not Phase.ENDING or self.responses.is_busy:
-            return
-        if self.playout.is_playing(self.now) or self.ending.has_asked_goodbye:
-            self._hang_up_when_heard()
-            return
-        self.ending.has_asked_goodbye = True
-        self.request(session.goodbye(self.ending.reason))
-
-    def _hang_up_when_heard(self) -> None:
-        if self.phase is not Phase.ENDING or self.responses.is_busy:
-            return
-        if self.playout.has_unsent:
-            return
-        if self.playout.marks_in_flight == 0:
-            self.end(self.ending.reason)
-            return
-        self.timers.set(Timer.LAST_WORDS, self.playout.ends_at() + LAST_MARK_S)
-
-    def _on_last_words_over(self) -> None:
-        self.end(self.ending.reason)
-
-    def end(self, reason: str) -> None:
-        """End the call now; unheard turns are cut to what was heard."""
-        for cut in self.playout.interrupt(self.now):
-            self.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
-        self.ending.reason = reason
-        self.phase = Phase.ENDED
-        self.timers.clear()
-        self.actions.append(self.notes.stop_line(self, reason))
-        if self.notes.is_answered and self.counters.tx_frames == 0:
-            self.actions.append(Log("error", "tx=0: the caller heard nothing"))
-        self.actions.append(HangUp(reason, self.ending.failed))
-
-    def fail(self, reason: str, text: str) -> None:
-        """End the call so that the caller hears the fallback sentence."""
-        self.log(Log("error", f"[REALTIME] {reason}: {text}"))
-        self.ending.failed = True
-        self.end(reason)
-
-    def _on_disconnect(self, lost: tuple[Leg, str]) -> None:
-        leg, reason = lost
-        if leg is Leg.TWILIO:
-            self.end("caller_leg_lost")
-        elif self.phase is Phase.ENDING and not self.responses.is_busy:
-            self._hang_up_when_heard()
-        else:
-            lost_at = "model_lost" if self.is_session_ready else "model_unreachable"
-            self.fail(lost_at, reason)
-
-    def _on_session_late(self) -> None:
-        self.fail("model_unreachable", f"no session within {SESSION_WAIT_S:g} s")
-
-    def _on_malformed(self, what: tuple[Leg, str]) -> None:
-        leg, error = what
-        name = f"malformed_{leg.value}"
-        count = getattr(self.counters, name) + 1
-        setattr(self.counters, name, count)
-        if count == 1:
-            self.log(Log("warning", f"dropped from {leg.value}: {error}"))
-        elif count > MALFORMED_MAX:
-            self.fail(name, f"more than {MALFORMED_MAX} malformed messages")
-
-    def _on_unknown(self, what: tuple[Leg, str]) -> None:
-        leg, kind = what
-        name = f"unknown_{leg.value}"
-        count = getattr(self.counters, name) + 1
-        setattr(self.counters, name, count)
-        if count == 1:
-            self.log(Log("info", f"unknown type from {leg.value}: {kind[:64]}"))
-
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: Call._on_connected,
@@ -504,14 +380,14 @@ _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     **dialogue.HANDLERS,
 }
 _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
-    Timer.STREAM: lambda call: call.end("no_stream"),
-    Timer.SESSION: Call._on_session_late,
-    Timer.FEED: Call._feed,
+    Timer.STREAM: lambda call: ending.end(call, "no_stream"),
+    Timer.SESSION: ending.on_session_late,
+    Timer.FEED: Call.feed,
     Timer.HOLD: Call._on_hold_over,
     Timer.KEYPAD: Call._on_keypad_pause,
     Timer.ANSWER: Call._on_answer_due,
     Timer.RETRY: Call._on_retry,
-    Timer.IDLE: Call._on_idle,
-    Timer.DURATION: lambda call: call.end_politely("max_duration"),
-    Timer.LAST_WORDS: Call._on_last_words_over,
+    Timer.IDLE: ending.on_idle,
+    Timer.DURATION: lambda call: ending.end_politely(call, "max_duration"),
+    Timer.LAST_WORDS: ending.on_last_words_over,
 }

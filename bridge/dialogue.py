@@ -8,8 +8,7 @@ audio itself goes straight through `Call`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bridge import openai, session
-from bridge.ending import END_CALL
+from bridge import ending, openai, session
 from bridge.plan import Log, RunTool, ToolResult
 from bridge.timers import Timer
 
@@ -34,7 +33,7 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
         return
     wrong = session.wrong_format(event.session, call.plan)
     if wrong:
-        call.fail("session_refused", wrong)
+        ending.fail(call, "session_refused", wrong)
         return
     call.is_session_ready = True
     call.timers.cancel(Timer.SESSION)
@@ -119,12 +118,12 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     call.counters.tool_calls += 1
     call.open_tools.add(item.call_id)
     arguments = item.arguments or "{}"
-    if item.name != END_CALL:
+    if item.name != ending.END_CALL:
         call.actions.append(RunTool(item.call_id, item.name, arguments))
         return
     result = call.ending.decide(item.call_id, arguments)
     if result.ok:
-        call.begin_ending()
+        ending.begin_ending(call)
     on_tool_result(call, result)
 
 
@@ -164,7 +163,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
         call.is_greeting_due = False
     _answer_tools(call)
     if not call.is_talking:
-        call.say_last_words()
+        ending.say_last_words(call)
     elif call.notes.transcript.is_looping():
         _on_loop(call)
 
@@ -175,7 +174,7 @@ def _on_response_failed(call: "Call", response: openai.Response) -> None:
     names = {error.code, error.type} if error is not None else set()
     text = f"response failed: {error.code or error.type}" if error else "it failed"
     if names & session.FATAL_CODES or call.has_retried:
-        call.fail("model_failed", text)
+        ending.fail(call, "model_failed", text)
         return
     call.log(Log("warning", f"[REALTIME] {text}: asking once more"))
     call.has_retried = True
@@ -184,7 +183,7 @@ def _on_response_failed(call: "Call", response: openai.Response) -> None:
 
 def _on_loop(call: "Call") -> None:
     if call.ending.has_corrected_loop:
-        call.end_politely("loop")
+        ending.end_politely(call, "loop")
         return
     call.ending.has_corrected_loop = True
     call.log(Log("warning", "[REALTIME] The AI repeats itself: corrected"))
@@ -201,9 +200,9 @@ def on_error(call: "Call", event: openai.Error) -> None:
     names = {error.code, error.type}
     text = f"{error.code or error.type}: {error.message}"
     if error.event_id == session.CONFIGURE_ID or not call.is_session_ready:
-        call.fail("session_refused", text)
+        ending.fail(call, "session_refused", text)
     elif names & session.FATAL_CODES:
-        call.fail("model_failed", text)
+        ending.fail(call, "model_failed", text)
     elif "conversation_already_has_active_response" in names:
         call.responses.note_refused(error.event_id, try_again=True)
     elif not names & session.HARMLESS_CODES:

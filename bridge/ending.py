@@ -1,12 +1,30 @@
-"""Ending: whether the model may end the call, and why a call ended."""
+"""Ending: how a call ends, and who may end it.
 
-from typing import Literal
+`Ending` is what a call knows about its own end; the functions below it carry it out:
+the silent caller, the last words, the failures. A call that ends with `fail` lets the
+caller hear the fallback sentence.
+"""
+
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bridge.plan import CallPlan, ToolResult
+from bridge import session
+from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
+from bridge.timers import Timer
+
+if TYPE_CHECKING:
+    from bridge.call import Call
 
 END_CALL = "end_call"
+# Opening and configuring a session takes well under a second.
+SESSION_WAIT_S = 10.0
+# A goodbye is short; if it never comes, the call ends without it.
+LAST_WORDS_S = 15.0
+# How long after the ledger's end a mark's echo may come.
+LAST_MARK_S = 1.0
+# A peer that sends this much rubbish is broken.
+MALFORMED_MAX = 50
 
 
 class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,3 +77,125 @@ class Ending:
             return False, {"error": "required fields are missing", "missing": missing}
         self.reason = f"end_call:{asked.reason}"
         return True, {"ok": True}
+
+
+def on_idle(call: "Call") -> None:
+    """Ask a silent caller once whether he is there; then end politely."""
+    idle_s = call.plan.options.idle_prompt_ms / 1e3
+    quiet_since = max(call.notes.active_at, call.playout.ends_at())
+    prompted_at = call.ending.idle_prompted_at
+    if call.now < quiet_since + idle_s or call.responses.is_busy:
+        call.timers.set(Timer.IDLE, max(quiet_since + idle_s, call.now + 1.0))
+    elif prompted_at is None or prompted_at < call.notes.active_at:
+        call.ending.idle_prompted_at = call.now
+        call.timers.set(Timer.IDLE, call.now + idle_s)
+        call.request(session.still_there())
+    else:
+        end_politely(call, "silence")
+
+
+def begin_ending(call: "Call") -> None:
+    """Leave the conversation; the last words are still to be heard."""
+    call.phase = Phase.ENDING
+    call.timers.clear()
+    call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
+    call.playout.resume()
+    call.feed()
+
+
+def end_politely(call: "Call", reason: str) -> None:
+    """End the call with a goodbye, or at once where nobody could hear it."""
+    if not call.is_talking:
+        end(call, call.ending.reason or reason)
+        return
+    call.ending.reason = reason
+    call.ending.has_asked_goodbye = True
+    begin_ending(call)
+    call.request(session.goodbye(reason))
+
+
+def say_last_words(call: "Call") -> None:
+    """After a response: hang up once it is heard, or ask for a goodbye first."""
+    if call.phase is not Phase.ENDING or call.responses.is_busy:
+        return
+    if call.playout.is_playing(call.now) or call.ending.has_asked_goodbye:
+        hang_up_when_heard(call)
+        return
+    call.ending.has_asked_goodbye = True
+    call.request(session.goodbye(call.ending.reason))
+
+
+def hang_up_when_heard(call: "Call") -> None:
+    """Hang up if the last words were heard; else wait for their mark, not for ever."""
+    if call.phase is not Phase.ENDING or call.responses.is_busy:
+        return
+    if call.playout.has_unsent:
+        return
+    if call.playout.marks_in_flight == 0:
+        end(call, call.ending.reason)
+        return
+    call.timers.set(Timer.LAST_WORDS, call.playout.ends_at() + LAST_MARK_S)
+
+
+def on_last_words_over(call: "Call") -> None:
+    """Hang up without the mark or the goodbye that did not come."""
+    end(call, call.ending.reason)
+
+
+def end(call: "Call", reason: str) -> None:
+    """End the call now; unheard turns are cut to what was heard."""
+    for cut in call.playout.interrupt(call.now):
+        call.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
+    call.ending.reason = reason
+    call.phase = Phase.ENDED
+    call.timers.clear()
+    call.actions.append(call.notes.stop_line(call, reason))
+    if call.notes.is_answered and call.counters.tx_frames == 0:
+        call.actions.append(Log("error", "tx=0: the caller heard nothing"))
+    call.actions.append(HangUp(reason, call.ending.failed))
+
+
+def fail(call: "Call", reason: str, text: str) -> None:
+    """End the call so that the caller hears the fallback sentence."""
+    call.log(Log("error", f"[REALTIME] {reason}: {text}"))
+    call.ending.failed = True
+    end(call, reason)
+
+
+def on_disconnect(call: "Call", lost: tuple[Leg, str]) -> None:
+    """A leg is gone: without the model there is no call."""
+    leg, reason = lost
+    if leg is Leg.TWILIO:
+        end(call, "caller_leg_lost")
+    elif call.phase is Phase.ENDING and not call.responses.is_busy:
+        hang_up_when_heard(call)
+    else:
+        lost_at = "model_lost" if call.is_session_ready else "model_unreachable"
+        fail(call, lost_at, reason)
+
+
+def on_session_late(call: "Call") -> None:
+    """The model did not confirm our configuration in time."""
+    fail(call, "model_unreachable", f"no session within {SESSION_WAIT_S:g} s")
+
+
+def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
+    """Count a message that could not be read; log the first, end past the limit."""
+    leg, error = what
+    name = f"malformed_{leg.value}"
+    count = getattr(call.counters, name) + 1
+    setattr(call.counters, name, count)
+    if count == 1:
+        call.log(Log("warning", f"dropped from {leg.value}: {error}"))
+    elif count > MALFORMED_MAX:
+        fail(call, name, f"more than {MALFORMED_MAX} malformed messages")
+
+
+def on_unknown(call: "Call", what: tuple[Leg, str]) -> None:
+    """Count a message of a type nobody here knows; log the first."""
+    leg, kind = what
+    name = f"unknown_{leg.value}"
+    count = getattr(call.counters, name) + 1
+    setattr(call.counters, name, count)
+    if count == 1:
+        call.log(Log("info", f"unknown type from {leg.value}: {kind[:64]}"))

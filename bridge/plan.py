@@ -21,6 +21,15 @@ class Leg(Enum):
     OPENAI = "openai"
 
 
+class Phase(Enum):
+    """Where a call stands."""
+
+    WAITING = "waiting"
+    TALKING = "talking"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
 class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one call needs to know before it begins."""
 
