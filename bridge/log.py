@@ -1,0 +1,143 @@
+"""Structured log lines: one JSON object each, with the call's id where there is one.
+
+Lines are handed to a thread that writes them, so that a slow reader of stderr never
+stops the event loop. Whole phone numbers and secrets do not pass: the formatter masks
+what looks like the one and knows the other. Nothing is logged per frame.
+"""
+
+import logging
+import logging.handlers
+import queue
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import orjson
+
+LOGGER = "kolbridge"
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+# Lines that wait for a stuck reader; more are dropped.
+LINES_WAITING_MAX = 10_000
+# A secret shorter than this would blot out ordinary words.
+_SECRET_CHARS_MIN = 8
+# Nine digits or more with single spaces or hyphens between, not part of a word, a
+# number with a point or "name=value", and not a date: in our lines, a phone number.
+_PHONE = re.compile(
+    r"(?<![\w.=:])(?!\d{4}-\d\d-\d\d)\+?\d(?:[ -]?\d){8,14}(?!\w|\.\d)"
+    r"|\+\d{7,15}"
+)
+
+
+def mask_phone(number: str) -> str:
+    """Return a number with only its first and last digits, to tell calls apart."""
+    plain = number.removeprefix("whatsapp:")
+    if not plain.lstrip("+").replace(" ", "").replace("-", "").isdigit():
+        return "anonymous" if not plain or plain == "anonymous" else "…"
+    return f"{plain[:4]}…{plain[-2:]}"
+
+
+def _mask_found(match: re.Match[str]) -> str:
+    return mask_phone(match.group())
+
+
+class JsonFormatter(logging.Formatter):
+    """Turns a record into one JSON line."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._secrets = [one for one in secrets if len(one) >= _SECRET_CHARS_MIN]
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            "level": record.levelname.lower(),
+            "call": getattr(record, "call", None),
+            "message": self._clean(record.getMessage()),
+        }
+        if line["call"] is None:
+            del line["call"]
+        if record.exc_info:
+            line["error"] = self._clean(self.formatException(record.exc_info))
+        return orjson.dumps(line).decode()
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text = text.encode("utf-8", "replace").decode()
+        return _PHONE.sub(_mask_found, text)
+
+
+class _QueueHandler(logging.handlers.QueueHandler):
+    """Hands records on as they are; drops them where the writer is stuck."""
+
+    dropped_lines = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            self.dropped_lines += 1
+
+
+class LogWriter:
+    """The thread that writes the lines of one process, from `start` to `stop`."""
+
+    def __init__(
+        self, level: str, secrets: Iterable[str], stream: IO[str] | None = None
+    ) -> None:
+        waiting: queue.Queue[Any] = queue.Queue(LINES_WAITING_MAX)
+        self._handler = _QueueHandler(waiting)
+        output = logging.StreamHandler(stream or sys.stderr)
+        output.setFormatter(JsonFormatter(secrets))
+        self._listener = logging.handlers.QueueListener(waiting, output)
+        self._level = LEVELS[level]
+
+    def start(self) -> None:
+        """Write every line of this process from here on."""
+        root = logging.getLogger()
+        root.addHandler(self._handler)
+        root.setLevel(logging.WARNING)
+        logging.getLogger(LOGGER).setLevel(self._level)
+        # picows logs each connection at info and each pause of writing as a warning;
+        # the legs count both.
+        logging.getLogger("picows").setLevel(logging.ERROR)
+        self._listener.start()
+
+    def stop(self) -> None:
+        """Write what waits, then stop."""
+        logging.getLogger().removeHandler(self._handler)
+        self._listener.stop()
+        if self._handler.dropped_lines:
+            sys.stderr.write(f"{self._handler.dropped_lines} log lines were dropped\n")
+
+
+class CallLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs with a call's id on each line."""
+
+    def __init__(self, call_sid: str) -> None:
+        super().__init__(logging.getLogger(LOGGER), {"call": call_sid})
+
+    def process(
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
+        """Put the id beside the message."""
+        kwargs["extra"] = self.extra
+        return msg, kwargs
+
+
+def server_logger() -> logging.Logger:
+    """Return the logger for what belongs to no call."""
+    return logging.getLogger(LOGGER)

@@ -1,0 +1,123 @@
+"""Log lines are JSON, carry the call, and give away neither numbers nor secrets."""
+
+import io
+import logging
+
+import orjson
+import pytest
+
+from bridge import log
+
+SID = "CA" + "1" * 32
+
+
+def record(message, level=logging.INFO, **extra):
+    made = logging.LogRecord(log.LOGGER, level, "x.py", 1, message, (), None)
+    made.__dict__.update(extra)
+    return made
+
+
+def line(message, secrets=(), **extra):
+    return orjson.loads(log.JsonFormatter(secrets).format(record(message, **extra)))
+
+
+def test_line_has_time_level_call_and_message():
+    made = line("hello", call=SID, created=0.25)
+
+    assert made == {
+        "time": "1970-01-01T00:00:00.250+00:00",
+        "level": "info",
+        "call": SID,
+        "message": "hello",
+    }
+
+
+def test_line_of_no_call_has_no_call_field():
+    assert "call" not in line("hello")
+
+
+def test_error_comes_with_its_trace():
+    try:
+        raise ValueError("no good +15551230000")
+    except ValueError as error:
+        made = line("failed", exc_info=(ValueError, error, error.__traceback__))
+
+    assert "ValueError: no good +155…00" in made["error"]
+
+
+@pytest.mark.parametrize(
+    ("said", "logged"),
+    [
+        ("from +15551230000 to us", "from +155…00 to us"),
+        ("my number is 050-000 0000, ok", "my number is 050-…00, ok"),
+        ("call 15550001234.", "call 1555…34."),
+        ("x=+15551230000", "x=+155…00"),
+    ],
+)
+def test_phone_numbers_are_masked(said, logged):
+    assert line(said)["message"] == logged
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"WS_STOP sid=MZ{'0123456789' * 3} rx=1000000000 tx=12",
+        "at 2026-11-21 10:30",
+        "took 123456789.25 ms",
+        "bytes=123456789",
+        "12 of 34 done",
+    ],
+)
+def test_other_numbers_are_left_alone(text):
+    assert line(text)["message"] == text
+
+
+def test_known_secrets_are_blotted_out():
+    made = line("key sk-abcdefgh refused", secrets=("sk-abcdefgh", "short"))
+
+    assert made["message"] == "key *** refused"
+
+
+def test_text_that_is_no_unicode_does_not_stop_the_line():
+    assert line("bad \udcff")["message"] == "bad ?"
+
+
+@pytest.mark.parametrize(
+    ("number", "masked"),
+    [
+        ("+15551230000", "+155…00"),
+        ("whatsapp:+15551230000", "+155…00"),
+        ("anonymous", "anonymous"),
+        ("", "anonymous"),
+        ("sip:alice@example.com", "…"),
+    ],
+)
+def test_masked_number_tells_calls_apart_and_no_more(number, masked):
+    assert log.mask_phone(number) == masked
+
+
+def test_writer_writes_what_was_logged_before_it_stops():
+    stream = io.StringIO()
+    writer = log.LogWriter("info", (), stream)
+    writer.start()
+    log.CallLogger(SID).info("one")
+    log.server_logger().warning("two")
+    log.server_logger().debug("three")
+    writer.stop()
+
+    lines = [orjson.loads(text) for text in stream.getvalue().splitlines()]
+    assert [(one.get("call"), one["message"]) for one in lines] == [
+        (SID, "one"),
+        (None, "two"),
+    ]
+
+
+def test_lines_for_a_stuck_reader_are_dropped_and_counted(monkeypatch, capsys):
+    monkeypatch.setattr(log, "LINES_WAITING_MAX", 2)
+    writer = log.LogWriter("info", (), io.StringIO())
+    for _ in range(5):
+        writer._handler.emit(record("x"))
+    writer._listener.start()
+    writer.stop()
+
+    assert "3 log lines were dropped" in capsys.readouterr().err
