@@ -25,6 +25,8 @@ from dsp.g711 import frame_levels
 
 SILENCE_BYTE = b"\xff"
 FRAME_S = FRAME_MS / 1000
+# Sums of 0.02 drift; a microsecond is far below a frame.
+EPSILON_S = 1e-6
 BYTES_PER_MS = FRAME_BYTES // FRAME_MS
 # About two marks a second (PRODUCT §5).
 MARK_EVERY_FRAMES = 25
@@ -150,7 +152,7 @@ class Playout:
             return []
         out: list[Frame | MarkName] = []
         fresh: list[bytes] = []
-        while self._clock_end - now < self._lead_s:
+        while max(self._clock_end - now, 0.0) + FRAME_S <= self._lead_s + EPSILON_S:
             item = self._sending()
             if item is None:
                 break

@@ -1,0 +1,43 @@
+# Each target makes its own virtual environment, says in one line what the machine
+# lacks, and does all the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ANALYSIS := $(VENV)/.analysis
+DEV := $(VENV)/.dev
+SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd)
+
+.PHONY: demo test lint bench build clean
+
+demo: $(ANALYSIS)
+	$(BIN)/kolbridge demo
+
+test: $(DEV)
+	$(BIN)/python -m pytest -q
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint dsp
+
+bench: $(DEV)
+	$(BIN)/python -m bench
+
+build: $(DEV)
+	$(BIN)/python -m build --wheel
+
+$(BIN)/pip:
+	@sh scripts/check_machine.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+$(ANALYSIS): $(BIN)/pip $(SOURCES)
+	$(BIN)/pip install --quiet --editable '.[analysis]'
+	@touch $@
+
+$(DEV): $(BIN)/pip $(SOURCES)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(ANALYSIS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo dsp/*.c dsp/*.so

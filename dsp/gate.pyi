@@ -1,0 +1,43 @@
+SILENCE: int
+MAYBE_SPEECH: int
+SPEECH: int
+STATE_MASK: int
+VOICE: int
+MUSIC: int
+
+class NoiseGate:
+    def __init__(
+        self,
+        *,
+        calibration_ms: int = 600,
+        snr_start_normal_db: float = 8.0,
+        snr_stop_normal_db: float = 5.0,
+        snr_start_music_db: float = 12.0,
+        snr_stop_music_db: float = 8.0,
+        noise_floor_rms: float = 120.0,
+        vad_threshold_rms: float = 200.0,
+        voice_threshold_rms: float = 800.0,
+        hangover_frames: int = 4,
+        agc: bool = False,
+    ) -> None: ...
+    def analyze(self, frame: bytes, far_dbfs: float = -127.0) -> int: ...
+    @property
+    def rms(self) -> float: ...
+    @property
+    def floor_rms(self) -> float: ...
+    @property
+    def snr_db(self) -> float: ...
+    @property
+    def periodicity(self) -> float: ...
+    @property
+    def music(self) -> bool: ...
+    @property
+    def is_tone(self) -> bool: ...
+    @property
+    def state(self) -> int: ...
+    @property
+    def far_dbfs(self) -> float: ...
+    @property
+    def gain_step(self) -> int: ...
+    @property
+    def frames(self) -> int: ...

@@ -1,0 +1,62 @@
+# Noise floor by minimum statistics (R. Martin, 2001, simplified): the least smoothed
+# energy of the last WINDOWS sub-windows of WINDOW_FRAMES frames each (1.8 s together).
+# A minimum cannot be raised by speech, which pauses; a step of the noise is learnt once
+# the old minimum has left the window. A minimum lies under the mean, hence BIAS.
+
+cdef enum:
+    WINDOWS = 6
+    WINDOW_FRAMES = 15
+
+cdef struct NoiseFloor:
+    double smooth           # energy, smoothed over about 3 frames
+    double minima[6]
+    double current          # least of the running sub-window
+    double floor            # energy
+    int frames              # in the running sub-window
+    int index
+    int calibration_frames  # left to run
+
+
+cdef inline void noise_reset(
+    NoiseFloor *state, double start_energy, int calibration_frames
+) noexcept nogil:
+    cdef int i
+    state.smooth = -1
+    state.current = 1e30
+    for i in range(WINDOWS):
+        state.minima[i] = 1e30
+    state.floor = start_energy
+    state.frames = 0
+    state.index = 0
+    state.calibration_frames = calibration_frames
+
+
+cdef inline void noise_update(NoiseFloor *state, double energy) noexcept nogil:
+    """Take one frame's mean energy (16-bit units squared)."""
+    cdef double least, bias = 2.0
+    cdef int i
+    if state.smooth < 0:
+        state.smooth = energy
+    state.smooth += 0.35 * (energy - state.smooth)
+    if state.smooth < state.current:
+        state.current = state.smooth
+    least = state.current
+    for i in range(WINDOWS):
+        if state.minima[i] < least:
+            least = state.minima[i]
+    if state.calibration_frames > 0:
+        # While calibrating, the start value stands until something quieter is heard:
+        # a caller who speaks at once does not become the noise.
+        state.calibration_frames -= 1
+        if least * bias < state.floor:
+            state.floor = least * bias
+    else:
+        state.floor += 0.3 * (least * bias - state.floor)
+    if state.floor < 16.0:
+        state.floor = 16.0      # 4 linear units, mu-law's smallest step
+    state.frames += 1
+    if state.frames >= WINDOW_FRAMES:
+        state.minima[state.index] = state.current
+        state.index = (state.index + 1) % WINDOWS
+        state.current = 1e30
+        state.frames = 0

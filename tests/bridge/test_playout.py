@@ -1,0 +1,274 @@
+"""The ledger: what was sent, what was heard, and how it ends."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from bridge.playout import (
+    MARKS_MAX,
+    NOTHING_DBFS,
+    UNSENT_BYTES_MAX,
+    Cut,
+    Frame,
+    MarkName,
+    Playout,
+)
+
+LEAD_MS = 300
+LEAD_FRAMES = 15
+
+
+def frames(pieces):
+    return [piece.payload for piece in pieces if isinstance(piece, Frame)]
+
+
+def marks(pieces):
+    return [piece.name for piece in pieces if isinstance(piece, MarkName)]
+
+
+def run(playout, now, until):
+    """Feed whenever the ledger asks for it; return all pieces."""
+    pieces = playout.feed(now)
+    while playout.deadline is not None and playout.deadline <= until:
+        now = max(now, playout.deadline)
+        pieces += playout.feed(now)
+    return pieces
+
+
+def speaking(ms=2_000, now=10.0):
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * (8 * ms))
+    playout.feed(now)
+    return playout
+
+
+def test_only_the_lead_goes_out_at_once():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 16_000)
+
+    assert len(frames(playout.feed(10.0))) == LEAD_FRAMES
+    assert frames(playout.feed(10.0)) == []
+
+
+def test_the_rest_goes_out_a_lead_ahead_of_the_ear_and_never_underruns():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 16_000)
+    playout.finish("item_1")
+
+    now, sent = 10.0, len(frames(playout.feed(10.0)))
+    while playout.deadline is not None:
+        now = playout.deadline
+        sent += len(frames(playout.feed(now)))
+        assert sent * 0.02 - (now - 10.0) <= LEAD_MS / 1e3 + 1e-5
+        assert sent * 0.02 > now - 10.0
+    assert sent == 100
+
+
+def test_a_late_tick_catches_up():
+    playout = speaking(now=10.0)
+
+    assert len(frames(playout.feed(10.24))) == 12
+
+
+@given(st.lists(st.integers(0, 700), min_size=1, max_size=30))
+def test_any_cut_of_the_deltas_gives_the_same_frames(cuts):
+    audio = bytes(number % 251 for number in range(sum(cuts)))
+    whole, cut = Playout(lead_ms=60_000), Playout(lead_ms=60_000)
+    whole.push("item_1", 0, audio)
+    at = 0
+    for size in cuts:
+        cut.push("item_1", 0, audio[at : at + size])
+        at += size
+    whole.finish("item_1")
+    cut.finish("item_1")
+
+    expected = frames(whole.feed(0.0))
+    assert frames(cut.feed(0.0)) == expected
+    assert b"".join(expected).startswith(audio)
+    assert all(len(frame) == 160 for frame in expected)
+
+
+def test_the_tail_waits_for_the_end_of_the_item_and_is_padded_with_silence():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 200)
+
+    assert frames(playout.feed(10.0)) == [b"\x10" * 160]
+    playout.finish("item_1")
+    assert frames(playout.feed(10.2)) == [b"\x10" * 40 + b"\xff" * 120]
+
+
+def test_a_new_item_ends_the_one_before_it():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 200)
+    playout.push("item_2", 0, b"\x20" * 160)
+
+    assert frames(playout.feed(10.0)) == [
+        b"\x10" * 160,
+        b"\x10" * 40 + b"\xff" * 120,
+        b"\x20" * 160,
+    ]
+
+
+def test_marks_come_twice_a_second_and_at_the_end_of_each_item():
+    playout = Playout(lead_ms=60_000)
+    playout.push("item_1", 0, b"\x10" * 8 * 1_200)
+    playout.finish("item_1")
+
+    assert marks(playout.feed(0.0)) == [
+        "item_1:0:500",
+        "item_1:0:1000",
+        "item_1:0:1200",
+    ]
+
+
+def test_nothing_is_heard_before_it_is_sent_nor_faster_than_time():
+    playout = speaking(now=10.0)
+
+    assert playout.heard_frames(10.0) == pytest.approx(0, abs=1e-6)
+    assert playout.heard_frames(10.1) == pytest.approx(5)
+    assert playout.heard_frames(20.0) == LEAD_FRAMES
+
+
+def test_an_echo_that_comes_late_moves_the_ear_back():
+    playout = speaking(now=10.0)
+    run(playout, 10.0, 10.5)
+    playout.receive_mark("item_1:0:500", 10.6)
+
+    assert playout.heard_frames(10.6) == pytest.approx(25)
+
+
+def test_the_delay_is_the_least_of_the_last_echoes():
+    playout = speaking(ms=4_000, now=10.0)
+    run(playout, 10.0, 12.0)
+    playout.receive_mark("item_1:0:500", 11.5)
+    playout.receive_mark("item_1:0:1000", 11.5)
+    playout.receive_mark("item_1:0:1500", 11.52)
+
+    assert playout.heard_frames(12.0) == pytest.approx(99)
+
+
+def test_an_unknown_mark_is_stale():
+    playout = speaking()
+    playout.receive_mark("item_9:0:500", 10.1)
+
+    assert playout.stale_marks == 1
+
+
+def test_an_echo_after_a_clear_is_a_flush_and_not_a_playback():
+    playout = speaking(now=10.0)
+    run(playout, 10.0, 10.6)
+    playout.interrupt(10.7)
+    playout.receive_mark("item_1:0:500", 10.7)
+
+    assert playout.stale_marks == 1
+    assert not playout.is_playing(10.71)
+
+
+def test_marks_after_a_clear_carry_a_new_generation():
+    playout = speaking()
+    playout.interrupt(10.1)
+    playout.push("item_2", 0, b"\x20" * 160)
+    playout.finish("item_2")
+
+    assert marks(playout.feed(10.2)) == ["item_2:1:20"]
+
+
+def test_an_interruption_cuts_each_item_at_what_was_heard():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 8 * 400)
+    playout.push("item_2", 0, b"\x20" * 8 * 1_000)
+    playout.push("item_3", 0, b"\x30" * 8 * 1_000)
+    run(playout, 10.0, 10.6)
+
+    assert playout.interrupt(10.62) == [
+        Cut("item_2", 0, 220, 1_000),
+        Cut("item_3", 0, 0, 1_000),
+    ]
+
+
+def test_what_was_fully_heard_is_not_cut():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 800)
+    playout.finish("item_1")
+    playout.feed(10.0)
+
+    assert playout.interrupt(10.2) == []
+
+
+def test_a_cut_is_never_beyond_what_was_received():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 200)
+    playout.feed(10.0)
+
+    assert playout.interrupt(11.0) == [Cut("item_1", 0, 20, 25)]
+
+
+def test_nothing_is_sent_while_held_and_the_next_byte_follows():
+    audio = bytes(number % 256 for number in range(16_000))
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, audio)
+    sent = frames(playout.feed(10.0))
+    playout.hold()
+
+    assert playout.feed(10.4) == []
+    assert playout.deadline is None
+    assert playout.is_playing(10.9)
+    playout.resume()
+    sent += frames(run(playout, 10.4, 13.0))
+    assert b"".join(sent) == audio
+
+
+def test_a_pause_in_sending_is_not_heard_speech():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    playout.feed(10.0)
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    playout.feed(11.0)
+
+    assert playout.heard_frames(11.1) == pytest.approx(15)
+    assert playout.audible_since == 11.0
+
+
+def test_the_far_level_is_that_of_the_frame_in_the_ear():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\xff" * 800 + b"\x00" * 800)
+    playout.finish("item_1")
+    playout.feed(10.0)
+
+    assert playout.far_dbfs(10.05) == NOTHING_DBFS
+    assert playout.far_dbfs(10.15) > -3
+    assert playout.far_dbfs(10.25) == NOTHING_DBFS
+
+
+def test_a_runaway_reply_is_refused_and_counted():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, bytes(UNSENT_BYTES_MAX))
+    playout.push("item_1", 0, b"\x10" * 160)
+
+    assert playout.refused_bytes == 160
+
+
+def test_marks_that_are_never_echoed_are_forgotten():
+    playout = Playout(lead_ms=10_000_000)
+    for number in range(MARKS_MAX + 3):
+        playout.push(f"item_{number}", 0, b"\x10" * 160)
+        playout.finish(f"item_{number}")
+    playout.feed(0.0)
+
+    assert playout.forgotten_marks == 3
+    assert playout.marks_in_flight == MARKS_MAX
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 400), st.floats(0.0, 0.5)), max_size=20),
+    st.floats(0.0, 3.0),
+)
+def test_heard_is_never_more_than_sent_or_than_time_allows(steps, later):
+    playout, now, began = Playout(lead_ms=LEAD_MS), 5.0, 5.0
+    for size, wait in steps:
+        playout.push("item_1", 0, bytes(size * 8))
+        playout.feed(now)
+        now += wait
+    heard = playout.heard_frames(now + later)
+
+    assert heard <= playout.frames_sent + 1e-9
+    assert heard <= (now + later - began) / 0.02 + 1e-6
