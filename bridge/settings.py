@@ -1,0 +1,229 @@
+"""The settings of one process, read once from the environment and `.env`.
+
+A field's name is its variable in lower case. What is wrong, or contradicts something
+else, is a SettingsError whose one line names the variable, the value and what is
+allowed; secret values are not shown. What a business may override: `bridge.options`.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from bridge.options import CallOptions, OptionError, Switch, describe, merge, read_value
+
+
+class SettingsError(ValueError):
+    """The service cannot start like this; the text is one line for the operator."""
+
+
+def _count(low: int, high: int, unit: str = "") -> Meta:
+    of = f" of {unit}" if unit else ""
+    return Meta(ge=low, le=high, description=f"a whole number{of} from {low} to {high}")
+
+
+Host = Annotated[
+    str, Meta(pattern=r"^[\w.:\[\]-]+$", description="an address to listen on")
+]
+HttpUrl = Annotated[
+    str,
+    Meta(pattern=r"^https?://[^\s?#@]+$", description="https://name[/path], no more"),
+]
+WsUrl = Annotated[
+    str, Meta(pattern=r"^wss?://[^\s#@]+$", description="wss://name/path")
+]
+DatabaseUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^postgres(ql)?://\S+$", description="postgresql://user@host/database"
+    ),
+]
+AccountSid = Annotated[
+    str,
+    Meta(pattern="^AC[0-9a-fA-F]{32}$", description="AC and 32 hexadecimal digits"),
+]
+Secret = Annotated[str, Meta(pattern=r"^[\x21-\x7e]+$", description="one word")]
+Sentence = Annotated[
+    str, Meta(min_length=1, max_length=1_000, description="a sentence to be spoken")
+]
+LogLevel = Annotated[
+    str,
+    Meta(
+        pattern="^(debug|info|warning|error)$",
+        description="debug, info, warning or error",
+    ),
+]
+_SECRETS = frozenset(("database_url", "twilio_auth_token", "openai_api_key"))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service is told; `.env.example` says what each is for."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, _count(0, 65_535)] = 8080
+    public_url: HttpUrl | None = None
+
+    database_url: DatabaseUrl | None = None
+    database_pool_size: Annotated[int, _count(1, 100)] = 10
+    kolbridge_home: str = ".data"
+
+    twilio_account_sid: AccountSid | None = None
+    twilio_auth_token: Secret | None = None
+    twilio_validate_signatures: Switch = True
+
+    openai_api_key: Secret | None = None
+    openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
+
+    workers: Annotated[int, _count(1, 64)] = 1
+    max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500
+    drain_seconds: Annotated[int, _count(0, 3_600, "seconds")] = 30
+    tool_deadline_ms: Annotated[int, _count(100, 30_000, "ms")] = 4_000
+    fallback_sentence: Sentence | None = None
+
+    log_level: LogLevel = "info"
+    log_openai_events: Switch = False
+    log_transcripts: Switch = True
+
+    call: CallOptions = CallOptions()
+
+    def __repr__(self) -> str:
+        """Show everything but secrets."""
+        shown = (
+            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that no log may show."""
+        return tuple(filter(None, (getattr(self, name) for name in sorted(_SECRETS))))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return is_loopback(self.host)
+
+
+_HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+del _HINTS["call"]
+
+
+def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """Read the settings; the environment goes before the `.env` file.
+
+    An empty value counts as not given. Raises SettingsError.
+    """
+    given = read_dotenv(dotenv) if dotenv is not None and dotenv.exists() else {}
+    given |= {name: value for name, value in env.items() if value.strip()}
+    values = {
+        field: _read(field, hint, given[field.upper()])
+        for field, hint in _HINTS.items()
+        if field.upper() in given
+    }
+    overrides = {
+        field: given[field.upper()]
+        for field in CallOptions.__struct_fields__
+        if field.upper() in given
+    }
+    try:
+        settings = Settings(**values, call=merge(CallOptions(), overrides))
+    except OptionError as error:
+        raise SettingsError(str(error)) from None
+    _check_urls(settings)
+    return settings
+
+
+def check_complete(settings: Settings) -> list[str]:
+    """Return a line for each setting that taking real calls needs and that is missing,
+    most important first."""
+    missing = []
+    if settings.twilio_auth_token is None and settings.twilio_validate_signatures:
+        missing.append(
+            "TWILIO_AUTH_TOKEN is not set: expected the account's auth token, "
+            "with which Twilio signs (or TWILIO_VALIDATE_SIGNATURES=0 on loopback)"
+        )
+    is_real = not is_loopback(urlsplit(settings.openai_realtime_url).hostname or "")
+    if settings.openai_api_key is None and is_real:
+        missing.append("OPENAI_API_KEY is not set: expected a key of the OpenAI API")
+    if settings.public_url is None and not settings.is_loopback:
+        missing.append(
+            "PUBLIC_URL is not set: expected https://name, how Twilio reaches HOST="
+            f"{settings.host}"
+        )
+    return missing
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Read lines of NAME=value; quotes around a value and `export` are taken off."""
+    found = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: expected a readable text file: {error}") from None
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.removeprefix("export ").partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise SettingsError(f"{path}:{number}: expected NAME=value")
+        value = value.strip()
+        if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1:
+            value = value[1:-1]
+        else:
+            value = value.partition(" #")[0].rstrip()
+        if value:
+            found[name.strip()] = value
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address is this machine."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read(field: str, hint: Any, text: str) -> Any:
+    """Read one variable; `X | None` is read as X, since an empty one is not given."""
+    wanted = next((one for one in _choices(hint) if one is not type(None)), hint)
+    try:
+        return read_value(field, wanted, text)
+    except OptionError as error:
+        if field in _SECRETS:
+            allowed = describe(wanted)
+            raise SettingsError(f"{field.upper()}: expected {allowed}") from None
+        raise SettingsError(str(error)) from None
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    is_optional = type(None) in getattr(hint, "__args__", ())
+    return tuple(hint.__args__) if is_optional else (hint,)
+
+
+def _check_urls(settings: Settings) -> None:
+    """Refuse what would send audio or accept calls in the clear, beyond loopback."""
+    if settings.public_url is not None:
+        public = urlsplit(settings.public_url)
+        if public.scheme != "https" and not is_loopback(public.hostname or ""):
+            raise SettingsError(
+                f"PUBLIC_URL={settings.public_url!r}: expected https://name "
+                "(http:// only towards loopback)"
+            )
+    model = urlsplit(settings.openai_realtime_url)
+    if model.scheme != "wss" and not is_loopback(model.hostname or ""):
+        raise SettingsError(
+            f"OPENAI_REALTIME_URL={settings.openai_realtime_url!r}: expected "
+            "wss://name/path (ws:// only towards loopback)"
+        )
+    if not settings.twilio_validate_signatures and not settings.is_loopback:
+        raise SettingsError(
+            "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while HOST is not loopback "
+            f"(HOST={settings.host!r})"
+        )

@@ -1,0 +1,200 @@
+"""Settings from the environment and `.env`: what is refused, and in which words."""
+
+import pathlib
+
+import pytest
+
+from bridge.options import VOICES, CallOptions
+from bridge.settings import Settings, SettingsError, check_complete, load, read_dotenv
+
+ROOT = pathlib.Path(__file__).parents[2]
+SID = "AC" + "0" * 32
+
+
+def test_nothing_given_means_the_defaults():
+    assert load({}) == Settings()
+
+
+def test_variables_are_fields_in_upper_case():
+    settings = load(
+        {
+            "HOST": "127.0.0.2",
+            "PORT": "9000",
+            "PUBLIC_URL": "https://bridge.example",
+            "TWILIO_ACCOUNT_SID": SID,
+            "LOG_OPENAI_EVENTS": "1",
+            "LOG_TRANSCRIPTS": "off",
+            "OPENAI_VOICE": "marin",
+            "AUDIO_AGC": "on",
+            "SNR_START_NORMAL": "7.5",
+            "HOME": "not ours",
+        }
+    )
+
+    assert settings == Settings(
+        host="127.0.0.2",
+        port=9000,
+        public_url="https://bridge.example",
+        twilio_account_sid=SID,
+        log_openai_events=True,
+        log_transcripts=False,
+        call=CallOptions(openai_voice="marin", audio_agc=True, snr_start_normal=7.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("PORT", "eighty", "a whole number from 0 to 65535"),
+        ("PORT", "70000", "a whole number from 0 to 65535"),
+        ("WORKERS", "0", "a whole number from 1 to 64"),
+        ("LOG_TRANSCRIPTS", "perhaps", "on or off"),
+        ("LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("PUBLIC_URL", "bridge.example", "https://name"),
+        ("PUBLIC_URL", "https://u:p@bridge.example", "https://name"),
+        ("PUBLIC_URL", "http://bridge.example", "only towards loopback"),
+        ("OPENAI_REALTIME_URL", "https://api.example/v1", "wss://name/path"),
+        ("OPENAI_REALTIME_URL", "ws://api.example/v1", "only towards loopback"),
+        ("TWILIO_ACCOUNT_SID", "AC12", "AC and 32 hexadecimal digits"),
+        ("OPENAI_VOICE", "fable", ", ".join(VOICES)),
+        ("TURN_DETECTION", "magic", "server_vad, semantic_vad or gate"),
+        ("SNR_STOP_NORMAL", "20", "at most"),
+        ("DRAIN_SECONDS", "-1", "a whole number of seconds from 0 to 3600"),
+    ],
+)
+def test_wrong_value_is_one_line_with_variable_value_and_what_may_be(
+    variable, value, allowed
+):
+    with pytest.raises(SettingsError) as raised:
+        load({variable: value})
+
+    text = str(raised.value)
+    assert text.startswith(f"{variable}=")
+    assert value in text
+    assert allowed in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("TWILIO_AUTH_TOKEN", "two words"),
+        ("OPENAI_API_KEY", "sk-ключ"),
+    ],
+)
+def test_wrong_secret_is_named_and_not_shown(variable, value):
+    with pytest.raises(SettingsError) as raised:
+        load({variable: value})
+
+    assert str(raised.value).startswith(f"{variable}: expected ")
+    assert value not in str(raised.value)
+
+
+def test_unsigned_webhooks_are_taken_on_loopback_only():
+    assert not load({"TWILIO_VALIDATE_SIGNATURES": "0"}).twilio_validate_signatures
+    with pytest.raises(SettingsError, match="TWILIO_VALIDATE_SIGNATURES='0'"):
+        load({"TWILIO_VALIDATE_SIGNATURES": "0", "HOST": "0.0.0.0"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_plain_websocket_and_http_are_taken_towards_loopback(host):
+    settings = load(
+        {
+            "OPENAI_REALTIME_URL": f"ws://{host}:9999/v1/realtime",
+            "PUBLIC_URL": f"http://{host}:8080",
+        }
+    )
+
+    assert settings.openai_realtime_url == f"ws://{host}:9999/v1/realtime"
+
+
+def test_empty_value_counts_as_not_given(tmp_path):
+    (tmp_path / ".env").write_text("PORT=\nHOST=127.0.0.3\n")
+
+    assert load({"PORT": " ", "HOST": ""}, tmp_path / ".env") == Settings(
+        host="127.0.0.3"
+    )
+
+
+def test_environment_goes_before_the_file(tmp_path):
+    (tmp_path / ".env").write_text("PORT=1\nHOST=127.0.0.3\n")
+
+    assert load({"PORT": "2"}, tmp_path / ".env") == Settings(port=2, host="127.0.0.3")
+    assert load({}, tmp_path / "none") == Settings()
+
+
+def test_dotenv_takes_off_quotes_export_and_comments(tmp_path):
+    path = tmp_path / ".env"
+    path.write_text(
+        "# a comment\n\nA=1\nexport B = two words # said so\nC='x # y'\nD=\"q\"\nE='\n"
+    )
+
+    assert read_dotenv(path) == {
+        "A": "1",
+        "B": "two words",
+        "C": "x # y",
+        "D": "q",
+        "E": "'",
+    }
+
+
+@pytest.mark.parametrize("line", ["PORT", "=1", "A B=1"])
+def test_line_that_is_no_assignment_is_named(tmp_path, line):
+    path = tmp_path / ".env"
+    path.write_text(f"A=1\n{line}\n")
+
+    with pytest.raises(SettingsError, match=r"\.env:2: expected NAME=value"):
+        read_dotenv(path)
+
+
+def test_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / ".env"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(SettingsError, match="readable text file"):
+        read_dotenv(path)
+
+
+def test_service_needs_token_key_and_public_url():
+    missing = check_complete(Settings(host="0.0.0.0"))
+
+    assert [line.split()[0] for line in missing] == [
+        "TWILIO_AUTH_TOKEN",
+        "OPENAI_API_KEY",
+        "PUBLIC_URL",
+    ]
+
+
+def test_service_on_loopback_towards_a_sandbox_needs_nothing():
+    settings = Settings(
+        twilio_validate_signatures=False,
+        openai_realtime_url="ws://127.0.0.1:9/v1/realtime",
+    )
+
+    assert check_complete(settings) == []
+
+
+def test_secrets_are_not_shown():
+    settings = Settings(
+        openai_api_key="sk-hidden",
+        twilio_auth_token="hidden",
+        database_url="postgresql://u:hidden@h/d",
+    )
+
+    assert "hidden" not in repr(settings)
+    assert "openai_api_key=***" in repr(settings)
+    assert sorted(settings.secrets) == [
+        "hidden",
+        "postgresql://u:hidden@h/d",
+        "sk-hidden",
+    ]
+
+
+def test_example_names_every_variable_and_reads_as_the_defaults():
+    example = ROOT / ".env.example"
+    text = example.read_text()
+    fields = {*Settings.__struct_fields__, *CallOptions.__struct_fields__} - {"call"}
+
+    assert [name for name in sorted(fields) if f"{name.upper()}=" not in text] == []
+    assert load({}, example) == Settings()
