@@ -1,0 +1,197 @@
+"""What the process counts, and how Prometheus reads it.
+
+`Metrics` is plain numbers, counted where things happen: an increment costs nanoseconds
+and knows no Prometheus. What is counted per frame lives in the call itself; it is added
+up when the call ends, and for the calls that run when `Collector` is asked. No labels
+per call: their number is bounded by the code, not by the traffic.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from bridge.call import Call
+from bridge.plan import CallRecord
+
+PREFIX = "kolbridge_"
+# Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
+ANSWER_BOUNDS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
+
+# What a call counts itself: (metric, labels) and where it stands.
+_OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
+    ("frames", {"kind": "rx"}, lambda call: call.counters.rx_frames),
+    ("frames", {"kind": "tx"}, lambda call: call.counters.tx_frames),
+    ("frames", {"kind": "forwarded"}, lambda call: call.uplink.forwarded_frames),
+    ("frames", {"kind": "dropped"}, lambda call: call.uplink.dropped_frames),
+    ("frames", {"kind": "silence"}, lambda call: call.uplink.silence_frames_sent),
+    ("frames", {"kind": "gap"}, lambda call: call.counters.gap_frames),
+    ("barge_ins", {"kind": "confirmed"}, lambda call: call.counters.barge_ins),
+    ("barge_ins", {"kind": "false_alarm"}, lambda call: call.counters.barge_ins_false),
+    ("malformed", {"leg": "twilio"}, lambda call: call.counters.malformed_twilio),
+    ("malformed", {"leg": "openai"}, lambda call: call.counters.malformed_openai),
+    ("unknown", {"leg": "twilio"}, lambda call: call.counters.unknown_twilio),
+    ("unknown", {"leg": "openai"}, lambda call: call.counters.unknown_openai),
+    ("openai_errors", {}, lambda call: call.counters.openai_errors),
+    ("digits", {}, lambda call: call.counters.digits),
+    ("dropped", {"limit": "after_end"}, lambda call: call.counters.after_end),
+    ("dropped", {"limit": "late_deltas"}, lambda call: call.counters.late_deltas),
+    (
+        "dropped",
+        {"limit": "barge_in_ring_frames"},
+        lambda call: call.uplink.withheld_dropped_frames,
+    ),
+    (
+        "dropped",
+        {"limit": "unsent_playout_bytes"},
+        lambda call: call.playout.refused_bytes,
+    ),
+    (
+        "dropped",
+        {"limit": "marks_in_flight"},
+        lambda call: call.playout.forgotten_marks,
+    ),
+)
+_HELP = {
+    "frames": "20 ms frames: rx from callers, tx to callers, forwarded to the model",
+    "barge_ins": "Interruptions of the AI, and voice that did not become one",
+    "malformed": "Messages that could not be read, by leg",
+    "unknown": "Messages of a type nobody here knows, by leg",
+    "openai_errors": "error events from the model's side",
+    "digits": "Keys pressed by callers",
+    "dropped": "What a limit refused, by limit",
+    "calls_ended": "Calls that have ended, by reason",
+    "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
+    "fallbacks": "Calls that were given the spoken fallback, by reason",
+    "rejected_signatures": "Requests whose signature is not Twilio's, by door",
+    "refused_streams": "Media streams closed before a call was theirs, by reason",
+    "unknown_numbers": "Calls to a number that no business has",
+    "tools": "Tool calls, by name and outcome",
+    "records": "Call records, by what became of them",
+    "connections_refused": "Connections closed before they were a request, by reason",
+}
+# These show as 0 from the start; the others appear with their first label.
+_UNLABELLED = ("calls_silent", "unknown_numbers")
+
+
+class Histogram:
+    """Counts values by upper bound; the last bucket takes what is beyond all."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def family(self, name: str, text: str) -> HistogramMetricFamily:
+        """Return it as Prometheus wants it: counts add up from bucket to bucket."""
+        total, buckets = 0, []
+        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        for bound, count in zip(bounds, self._counts, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        return HistogramMetricFamily(
+            PREFIX + name, text, buckets=buckets, sum_value=self._sum
+        )
+
+
+class Metrics:
+    """The numbers of one process."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[tuple[tuple[str, str], ...]]] = {
+            name: Counter() for name in _HELP
+        }
+        for name in _UNLABELLED:
+            self.count(name, 0)
+        self.answer_s = Histogram(ANSWER_BOUNDS_S)
+        self.greeting_s = Histogram(ANSWER_BOUNDS_S)
+        self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
+
+    def count(self, name: str, by: int = 1, /, **labels: str) -> None:
+        """Add to a counter, which is one of `_HELP`."""
+        self._counts[name][tuple(labels.items())] += by
+
+    def value(self, name: str, /, **labels: str) -> int:
+        """Return what a counter stands at."""
+        return self._counts[name][tuple(labels.items())]
+
+    def add_call(self, call: Call, record: CallRecord) -> None:
+        """Add up a call that has ended; to be called once."""
+        for name, labels, read in _OF_CALL:
+            self.count(name, read(call), **labels)
+        self.count("calls_ended", reason=record.end_reason)
+        if record.answered_at_s is not None and record.tx_frames == 0:
+            self.count("calls_silent")
+        if record.greeting_ms is not None:
+            self.greeting_s.observe(record.greeting_ms / 1e3)
+        for latency_ms in record.answer_ms:
+            self.answer_s.observe(latency_ms / 1e3)
+        for latency_ms in record.barge_in_ms:
+            self.barge_in_s.observe(latency_ms / 1e3)
+
+    def counters(self, live: Iterable[Call]) -> Iterator[CounterMetricFamily]:
+        """Return every counter, the calls that still run included."""
+        running = list(live)
+        for name, text in _HELP.items():
+            found = self._counts[name].copy()
+            for of_name, labels, read in _OF_CALL:
+                if of_name == name:
+                    key = tuple(labels.items())
+                    found[key] += sum(read(call) for call in running)
+            keys = [key for key, _ in next(iter(found), ())]
+            family = CounterMetricFamily(PREFIX + name, text, labels=keys)
+            for key, count in found.items():
+                family.add_metric([value for _, value in key], count)
+            yield family
+
+
+class Collector:
+    """Reads the numbers when Prometheus asks.
+
+    What is true now is the owner of the calls' to say: the calls that run, and each
+    gauge's help text and value.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        live_calls: Callable[[], Iterable[Call]],
+        gauges: Callable[[], Mapping[str, tuple[str, float]]],
+    ) -> None:
+        self._metrics = metrics
+        self._live_calls = live_calls
+        self._gauges = gauges
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return every family."""
+        yield from self._metrics.counters(self._live_calls())
+        for name, (text, value) in self._gauges().items():
+            yield GaugeMetricFamily(PREFIX + name, text, value=value)
+        yield self._metrics.answer_s.family(
+            "answer_seconds", "From the end of the caller's speech to the first frame"
+        )
+        yield self._metrics.greeting_s.family(
+            "greeting_seconds", "From the stream's start to the greeting's first frame"
+        )
+        yield self._metrics.barge_in_s.family(
+            "barge_in_seconds", "From the onset of the caller's speech to clear"
+        )
+
+    def exposition(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return generate_latest(self._registry)
