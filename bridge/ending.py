@@ -110,8 +110,8 @@ def end_politely(call: "Call", reason: str) -> None:
         return
     call.ending.reason = reason
     call.ending.has_asked_goodbye = True
-    begin_ending(call)
     call.request(session.goodbye(reason))
+    begin_ending(call)
 
 
 def say_last_words(call: "Call") -> None:

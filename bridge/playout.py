@@ -148,7 +148,7 @@ class Playout:
 
     def feed(self, now: float) -> list[Frame | MarkName]:
         """Return what must be sent now, in order; call again at `deadline`."""
-        if self.is_held or self._clock_end - now > self._refill_s:
+        if self.is_held or self._clock_end - now > self._refill_s + EPSILON_S:
             return []
         out: list[Frame | MarkName] = []
         fresh: list[bytes] = []
