@@ -84,7 +84,7 @@ def done(response_id: str = "r1", status: str = "completed", **more: object):
 
 
 def audio_delta(
-    item_id: str, ms: int, response_id: str = "r1", byte: int = 0x20
+    item_id: str, ms: int, response_id: str = "r1", byte: int = 0x58
 ) -> openai.AudioDelta:
     return openai.AudioDelta(
         response_id=response_id,
