@@ -1,0 +1,247 @@
+"""Line: the one owner of a call, its two legs, its timer and its tools.
+
+Whatever comes goes through `receive` to the `Call`, and every action it answers is
+performed before the next. Whichever way a call ends, by its own `HangUp` or by a bug of
+ours, both sockets close, no timer and no tool stays behind, and its record is handed on
+once. A line knows no other line.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Callable, Coroutine
+from ssl import SSLContext
+from time import monotonic
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import picows
+from picows import WSCloseCode
+
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.legs import OpenAILeg, TwilioLeg
+from bridge.log import LEVELS, CallLogger
+from bridge.metrics import Metrics
+from bridge.plan import (
+    Action,
+    CallPlan,
+    CallRecord,
+    HangUp,
+    Leg,
+    Log,
+    RunTool,
+    ToolResult,
+)
+from bridge.settings import Settings
+from bridge.tools import ToolRunner
+from bridge.twiml import Sentence
+
+# The loop counts in whole ms; a timer must not be early, for the call would only be
+# asked again.
+TIMER_SLACK_S = 0.001
+# One response asks for one or two tools; more at once is a model gone astray.
+TOOLS_IN_FLIGHT_MAX = 8
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What all lines of a process share; `on_over` is told of each once."""
+
+    settings: Settings
+    metrics: Metrics
+    tls: SSLContext | None
+    on_over: Callable[["Line"], None]
+
+
+class Line:
+    """One call with its sockets; made at the webhook, over when `is_over` says so."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        plan: CallPlan,
+        tools: ToolRunner,
+        *,
+        account_sid: str,
+        fallback: Sentence,
+    ) -> None:
+        self.call = Call(plan, monotonic())
+        self.account_sid = account_sid
+        self.fallback = fallback
+        self.token = ""
+        self.is_over = False
+        self.over_at = 0.0
+        self._has_crashed = False
+        self.logs_events = exchange.settings.log_openai_events
+        self.log = CallLogger(plan.call_sid)
+        self.model_leg = OpenAILeg(self, exchange.metrics)
+        self.twilio_leg: TwilioLeg | None = None
+        self._exchange = exchange
+        self._tools = tools
+        self._tool_tasks: set[asyncio.Task[None]] = set()
+        self._model_task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._arm()
+
+    def open_model(self) -> None:
+        """Begin to open the model's session; the call hears of it by its events."""
+        self._model_task = asyncio.get_running_loop().create_task(self._open_model())
+
+    def attach(self, leg: TwilioLeg) -> None:
+        """Make this the socket of the caller; its `start` is received next."""
+        assert self.twilio_leg is None, "a line has one caller"
+        self.twilio_leg = leg
+
+    def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
+        """Give the call what came and perform all it answers.
+
+        A bug of ours ends this call only.
+        """
+        try:
+            for action in door(*what, monotonic()):
+                _PERFORM[type(action)](self, action)
+            self._arm()
+        except Exception:
+            self._crash()
+
+    def note_event(self, kind: str | None) -> None:
+        """Log the type of an event of the model's."""
+        self.log.info("[REALTIME] event %s", kind)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a socket of this line is still open."""
+        is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
+        return is_twilio_open or self.model_leg.is_open
+
+    def record(self) -> CallRecord:
+        """Return what is to be written of the call; whole once it is over."""
+        record = self.call.record(self.over_at or monotonic())
+        if not self._has_crashed:
+            return record
+        return msgspec.structs.replace(record, end_reason="internal_error", failed=True)
+
+    # --- what the call asks for ---
+
+    def _to_twilio(self, message: twilio.Outbound) -> None:
+        if self.twilio_leg is not None:
+            self.twilio_leg.perform(message)
+
+    def _to_model(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
+        self.model_leg.perform(event)
+
+    def _log(self, line: Log) -> None:
+        if not line.speech or self._exchange.settings.log_transcripts:
+            self.log.log(LEVELS[line.level], "%s", line.text)
+
+    def _run_tool(self, asked: RunTool) -> None:
+        is_too_many = len(self._tool_tasks) >= TOOLS_IN_FLIGHT_MAX
+        run = self._tools.refuse if is_too_many else self._tools.run
+        task = asyncio.get_running_loop().create_task(self._answer_tool(run(asked)))
+        self._tool_tasks.add(task)
+        task.add_done_callback(self._tool_tasks.discard)
+
+    async def _answer_tool(self, running: Coroutine[Any, Any, ToolResult]) -> None:
+        self.receive(self.call.receive_tool_result, await running)
+
+    def _hang_up(self, action: HangUp) -> None:
+        self._end(WSCloseCode.OK)
+
+    # --- time ---
+
+    def _arm(self) -> None:
+        """Have the loop call us at the call's deadline.
+
+        A timer that is too early is left alone and set anew when it fires: deadlines
+        mostly move away, and setting one costs more than a look.
+        """
+        deadline = self.call.deadline
+        if deadline is None or self.is_over:
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        delay = max(deadline - monotonic(), 0.0) + TIMER_SLACK_S
+        self._timer_at = deadline
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        deadline = self.call.deadline
+        if deadline is not None and monotonic() >= deadline:
+            self.receive(self.call.receive_timeout)
+        else:
+            self._arm()
+
+    # --- the model's socket ---
+
+    async def _open_model(self) -> None:
+        settings, plan = self._exchange.settings, self.call.plan
+        url = settings.openai_realtime_url
+        join = "&" if "?" in url else "?"
+        url = f"{url}{join}model={quote(plan.options.openai_model)}"
+        headers = {"OpenAI-Safety-Identifier": safety_identifier(settings, plan)}
+        if settings.openai_api_key is not None:
+            headers["Authorization"] = f"Bearer {settings.openai_api_key}"
+        tls = self._exchange.tls if url.startswith("wss:") else None
+        try:
+            await self.model_leg.connect(url, headers, tls)
+        except (OSError, TimeoutError, picows.WSError) as error:
+            self.receive(self.call.receive_disconnect, Leg.OPENAI, describe(error))
+
+    # --- the end ---
+
+    def _crash(self) -> None:
+        """End this call after a bug of ours: say which, and leave nothing behind."""
+        self.log.exception("internal error: the call ends")
+        if not self.is_over:
+            self._has_crashed = True
+            self._end(WSCloseCode.INTERNAL_ERROR)
+
+    def _end(self, code: WSCloseCode) -> None:
+        self.is_over = True
+        self.over_at = monotonic()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.twilio_leg is not None:
+            self.twilio_leg.close(code)
+        self.model_leg.close()
+        self._exchange.on_over(self)
+
+
+_PERFORM: dict[type, Callable[[Line, Any], None]] = {
+    twilio.OutboundMedia: Line._to_twilio,
+    twilio.OutboundMark: Line._to_twilio,
+    twilio.Clear: Line._to_twilio,
+    openai.AppendAudio: Line._to_model,
+    openai.CommitAudio: Line._to_model,
+    openai.ClearAudio: Line._to_model,
+    openai.SessionUpdate: Line._to_model,
+    openai.CreateItem: Line._to_model,
+    openai.ConversationItemTruncate: Line._to_model,
+    openai.ResponseCreate: Line._to_model,
+    openai.ResponseCancel: Line._to_model,
+    Log: Line._log,
+    RunTool: Line._run_tool,
+    HangUp: Line._hang_up,
+}
+
+
+def safety_identifier(settings: Settings, plan: CallPlan) -> str:
+    """Return a stable name for the caller that does not give his number away."""
+    key = settings.openai_api_key or settings.twilio_auth_token or "loopback"
+    number = f"{plan.business_id}:{plan.from_number}"
+    return hmac.digest(key.encode(), number.encode(), "sha256").hex()
+
+
+def describe(error: Exception) -> str:
+    """Say in a few words why a socket could not be had."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP {int(response.status)}"
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return f"{type(error).__name__}: {error}"

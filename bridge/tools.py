@@ -1,0 +1,166 @@
+"""Runs the tools the model asks for, off the audio path.
+
+A tool is a typed struct of arguments and a coroutine; its JSON schema is derived from
+the type. Whatever goes wrong, the model gets a clear error and the call goes on: bad
+arguments name the field, a late tool names its deadline, a failing one is logged here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from bridge.ending import END_CALL, EndCall
+from bridge.log import CallLogger
+from bridge.metrics import Metrics
+from bridge.openai import FunctionTool
+from bridge.plan import RunTool, ToolResult
+
+# What a tool is asked and answers; more would be a model gone astray.
+ARGUMENT_CHARS_MAX = 8_192
+OUTPUT_BYTES_MAX = 16_384
+_END_CALL_TEXT = (
+    "End the call. reason=completed once everything the business requires is written "
+    "down; goodbye when the caller says goodbye; declined when they want no more."
+)
+
+
+class ToolError(ValueError):
+    """A tool cannot do what it was asked; the text is for the model."""
+
+
+class Answer(NamedTuple):
+    """What a tool found. `missing_fields` is what the business still must learn of the
+    caller, None when the tool does not say; `log` is a line for the call's log."""
+
+    output: Mapping[str, object]
+    missing_fields: tuple[str, ...] | None = None
+    log: str | None = None
+
+
+class Tool(NamedTuple):
+    """One tool of one call."""
+
+    arguments: type[msgspec.Struct]
+    description: str
+    run: Callable[[Any], Awaitable[Answer]]
+
+
+def specifications(tools: Mapping[str, Tool]) -> tuple[FunctionTool, ...]:
+    """Return the tools as a session is told of them, and `end_call`."""
+    return (
+        *(specify(name, one.description, one.arguments) for name, one in tools.items()),
+        specify(END_CALL, _END_CALL_TEXT, EndCall),
+    )
+
+
+def specify(
+    name: str, description: str, arguments: type[msgspec.Struct]
+) -> FunctionTool:
+    """Return one tool as the model sees it; its schema is flat."""
+    _, found = msgspec.json.schema_components([arguments])
+    schema = found[arguments.__name__]
+    parameters = {
+        "type": "object",
+        "properties": {
+            field: {key: value for key, value in wanted.items() if key != "default"}
+            for field, wanted in schema["properties"].items()
+        },
+        "required": schema["required"],
+        "additionalProperties": False,
+    }
+    return FunctionTool(name=name, description=description, parameters=parameters)
+
+
+class ToolRunner:
+    """The tools of one call."""
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        *,
+        deadline_ms: int,
+        log: CallLogger,
+        metrics: Metrics,
+        logs_speech: bool = True,
+    ) -> None:
+        self._tools = tools
+        self._deadline_ms = deadline_ms
+        self._log = log
+        self._metrics = metrics
+        self._logs_speech = logs_speech
+
+    async def run(self, asked: RunTool) -> ToolResult:
+        """Run a tool to its end or its deadline; every failure is an answer."""
+        started = monotonic()
+        try:
+            async with asyncio.timeout(self._deadline_ms / 1e3):
+                answer = await self._call(asked)
+            outcome = "ok"
+        except TimeoutError:
+            outcome = "late"
+            text = f"{asked.name} did not answer within {self._deadline_ms} ms"
+            answer = Answer({"error": text})
+        except ToolError as error:
+            outcome = "refused"
+            answer = Answer({"error": str(error)})
+        except Exception:
+            outcome = "failed"
+            self._log.exception("tool %s failed", asked.name)
+            answer = Answer({"error": f"{asked.name} failed; nothing was changed"})
+        return self._result(asked, answer, outcome, (monotonic() - started) * 1e3)
+
+    async def refuse(self, asked: RunTool) -> ToolResult:
+        """Answer a tool call that is over the limit of those in flight."""
+        answer = Answer({"error": "too many tools at once: wait for the others"})
+        return self._result(asked, answer, "refused", 0.0)
+
+    async def _call(self, asked: RunTool) -> Answer:
+        tool = self._tools.get(asked.name)
+        if tool is None:
+            known = ", ".join((*self._tools, END_CALL))
+            raise ToolError(f"there is no tool {asked.name[:64]!r}: expected {known}")
+        if len(asked.arguments) > ARGUMENT_CHARS_MAX:
+            raise ToolError(
+                f"{asked.name}: expected at most {ARGUMENT_CHARS_MAX} characters of "
+                f"arguments, got {len(asked.arguments)}"
+            )
+        try:
+            arguments = msgspec.json.decode(asked.arguments, type=tool.arguments)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ToolError(f"{asked.name}: {_readable(error)}") from None
+        return await tool.run(arguments)
+
+    def _result(
+        self, asked: RunTool, answer: Answer, outcome: str, duration_ms: float
+    ) -> ToolResult:
+        name = asked.name if asked.name in self._tools else "unknown"
+        self._metrics.count("tools", name=name, outcome=outcome)
+        said = f" {asked.arguments[:256]}" if self._logs_speech else ""
+        self._log.info("[TOOL] %s%s %s %.0f ms", name, said, outcome, duration_ms)
+        if answer.log is not None:
+            self._log.info("[CRM] %s", answer.log)
+        output = orjson.dumps(answer.output, default=str)
+        if len(output) > OUTPUT_BYTES_MAX:
+            output = orjson.dumps({"error": f"{name} found too much: ask for less"})
+        return ToolResult(
+            tool_call_id=asked.tool_call_id,
+            name=asked.name,
+            arguments=asked.arguments,
+            output=output.decode(),
+            ok=outcome == "ok",
+            duration_ms=round(duration_ms, 1),
+            missing_fields=answer.missing_fields,
+        )
+
+
+def _readable(error: Exception) -> str:
+    """Say what is wrong with the arguments; a wrong field is named as the model does:
+    `Expected `str`, got `int` - at `$.phone`` becomes `phone: expected `str`, …`."""
+    what, _, where = str(error).partition(" - at `$.")
+    if not where:
+        return what[:1].lower() + what[1:]
+    return f"{where.rstrip('`')}: {what[:1].lower()}{what[1:]}"

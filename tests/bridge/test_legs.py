@@ -1,0 +1,295 @@
+"""The two legs over loopback: what they take, what they drop, how they close."""
+
+import pytest
+
+from bridge import legs, openai, twilio
+from bridge.plan import Leg
+from tests.bridge import hall, story, wire
+
+
+def test_stream_is_the_calls_from_its_start_message_on():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            peer.send_text(hall.media_message())
+            await wire.until(lambda: line.call.counters.rx_frames == 1)
+
+            assert line.call.notes.stream_sid == story.STREAM_SID
+            await peer.close()
+
+    wire.run(told)
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (wire.frame(wire.TEXT, hall.media_message()), "no_start"),
+        (wire.frame(wire.TEXT, b"{"), "malformed"),
+        (wire.frame(wire.BINARY, b"\x00"), "malformed"),
+    ],
+)
+def test_stream_that_does_not_begin_with_start_is_closed(first, reason):
+    async def told():
+        async with hall.opened() as place:
+            peer = await place.open_stream(start=False)
+            peer.send(first)
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+            assert place.metrics.value("refused_streams", reason=reason) == 1
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_stream_without_start_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(legs, "START_WAIT_S", 0.01)
+
+    async def told():
+        async with hall.opened() as place:
+            peer = await place.open_stream(start=False)
+            peer.send_text(hall.CONNECTED)
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+            assert place.metrics.value("refused_streams", reason="no_start") == 1
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_stream_the_lobby_refuses_is_closed_with_its_reason_counted():
+    async def told():
+        async with hall.opened() as place:
+            place.refusal = "token"
+            peer = await place.open_stream()
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+            assert place.metrics.value("refused_streams", reason="token") == 1
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_what_is_no_message_is_counted_and_the_call_goes_on():
+    async def told():
+        async with hall.opened() as place:
+            call = place.new_line().call
+            peer = await place.open_stream()
+            large = b'{"event":"mark","x":"' + b"y" * twilio.MESSAGE_BYTES_MAX + b'"}'
+            for bad in (b"{", b'{"event":"media","media":{"payload":"%"}}', large):
+                peer.send_text(bad)
+            peer.send(wire.frame(wire.BINARY, b"\x00"))
+            peer.send_text(b'{"event":"new","x":1}')
+            peer.send_text(hall.media_message())
+            await wire.until(lambda: call.counters.rx_frames == 1)
+
+            assert call.counters.malformed_twilio == 4
+            assert call.counters.unknown_twilio == 1
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_fragments_are_joined_and_pings_between_them_answered():
+    async def told():
+        async with hall.opened() as place:
+            call = place.new_line().call
+            peer, message = await place.open_stream(), hall.media_message()
+            peer.send(wire.frame(wire.TEXT, message[:10], fin=False))
+            peer.send(wire.frame(wire.PING, b"?"))
+            peer.send(wire.frame(wire.CONTINUATION, message[10:20], fin=False))
+            peer.send(wire.frame(wire.CONTINUATION, message[20:]))
+
+            assert await peer.recv() == (wire.PONG, b"?")
+            await wire.until(lambda: call.counters.rx_frames == 1)
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_fragments_over_the_limit_are_dropped_to_the_last_one():
+    async def told():
+        async with hall.opened() as place:
+            call = place.new_line().call
+            peer = await place.open_stream()
+            piece = b"x" * 9_000
+            peer.send(wire.frame(wire.TEXT, piece, fin=False))
+            peer.send(wire.frame(wire.CONTINUATION, piece, fin=False))
+            peer.send(wire.frame(wire.CONTINUATION, piece))
+            peer.send_text(hall.media_message())
+            await wire.until(lambda: call.counters.rx_frames == 1)
+
+            assert call.counters.malformed_twilio == 1
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_frame_over_any_limit_closes_the_socket():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            peer.send_text(b"x" * 300_000)
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1009).to_bytes(2)
+            await wire.until(lambda: line.is_over)
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_close_of_the_other_side_is_answered_and_told_to_the_call():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1000).to_bytes(2)
+            assert await peer.ended() == b""
+            await wire.until(lambda: line.is_over)
+            assert line.record().end_reason == "caller_leg_lost"
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_socket_whose_close_is_not_answered_is_ended(monkeypatch):
+    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.01)
+
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            await wire.until(lambda: line.twilio_leg is not None)
+            line.receive(line.call.receive_hangup, "tested")
+            line.twilio_leg.close()
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1000).to_bytes(2)
+            await wire.until(lambda: not line.twilio_leg.is_open)
+            await peer.close()
+
+    wire.run(told)
+
+
+class Slow(legs.TwilioLeg):
+    """A leg whose peer has not read `waiting` bytes."""
+
+    def __init__(self, lobby, waiting):
+        super().__init__(lobby)
+        self._waiting = waiting
+
+    def on_ws_connected(self, transport):
+        super().on_ws_connected(transport)
+        self._waiting_bytes = lambda: self._waiting
+
+
+@pytest.mark.parametrize(
+    ("waiting", "arrives", "counted", "is_open"),
+    [
+        (legs.AUDIO_WAITING_BYTES_MAX, ["media", "clear"], "", True),
+        (
+            legs.AUDIO_WAITING_BYTES_MAX + 1,
+            ["clear"],
+            "twilio_audio_waiting",
+            True,
+        ),
+        (legs.WAITING_BYTES_MAX + 1, [], "twilio_waiting_bytes", False),
+    ],
+)
+def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
+    waiting, arrives, counted, is_open
+):
+    async def told():
+        async with hall.opened() as place:
+            place.new_line()
+            place.admit_stream = lambda head: Slow(place, waiting)
+            peer = await place.open_stream()
+            await wire.until(lambda: place.line.twilio_leg is not None)
+            leg = place.line.twilio_leg
+            body = twilio.OutboundBody(b"\xff" * 160)
+            leg.perform(twilio.OutboundMedia("x", body))
+            if leg.is_open and is_open:
+                leg.perform(twilio.Clear("x"))
+
+            for event in arrives:
+                assert event.encode() in await hall.expect(peer)
+            if counted:
+                assert place.metrics.value("dropped", limit=counted) == 1
+            if not is_open:
+                await wire.until(lambda: not leg.is_open)
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_model_is_asked_for_with_key_model_and_a_name_for_the_caller():
+    async def told():
+        async with hall.opened() as place:
+            place.new_line()
+            model = await place.open_model()
+
+            (head,) = place.model.heads
+            assert head.startswith("GET /v1/realtime?model=gpt-realtime-2.1 HTTP/1.1")
+            assert "Authorization: Bearer sk-test\r\n" in head
+            assert "OpenAI-Beta" not in head
+            (identifier,) = (
+                line.partition(": ")[2]
+                for line in head.split("\r\n")
+                if line.startswith("OpenAI-Safety-Identifier")
+            )
+            assert len(identifier) == 64
+            assert place.line.call.plan.from_number[-4:] not in identifier
+            await model.close()
+
+    wire.run(told)
+
+
+def test_event_nobody_knows_is_counted_and_one_nobody_reads_is_not():
+    async def told():
+        async with hall.opened() as place:
+            call = place.new_line().call
+            model = await place.open_model()
+            model.send_text(b'{"type":"rate_limits.updated","rate_limits":[]}')
+            model.send_text(b'{"type":"response.sparkled"}')
+            model.send_text(b'{"type":"response.created"}')
+            model.send(wire.frame(wire.BINARY, b"\x00", mask=False))
+            await wire.until(lambda: call.counters.malformed_openai == 2)
+
+            assert call.counters.unknown_openai == 1
+            await model.close()
+
+    wire.run(told)
+
+
+def test_model_that_closes_is_told_to_the_call_with_its_reason(caplog):
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            model = await place.open_model()
+            model.send(wire.frame(wire.CLOSE, (4000).to_bytes(2) + b"gone", mask=False))
+            await wire.until(lambda: line.is_over)
+
+            assert line.record().end_reason == "model_unreachable"
+            assert "closed with 4000 gone" in caplog.text
+            await model.close()
+
+    with caplog.at_level("INFO", "kolbridge"):
+        wire.run(told)
+
+
+def test_nothing_is_sent_where_there_is_no_socket():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            line.model_leg.perform(openai.CommitAudio())
+            line.model_leg.close()
+
+            assert not line.model_leg.is_open
+
+    wire.run(told)
+
+
+def test_legs_are_named_as_the_call_names_them():
+    assert (legs.TwilioLeg.leg, legs.OpenAILeg.leg) == (Leg.TWILIO, Leg.OPENAI)

@@ -1,0 +1,293 @@
+"""A line owns its call: actions in order, one timer, tools aside, one end."""
+
+import asyncio
+import logging
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from bridge import call as call_module, openai
+from bridge.line import Line, describe, safety_identifier
+from bridge.plan import HangUp, Log, RunTool
+from bridge.settings import Settings
+from bridge.tools import Answer, Tool
+from tests.bridge import hall, story, wire
+
+
+class Nothing(msgspec.Struct):
+    """No arguments."""
+
+
+async def talking(place, **line):
+    """Bring a call to where the greeting has been asked for; return both peers."""
+    place.new_line(**line)
+    model = await place.open_model()
+    model.send_text(hall.CREATED)
+    assert (await model.event())["type"] == "session.update"
+    peer = await place.open_stream()
+    model.send_text(hall.UPDATED)
+    assert (await model.event())["type"] == "response.create"
+    return peer, model
+
+
+def test_call_runs_over_both_sockets_to_a_record():
+    async def told():
+        async with hall.opened() as place:
+            peer, model = await talking(place)
+            model.send_text(
+                b'{"type":"response.output_audio.delta","response_id":"r","item_id":'
+                b'"i","content_index":0,"delta":"%s"}' % (b"ICAg" * 160)
+            )
+            heard = msgspec.json.decode(await hall.expect(peer))
+            assert heard["event"] == "media"
+            assert heard["streamSid"] == story.STREAM_SID
+
+            peer.send_text(hall.STOP)
+            assert (await hall.expect(model, wire.CLOSE))[:2] == (1000).to_bytes(2)
+            await hall.expect(peer, wire.CLOSE)
+            (line,) = place.over
+            record = line.record()
+            assert (record.end_reason, record.tx_frames) == ("caller_hung_up", 3)
+            await peer.close()
+            await model.close()
+
+    wire.run(told)
+
+
+@pytest.mark.parametrize("loop", wire.LOOPS)
+def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
+    monkeypatch.setattr(call_module, "STREAM_WAIT_S", 0.02)
+
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            model = await place.open_model()
+
+            await hall.expect(model, wire.CLOSE)
+            assert line.record().end_reason == "no_stream"
+            assert line.over_at >= line.call.notes._opened_at + 0.02
+            await model.close()
+
+    wire.run(told, wire.LOOPS[loop])
+
+
+def test_earlier_deadline_takes_the_timers_place():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            first = line._timer
+            line.call.timers.set(call_module.Timer.KEYPAD, line.call.now + 0.01)
+            line.receive(lambda now: [])
+
+            assert first.cancelled()
+            assert line._timer_at == line.call.deadline
+
+    wire.run(told)
+
+
+def test_model_that_cannot_be_reached_fails_the_call(caplog):
+    async def told():
+        async with hall.opened() as place:
+            place.model.status = b"401 Unauthorized"
+            line = place.new_line()
+            line.open_model()
+            peer = await place.model.peers.get()
+            await wire.until(lambda: line.is_over)
+
+            assert line.record().failed
+            assert line.record().end_reason == "model_unreachable"
+            assert "model_unreachable: HTTP 401" in caplog.text
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_session_that_opens_after_the_end_is_closed():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            line.open_model()
+            line.receive(line.call.receive_hangup, "early")
+            model = await place.model.peers.get()
+
+            await hall.expect(model, wire.CLOSE)
+            await wire.until(lambda: not line.is_connected)
+            await model.close()
+
+    wire.run(told)
+
+
+def test_our_own_bug_ends_this_call_only_and_both_sockets(caplog):
+    async def told():
+        async with hall.opened() as place:
+            peer, model = await talking(place)
+            line = place.line
+
+            def broken(now):
+                raise KeyError("a bug of ours")
+
+            line.receive(broken)
+            line.receive(broken)
+
+            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1011).to_bytes(2)
+            await hall.expect(model, wire.CLOSE)
+            record = line.record()
+            assert (record.end_reason, record.failed) == ("internal_error", True)
+            assert place.over == [line]
+            assert "a bug of ours" in caplog.text
+            await peer.close()
+            await model.close()
+
+    wire.run(told)
+
+
+def test_tool_runs_aside_and_its_answer_goes_to_the_model():
+    async def told():
+        allowed = asyncio.Event()
+
+        async def slow(arguments):
+            await allowed.wait()
+            return Answer({"found": 3})
+
+        async with hall.opened() as place:
+            tools = {"look": Tool(Nothing, "Look.", slow)}
+            peer, model = await talking(place, tools=tools)
+            line = place.line
+            line.call.open_tools.add("call_1")
+            line.receive(lambda now: [RunTool("call_1", "look", "{}")])
+            peer.send_text(hall.media_message())
+            await wire.until(lambda: line.call.counters.rx_frames == 1)
+            allowed.set()
+
+            answer = (await model.event())["item"]
+            assert answer == {
+                "type": "function_call_output",
+                "call_id": "call_1",
+                "output": '{"found":3}',
+            }
+            await peer.close()
+            await model.close()
+
+    wire.run(told)
+
+
+def test_tools_over_the_limit_are_refused_at_once():
+    async def told():
+        async def never(arguments):
+            await asyncio.Event().wait()
+
+        async with hall.opened(tool_deadline_ms=1) as place:
+            line = place.new_line(tools={"wait": Tool(Nothing, "Wait.", never)})
+            asked = [RunTool(f"call_{n}", "wait", "{}") for n in range(9)]
+            line.receive(lambda now: asked)
+            await wire.until(lambda: not line._tool_tasks)
+
+            tools = place.metrics
+            assert tools.value("tools", name="wait", outcome="late") == 8
+            assert tools.value("tools", name="wait", outcome="refused") == 1
+
+    wire.run(told)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "lines"), [(True, ["plain", "said"]), (False, ["plain"])]
+)
+def test_speech_is_logged_only_where_it_may_be(allowed, lines, caplog):
+    async def told():
+        async with hall.opened(log_transcripts=allowed) as place:
+            line = place.new_line()
+            line.receive(
+                lambda now: [Log("info", "plain"), Log("info", "said", speech=True)]
+            )
+
+    with caplog.at_level(logging.INFO, "kolbridge"):
+        wire.run(told)
+
+    logged = [r for r in caplog.records if r.message in ("plain", "said")]
+    assert [record.message for record in logged] == lines
+    assert {record.call for record in logged} == {story.CALL_SID}
+
+
+def test_every_event_is_logged_where_asked_for(caplog):
+    async def told():
+        async with hall.opened(log_openai_events=True) as place:
+            place.new_line()
+            model = await place.open_model()
+            model.send_text(hall.CREATED)
+            await model.event()
+            await model.close()
+
+    with caplog.at_level(logging.INFO, "kolbridge"):
+        wire.run(told)
+
+    assert "[REALTIME] event session.created" in caplog.messages
+
+
+def test_ended_line_ignores_what_still_comes():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            line.receive(line.call.receive_hangup, "tested")
+            line.receive(line.call.receive_twilio, story.media(story.SILENCE))
+
+            assert place.over == [line]
+            assert line.call.counters.after_end == 1
+            assert line._timer is None
+
+    wire.run(told)
+
+
+def test_action_of_every_kind_has_somewhere_to_go():
+    from bridge.line import _PERFORM
+
+    def kinds(base):
+        for kind in base.__subclasses__():
+            yield from kinds(kind) if kind.__subclasses__() else [kind]
+
+    wanted = {*kinds(openai.ClientEvent), openai.AppendAudio, Log, RunTool, HangUp}
+    assert wanted <= set(_PERFORM)
+
+
+class Refusal(NamedTuple):
+    status: int
+
+
+class Refused(Exception):
+    response = Refusal(403)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Refused(), "HTTP 403"),
+        (TimeoutError(), "timed out"),
+        (ConnectionRefusedError("no"), "ConnectionRefusedError: no"),
+    ],
+)
+def test_failure_to_connect_is_said_in_a_few_words(error, words):
+    assert describe(error) == words
+
+
+def test_caller_has_one_name_per_business_that_does_not_tell_his_number():
+    plan = story.plan()
+    other = msgspec.structs.replace(plan, business_id="b2")
+    settings = Settings(openai_api_key="sk-a")
+
+    name = safety_identifier(settings, plan)
+    assert name == safety_identifier(settings, plan)
+    assert name != safety_identifier(settings, other)
+    assert name != safety_identifier(Settings(openai_api_key="sk-b"), plan)
+
+
+def test_line_has_one_caller():
+    async def told():
+        async with hall.opened() as place:
+            line: Line = place.new_line()
+            peer = await place.open_stream()
+            await wire.until(lambda: line.twilio_leg is not None)
+            with pytest.raises(AssertionError):
+                line.attach(line.twilio_leg)
+            await peer.close()
+
+    wire.run(told)
