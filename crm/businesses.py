@@ -1,0 +1,215 @@
+"""Businesses: who answers on which number, and with what settings."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from crm.database import Database
+
+
+class Service(msgspec.Struct, frozen=True):
+    """Something that can be booked."""
+
+    name: str
+    minutes: int
+    buffer_minutes: int = 0
+
+
+class Hours(msgspec.Struct, frozen=True):
+    """Opening hours of a weekday (0 is Sunday), in minutes after midnight."""
+
+    dow: int
+    opens_minute: int
+    closes_minute: int
+
+
+class Business(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant with all that a call needs to know of it."""
+
+    id: UUID
+    name: str
+    language: str
+    country: str
+    time_zone: str
+    greeting: str
+    custom_prompt: str
+    fallback_sentence: str
+    required_fields: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+    services: tuple[Service, ...] = ()
+    hours: tuple[Hours, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+
+# What `update` may change; the names are the table's own.
+COLUMNS = (
+    "name",
+    "language",
+    "country",
+    "time_zone",
+    "greeting",
+    "custom_prompt",
+    "fallback_sentence",
+    "required_fields",
+)
+
+
+async def find_by_number(db: Database, e164: str) -> Business | None:
+    """Return the business that a dialled number belongs to."""
+    async with db.routing() as connection:
+        business_id = await connection.fetchval(
+            "select business_id from business_numbers where e164 = $1", e164
+        )
+    return None if business_id is None else await get(db, business_id)
+
+
+async def get(db: Database, business_id: UUID) -> Business | None:
+    """Return one business, or None if there is none of this id."""
+    async with db.tenant(business_id) as connection:
+        row = await connection.fetchrow(
+            "select * from businesses where id = $1", business_id
+        )
+        if row is None:
+            return None
+        settings = await connection.fetch(
+            "select name, value from business_settings where business_id = $1",
+            business_id,
+        )
+        services = await connection.fetch(
+            "select name, minutes, buffer_minutes from services "
+            "where business_id = $1 order by name",
+            business_id,
+        )
+        hours = await connection.fetch(
+            "select dow, opens, closes from business_hours "
+            "where business_id = $1 order by dow, opens",
+            business_id,
+        )
+        numbers = await connection.fetch(
+            "select e164 from business_numbers where business_id = $1 order by e164",
+            business_id,
+        )
+    return Business(
+        id=row["id"],
+        **{name: row[name] for name in COLUMNS if name != "required_fields"},
+        required_fields=tuple(row["required_fields"]),
+        settings={entry["name"]: entry["value"] for entry in settings},
+        services=tuple(Service(*entry.values()) for entry in services),
+        hours=tuple(
+            Hours(entry["dow"], _minutes(entry["opens"]), _minutes(entry["closes"]))
+            for entry in hours
+        ),
+        numbers=tuple(entry["e164"] for entry in numbers),
+    )
+
+
+async def create(db: Database, name: str, **columns: Any) -> UUID:
+    """Make a business; `columns` are those of COLUMNS."""
+    names = ["name", *columns]
+    _check_columns(columns)
+    places = ", ".join(f"${at}" for at in range(1, len(names) + 1))
+    async with db.owner() as connection:
+        business_id: UUID = await connection.fetchval(
+            f"insert into businesses ({', '.join(names)}) values ({places}) "
+            "returning id",
+            name,
+            *columns.values(),
+        )
+    return business_id
+
+
+async def add_number(db: Database, business_id: UUID, e164: str) -> None:
+    """Give a number to a business; a number belongs to one only."""
+    async with db.owner() as connection:
+        await connection.execute(
+            "insert into business_numbers (e164, business_id) values ($1, $2)",
+            e164,
+            business_id,
+        )
+
+
+async def list_all(db: Database) -> list[tuple[UUID, str]]:
+    """Return every business's id and name."""
+    async with db.owner() as connection:
+        rows = await connection.fetch("select id, name from businesses order by name")
+    return [(row["id"], row["name"]) for row in rows]
+
+
+async def update(db: Database, business_id: UUID, **columns: Any) -> None:
+    """Change columns of a business."""
+    _check_columns(columns)
+    if not columns:
+        return
+    sets = ", ".join(f"{name} = ${at}" for at, name in enumerate(columns, start=2))
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            f"update businesses set {sets} where id = $1",
+            business_id,
+            *columns.values(),
+        )
+
+
+async def set_setting(db: Database, business_id: UUID, name: str, value: Any) -> None:
+    """Override a setting for this business, or with None go back to the default."""
+    async with db.tenant(business_id) as connection:
+        if value is None:
+            await connection.execute(
+                "delete from business_settings where business_id = $1 and name = $2",
+                business_id,
+                name,
+            )
+            return
+        await connection.execute(
+            "insert into business_settings (business_id, name, value) "
+            "values ($1, $2, $3) on conflict (business_id, name) "
+            "do update set value = excluded.value",
+            business_id,
+            name,
+            value,
+        )
+
+
+async def set_hours(
+    db: Database, business_id: UUID, dow: int, spans: list[tuple[int, int]]
+) -> None:
+    """Replace a weekday's hours; spans in minutes after midnight."""
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "delete from business_hours where business_id = $1 and dow = $2",
+            business_id,
+            dow,
+        )
+        await connection.executemany(
+            "insert into business_hours (business_id, dow, opens, closes) "
+            "values ($1, $2, $3, $4)",
+            [
+                (business_id, dow, timedelta(minutes=a), timedelta(minutes=b))
+                for a, b in spans
+            ],
+        )
+
+
+async def add_service(db: Database, business_id: UUID, service: Service) -> None:
+    """Add a service, or change the one of this name."""
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "insert into services (business_id, name, minutes, buffer_minutes) "
+            "values ($1, $2, $3, $4) on conflict (business_id, name) do update set "
+            "minutes = excluded.minutes, buffer_minutes = excluded.buffer_minutes",
+            business_id,
+            service.name,
+            service.minutes,
+            service.buffer_minutes,
+        )
+
+
+def _check_columns(columns: dict[str, Any]) -> None:
+    for name in columns:
+        if name not in COLUMNS:
+            raise ValueError(f"{name}: expected one of {', '.join(COLUMNS)}")
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)

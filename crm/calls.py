@@ -1,0 +1,156 @@
+"""Calls: what is written when one has ended."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from crm.database import Database
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One side's words; `at_s` counts from the start of the call."""
+
+    role: str
+    item_id: str
+    text: str
+    interrupted: bool
+    heard_ms: int | None
+    at_s: float
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool the model called, with arguments and result as they were sent."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    result: str
+    ok: bool
+    duration_ms: float
+    at_s: float
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished call."""
+
+    call_sid: str
+    stream_sid: str
+    from_number: str
+    prompt: str
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime
+    end_reason: str
+    rx_frames: int
+    tx_frames: int
+    forwarded_frames: int
+    dropped_frames: int
+    silence_frames: int
+    barge_ins: int
+    greeting_ms: float | None
+    answer_ms: Sequence[float]
+    barge_in_ms: Sequence[float]
+    usage: dict[str, int]
+    turns: Sequence[Turn]
+    tools: Sequence[ToolCall]
+
+
+_PLAIN = (
+    "call_sid",
+    "stream_sid",
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "end_reason",
+    "rx_frames",
+    "tx_frames",
+    "forwarded_frames",
+    "dropped_frames",
+    "silence_frames",
+    "barge_ins",
+    "greeting_ms",
+    "answer_ms",
+    "barge_in_ms",
+    "usage",
+)
+_TURN = ("role", "item_id", "text", "interrupted", "heard_ms", "at_s")
+_TOOL = ("tool_call_id", "name", "arguments", "result", "ok", "duration_ms", "at_s")
+
+
+async def save(db: Database, business_id: UUID, call: Call) -> bool:
+    """Write a call with its turns and tools; False if it was written before."""
+    sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "insert into prompts (business_id, sha256, text) values ($1, $2, $3) "
+            "on conflict do nothing",
+            business_id,
+            sha256,
+            call.prompt,
+        )
+        places = ", ".join(f"${at}" for at in range(4, 4 + len(_PLAIN)))
+        is_new = await connection.fetchval(
+            f"insert into calls (business_id, prompt_sha256, lead_id, "
+            f"{', '.join(_PLAIN)}) values ($1, $2, (select id from leads where "
+            f"business_id = $1 and phone = $3), {places}) "
+            "on conflict (business_id, call_sid) do nothing returning true",
+            business_id,
+            sha256,
+            call.from_number,
+            *(_plain(getattr(call, name)) for name in _PLAIN),
+        )
+        if not is_new:
+            return False
+        await _save_parts(connection, business_id, call)
+    return True
+
+
+async def _save_parts(connection: Any, business_id: UUID, call: Call) -> None:
+    await connection.executemany(
+        "insert into call_turns (business_id, call_sid, position, "
+        f"{', '.join(_TURN)}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [
+            (business_id, call.call_sid, at, *(getattr(turn, name) for name in _TURN))
+            for at, turn in enumerate(call.turns)
+        ],
+    )
+    await connection.executemany(
+        f"insert into tool_calls (business_id, call_sid, {', '.join(_TOOL)}) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
+        [
+            (business_id, call.call_sid, *(getattr(tool, name) for name in _TOOL))
+            for tool in call.tools
+        ],
+    )
+
+
+async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Any]:
+    """Return the newest calls, newest first."""
+    async with db.tenant(business_id) as connection:
+        rows: list[Any] = await connection.fetch(
+            "select * from calls where business_id = $1 "
+            "order by started_at desc limit $2",
+            business_id,
+            limit,
+        )
+    return rows
+
+
+async def turns(db: Database, business_id: UUID, call_sid: str) -> list[Turn]:
+    """Return a call's transcript in order."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            f"select {', '.join(_TURN)} from call_turns where business_id = $1 "
+            "and call_sid = $2 order by position",
+            business_id,
+            call_sid,
+        )
+    return [Turn(**dict(row)) for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

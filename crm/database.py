@@ -1,0 +1,88 @@
+"""The database of all tenants, one at a time.
+
+`tenant` is the only way to a business's rows: a transaction in the role kolbridge_app,
+with the business set for that transaction alone. Nothing of it outlives the
+transaction, so a pooled connection carries no tenant, and a forgotten WHERE shows no
+foreign row.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+# One statement, so that there is no moment with the tenant and without the role.
+_ENTER = (
+    "select set_config('app.business_id', $1, true), "
+    "set_config('role', 'kolbridge_app', true)"
+)
+_ENTER_ROUTING = "select set_config('role', 'kolbridge_app', true)"
+
+
+class Database:
+    """A pool of connections."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        pool_min: int = 1,
+        pool_max: int = 10,
+        command_timeout_s: float = 10.0,
+        pgbouncer: bool = False,
+    ) -> Self:
+        """Connect; `pgbouncer` keeps no prepared statements between transactions."""
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=pool_min,
+            max_size=pool_max,
+            command_timeout=command_timeout_s,
+            timeout=command_timeout_s,
+            statement_cache_size=0 if pgbouncer else 100,
+            init=_read_json,
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        await self._pool.fetchval("select 1")
+
+    @asynccontextmanager
+    async def tenant(self, business_id: UUID) -> AsyncIterator[Any]:
+        """Yield a connection inside a transaction of this business alone."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.fetchval(_ENTER, str(business_id))
+            yield connection
+
+    @asynccontextmanager
+    async def routing(self) -> AsyncIterator[Any]:
+        """Yield a connection without a tenant: it sees the table of numbers only."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.fetchval(_ENTER_ROUTING)
+            yield connection
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[Any]:
+        """Yield the login role's connection, to create businesses and numbers with."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+
+async def _read_json(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        encoder=lambda value: orjson.dumps(value).decode(),
+        decoder=orjson.loads,
+        schema="pg_catalog",
+    )

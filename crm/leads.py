@@ -1,0 +1,95 @@
+"""Leads: the callers of a business, by their phone number."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from crm.database import Database
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+class FieldError(ValueError):
+    """A field has a value it cannot have; the text begins with the field's name."""
+
+
+class Lead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a business knows of a caller; `fields` holds what has no column."""
+
+    id: UUID
+    phone: str
+    name: str | None
+    status: str
+    fields: dict[str, Any]
+    calls: int
+    last_call_at: datetime | None
+
+    def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the required fields that are not known yet."""
+        return tuple(name for name in required if not self._value(name))
+
+    def _value(self, name: str) -> Any:
+        if name in ("name", "phone"):
+            return getattr(self, name)
+        return self.fields.get(name)
+
+
+_COLUMNS = "id, phone, name, status, fields, calls, last_call_at"
+
+
+async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
+    """Note that this number calls: made if new, `last_call_at` set either way."""
+    async with db.tenant(business_id) as connection:
+        row = await connection.fetchrow(
+            "insert into leads as l (business_id, phone, calls, last_call_at) "
+            "values ($1, $2, 1, now()) on conflict (business_id, phone) do update set "
+            f"calls = l.calls + 1, last_call_at = now() returning {_COLUMNS}",
+            business_id,
+            check_phone(phone),
+        )
+    return Lead(**dict(row))
+
+
+async def upsert(
+    db: Database, business_id: UUID, phone: str, fields: Mapping[str, Any]
+) -> Lead:
+    """Write what was learnt of a caller; an empty value never wipes a known one."""
+    known = {name: value for name, value in fields.items() if value not in ("", None)}
+    name = known.pop("name", None)
+    async with db.tenant(business_id) as connection:
+        row = await connection.fetchrow(
+            "insert into leads as l (business_id, phone, name, fields) "
+            "values ($1, $2, $3, $4) on conflict (business_id, phone) do update set "
+            "name = coalesce(nullif(excluded.name, ''), l.name), "
+            f"fields = l.fields || excluded.fields returning {_COLUMNS}",
+            business_id,
+            check_phone(phone),
+            name,
+            known,
+        )
+    return Lead(**dict(row))
+
+
+async def find(db: Database, business_id: UUID, phone: str) -> Lead | None:
+    """Return the lead with this number."""
+    async with db.tenant(business_id) as connection:
+        row = await connection.fetchrow(
+            f"select {_COLUMNS} from leads where business_id = $1 and phone = $2",
+            business_id,
+            phone,
+        )
+    return None if row is None else Lead(**dict(row))
+
+
+def check_phone(phone: str) -> str:
+    """Return an E.164 number, or raise FieldError saying what is wrong."""
+    if not E164.fullmatch(phone):
+        raise FieldError(
+            "phone: expected an international number such as +15551234567, got "
+            f"{len(phone)} characters of another form"
+        )
+    return phone
