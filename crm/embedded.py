@@ -82,7 +82,7 @@ class EmbeddedServer:
     def _initialise(self) -> None:
         self._data.mkdir(mode=0o700, exist_ok=True)
         _give_away(self._data)
-        command = [self._bin / "initdb", "-D", self._data, "-U", "postgres"]
+        command = [str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres"]
         command += [
             "-A",
             "trust",
