@@ -57,7 +57,9 @@ LogLevel = Annotated[
         description="debug, info, warning or error",
     ),
 ]
-_SECRETS = frozenset(("database_url", "twilio_auth_token", "openai_api_key"))
+_SECRETS = frozenset(
+    ("database_admin_url", "database_url", "openai_api_key", "twilio_auth_token")
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: HttpUrl | None = None
 
     database_url: DatabaseUrl | None = None
+    database_admin_url: DatabaseUrl | None = None
+    database_pgbouncer: Switch = False
     database_pool_size: Annotated[int, _count(1, 100)] = 10
     kolbridge_home: str = ".data"
 

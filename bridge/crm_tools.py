@@ -1,0 +1,114 @@
+"""The tools that write into the CRM, bound to one business and one caller.
+
+What the model says is data until the database's own checks have passed; a wrong field
+is named back to it. Tenancy is the database's: a tool cannot reach another business.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from bridge.tools import Answer, Tool, ToolError
+from crm import leads
+from crm.businesses import Business
+from crm.database import Database
+
+LEADS_UPSERT = "leads_upsert"
+# What callers are asked by most businesses; a business's own required fields are added.
+_FIELDS = {
+    "name": "The caller's full name.",
+    "email": "An e-mail address.",
+    "city": "Where the caller lives.",
+    "service": "What the caller wants.",
+    "preferred_time": "When it would suit the caller.",
+    "notes": "Anything else worth keeping, in one sentence.",
+}
+_PHONE_TEXT = (
+    "Number to reach the caller at, international, such as +15551234567. Leave out "
+    "where it is the number they call from."
+)
+_TEXT = (
+    "Write down what was learnt of the caller, as soon as it is learnt; call it again "
+    "for more. Returns which required fields are still missing."
+)
+_VALUE_CHARS_MAX = 500
+
+
+def crm_tools(
+    database: Database, business: Business, from_number: str | None
+) -> dict[str, Tool]:
+    """Return the tools of a call; `from_number` is None where it is hidden."""
+
+    async def upsert(arguments: msgspec.Struct) -> Answer:
+        return await _upsert(database, business, from_number, arguments)
+
+    fields = leads_upsert_arguments(business.required_fields)
+    return {LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
+
+
+@lru_cache(maxsize=256)
+def leads_upsert_arguments(required: tuple[str, ...]) -> type[msgspec.Struct]:
+    """Return the type of `leads_upsert`'s arguments for what a business requires."""
+    texts = {**_FIELDS, "phone": _PHONE_TEXT}
+    for name in required:
+        if name.isidentifier():
+            texts.setdefault(name, "Required by the business.")
+    return msgspec.defstruct(
+        "LeadsUpsert",
+        [
+            (
+                name,
+                Annotated[str, Meta(max_length=_VALUE_CHARS_MAX, description=text)]
+                | UnsetType,
+                UNSET,
+            )
+            for name, text in texts.items()
+        ],
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+
+
+def plain_phone(number: str) -> str:
+    """Return a number without the marks people write in it."""
+    digits = re.sub(r"[\s().\-/]", "", number)
+    return "+" + digits[2:] if digits.startswith("00") else digits
+
+
+async def _upsert(
+    database: Database,
+    business: Business,
+    from_number: str | None,
+    arguments: msgspec.Struct,
+) -> Answer:
+    fields: dict[str, Any] = {
+        name: value
+        for name, value in msgspec.structs.asdict(arguments).items()
+        if value is not UNSET
+    }
+    given = fields.pop("phone", None)
+    phone = plain_phone(given) if given else from_number
+    if phone is None:
+        raise ToolError("phone: the caller's number is hidden; ask for it")
+    try:
+        lead = await leads.upsert(database, business.id, phone, _clean(fields))
+    except leads.FieldError as error:
+        raise ToolError(str(error)) from None
+    missing = lead.missing(business.required_fields)
+    known = {"name": lead.name, "phone": lead.phone, **lead.fields}
+    return Answer(
+        {"saved": sorted(fields), "known": known, "missing": missing},
+        missing,
+        f"lead written: fields={','.join(sorted(fields)) or '-'} "
+        f"missing={','.join(missing) or '-'}",
+    )
+
+
+def _clean(fields: Mapping[str, str]) -> dict[str, str]:
+    """Take out what PostgreSQL cannot hold."""
+    return {name: text.replace("\0", "").strip() for name, text in fields.items()}

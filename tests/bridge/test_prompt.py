@@ -1,0 +1,96 @@
+"""The prompt: rules, facts, then the business's own words."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from bridge.prompt import BUSINESS_HEADING, instructions
+from crm.businesses import Business, Hours, Service
+from crm.leads import Lead
+
+NOW = datetime(2026, 11, 21, 22, 30, tzinfo=UTC)
+SALON = Business(
+    id=UUID(int=1),
+    name="מספרת דנה",
+    language="he",
+    country="IL",
+    time_zone="Asia/Jerusalem",
+    greeting="",
+    custom_prompt="  Offer coffee.\n",
+    fallback_sentence="",
+    required_fields=("name", "service"),
+    services=(Service("Cut", 30), Service("Color", 90)),
+    hours=(Hours(0, 540, 1_080), Hours(5, 480, 1_440)),
+)
+BARE = Business(
+    id=UUID(int=2),
+    name="Shop",
+    language="xx",
+    country="US",
+    time_zone="UTC",
+    greeting="",
+    custom_prompt="",
+    fallback_sentence="",
+)
+
+
+def lead(**changes):
+    known = dict(
+        id=UUID(int=3),
+        phone="+15550000001",
+        name=None,
+        status="new",
+        fields={},
+        calls=1,
+        last_call_at=None,
+    )
+    return Lead(**{**known, **changes})
+
+
+def test_business_has_the_last_word():
+    text = instructions(SALON, None, NOW)
+
+    rules, _, business = text.partition(BUSINESS_HEADING)
+    assert "You answer the telephone for מספרת דנה" in rules
+    assert "Speak Hebrew" in rules
+    assert business == "\nOffer coffee."
+
+
+def test_time_is_the_businesss_own():
+    assert "Now: Sunday, 2026-11-22 00:30 (Asia/Jerusalem)" in instructions(
+        SALON, None, NOW
+    )
+
+
+def test_services_hours_and_required_fields_are_facts():
+    text = instructions(SALON, None, NOW)
+
+    assert "Services: Cut (30 min), Color (90 min)" in text
+    assert "Open: Sunday 09:00-18:00, Friday 08:00-00:00" in text
+    assert "Must be known before the call ends: name, service" in text
+
+
+def test_what_is_not_there_is_not_mentioned():
+    text = instructions(BARE, None, NOW)
+
+    for heading in ("Services:", "Open:", "Must be known"):
+        assert heading not in text
+    assert "Speak the language 'xx'" in text
+
+
+def test_known_caller_is_data():
+    caller = lead(name='Dana "x"', fields={"service": "Cut"}, calls=3)
+
+    assert (
+        'Caller: {"phone":"+15550000001","service":"Cut","name":"Dana \\"x\\""}; '
+        "called before, 2 times; still missing: nothing"
+    ) in instructions(SALON, caller, NOW)
+
+
+def test_new_caller_is_known_by_his_number():
+    assert (
+        'Caller: {"phone":"+15550000001"}; still missing: name, service'
+    ) in instructions(SALON, lead(), NOW)
+
+
+def test_hidden_caller_is_unknown():
+    assert "Caller: unknown; the number is hidden" in instructions(BARE, None, NOW)
