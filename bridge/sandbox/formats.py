@@ -2,7 +2,6 @@
 from it."""
 
 import math
-import sys
 from array import array
 from collections.abc import Callable
 from functools import cache
@@ -34,14 +33,8 @@ _TO_ALAW = bytes(_encode_alaw(value) for value in mulaw.LINEAR)
 _FROM_ALAW = mulaw.encode([_decode_alaw(code) for code in range(256)])
 
 
-def _little_endian(samples: "array[int]") -> "array[int]":
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples
-
-
 def _level_pcm(audio: bytes) -> float:
-    samples = _little_endian(array("h", audio))
+    samples = mulaw.little_endian(array("h", audio))
     mean = sum(value * value for value in samples) / len(samples)
     return 10 * math.log10(mean / mulaw.FULL_SCALE**2) if mean else mulaw.QUIET_DBFS
 
@@ -57,7 +50,7 @@ def _to_pcm(audio: bytes) -> bytes:
     for here, after in zip(samples, [*samples[1:], 0], strict=True):
         step = (after - here) / _PCM_STEP
         out.extend((here, round(here + step), round(here + 2 * step)))
-    return _little_endian(out).tobytes()
+    return mulaw.little_endian(out).tobytes()
 
 
 class Format(NamedTuple):

@@ -5,6 +5,7 @@ here is fast; it measures, mixes and converts clips.
 """
 
 import math
+import sys
 from array import array
 from collections.abc import Sequence
 from functools import cache
@@ -53,6 +54,13 @@ def encode(samples: Sequence[int]) -> bytes:
 def decode(audio: bytes) -> "array[int]":
     """Return 16-bit samples for mu-law."""
     return array("h", map(LINEAR.__getitem__, audio))
+
+
+def little_endian(samples: "array[int]") -> "array[int]":
+    """Return samples as files and wires have them, whatever the machine."""
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples
 
 
 def level_dbfs(audio: bytes) -> float:
