@@ -25,8 +25,15 @@ DIRECTIVES = {
     "embedsignature": True,
     "freethreading_compatible": True,
 }
-# Not -ffast-math: it drops NaN handling and switches denormals off process-wide.
-COMPILE_ARGS = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+# Not -ffast-math: it drops NaN handling and switches denormals off process-wide. Sums
+# may be reordered, so that they run on vectors.
+COMPILE_ARGS = [
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+]
 if NATIVE:
     COMPILE_ARGS.append("-march=native")
 

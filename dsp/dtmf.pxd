@@ -17,21 +17,26 @@ cdef inline bint dtmf_is_tone(
 ) noexcept nogil:
     """Tell whether a frame of total `energy` is a keypad tone."""
     cdef double best[2]
-    cdef double s1, s2, s0, power, c
+    cdef double s1[8]
+    cdef double s2[8]
+    cdef double s0, power
     cdef int k, i
-    best[0] = 0
-    best[1] = 0
     if energy < 1e5:
         return False
     for k in range(8):
-        c = coefficients[k]
-        s1 = 0
-        s2 = 0
-        for i in range(n):
-            s0 = x[i] + c * s1 - s2
-            s2 = s1
-            s1 = s0
-        power = (s1 * s1 + s2 * s2 - c * s1 * s2) * 2 / n
+        s1[k] = 0
+        s2[k] = 0
+    # All eight side by side: the recursion of one alone would wait for itself.
+    for i in range(n):
+        for k in range(8):
+            s0 = x[i] + coefficients[k] * s1[k] - s2[k]
+            s2[k] = s1[k]
+            s1[k] = s0
+    best[0] = 0
+    best[1] = 0
+    for k in range(8):
+        power = s1[k] * s1[k] + s2[k] * s2[k] - coefficients[k] * s1[k] * s2[k]
+        power *= 2.0 / n
         if power > best[k // 4]:
             best[k // 4] = power
     # Twist (Q.24): the two tones are within 8 dB of each other.

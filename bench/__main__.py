@@ -1,0 +1,31 @@
+"""`python -m bench`: measure, print, write JSON, and fail where a budget is broken."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import orjson
+
+from bench import kernels, walks
+
+
+def main() -> int:
+    """Run the benches; 1 if a budget is broken."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"))
+    args = parser.parse_args()
+    by_kernel = kernels.measure()
+    print("\n".join(kernels.table(by_kernel)))
+    by_walk = walks.measure()
+    print("\n".join(f"{name:20}{value:10.2f}" for name, value in by_walk.items()))
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    results = {"kernels_ns": by_kernel, "walks": by_walk}
+    args.json.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    broken = kernels.judge(by_kernel) + walks.judge(by_walk)
+    for line in broken:
+        print(f"over budget: {line}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The three walks of a call, bytes in to bytes out, without sockets.
+
+Counts are gates and exact: one crossing into the gate a frame, one event out for each
+frame of speech. Times are trends; the one judged ratio is the uplink walk's to the
+naive relay's, in the same run.
+"""
+
+from base64 import b64encode
+from statistics import median
+from time import perf_counter_ns
+
+from bench.kernels import frames_of
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.plan import CallPlan
+
+# The whole walk listens, decides and keeps a ledger; the naive one only relays.
+NAIVE_RATIO_MAX = 2.0
+_START = twilio.Start(
+    stream_sid="MZ" + "0" * 32,
+    start=twilio.StartBody(
+        stream_sid="MZ" + "0" * 32,
+        account_sid="AC" + "0" * 32,
+        call_sid="CA" + "0" * 32,
+        media_format=twilio.MediaFormat("audio/x-mulaw", 8000, 1),
+    ),
+)
+_READY = (
+    b'{"type":"session.updated","session":{"audio":{"input":{"format":{"type":'
+    b'"audio/pcmu"}},"output":{"format":{"type":"audio/pcmu"}}}}}'
+)
+
+
+def answered() -> Call:
+    """Return a call that talks."""
+    plan = CallPlan(
+        call_sid="CA" + "0" * 32,
+        business_id="b",
+        business_name="b",
+        from_number="+15550000001",
+        to_number="+15550000002",
+        language="en",
+        instructions="",
+        greeting="",
+    )
+    call = Call(plan, 0.0)
+    call.receive_twilio(_START, 0.0)
+    ready = openai.decode(_READY)
+    assert ready is not None
+    call.receive_openai(ready, 0.0)
+    return call
+
+
+def _media(frame: bytes, number: int) -> bytes:
+    return (
+        b'{"event":"media","sequenceNumber":"%d","streamSid":"MZ%s","media":{"track":'
+        b'"inbound","chunk":"%d","timestamp":"%d","payload":"%s"}}'
+        % (number, b"0" * 32, number, number * 20, b64encode(frame))
+    )
+
+
+def uplink(call: Call, messages: list[bytes]) -> int:
+    """Walk the caller's messages through; return how many events came out."""
+    buffer = bytearray()
+    out = 0
+    for number, data in enumerate(messages):
+        message = twilio.decode(data)
+        assert message is not None
+        for action in call.receive_twilio(message, number * 0.02):
+            if isinstance(action, openai.AppendAudio):
+                openai.encode_into(action, buffer)
+                out += 1
+    return out
+
+
+def downlink(call: Call, deltas: list[bytes]) -> int:
+    """Walk the model's deltas through; return how many frames came out."""
+    buffer = bytearray()
+    out, now = 0, 0.0
+    for data in deltas:
+        event = openai.decode(data)
+        assert event is not None
+        actions = call.receive_openai(event, now)
+        while call.deadline is not None and call.deadline < now + 0.2:
+            actions += call.receive_timeout(max(now, call.deadline))
+            now = max(now, call.now)
+        now += 0.2
+        for action in actions:
+            if isinstance(action, twilio.OutboundMedia):
+                twilio.encode_into(action, buffer)
+                out += 1
+    return out
+
+
+def measure(repeats: int = 9) -> dict[str, float]:
+    """Return the median us a frame of each walk, and the exact counts."""
+    from bench import naive
+
+    speech = frames_of("human-en-reader-1")
+    messages = [_media(frame, number) for number, frame in enumerate(speech)]
+    texts = [message.decode() for message in messages]
+    delta = b64encode(b"".join(speech[:10]))
+    deltas = [
+        b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
+        b'"output_index":0,"content_index":0,"delta":"%s"}' % delta
+    ] * 40
+    times: dict[str, list[float]] = {"uplink": [], "naive": [], "downlink": []}
+    crossings = events = 0
+    for _ in range(repeats):
+        call = answered()
+        began = perf_counter_ns()
+        events = uplink(call, messages)
+        times["uplink"].append((perf_counter_ns() - began) / len(messages) / 1e3)
+        crossings = call.uplink.gate.frames
+        began = perf_counter_ns()
+        for text in texts:
+            naive.relay(text)
+        times["naive"].append((perf_counter_ns() - began) / len(messages) / 1e3)
+        call = answered()
+        began = perf_counter_ns()
+        frames = downlink(call, deltas)
+        times["downlink"].append((perf_counter_ns() - began) / max(frames, 1) / 1e3)
+    results = {f"{name}_us": round(median(spent), 2) for name, spent in times.items()}
+    results["uplink_to_naive"] = round(
+        median(a / b for a, b in zip(times["uplink"], times["naive"], strict=True)), 2
+    )
+    results["crossings_a_frame"] = crossings / len(messages)
+    results["events_out"] = events
+    return results
+
+
+def judge(results: dict[str, float]) -> list[str]:
+    """Return a line for each budget that is broken."""
+    broken = []
+    if results["crossings_a_frame"] != 1:
+        broken.append(
+            f"uplink: {results['crossings_a_frame']} crossings a frame, not 1"
+        )
+    if results["uplink_to_naive"] > NAIVE_RATIO_MAX:
+        broken.append(
+            f"uplink: {results['uplink_to_naive']} x the naive relay, "
+            f"allowed {NAIVE_RATIO_MAX}"
+        )
+    return broken
