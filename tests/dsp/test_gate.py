@@ -1,0 +1,182 @@
+"""The gate: what opens it, what closes it, and what may never happen."""
+
+import math
+import random
+import struct
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from bridge.sandbox.clips import clip
+from dsp.g711 import encode
+from dsp.gate import MUSIC, SILENCE, SPEECH, STATE_MASK, VOICE, NoiseGate
+
+FRAME = 160
+QUIET = [b"\xff" * FRAME]
+
+
+def cut(audio):
+    whole = len(audio) - len(audio) % FRAME
+    return [audio[at : at + FRAME] for at in range(0, whole, FRAME)]
+
+
+def mulaw(samples):
+    whole = [max(-32768, min(32767, round(sample))) for sample in samples]
+    return cut(encode(struct.pack(f"<{len(whole)}h", *whole)))
+
+
+def noise(seconds, rms, seed=1):
+    source = random.Random(seed)
+    return mulaw(source.gauss(0, rms) for _ in range(int(8000 * seconds)))
+
+
+def tones(seconds, peak, *hz):
+    turn = 2 * math.pi / 8000
+    return mulaw(
+        peak * sum(math.sin(turn * f * n) for f in hz)
+        for n in range(int(8000 * seconds))
+    )
+
+
+def states(gate, frames, far_dbfs=-127.0):
+    return [gate.analyze(frame, far_dbfs) & STATE_MASK for frame in frames]
+
+
+VOICE_CLIP = cut(clip("human-en-reader-1").audio)
+
+
+def test_a_frame_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="expected a frame of 160 bytes, got 159"):
+        NoiseGate().analyze(b"\xff" * 159)
+
+
+def test_speech_on_a_quiet_line_opens_within_three_frames():
+    gate = NoiseGate()
+    states(gate, QUIET * 50)
+    opened = states(gate, VOICE_CLIP)
+    first = next(at for at, frame in enumerate(VOICE_CLIP) if loud(frame))
+    assert SPEECH in opened[first : first + 3]
+
+
+def loud(frame):
+    from dsp.g711 import frame_levels
+
+    return frame_levels(frame)[0] > 127 - 38
+
+
+def test_silence_and_line_hum_and_a_fan_stay_shut():
+    for name in ("noise-line-hum", "noise-fan"):
+        assert set(states(NoiseGate(), cut(clip(name).audio))) == {SILENCE}
+    assert set(states(NoiseGate(), QUIET * 200)) == {SILENCE}
+
+
+def test_a_step_of_the_noise_is_learnt_within_three_seconds():
+    gate = NoiseGate()
+    states(gate, noise(3, 100))
+    after = states(gate, noise(6, 1500, seed=2))
+    assert SPEECH not in after[150:]
+    assert 0.8 * 1500 < gate.floor_rms < 1.25 * 1500
+
+
+def test_speech_during_calibration_does_not_become_the_floor():
+    gate = NoiseGate()
+    states(gate, VOICE_CLIP[10:60])
+    assert gate.floor_rms <= 120
+
+
+def test_the_gate_closes_after_its_hangover():
+    for hangover in (0, 4, 12):
+        gate = NoiseGate(hangover_frames=hangover)
+        states(gate, QUIET * 50 + VOICE_CLIP[:60])
+        closing = states(gate, QUIET * 30)
+        assert closing.count(SPEECH) in (hangover, hangover + 1)
+
+
+def test_a_click_does_not_open():
+    gate = NoiseGate()
+    states(gate, QUIET * 50)
+    assert SPEECH not in states(gate, noise(0.02, 6000) + QUIET * 20)
+
+
+@pytest.mark.parametrize("pair", [(697, 1209), (770, 1336), (852, 1477), (941, 1633)])
+def test_keypad_tones_neither_open_nor_count_as_voice(pair):
+    gate = NoiseGate()
+    states(gate, QUIET * 50)
+    codes = [gate.analyze(frame) for frame in tones(0.3, 6000, *pair)]
+    assert all(code & STATE_MASK != SPEECH and not code & VOICE for code in codes[1:])
+
+
+def test_the_echo_of_what_we_play_is_not_voice():
+    gate = NoiseGate()
+    states(gate, QUIET * 50)
+    codes = [gate.analyze(frame, -4.0) for frame in VOICE_CLIP]
+    assert not any(code & VOICE for code in codes)
+
+
+def test_a_caller_who_speaks_over_us_is_voice():
+    gate = NoiseGate()
+    states(gate, QUIET * 50)
+    assert any(gate.analyze(frame, -24.0) & VOICE for frame in VOICE_CLIP)
+
+
+def test_sustained_tones_are_music_and_speech_is_not():
+    gate = NoiseGate()
+    chord = tones(6, 2500, 262, 330, 392)
+    assert gate.analyze(chord[0]) & MUSIC == 0
+    for frame in chord:
+        code = gate.analyze(frame)
+    assert code & MUSIC
+    gate = NoiseGate()
+    assert not any(gate.analyze(frame) & MUSIC for frame in VOICE_CLIP)
+
+
+def test_below_the_threshold_nothing_is_voice():
+    gate = NoiseGate(vad_threshold_rms=32_000)
+    assert set(states(gate, QUIET * 50 + VOICE_CLIP)) == {SILENCE}
+
+
+def test_gain_rises_for_a_quiet_caller_only_while_he_speaks():
+    quiet = [frame.translate(bytes_quieter()) for frame in VOICE_CLIP]
+    gate = NoiseGate(agc=True, vad_threshold_rms=20)
+    states(gate, noise(2, 5))
+    assert gate.gain_step == 0
+    states(gate, quiet)
+    assert 6 <= gate.gain_step <= 36
+
+
+def bytes_quieter():
+    from dsp.g711 import decode
+
+    samples = struct.unpack("<256h", decode(bytes(range(256))))
+    return encode(struct.pack("<256h", *(round(s / 6) for s in samples)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.binary(min_size=FRAME, max_size=FRAME), max_size=40),
+    st.floats(-200, 50) | st.just(math.nan),
+)
+def test_any_bytes_leave_the_state_finite(frames, far_dbfs):
+    gate = NoiseGate(agc=True)
+    for frame in frames:
+        assert 0 <= gate.analyze(frame, far_dbfs) <= 15
+    for value in (gate.rms, gate.floor_rms, gate.snr_db, gate.periodicity):
+        assert math.isfinite(value)
+    assert 0 <= gate.gain_step <= 36
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 12)), max_size=40))
+def test_it_never_flaps_faster_than_its_hangover(runs):
+    gate = NoiseGate()
+    heard = states(gate, QUIET * 40)
+    for is_loud, frames in runs:
+        heard += states(gate, VOICE_CLIP[38:50][:frames] if is_loud else QUIET * frames)
+    lengths, length = [], 0
+    for state in heard:
+        if state == SPEECH:
+            length += 1
+        elif length:
+            lengths.append(length)
+            length = 0
+    assert all(length > 4 for length in lengths)
