@@ -53,3 +53,10 @@ def clip(name: str) -> Clip:
     folder = files("bridge.sandbox") / "clips"
     audio = (folder / f"{name}.ulaw").read_bytes()
     return Clip(name, audio, _TRANSCRIPTS.get(name, ""))
+
+
+def clip_names() -> list[str]:
+    """Return the name of every packaged recording."""
+    folder = files("bridge.sandbox") / "clips"
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name[:-5] for name in names if name.endswith(".ulaw"))

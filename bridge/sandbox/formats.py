@@ -30,7 +30,7 @@ def _decode_alaw(code: int) -> int:
 
 
 _TO_ALAW = bytes(_encode_alaw(value) for value in mulaw.LINEAR)
-_FROM_ALAW = mulaw.encode([_decode_alaw(code) for code in range(256)])
+FROM_ALAW = mulaw.encode([_decode_alaw(code) for code in range(256)])
 
 
 def _level_pcm(audio: bytes) -> float:
@@ -40,7 +40,7 @@ def _level_pcm(audio: bytes) -> float:
 
 
 def _level_alaw(audio: bytes) -> float:
-    return mulaw.level_dbfs(audio.translate(_FROM_ALAW))
+    return mulaw.level_dbfs(audio.translate(FROM_ALAW))
 
 
 @cache
