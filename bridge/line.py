@@ -111,9 +111,10 @@ class Line:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a socket of this line is still open."""
+        """Whether a socket of this line is still open, or being opened."""
+        is_opening = self._model_task is not None and not self._model_task.done()
         is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
-        return is_twilio_open or self.model_leg.is_open
+        return is_opening or is_twilio_open or self.model_leg.is_open
 
     def record(self) -> CallRecord:
         """Return what is to be written of the call; whole once it is over."""

@@ -1,0 +1,123 @@
+"""From a ringing telephone to a plan: which business, which caller, what is said.
+
+Reads the database once per call, before the model's session is opened.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from bridge.crm_tools import crm_tools
+from bridge.log import mask_phone, server_logger
+from bridge.options import OptionError, merge
+from bridge.plan import CallPlan
+from bridge.prompt import instructions
+from bridge.settings import Settings
+from bridge.tools import Tool, specifications
+from bridge.twiml import Sentence
+from crm import businesses, leads
+from crm.businesses import Business
+from crm.database import Database
+from crm.leads import Lead
+
+_SORRY = {
+    "en": "Sorry, we cannot take your call right now. Please call again later.",
+    "he": "מצטערים, איננו יכולים לענות כרגע. אנא התקשרו שוב מאוחר יותר.",
+}
+_GREETINGS = {
+    "en": "Hello, you have reached {name}. How can I help you?",
+    "he": "שלום, הגעתם אל {name}. איך אפשר לעזור?",
+}
+
+
+class Ringing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the voice webhook says of a call."""
+
+    call_sid: str
+    account_sid: str
+    from_number: str
+    to_number: str
+
+
+class Opening(NamedTuple):
+    """All that a line is made from."""
+
+    plan: CallPlan
+    tools: Mapping[str, Tool]
+    fallback: Sentence
+
+
+async def open_plan(
+    database: Database, settings: Settings, ringing: Ringing, now: datetime
+) -> Opening | None:
+    """Look up the dialled number; None when no business has it.
+
+    The caller becomes a lead, or is known as one from here on; one who hides his
+    number is nobody's lead until he gives it.
+    """
+    business = await businesses.find_by_number(database, ringing.to_number)
+    if business is None:
+        return None
+    lead, from_number = None, None
+    if leads.E164.fullmatch(ringing.from_number):
+        from_number = ringing.from_number
+        lead = await leads.touch(database, business.id, from_number)
+        what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
+        server_logger().info(
+            "[CRM] lead %s: %s", mask_phone(from_number), what, extra=_call(ringing)
+        )
+    tools = crm_tools(database, business, from_number)
+    plan = _plan(settings, ringing, business, lead, tools, now)
+    return Opening(plan, tools, fallback_of(settings, business))
+
+
+def fallback_of(settings: Settings, business: Business | None) -> Sentence:
+    """Return what Twilio says when the assistant cannot be had."""
+    language = "en" if business is None else business.language
+    own = business.fallback_sentence if business is not None else ""
+    text = own or settings.fallback_sentence or _SORRY.get(language)
+    return Sentence(text, language) if text else Sentence(_SORRY["en"], "en")
+
+
+def _plan(
+    settings: Settings,
+    ringing: Ringing,
+    business: Business,
+    lead: Lead | None,
+    tools: Mapping[str, Tool],
+    now: datetime,
+) -> CallPlan:
+    options = settings.call
+    try:
+        options = merge(options, business.settings)
+    except OptionError as error:
+        # A setting that was made wrong in the database must not cost the call.
+        server_logger().error(
+            "settings of business %s are ignored: %s",
+            business.id,
+            error,
+            extra=_call(ringing),
+        )
+    greeting = business.greeting or _GREETINGS.get(
+        business.language, _GREETINGS["en"]
+    ).format(name=business.name)
+    required = business.required_fields
+    return CallPlan(
+        call_sid=ringing.call_sid,
+        business_id=str(business.id),
+        business_name=business.name,
+        from_number=ringing.from_number,
+        to_number=ringing.to_number,
+        language=business.language,
+        instructions=instructions(business, lead, now),
+        greeting=greeting,
+        tools=specifications(tools),
+        missing_fields=required if lead is None else lead.missing(required),
+        options=options,
+    )
+
+
+def _call(ringing: Ringing) -> dict[str, str]:
+    return {"call": ringing.call_sid}

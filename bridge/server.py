@@ -1,0 +1,169 @@
+"""The service in one process: the port, the webhooks, the switchboard, the records.
+
+`start`, then calls are taken; `drain`, then no new ones; `close`, and nothing is left:
+no socket, no task, no unwritten record. It runs inside any event loop, so that tests
+and the demo use it as `kolbridge serve` does.
+"""
+
+import asyncio
+import socket
+import ssl
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import asyncpg
+from aiohttp import web
+
+from bridge.front import MEDIA_PATH, Front
+from bridge.metrics import Collector, Metrics
+from bridge.opening import open_plan
+from bridge.plan import CallRecord
+from bridge.records import RecordWriter, to_row
+from bridge.settings import Settings
+from bridge.switchboard import Switchboard
+from bridge.tokens import Tokens, new_key
+from bridge.webhooks import Webhooks
+from crm.database import Database
+
+BACKLOG_CONNECTIONS = 1_024
+CHECK_WAIT_S = 2.0
+# A probe of the model opens a connection; orchestrators ask every few seconds.
+MODEL_CHECK_EVERY_S = 10.0
+# How long the last records may take; then they are kept in files.
+RECORDS_WAIT_S = 5.0
+# How long an HTTP request that runs may take when the process stops.
+HTTP_WAIT_S = 2.0
+
+
+class Server:
+    """One process of the bridge; everything it needs is given."""
+
+    def __init__(
+        self, settings: Settings, database: Database, token_key: bytes | None = None
+    ) -> None:
+        self.metrics = Metrics()
+        self._settings = settings
+        self._database = database
+        self._records = RecordWriter(
+            database, Path(settings.kolbridge_home), self.metrics
+        )
+        self.switchboard = Switchboard(
+            settings,
+            self.metrics,
+            Tokens(token_key or new_key()),
+            partial(open_plan, database, settings),
+            self._on_record,
+        )
+        self._collector = Collector(
+            self.metrics, self.switchboard.live_calls, self._gauges
+        )
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._model_check = ("", float("-inf"))
+        self.port = 0
+        self.public_url = ""
+
+    async def start(self) -> None:
+        """Listen; raises OSError where the address cannot be had."""
+        settings = self._settings
+        listening = _listen(settings.host, settings.port)
+        self.port = listening.getsockname()[1]
+        own = f"http://{settings.host}:{self.port}"
+        self.public_url = (settings.public_url or own).rstrip("/")
+        stream_base = self.public_url.replace("http", "ws", 1)
+        self.switchboard.media_url = stream_base + MEDIA_PATH
+        webhooks = Webhooks(
+            settings,
+            self.public_url,
+            self.switchboard,
+            self._collector,
+            self.check_ready,
+        )
+        self._runner = web.AppRunner(
+            webhooks.application(), access_log=None, shutdown_timeout=HTTP_WAIT_S
+        )
+        await self._runner.setup()
+        http = self._runner.server
+        assert http is not None
+        self._records.start()
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: Front(self.switchboard, http, self.metrics),
+            sock=listening,
+            backlog=BACKLOG_CONNECTIONS,
+        )
+
+    async def drain(self) -> None:
+        """Take no new calls, and wait for the end of those that run."""
+        await self.switchboard.drain(self._settings.drain_seconds)
+
+    async def close(self) -> None:
+        """End what still runs and write every record."""
+        await self.switchboard.close()
+        if self._listener is not None:
+            self._listener.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._records.close(RECORDS_WAIT_S)
+
+    async def check_ready(self) -> dict[str, str]:
+        """Return what calls need, each `ok` or what is wrong with it."""
+        draining = "draining" if self.switchboard.is_draining else "ok"
+        return {
+            "calls": draining,
+            "database": await self._check_database(),
+            "model": await self._check_model(),
+        }
+
+    async def _check_database(self) -> str:
+        try:
+            async with asyncio.timeout(CHECK_WAIT_S):
+                await self._database.ping()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return "unreachable"
+        return "ok"
+
+    async def _check_model(self) -> str:
+        """Connect to the model's address, seldom; a session would cost."""
+        state, checked_at = self._model_check
+        if monotonic() - checked_at < MODEL_CHECK_EVERY_S:
+            return state
+        state = await probe(self._settings.openai_realtime_url)
+        self._model_check = (state, monotonic())
+        return state
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        waiting = ("Call records not in the database yet", self._records.waiting)
+        return {**self.switchboard.gauges(), "records_waiting": waiting}
+
+    def _on_record(self, record: CallRecord) -> None:
+        self._records.add(to_row(record, monotonic(), datetime.now(UTC)))
+
+
+async def probe(url: str) -> str:
+    """Say whether something listens at a ws:// or wss:// URL, TLS included."""
+    parts = urlsplit(url)
+    is_secure = parts.scheme == "wss"
+    context = ssl.create_default_context() if is_secure else None
+    try:
+        async with asyncio.timeout(CHECK_WAIT_S):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if is_secure else 80), ssl=context
+            )
+    except (OSError, TimeoutError) as error:
+        return f"unreachable: {type(error).__name__}"
+    writer.close()
+    return "ok"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything else, so that a taken port is known at once."""
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    listening = socket.create_server(
+        (name, port), family=family, backlog=BACKLOG_CONNECTIONS
+    )
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,283 @@
+"""The calls of one process: opened by a webhook, joined by a stream, and ended.
+
+The switchboard admits calls up to a limit, decides which stream is whose, and remembers
+for a while how ended calls ended, for Twilio asks what comes next. It is the only owner
+of lines; a line is in it from its webhook to its end.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from time import monotonic
+from typing import NamedTuple
+
+from bridge import signature, twilio
+from bridge.call import Call
+from bridge.front import MEDIA_PATH, Head
+from bridge.legs import CLOSE_WAIT_S, StreamRefused, TwilioLeg
+from bridge.line import Exchange, Line
+from bridge.log import CallLogger, server_logger
+from bridge.metrics import Metrics
+from bridge.opening import Opening, Ringing, fallback_of
+from bridge.plan import CallRecord
+from bridge.settings import Settings
+from bridge.tokens import TokenError, Tokens
+from bridge.tools import ToolRunner
+from bridge.twiml import Sentence
+
+# Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
+OPEN_WAIT_S = 5.0
+# How many ended calls are remembered; Twilio asks within seconds of the end.
+ENDED_MAX = 4_096
+# How long the last words of a call may take when the process must stop.
+FAREWELL_S = 8.0
+_MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
+
+
+class Unserved(Exception):
+    """A call that cannot be served; the caller hears the fallback."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnknownNumber(Exception):
+    """A call to a number that no business has."""
+
+
+class Ended(NamedTuple):
+    """How a call ended."""
+
+    reason: str
+    failed: bool
+    fallback: Sentence
+
+
+class Switchboard:
+    """The calls of one process, and who may join them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        tokens: Tokens,
+        plan_for: Callable[[Ringing, datetime], Awaitable[Opening | None]],
+        on_record: Callable[[CallRecord], None],
+    ) -> None:
+        self.metrics = metrics
+        self.is_draining = False
+        self.media_url = ""
+        self._settings = settings
+        self._tokens = tokens
+        self._plan_for = plan_for
+        self._on_record = on_record
+        self._lines: dict[str, Line] = {}
+        self._opening: dict[str, asyncio.Task[Line]] = {}
+        self._ended: dict[str, Ended] = {}
+        self._closing: set[Line] = set()
+        self._no_calls = asyncio.Event()
+        self._no_calls.set()
+        self._exchange = Exchange(
+            settings=settings,
+            metrics=metrics,
+            tls=ssl.create_default_context(),
+            on_over=self._on_over,
+        )
+
+    # --- webhooks ---
+
+    async def open_call(self, ringing: Ringing) -> Line:
+        """Return the call's line, made now or by an earlier request for it.
+
+        Raises Unserved, whatever fails, or UnknownNumber.
+        """
+        line = self._lines.get(ringing.call_sid)
+        if line is not None:
+            return line
+        task = self._opening.get(ringing.call_sid)
+        if task is None:
+            self._admit()
+            task = asyncio.get_running_loop().create_task(self._open(ringing))
+            self._opening[ringing.call_sid] = task
+            task.add_done_callback(partial(self._forget_opening, ringing.call_sid))
+        await asyncio.wait((task,), timeout=OPEN_WAIT_S)
+        if not task.done() or task.cancelled():
+            task.cancel()
+            raise Unserved("database_late")
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, UnknownNumber):
+            log = CallLogger(ringing.call_sid)
+            log.error("call could not be opened", exc_info=error)
+            raise Unserved("opening_failed") from error
+        raise error
+
+    def find_line(self, call_sid: str) -> Line | None:
+        """Return the line of a call that has not ended."""
+        return self._lines.get(call_sid)
+
+    def find_ended(self, call_sid: str) -> Ended | None:
+        """Return how a call ended, if it was one of the last."""
+        return self._ended.get(call_sid)
+
+    # --- streams ---
+
+    def admit_stream(self, head: Head) -> TwilioLeg | HTTPStatus:
+        """Check the signature of a handshake, before its upgrade."""
+        settings = self._settings
+        if settings.twilio_validate_signatures:
+            base = self.media_url.removesuffix(MEDIA_PATH)
+            is_valid = signature.is_valid_handshake(
+                settings.twilio_auth_token or "",
+                base + head.target,
+                head.headers.get(signature.HEADER.lower(), ""),
+            )
+            if not is_valid:
+                self.metrics.count("rejected_signatures", door="media")
+                server_logger().warning("media stream refused: signature")
+                return HTTPStatus.FORBIDDEN
+        return TwilioLeg(self)
+
+    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
+        """Return the line a stream's `start` names; raises StreamRefused."""
+        body = start.start
+        line = self._lines.get(body.call_sid)
+        if line is None:
+            raise StreamRefused("no_such_call")
+        if line.account_sid and body.account_sid != line.account_sid:
+            raise StreamRefused("wrong_account")
+        if body.media_format != _MU_LAW:
+            raise StreamRefused("wrong_format")
+        if line.twilio_leg is not None:
+            raise StreamRefused("second_stream")
+        token = body.custom_parameters.get("token", "")
+        try:
+            self._tokens.redeem(token, body.call_sid, monotonic())
+        except TokenError as error:
+            line.log.warning("%s", error)
+            raise StreamRefused("wrong_token") from None
+        line.attach(leg)
+        return line
+
+    # --- what is true now ---
+
+    def live_calls(self) -> Iterable[Call]:
+        """Return the calls that have not ended."""
+        return [line.call for line in self._lines.values()]
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Return the gauges of the calls."""
+        return {
+            "calls_active": ("Calls that run", len(self._lines)),
+            "model_sessions_orphaned": (
+                "Sessions with the model whose call has ended; 0, or a bug",
+                self._count_orphans(),
+            ),
+        }
+
+    # --- the end ---
+
+    async def drain(self, patience_s: float) -> None:
+        """Take no new calls; let those that run end, at last with a goodbye."""
+        self.is_draining = True
+        if await self._all_over(patience_s):
+            return
+        for line in list(self._lines.values()):
+            hang_up = partial(line.call.receive_hangup, politely=True)
+            line.receive(hang_up, "shutdown")
+        if await self._all_over(FAREWELL_S):
+            return
+        self.end_all("shutdown")
+
+    def end_all(self, reason: str) -> None:
+        """End every call now."""
+        for line in list(self._lines.values()):
+            line.receive(line.call.receive_hangup, reason)
+
+    async def close(self) -> None:
+        """End every call and wait until its sockets are closed."""
+        self.is_draining = True
+        for task in list(self._opening.values()):
+            task.cancel()
+        self.end_all("shutdown")
+        deadline = monotonic() + 2 * CLOSE_WAIT_S
+        while any(line.is_connected for line in self._closing):
+            if monotonic() > deadline:
+                return
+            await asyncio.sleep(0.005)
+
+    # --- ours ---
+
+    def _admit(self) -> None:
+        if self.is_draining:
+            raise Unserved("draining")
+        calls = len(self._lines) + len(self._opening)
+        if calls >= self._settings.max_calls_per_worker:
+            raise Unserved("full")
+
+    async def _open(self, ringing: Ringing) -> Line:
+        settings = self._settings
+        opening = await self._plan_for(ringing, datetime.now(UTC))
+        if opening is None:
+            raise UnknownNumber
+        log = CallLogger(ringing.call_sid)
+        tools = ToolRunner(
+            opening.tools,
+            deadline_ms=settings.tool_deadline_ms,
+            log=log,
+            metrics=self.metrics,
+            logs_speech=settings.log_transcripts,
+        )
+        line = Line(
+            self._exchange,
+            opening.plan,
+            tools,
+            account_sid=ringing.account_sid,
+            fallback=opening.fallback,
+        )
+        line.token = self._tokens.issue(ringing.call_sid, monotonic())
+        self._lines[ringing.call_sid] = line
+        self._no_calls.clear()
+        line.open_model()
+        return line
+
+    def _forget_opening(self, call_sid: str, task: asyncio.Task[Line]) -> None:
+        self._opening.pop(call_sid, None)
+
+    def _on_over(self, line: Line) -> None:
+        call_sid = line.call.plan.call_sid
+        self._lines.pop(call_sid, None)
+        if not self._lines:
+            self._no_calls.set()
+        self._closing = {one for one in self._closing if one.is_connected} | {line}
+        record = line.record()
+        self._ended[call_sid] = Ended(record.end_reason, record.failed, line.fallback)
+        if len(self._ended) > ENDED_MAX:
+            del self._ended[next(iter(self._ended))]
+        self.metrics.add_call(line.call, record)
+        self._on_record(record)
+
+    def _count_orphans(self) -> int:
+        """Count the model's sockets that are open longer after the end than closing
+        one in order may take."""
+        latest = monotonic() - 2 * CLOSE_WAIT_S
+        return sum(
+            line.model_leg.is_open and line.over_at < latest for line in self._closing
+        )
+
+    async def _all_over(self, patience_s: float) -> bool:
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._no_calls.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def default_fallback(self) -> Sentence:
+        """Return what a caller hears whose business is not known."""
+        return fallback_of(self._settings, None)

@@ -1,0 +1,213 @@
+"""What Twilio asks over HTTP, and the doors of whoever watches the service.
+
+A webhook is always answered with TwiML and 200, whatever fails behind it, for anything
+else is an error tone in the caller's ear; only what is not signed by Twilio gets a 403.
+Requests may come twice and in any order.
+"""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl
+
+import orjson
+from aiohttp import web
+
+from bridge import signature, twiml
+from bridge.front import MEDIA_PATH
+from bridge.line import Line
+from bridge.log import CallLogger, mask_phone, server_logger
+from bridge.metrics import Collector
+from bridge.opening import Ringing
+from bridge.settings import Settings
+from bridge.switchboard import Switchboard, UnknownNumber, Unserved
+from bridge.twiml import Sentence, StreamUrls
+
+# A webhook is a few KB of form fields.
+BODY_BYTES_MAX = 65_536
+_OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
+
+Form = dict[str, str]
+
+
+class Webhooks:
+    """The HTTP side of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        public_url: str,
+        switchboard: Switchboard,
+        collector: Collector,
+        check_ready: Callable[[], Awaitable[dict[str, str]]],
+    ) -> None:
+        self._settings = settings
+        self._public_url = public_url
+        self._switchboard = switchboard
+        self._collector = collector
+        self._check_ready = check_ready
+        self._metrics = switchboard.metrics
+
+    def application(self) -> web.Application:
+        """Return the routes."""
+        app = web.Application(client_max_size=BODY_BYTES_MAX)
+        app.add_routes(
+            [
+                web.post("/twilio/voice", self.voice),
+                web.post("/twilio/stream-status", self.stream_status),
+                web.post("/twilio/call-status", self.call_status),
+                web.post("/twilio/after-stream", self.after_stream),
+                web.get(MEDIA_PATH, self.media),
+                web.get("/healthz", self.healthz),
+                web.get("/readyz", self.readyz),
+                web.get("/metrics", self.metrics),
+            ]
+        )
+        return app
+
+    # --- Twilio ---
+
+    async def voice(self, request: web.Request) -> web.Response:
+        """Answer a ringing call with the stream it shall open."""
+        form = await self._signed_form(request)
+        ringing = Ringing(
+            call_sid=_call_sid(form),
+            account_sid=form.get("AccountSid", ""),
+            from_number=form.get("From", ""),
+            to_number=form.get("To", ""),
+        )
+        log = CallLogger(ringing.call_sid)
+        try:
+            line = await self._switchboard.open_call(ringing)
+        except UnknownNumber:
+            self._metrics.count("unknown_numbers")
+            log.warning("no business has %s", mask_phone(ringing.to_number))
+            return _twiml(twiml.not_in_service())
+        except Unserved as unserved:
+            log.warning("call is not served: %s", unserved.reason)
+            sorry = self._switchboard.default_fallback()
+            return self._fallback(unserved.reason, sorry)
+        return _twiml(self._connect(line))
+
+    async def stream_status(self, request: web.Request) -> web.Response:
+        """Take note of how a stream fares at Twilio."""
+        form = await self._signed_form(request)
+        event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
+        log = CallLogger(_call_sid(form))
+        if event == "stream-error":
+            log.error("Twilio could not stream: %s", error[:200])
+            self._end_unless_streaming(_call_sid(form), "stream_error")
+        else:
+            log.info("Twilio says %s", event[:64])
+        return web.Response(status=204)
+
+    async def call_status(self, request: web.Request) -> web.Response:
+        """Take note of how a call fares; one that is over needs no line."""
+        form = await self._signed_form(request)
+        line = self._switchboard.find_line(_call_sid(form))
+        if line is not None and form.get("CallStatus") in _OVER:
+            line.receive(line.call.receive_hangup, "caller_hung_up")
+        return web.Response(status=204)
+
+    async def after_stream(self, request: web.Request) -> web.Response:
+        """Say what comes after the stream: the fallback if the call failed, else
+        nothing more."""
+        form = await self._signed_form(request)
+        call_sid = _call_sid(form)
+        self._end_unless_streaming(call_sid, "stream_failed")
+        line = self._switchboard.find_line(call_sid)
+        if line is not None:
+            line.receive(line.call.receive_hangup, "caller_hung_up")
+        ended = self._switchboard.find_ended(call_sid)
+        if ended is None:
+            sorry = self._switchboard.default_fallback()
+            return self._fallback("unknown_call", sorry)
+        if ended.failed or ended.reason in ("stream_failed", "stream_error"):
+            return self._fallback(ended.reason, ended.fallback)
+        return _twiml(twiml.hang_up())
+
+    async def media(self, request: web.Request) -> web.Response:
+        """Tell who asks for the stream without a WebSocket what it is."""
+        return web.Response(
+            status=426, text="this is a WebSocket", headers={"Upgrade": "websocket"}
+        )
+
+    # --- whoever watches ---
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """Tell that the process lives."""
+        return web.Response(text="ok")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Tell whether calls can be taken, and if not, why."""
+        checks = await self._check_ready()
+        is_ready = all(state == "ok" for state in checks.values())
+        return web.Response(
+            status=200 if is_ready else 503,
+            body=orjson.dumps(checks),
+            content_type="application/json",
+        )
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Return the page that Prometheus reads."""
+        return web.Response(
+            body=self._collector.exposition(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    # --- ours ---
+
+    async def _signed_form(self, request: web.Request) -> Form:
+        """Return a form that Twilio has signed; else 403."""
+        body = await request.read()
+        params = parse_qsl(
+            body.decode("utf-8", "surrogateescape"),
+            keep_blank_values=True,
+            errors="surrogateescape",
+        )
+        if self._settings.twilio_validate_signatures:
+            is_valid = signature.is_valid_form(
+                self._settings.twilio_auth_token or "",
+                self._public_url + request.raw_path,
+                params,
+                request.headers.get(signature.HEADER, ""),
+            )
+            if not is_valid:
+                self._metrics.count("rejected_signatures", door=request.path)
+                server_logger().warning("%s refused: signature", request.path)
+                raise web.HTTPForbidden
+        return dict(params)
+
+    def _connect(self, line: Line) -> bytes:
+        plan = line.call.plan
+        urls = StreamUrls(
+            media=self._switchboard.media_url,
+            after=f"{self._public_url}/twilio/after-stream",
+            status=f"{self._public_url}/twilio/stream-status",
+        )
+        parameters = {
+            "token": line.token,
+            "business": plan.business_id,
+            "from": plan.from_number,
+            "to": plan.to_number,
+        }
+        return twiml.connect_stream(urls, parameters, line.fallback)
+
+    def _end_unless_streaming(self, call_sid: str, reason: str) -> None:
+        line = self._switchboard.find_line(call_sid)
+        if line is not None and line.twilio_leg is None:
+            line.receive(line.call.receive_hangup, reason)
+
+    def _fallback(self, reason: str, sorry: Sentence) -> web.Response:
+        self._metrics.count("fallbacks", reason=reason)
+        return _twiml(twiml.say_and_hang_up(sorry))
+
+
+def _call_sid(form: Form) -> str:
+    """Return the call's id, or 400: it names files and log lines."""
+    call_sid = form.get("CallSid", "")
+    if not (call_sid.isascii() and call_sid.isalnum() and len(call_sid) <= 64):
+        raise web.HTTPBadRequest(text="CallSid: expected CA and 32 hexadecimal digits")
+    return call_sid
+
+
+def _twiml(document: bytes) -> web.Response:
+    return web.Response(body=document, content_type=twiml.CONTENT_TYPE, charset="utf-8")

@@ -1,0 +1,251 @@
+"""The whole service by its doors: a call from its webhook to its record."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from bridge import legs, server as server_module
+from bridge.server import probe
+from crm import calls, leads
+from tests.bridge import hall, service, story, wire
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """The peers here do not answer CLOSE; nobody waits long for them."""
+    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.02)
+
+
+def run(story_of, database_url, home, loop="asyncio", **settings):
+    async def told():
+        async with service.served(database_url, home, **settings) as at:
+            await story_of(at)
+
+    wire.run(told, wire.LOOPS[loop])
+
+
+@pytest.mark.parametrize("loop", wire.LOOPS)
+def test_call_goes_from_ring_to_record(database_url, tmp_path, loop):
+    async def told(at):
+        sid = service.new_sid()
+        document = await at.ring(sid)
+        assert [verb.tag for verb in document] == ["Connect", "Say"]
+        parameters = service.parameters_of(document)
+        assert parameters["from"] == service.CALLER
+        assert parameters["to"] == at.number
+        assert parameters["business"] == str(at.business_id)
+
+        model, session = await at.configured_model()
+        assert "Offer coffee." in session["instructions"]
+        names = [tool["name"] for tool in session["tools"]]
+        assert names == ["leads_upsert", "end_call"]
+
+        peer = await at.stream(sid, parameters["token"])
+        assert (await model.event())["type"] == "response.create"
+        model.send_text(
+            b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
+            b'"content_index":0,"delta":"%s"}' % (b"ICAg" * 160)
+        )
+        assert b'"media"' in await hall.expect(peer)
+        peer.send_text(hall.STOP)
+        await hall.expect(peer, wire.CLOSE)
+        await hall.expect(model, wire.CLOSE)
+
+        status, body = await at.post("/twilio/after-stream", CallSid=sid)
+        assert (status, b"<Hangup" in body, b"<Say" in body) == (200, True, False)
+        await wire.until(lambda: at.server.metrics.value("records", outcome="written"))
+        (row,) = await calls.recent(at.database, at.business_id)
+        assert (row["call_sid"], row["end_reason"]) == (sid, "caller_hung_up")
+        assert row["tx_frames"] == 3
+        lead = await leads.find(at.database, at.business_id, service.CALLER)
+        assert (lead.calls, lead.id) == (1, row["lead_id"])
+        await peer.close()
+        await model.close()
+
+    run(told, database_url, tmp_path, loop)
+
+
+def test_model_that_refuses_gives_the_fallback_after_the_stream(database_url, tmp_path):
+    async def told(at):
+        at.model.status = b"401 Unauthorized"
+        sid = service.new_sid()
+        token = service.parameters_of(await at.ring(sid))["token"]
+        board = at.server.switchboard
+        await wire.until(lambda: board.find_ended(sid))
+        peer = await at.stream(sid, token)
+
+        await hall.expect(peer, wire.CLOSE)
+        _, body = await at.post("/twilio/after-stream", CallSid=sid)
+        assert b"Sorry" in body
+        assert at.fallbacks("model_unreachable") == 1
+        await peer.close()
+
+    run(told, database_url, tmp_path)
+
+
+@pytest.mark.parametrize("how", ["token", "used", "call", "account"])
+def test_stream_that_is_not_the_calls_is_closed(database_url, tmp_path, how):
+    async def told(at):
+        sid = service.new_sid()
+        token = service.parameters_of(await at.ring(sid))["token"]
+        account, reason = story.ACCOUNT_SID, "wrong_token"
+        good = None
+        if how == "token":
+            token = token[:-1] + ("0" if token[-1] != "0" else "1")
+        elif how == "used":
+            good = await at.stream(sid, token)
+            await wire.until(lambda: at.server.switchboard.find_line(sid).twilio_leg)
+            reason = "second_stream"
+        elif how == "call":
+            sid, reason = service.new_sid(), "no_such_call"
+        else:
+            account, reason = "AC" + "9" * 32, "wrong_account"
+        peer = await at.stream(sid, token, account=account)
+
+        assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+        assert at.server.metrics.value("refused_streams", reason=reason) == 1
+        for one in filter(None, (peer, good)):
+            await one.close()
+
+    run(told, database_url, tmp_path)
+
+
+def test_unsigned_stream_gets_403_before_the_upgrade(database_url, tmp_path):
+    async def told(at):
+        assert await at.stream(service.new_sid(), "t", sign=False) is None
+        assert at.server.metrics.value("rejected_signatures", door="media") == 1
+
+    run(told, database_url, tmp_path)
+
+
+@pytest.mark.parametrize("signed", [{"signed": False}, {"token": "wrong"}])
+def test_unsigned_webhook_gets_403(database_url, tmp_path, signed):
+    async def told(at):
+        for door in ("voice", "stream-status", "call-status", "after-stream"):
+            path = f"/twilio/{door}"
+            status, _ = await at.post(path, CallSid=service.new_sid(), **signed)
+            assert status == 403
+            assert at.server.metrics.value("rejected_signatures", door=path) == 1
+
+    run(told, database_url, tmp_path)
+
+
+def test_service_is_ready_when_database_and_model_are(database_url, tmp_path):
+    async def told(at):
+        assert await at.get("/healthz") == (200, b"ok")
+        status, body = await at.get("/readyz")
+        assert (status, orjson.loads(body)) == (
+            200,
+            {"calls": "ok", "database": "ok", "model": "ok"},
+        )
+        at.server.switchboard.is_draining = True
+        status, body = await at.get("/readyz")
+        assert (status, orjson.loads(body)["calls"]) == (503, "draining")
+
+    run(told, database_url, tmp_path)
+
+
+def test_service_without_database_is_alive_and_not_ready(database_url, tmp_path):
+    async def told(at):
+        await at.database.close()
+        assert (await at.get("/healthz"))[0] == 200
+        status, body = await at.get("/readyz")
+        assert (status, orjson.loads(body)["database"]) == (503, "unreachable")
+
+    run(told, database_url, tmp_path)
+
+
+def test_metrics_are_a_page(database_url, tmp_path):
+    async def told(at):
+        await at.ring(service.new_sid())
+        status, body = await at.get("/metrics")
+
+        assert status == 200
+        assert b"kolbridge_calls_active 1.0" in body
+        assert b"kolbridge_model_sessions_orphaned 0.0" in body
+        assert b"kolbridge_records_waiting 0.0" in body
+
+    run(told, database_url, tmp_path)
+
+
+def test_closing_ends_calls_and_writes_their_records(database_url, tmp_path):
+    async def told(at):
+        sid = service.new_sid()
+        token = service.parameters_of(await at.ring(sid))["token"]
+        model, _ = await at.configured_model()
+        peer = await at.stream(sid, token)
+        await model.event()
+        await at.server.close()
+
+        (row,) = await calls.recent(at.database, at.business_id)
+        assert (row["call_sid"], row["end_reason"]) == (sid, "shutdown")
+        for one in (peer, model):
+            await hall.expect(one, wire.CLOSE)
+            await one.close()
+
+    run(told, database_url, tmp_path)
+
+
+def test_draining_takes_no_new_calls_and_waits_for_the_last(database_url, tmp_path):
+    async def told(at):
+        sid = service.new_sid()
+        await at.ring(sid)
+        model, _ = await at.configured_model()
+        draining = asyncio.ensure_future(at.server.drain())
+        await wire.until(lambda: at.server.switchboard.is_draining)
+        answer = await at.ring(service.new_sid())
+
+        assert [verb.tag for verb in answer] == ["Say", "Hangup"]
+        assert at.fallbacks("draining") == 1
+        assert not draining.done()
+        line = at.server.switchboard.find_line(sid)
+        line.receive(line.call.receive_hangup, "tested")
+        await draining
+        await model.close()
+
+    run(told, database_url, tmp_path, drain_seconds=60)
+
+
+def test_drained_call_that_does_not_end_is_ended(database_url, tmp_path):
+    async def told(at):
+        await at.ring(service.new_sid())
+        model, _ = await at.configured_model()
+        await at.server.drain()
+
+        assert list(at.server.switchboard.live_calls()) == []
+        await model.close()
+
+    run(told, database_url, tmp_path)
+
+
+def test_probe_says_whether_somebody_listens(monkeypatch):
+    monkeypatch.setattr(server_module, "CHECK_WAIT_S", 0.5)
+
+    async def told():
+        behind = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+        port = behind.sockets[0].getsockname()[1]
+        assert await probe(f"ws://127.0.0.1:{port}/x") == "ok"
+        assert await probe(f"wss://127.0.0.1:{port}/x") != "ok"
+        behind.close()
+        await behind.wait_closed()
+        refused = await probe(f"ws://127.0.0.1:{port}/x")
+        assert refused == "unreachable: ConnectionRefusedError"
+
+    wire.run(told)
+
+
+def test_taken_port_is_an_error_at_the_start(database_url, tmp_path):
+    async def told(at):
+        with pytest.raises(OSError, match="in use"):
+            server_module._listen("127.0.0.1", at.server.port)
+
+    run(told, database_url, tmp_path)
+
+
+def test_address_may_be_of_version_six():
+    try:
+        listening = server_module._listen("[::1]", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    listening.close()
