@@ -1,0 +1,191 @@
+"""The demo's checklist: what a call must have shown, measured from the outside.
+
+Everything is computed from the caller's own recording, from what the sandbox's model
+received and from the database; nothing from what the bridge says of itself but its
+WS_STOP line.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+from bridge.options import FRAME_BYTES
+from bridge.playout import SILENCE_BYTE
+from bridge.sandbox.result import CallResult
+from bridge.sandbox.session import Session
+from crm.leads import Lead
+from dsp.g711 import frame_levels
+
+# A frame this loud (dBFS) belongs to recorded speech; the clips' pauses lie below.
+SPEECH_DBFS = -42
+# Preroll and hangover around speech are not noise let through.
+BEFORE_MS, AFTER_MS = 320.0, 500.0
+SILENCE = SILENCE_BYTE * FRAME_BYTES
+
+
+class Check(NamedTuple):
+    """One line of the checklist."""
+
+    text: str
+    ok: bool
+    figure: str
+
+
+class Evidence(NamedTuple):
+    """All that is known of one call from the outside."""
+
+    language: str
+    result: CallResult
+    session: Session
+    log: list[str]
+    lead: Lead | None
+    name: str
+    foreign: list[str]
+
+
+def check(seen: Evidence) -> list[Check]:
+    """Return the checklist of one call."""
+    stop = _stop_line(seen.log)
+    far = _levels(seen.result.far)
+    return [
+        _greeting(far),
+        Check("tx > 500", stop.get("tx", 0) > 500, f"tx={stop.get('tx')}"),
+        Check(
+            "rx = frames sent",
+            stop.get("rx") == seen.result.frames_sent,
+            f"rx={stop.get('rx')} sent={seen.result.frames_sent}",
+        ),
+        _noise(seen),
+        _barge_in(seen.result),
+        _first_answer(seen.result, far),
+        _heard(seen, far),
+        _digits(seen.session),
+        Check(
+            "lead written",
+            seen.lead is not None and seen.lead.name == seen.name,
+            "by leads_upsert" if seen.lead else "no lead",
+        ),
+        Check(
+            "nothing of the other business seen",
+            not seen.foreign,
+            ", ".join(seen.foreign) or "model and database",
+        ),
+        _wire(seen),
+    ]
+
+
+def _greeting(far: bytes) -> Check:
+    first = next((at for at, level in enumerate(far) if level > 0), None)
+    ok = first is not None and first * 20 < 3_000
+    figure = "never" if first is None else f"after {first * 20} ms"
+    return Check("greeting heard", ok, figure)
+
+
+def _noise(seen: Evidence) -> Check:
+    """Every frame the model was given lies at the caller's speech, or is silence."""
+    near = _frames(seen.result.near)
+    spans = _spoken_spans(seen.result)
+    allowed = {
+        frame
+        for begin, end in spans
+        for frame in near[int((begin - BEFORE_MS) / 20) : int((end + AFTER_MS) / 20)]
+    }
+    given = _frames(seen.session.heard)
+    stray = [frame for frame in given if frame != SILENCE and frame not in allowed]
+    voiced = sum(frame != SILENCE for frame in given)
+    text = f"{len(stray)} of {voiced} forwarded frames outside speech"
+    return Check("no line noise forwarded", not stray and voiced > 200, text)
+
+
+def _barge_in(result: CallResult) -> Check:
+    onset = _interruption_ms(result)
+    clear = next((at for at in result.clears_ms if at > onset), None)
+    if clear is None:
+        return Check("barge-in under 200 ms", False, "no clear came")
+    return Check(
+        "barge-in under 200 ms", clear - onset < 200, f"{clear - onset:.0f} ms"
+    )
+
+
+def _first_answer(result: CallResult, far: bytes) -> Check:
+    end = _spoken_spans(result)[0][1]
+    start = _next_sound(far, end)
+    wait = (start - end) / 1e3
+    return Check("first answer in 0.5-1.5 s", 0.5 <= wait <= 1.5, f"{wait:.2f} s")
+
+
+def _heard(seen: Evidence, far: bytes) -> Check:
+    text = "truncate within 60 ms of the recording"
+    cuts = seen.session.events("conversation.item.truncate")
+    if not cuts or not seen.result.clears_ms:
+        return Check(text, False, "no truncate came")
+    began = _next_sound(far, _spoken_spans(seen.result)[0][1])
+    heard = seen.result.clears_ms[0] - began + _lead_in_ms(seen)
+    told = cuts[0]["audio_end_ms"]
+    figure = f"told {told} ms, heard {heard:.0f} ms"
+    return Check(text, abs(told - heard) <= 60, figure)
+
+
+def _lead_in_ms(seen: Evidence) -> float:
+    """The interrupted clip's own silence before its first sound."""
+    from bridge.sandbox.clips import clip
+
+    levels = _levels(clip(f"ai-{seen.language}-offer").audio)
+    return 20.0 * next(at for at, level in enumerate(levels) if level > 0)
+
+
+def _digits(session: Session) -> Check:
+    items = session.events("conversation.item.create")
+    texts = [
+        part["text"]
+        for item in items
+        for part in item["item"].get("content", ())
+        if part.get("text", "").startswith("Keypad")
+    ]
+    return Check("DTMF reached the model", texts == ["Keypad: 1 #"], str(texts))
+
+
+def _wire(seen: Evidence) -> Check:
+    wrong: list[Any] = [*seen.result.warnings, *seen.result.problems]
+    wrong += seen.session.violations
+    ok = not wrong and seen.result.ended_by == "bridge"
+    figure = "; ".join(map(str, wrong)) or f"ended by the {seen.result.ended_by}"
+    return Check("no warning from either side, a proper end", ok, figure)
+
+
+# --- measures ---
+
+
+def _frames(audio: bytes) -> list[bytes]:
+    return [audio[at : at + 160] for at in range(0, len(audio) - 159, 160)]
+
+
+def _levels(audio: bytes) -> bytes:
+    """Level over SPEECH_DBFS of each frame, 0 where it is quieter."""
+    floor = 127 + SPEECH_DBFS
+    return bytes(max(0, level - floor) for level in frame_levels(audio))
+
+
+def _next_sound(far: bytes, after_ms: float) -> float:
+    at = int(after_ms / 20)
+    return next((i * 20.0 for i in range(at, len(far)) if far[i]), len(far) * 20.0)
+
+
+def _spoken_spans(result: CallResult) -> list[tuple[float, float]]:
+    """When the caller really spoke, from the first to the last sound of each turn."""
+    near = _levels(result.near)
+    spans = []
+    ends = result.times_ms("has said")
+    for begin, end in zip(result.times_ms("says"), ends, strict=False):
+        loud = [at for at in range(int(begin / 20), int(end / 20)) if near[at]]
+        if loud:
+            spans.append((loud[0] * 20.0, loud[-1] * 20.0 + 20))
+    return spans
+
+
+def _interruption_ms(result: CallResult) -> float:
+    return _spoken_spans(result)[1][0]
+
+
+def _stop_line(log: list[str]) -> dict[str, int]:
+    line = next((text for text in log if text.startswith("WS_STOP")), "")
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)\b", line)}
