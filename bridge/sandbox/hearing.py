@@ -72,7 +72,8 @@ class Hearing:
             )
         if self._vad is not None:
             self._vad.close_turn()
-        self._commit(self._turn_id or self._session.new_id("item"), bytes(self._buffer))
+        item_id = self._turn_id or self._session.new_id("item")
+        self._commit(item_id, self._buffer_start_ms, self._written_ms)
 
     def clear(self) -> None:
         """Drop what is not committed."""
@@ -80,6 +81,10 @@ class Hearing:
         self._drop_buffer()
         if self._vad is not None:
             self._vad.close_turn()
+
+    def _offset(self, at_ms: float) -> int:
+        offset_ms = at_ms - self._buffer_start_ms
+        return max(0, round(offset_ms * self._format.bytes_per_ms))
 
     def _drop_buffer(self) -> None:
         self._buffer.clear()
@@ -108,9 +113,7 @@ class Hearing:
             audio_end_ms=edge.at_ms,
             item_id=self._turn_id,
         )
-        skipped_ms = max(0.0, self._turn_start_ms - self._buffer_start_ms)
-        start = round(skipped_ms) * self._format.bytes_per_ms
-        self._commit(self._turn_id, bytes(self._buffer[start:]))
+        self._commit(self._turn_id, self._turn_start_ms, edge.at_ms)
         if settings["create_response"]:
             self._answer()
 
@@ -121,9 +124,13 @@ class Hearing:
             # "may fail to answer a turn that ends while a response runs"
             self._session.unanswered_turns += 1
 
-    def _commit(self, item_id: str, audio: bytes) -> None:
+    def _commit(self, item_id: str, start_ms: float, end_ms: float) -> None:
+        """Make an item of a stretch; what was written after it stays."""
         self._turn_id = None
-        self._drop_buffer()
+        start, end = self._offset(start_ms), self._offset(end_ms)
+        audio = bytes(self._buffer[start:end])
+        del self._buffer[:end]
+        self._buffer_start_ms = end_ms
         part = {"type": "input_audio", "transcript": None}
         item = Item(
             {
@@ -196,7 +203,7 @@ class Hearing:
         )
         if self._vad is not None:
             self._vad.close_turn()
-        self._commit(item_id, bytes(self._buffer))
+        self._commit(item_id, self._buffer_start_ms, self._written_ms)
         self._answer()
 
 
