@@ -57,9 +57,19 @@ class FakeModel:
         self.heads = []
         self.peers = asyncio.Queue()
         self.status = b"101 Switching Protocols"
+        self._writers = []
+
+    async def close(self):
+        for writer in self._writers:
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
     async def serve(self, reader, writer):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self._writers.append(writer)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except asyncio.IncompleteReadError:
+            return
         self.heads.append(head)
         key = next(
             line.partition(": ")[2]
@@ -171,6 +181,7 @@ async def opened(**settings):
             hall.line.receive(hall.line.call.receive_hangup, "test over")
         if hall.line is not None:
             await wire.until(lambda: not hall.line.is_connected)
+        await model.close()
 
 
 async def expect(peer, opcode=wire.TEXT):

@@ -137,6 +137,5 @@ async def served(url, home, **settings):
     finally:
         await server.close()
         behind.close()
-        while not model.peers.empty():
-            await model.peers.get_nowait().close()
+        await model.close()
         await database.close()
