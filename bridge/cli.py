@@ -1,0 +1,51 @@
+"""`kolbridge`: one command per module, imported only when it is asked for."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+# A command's module adds its own parser, whose default `run` takes the arguments and
+# returns the exit code.
+COMMANDS = {
+    "demo": ("bridge.demo_cli", "a whole call on this machine, nothing else needed"),
+    "serve": ("bridge.serve", "run the service"),
+    "call": ("bridge.call_cli", "place a call with recorded audio to a bridge"),
+    "tenant": ("bridge.tenant_cli", "businesses without SQL"),
+    "gate": ("bridge.gate_cli", "run recordings through the gate"),
+    "doctor": ("bridge.doctor", "the checklist before going live"),
+}
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(
+        prog="kolbridge", description="An AI voice on a business's phone."
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (module, text) in COMMANDS.items():
+        if given[:1] == [name]:
+            import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=text)
+    args = parser.parse_args(given)
+    try:
+        code: int = args.run(args)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _version() -> str:
+    try:
+        return f"kolbridge {version('kolbridge')}"
+    except PackageNotFoundError:
+        return "kolbridge, not installed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The command line: what it lists, what it imports, what it returns."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bridge import cli, serve
+
+
+def test_help_lists_every_command_and_imports_none(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for name, (_, text) in cli.COMMANDS.items():
+        assert name in shown
+        assert text in shown
+
+
+def test_command_line_starts_without_the_heavy_libraries():
+    heavy = "asyncpg", "aiohttp", "uvloop", "numpy", "picows"
+    script = (
+        "import sys\nfrom bridge import cli\n"
+        "try: cli.main(['--help'])\nexcept SystemExit: pass\n"
+        f"sys.exit(sum(name in sys.modules for name in {heavy!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True)
+
+    assert done.returncode == 0
+
+
+def test_version_is_told(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+
+    assert capsys.readouterr().out.startswith("kolbridge")
+
+
+def test_no_command_is_an_error_that_shows_the_usage(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+
+    assert ended.value.code == 2
+    assert "usage: kolbridge" in capsys.readouterr().err
+
+
+def test_command_returns_its_modules_exit_code(monkeypatch):
+    monkeypatch.setattr(serve, "run", lambda args: 7)
+
+    assert cli.main(["serve"]) == 7
+
+
+def test_interrupted_command_says_so_in_its_exit_code(monkeypatch):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serve, "run", interrupted)
+
+    assert cli.main(["serve"]) == cli.EXIT_INTERRUPTED
+
+
+def test_every_command_there_is_can_be_loaded():
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([name, "--help"])
+        assert ended.value.code == 0

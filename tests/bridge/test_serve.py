@@ -1,0 +1,117 @@
+"""`kolbridge serve` as a process: what it refuses, and how it starts and stops."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from urllib.request import urlopen
+
+import orjson
+import pytest
+
+START_S = 30.0
+
+
+def serve(folder, **env):
+    """Start the service in a folder of its own, with nothing but these variables."""
+    kept = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME")
+    }
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    return subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli", "serve"],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": root, **env},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines_until(process, text):
+    """Read log lines until one has `text`."""
+    found = []
+    for line in process.stderr:
+        found.append(orjson.loads(line))
+        if text in found[-1]["message"]:
+            return found
+    raise AssertionError(f"ended without {text!r}: {found}")
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"PORT": "x"}, "PORT='x': expected a whole number from 0 to 65535"),
+        ({"OPENAI_VOICE": "fable"}, "OPENAI_VOICE='fable': expected one of alloy,"),
+        ({}, "TWILIO_AUTH_TOKEN is not set"),
+        ({"WORKERS": "2"}, "WORKERS=2"),
+    ],
+)
+def test_wrong_setting_is_a_line_and_exit_2(tmp_path, env, words):
+    process = serve(tmp_path, **env)
+    _, error = process.communicate(timeout=START_S)
+
+    assert process.returncode == 2
+    assert words in error
+    assert all(line.startswith("kolbridge: ") for line in error.splitlines())
+
+
+def test_database_that_cannot_be_had_is_a_line_and_exit_1(tmp_path):
+    process = serve(
+        tmp_path,
+        TWILIO_AUTH_TOKEN="12345",
+        OPENAI_API_KEY="sk-x",
+        DATABASE_URL="postgresql://nobody@127.0.0.1:9/none",
+    )
+    _, error = process.communicate(timeout=START_S)
+
+    assert process.returncode == 1
+    assert error.startswith("kolbridge: the database cannot be had")
+    assert error.count("\n") == 1
+
+
+def test_service_starts_answers_and_stops(tmp_path, database_url):
+    process = serve(
+        tmp_path,
+        PORT="0",
+        TWILIO_AUTH_TOKEN="12345",
+        OPENAI_API_KEY="sk-x",
+        OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
+        DATABASE_URL=database_url,
+    )
+    try:
+        (line,) = lines_until(process, "listening")
+        url = line["message"].rpartition(" ")[2]
+        with urlopen(f"{url}/healthz", timeout=START_S) as answer:
+            assert answer.read() == b"ok"
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        lines = lines_until(process, "stopped")
+    finally:
+        process.stderr.close()
+        process.kill()
+        process.wait(START_S)
+
+    assert "draining" in lines[0]["message"]
+    assert time.monotonic() - started < START_S
+
+
+def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url):
+    env = {
+        "TWILIO_AUTH_TOKEN": "12345",
+        "OPENAI_API_KEY": "sk-x",
+        "DATABASE_URL": database_url,
+    }
+    first = serve(tmp_path, PORT="0", **env)
+    try:
+        (line,) = lines_until(first, "listening")
+        port = line["message"].rpartition(":")[2]
+        second = serve(tmp_path, PORT=port, **env)
+        _, error = second.communicate(timeout=START_S)
+    finally:
+        first.stderr.close()
+        first.kill()
+        first.wait(START_S)
+
+    assert second.returncode == 1
+    assert f"cannot listen on HOST=127.0.0.1 PORT={port}" in error
