@@ -148,6 +148,8 @@ async def _make(db: Database, business: DemoBusiness) -> UUID:
     columns = {"language": business.language, **business.columns}
     business_id = await businesses.create(db, business.name, **columns)
     await businesses.add_number(db, business_id, business.number)
+    for name, value in business.settings.items():
+        await businesses.set_setting(db, business_id, name, value)
     return business_id
 
 

@@ -27,6 +27,7 @@ class DemoBusiness(NamedTuple):
     number: str
     caller: str
     columns: dict[str, Any]
+    settings: dict[str, Any]
 
 
 BUSINESSES = (
@@ -44,6 +45,7 @@ BUSINESSES = (
             "fallback_sentence": "Sorry, nobody can take your call right now.",
             "required_fields": ["name"],
         },
+        {},
     ),
     DemoBusiness(
         "he",
@@ -59,6 +61,8 @@ BUSINESSES = (
             "fallback_sentence": "מצטערים, אין מענה כרגע.",
             "required_fields": ["name"],
         },
+        # The synthesised Hebrew voice pauses for half a second within a sentence.
+        {"turn_silence_ms": 700, "openai_voice": "cedar"},
     ),
 )
 CALLER_NAMES = {"en": "Dana Cohen", "he": "דנה כהן"}

@@ -16,8 +16,8 @@ class NoiseGate:
         snr_stop_music_db: float = 8.0,
         noise_floor_rms: float = 120.0,
         vad_threshold_rms: float = 200.0,
-        voice_threshold_rms: float = 800.0,
-        hangover_frames: int = 4,
+        voice_threshold_rms: float = 500.0,
+        hangover_frames: int = 10,
         agc: bool = False,
     ) -> None: ...
     def analyze(self, frame: bytes, far_dbfs: float = -127.0) -> int: ...

@@ -80,8 +80,8 @@ cdef class NoiseGate:
         self, *, int calibration_ms=600, double snr_start_normal_db=8.0,
         double snr_stop_normal_db=5.0, double snr_start_music_db=12.0,
         double snr_stop_music_db=8.0, double noise_floor_rms=120.0,
-        double vad_threshold_rms=200.0, double voice_threshold_rms=800.0,
-        int hangover_frames=4, bint agc=False,
+        double vad_threshold_rms=200.0, double voice_threshold_rms=500.0,
+        int hangover_frames=10, bint agc=False,
     ):
         cdef int i
         self._snr_start[0] = snr_start_normal_db

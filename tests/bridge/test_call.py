@@ -165,7 +165,7 @@ def test_silence_fills_an_open_turn_until_the_server_has_ended_it():
     assert appended(actions) == []
 
 
-@pytest.mark.parametrize(("is_heard", "seconds_max"), [(True, 10.2), (False, 1.7)])
+@pytest.mark.parametrize(("is_heard", "seconds_max"), [(True, 10.4), (False, 1.9)])
 def test_silence_never_runs_without_end(is_heard, seconds_max):
     call = answered_call()
     _, now = speak(call, QUIET * 50 + VOICE[:100], 0.0)
