@@ -19,7 +19,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint dsp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp
 
 bench: $(DEV)
 	$(BIN)/python -m bench

@@ -4,7 +4,11 @@ ITU-T G.711 table 2a/2b: sign, three bits of segment, four of step; the transmit
 octet is inverted. 0xFF is digital silence.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
 from libc.math cimport log10, pow, round
 from libc.stdint cimport int16_t, uint8_t
 
@@ -79,12 +83,13 @@ def frame_levels(bytes mulaw not None):
     cdef Py_ssize_t frames = (n + FRAME - 1) // FRAME
     cdef bytes out = PyBytes_FromStringAndSize(NULL, frames)
     cdef uint8_t *target = <uint8_t *> PyBytes_AS_STRING(out)
-    cdef double energy, level
+    cdef double energy, level, sample
     for at in range(frames):
         size = min(<Py_ssize_t> FRAME, n - at * FRAME)
         energy = 0
         for i in range(size):
-            energy += <double> LINEAR[source[at * FRAME + i]] * LINEAR[source[at * FRAME + i]]
+            sample = LINEAR[source[at * FRAME + i]]
+            energy += sample * sample
         level = 0.0
         if energy > 0:
             level = LEVEL_OFFSET_DB + 10 * log10(energy / size / (32768.0 * 32768.0))

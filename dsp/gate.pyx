@@ -1,8 +1,8 @@
 """The noise gate: one 20 ms frame in, one small decision out.
 
-Theory of operation. A frame is decoded by table, filtered to the speech band (to measure
-only), and measured: level, noise floor, SNR, periodicity, keypad tones, music. The state
-machine opens on speech evidence and closes after the hangover:
+Theory of operation. A frame is decoded by table, filtered to the speech band (to
+measure only), and measured: level, noise floor, SNR, periodicity, keypad tones, music.
+The state machine opens on speech evidence and closes after the hangover:
 
     SILENCE --(snr >= start)--> MAYBE_SPEECH --(confirmed)--> SPEECH
     SPEECH  --(snr < stop for hangover frames)--> SILENCE

@@ -12,7 +12,9 @@ cdef struct Periodicity:
     float past[160]     # the last two frames, oldest first
 
 
-cdef inline double periodicity_update(Periodicity *state, const double *x) noexcept nogil:
+cdef inline double periodicity_update(
+    Periodicity *state, const double *x
+) noexcept nogil:
     cdef int i, lag
     cdef float dot, energy_a = 0, energy_b = 0, best = 0, value, *p = state.past
     for i in range(HISTORY - HALF):

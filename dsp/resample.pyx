@@ -5,7 +5,11 @@ coefficients are computed here; tests/dsp/test_resample.py compares them with
 scipy.signal.firwin(72, 3600, window=("kaiser", 7.0), fs=24000).
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
 from libc.math cimport M_PI, lround, sin, sqrt
 from libc.stdint cimport int16_t, uint8_t
 
@@ -67,11 +71,13 @@ cdef class PcmEncoder:
         cdef bytes out = PyBytes_FromStringAndSize(NULL, n)
         cdef uint8_t *target = <uint8_t *> PyBytes_AS_STRING(out)
         cdef double total
+        cdef int sample
         for i in range(n):
             total = 0
             for k in range(TAPS):
                 at = 2 * (i * RATIO + k)
-                total += COEFFICIENTS[k] * <int16_t> (source[at] | (source[at + 1] << 8))
+                sample = <int16_t> (source[at] | (source[at + 1] << 8))
+                total += COEFFICIENTS[k] * sample
             target[i] = encode_sample(<int> lround(total))
         self._rest = data[2 * n * RATIO:]
         return out

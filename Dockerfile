@@ -1,0 +1,16 @@
+FROM python:3.13-slim AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends build-essential \
+    && rm -rf /var/lib/apt/lists/*
+COPY . /src
+RUN pip wheel --no-cache-dir --wheel-dir /wheels /src
+
+FROM python:3.13-slim
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir /wheels/*.whl && rm -rf /wheels \
+    && useradd --create-home kolbridge
+USER kolbridge
+WORKDIR /home/kolbridge
+ENV HOST=0.0.0.0 PORT=8080
+EXPOSE 8080
+CMD ["kolbridge", "serve"]
