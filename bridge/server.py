@@ -8,6 +8,7 @@ and the demo use it as `kolbridge serve` does.
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -39,10 +40,17 @@ HTTP_WAIT_S = 2.0
 
 
 class Server:
-    """One process of the bridge; everything it needs is given."""
+    """One process of the bridge; everything it needs is given.
+
+    `on_record` takes what calls leave behind instead of the database.
+    """
 
     def __init__(
-        self, settings: Settings, database: Database, token_key: bytes | None = None
+        self,
+        settings: Settings,
+        database: Database,
+        token_key: bytes | None = None,
+        on_record: Callable[[CallRecord], None] | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._settings = settings
@@ -55,7 +63,7 @@ class Server:
             self.metrics,
             Tokens(token_key or new_key()),
             partial(open_plan, database, settings),
-            self._on_record,
+            on_record or self._on_record,
         )
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges

@@ -1,0 +1,225 @@
+"""The checklist: each line's ✓, and what it says to do."""
+
+import argparse
+import asyncio
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from bridge import doctor, legs
+from bridge.options import CallOptions
+from bridge.sandbox.realtime import RealtimeServer
+from bridge.settings import Settings
+from crm import businesses, calls, leads
+from crm.database import Database
+from tests.bridge import wire
+
+TOKEN = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.05)
+    monkeypatch.setattr(doctor, "SESSION_WAIT_S", 3.0)
+
+
+def told(story_of, url):
+    """Tell a story with a database and a business of its own."""
+
+    async def story():
+        database = await Database.open(url)
+        try:
+            business_id = await businesses.create(database, f"Salon {uuid4().hex[:6]}")
+            await story_of(database, business_id)
+        finally:
+            await database.close()
+
+    wire.run(story)
+
+
+def test_settings_that_cannot_be_read_end_the_list(tmp_path):
+    settings, checks = doctor.check_settings({"PORT": "x"}, tmp_path / ".env")
+
+    assert settings is None
+    assert str(checks[0]).startswith("✗ settings: PORT='x'")
+
+
+def test_missing_settings_are_each_a_line(tmp_path):
+    _, checks = doctor.check_settings({}, tmp_path / ".env")
+
+    assert [check.text.split()[0] for check in checks] == [
+        "TWILIO_AUTH_TOKEN",
+        "OPENAI_API_KEY",
+        "PUBLIC_URL",
+    ]
+
+
+def test_complete_settings_are_well(tmp_path):
+    env = {**TOKEN, "PUBLIC_URL": "https://bridge.example"}
+    _, checks = doctor.check_settings(env, tmp_path / ".env")
+
+    assert [str(check) for check in checks] == ["✓ settings: complete"]
+
+
+def test_tenants_are_apart(database_url):
+    async def story(database, business_id):
+        (check,) = await doctor.check_isolation(database)
+        assert check.ok
+
+    told(story, database_url)
+
+
+class Leaky:
+    """A database that forgot its policies."""
+
+    def __init__(self, database):
+        self._database = database
+        self.tenant_of = None
+
+    def owner(self):
+        return self._database.owner()
+
+    def tenant(self, business_id):
+        return self._database.owner()
+
+
+def test_rows_of_others_that_can_be_seen_are_said(database_url):
+    async def story(database, business_id):
+        other = await businesses.create(database, "Other")
+        await leads.touch(database, other, "+15550000001")
+        await leads.touch(database, business_id, "+15550000001")
+        (check,) = await doctor.check_isolation(Leaky(database))
+        assert not check.ok
+        assert "rows of other tenants are visible" in check.text
+
+    told(story, database_url)
+
+
+def test_rows_of_others_that_could_be_written_are_noticed(database_url):
+    async def story(database, business_id):
+        assert await doctor._can_write(Leaky(database), business_id, uuid4())
+        assert await doctor._can_write(Leaky(database), business_id, business_id)
+
+    told(story, database_url)
+
+
+def test_signatures_are_checked_against_the_public_url(database_url, tmp_path):
+    async def story(database, business_id):
+        settings = Settings(
+            public_url="https://bridge.example", kolbridge_home=str(tmp_path)
+        )
+        (check,) = await doctor.check_signatures(settings, database)
+        assert str(check) == "✓ signatures: checked against https://bridge.example"
+
+    told(story, database_url)
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "found"),
+    [
+        ("sk-sandbox", {}, "✓ model: gpt-realtime-2.1 with voice shimmer is ready"),
+        ("sk-wrong", {}, "✗ model: [REALTIME] model_unreachable: HTTP 401"),
+        (
+            "sk-sandbox",
+            {"openai_transcription_model": "none-such"},
+            "✗ model: [REALTIME] session_refused",
+        ),
+    ],
+)
+def test_model_is_asked_for_a_session_as_a_call_does(key, options, found):
+    async def story():
+        async with RealtimeServer() as model:
+            settings = Settings(
+                openai_realtime_url=model.url,
+                openai_api_key=key,
+                call=CallOptions(**options),
+            )
+            (check,) = await doctor.check_model(settings)
+            assert str(check).startswith(found)
+
+    wire.run(story)
+
+
+def test_each_business_is_called_and_nothing_is_kept(database_url, tmp_path):
+    async def story(database, business_id):
+        number = f"+1555{uuid4().int % 10**9:09}"
+        await businesses.add_number(database, business_id, number)
+        business = await businesses.get(database, business_id)
+        wrong = await businesses.create(database, "Wrong")
+        await businesses.add_number(database, wrong, f"+1555{uuid4().int % 10**9:09}")
+        await businesses.set_setting(database, wrong, "openai_voice", "fable")
+        found = {}
+        settings = Settings(kolbridge_home=str(tmp_path))
+        only_mine(database, business_id, wrong)
+        for check in await doctor.check_calls(settings, database):
+            found[check.name] = check
+
+        assert found[f"call to {business.name}"].ok
+        assert "OPENAI_VOICE='fable'" in found["call to Wrong"].text
+        assert await calls.recent(database, business_id) == []
+
+    def only_mine(database, *mine):
+        async def listed(db):
+            return [(business_id, "") for business_id in mine]
+
+        monkeypatch.setattr(businesses, "list_all", listed)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        told(story, database_url)
+
+
+def test_business_without_a_number_is_told_to_get_one():
+    business = businesses.Business(
+        id=uuid4(),
+        name="x",
+        language="en",
+        country="US",
+        time_zone="UTC",
+        greeting="",
+        custom_prompt="",
+        fallback_sentence="",
+    )
+
+    assert "it has no number" in doctor._wrong_business(business, Settings())
+    numbered = msgspec.structs.replace(business, numbers=("+15550000001",))
+    assert doctor._wrong_business(numbered, Settings()) is None
+
+
+def test_list_ends_with_how_many_need_attention(
+    database_url, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("TWILIO_AUTH_TOKEN", "OPENAI_API_KEY", "PUBLIC_URL", "HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("OPENAI_REALTIME_URL", "ws://127.0.0.1:9/v1/realtime")
+
+    async def none(*args):
+        return []
+
+    monkeypatch.setattr(doctor, "check_calls", none)
+    code = doctor.run(argparse.Namespace())
+
+    shown = capsys.readouterr().out
+    assert code == 1
+    assert "✓ tenant isolation" in shown
+    assert "✓ signatures" in shown
+    assert "✗ model" in shown
+    assert "need attention" in shown
+
+
+def test_database_that_cannot_be_had_ends_the_list(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+
+    assert doctor.run(argparse.Namespace()) == 1
+    assert "✗ database: start it or set DATABASE_URL" in capsys.readouterr().out
+
+
+def test_settings_that_are_wrong_are_exit_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "x")
+
+    assert doctor.run(argparse.Namespace()) == 1
+    assert asyncio.iscoroutinefunction(doctor.check_calls)
