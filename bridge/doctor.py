@@ -66,6 +66,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Go through the list; 0 if all is well."""
+    # The list says what matters; without this, warnings would run through it.
+    logging.getLogger(LOGGER).addHandler(logging.NullHandler())
     settings, checks = check_settings(os.environ, Path(".env"))
     _show(checks)
     if settings is None:
