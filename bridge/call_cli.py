@@ -69,6 +69,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="MS",
         help="from the second recording on, speak after MS of each answer",
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=20,
+        metavar="SECONDS",
+        help="how long to wait for each answer (20)",
+    )
     parser.add_argument("--max-seconds", type=float, default=180, help="(180)")
     parser.add_argument(
         "--stay", action="store_true", help="let the other side hang up"
@@ -80,13 +87,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load(os.environ, Path(".env"))
         caller = _caller(args, settings)
-        steps = _steps(args)
+        timeline = steps(args)
         if args.save is not None:
             args.save.mkdir(parents=True, exist_ok=True)
     except (CallError, RecordingError, SettingsError, OSError) as error:
         print(f"kolbridge call: {error}", file=sys.stderr)
         return 2
-    result = asyncio.run(caller.call(steps, max_s=args.max_seconds))
+    result = asyncio.run(caller.call(timeline, max_s=args.max_seconds))
     if args.save is not None:
         _save(result, args.save)
     print("\n".join(summary(result)))
@@ -109,21 +116,22 @@ def _caller(args: argparse.Namespace, settings: Settings) -> Caller:
     )
 
 
-def _steps(args: argparse.Namespace) -> list[Step]:
+def steps(args: argparse.Namespace) -> list[Step]:
     steps: list[Step] = []
     if args.noise is not None:
         steps.append(Noise(_clip(args.noise), args.noise_db))
-    steps.append(WaitForAi("ends"))
+    answer = WaitForAi("ends", timeout_ms=args.patience * 1000)
+    steps.append(answer)
     for number, name in enumerate(args.audio):
         if number and args.interrupt_after is not None:
             steps[-1] = InterruptAfter(args.interrupt_after)
-        steps += [Say(_clip(name)), WaitForAi("ends")]
+        steps += [Say(_clip(name)), answer]
     for key in args.digits:
         if key not in KEYS:
             raise CallError(f"--digits {args.digits}: expected 0 to 9, * and #")
         steps.append(Digit(key))
     if args.digits:
-        steps.append(WaitForAi("ends"))
+        steps.append(answer)
     steps.append(StayOnLine() if args.stay else HangUp())
     return steps
 

@@ -187,6 +187,8 @@ class PhoneStream:
             self._advance(time.monotonic())
             tick = self._timeline.next_frame(self._ear)
             self._report_timeline()
+            for raw in tick.raw:
+                self._put_raw(raw)
             if tick.hangs_up:
                 return
             chunk += 1
@@ -195,8 +197,6 @@ class PhoneStream:
             if tick.digit is not None:
                 dtmf = {"track": "inbound_track", "digit": tick.digit}
                 self._put_numbered("dtmf", dtmf=dtmf)
-            for raw in tick.raw:
-                self._put_raw(raw)
 
     def _send_frame(self, chunk: int, audio: bytes) -> None:
         if self._rng.random() < self._line.loss:

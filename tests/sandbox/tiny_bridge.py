@@ -70,9 +70,15 @@ class TinyBridge:
             return web.Response(status=self.refuse_with)
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
+        self._transport = request.transport
         await self._talk(self, socket)
         await socket.close()
         return socket
+
+    def cut(self) -> None:
+        """Lose the stream's connection."""
+        assert isinstance(self._transport, asyncio.Transport)
+        self._transport.abort()
 
     async def next(self, socket: web.WebSocketResponse) -> dict[str, Any] | None:
         """Return the next message, None at the end of the stream."""
