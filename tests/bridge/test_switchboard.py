@@ -1,0 +1,222 @@
+"""The switchboard: which stream is whose, who is admitted, what is remembered."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from bridge import switchboard as switchboard_module, twilio
+from bridge.front import MEDIA_PATH, parse_head
+from bridge.legs import StreamRefused, TwilioLeg
+from bridge.metrics import Metrics
+from bridge.opening import Opening, Ringing
+from bridge.settings import Settings
+from bridge.switchboard import Switchboard, Unserved
+from bridge.tokens import Tokens, new_key
+from bridge.twiml import Sentence
+from tests.bridge import hall, story, wire
+
+SORRY = Sentence("Sorry.", "en")
+
+
+def ringing(call_sid=story.CALL_SID):
+    return Ringing(
+        call_sid=call_sid,
+        account_sid=story.ACCOUNT_SID,
+        from_number="+15550000001",
+        to_number="+15550000002",
+    )
+
+
+class Board:
+    """A switchboard whose calls all have one plan, before a hand-made model."""
+
+    def __init__(self, port, **settings):
+        self.records = []
+        self.plan = story.plan("Hello.")
+        known = {"openai_realtime_url": f"ws://127.0.0.1:{port}/x"}
+        self.board = Switchboard(
+            Settings(**{**known, **settings}),
+            Metrics(),
+            Tokens(new_key()),
+            self._plan_for,
+            self.records.append,
+        )
+
+    async def _plan_for(self, ringing, now):
+        plan = msgspec.structs.replace(self.plan, call_sid=ringing.call_sid)
+        return Opening(plan, {}, SORRY)
+
+    async def open_line(self, call_sid=story.CALL_SID):
+        return await self.board.open_call(ringing(call_sid))
+
+
+def told(story_of, **settings):
+    async def run():
+        model = hall.FakeModel()
+        behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
+        at = Board(behind.sockets[0].getsockname()[1], **settings)
+        try:
+            await story_of(at, model)
+        finally:
+            behind.close()
+            await model.close()
+            await at.board.close()
+
+    wire.run(run)
+
+
+def start_for(line, **changes):
+    body = story.start().start
+    body = msgspec.structs.replace(
+        body, custom_parameters={"token": line.token}, **changes
+    )
+    return msgspec.structs.replace(story.start(), start=body)
+
+
+def test_stream_with_the_calls_token_is_the_calls():
+    async def story_of(at, model):
+        line = await at.open_line()
+        leg = TwilioLeg(at.board)
+
+        assert at.board.claim_line(leg, start_for(line)) is line
+        assert line.twilio_leg is leg
+
+    told(story_of)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"call_sid": "CA" + "9" * 32}, "no_such_call"),
+        ({"account_sid": "AC" + "9" * 32}, "wrong_account"),
+        (
+            {"media_format": twilio.MediaFormat("audio/x-l16", 8_000, 1)},
+            "wrong_format",
+        ),
+    ],
+)
+def test_stream_that_says_something_else_is_refused(changes, reason):
+    async def story_of(at, model):
+        line = await at.open_line()
+        with pytest.raises(StreamRefused, match=reason):
+            at.board.claim_line(TwilioLeg(at.board), start_for(line, **changes))
+        assert line.twilio_leg is None
+
+    told(story_of)
+
+
+def test_call_without_an_account_takes_any():
+    async def story_of(at, model):
+        unsigned = msgspec.structs.replace(ringing(), account_sid="")
+        line = await at.board.open_call(unsigned)
+
+        assert at.board.claim_line(TwilioLeg(at.board), start_for(line)) is line
+
+    told(story_of, twilio_validate_signatures=False)
+
+
+def test_handshake_is_anybodys_where_signatures_are_off():
+    async def story_of(at, model):
+        head = parse_head(f"GET {MEDIA_PATH} HTTP/1.1".encode())
+
+        assert isinstance(at.board.admit_stream(head), TwilioLeg)
+
+    told(story_of, twilio_validate_signatures=False)
+
+
+def test_ended_calls_are_remembered_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(switchboard_module, "ENDED_MAX", 2)
+
+    async def story_of(at, model):
+        for number in range(3):
+            line = await at.open_line(f"CA{number}")
+            line.receive(line.call.receive_hangup, f"end {number}")
+
+        assert at.board.find_ended("CA0") is None
+        assert at.board.find_ended("CA2") == ("end 2", False, SORRY)
+        assert [record.end_reason for record in at.records] == [
+            "end 0",
+            "end 1",
+            "end 2",
+        ]
+
+    told(story_of)
+
+
+def test_session_that_outlives_its_call_is_an_orphan(monkeypatch):
+    monkeypatch.setattr(switchboard_module, "CLOSE_WAIT_S", 0.0)
+
+    async def story_of(at, model):
+        line = await at.open_line()
+        peer = await model.peers.get()
+        await wire.until(lambda: line.model_leg.is_open)
+        line.receive(line.call.receive_hangup, "tested")
+
+        def orphans():
+            return at.board.gauges()["model_sessions_orphaned"][1]
+
+        await wire.until(lambda: orphans() == 1)
+        await peer.close()
+        await wire.until(lambda: orphans() == 0)
+
+    told(story_of)
+
+
+def test_opening_that_ends_is_not_waited_for_twice():
+    async def story_of(at, model):
+        at.board._plan_for = None
+        for _ in range(2):
+            with pytest.raises(Unserved, match="opening_failed"):
+                await at.open_line()
+            await asyncio.sleep(0)
+
+        assert at.board._opening == {}
+
+    told(story_of)
+
+
+def test_drained_conversation_hears_a_goodbye_before_it_is_ended(monkeypatch):
+    monkeypatch.setattr(switchboard_module, "FAREWELL_S", 0.05)
+
+    async def story_of(at, model):
+        line = await at.open_line()
+        peer = await model.peers.get()
+        peer.send_text(hall.CREATED)
+        await peer.event()
+        line.receive(line.call.receive_twilio, start_for(line))
+        peer.send_text(hall.UPDATED)
+        assert "Hello." in (await peer.event())["response"]["instructions"]
+        peer.send_text(b'{"type":"response.created","response":{"id":"r"}}')
+        peer.send_text(b'{"type":"response.done","response":{"id":"r"}}')
+        await wire.until(lambda: not line.call.responses.is_busy)
+
+        await at.board.drain(0.0)
+        assert "goodbye" in (await peer.event())["response"]["instructions"]
+        assert line.record().end_reason == "shutdown"
+        assert list(at.board.live_calls()) == []
+
+    told(story_of)
+
+
+def test_call_that_is_being_opened_when_all_ends_is_given_up():
+    async def story_of(at, model):
+        async def never(ringing, now):
+            await asyncio.Event().wait()
+
+        at.board._plan_for = never
+        opening = asyncio.ensure_future(at.open_line())
+        await wire.until(lambda: at.board._opening)
+        await at.board.close()
+
+        with pytest.raises(Unserved, match="database_late"):
+            await opening
+
+    told(story_of)
+
+
+def test_default_fallback_is_the_operators():
+    async def story_of(at, model):
+        assert at.board.default_fallback() == ("Op.", "en")
+
+    told(story_of, fallback_sentence="Op.")
