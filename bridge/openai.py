@@ -41,6 +41,9 @@ from bridge.openai_events import (
 # The largest event accepted. Deltas are some KB; nothing we ask for comes near this.
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 
+# RecursionError: JSON nested thousands deep.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class ProtocolError(ValueError):
     """An event that does not have the shape its type promises."""
@@ -238,7 +241,7 @@ def decode(data: bytes | memoryview) -> Inbound | None:
         )
     try:
         event: Inbound = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         kind = event_type(data)
         if kind is None or kind in READ:
             raise ProtocolError(f"malformed event from OpenAI: {error}") from None
@@ -250,7 +253,7 @@ def event_type(data: bytes | memoryview) -> str | None:
     """Return an event's type, or None when it has none that can be read."""
     try:
         return _type_decoder.decode(data).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
 
 

@@ -14,6 +14,9 @@ import msgspec
 # audio in one message is 10.7 KB in base64.
 MESSAGE_BYTES_MAX = 16_384
 
+# RecursionError: JSON nested thousands deep.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class ProtocolError(ValueError):
     """A message that does not have the shape its event promises."""
@@ -145,7 +148,7 @@ def decode(data: bytes | memoryview) -> Inbound | None:
         )
     try:
         message: Inbound = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         if _is_unknown(data):
             return None
         raise ProtocolError(f"malformed message from Twilio: {error}") from None
@@ -155,7 +158,7 @@ def decode(data: bytes | memoryview) -> Inbound | None:
 def _is_unknown(data: bytes | memoryview) -> bool:
     try:
         return _event_decoder.decode(data).event not in _KNOWN
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return False
 
 

@@ -53,6 +53,7 @@ def test_an_unknown_event_is_none():
         b'{"event":"media","media":{"payload":7}}',
         b'{"event":"start","streamSid":"MZ1"}',
         b"\xff\xfe",
+        b'{"event":"media","media":' + b"[" * 8_000,
         b'{"event":"mark","mark":{"name":"\xff"}}',
     ],
 )

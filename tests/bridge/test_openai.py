@@ -1,0 +1,86 @@
+"""OpenAI's events: what is read, what is refused, what is written."""
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from bridge import openai
+from bridge.openai_events import ServerEvent
+
+
+def encoded(event):
+    buffer = bytearray()
+    openai.encode_into(event, buffer)
+    return msgspec.json.decode(buffer)
+
+
+def test_an_audio_delta_is_read_with_its_bytes():
+    event = openai.decode(
+        b'{"type":"response.output_audio.delta","event_id":"e","response_id":"r",'
+        b'"item_id":"i","output_index":0,"content_index":0,"delta":"/////w=="}'
+    )
+    assert event == openai.AudioDelta(
+        response_id="r", item_id="i", content_index=0, delta=b"\xff" * 4
+    )
+
+
+def test_an_event_nobody_reads_is_none():
+    for kind in (b"rate_limits.updated", b"some.new_event"):
+        assert openai.decode(b'{"type":"%s","x":[1]}' % kind) is None
+    assert openai.is_known("rate_limits.updated")
+    assert not openai.is_known("some.new_event")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"type":7}',
+        b'{"event":"media"}',
+        b'{"type":"response.output_audio.delta"}',
+        b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
+        b'"content_index":0,"delta":"x"}',
+        b'{"type":"session.created","session":' + b"[" * 20_000,
+        b"\xff\xfe",
+    ],
+)
+def test_a_malformed_event_is_refused(data):
+    with pytest.raises(openai.ProtocolError):
+        openai.decode(data)
+
+
+def test_an_oversized_event_is_refused_with_its_size():
+    with pytest.raises(openai.ProtocolError, match="at most 4194304 bytes"):
+        openai.decode(b" " * (4 * 1024 * 1024 + 1))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_an_event_none_or_a_protocol_error(data):
+    try:
+        event = openai.decode(data)
+    except openai.ProtocolError:
+        return
+    assert event is None or isinstance(event, ServerEvent)
+
+
+def test_nothing_unset_is_written():
+    assert encoded(openai.ResponseCreate()) == {"type": "response.create"}
+    assert encoded(openai.ResponseCancel()) == {"type": "response.cancel"}
+    assert encoded(openai.AppendAudio(b"\xff")) == {
+        "type": "input_audio_buffer.append",
+        "audio": "/w==",
+    }
+
+
+def test_a_truncate_names_item_part_and_time():
+    event = openai.ConversationItemTruncate(
+        item_id="i", content_index=0, audio_end_ms=620
+    )
+    assert encoded(event) == {
+        "type": "conversation.item.truncate",
+        "item_id": "i",
+        "content_index": 0,
+        "audio_end_ms": 620,
+    }
