@@ -188,7 +188,10 @@ class _Call:
                 caller.observe,
             )
             await phone.run(stream.parameters, self._max_s)
-        self._report_stream(stream, "stream-stopped")
+        if self._result.ended_by == "network":
+            self._report_stream(stream, "stream-error", "31903 connection lost")
+        else:
+            self._report_stream(stream, "stream-stopped")
         return stream.action
 
     def _report_stream(self, stream: twiml.Stream, event: str, error: str = "") -> None:

@@ -35,6 +35,8 @@ _TO_TWILIO = tagged(
     },
 )
 _WARNINGS_MAX = 100
+# RFC 6455, 7.1.5: the connection ended without a close frame.
+_CLOSE_CODE_OF_NO_CLOSE = 1006
 # How long the far side is given to answer our close.
 _CLOSE_S = 5.0
 
@@ -114,7 +116,8 @@ class PhoneStream:
     def _end(self, is_closed: bool, has_hung_up: bool) -> None:
         result = self._result
         if is_closed:
-            result.ended_by = "bridge" if self._socket.close_code == 1000 else "network"
+            is_lost = self._socket.close_code == _CLOSE_CODE_OF_NO_CLOSE
+            result.ended_by = "network" if is_lost else "bridge"
             self._note("hung up on")
             return
         result.ended_by = "caller" if has_hung_up else "nobody"

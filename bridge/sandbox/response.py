@@ -248,8 +248,6 @@ class Response:
 
     def _close_part(self, item: Item) -> None:
         words = "".join(item.log)
-        if not item.fields["content"]:
-            return
         if item.fields["content"][0]["type"] == "output_audio":
             self._send("output_audio.done", item, content_index=0)
             self._send(

@@ -263,7 +263,8 @@ def test_callbacks_tell_of_the_stream_and_of_the_end_of_the_call():
             ]
             assert events == ["stream-started", "stream-stopped"]
             (last,) = bridge.posted("/twilio/call-status")
-            assert (last["CallStatus"], last["CallDuration"]) == ("completed", "0")
+            assert last["CallStatus"] == "completed"
+            assert last["CallDuration"] in ("0", "1")
             assert last["CallSid"] == result.call_sid
 
     run(story())
@@ -279,6 +280,46 @@ def test_a_webhook_that_fails_ends_the_call():
         result = await Caller("http://127.0.0.1:1").call([StayOnLine()])
         assert result.webhook_status is None
         assert result.problems[0].startswith("11200 /twilio/voice")
+
+    run(story())
+
+
+def test_a_stream_at_an_unreachable_address_is_reported():
+    twiml = TWIML.replace("{ws}", "wss://127.0.0.1:1")
+
+    async def story() -> None:
+        async with TinyBridge(twiml=twiml) as bridge:
+            result = await place(bridge, StayOnLine())
+            assert result.handshake_status is None
+            assert result.problems[0].startswith("31901")
+            assert result.spoken == ["Sorry, nobody is here."]
+
+    run(story())
+
+
+def test_without_a_status_callback_only_the_result_tells():
+    twiml = TWIML.replace(' statusCallback="{base}/stream-status"', "")
+    twiml = twiml.replace("{ws}", "wss://127.0.0.1:1")
+    twiml = twiml.replace("<Say>", "<Pause/><Say>")
+
+    async def story() -> None:
+        async with TinyBridge(twiml=twiml) as bridge:
+            result = await place(bridge, StayOnLine(), call_status_path=None)
+            assert [path for path, _, _ in bridge.posts] == ["/twilio/voice"]
+            assert result.problems[0].startswith("31901")
+            assert result.spoken == ["Sorry, nobody is here."]
+
+    run(story())
+
+
+def test_an_error_of_the_webhook_is_a_problem():
+    async def story() -> None:
+        async with TinyBridge() as bridge:
+            bridge.webhook_status = 403
+            result = await place(bridge, StayOnLine())
+            assert result.webhook_status == 403
+            assert result.problems[0] == "11200 /twilio/voice: HTTP 403"
+            assert result.frames_received == 0
 
     run(story())
 
@@ -350,6 +391,8 @@ def test_a_cut_connection_ends_the_call_by_the_network():
             result = await place(bridge, StayOnLine())
             assert result.ended_by == "network"
             assert result.close_code == 1006
+            assert result.problems == ["31903 connection lost"]
+            assert result.spoken == ["Goodbye."]
 
     run(story())
 

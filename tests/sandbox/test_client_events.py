@@ -181,6 +181,8 @@ INVALID = [
     (session(tools=[TOOL | {"parameters": "{}"}]), VALUE, None),
     (session(tools=[{"name": "f"}]), MISSING, "session.tools[0].type"),
     (session(tools=TOOL), VALUE, "session.tools"),
+    (session(tools=[TOOL | {"type": 1}]), VALUE, "session.tools[0].type"),
+    (session(output_modalities=[1]), VALUE, "session.output_modalities[0]"),
     # items
     (message("user", {"type": "text", "text": "4"}), VALUE, "item.content[0].type"),
     (message("assistant", TEXT), VALUE, "item.content[0].type"),
@@ -211,6 +213,7 @@ INVALID = [
     (response(metadata={"a": "x" * 513}), LONG, "response.metadata.a"),
     (response(metadata={str(n): "" for n in range(17)}), VALUE, "response.metadata"),
     (response(metadata={"x" * 65: ""}), LONG, None),
+    (response(metadata=[]), VALUE, "response.metadata"),
     (response(input=[{"type": "item_reference"}]), MISSING, "response.input[0].id"),
     ({"type": "input_audio_buffer.append"}, MISSING, "audio"),
     ({"type": "input_audio_buffer.append", "audio": [255]}, VALUE, "audio"),

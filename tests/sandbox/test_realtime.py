@@ -6,9 +6,25 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
-from bridge.sandbox.script import Drop, Faults, Reply, Script
-from tests.sandbox.client import AT_ONCE, KEY, Client, connected, run, talking
+from bridge.sandbox.script import (
+    Drop,
+    Faults,
+    Reply,
+    Script,
+    by_language,
+    plain_script,
+)
+from tests.sandbox.client import (
+    AT_ONCE,
+    KEY,
+    Client,
+    connected,
+    run,
+    talking,
+    telephone,
+)
 
 MODEL = "?model=gpt-realtime-2.1"
 
@@ -96,6 +112,7 @@ def test_session_created_shows_the_default_session():
             assert audio["input"]["turn_detection"]["interrupt_response"] is True
             assert session["tools"] == []
             assert server.open_sessions == [client.session]
+            assert KEY["Authorization"] == f"Bearer {server.api_key}"
         assert server.open_sessions == []
 
     run(story())
@@ -199,6 +216,30 @@ def test_events_and_fields_from_the_future_can_be_mixed_in():
             assert "x_not_yet_known" in await client.next()
 
     run(story())
+
+
+def test_a_response_can_come_without_its_usage():
+    async def story() -> None:
+        async with talking(Script(faults=Faults(no_usage=True))) as client:
+            await client.send("response.create")
+            done = await client.expect("response.done")
+            assert done["response"]["usage"] is None
+
+    run(story())
+
+
+def test_scripts_can_be_told_apart_by_language():
+    async def story(language: str) -> str:
+        scripts = by_language({"en": Script(), "he": plain_script("he")})
+        session = telephone()
+        session["audio"]["input"]["transcription"]["language"] = language
+        async with talking(scripts, session=session) as client:
+            await client.send("response.create")
+            done = await client.expect("response.output_audio_transcript.done")
+            return str(done["transcript"])
+
+    assert asyncio.run(story("he")) == clip("ai-he-offer").transcript
+    assert asyncio.run(story("fr")) == clip("ai-en-booked").transcript
 
 
 @pytest.mark.parametrize(("code", "seen"), [(None, 1006), (1011, 1011)])

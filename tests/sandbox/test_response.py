@@ -1,4 +1,3 @@
-import asyncio
 import base64
 from itertools import pairwise
 from typing import Any
@@ -288,6 +287,5 @@ def test_own_instructions_take_no_turn_of_the_script():
             events = await respond(client)
             content = events[-1]["response"]["output"][0]["content"]
             assert content[0]["transcript"] == SHORT.transcript
-            await asyncio.sleep(0)
 
     run(story())

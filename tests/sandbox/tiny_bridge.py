@@ -35,6 +35,7 @@ class TinyBridge:
         self.stream_sid = ""
         self.handshakes: list[dict[str, str]] = []
         self.refuse_with: int | None = None
+        self.webhook_status = 200
 
     async def __aenter__(self) -> "TinyBridge":
         app = web.Application()
@@ -62,7 +63,8 @@ class TinyBridge:
         if request.path != "/twilio/voice":
             return web.Response(status=204)
         text = self._twiml.format(base=self.url, ws=self.url.replace("http", "ws", 1))
-        return web.Response(text=text, content_type="text/xml")
+        status = self.webhook_status
+        return web.Response(text=text, content_type="text/xml", status=status)
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         self.handshakes.append(dict(request.headers))
