@@ -27,6 +27,8 @@ class Options:
     expires_after_s: float = 3600
     idle_scale: float = 1.0  # < 1 shortens idle timeouts
     seed: int = 1
+    # 50 kB a second of a call; a load run does without.
+    keeps_events: bool = True
 
 
 class Timed(NamedTuple):

@@ -236,7 +236,7 @@ class PhoneStream:
             if message["streamSid"] != self._result.stream_sid:
                 raise Refused("", f"wrong streamSid {message['streamSid']!r}")
             echoes = self._on[message["event"]](message)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             self._warn("31951 invalid message: not JSON")
         except Refused as refused:
             self._warn(f"31951 invalid message: {refused.message}")

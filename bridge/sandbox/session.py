@@ -51,6 +51,7 @@ class Session:
         self.received: list[Timed] = []
         self.sent: list[Timed] = []
         self.audio: list[TimedAudio] = []
+        self.heard_bytes = 0
         self.errors: list[dict[str, Any]] = []
         self.violations: list[str] = []
         self.responses: list[Response] = []
@@ -134,7 +135,8 @@ class Session:
                 {"type": "response.weather.updated", "event_id": self.new_id("event")}
             )
             event["x_not_yet_known"] = {"value": 1}
-        self.sent.append(Timed(time.monotonic(), event))
+        if self.options.keeps_events:
+            self.sent.append(Timed(time.monotonic(), event))
         self.outbox.put_nowait(event)
 
     def later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
@@ -174,7 +176,8 @@ class Session:
             event = self._decode(frame)
             if isinstance(event, dict):
                 event_id = event.get("event_id")
-                self.received.append(Timed(time.monotonic(), event))
+                if self.options.keeps_events:
+                    self.received.append(Timed(time.monotonic(), event))
             self._on[client_events.check(event)](event)
         except Refused as refused:
             self.refuse(refused, event_id)
@@ -184,7 +187,7 @@ class Session:
             raise Refused("invalid_event", "The event must be a text frame.")
         try:
             return msgspec.json.decode(frame)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise Refused("invalid_event", "The event is not valid JSON.") from None
 
     def refuse(self, refused: Refused, event_id: Any) -> None:
@@ -275,9 +278,11 @@ class Session:
 
     def _on_append(self, event: dict[str, Any]) -> None:
         audio = client_events.decode_audio(event["audio"], "audio")
-        if not self.is_configured and not self.audio:
+        if not self.is_configured and not self.heard_bytes:
             self.violations.append("audio was sent before session.updated")
-        self.audio.append(TimedAudio(time.monotonic(), audio))
+        self.heard_bytes += len(audio)
+        if self.options.keeps_events:
+            self.audio.append(TimedAudio(time.monotonic(), audio))
         self.hearing.write(audio)
 
     def _on_commit(self, event: dict[str, Any]) -> None:
