@@ -117,23 +117,24 @@ def _caller(args: argparse.Namespace, settings: Settings) -> Caller:
 
 
 def steps(args: argparse.Namespace) -> list[Step]:
-    steps: list[Step] = []
+    """Return what the caller does; raises CallError or RecordingError."""
+    found: list[Step] = []
     if args.noise is not None:
-        steps.append(Noise(_clip(args.noise), args.noise_db))
+        found.append(Noise(_clip(args.noise), args.noise_db))
     answer = WaitForAi("ends", timeout_ms=args.patience * 1000)
-    steps.append(answer)
+    found.append(answer)
     for number, name in enumerate(args.audio):
         if number and args.interrupt_after is not None:
-            steps[-1] = InterruptAfter(args.interrupt_after)
-        steps += [Say(_clip(name)), answer]
+            found[-1] = InterruptAfter(args.interrupt_after)
+        found += [Say(_clip(name)), answer]
     for key in args.digits:
         if key not in KEYS:
             raise CallError(f"--digits {args.digits}: expected 0 to 9, * and #")
-        steps.append(Digit(key))
+        found.append(Digit(key))
     if args.digits:
-        steps.append(answer)
-    steps.append(StayOnLine() if args.stay else HangUp())
-    return steps
+        found.append(answer)
+    found.append(StayOnLine() if args.stay else HangUp())
+    return found
 
 
 def _clip(name: str) -> Clip:

@@ -112,6 +112,7 @@ class _Call:
         self._content_type = ""
 
     async def run(self) -> None:
+        """Run the webhook's document and all that follow, then report the end."""
         began = time.monotonic()
         url: str | None = self._caller.base_url + self._caller.voice_path
         for _ in range(_DOCUMENTS_MAX):

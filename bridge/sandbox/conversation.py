@@ -19,7 +19,6 @@ class Item:
     audio: bytes = b""
     audio_ms: float = 0.0  # what a truncate may not exceed
     truncated_ms: int | None = None
-    is_in_conversation: bool = True
     log: list[str] = field(default_factory=list)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -147,10 +148,10 @@ class RealtimeServer:
                 session.drop(_MODEL_CLOSE_CODE)
             else:
                 session.start()
-            async for frame in connection:
-                session.receive(frame)
-        except ConnectionClosed:
-            pass  # the client went away without a close
+            # A client may go away without a close.
+            with suppress(ConnectionClosed):
+                async for frame in connection:
+                    session.receive(frame)
         finally:
             session.stop()
             await sender

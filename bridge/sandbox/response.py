@@ -218,7 +218,6 @@ class Response:
                 **fields,
             }
         )
-        item.is_in_conversation = self.is_default
         self.items.append(item)
         self._open = item
         self._send("output_item.added", None, item=item.wire())

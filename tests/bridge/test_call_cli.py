@@ -36,7 +36,7 @@ def running_bridge() -> Iterator[TinyBridge]:
     thread.start()
 
     def wait_for(coroutine: object) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)  # type: ignore[arg-type]
+        asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
 
     wait_for(bridge.__aenter__())
     try:
@@ -153,7 +153,7 @@ def test_from_the_second_recording_on_he_may_interrupt():
 def test_a_good_call_was_answered_by_the_ai_without_a_warning():
     def result(**fields: object) -> CallResult:
         filled: dict[str, object] = {"media": [MediaIn(0.0, 160)]} | fields
-        return CallResult("CA1", "MZ1", **filled)  # type: ignore[arg-type]
+        return CallResult("CA1", "MZ1", **filled)
 
     assert call_cli.is_good(result())
     assert not call_cli.is_good(result(media=[]))
