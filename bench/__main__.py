@@ -6,20 +6,24 @@ from pathlib import Path
 
 import orjson
 
-from bench import kernels, walks
+from bench import kernels, load, walks
 
 
 def main() -> int:
     """Run the benches; 1 if a budget is broken."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"))
+    parser.add_argument("--calls", type=int, default=50, help="of the load run (50)")
+    parser.add_argument("--seconds", type=float, default=6.0, help="it lasts (6)")
     args = parser.parse_args()
     by_kernel = kernels.measure()
     print("\n".join(kernels.table(by_kernel)))
     by_walk = walks.measure()
     print("\n".join(f"{name:20}{value:10.2f}" for name, value in by_walk.items()))
+    by_load = load.run_load(args.calls, args.seconds)
+    print(orjson.dumps(by_load).decode())
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    results = {"kernels_ns": by_kernel, "walks": by_walk}
+    results = {"kernels_ns": by_kernel, "walks": by_walk, "load": by_load}
     args.json.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
     broken = kernels.judge(by_kernel) + walks.judge(by_walk)
     for line in broken:

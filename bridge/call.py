@@ -11,7 +11,7 @@ While the AI is audible by the ledger the caller is withheld from the model; sus
 voice is first held against (the feed pauses, the lead plays out), then either confirmed
 as a barge-in or forgotten. Facts have one owner: `Playout` what was heard, `Uplink`
 what the model was given, `Responses` which answer runs, `Ending` how the call ends.
-The model's events other than audio are answered in `bridge.dialogue`.
+The model's other events are answered in `bridge.dialogue`.
 """
 
 from collections.abc import Callable
@@ -41,6 +41,8 @@ from dsp.resample import PcmEncoder
 
 # The webhook's answer reaches Twilio, and Twilio us, within a second or two.
 STREAM_WAIT_S = 30.0
+# A caller is not left unheard for a greeting that never comes.
+GREETING_WAIT_S = 8.0
 # Evidence that makes us hold the feed, and how long it has to become a barge-in.
 EVIDENCE_FRAMES = 2
 HOLD_S = 0.3
@@ -143,9 +145,6 @@ class Call:
 
     # --- what the caller says ---
 
-    def _on_connected(self, message: twilio.Connected) -> None:
-        """Wait: `start` follows."""
-
     def _on_start(self, message: twilio.Start) -> None:
         if self._stream_sid:
             ending.on_malformed(self, (Leg.TWILIO, "a second start"))
@@ -164,6 +163,7 @@ class Call:
         self.timers.set(Timer.IDLE, self.now + self.plan.options.idle_prompt_ms / 1e3)
         if self.is_greeting_due:
             self.request(session.greeting(self.plan))
+            self.timers.set(Timer.GREETING, self.now + GREETING_WAIT_S)
             self.info("[REALTIME] Greeting sent")
 
     def _on_media(self, message: twilio.Media) -> None:
@@ -345,6 +345,11 @@ class Call:
         self.playout.resume()
         self.feed()
 
+    def _on_greeting_late(self) -> None:
+        if self.is_greeting_due:
+            self.is_greeting_due = False
+            self.log(Log("warning", "[REALTIME] No greeting came: listening"))
+
     def _on_keypad_pause(self) -> None:
         if not self.is_talking:
             return
@@ -367,7 +372,7 @@ class Call:
 
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
-    twilio.Connected: Call._on_connected,
+    twilio.Connected: lambda call, message: None,  # `start` follows
     twilio.Start: Call._on_start,
     twilio.Media: Call._on_media,
     twilio.Dtmf: Call._on_dtmf,
@@ -383,6 +388,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.STREAM: lambda call: ending.end(call, "no_stream"),
     Timer.SESSION: ending.on_session_late,
     Timer.FEED: Call.feed,
+    Timer.GREETING: Call._on_greeting_late,
     Timer.HOLD: Call._on_hold_over,
     Timer.KEYPAD: Call._on_keypad_pause,
     Timer.ANSWER: Call._on_answer_due,

@@ -9,6 +9,7 @@ class Timer(Enum):
     STREAM = "the stream never came"
     SESSION = "the session is not ready"
     FEED = "the next burst is due"
+    GREETING = "the greeting has not been heard"
     HOLD = "evidence has not become a barge-in"
     KEYPAD = "no further digit"
     ANSWER = "a turn is unanswered"

@@ -117,6 +117,14 @@ def test_early_noise_and_a_hello_do_not_suppress_the_greeting():
     assert not of(twilio.Clear, actions)
 
 
+def test_a_caller_is_heard_when_the_greeting_never_comes():
+    call = answered_call(0.0, "Hello.")
+    assert "[REALTIME] No greeting came: listening" in texts(fire(call, 8.1))
+
+    actions, _ = speak(call, QUIET * 20 + VOICE[:60], 8.1)
+    assert appended(actions)
+
+
 def test_a_stream_that_never_comes_ends_the_call():
     call = Call(story.plan(), 0.0)
     call.receive_openai(openai.SessionUpdated(session=story.session()), 0.1)
