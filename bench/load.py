@@ -156,9 +156,7 @@ class Stream(WSListener):  # type: ignore[misc]
         self._frames += 1
         audio = b"\xff" * FRAME_BYTES
         if self._speech is not None:
-            tag = (
-                b"U" + self._number.to_bytes(4, "big") + self._frames.to_bytes(4, "big")
-            )
+            tag = tag_of(1, self._number, self._frames)
             audio = tag + self._speech[self._frames % len(self._speech)][len(tag) :]
             self._run.sent_at[tag] = monotonic()
         media = {
