@@ -14,6 +14,7 @@ COMMANDS = {
     "call": ("bridge.call_cli", "place a call with recorded audio to a bridge"),
     "tenant": ("bridge.tenant_cli", "businesses without SQL"),
     "gate": ("bridge.gate_cli", "run recordings through the gate"),
+    "replay": ("bridge.replay_cli", "a recorded call made again, and why it did so"),
     "doctor": ("bridge.doctor", "the checklist before going live"),
 }
 EXIT_INTERRUPTED = 130

@@ -33,6 +33,7 @@ from bridge.plan import (
     RunTool,
     ToolResult,
 )
+from bridge.recorder import Recorders
 from bridge.settings import Settings
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
@@ -51,6 +52,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     tls: SSLContext | None
     on_over: Callable[["Line"], None]
+    recorders: Recorders | None = None
 
 
 class Line:
@@ -65,7 +67,8 @@ class Line:
         account_sid: str,
         fallback: Sentence,
     ) -> None:
-        self.call = Call(plan, monotonic())
+        now = monotonic()
+        self.call = Call(plan, now)
         self.account_sid = account_sid
         self.fallback = fallback
         self.token = ""
@@ -77,6 +80,8 @@ class Line:
         self.model_leg = OpenAILeg(self, exchange.metrics)
         self.twilio_leg: TwilioLeg | None = None
         self._exchange = exchange
+        recorders = exchange.recorders
+        self._recorder = recorders.begin(plan, now) if recorders is not None else None
         self._tools = tools
         self._tool_tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
@@ -98,8 +103,13 @@ class Line:
 
         A bug of ours ends this call only.
         """
+        now, recorder = monotonic(), self._recorder
         try:
-            for action in door(*what, monotonic()):
+            if recorder is None:
+                actions = door(*what, now)
+            else:
+                actions = recorder.take(door, what, now)
+            for action in actions:
                 _PERFORM[type(action)](self, action)
             self._arm()
         except Exception:
@@ -210,6 +220,9 @@ class Line:
         if self.twilio_leg is not None:
             self.twilio_leg.close(code)
         self.model_leg.close()
+        if self._recorder is not None and self._exchange.recorders is not None:
+            self._exchange.recorders.finish(self._recorder)
+            self._recorder = None
         self._exchange.on_over(self)
 
 

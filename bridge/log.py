@@ -30,7 +30,7 @@ _SECRET_CHARS_MIN = 8
 # Nine digits or more with single spaces or hyphens between, not part of a word, a
 # number with a point or "name=value", and not a date: in our lines, a phone number.
 _PHONE = re.compile(
-    r"(?<![\w.=:])(?!\d{4}-\d\d-\d\d)\+?\d(?:[ -]?\d){8,14}(?!\w|\.\d)"
+    r"(?<![\w.=:…])(?!\d{4}-\d\d-\d\d)\+?\d(?:[ -]?\d){8,14}(?!\w|\.\d)"
     r"|\+\d{7,15}"
 )
 
@@ -47,12 +47,21 @@ def _mask_found(match: re.Match[str]) -> str:
     return mask_phone(match.group())
 
 
+def clean(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text without secrets and whole phone numbers."""
+    for secret in secrets:
+        if len(secret) >= _SECRET_CHARS_MIN:
+            text = text.replace(secret, "***")
+    text = text.encode("utf-8", "replace").decode()
+    return _PHONE.sub(_mask_found, text)
+
+
 class JsonFormatter(logging.Formatter):
     """Turns a record into one JSON line."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        self._secrets = [one for one in secrets if len(one) >= _SECRET_CHARS_MIN]
+        self._secrets = tuple(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
@@ -62,19 +71,13 @@ class JsonFormatter(logging.Formatter):
             ),
             "level": record.levelname.lower(),
             "call": getattr(record, "call", None),
-            "message": self._clean(record.getMessage()),
+            "message": clean(record.getMessage(), self._secrets),
         }
         if line["call"] is None:
             del line["call"]
         if record.exc_info:
-            line["error"] = self._clean(self.formatException(record.exc_info))
+            line["error"] = clean(self.formatException(record.exc_info), self._secrets)
         return orjson.dumps(line).decode()
-
-    def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        text = text.encode("utf-8", "replace").decode()
-        return _PHONE.sub(_mask_found, text)
 
 
 class _QueueHandler(logging.handlers.QueueHandler):

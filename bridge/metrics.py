@@ -75,6 +75,7 @@ _HELP = {
     "refused_streams": "Media streams closed before a call was theirs, by reason",
     "unknown_numbers": "Calls to a number that no business has",
     "tools": "Tool calls, by name and outcome",
+    "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
     "connections_refused": "Connections closed before they were a request, by reason",
 }

@@ -22,6 +22,7 @@ from bridge.front import MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
 from bridge.opening import open_plan
 from bridge.plan import CallRecord
+from bridge.recorder import Recorders
 from bridge.records import RecordWriter, to_row
 from bridge.settings import Settings
 from bridge.switchboard import Switchboard
@@ -58,12 +59,14 @@ class Server:
         self._records = RecordWriter(
             database, Path(settings.kolbridge_home), self.metrics
         )
+        self._recorders = _recorders(settings, self.metrics)
         self.switchboard = Switchboard(
             settings,
             self.metrics,
             Tokens(token_key or new_key()),
             partial(open_plan, database, settings),
             on_record or self._on_record,
+            self._recorders,
         )
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
@@ -115,6 +118,8 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
         await self._records.close(RECORDS_WAIT_S)
+        if self._recorders is not None:
+            await self._recorders.close(RECORDS_WAIT_S)
 
     async def check_ready(self) -> dict[str, str]:
         """Return what calls need, each `ok` or what is wrong with it."""
@@ -148,6 +153,18 @@ class Server:
 
     def _on_record(self, record: CallRecord) -> None:
         self._records.add(to_row(record, monotonic(), datetime.now(UTC)))
+
+
+def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
+    """Return the flight recorders, if they are asked for."""
+    if settings.record_dir is None:
+        return None
+    return Recorders(
+        Path(settings.record_dir),
+        metrics,
+        secrets=settings.secrets,
+        keeps_audio=settings.record_audio,
+    )
 
 
 async def probe(url: str) -> str:

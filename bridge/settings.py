@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel = "info"
     log_openai_events: Switch = False
     log_transcripts: Switch = True
+    record_dir: str | None = None
+    record_audio: Switch = False
 
     call: CallOptions = CallOptions()
 
@@ -139,6 +141,7 @@ def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     except OptionError as error:
         raise SettingsError(str(error)) from None
     _check_urls(settings)
+    _check_recording(settings)
     return settings
 
 
@@ -204,6 +207,17 @@ def _read(field: str, hint: Any, text: str) -> Any:
             allowed = describe(wanted)
             raise SettingsError(f"{field.upper()}: expected {allowed}") from None
         raise SettingsError(str(error)) from None
+
+
+def _check_recording(settings: Settings) -> None:
+    """Refuse recordings that contradict what else was asked for."""
+    if settings.record_audio and settings.record_dir is None:
+        raise SettingsError("RECORD_AUDIO='1': expected RECORD_DIR to be set with it")
+    if settings.record_dir is not None and not settings.log_transcripts:
+        raise SettingsError(
+            f"RECORD_DIR={settings.record_dir!r}: a recording holds what was said: "
+            "expected LOG_TRANSCRIPTS=1 with it"
+        )
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from bridge.log import CallLogger, server_logger
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing, fallback_of
 from bridge.plan import CallRecord
+from bridge.recorder import Recorders
 from bridge.settings import Settings
 from bridge.tokens import TokenError, Tokens
 from bridge.tools import ToolRunner
@@ -67,6 +68,7 @@ class Switchboard:
         tokens: Tokens,
         plan_for: Callable[[Ringing, datetime], Awaitable[Opening | None]],
         on_record: Callable[[CallRecord], None],
+        recorders: Recorders | None = None,
     ) -> None:
         self.metrics = metrics
         self.is_draining = False
@@ -86,6 +88,7 @@ class Switchboard:
             metrics=metrics,
             tls=ssl.create_default_context(),
             on_over=self._on_over,
+            recorders=recorders,
         )
 
     # --- webhooks ---

@@ -18,6 +18,8 @@ PURE = (
     "openai_events",
     "plan",
     "playout",
+    "reasons",
+    "replay",
     "responses",
     "session",
     "timers",

@@ -1,11 +1,14 @@
 """The whole service by its doors: a call from its webhook to its record."""
 
 import asyncio
+import zipfile
 
 import orjson
 import pytest
 
 from bridge import legs, server as server_module
+from bridge.recording import read
+from bridge.replay import Replay
 from bridge.server import probe
 from crm import calls, leads
 from tests.bridge import hall, service, story, wire
@@ -64,6 +67,35 @@ def test_call_goes_from_ring_to_record(database_url, tmp_path, loop):
         await model.close()
 
     run(told, database_url, tmp_path, loop)
+
+
+def test_recorded_call_has_no_token_number_or_secret_and_is_made_again(
+    database_url, tmp_path
+):
+    given = {}
+
+    async def told(at):
+        sid = service.new_sid()
+        parameters = service.parameters_of(await at.ring(sid))
+        given.update(parameters, sid=sid)
+        model, _ = await at.configured_model()
+        peer = await at.stream(sid, parameters["token"])
+        peer.send_text(hall.STOP)
+        await hall.expect(peer, wire.CLOSE)
+        await peer.close()
+        await model.close()
+
+    folder = tmp_path / "recordings"
+    run(told, database_url, tmp_path, record_dir=str(folder), record_audio=True)
+
+    path = folder / f"{given['sid']}.zip"
+    with zipfile.ZipFile(path) as file:
+        text = file.read("call.jsonl").decode()
+    for hidden in (given["token"], given["to"], service.CALLER, "sk-test"):
+        assert hidden not in text
+    replay = Replay(read(path))
+    assert [one.what for one in replay.run()][-1] == "ended"
+    assert replay.difference is None
 
 
 def test_model_that_refuses_gives_the_fallback_after_the_stream(database_url, tmp_path):

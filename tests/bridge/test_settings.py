@@ -191,6 +191,19 @@ def test_secrets_are_not_shown():
     ]
 
 
+def test_sound_is_kept_only_where_recordings_are():
+    with pytest.raises(SettingsError, match="RECORD_AUDIO='1': expected RECORD_DIR"):
+        load({"RECORD_AUDIO": "1"})
+
+    settings = load({"RECORD_AUDIO": "1", "RECORD_DIR": "calls"})
+    assert (settings.record_dir, settings.record_audio) == ("calls", True)
+
+
+def test_recordings_contradict_keeping_speech_out_of_the_logs():
+    with pytest.raises(SettingsError, match="expected LOG_TRANSCRIPTS=1"):
+        load({"RECORD_DIR": "calls", "LOG_TRANSCRIPTS": "0"})
+
+
 def test_example_names_every_variable_and_reads_as_the_defaults():
     example = ROOT / ".env.example"
     text = example.read_text()

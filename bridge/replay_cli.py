@@ -1,0 +1,126 @@
+"""`kolbridge replay`: a recorded call made again, with why it did what it did."""
+
+import argparse
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from bridge import reasons
+from bridge.reasons import Decision
+from bridge.recording import Recording, RecordingError, read, rewrite
+from bridge.replay import Difference, Replay
+
+EXIT_DIFFERENT = 1
+EXIT_UNUSABLE = 2
+WHY_CHARS = 100
+EXAMPLES = """examples:
+  kolbridge replay recordings/CA0123.zip
+  kolbridge replay CA0123.zip --plot CA0123.png
+  kolbridge replay tests/recordings/*.zip            exit code 1 if one differs
+  kolbridge replay tests/recordings/*.zip --accept   take today's answers as right
+
+`kolbridge serve` records calls with RECORD_DIR=recordings; with RECORD_AUDIO=1 as well
+they can be made again byte for byte. A recording moved to tests/recordings/ is a test.
+Exit codes: 0 as recorded, or explained only; 1 different; 2 not usable.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `replay` to the command line."""
+    parser = subparsers.add_parser(
+        "replay",
+        help="a recorded call made again, and why it did what it did",
+        description="Runs each recorded CALL through the same code without sockets, "
+        "compares every byte it answers with what it answered then, and shows what "
+        "started, stopped and interrupted it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("calls", nargs="+", type=Path, metavar="CALL")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw one call")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="write today's answers into the recording",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay each recording; return the worst exit code."""
+    try:
+        if args.plot is not None and len(args.calls) > 1:
+            raise RecordingError("--plot draws one call")
+        return max(_replay(path, args.plot, args.accept) for path in args.calls)
+    except (RecordingError, OSError) as error:
+        print(f"kolbridge replay: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+
+
+def _replay(path: Path, plot: Path | None, accepts: bool) -> int:
+    recording = read(path)
+    print(f"{path}: {_summary(recording)}")
+    why_not = recording.why_not_replayed
+    if why_not:
+        if plot is not None or accepts:
+            raise RecordingError(f"{path}: cannot be made again: {why_not}")
+        _explain(recording)
+        print(f"not made again: {why_not}; this is what was noted then")
+        return 0
+    replay = Replay(recording)
+    if accepts:
+        rewrite(path, recording, replay.accept())
+        print("today's answers are the recorded ones now")
+        return 0
+    decisions = []
+    for decision in replay.run():
+        decisions.append(decision)
+        print(_row(decision))
+    if plot is not None:
+        from bridge import replay_plot
+
+        replay_plot.draw(plot, path.stem, replay.measures, decisions)
+    if replay.difference is not None:
+        print(_show_difference(replay.difference))
+        return EXIT_DIFFERENT
+    print(f"as recorded: {len(replay.steps)} messages, every answer the same")
+    return 0
+
+
+def _explain(recording: Recording) -> None:
+    """Print what the recorded notes say, without making the call again."""
+    opened_at = recording.header.opened_at
+    for decision in chain.from_iterable(
+        reasons.of_step(step, opened_at) for step in recording.steps
+    ):
+        print(_row(decision))
+
+
+def _summary(recording: Recording) -> str:
+    header, steps = recording.header, recording.steps
+    lasted_s = steps[-1].now - header.opened_at if steps else 0.0
+    return (
+        f"{header.plan.call_sid}, {lasted_s:.1f} s, {len(steps)} messages, "
+        f"{header.plan.options.turn_detection}"
+    )
+
+
+def _row(decision: Decision) -> str:
+    why = decision.why
+    if len(why) > WHY_CHARS:
+        why = why[: WHY_CHARS - 1] + "…"
+    return f"{decision.at_s:9.3f} s  {decision.what:20} {why}".rstrip()
+
+
+def _show_difference(found: Difference) -> str:
+    return (
+        f"different at {found.at_s:.3f} s, message {found.message}, "
+        f"action {found.action}\n"
+        f"  recorded:   {_or_none(found.recorded)}\n"
+        f"  recomputed: {_or_none(found.recomputed)}"
+    )
+
+
+def _or_none(action: Any) -> str:
+    return "nothing" if action is None else str(action)

@@ -1,0 +1,343 @@
+"""A call made again: the same answers, the first other one, and what it tells."""
+
+import argparse
+import shutil
+from functools import partial
+from itertools import chain
+
+import msgspec
+import pytest
+
+from bridge import cli, openai, reasons, replay_cli
+from bridge.call import Call
+from bridge.openai_events import StatusDetails
+from bridge.plan import Leg, ToolResult
+from bridge.recorder import Recorder
+from bridge.recording import Header, Recording, Writer, read
+from bridge.replay import Replay
+from tests.bridge import story
+from tests.test_recordings import FOLDER
+
+# From the first loud frame on: four of voice, then a softer one.
+VOICE = story.clip("caller-en-1")[28:68]
+INTERRUPTION = FOLDER / "interruption.zip"
+
+
+class Told:
+    """A call that is recorded while its story is told."""
+
+    def __init__(self, **options):
+        self.plan = story.plan(**options)
+        self.call = Call(self.plan, 0.0)
+        self.kept = Recorder(self.plan, 0.0)
+        self.now = 0.0
+        self.take(self.call.receive_openai, openai.SessionCreated(openai.Session()))
+        self.take(self.call.receive_twilio, story.start())
+        self.take(self.call.receive_openai, openai.SessionUpdated(story.session()))
+
+    def take(self, door, *what):
+        return self.kept.take(door, what, self.now)
+
+    def hear(self, *events):
+        for event in events:
+            self.take(self.call.receive_openai, event)
+
+    def speak(self, frames):
+        for frame in frames:
+            self.now += story.FRAME_S
+            while self.call.deadline is not None and self.call.deadline <= self.now:
+                at = max(self.call.deadline, self.call.now)
+                self.kept.take(self.call.receive_timeout, (), at)
+            self.take(self.call.receive_twilio, story.media(frame))
+
+    def write(self, path, keeps_audio=True):
+        made = Header(plan=self.plan, opened_at=0.0, has_audio=keeps_audio)
+        writer = Writer(made, keeps_audio=keeps_audio)
+        writer.write(path, [writer.step(*entry) for entry in self.kept.drain()])
+        return read(path)
+
+
+def replayed(recording):
+    replay = Replay(recording)
+    found = list(replay.run())
+    assert replay.difference is None
+    return found
+
+
+def whats(decisions):
+    return [decision.what for decision in decisions]
+
+
+def why(decisions, what):
+    return next(one.why for one in decisions if one.what == what)
+
+
+def reply(ms=4_000):
+    return [
+        story.created(),
+        story.audio_delta("i1", ms),
+        story.audio_done("i1"),
+        story.done(),
+    ]
+
+
+def test_false_alarm_is_told_with_what_was_measured(tmp_path):
+    told = Told(noise_calibration_ms=0)
+    told.speak([story.SILENCE] * 20)
+    told.hear(*reply())
+    told.speak([story.SILENCE] * 30 + VOICE[:3])
+    told.speak([story.SILENCE] * 40)
+
+    found = replayed(told.write(tmp_path / "c.zip"))
+
+    assert "AI held" in whats(found)
+    assert "AI audible 6" in why(found, "AI held")
+    assert why(found, "went on") == "the reply goes on"
+    assert "interrupted" not in whats(found)
+
+
+def test_voice_in_the_grace_period_is_told(tmp_path):
+    told = Told(noise_calibration_ms=0)
+    told.speak([story.SILENCE] * 20)
+    told.hear(*reply())
+    told.speak(VOICE[:10])
+
+    found = replayed(told.write(tmp_path / "c.zip"))
+
+    assert why(found, "not interrupted").startswith("grace: AI audible ")
+    assert whats(found).count("not interrupted") == 1
+
+
+def test_voice_in_the_cooldown_is_told(tmp_path):
+    told = Told(noise_calibration_ms=0, barge_in_cooldown_ms=10_000)
+    told.speak([story.SILENCE] * 20)
+    told.hear(*reply())
+    told.speak([story.SILENCE] * 30 + VOICE)
+    told.hear(story.created("r2"), story.audio_delta("i2", 4_000, "r2"))
+    told.speak([story.SILENCE] * 60 + VOICE)
+
+    found = replayed(told.write(tmp_path / "c.zip"))
+
+    assert "heard_ms=" in why(found, "interrupted")
+    limits = [one.why[:8] for one in found if one.what == "not interrupted"]
+    assert limits[-1] == "cooldown"
+
+
+def test_voice_over_the_last_words_is_told(tmp_path):
+    told = Told(noise_calibration_ms=0)
+    told.speak([story.SILENCE] * 20)
+    told.hear(*reply())
+    told.speak([story.SILENCE] * 30)
+    told.take(partial(told.call.receive_hangup, politely=True), "shutdown")
+    told.speak(VOICE[:20])
+
+    found = replayed(told.write(tmp_path / "c.zip"))
+
+    assert why(found, "not interrupted").startswith("the call is ending")
+
+
+def test_endings_and_causes_are_told_from_the_notes_alone(tmp_path):
+    told = Told()
+    told.hear(
+        story.created(),
+        openai.OutputItemDone(
+            response_id="r1",
+            item=openai.Item(
+                id="i", type="function_call", name="look", call_id="c", arguments="{}"
+            ),
+        ),
+        story.done(
+            status="cancelled", status_details=StatusDetails(reason="turn_detected")
+        ),
+    )
+    result = ToolResult(
+        tool_call_id="c",
+        name="look",
+        arguments="{}",
+        output="{}",
+        ok=True,
+        duration_ms=1.0,
+    )
+    told.take(told.call.receive_tool_result, result)
+    told.take(told.call.receive_unknown, Leg.OPENAI, "new.event")
+    told.take(told.call.receive_disconnect, Leg.OPENAI, "gone")
+
+    recording = told.write(tmp_path / "c.zip", keeps_audio=False)
+    found = list(
+        chain.from_iterable(reasons.of_step(step, 0.0) for step in recording.steps)
+    )
+
+    assert why(found, "tool asked") == "look"
+    assert why(found, "answer asked") == "on a tool's answer"
+    assert why(found, "answer complete") == "r1 cancelled (turn_detected)"
+    assert why(found, "openai leg lost") == "gone"
+    assert why(found, "error") == "[REALTIME] model_lost: gone"
+    assert why(found, "ended") == "model_lost, on a lost leg"
+
+
+def test_turn_of_noise_is_told_as_dropped(tmp_path):
+    told = Told(turn_detection="gate", noise_calibration_ms=0, audio_hangover_frames=0)
+    told.speak([story.SILENCE] * 20 + VOICE[:4])
+    told.speak([story.SILENCE] * 60)
+
+    found = replayed(told.write(tmp_path / "c.zip"))
+
+    assert why(found, "turn opens").startswith("rms=")
+    assert why(found, "turn dropped") == "too little speech for an answer"
+    assert why(found, "turn ends") == "gate shut for 500 ms"
+
+
+def test_failure_of_ours_is_made_again(tmp_path):
+    told = Told()
+    recording = told.write(tmp_path / "c.zip")
+    last = msgspec.structs.replace(recording.steps[-1], now=-1.0, actions=None)
+    failed = Recording(recording.header, [*recording.steps, last], recording.audio)
+
+    (noted,) = [
+        one for one in reasons.of_step(last, 0.0) if one.what == "bridge failed"
+    ]
+    assert noted.why == "at session.updated: a bug of ours"
+    with pytest.raises(AssertionError, match="time went backwards"):
+        list(Replay(failed).run())
+
+
+def changed(recording, number, change):
+    """Return the recording with other answers at one message."""
+    steps = list(recording.steps)
+    step = steps[number]
+    steps[number] = msgspec.structs.replace(step, actions=change(step.actions))
+    return Recording(recording.header, steps, recording.audio)
+
+
+def first(recording, key, value):
+    """Return where an action of this kind is first recorded."""
+    return next(
+        number
+        for number, step in enumerate(recording.steps)
+        if any(one.get(key) == value for one in step.actions)
+    )
+
+
+def test_one_other_byte_of_audio_is_a_difference():
+    recording = read(INTERRUPTION)
+    number = first(recording, "event", "media")
+
+    def other(actions):
+        told = [dict(one) for one in actions]
+        at = next(i for i, one in enumerate(told) if one.get("event") == "media")
+        told[at] = {**told[at], "media": {"payload": {"bytes": 160, "hash": "0" * 16}}}
+        return told
+
+    replay = Replay(changed(recording, number, other))
+    decisions = list(replay.run())
+
+    assert replay.difference.message == number + 1
+    assert replay.difference.recorded["media"]["payload"]["hash"] == "0" * 16
+    assert replay.difference.recomputed["media"]["payload"]["hash"] != "0" * 16
+    assert "ended" not in whats(decisions)
+    assert len(replay.steps) == number + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "recorded", "recomputed"),
+    [
+        (lambda actions: actions[:-1], None, "response.create"),
+        (lambda actions: [*actions, {"type": "more"}], "more", None),
+    ],
+)
+def test_missing_and_additional_actions_are_differences(change, recorded, recomputed):
+    recording = read(INTERRUPTION)
+    number = first(recording, "type", "response.create")
+    actions = recording.steps[number].actions
+    cut = [one for one in actions if one.get("type") == "response.create"]
+
+    def only(_):
+        return change(actions)
+
+    replay = Replay(changed(recording, number, only))
+    list(replay.run())
+
+    found = replay.difference
+    assert cut
+    assert (found.recorded or {}).get("type") == recorded
+    assert (found.recomputed is None) == (recomputed is None)
+
+
+def command(*args):
+    return cli.main(["replay", *map(str, args)])
+
+
+def test_command_shows_the_table_and_the_verdict(capsys):
+    assert command(INTERRUPTION) == 0
+
+    said = capsys.readouterr().out
+    assert "interrupted          caller speaks: item=" in said
+    assert "AI held              voice 2 of 5 frames (rms=" in said
+    assert said.splitlines()[-1].startswith("as recorded: ")
+
+
+def test_command_draws_a_picture(tmp_path, capsys):
+    picture = tmp_path / "call.png"
+
+    assert command(INTERRUPTION, "--plot", picture) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_command_reports_the_first_difference_and_accepts_it(tmp_path, capsys):
+    recording = read(INTERRUPTION)
+    number = first(recording, "event", "clear")
+    path = tmp_path / "call.zip"
+    shutil.copy(INTERRUPTION, path)
+    lacking = changed(recording, number, lambda actions: actions[1:])
+    replay_cli.rewrite(path, lacking, lacking.steps)
+
+    assert command(path) == replay_cli.EXIT_DIFFERENT
+    said = capsys.readouterr().out
+    assert f"message {number + 1}, action 1\n" in said
+    assert "  recomputed: {'event': 'clear'" in said
+
+    assert command(path, "--accept") == 0
+    assert command(path) == 0
+    assert read(path).steps == recording.steps
+    assert read(path).audio == recording.audio
+
+
+def test_command_explains_what_it_cannot_make_again(tmp_path, capsys):
+    told = Told()
+    told.take(told.call.receive_hangup, "x" * 200)
+    path = tmp_path / "call.zip"
+    told.write(path, keeps_audio=False)
+
+    assert command(path) == 0
+    said = capsys.readouterr().out
+    assert "ended                xxx" in said
+    assert max(map(len, said.splitlines())) < 160
+    assert "not made again: it was recorded without audio" in said
+
+    assert command(path, "--accept") == replay_cli.EXIT_UNUSABLE
+    assert "cannot be made again" in capsys.readouterr().err
+
+
+def test_command_says_what_it_cannot_use(tmp_path, capsys):
+    assert command(tmp_path / "none.zip") == replay_cli.EXIT_UNUSABLE
+    assert command(INTERRUPTION, INTERRUPTION, "--plot", "x.png") == 2
+    said = capsys.readouterr().err
+    assert "none.zip" in said
+    assert "--plot draws one call" in said
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit):
+        command("--help")
+    assert "examples:\n  kolbridge replay" in capsys.readouterr().out
+
+
+def test_empty_recording_is_no_failure(tmp_path, capsys):
+    told = Told()
+    told.kept = Recorder(told.plan, 0.0)
+    path = tmp_path / "call.zip"
+    told.write(path)
+
+    args = argparse.Namespace(calls=[path], plot=None, accept=False)
+    assert replay_cli.run(args) == 0
+    assert "0.0 s, 0 messages" in capsys.readouterr().out
