@@ -18,10 +18,15 @@ from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.openai import FunctionTool
 from bridge.plan import RunTool, ToolResult
+from crm.away import AWAY
 
 # What a tool is asked and answers; more would be a model gone astray.
 ARGUMENT_CHARS_MAX = 8_192
 OUTPUT_BYTES_MAX = 16_384
+_UNREACHABLE_TEXT = (
+    "the calendar and the records cannot be reached right now. Tell the caller so "
+    "briefly, ask for what is needed to call back, and go on; nothing is promised"
+)
 _END_CALL_TEXT = (
     "End the call. reason=completed once everything the business requires is written "
     "down; goodbye when the caller says goodbye; declined when they want no more."
@@ -30,6 +35,10 @@ _END_CALL_TEXT = (
 
 class ToolError(ValueError):
     """A tool cannot do what it was asked; the text is for the model."""
+
+
+class _Late(Exception):
+    """A tool did not answer by its deadline."""
 
 
 class Answer(NamedTuple):
@@ -92,18 +101,23 @@ class ToolRunner:
         self._log = log
         self._metrics = metrics
         self._logs_speech = logs_speech
+        # Tools that were given up; they hold a connection until it times out.
+        self._late: set[asyncio.Task[Answer]] = set()
 
     async def run(self, asked: RunTool) -> ToolResult:
         """Run a tool to its end or its deadline; every failure is an answer."""
         started = monotonic()
         try:
-            async with asyncio.timeout(self._deadline_ms / 1e3):
-                answer = await self._call(asked)
+            answer = await self._call_in_time(asked)
             outcome = "ok"
-        except TimeoutError:
+        except _Late:
             outcome = "late"
             text = f"{asked.name} did not answer within {self._deadline_ms} ms"
-            answer = Answer({"error": text})
+            answer = Answer({"error": f"{text}: {_UNREACHABLE_TEXT}"})
+        except AWAY as error:
+            outcome = "unreachable"
+            self._log.warning("tool %s: %s", asked.name, type(error).__name__)
+            answer = Answer({"error": _UNREACHABLE_TEXT})
         except ToolError as error:
             outcome = "refused"
             answer = Answer({"error": str(error)})
@@ -117,6 +131,29 @@ class ToolRunner:
         """Answer a tool call that is over the limit of those in flight."""
         answer = Answer({"error": "too many tools at once: wait for the others"})
         return self._result(asked, answer, "refused", 0.0)
+
+    async def _call_in_time(self, asked: RunTool) -> Answer:
+        """Run a tool, and leave it behind at the deadline.
+
+        It is told to stop but not waited for: a query of a database that hangs cannot
+        be called off in time.
+        """
+        task = asyncio.get_running_loop().create_task(self._call(asked))
+        try:
+            await asyncio.wait((task,), timeout=self._deadline_ms / 1e3)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._late.add(task)
+                task.add_done_callback(self._forget)
+        if not task.done():
+            raise _Late
+        return task.result()
+
+    def _forget(self, task: asyncio.Task[Answer]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._log.warning("late tool: %s", type(task.exception()).__name__)
 
     async def _call(self, asked: RunTool) -> Answer:
         tool = self._tools.get(asked.name)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Annotated, Literal
 
+import asyncpg
 import msgspec
 import orjson
 import pytest
@@ -85,7 +86,8 @@ def test_late_tool_is_an_error_that_names_its_deadline():
     metrics = Metrics()
     result = asyncio.run(runner(never, metrics=metrics, deadline_ms=1).run(asked()))
 
-    assert answer_of(result) == {"error": "book did not answer within 1 ms"}
+    error = answer_of(result)["error"]
+    assert error.startswith("book did not answer within 1 ms: the calendar and the")
     assert metrics.value("tools", name="book", outcome="late") == 1
 
 
@@ -157,3 +159,43 @@ def test_session_is_told_of_flat_schemas_and_end_call():
         "declined",
         "goodbye",
     ]
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError(), asyncpg.CannotConnectNowError("starting up")]
+)
+def test_database_that_is_away_is_said_to_the_model(error):
+    async def away(arguments):
+        raise error
+
+    metrics = Metrics()
+    result = asyncio.run(runner(away, metrics=metrics).run(asked()))
+
+    assert not result.ok
+    assert "cannot be reached right now" in answer_of(result)["error"]
+    assert metrics.value("tools", name="book", outcome="unreachable") == 1
+
+
+def test_tool_that_cannot_be_called_off_is_left_behind_at_the_deadline(caplog):
+    """As a query of a database that hangs: its rollback hangs, too."""
+
+    async def story():
+        released = asyncio.Event()
+
+        async def hanging(arguments):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await released.wait()
+                raise ConnectionResetError
+
+        running = runner(hanging, deadline_ms=20)
+        async with asyncio.timeout(5.0):
+            result = await running.run(asked())
+        assert "did not answer within 20 ms" in answer_of(result)["error"]
+        released.set()
+        while running._late:  # noqa: ASYNC110 it has no event
+            await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert "late tool: ConnectionResetError" in caplog.text
