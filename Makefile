@@ -7,7 +7,7 @@ ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd)
 
-.PHONY: demo test lint bench build clean
+.PHONY: demo test lint simulate bench build clean
 
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
@@ -20,6 +20,9 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp
+
+simulate: $(DEV)
+	$(BIN)/python -m bench simulate
 
 bench: $(DEV)
 	$(BIN)/python -m bench

@@ -1,4 +1,7 @@
-"""`python -m bench`: measure, print, write JSON, and fail where a budget is broken."""
+"""`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
+
+`python -m bench simulate` runs simulated calls instead.
+"""
 
 import argparse
 import sys
@@ -7,9 +10,17 @@ from pathlib import Path
 import orjson
 
 from bench import kernels, load, walks
+from bench.simulation import run as simulation
 
 
 def main() -> int:
+    """Run what is asked for; 1 if a budget or a law is broken."""
+    if sys.argv[1:2] == ["simulate"]:
+        return simulation.main(sys.argv[2:])
+    return measure()
+
+
+def measure() -> int:
     """Run the benches; 1 if a budget is broken."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"))

@@ -203,8 +203,7 @@ class Call:
             return
         lost = (at_ms - expected_ms) // FRAME_MS
         self.counters.gap_frames += lost
-        for silence in self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX)):
-            self.actions.append(openai.AppendAudio(silence))
+        self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
 
     def _consider_turn_end(self) -> None:
         """In `gate` mode: commit after enough quiet, and ask for the answer."""

@@ -248,7 +248,8 @@ class Playout:
         self._levels.clear()
         self._levels_first_frame = self.frames_sent
         self._unsent_bytes = 0
-        self._clock_end = now
+        # Nothing plays any more, however late Twilio's echoes were.
+        self._clock_end = now - self._delay_s
         self.generation += 1
         self.is_held = False
         return cuts

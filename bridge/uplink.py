@@ -132,11 +132,16 @@ class Uplink:
         self._give_speech(len(frames))
         return self._gained(frames)
 
-    def fill_gap(self, frames: int) -> list[bytes]:
-        """Return silence for audio the network lost: an open turn keeps its time."""
-        if not self.is_turn_open or self._is_withholding:
-            return []
-        return [self._silence() for _ in range(frames)]
+    def fill_gap(self, frames: int) -> None:
+        """Let silence stand where the network lost audio: a turn keeps its time.
+
+        It takes its place behind the frames that wait, and goes where they go.
+        """
+        self._pending.extend([SILENCE] * frames)
+        self._pending_open.extend([False] * frames)
+        self._frames_since_sound += frames
+        if self._sound_frames:
+            self._sound_frames += frames
 
     # --- what the server says of the turn ---
 
@@ -219,13 +224,14 @@ class Uplink:
         if not self.is_turn_open:
             self._trim(self._preroll_frames)
             return ()
-        if len(self._pending) <= min(IN_TURN_WAIT_FRAMES, self._preroll_frames):
+        over = len(self._pending) - min(IN_TURN_WAIT_FRAMES, self._preroll_frames)
+        if over <= 0:
             return ()
-        self._drop_oldest(1)
-        return self._in_turn_silence()
+        self._drop_oldest(over)
+        return self._in_turn_silence(over)
 
-    def _in_turn_silence(self) -> Sequence[bytes]:
-        self._silence_frames += 1
+    def _in_turn_silence(self, frames: int = 1) -> Sequence[bytes]:
+        self._silence_frames += frames
         limit_ms = SILENCE_MS_MAX
         if not self._is_heard_by_server:
             limit_ms = self._options.turn_silence_ms + UNHEARD_MARGIN_MS
@@ -233,12 +239,9 @@ class Uplink:
             self.unended_turns += 1
             self.close_turn()
             return ()
-        return (self._silence(),)
-
-    def _silence(self) -> bytes:
-        self.silence_frames_sent += 1
-        self._count_given(1)
-        return SILENCE
+        self.silence_frames_sent += frames
+        self._count_given(frames)
+        return (SILENCE,) * frames
 
     def _count_given(self, frames: int) -> None:
         self._appended_ms += frames * FRAME_MS
@@ -255,11 +258,15 @@ class Uplink:
             self._frames_since_sound = 0
         else:
             self._frames_since_sound += 1
-        if len(self._pending) > self._ring_frames:
+        while len(self._pending) > self._ring_frames:
             if self._sound_frames >= len(self._pending):
                 self.withheld_dropped_frames += 1
             self._drop_oldest(1)
-        return self._in_turn_silence() if self.is_turn_open else ()
+        # What he says now is given later, if at all; silence in its place would make
+        # the model hear that time twice.
+        if not self.is_turn_open or self.is_gate_open:
+            return ()
+        return self._in_turn_silence()
 
     def _end_withholding(self) -> Sequence[bytes]:
         """The AI has fallen silent: send an answer begun over its last words."""

@@ -163,6 +163,18 @@ def test_an_echo_after_a_clear_is_a_flush_and_not_a_playback():
     assert not playout.is_playing(10.71)
 
 
+def test_nothing_plays_after_a_clear_however_late_the_echoes_were():
+    playout = speaking(ms=2_000)
+    (name,) = marks(run(playout, 10.0, 10.4))[:1]
+    playout.receive_mark(name, 11.0)
+    playout.interrupt(11.0)
+    assert not playout.is_playing(11.0)
+
+    playout.push("item_2", 0, b"\x10" * 8_000)
+    playout.feed(11.1)
+    assert playout.audible_since == 11.1
+
+
 def test_marks_after_a_clear_carry_a_new_generation():
     playout = speaking()
     playout.interrupt(10.1)

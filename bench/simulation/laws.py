@@ -1,0 +1,351 @@
+"""Laws: what must hold after every step of a call, whatever comes.
+
+A reference of the downlink (the bytes of every item not cancelled), of the uplink (the
+numbers written into the caller's frames) and of the responses is kept here, from
+nothing but what went into the call and what came out. A step that breaks a law raises
+`Broken`.
+"""
+
+from collections import deque
+from typing import Any
+
+from bench.simulation.weather import number_of
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.options import FRAME_BYTES, FRAME_MS
+from bridge.plan import HangUp, Log, Phase, RunTool
+from bridge.playout import MARKS_MAX, UNSENT_BYTES_MAX
+from bridge.uplink import SILENCE, SILENCE_MS_MAX
+
+# A step may release the ring, refill the lead and write lines, and no more.
+ACTIONS_MAX = 700
+# How often a timer may fire without the clock going on.
+SPINS_MAX = 8
+# How late the answer to a turn may be asked for: the core's second, and a stall's.
+ANSWER_S = 2.5
+_MS = 1e-3
+
+
+class Broken(AssertionError):
+    """A law does not hold."""
+
+
+def law(holds: bool, text: str, *facts: object) -> None:
+    """Raise unless the law holds."""
+    if not holds:
+        raise Broken(f"{text}: {', '.join(map(str, facts))}" if facts else text)
+
+
+class Laws:
+    """The laws of one call."""
+
+    def __init__(self, call: Call, *, are_frames_numbered: bool) -> None:
+        self._call = call
+        self._downlink = Downlink(call)
+        self._uplink = UplinkLaws(call) if are_frames_numbered else None
+        self._asked = Asked(call)
+        self._spins = 0
+        self._spun_at = -1.0
+        self._hang_ups = 0
+        self._stop_lines = 0
+        self.cuts: list[tuple[str, int]] = []
+        self.steps = 0
+
+    def sent_item(self) -> str:
+        """Return the item of the oldest frame sent that was not asked about yet."""
+        return self._downlink.sent.popleft()
+
+    def note_committed(self, now: float) -> None:
+        """A turn of the caller awaits its answer."""
+        self._asked.committed(now)
+
+    def before(self, what: Any, now: float) -> None:
+        """Look at the call as it is, before it takes `what`."""
+        self._was_over = self._call.phase is Phase.ENDED
+        self._was_playing = self._call.playout.is_playing(now)
+        self._downlink.before(what)
+        self._asked.before(what)
+        if self._uplink is not None:
+            self._uplink.before(what)
+
+    def after(self, what: Any, actions: list[Any], now: float) -> None:
+        """Check what the call answered, and the call."""
+        self.steps += 1
+        law(len(actions) <= ACTIONS_MAX, "actions are bounded", len(actions))
+        if self._was_over:
+            law(not actions, "nothing is done after the end", actions[:3])
+        self._check_timer(what, now)
+        self._check_order(actions)
+        self._check_end(actions)
+        self._downlink.after(actions, now)
+        self._asked.after(actions, now)
+        self._asked.check_answered(now)
+        if self._uplink is not None:
+            self._uplink.after(actions)
+        self._check_limits()
+
+    def _check_timer(self, what: Any, now: float) -> None:
+        deadline = self._call.deadline
+        if self._call.phase is Phase.ENDED:
+            law(deadline is None, "an ended call wants no timer", deadline)
+        elif what is None:
+            self._spins = self._spins + 1 if now == self._spun_at else 0
+            self._spun_at = now
+            law(self._spins <= SPINS_MAX, "a timer goes on", deadline, now)
+        law(deadline is None or deadline < now + 4_000, "a deadline is near", deadline)
+
+    def _check_order(self, actions: list[Any]) -> None:
+        """Clear, then truncate, then cancel, then speech; withheld until then."""
+        rank = 0
+        for action in actions:
+            kind = type(action)
+            if kind is twilio.Clear:
+                law(rank == 0, "clear comes first", kind)
+                rank = 1
+            elif kind is openai.ConversationItemTruncate:
+                law(rank == 1, "truncate follows clear", kind, rank)
+            elif kind is openai.ResponseCancel:
+                law(rank == 1, "cancel follows clear and truncate", rank)
+                rank = 2
+            elif kind is openai.AppendAudio and action.audio != SILENCE:
+                is_free = not self._was_playing or rank > 0
+                law(is_free, "speech is withheld while the AI is audible")
+                rank = rank and 3
+            law(kind is not twilio.OutboundMedia or rank == 0, "no audio after clear")
+        self.cuts = [
+            (action.item_id, action.audio_end_ms)
+            for action in actions
+            if type(action) is openai.ConversationItemTruncate
+        ]
+
+    def _check_end(self, actions: list[Any]) -> None:
+        for at, action in enumerate(actions):
+            if isinstance(action, HangUp):
+                self._hang_ups += 1
+                law(at == len(actions) - 1, "hanging up is the last thing done")
+            elif isinstance(action, Log) and action.text.startswith("WS_STOP"):
+                self._stop_lines += 1
+        is_over = self._call.phase is Phase.ENDED
+        law(self._hang_ups == is_over, "a call hangs up once", self._hang_ups)
+        law(self._stop_lines == is_over, "one WS_STOP a call", self._stop_lines)
+
+    def _check_limits(self) -> None:
+        playout, uplink = self._call.playout, self._call.uplink
+        law(playout.marks_in_flight <= MARKS_MAX, "marks are limited")
+        law(playout._unsent_bytes <= UNSENT_BYTES_MAX, "unsent audio is limited")
+        ring = uplink._ring_frames + 30
+        law(len(uplink._pending) <= ring, "the ring is limited", len(uplink._pending))
+
+
+class Downlink:
+    """Every frame of the model's speech, in order, none twice and none lost."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._items: deque[list[Any]] = deque()  # [item_id, bytes, is_done]
+        self._cancelled: set[str] = set()
+        self._received_ms: dict[str, float] = {}
+        self._first_at: dict[str, float] = {}
+        self._active: str | None = None
+        self._frames = 0
+        # Frames sent before the last clear: played or flushed, heard no more.
+        self._flushed = 0
+        self._first_frame_at: float | None = None
+        self._clock_end = 0.0
+        self.sent: deque[str] = deque()
+
+    def before(self, what: Any) -> None:
+        """Keep the bytes that are now owed to the caller."""
+        if self._call.phase is Phase.ENDED:
+            return
+        if type(what) is openai.AudioDelta:
+            if what.response_id in self._cancelled:
+                return
+            if not self._items or self._items[-1][0] != what.item_id:
+                if self._items:
+                    self._items[-1][2] = True
+                self._items.append([what.item_id, bytearray(), False])
+            self._items[-1][1] += what.delta
+            ms = self._received_ms.get(what.item_id, 0.0) + len(what.delta) / 8
+            self._received_ms[what.item_id] = ms
+        elif type(what) is openai.AudioDone:
+            for item in self._items:
+                if item[0] == what.item_id and what.response_id not in self._cancelled:
+                    item[2] = True
+        elif type(what) is openai.ResponseCreated:
+            self._active = what.response.id
+        elif type(what) is openai.ResponseDone and self._active == what.response.id:
+            self._active = None
+
+    def after(self, actions: list[Any], now: float) -> None:
+        """Compare each frame with what is owed; forget it at a clear."""
+        for action in actions:
+            kind = type(action)
+            if kind is twilio.OutboundMedia:
+                self._check_frame(action.media.payload, now)
+            elif kind is twilio.Clear:
+                self._items.clear()
+                self._clock_end = now
+                self._flushed, self._first_frame_at = self._frames, None
+            elif kind is openai.ResponseCancel and self._active is not None:
+                self._cancelled.add(self._active)
+            elif kind is openai.ConversationItemTruncate:
+                self._check_cut(action, now)
+        self._check_heard(now)
+        self._check_goes_on(now)
+
+    def _check_frame(self, payload: bytes, now: float) -> None:
+        law(len(payload) == FRAME_BYTES, "a frame is 160 bytes", len(payload))
+        while self._items and not self._items[0][1]:
+            law(self._items[0][2], "no frame while an item has none")
+            self._items.popleft()
+        law(bool(self._items), "a frame is owed")
+        item_id, owed, is_done = self._items[0]
+        wanted = bytes(owed[:FRAME_BYTES])
+        law(is_done or len(wanted) == FRAME_BYTES, "the tail waits for the end")
+        wanted = wanted.ljust(FRAME_BYTES, b"\xff")
+        law(payload == wanted, "every frame in order, none twice", item_id)
+        del owed[:FRAME_BYTES]
+        self._frames += 1
+        self._first_at.setdefault(item_id, now)
+        if self._first_frame_at is None:
+            self._first_frame_at = now
+        self._clock_end = max(self._clock_end, now) + FRAME_MS * _MS
+        lead_ms = self._call.plan.options.playout_lead_ms
+        ahead_ms = (self._clock_end - now) * 1e3
+        law(ahead_ms <= lead_ms + 1, "no more than the lead is sent", ahead_ms)
+        self.sent.append(item_id)
+
+    def _check_cut(self, cut: openai.ConversationItemTruncate, now: float) -> None:
+        heard_ms = cut.audio_end_ms
+        received_ms = self._received_ms.get(cut.item_id, 0.0)
+        first_at = self._first_at.get(cut.item_id, now)
+        law(0 <= heard_ms <= received_ms, "heard <= received", heard_ms, received_ms)
+        elapsed_ms = (now - first_at) * 1e3
+        law(heard_ms <= elapsed_ms + 1, "heard <= elapsed", heard_ms, elapsed_ms)
+
+    def _check_heard(self, now: float) -> None:
+        if self._call.phase is Phase.ENDED:
+            return
+        heard = self._call.playout.heard_frames(now)
+        law(heard <= self._frames, "heard <= sent", heard, self._frames)
+        first_at = self._first_frame_at
+        elapsed = 0.0 if first_at is None else (now - first_at) / FRAME_MS * 1e3
+        fresh = heard - self._flushed
+        law(fresh <= elapsed + 0.1, "heard <= elapsed", fresh, elapsed)
+
+    def _check_goes_on(self, now: float) -> None:
+        """What is owed and not held back is sent in time."""
+        call = self._call
+        while self._items and not self._items[0][1] and self._items[0][2]:
+            self._items.popleft()
+        if call.phase is Phase.ENDED or not self._items or not call._stream_sid:
+            return
+        _, owed, is_done = self._items[0]
+        if len(owed) < FRAME_BYTES and not (owed and is_done):
+            return
+        wait = call.deadline
+        lead_s = call.plan.options.playout_lead_ms * _MS
+        limit = max(lead_s, 0.3 if call.playout.is_held else 0.0) + 0.02
+        law(wait is not None, "owed audio has a timer")
+        law(wait is not None and wait - now <= limit, "owed audio goes on", wait, now)
+
+
+class UplinkLaws:
+    """The caller's frames: in order, none twice, none lost inside a turn."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._last = -1
+        self._at: int | None = None
+        self._silence = 0
+        self._next_ms = 0
+
+    def before(self, what: Any) -> None:
+        """Forget a place that a long gap has made unknowable."""
+        if type(what) is not twilio.Media:
+            return
+        at_ms = int(what.media.timestamp)
+        if at_ms - self._next_ms > 25 * FRAME_MS:
+            self._at = None
+        self._next_ms = at_ms + FRAME_MS
+
+    def after(self, actions: list[Any]) -> None:
+        """Follow the place in the caller's speech that the model has come to."""
+        uplink = self._call.uplink
+        for action in actions:
+            if type(action) is not openai.AppendAudio:
+                continue
+            if action.audio == SILENCE:
+                self._silence += 1
+                self._at = None if self._at is None else self._at + 1
+                limit = SILENCE_MS_MAX // FRAME_MS + 60
+                law(self._silence <= limit, "silence ends", self._silence)
+                continue
+            number = number_of(action.audio)
+            law(number > self._last, "no frame twice", number, self._last)
+            is_next = self._at is None or number == self._at + 1
+            law(is_next, "no frame of a turn is lost", number, self._at)
+            self._at = self._last = number
+            self._silence = 0
+        if not uplink.is_turn_open or uplink._is_withholding:
+            self._at = None
+        if not uplink.is_turn_open:
+            self._silence = 0
+
+
+class Asked:
+    """Never two responses at once, none before the session, every turn answered."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._active: str | None = None
+        self._asked: str | None = None
+        self._committed_at: float | None = None
+        self._is_ready = False
+        self._tools: set[str] = set()
+
+    def before(self, what: Any) -> None:
+        """Learn what runs from what the server says."""
+        kind = type(what)
+        if kind is openai.SessionUpdated:
+            self._is_ready = True
+        elif kind is openai.SessionCreated:
+            self._is_ready = False
+            self._active = self._asked = self._committed_at = None
+        elif kind is openai.ResponseCreated:
+            self._active, self._asked = what.response.id, None
+            self._committed_at = None
+        elif kind is openai.ResponseDone and self._active == what.response.id:
+            self._active = None
+        elif kind is openai.Error and what.error.event_id == self._asked:
+            self._asked = None
+
+    def after(self, actions: list[Any], now: float) -> None:
+        """Check every request."""
+        for action in actions:
+            kind = type(action)
+            if kind is openai.ResponseCreate:
+                law(self._is_ready, "no response before the session is confirmed")
+                is_free = self._active is None and self._asked is None
+                law(is_free, "never two responses", self._active, self._asked)
+                self._asked = action.event_id
+                self._committed_at = None
+            elif kind in (openai.AppendAudio, openai.CommitAudio, openai.CreateItem):
+                law(self._is_ready, "nothing before the session is confirmed", kind)
+            elif kind is RunTool:
+                law(action.tool_call_id not in self._tools, "a tool runs once")
+                self._tools.add(action.tool_call_id)
+
+    def committed(self, now: float) -> None:
+        """A turn of the caller awaits its answer."""
+        self._committed_at = now
+
+    def check_answered(self, now: float) -> None:
+        """Check that no turn waits for ever."""
+        if self._committed_at is None or not self._call.is_talking:
+            return
+        if self._active is not None or self._asked is not None:
+            self._committed_at = now
+        waited_s = now - self._committed_at
+        law(waited_s <= ANSWER_S, "every turn is answered", waited_s)

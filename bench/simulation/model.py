@@ -1,0 +1,305 @@
+"""The model's side of a simulated call, as strict as the Realtime API, on its time.
+
+It hears the audio it is given and nothing else: turns are detected in audio time. It
+refuses what the API refuses, and a refusal the bridge could have avoided is a broken
+law. Speech is made faster than real time.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from bench.simulation.laws import law
+from bridge import openai
+from bridge.openai_events import OutputItemAdded, StatusDetails
+from bridge.uplink import SILENCE
+from dsp.g711 import frame_levels
+
+if TYPE_CHECKING:
+    from bench.simulation.world import World
+
+# -45 dBFS, as `frame_levels` counts.
+LOUD = 127 - 45
+COMMIT_MS_MIN = 100
+SESSION_S = 3_600
+_AUDIO = bytes((number * 31 + number // 7) % 251 for number in range(60_000))
+_ARGUMENTS = ("{}", '{"name":"Dana"}', "no JSON", '{"reason":"goodbye"}')
+_TOOLS = ("leads_upsert", "calendar_find_slots", "end_call", "no_such_tool")
+_ERRORS = (
+    "server_error",
+    "response_cancel_not_active",
+    "item_truncate_invalid_item_id",
+    "invalid_value",
+)
+Step = tuple[float, openai.Inbound | None]
+
+
+class Model:
+    """One session; `events` go to the bridge over the link, in order."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self._world = world
+        self._rng = world.weather.rng
+        self._number = number
+        self._ids = 0
+        self._options = world.plan.options
+        self._is_ready = False
+        self._appended_ms = 0
+        self._uncommitted_ms = 0
+        self._voiced = 0
+        self._quiet_ms = 0
+        self._is_speech = False
+        self._wait_ms = 0
+        self._item_ms: dict[str, float] = {}
+        self._open_tools: set[str] = set()
+        self._running: str | None = None
+        self._open_item: str | None = None
+        self._steps: Iterator[Step] | None = None
+        self._is_answer_owed = False
+        self.is_closed = False
+        self.appended = 0
+
+    def start(self) -> None:
+        """Greet the socket; in bad weather, sometimes break later on."""
+        self._send(openai.SessionCreated(session=openai.Session()))
+        if self._world.weather.is_fault:
+            self._world.after(self._rng.expovariate(1 / 5.0), self._misbehave)
+
+    def close(self) -> None:
+        """The socket is gone: nothing more is said or heard."""
+        self.is_closed = True
+
+    # --- what the bridge sends ---
+
+    def receive(self, event: Any) -> None:
+        """Take one client event."""
+        if not self.is_closed:
+            _RECEIVE[type(event)](self, event)
+
+    def _on_update(self, event: openai.SessionUpdate) -> None:
+        if self._world.weather.is_fault and self._rng.random() < 0.02:
+            self._refuse("unknown_parameter", event.event_id)
+            return
+        self._is_ready = True
+        pcmu = b'{"format":{"type":"audio/pcmu"}}'
+        text = (
+            b'{"type":"session.updated","session":{"audio":{"input":%b,"output":%b}}}'
+        )
+        echoed = openai.decode(text % (pcmu, pcmu))
+        assert echoed is not None
+        self._send(echoed)
+
+    def _on_append(self, event: openai.AppendAudio) -> None:
+        law(self._is_ready, "no audio before the session is confirmed")
+        law(len(event.audio) == 160, "audio goes out in frames", len(event.audio))
+        self.appended += 1
+        self._appended_ms += 20
+        self._uncommitted_ms += 20
+        is_loud = event.audio != SILENCE and frame_levels(event.audio)[0] > LOUD
+        self._voiced = self._voiced + 1 if is_loud else 0
+        self._quiet_ms = 0 if is_loud else self._quiet_ms + 20
+        if self._options.turn_detection == "gate":
+            return
+        if not self._is_speech and self._voiced >= 3:
+            self._is_speech = True
+            self._item = self._new_id("item")
+            self._wait_ms = self._options.turn_silence_ms
+            if self._options.turn_detection == "semantic_vad":
+                self._wait_ms = self._rng.choice((200, 600, 2_000, 4_000))
+            start_ms = max(0, self._appended_ms - 360)
+            self._send(
+                openai.SpeechStarted(item_id=self._item, audio_start_ms=start_ms)
+            )
+        elif self._is_speech and self._quiet_ms >= self._wait_ms:
+            self._is_speech = False
+            end_ms = self._appended_ms - self._quiet_ms
+            self._send(openai.SpeechStopped(item_id=self._item, audio_end_ms=end_ms))
+            self._commit(self._item)
+            if self._running is None:
+                self._world.after(self._rng.uniform(0, 0.05), self._answer_turn)
+            else:
+                self._is_answer_owed = self._rng.random() < 0.3
+
+    def _on_commit(self, event: openai.CommitAudio) -> None:
+        enough = self._uncommitted_ms >= COMMIT_MS_MIN
+        law(enough, "nothing under 100 ms is committed", self._uncommitted_ms)
+        self._commit(self._new_id("item"))
+
+    def _on_clear(self, event: openai.ClearAudio) -> None:
+        self._uncommitted_ms = 0
+
+    def _on_item(self, event: openai.CreateItem) -> None:
+        item = event.item
+        if isinstance(item, openai.FunctionCallOutput):
+            is_open = item.call_id in self._open_tools
+            law(is_open, "a tool is answered once", item.call_id)
+            self._open_tools.discard(item.call_id)
+
+    def _on_truncate(self, event: openai.ConversationItemTruncate) -> None:
+        known_ms = self._item_ms.get(event.item_id)
+        law(known_ms is not None, "only known items are truncated", event.item_id)
+        is_inside = known_ms is not None and event.audio_end_ms <= known_ms
+        law(is_inside, "truncate inside the audio", event.audio_end_ms, known_ms)
+        if self._world.weather.is_fault and self._rng.random() < 0.1:
+            self._refuse("invalid_value", None)
+
+    def _on_create(self, event: openai.ResponseCreate) -> None:
+        if self._running is not None:
+            is_race = self._options.turn_detection != "gate"
+            law(is_race, "nobody but the bridge asks in gate mode")
+            self._refuse("conversation_already_has_active_response", event.event_id)
+            return
+        params = event.response
+        self._begin(has_tools=params is UNSET or params.tool_choice != "none")
+
+    def _on_cancel(self, event: openai.ResponseCancel) -> None:
+        if self._running is None:
+            self._refuse("response_cancel_not_active", event.event_id)
+            return
+        response_id = self._running
+        if self._open_item is not None:
+            done = openai.AudioDone(response_id=response_id, item_id=self._open_item)
+            self._send(done)
+        self._end(response_id, "cancelled")
+
+    # --- what the model says ---
+
+    def _commit(self, item_id: str) -> None:
+        self._uncommitted_ms = 0
+        self._send(openai.Committed(item_id=item_id))
+        said = self._rng.choice(("Yes.", "On Tuesday, please.", ""))
+        words = openai.TranscriptionCompleted(item_id=item_id, transcript=said)
+        if self._rng.random() < 0.8:
+            self._world.after(self._rng.uniform(0.0, 3.0), self._send, words)
+
+    def _answer_turn(self) -> None:
+        if self._running is None:
+            self._begin(has_tools=True)
+
+    def _begin(self, *, has_tools: bool) -> None:
+        self._running = self._new_id("resp")
+        self._steps = self._response(self._running, has_tools)
+        self._step(self._running)
+
+    def _step(self, response_id: str) -> None:
+        """Say the next thing of this response, if it still runs."""
+        if self._running != response_id or self._steps is None or self.is_closed:
+            return
+        wait_s, event = next(self._steps, (0.0, None))
+        if event is None:
+            self._end(response_id, "completed")
+            return
+        self._send(event)
+        if self._running == response_id:
+            self._world.after(wait_s, self._step, response_id)
+
+    def _response(self, response_id: str, has_tools: bool) -> Iterator[Step]:
+        rng = self._rng
+        response = openai.Response(id=response_id)
+        yield rng.uniform(0.02, 0.6), openai.ResponseCreated(response=response)
+        if self._world.weather.is_fault and rng.random() < 0.06:
+            self._end(response_id, "failed")
+            return
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
+            yield from self._message(response_id)
+        for _ in range(rng.choice((0, 0, 0, 1, 2)) if has_tools else 0):
+            call_id = self._new_id("call")
+            self._open_tools.add(call_id)
+            item = openai.Item(
+                id=self._new_id("item"),
+                type="function_call",
+                name=rng.choice(_TOOLS),
+                call_id=call_id,
+                arguments=rng.choice(_ARGUMENTS),
+            )
+            yield 0.01, openai.OutputItemDone(response_id=response_id, item=item)
+
+    def _message(self, response_id: str) -> Iterator[Step]:
+        rng = self._rng
+        item_id = self._open_item = self._new_id("item")
+        item = openai.Item(id=item_id, type="message")
+        self._item_ms[item_id] = 0.0
+        yield 0.0, OutputItemAdded(response_id=response_id, item=item)
+        left = 8 * rng.choice((90, 500, 1_500, 3_000, 6_000)) + rng.randrange(200)
+        speed = rng.choice((1.5, 4.0, 20.0))
+        at = rng.randrange(8_000)
+        while left > 0:
+            size = min(left, rng.randrange(1, 4_000))
+            left -= size
+            delta = _AUDIO[at : at + size]
+            at = (at + size) % 50_000
+            self._item_ms[item_id] += len(delta) / 8
+            yield (
+                size / 8_000 / speed,
+                openai.AudioDelta(
+                    response_id=response_id,
+                    item_id=item_id,
+                    content_index=0,
+                    delta=delta,
+                ),
+            )
+        self._open_item = None
+        yield 0.0, openai.AudioDone(response_id=response_id, item_id=item_id)
+        said = rng.choice(("Which day would suit you?", f"It is {at}.", "Yes."))
+        yield (
+            0.0,
+            openai.TranscriptDone(
+                response_id=response_id, item_id=item_id, transcript=said
+            ),
+        )
+
+    def _end(self, response_id: str, status: str) -> None:
+        self._running = self._steps = self._open_item = None
+        details = None
+        if status == "failed":
+            details = StatusDetails(error=openai.ErrorBody(code="rate_limit_exceeded"))
+        response = openai.Response(
+            id=response_id, status=status, status_details=details
+        )
+        self._send(openai.ResponseDone(response=response))
+        if self._is_answer_owed:
+            self._is_answer_owed = False
+            self._world.after(0.001, self._answer_turn)
+
+    # --- faults ---
+
+    def _misbehave(self) -> None:
+        if self.is_closed:
+            return
+        rng, kind = self._rng, self._rng.random()
+        if kind < 0.5:
+            self._refuse(rng.choice(_ERRORS), rng.choice((None, "nobody")))
+        elif kind < 0.6:
+            self._send(openai.AudioDone(response_id="nobody", item_id="nobody"))
+        elif kind < 0.7:
+            self._world.give_unknown()
+        elif kind < 0.8:
+            done = openai.Response(id="nobody", status="completed")
+            self._send(openai.ResponseDone(response=done))
+        elif self._is_ready:
+            self._world.lose_model(self)
+        self._world.after(rng.expovariate(1 / 5.0), self._misbehave)
+
+    def _refuse(self, code: str, event_id: Any) -> None:
+        named = event_id if isinstance(event_id, str) else None
+        self._send(openai.Error(openai.ErrorBody(code=code, event_id=named)))
+
+    def _send(self, event: openai.Inbound) -> None:
+        self._world.from_model(self, event)
+
+    def _new_id(self, kind: str) -> str:
+        self._ids += 1
+        return f"{kind}-{self._number}-{self._ids}"
+
+
+_RECEIVE: dict[type, Any] = {
+    openai.SessionUpdate: Model._on_update,
+    openai.AppendAudio: Model._on_append,
+    openai.CommitAudio: Model._on_commit,
+    openai.ClearAudio: Model._on_clear,
+    openai.CreateItem: Model._on_item,
+    openai.ConversationItemTruncate: Model._on_truncate,
+    openai.ResponseCreate: Model._on_create,
+    openai.ResponseCancel: Model._on_cancel,
+}

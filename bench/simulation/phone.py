@@ -1,0 +1,143 @@
+"""The phone side of a simulated call, as strict as Twilio's, on simulated time.
+
+Twilio plays what it was sent in real time, echoes a mark when all before it has played,
+and at `clear` forgets the rest and echoes every mark at once. What the caller truly
+heard is known here, and only here.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from bench.simulation.weather import QUIET, stamp
+from bridge import twilio
+from bridge.options import FRAME_BYTES
+
+if TYPE_CHECKING:
+    from bench.simulation.world import World
+
+STREAM_SID = "MZ" + "5" * 32
+FRAME_S = 0.02
+BUNCH_S = 1.0
+
+
+class Phone:
+    """The caller's ear and mouth."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._weather = world.weather
+        self._caller = world.weather.caller()
+        self._number = 0
+        self._ends_at = 0.0
+        self._bunch_at = 0.0
+        self._marks: deque[tuple[float, str]] = deque()
+        # Of each item: when each of its frames began to play.
+        self._began: dict[str, list[float]] = {}
+        self._cleared_at: dict[str, float] = {}
+        self._is_closed = False
+
+    # --- the caller's side ---
+
+    def start(self) -> None:
+        """Open the stream, and speak every 20 ms from then on."""
+        world = self._world
+        world.to_bridge(twilio.Connected())
+        media_format = twilio.MediaFormat("audio/x-mulaw", 8000, 1)
+        body = twilio.StartBody(STREAM_SID, "AC1", "CA1", media_format)
+        world.to_bridge(twilio.Start(stream_sid=STREAM_SID, start=body))
+        world.after(FRAME_S, self._speak)
+        if self._weather.hang_up_s is not None:
+            world.after(self._weather.hang_up_s, self._hang_up)
+        world.after(self._weather.rng.expovariate(1 / 6.0), self._press)
+
+    def _speak(self) -> None:
+        if self._is_closed:
+            return
+        rng, weather = self._weather.rng, self._weather
+        number, self._number = self._number, self._number + 1
+        is_talking = number * FRAME_S < weather.talks_s
+        frame = stamp(next(self._caller) if is_talking else QUIET, number)
+        if weather.loss == 0.0 or rng.random() >= weather.loss:
+            pieces = [frame]
+            if weather.has_odd_payloads:
+                at = rng.randrange(FRAME_BYTES)
+                pieces = [frame[:at], frame[at:]]
+            for piece in pieces:
+                if piece:
+                    text = str(number * 20)
+                    body = twilio.MediaBody(payload=piece, timestamp=text)
+                    self._world.to_bridge(twilio.Media(media=body))
+        self._world.after(FRAME_S, self._speak)
+
+    def _press(self) -> None:
+        rng = self._weather.rng
+        if self._is_closed or self._number * FRAME_S > self._weather.talks_s:
+            return
+        for digit in rng.choices("0123456789*#", k=rng.choice((1, 1, 3, 40))):
+            self._world.to_bridge(twilio.Dtmf(dtmf=twilio.DtmfBody(digit=digit)))
+        self._world.after(rng.expovariate(1 / 8.0), self._press)
+
+    def _hang_up(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._weather.hangs_up_rudely:
+            self._world.to_bridge(twilio.Stop())
+        self._world.lose_phone()
+
+    def close(self) -> None:
+        """The bridge has closed the stream."""
+        self._is_closed = True
+
+    # --- the caller's ear ---
+
+    def play(self, item_id: str) -> None:
+        """Queue a frame, to be played when what came before it has been."""
+        begins_at = max(self._world.now, self._ends_at)
+        self._ends_at = begins_at + FRAME_S
+        self._began.setdefault(item_id, []).append(begins_at)
+
+    def mark(self, name: str) -> None:
+        """Echo the name when everything before it has been played."""
+        self._marks.append((self._ends_at, name))
+        self._world.at(max(self._ends_at, self._world.now), self._echo, name)
+
+    def clear(self) -> None:
+        """Forget what was not played, and echo every mark that waits."""
+        now = self._world.now
+        self._ends_at = min(self._ends_at, now)
+        for item_id in self._began:
+            self._cleared_at.setdefault(item_id, now)
+        waiting, self._marks = list(self._marks), deque()
+        for _, name in waiting:
+            self._send_echo(name)
+
+    def heard_ms(self, item_id: str) -> float:
+        """Return how much of an item was played, up to the clear that cut it."""
+        until = self._cleared_at.get(item_id, self._world.now)
+        began = self._began.get(item_id, ())
+        return sum(min(max(until - at, 0.0), FRAME_S) for at in began) * 1e3
+
+    def _echo(self, name: str) -> None:
+        for waiting in self._marks:
+            if waiting[1] == name:
+                self._marks.remove(waiting)
+                self._send_echo(name)
+                return
+
+    def _send_echo(self, name: str) -> None:
+        rng, how = self._weather.rng, self._weather.marks
+        if how == "never" or self._is_closed:
+            return
+        message = twilio.Mark(mark=twilio.MarkBody(name=name))
+        now, at = self._world.now, self._world.now
+        if how == "late":
+            at += rng.uniform(0.0, 0.4)
+        elif how == "bunched":
+            if self._bunch_at <= now:
+                self._bunch_at = now + BUNCH_S
+            at = self._bunch_at
+        self._world.at(at, self._world.to_bridge, message)
+        if self._weather.is_fault and rng.random() < 0.05:
+            stranger = twilio.Mark(mark=twilio.MarkBody(name="nobody:0:20"))
+            self._world.at(at, self._world.to_bridge, stranger)

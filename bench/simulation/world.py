@@ -1,0 +1,243 @@
+"""One simulated call: the pure core between a phone and a model, on simulated time.
+
+Everything that happens lies in one queue by its time. Whatever reaches the bridge goes
+through `_give`, which has the laws checked before and after and performs the actions;
+a process that stands still for a moment takes all that came meanwhile at its end.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from bench.simulation.laws import Laws, law
+from bench.simulation.model import Model
+from bench.simulation.phone import STREAM_SID, Phone
+from bench.simulation.weather import Link, Weather
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.plan import CallPlan, HangUp, Leg, Log, RunTool, ToolResult
+
+# A call that nobody ends is over by its own limits before this.
+CALL_S_MAX = 150.0
+# What still arrives after the end is delivered for this long.
+AFTER_S = 0.3
+# What the caller's recording may differ by from what the model was told he heard.
+HEARD_MS = 60.0
+# A cut is compared once the clear has reached the phone.
+COMPARE_S = 0.3
+
+
+class Wire:
+    """One direction of one socket: late, jittery, never out of order."""
+
+    def __init__(self, world: "World", link: Link) -> None:
+        self._world = world
+        self._link = link
+        self._last_at = 0.0
+
+    def send(self, receive: Callable[..., None], *what: Any) -> None:
+        """Have `receive` called when this arrives."""
+        rng = self._world.weather.rng
+        latency_s = self._link.latency_s + rng.random() ** 4 * self._link.jitter_s
+        self._last_at = max(self._last_at, self._world.now + latency_s)
+        self._world.at(self._last_at, receive, *what)
+
+
+class World:
+    """One call from its webhook to its end."""
+
+    def __init__(self, seed: int) -> None:
+        weather = self.weather = Weather(seed)
+        self.now = 0.0
+        self.story: list[str] | None = None
+        self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._ties = count()
+        self.plan = CallPlan(
+            call_sid="CA" + "1" * 32,
+            business_id="b",
+            business_name="b",
+            from_number="+15550000001",
+            to_number="+15550000002",
+            language="en",
+            instructions="",
+            greeting=weather.greeting,
+            missing_fields=weather.rng.choice(((), ("name",))),
+            options=weather.options(),
+        )
+        self.call = Call(self.plan, 0.0)
+        self.laws = Laws(self.call, are_frames_numbered=not weather.has_odd_payloads)
+        self.phone = Phone(self)
+        self.models: list[Model] = []
+        self._to_bridge = Wire(self, weather.phone_up)
+        self._to_phone = Wire(self, weather.phone_down)
+        self._over_at: float | None = None
+        self.open_model()
+        self.after(weather.start_s, self.phone.start)
+
+    # --- time ---
+
+    def at(self, when: float, what: Callable[..., None], *args: Any) -> None:
+        """Have something happen."""
+        heappush(self._queue, (when, next(self._ties), what, args))
+
+    def after(self, wait_s: float, what: Callable[..., None], *args: Any) -> None:
+        """Have something happen later."""
+        self.at(self.now + wait_s, what, *args)
+
+    def run(self) -> None:
+        """Run the call to its end; raises `Broken` where a law is broken."""
+        late_s = self.weather.tick_late_s
+        while self._over_at is None or self.now < self._over_at + AFTER_S:
+            deadline = self.call.deadline
+            due = float("inf") if deadline is None else max(deadline + late_s, self.now)
+            if not self._queue and self._over_at is not None:
+                break
+            if not self._queue or due <= self._queue[0][0]:
+                law(due < float("inf"), "a call that runs wants to be woken")
+                self.now = due
+                self._give(None, self.call.receive_timeout)
+            else:
+                when, _, what, args = heappop(self._queue)
+                self.now = max(self.now, when)
+                what(*args)
+            law(self.now < CALL_S_MAX, "every call ends", self.call.phase)
+        self.call.record(self.now)
+
+    # --- what reaches the bridge ---
+
+    def to_bridge(self, message: twilio.Inbound) -> None:
+        """Send a message of Twilio's on its way."""
+        self._to_bridge.send(self._give, message, self.call.receive_twilio, message)
+
+    def from_model(self, model: Model, event: openai.Inbound) -> None:
+        """Send an event of a session on its way; it is lost with its socket."""
+        self._from_model.send(self._arrive, model, event)
+
+    def _arrive(self, model: Model, event: openai.Inbound) -> None:
+        if not model.is_closed:
+            self._give(event, self.call.receive_openai, event)
+
+    def give_unknown(self) -> None:
+        """Let a message of an unknown type, or none at all, arrive."""
+        leg = self.weather.rng.choice((Leg.TWILIO, Leg.OPENAI))
+        self._give("unknown", self.call.receive_unknown, leg, "new.type")
+        self._give("malformed", self.call.receive_malformed, leg, "no JSON")
+
+    def lose_phone(self) -> None:
+        """Cut the caller's socket."""
+        lost = ("lost", self.call.receive_disconnect, Leg.TWILIO, "1006")
+        self._to_bridge.send(self._give, *lost)
+
+    def lose_model(self, model: Model) -> None:
+        """Cut the model's socket."""
+        model.close()
+        self._give("lost", self.call.receive_disconnect, Leg.OPENAI, "1006")
+
+    def _give(self, what: Any, door: Callable[..., list[Any]], *args: Any) -> None:
+        stands_until = self.weather.unstalled(self.now)
+        if stands_until > self.now and what is not None:
+            self.at(stands_until, self._give, what, door, *args)
+            return
+        self.laws.before(what, self.now)
+        actions = door(*args, self.now)
+        if self.story is not None:
+            self._tell(what, actions)
+        if (
+            type(what) is openai.Committed
+            and self.plan.options.turn_detection != "gate"
+        ):
+            self.laws.note_committed(self.now)
+        self.laws.after(what, actions, self.now)
+        for action in actions:
+            _PERFORM[type(action)](self, action)
+        if self.weather.is_calm and self.laws.cuts:
+            for item_id, heard_ms in self.laws.cuts:
+                self.after(COMPARE_S, self._compare, item_id, heard_ms)
+
+    # --- what the bridge does ---
+
+    def open_model(self) -> None:
+        """Open a session of the model's, and close the one before."""
+        if self.models:
+            self.models[-1].close()
+        self._from_model = Wire(self, self.weather.model_down)
+        self._to_model = Wire(self, self.weather.model_up)
+        model = Model(self, len(self.models))
+        self.models.append(model)
+        self.after(self.weather.rng.uniform(0.05, 0.5), model.start)
+
+    def _model_takes(self, event: Any) -> None:
+        self._to_model.send(self.models[-1].receive, event)
+
+    def _play(self, message: twilio.OutboundMedia) -> None:
+        law(message.stream_sid == STREAM_SID, "the stream's own sid")
+        self._to_phone.send(self.phone.play, self.laws.sent_item())
+
+    def _mark(self, message: twilio.OutboundMark) -> None:
+        law(bool(message.mark.name), "a mark has a name")
+        self._to_phone.send(self.phone.mark, message.mark.name)
+
+    def _clear(self, message: twilio.Clear) -> None:
+        self._to_phone.send(self.phone.clear)
+
+    def _run_tool(self, asked: RunTool) -> None:
+        rng = self.weather.rng
+        missing = rng.choice((None, (), ("name",)))
+        result = ToolResult(
+            tool_call_id=asked.tool_call_id,
+            name=asked.name,
+            arguments=asked.arguments,
+            output="{}",
+            ok=True,
+            duration_ms=1.0,
+            missing_fields=missing,
+        )
+        takes_s = rng.choice((0.0, 0.01, 0.3, 1.5, 5.0))
+        self.after(takes_s, self._give, result, self.call.receive_tool_result, result)
+
+    def _hang_up(self, action: HangUp) -> None:
+        self._over_at = self.now
+        self.phone.close()
+        self.models[-1].close()
+
+    def _log(self, line: Log) -> None:
+        law(len(line.text) < 2_000, "a line is a line")
+
+    def _compare(self, item_id: str, told_ms: int) -> None:
+        """Compare what the model was told was heard with the caller's recording."""
+        heard_ms = self.phone.heard_ms(item_id)
+        is_right = abs(heard_ms - told_ms) <= HEARD_MS
+        law(is_right, "what was heard is right to 60 ms", item_id, told_ms, heard_ms)
+
+    def _tell(self, what: Any, actions: list[Any]) -> None:
+        assert self.story is not None
+        dull = (openai.AppendAudio, twilio.OutboundMedia)
+        done = [action for action in actions if type(action) not in dull]
+        given = sum(type(action) is openai.AppendAudio for action in actions)
+        sent = sum(type(action) is twilio.OutboundMedia for action in actions)
+        if type(what) is twilio.Media and not done and sent == 0:
+            return
+        text = repr(what) if type(what) is not twilio.Media else "Media"
+        self.story.append(
+            f"{self.now:9.4f} {self.call.phase.value:8} {text[:150]}"
+            f" -> given={given} sent={sent} {repr(done)[:400]}"
+        )
+
+
+_PERFORM: dict[type, Callable[[World, Any], None]] = {
+    twilio.OutboundMedia: World._play,
+    twilio.OutboundMark: World._mark,
+    twilio.Clear: World._clear,
+    openai.AppendAudio: World._model_takes,
+    openai.CommitAudio: World._model_takes,
+    openai.ClearAudio: World._model_takes,
+    openai.SessionUpdate: World._model_takes,
+    openai.CreateItem: World._model_takes,
+    openai.ConversationItemTruncate: World._model_takes,
+    openai.ResponseCreate: World._model_takes,
+    openai.ResponseCancel: World._model_takes,
+    Log: World._log,
+    RunTool: World._run_tool,
+    HangUp: World._hang_up,
+}

@@ -1,0 +1,133 @@
+"""Simulated calls keep every law; a core that is broken on purpose breaks one."""
+
+import pytest
+
+from bench.__main__ import main
+from bench.simulation import run
+from bench.simulation.laws import Broken
+from bench.simulation.weather import QUIET, Weather, number_of, stamp
+from bench.simulation.world import World
+from bridge.call import Call
+from bridge.playout import Playout
+from bridge.responses import Responses
+from bridge.uplink import Uplink
+
+SEEDS = range(0, 250)
+
+
+def test_no_law_breaks_in_hundreds_of_calls():
+    broken = [run.run_seed(seed) for seed in SEEDS]
+    assert [one for one in broken if one.broken is not None] == []
+    # The calls are worth the name: all that a call can do is done in some.
+    counted = [
+        sum(column) for column in zip(*(one.counted for one in broken), strict=True)
+    ]
+    assert min(counted) > 10
+    assert len({one.reason for one in broken}) >= 6
+
+
+def test_a_seed_is_the_same_call_every_time():
+    assert run.run_seed(42) == run.run_seed(42)
+
+
+def test_every_mode_is_drawn():
+    modes = {Weather(seed).options().turn_detection for seed in range(50)}
+    assert modes == {"server_vad", "semantic_vad", "gate"}
+
+
+def test_a_frame_carries_its_number():
+    assert number_of(stamp(QUIET, 40_961)) == 40_961
+
+
+def breaks(monkeypatch, owner, name, broken, law):
+    """Break one method and tell whether the calls then break the law."""
+    whole = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *a, **k: broken(whole, *a, **k))
+    for seed in SEEDS:
+        try:
+            World(seed).run()
+        except Broken as error:
+            if str(error).partition(":")[0] == law:
+                return True
+    return False
+
+
+def swap_feed(whole, self, now):
+    pieces = whole(self, now)
+    return pieces[1::-1] + pieces[2:]
+
+
+def all_was_heard(whole, self, now):
+    return [cut._replace(heard_ms=cut.total_ms) for cut in whole(self, now)]
+
+
+def lose_first(whole, self, *args):
+    return list(whole(self, *args))[1:]
+
+
+def twice(whole, self, *args):
+    frames = list(whole(self, *args))
+    return frames + frames[-1:]
+
+
+def cancel_first(whole, self, why):
+    self.actions += self.responses.cancel()
+    whole(self, why)
+
+
+def never_withhold(whole, self, frame, far_dbfs, withhold):
+    return whole(self, frame, far_dbfs, False)
+
+
+def ask_always(whole, self, *args):
+    self.active_id = None
+    return whole(self, *args)
+
+
+def forget_timer(whole, self, now):
+    actions = whole(self, now)
+    self.timers.clear()
+    return actions
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "law"),
+    [
+        (Playout, "feed", swap_feed, "every frame in order, none twice"),
+        (Playout, "feed", lose_first, "every frame in order, none twice"),
+        (Playout, "interrupt", all_was_heard, "heard <= elapsed"),
+        (Uplink, "_forward", lose_first, "no frame of a turn is lost"),
+        (Uplink, "_forward", twice, "no frame twice"),
+        (Uplink, "release", lose_first, "no frame of a turn is lost"),
+        (Uplink, "admit", never_withhold, "speech is withheld while the AI is audible"),
+        (Call, "_interrupt", cancel_first, "cancel follows clear and truncate"),
+        (Responses, "request", ask_always, "never two responses"),
+        (Call, "receive_timeout", forget_timer, "owed audio has a timer"),
+    ],
+)
+def test_a_broken_core_is_caught(monkeypatch, owner, name, broken, law):
+    assert breaks(monkeypatch, owner, name, broken, law)
+
+
+def test_the_command_runs_calls_and_tells_the_story_of_one(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bench", "simulate", "--calls", "50"])
+    assert main() == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("50 calls, ")
+    assert "50 calls, 0 broken" in said.err
+
+    monkeypatch.setattr("sys.argv", ["bench", "simulate", "--seed", "7"])
+    assert main() == 0
+    assert "seed 7: every law holds" in capsys.readouterr().out
+
+
+def test_a_broken_law_is_reported_with_its_seed(monkeypatch, capsys):
+    monkeypatch.setattr(Playout, "hold", lambda self: 1 / 0)
+    broken = [one for one in map(run.run_seed, range(60)) if one.broken]
+    assert broken and "ZeroDivisionError" in broken[0].broken
+
+    assert run.tell(broken[0].seed) == 1
+    assert f"seed {broken[0].seed}: ZeroDivision" in capsys.readouterr().out
+    monkeypatch.setattr(run, "run_many", lambda *args: [broken])
+    assert run.main(["--calls", "1"]) == 1
+    assert "again: python -m bench simulate --seed" in capsys.readouterr().err
