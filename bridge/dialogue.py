@@ -74,7 +74,7 @@ def on_transcription_completed(
     call: "Call", event: openai.TranscriptionCompleted
 ) -> None:
     """Write down what the caller said."""
-    call.log(call.notes.caller_said(event.item_id, event.transcript, call.now))
+    call.log(call.notes.caller_said(event, call.now))
 
 
 def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:

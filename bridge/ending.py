@@ -37,7 +37,7 @@ class Ending:
     """What one call knows about its own end."""
 
     def __init__(self, plan: CallPlan) -> None:
-        self._missing = plan.missing_fields
+        self.missing = plan.missing_fields
         self.reason = ""
         self.failed = False
         self.has_asked_goodbye = False
@@ -47,7 +47,7 @@ class Ending:
     def learn(self, result: ToolResult) -> None:
         """Take from a tool's result which required fields are still missing."""
         if result.missing_fields is not None:
-            self._missing = result.missing_fields
+            self.missing = result.missing_fields
 
     def decide(self, tool_call_id: str, arguments: str) -> ToolResult:
         """Answer the model's wish to end the call.
@@ -72,8 +72,8 @@ class Ending:
             return False, {"error": f"end_call: {error}"}
         except msgspec.DecodeError as error:
             return False, {"error": f"end_call: arguments are no JSON: {error}"}
-        if asked.reason == "completed" and self._missing:
-            missing = list(self._missing)
+        if asked.reason == "completed" and self.missing:
+            missing = list(self.missing)
             return False, {"error": "required fields are missing", "missing": missing}
         self.reason = f"end_call:{asked.reason}"
         return True, {"ok": True}

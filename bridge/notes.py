@@ -17,6 +17,7 @@ from bridge.plan import (
     ToolResult,
     TurnRecord,
 )
+from bridge.prices import TRANSCRIPTION
 from bridge.transcript import Transcript
 from dsp.gate import NoiseGate
 
@@ -47,7 +48,7 @@ class Notes:
         self._keypad_rows = 0
         self.stream_sid = ""
         self.transcript = Transcript()
-        self.usage: dict[str, int] = {}
+        self.usage: dict[str, float] = {}
         self.greeting_ms: float | None = None
         self.answer_ms: list[float] = []
         self.barge_in_ms: list[float] = []
@@ -92,9 +93,12 @@ class Notes:
             "caller", event.item_id, self.at_s(now), event.previous_item_id
         )
 
-    def caller_said(self, item_id: str, text: str, now: float) -> Log:
-        """The caller's words are known."""
-        turn = self.transcript.set_text("caller", item_id, text, self.at_s(now))
+    def caller_said(self, event: openai.TranscriptionCompleted, now: float) -> Log:
+        """The caller's words are known; transcribing them is billed apart."""
+        _add_tokens(self.usage, TRANSCRIPTION, event.usage or {})
+        turn = self.transcript.set_text(
+            "caller", event.item_id, event.transcript, self.at_s(now)
+        )
         return Log("info", f"[REALTIME] Caller said: {turn.text}", speech=True)
 
     def digits_pressed(self, digits: str, now: float) -> None:
@@ -204,6 +208,7 @@ class Notes:
             greeting_ms=self.greeting_ms,
             answer_ms=self.answer_ms,
             barge_in_ms=self.barge_in_ms,
+            missing_fields=call.ending.missing,
             usage=self.usage,
             turns=[
                 TurnRecord(
@@ -229,9 +234,9 @@ def _frame_line(frame_bytes: str, counters: Counters) -> Log:
     return Log("info", f"[REALTIME] sent media frame to Twilio: {text}")
 
 
-def _add_tokens(total: dict[str, int], prefix: str, usage: dict[str, Any]) -> None:
+def _add_tokens(total: dict[str, float], prefix: str, usage: dict[str, Any]) -> None:
     for name, value in usage.items():
         if isinstance(value, dict):
             _add_tokens(total, f"{prefix}{name}.", value)
-        elif isinstance(value, int):
+        elif isinstance(value, int | float):
             total[prefix + name] = total.get(prefix + name, 0) + value

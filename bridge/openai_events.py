@@ -85,6 +85,7 @@ class TranscriptionCompleted(
 
     item_id: str
     transcript: str
+    usage: dict[str, Any] | None = None
 
 
 class TranscriptionFailed(

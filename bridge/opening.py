@@ -13,7 +13,7 @@ from bridge.crm_tools import crm_tools
 from bridge.log import mask_phone, server_logger
 from bridge.options import OptionError, merge
 from bridge.plan import CallPlan
-from bridge.prompt import instructions
+from bridge.prompt import build
 from bridge.settings import Settings
 from bridge.tools import Tool, specifications
 from bridge.twiml import Sentence
@@ -104,6 +104,7 @@ def _plan(
         business.language, _GREETINGS["en"]
     ).format(name=business.name)
     required = business.required_fields
+    prompt = build(business, lead, now)
     return CallPlan(
         call_sid=ringing.call_sid,
         business_id=str(business.id),
@@ -111,7 +112,9 @@ def _plan(
         from_number=ringing.from_number,
         to_number=ringing.to_number,
         language=business.language,
-        instructions=instructions(business, lead, now),
+        instructions=prompt.instructions,
+        prompt=prompt.text,
+        prompt_facts=prompt.facts,
         greeting=greeting,
         tools=specifications(tools),
         missing_fields=required if lead is None else lead.missing(required),

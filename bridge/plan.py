@@ -41,6 +41,9 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     instructions: str
     greeting: str
+    # The instructions as they are kept: what all calls share, and what is of this one.
+    prompt: str = ""
+    prompt_facts: str = ""
     tools: tuple[openai.FunctionTool, ...] = ()
     missing_fields: tuple[str, ...] = ()
     options: CallOptions = CallOptions()
@@ -171,6 +174,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     greeting_ms: float | None
     answer_ms: Sequence[float]
     barge_in_ms: Sequence[float]
-    usage: dict[str, int]
+    missing_fields: Sequence[str]
+    usage: dict[str, float]
     turns: Sequence[TurnRecord]
     tools: Sequence[ToolRecord]

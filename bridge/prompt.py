@@ -1,10 +1,12 @@
 """What the model is told of its task: system rules, then the business's own words.
 
 A pure function of the business, the caller and the time. What comes from people, the
-caller's name or a service's, is quoted as data.
+caller's name or a service's, is quoted as data. The text is the same for all calls of a
+business but for the time and the caller, so that it is kept once and those per call.
 """
 
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -12,6 +14,8 @@ import orjson
 from crm.businesses import Business, Hours
 from crm.leads import Lead
 
+# Stands in the kept text for what is of one call alone.
+CALL_FACTS = "{time and caller}"
 BUSINESS_HEADING = "### BUSINESS INSTRUCTIONS"
 LANGUAGES = {
     "ar": "Arabic",
@@ -48,28 +52,45 @@ You answer the telephone for {name}. Your words are spoken to the caller as they
 - When all is done, say goodbye and call end_call."""
 
 
-def instructions(business: Business, lead: Lead | None, now: datetime) -> str:
-    """Return the whole text for a session that begins at `now`, an aware time."""
+class Prompt(NamedTuple):
+    """A prompt in its two parts: what a business's calls share, what is of one call."""
+
+    text: str
+    facts: str
+
+    @property
+    def instructions(self) -> str:
+        """The whole, as a session is told it."""
+        return self.text.replace(CALL_FACTS, self.facts, 1)
+
+
+def build(business: Business, lead: Lead | None, now: datetime) -> Prompt:
+    """Return the prompt of a session that begins at `now`, an aware time."""
+    local = now.astimezone(ZoneInfo(business.time_zone))
+    facts = (
+        f"Now: {_DAYS[local.isoweekday() % 7]}, {local:%Y-%m-%d %H:%M} "
+        f"({business.time_zone})\nCaller: {_caller(business, lead)}"
+    )
+    return Prompt(standing_text(business), facts)
+
+
+def standing_text(business: Business) -> str:
+    """Return what all calls of a business are told, with CALL_FACTS for the rest."""
     rules = _RULES.format(
         name=business.name,
         language=LANGUAGES.get(
             business.language, f"the language '{business.language}'"
         ),
     )
-    facts = "\n".join(_facts(business, lead, now))
+    facts = "\n".join(_facts(business))
     return (
-        f"{rules}\n\n### FACTS\n{facts}\n\n"
+        f"{rules}\n\n### FACTS\n{CALL_FACTS}\n{facts}\n\n"
         f"{BUSINESS_HEADING}\n{business.custom_prompt.strip()}"
     )
 
 
-def _facts(business: Business, lead: Lead | None, now: datetime) -> list[str]:
-    local = now.astimezone(ZoneInfo(business.time_zone))
-    facts = [
-        f"Business: {business.name}",
-        f"Now: {_DAYS[local.isoweekday() % 7]}, {local:%Y-%m-%d %H:%M} "
-        f"({business.time_zone})",
-    ]
+def _facts(business: Business) -> list[str]:
+    facts = [f"Business: {business.name}"]
     if business.services:
         services = (f"{one.name} ({one.minutes} min)" for one in business.services)
         facts.append(f"Services: {', '.join(services)}")
@@ -78,7 +99,6 @@ def _facts(business: Business, lead: Lead | None, now: datetime) -> list[str]:
     if business.required_fields:
         required = ", ".join(business.required_fields)
         facts.append(f"Must be known before the call ends: {required}")
-    facts.append(f"Caller: {_caller(business, lead)}")
     return facts
 
 

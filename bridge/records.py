@@ -1,38 +1,29 @@
 """Writes what a call leaves behind, beside the calls that run.
 
-A record waits in memory until the database has it: tried again while the database is
-away, kept in a file under `home` when the process must stop first or the database does
-not take it, and written from there by the next start. Nothing waits for this module.
+A record goes to the worker's journal first, and from there into the database, however
+long that is away; a restart goes on where the last run stopped, and the database tells
+what it has already, so that each call is written exactly once. Nothing waits for this
+module.
 """
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from bridge.journal import Journal
 from bridge.log import CallLogger, server_logger
 from bridge.metrics import Metrics
-from bridge.plan import CallRecord
 from crm import calls
+from crm.away import AWAY
 from crm.database import Database
 
-# Two hours of a busy worker's calls; beyond it records go to files at once.
-RECORDS_WAITING_MAX = 10_000
+# Two hours of a busy worker's calls, while the disk does not answer.
+RECORDS_INCOMING_MAX = 10_000
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 30.0
-# What says that the database is away, and not that it refuses this record.
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-)
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -47,61 +38,98 @@ class RecordWriter:
 
     def __init__(self, database: Database, home: Path, metrics: Metrics) -> None:
         self._database = database
-        self._folder = home / "unwritten"
+        self._journal = Journal(home / "unwritten")
         self._metrics = metrics
-        self._waiting: asyncio.Queue[Kept] = asyncio.Queue(RECORDS_WAITING_MAX)
-        self._task: asyncio.Task[None] | None = None
+        self._incoming: asyncio.Queue[Kept] = asyncio.Queue(RECORDS_INCOMING_MAX)
+        self._has_more = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self._retry_s = RETRY_S_MIN
 
     @property
     def waiting(self) -> int:
         """How many records are not in the database yet."""
-        return self._waiting.qsize()
+        return self._incoming.qsize() + self._journal.waiting
 
     def start(self) -> None:
-        """Begin to write, first of all what an earlier run could not."""
-        for path in sorted(self._folder.glob("*.json")):
-            self._take_up(path)
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        """Begin to write, first of all what an earlier run could not; OSError where the
+        journal cannot be had."""
+        self._journal.open()
+        if self._journal.waiting:
+            server_logger().warning(
+                "%d call records of an earlier run are to be written", self.waiting
+            )
+        self._has_more.set()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep()), loop.create_task(self._run())]
 
     def add(self, kept: Kept) -> None:
         """Have a record written, soon."""
         try:
-            self._waiting.put_nowait(kept)
+            self._incoming.put_nowait(kept)
         except asyncio.QueueFull:
-            self._keep(kept)
+            self._metrics.count("records", outcome="lost")
+            CallLogger(kept.call.call_sid).error("record lost: the disk is too slow")
 
     async def close(self, patience_s: float) -> None:
-        """Write what waits; what cannot be written in time is kept in files."""
+        """Write what waits; what cannot be written in time stays in the journal."""
         try:
-            async with asyncio.timeout(patience_s):
-                await self._waiting.join()
+            async with asyncio.timeout(patience_s if self._tasks else 0):
+                await self._incoming.join()
+                await self._is_idle.wait()
         except TimeoutError:
-            server_logger().error("%d call records are kept in files", self.waiting)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        while not self._waiting.empty():
-            self._keep(self._waiting.get_nowait())
+            if self.waiting:
+                server_logger().error("%d call records wait on disk", self.waiting)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._journal.close()
+
+    async def _keep(self) -> None:
+        """Move records into the journal as they come."""
+        while True:
+            batch = [await self._incoming.get()]
+            while not self._incoming.empty():
+                batch.append(self._incoming.get_nowait())
+            lines = [msgspec.json.encode(kept) for kept in batch]
+            try:
+                await asyncio.to_thread(self._journal.append, lines)
+            except OSError as error:
+                server_logger().error("the journal cannot be written: %s", error)
+                for kept in batch:
+                    await self._write(kept)
+            self._is_idle.clear()
+            self._has_more.set()
+            for _ in batch:
+                self._incoming.task_done()
 
     async def _run(self) -> None:
+        """Write the journal's records, in order."""
         while True:
-            kept = await self._waiting.get()
+            line = await asyncio.to_thread(self._journal.first)
+            if line is None:
+                self._has_more.clear()
+                if not self._journal.waiting:
+                    self._is_idle.set()
+                    await self._has_more.wait()
+                continue
             try:
-                await self._write(kept)
-            except asyncio.CancelledError:
-                self._keep(kept)
-                raise
-            finally:
-                self._waiting.task_done()
+                kept = msgspec.json.decode(line, type=Kept)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                server_logger().error("no call record in the journal: %s", error)
+                await asyncio.to_thread(self._journal.refuse, line)
+            else:
+                if not await self._write(kept):
+                    await asyncio.to_thread(self._journal.refuse, line)
+            await asyncio.to_thread(self._journal.drop)
 
-    async def _write(self, kept: Kept) -> None:
-        """Write one record, however long the database is away."""
+    async def _write(self, kept: Kept) -> bool:
+        """Write one record, however long the database is away; False if refused."""
         log = CallLogger(kept.call.call_sid)
         while True:
             try:
                 is_new = await calls.save(self._database, kept.business_id, kept.call)
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("record waits for the database: %s", type(error).__name__)
                 self._metrics.count("records", outcome="retried")
                 await asyncio.sleep(self._retry_s)
@@ -109,90 +137,10 @@ class RecordWriter:
                 continue
             except asyncpg.PostgresError as error:
                 log.error("record refused: %s: %s", type(error).__name__, error)
-                self._keep(kept)
-                return
+                self._metrics.count("records", outcome="refused")
+                return False
             self._retry_s = RETRY_S_MIN
-            self._path(kept).unlink(missing_ok=True)
             self._metrics.count("records", outcome="written" if is_new else "known")
             if is_new:
                 log.info("[CRM] call written: turns=%d", len(kept.call.turns))
-            return
-
-    def _keep(self, kept: Kept) -> None:
-        self._metrics.count("records", outcome="kept_in_file")
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path(kept).write_bytes(msgspec.json.encode(kept))
-
-    def _path(self, kept: Kept) -> Path:
-        return self._folder / f"{kept.call.call_sid}.json"
-
-    def _take_up(self, path: Path) -> None:
-        try:
-            kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            server_logger().error("%s is no call record: %s", path.name, error)
-            path.rename(path.with_suffix(".bad"))
-            return
-        self.add(kept)
-
-
-def to_row(record: CallRecord, now_s: float, now: datetime) -> Kept:
-    """Return a call as the database has it; `now_s` on the call's clock is `now`."""
-
-    def at(time_s: float) -> datetime:
-        return (now - timedelta(seconds=now_s - time_s)).astimezone(UTC)
-
-    plan = record.plan
-    return Kept(
-        UUID(plan.business_id),
-        calls.Call(
-            call_sid=plan.call_sid,
-            stream_sid=record.stream_sid,
-            from_number=plan.from_number,
-            prompt=_clean(plan.instructions),
-            started_at=at(record.opened_at_s),
-            answered_at=None
-            if record.answered_at_s is None
-            else at(record.answered_at_s),
-            ended_at=at(record.ended_at_s),
-            end_reason=record.end_reason,
-            rx_frames=record.rx_frames,
-            tx_frames=record.tx_frames,
-            forwarded_frames=record.forwarded_frames,
-            dropped_frames=record.dropped_frames,
-            silence_frames=record.silence_frames,
-            barge_ins=record.barge_ins,
-            greeting_ms=record.greeting_ms,
-            answer_ms=list(record.answer_ms),
-            barge_in_ms=list(record.barge_in_ms),
-            usage=record.usage,
-            turns=[
-                calls.Turn(
-                    role=turn.role,
-                    item_id=turn.item_id,
-                    text=_clean(turn.text),
-                    interrupted=turn.interrupted,
-                    heard_ms=turn.heard_ms,
-                    at_s=turn.at_s,
-                )
-                for turn in record.turns
-            ],
-            tools=[
-                calls.ToolCall(
-                    tool_call_id=tool.tool_call_id,
-                    name=tool.name,
-                    arguments=_clean(tool.arguments),
-                    result=_clean(tool.result),
-                    ok=tool.ok,
-                    duration_ms=tool.duration_ms,
-                    at_s=tool.at_s,
-                )
-                for tool in record.tools
-            ],
-        ),
-    )
-
-
-def _clean(text: str) -> str:
-    """Take out what PostgreSQL cannot hold."""
-    return text.replace("\0", "")
+            return True

@@ -75,6 +75,7 @@ async def serve(settings: Settings, database_url: str) -> int:
     database = await Database.open(
         database_url,
         pool_max=settings.database_pool_size,
+        command_timeout_s=settings.database_timeout_ms / 1e3,
         pgbouncer=settings.database_pgbouncer,
     )
     server = Server(settings, database)
@@ -82,10 +83,10 @@ async def serve(settings: Settings, database_url: str) -> int:
         await server.start()
     except OSError as error:
         await database.close()
-        sys.stderr.write(
-            f"kolbridge: cannot listen on HOST={settings.host} "
-            f"PORT={settings.port}: {error.strerror}\n"
-        )
+        where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
+        if error.filename:
+            where = f"cannot write {error.filename}"
+        sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
         return EXIT_FAILED
     # What lives as long as the process is not looked at by the collector any more.
     gc.collect()

@@ -23,8 +23,9 @@ from bridge.metrics import Collector, Metrics
 from bridge.opening import open_plan
 from bridge.plan import CallRecord
 from bridge.recorder import Recorders
-from bridge.records import RecordWriter, to_row
+from bridge.records import RecordWriter
 from bridge.settings import Settings
+from bridge.summary import to_row
 from bridge.switchboard import Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
@@ -152,7 +153,8 @@ class Server:
         return {**self.switchboard.gauges(), "records_waiting": waiting}
 
     def _on_record(self, record: CallRecord) -> None:
-        self._records.add(to_row(record, monotonic(), datetime.now(UTC)))
+        prices = self._settings.openai_prices
+        self._records.add(to_row(record, monotonic(), datetime.now(UTC), prices))
 
 
 def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:

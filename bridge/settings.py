@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.options import CallOptions, OptionError, Switch, describe, merge, read_value
+from bridge.prices import Prices, read_prices
 
 
 class SettingsError(ValueError):
@@ -73,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_admin_url: DatabaseUrl | None = None
     database_pgbouncer: Switch = False
     database_pool_size: Annotated[int, _count(1, 100)] = 10
+    database_timeout_ms: Annotated[int, _count(100, 60_000, "ms")] = 10_000
     kolbridge_home: str = ".data"
 
     twilio_account_sid: AccountSid | None = None
@@ -81,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     openai_api_key: Secret | None = None
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
+    openai_prices: Prices = {}
 
     workers: Annotated[int, _count(1, 64)] = 1
     max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500
@@ -116,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
-del _HINTS["call"]
+del _HINTS["call"], _HINTS["openai_prices"]
 
 
 def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
@@ -136,6 +139,11 @@ def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
         for field in CallOptions.__struct_fields__
         if field.upper() in given
     }
+    if "OPENAI_PRICES" in given:
+        try:
+            values["openai_prices"] = read_prices(given["OPENAI_PRICES"])
+        except ValueError as error:
+            raise SettingsError(f"OPENAI_PRICES: {error}") from None
     try:
         settings = Settings(**values, call=merge(CallOptions(), overrides))
     except OptionError as error:

@@ -40,11 +40,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     call_sid: str
     stream_sid: str
     from_number: str
+    to_number: str
+    model: str
+    # What all calls share, kept once by its hash, and what is of this call alone.
     prompt: str
+    prompt_facts: str
     started_at: datetime
     answered_at: datetime | None
     ended_at: datetime
     end_reason: str
+    failed: bool
+    outcome: str
+    missing_fields: Sequence[str]
     rx_frames: int
     tx_frames: int
     forwarded_frames: int
@@ -54,7 +61,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     greeting_ms: float | None
     answer_ms: Sequence[float]
     barge_in_ms: Sequence[float]
-    usage: dict[str, int]
+    usage: dict[str, float]
+    cost: float | None
     turns: Sequence[Turn]
     tools: Sequence[ToolCall]
 
@@ -62,10 +70,17 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 _PLAIN = (
     "call_sid",
     "stream_sid",
+    "from_number",
+    "to_number",
+    "model",
+    "prompt_facts",
     "started_at",
     "answered_at",
     "ended_at",
     "end_reason",
+    "failed",
+    "outcome",
+    "missing_fields",
     "rx_frames",
     "tx_frames",
     "forwarded_frames",
@@ -76,6 +91,7 @@ _PLAIN = (
     "answer_ms",
     "barge_in_ms",
     "usage",
+    "cost",
 )
 _TURN = ("role", "item_id", "text", "interrupted", "heard_ms", "at_s")
 _TOOL = ("tool_call_id", "name", "arguments", "result", "ok", "duration_ms", "at_s")
@@ -105,6 +121,13 @@ async def save(db: Database, business_id: UUID, call: Call) -> bool:
         )
         if not is_new:
             return False
+        await connection.execute(
+            "update leads set last_call_at = greatest(last_call_at, $3) "
+            "where business_id = $1 and phone = $2",
+            business_id,
+            call.from_number,
+            call.started_at,
+        )
         await _save_parts(connection, business_id, call)
     return True
 

@@ -18,6 +18,7 @@ PURE = (
     "openai_events",
     "plan",
     "playout",
+    "prices",
     "reasons",
     "replay",
     "responses",

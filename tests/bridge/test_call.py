@@ -409,7 +409,7 @@ def test_several_tools_of_one_response_get_one_answer():
 
 def test_end_call_waits_for_the_required_fields():
     call = Call(story.plan(), 0.0)
-    call.ending._missing = ("name",)
+    call.ending.missing = ("name",)
     call.receive_twilio(story.start(), 0.0)
     call.receive_openai(openai.SessionUpdated(session=story.session()), 0.0)
     call.receive_openai(created(), 1.0)
@@ -566,3 +566,21 @@ def test_the_record_holds_the_whole_call():
     assert record.turns[0].interrupted
     assert record.rx_frames == 100
     assert record.end_reason == "caller_hung_up"
+
+
+def test_tokens_add_up_by_kind_and_transcription_apart():
+    call = talking_ai(ms=100)
+    usage = {"input_tokens": 3, "input_token_details": {"audio_tokens": 2}}
+    call.receive_openai(done(usage=usage), 10.1)
+    call.receive_openai(created("r2"), 10.2)
+    call.receive_openai(done("r2", usage=usage), 10.3)
+    said = openai.TranscriptionCompleted(
+        item_id="u1", transcript="Hello", usage={"type": "duration", "seconds": 1.5}
+    )
+    call.receive_openai(said, 10.4)
+
+    assert call.record(10.5).usage == {
+        "input_tokens": 6,
+        "input_token_details.audio_tokens": 4,
+        "transcription.seconds": 1.5,
+    }

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from bridge.prompt import BUSINESS_HEADING, instructions
+from bridge.prompt import BUSINESS_HEADING, CALL_FACTS, build, standing_text
 from crm.businesses import Business, Hours, Service
 from crm.leads import Lead
 
@@ -44,6 +44,20 @@ def lead(**changes):
         last_call_at=None,
     )
     return Lead(**{**known, **changes})
+
+
+def instructions(*of):
+    return build(*of).instructions
+
+
+def test_calls_of_a_business_share_all_but_the_time_and_the_caller():
+    one = build(SALON, lead(), NOW)
+    other = build(SALON, lead(name="Dana"), NOW.replace(hour=3))
+
+    assert one.text == other.text == standing_text(SALON)
+    assert one.facts != other.facts
+    before, after = one.text.split(CALL_FACTS)
+    assert one.instructions == before + one.facts + after
 
 
 def test_business_has_the_last_word():

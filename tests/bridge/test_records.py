@@ -1,7 +1,7 @@
-"""Records are written, tried again, kept in files, and written by the next start."""
+"""Records go to the journal, from there to the database, and once only."""
 
 import asyncio
-from datetime import UTC, datetime
+import threading
 from uuid import UUID
 
 import asyncpg
@@ -9,26 +9,13 @@ import msgspec
 import pytest
 
 from bridge import records
-from bridge.call import Call
+from bridge.journal import REFUSED, Journal
 from bridge.metrics import Metrics
-from bridge.plan import ToolRecord, TurnRecord
-from bridge.records import Kept, RecordWriter, to_row
+from bridge.records import RecordWriter
 from crm import businesses, calls
 from crm.database import Database
-from tests.bridge import story, wire
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-def kept(business_id=None, sid="CA1", **changes):
-    plan = msgspec.structs.replace(
-        story.plan(), call_sid=sid, business_id=str(business_id or UUID(int=1))
-    )
-    call = Call(plan, now=100.0)
-    call.receive_twilio(story.start(), 101.0)
-    call.receive_hangup("tested", 130.0)
-    record = msgspec.structs.replace(call.record(130.0), **changes)
-    return to_row(record, 140.0, NOW)
+from tests.bridge import wire
+from tests.bridge.test_summary import kept
 
 
 def written(database_url, home, steps):
@@ -47,32 +34,13 @@ def written(database_url, home, steps):
     wire.run(told)
 
 
-def test_times_of_the_calls_clock_become_the_worlds():
-    row = kept().call
-
-    assert row.started_at == datetime(2026, 11, 21, 11, 59, 20, tzinfo=UTC)
-    assert row.answered_at == datetime(2026, 11, 21, 11, 59, 21, tzinfo=UTC)
-    assert row.ended_at == datetime(2026, 11, 21, 11, 59, 50, tzinfo=UTC)
-    assert kept(answered_at_s=None).call.answered_at is None
+def files(home):
+    return sorted(path.name for path in (home / "unwritten").iterdir())
 
 
-def test_what_the_database_cannot_hold_is_taken_out():
-    turn = TurnRecord(
-        role="ai", item_id="i", text="a\0b", interrupted=False, heard_ms=None, at_s=1.0
-    )
-    tool = ToolRecord(
-        tool_call_id="t",
-        name="x",
-        arguments="\0{}",
-        result="{}\0",
-        ok=True,
-        duration_ms=1.0,
-        at_s=1.0,
-    )
-    row = kept(turns=[turn], tools=[tool]).call
-
-    assert row.turns[0].text == "ab"
-    assert (row.tools[0].arguments, row.tools[0].result) == ("{}", "{}")
+async def sids(database, business_id):
+    rows = await calls.recent(database, business_id)
+    return sorted(row["call_sid"] for row in rows)
 
 
 def test_record_is_written_once(database_url, tmp_path, caplog):
@@ -82,11 +50,11 @@ def test_record_is_written_once(database_url, tmp_path, caplog):
         writer.add(kept(business_id))
         await writer.close(5.0)
 
-        rows = await calls.recent(database, business_id)
-        assert [row["call_sid"] for row in rows] == ["CA1"]
+        assert await sids(database, business_id) == ["CA1"]
         assert metrics.value("records", outcome="written") == 1
         assert metrics.value("records", outcome="known") == 1
         assert writer.waiting == 0
+        assert files(tmp_path) == []
 
     with caplog.at_level("INFO", "kolbridge"):
         written(database_url, tmp_path, steps)
@@ -119,12 +87,12 @@ def test_record_waits_for_a_database_that_is_away(database_url, tmp_path, monkey
         await writer.close(5.0)
 
         assert metrics.value("records", outcome="retried") == 3
-        assert len(await calls.recent(database, business_id)) == 1
+        assert await sids(database, business_id) == ["CA1"]
 
     written(database_url, tmp_path, steps)
 
 
-def test_record_that_cannot_be_written_in_time_is_kept_for_the_next_start(
+def test_record_that_cannot_be_written_in_time_is_left_to_the_next_start(
     database_url, tmp_path, caplog
 ):
     async def steps(writer, database, business_id, metrics):
@@ -135,19 +103,35 @@ def test_record_that_cannot_be_written_in_time_is_kept_for_the_next_start(
         stuck.add(kept(business_id, "CA2"))
         await wire.until(lambda: metrics.value("records", outcome="retried"))
         await stuck.close(0.01)
-        assert metrics.value("records", outcome="kept_in_file") == 2
-        assert "call records are kept in files" in caplog.text
+        assert "2 call records wait on disk" in caplog.text
 
         writer.start()
+        assert "2 call records of an earlier run" in caplog.text
         await writer.close(5.0)
-        rows = await calls.recent(database, business_id)
-        assert {row["call_sid"] for row in rows} == {"CA1", "CA2"}
-        assert list((tmp_path / "unwritten").iterdir()) == []
+        assert await sids(database, business_id) == ["CA1", "CA2"]
+        assert files(tmp_path) == []
 
     written(database_url, tmp_path, steps)
 
 
-def test_record_the_database_refuses_is_kept_and_does_not_stop_the_others(
+def test_record_written_just_before_a_kill_is_not_written_again(database_url, tmp_path):
+    async def steps(writer, database, business_id, metrics):
+        killed = Journal(tmp_path / "unwritten")
+        killed.open()
+        record = kept(business_id)
+        killed.append([msgspec.json.encode(record)])
+        await calls.save(database, business_id, record.call)
+        killed.close()
+
+        writer.start()
+        await writer.close(5.0)
+        assert metrics.value("records", outcome="known") == 1
+        assert await sids(database, business_id) == ["CA1"]
+
+    written(database_url, tmp_path, steps)
+
+
+def test_record_the_database_refuses_is_put_aside_and_does_not_stop_the_others(
     database_url, tmp_path
 ):
     async def steps(writer, database, business_id, metrics):
@@ -156,16 +140,51 @@ def test_record_the_database_refuses_is_kept_and_does_not_stop_the_others(
         writer.add(kept(business_id))
         await writer.close(5.0)
 
-        assert [row["call_sid"] for row in await calls.recent(database, business_id)]
-        assert metrics.value("records", outcome="kept_in_file") == 1
-        (path,) = (tmp_path / "unwritten").iterdir()
-        assert msgspec.json.decode(path.read_bytes(), type=Kept).call.call_sid
+        assert await sids(database, business_id) == ["CA1"]
+        assert metrics.value("records", outcome="refused") == 1
+        assert files(tmp_path) == [REFUSED]
+        aside = (tmp_path / "unwritten" / REFUSED).read_bytes()
+        assert msgspec.json.decode(aside, type=records.Kept).call.call_sid == "CA404"
 
     written(database_url, tmp_path, steps)
 
 
-def test_record_over_the_limit_goes_to_a_file(database_url, tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "RECORDS_WAITING_MAX", 1)
+@pytest.mark.parametrize("data", [b"{", b"\xff", b'{"business_id":1}'])
+def test_line_that_is_no_record_is_put_aside(database_url, tmp_path, data):
+    (tmp_path / "unwritten").mkdir()
+    (tmp_path / "unwritten" / "worker-1-1.journal").write_bytes(data + b"\n")
+
+    async def steps(writer, database, business_id, metrics):
+        writer.start()
+        writer.add(kept(business_id))
+        await writer.close(5.0)
+        assert files(tmp_path) == [REFUSED]
+        assert (tmp_path / "unwritten" / REFUSED).read_bytes() == data + b"\n"
+        assert await sids(database, business_id) == ["CA1"]
+
+    written(database_url, tmp_path, steps)
+
+
+def test_without_a_disk_records_go_to_the_database_at_once(
+    database_url, tmp_path, monkeypatch, caplog
+):
+    def full(self, lines):
+        raise OSError(28, "No space left on device")
+
+    async def steps(writer, database, business_id, metrics):
+        writer.start()
+        monkeypatch.setattr(Journal, "append", full)
+        writer.add(kept(business_id))
+        await writer.close(5.0)
+
+        assert await sids(database, business_id) == ["CA1"]
+        assert "the journal cannot be written: [Errno 28]" in caplog.text
+
+    written(database_url, tmp_path, steps)
+
+
+def test_record_over_the_limit_is_counted(database_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "RECORDS_INCOMING_MAX", 1)
 
     async def steps(writer, database, business_id, metrics):
         writer = RecordWriter(database, tmp_path, metrics)
@@ -173,20 +192,27 @@ def test_record_over_the_limit_goes_to_a_file(database_url, tmp_path, monkeypatc
         writer.add(kept(business_id, "CA2"))
 
         assert writer.waiting == 1
-        assert [path.stem for path in (tmp_path / "unwritten").iterdir()] == ["CA2"]
+        assert metrics.value("records", outcome="lost") == 1
 
     written(database_url, tmp_path, steps)
 
 
-@pytest.mark.parametrize("data", [b"{", b"\xff", b'{"business_id":1}'])
-def test_file_that_is_no_record_is_put_aside(database_url, tmp_path, data):
-    (tmp_path / "unwritten").mkdir()
-    (tmp_path / "unwritten" / "CA1.json").write_bytes(data)
+def test_disk_that_hangs_keeps_nobody_waiting(database_url, tmp_path, monkeypatch):
+    answers = threading.Event()
+    append = Journal.append
+
+    def hanging(self, lines):
+        answers.wait(5.0)
+        append(self, lines)
 
     async def steps(writer, database, business_id, metrics):
         writer.start()
+        monkeypatch.setattr(Journal, "append", hanging)
+        writer.add(kept(business_id))
+        await asyncio.sleep(0)  # the loop is free while the thread waits
+        answers.set()
         await writer.close(5.0)
-        assert [path.name for path in (tmp_path / "unwritten").iterdir()] == ["CA1.bad"]
+        assert await sids(database, business_id) == ["CA1"]
 
     written(database_url, tmp_path, steps)
 

@@ -211,3 +211,12 @@ def test_example_names_every_variable_and_reads_as_the_defaults():
 
     assert [name for name in sorted(fields) if f"{name.upper()}=" not in text] == []
     assert load({}, example) == Settings()
+
+
+def test_prices_are_a_table_in_one_variable():
+    table = '{"m":{"audio_in":32,"audio_out":64}}'
+    settings = load({"OPENAI_PRICES": table})
+
+    assert settings.openai_prices["m"].audio_out == 64
+    with pytest.raises(SettingsError, match=r"OPENAI_PRICES: expected .* got `str`"):
+        load({"OPENAI_PRICES": '{"m":{"audio_in":"x"}}'})

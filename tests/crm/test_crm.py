@@ -1,7 +1,7 @@
 """Businesses, leads, calls and migrations, on every PostgreSQL there is."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -30,11 +30,17 @@ def call(sid="CA1", **more):
         "call_sid": sid,
         "stream_sid": "MZ1",
         "from_number": PHONE,
+        "to_number": "+15550000002",
+        "model": "gpt-realtime-2.1",
         "prompt": "Be brief.",
+        "prompt_facts": "Now: Sunday",
         "started_at": now,
         "answered_at": now,
         "ended_at": now,
         "end_reason": "caller_hung_up",
+        "failed": False,
+        "outcome": "talked",
+        "missing_fields": ("name",),
         "rx_frames": 1,
         "tx_frames": 2,
         "forwarded_frames": 3,
@@ -45,6 +51,7 @@ def call(sid="CA1", **more):
         "answer_ms": (700.0, 810.0),
         "barge_in_ms": (120.0,),
         "usage": {"total_tokens": 9},
+        "cost": 0.25,
         "turns": [
             calls.Turn(
                 role="ai",
@@ -181,11 +188,27 @@ def test_a_call_is_written_once_with_turns_tools_and_lead(database_url):
         rows = await calls.recent(db, business_id)
         assert [row["call_sid"] for row in rows] == ["CA2", "CA1"]
         assert rows[0]["lead_id"] == lead.id
+        assert (rows[0]["outcome"], rows[0]["cost"]) == ("talked", 0.25)
+        assert rows[0]["missing_fields"] == ["name"]
+        assert rows[0]["prompt_facts"] == "Now: Sunday"
         assert rows[0]["answer_ms"] == [700.0, 810.0]
         assert await calls.turns(db, business_id, "CA1") == list(call().turns)
         async with db.tenant(business_id) as connection:
             assert await connection.fetchval("select count(*) from prompts") == 1
             assert await connection.fetchval("select count(*) from tool_calls") == 2
+
+    run(story, database_url)
+
+
+def test_a_call_moves_its_leads_last_call_and_never_back(database_url):
+    async def story(db):
+        business_id = await businesses.create(db, "Salon")
+        lead = await leads.touch(db, business_id, PHONE)
+        late = lead.last_call_at + timedelta(hours=1)
+        await calls.save(db, business_id, call("CA1", started_at=late))
+        early = lead.last_call_at - timedelta(hours=1)
+        await calls.save(db, business_id, call("CA2", started_at=early))
+        assert (await leads.find(db, business_id, PHONE)).last_call_at == late
 
     run(story, database_url)
 

@@ -1,0 +1,85 @@
+"""What a call cost: its tokens by kind, times the price table of the settings.
+
+Prices are per million tokens and per minute, in whatever currency the table is in. The
+vendor publishes no prices over its API and changes them, so the table is empty until an
+operator fills it in, and a call of a model that is not in it has no cost: never a half.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+# Transcription is billed apart: its usage carries this prefix.
+TRANSCRIPTION = "transcription."
+_MILLION = 1e6
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Prices of one model; a kind that is left out is free."""
+
+    text_in: float = 0.0
+    text_cached: float = 0.0
+    text_out: float = 0.0
+    audio_in: float = 0.0
+    audio_cached: float = 0.0
+    audio_out: float = 0.0
+    minute: float = 0.0
+
+
+Prices = dict[str, Price]
+
+
+def read_prices(text: str) -> Prices:
+    """Read the table as the environment has it, JSON; ValueError says what is wrong."""
+    try:
+        return msgspec.json.decode(text, type=Prices)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        kinds = ", ".join(Price.__struct_fields__)
+        raise ValueError(
+            f'expected {{"model": {{"audio_in": 32}}}} with any of {kinds}: {error}'
+        ) from None
+
+
+def cost_of(
+    usage: Mapping[str, float], model: str, transcription_model: str, prices: Prices
+) -> float | None:
+    """Return what a call's usage costs; None where a used model has no price."""
+    heard = {
+        name.removeprefix(TRANSCRIPTION): count
+        for name, count in usage.items()
+        if name.startswith(TRANSCRIPTION)
+    }
+    said = {
+        name: count
+        for name, count in usage.items()
+        if not name.startswith(TRANSCRIPTION)
+    }
+    total = 0.0
+    for name, used in ((model, said), (transcription_model, heard)):
+        if not any(used.values()):
+            continue
+        if name not in prices:
+            return None
+        total += _cost(used, prices[name])
+    return round(total, 6)
+
+
+def _cost(used: Mapping[str, float], price: Price) -> float:
+    """Add up one model's; cached tokens are a subset of those that came in."""
+    cached = "input_token_details.cached_tokens_details."
+    text_cached = used.get(f"{cached}text_tokens", 0)
+    audio_cached = used.get(f"{cached}audio_tokens", 0)
+    audio_in = used.get("input_token_details.audio_tokens", 0)
+    audio_out = used.get("output_token_details.audio_tokens", 0)
+    # What is not audio is text, where the vendor gives totals only.
+    text_in = used.get("input_tokens", 0) - audio_in
+    text_out = used.get("output_tokens", 0) - audio_out
+    tokens = (
+        (text_in - text_cached) * price.text_in
+        + text_cached * price.text_cached
+        + text_out * price.text_out
+        + (audio_in - audio_cached) * price.audio_in
+        + audio_cached * price.audio_cached
+        + audio_out * price.audio_out
+    )
+    return tokens / _MILLION + used.get("seconds", 0) / 60 * price.minute

@@ -1,0 +1,102 @@
+"""From what a call remembers to the row the database has of it.
+
+Pure: times of the call's clock become the world's, tokens become a cost, and the tools'
+answers and the reason of the end become one word for what the call came to.
+"""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from bridge.plan import CallRecord, ToolRecord
+from bridge.prices import Prices, cost_of
+from bridge.records import Kept
+from crm import calls
+
+# What a call came to, by the last tool that changed something.
+_OUTCOMES = {
+    "calendar_create_appointment": "booked",
+    "calendar_reschedule_appointment": "rescheduled",
+    "calendar_cancel_appointment": "cancelled",
+    "leads_upsert": "lead",
+}
+# What the record and the row have alike.
+_SAME = sorted(
+    set(CallRecord.__struct_fields__)
+    & set(calls.Call.__struct_fields__) - {"turns", "tools"}
+)
+
+
+def to_row(record: CallRecord, now_s: float, now: datetime, prices: Prices) -> Kept:
+    """Return a call as the database has it; `now_s` on the call's clock is `now`."""
+
+    def at(time_s: float) -> datetime:
+        return (now - timedelta(seconds=now_s - time_s)).astimezone(UTC)
+
+    plan = record.plan
+    options = plan.options
+    answered_at_s = record.answered_at_s
+    return Kept(
+        UUID(plan.business_id),
+        calls.Call(
+            **{name: getattr(record, name) for name in _SAME},
+            call_sid=plan.call_sid,
+            from_number=plan.from_number,
+            to_number=plan.to_number,
+            model=options.openai_model,
+            prompt=clean(plan.prompt),
+            prompt_facts=clean(plan.prompt_facts),
+            started_at=at(record.opened_at_s),
+            answered_at=None if answered_at_s is None else at(answered_at_s),
+            ended_at=at(record.ended_at_s),
+            outcome=outcome_of(record),
+            cost=cost_of(
+                record.usage,
+                options.openai_model,
+                options.openai_transcription_model,
+                prices,
+            ),
+            turns=[
+                calls.Turn(**{**msgspec.structs.asdict(turn), "text": clean(turn.text)})
+                for turn in record.turns
+            ],
+            tools=[
+                calls.ToolCall(
+                    **{
+                        **msgspec.structs.asdict(tool),
+                        "arguments": clean(tool.arguments),
+                        "result": clean(tool.result),
+                    }
+                )
+                for tool in record.tools
+            ],
+        ),
+    )
+
+
+def outcome_of(record: CallRecord) -> str:
+    """Say in one word what a call came to."""
+    if record.failed:
+        return "failed"
+    if record.answered_at_s is None:
+        return "unanswered"
+    done = [_OUTCOMES[tool.name] for tool in record.tools if _has_changed(tool)]
+    changed = [outcome for outcome in done if outcome != "lead"]
+    if changed:
+        return changed[-1]
+    if record.end_reason == "end_call:declined":
+        return "declined"
+    if done:
+        return "lead"
+    has_spoken = any(turn.role != "ai" for turn in record.turns)
+    return "talked" if has_spoken else "silent"
+
+
+def _has_changed(tool: ToolRecord) -> bool:
+    return tool.ok and tool.name in _OUTCOMES
+
+
+def clean(text: str) -> str:
+    """Take out what PostgreSQL cannot hold."""
+    return text.replace("\0", "")

@@ -1,0 +1,149 @@
+"""The journal: read in order, taken over from the dead, never from the living."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bridge import journal as journal_module
+from bridge.journal import REFUSED, Journal
+
+
+def opened(folder):
+    journal = Journal(folder)
+    journal.open()
+    return journal
+
+
+def drained(journal):
+    found = []
+    while (line := journal.first()) is not None:
+        found.append(line)
+        journal.drop()
+    return found
+
+
+def abandon(journal):
+    """Let go of a journal as a killed process does."""
+    os.close(journal._fd)
+
+
+def files(folder):
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def test_records_come_back_in_order(tmp_path):
+    journal = opened(tmp_path)
+    journal.append([b"one", b"two"])
+    journal.append([b"three"])
+
+    assert journal.waiting == 3
+    assert drained(journal) == [b"one", b"two", b"three"]
+
+
+def test_file_is_cut_when_all_is_written_and_grows_again(tmp_path):
+    journal = opened(tmp_path)
+    journal.append([b"one"])
+    assert drained(journal) == [b"one"]
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size == 0
+
+    journal.append([b"a longer one"])
+    assert path.read_bytes() == b"a longer one\n"
+    assert drained(journal) == [b"a longer one"]
+
+
+def test_what_a_killed_worker_left_is_taken_over(tmp_path):
+    killed = opened(tmp_path)
+    killed.append([b"one", b"two"])
+    killed.drop()
+    abandon(killed)
+
+    journal = opened(tmp_path)
+
+    # The first was written already; only the database can tell.
+    assert drained(journal) == [b"one", b"two"]
+    assert len(files(tmp_path)) == 1
+
+
+def test_half_a_line_of_a_crash_is_a_line_of_its_own(tmp_path):
+    (tmp_path / "worker-1-1.journal").write_bytes(b"one\ntw")
+
+    journal = opened(tmp_path)
+    journal.append([b"three"])
+
+    assert drained(journal) == [b"one", b"tw", b"three"]
+
+
+def test_what_a_living_worker_holds_is_left_alone(tmp_path):
+    living = opened(tmp_path)
+    living.append([b"one"])
+
+    other = opened(tmp_path)
+
+    assert other.waiting == 0
+    assert drained(living) == [b"one"]
+
+
+def test_new_file_that_another_took_for_one_left_behind_is_made_anew(
+    tmp_path, monkeypatch
+):
+    held = journal_module._is_held
+    answers = iter((False, True))
+    monkeypatch.setattr(journal_module, "_is_held", lambda *_: next(answers))
+    journal = Journal(tmp_path)
+    monkeypatch.setattr(Journal, "_take_over", lambda self, path: None)
+    journal.open()
+
+    assert len(files(tmp_path)) == 2
+    monkeypatch.setattr(journal_module, "_is_held", held)
+
+
+def test_file_that_goes_away_meanwhile_is_nobodys(tmp_path):
+    journal = opened(tmp_path)
+    journal._take_over(tmp_path / "gone.journal")
+
+    gone = tmp_path / "worker-1-1.journal"
+    gone.write_bytes(b"one\n")
+    fd = os.open(gone, os.O_RDWR)
+    gone.unlink()
+    assert not journal_module._is_held(fd, gone)
+    os.close(fd)
+
+
+def test_full_disk_leaves_no_half_a_line(tmp_path, monkeypatch):
+    journal = opened(tmp_path)
+    journal.append([b"one"])
+    write = os.write
+
+    def full(fd, data):
+        write(fd, data[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.append([b"two"])
+    monkeypatch.setattr(os, "write", write)
+    journal.append([b"three"])
+
+    assert drained(journal) == [b"one", b"three"]
+
+
+def test_empty_journal_leaves_no_file_and_a_full_one_does(tmp_path):
+    empty = opened(tmp_path)
+    empty.close()
+    empty.close()
+    assert files(tmp_path) == []
+
+    full = opened(tmp_path)
+    full.append([b"one"])
+    full.close()
+    assert len(files(tmp_path)) == 1
+
+
+def test_refused_is_put_aside(tmp_path):
+    journal = opened(tmp_path)
+    journal.refuse(b"one")
+    journal.refuse(b"two")
+
+    assert (tmp_path / REFUSED).read_bytes() == b"one\ntwo\n"
