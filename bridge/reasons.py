@@ -44,8 +44,9 @@ class Decision(NamedTuple):
     why: str
 
 
-def of_step(step: Step, opened_at: float) -> Iterator[Decision]:
-    """Return what one recorded message decided."""
+def of_step(step: Step, opened_at: float, timers: str = "") -> Iterator[Decision]:
+    """Return what one recorded message decided; `timers` are those that were due."""
+    cause = f"a timer: {timers}" if timers else _cause(step)
     at_s = step.now - opened_at
     message = _message(step)
     kind = message.get("type", "")
@@ -54,25 +55,25 @@ def of_step(step: Step, opened_at: float) -> Iterator[Decision]:
     if step.door == "receive_disconnect":
         yield Decision(at_s, f"{step.what[0]} leg lost", str(step.what[1]))
     if step.actions is None:
-        yield Decision(at_s, "bridge failed", f"at {_cause(step)}: a bug of ours")
+        yield Decision(at_s, "bridge failed", f"at {cause}: a bug of ours")
     for action in step.actions or ():
-        found = _of_action(action, step)
+        found = _of_action(action, cause)
         if found is not None:
             yield Decision(at_s, *found)
 
 
-def _of_action(action: dict[str, Any], step: Step) -> tuple[str, str] | None:
+def _of_action(action: dict[str, Any], cause: str) -> tuple[str, str] | None:
     if "log" in action:
         return _of_line(*action["log"])
     if "run_tool" in action:
         return "tool asked", str(action["run_tool"][1])
     if "hang_up" in action:
-        return "ended", f"{action['hang_up'][0]}, on {_cause(step)}"
+        return "ended", f"{action['hang_up'][0]}, on {cause}"
     kind = action.get("type")
     if kind == "response.create":
-        return "answer asked", f"on {_cause(step)}"
+        return "answer asked", f"on {cause}"
     if kind == "input_audio_buffer.commit":
-        return "turn committed", f"on {_cause(step)}"
+        return "turn committed", f"on {cause}"
     if kind == "input_audio_buffer.clear":
         return "turn dropped", "too little speech for an answer"
     return None

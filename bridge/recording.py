@@ -11,6 +11,7 @@ again from what was written still answers what was written.
 """
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import blake2b
@@ -43,6 +44,18 @@ DOORS: dict[str, tuple[Any, ...]] = {
     "receive_unknown": (Leg, str),
     "receive_hangup": (str,),
 }
+# NotImplementedError and RuntimeError: a zip compressed or locked in another way.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+    msgspec.DecodeError,
+)
 _KEYPAD = "Keypad: "
 _ZEROS = str.maketrans("123456789", "000000000")
 
@@ -90,17 +103,17 @@ class Recording(msgspec.Struct, frozen=True):
 
     def arguments(self, step: Step) -> list[Any]:
         """Return a step's message as the `Call` takes it; needs the audio."""
-        what = step.what
-        if what and isinstance(what[0], dict):
-            what = [self._with_audio(step.door, what[0]), *what[1:]]
-        kinds = DOORS[step.door]
+        kinds, what = DOORS[step.door], step.what
         try:
+            if what and isinstance(what[0], dict):
+                what = [self._with_audio(step.door, what[0]), *what[1:]]
             return [
                 msgspec.convert(one, kind, builtin_types=(bytes,))
                 for one, kind in zip(what, kinds, strict=True)
             ]
-        except (msgspec.ValidationError, ValueError) as error:
-            raise RecordingError(f"{step.door} at {step.now}: {error}") from None
+        except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
+            text = f"{type(error).__name__}: {error}"
+            raise RecordingError(f"{step.door} at {step.now}: {text}") from None
 
     def _with_audio(self, door: str, message: dict[str, Any]) -> dict[str, Any]:
         if door == "receive_twilio" and message.get("event") == "media":
@@ -199,7 +212,7 @@ def read(path: Path) -> Recording:
             }
         header = msgspec.json.decode(lines[0], type=Header)
         steps = [msgspec.json.decode(line, type=Step) for line in lines[1:]]
-    except (zipfile.BadZipFile, KeyError, IndexError, msgspec.DecodeError) as error:
+    except _UNREADABLE as error:
         raise RecordingError(f"{path}: expected a recorded call: {error}") from None
     if header.version != VERSION:
         raise RecordingError(

@@ -56,13 +56,15 @@ class Replay:
         call = Call(header.plan, header.opened_at)
         watch = reasons.Watch(call, header.opened_at)
         for number, step in enumerate(self.recording.steps, 1):
+            due = call.timers.due(step.now) if step.door == "receive_timeout" else []
             again = self._again(call, step)
             self.steps.append(again)
             self.difference = _compare(number, step, again, header.opened_at)
             if self.difference is not None:
                 return
             yield from watch.look(again)
-            yield from reasons.of_step(again, header.opened_at)
+            timers = ", ".join(timer.value for timer in due)
+            yield from reasons.of_step(again, header.opened_at, timers)
 
     def accept(self) -> list[Step]:
         """Make the call again and return its steps with what the core answers now."""

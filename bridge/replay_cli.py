@@ -6,6 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bridge import reasons
 from bridge.reasons import Decision
 from bridge.recording import Recording, RecordingError, read, rewrite
@@ -14,6 +16,7 @@ from bridge.replay import Difference, Replay
 EXIT_DIFFERENT = 1
 EXIT_UNUSABLE = 2
 WHY_CHARS = 100
+DIFFERENCE_CHARS = 200
 EXAMPLES = """examples:
   kolbridge replay recordings/CA0123.zip
   kolbridge replay CA0123.zip --plot CA0123.png
@@ -114,13 +117,24 @@ def _row(decision: Decision) -> str:
 
 
 def _show_difference(found: Difference) -> str:
+    texts = [
+        "nothing" if action is None else msgspec.json.encode(action).decode()
+        for action in (found.recorded, found.recomputed)
+    ]
+    pairs = enumerate(zip(*texts, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), 0)
+    recorded, recomputed = (_from(text, same) for text in texts)
     return (
         f"different at {found.at_s:.3f} s, message {found.message}, "
         f"action {found.action}\n"
-        f"  recorded:   {_or_none(found.recorded)}\n"
-        f"  recomputed: {_or_none(found.recomputed)}"
+        f"  recorded:   {recorded}\n"
+        f"  recomputed: {recomputed}"
     )
 
 
-def _or_none(action: Any) -> str:
-    return "nothing" if action is None else str(action)
+def _from(text: str, different_at: int) -> str:
+    """Return the part of a long text around its first other character."""
+    begin = max(0, different_at - DIFFERENCE_CHARS // 2)
+    end = begin + DIFFERENCE_CHARS
+    before, after = "…" if begin else "", "…" if len(text) > end else ""
+    return f"{before}{text[begin:end]}{after}"

@@ -45,9 +45,13 @@ class Timers:
         self._at.clear()
         self.deadline = None
 
+    def due(self, now: float) -> list[Timer]:
+        """Return the timers that are due, earliest first."""
+        due = sorted((at, timer.name) for timer, at in self._at.items() if at <= now)
+        return [Timer[name] for _, name in due]
+
     def take_due(self, now: float) -> list[Timer]:
         """Remove and return the timers that are due, earliest first."""
-        due = sorted((at, timer.name) for timer, at in self._at.items() if at <= now)
-        timers = [Timer[name] for _, name in due]
+        timers = self.due(now)
         self.cancel(*timers)
         return timers

@@ -2,6 +2,7 @@
 
 import zipfile
 from functools import partial
+from random import Random
 
 import msgspec
 import pytest
@@ -222,6 +223,34 @@ def test_other_versions_doors_and_shapes_are_refused(tmp_path):
     found = read(rebuilt(tmp_path, [first, b'{"now":1,"door":"receive_twilio"}']))
     with pytest.raises(RecordingError, match="receive_twilio at 1"):
         found.arguments(found.steps[0])
+
+
+def test_audio_that_is_missing_is_told(tmp_path):
+    call = Call(story.plan(), 0.0)
+    entry = (call.receive_twilio, (story.media(b"\x12" * 160),), 2.0, [])
+    _, found = written(tmp_path, [entry], has_audio=False)
+
+    with pytest.raises(RecordingError, match=r"receive_twilio at 2.0: KeyError"):
+        found.arguments(found.steps[0])
+
+
+def test_damaged_file_is_refused_or_read_as_it_was(tmp_path):
+    call = Call(story.plan(), 0.0)
+    entry = (call.receive_twilio, (story.media(b"\x12" * 160),), 2.0, [])
+    path, found = written(tmp_path, [entry])
+    whole = path.read_bytes()
+    random = Random(4)
+
+    refused = 0
+    for _ in range(500):
+        damaged = bytearray(whole)
+        damaged[random.randrange(len(whole))] ^= 1 << random.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            assert read(path).steps == found.steps
+        except (RecordingError, OSError):
+            refused += 1
+    assert refused > 250
 
 
 def test_a_file_larger_than_any_call_is_refused(tmp_path, monkeypatch):

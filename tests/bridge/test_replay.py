@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import sys
 from functools import partial
 from itertools import chain
 
@@ -294,12 +295,47 @@ def test_command_reports_the_first_difference_and_accepts_it(tmp_path, capsys):
     assert command(path) == replay_cli.EXIT_DIFFERENT
     said = capsys.readouterr().out
     assert f"message {number + 1}, action 1\n" in said
-    assert "  recomputed: {'event': 'clear'" in said
+    assert '  recomputed: {"event":"clear"' in said
 
     assert command(path, "--accept") == 0
     assert command(path) == 0
     assert read(path).steps == recording.steps
     assert read(path).audio == recording.audio
+
+
+def test_long_difference_is_shown_where_it_begins(tmp_path, capsys):
+    recording = read(INTERRUPTION)
+    number = first(recording, "type", "session.update")
+    path = tmp_path / "call.zip"
+    shutil.copy(INTERRUPTION, path)
+
+    def other(actions):
+        text = msgspec.json.encode(actions).replace(b"maxLength", b"minLength", 1)
+        return msgspec.json.decode(text)
+
+    lacking = changed(recording, number, other)
+    replay_cli.rewrite(path, lacking, lacking.steps)
+
+    assert command(path) == replay_cli.EXIT_DIFFERENT
+    recorded, recomputed = capsys.readouterr().out.splitlines()[-2:]
+    assert "minLength" in recorded
+    assert "maxLength" in recomputed
+    assert max(len(recorded), len(recomputed)) < 220
+
+
+def test_timer_is_told_by_its_reason():
+    found = replayed(read(FOLDER / "keypad.zip"))
+
+    asked = [one.why for one in found if one.what == "answer asked"]
+    assert "on a timer: no further digit" in asked
+    assert why(found, "model hears voice").startswith("audio_start_ms=")
+
+
+def test_picture_without_matplotlib_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    assert command(INTERRUPTION, "--plot", tmp_path / "x.png") == 2
+    assert "kolbridge[analysis]" in capsys.readouterr().err
 
 
 def test_command_explains_what_it_cannot_make_again(tmp_path, capsys):
