@@ -100,6 +100,7 @@ class Bridge:
             await asyncio.wait_for(self.process.wait(), STOP_S)
         except TimeoutError:
             self.process.kill()
+            await self.process.wait()
         await self._reader
 
 

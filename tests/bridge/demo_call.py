@@ -1,0 +1,106 @@
+"""A demo call as the outside saw it, laid out by hand from the packaged clips."""
+
+from uuid import uuid4
+
+from bridge.demo_checks import Evidence
+from bridge.options import FRAME_BYTES
+from bridge.sandbox.clips import clip
+from bridge.sandbox.options import Options, Timed, TimedAudio
+from bridge.sandbox.result import CallResult
+from bridge.sandbox.script import Script
+from bridge.sandbox.session import Session
+from bridge.sandbox.timeline import Happening
+from crm.leads import Lead
+from tests.bridge import story
+
+BYTES_PER_MS = 8
+GREETING_AT_MS = 300
+FIRST_AT_MS = 4_000
+# The caller's last sound is at 7980 ms: 0.94 s before the answer's first.
+OFFER_AT_MS = 8_900
+INTERRUPTS_AT_MS = 11_400
+CLEAR_MS = 11_540.0
+LENGTH_MS = 16_000
+NAME = "Dana Cohen"
+
+
+def track(*pieces: tuple[int, bytes]) -> bytes:
+    """Lay pieces of audio, each at its ms, on silence."""
+    made = bytearray(b"\xff" * (LENGTH_MS * BYTES_PER_MS))
+    for at_ms, audio in pieces:
+        at = at_ms * BYTES_PER_MS
+        made[at : at + len(audio)] = audio
+    return bytes(made)
+
+
+def result() -> CallResult:
+    """Return what Twilio and the caller saw: a greeting, a turn, an interruption."""
+    first, interrupts = clip("caller-en-1"), clip("caller-en-interrupts")
+    heard_ms = int(CLEAR_MS) - OFFER_AT_MS
+    return CallResult(
+        call_sid=story.CALL_SID,
+        stream_sid=story.STREAM_SID,
+        near=track((FIRST_AT_MS, first.audio), (INTERRUPTS_AT_MS, interrupts.audio)),
+        far=track(
+            (GREETING_AT_MS, clip("ai-en-greeting").audio[: 3_000 * BYTES_PER_MS]),
+            (OFFER_AT_MS, clip("ai-en-offer").audio[: heard_ms * BYTES_PER_MS]),
+        ),
+        happenings=[
+            Happening(FIRST_AT_MS, "says", "caller-en-1"),
+            Happening(FIRST_AT_MS + first.duration_ms, "has said", "caller-en-1"),
+            Happening(INTERRUPTS_AT_MS, "says", "caller-en-interrupts"),
+            Happening(INTERRUPTS_AT_MS + interrupts.duration_ms, "has said", "…"),
+        ],
+        clears_ms=[CLEAR_MS],
+        frames_sent=800,
+        ended_by="bridge",
+    )
+
+
+def session(of: CallResult) -> Session:
+    """Return a session that was given the caller's speech and the gaps inside it."""
+    made = Session(Script(), Options(), "gpt-realtime-2.1", 1)
+    for event in (
+        {
+            "type": "conversation.item.truncate",
+            "audio_end_ms": int(CLEAR_MS) - OFFER_AT_MS,
+        },
+        {
+            "type": "conversation.item.create",
+            "item": {"content": [{"type": "input_text", "text": "Keypad: 1 #"}]},
+        },
+    ):
+        made.received.append(Timed(0.0, event))
+    for begin, end in zip(of.times_ms("says"), of.times_ms("has said"), strict=True):
+        spoken = of.near[int(begin) * BYTES_PER_MS : int(end) * BYTES_PER_MS]
+        whole = len(spoken) - len(spoken) % FRAME_BYTES
+        made.audio.append(TimedAudio(0.0, spoken[:whole]))
+        made.audio.append(TimedAudio(0.0, story.SILENCE * 25))
+    return made
+
+
+def lead(name: str | None = NAME) -> Lead:
+    return Lead(
+        id=uuid4(),
+        phone="+15550100101",
+        name=name,
+        status="new",
+        fields={},
+        calls=1,
+        last_call_at=None,
+    )
+
+
+def evidence(**changes: object) -> Evidence:
+    """Return a call that passes every check, but for `changes`."""
+    of = result()
+    found = Evidence(
+        language="en",
+        result=of,
+        session=session(of),
+        log=["[REALTIME] Connected", "WS_STOP sid=MZ0 rx=799 tx=812 reason=end_call"],
+        lead=lead(),
+        name=NAME,
+        foreign=[],
+    )
+    return found._replace(**changes)
