@@ -1,259 +1,336 @@
-"""`kolbridge tenant`: businesses without SQL."""
+"""`kolbridge tenant`: businesses without SQL.
+
+Every verb that changes a business reads it, changes its file, checks the whole and
+saves it in one transaction, so that nothing wrong is ever stored.
+"""
 
 import argparse
-import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
 import msgspec
+from msgspec.structs import replace
 
-from bridge import options
-from bridge.settings import SettingsError, load
+from bridge import tenant_file
+from bridge.cli_database import find_business, run_with_database
+from bridge.options import CallOptions
+from bridge.prompt import build
+from bridge.settings import Settings
+from bridge.tenant_file import DAYS, Closure, TenantError, TenantFile
 from crm import businesses
-from crm.connect import open_url
+from crm.businesses import Business, Service
 from crm.database import Database
-from crm.leads import FieldError, check_phone
+from crm.saving import NumberTaken, save
 
-EXAMPLES = """examples:
-  kolbridge tenant create "Dana's Salon" --number +15551230000 --language en \\
-      --time-zone America/New_York --greeting "Hello, Dana's Salon." --required name
-  kolbridge tenant list
-  kolbridge tenant show "Dana's Salon"
-  kolbridge tenant set "Dana's Salon" OPENAI_VOICE=cedar SNR_START_NORMAL=9
-  kolbridge tenant set "Dana's Salon" greeting="Good morning." OPENAI_VOICE=
-  kolbridge tenant hours "Dana's Salon" sunday 09:00-13:00 14:00-18:30
-  kolbridge tenant service "Dana's Salon" "Haircut" 45 --buffer 5
-"""
-DAYS = (
-    "sunday",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
+Arguments = argparse.Namespace
+# What `set` may change beside the settings of calls; `prompt` is better from a file.
+_WORDS = (
+    "name",
+    "language",
+    "country",
+    "time_zone",
+    "greeting",
+    "fallback_sentence",
+    "prompt",
 )
 
 
-class TenantError(ValueError):
-    """What was asked cannot be done; the text says why."""
+def run(args: Arguments) -> int:
+    """Carry out one verb; 0, or one line that says what was wrong."""
+    return run_with_database("tenant", partial(VERBS[args.verb].run, args))
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add `tenant` and its verbs to the command line."""
-    parser = subparsers.add_parser(
-        "tenant",
-        help="businesses: create, list, show, set, number, hours, service, prompt",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    create = verbs.add_parser("create", help="make a business")
-    create.add_argument("name")
-    create.add_argument("--number", action="append", default=[], metavar="E164")
-    create.add_argument("--language", default="en", help="two letters (en)")
-    create.add_argument("--country", default="US", help="two letters (US)")
-    create.add_argument("--time-zone", default="UTC", help="as in Asia/Jerusalem")
-    create.add_argument("--greeting", default="")
-    create.add_argument("--fallback", default="", help="said when the AI cannot be had")
-    create.add_argument("--prompt", type=Path, help="a file with the instructions")
-    create.add_argument("--required", action="append", default=[], metavar="FIELD")
-    verbs.add_parser("list", help="list businesses")
-    for verb, what in (
-        ("show", "show all of a business"),
-        ("set", "change NAME=VALUE: a column or a call's setting; empty resets it"),
-        ("number", "give it a number"),
-        ("hours", "set a weekday's hours; none: closed"),
-        ("service", "add or change a service"),
-        ("prompt", "take its instructions from a file"),
-    ):
-        sub = verbs.add_parser(verb, help=what)
-        sub.add_argument("business", help="its name or id")
-        if verb == "set":
-            sub.add_argument("values", nargs="+", metavar="NAME=VALUE")
-        elif verb == "number":
-            sub.add_argument("number", metavar="E164")
-        elif verb == "hours":
-            sub.add_argument("day", choices=DAYS)
-            sub.add_argument("spans", nargs="*", metavar="HH:MM-HH:MM")
-        elif verb == "service":
-            sub.add_argument("name")
-            sub.add_argument("minutes", type=int)
-            sub.add_argument("--buffer", type=int, default=0, metavar="MINUTES")
-        elif verb == "prompt":
-            sub.add_argument("file", type=Path)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Carry out one verb; 0, or 2 with one line that says what was wrong."""
-    server = None
-    try:
-        settings = load(os.environ, Path(".env"))
-        url, server = open_url(settings.database_url, Path(settings.kolbridge_home))
-        asyncio.run(_with_database(url, args))
-    except (TenantError, SettingsError, FieldError, options.OptionError) as error:
-        print(f"kolbridge tenant: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if server is not None:
-            server.stop()
-    return 0
-
-
-async def _with_database(url: str, args: argparse.Namespace) -> None:
-    db = await Database.open(url, pool_max=1)
-    try:
-        await _VERBS[args.verb](db, args)
-    finally:
-        await db.close()
-
-
-async def _create(db: Database, args: argparse.Namespace) -> None:
-    numbers = [check_phone(number) for number in args.number]
-    columns = {
-        "language": args.language,
-        "country": args.country,
-        "time_zone": args.time_zone,
-    }
-    for name, value in columns.items():
-        _check_column(name, value)
-    business_id = await businesses.create(
-        db,
-        args.name,
-        **columns,
+async def _create(args: Arguments, db: Database, settings: Settings) -> None:
+    file = TenantFile(
+        name=args.name,
+        language=args.language,
+        country=args.country,
+        time_zone=args.time_zone,
+        numbers=tuple(args.number),
         greeting=args.greeting,
         fallback_sentence=args.fallback,
-        custom_prompt=_read(args.prompt) if args.prompt else "",
-        required_fields=args.required,
+        required_fields=tuple(args.required),
+        prompt=_read(args.prompt).decode() if args.prompt else "",
     )
-    for number in numbers:
-        await businesses.add_number(db, business_id, number)
+    if any(name == file.name for _, name in await businesses.list_all(db)):
+        raise TenantError(f"name={file.name!r}: there is a business of this name")
+    business_id = uuid4()
+    await _save(db, file, business_id, settings.call)
     print(business_id)
 
 
-async def _list(db: Database, args: argparse.Namespace) -> None:
+async def _list(args: Arguments, db: Database, settings: Settings) -> None:
     for business_id, name in await businesses.list_all(db):
-        print(f"{business_id}  {name}")
-
-
-async def _show(db: Database, args: argparse.Namespace) -> None:
-    business = await businesses.get(db, await _find(db, args.business))
-    text = msgspec.json.encode(business)
-    print(msgspec.json.format(text, indent=2).decode())
-
-
-async def _set(db: Database, args: argparse.Namespace) -> None:
-    business_id = await _find(db, args.business)
-    columns: dict[str, Any] = {}
-    overrides: dict[str, Any] = {}
-    for pair in args.values:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise TenantError(f"expected NAME=VALUE, got {pair!r}")
-        if name in businesses.COLUMNS:
-            _check_column(name, value)
-            columns[name] = value.split() if name == "required_fields" else value
+        if args.json:
+            business = await _get(db, business_id)
+            print(msgspec.json.encode(business).decode())
         else:
-            overrides[name.lower()] = value
-    default = options.CallOptions()
-    merged = options.merge(
-        default, {name: value for name, value in overrides.items() if value}
+            print(f"{business_id}  {name}")
+
+
+async def _show(args: Arguments, db: Database, settings: Settings) -> None:
+    business = await _get(db, await find_business(db, args.business))
+    prompt = build(business, None, datetime.now(UTC)).instructions
+    if args.json:
+        shown = {**msgspec.to_builtins(business), "instructions": prompt}
+        print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        return
+    file = tenant_file.from_business(business)
+    print(f"# {business.id}")
+    print(tenant_file.write(file, is_json=False))
+    print("# What the model is told, were an unknown caller to ring now:\n")
+    print(prompt)
+
+
+async def _set(args: Arguments, db: Database, settings: Settings) -> None:
+    def change(file: TenantFile) -> TenantFile:
+        own = {name.lower(): value for name, value in file.settings.items()}
+        words: dict[str, Any] = {}
+        for pair in args.values:
+            name, equals, value = pair.partition("=")
+            if not equals:
+                raise TenantError(f"expected NAME=VALUE, got {pair!r}")
+            if name in _WORDS:
+                words[name] = value
+            elif name == "required_fields":
+                words[name] = tuple(value.replace(",", " ").split())
+            elif name.lower() not in CallOptions.__struct_fields__:
+                raise TenantError(f"{name}: there is no such field or setting")
+            elif value:
+                own[name.lower()] = value
+            else:
+                own.pop(name.lower(), None)
+        return replace(file, settings=own, **words)
+
+    await _edit(args, db, settings, change)
+
+
+async def _numbers(args: Arguments, db: Database, settings: Settings) -> None:
+    def change(file: TenantFile) -> TenantFile:
+        _check_known("numbers", args.remove, file.numbers)
+        kept = [one for one in file.numbers if one not in args.remove]
+        return replace(file, numbers=(*kept, *args.add))
+
+    for number in (await _edit(args, db, settings, change)).numbers:
+        print(number)
+
+
+async def _hours(args: Arguments, db: Database, settings: Settings) -> None:
+    def change(file: TenantFile) -> TenantFile:
+        if args.day is None:
+            return file
+        if not args.spans:
+            raise TenantError("expected hours such as 09:00-17:30, or closed")
+        is_closed = args.spans == ["closed"]
+        hours: dict[Any, tuple[str, ...]] = dict(file.hours)
+        hours[args.day] = () if is_closed else tuple(args.spans)
+        return replace(file, hours={day: hours[day] for day in DAYS if hours.get(day)})
+
+    file = await _edit(args, db, settings, change)
+    spans: dict[Any, tuple[str, ...]] = dict(file.hours)
+    for day in DAYS:
+        print(f"{day:10} {' '.join(spans.get(day, ())) or 'closed'}")
+
+
+async def _closures(args: Arguments, db: Database, settings: Settings) -> None:
+    def change(file: TenantFile) -> TenantFile:
+        known = {str(one.day) for one in file.closures}
+        _check_known("closures", args.remove, known)
+        kept = [one for one in file.closures if str(one.day) not in args.remove]
+        added = [_closure(text, args.reason) for text in args.add]
+        return replace(file, closures=(*kept, *added))
+
+    for one in (await _edit(args, db, settings, change)).closures:
+        print(f"{one.day} {one.until or one.day} {one.reason}".rstrip())
+
+
+async def _services(args: Arguments, db: Database, settings: Settings) -> None:
+    def change(file: TenantFile) -> TenantFile:
+        if args.name is None:
+            return file
+        kept = [one for one in file.services if one.name != args.name]
+        if args.remove:
+            _check_known("services", [args.name], {one.name for one in file.services})
+            return replace(file, services=tuple(kept))
+        if args.minutes is None:
+            raise TenantError(f"{args.name!r}: expected how many minutes it takes")
+        service = Service(args.name, args.minutes, args.buffer)
+        return replace(file, services=(*kept, service))
+
+    for one in (await _edit(args, db, settings, change)).services:
+        print(f"{one.minutes:4} min + {one.buffer_minutes} min  {one.name}")
+
+
+async def _prompt(args: Arguments, db: Database, settings: Settings) -> None:
+    text = _read(args.file).decode()
+    await _edit(args, db, settings, lambda file: replace(file, prompt=text))
+
+
+async def _import(args: Arguments, db: Database, settings: Settings) -> None:
+    data = _read(args.file)
+    file = tenant_file.read(data, is_json=args.file.suffix == ".json")
+    found = [one for one, name in await businesses.list_all(db) if name == file.name]
+    if len(found) > 1:
+        raise TenantError(f"name={file.name!r}: more than one business has this name")
+    business_id = found[0] if found else uuid4()
+    await _save(db, file, business_id, settings.call)
+    print(f"{business_id}  {file.name}: {'changed' if found else 'created'}")
+
+
+async def _export(args: Arguments, db: Database, settings: Settings) -> None:
+    file = tenant_file.from_business(
+        await _get(db, await find_business(db, args.business))
     )
-    for name, value in overrides.items():
-        if not hasattr(default, name):
-            raise options.OptionError(f"{name.upper()}: there is no such setting")
-        stored = getattr(merged, name) if value else None
-        await businesses.set_setting(db, business_id, name, stored)
-    await businesses.update(db, business_id, **columns)
-
-
-async def _number(db: Database, args: argparse.Namespace) -> None:
-    business_id = await _find(db, args.business)
-    await businesses.add_number(db, business_id, check_phone(args.number))
-
-
-async def _hours(db: Database, args: argparse.Namespace) -> None:
-    spans = [_span(text) for text in args.spans]
-    business_id = await _find(db, args.business)
-    await businesses.set_hours(db, business_id, DAYS.index(args.day), spans)
-
-
-async def _service(db: Database, args: argparse.Namespace) -> None:
-    if not 5 <= args.minutes <= 1440:
-        raise TenantError(f"minutes={args.minutes}: expected 5 to 1440")
-    service = businesses.Service(args.name, args.minutes, args.buffer)
-    await businesses.add_service(db, await _find(db, args.business), service)
-
-
-async def _prompt(db: Database, args: argparse.Namespace) -> None:
-    business_id = await _find(db, args.business)
-    await businesses.update(db, business_id, custom_prompt=_read(args.file))
-
-
-_VERBS: dict[str, Callable[[Database, argparse.Namespace], Awaitable[None]]] = {
-    "create": _create,
-    "list": _list,
-    "show": _show,
-    "set": _set,
-    "number": _number,
-    "hours": _hours,
-    "service": _service,
-    "prompt": _prompt,
-}
-
-
-async def _find(db: Database, wanted: str) -> UUID:
-    found = [
-        business_id
-        for business_id, name in await businesses.list_all(db)
-        if wanted in (name, str(business_id))
-    ]
-    if len(found) != 1:
-        count = "no" if not found else "more than one"
-        raise TenantError(f"{wanted!r}: {count} business has this name or id")
-    return found[0]
-
-
-def _check_column(name: str, value: str) -> None:
-    if name == "time_zone":
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise TenantError(
-                f"time_zone={value!r}: expected a zone such as Asia/Jerusalem"
-            ) from None
-    if name == "language" and not (len(value) == 2 and value.islower()):
-        raise TenantError(f"language={value!r}: expected two letters such as en or he")
-    if name == "country" and not (len(value) == 2 and value.isupper()):
-        raise TenantError(f"country={value!r}: expected two letters such as US or IL")
-    if name == "name" and not value:
-        raise TenantError("name='': expected a name")
-
-
-def _span(text: str) -> tuple[int, int]:
-    opens, _, closes = text.partition("-")
+    if args.file is None:
+        sys.stdout.write(tenant_file.write(file, is_json=args.json))
+        return
+    is_json = args.json or args.file.suffix == ".json"
     try:
-        begin, end = _minute(opens), _minute(closes)
+        args.file.write_text(tenant_file.write(file, is_json=is_json), "utf-8")
+    except OSError as error:
+        raise TenantError(f"{args.file}: {error.strerror}") from None
+
+
+async def _edit(
+    args: Arguments,
+    db: Database,
+    settings: Settings,
+    change: Callable[[TenantFile], TenantFile],
+) -> TenantFile:
+    """Change a business's file and save it; return it as it is now."""
+    business_id = await find_business(db, args.business)
+    file = tenant_file.from_business(await _get(db, business_id))
+    changed = change(file)
+    if changed != file:
+        await _save(db, changed, business_id, settings.call)
+    return changed
+
+
+async def _save(
+    db: Database, file: TenantFile, business_id: UUID, defaults: CallOptions
+) -> None:
+    try:
+        await save(db, tenant_file.to_business(file, business_id, defaults))
+    except NumberTaken as error:
+        raise TenantError(f"numbers: {error}") from None
+
+
+async def _get(db: Database, business_id: UUID) -> Business:
+    business = await businesses.get(db, business_id)
+    if business is None:
+        raise TenantError(f"{business_id}: it was deleted meanwhile")
+    return business
+
+
+def _closure(text: str, reason: str) -> Closure:
+    day, _, until = text.partition("..")
+    try:
+        return Closure(
+            date.fromisoformat(day),
+            date.fromisoformat(until) if until else None,
+            reason,
+        )
     except ValueError:
-        raise TenantError(f"{text!r}: expected hours such as 09:00-17:30") from None
-    return begin, end if end > begin else end + 24 * 60
+        raise TenantError(
+            f"{text!r}: expected a day such as 2026-12-25, or 2026-12-24..2026-12-26"
+        ) from None
 
 
-def _minute(text: str) -> int:
-    hour, minute = (int(part) for part in text.split(":"))
-    if not (0 <= hour <= 24 and 0 <= minute < 60 and hour * 60 + minute <= 1440):
-        raise ValueError(text)
-    return hour * 60 + minute
+def _check_known(field: str, wanted: list[str], known: Any) -> None:
+    for one in wanted:
+        if one not in known:
+            raise TenantError(f"{field}: {one!r} does not stand there")
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        data.decode()
     except OSError as error:
         raise TenantError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise TenantError(f"{path}: expected UTF-8: {error}") from None
+    return data
+
+
+class Verb(NamedTuple):
+    """One thing to do with businesses."""
+
+    help: str
+    examples: str
+    run: Callable[[Arguments, Database, Settings], Awaitable[None]]
+
+
+VERBS = {
+    "create": Verb(
+        "make a business",
+        """\
+  kolbridge tenant create "Dana's Salon" --number +15551230000 \\
+      --time-zone America/New_York --greeting "Hello, Dana's Salon." --required name""",
+        _create,
+    ),
+    "list": Verb("list businesses", "  kolbridge tenant list --json", _list),
+    "show": Verb(
+        "show all of a business, and what the model is told",
+        """  kolbridge tenant show "Dana's Salon\"""",
+        _show,
+    ),
+    "set": Verb(
+        "change fields, or settings of its calls; an empty setting resets it",
+        """\
+  kolbridge tenant set "Dana's Salon" OPENAI_VOICE=cedar SNR_START_NORMAL=9
+  kolbridge tenant set "Dana's Salon" greeting="Good morning." OPENAI_VOICE=
+  kolbridge tenant set "Dana's Salon" required_fields=name,email""",
+        _set,
+    ),
+    "numbers": Verb(
+        "list, add or remove its numbers",
+        """\
+  kolbridge tenant numbers "Dana's Salon"
+  kolbridge tenant numbers "Dana's Salon" --add +15551230000 --remove +15551230001""",
+        _numbers,
+    ),
+    "hours": Verb(
+        "list its hours, or set those of a weekday",
+        """\
+  kolbridge tenant hours "Dana's Salon" sunday 09:00-13:00 14:00-18:30
+  kolbridge tenant hours "Dana's Salon" saturday closed""",
+        _hours,
+    ),
+    "closures": Verb(
+        "list, add or remove days on which it is closed",
+        """\
+  kolbridge tenant closures "Dana's Salon" --add 2026-12-24..2026-12-26 --reason Feast
+  kolbridge tenant closures "Dana's Salon" --remove 2026-12-24""",
+        _closures,
+    ),
+    "services": Verb(
+        "list its services, or add, change or remove one",
+        """\
+  kolbridge tenant services "Dana's Salon" Haircut 45 --buffer 5
+  kolbridge tenant services "Dana's Salon" Haircut --remove""",
+        _services,
+    ),
+    "prompt": Verb(
+        "take its instructions from a file",
+        """  kolbridge tenant prompt "Dana's Salon" prompt.txt""",
+        _prompt,
+    ),
+    "import": Verb(
+        "make or change a business from a TOML or JSON file; all of it is replaced",
+        "  kolbridge tenant import salon.toml",
+        _import,
+    ),
+    "export": Verb(
+        "write a business to a TOML or JSON file",
+        """\
+  kolbridge tenant export "Dana's Salon" salon.toml
+  kolbridge tenant export "Dana's Salon" --json""",
+        _export,
+    ),
+}

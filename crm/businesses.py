@@ -1,6 +1,6 @@
 """Businesses: who answers on which number, and with what settings."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,14 @@ class Hours(msgspec.Struct, frozen=True):
     closes_minute: int
 
 
+class Closure(msgspec.Struct, frozen=True):
+    """Days without hours, first and last included."""
+
+    first_day: date
+    last_day: date
+    reason: str = ""
+
+
 class Business(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant with all that a call needs to know of it."""
 
@@ -40,6 +48,7 @@ class Business(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     services: tuple[Service, ...] = ()
     hours: tuple[Hours, ...] = ()
+    closures: tuple[Closure, ...] = ()
     numbers: tuple[str, ...] = ()
 
 
@@ -87,6 +96,11 @@ async def get(db: Database, business_id: UUID) -> Business | None:
             "where business_id = $1 order by dow, opens",
             business_id,
         )
+        closures = await connection.fetch(
+            "select first_day, last_day, reason from business_closures "
+            "where business_id = $1 order by first_day",
+            business_id,
+        )
         numbers = await connection.fetch(
             "select e164 from business_numbers where business_id = $1 order by e164",
             business_id,
@@ -101,6 +115,7 @@ async def get(db: Database, business_id: UUID) -> Business | None:
             Hours(entry["dow"], _minutes(entry["opens"]), _minutes(entry["closes"]))
             for entry in hours
         ),
+        closures=tuple(Closure(*entry.values()) for entry in closures),
         numbers=tuple(entry["e164"] for entry in numbers),
     )
 

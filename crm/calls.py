@@ -163,6 +163,30 @@ async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Any]:
     return rows
 
 
+async def find(db: Database, business_id: UUID, call_sid: str) -> Any | None:
+    """Return one call, with the text of its prompt."""
+    async with db.tenant(business_id) as connection:
+        return await connection.fetchrow(
+            "select calls.*, prompts.text as prompt from calls join prompts on "
+            "prompts.business_id = calls.business_id and sha256 = prompt_sha256 "
+            "where calls.business_id = $1 and call_sid = $2",
+            business_id,
+            call_sid,
+        )
+
+
+async def tools(db: Database, business_id: UUID, call_sid: str) -> list[ToolCall]:
+    """Return the tools of a call in order."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            f"select {', '.join(_TOOL)} from tool_calls where business_id = $1 "
+            "and call_sid = $2 order by at_s",
+            business_id,
+            call_sid,
+        )
+    return [ToolCall(**dict(row)) for row in rows]
+
+
 async def turns(db: Database, business_id: UUID, call_sid: str) -> list[Turn]:
     """Return a call's transcript in order."""
     async with db.tenant(business_id) as connection:

@@ -85,6 +85,18 @@ async def find(db: Database, business_id: UUID, phone: str) -> Lead | None:
     return None if row is None else Lead(**dict(row))
 
 
+async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Lead]:
+    """Return the leads who called last, newest first."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            f"select {_COLUMNS} from leads where business_id = $1 "
+            "order by last_call_at desc nulls last, id limit $2",
+            business_id,
+            limit,
+        )
+    return [Lead(**dict(row)) for row in rows]
+
+
 def check_phone(phone: str) -> str:
     """Return an E.164 number, or raise FieldError saying what is wrong."""
     if not E164.fullmatch(phone):

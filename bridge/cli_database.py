@@ -1,0 +1,75 @@
+"""What every command that reads or changes businesses needs: a database and a name."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from bridge.settings import Settings, SettingsError, load
+from bridge.tenant_file import TenantError
+from crm import businesses
+from crm.away import AWAY
+from crm.connect import open_url
+from crm.database import Database
+from crm.embedded import EmbeddedError
+from crm.migrate import MigrationError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+Steps = Callable[[Database, Settings], Awaitable[None]]
+
+
+def run_with_database(command: str, steps: Steps) -> int:
+    """Run `steps` on the database of the settings; return the exit code.
+
+    What goes wrong is one line: 2 for what was asked, 1 for what could not be had.
+    """
+    server = None
+    try:
+        settings = load(os.environ, Path(".env"))
+        # Businesses and numbers are made by the schema's owner.
+        url = settings.database_admin_url or settings.database_url
+        url, server = open_url(url, Path(settings.kolbridge_home))
+        asyncio.run(_run(url, settings, steps))
+    except (TenantError, SettingsError) as error:
+        print(f"kolbridge {command}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (*AWAY, EmbeddedError, MigrationError, asyncpg.PostgresError) as error:
+        text = str(error) or type(error).__name__
+        print(f"kolbridge {command}: the database: {text}", file=sys.stderr)
+        return EXIT_FAILED
+    finally:
+        if server is not None:
+            server.stop()
+    return 0
+
+
+async def _run(url: str, settings: Settings, steps: Steps) -> None:
+    database = await Database.open(
+        url,
+        pool_max=1,
+        command_timeout_s=settings.database_timeout_ms / 1e3,
+        pgbouncer=settings.database_pgbouncer,
+    )
+    try:
+        await steps(database, settings)
+    finally:
+        await database.close()
+
+
+async def find_business(database: Database, wanted: str) -> UUID:
+    """Return the id of the one business of a name or an id; raises TenantError."""
+    found = [
+        business_id
+        for business_id, name in await businesses.list_all(database)
+        if wanted in (name, str(business_id))
+    ]
+    if len(found) != 1:
+        count = "no" if not found else "more than one"
+        raise TenantError(f"{wanted!r}: {count} business has this name or id")
+    return found[0]

@@ -1,0 +1,242 @@
+"""A business as one file: what it may say, in TOML or JSON, and what is wrong with it.
+
+Every change of a business, from the command line or from a file, becomes such a file
+first and is checked as a whole; an error begins with the field's name.
+"""
+
+import re
+from datetime import date
+from itertools import pairwise
+from typing import Any, Literal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+import msgspec
+import tomli_w
+
+from bridge.options import CallOptions, OptionError, merge
+from crm.businesses import Business, Closure as StoredClosure, Hours, Service
+from crm.leads import FieldError, check_phone
+
+DAYS = (
+    "sunday",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+)
+Day = Literal[
+    "sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
+]
+DAY_MINUTES = 24 * 60
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class TenantError(ValueError):
+    """What was asked cannot be done; the text says why."""
+
+
+class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A day, or days up to and with `until`, on which the business is closed."""
+
+    day: date
+    until: date | None = None
+    reason: str = ""
+
+
+class TenantFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a business but its id; hours are spans such as 09:00-17:30."""
+
+    name: str
+    language: str = "en"
+    country: str = "US"
+    time_zone: str = "UTC"
+    numbers: tuple[str, ...] = ()
+    greeting: str = ""
+    fallback_sentence: str = ""
+    required_fields: tuple[str, ...] = ()
+    prompt: str = ""
+    settings: dict[str, Any] = {}
+    hours: dict[Day, tuple[str, ...]] = {}
+    closures: tuple[Closure, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+def read(data: bytes, *, is_json: bool) -> TenantFile:
+    """Read a file; raises TenantError naming what is wrong."""
+    try:
+        if is_json:
+            return msgspec.json.decode(data, type=TenantFile)
+        return msgspec.toml.decode(data, type=TenantFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what, _, where = str(error).partition(" - at `$.")
+        named = f"{where.rstrip('`')}: " if where else ""
+        raise TenantError(f"{named}{what[:1].lower()}{what[1:]}") from None
+
+
+def write(file: TenantFile, *, is_json: bool) -> str:
+    """Return a file's text; what is empty is left out."""
+    # TOML has dates of its own.
+    kept = () if is_json else (date,)
+    fields = msgspec.to_builtins(file, builtin_types=kept)
+    plain = {name: value for name, value in fields.items() if value}
+    plain["closures"] = [
+        {name: value for name, value in one.items() if value}
+        for one in plain.pop("closures", [])
+    ]
+    if is_json:
+        return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
+    return tomli_w.dumps(plain, multiline_strings=True)
+
+
+def from_business(business: Business) -> TenantFile:
+    """Return the file of a business."""
+    hours: dict[Any, tuple[str, ...]] = {}
+    for one in business.hours:
+        day = DAYS[one.dow]
+        hours[day] = (*hours.get(day, ()), _show_span(one))
+    return TenantFile(
+        name=business.name,
+        language=business.language,
+        country=business.country,
+        time_zone=business.time_zone,
+        numbers=business.numbers,
+        greeting=business.greeting,
+        fallback_sentence=business.fallback_sentence,
+        required_fields=business.required_fields,
+        prompt=business.custom_prompt,
+        settings=business.settings,
+        hours=hours,
+        closures=tuple(
+            Closure(
+                one.first_day,
+                one.last_day if one.last_day > one.first_day else None,
+                one.reason,
+            )
+            for one in business.closures
+        ),
+        services=business.services,
+    )
+
+
+def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> Business:
+    """Return the business of a file; raises TenantError naming the field."""
+    _check_words(file)
+    for name in file.required_fields:
+        if not _FIELD.fullmatch(name):
+            raise TenantError(
+                f"required_fields: {name!r}: expected a word such as first_name"
+            )
+    return Business(
+        id=business_id,
+        name=file.name,
+        language=file.language,
+        country=file.country,
+        time_zone=file.time_zone,
+        greeting=file.greeting,
+        custom_prompt=file.prompt,
+        fallback_sentence=file.fallback_sentence,
+        required_fields=_unique("required_fields", file.required_fields),
+        settings=_settings(file.settings, defaults),
+        services=_services(file.services),
+        hours=tuple(
+            one for day, spans in file.hours.items() for one in _hours(day, spans)
+        ),
+        closures=_closures(file.closures),
+        numbers=_unique("numbers", tuple(map(_number, file.numbers))),
+    )
+
+
+def _check_words(file: TenantFile) -> None:
+    if not file.name.strip() or not file.name.isprintable():
+        raise TenantError(f"name={file.name!r}: expected a name on one line")
+    if not re.fullmatch("[a-z]{2}", file.language):
+        raise TenantError(
+            f"language={file.language!r}: expected two letters such as en or he"
+        )
+    if not re.fullmatch("[A-Z]{2}", file.country):
+        raise TenantError(
+            f"country={file.country!r}: expected two letters such as US or IL"
+        )
+    if file.time_zone not in available_timezones():
+        raise TenantError(
+            f"time_zone={file.time_zone!r}: expected a zone such as Asia/Jerusalem"
+        )
+    for name in ("greeting", "fallback_sentence", "prompt"):
+        if "\0" in getattr(file, name):
+            raise TenantError(f"{name}: expected text, got a zero byte")
+
+
+def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
+    """Check settings against each other and the process's; keep the typed values."""
+    try:
+        merged = merge(defaults, given)
+    except OptionError as error:
+        raise TenantError(f"settings: {error}") from None
+    return {name.lower(): getattr(merged, name.lower()) for name in given}
+
+
+def _number(number: str) -> str:
+    try:
+        return check_phone(number)
+    except FieldError as error:
+        raise TenantError(f"numbers: {error}") from None
+
+
+def _services(services: tuple[Service, ...]) -> tuple[Service, ...]:
+    for one in services:
+        at = f"services: {one.name!r}"
+        if not one.name.strip() or not one.name.isprintable():
+            raise TenantError(f"{at}: expected a name on one line")
+        if not 5 <= one.minutes <= DAY_MINUTES:
+            raise TenantError(f"{at}: minutes={one.minutes}: expected 5 to 1440")
+        if not 0 <= one.buffer_minutes <= DAY_MINUTES:
+            buffer = one.buffer_minutes
+            raise TenantError(f"{at}: buffer_minutes={buffer}: expected 0 to 1440")
+    _unique("services", tuple(one.name for one in services))
+    return services
+
+
+def _closures(closures: tuple[Closure, ...]) -> tuple[StoredClosure, ...]:
+    for one in closures:
+        if one.until is not None and one.until < one.day:
+            raise TenantError(f"closures: {one.day}: until {one.until} is before it")
+    _unique("closures", tuple(str(one.day) for one in closures))
+    return tuple(
+        StoredClosure(one.day, one.until or one.day, one.reason) for one in closures
+    )
+
+
+def _hours(day: str, spans: tuple[str, ...]) -> list[Hours]:
+    found = sorted(_span(day, text) for text in spans)
+    for (_, closes), (opens, _) in pairwise(found):
+        if opens < closes:
+            raise TenantError(f"hours.{day}: spans overlap: {', '.join(spans)}")
+    return [Hours(DAYS.index(day), opens, closes) for opens, closes in found]
+
+
+def _span(day: str, text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", text)
+    hours = [int(part) for part in found.groups()] if found else [99] * 4
+    opens, closes = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
+    is_time = max(hours[1], hours[3]) < 60 and opens < DAY_MINUTES >= closes
+    if not is_time or opens == closes:
+        raise TenantError(f"hours.{day}: {text!r}: expected hours such as 09:00-17:30")
+    return opens, closes if closes > opens else closes + DAY_MINUTES
+
+
+def _show_span(hours: Hours) -> str:
+    closes = hours.closes_minute
+    if closes > DAY_MINUTES:
+        closes -= DAY_MINUTES
+    opens = f"{hours.opens_minute // 60:02}:{hours.opens_minute % 60:02}"
+    return f"{opens}-{closes // 60:02}:{closes % 60:02}"
+
+
+def _unique(field: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise TenantError(f"{field}: {value!r} stands there twice")
+    return values
