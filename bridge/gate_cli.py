@@ -1,4 +1,4 @@
-"""`kolbridge gate`: recordings through the gate, with figures, a plot and a sweep."""
+"""`kolbridge gate`: recordings through the gate, with figures, pictures and trials."""
 
 import argparse
 import sys
@@ -6,43 +6,26 @@ import wave
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, OptionError, merge
-from bridge.uplink import Uplink
-from dsp.g711 import encode, frame_levels
-from dsp.gate import SPEECH, STATE_MASK
+from bridge import gate_trial
+from bridge.gate_trial import GateError, Recording
+from bridge.options import CallOptions, OptionError, merge
+from dsp.g711 import encode
 
 EXAMPLES = """examples:
   kolbridge gate call.wav                      caller left, AI right
   kolbridge gate caller.ulaw --far ai.ulaw --plot gate.png
   kolbridge gate *.wav --set SNR_START_NORMAL=9 --set AUDIO_HANGOVER_FRAMES=12
-  kolbridge gate noise.wav speech.wav --sweep SNR_START_NORMAL=6,8,10,12
+  kolbridge gate recordings/ --sweep SNR_START_NORMAL=6,8,10,12 --plot sweep.png
+  kolbridge gate recordings/ --ab GATE_SCORE=off     today's settings against others
   kolbridge gate near.ulaw --far far.ulaw --frames out.txt   one "state sent" a frame
+
+A file of the same name ending in .txt is the ground truth: an Audacity label track,
+"start end label" in seconds a line, one for each time the near caller speaks. With it
+come recall, leak, balanced error and delays.
 """
-
-
-class GateError(ValueError):
-    """A recording cannot be used; the text says what was expected."""
-
-
-class Recording(NamedTuple):
-    """One call's caller side in mu-law, and what he heard."""
-
-    name: str
-    near: bytes
-    far: bytes
-
-
-class Trace(NamedTuple):
-    """The gate frame by frame: states, what was sent, and its measures."""
-
-    states: list[int]
-    sent: list[int]
-    rms: list[float]
-    floor_rms: list[float]
-    snr_db: list[float]
-    voice: list[bool]
+SUFFIXES = (".wav", ".ulaw", ".raw")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,19 +33,33 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "gate",
         help="run recordings through the gate",
-        description="AUDIO is raw 8 kHz mu-law, or an 8 kHz 16-bit WAV: mono, or the "
-        "caller left and the AI right.",
+        description="AUDIO is raw 8 kHz mu-law, an 8 kHz 16-bit WAV (mono, or "
+        "the caller left and the AI right), or a folder of them; NAME.far.ulaw beside "
+        "NAME.ulaw is what the caller heard.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("audio", nargs="+", type=Path, metavar="AUDIO")
     parser.add_argument("--far", type=Path, help="what the caller heard meanwhile")
-    parser.add_argument("--frames", type=Path, help="write one 'state sent' a frame")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw a picture")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="values"
+        "--frames", type=Path, metavar="OUT", help="write one 'state sent' a frame"
     )
-    parser.add_argument("--sweep", metavar="NAME=V1,V2,…", help="try values")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="draw the recording, sweep or trial"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="values",
+        help="a setting other than the default; may be given again",
+    )
+    trial = parser.add_mutually_exclusive_group()
+    trial.add_argument("--sweep", metavar="NAME=V1,V2,…", help="try values")
+    trial.add_argument(
+        "--ab", action="append", metavar="NAME=VALUE", help="compare with this setting"
+    )
     parser.set_defaults(run=run)
 
 
@@ -70,18 +67,18 @@ def run(args: argparse.Namespace) -> int:
     """Analyse each recording; 0, or 2 with one line that says what was wrong."""
     try:
         options = merge(CallOptions(), dict(_pair(text) for text in args.values))
-        recordings = [read(path, args.far) for path in args.audio]
-        if args.sweep:
-            _sweep(recordings, options, args.sweep)
-            return 0
-        print(_HEADER)
-        for recording in recordings:
-            trace = analyse(recording, options)
-            print(figures(recording.name, trace))
-            if args.frames:
-                _write_frames(args.frames, trace)
-            if args.plot:
-                draw(args.plot, recording, trace)
+        recordings = [read(path, args.far) for path in _files(args.audio)]
+        if (args.frames or args.plot) and len(recordings) > 1 and not _is_trial(args):
+            wanted = "--frames" if args.frames else "--plot"
+            raise GateError(f"{wanted} takes one recording, got {len(recordings)}")
+        if args.frames:
+            write_frames(args.frames, recordings[0], options)
+        elif args.sweep:
+            _sweep(recordings, options, args.sweep, args.plot)
+        elif args.ab:
+            _compare(recordings, options, args.ab, args.plot)
+        else:
+            _show(recordings, options, args.plot)
     except (GateError, OptionError, OSError) as error:
         print(f"kolbridge gate: {error}", file=sys.stderr)
         return 2
@@ -91,9 +88,118 @@ def run(args: argparse.Namespace) -> int:
 def read(path: Path, far: Path | None = None) -> Recording:
     """Read one recording; `far` gives the other side of a mono one."""
     near, other = _sides(path)
+    beside = path.with_name(f"{path.stem}.far{path.suffix}")
     if far is not None:
         other = _sides(far)[0]
-    return Recording(path.name, near, other.ljust(len(near), b"\xff"))
+    elif not other and beside.is_file():
+        other = _sides(beside)[0]
+    labels = path.with_suffix(".txt")
+    truth = gate_trial.read_labels(labels) if labels.is_file() else None
+    return Recording(path.name, near, other.ljust(len(near), b"\xff"), truth)
+
+
+def write_frames(path: Path, recording: Recording, options: CallOptions) -> None:
+    """Write one line `state sent` for each whole frame."""
+    states, sent = gate_trial.decide(recording, options)
+    pairs = zip(states, sent, strict=True)
+    path.write_text("".join(f"{state} {given}\n" for state, given in pairs))
+
+
+def _show(recordings: list[Recording], options: CallOptions, plot: Path | None) -> None:
+    print(gate_trial.HEADER)
+    parts = []
+    for recording in recordings:
+        if plot is not None:
+            from bridge import gate_plot
+
+            gate_plot.draw(plot, recording, gate_trial.analyse(recording, options))
+        parts.append(_figures(recording, options))
+        print(gate_trial.line(recording.name, parts[-1]))
+    if len(parts) > 1:
+        print(gate_trial.line("all", gate_trial.total(parts)))
+
+
+def _sweep(
+    recordings: list[Recording], options: CallOptions, sweep: str, plot: Path | None
+) -> None:
+    """Try each value; with ground truth, name the one of the least balanced error."""
+    name, values = _pair(sweep)
+    print(gate_trial.HEADER)
+    tried = []
+    for value in values.split(","):
+        with_value = merge(options, {name: value})
+        together = gate_trial.total(_figures(r, with_value) for r in recordings)
+        tried.append((value, together))
+        print(gate_trial.line(f"{name}={value}", together))
+    if plot is not None:
+        from bridge import gate_plot
+
+        gate_plot.draw_trade_off(plot, name, tried)
+    if tried[0][1].speech and tried[0][1].free:
+        best = min(tried, key=lambda pair: gate_trial.balanced_error(pair[1]))[0]
+        print("\n# least balanced error on these recordings; paste into .env:")
+        print(f"{name}={best}")
+    else:
+        print("\nno recommendation: none of these recordings has ground truth (.txt)")
+
+
+def _compare(
+    recordings: list[Recording],
+    options: CallOptions,
+    settings: list[str],
+    plot: Path | None,
+) -> None:
+    """Show each recording with the settings as they are (A) and as proposed (B)."""
+    other = merge(options, dict(_pair(text) for text in settings))
+    print(f"A: as it is    B: {' '.join(settings)}\n{gate_trial.HEADER}")
+    pairs = [(r.name, _figures(r, options), _figures(r, other)) for r in recordings]
+    together = [
+        gate_trial.total(a for _, a, _ in pairs),
+        gate_trial.total(b for _, _, b in pairs),
+    ]
+    for name, a, b in pairs:
+        print(gate_trial.line(f"A {name}", a))
+        print(gate_trial.line(f"B {name}", b))
+    for side, part in zip("AB", together, strict=True):
+        print(gate_trial.line(f"{side} all", part))
+    if plot is not None:
+        from bridge import gate_plot
+
+        gate_plot.draw_trade_off(
+            plot, "A and B", [("A", together[0]), ("B", together[1])]
+        )
+    if not together[0].speech:
+        return
+    errors = [gate_trial.balanced_error(part) for part in together]
+    if errors[1] < errors[0]:
+        print("\n# B has the lesser balanced error; paste into .env:")
+        print("\n".join(settings))
+    else:
+        print("\nB is not better on these recordings: keep what stands")
+
+
+def _figures(recording: Recording, options: CallOptions) -> gate_trial.Figures:
+    return gate_trial.figures(recording, *gate_trial.decide(recording, options))
+
+
+def _is_trial(args: argparse.Namespace) -> bool:
+    return bool(args.sweep or args.ab)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """The recordings named, and those of a folder in order of their names."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = [
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in SUFFIXES and not file.stem.endswith(".far")
+        ]
+        if not found:
+            raise GateError(f"{path}: expected recordings ({', '.join(SUFFIXES)})")
+        yield from found
 
 
 def _sides(path: Path) -> tuple[bytes, bytes]:
@@ -105,7 +211,7 @@ def _sides(path: Path) -> tuple[bytes, bytes]:
             channels = file.getnchannels()
             samples = array("h", file.readframes(file.getnframes()))
     except (wave.Error, EOFError) as error:
-        raise GateError(f"{path}: {error}") from None
+        raise GateError(f"{path}: expected a 16-bit PCM WAV, got: {error}") from None
     if form != (8_000, 2) or channels > 2:
         raise GateError(
             f"{path}: expected 8000 Hz, 16 bit, one or two channels, got {form[0]} Hz, "
@@ -117,107 +223,8 @@ def _sides(path: Path) -> tuple[bytes, bytes]:
     return sides[0], sides[1] if channels == 2 else b""
 
 
-def analyse(recording: Recording, options: CallOptions) -> Trace:
-    """Run a recording through a gate; `sent` counts the preroll a later frame sends."""
-    gate = Uplink(options).gate
-    levels = frame_levels(recording.far)
-    trace = Trace([], [], [], [], [], [])
-    preroll = options.audio_preroll_ms // FRAME_MS
-    for at, frame in enumerate(_frames(recording.near)):
-        code = gate.analyze(frame, levels[at] - 127.0)
-        state = code & STATE_MASK
-        if state == SPEECH and (not trace.states or trace.states[-1] != SPEECH):
-            first = max(0, at - preroll)
-            trace.sent[first:] = [1] * (at - first)
-        trace.states.append(state)
-        trace.sent.append(int(state == SPEECH))
-        trace.rms.append(gate.rms)
-        trace.floor_rms.append(gate.floor_rms)
-        trace.snr_db.append(gate.snr_db)
-        trace.voice.append(bool(code & ~STATE_MASK & 4))
-    return trace
-
-
-_HEADER = (
-    f"{'recording':32}{'seconds':>8}{'open %':>8}{'sent %':>8}{'opened':>8}"
-    f"{'voice %':>8}{'floor':>8}{'snr max':>8}"
-)
-
-
-def figures(name: str, trace: Trace) -> str:
-    """Return one line of figures."""
-    count = max(1, len(trace.states))
-    is_open = [state == SPEECH for state in trace.states]
-    opened = sum(
-        now and not before
-        for before, now in zip([False, *is_open], is_open, strict=False)
-    )
-    return (
-        f"{name[:31]:32}{len(trace.states) * FRAME_MS / 1e3:8.1f}"
-        f"{100 * sum(is_open) / count:8.1f}{100 * sum(trace.sent) / count:8.1f}"
-        f"{opened:8}{100 * sum(trace.voice) / count:8.1f}"
-        f"{(trace.floor_rms or [0.0])[-1]:8.0f}{max(trace.snr_db, default=0.0):8.1f}"
-    )
-
-
-def _sweep(recordings: list[Recording], options: CallOptions, sweep: str) -> None:
-    name, values = _pair(sweep)
-    print(f"{name:>24}  {_HEADER}")
-    for value in values.split(","):
-        tried = merge(options, {name: value})
-        for recording in recordings:
-            print(f"{value:>24}  {figures(recording.name, analyse(recording, tried))}")
-
-
-def _write_frames(path: Path, trace: Trace) -> None:
-    lines = (
-        f"{state} {sent}\n"
-        for state, sent in zip(trace.states, trace.sent, strict=True)
-    )
-    path.write_text("".join(lines))
-
-
-def draw(path: Path, recording: Recording, trace: Trace) -> None:
-    """Draw level, floor, SNR, states and what was sent."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError:
-        raise GateError("--plot needs pip install 'kolbridge[analysis]'") from None
-    time = [at * FRAME_MS / 1e3 for at in range(len(trace.states))]
-    figure, (level, snr, gate) = pyplot.subplots(3, 1, figsize=(14, 7), sharex=True)
-    level.semilogy(time, [max(value, 1) for value in trace.rms], lw=0.7, label="level")
-    level.semilogy(time, trace.floor_rms, label="noise floor")
-    level.set(ylabel="RMS", title=recording.name)
-    snr.plot(time, trace.snr_db, lw=0.7, color="tab:green", label="SNR")
-    snr.set(ylabel="dB", ylim=(-10, None))
-    gate.fill_between(time, trace.states, step="post", alpha=0.4, label="state")
-    gate.plot(
-        time,
-        [2.3 if sent else float("nan") for sent in trace.sent],
-        lw=4,
-        color="tab:red",
-        label="sent",
-    )
-    gate.set(yticks=(0, 1, 2), yticklabels=("silence", "maybe", "speech"))
-    gate.set(xlabel="seconds")
-    for axis in (level, snr, gate):
-        axis.legend(loc="upper right")
-        axis.grid(alpha=0.25)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
-
-
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise OptionError(f"expected NAME=VALUE, got {text!r}")
     return name, value
-
-
-def _frames(audio: bytes) -> Iterator[bytes]:
-    whole = len(audio) - len(audio) % FRAME_BYTES
-    return (audio[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES))

@@ -85,15 +85,16 @@ class CallOptions(
     audio_frame_size_ms: FrameMs = 20
     noise_calibration_ms: Annotated[int, _ms(0, 5_000)] = 600
     audio_preroll_ms: Annotated[int, _ms(0, 1_000)] = 200
-    audio_hangover_frames: Annotated[int, _count(0, 50)] = 10
+    audio_hangover_frames: Annotated[int, _count(0, 50)] = 7
     snr_start_normal: Db = 8.0
-    snr_stop_normal: Db = 5.0
+    snr_stop_normal: Db = 4.0
     snr_start_music: Db = 12.0
     snr_stop_music: Db = 8.0
     noise_floor_rms: Rms = 120.0
-    vad_threshold_rms: Rms = 200.0
-    voice_threshold_rms: Rms = 500.0
+    vad_threshold_rms: Rms = 130.0
+    voice_threshold_rms: Rms = 300.0
     min_consecutive_voice_frames: Annotated[int, _count(1, 50)] = 5
+    gate_score: Switch = True
     audio_agc: Switch = False
 
     barge_in_grace_ms: Annotated[int, _ms(0, 5_000)] = 350

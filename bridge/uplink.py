@@ -53,10 +53,12 @@ class Uplink:
             voice_threshold_rms=options.voice_threshold_rms,
             hangover_frames=options.audio_hangover_frames,
             agc=options.audio_agc,
+            score=options.gate_score,
         )
         self._preroll_frames = options.audio_preroll_ms // FRAME_MS
         self._ring_frames = options.barge_in_ring_ms // FRAME_MS
         self._late_frames = options.late_answer_ms // FRAME_MS
+        self._is_agc_on = options.audio_agc
         self._pending: deque[bytes] = deque()
         self._pending_open: deque[bool] = deque()
         self._remainder = b""
@@ -102,7 +104,7 @@ class Uplink:
         """
         code = self.gate.analyze(frame, far_dbfs)
         self._note(code)
-        self._pending.append(frame)
+        self._pending.append(self._gained(frame) if self._is_agc_on else frame)
         self._pending_open.append(self.is_gate_open)
         if withhold:
             return self._withhold()
@@ -130,7 +132,7 @@ class Uplink:
         self._sound_frames = 0
         self._is_withholding = False
         self._give_speech(len(frames))
-        return self._gained(frames)
+        return frames
 
     def fill_gap(self, frames: int) -> None:
         """Let silence stand where the network lost audio: a turn keeps its time.
@@ -205,7 +207,7 @@ class Uplink:
         self._pending.clear()
         self._pending_open.clear()
         self._give_speech(len(frames))
-        return self._gained(frames)
+        return frames
 
     def _give_speech(self, frames: int) -> None:
         self.is_turn_open = True
@@ -214,11 +216,8 @@ class Uplink:
         self._count_given(frames)
         self._speech_end_ms = self._appended_ms
 
-    def _gained(self, frames: list[bytes]) -> list[bytes]:
-        if not self._options.audio_agc:
-            return frames
-        table = GAIN_TABLES[self.gate.gain_step]
-        return [frame.translate(table) for frame in frames]
+    def _gained(self, frame: bytes) -> bytes:
+        return frame.translate(GAIN_TABLES[self.gate.gain_step])
 
     def _wait(self) -> Sequence[bytes]:
         if not self.is_turn_open:

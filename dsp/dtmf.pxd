@@ -12,6 +12,31 @@ cdef inline void dtmf_fill(double *coefficients) noexcept nogil:
         coefficients[i] = 2 * cos(2 * M_PI * hz[i] / 8000)
 
 
+cdef inline bint dtmf_is_likely(const float *power) noexcept nogil:
+    """Tell from the spectrum (129 bins of 31.25 Hz) whether to look for a tone.
+
+    A keypad tone holds nearly all of its power within two bins of two peaks; asking
+    for half of it lets every tone through and spares most other frames the exact look.
+    """
+    cdef float total = 0, row = 0, column = 0
+    cdef int k, at_row = 0, at_column = 0
+    for k in range(8, 116):
+        total += power[k]
+    for k in range(21, 33):         # 656 to 1000 Hz
+        if power[k] > row:
+            row = power[k]
+            at_row = k
+    for k in range(37, 55):         # 1156 to 1688 Hz
+        if power[k] > column:
+            column = power[k]
+            at_column = k
+    row = column = 0
+    for k in range(-2, 3):
+        row += power[at_row + k]
+        column += power[at_column + k]
+    return row + column > <float> 0.5 * total and total > 0
+
+
 cdef inline bint dtmf_is_tone(
     const double *coefficients, const double *x, int n, double energy
 ) noexcept nogil:
@@ -42,4 +67,5 @@ cdef inline bint dtmf_is_tone(
     # Twist (Q.24): the two tones are within 8 dB of each other.
     if best[0] > 6.3 * best[1] or best[1] > 6.3 * best[0]:
         return False
-    return best[0] + best[1] > 0.8 * energy
+    # Q.24 takes tones 1.5 % off: at 20 ms the row then shows 83 %, the column 57 %.
+    return best[0] + best[1] > 0.66 * energy

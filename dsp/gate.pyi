@@ -11,14 +11,15 @@ class NoiseGate:
         *,
         calibration_ms: int = 600,
         snr_start_normal_db: float = 8.0,
-        snr_stop_normal_db: float = 5.0,
+        snr_stop_normal_db: float = 4.0,
         snr_start_music_db: float = 12.0,
         snr_stop_music_db: float = 8.0,
         noise_floor_rms: float = 120.0,
-        vad_threshold_rms: float = 200.0,
-        voice_threshold_rms: float = 500.0,
-        hangover_frames: int = 10,
+        vad_threshold_rms: float = 130.0,
+        voice_threshold_rms: float = 300.0,
+        hangover_frames: int = 7,
         agc: bool = False,
+        score: bool = True,
     ) -> None: ...
     def analyze(self, frame: bytes, far_dbfs: float = -127.0) -> int: ...
     @property
@@ -29,6 +30,12 @@ class NoiseGate:
     def snr_db(self) -> float: ...
     @property
     def periodicity(self) -> float: ...
+    @property
+    def features(self) -> tuple[float, ...]: ...
+    @property
+    def floors_db(self) -> tuple[float, ...]: ...
+    @property
+    def score(self) -> float: ...
     @property
     def music(self) -> bool: ...
     @property

@@ -1,28 +1,45 @@
 """The noise gate: one 20 ms frame in, one small decision out.
 
 Theory of operation. A frame is decoded by table, filtered to the speech band (to
-measure only), and measured: level, noise floor, SNR, periodicity, keypad tones, music.
-The state machine opens on speech evidence and closes after the hangover:
+measure only), and measured: level, noise floor, SNR, spectrum, periodicity, keypad
+tones, music. A small recurrent net weighs these and what we play to the caller into the
+log-odds that he speaks. The state machine opens on that evidence, and closes when it
+has been gone for the hangover:
 
-    SILENCE --(snr >= start)--> MAYBE_SPEECH --(confirmed)--> SPEECH
-    SPEECH  --(snr < stop for hangover frames)--> SILENCE
+    SILENCE --(speech)--> MAYBE_SPEECH --(confirmed)--> SPEECH
+    SPEECH  --(no speech for hangover frames)--> SILENCE
 
-Evidence needs level (`vad_threshold_rms`), SNR, and either voicing within the last
-frames or much more SNR for longer, so that a click does not open. What we play to the
-caller raises the bar: a near frame more than ECHO_MARGIN_DB under the loudest far frame
-of the last half second may be its echo. `analyze` measures and leaves audio alone.
+Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
+dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
+staying. Without the score the SNR decides alone: voicing, or much more SNR for longer,
+confirms, so that a click does not open, and a frame more than ECHO_MARGIN_DB under the
+loudest far frame of the last half second counts as its echo.
+`analyze` measures and leaves audio alone.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.math cimport log10, sqrt
+from libc.math cimport exp, log10, sqrt
 from libc.stdint cimport uint8_t
 
+from dsp.agc cimport Agc, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
-from dsp.dtmf cimport dtmf_fill, dtmf_is_tone
+from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
+from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
+from dsp.features cimport (
+    FAR_FRAMES,
+    Features,
+    far_loudest,
+    features_far,
+    features_reset,
+    features_update,
+    power_db,
+)
 from dsp.g711 cimport LINEAR
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
+from dsp.score cimport INPUTS, SCORE_WEIGHTS, Score, score_update
+from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
 SILENCE = 0
 MAYBE_SPEECH = 1
@@ -33,12 +50,16 @@ MUSIC = 8
 
 cdef enum:
     FRAME = 160
-    FAR_FRAMES = 25         # half a second: the longest echo path of a telephone line
     CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
     CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
     MAYBE_MISSES = 2
 
+# The bars, in log-odds; chosen on generated calls (bench/gate/README.md).
+cdef double SCORE_OPEN = 0.8        # twice in a row, or
+cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
+cdef double SCORE_STAY = 0.6
+cdef double SCORE_PER_DB = 0.2
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
@@ -47,9 +68,6 @@ cdef double UNVOICED_EXTRA_DB = 6.0
 # A floor this low means a quiet line and likely a quiet caller: thresholds 1 dB lower.
 cdef double QUIET_FLOOR_RMS = 40.0
 cdef double FULL_SCALE_DB = 90.30899869919435   # 20 log10(32768)
-# AGC: speech is brought to -22 dBov, in steps of 0.5 dB, at most 18 dB.
-cdef double AGC_TARGET_DBOV = -22.0
-cdef int AGC_STEPS = 36
 
 cdef double DTMF_COEFFICIENTS[8]
 dtmf_fill(DTMF_COEFFICIENTS)
@@ -65,25 +83,30 @@ cdef class NoiseGate:
     cdef NoiseFloor _noise
     cdef Periodicity _periodicity
     cdef Music _music
-    cdef float _far[FAR_FRAMES]
-    cdef int _far_index
+    cdef Spectrum _spectrum
+    cdef Bands _bands
+    cdef Features _features
+    cdef Score _score
+    cdef float _floors_db[BANDS]
+    cdef float _inputs[INPUTS]
+    cdef float _logit
+    cdef bint _is_scored
     cdef double _snr_start[2]
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
-    cdef double _speech_level
     cdef int _hangover, _state, _active, _misses, _quiet, _since_voiced
-    cdef bint _agc, _is_tone
-    cdef int _gain_step, _gain_wait
+    cdef bint _agc_on, _is_tone
+    cdef Agc _agc
+    cdef int _gain_step
     cdef long long _frames
 
     def __init__(
         self, *, int calibration_ms=600, double snr_start_normal_db=8.0,
-        double snr_stop_normal_db=5.0, double snr_start_music_db=12.0,
+        double snr_stop_normal_db=4.0, double snr_start_music_db=12.0,
         double snr_stop_music_db=8.0, double noise_floor_rms=120.0,
-        double vad_threshold_rms=200.0, double voice_threshold_rms=500.0,
-        int hangover_frames=10, bint agc=False,
+        double vad_threshold_rms=130.0, double voice_threshold_rms=300.0,
+        int hangover_frames=7, bint agc=False, bint score=True,
     ):
-        cdef int i
         self._snr_start[0] = snr_start_normal_db
         self._snr_start[1] = snr_start_music_db
         self._snr_stop[0] = snr_stop_normal_db
@@ -91,11 +114,10 @@ cdef class NoiseGate:
         self._vad_rms = vad_threshold_rms
         self._voice_rms = voice_threshold_rms
         self._hangover = hangover_frames
-        self._agc = agc
+        self._agc_on = agc
+        self._is_scored = score
         self._since_voiced = VOICED_MEMORY + 1
-        self._speech_level = AGC_TARGET_DBOV
-        for i in range(FAR_FRAMES):
-            self._far[i] = -127
+        features_reset(&self._features)
         self._far_max = -127
         noise_reset(
             &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // 20
@@ -116,15 +138,23 @@ cdef class NoiseGate:
     cdef int _analyze(self, const uint8_t *frame, double far_dbfs) noexcept nogil:
         cdef double linear[FRAME]
         cdef double band[FRAME]
+        cdef float samples[FRAME]
+        cdef float filtered[FRAME]
+        cdef float power[BINS]
         cdef double energy = 0, floor_rms
         cdef bint is_echo, is_music, is_active, is_voiced
         cdef int i
         for i in range(FRAME):
             linear[i] = LINEAR[frame[i]]
+            samples[i] = LINEAR[frame[i]]
         bandpass_run(&self._bandpass, linear, band, FRAME)
         for i in range(FRAME):
             energy += band[i] * band[i]
-        self._is_tone = dtmf_is_tone(DTMF_COEFFICIENTS, band, FRAME, energy)
+            filtered[i] = <float> band[i]
+        spectrum_update(&SPECTRUM_TABLES, &self._spectrum, samples, power)
+        self._is_tone = dtmf_is_likely(power) and dtmf_is_tone(
+            DTMF_COEFFICIENTS, band, FRAME, energy
+        )
         self._voiced = periodicity_update(&self._periodicity, band)
         energy /= FRAME
         self._rms = sqrt(energy)
@@ -132,28 +162,48 @@ cdef class NoiseGate:
         floor_rms = sqrt(self._noise.floor)
         self._snr_db = 20 * log10((self._rms + 1e-3) / floor_rms)
         is_music = music_update(&self._music, energy, self._voiced, self._noise.floor)
-        self._note_far(far_dbfs)
+        if not far_dbfs >= -127:        # NaN too
+            far_dbfs = -127
+        far_dbfs = min(far_dbfs, 0.0)
+        features_far(&self._features, <float> (far_dbfs + FULL_SCALE_DB))
+        self._far_max = far_loudest(&self._features, 0, FAR_FRAMES - 1) - FULL_SCALE_DB
+        if self._is_scored:
+            self._measure_speech(power, filtered)
         is_echo = self._is_echo()
         self._since_voiced += 1
         if self._voiced > VOICED and not self._is_tone:
             self._since_voiced = 0
         is_voiced = self._since_voiced <= VOICED_MEMORY
         is_active = self._step(is_music, is_echo, is_voiced, floor_rms)
-        if self._agc:
-            self._adapt_gain()
+        if self._agc_on:
+            self._gain_step = agc_update(
+                &self._agc, energy, self._peak(samples), is_active
+            )
         self._frames += 1
         return self._code(is_music, is_active, is_voiced)
 
-    cdef void _note_far(self, double far_dbfs) noexcept nogil:
+    cdef void _measure_speech(
+        self, const float *power, const float *filtered
+    ) noexcept nogil:
+        cdef float levels_db[BANDS]
+        cdef float over_db[BANDS]
         cdef int i
-        if far_dbfs != far_dbfs or far_dbfs < -127:
-            far_dbfs = -127
-        self._far[self._far_index] = <float> far_dbfs
-        self._far_index = (self._far_index + 1) % FAR_FRAMES
-        self._far_max = -127
-        for i in range(FAR_FRAMES):
-            if self._far[i] > self._far_max:
-                self._far_max = self._far[i]
+        bands_power(&BAND_TABLES, power, levels_db)
+        for i in range(BANDS):
+            levels_db[i] = power_db(levels_db[i])
+        bands_update(&self._bands, levels_db, over_db, self._floors_db)
+        features_update(
+            &self._features, filtered, levels_db, over_db, self._floors_db,
+            <float> self._voiced, self._periodicity.lag, self._is_tone, self._inputs,
+        )
+        self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
+
+    cdef double _peak(self, const float *samples) noexcept nogil:
+        cdef float peak = 0
+        cdef int i
+        for i in range(FRAME):
+            peak = max(peak, samples[i], -samples[i])
+        return peak
 
     cdef bint _is_echo(self) noexcept nogil:
         cdef double near_dbfs
@@ -165,17 +215,27 @@ cdef class NoiseGate:
     cdef bint _step(
         self, bint is_music, bint is_echo, bint is_voiced, double floor_rms
     ) noexcept nogil:
+        """Move between the states; tell whether the frame holds speech."""
         cdef double start = self._snr_start[is_music]
         cdef double stop = self._snr_stop[is_music]
-        cdef bint is_speechlike = not is_echo and not self._is_tone
-        cdef bint is_active
+        cdef double start_bar, stop_bar
+        cdef bint is_active, is_kept
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
             start -= 1
             stop -= 1
-        is_speechlike = is_speechlike and self._rms >= self._vad_rms
-        is_active = is_speechlike and self._snr_db >= start
+        if self._is_scored:
+            start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
+            stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
+            is_active = self._logit >= SCORE_OPEN + start_bar
+            is_kept = self._logit >= SCORE_STAY + stop_bar
+        else:
+            is_active = not is_echo and self._snr_db >= start
+            is_kept = not is_echo and self._snr_db >= stop
+        if self._is_tone or self._rms < self._vad_rms:
+            is_active = False
+            is_kept = False
         if self._state == 2:
-            if is_speechlike and self._snr_db >= stop:
+            if is_kept:
                 self._quiet = 0
             else:
                 self._quiet += 1
@@ -186,13 +246,9 @@ cdef class NoiseGate:
             self._state = 1
             self._misses = 0
             self._active += 1
-            if self._active >= CONFIRM_FRAMES and is_voiced:
-                self._open()
-            elif (
-                self._active >= CONFIRM_UNVOICED
-                and self._snr_db >= start + UNVOICED_EXTRA_DB
-            ):
-                self._open()
+            if self._is_confirmed(is_voiced, start):
+                self._state = 2
+                self._quiet = 0
         elif self._state == 1:
             self._misses += 1
             if self._misses >= MAYBE_MISSES:
@@ -200,35 +256,25 @@ cdef class NoiseGate:
                 self._active = 0
         return is_active
 
-    cdef void _open(self) noexcept nogil:
-        self._state = 2
-        self._quiet = 0
+    cdef bint _is_confirmed(self, bint is_voiced, double start) noexcept nogil:
+        if self._is_scored:
+            return self._active >= CONFIRM_FRAMES or self._logit >= SCORE_SURE
+        if is_voiced:
+            return self._active >= CONFIRM_FRAMES
+        return (
+            self._active >= CONFIRM_UNVOICED
+            and self._snr_db >= start + UNVOICED_EXTRA_DB
+        )
 
     cdef int _code(self, bint is_music, bint is_active, bint is_voiced) noexcept nogil:
         cdef int code = self._state
+        # The score has looked for a voice already.
+        is_voiced = is_voiced or self._is_scored
         if is_active and is_voiced and self._rms >= self._voice_rms:
             code |= 4
         if is_music:
             code |= 8
         return code
-
-    cdef void _adapt_gain(self) noexcept nogil:
-        """Follow the level of speech slowly; never on noise, never up in a hurry."""
-        cdef double level = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
-        cdef int wanted
-        if self._state != 2 or self._snr_db < self._snr_start[0]:
-            return
-        self._speech_level += (0.3 if level > self._speech_level else 0.02) * (
-            level - self._speech_level
-        )
-        wanted = <int> (2 * (AGC_TARGET_DBOV - self._speech_level))
-        wanted = max(0, min(AGC_STEPS, wanted))
-        self._gain_wait += 1
-        if wanted < self._gain_step:
-            self._gain_step = wanted
-        elif wanted > self._gain_step and self._gain_wait >= 5:
-            self._gain_step += 1
-            self._gain_wait = 0
 
     @property
     def rms(self):
@@ -249,6 +295,21 @@ cdef class NoiseGate:
     def periodicity(self):
         """How voiced the last frame is, 0 to 1."""
         return self._voiced
+
+    @property
+    def features(self):
+        """The inputs of the learned score in the last frame."""
+        return tuple([self._inputs[i] for i in range(INPUTS)])
+
+    @property
+    def floors_db(self):
+        """The noise floor of each band, dB over one 16-bit unit."""
+        return tuple([self._floors_db[i] for i in range(BANDS)])
+
+    @property
+    def score(self):
+        """How likely the near caller speaks in the last frame, 0 to 1."""
+        return 1 / (1 + exp(-self._logit))
 
     @property
     def music(self):

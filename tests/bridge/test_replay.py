@@ -83,7 +83,7 @@ def reply(ms=4_000):
 
 
 def test_false_alarm_is_told_with_what_was_measured(tmp_path):
-    told = Told(noise_calibration_ms=0)
+    told = Told(noise_calibration_ms=0, gate_score=False)
     told.speak([story.SILENCE] * 20)
     told.hear(*reply())
     told.speak([story.SILENCE] * 30 + VOICE[:3])
@@ -177,7 +177,12 @@ def test_endings_and_causes_are_told_from_the_notes_alone(tmp_path):
 
 
 def test_turn_of_noise_is_told_as_dropped(tmp_path):
-    told = Told(turn_detection="gate", noise_calibration_ms=0, audio_hangover_frames=0)
+    told = Told(
+        turn_detection="gate",
+        noise_calibration_ms=0,
+        audio_hangover_frames=0,
+        gate_score=False,
+    )
     told.speak([story.SILENCE] * 20 + VOICE[:4])
     told.speak([story.SILENCE] * 60)
 

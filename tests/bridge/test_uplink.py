@@ -66,7 +66,7 @@ def test_lost_audio_keeps_its_place_behind_the_frames_that_wait():
 
 
 def test_lost_audio_is_silence_in_the_preroll_too():
-    uplink = Uplink(CallOptions(audio_preroll_ms=1_000))
+    uplink = Uplink(CallOptions(audio_preroll_ms=1_000, gate_score=False))
     admit(uplink, QUIET * 50)
     admit(uplink, VOICE[18:19])
     assert not uplink.is_turn_open
@@ -92,7 +92,7 @@ def test_quiet_inside_an_open_turn_still_ends_it_while_the_ai_is_audible():
 
 
 def test_an_answer_over_the_last_words_is_given_from_its_first_sound():
-    uplink = Uplink(CallOptions())
+    uplink = Uplink(CallOptions(gate_score=False))
     admit(uplink, QUIET * 50)
     admit(uplink, VOICE[:40], withhold=True)
     given = admit(uplink, VOICE[40:41])

@@ -1,0 +1,1 @@
+"""The gate's training and judging: material, corpus, training, figures, rivals."""

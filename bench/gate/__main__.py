@@ -1,0 +1,48 @@
+"""`python -m bench.gate`: score, train and judge the gate.
+
+python -m bench.gate score                      the small set, against the record
+python -m bench.gate train --evaluator DIR      material, calls, training, weights
+python -m bench.gate evaluate --evaluator DIR   the evaluator's figures, and rivals'
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.gate import score
+
+
+def main() -> int:
+    """Run one of the commands; 0 when it did what was asked and nothing got worse."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.gate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    scored = commands.add_parser("score", help="score the small set; fail when worse")
+    scored.add_argument("--record", action="store_true", help="record today's figures")
+    trained = commands.add_parser("train", help="train the score from nothing")
+    trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
+    trained.add_argument("--seeds", default="301,302,303,304,305,401,402,403,404,405")
+    trained.add_argument("--steps", type=int, default=3_500)
+    judged = commands.add_parser("evaluate", help="the evaluator's figures")
+    judged.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
+    judged.add_argument("--split", default="dev")
+    judged.add_argument("--rivals", action="store_true", help="the rivals too")
+    args = parser.parse_args()
+    if args.command == "score":
+        return score.run(args.record)
+    # What follows needs more than the repository's own packages.
+    if args.command == "train":
+        from bench.gate import training
+
+        seeds = [int(seed) for seed in args.seeds.split(",")]
+        return training.run(args.evaluator, seeds, args.steps)
+    from bench.gate import judging
+
+    return judging.run(args.evaluator, args.split, args.rivals)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

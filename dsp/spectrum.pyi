@@ -1,0 +1,3 @@
+from collections.abc import Sequence
+
+def powers(samples: Sequence[int]) -> tuple[list[float], list[float]]: ...

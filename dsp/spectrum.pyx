@@ -1,0 +1,48 @@
+"""Tables of the spectrum, filled at import, and a handle for tests."""
+
+from libc.math cimport M_PI, cos, sin
+
+from dsp.bands cimport BAND_TABLES, BANDS, bands_power
+
+
+cdef void _fill_spectrum(SpectrumTables *tables) noexcept:
+    cdef int i, j, t, bit, turned
+    for i in range(WINDOW):
+        tables.window[i] = 0.5 - 0.5 * cos(2 * M_PI * i / WINDOW)
+    for t in range(PASSES):
+        for j in range(64):
+            turned = (j >> t) << t
+            tables.twiddle_re[t][j] = cos(2 * M_PI * turned / HALF_WINDOW)
+            tables.twiddle_im[t][j] = -sin(2 * M_PI * turned / HALF_WINDOW)
+    for i in range(65):
+        tables.split_re[i] = cos(2 * M_PI * i / WINDOW)
+        tables.split_im[i] = -sin(2 * M_PI * i / WINDOW)
+    for i in range(HALF_WINDOW):
+        turned = 0
+        for bit in range(PASSES):
+            if i >> bit & 1:
+                turned |= 64 >> bit
+        tables.reversed[i] = turned
+
+
+_fill_spectrum(&SPECTRUM_TABLES)
+
+
+def powers(samples):
+    """Return the 129 bin powers and 16 band powers of the last of some frames.
+
+    `samples` are 16-bit linear values, 160 a frame.
+    """
+    cdef Spectrum state
+    cdef float frame[HOP]
+    cdef float power[BINS]
+    cdef float bands[BANDS]
+    cdef int i
+    for i in range(96):
+        state.past[i] = 0
+    for start in range(0, len(samples), HOP):
+        for i in range(HOP):
+            frame[i] = samples[start + i]
+        spectrum_update(&SPECTRUM_TABLES, &state, frame, power)
+    bands_power(&BAND_TABLES, power, bands)
+    return [power[i] for i in range(BINS)], [bands[i] for i in range(BANDS)]

@@ -1,0 +1,59 @@
+"""The scored set: as good as recorded, and a worse gate is noticed."""
+
+import numpy as np
+import pytest
+
+from bench.gate import score, subset
+from bridge.gate_trial import Recording, figures
+from bridge.options import CallOptions, merge
+
+
+def test_both_gates_hear_as_well_as_recorded(capsys):
+    assert score.run(record=False) == 0
+    assert "learned" in capsys.readouterr().out
+
+
+def test_a_gate_made_worse_fails_the_build():
+    recordings = [subset.make("pink -26", "pink", -26, seed) for seed in range(3)]
+    good = score.figures_of(recordings, CallOptions())
+    deaf = merge(CallOptions(), {"VAD_THRESHOLD_RMS": "3000"})
+    bad = score.figures_of(recordings, deaf)
+
+    lines = score.compare({"learned": bad}, {"learned": good})
+    assert any(line.startswith("learned lost") for line in lines)
+    assert score.compare({"learned": good}, {"learned": good}) == []
+
+
+def test_the_set_is_the_same_bytes_every_time():
+    first, again = (
+        subset.make("x", "babble", -26, 5),
+        subset.make("x", "babble", -26, 5),
+    )
+    assert first == again
+    assert len(first.near) == len(first.far) == 32 * 8_000
+
+
+@pytest.mark.parametrize(
+    ("states", "wanted"),
+    [
+        # 1 s of silence, 1 s of speech, 1 s of silence, in frames of 20 ms.
+        ([0] * 50 + [2] * 50 + [0] * 50, {"recall": 1, "leaks": 0, "missed": 0}),
+        ([0] * 150, {"recall": 0, "leaks": 0, "missed": 1}),
+        ([2] * 150, {"recall": 1, "leaks": 80, "missed": 0}),
+        ([0] * 55 + [2] * 45 + [0] * 50, {"recall": 0.9, "leaks": 0, "missed": 0}),
+    ],
+)
+def test_figures_count_what_they_say(states, wanted):
+    recording = Recording("", b"\xff" * 160 * 150, b"", [(1.0, 2.0)])
+    counted = figures(recording, states, [int(state == 2) for state in states])
+    assert counted.speech_sent / counted.speech == pytest.approx(wanted["recall"])
+    assert counted.free_sent == wanted["leaks"]
+    assert counted.missed == wanted["missed"]
+
+
+def test_an_onset_is_told_from_its_true_start():
+    states = [0] * 53 + [2] * 60 + [0] * 37
+    recording = Recording("", b"\xff" * 160 * 150, b"", [(1.0, 2.0)])
+    counted = figures(recording, states, states)
+    assert np.allclose(counted.onsets_ms, [80.0])
+    assert np.allclose(counted.ends_ms, [280.0])

@@ -1,0 +1,103 @@
+"""Band floors and features: what a sine, noise, a step, a pulse and silence read."""
+
+import sys
+
+import numpy as np
+
+from bench.gate import subset
+from dsp.gate import NoiseGate
+
+FRAME = 160
+QUIET_DB = 12.04  # power_db(0): 4 units, mu-law's own noise
+LEVEL, LAG, FLAT, FAR, UNDER_FAR, CREST = 16, 18, 19, 20, 21, 26
+FAR_NEAR, FAR_LATE = 22, 23
+
+
+def run(samples, far_dbfs=-127.0, gate=None):
+    """Put a signal of full scale 1 through a gate and return it."""
+    gate = gate or NoiseGate()
+    audio = subset.mulaw(np.asarray(samples, float))
+    for at in range(0, len(audio) - FRAME + 1, FRAME):
+        gate.analyze(audio[at : at + FRAME], far_dbfs)
+    return gate
+
+
+def white(seconds, rms, seed=1):
+    return np.random.default_rng(seed).normal(0, rms, int(8_000 * seconds))
+
+
+def sine(seconds, hz, peak):
+    return peak * np.sin(2 * np.pi * hz * np.arange(int(8_000 * seconds)) / 8_000)
+
+
+def test_silence_reads_the_least_that_is_told_apart():
+    gate = run(np.zeros(8_000))
+    assert np.allclose(gate.floors_db, QUIET_DB, atol=0.01)
+    assert np.allclose(gate.features[:16], 0, atol=0.01)
+    assert abs(gate.features[LEVEL] - QUIET_DB) < 0.01
+
+
+def test_the_floor_of_noise_lies_a_little_under_its_mean():
+    gate = run(white(5, 0.03))
+    mean_db = 20 * np.log10(0.03 * 32_768)
+    assert np.all(np.array(gate.floors_db) < mean_db)
+    assert np.mean(gate.floors_db) > mean_db - 8
+    assert abs(gate.features[LEVEL] - mean_db) < 3
+
+
+def test_a_step_of_the_noise_is_learnt_within_two_seconds():
+    gate = run(white(3, 0.003))
+    low = np.mean(gate.floors_db)
+    run(white(0.5, 0.03, seed=2), gate=gate)
+    assert np.mean(gate.features[:16]) > 15
+    run(white(2, 0.03, seed=3), gate=gate)
+    assert np.mean(gate.floors_db) > low + 15
+    assert np.mean(gate.features[:16]) < 8
+
+
+def test_a_sine_lifts_its_own_band_alone_and_is_not_flat():
+    gate = run(np.concatenate([white(2, 0.001), sine(0.3, 1_000, 0.2)]))
+    over = np.array(gate.features[:16])
+    assert over.max() > 35
+    assert np.sum(over > 20) <= 3
+    flat = run(white(2, 0.03)).features[FLAT]
+    assert flat - gate.features[FLAT] > 15
+
+
+def test_a_pulse_has_all_its_energy_in_one_part_of_the_frame():
+    pulse = np.zeros(160)
+    pulse[70:74] = 0.6
+    gate = run(np.concatenate([np.zeros(1_600), pulse]))
+    assert gate.features[CREST] > 7
+    assert run(white(1, 0.03)).features[CREST] < 4
+
+
+def test_a_voiced_sound_tells_its_pitch_lag():
+    hz, count = 125, np.arange(8_000)
+    voiced = sum(np.sin(2 * np.pi * hz * k * count / 8_000) / k for k in range(3, 20))
+    gate = run(0.05 * voiced)
+    assert gate.periodicity > 0.8
+    # 4000 / 125 = 32 samples at 4 kHz; two periods fit as well as one. 0 dB is 10.
+    lag = 10 * 10 ** (gate.features[LAG] / 10)
+    assert min(abs(lag - 32), abs(lag - 64)) < 1.1
+    assert run(white(1, 0.03)).periodicity < 0.3
+
+
+def test_the_far_level_is_remembered_for_half_a_second_by_its_age():
+    gate = run(np.zeros(1_600))
+    quiet = gate.features[FAR]
+    gate.analyze(b"\xff" * FRAME, -20.0)
+    far_db = 90.309 - 20
+    assert abs(gate.features[FAR] - far_db) < 0.01
+    assert abs(gate.features[UNDER_FAR] - (QUIET_DB - far_db)) < 0.01
+    seen = []
+    for _ in range(26):
+        gate.analyze(b"\xff" * FRAME)
+        seen.append([gate.features[n] > quiet + 1 for n in (FAR, FAR_NEAR, FAR_LATE)])
+    assert [row[0] for row in seen] == [True] * 25 + [False]
+    assert [at for at, row in enumerate(seen, 1) if row[1]] == list(range(6, 14))
+    assert [at for at, row in enumerate(seen, 1) if row[2]] == list(range(14, 26))
+
+
+def test_the_state_of_a_call_is_under_4_kib():
+    assert sys.getsizeof(NoiseGate()) <= 4_096
