@@ -77,7 +77,8 @@ class Transcript:
         turn.heard_ms = heard_ms
         keep = round(len(turn.text) * heard_ms / total_ms) if total_ms else 0
         if keep < len(turn.text):
-            turn.text = turn.text[:keep].rpartition(" ")[0]
+            # One character more: a space there says that the last word was whole.
+            turn.text = turn.text[: keep + 1].rpartition(" ")[0]
 
     def turns(self) -> list[Turn]:
         """Return the turns that have words, in order."""

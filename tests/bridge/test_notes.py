@@ -67,7 +67,7 @@ def test_what_was_said_is_speech_and_may_be_kept_out_of_the_log(notes):
 
 def test_cut_turn_is_told_as_far_as_it_was_heard(notes):
     notes.transcript.add_text("ai", "i1", "On Tuesday at ten", 1.0)
-    notes.transcript.cut("i1", 700, 1_000)
+    notes.transcript.cut("i1", 600, 1_000)
 
     line = notes.ai_said("i1", "On Tuesday at ten o'clock.", 102.0)
 
