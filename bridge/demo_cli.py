@@ -4,15 +4,24 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+DESCRIPTION = """Starts the database, the bridge and the sandbox, places a call to an
+English and to a Hebrew business at once, and writes the sound, a picture and a report.
+Exit code 1 if a check of the list fails."""
+EXAMPLES = """examples:
+  kolbridge demo
+  kolbridge demo --out /tmp/demo
+  OPENAI_API_KEY=sk-… kolbridge demo --live
+"""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `demo` to the command line."""
     parser = subparsers.add_parser(
         "demo",
         help="two whole calls on this machine, nothing else needed",
-        description="Starts the database, the bridge and the sandbox, places a call to "
-        "an English and to a Hebrew business at once, and writes the sound, a picture "
-        "and a report. Exit code 1 if a check of the list fails.",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (demo)")
     parser.add_argument(

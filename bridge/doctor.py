@@ -60,7 +60,14 @@ class Check(NamedTuple):
 
 def add_parser(subparsers: Any) -> None:
     """Add `doctor` to the command line."""
-    parser = subparsers.add_parser("doctor", help="the checklist before going live")
+    parser = subparsers.add_parser(
+        "doctor",
+        help="the checklist before going live",
+        description="Reads the same settings as kolbridge serve and says what is "
+        "missing.",
+        epilog="examples:\n  kolbridge doctor\n  PORT=9000 kolbridge doctor\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(run=run)
 
 

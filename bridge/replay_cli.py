@@ -1,6 +1,7 @@
 """`kolbridge replay`: a recorded call made again, with why it did what it did."""
 
 import argparse
+import os
 import sys
 from itertools import chain
 from pathlib import Path
@@ -10,15 +11,20 @@ import msgspec
 
 from bridge import reasons
 from bridge.reasons import Decision
-from bridge.recording import Recording, RecordingError, read, rewrite
+from bridge.recording import SUFFIX, Recording, RecordingError, read, rewrite
 from bridge.replay import Difference, Replay
+from bridge.settings import SettingsError, load
 
 EXIT_DIFFERENT = 1
 EXIT_UNUSABLE = 2
 WHY_CHARS = 100
 DIFFERENCE_CHARS = 200
+DESCRIPTION = """Runs each recorded CALL through the same code without sockets, compares
+every byte it answers with what it answered then, and shows what started, stopped and
+interrupted it."""
 EXAMPLES = """examples:
   kolbridge replay recordings/CA0123.zip
+  kolbridge replay CA0123                            looked for in RECORD_DIR
   kolbridge replay CA0123.zip --plot CA0123.png
   kolbridge replay tests/recordings/*.zip            exit code 1 if one differs
   kolbridge replay tests/recordings/*.zip --accept   take today's answers as right
@@ -34,13 +40,13 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "replay",
         help="a recorded call made again, and why it did what it did",
-        description="Runs each recorded CALL through the same code without sockets, "
-        "compares every byte it answers with what it answered then, and shows what "
-        "started, stopped and interrupted it.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("calls", nargs="+", type=Path, metavar="CALL")
+    parser.add_argument(
+        "calls", nargs="+", metavar="CALL", help="a file, or the id of a recorded call"
+    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw one call")
     parser.add_argument(
         "--accept",
@@ -55,10 +61,21 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.plot is not None and len(args.calls) > 1:
             raise RecordingError("--plot draws one call")
-        return max(_replay(path, args.plot, args.accept) for path in args.calls)
-    except (RecordingError, OSError) as error:
+        return max(_replay(_find(call), args.plot, args.accept) for call in args.calls)
+    except (RecordingError, SettingsError, OSError) as error:
         print(f"kolbridge replay: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
+
+
+def _find(call: str) -> Path:
+    """Return a call's file; what is no file is looked for where calls are recorded."""
+    path = Path(call)
+    if path.suffix == SUFFIX or path.exists():
+        return path
+    folder = load(os.environ, Path(".env")).record_dir
+    if folder is None:
+        raise RecordingError(f"{call}: expected a file, or RECORD_DIR to be set")
+    return Path(folder) / f"{call}{SUFFIX}"
 
 
 def _replay(path: Path, plot: Path | None, accepts: bool) -> int:

@@ -20,13 +20,25 @@ from crm.database import Database
 from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
 
+EXAMPLES = """examples:
+  kolbridge serve
+  PORT=9000 LOG_LEVEL=debug kolbridge serve
+  RECORD_DIR=recordings RECORD_AUDIO=1 kolbridge serve    see kolbridge replay
+"""
 EXIT_SETTINGS = 2
 EXIT_FAILED = 1
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `serve` to the command line."""
-    parser = subparsers.add_parser("serve", help="run the service")
+    parser = subparsers.add_parser(
+        "serve",
+        help="run the service",
+        description="Takes calls until SIGTERM; settings come from the environment and "
+        ".env.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(run=run)
 
 

@@ -61,8 +61,10 @@ def test_interrupted_command_says_so_in_its_exit_code(monkeypatch):
     assert cli.main(["serve"]) == cli.EXIT_INTERRUPTED
 
 
-def test_every_command_there_is_can_be_loaded():
-    for name in cli.COMMANDS:
-        with pytest.raises(SystemExit) as ended:
-            cli.main([name, "--help"])
-        assert ended.value.code == 0
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_there_is_shows_how_it_is_used(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+
+    assert ended.value.code == 0
+    assert f"examples:\n  kolbridge {name}" in capsys.readouterr().out

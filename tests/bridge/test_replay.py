@@ -367,6 +367,16 @@ def test_command_says_what_it_cannot_use(tmp_path, capsys):
     assert "--plot draws one call" in said
 
 
+def test_call_is_found_by_its_id_where_calls_are_recorded(monkeypatch, capsys):
+    monkeypatch.setenv("RECORD_DIR", str(FOLDER))
+    assert command("interruption") == 0
+    assert "interruption.zip: CA" in capsys.readouterr().out
+
+    monkeypatch.delenv("RECORD_DIR")
+    assert command("interruption") == 2
+    assert "RECORD_DIR to be set" in capsys.readouterr().err
+
+
 def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         command("--help")
@@ -379,6 +389,6 @@ def test_empty_recording_is_no_failure(tmp_path, capsys):
     path = tmp_path / "call.zip"
     told.write(path)
 
-    args = argparse.Namespace(calls=[path], plot=None, accept=False)
+    args = argparse.Namespace(calls=[str(path)], plot=None, accept=False)
     assert replay_cli.run(args) == 0
     assert "0.0 s, 0 messages" in capsys.readouterr().out
