@@ -7,11 +7,11 @@ in order, before the next. `deadline` is the one timer: call `receive_timeout` t
     WAITING --(stream and session ready)--> TALKING --(last words)--> ENDING --> ENDED
 
 A call may leave any phase for ENDED; ENDED is final: what still arrives is counted.
-While the AI is audible by the ledger the caller is withheld from the model; sustained
-voice is first held against (the feed pauses, the lead plays out), then either confirmed
-as a barge-in or forgotten. Facts have one owner: `Playout` what was heard, `Uplink`
-what the model was given, `Responses` which answer runs, `Ending` how the call ends.
-The model's other events are answered in `bridge.dialogue`.
+While the AI is audible by the ledger the caller is withheld from the model. Facts have
+one owner: `Playout` what was heard, `Uplink` what the model was given, `Responses`
+which answer runs, `Ending` how the call ends.
+`bridge.interruption` weighs voice and keys, `bridge.renewal` replaces the session, and
+the model's other events are answered in `bridge.dialogue`.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,16 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from bridge import dialogue, ending, openai, session, twilio
-from bridge.keypad import Keypad
+from bridge import (
+    dialogue,
+    ending,
+    interruption,
+    keypad,
+    openai,
+    renewal,
+    session,
+    twilio,
+)
 from bridge.notes import Notes
 from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import (
@@ -41,11 +49,6 @@ from dsp.resample import PcmEncoder
 
 # The webhook's answer reaches Twilio, and Twilio us, within a second or two.
 STREAM_WAIT_S = 30.0
-# A caller is not left unheard for a greeting that never comes.
-GREETING_WAIT_S = 8.0
-# Evidence that makes us hold the feed, and how long it has to become a barge-in.
-EVIDENCE_FRAMES = 2
-HOLD_S = 0.3
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
 
@@ -69,11 +72,13 @@ class Call:
         self.is_greeting_due = bool(plan.greeting)
         self.open_tools: set[str] = set()
         self.is_tool_answer_due = False
+        self.is_filler_said = False
         self.has_retried = False
-        self._keypad = Keypad()
-        self._stream_sid = ""
+        self.keypad = keypad.Keypad()
+        self.renewal = renewal.Renewal()
+        self.stream_sid = ""
         self._next_timestamp_ms: int | None = None
-        self._last_barge_in = float("-inf")
+        self.barged_in_at = float("-inf")
         self._pcm: PcmEncoder | None = None
         if plan.options.openai_output_format == "audio/pcm":
             self._pcm = PcmEncoder()
@@ -146,24 +151,24 @@ class Call:
     # --- what the caller says ---
 
     def _on_start(self, message: twilio.Start) -> None:
-        if self._stream_sid:
+        if self.stream_sid:
             ending.on_malformed(self, (Leg.TWILIO, "a second start"))
             return
-        self._stream_sid = message.stream_sid
+        self.stream_sid = message.stream_sid
         self.timers.cancel(Timer.STREAM)
-        self.timers.set(Timer.DURATION, self.now + self.plan.options.max_call_seconds)
+        ending.limit_duration(self)
         self.notes.answered(message.stream_sid, self.now)
         self.greet_when_ready()
 
     def greet_when_ready(self) -> None:
         """Begin to talk as soon as both sides are there."""
-        if not (self.is_session_ready and self._stream_sid):
+        if not (self.is_session_ready and self.stream_sid):
             return
         self.phase = Phase.TALKING
         self.timers.set(Timer.IDLE, self.now + self.plan.options.idle_prompt_ms / 1e3)
         if self.is_greeting_due:
             self.request(session.greeting(self.plan))
-            self.timers.set(Timer.GREETING, self.now + GREETING_WAIT_S)
+            self.timers.set(Timer.GREETING, self.now + renewal.GREETING_WAIT_S)
             self.info("[REALTIME] Greeting sent")
 
     def _on_media(self, message: twilio.Media) -> None:
@@ -188,7 +193,7 @@ class Call:
         if uplink.is_voice:
             self.log(self.notes.voice_line(uplink.gate, now))
             if is_playing:
-                self._consider_barge_in()
+                interruption.consider(self)
         if uplink.is_turn_open and self.plan.options.turn_detection == "gate":
             self._consider_turn_end()
 
@@ -216,12 +221,6 @@ class Call:
             self.actions.append(openai.ClearAudio())
         self.uplink.close_turn()
         self.uplink.note_committed()
-
-    def _on_dtmf(self, message: twilio.Dtmf) -> None:
-        self.counters.digits += 1
-        self.info("[DTMF] digit received")
-        self.notes.caller_spoke(self.now)
-        self.timers.set(Timer.KEYPAD, self._keypad.press(message.dtmf.digit, self.now))
 
     def _on_mark(self, message: twilio.Mark) -> None:
         self.playout.receive_mark(message.mark.name, self.now)
@@ -251,14 +250,14 @@ class Call:
 
     def feed(self) -> None:
         """Send what is due; the rest stays in the ledger until `deadline`."""
-        if not self._stream_sid:
+        if not self.stream_sid:
             return
         for piece in self.playout.feed(self.now):
             if isinstance(piece, Frame):
                 self._play(piece.payload)
             else:
                 body = twilio.MarkBody(piece.name)
-                self.actions.append(twilio.OutboundMark(self._stream_sid, body))
+                self.actions.append(twilio.OutboundMark(self.stream_sid, body))
         self.timers.set(Timer.FEED, self.playout.deadline)
         if not self.playout.has_unsent:
             self.log(self.notes.frame_total_line(self.counters))
@@ -269,57 +268,22 @@ class Call:
         self.counters.tx_frames += 1
         self.counters.tx_bytes += len(payload)
         body = twilio.OutboundBody(payload)
-        self.actions.append(twilio.OutboundMedia(self._stream_sid, body))
+        self.actions.append(twilio.OutboundMedia(self.stream_sid, body))
         self.log(self.notes.frame_line(self.counters, self.now))
-
-    def _consider_barge_in(self) -> None:
-        """Weigh voice over the AI's speech: hold on first evidence, then interrupt."""
-        options, now = self.plan.options, self.now
-        audible_ms = (now - self.playout.audible_since) * 1e3
-        cooled_ms = (now - self._last_barge_in) * 1e3
-        if not self.is_talking or audible_ms < options.barge_in_grace_ms:
-            return
-        if cooled_ms < options.barge_in_cooldown_ms:
-            return
-        voiced = self.uplink.voice_frames
-        if voiced >= options.min_consecutive_voice_frames and self.uplink.is_gate_open:
-            self._barge_in()
-        elif voiced >= EVIDENCE_FRAMES and not self.playout.is_held:
-            self.playout.hold()
-            self.timers.cancel(Timer.FEED)
-            self.timers.set(Timer.HOLD, now + HOLD_S)
-
-    def _barge_in(self) -> None:
-        self.counters.barge_ins += 1
-        self._last_barge_in = self.now
-        self.notes.barge_in_ms.append(self.uplink.voice_age_frames * FRAME_MS)
-        self._interrupt("caller speaks")
-        for frame in self.uplink.release():
-            self.actions.append(openai.AppendAudio(frame))
-
-    def _interrupt(self, why: str) -> None:
-        """Stop the AI: clear first, then what was heard of each item, then cancel."""
-        self.timers.cancel(Timer.HOLD, Timer.FEED)
-        self.actions.append(twilio.Clear(self._stream_sid))
-        heard = []
-        for cut in self.playout.interrupt(self.now):
-            self.actions.append(
-                openai.ConversationItemTruncate(
-                    item_id=cut.item_id,
-                    content_index=cut.content_index,
-                    audio_end_ms=cut.heard_ms,
-                )
-            )
-            self.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
-            heard.append(f"item={cut.item_id} heard_ms={cut.heard_ms}")
-        self.actions += self.responses.cancel()
-        self.info(f"[BARGE_IN] {why}: {'; '.join(heard) or 'nothing was unheard'}")
 
     # --- what we ask for ---
 
     def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
         """Ask the model to speak, now or when it has ended what it says."""
         self.actions += self.responses.request(params)
+
+    def tell(self, event: openai.ClientEvent) -> None:
+        """Send the model what concerns its session; nothing while there is none.
+
+        A new session is given the conversation as it stands by then.
+        """
+        if self.is_session_ready:
+            self.actions.append(event)
 
     def log(self, line: Log | None) -> None:
         """Write a line, if there is one to write."""
@@ -338,27 +302,10 @@ class Call:
             if self.phase is Phase.ENDED:
                 return
 
-    def _on_hold_over(self) -> None:
-        self.counters.barge_ins_false += 1
-        self.info("[BARGE_IN] false alarm: the reply goes on")
-        self.playout.resume()
-        self.feed()
-
     def _on_greeting_late(self) -> None:
         if self.is_greeting_due:
             self.is_greeting_due = False
             self.log(Log("warning", "[REALTIME] No greeting came: listening"))
-
-    def _on_keypad_pause(self) -> None:
-        if not self.is_talking:
-            return
-        digits = self._keypad.take()
-        if self.playout.is_playing(self.now):
-            self._interrupt("caller pressed a key")
-        self.info(f"[DTMF] {len(digits)} to the model")
-        self.notes.digits_pressed(digits, self.now)
-        self.actions.append(session.keypad(digits))
-        self.request()
 
     def _on_answer_due(self) -> None:
         self.actions += self.responses.ask_for_unanswered(self.now)
@@ -374,7 +321,7 @@ _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
     twilio.Start: Call._on_start,
     twilio.Media: Call._on_media,
-    twilio.Dtmf: Call._on_dtmf,
+    twilio.Dtmf: keypad.on_digit,
     twilio.Mark: Call._on_mark,
     twilio.Stop: Call._on_stop,
 }
@@ -388,11 +335,15 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.SESSION: ending.on_session_late,
     Timer.FEED: Call.feed,
     Timer.GREETING: Call._on_greeting_late,
-    Timer.HOLD: Call._on_hold_over,
-    Timer.KEYPAD: Call._on_keypad_pause,
+    Timer.HOLD: interruption.on_hold_over,
+    Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: Call._on_answer_due,
     Timer.RETRY: Call._on_retry,
     Timer.IDLE: ending.on_idle,
+    Timer.WARNING: ending.on_warning_due,
     Timer.DURATION: lambda call: ending.end_politely(call, "max_duration"),
+    Timer.FILLER: dialogue.on_filler_due,
+    Timer.RENEW: renewal.on_renewal_due,
+    Timer.REOPEN: renewal.on_reopening_due,
     Timer.LAST_WORDS: ending.on_last_words_over,
 }

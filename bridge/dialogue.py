@@ -8,7 +8,7 @@ audio itself goes straight through `Call`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bridge import ending, openai, session
+from bridge import ending, openai, renewal, session
 from bridge.plan import Log, RunTool, ToolResult
 from bridge.timers import Timer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bridge.call import Call
 
 RETRY_WAIT_S = 1.0
+# A pause this long makes a caller ask whether anyone is there.
+FILLER_AFTER_S = 0.8
 
 
 # --- the session ---
@@ -45,7 +47,12 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
         f"[REALTIME] Session configured: voice={options.openai_voice}, "
         f"format={options.openai_output_format} ({rate})"
     )
-    call.greet_when_ready()
+    renewal.limit_age(call)
+    if call.renewal.is_reopening:
+        renewal.on_ready(call)
+        answer_tools(call)
+    else:
+        call.greet_when_ready()
 
 
 # --- the caller's turn ---
@@ -120,6 +127,8 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     arguments = item.arguments or "{}"
     if item.name != ending.END_CALL:
         call.actions.append(RunTool(item.call_id, item.name, arguments))
+        if call.plan.options.tool_filler and not call.is_filler_said:
+            call.timers.set(Timer.FILLER, call.now + FILLER_AFTER_S)
         return
     result = call.ending.decide(item.call_id, arguments)
     if result.ok:
@@ -134,18 +143,31 @@ def on_tool_result(call: "Call", result: ToolResult) -> None:
     call.open_tools.discard(result.tool_call_id)
     call.ending.learn(result)
     call.notes.tool_answered(result, call.now)
-    call.actions.append(session.tool_output(result.tool_call_id, result.output))
+    if result.tool_call_id in call.renewal.old_tools:
+        call.tell(session.tool_call(result.tool_call_id, result.name, result.arguments))
+    call.tell(session.tool_output(result.tool_call_id, result.output))
     call.is_tool_answer_due = True
-    _answer_tools(call)
+    answer_tools(call)
 
 
-def _answer_tools(call: "Call") -> None:
+def answer_tools(call: "Call") -> None:
     """Ask for one answer to all tools of a response, once it has ended."""
     if not call.is_tool_answer_due or call.open_tools or call.responses.is_busy:
         return
-    call.is_tool_answer_due = False
+    call.is_tool_answer_due = call.is_filler_said = False
     if call.is_talking:
         call.request()
+
+
+def on_filler_due(call: "Call") -> None:
+    """Have a word said while a tool takes its time, once, and never over another."""
+    if not call.open_tools or not call.is_talking or call.is_filler_said:
+        return
+    if call.responses.is_busy or call.playout.is_playing(call.now):
+        call.timers.set(Timer.FILLER, call.now + ending.PAUSE_LOOK_S)
+        return
+    call.is_filler_said = True
+    call.request(session.filler())
 
 
 def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
@@ -161,7 +183,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     call.has_retried = False
     if not call.playout.is_playing(call.now):
         call.is_greeting_due = False
-    _answer_tools(call)
+    answer_tools(call)
     if not call.is_talking:
         ending.say_last_words(call)
     elif call.notes.transcript.is_looping():
@@ -187,7 +209,7 @@ def _on_loop(call: "Call") -> None:
         return
     call.ending.has_corrected_loop = True
     call.log(Log("warning", "[REALTIME] The AI repeats itself: corrected"))
-    call.actions.append(session.loop_correction())
+    call.tell(session.loop_correction())
 
 
 # --- errors ---
@@ -199,7 +221,9 @@ def on_error(call: "Call", event: openai.Error) -> None:
     call.counters.openai_errors += 1
     names = {error.code, error.type}
     text = f"{error.code or error.type}: {error.message}"
-    if error.event_id == session.CONFIGURE_ID or not call.is_session_ready:
+    if session.EXPIRED in names and call.is_session_ready:
+        renewal.on_lost(call, session.EXPIRED)
+    elif error.event_id == session.CONFIGURE_ID or not call.is_session_ready:
         ending.fail(call, "session_refused", text)
     elif names & session.FATAL_CODES:
         ending.fail(call, "model_failed", text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bridge import session
+from bridge import renewal, session
 from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
 from bridge.timers import Timer
 
@@ -23,6 +23,10 @@ SESSION_WAIT_S = 10.0
 LAST_WORDS_S = 15.0
 # How long after the ledger's end a mark's echo may come.
 LAST_MARK_S = 1.0
+# The caller is warned a minute before the longest call ends, or at three quarters.
+WARNING_S = 60.0
+WARNING_SHARE = 0.75
+PAUSE_LOOK_S = 0.2
 # A peer that sends this much rubbish is broken.
 MALFORMED_MAX = 50
 
@@ -42,6 +46,7 @@ class Ending:
         self.failed = False
         self.has_asked_goodbye = False
         self.has_corrected_loop = False
+        self.has_warned = False
         self.idle_prompted_at: float | None = None
 
     def learn(self, result: ToolResult) -> None:
@@ -92,6 +97,25 @@ def on_idle(call: "Call") -> None:
         call.request(session.still_there())
     else:
         end_politely(call, "silence")
+
+
+def limit_duration(call: "Call") -> None:
+    """Count the call's time from now on; the caller is warned before it ends."""
+    limit_s = call.plan.options.max_call_seconds
+    warn_s = max(limit_s - WARNING_S, limit_s * WARNING_SHARE)
+    call.timers.set(Timer.WARNING, call.now + warn_s)
+    call.timers.set(Timer.DURATION, call.now + limit_s)
+
+
+def on_warning_due(call: "Call") -> None:
+    """Have the model say, in the next pause, that the call must end soon."""
+    if not call.is_talking or call.ending.has_warned:
+        return
+    if call.responses.is_busy or call.playout.is_playing(call.now):
+        call.timers.set(Timer.WARNING, call.now + PAUSE_LOOK_S)
+        return
+    call.ending.has_warned = True
+    call.request(session.closing_soon())
 
 
 def begin_ending(call: "Call") -> None:
@@ -163,20 +187,18 @@ def fail(call: "Call", reason: str, text: str) -> None:
 
 
 def on_disconnect(call: "Call", lost: tuple[Leg, str]) -> None:
-    """A leg is gone: without the model there is no call."""
+    """A leg is gone: without the caller there is no call."""
     leg, reason = lost
     if leg is Leg.TWILIO:
         end(call, "caller_leg_lost")
-    elif call.phase is Phase.ENDING and not call.responses.is_busy:
-        hang_up_when_heard(call)
     else:
-        lost_at = "model_lost" if call.is_session_ready else "model_unreachable"
-        fail(call, lost_at, reason)
+        renewal.on_lost(call, reason)
 
 
 def on_session_late(call: "Call") -> None:
     """The model did not confirm our configuration in time."""
-    fail(call, "model_unreachable", f"no session within {SESSION_WAIT_S:g} s")
+    reason = "model_lost" if call.renewal.is_reopening else "model_unreachable"
+    fail(call, reason, "no session in time")
 
 
 def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:

@@ -282,6 +282,12 @@ class OpenAILeg(_Socket):
     def __init__(self, line: Owner, metrics: Metrics) -> None:
         super().__init__(metrics)
         self._line = line
+        self._is_retired = False
+
+    def retire(self) -> None:
+        """Close without a word to the call, which has another leg by now."""
+        self._is_retired = True
+        self.close()
 
     async def connect(
         self, url: str, headers: dict[str, str], tls: SSLContext | None
@@ -309,12 +315,14 @@ class OpenAILeg(_Socket):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Use the socket, unless nobody needs it any more."""
         super().on_ws_connected(transport)
-        if self._line.is_over:
+        if self._line.is_over or self._is_retired:
             self.close()
 
     def receive(self, data: bytes | memoryview) -> None:
         """Take one event of the model's."""
         line = self._line
+        if self._is_retired:
+            return
         if line.logs_events:
             line.note_event(openai.event_type(data))
         try:
@@ -331,11 +339,13 @@ class OpenAILeg(_Socket):
 
     def receive_malformed(self, error: str) -> None:
         """Tell the call of what is no event."""
-        self._line.receive(self._line.call.receive_malformed, Leg.OPENAI, error)
+        if not self._is_retired:
+            self._line.receive(self._line.call.receive_malformed, Leg.OPENAI, error)
 
     def lose(self, reason: str) -> None:
         """Tell the call that the model is gone."""
-        self._line.receive(self._line.call.receive_disconnect, Leg.OPENAI, reason)
+        if not self._is_retired:
+            self._line.receive(self._line.call.receive_disconnect, Leg.OPENAI, reason)
 
     def perform(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
         """Send one event to the model."""

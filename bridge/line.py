@@ -30,6 +30,7 @@ from bridge.plan import (
     HangUp,
     Leg,
     Log,
+    OpenModel,
     RunTool,
     ToolResult,
 )
@@ -146,6 +147,15 @@ class Line:
         if not line.speech or self._exchange.settings.log_transcripts:
             self.log.log(LEVELS[line.level], "%s", line.text)
 
+    def _open_model_again(self, action: OpenModel) -> None:
+        """Leave the model's leg behind and open another."""
+        self.log.info("[REALTIME] Opening another session: %s", action.reason)
+        self.model_leg.retire()
+        if self._model_task is not None:
+            self._model_task.cancel()
+        self.model_leg = OpenAILeg(self, self._exchange.metrics)
+        self.open_model()
+
     def _run_tool(self, asked: RunTool) -> None:
         is_too_many = len(self._tool_tasks) >= TOOLS_IN_FLIGHT_MAX
         run = self._tools.refuse if is_too_many else self._tools.run
@@ -240,6 +250,7 @@ _PERFORM: dict[type, Callable[[Line, Any], None]] = {
     openai.ResponseCancel: Line._to_model,
     Log: Line._log,
     RunTool: Line._run_tool,
+    OpenModel: Line._open_model_again,
     HangUp: Line._hang_up,
 }
 

@@ -44,7 +44,7 @@ class Notes:
         self._rx_chunks = 0
         self._is_frame_due = False
         self._is_total_due = False
-        self._tools: list[ToolRecord] = []
+        self.tools: list[ToolRecord] = []
         self._keypad_rows = 0
         self.stream_sid = ""
         self.transcript = Transcript()
@@ -165,7 +165,7 @@ class Notes:
 
     def tool_answered(self, result: ToolResult, now: float) -> None:
         """A tool has answered."""
-        self._tools.append(
+        self.tools.append(
             ToolRecord(
                 tool_call_id=result.tool_call_id,
                 name=result.name,
@@ -221,7 +221,7 @@ class Notes:
                 )
                 for turn in self.transcript.turns()
             ],
-            tools=self._tools,
+            tools=self.tools,
         )
 
 

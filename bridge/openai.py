@@ -190,10 +190,20 @@ class FunctionCallOutput(
     output: str
 
 
+class FunctionCall(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"
+):
+    """A tool call of an earlier session, written into a new one."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
 class CreateItem(ClientEvent, frozen=True, tag="conversation.item.create"):
     """Adds an item at the end of the conversation."""
 
-    item: MessageItem | FunctionCallOutput
+    item: MessageItem | FunctionCall | FunctionCallOutput
 
 
 class ConversationItemTruncate(

@@ -78,6 +78,7 @@ class CallOptions(
     openai_voice: Voice = "shimmer"
     openai_output_format: OutputFormat = "audio/pcmu"
     openai_transcription_model: Name = "gpt-transcribe"
+    openai_session_seconds: Annotated[int, _count(60, 7_200)] = 3_600
 
     turn_detection: TurnDetection = "server_vad"
     turn_silence_ms: Annotated[int, _ms(200, 4_000)] = 500
@@ -99,12 +100,14 @@ class CallOptions(
 
     barge_in_grace_ms: Annotated[int, _ms(0, 5_000)] = 350
     barge_in_cooldown_ms: Annotated[int, _ms(0, 10_000)] = 1_000
+    barge_in_ignore_backchannel: Switch = False
     barge_in_ring_ms: Annotated[int, _ms(500, 10_000)] = 2_500
     late_answer_ms: Annotated[int, _ms(0, 5_000)] = 1_500
     playout_lead_ms: Annotated[int, _ms(60, 2_000)] = 300
 
     idle_prompt_ms: Annotated[int, _ms(3_000, 600_000)] = 12_000
-    max_call_seconds: Annotated[int, _count(30, 3_500)] = 1_800
+    max_call_seconds: Annotated[int, _count(30, 14_400)] = 1_800
+    tool_filler: Switch = False
 
 
 _HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)

@@ -65,6 +65,15 @@ class RunTool(NamedTuple):
     arguments: str
 
 
+class OpenModel(NamedTuple):
+    """A new session is needed: close the model's leg without a word, and open another.
+
+    `receive_openai` then begins again with `SessionCreated`.
+    """
+
+    reason: str
+
+
 class HangUp(NamedTuple):
     """The call has ended: close both legs. `failed`: the caller hears the fallback."""
 
@@ -73,7 +82,13 @@ class HangUp(NamedTuple):
 
 
 Action = (
-    twilio.Outbound | openai.ClientEvent | openai.AppendAudio | Log | RunTool | HangUp
+    twilio.Outbound
+    | openai.ClientEvent
+    | openai.AppendAudio
+    | Log
+    | RunTool
+    | OpenModel
+    | HangUp
 )
 
 
@@ -103,6 +118,7 @@ class Counters:
         "malformed_openai",
         "malformed_twilio",
         "openai_errors",
+        "reopened_sessions",
         "rx_frames",
         "tool_calls",
         "tx_bytes",
@@ -125,6 +141,7 @@ class Counters:
     late_deltas: int
     tool_calls: int
     openai_errors: int
+    reopened_sessions: int
     after_end: int
     malformed_twilio: int
     malformed_openai: int

@@ -144,6 +144,12 @@ class Playout:
             if item.item_id == item_id:
                 item.is_done = True
 
+    def finish_all(self) -> set[str]:
+        """Note that no item gets more audio, for their session is gone; return them."""
+        for item in self._items:
+            item.is_done = True
+        return {item.item_id for item in self._items}
+
     # --- to the caller ---
 
     def feed(self, now: float) -> list[Frame | MarkName]:

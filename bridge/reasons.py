@@ -8,7 +8,8 @@ the AI did not interrupt it, when turns and playout began and ended. It decides 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bridge.call import EVIDENCE_FRAMES, Call
+from bridge.call import Call
+from bridge.interruption import EVIDENCE_FRAMES, frames_needed
 from bridge.recording import Step
 
 # The call's own lines that tell of a decision, and what it was.
@@ -67,6 +68,8 @@ def _of_action(action: dict[str, Any], cause: str) -> tuple[str, str] | None:
         return _of_line(*action["log"])
     if "run_tool" in action:
         return "tool asked", str(action["run_tool"][1])
+    if "open_model" in action:
+        return "model reopened", str(action["open_model"][0])
     if "hang_up" in action:
         return "ended", f"{action['hang_up'][0]}, on {cause}"
     kind = action.get("type")
@@ -182,7 +185,7 @@ class Watch:
 
     def _voice(self) -> str:
         frames = self._call.uplink.voice_frames
-        needed = self._call.plan.options.min_consecutive_voice_frames
+        needed = frames_needed(self._call)
         return f"voice {frames:g} of {needed} frames ({self._gate()})"
 
     def _gate(self) -> str:

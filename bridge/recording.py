@@ -22,7 +22,16 @@ import msgspec
 
 from bridge import openai, twilio
 from bridge.log import clean, mask_phone
-from bridge.plan import Action, CallPlan, HangUp, Leg, Log, RunTool, ToolResult
+from bridge.plan import (
+    Action,
+    CallPlan,
+    HangUp,
+    Leg,
+    Log,
+    OpenModel,
+    RunTool,
+    ToolResult,
+)
 
 VERSION = 1
 SUFFIX = ".zip"
@@ -32,7 +41,12 @@ CALLER_FILE = "caller.ulaw"
 FILE_BYTES_MAX = 512 * 1024 * 1024
 _HASH_BYTES = 8
 # Actions that are tuples, by the name they have in a file.
-_TUPLES: dict[type, str] = {Log: "log", RunTool: "run_tool", HangUp: "hang_up"}
+_TUPLES: dict[type, str] = {
+    Log: "log",
+    RunTool: "run_tool",
+    OpenModel: "open_model",
+    HangUp: "hang_up",
+}
 # What comes through each door of a `Call`, before the time.
 DOORS: dict[str, tuple[Any, ...]] = {
     "receive_twilio": (twilio.Inbound,),

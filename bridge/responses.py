@@ -33,12 +33,14 @@ class Responses:
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
         self._count = 0
         self._has_unanswered_turn = False
+        self._is_suspended = False
         self.answer_by: float | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a response runs or has been asked for."""
-        return self.active_id is not None or self._asked is not None
+        """Tell whether a response runs, has been asked for, or must wait."""
+        is_running = self.active_id is not None or self._asked is not None
+        return is_running or self._is_suspended
 
     @property
     def is_waiting(self) -> bool:
@@ -49,10 +51,7 @@ class Responses:
         self, params: openai.ResponseParams | UnsetType = UNSET
     ) -> list[openai.ResponseCreate]:
         """Ask for a response, now or as soon as the running one has ended."""
-        self._count += 1
-        event = openai.ResponseCreate(
-            event_id=f"response-{self._count}", response=params
-        )
+        event = self._new(params)
         if not self.is_busy:
             return self._ask(event)
         # Words of our own (a goodbye) outrank a plain answer.
@@ -117,6 +116,33 @@ class Responses:
         events = self.request()
         self._is_spare = True
         return events
+
+    def suspend(self) -> None:
+        """The session is gone: what ran or was owed is asked for at `resume`."""
+        is_owed = self.active_id is not None and not self.is_cancelled(self.active_id)
+        asked = self._waiting or self._asked
+        if asked is None and (is_owed or self._has_unanswered_turn):
+            asked = self._new(UNSET)
+        self.active_id = self._asked = self._last_asked = None
+        self._answered()
+        self._waiting = asked
+        self._is_suspended = True
+
+    def resume(
+        self, instead: openai.ResponseParams | UnsetType = UNSET
+    ) -> list[openai.ResponseCreate]:
+        """A new session is ready; return the request that is owed, or `instead`."""
+        self._is_suspended = False
+        event, self._waiting = self._waiting, None
+        if instead is not UNSET:
+            event = self._new(instead)
+        return [] if event is None else self._ask(event)
+
+    def _new(self, params: openai.ResponseParams | UnsetType) -> openai.ResponseCreate:
+        self._count += 1
+        return openai.ResponseCreate(
+            event_id=f"response-{self._count}", response=params
+        )
 
     def _ask(self, event: openai.ResponseCreate) -> list[openai.ResponseCreate]:
         self._asked = self._last_asked = event

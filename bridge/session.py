@@ -9,7 +9,8 @@ from typing import Literal
 from msgspec import UNSET
 
 from bridge import openai
-from bridge.plan import CallPlan
+from bridge.plan import CallPlan, ToolRecord
+from bridge.transcript import Role
 
 CONFIGURE_ID = "configure"
 PCMU = openai.Format(type="audio/pcmu")
@@ -25,6 +26,14 @@ _STILL_THERE = (
 _GOODBYE = (
     "Say one short, polite goodbye in the language of this conversation and nothing "
     "else. Reason for ending the call: {reason}."
+)
+_CLOSING = (
+    "This call must end in about a minute. Say so in one short, polite sentence, in "
+    "the language of this conversation, and ask what is still most important."
+)
+_FILLER = (
+    "Say only that it will take a moment, in two to five words, in the language of "
+    "this conversation. Do not answer yet."
 )
 _LOOP = (
     "You have said the same thing several times. Do not repeat it: take the "
@@ -42,9 +51,9 @@ FATAL_CODES = frozenset(
         "invalid_api_key",
         "beta_api_shape_disabled",
         "model_not_found",
-        "session_expired",
     )
 )
+EXPIRED = "session_expired"
 # Races that the protocol calls harmless.
 HARMLESS_CODES = frozenset(
     (
@@ -123,6 +132,16 @@ def still_there() -> openai.ResponseParams:
     return openai.ResponseParams(tool_choice="none", instructions=_STILL_THERE)
 
 
+def closing_soon() -> openai.ResponseParams:
+    """Return the request that warns of the call's end."""
+    return openai.ResponseParams(tool_choice="none", instructions=_CLOSING)
+
+
+def filler() -> openai.ResponseParams:
+    """Return the request for a word while a tool takes its time."""
+    return openai.ResponseParams(tool_choice="none", instructions=_FILLER)
+
+
 def goodbye(reason: str) -> openai.ResponseParams:
     """Return the request for the last words of a call that we end."""
     return openai.ResponseParams(
@@ -137,7 +156,7 @@ def loop_correction() -> openai.CreateItem:
 
 def keypad(digits: str) -> openai.CreateItem:
     """Return the caller's digits as an item; the model does not hear the tones."""
-    return _message("user", f"Keypad: {' '.join(digits)}")
+    return _message("user", f"Keypad: {' '.join(digits.replace(' ', ''))}")
 
 
 def tool_output(tool_call_id: str, output: str) -> openai.CreateItem:
@@ -145,6 +164,27 @@ def tool_output(tool_call_id: str, output: str) -> openai.CreateItem:
     return openai.CreateItem(
         item=openai.FunctionCallOutput(call_id=tool_call_id, output=output)
     )
+
+
+def tool_call(tool_call_id: str, name: str, arguments: str) -> openai.CreateItem:
+    """Return the call of a tool that an earlier session made."""
+    return openai.CreateItem(
+        item=openai.FunctionCall(call_id=tool_call_id, name=name, arguments=arguments)
+    )
+
+
+def tool_pair(tool: ToolRecord) -> tuple[openai.CreateItem, ...]:
+    """Return a tool's call and answer in an earlier session."""
+    asked = tool_call(tool.tool_call_id, tool.name, tool.arguments)
+    return asked, tool_output(tool.tool_call_id, tool.result)
+
+
+def said(role: Role, text: str) -> openai.CreateItem:
+    """Return a turn of an earlier session."""
+    if role == "ai":
+        item = openai.MessageItem(role="assistant", content=(openai.OutputText(text),))
+        return openai.CreateItem(item=item)
+    return keypad(text) if role == "keypad" else _message("user", text)
 
 
 def _message(role: Literal["user", "system"], text: str) -> openai.CreateItem:

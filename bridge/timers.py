@@ -15,6 +15,10 @@ class Timer(Enum):
     ANSWER = "a turn is unanswered"
     RETRY = "a failed response is asked for again"
     IDLE = "nobody speaks"
+    FILLER = "a tool takes its time"
+    RENEW = "the session grows old"
+    REOPEN = "the model is tried again"
+    WARNING = "the call will soon have lasted long enough"
     DURATION = "the call has lasted long enough"
     LAST_WORDS = "the last words have been heard"
 

@@ -86,8 +86,14 @@ class Transcript:
         return [turn for turn in found if turn.text or turn.interrupted]
 
     def is_looping(self) -> bool:
-        """Tell whether the AI's last turns all say the same."""
-        said = [_normal(turn.text) for turn in self.turns() if turn.role == "ai"]
+        """Tell whether one side's last turns all say the same.
+
+        A caller who does that is a machine as well.
+        """
+        return self._repeats("ai") or self._repeats("caller")
+
+    def _repeats(self, role: Role) -> bool:
+        said = [_normal(turn.text) for turn in self.turns() if turn.role == role]
         last = said[-LOOP_TURNS:]
         if len(last) < LOOP_TURNS or min(map(len, last)) < LOOP_CHARS_MIN:
             return False

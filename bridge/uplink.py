@@ -172,6 +172,11 @@ class Uplink:
         """Everything appended so far is an item now."""
         self._uncommitted_ms = 0
 
+    def begin_session(self) -> None:
+        """Another session listens from here on: its offsets begin at 0."""
+        self.close_turn()
+        self._appended_ms = self._speech_end_ms = self._uncommitted_ms = 0
+
     @property
     def is_worth_committing(self) -> bool:
         """Tell whether the open turn holds speech, and enough audio for a commit."""
@@ -247,9 +252,12 @@ class Uplink:
         self._uncommitted_ms += frames * FRAME_MS
 
     def _withhold(self) -> Sequence[bytes]:
-        self._is_withholding = True
         if self._sound_frames:
             self._sound_frames += 1
+        elif self.is_turn_open and self.is_gate_open and not self._is_withholding:
+            self._sound_frames = len(self._pending)  # all that waits is of this turn
+            self._frames_since_sound = 0
+        self._is_withholding = True
         if self.is_gate_open:
             is_new = self._frames_since_sound > self._late_frames
             if self._sound_frames == 0 or is_new:

@@ -12,6 +12,7 @@ PURE = (
     "call",
     "dialogue",
     "ending",
+    "interruption",
     "keypad",
     "notes",
     "openai",

@@ -13,7 +13,7 @@ from bench.simulation.weather import number_of
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS
-from bridge.plan import HangUp, Log, Phase, RunTool
+from bridge.plan import HangUp, Log, OpenModel, Phase, RunTool
 from bridge.playout import MARKS_MAX, UNSENT_BYTES_MAX
 from bridge.uplink import SILENCE, SILENCE_MS_MAX
 
@@ -172,6 +172,8 @@ class Downlink:
             for item in self._items:
                 if item[0] == what.item_id and what.response_id not in self._cancelled:
                     item[2] = True
+        elif what == "model lost":
+            self._end_items()
         elif type(what) is openai.ResponseCreated:
             self._active = what.response.id
         elif type(what) is openai.ResponseDone and self._active == what.response.id:
@@ -183,6 +185,8 @@ class Downlink:
             kind = type(action)
             if kind is twilio.OutboundMedia:
                 self._check_frame(action.media.payload, now)
+            elif kind is OpenModel:
+                self._end_items()
             elif kind is twilio.Clear:
                 self._items.clear()
                 self._clock_end = now
@@ -193,6 +197,12 @@ class Downlink:
                 self._check_cut(action, now)
         self._check_heard(now)
         self._check_goes_on(now)
+
+    def _end_items(self) -> None:
+        """A session is gone, and what it has not said is not owed."""
+        self._active = None
+        for item in self._items:
+            item[2] = True
 
     def _check_frame(self, payload: bytes, now: float) -> None:
         law(len(payload) == FRAME_BYTES, "a frame is 160 bytes", len(payload))
@@ -239,7 +249,7 @@ class Downlink:
         call = self._call
         while self._items and not self._items[0][1] and self._items[0][2]:
             self._items.popleft()
-        if call.phase is Phase.ENDED or not self._items or not call._stream_sid:
+        if call.phase is Phase.ENDED or not self._items or not call.stream_sid:
             return
         _, owed, is_done = self._items[0]
         if len(owed) < FRAME_BYTES and not (owed and is_done):
@@ -303,6 +313,7 @@ class Asked:
         self._asked: str | None = None
         self._committed_at: float | None = None
         self._is_ready = False
+        self._is_cancelled = False
         self._tools: set[str] = set()
 
     def before(self, what: Any) -> None:
@@ -310,12 +321,10 @@ class Asked:
         kind = type(what)
         if kind is openai.SessionUpdated:
             self._is_ready = True
-        elif kind is openai.SessionCreated:
-            self._is_ready = False
-            self._active = self._asked = self._committed_at = None
         elif kind is openai.ResponseCreated:
             self._active, self._asked = what.response.id, None
             self._committed_at = None
+            self._is_cancelled = False
         elif kind is openai.ResponseDone and self._active == what.response.id:
             self._active = None
         elif kind is openai.Error and what.error.event_id == self._asked:
@@ -331,11 +340,23 @@ class Asked:
                 law(is_free, "never two responses", self._active, self._asked)
                 self._asked = action.event_id
                 self._committed_at = None
+            elif kind is openai.ResponseCancel:
+                self._is_cancelled = True
+            elif kind is OpenModel:
+                self._lose_session(now)
             elif kind in (openai.AppendAudio, openai.CommitAudio, openai.CreateItem):
                 law(self._is_ready, "nothing before the session is confirmed", kind)
             elif kind is RunTool:
                 law(action.tool_call_id not in self._tools, "a tool runs once")
                 self._tools.add(action.tool_call_id)
+
+    def _lose_session(self, now: float) -> None:
+        """What ran or was asked for is owed by the next session."""
+        is_cut = self._active is not None and not self._is_cancelled
+        if is_cut or self._asked is not None:
+            self._committed_at = now
+        self._is_ready = False
+        self._active = self._asked = None
 
     def committed(self, now: float) -> None:
         """A turn of the caller awaits its answer."""
@@ -345,7 +366,7 @@ class Asked:
         """Check that no turn waits for ever."""
         if self._committed_at is None or not self._call.is_talking:
             return
-        if self._active is not None or self._asked is not None:
+        if self._active is not None or self._asked is not None or not self._is_ready:
             self._committed_at = now
         waited_s = now - self._committed_at
         law(waited_s <= ANSWER_S, "every turn is answered", waited_s)

@@ -131,7 +131,9 @@ class Model:
 
     def _on_item(self, event: openai.CreateItem) -> None:
         item = event.item
-        if isinstance(item, openai.FunctionCallOutput):
+        if isinstance(item, openai.FunctionCall):
+            self._open_tools.add(item.call_id)
+        elif isinstance(item, openai.FunctionCallOutput):
             is_open = item.call_id in self._open_tools
             law(is_open, "a tool is answered once", item.call_id)
             self._open_tools.discard(item.call_id)
@@ -277,8 +279,10 @@ class Model:
         elif kind < 0.8:
             done = openai.Response(id="nobody", status="completed")
             self._send(openai.ResponseDone(response=done))
-        elif self._is_ready:
+        elif kind < 0.9:
             self._world.lose_model(self)
+        elif self._is_ready:
+            self._refuse("session_expired", None)
         self._world.after(rng.expovariate(1 / 5.0), self._misbehave)
 
     def _refuse(self, code: str, event_id: Any) -> None:

@@ -48,7 +48,7 @@ class Phone:
         world.after(FRAME_S, self._speak)
         if self._weather.hang_up_s is not None:
             world.after(self._weather.hang_up_s, self._hang_up)
-        world.after(self._weather.rng.expovariate(1 / 6.0), self._press)
+        world.after(self._weather.rng.expovariate(1 / 10.0), self._press)
 
     def _speak(self) -> None:
         if self._is_closed:
@@ -75,7 +75,7 @@ class Phone:
             return
         for digit in rng.choices("0123456789*#", k=rng.choice((1, 1, 3, 40))):
             self._world.to_bridge(twilio.Dtmf(dtmf=twilio.DtmfBody(digit=digit)))
-        self._world.after(rng.expovariate(1 / 8.0), self._press)
+        self._world.after(rng.expovariate(1 / 10.0), self._press)
 
     def _hang_up(self) -> None:
         if self._is_closed:

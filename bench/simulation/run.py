@@ -19,7 +19,14 @@ from bench.simulation.world import World
 CHUNK = 50
 # How much of a failed call's story is shown.
 STORY_LINES = 40
-COUNTED = ("barge_ins", "barge_ins_false", "late_deltas", "digits", "tool_calls")
+COUNTED = (
+    "barge_ins",
+    "barge_ins_false",
+    "late_deltas",
+    "digits",
+    "tool_calls",
+    "reopened_sessions",
+)
 
 
 class Outcome(NamedTuple):

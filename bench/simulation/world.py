@@ -16,7 +16,7 @@ from bench.simulation.phone import STREAM_SID, Phone
 from bench.simulation.weather import Link, Weather
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.plan import CallPlan, HangUp, Leg, Log, RunTool, ToolResult
+from bridge.plan import CallPlan, HangUp, Leg, Log, OpenModel, RunTool, ToolResult
 
 # A call that nobody ends is over by its own limits before this.
 CALL_S_MAX = 150.0
@@ -130,9 +130,11 @@ class World:
         self._to_bridge.send(self._give, *lost)
 
     def lose_model(self, model: Model) -> None:
-        """Cut the model's socket."""
+        """Cut the model's socket, or let it not be had at all."""
+        if model.is_closed:
+            return
         model.close()
-        self._give("lost", self.call.receive_disconnect, Leg.OPENAI, "1006")
+        self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, "1006")
 
     def _give(self, what: Any, door: Callable[..., list[Any]], *args: Any) -> None:
         stands_until = self.weather.unstalled(self.now)
@@ -165,7 +167,14 @@ class World:
         self._to_model = Wire(self, self.weather.model_up)
         model = Model(self, len(self.models))
         self.models.append(model)
-        self.after(self.weather.rng.uniform(0.05, 0.5), model.start)
+        takes_s = self.weather.rng.uniform(0.05, 0.5)
+        if self.weather.is_fault and self.weather.rng.random() < 0.1:
+            self.after(takes_s, self.lose_model, model)
+        else:
+            self.after(takes_s, model.start)
+
+    def _open_again(self, action: OpenModel) -> None:
+        self.open_model()
 
     def _model_takes(self, event: Any) -> None:
         self._to_model.send(self.models[-1].receive, event)
@@ -239,5 +248,6 @@ _PERFORM: dict[type, Callable[[World, Any], None]] = {
     openai.ResponseCancel: World._model_takes,
     Log: World._log,
     RunTool: World._run_tool,
+    OpenModel: World._open_again,
     HangUp: World._hang_up,
 }

@@ -7,6 +7,7 @@ from bench.simulation import run
 from bench.simulation.laws import Broken
 from bench.simulation.weather import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
+from bridge import interruption
 from bridge.call import Call
 from bridge.playout import Playout
 from bridge.responses import Responses
@@ -70,9 +71,9 @@ def twice(whole, self, *args):
     return frames + frames[-1:]
 
 
-def cancel_first(whole, self, why):
-    self.actions += self.responses.cancel()
-    whole(self, why)
+def cancel_first(whole, call, why):
+    call.actions += call.responses.cancel()
+    whole(call, why)
 
 
 def never_withhold(whole, self, frame, far_dbfs, withhold):
@@ -100,7 +101,7 @@ def forget_timer(whole, self, now):
         (Uplink, "_forward", twice, "no frame twice"),
         (Uplink, "release", lose_first, "no frame of a turn is lost"),
         (Uplink, "admit", never_withhold, "speech is withheld while the AI is audible"),
-        (Call, "_interrupt", cancel_first, "cancel follows clear and truncate"),
+        (interruption, "interrupt", cancel_first, "cancel follows clear and truncate"),
         (Responses, "request", ask_always, "never two responses"),
         (Call, "receive_timeout", forget_timer, "owed audio has a timer"),
     ],

@@ -345,10 +345,12 @@ def test_a_hash_ends_the_row_at_once():
 
 def test_a_digit_interrupts_and_waits_for_the_cancelled_response():
     call = talking_ai()
-    call.receive_twilio(story.dtmf("#"), 10.5)
+    fire(call, 10.5)
+    actions = call.receive_twilio(story.dtmf("#"), 10.5)
+    assert of(twilio.Clear, actions) and of(openai.ResponseCancel, actions)
     actions = fire(call, 10.5)
 
-    assert of(twilio.Clear, actions) and of(openai.ResponseCancel, actions)
+    assert of(openai.CreateItem, actions)
     assert of(openai.ResponseCreate, actions) == []
     actions = call.receive_openai(done(status="cancelled"), 10.6)
     assert len(of(openai.ResponseCreate, actions)) == 1
@@ -465,15 +467,18 @@ def test_an_answered_call_in_which_nothing_was_heard_is_an_error():
     ]
 
 
-@pytest.mark.parametrize(
-    ("leg", "reason", "failed"),
-    [(Leg.TWILIO, "caller_leg_lost", False), (Leg.OPENAI, "model_lost", True)],
-)
-def test_a_lost_leg_ends_the_call(leg, reason, failed):
+def test_a_lost_caller_ends_the_call():
     call = talking_ai()
 
-    actions = call.receive_disconnect(leg, "1006", 10.5)
-    assert of(HangUp, actions) == [HangUp(reason, failed)]
+    actions = call.receive_disconnect(Leg.TWILIO, "1006", 10.5)
+    assert of(HangUp, actions) == [HangUp("caller_leg_lost", failed=False)]
+
+
+def test_a_model_that_cannot_be_had_at_all_lets_the_caller_hear_the_fallback():
+    call = Call(story.plan(), 0.0)
+
+    actions = call.receive_disconnect(Leg.OPENAI, "HTTP 401", 0.2)
+    assert of(HangUp, actions) == [HangUp("model_unreachable", failed=True)]
 
 
 def test_malformed_messages_are_counted_and_past_a_limit_end_the_call():

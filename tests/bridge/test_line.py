@@ -9,7 +9,7 @@ import pytest
 
 from bridge import call as call_module, openai
 from bridge.line import Line, describe, safety_identifier
-from bridge.plan import HangUp, Log, RunTool
+from bridge.plan import HangUp, Log, OpenModel, RunTool
 from bridge.settings import Settings
 from bridge.tools import Answer, Tool
 from tests.bridge import hall, story, wire
@@ -98,6 +98,53 @@ def test_model_that_cannot_be_reached_fails_the_call(caplog):
             assert line.record().failed
             assert line.record().end_reason == "model_unreachable"
             assert "model_unreachable: HTTP 401" in caplog.text
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_lost_model_is_opened_again_and_told_the_conversation():
+    async def told():
+        async with hall.opened() as place:
+            peer, model = await talking(place)
+            lost = place.line.model_leg
+            model.send_text(
+                b'{"type":"response.output_audio_transcript.done","response_id":"r",'
+                b'"item_id":"i","transcript":"Hello."}'
+            )
+            await wire.until(lambda: place.line.call.notes.transcript.turns())
+            await model.close()
+            again = await place.model.peers.get()
+            again.send_text(hall.CREATED)
+            assert (await again.event())["type"] == "session.update"
+            again.send_text(hall.UPDATED)
+            event = await again.event()
+            assert event["item"]["content"] == [
+                {"type": "output_text", "text": "Hello."}
+            ]
+            assert (await again.event())["type"] == "response.create"
+            assert not place.line.is_over
+            assert not lost.is_open
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_retired_session_is_closed_and_says_no_more():
+    async def told():
+        async with hall.opened() as place:
+            peer, model = await talking(place)
+            line, old = place.line, place.line.model_leg
+            line.receive(lambda now: [OpenModel("old")])
+            again = await place.model.peers.get()
+            old.receive(hall.CREATED)
+            old.receive_malformed("rubbish")
+            assert (await model.recv())[0] == wire.CLOSE
+            await model.close()
+            await wire.until(lambda: not old.is_open)
+            assert line.call.counters.malformed_openai == 0
+            assert not line.is_over
+            await again.close()
             await peer.close()
 
     wire.run(told)

@@ -162,6 +162,7 @@ def test_endings_and_causes_are_told_from_the_notes_alone(tmp_path):
     told.take(told.call.receive_tool_result, result)
     told.take(told.call.receive_unknown, Leg.OPENAI, "new.event")
     told.take(told.call.receive_disconnect, Leg.OPENAI, "gone")
+    told.hear(story.error("insufficient_quota"))
 
     recording = told.write(tmp_path / "c.zip", keeps_audio=False)
     found = list(
@@ -172,8 +173,10 @@ def test_endings_and_causes_are_told_from_the_notes_alone(tmp_path):
     assert why(found, "answer asked") == "on a tool's answer"
     assert why(found, "answer complete") == "r1 cancelled (turn_detected)"
     assert why(found, "openai leg lost") == "gone"
-    assert why(found, "error") == "[REALTIME] model_lost: gone"
-    assert why(found, "ended") == "model_lost, on a lost leg"
+    assert why(found, "model reopened") == "gone"
+    refused = "[REALTIME] session_refused: insufficient_quota: no"
+    assert why(found, "error") == refused
+    assert why(found, "ended") == "session_refused, on error"
 
 
 def test_turn_of_noise_is_told_as_dropped(tmp_path):

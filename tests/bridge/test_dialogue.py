@@ -1,0 +1,197 @@
+"""What a call answers to the model's events, audio apart."""
+
+import pytest
+
+from bridge import openai
+from bridge.openai_events import StatusDetails
+from bridge.plan import HangUp, OpenModel, RunTool, ToolResult
+from tests.bridge import story
+from tests.bridge.story import (
+    answered_call,
+    audio_delta,
+    audio_done,
+    created,
+    done,
+    fire,
+    of,
+    texts,
+)
+
+
+def ask_for_tool(call, now, call_id="t1", name="calendar_find_slots"):
+    return call.receive_openai(
+        openai.OutputItemDone(
+            response_id="r1",
+            item=openai.Item(
+                id="f" + call_id, type="function_call", name=name, call_id=call_id
+            ),
+        ),
+        now,
+    )
+
+
+def answer(call, now, call_id="t1"):
+    result = ToolResult(
+        tool_call_id=call_id,
+        name="calendar_find_slots",
+        arguments="{}",
+        output="{}",
+        ok=True,
+        duration_ms=1.0,
+    )
+    return call.receive_tool_result(result, now)
+
+
+def waiting_for_tool(**options):
+    call = answered_call(**options)
+    call.receive_openai(created(), 1.0)
+    ask_for_tool(call, 1.0)
+    call.receive_openai(done(), 1.0)
+    return call
+
+
+# --- tools ---
+
+
+def test_a_slow_tool_gets_one_short_filler():
+    call = waiting_for_tool(tool_filler=True)
+    assert of(openai.ResponseCreate, fire(call, 1.7)) == []
+    (filler,) = of(openai.ResponseCreate, fire(call, 1.9))
+    assert filler.response.tool_choice == "none"
+    call.receive_openai(created("r2"), 2.0)
+    call.receive_openai(done("r2"), 2.1)
+
+    assert of(openai.ResponseCreate, fire(call, 5.0)) == []
+
+
+def test_no_filler_where_the_business_does_not_want_it_or_the_tool_is_quick():
+    assert of(openai.ResponseCreate, fire(waiting_for_tool(), 5.0)) == []
+
+    call = waiting_for_tool(tool_filler=True)
+    assert len(of(openai.ResponseCreate, answer(call, 1.5))) == 1
+    call.receive_openai(created("r2"), 1.6)
+    call.receive_openai(done("r2"), 1.7)
+    assert of(openai.ResponseCreate, fire(call, 5.0)) == []
+
+
+def test_a_filler_never_talks_over_the_ai():
+    call = answered_call(tool_filler=True)
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(audio_delta("i1", 2_000), 1.0)
+    call.receive_openai(audio_done("i1"), 1.0)
+    ask_for_tool(call, 1.0)
+    call.receive_openai(done(), 1.0)
+    assert of(openai.ResponseCreate, fire(call, 2.9)) == []
+
+    assert len(of(openai.ResponseCreate, fire(call, 3.5))) == 1
+
+
+def test_the_answer_waits_for_the_filler_and_starts_once():
+    call = waiting_for_tool(tool_filler=True)
+    fire(call, 1.9)
+    call.receive_openai(created("filler"), 2.0)
+    assert of(openai.ResponseCreate, answer(call, 2.1)) == []
+    actions = call.receive_openai(done("filler"), 2.2)
+    assert len(of(openai.ResponseCreate, actions)) == 1
+
+    call.receive_openai(created("r3"), 2.3)
+    assert of(openai.ResponseCreate, call.receive_openai(done("r3"), 2.4)) == []
+
+
+def test_a_tool_nobody_asked_for_is_ignored():
+    call = answered_call()
+    assert answer(call, 1.0, "stranger") == []
+
+
+def test_a_message_item_and_a_half_named_tool_run_nothing():
+    call = answered_call()
+    message = openai.Item(id="m", type="message")
+    nameless = openai.Item(id="f", type="function_call", call_id="t1")
+    for item in (message, nameless):
+        event = openai.OutputItemDone(response_id="r1", item=item)
+        assert of(RunTool, call.receive_openai(event, 1.0)) == []
+
+
+# --- transcripts ---
+
+
+def test_words_are_logged_and_a_failed_transcript_is_a_warning():
+    call = answered_call()
+    delta = openai.TranscriptDelta(response_id="r1", item_id="i1", delta="Hel")
+    call.receive_openai(delta, 1.0)
+    assert call.notes.transcript.turns()[0].text == "Hel"
+    said = openai.TranscriptDone(response_id="r1", item_id="i1", transcript="Hello.")
+    assert texts(call.receive_openai(said, 1.0)) == ["[REALTIME] AI said: Hello."]
+
+    failed = openai.TranscriptionFailed(item_id="u1")
+    (line,) = call.receive_openai(failed, 1.1)
+    assert (line.level, line.text) == ("warning", "[REALTIME] No transcript of item u1")
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "invalid_api_key"])
+def test_an_account_without_credit_ends_the_call(code):
+    call = answered_call()
+    by_code = call.receive_openai(story.error(code), 1.0)
+    assert of(HangUp, by_code) == [HangUp("model_failed", failed=True)]
+
+    call = answered_call()
+    by_type = openai.Error(error=openai.ErrorBody(message="no", type=code))
+    assert of(HangUp, call.receive_openai(by_type, 1.0))[0].failed
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("response_cancel_not_active", 0),
+        ("input_audio_buffer_commit_empty", 0),
+        ("item_truncate_invalid_item_id", 1),
+        ("something_new", 1),
+    ],
+)
+def test_a_refusal_is_counted_and_the_call_goes_on(code, lines):
+    call = answered_call()
+    actions = call.receive_openai(story.error(code), 1.0)
+
+    assert len(texts(actions)) == lines
+    assert not of(HangUp, actions)
+    assert call.counters.openai_errors == 1
+
+
+def test_an_expired_session_is_renewed():
+    call = answered_call()
+    assert of(OpenModel, call.receive_openai(story.error("session_expired"), 9.0))
+
+
+def test_an_error_before_the_session_is_ready_refuses_it():
+    call = story.Call(story.plan(), 0.0)
+    actions = call.receive_openai(story.error("server_error"), 0.1)
+
+    assert of(HangUp, actions) == [HangUp("session_refused", failed=True)]
+
+
+def test_a_response_that_fails_for_good_ends_the_call():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    details = StatusDetails(error=openai.ErrorBody(type="insufficient_quota"))
+    actions = call.receive_openai(done(status="failed", status_details=details), 1.1)
+
+    assert of(HangUp, actions) == [HangUp("model_failed", failed=True)]
+
+
+def test_a_greeting_that_failed_is_asked_for_word_for_word_again():
+    call = answered_call(greeting="Hello.")
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(done(status="failed"), 1.1)
+
+    (request,) = of(openai.ResponseCreate, fire(call, 2.2))
+    assert request.response.instructions.endswith("Hello.")
+
+
+def test_a_second_confirmation_changes_nothing():
+    call = answered_call(greeting="Hello.")
+    again = openai.SessionUpdated(session=story.session())
+
+    assert call.receive_openai(again, 1.0) == []

@@ -1,0 +1,170 @@
+"""How a call ends, and who may end it."""
+
+import pytest
+
+from bridge import openai
+from bridge.call import Call
+from bridge.ending import LAST_WORDS_S, MALFORMED_MAX, Ending
+from bridge.plan import HangUp, Leg, Phase, ToolResult
+from tests.bridge import story
+from tests.bridge.story import (
+    answered_call,
+    audio_delta,
+    audio_done,
+    created,
+    done,
+    fire,
+    of,
+    texts,
+)
+
+
+def result(missing):
+    return ToolResult(
+        tool_call_id="t",
+        name="leads_upsert",
+        arguments="{}",
+        output="{}",
+        ok=True,
+        duration_ms=1.0,
+        missing_fields=missing,
+    )
+
+
+def instructions(actions):
+    return [one.response.instructions for one in of(openai.ResponseCreate, actions)]
+
+
+def say(call, now, ms=500):
+    """Let the model answer and be heard."""
+    response_id = f"r{now}"
+    call.receive_openai(created(response_id), now)
+    call.receive_openai(audio_delta(f"i{now}", ms, response_id), now)
+    call.receive_openai(audio_done(f"i{now}", response_id), now)
+    return call.receive_openai(done(response_id), now)
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "ok"),
+    [
+        ((), "{}", True),
+        (("name",), "{}", False),
+        (("name",), '{"reason":"goodbye"}', True),
+        (("name",), '{"reason":"declined"}', True),
+        ((), '{"reason":"bored"}', False),
+        ((), '{"why":1}', False),
+        ((), "no JSON", False),
+    ],
+)
+def test_end_call_is_honoured_by_the_rule(missing, arguments, ok):
+    ending = Ending(story.plan())
+    ending.learn(result(missing))
+    ending.learn(result(None))
+
+    decided = ending.decide("t1", arguments)
+    assert decided.ok == ok
+    assert ("error" in decided.output) != ok
+    assert ending.reason.startswith("end_call:") == ok
+
+
+def test_the_caller_is_warned_before_the_longest_call_ends():
+    call = answered_call(max_call_seconds=240, idle_prompt_ms=600_000)
+    assert instructions(fire(call, 179.9)) == []
+    assert "about a minute" in instructions(fire(call, 180.1))[0]
+    say(call, 181.0)
+    assert instructions(fire(call, 239.9)) == []
+
+    assert "goodbye" in instructions(fire(call, 240.1))[0]
+    assert call.ending.reason == "max_duration"
+
+
+def test_the_warning_waits_for_a_pause():
+    call = answered_call(max_call_seconds=40, idle_prompt_ms=600_000)
+    fire(call, 29.0)
+    say(call, 29.5, ms=3_000)
+    assert instructions(fire(call, 32.0)) == []
+
+    assert len(instructions(fire(call, 33.0))) == 1
+    assert call.ending.has_warned
+
+
+def test_a_caller_who_answers_is_asked_again_the_next_time():
+    call = answered_call(idle_prompt_ms=5_000)
+    assert len(instructions(fire(call, 5.1))) == 1
+    say(call, 5.2)
+    call.notes.caller_spoke(6.0)
+    assert instructions(fire(call, 10.9)) == []
+
+    assert "still there" in instructions(fire(call, 11.1))[0]
+    assert call.phase is Phase.TALKING
+
+
+def test_a_goodbye_that_never_comes_does_not_keep_the_line():
+    call = answered_call()
+    call.receive_hangup("drain", 1.0, politely=True)
+
+    assert of(HangUp, fire(call, 1.0 + LAST_WORDS_S)) == [HangUp("drain", failed=False)]
+
+
+def test_ending_politely_before_anybody_talks_ends_at_once():
+    call = Call(story.plan(), 0.0)
+
+    actions = call.receive_hangup("drain", 1.0, politely=True)
+    assert of(HangUp, actions) == [HangUp("drain", failed=False)]
+
+
+def test_end_call_without_last_words_has_the_model_say_goodbye():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    item = openai.Item(
+        id="f", type="function_call", name="end_call", call_id="t", arguments="{}"
+    )
+    call.receive_openai(openai.OutputItemDone(response_id="r1", item=item), 1.0)
+    actions = call.receive_openai(done(), 1.1)
+
+    assert "end_call:completed" in instructions(actions)[0]
+    assert call.phase is Phase.ENDING
+
+
+def test_a_mark_that_is_never_echoed_does_not_keep_the_line():
+    call = answered_call()
+    call.receive_hangup("drain", 1.0, politely=True)
+    say(call, 1.5, ms=1_000)
+    assert not of(HangUp, fire(call, 2.5))
+
+    assert of(HangUp, fire(call, 3.6)) == [HangUp("drain", failed=False)]
+
+
+def test_a_turn_unheard_at_the_end_is_cut_in_the_transcript():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(audio_delta("i1", 2_000), 1.0)
+    call.receive_openai(
+        openai.TranscriptDone(response_id="r1", item_id="i1", transcript="One two."),
+        1.0,
+    )
+    fire(call, 2.0)
+    call.receive_disconnect(Leg.TWILIO, "1006", 2.0)
+
+    (turn,) = call.record(2.0).turns
+    assert turn.interrupted and turn.text == "One"
+
+
+@pytest.mark.parametrize("leg", list(Leg))
+def test_rubbish_is_counted_and_logged_once(leg):
+    call = answered_call()
+    lines = []
+    for _ in range(MALFORMED_MAX):
+        lines += texts(call.receive_malformed(leg, "no JSON", 1.0))
+        lines += texts(call.receive_unknown(leg, "new.type", 1.0))
+
+    assert len(lines) == 2
+    assert getattr(call.counters, f"unknown_{leg.value}") == MALFORMED_MAX
+    assert of(HangUp, call.receive_malformed(leg, "no JSON", 1.0))[0].failed
+
+
+def test_a_second_start_is_rubbish():
+    call = answered_call()
+    call.receive_twilio(story.start(), 1.0)
+
+    assert call.counters.malformed_twilio == 1

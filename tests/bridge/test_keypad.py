@@ -1,0 +1,65 @@
+"""Digits in a row, and the AI that falls silent at the first of them."""
+
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.keypad import DIGITS_MAX, PAUSE_S, Keypad
+from bridge.options import FRAME_BYTES
+from tests.bridge import story
+from tests.bridge.story import answered_call, audio_delta, created, fire, of, speak
+
+QUIET = [b"\xff" * FRAME_BYTES]
+
+
+def test_a_row_waits_for_the_next_digit_and_a_hash_ends_it():
+    keypad = Keypad()
+    assert keypad.press("1", 5.0) == 5.0 + PAUSE_S
+    assert keypad.press("#", 5.5) == 5.5
+    assert keypad.has_digits
+
+    assert keypad.take() == "1#"
+    assert not keypad.has_digits
+
+
+def test_a_stuck_key_is_limited_and_counted():
+    keypad = Keypad()
+    for _ in range(DIGITS_MAX + 3):
+        keypad.press("7", 1.0)
+
+    assert keypad.take() == "7" * DIGITS_MAX
+    assert keypad.dropped_digits == 3
+
+
+def test_the_first_digit_silences_the_ai_at_once():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(audio_delta("item_1", 4_000), 1.0)
+    _, now = speak(call, QUIET * 10, 1.0)
+    actions = call.receive_twilio(story.dtmf("1"), now)
+
+    assert [type(one) for one in actions if type(one).__name__ != "Log"] == [
+        twilio.Clear,
+        openai.ConversationItemTruncate,
+        openai.ResponseCancel,
+    ]
+    assert of(openai.CreateItem, fire(call, now + PAUSE_S))
+
+
+def test_digits_typed_before_the_call_talks_are_kept():
+    call = Call(story.plan(), 0.0)
+    call.receive_twilio(story.start(), 0.0)
+    call.receive_twilio(story.dtmf("5"), 0.5)
+    assert fire(call, 2.5) == []
+    call.receive_openai(openai.SessionUpdated(session=story.session()), 3.0)
+
+    (item,) = of(openai.CreateItem, fire(call, 4.0))
+    assert item.item.content[0].text == "Keypad: 5"
+
+
+def test_a_digit_does_not_cut_the_goodbye():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(audio_delta("item_1", 4_000), 1.0)
+    call.receive_hangup("drain", 1.1, politely=True)
+    actions = call.receive_twilio(story.dtmf("#"), 1.2)
+
+    assert not of(twilio.Clear, actions + fire(call, 1.2))

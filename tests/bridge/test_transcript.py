@@ -1,0 +1,103 @@
+"""Both sides' words, in the conversation's order."""
+
+import pytest
+
+from bridge.transcript import LOOP_TURNS, Transcript
+
+QUESTION = "Which day would you like to come?"
+
+
+def said(transcript):
+    return [(turn.role, turn.text) for turn in transcript.turns()]
+
+
+def test_deltas_are_merged_into_one_turn_and_the_whole_replaces_them():
+    transcript = Transcript()
+    transcript.add_text("ai", "i1", "Good ", 1.0)
+    transcript.add_text("ai", "i1", "mornin", 1.1)
+    transcript.set_text("ai", "i1", " Good morning. ", 1.2)
+
+    assert said(transcript) == [("ai", "Good morning.")]
+    assert transcript.turns()[0].at_s == 1.0
+
+
+def test_words_that_come_late_stand_where_they_were_said():
+    transcript = Transcript()
+    transcript.place("ai", "a1", 1.0)
+    transcript.place("caller", "u1", 2.0, "a1")
+    transcript.set_text("ai", "a2", "At nine?", 3.0)
+    transcript.place("caller", "u0", 4.0, "a1")
+    transcript.set_text("caller", "u1", "Tuesday.", 5.0)
+    transcript.set_text("caller", "u0", "Hello.", 5.1)
+    transcript.set_text("ai", "a1", "Hi.", 5.2)
+
+    assert [text for _, text in said(transcript)] == [
+        "Hi.",
+        "Hello.",
+        "Tuesday.",
+        "At nine?",
+    ]
+
+
+def test_an_item_nobody_knows_of_goes_to_the_end():
+    transcript = Transcript()
+    transcript.set_text("ai", "a1", "Hi.", 1.0)
+    transcript.place("caller", "u1", 2.0, "nobody")
+    transcript.set_text("caller", "u1", "Hello.", 3.0)
+
+    assert said(transcript)[-1] == ("caller", "Hello.")
+
+
+def test_turns_without_words_are_left_out():
+    transcript = Transcript()
+    transcript.place("caller", "u1", 1.0)
+
+    assert transcript.turns() == []
+
+
+def test_an_interrupted_turn_keeps_the_words_that_were_heard():
+    transcript = Transcript()
+    transcript.set_text("ai", "a1", "On Tuesday I have nine, ten and eleven.", 1.0)
+    transcript.cut("a1", 1_000, 3_000)
+    (turn,) = transcript.turns()
+    assert (turn.text, turn.heard_ms, turn.interrupted) == ("On Tuesday I", 1_000, True)
+
+    transcript.add_text("ai", "a1", " More.", 2.0)
+    transcript.set_text("ai", "a1", "All of it.", 2.0)
+    assert turn.text == "On Tuesday I"
+
+
+@pytest.mark.parametrize(("heard_ms", "total_ms"), [(0, 0), (0, 500)])
+def test_a_turn_of_which_nothing_was_heard_is_still_there(heard_ms, total_ms):
+    transcript = Transcript()
+    transcript.set_text("ai", "a1", "Well.", 1.0)
+    transcript.cut("a1", heard_ms, total_ms)
+
+    assert said(transcript) == [("ai", "")]
+
+
+def test_cutting_what_nobody_knows_of_changes_nothing():
+    transcript = Transcript()
+    transcript.cut("nobody", 1, 2)
+
+    assert transcript.turns() == []
+
+
+@pytest.mark.parametrize("role", ["ai", "caller"])
+def test_one_side_saying_the_same_again_and_again_is_a_loop(role):
+    transcript = Transcript()
+    for number in range(LOOP_TURNS):
+        assert not transcript.is_looping()
+        text = QUESTION.upper() if number == 1 else QUESTION
+        transcript.set_text(role, f"i{number}", text, float(number))
+
+    assert transcript.is_looping()
+
+
+@pytest.mark.parametrize("texts", [["Yes."] * 4, [QUESTION, QUESTION, "At nine then?"]])
+def test_short_words_and_a_new_sentence_are_no_loop(texts):
+    transcript = Transcript()
+    for number, text in enumerate(texts):
+        transcript.set_text("ai", f"i{number}", text, float(number))
+
+    assert not transcript.is_looping()
