@@ -1,6 +1,7 @@
 """`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
 
-`python -m bench simulate` runs simulated calls instead.
+`python -m bench simulate` runs simulated calls instead; `python -m bench database`
+measures calls while tools run and while the database hangs.
 """
 
 import argparse
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import kernels, load, walks
+from bench import database, kernels, load, walks
 from bench.simulation import run as simulation
 
 
@@ -17,6 +18,8 @@ def main() -> int:
     """Run what is asked for; 1 if a budget or a law is broken."""
     if sys.argv[1:2] == ["simulate"]:
         return simulation.main(sys.argv[2:])
+    if sys.argv[1:2] == ["database"]:
+        return database.main(sys.argv[2:])
     return measure()
 
 

@@ -12,12 +12,11 @@ switched off, because its frames are late by design.
 import argparse
 import asyncio
 import os
-import socket
 import sys
 import tempfile
 from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import quantiles
 from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +29,7 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from bench.kernels import frames_of
+from bench.machine import cpu_seconds, free_port, rss_mb, spread
 from bridge.options import FRAME_BYTES
 from crm import businesses
 from crm.connect import open_url
@@ -59,6 +59,24 @@ class Run:
         self.uplink_ms: list[float] = []
         self.downlink_ms: list[float] = []
         self.sessions: list[Session] = []
+        # Tools asked for, by their id, and how long their answers took.
+        self.asked_at: dict[str, float] = {}
+        self.tool_ms: list[float] = []
+        self.tool_errors = 0
+
+    def forget(self) -> None:
+        """Begin a new phase: what was measured before counts no more."""
+        self.sent_at.clear()
+        self.asked_at.clear()
+        self.uplink_ms, self.downlink_ms, self.tool_ms = [], [], []
+        self.tool_errors = 0
+
+    def answered(self, tool_call_id: str, output: str) -> None:
+        """Note that a tool was answered."""
+        asked_at = self.asked_at.pop(tool_call_id, None)
+        if asked_at is not None:
+            self.tool_ms.append((monotonic() - asked_at) * 1e3)
+            self.tool_errors += output.startswith('{"error"')
 
     def arrived(self, tag: bytes, into: list[float]) -> None:
         """Note that a tagged frame has come out."""
@@ -88,8 +106,13 @@ class Session(WSListener):  # type: ignore[misc]
         if event["type"] == "session.update":
             transport.send(WSMsgType.TEXT, _UPDATED)
         elif event["type"] == "response.create":
-            for event in _response("greeting"):
+            self._replies += 1
+            for event in _response(f"asked-{self._replies}"):
                 transport.send(WSMsgType.TEXT, orjson.dumps(event))
+        elif event["type"] == "conversation.item.create":
+            item = event["item"]
+            if item["type"] == "function_call_output":
+                self._run.answered(item["call_id"], item["output"])
         elif event["type"] == "input_audio_buffer.append":
             self._run.arrived(b64decode(event["audio"][:12]), self._run.uplink_ms)
 
@@ -106,8 +129,25 @@ class Session(WSListener):  # type: ignore[misc]
             {"type": "response.output_audio.done", **part},
         )
         self._run.sent_at[tag] = monotonic()
-        for event in _response(name, *audio_events):
-            assert self.transport is not None
+        self._send(_response(name, *audio_events))
+
+    def call_tool(self, tool_call_id: str, name: str, arguments: str) -> None:
+        """Ask for a tool."""
+        item = {
+            "id": f"i{tool_call_id}",
+            "type": "function_call",
+            "call_id": tool_call_id,
+            "name": name,
+            "arguments": arguments,
+        }
+        done = {"type": "response.output_item.done", "item": item}
+        self._run.asked_at[tool_call_id] = monotonic()
+        named = {"response_id": f"r{tool_call_id}"}
+        self._send(_response(tool_call_id, {**done, **named}))
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        assert self.transport is not None
+        for event in events:
             self.transport.send(WSMsgType.TEXT, orjson.dumps(event))
 
 
@@ -205,8 +245,8 @@ async def open_stream(
     return stream
 
 
-async def drive(run: Run, url: str, seconds: float, pid: int) -> dict[str, Any]:
-    """Open the calls, keep them busy, and return what was measured."""
+async def open_calls(run: Run, url: str) -> list[Stream]:
+    """Place all calls; return the callers' ends once the model has every session."""
     # With a breath at the end: nobody speaks without a pause.
     speech = frames_of("human-en-reader-1") + [b"\xff" * FRAME_BYTES] * 25
     streams: list[Stream] = []
@@ -216,7 +256,12 @@ async def drive(run: Run, url: str, seconds: float, pid: int) -> dict[str, Any]:
     while len(run.sessions) < run.calls:  # noqa: ASYNC110 the sockets are being opened
         await asyncio.sleep(0.01)
     await asyncio.sleep(1.0)
-    began, cpu = monotonic(), cpu_seconds(pid)
+    return streams
+
+
+async def talk(run: Run, streams: list[Stream], seconds: float) -> None:
+    """Keep the calls busy, each frame at its time."""
+    began = monotonic()
     frames = round(seconds / FRAME_S)
     slots: list[list[Stream]] = [streams[at::10] for at in range(10)]
     # Sessions come in the order of the calls; odd ones are spoken to.
@@ -229,6 +274,13 @@ async def drive(run: Run, url: str, seconds: float, pid: int) -> dict[str, Any]:
                 stream.send_frame()
         for number, session in listeners[frame % 50 :: 50]:
             session.speak(number)
+
+
+async def drive(run: Run, url: str, seconds: float, pid: int) -> dict[str, Any]:
+    """Open the calls, keep them busy, and return what was measured."""
+    streams = await open_calls(run, url)
+    began, cpu = monotonic(), cpu_seconds(pid)
+    await talk(run, streams, seconds)
     spent, wall = cpu_seconds(pid) - cpu, monotonic() - began
     return {
         "calls": run.calls,
@@ -242,28 +294,14 @@ async def drive(run: Run, url: str, seconds: float, pid: int) -> dict[str, Any]:
     }
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Return median and 99th percentile."""
-    if len(values) < 2:
-        return {"p50": float("nan"), "p99": float("nan")}
-    cuts = quantiles(values, n=100)
-    return {"p50": round(cuts[49], 3), "p99": round(cuts[98], 3)}
+Driver = Callable[[Run, str, int], Awaitable[dict[str, Any]]]
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def measure(database_url: str, calls: int, driver: Driver) -> dict[str, Any]:
+    """Start the model and the bridge, run the load, and stop everything.
 
-
-def rss_mb(pid: int) -> float:
-    """Return the memory a process has in use."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
-
-
-async def measure(database_url: str, calls: int, seconds: float) -> dict[str, Any]:
-    """Start the model and the bridge, run the load, and stop everything."""
+    `driver` gets the run, the bridge's URL and its process id.
+    """
     db = await Database.open(database_url, pool_max=1)
     business_id = await businesses.create(db, "Load")
     await businesses.add_number(db, business_id, NUMBER)
@@ -292,7 +330,7 @@ async def measure(database_url: str, calls: int, seconds: float) -> dict[str, An
     try:
         url = f"http://127.0.0.1:{env['PORT']}"
         await ready(url)
-        return await drive(run, url, seconds, bridge.pid)
+        return await driver(run, url, bridge.pid)
     finally:
         bridge.terminate()
         bridge.terminate()
@@ -313,14 +351,6 @@ async def ready(url: str) -> None:
     raise RuntimeError("the bridge did not start")
 
 
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def main() -> int:
     """Print one run as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
@@ -337,7 +367,11 @@ def run_load(calls: int, seconds: float) -> dict[str, Any]:
         os.chmod(home, 0o755)
         url, server = open_url(None, Path(home))
         try:
-            return uvloop.run(measure(url, calls, seconds))
+
+            async def driver(run: Run, base: str, pid: int) -> dict[str, Any]:
+                return await drive(run, base, seconds, pid)
+
+            return uvloop.run(measure(url, calls, driver))
         finally:
             if server is not None:
                 server.stop()
