@@ -34,13 +34,22 @@ cdef inline float power_db(float power) noexcept nogil:
     return 10 * log10f(power + 16)
 
 
+cdef inline float line_db(float power) noexcept nogil:
+    """The same with the noise of a quiet line added, 10 units: -70 dBov.
+
+    A line that is digitally silent between words then looks like any quiet line, and a
+    faint echo on it is not infinitely far over nothing.
+    """
+    return 10 * log10f(power + 100)
+
+
 cdef inline void features_reset(Features *state) noexcept nogil:
     cdef int i
     for i in range(FAR_FRAMES):
         state.far[i] = power_db(0)
     for i in range(BANDS):
-        state.last_db[i] = power_db(0)
-    state.peak_db = power_db(0)
+        state.last_db[i] = line_db(0)
+    state.peak_db = line_db(0)
     state.far_index = 0
 
 
@@ -93,7 +102,7 @@ cdef inline void features_update(
         state.last_db[i] = levels_db[i]
     for i in range(160):
         power += x[i] * x[i]
-    level_db = power_db(power / 160)
+    level_db = line_db(power / 160)
     out[16] = level_db
     out[17] = voiced
     out[18] = 10 * log10f(<float> 0.1 * max(lag, 10))

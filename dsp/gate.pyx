@@ -32,7 +32,7 @@ from dsp.features cimport (
     features_far,
     features_reset,
     features_update,
-    power_db,
+    line_db,
 )
 from dsp.g711 cimport LINEAR
 from dsp.music cimport Music, music_update
@@ -190,7 +190,7 @@ cdef class NoiseGate:
         cdef int i
         bands_power(&BAND_TABLES, power, levels_db)
         for i in range(BANDS):
-            levels_db[i] = power_db(levels_db[i])
+            levels_db[i] = line_db(levels_db[i])
         bands_update(&self._bands, levels_db, over_db, self._floors_db)
         features_update(
             &self._features, filtered, levels_db, over_db, self._floors_db,

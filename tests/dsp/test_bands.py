@@ -8,7 +8,7 @@ from bench.gate import subset
 from dsp.gate import NoiseGate
 
 FRAME = 160
-QUIET_DB = 12.04  # power_db(0): 4 units, mu-law's own noise
+LINE_DB = 20.0  # line_db(0): 10 units, a quiet line
 LEVEL, LAG, FLAT, FAR, UNDER_FAR, CREST = 16, 18, 19, 20, 21, 26
 FAR_NEAR, FAR_LATE = 22, 23
 
@@ -32,9 +32,9 @@ def sine(seconds, hz, peak):
 
 def test_silence_reads_the_least_that_is_told_apart():
     gate = run(np.zeros(8_000))
-    assert np.allclose(gate.floors_db, QUIET_DB, atol=0.01)
+    assert np.allclose(gate.floors_db, LINE_DB, atol=0.01)
     assert np.allclose(gate.features[:16], 0, atol=0.01)
-    assert abs(gate.features[LEVEL] - QUIET_DB) < 0.01
+    assert abs(gate.features[LEVEL] - LINE_DB) < 0.01
 
 
 def test_the_floor_of_noise_lies_a_little_under_its_mean():
@@ -89,7 +89,7 @@ def test_the_far_level_is_remembered_for_half_a_second_by_its_age():
     gate.analyze(b"\xff" * FRAME, -20.0)
     far_db = 90.309 - 20
     assert abs(gate.features[FAR] - far_db) < 0.01
-    assert abs(gate.features[UNDER_FAR] - (QUIET_DB - far_db)) < 0.01
+    assert abs(gate.features[UNDER_FAR] - (LINE_DB - far_db)) < 0.01
     seen = []
     for _ in range(26):
         gate.analyze(b"\xff" * FRAME)
