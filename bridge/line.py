@@ -127,6 +127,11 @@ class Line:
         is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
         return is_opening or is_twilio_open or self.model_leg.is_open
 
+    @property
+    def tools_running(self) -> frozenset[asyncio.Task[None]]:
+        """The tools that have not answered; each does, by its deadline."""
+        return frozenset(self._tool_tasks)
+
     def record(self) -> CallRecord:
         """Return what is to be written of the call; whole once it is over."""
         record = self.call.record(self.over_at or monotonic())
@@ -164,7 +169,13 @@ class Line:
         task.add_done_callback(self._tool_tasks.discard)
 
     async def _answer_tool(self, running: Coroutine[Any, Any, ToolResult]) -> None:
-        self.receive(self.call.receive_tool_result, await running)
+        result = await running
+        if self.is_over:
+            # Nobody hears of it any more, but a booking made is a booking made.
+            self.call.ending.learn(result)
+            self.call.notes.tool_answered(result, monotonic())
+        else:
+            self.receive(self.call.receive_tool_result, result)
 
     def _hang_up(self, action: HangUp) -> None:
         self._end(WSCloseCode.OK)

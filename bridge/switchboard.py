@@ -81,6 +81,8 @@ class Switchboard:
         self._opening: dict[str, asyncio.Task[Line]] = {}
         self._ended: dict[str, Ended] = {}
         self._closing: set[Line] = set()
+        # Calls that are over but for a tool that has not answered.
+        self._recording: set[asyncio.Task[None]] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
         self._exchange = Exchange(
@@ -203,11 +205,14 @@ class Switchboard:
             line.receive(line.call.receive_hangup, reason)
 
     async def close(self) -> None:
-        """End every call and wait until its sockets are closed."""
+        """End every call; wait for its last tools and until its sockets are closed."""
         self.is_draining = True
         for task in list(self._opening.values()):
             task.cancel()
         self.end_all("shutdown")
+        if self._recording:
+            # Every tool answers by its deadline.
+            await asyncio.wait(self._recording)
         deadline = monotonic() + 2 * CLOSE_WAIT_S
         while any(line.is_connected for line in self._closing):
             if monotonic() > deadline:
@@ -263,7 +268,19 @@ class Switchboard:
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
         self.metrics.add_call(line.call, record)
-        self._on_record(record)
+        if not line.tools_running:
+            self._on_record(record)
+            return
+        task = asyncio.get_running_loop().create_task(self._record_late(line))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+
+    async def _record_late(self, line: Line) -> None:
+        """Hand a record on once the call's last tools have answered."""
+        try:
+            await asyncio.wait(line.tools_running)
+        finally:
+            self._on_record(line.record())
 
     def _count_orphans(self) -> int:
         """Count the model's sockets that are open longer after the end than closing

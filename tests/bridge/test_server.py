@@ -219,6 +219,48 @@ def test_closing_ends_calls_and_writes_their_records(database_url, tmp_path):
     run(told, database_url, tmp_path)
 
 
+@pytest.mark.parametrize("end", ["hang up", "close"])
+def test_tool_that_runs_at_the_end_is_in_the_record(
+    database_url, tmp_path, monkeypatch, end
+):
+    upsert, released = leads.upsert, asyncio.Event()
+
+    async def slow(*of):
+        await released.wait()
+        return await upsert(*of)
+
+    monkeypatch.setattr(leads, "upsert", slow)
+
+    async def told(at):
+        sid = service.new_sid()
+        token = service.parameters_of(await at.ring(sid))["token"]
+        model, _ = await at.configured_model()
+        peer = await at.stream(sid, token)
+        await model.event()
+        model.send_text(
+            b'{"type":"response.output_item.done","response_id":"r","item":{"id":"i",'
+            b'"type":"function_call","call_id":"t","name":"leads_upsert","arguments":'
+            b'"{\\"name\\":\\"Dana\\"}"}}'
+        )
+        line = at.server.switchboard.find_line(sid)
+        await wire.until(lambda: line.tools_running)
+        if end == "hang up":
+            peer.send_text(hall.STOP)
+            await wire.until(lambda: line.is_over)
+            assert await calls.recent(at.database, at.business_id) == []
+        asyncio.get_running_loop().call_later(0.05, released.set)
+        await at.server.close()
+
+        (row,) = await calls.recent(at.database, at.business_id)
+        (tool,) = await calls.tools(at.database, at.business_id, sid)
+        assert (tool.name, tool.ok) == ("leads_upsert", True)
+        assert (row["outcome"], row["missing_fields"]) == ("lead", [])
+        for one in (peer, model):
+            await one.close()
+
+    run(told, database_url, tmp_path)
+
+
 def test_draining_takes_no_new_calls_and_waits_for_the_last(database_url, tmp_path):
     async def told(at):
         sid = service.new_sid()
