@@ -6,6 +6,9 @@ process lives. One that nobody holds was left behind, by a crash or a kill: its 
 are taken over by the next worker that starts. A line may so be read twice, after a
 crash between the database's answer and `drop`; whoever writes it must be able to tell.
 
+Beside it lies a folder with a file per call that runs. What a killed process leaves
+there is written as the record it did not come to, after all those that it did.
+
 Every method blocks on the disk and may be called from any thread.
 """
 
@@ -18,6 +21,7 @@ from time import time_ns
 
 REFUSED = "refused.jsonl"
 _SUFFIX = ".journal"
+_RUNNING = ".running"
 
 
 class Journal:
@@ -69,6 +73,16 @@ class Journal:
                 self._sizes.append(len(one) + 1)
                 self._end += len(one) + 1
 
+    def begin(self, name: str, record: bytes) -> None:
+        """Keep what is to be written should this process not live to `end` it."""
+        folder = self._path.with_suffix(_RUNNING)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        (folder / name).write_bytes(record)
+
+    def end(self, name: str) -> None:
+        """Forget what was begun: its record is in the journal."""
+        (self._path.with_suffix(_RUNNING) / name).unlink(missing_ok=True)
+
     def first(self) -> bytes | None:
         """Return the record that waits longest."""
         with self._lock:
@@ -95,7 +109,11 @@ class Journal:
         with self._lock:
             if self._fd < 0:
                 return
-            if not self._sizes:
+            running = self._path.with_suffix(_RUNNING)
+            is_left = running.exists() and any(running.iterdir())
+            if running.exists() and not is_left:
+                running.rmdir()
+            if not self._sizes and not is_left:
                 self._path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
@@ -109,6 +127,12 @@ class Journal:
             if _is_held(fd, path):
                 with open(fd, "rb", closefd=False) as file:
                     self.append([line.rstrip(b"\n") for line in file])
+                running = sorted(path.with_suffix(_RUNNING).glob("*"))
+                self.append([one.read_bytes() for one in running])
+                for one in running:
+                    one.unlink()
+                if path.with_suffix(_RUNNING).exists():
+                    path.with_suffix(_RUNNING).rmdir()
                 path.unlink()
         finally:
             os.close(fd)

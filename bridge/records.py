@@ -8,6 +8,7 @@ module.
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +34,13 @@ class Kept(msgspec.Struct, frozen=True):
     call: calls.Call
 
 
+class _Incoming(NamedTuple):
+    """A record, or the one a call would leave if the process did not outlive it."""
+
+    kept: Kept
+    is_begun: bool
+
+
 class RecordWriter:
     """The one writer of a process's records, from `start` to `close`."""
 
@@ -40,7 +48,9 @@ class RecordWriter:
         self._database = database
         self._journal = Journal(home / "unwritten")
         self._metrics = metrics
-        self._incoming: asyncio.Queue[Kept] = asyncio.Queue(RECORDS_INCOMING_MAX)
+        self._incoming: asyncio.Queue[_Incoming] = asyncio.Queue(RECORDS_INCOMING_MAX)
+        # Records, and not begun ones, that are not in the journal yet.
+        self._unkept = 0
         self._has_more = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -49,7 +59,7 @@ class RecordWriter:
     @property
     def waiting(self) -> int:
         """How many records are not in the database yet."""
-        return self._incoming.qsize() + self._journal.waiting
+        return self._unkept + self._journal.waiting
 
     def start(self) -> None:
         """Begin to write, first of all what an earlier run could not; OSError where the
@@ -63,10 +73,19 @@ class RecordWriter:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._keep()), loop.create_task(self._run())]
 
+    def begin(self, kept: Kept) -> None:
+        """Keep what is to be written of a call should the process die before `add`."""
+        self._put(_Incoming(kept, is_begun=True))
+
     def add(self, kept: Kept) -> None:
         """Have a record written, soon."""
+        self._put(_Incoming(kept, is_begun=False))
+
+    def _put(self, incoming: _Incoming) -> None:
+        kept = incoming.kept
         try:
-            self._incoming.put_nowait(kept)
+            self._incoming.put_nowait(incoming)
+            self._unkept += not incoming.is_begun
         except asyncio.QueueFull:
             self._metrics.count("records", outcome="lost")
             CallLogger(kept.call.call_sid).error("record lost: the disk is too slow")
@@ -91,17 +110,28 @@ class RecordWriter:
             batch = [await self._incoming.get()]
             while not self._incoming.empty():
                 batch.append(self._incoming.get_nowait())
-            lines = [msgspec.json.encode(kept) for kept in batch]
             try:
-                await asyncio.to_thread(self._journal.append, lines)
+                await asyncio.to_thread(self._to_disk, batch)
             except OSError as error:
                 server_logger().error("the journal cannot be written: %s", error)
-                for kept in batch:
-                    await self._write(kept)
+                for kept, is_begun in batch:
+                    if not is_begun:
+                        await self._write(kept)
+            self._unkept -= sum(not one.is_begun for one in batch)
             self._is_idle.clear()
             self._has_more.set()
             for _ in batch:
                 self._incoming.task_done()
+
+    def _to_disk(self, batch: list[_Incoming]) -> None:
+        begun = [kept for kept, is_begun in batch if is_begun]
+        ended = [kept for kept, is_begun in batch if not is_begun]
+        for kept in begun:
+            self._journal.begin(kept.call.call_sid, msgspec.json.encode(kept))
+        if ended:
+            self._journal.append([msgspec.json.encode(kept) for kept in ended])
+        for kept in ended:
+            self._journal.end(kept.call.call_sid)
 
     async def _run(self) -> None:
         """Write the journal's records, in order."""

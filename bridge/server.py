@@ -21,11 +21,11 @@ from aiohttp import web
 from bridge.front import MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
 from bridge.opening import open_plan
-from bridge.plan import CallRecord
+from bridge.plan import CallPlan, CallRecord
 from bridge.recorder import Recorders
 from bridge.records import RecordWriter
 from bridge.settings import Settings
-from bridge.summary import to_row
+from bridge.summary import begun_row, to_row
 from bridge.switchboard import Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
@@ -69,6 +69,8 @@ class Server:
             on_record or self._on_record,
             self._recorders,
         )
+        if on_record is None:
+            self.switchboard.on_open = self._on_open
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
         )
@@ -151,6 +153,9 @@ class Server:
     def _gauges(self) -> dict[str, tuple[str, float]]:
         waiting = ("Call records not in the database yet", self._records.waiting)
         return {**self.switchboard.gauges(), "records_waiting": waiting}
+
+    def _on_open(self, plan: CallPlan) -> None:
+        self._records.begin(begun_row(plan, datetime.now(UTC)))
 
     def _on_record(self, record: CallRecord) -> None:
         prices = self._settings.openai_prices

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import msgspec
 
-from bridge.plan import CallRecord, ToolRecord
+from bridge.plan import CallPlan, CallRecord, ToolRecord
 from bridge.prices import Prices, cost_of
 from bridge.records import Kept
 from crm import calls
 
+PROCESS_LOST = "process_lost"
 # What a call came to, by the last tool that changed something.
 _OUTCOMES = {
     "calendar_create_appointment": "booked",
@@ -73,6 +74,33 @@ def to_row(record: CallRecord, now_s: float, now: datetime, prices: Prices) -> K
             ],
         ),
     )
+
+
+def begun_row(plan: CallPlan, now: datetime) -> Kept:
+    """Return what is written of a call whose process dies in it: who, whom and when."""
+    lost = CallRecord(
+        plan=plan,
+        stream_sid="",
+        opened_at_s=0.0,
+        answered_at_s=None,
+        ended_at_s=0.0,
+        end_reason=PROCESS_LOST,
+        failed=True,
+        rx_frames=0,
+        tx_frames=0,
+        forwarded_frames=0,
+        dropped_frames=0,
+        silence_frames=0,
+        barge_ins=0,
+        greeting_ms=None,
+        answer_ms=(),
+        barge_in_ms=(),
+        missing_fields=plan.missing_fields,
+        usage={},
+        turns=(),
+        tools=(),
+    )
+    return to_row(lost, 0.0, now, {})
 
 
 def outcome_of(record: CallRecord) -> str:

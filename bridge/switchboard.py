@@ -22,7 +22,7 @@ from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing, fallback_of
-from bridge.plan import CallRecord
+from bridge.plan import CallPlan, CallRecord
 from bridge.recorder import Recorders
 from bridge.settings import Settings
 from bridge.tokens import TokenError, Tokens
@@ -85,6 +85,8 @@ class Switchboard:
         self._recording: set[asyncio.Task[None]] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
+        # Told of each call that opens; whoever keeps records sets it before the first.
+        self.on_open: Callable[[CallPlan], None] | None = None
         self._exchange = Exchange(
             settings=settings,
             metrics=metrics,
@@ -251,6 +253,8 @@ class Switchboard:
         line.token = self._tokens.issue(ringing.call_sid, monotonic())
         self._lines[ringing.call_sid] = line
         self._no_calls.clear()
+        if self.on_open is not None:
+            self.on_open(opening.plan)
         line.open_model()
         return line
 

@@ -329,3 +329,24 @@ def test_record_is_written_when_the_database_returns(crm, tmp_path):
             check_written(*await what_is_written(crm.url, business_id))
 
     run(told)
+
+
+def test_call_whose_process_is_killed_is_known(crm, tmp_path):
+    async def told():
+        business_id = await made_business(crm.url)
+        async with serving(crm.url, tmp_path) as bridge:
+            peer, _ = await bridge.ring()
+            folder = tmp_path / "data" / "unwritten"
+            await wire.until(lambda: list(folder.glob("*.running/*")))
+            bridge.process.send_signal(signal.SIGKILL)
+            await bridge.process.wait()
+            await peer.close()
+
+        async with serving(crm.url, tmp_path):
+            await wire.until(lambda: not list(folder.glob("*.running/*")))
+            await until_waiting(tmp_path, 0)
+        (row,), _, _ = await what_is_written(crm.url, business_id)
+        assert (row["call_sid"], row["end_reason"]) == (CALL_SID, "process_lost")
+        assert (row["from_number"], row["outcome"]) == (CALLER, "failed")
+
+    run(told)

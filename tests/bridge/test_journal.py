@@ -147,3 +147,31 @@ def test_refused_is_put_aside(tmp_path):
     journal.refuse(b"two")
 
     assert (tmp_path / REFUSED).read_bytes() == b"one\ntwo\n"
+
+
+def test_what_was_begun_and_not_ended_comes_last(tmp_path):
+    killed = opened(tmp_path)
+    killed.begin("CA1", b"begun one")
+    killed.begin("CA2", b"begun two")
+    killed.append([b"ended one"])
+    killed.end("CA1")
+    killed.end("CA404")
+    abandon(killed)
+
+    journal = opened(tmp_path)
+
+    assert drained(journal) == [b"ended one", b"begun two"]
+    assert len(files(tmp_path)) == 1
+
+
+def test_closed_journal_keeps_what_was_begun_and_nothing_else(tmp_path):
+    journal = opened(tmp_path)
+    journal.begin("CA1", b"begun")
+    journal.close()
+    again = opened(tmp_path)
+    assert drained(again) == [b"begun"]
+
+    again.begin("CA2", b"begun")
+    again.end("CA2")
+    again.close()
+    assert files(tmp_path) == []

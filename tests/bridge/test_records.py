@@ -219,3 +219,17 @@ def test_disk_that_hangs_keeps_nobody_waiting(database_url, tmp_path, monkeypatc
 
 def test_writer_that_was_never_started_closes(tmp_path):
     asyncio.run(RecordWriter(None, tmp_path, Metrics()).close(1.0))
+
+
+def test_call_that_was_begun_and_ended_is_written_as_it_ended(database_url, tmp_path):
+    async def steps(writer, database, business_id, metrics):
+        writer.start()
+        writer.begin(kept(business_id, end_reason="process_lost"))
+        writer.add(kept(business_id))
+        await writer.close(5.0)
+
+        (row,) = await calls.recent(database, business_id)
+        assert row["end_reason"] == "tested"
+        assert files(tmp_path) == []
+
+    written(database_url, tmp_path, steps)
