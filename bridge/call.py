@@ -216,7 +216,8 @@ class Call:
             return
         if self.uplink.is_worth_committing:
             self.actions.append(openai.CommitAudio())
-            self.request()
+            if self.is_talking:  # a goodbye is not answered
+                self.request()
         else:
             self.actions.append(openai.ClearAudio())
         self.uplink.close_turn()

@@ -65,6 +65,7 @@ def on_lost(call: "Call", reason: str) -> None:
         # The last words are in the ledger, or there are none.
         call.is_session_ready = False
         call.responses = Responses()
+        call.uplink.begin_session()
         call.playout.finish_all()
         call.feed()
         ending.hang_up_when_heard(call)

@@ -172,7 +172,7 @@ class Downlink:
             for item in self._items:
                 if item[0] == what.item_id and what.response_id not in self._cancelled:
                     item[2] = True
-        elif what == "model lost":
+        elif what == "model lost" or _is_expiry(what):
             self._end_items()
         elif type(what) is openai.ResponseCreated:
             self._active = what.response.id
@@ -259,6 +259,10 @@ class Downlink:
         limit = max(lead_s, 0.3 if call.playout.is_held else 0.0) + 0.02
         law(wait is not None, "owed audio has a timer")
         law(wait is not None and wait - now <= limit, "owed audio goes on", wait, now)
+
+
+def _is_expiry(what: Any) -> bool:
+    return type(what) is openai.Error and what.error.code == "session_expired"
 
 
 class UplinkLaws:

@@ -283,6 +283,7 @@ class Model:
             self._world.lose_model(self)
         elif self._is_ready:
             self._refuse("session_expired", None)
+            self._world.hang_up_model(self)
         self._world.after(rng.expovariate(1 / 5.0), self._misbehave)
 
     def _refuse(self, code: str, event_id: Any) -> None:

@@ -115,7 +115,10 @@ class World:
         self._from_model.send(self._arrive, model, event)
 
     def _arrive(self, model: Model, event: openai.Inbound) -> None:
-        if not model.is_closed:
+        stands_until = self.weather.unstalled(self.now)
+        if stands_until > self.now:
+            self.at(stands_until, self._arrive, model, event)
+        elif not model.is_closed:
             self._give(event, self.call.receive_openai, event)
 
     def give_unknown(self) -> None:
@@ -129,9 +132,17 @@ class World:
         lost = ("lost", self.call.receive_disconnect, Leg.TWILIO, "1006")
         self._to_bridge.send(self._give, *lost)
 
+    def hang_up_model(self, model: Model) -> None:
+        """Let the model close its socket, after what it has said."""
+        self._from_model.send(self.lose_model, model)
+
     def lose_model(self, model: Model) -> None:
         """Cut the model's socket, or let it not be had at all."""
         if model.is_closed:
+            return
+        stands_until = self.weather.unstalled(self.now)
+        if stands_until > self.now:
+            self.at(stands_until, self.lose_model, model)
             return
         model.close()
         self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, "1006")

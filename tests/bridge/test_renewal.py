@@ -258,6 +258,19 @@ def test_a_model_lost_during_the_goodbye_lets_it_be_heard():
     assert call.counters.tx_frames == 50
 
 
+def test_a_turn_that_ends_after_the_model_is_gone_is_nobodys():
+    call = answered_call(turn_detection="gate")
+    _, now = speak(call, QUIET * 60 + VOICE[:60], 0.0)
+    call.receive_hangup("drain", now, politely=True)
+    call.receive_openai(created(), now)
+    call.receive_openai(audio_delta("i1", 3_000), now)
+    lose(call, now)
+    actions, _ = speak(call, QUIET * 60, now)
+
+    assert not of(openai.CommitAudio, actions)
+    assert not of(openai.ResponseCreate, actions)
+
+
 def test_a_goodbye_that_nobody_can_speak_ends_the_call_at_once():
     call = answered_call()
     call.receive_hangup("drain", 1.0, politely=True)
