@@ -1,7 +1,8 @@
 """`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
 
 `python -m bench simulate` runs simulated calls instead; `python -m bench database`
-measures calls while tools run and while the database hangs.
+measures calls while tools run and while the database hangs; `python -m bench turns` times
+interruptions and the ends of turns over recorded speech.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import database, kernels, load, walks
+from bench import database, kernels, load, turns, walks
 from bench.simulation import run as simulation
 
 
@@ -20,6 +21,8 @@ def main() -> int:
         return simulation.main(sys.argv[2:])
     if sys.argv[1:2] == ["database"]:
         return database.main(sys.argv[2:])
+    if sys.argv[1:2] == ["turns"]:
+        return turns.main(sys.argv[2:])
     return measure()
 
 

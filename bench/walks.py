@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from bench.kernels import frames_of
 from bridge import openai, twilio
 from bridge.call import Call
+from bridge.options import CallOptions
 from bridge.plan import CallPlan
 
 # The whole walk listens, decides and keeps a ledger; the naive one only relays.
@@ -31,7 +32,7 @@ _READY = (
 )
 
 
-def answered() -> Call:
+def answered(options: CallOptions = CallOptions()) -> Call:  # noqa: B008 (frozen)
     """Return a call that talks."""
     plan = CallPlan(
         call_sid="CA" + "0" * 32,
@@ -42,6 +43,7 @@ def answered() -> Call:
         language="en",
         instructions="",
         greeting="",
+        options=options,
     )
     call = Call(plan, 0.0)
     call.receive_twilio(_START, 0.0)
