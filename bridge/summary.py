@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+import orjson
 
 from bridge.plan import CallPlan, CallRecord, ToolRecord
 from bridge.prices import Prices, cost_of
@@ -122,7 +123,10 @@ def outcome_of(record: CallRecord) -> str:
 
 
 def _has_changed(tool: ToolRecord) -> bool:
-    return tool.ok and tool.name in _OUTCOMES
+    """Tell whether a tool did its work; a taken time is answered with an error."""
+    return (
+        tool.ok and tool.name in _OUTCOMES and "error" not in orjson.loads(tool.result)
+    )
 
 
 def clean(text: str) -> str:

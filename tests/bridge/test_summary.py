@@ -98,6 +98,15 @@ def test_cost_is_the_tables():
         (
             {
                 "tools": [
+                    tool("calendar_create_appointment", result='{"error":"taken"}'),
+                    TOOL,
+                ]
+            },
+            "lead",
+        ),
+        (
+            {
+                "tools": [
                     tool("calendar_create_appointment"),
                     tool("calendar_cancel_appointment"),
                 ],
