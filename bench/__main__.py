@@ -1,8 +1,8 @@
 """`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
 
 `python -m bench simulate` runs simulated calls instead; `python -m bench database`
-measures calls while tools run and while the database hangs; `python -m bench turns` times
-interruptions and the ends of turns over recorded speech.
+measures calls while tools run and while the database hangs; `python -m bench turns`
+times interruptions and the ends of turns over recorded speech.
 """
 
 import argparse
