@@ -54,7 +54,7 @@ async def _run(url: str, settings: Settings, steps: Steps) -> None:
         url,
         pool_max=1,
         command_timeout_s=settings.database_timeout_ms / 1e3,
-        pgbouncer=settings.database_pgbouncer,
+        pgbouncer=settings.db_pgbouncer,
     )
     try:
         await steps(database, settings)

@@ -4,7 +4,6 @@ What the model says is data until the database's own checks have passed; a wrong
 is named back to it. Tenancy is the database's: a tool cannot reach another business.
 """
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any
@@ -12,9 +11,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from bridge.calendar_tools import Desk, calendar_tools
 from bridge.tools import Answer, Tool, ToolError
-from crm import leads
+from crm import leads, phones
 from crm.businesses import Business
+from crm.calendar import Rules
 from crm.database import Database
 
 LEADS_UPSERT = "leads_upsert"
@@ -28,26 +29,33 @@ _FIELDS = {
     "notes": "Anything else worth keeping, in one sentence.",
 }
 _PHONE_TEXT = (
-    "Number to reach the caller at, international, such as +15551234567. Leave out "
-    "where it is the number they call from."
+    "Number to reach the caller at, as they say it. Leave out where it is the number "
+    "they call from."
 )
 _TEXT = (
     "Write down what was learnt of the caller, as soon as it is learnt; call it again "
     "for more. Returns which required fields are still missing."
 )
 _VALUE_CHARS_MAX = 500
+_RULES = Rules()
 
 
 def crm_tools(
-    database: Database, business: Business, from_number: str | None
+    database: Database,
+    business: Business,
+    from_number: str | None,
+    *,
+    call_sid: str = "",
+    rules: Rules = _RULES,
 ) -> dict[str, Tool]:
     """Return the tools of a call; `from_number` is None where it is hidden."""
 
-    async def upsert(arguments: msgspec.Struct) -> Answer:
+    async def upsert(arguments: msgspec.Struct, _: str) -> Answer:
         return await _upsert(database, business, from_number, arguments)
 
+    desk = Desk(database, business, from_number, call_sid, rules)
     fields = leads_upsert_arguments(business.required_fields)
-    return {LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
+    return {**calendar_tools(desk), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
 
 
 @lru_cache(maxsize=256)
@@ -74,12 +82,6 @@ def leads_upsert_arguments(required: tuple[str, ...]) -> type[msgspec.Struct]:
     )
 
 
-def plain_phone(number: str) -> str:
-    """Return a number without the marks people write in it."""
-    digits = re.sub(r"[\s().\-/]", "", number)
-    return "+" + digits[2:] if digits.startswith("00") else digits
-
-
 async def _upsert(
     database: Database,
     business: Business,
@@ -92,12 +94,12 @@ async def _upsert(
         if value is not UNSET
     }
     given = fields.pop("phone", None)
-    phone = plain_phone(given) if given else from_number
-    if phone is None:
-        raise ToolError("phone: the caller's number is hidden; ask for it")
     try:
+        phone = phones.to_e164(given, business.country) if given else from_number
+        if phone is None:
+            raise ToolError("phone: the caller's number is hidden; ask for it")
         lead = await leads.upsert(database, business.id, phone, _clean(fields))
-    except leads.FieldError as error:
+    except (leads.FieldError, phones.PhoneError) as error:
         raise ToolError(str(error)) from None
     missing = lead.missing(business.required_fields)
     known = {"name": lead.name, "phone": lead.phone, **lead.fields}

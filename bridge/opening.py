@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.crm_tools import crm_tools
 from bridge.log import mask_phone, server_logger
-from bridge.options import OptionError, merge
+from bridge.options import CallOptions, OptionError, merge
 from bridge.plan import CallPlan
 from bridge.prompt import build
 from bridge.settings import Settings
@@ -19,6 +19,7 @@ from bridge.tools import Tool, specifications
 from bridge.twiml import Sentence
 from crm import businesses, leads
 from crm.businesses import Business
+from crm.calendar import Rules
 from crm.database import Database
 from crm.leads import Lead
 
@@ -68,8 +69,19 @@ async def open_plan(
         server_logger().info(
             "[CRM] lead %s: %s", mask_phone(from_number), what, extra=_call(ringing)
         )
-    tools = crm_tools(database, business, from_number)
-    plan = _plan(settings, ringing, business, lead, tools, now)
+    options = _options(settings, ringing, business)
+    tools = crm_tools(
+        database,
+        business,
+        from_number,
+        call_sid=ringing.call_sid,
+        rules=Rules(
+            options.booking_step_minutes,
+            options.booking_lead_minutes,
+            options.booking_days_max,
+        ),
+    )
+    plan = _plan(options, ringing, business, lead, tools, now)
     return Opening(plan, tools, fallback_of(settings, business))
 
 
@@ -81,17 +93,9 @@ def fallback_of(settings: Settings, business: Business | None) -> Sentence:
     return Sentence(text, language) if text else Sentence(_SORRY["en"], "en")
 
 
-def _plan(
-    settings: Settings,
-    ringing: Ringing,
-    business: Business,
-    lead: Lead | None,
-    tools: Mapping[str, Tool],
-    now: datetime,
-) -> CallPlan:
-    options = settings.call
+def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOptions:
     try:
-        options = merge(options, business.settings)
+        return merge(settings.call, business.settings)
     except OptionError as error:
         # A setting that was made wrong in the database must not cost the call.
         server_logger().error(
@@ -100,6 +104,17 @@ def _plan(
             error,
             extra=_call(ringing),
         )
+        return settings.call
+
+
+def _plan(
+    options: CallOptions,
+    ringing: Ringing,
+    business: Business,
+    lead: Lead | None,
+    tools: Mapping[str, Tool],
+    now: datetime,
+) -> CallPlan:
     greeting = business.greeting or _GREETINGS.get(
         business.language, _GREETINGS["en"]
     ).format(name=business.name)

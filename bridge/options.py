@@ -109,6 +109,10 @@ class CallOptions(
     max_call_seconds: Annotated[int, _count(30, 14_400)] = 1_800
     tool_filler: Switch = False
 
+    booking_step_minutes: Annotated[int, _count(5, 240)] = 15
+    booking_lead_minutes: Annotated[int, _count(0, 43_200)] = 60
+    booking_days_max: Annotated[int, _count(1, 366)] = 90
+
 
 _HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)
 

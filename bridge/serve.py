@@ -16,7 +16,7 @@ from bridge.log import LogWriter, server_logger
 from bridge.server import Server
 from bridge.settings import Settings, SettingsError, check_complete, load
 from crm.connect import open_url
-from crm.database import Database
+from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
 
@@ -88,8 +88,14 @@ async def serve(settings: Settings, database_url: str) -> int:
         database_url,
         pool_max=settings.database_pool_size,
         command_timeout_s=settings.database_timeout_ms / 1e3,
-        pgbouncer=settings.database_pgbouncer,
+        pgbouncer=settings.db_pgbouncer,
     )
+    try:
+        await database.check_isolation()
+    except IsolationError as error:
+        await database.close()
+        sys.stderr.write(f"kolbridge: {error}\n")
+        return EXIT_FAILED
     server = Server(settings, database)
     try:
         await server.start()

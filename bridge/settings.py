@@ -72,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: DatabaseUrl | None = None
     database_admin_url: DatabaseUrl | None = None
-    database_pgbouncer: Switch = False
+    db_pgbouncer: Switch = False
     database_pool_size: Annotated[int, _count(1, 100)] = 10
     database_timeout_ms: Annotated[int, _count(100, 60_000, "ms")] = 10_000
     kolbridge_home: str = ".data"

@@ -51,11 +51,11 @@ class Answer(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """One tool of one call."""
+    """One tool of one call; `run` takes the arguments and the id of the asking."""
 
     arguments: type[msgspec.Struct]
     description: str
-    run: Callable[[Any], Awaitable[Answer]]
+    run: Callable[[Any, str], Awaitable[Answer]]
 
 
 def specifications(tools: Mapping[str, Tool]) -> tuple[FunctionTool, ...]:
@@ -169,7 +169,7 @@ class ToolRunner:
             arguments = msgspec.json.decode(asked.arguments, type=tool.arguments)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ToolError(f"{asked.name}: {_readable(error)}") from None
-        return await tool.run(arguments)
+        return await tool.run(arguments, asked.tool_call_id)
 
     def _result(
         self, asked: RunTool, answer: Answer, outcome: str, duration_ms: float

@@ -19,7 +19,24 @@ _ENTER = (
     "select set_config('app.business_id', $1, true), "
     "set_config('role', 'kolbridge_app', true)"
 )
+# A role that may act as a stronger one bypasses as well as that one. `businesses` is
+# not forced, so the role must not own it.
+_BOUND = """
+select current_user, exists (
+  select from pg_roles where pg_has_role(current_user, oid, 'member')
+    and (rolsuper or rolbypassrls)) as bypasses,
+  array(select relname::text from pg_class
+    where relnamespace = 'public'::regnamespace and relkind = 'r'
+      and exists (select from pg_attribute where attrelid = pg_class.oid
+        and attname = 'business_id' or relname = 'businesses')
+      and relname <> 'business_numbers'
+      and (not relrowsecurity or (not relforcerowsecurity and relname <> 'businesses')
+        or pg_has_role(current_user, relowner, 'member'))) as unbound"""
 _ENTER_ROUTING = "select set_config('role', 'kolbridge_app', true)"
+
+
+class IsolationError(RuntimeError):
+    """This database would not keep its tenants apart."""
 
 
 class Database:
@@ -57,6 +74,17 @@ class Database:
     async def ping(self) -> None:
         """Raise unless the database answers."""
         await self._pool.fetchval("select 1")
+
+    async def check_isolation(self) -> None:
+        """Raise IsolationError unless rows are read in a role bound by the policies."""
+        async with self.routing() as connection:
+            row = await connection.fetchrow(_BOUND)
+        if row["bypasses"] or row["unbound"]:
+            raise IsolationError(
+                f"the role {row['current_user']} could read every tenant: expected no "
+                "superuser, no BYPASSRLS, and forced row-level security on all tables; "
+                f"got bypass={row['bypasses']}, tables={row['unbound']}"
+            )
 
     @asynccontextmanager
     async def tenant(self, business_id: UUID) -> AsyncIterator[Any]:

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from bridge.crm_tools import crm_tools, leads_upsert_arguments, plain_phone
+from bridge.crm_tools import crm_tools, leads_upsert_arguments
 from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.plan import RunTool
@@ -97,15 +97,3 @@ def test_schema_shows_what_the_business_requires():
     }
     assert "not a name" not in fields
     assert leads_upsert_arguments(("name", "address", "not a name")) is arguments
-
-
-@pytest.mark.parametrize(
-    ("given", "plain"),
-    [
-        ("+1 (555) 000-0001", "+15550000001"),
-        ("001.555/0000001", "+15550000001"),
-        ("5550001", "5550001"),
-    ],
-)
-def test_number_is_read_without_the_marks_people_write_in_it(given, plain):
-    assert plain_phone(given) == plain

@@ -193,7 +193,7 @@ def test_tool_runs_aside_and_its_answer_goes_to_the_model():
     async def told():
         allowed = asyncio.Event()
 
-        async def slow(arguments):
+        async def slow(arguments, tool_call_id):
             await allowed.wait()
             return Answer({"found": 3})
 
@@ -221,7 +221,7 @@ def test_tool_runs_aside_and_its_answer_goes_to_the_model():
 
 def test_tools_over_the_limit_are_refused_at_once():
     async def told():
-        async def never(arguments):
+        async def never(arguments, tool_call_id):
             await asyncio.Event().wait()
 
         async with hall.opened(tool_deadline_ms=1) as place:

@@ -58,8 +58,15 @@ def test_plan_is_the_businesss(database_url):
     assert plan.instructions.endswith("Be kind.")
     assert plan.missing_fields == ("name",)
     assert plan.options == CallOptions(openai_voice="cedar", snr_start_normal=7.0)
-    assert [tool.name for tool in plan.tools] == ["leads_upsert", "end_call"]
-    assert list(opening.tools) == ["leads_upsert"]
+    assert [tool.name for tool in plan.tools] == [
+        "calendar_find_slots",
+        "calendar_create_appointment",
+        "calendar_cancel_appointment",
+        "calendar_reschedule_appointment",
+        "leads_upsert",
+        "end_call",
+    ]
+    assert list(opening.tools) == [tool.name for tool in plan.tools[:-1]]
 
 
 def test_business_without_a_greeting_has_one_in_its_language(database_url):

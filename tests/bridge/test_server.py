@@ -42,7 +42,14 @@ def test_call_goes_from_ring_to_record(database_url, tmp_path, loop):
         model, session = await at.configured_model()
         assert "Offer coffee." in session["instructions"]
         names = [tool["name"] for tool in session["tools"]]
-        assert names == ["leads_upsert", "end_call"]
+        assert names == [
+            "calendar_find_slots",
+            "calendar_create_appointment",
+            "calendar_cancel_appointment",
+            "calendar_reschedule_appointment",
+            "leads_upsert",
+            "end_call",
+        ]
 
         peer = await at.stream(sid, parameters["token"])
         assert (await model.event())["type"] == "response.create"

@@ -29,7 +29,7 @@ def asked(arguments='{"name":"Dana"}', name="book"):
 
 
 def runner(run=None, *, metrics=None, **more):
-    async def found(arguments):
+    async def found(arguments, tool_call_id):
         return Answer({"name": arguments.name}, ("phone",), "lead updated")
 
     return ToolRunner(
@@ -80,7 +80,7 @@ def test_unknown_tool_is_answered_with_those_there_are():
 
 
 def test_late_tool_is_an_error_that_names_its_deadline():
-    async def never(arguments):
+    async def never(arguments, tool_call_id):
         await asyncio.Event().wait()
 
     metrics = Metrics()
@@ -92,7 +92,7 @@ def test_late_tool_is_an_error_that_names_its_deadline():
 
 
 def test_tool_may_refuse_in_its_own_words():
-    async def refuse(arguments):
+    async def refuse(arguments, tool_call_id):
         raise ToolError("phone: expected a number with its country")
 
     result = asyncio.run(runner(refuse).run(asked()))
@@ -102,7 +102,7 @@ def test_tool_may_refuse_in_its_own_words():
 
 
 def test_failing_tool_is_logged_with_its_trace_and_told_without(caplog):
-    async def fail(arguments):
+    async def fail(arguments, tool_call_id):
         raise ZeroDivisionError("secret detail")
 
     result = asyncio.run(runner(fail).run(asked()))
@@ -112,7 +112,7 @@ def test_failing_tool_is_logged_with_its_trace_and_told_without(caplog):
 
 
 def test_answer_over_the_limit_is_not_sent():
-    async def lots(arguments):
+    async def lots(arguments, tool_call_id):
         return Answer({"text": "x" * tools.OUTPUT_BYTES_MAX})
 
     result = asyncio.run(runner(lots).run(asked()))
@@ -165,7 +165,7 @@ def test_session_is_told_of_flat_schemas_and_end_call():
     "error", [ConnectionRefusedError(), asyncpg.CannotConnectNowError("starting up")]
 )
 def test_database_that_is_away_is_said_to_the_model(error):
-    async def away(arguments):
+    async def away(arguments, tool_call_id):
         raise error
 
     metrics = Metrics()
@@ -182,7 +182,7 @@ def test_tool_that_cannot_be_called_off_is_left_behind_at_the_deadline(caplog):
     async def story():
         released = asyncio.Event()
 
-        async def hanging(arguments):
+        async def hanging(arguments, tool_call_id):
             try:
                 await asyncio.Event().wait()
             finally:

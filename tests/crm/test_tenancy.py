@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from crm import businesses, leads
-from crm.database import Database
+from crm.database import Database, IsolationError
 
 PHONE = "+15550000001"
 
@@ -100,8 +100,9 @@ def test_without_a_tenant_there_are_no_rows(database_url):
             asyncpg.InsufficientPrivilegeError,
         ),
         (
-            "insert into appointments (business_id, lead_id, starts_at, ends_at) "
-            "select $1, $3, now(), now() + interval '1 hour' where $2 is not null",
+            "insert into appointments (business_id, lead_id, starts_at, ends_at, "
+            "busy_until) select $1, $3, now(), now() + interval '1 hour', "
+            "now() + interval '1 hour' where $2 is not null",
             asyncpg.ForeignKeyViolationError,
         ),
         (
@@ -158,5 +159,21 @@ def test_a_tenant_that_is_none_has_no_rows(database_url):
         await two_tenants(db)
         assert await leads.find(db, uuid4(), PHONE) is None
         assert await businesses.get(db, uuid4()) is None
+
+    run(story, database_url)
+
+
+def test_a_role_that_could_bypass_the_policies_is_refused(database_url):
+    async def story(db):
+        await db.check_isolation()
+        async with db.owner() as connection:
+            await connection.execute("alter role kolbridge_app bypassrls")
+        try:
+            with pytest.raises(IsolationError, match="bypass=True"):
+                await db.check_isolation()
+        finally:
+            async with db.owner() as connection:
+                await connection.execute("alter role kolbridge_app nobypassrls")
+        await db.check_isolation()
 
     run(story, database_url)

@@ -1,0 +1,316 @@
+"""The tools that read and write the calendar, bound to one business and one caller.
+
+A time goes out with its offset and comes back with it, so a clock hour that occurs
+twice stays one moment. Cancelling and moving have no argument for a phone: a caller
+reaches what was booked for the number he calls from, and nothing else.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta
+
+from bridge.spoken import say_time
+from bridge.tools import Answer, Tool, ToolError
+from crm import appointments, calendar, phones
+from crm.appointments import Appointment, NotFound, Request, Taken
+from crm.businesses import Business, Service
+from crm.calendar import PartOfDay, Rules, Span, Wish
+from crm.database import Database
+
+FIND_SLOTS = "calendar_find_slots"
+CREATE_APPOINTMENT = "calendar_create_appointment"
+CANCEL_APPOINTMENT = "calendar_cancel_appointment"
+RESCHEDULE_APPOINTMENT = "calendar_reschedule_appointment"
+
+# As many as a caller can keep in mind, and some to choose from.
+SLOTS_MAX = 6
+_DAYS_DEFAULT = 14
+_DAYS_MAX = 62
+# What is booked where a business has named no service.
+_PLAIN = Service("", 30)
+
+_Text = Annotated[str, Meta(max_length=200)]
+_ServiceName = Annotated[
+    str, Meta(max_length=200, description="Which service, by its name.")
+]
+_Day = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\d{4}-\d{2}-\d{2})?$",
+        description="A day of the business's calendar, as 2026-11-24.",
+    ),
+]
+_Clock = Annotated[
+    str,
+    Meta(
+        pattern=r"^([01]\d:[0-5]\d|2[0-3]:[0-5]\d)?$",
+        description="The hour that suits best, as 16:30; the nearest come first.",
+    ),
+]
+_Slot = Annotated[
+    str, Meta(max_length=40, description="starts_at as calendar_find_slots gave it.")
+]
+_Own = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        description="Which of the caller's appointments, by its starts_at; leave out "
+        "where there is one only.",
+    ),
+]
+
+
+class FindSlots(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Arguments of `calendar_find_slots`."""
+
+    service: _ServiceName = ""
+    date_from: _Day = ""
+    date_to: _Day = ""
+    part_of_day: PartOfDay = "any"
+    near_time: _Clock = ""
+
+
+class CreateAppointment(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_create_appointment`."""
+
+    starts_at: _Slot
+    service: _ServiceName = ""
+    name: Annotated[_Text, Meta(description="The caller's full name.")] = ""
+    phone: Annotated[
+        _Text, Meta(description="Only where the caller's own number is hidden.")
+    ] = ""
+
+
+class CancelAppointment(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_cancel_appointment`."""
+
+    starts_at: _Own = ""
+
+
+class RescheduleAppointment(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_reschedule_appointment`."""
+
+    new_starts_at: _Slot
+    starts_at: _Own = ""
+
+
+class Desk(NamedTuple):
+    """Where a caller is served: one business, one call."""
+
+    database: Database
+    business: Business
+    from_number: str | None
+    call_sid: str
+    rules: Rules
+
+    async def find(self, asked: FindSlots, _: str) -> Answer:
+        """Find free slots, the nearest to what was asked for first."""
+        now = datetime.now(UTC)
+        zone = ZoneInfo(self.business.time_zone)
+        today = now.astimezone(zone).date()
+        first = max(_day("date_from", asked.date_from) or today, today)
+        last = _day("date_to", asked.date_to) or first + timedelta(days=_DAYS_DEFAULT)
+        if last < first:
+            raise ToolError(f"date_to: expected a day from {first} on, got {last}")
+        last = min(last, first + timedelta(days=_DAYS_MAX))
+        slots = await appointments.free(
+            self.database,
+            self.business,
+            self.service(asked.service),
+            Wish(first, last, asked.part_of_day),
+            self.rules,
+            now,
+        )
+        hour, _, minute = asked.near_time.partition(":")
+        minutes = int(hour) * 60 + int(minute) if minute else 0
+        target = calendar.to_utc(first, minutes, zone)
+        found = calendar.nearest(slots, target, SLOTS_MAX)
+        return Answer(
+            {
+                "time_zone": self.business.time_zone,
+                "slots": self.told(found, now),
+                "free_in_all": len(slots),
+            }
+        )
+
+    async def create(self, asked: CreateAppointment, tool_call_id: str) -> Answer:
+        """Book, or say what else is free."""
+        phone = self.from_number
+        if phone is None:
+            if not asked.phone.strip():
+                raise ToolError("phone: the caller's number is hidden; ask for it")
+            try:
+                phone = phones.to_e164(asked.phone, self.business.country)
+            except phones.PhoneError as error:
+                raise ToolError(str(error)) from None
+        request = Request(
+            self.service(asked.service),
+            self.moment("starts_at", asked.starts_at),
+            phone,
+            f"{self.call_sid}:{tool_call_id}",
+            asked.name.replace("\0", "").strip(),
+        )
+        now = datetime.now(UTC)
+        try:
+            booked = await appointments.book(
+                self.database, self.business, request, self.rules, now
+            )
+        except Taken as taken:
+            return self.refused(taken, now)
+        return Answer(
+            {"booked": self.told([booked], now)[0]}, None, "appointment booked"
+        )
+
+    async def cancel(self, asked: CancelAppointment, _: str) -> Answer:
+        """Cancel the caller's own appointment."""
+        now = datetime.now(UTC)
+        try:
+            found = await appointments.cancel(
+                self.database,
+                self.business.id,
+                self.own_number(),
+                self.moment("starts_at", asked.starts_at) if asked.starts_at else None,
+                now,
+            )
+        except NotFound as missing:
+            return self.unknown(missing, now)
+        return Answer(
+            {"cancelled": self.told([found], now)[0]}, None, "appointment cancelled"
+        )
+
+    async def reschedule(
+        self, asked: RescheduleAppointment, tool_call_id: str
+    ) -> Answer:
+        """Move the caller's own appointment, or say what else is free."""
+        now = datetime.now(UTC)
+        request = Request(
+            _PLAIN,
+            self.moment("new_starts_at", asked.new_starts_at),
+            self.own_number(),
+            f"{self.call_sid}:{tool_call_id}",
+        )
+        which = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
+        try:
+            moved = await appointments.move(
+                self.database, self.business, request, which, self.rules, now
+            )
+        except Taken as taken:
+            return self.refused(taken, now)
+        except NotFound as missing:
+            return self.unknown(missing, now)
+        return Answer({"moved": self.told([moved], now)[0]}, None, "appointment moved")
+
+    def own_number(self) -> str:
+        """Return the number the caller calls from; no other may be given."""
+        if self.from_number is None:
+            raise ToolError(
+                "the caller's number is hidden: appointments are changed only from "
+                "the number they were booked for"
+            )
+        return self.from_number
+
+    def service(self, name: str) -> Service:
+        """Return the service of a name; a business with one needs no name."""
+        services = self.business.services
+        wanted = name.strip().casefold()
+        for one in services:
+            if one.name.casefold() == wanted:
+                return one
+        if len(services) < 2 and not wanted:
+            return services[0] if services else _PLAIN
+        if not services:
+            return _PLAIN
+        known = ", ".join(one.name for one in services)
+        raise ToolError(f"service: expected one of {known}, got {name[:64]!r}")
+
+    def moment(self, field: str, text: str) -> datetime:
+        """Return a time; one without an offset is the business's local time."""
+        try:
+            found = datetime.fromisoformat(text.strip())
+            if found.tzinfo is None:
+                found = found.replace(tzinfo=ZoneInfo(self.business.time_zone))
+            return found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ToolError(
+                f"{field}: expected a time such as 2026-11-24T16:30:00+02:00"
+            ) from None
+
+    def told(
+        self, times: Iterable[Span | Appointment], now: datetime
+    ) -> list[dict[str, Any]]:
+        """Return times as the model is told them."""
+        zone = ZoneInfo(self.business.time_zone)
+        today = now.astimezone(zone).date()
+        return [
+            {
+                "starts_at": (local := one.starts_at.astimezone(zone)).isoformat(),
+                "spoken": say_time(local, today, self.business.language),
+            }
+            for one in times
+        ]
+
+    def refused(self, taken: Taken, now: datetime) -> Answer:
+        """Answer for a time that cannot be had."""
+        return Answer(
+            {
+                "error": "this time is taken or outside of the hours: nothing was "
+                "changed; offer an alternative",
+                "alternatives": self.told(taken.alternatives, now),
+            }
+        )
+
+    def unknown(self, missing: NotFound, now: datetime) -> Answer:
+        """Answer for an appointment that the caller does not have."""
+        return Answer(
+            {
+                "error": "starts_at: ask which of these, nothing was changed"
+                if missing.upcoming
+                else "nothing is booked for the number they call from",
+                "appointments": self.told(missing.upcoming, now),
+            }
+        )
+
+
+def calendar_tools(desk: Desk) -> dict[str, Tool]:
+    """Return the calendar's tools under the names that the model sees."""
+    return {
+        FIND_SLOTS: Tool(
+            FindSlots,
+            "Find free times, the nearest first. Offer two or three as `spoken` says "
+            "them. Never offer a time that this did not return.",
+            desk.find,
+        ),
+        CREATE_APPOINTMENT: Tool(
+            CreateAppointment,
+            "Book a free time once the caller has agreed to it. It is booked only when "
+            "this returns `booked`.",
+            desk.create,
+        ),
+        CANCEL_APPOINTMENT: Tool(
+            CancelAppointment,
+            "Cancel the caller's own appointment, once they have confirmed it.",
+            desk.cancel,
+        ),
+        RESCHEDULE_APPOINTMENT: Tool(
+            RescheduleAppointment,
+            "Move the caller's own appointment to another free time.",
+            desk.reschedule,
+        ),
+    }
+
+
+def _day(field: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ToolError(f"{field}: expected a day as 2026-11-24, got {text}") from None

@@ -1,0 +1,152 @@
+"""Free times of a business: its hours, less its closures, less what is booked.
+
+Pure: the time is an argument, and what is booked is given. Hours are local and turned
+into absolute time at a window's two ends; in between, time is absolute, so a day of 23
+or 25 hours has as many slots as it lasts. A local time that occurs twice is its first.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from heapq import nsmallest
+from itertools import pairwise
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from crm.businesses import Business, Service
+
+PartOfDay = Literal["any", "morning", "afternoon", "evening"]
+# Local hours in which a part of the day begins and ends.
+_PARTS: dict[PartOfDay, tuple[int, int]] = {
+    "any": (0, 24),
+    "morning": (0, 12),
+    "afternoon": (12, 17),
+    "evening": (17, 24),
+}
+# Hours may last into the second day: `closes` is at most 48 hours.
+_DAYS_BACK = 2
+
+
+class Rules(NamedTuple):
+    """When a booking may begin: every `step_minutes` from opening, and not sooner than
+    `lead_minutes` nor later than `days_max` from now."""
+
+    step_minutes: int = 15
+    lead_minutes: int = 60
+    days_max: int = 90
+
+
+class Span(NamedTuple):
+    """An absolute span of time; the end is not in it."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Wish(NamedTuple):
+    """What is looked for: local days, both included, and a part of them."""
+
+    first_day: date
+    last_day: date
+    part_of_day: PartOfDay = "any"
+
+
+def free_slots(
+    business: Business,
+    service: Service,
+    wish: Wish,
+    busy: Iterable[Span],
+    rules: Rules,
+    now: datetime,
+) -> list[Span]:
+    """Return the free slots of a wish in order; `busy` includes buffers after."""
+    zone = ZoneInfo(business.time_zone)
+    length = timedelta(minutes=service.minutes)
+    buffer = timedelta(minutes=service.buffer_minutes)
+    taken = _merged(busy)
+    low, high = _PARTS[wish.part_of_day]
+    found = []
+    at = 0
+    for start in _starts(business, length, wish, rules, now):
+        while at < len(taken) and taken[at].ends_at <= start:
+            at += 1
+        if at < len(taken) and taken[at].starts_at < start + length + buffer:
+            continue
+        local = start.astimezone(zone)
+        in_range = wish.first_day <= local.date() <= wish.last_day
+        if in_range and low <= local.hour < high:
+            found.append(Span(start, start + length))
+    return found
+
+
+def nearest(slots: Iterable[Span], target: datetime, limit: int) -> list[Span]:
+    """Return the slots closest to `target`, the closest first."""
+    return nsmallest(
+        limit, slots, key=lambda slot: (abs(slot.starts_at - target), slot.starts_at)
+    )
+
+
+def days_around(business: Business, moment: datetime, days: int) -> Wish:
+    """Return the local days from `days` before a moment to `days` after it."""
+    day = moment.astimezone(ZoneInfo(business.time_zone)).date()
+    return Wish(day - timedelta(days=days), day + timedelta(days=days))
+
+
+def absolute_span(business: Business, wish: Wish) -> Span:
+    """Return a span of absolute time that holds every slot of a wish and its buffer."""
+    zone = ZoneInfo(business.time_zone)
+    return Span(
+        to_utc(wish.first_day, 0, zone) - timedelta(days=_DAYS_BACK),
+        to_utc(wish.last_day + timedelta(days=1), 0, zone) + timedelta(days=_DAYS_BACK),
+    )
+
+
+def to_utc(day: date, minute: int, zone: ZoneInfo) -> datetime:
+    """Return the moment when the local clock shows `minute` minutes after midnight."""
+    local = datetime.combine(day, time()) + timedelta(minutes=minute)
+    return local.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _starts(
+    business: Business, length: timedelta, wish: Wish, rules: Rules, now: datetime
+) -> list[datetime]:
+    """Return every start inside hours, in order; nights that overlap count once."""
+    step = timedelta(minutes=rules.step_minutes)
+    earliest = now + timedelta(minutes=rules.lead_minutes)
+    latest = now + timedelta(days=rules.days_max)
+    starts = set()
+    for window in _windows(business, wish):
+        start = window.starts_at
+        if start < earliest:
+            start += -(-(earliest - start) // step) * step
+        while start + length <= window.ends_at and start <= latest:
+            starts.add(start)
+            start += step
+    return sorted(starts)
+
+
+def _windows(business: Business, wish: Wish) -> Iterator[Span]:
+    """Yield the hours that reach into a wish; they are of the day they open on."""
+    zone = ZoneInfo(business.time_zone)
+    days = (wish.last_day - wish.first_day).days + 1
+    for offset in range(-_DAYS_BACK, days):
+        day = wish.first_day + timedelta(days=offset)
+        if any(one.first_day <= day <= one.last_day for one in business.closures):
+            continue
+        for hours in business.hours:
+            if hours.dow == day.isoweekday() % 7:
+                yield Span(
+                    to_utc(day, hours.opens_minute, zone),
+                    to_utc(day, hours.closes_minute, zone),
+                )
+
+
+def _merged(busy: Iterable[Span]) -> list[Span]:
+    """Return spans in order, joined where they overlap."""
+    merged: list[Span] = []
+    for span in sorted(busy):
+        if merged and span.starts_at <= merged[-1].ends_at:
+            last = merged.pop()
+            span = Span(last.starts_at, max(last.ends_at, span.ends_at))
+        merged.append(span)
+    assert all(a.ends_at < b.starts_at for a, b in pairwise(merged))
+    return merged

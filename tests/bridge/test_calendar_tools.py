@@ -1,0 +1,183 @@
+"""The calendar's tools against a real database: booked once, and by whom."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+
+from bridge.crm_tools import crm_tools
+from bridge.log import CallLogger
+from bridge.metrics import Metrics
+from bridge.plan import RunTool
+from bridge.spoken import say_time
+from bridge.tools import ToolRunner
+from crm import businesses, leads
+from crm.businesses import Service
+from crm.database import Database
+
+DANA, DAN = "+972501234567", "+972501234568"
+
+
+class Shop:
+    """One business, open day and night."""
+
+    def __init__(self, db, business):
+        self.db, self.business = db, business
+
+    async def ask(self, name, arguments=None, *, caller=DANA, key="c1", sid="CA1"):
+        """Run a tool as a call of `caller` does; return its result and output."""
+        runner = ToolRunner(
+            crm_tools(self.db, self.business, caller, call_sid=sid),
+            deadline_ms=20_000,
+            log=CallLogger(sid),
+            metrics=Metrics(),
+        )
+        text = orjson.dumps(arguments or {}).decode()
+        return orjson.loads((await runner.run(RunTool(key, name, text))).output)
+
+    async def slots(self):
+        return (await self.ask("calendar_find_slots"))["slots"]
+
+    async def book(self, starts_at, **more):
+        asked = {"starts_at": starts_at}
+        return await self.ask("calendar_create_appointment", asked, **more)
+
+
+def in_shop(url, story, **pool):
+    async def main():
+        db = await Database.open(url, **pool)
+        try:
+            made = await businesses.create(
+                db, "Shop", language="he", country="IL", time_zone="Asia/Jerusalem"
+            )
+            for dow in range(7):
+                await businesses.set_hours(db, made, dow, [(0, 1440)])
+            await businesses.add_service(db, made, Service("Cut", 30, 10))
+            await story(Shop(db, await businesses.get(db, made)))
+        finally:
+            await db.close()
+
+    asyncio.run(main())
+
+
+def test_same_asking_books_once_and_the_lead_is_booked(database_url):
+    async def story(shop):
+        at = (await shop.slots())[0]["starts_at"]
+
+        first = await shop.book(at)
+        assert "booked" in first
+        assert await shop.book(at) == first
+        assert "error" in await shop.book(at, key="c2")
+        assert (await leads.find(shop.db, shop.business.id, DANA)).status == "booked"
+
+    in_shop(database_url, story)
+
+
+def test_fifty_callers_for_one_time_have_one_winner(database_url):
+    async def story(shop):
+        at = (await shop.slots())[0]["starts_at"]
+
+        answers = await asyncio.gather(
+            *(
+                shop.book(at, caller=f"+9725012345{n:02}", sid=f"CA{n}")
+                for n in range(50)
+            )
+        )
+
+        lost = [one for one in answers if "booked" not in one]
+        assert len(lost) == 49
+        assert all(len(one["alternatives"]) == 3 for one in lost)
+        assert at not in [one["starts_at"] for one in lost[0]["alternatives"]]
+        async with shop.db.tenant(shop.business.id) as connection:
+            assert await connection.fetchval("select count(*) from appointments") == 1
+
+    in_shop(database_url, story, pool_max=40)
+
+
+def test_only_the_callers_own_appointment_is_cancelled_or_moved(database_url):
+    async def story(shop):
+        slots = [one["starts_at"] for one in await shop.slots()]
+        await shop.book(slots[0])
+        other = {"starts_at": slots[0]}
+        new = {"new_starts_at": slots[-1]}
+
+        for caller in (DAN, None):
+            for name, asked in (
+                ("calendar_cancel_appointment", other),
+                ("calendar_reschedule_appointment", {**new, **other}),
+            ):
+                assert "error" in await shop.ask(name, asked, caller=caller, key=name)
+        moved = await shop.ask("calendar_reschedule_appointment", new, key="m")
+        assert moved["moved"]["starts_at"] == slots[-1]
+        assert "booked" in await shop.book(slots[0], caller=DAN, key="d")
+        back = {"new_starts_at": slots[0]}
+        lost = await shop.ask("calendar_reschedule_appointment", back, key="n")
+        assert lost["alternatives"]
+        gone = await shop.ask("calendar_cancel_appointment")
+        assert gone["cancelled"]["starts_at"] == slots[-1]
+        assert (await leads.find(shop.db, shop.business.id, DANA)).status == "cancelled"
+
+    in_shop(database_url, story)
+
+
+def test_two_who_swap_their_times_both_get_an_answer(database_url):
+    async def story(shop):
+        one, *_, two = (slot["starts_at"] for slot in await shop.slots())
+        await shop.book(one)
+        await shop.book(two, caller=DAN, key="c2")
+
+        name = "calendar_reschedule_appointment"
+        answers = await asyncio.gather(
+            shop.ask(name, {"new_starts_at": two}, key="m"),
+            shop.ask(name, {"new_starts_at": one}, key="m2", caller=DAN),
+        )
+
+        assert all("alternatives" in answer for answer in answers)
+
+    in_shop(database_url, story)
+
+
+def test_national_number_is_of_the_businesss_country(database_url):
+    async def story(shop):
+        at = (await shop.slots())[0]["starts_at"]
+        asked = {"starts_at": at, "phone": "050-123-4567", "name": "Dana"}
+
+        await shop.ask("calendar_create_appointment", asked, caller=None)
+        await shop.ask("leads_upsert", {"name": "", "city": "Haifa"})
+
+        lead = await leads.find(shop.db, shop.business.id, DANA)
+        assert (lead.name, lead.fields) == ("Dana", {"city": "Haifa"})
+
+    in_shop(database_url, story)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "error"),
+    [
+        ("calendar_find_slots", {"date_from": "2026-02-30"}, "date_from: expected"),
+        ("calendar_find_slots", {"date_to": "2020-01-01"}, "date_to: expected"),
+        ("calendar_find_slots", {"service": "Massage"}, "service: expected one of Cut"),
+        ("calendar_find_slots", {"near_time": "25:00"}, "near_time: expected"),
+        ("calendar_create_appointment", {"starts_at": "soon"}, "starts_at: expected"),
+        ("calendar_cancel_appointment", {"phone": DAN}, "unknown field `phone`"),
+    ],
+)
+def test_bad_arguments_name_the_field(database_url, name, asked, error):
+    async def story(shop):
+        assert error in (await shop.ask(name, asked))["error"]
+
+    in_shop(database_url, story)
+
+
+@pytest.mark.parametrize(
+    ("language", "spoken"),
+    [
+        ("en", "tomorrow, Tuesday, November 24 at 4:30 PM"),
+        ("he", "מחר, יום שלישי, 24 בנובמבר בשעה 16:30"),
+    ],
+)
+def test_times_are_spoken_in_the_businesss_language(language, spoken):
+    local = datetime(2026, 11, 24, 16, 30, tzinfo=UTC)
+
+    assert say_time(local, local.date() - timedelta(days=1), language) == spoken

@@ -1,0 +1,106 @@
+"""Free times by hours, closures, buffers, lead time and the clock changes of a zone."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from crm.businesses import Business, Closure, Hours, Service
+from crm.calendar import Rules, Span, Wish, free_slots, nearest
+
+DAY = date(2026, 11, 24)  # a Tuesday
+BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+ANY_TIME = Rules(step_minutes=30, lead_minutes=0, days_max=366)
+
+
+def business(zone="UTC", hours=((2, 600, 720),), closures=()):
+    return Business(
+        id=UUID(int=1),
+        name="Salon",
+        language="en",
+        country="IL",
+        time_zone=zone,
+        greeting="",
+        custom_prompt="",
+        fallback_sentence="",
+        hours=tuple(Hours(*one) for one in hours),
+        closures=closures,
+    )
+
+
+def starts(shop, wish, service=None, busy=(), rules=ANY_TIME, now=BEFORE):
+    cut = service or Service("Cut", 30)
+    slots = free_slots(shop, cut, wish, busy, rules, now)
+    return [f"{slot.starts_at:%d %H:%M}" for slot in slots]
+
+
+def test_a_service_ends_before_the_hours_do():
+    wish = Wish(DAY, DAY)
+
+    assert starts(business(), wish) == ["24 10:00", "24 10:30", "24 11:00", "24 11:30"]
+    assert starts(business(), wish, Service("Long", 90)) == ["24 10:00", "24 10:30"]
+
+
+def test_what_is_booked_and_the_buffers_are_not_free():
+    at = datetime(2026, 11, 24, 11, tzinfo=UTC)
+    busy = [Span(at, at + timedelta(minutes=30))]
+
+    assert starts(business(), Wish(DAY, DAY), busy=busy) == [
+        "24 10:00",
+        "24 10:30",
+        "24 11:30",
+    ]
+    assert starts(business(), Wish(DAY, DAY), Service("Cut", 30, 10), busy) == [
+        "24 10:00",
+        "24 11:30",
+    ]
+
+
+def test_closed_days_lead_time_and_horizon_are_kept():
+    wish = Wish(DAY, DAY)
+    now = datetime(2026, 11, 24, 10, 5, tzinfo=UTC)
+
+    assert starts(business(closures=(Closure(DAY, DAY),)), wish) == []
+    assert starts(business(), wish, rules=Rules(30, 45, 90), now=now) == [
+        "24 11:00",
+        "24 11:30",
+    ]
+    assert starts(business(), wish, rules=Rules(30, 0, 90)) == []
+
+
+def test_parts_of_the_day_and_nights_are_local():
+    shop = business("Asia/Jerusalem", ((2, 22 * 60, 25 * 60),))
+
+    assert starts(shop, Wish(DAY, DAY, "evening")) == [
+        "24 20:00",
+        "24 20:30",
+        "24 21:00",
+        "24 21:30",
+    ]
+    after_midnight = Wish(DAY + timedelta(days=1), DAY + timedelta(days=1), "morning")
+    assert starts(shop, after_midnight) == ["24 22:00", "24 22:30"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "slots"),
+    [
+        ("Asia/Jerusalem", date(2026, 3, 27), 46),
+        ("Asia/Jerusalem", date(2026, 10, 25), 50),
+        ("America/New_York", date(2026, 3, 8), 46),
+        ("Australia/Lord_Howe", date(2026, 10, 4), 47),  # half an hour
+        ("Asia/Kolkata", date(2026, 3, 27), 48),
+    ],
+)
+def test_days_of_clock_changes_have_the_slots_they_last(zone, day, slots):
+    shop = business(zone, [(dow, 0, 1440) for dow in range(7)])
+
+    assert len(starts(shop, Wish(day, day))) == slots
+
+
+def test_nearest_comes_first():
+    shop = business()
+    slots = free_slots(shop, Service("Cut", 30), Wish(DAY, DAY), (), ANY_TIME, BEFORE)
+
+    found = nearest(slots, datetime(2026, 11, 24, 11, 10, tzinfo=UTC), 2)
+
+    assert [f"{slot.starts_at:%H:%M}" for slot in found] == ["11:00", "11:30"]
