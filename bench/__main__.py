@@ -2,7 +2,8 @@
 
 `python -m bench simulate` runs simulated calls instead; `python -m bench database`
 measures calls while tools run and while the database hangs; `python -m bench turns`
-times interruptions and the ends of turns over recorded speech.
+times interruptions and the ends of turns over recorded speech; `python -m bench tools`
+the CRM's tools against a full database.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import database, kernels, load, turns, walks
+from bench import database, kernels, load, tools, turns, walks
 from bench.simulation import run as simulation
 
 
@@ -23,6 +24,8 @@ def main() -> int:
         return database.main(sys.argv[2:])
     if sys.argv[1:2] == ["turns"]:
         return turns.main(sys.argv[2:])
+    if sys.argv[1:2] == ["tools"]:
+        return tools.main()
     return measure()
 
 

@@ -1,0 +1,171 @@
+"""Tools against a full database: 200 businesses, 100,000 leads; and fifty at one time.
+
+A booking race is fifty callers for one slot, through one pool; each is timed from the
+asking to the answer. What is timed is the tool as a call runs it.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+
+from bridge.crm_tools import crm_tools
+from bridge.log import CallLogger
+from bridge.metrics import Metrics
+from bridge.plan import RunTool, ToolResult
+from bridge.tools import ToolRunner
+from crm import businesses
+from crm.businesses import Business, Service
+from crm.database import Database
+from crm.embedded import EmbeddedServer
+from crm.migrate import migrate
+
+BUSINESSES = 200
+LEADS = 100_000
+ROUNDS = 200
+RACERS = 50
+RACES = 10
+_BUDGET_MS = {"race": 100.0}
+_TOOL_BUDGET_MS = 25.0
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Return p50 and p99, in ms, of each tool and of the race."""
+    with tempfile.TemporaryDirectory(prefix="kolbridge-bench-") as home:
+        Path(home).chmod(0o755)
+        server = EmbeddedServer(Path(home))
+        try:
+            url = server.start()
+            asyncio.run(migrate(url))
+            return asyncio.run(_measure(url))
+        finally:
+            server.stop()
+
+
+def judge(results: dict[str, dict[str, float]]) -> list[str]:
+    """Return what is over its budget."""
+    return [
+        f"{name} p99 {found['p99']:.1f} ms"
+        for name, found in results.items()
+        if found["p99"] > _BUDGET_MS.get(name, _TOOL_BUDGET_MS)
+    ]
+
+
+async def _measure(url: str) -> dict[str, dict[str, float]]:
+    db = await Database.open(url)
+    try:
+        shops = await _fill(db)
+        times: dict[str, list[float]] = {}
+        for number in range(ROUNDS):
+            await _round(db, shops[number % BUSINESSES], number, times)
+        for number in range(RACES):
+            times.setdefault("race", []).extend(await _race(db, shops[number], number))
+    finally:
+        await db.close()
+    return {name: _figures(found) for name, found in times.items()}
+
+
+async def _fill(db: Database) -> list[Business]:
+    shops = []
+    for number in range(BUSINESSES):
+        made: UUID = await businesses.create(
+            db, f"Shop {number}", time_zone="Asia/Jerusalem", country="IL"
+        )
+        for dow in range(7):
+            await businesses.set_hours(db, made, dow, [(480, 1200)])
+        await businesses.add_service(db, made, Service("Cut", 30, 10))
+        found = await businesses.get(db, made)
+        assert found is not None
+        shops.append(found)
+    async with db.owner() as connection:
+        await connection.execute(
+            "insert into leads (business_id, phone, name) select id, "
+            "'+1555' || lpad(n::text, 7, '0'), 'Caller ' || n from businesses, "
+            f"generate_series(1, {LEADS // BUSINESSES}) n"
+        )
+        await connection.execute(
+            "insert into appointments (business_id, starts_at, ends_at, busy_until) "
+            "select id, at, at + interval '30 min', at + interval '40 min' "
+            "from businesses, generate_series(now() - interval '300 days', "
+            "now() + interval '30 days', interval '13 hours') at"
+        )
+    async with db.owner() as connection:
+        await connection.execute("analyze")
+    return shops
+
+
+async def _round(
+    db: Database, shop: Business, number: int, times: dict[str, list[float]]
+) -> None:
+    tools = _runner(db, shop, f"+1555{number % 500 + 1:07}", f"CA{number}")
+
+    async def ask(name: str, arguments: dict[str, str]) -> ToolResult:
+        text = orjson.dumps(arguments).decode()
+        result, took_ms = await _timed(tools.run(RunTool(name, name, text)))
+        assert result.ok, result.output
+        times.setdefault(name, []).append(took_ms)
+        return result
+
+    found = orjson.loads((await ask("calendar_find_slots", {})).output)["slots"]
+    await ask("calendar_create_appointment", {"starts_at": found[0]["starts_at"]})
+    new = {"new_starts_at": found[-1]["starts_at"]}
+    await ask("calendar_reschedule_appointment", new)
+    await ask("leads_upsert", {"name": "Dana", "city": "Haifa"})
+    await ask("calendar_cancel_appointment", {})
+
+
+async def _race(db: Database, shop: Business, number: int) -> list[float]:
+    first = _runner(db, shop, "+15550000001", f"CR{number}")
+    found = await first.run(RunTool("f", "calendar_find_slots", "{}"))
+    at = orjson.loads(found.output)["slots"][0]["starts_at"]
+    text = orjson.dumps({"starts_at": at}).decode()
+    answers = await asyncio.gather(
+        *(
+            _timed(
+                _runner(db, shop, f"+1555{one + 1:07}", f"CR{number}-{one}").run(
+                    RunTool("b", "calendar_create_appointment", text)
+                )
+            )
+            for one in range(RACERS)
+        )
+    )
+    assert sum("booked" in orjson.loads(one.output) for one, _ in answers) == 1
+    return [took_ms for _, took_ms in answers]
+
+
+async def _timed(work: Awaitable[ToolResult]) -> tuple[ToolResult, float]:
+    started = time.perf_counter()
+    result = await work
+    return result, (time.perf_counter() - started) * 1e3
+
+
+def _runner(db: Database, shop: Business, phone: str, sid: str) -> ToolRunner:
+    return ToolRunner(
+        crm_tools(db, shop, phone, call_sid=sid),
+        deadline_ms=10_000,
+        log=CallLogger(sid),
+        metrics=Metrics(),
+    )
+
+
+def _figures(times_ms: list[float]) -> dict[str, float]:
+    ordered = sorted(times_ms)
+    return {
+        "p50": ordered[len(ordered) // 2],
+        "p99": ordered[int(len(ordered) * 0.99)],
+    }
+
+
+def main() -> int:
+    """Print the figures; 1 if one is over its budget."""
+    results = measure()
+    for name, found in results.items():
+        print(f"{name:34}p50 {found['p50']:7.2f} ms  p99 {found['p99']:7.2f} ms")
+    broken = judge(results)
+    for line in broken:
+        print(f"over budget: {line}")
+    return 1 if broken else 0
