@@ -153,7 +153,7 @@ class Watch:
         if uplink.is_turn_open and not self._was_turn_open:
             yield "turn opens", self._gate()
         if self._was_turn_open and not uplink.is_turn_open:
-            yield "turn ends", f"gate shut for {uplink.quiet_ms} ms"
+            yield "turn ends", f"quiet for {uplink.quiet_ms} ms"
         why_not = self._why_not(now, is_playing, is_cleared)
         if why_not:
             yield "not interrupted", why_not

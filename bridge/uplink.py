@@ -187,8 +187,10 @@ class Uplink:
 
     @property
     def quiet_ms(self) -> int:
-        """How long the gate has been shut."""
-        return self.quiet_frames * FRAME_MS
+        """How long nothing has been said: since before the gate's hangover."""
+        if self.is_gate_open:
+            return 0
+        return (self.quiet_frames + self._options.audio_hangover_frames) * FRAME_MS
 
     # --- inside ---
 

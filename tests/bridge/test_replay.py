@@ -193,7 +193,7 @@ def test_turn_of_noise_is_told_as_dropped(tmp_path):
 
     assert why(found, "turn opens").startswith("rms=")
     assert why(found, "turn dropped") == "too little speech for an answer"
-    assert why(found, "turn ends") == "gate shut for 500 ms"
+    assert why(found, "turn ends") == "quiet for 500 ms"
 
 
 def test_failure_of_ours_is_made_again(tmp_path):

@@ -129,6 +129,15 @@ def test_only_a_turn_with_speech_in_it_is_worth_committing(frames):
     assert uplink.quiet_ms >= 700
 
 
+def test_quiet_counts_from_the_last_sound_and_not_from_the_hangovers_end():
+    uplink, _ = speaking(audio_hangover_frames=7)
+    assert uplink.quiet_ms == 0
+    while uplink.is_gate_open:
+        admit(uplink, QUIET)
+
+    assert uplink.quiet_ms == (7 + 1) * 20
+
+
 def test_newer_speech_keeps_the_turn_open_when_the_server_ends_it():
     uplink, _ = speaking()
     uplink.note_speech_started()
