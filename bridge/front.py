@@ -56,6 +56,9 @@ class Head(NamedTuple):
 class Door(Protocol):
     """Decides about a stream before its upgrade."""
 
+    def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
+        """Give the connection to whose stream it is; False if it is ours to serve."""
+
     def admit_stream(self, head: Head) -> WSListener | HTTPStatus:
         """Return who listens to it, or the status with which it is refused."""
 
@@ -145,6 +148,9 @@ class Front(asyncio.Protocol):
         head = parse_head(data[:head_end])
         if head is None or not head.is_stream:
             self._give_http(data)
+            return
+        if self._door.pass_on(head, self._transport, data):
+            self._leave_http()
             return
         admitted = self._door.admit_stream(head)
         if isinstance(admitted, HTTPStatus):

@@ -77,10 +77,11 @@ _HELP = {
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
+    "streams_handed_over": "Streams that arrived at another worker than their call's",
     "connections_refused": "Connections closed before they were a request, by reason",
 }
 # These show as 0 from the start; the others appear with their first label.
-_UNLABELLED = ("calls_silent", "unknown_numbers")
+_UNLABELLED = ("calls_silent", "streams_handed_over", "unknown_numbers")
 
 
 class Histogram:

@@ -5,16 +5,21 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import uvloop
 
 from bridge.log import LogWriter, server_logger
-from bridge.server import Server
+from bridge.peers import Peers
+from bridge.server import Server, listen
 from bridge.settings import Settings, SettingsError, check_complete, load
+from bridge.supervisor import Supervisor
+from bridge.tokens import new_key
 from crm.connect import open_url
 from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedError
@@ -47,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load(os.environ, Path(".env"))
         missing = check_complete(settings)
-        if settings.workers > 1:
-            missing.append(f"WORKERS={settings.workers}: expected 1 in this version")
     except SettingsError as error:
         missing = [str(error)]
     if missing:
@@ -63,18 +66,56 @@ def run(args: argparse.Namespace) -> int:
     except (EmbeddedError, MigrationError, OSError, asyncpg.PostgresError) as error:
         sys.stderr.write(f"kolbridge: the database cannot be had: {error}\n")
         return EXIT_FAILED
-    writer = LogWriter(settings.log_level, settings.secrets)
-    writer.start()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings, url))
+        if settings.workers > 1:
+            return _run_workers(settings, url)
+        return _run_one(settings, url)
     finally:
-        writer.stop()
         if embedded is not None:
             embedded.stop()
 
 
-async def serve(settings: Settings, database_url: str) -> int:
+class Share(NamedTuple):
+    """What a worker of several has from their parent."""
+
+    peers: Peers
+    listening: socket.socket
+    token_key: bytes
+    lifeline: int
+
+
+def _run_one(settings: Settings, database_url: str, share: Share | None = None) -> int:
+    writer = LogWriter(settings.log_level, settings.secrets)
+    writer.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings, database_url, share))
+    finally:
+        writer.stop()
+
+
+def _run_workers(settings: Settings, database_url: str) -> int:
+    """Share the port, the key of the tokens and a folder among WORKERS processes."""
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
+        sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
+        return EXIT_FAILED
+    token_key = new_key()
+    with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
+
+        def serve_worker(index: int, lifeline: int) -> int:
+            peers = Peers(Path(folder), index, settings.workers)
+            share = Share(peers, listening, token_key, lifeline)
+            return _run_one(settings, database_url, share)
+
+        return Supervisor(settings.workers, serve_worker, settings.secrets).run()
+
+
+async def serve(
+    settings: Settings, database_url: str, share: Share | None = None
+) -> int:
     """Take calls until a signal; a second signal ends them at once."""
     stop, stop_now = asyncio.Event(), asyncio.Event()
 
@@ -84,6 +125,9 @@ async def serve(settings: Settings, database_url: str) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    if share is not None:
+        # Readable only when the parent is gone.
+        loop.add_reader(share.lifeline, _on_orphaned, loop, share.lifeline, stop)
     database = await Database.open(
         database_url,
         pool_max=settings.database_pool_size,
@@ -96,9 +140,14 @@ async def serve(settings: Settings, database_url: str) -> int:
         await database.close()
         sys.stderr.write(f"kolbridge: {error}\n")
         return EXIT_FAILED
-    server = Server(settings, database)
+    server = Server(
+        settings,
+        database,
+        share.token_key if share else None,
+        peers=share.peers if share else None,
+    )
     try:
-        await server.start()
+        await server.start(share.listening if share else None)
     except OSError as error:
         await database.close()
         where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
@@ -110,7 +159,11 @@ async def serve(settings: Settings, database_url: str) -> int:
     gc.collect()
     gc.freeze()
     log = server_logger()
-    log.info("listening on %s:%d as %s", settings.host, server.port, server.public_url)
+    who = ""
+    if share is not None:
+        who = f", worker {share.peers.index} of {settings.workers}, pid {os.getpid()}"
+    where = f"{settings.host}:{server.port}"
+    log.info("listening on %s as %s%s", where, server.public_url, who)
     await stop.wait()
     log.info("draining: up to %d s for the calls that run", settings.drain_seconds)
     draining = asyncio.ensure_future(server.drain())
@@ -123,3 +176,11 @@ async def serve(settings: Settings, database_url: str) -> int:
     await database.close()
     log.info("stopped")
     return 0
+
+
+def _on_orphaned(
+    loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event
+) -> None:
+    """The parent is gone: drain, as on a signal."""
+    loop.remove_reader(lifeline)
+    stop.set()

@@ -21,6 +21,7 @@ from aiohttp import web
 from bridge.front import MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
 from bridge.opening import open_plan
+from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
 from bridge.recorder import Recorders
 from bridge.records import RecordWriter
@@ -53,6 +54,7 @@ class Server:
         database: Database,
         token_key: bytes | None = None,
         on_record: Callable[[CallRecord], None] | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._settings = settings
@@ -68,27 +70,36 @@ class Server:
             partial(open_plan, database, settings),
             on_record or self._on_record,
             self._recorders,
+            peers,
         )
         if on_record is None:
             self.switchboard.on_open = self._on_open
+        self._peers = peers
+        self._adopting: set[asyncio.Task[None]] = set()
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
         )
         self._runner: web.AppRunner | None = None
+        # What other workers send on.
+        self._own_runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self._model_check = ("", float("-inf"))
         self.port = 0
         self.public_url = ""
 
-    async def start(self) -> None:
-        """Listen; raises OSError where the address cannot be had."""
+    async def start(self, listening: socket.socket | None = None) -> None:
+        """Listen, on a socket that several workers share if one is given.
+
+        Raises OSError where the address cannot be had.
+        """
         settings = self._settings
-        listening = _listen(settings.host, settings.port)
+        listening = listening or listen(settings.host, settings.port)
         self.port = listening.getsockname()[1]
         own = f"http://{settings.host}:{self.port}"
         self.public_url = (settings.public_url or own).rstrip("/")
         stream_base = self.public_url.replace("http", "ws", 1)
-        self.switchboard.media_url = stream_base + MEDIA_PATH
+        media_path = self._peers.media_path if self._peers else MEDIA_PATH
+        self.switchboard.media_url = stream_base + media_path
         webhooks = Webhooks(
             settings,
             self.public_url,
@@ -96,18 +107,35 @@ class Server:
             self._collector,
             self.check_ready,
         )
-        self._runner = web.AppRunner(
-            webhooks.application(), access_log=None, shutdown_timeout=HTTP_WAIT_S
-        )
+        self._runner = _runner(webhooks.application(self._peers))
         await self._runner.setup()
-        http = self._runner.server
-        assert http is not None
         self._records.start()
+        if self._peers is not None:
+            self._own_runner = _runner(webhooks.application())
+            await self._own_runner.setup()
+            path = self._peers.http_socket(self._peers.index)
+            await web.UnixSite(self._own_runner, path).start()
+            self._peers.open_door(self._adopt)
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Front(self.switchboard, http, self.metrics),
-            sock=listening,
-            backlog=BACKLOG_CONNECTIONS,
+            self._front, sock=listening, backlog=BACKLOG_CONNECTIONS
         )
+
+    def _front(self) -> Front:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return Front(self.switchboard, self._runner.server, self.metrics)
+
+    def _adopt(self, connection: socket.socket, data: bytes) -> None:
+        """Serve a connection that another worker accepted and read `data` of."""
+
+        async def adopt() -> None:
+            loop = asyncio.get_running_loop()
+            _, front = await loop.connect_accepted_socket(self._front, connection)
+            front.data_received(data)
+
+        task = asyncio.ensure_future(adopt())
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
 
     async def drain(self) -> None:
         """Take no new calls, and wait for the end of those that run."""
@@ -118,8 +146,11 @@ class Server:
         await self.switchboard.close()
         if self._listener is not None:
             self._listener.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._peers is not None:
+            self._peers.close()
+        for runner in (self._runner, self._own_runner):
+            if runner is not None:
+                await runner.cleanup()
         await self._records.close(RECORDS_WAIT_S)
         if self._recorders is not None:
             await self._recorders.close(RECORDS_WAIT_S)
@@ -190,7 +221,11 @@ async def probe(url: str) -> str:
     return "ok"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _runner(application: web.Application) -> web.AppRunner:
+    return web.AppRunner(application, access_log=None, shutdown_timeout=HTTP_WAIT_S)
+
+
+def listen(host: str, port: int) -> socket.socket:
     """Bind before anything else, so that a taken port is known at once."""
     name = host.strip("[]")
     family = socket.AF_INET6 if ":" in name else socket.AF_INET

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bridge import signature, twilio
 from bridge.call import Call
@@ -22,6 +22,7 @@ from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing, fallback_of
+from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
 from bridge.recorder import Recorders
 from bridge.settings import Settings
@@ -69,8 +70,10 @@ class Switchboard:
         plan_for: Callable[[Ringing, datetime], Awaitable[Opening | None]],
         on_record: Callable[[CallRecord], None],
         recorders: Recorders | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.metrics = metrics
+        self._peers = peers
         self.is_draining = False
         self.media_url = ""
         self._settings = settings
@@ -134,11 +137,28 @@ class Switchboard:
 
     # --- streams ---
 
+    def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
+        """Hand a stream to the worker it names, with what was read of it."""
+        if self._peers is None:
+            return False
+        owner = self._peers.owner_of_stream(head.path)
+        if owner == self._peers.index:
+            return False
+        transport.pause_reading()
+        connection = transport.get_extra_info("socket").fileno()
+        if self._peers.hand_over(owner, connection, data):
+            self.metrics.count("streams_handed_over")
+        else:
+            self.metrics.count("connections_refused", reason="worker_away")
+        # Closes our end of it; where it was handed over the other's stays open.
+        transport.abort()
+        return True
+
     def admit_stream(self, head: Head) -> TwilioLeg | HTTPStatus:
         """Check the signature of a handshake, before its upgrade."""
         settings = self._settings
         if settings.twilio_validate_signatures:
-            base = self.media_url.removesuffix(MEDIA_PATH)
+            base, _, _ = self.media_url.partition(MEDIA_PATH)
             is_valid = signature.is_valid_handshake(
                 settings.twilio_auth_token or "",
                 base + head.target,

@@ -6,6 +6,7 @@ Requests may come twice and in any order.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,6 +18,7 @@ from bridge.line import Line
 from bridge.log import CallLogger, mask_phone, server_logger
 from bridge.metrics import Collector
 from bridge.opening import Ringing
+from bridge.peers import Peers, added_up
 from bridge.settings import Settings
 from bridge.switchboard import Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
@@ -46,9 +48,12 @@ class Webhooks:
         self._check_ready = check_ready
         self._metrics = switchboard.metrics
 
-    def application(self) -> web.Application:
-        """Return the routes."""
-        app = web.Application(client_max_size=BODY_BYTES_MAX)
+    def application(self, peers: Peers | None = None) -> web.Application:
+        """Return the routes; with `peers`, for whatever comes to any worker."""
+        app = web.Application(
+            client_max_size=BODY_BYTES_MAX,
+            middlewares=[peers.to_owner] if peers else [],
+        )
         app.add_routes(
             [
                 web.post("/twilio/voice", self.voice),
@@ -58,7 +63,7 @@ class Webhooks:
                 web.get(MEDIA_PATH, self.media),
                 web.get("/healthz", self.healthz),
                 web.get("/readyz", self.readyz),
-                web.get("/metrics", self.metrics),
+                web.get("/metrics", partial(self.metrics, peers)),
             ]
         )
         return app
@@ -146,10 +151,13 @@ class Webhooks:
             content_type="application/json",
         )
 
-    async def metrics(self, request: web.Request) -> web.Response:
-        """Return the page that Prometheus reads."""
+    async def metrics(self, peers: Peers | None, request: web.Request) -> web.Response:
+        """Return the page that Prometheus reads, of all workers together."""
+        page = self._collector.exposition()
+        if peers is not None:
+            page = added_up([page.decode(), *await peers.other_pages()])
         return web.Response(
-            body=self._collector.exposition(),
+            body=page,
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 

@@ -136,6 +136,9 @@ class Hall:
         )
         return self.line
 
+    def pass_on(self, head, transport, data):
+        return False
+
     def admit_stream(self, head):
         return TwilioLeg(self)
 

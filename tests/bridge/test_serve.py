@@ -44,7 +44,7 @@ def lines_until(process, text):
         ({"PORT": "x"}, "PORT='x': expected a whole number from 0 to 65535"),
         ({"OPENAI_VOICE": "fable"}, "OPENAI_VOICE='fable': expected one of alloy,"),
         ({}, "TWILIO_AUTH_TOKEN is not set"),
-        ({"WORKERS": "2"}, "WORKERS=2"),
+        ({"WORKERS": "65"}, "WORKERS="),
     ],
 )
 def test_wrong_setting_is_a_line_and_exit_2(tmp_path, env, words):

@@ -319,14 +319,14 @@ def test_probe_says_whether_somebody_listens(monkeypatch):
 def test_taken_port_is_an_error_at_the_start(database_url, tmp_path):
     async def told(at):
         with pytest.raises(OSError, match="in use"):
-            server_module._listen("127.0.0.1", at.server.port)
+            server_module.listen("127.0.0.1", at.server.port)
 
     run(told, database_url, tmp_path)
 
 
 def test_address_may_be_of_version_six():
     try:
-        listening = server_module._listen("[::1]", 0)
+        listening = server_module.listen("[::1]", 0)
     except OSError:
         pytest.skip("this machine has no IPv6")
     listening.close()

@@ -1,0 +1,223 @@
+"""The other workers of one service, and how a call finds its own.
+
+Every call belongs to one worker, told by its CallSid alone, so that any worker knows
+whose it is. The kernel gives a connection to any of them: a webhook of another is
+sent on to it over a Unix socket, whole; a media stream, whose URL names its worker, is
+handed over as an open socket with what was read of it. After that nothing stands
+between the stream and its call.
+
+The sockets lie in a folder that only the service's user may enter.
+"""
+
+import array
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import parse_qsl
+from zlib import crc32
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from yarl import URL
+
+from bridge.front import HEAD_BYTES_MAX, MEDIA_PATH
+from bridge.log import server_logger
+
+# Twilio gives a webhook up after 15 s, and the worker whose call it is may take 5.
+FORWARD_WAIT_S = 8.0
+METRICS_WAIT_S = 1.0
+# What one worker may have handed over and the other not yet taken.
+HANDED_OVER_MAX = 256
+# The head, and what may have come in the same read.
+HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
+
+# What a webhook is checked by and read with.
+FORWARDED_HEADERS = ("Content-Type", "X-Twilio-Signature")
+
+Adopt = Callable[[socket.socket, bytes], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Peers:
+    """The workers as worker `index` of `count` sees them."""
+
+    def __init__(self, folder: Path, index: int, count: int) -> None:
+        self.index = index
+        self.count = count
+        self._folder = folder
+        self._door: socket.socket | None = None
+
+    def owner_of(self, call_sid: str) -> int:
+        """Return the worker whose call this is."""
+        return crc32(call_sid.encode("utf-8", "surrogateescape")) % self.count
+
+    @property
+    def media_path(self) -> str:
+        """The path of this worker's streams."""
+        return f"{MEDIA_PATH}/{self.index}"
+
+    def owner_of_stream(self, path: str) -> int:
+        """Return the worker that a stream's path names; this one if it names none."""
+        name = path.removeprefix(MEDIA_PATH).strip("/")
+        if name.isascii() and name.isdigit() and int(name) < self.count:
+            return int(name)
+        return self.index
+
+    def http_socket(self, index: int) -> str:
+        """Return where a worker answers what others send on to it."""
+        return str(self._folder / f"{index}.http")
+
+    # --- streams ---
+
+    def open_door(self, adopt: Adopt) -> None:
+        """Take what others hand over; `adopt` gets each socket and what was read."""
+        path = self._door_of(self.index)
+        # A worker that was killed leaves its socket behind.
+        path.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.setblocking(False)
+        door.bind(str(path))
+        door.listen(HANDED_OVER_MAX)
+        self._door = door
+        asyncio.get_running_loop().add_reader(door, self._on_handed, door, adopt)
+
+    def hand_over(self, index: int, file_descriptor: int, data: bytes) -> bool:
+        """Give an open connection to another worker; False if that cannot be."""
+        if len(data) > HANDED_BYTES_MAX:
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as way:
+            way.setblocking(False)
+            try:
+                way.connect(str(self._door_of(index)))
+                rights = array.array("i", [file_descriptor])
+                ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
+                # A fresh Unix socket's buffer takes all of it at once.
+                return way.sendmsg([data], [ancillary]) == len(data)
+            except OSError as error:
+                server_logger().error(
+                    "worker %d does not take a stream: %s", index, error
+                )
+                return False
+
+    def close(self) -> None:
+        """Take nothing more."""
+        if self._door is not None:
+            asyncio.get_running_loop().remove_reader(self._door)
+            self._door.close()
+            self._door = None
+
+    def _door_of(self, index: int) -> Path:
+        return self._folder / f"{index}.streams"
+
+    def _on_handed(self, door: socket.socket, adopt: Adopt) -> None:
+        try:
+            way, _ = door.accept()
+        except OSError:
+            return
+        with way:
+            way.setblocking(False)
+            data, descriptors, _, _ = socket.recv_fds(way, HANDED_BYTES_MAX, 1)
+            for descriptor in descriptors:
+                connection = socket.socket(fileno=descriptor)
+                connection.setblocking(False)
+                adopt(connection, data)
+
+    # --- webhooks ---
+
+    @web.middleware
+    async def to_owner(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Send a webhook on to the worker whose call it is."""
+        if request.method != "POST":
+            return await handler(request)
+        body = await request.read()
+        form = dict(parse_qsl(body.decode("utf-8", "surrogateescape")))
+        owner = self.owner_of(form.get("CallSid", ""))
+        if owner == self.index:
+            return await handler(request)
+        try:
+            return await self._forward(owner, request, body)
+        except (ClientError, TimeoutError, OSError) as error:
+            # Its call is lost with it. Here nobody knows the call, and Twilio is told
+            # what is told of any call that is not known.
+            server_logger().error("worker %d does not answer: %s", owner, error)
+            return await handler(request)
+
+    async def _forward(
+        self, owner: int, request: web.Request, body: bytes
+    ) -> web.Response:
+        headers = {
+            name: request.headers[name]
+            for name in FORWARDED_HEADERS
+            if name in request.headers
+        }
+        async with (
+            self._session(owner, FORWARD_WAIT_S) as session,
+            session.post(
+                URL(f"http://worker{request.raw_path}", encoded=True),
+                data=body,
+                headers=headers,
+            ) as answer,
+        ):
+            return web.Response(
+                status=answer.status,
+                body=await answer.read(),
+                headers={"Content-Type": answer.headers.get("Content-Type", "")},
+            )
+
+    def _session(self, index: int, wait_s: float) -> ClientSession:
+        connector = UnixConnector(self.http_socket(index))
+        return ClientSession(connector=connector, timeout=ClientTimeout(total=wait_s))
+
+    # --- metrics ---
+
+    async def other_pages(self) -> list[str]:
+        """Return the metrics of the other workers; who is late is left out."""
+        others = [index for index in range(self.count) if index != self.index]
+        pages = await asyncio.gather(*(self._page(index) for index in others))
+        return [page for page in pages if page is not None]
+
+    async def _page(self, index: int) -> str | None:
+        with contextlib.suppress(ClientError, TimeoutError, OSError):
+            async with (
+                self._session(index, METRICS_WAIT_S) as session,
+                session.get("http://worker/metrics") as answer,
+            ):
+                return await answer.text()
+        return None
+
+
+def added_up(pages: list[str]) -> bytes:
+    """Return one page of metrics whose every sample is the sum of the pages'."""
+    families: dict[str, Metric] = {}
+    sums: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    for page in pages:
+        for family in text_string_to_metric_families(page):
+            of_family = sums.setdefault(family.name, {})
+            for sample in family.samples:
+                key = (sample.name, tuple(sample.labels.items()))
+                of_family[key] = of_family.get(key, 0.0) + sample.value
+            families.setdefault(family.name, family)
+    for name, family in families.items():
+        family.samples = [
+            Sample(sample_name, dict(labels), value)
+            for (sample_name, labels), value in sums[name].items()
+        ]
+    return generate_latest(_Pages(list(families.values())))
+
+
+class _Pages(Collector):
+    """Metrics that are there already, as prometheus_client wants to read them."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families

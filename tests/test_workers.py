@@ -1,0 +1,245 @@
+"""Several workers on one port: a call is one worker's, wherever its requests arrive."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager
+from urllib.request import urlopen
+
+import orjson
+import pytest
+
+from bridge.peers import Peers, added_up
+from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
+from bridge.sandbox.clips import clip
+from bridge.sandbox.realtime import RealtimeServer
+from bridge.sandbox.script import Reply, Script, ToolUse
+from bridge.sandbox.timeline import Say, StayOnLine, WaitForAi
+from bridge.server import Server
+from bridge.settings import Settings
+from crm import businesses, calls
+from crm.database import Database
+
+WAIT_S = 60.0
+SHORT = Reply(clip("ai-en-offer").audio[:9_600], "Nine o'clock?")
+SCRIPT = Script(
+    greeting=[Reply(clip("ai-en-greeting").audio[:9_600], "Hello.")],
+    turns=([SHORT, ToolUse("end_call", {"reason": "goodbye"})],),
+)
+STEPS = (WaitForAi("ends"), Say(clip("human-en-command-1")), StayOnLine())
+
+
+async def business(db):
+    number = f"+1556{os.getpid() % 10**5:05}{id(db) % 10**4:04}"
+    business_id = await businesses.create(db, "Salon", greeting="Hello.")
+    await businesses.add_number(db, business_id, number)
+    return business_id, number
+
+
+@asynccontextmanager
+async def two_servers(url, tmp_path):
+    """Two workers in one process, each on a port of its own, as if they shared one."""
+    db, model = await Database.open(url), RealtimeServer(SCRIPT)
+    await model.start()
+    servers, key = [], b"k" * 32
+    settings = Settings(
+        port=0,
+        public_url="https://voice.example",
+        kolbridge_home=str(tmp_path),
+        twilio_account_sid=SANDBOX_ACCOUNT_SID,
+        twilio_auth_token=SANDBOX_AUTH_TOKEN,
+        openai_api_key=model.api_key,
+        openai_realtime_url=model.url,
+    )
+    try:
+        for index in range(2):
+            servers.append(Server(settings, db, key, peers=Peers(tmp_path, index, 2)))
+            await servers[-1].start()
+        yield db, servers
+    finally:
+        for server in servers:
+            await server.close()
+        await model.close()
+        await db.close()
+
+
+def test_calls_reach_their_worker_whichever_takes_their_requests(
+    embedded_url, tmp_path
+):
+    async def told():
+        async with two_servers(embedded_url, tmp_path) as (db, servers):
+            business_id, number = await business(db)
+            # Everything arrives at the first worker; half of the calls are the other's.
+            caller = Caller(
+                f"http://127.0.0.1:{servers[0].port}",
+                public_url="https://voice.example",
+                to_number=number,
+            )
+            results = await asyncio.gather(
+                *(caller.call(STEPS, max_s=30) for _ in range(8))
+            )
+            for _ in range(500):
+                rows = await calls.recent(db, business_id)
+                if len(rows) == 8:
+                    break
+                await asyncio.sleep(0.01)
+            page = await asyncio.to_thread(
+                lambda: urlopen(f"http://127.0.0.1:{servers[1].port}/metrics").read()
+            )
+            return results, rows, servers, page.decode()
+
+    results, rows, servers, page = asyncio.run(asyncio.wait_for(told(), WAIT_S))
+
+    assert [result.warnings + result.problems for result in results] == [[]] * 8
+    assert {result.ended_by for result in results} == {"bridge"}
+    assert {row["end_reason"] for row in rows} == {"end_call:goodbye"}
+    peers = Peers(tmp_path, 0, 2)
+    of_second = sum(peers.owner_of(result.call_sid) for result in results)
+    handed = servers[0].metrics.value("streams_handed_over")
+    assert handed == of_second
+    assert servers[1].metrics.value("streams_handed_over") == 0
+    ended = re.search(r'calls_ended_total{reason="end_call:goodbye"} (\d+)', page)
+    assert int(ended.group(1)) == 8
+    assert f"kolbridge_streams_handed_over_total {float(handed)}" in page
+
+
+def test_webhooks_of_a_worker_that_is_away_are_served_by_another(
+    embedded_url, tmp_path
+):
+    async def told():
+        async with two_servers(embedded_url, tmp_path) as (db, servers):
+            _, number = await business(db)
+            await servers[1].close()
+            caller = Caller(
+                f"http://127.0.0.1:{servers[0].port}",
+                public_url="https://voice.example",
+                to_number=number,
+            )
+            results = await asyncio.gather(
+                *(caller.call(STEPS, max_s=30) for _ in range(6))
+            )
+            return results, servers[0].metrics
+
+    results, metrics = asyncio.run(asyncio.wait_for(told(), WAIT_S))
+    # Whoever answers the webhook names itself in the stream's URL.
+    assert metrics.value("connections_refused", reason="worker_away") == 0
+    assert [result.ended_by for result in results] == ["bridge"] * 6
+
+
+def test_pages_of_metrics_add_up():
+    page = (
+        "# HELP kolbridge_frames_total f\n# TYPE kolbridge_frames_total counter\n"
+        'kolbridge_frames_total{kind="rx"} 40\nkolbridge_frames_total{kind="tx"} 2\n'
+        "# HELP kolbridge_calls_active c\n# TYPE kolbridge_calls_active gauge\n"
+        "kolbridge_calls_active 3\n"
+    )
+    other = page.replace(" 40", " 2").replace('kind="tx"', 'kind="gap"')
+    text = added_up([page, other]).decode()
+    assert 'kolbridge_frames_total{kind="rx"} 42.0' in text
+    assert 'kolbridge_frames_total{kind="tx"} 2.0' in text
+    assert 'kolbridge_frames_total{kind="gap"} 2.0' in text
+    assert "kolbridge_calls_active 6.0" in text
+
+
+class Workers:
+    """`kolbridge serve` with two workers, and what it says."""
+
+    def __init__(self, process):
+        self.process = process
+        self.lines = []
+        self._changed = asyncio.Condition()
+        self._reader = asyncio.ensure_future(self._read())
+
+    async def _read(self):
+        async for data in self.process.stderr:
+            async with self._changed:
+                self.lines.append(orjson.loads(data))
+                self._changed.notify_all()
+
+    def said(self, text):
+        return [line for line in self.lines if text in line["message"]]
+
+    async def until_said(self, text, times):
+        async with self._changed:
+            await asyncio.wait_for(
+                self._changed.wait_for(lambda: len(self.said(text)) >= times), WAIT_S
+            )
+
+
+@asynccontextmanager
+async def workers(url, tmp_path, model):
+    root = os.path.dirname(os.path.dirname(__file__))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge.cli", "serve"),
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": root,
+            "PORT": "0",
+            "WORKERS": "2",
+            "DATABASE_URL": url,
+            "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": SANDBOX_AUTH_TOKEN,
+            "OPENAI_API_KEY": model.api_key,
+            "OPENAI_REALTIME_URL": model.url,
+            "DRAIN_SECONDS": "20",
+        },
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        running = Workers(process)
+        await running.until_said("listening", 2)
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_processes_share_the_port_and_one_that_dies_hurts_only_its_calls(
+    embedded_url, tmp_path, dies
+):
+    async def told():
+        db, model = await Database.open(embedded_url), RealtimeServer(SCRIPT)
+        await model.start()
+        try:
+            _, number = await business(db)
+            async with workers(embedded_url, tmp_path, model) as running:
+                where = running.said("listening")[0]["message"].split()[2]
+                caller = Caller(f"http://{where}", to_number=number)
+                placed = [
+                    asyncio.ensure_future(caller.call(STEPS, max_s=30))
+                    for _ in range(8)
+                ]
+                if dies:
+                    await running.until_said("[REALTIME] Connected", 8)
+                    victim = running.said("listening")[0]["message"]
+                    os.kill(int(victim.rpartition(" ")[2]), signal.SIGKILL)
+                    await running.until_said("started again", 1)
+                    await running.until_said("listening", 3)
+                results = await asyncio.gather(*placed)
+                # Workers end in order with their parent, also when that is killed.
+                number = signal.SIGTERM if dies else signal.SIGKILL
+                running.process.send_signal(number)
+                await running.until_said("stopped", 2)
+                code = await asyncio.wait_for(running.process.wait(), WAIT_S)
+                return results, code, running
+        finally:
+            await model.close()
+            await db.close()
+
+    results, code, running = asyncio.run(asyncio.wait_for(told(), 2 * WAIT_S))
+
+    assert code == (0 if dies else -signal.SIGKILL)
+    ended_well = {result.call_sid for result in results if result.ended_by == "bridge"}
+    if not dies:
+        assert len(ended_well) == 8
+        return
+    victim = int(re.search(r"worker (\d)", running.said("listening")[0]["message"])[1])
+    peers = Peers(tmp_path, 0, 2)
+    for result in results:
+        if peers.owner_of(result.call_sid) != victim:
+            assert result.call_sid in ended_well
