@@ -297,7 +297,9 @@ async def drive(run: Run, url: str, seconds: float, pid: int) -> dict[str, Any]:
 Driver = Callable[[Run, str, int], Awaitable[dict[str, Any]]]
 
 
-async def measure(database_url: str, calls: int, driver: Driver) -> dict[str, Any]:
+async def measure(
+    database_url: str, calls: int, driver: Driver, workers: int = 1
+) -> dict[str, Any]:
     """Start the model and the bridge, run the load, and stop everything.
 
     `driver` gets the run, the bridge's URL and its process id.
@@ -316,6 +318,7 @@ async def measure(database_url: str, calls: int, driver: Driver) -> dict[str, An
         "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "TWILIO_VALIDATE_SIGNATURES": "0",
         "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{port}/v1/realtime",
+        "WORKERS": str(workers),
         "MAX_CALLS_PER_WORKER": "10000",
         "AUDIO_PREROLL_MS": "0",
         "LOG_LEVEL": "warning",
@@ -356,12 +359,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    print(orjson.dumps(run_load(args.calls, args.seconds)).decode())
+    found = run_load(args.calls, args.seconds, args.workers)
+    print(orjson.dumps(found).decode())
     return 0
 
 
-def run_load(calls: int, seconds: float) -> dict[str, Any]:
+def run_load(calls: int, seconds: float, workers: int = 1) -> dict[str, Any]:
     """Run the load on a database of its own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-load-") as home:
         os.chmod(home, 0o755)
@@ -371,7 +376,7 @@ def run_load(calls: int, seconds: float) -> dict[str, Any]:
             async def driver(run: Run, base: str, pid: int) -> dict[str, Any]:
                 return await drive(run, base, seconds, pid)
 
-            return uvloop.run(measure(url, calls, driver))
+            return uvloop.run(measure(url, calls, driver, workers))
         finally:
             if server is not None:
                 server.stop()
