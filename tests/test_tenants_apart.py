@@ -1,0 +1,234 @@
+"""Every table and every tool, tried across: nothing of another business moves or shows.
+
+The tables and the tools are read from the database and from the code, so that a new one
+is tried without being named here. What the other business has is compared whole, before
+and after each try.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import orjson
+import pytest
+
+from bridge.calendar_tools import (
+    CANCEL_APPOINTMENT,
+    CREATE_APPOINTMENT,
+    RESCHEDULE_APPOINTMENT,
+)
+from bridge.crm_tools import crm_tools
+from bridge.log import CallLogger
+from bridge.metrics import Metrics
+from bridge.plan import RunTool
+from bridge.tools import ToolRunner
+from crm import businesses, calls, leads
+from crm.businesses import Service
+from crm.database import Database
+from tests.crm.test_crm import call
+
+# The same person calls both; only theirs knows her as MARKER.
+CALLER = "+15550000001"
+STRANGER = "+15550000002"
+MARKER = "Theirs-Only"
+
+
+def run(story, url):
+    async def main():
+        db = await Database.open(url, pool_max=2)
+        try:
+            return await story(db)
+        finally:
+            await db.close()
+
+    return asyncio.run(main())
+
+
+async def make(db, name):
+    """A business with a row in every table: hours, a service, a booking, a call."""
+    business_id = await businesses.create(
+        db, name, greeting=name, required_fields=["name"]
+    )
+    await businesses.set_setting(db, business_id, "idle_prompt_ms", 9_000)
+    await businesses.add_service(db, business_id, Service(f"{name} cut", 30))
+    async with db.tenant(business_id) as connection:
+        for dow in range(7):
+            await connection.execute(
+                "insert into business_hours (business_id, dow, opens, closes) values "
+                "($1, $2, interval '0', interval '24 hours')",
+                business_id,
+                dow,
+            )
+        await connection.execute(
+            "insert into business_closures (business_id, first_day, last_day) "
+            "values ($1, $2, $2)",
+            business_id,
+            datetime(2030, 1, 1).date(),
+        )
+    for phone in (CALLER, STRANGER):
+        await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
+    await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
+    runner = await desk(db, business_id, CALLER)
+    starts_at = (datetime.now(UTC) + timedelta(days=3)).replace(
+        hour=12, minute=0, second=0, microsecond=0
+    )
+    booked = await runner.run(
+        RunTool(
+            "t0", CREATE_APPOINTMENT, orjson.dumps({"starts_at": starts_at}).decode()
+        )
+    )
+    assert booked.ok, booked.output
+    return business_id, starts_at
+
+
+async def desk(db, business_id, phone):
+    business = await businesses.get(db, business_id)
+    return ToolRunner(
+        crm_tools(db, business, phone, call_sid="CAx"),
+        deadline_ms=5_000,
+        log=CallLogger("CAx"),
+        metrics=Metrics(),
+    )
+
+
+async def tables(db):
+    async with db.owner() as connection:
+        rows = await connection.fetch(
+            "select relname from pg_class c join pg_namespace n "
+            "on n.oid = relnamespace "
+            "where nspname = 'public' and relkind = 'r' and exists (select from "
+            "pg_attribute where attrelid = c.oid and attname = 'business_id') "
+            "order by relname"
+        )
+    return [row["relname"] for row in rows]
+
+
+async def everything_of(db, business_id):
+    """Return every row of a business in every table, as the database writes JSON."""
+    found = {}
+    async with db.tenant(business_id) as connection:
+        for table in await tables(db):
+            if table == "business_numbers":
+                continue
+            rows = await connection.fetch(
+                f"select to_jsonb(t)::text as row from {table} t order by 1"
+            )
+            found[table] = [row["row"] for row in rows]
+        row = await connection.fetchval("select to_jsonb(t)::text from businesses t")
+        found["businesses"] = [row]
+    return found
+
+
+def test_every_table_keeps_its_rows_from_another_tenant(database_url):
+    async def story(db):
+        ours, _ = await make(db, "Ours")
+        theirs, _ = await make(db, MARKER)
+        before = await everything_of(db, theirs)
+        assert all(before.values()), "a table without rows proves nothing"
+        for table, rows in before.items():
+            key = "id" if table == "businesses" else "business_id"
+            tries = (
+                f"update {table} set {key} = {key} where {key} = $1",
+                f"delete from {table} where {key} = $1",
+                f"update {table} set {key} = $1",
+            )
+            async with db.tenant(ours) as connection:
+                read = f"select * from {table} where {key} = $1"
+                assert await connection.fetch(read, theirs) == [], table
+            for statement in tries:
+                assert await tried(db, ours, statement, theirs) in ("refused", "0")
+            for row in rows:
+                # A copy of a row of theirs, under their name.
+                copy = f"select (jsonb_populate_record(null::{table}, $1::jsonb)).*"
+                statement = f"insert into {table} {copy}"
+                values = orjson.loads(row)
+                assert await tried(db, ours, statement, values) == "refused", table
+        assert await everything_of(db, theirs) == before
+
+    run(story, database_url)
+
+
+async def tried(db, business_id, statement, value):
+    """Run a statement as a tenant; return how many rows it changed, or `refused`."""
+    try:
+        async with db.tenant(business_id) as connection:
+            return (await connection.execute(statement, value)).rpartition(" ")[2]
+    except asyncpg.PostgresError:
+        return "refused"
+
+
+def test_no_argument_of_any_tool_reaches_another_business(database_url):
+    async def story(db):
+        ours, our_time = await make(db, "Ours")
+        theirs, their_time = await make(db, MARKER)
+        before = await everything_of(db, theirs)
+        ids = [
+            value for rows in before.values() for row in rows for value in strings(row)
+        ]
+        values = sorted({str(theirs), MARKER, f"{MARKER} cut", STRANGER, *ids})
+        values += [their_time.isoformat(), f"' or business_id = '{theirs}"]
+        base = {
+            CREATE_APPOINTMENT: {"starts_at": our_time.isoformat()},
+            RESCHEDULE_APPOINTMENT: {"new_starts_at": our_time.isoformat()},
+        }
+        foreign = {value for value in (*values, str(theirs)) if len(value) > 7}
+        foreign -= {
+            value
+            for rows in (await everything_of(db, ours)).values()
+            for row in rows
+            for value in strings(row)
+        }
+        tried = 0
+        business = await businesses.get(db, ours)
+        for name, tool in crm_tools(db, business, CALLER).items():
+            for field in msgspec.structs.fields(tool.arguments):
+                for value in values:
+                    tried += 1
+                    # A new caller each time: what he hears of himself is this value.
+                    moves = name in (CANCEL_APPOINTMENT, RESCHEDULE_APPOINTMENT)
+                    caller = CALLER if moves else f"+1555020{tried:04}"
+                    runner = await desk(db, ours, caller)
+                    arguments = {**base.get(name, {}), field.name: value}
+                    result = await runner.run(
+                        RunTool(f"t{tried}", name, orjson.dumps(arguments).decode())
+                    )
+                    told = result.output.replace(value, "")
+                    leaked = [text for text in (MARKER, *foreign) if text in told]
+                    assert not leaked, (name, field.name, value, leaked)
+        assert tried > 100
+        assert await everything_of(db, theirs) == before
+
+    run(story, database_url)
+
+
+def strings(row):
+    """The texts of a row that could name it: ids, times, phones, names."""
+    found = orjson.loads(row).values()
+    return [value for value in found if isinstance(value, str) and 0 < len(value) < 60]
+
+
+def test_connections_used_again_carry_no_tenant_over(database_url):
+    async def story(db):
+        ours, _ = await make(db, "Ours")
+        theirs, _ = await make(db, MARKER)
+
+        async def look(business_id):
+            async with db.tenant(business_id) as connection:
+                await asyncio.sleep(0)
+                return await connection.fetchval("select name from businesses")
+
+        # Two connections, forty transactions of two tenants, some of them failing.
+        names = await asyncio.gather(
+            *(look((ours, theirs)[at % 2]) for at in range(40))
+        )
+        assert names == ["Ours", MARKER] * 20
+        for business_id in (ours, theirs) * 5:
+            with pytest.raises(asyncpg.PostgresError):
+                async with db.tenant(business_id) as connection:
+                    await connection.execute("select 1 / 0")
+            async with db.routing() as connection:
+                assert await connection.fetch("select * from businesses") == []
+
+    run(story, database_url)
