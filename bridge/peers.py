@@ -120,9 +120,19 @@ class Peers:
             way, _ = door.accept()
         except OSError:
             return
+        # Whoever connects sends at once, but may be put off the processor in between.
+        way.setblocking(False)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(way, self._on_sent, way, adopt)
+
+    def _on_sent(self, way: socket.socket, adopt: Adopt) -> None:
+        asyncio.get_running_loop().remove_reader(way)
         with way:
-            way.setblocking(False)
-            data, descriptors, _, _ = socket.recv_fds(way, HANDED_BYTES_MAX, 1)
+            try:
+                data, descriptors, _, _ = socket.recv_fds(way, HANDED_BYTES_MAX, 1)
+            except OSError as error:
+                server_logger().error("a stream was lost on its way: %s", error)
+                return
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
                 connection.setblocking(False)

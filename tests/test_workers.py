@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 from urllib.request import urlopen
@@ -243,3 +244,22 @@ def test_processes_share_the_port_and_one_that_dies_hurts_only_its_calls(
     for result in results:
         if peers.owner_of(result.call_sid) != victim:
             assert result.call_sid in ended_well
+
+
+def test_a_stream_whose_sender_is_put_off_is_still_taken(tmp_path):
+    async def told():
+        taken = asyncio.get_running_loop().create_future()
+        peers = Peers(tmp_path, 0, 2)
+        peers.open_door(lambda connection, data: taken.set_result((connection, data)))
+        ours, theirs = socket.socketpair()
+        with ours, theirs, socket.socket(socket.AF_UNIX) as way:
+            way.connect(str(tmp_path / "0.streams"))
+            await asyncio.sleep(0.05)
+            socket.send_fds(way, [b"GET"], [theirs.fileno()])
+            connection, data = await asyncio.wait_for(taken, WAIT_S)
+            with connection:
+                connection.send(b"hello")
+                peers.close()
+                return data, ours.recv(5)
+
+    assert asyncio.run(told()) == (b"GET", b"hello")
