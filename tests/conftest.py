@@ -1,25 +1,46 @@
-"""What tests of more than one package share."""
+"""What tests of more than one package share.
+
+Tests that ask for `database_url` run on the embedded server and on each PostgreSQL of
+the machine; with TEST_DATABASE_URL set, to a superuser's URL, on that server alone, in
+a database that is made for them and dropped again.
+"""
 
 import asyncio
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from crm.embedded import EmbeddedServer, find_binaries
 from crm.migrate import migrate
 
+EMBEDDED = "embedded"
+OTHER_URL = os.environ.get("TEST_DATABASE_URL", "")
 
-def _servers() -> list[Path | None]:
-    """The embedded server, and the machine's own PostgreSQL where there is one."""
-    system = sorted(Path("/usr/lib/postgresql").glob("1[5-9]/bin"))
-    return [None, *system[:1]]
+
+def _servers() -> dict[str, Path | None]:
+    """Return the binaries of each server there is, by its name in a test's id."""
+    if OTHER_URL:
+        return {"other": None}
+    system = sorted(Path("/usr/lib/postgresql").glob("1[5-9]/bin/postgres"))
+    return {
+        EMBEDDED: None,
+        **{f"system{one.parents[1].name}": one.parent for one in system},
+    }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which servers the database tests ran on."""
+    terminalreporter.line(f"databases: {', '.join(_servers())}")
 
 
 @contextmanager
-def _migrated(binaries: Path):
+def _migrated(binaries: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="kolbridge-test-") as home:
         os.chmod(home, 0o755)
         server = EmbeddedServer(Path(home), durable=False, bin_dir=binaries)
@@ -31,6 +52,27 @@ def _migrated(binaries: Path):
             server.stop()
 
 
+@contextmanager
+def _made_on(url: str) -> Iterator[str]:
+    """Yield a new, migrated database on a server that runs already."""
+    name = f"kolbridge_test_{os.getpid()}"
+
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run(f"create database {name}"))
+    made = urlsplit(url)._replace(path=f"/{name}").geturl()
+    try:
+        asyncio.run(migrate(made))
+        yield made
+    finally:
+        asyncio.run(run(f"drop database {name} with (force)"))
+
+
 @pytest.fixture(scope="session")
 def embedded_url():
     """A migrated database on the embedded server."""
@@ -38,11 +80,12 @@ def embedded_url():
         yield url
 
 
-@pytest.fixture(scope="session", params=_servers(), ids=lambda p: p and p.parent.name)
+@pytest.fixture(scope="session", params=_servers())
 def database_url(request):
     """A migrated database on every server there is, the embedded one first."""
-    if request.param is None:
+    if request.param == EMBEDDED:
         yield request.getfixturevalue("embedded_url")
         return
-    with _migrated(request.param) as url:
+    binaries = _servers()[request.param]
+    with _made_on(OTHER_URL) if binaries is None else _migrated(binaries) as url:
         yield url

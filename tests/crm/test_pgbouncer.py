@@ -20,16 +20,28 @@ PHONE = "+15550000001"
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 
 
+def address(url):
+    """Return where a URL leads, as the pooler's settings have it."""
+    parts = urlsplit(url)
+    words = {
+        "host": parse_qs(parts.query).get("host", [parts.hostname])[0],
+        "port": parts.port,
+        "dbname": parts.path.strip("/"),
+        "user": parts.username,
+        "password": parts.password,
+    }
+    return " ".join(f"{name}={value}" for name, value in words.items() if value)
+
+
 @contextmanager
 def pooled(url):
     """A pooler of three connections before a database; yields its URL."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-pool-") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        server = parse_qs(urlsplit(url).query)["host"][0]
         (folder / "users.txt").write_text('"postgres" ""\n')
         (folder / "pool.ini").write_text(
-            f"[databases]\npostgres = host={server} dbname=postgres user=postgres\n"
+            f"[databases]\npostgres = {address(url)}\n"
             f"[pgbouncer]\nunix_socket_dir = {folder}\nlisten_port = 6432\n"
             f"auth_type = any\nauth_file = {folder}/users.txt\n"
             "pool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 50\n"
