@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import asynccontextmanager
 from urllib.request import urlopen
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -33,7 +34,7 @@ STEPS = (WaitForAi("ends"), Say(clip("human-en-command-1")), StayOnLine())
 
 
 async def business(db):
-    number = f"+1556{os.getpid() % 10**5:05}{id(db) % 10**4:04}"
+    number = f"+1556{uuid4().int % 10**9:09}"
     business_id = await businesses.create(db, "Salon", greeting="Hello.")
     await businesses.add_number(db, business_id, number)
     return business_id, number
