@@ -24,7 +24,8 @@ from typing import Any
 import orjson
 import uvloop
 
-from bench.load import Run, Stream, measure, open_calls, spread, talk
+from bench.ends import Run, Stream
+from bench.load import measure, open_calls, spread, talk
 from bridge.crm_tools import LEADS_UPSERT
 from crm.connect import open_url
 

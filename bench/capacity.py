@@ -1,0 +1,175 @@
+"""What a call costs beside a bare relay: both run, and are loaded in turn.
+
+The processes are started together, every one has all its calls open, and the load goes
+from one to the next, slice by slice, so that they share the machine's moods. Figures
+are medians over the slices; ratios are taken slice by slice.
+
+- `full`: every caller speaks without a pause and every frame is forwarded;
+- `half`: every caller hears a reply half of the time and speaks the other half;
+- `usual`: he hears a reply for 50 % of the time, speaks for 40 %, and is quiet else.
+
+    python -m bench.capacity --calls 200 --rounds 8
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any, NamedTuple
+
+import orjson
+import uvloop
+
+from bench.ends import Run, Shape, Stream
+from bench.load import FRAME_S, KOLBRIDGE, open_calls, prepare, serving, talk
+from bench.machine import cpu_seconds, rss_mb, spread
+from crm.connect import open_url
+
+RELAY = "bench.relays.picows_relay"
+SHAPES = {
+    "full": Shape(hears=0.0, speaks=1.0),
+    "half": Shape(hears=0.5, speaks=0.5),
+    "usual": Shape(hears=0.5, speaks=0.4),
+}
+SLICE_S = 2.0
+
+
+class Server(NamedTuple):
+    """One process under load."""
+
+    module: str
+    run: Run
+    streams: list[Stream]
+    pid: int
+
+
+async def one_slice(server: Server, shape: Shape, past_frames: int) -> dict[str, Any]:
+    """Load one process for SLICE_S; return what it cost and how late it was."""
+    run = server.run
+    run.forget()
+    cpu, own = cpu_seconds(server.pid), process_time()
+    await talk(run, server.streams, SLICE_S, shape, past_frames)
+    await asyncio.sleep(0.1)
+    spent = cpu_seconds(server.pid) - cpu
+    return {
+        "cpu_us": spent / SLICE_S / run.calls * 1e6,
+        "uplink": spread(run.uplink_ms),
+        "downlink": spread(run.downlink_ms),
+        "forwarded": run.appended_frames / (SLICE_S / FRAME_S) / run.calls,
+        "load_tool_cpu": (process_time() - own) / SLICE_S,
+    }
+
+
+async def compare(
+    database_url: str, modules: list[str], calls: int, rounds: int, shapes: list[str]
+) -> dict[str, Any]:
+    """Run all shapes over all modules in turn; return the figures by shape, module."""
+    await prepare(database_url)
+    async with AsyncExitStack() as stack:
+        servers = []
+        for module in modules:
+            serve = serving(database_url, calls, server=module)
+            run, url, pid = await stack.enter_async_context(serve)
+            empty_mb = rss_mb(pid)
+            servers.append(Server(module, run, await open_calls(run, url), pid))
+            kib = (rss_mb(pid) - empty_mb) * 1e6 / 1024 / calls
+            print(f"{module}: {calls} calls, {kib:.0f} KiB each", file=sys.stderr)
+        found: dict[str, Any] = {}
+        for shape in shapes:
+            slices: dict[str, list[dict[str, Any]]] = {one: [] for one in modules}
+            for number in range(rounds + 1):
+                for server in servers:
+                    past = number * round(SLICE_S / FRAME_S)
+                    figures = await one_slice(server, SHAPES[shape], past)
+                    if number:  # the first one warms up
+                        slices[server.module].append(figures)
+                print(f"{shape}: {number}/{rounds}", file=sys.stderr, end="\r")
+            found[shape] = {one: summary(slices[one]) for one in modules}
+            for one in modules:
+                ratios = [
+                    ours["cpu_us"] / max(theirs["cpu_us"], 1e-9)
+                    for ours, theirs in zip(
+                        slices[one], slices[modules[-1]], strict=True
+                    )
+                ]
+                found[shape][one]["ratio"] = round(median(ratios), 2)
+        return found
+
+
+def summary(slices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians over the slices."""
+    return {
+        "cpu_us_a_call_second": round(median(one["cpu_us"] for one in slices)),
+        "calls_a_core": round(1e6 / median(one["cpu_us"] for one in slices)),
+        "forwarded": round(median(one["forwarded"] for one in slices), 2),
+        "load_tool_cpu": round(median(one["load_tool_cpu"] for one in slices), 2),
+        **{
+            f"{way}_{part}_ms": round(median(one[way][part] for one in slices), 2)
+            for way in ("uplink", "downlink")
+            for part in ("p50", "p99")
+        },
+    }
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Return the figures as lines of text."""
+    lines = [
+        f"{'':8}{'':28}{'CPU µs a':>10}{'to the':>8}{'uplink ms':>16}"
+        f"{'downlink ms':>16}{'frames':>9}{'tool':>6}",
+        f"{'shape':8}{'process':28}{'call-s':>10}{'last':>8}{'p50':>8}{'p99':>8}"
+        f"{'p50':>8}{'p99':>8}{'given':>9}{'CPU':>6}",
+    ]
+    for shape, by_module in found.items():
+        for module, one in by_module.items():
+            lines.append(
+                f"{shape:8}{module:28}{one['cpu_us_a_call_second']:10}"
+                f"{one['ratio']:8.2f}{one['uplink_p50_ms']:8.2f}"
+                f"{one['uplink_p99_ms']:8.2f}{one['downlink_p50_ms']:8.2f}"
+                f"{one['downlink_p99_ms']:8.2f}{one['forwarded']:9.2f}"
+                f"{one['load_tool_cpu']:6.2f}"
+            )
+    return lines
+
+
+def main(args: list[str] | None = None) -> int:
+    """Print the table, and leave JSON if asked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.capacity",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=8, help="slices of 2 s (8)")
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=[*SHAPES])
+    parser.add_argument(
+        "--server",
+        nargs="+",
+        default=[KOLBRIDGE, RELAY],
+        metavar="MODULE",
+        help="what to load; ratios are to the last one",
+    )
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args(args)
+    with tempfile.TemporaryDirectory(prefix="kolbridge-load-") as home:
+        os.chmod(home, 0o755)
+        url, database = open_url(None, Path(home))
+        try:
+            found = uvloop.run(
+                compare(url, given.server, given.calls, given.rounds, given.shapes)
+            )
+        finally:
+            if database is not None:
+                database.stop()
+    print("\n".join(table(found)))
+    if given.json is not None:
+        given.json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""Both ends of the calls of a load run: Twilio's side and the model's.
+
+They are lean, for they share two cores with what they measure: messages are made from
+ready pieces, and only the first twelve characters of an audio payload are looked at.
+Those name a frame; every TAG_EVERY-th is named and timed.
+"""
+
+from base64 import b64encode
+from time import monotonic
+from typing import Any, NamedTuple
+
+import orjson
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from bridge.options import FRAME_BYTES
+
+TAG_EVERY = 5
+DELTA_FRAMES = 10
+PERIOD_FRAMES = 500
+# Prime to the period, so that the calls are spread over it.
+PERIOD_STEP = 137
+_FORMAT = {"format": {"type": "audio/pcmu"}}
+_SESSION = {"id": "s", "audio": {"input": _FORMAT, "output": _FORMAT}}
+_CREATED = orjson.dumps({"type": "session.created", "session": _SESSION})
+_UPDATED = orjson.dumps({"type": "session.updated", "session": _SESSION})
+_TO_MULAW = bytes(
+    0xF0 | int(chr(code), 16) if chr(code) in "0123456789abcdef" else 0xFF
+    for code in range(256)
+)
+_TAG_BYTES, _TAG_CHARACTERS = 9, 12
+_APPEND = b'{"type":"input_audio_buffer.append"'
+_MEDIA = b'{"event":"media"'
+QUIET = b64encode(b"\xff" * FRAME_BYTES)
+_REPLY_REST = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES - _TAG_BYTES)).decode()
+
+
+def tag_of(kind: int, call: int, number: int) -> bytes:
+    """Return nine mu-law samples, next to silent, that name a frame; in base64."""
+    name = b"%01x%04x%04x" % (kind, call & 0xFFFF, number & 0xFFFF)
+    return b64encode(name.translate(_TO_MULAW))
+
+
+def audio_of(data: bytes, name: bytes) -> bytes:
+    """Return the first characters of the base64 text that `name` introduces."""
+    at = data.find(name)
+    at = data.find(b'"', at + len(name)) + 1
+    return data[at : at + _TAG_CHARACTERS]
+
+
+class Shape(NamedTuple):
+    """How a call passes its time, over and over: parts of PERIOD_FRAMES."""
+
+    hears: float = 0.5
+    speaks: float = 0.5
+
+    def place(self, frame: int, call: int) -> int:
+        """Return where in its period a call is; the calls do not go in step."""
+        return (frame + call * PERIOD_STEP) % PERIOD_FRAMES
+
+    def is_speaking(self, place: int) -> bool:
+        """Tell whether the caller speaks."""
+        began = round(self.hears * PERIOD_FRAMES)
+        return began <= place < began + round(self.speaks * PERIOD_FRAMES)
+
+
+class Run:
+    """What one run measures: when each frame was sent, and how long it took."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.sent_at: dict[bytes, float] = {}
+        self.uplink_ms: list[float] = []
+        self.downlink_ms: list[float] = []
+        self.sent_frames = 0
+        self.appended_frames = 0
+        self.sessions: list[Session] = []
+        # Tools asked for, by their id, and how long their answers took.
+        self.asked_at: dict[str, float] = {}
+        self.tool_ms: list[float] = []
+        self.tool_errors = 0
+
+    def forget(self) -> None:
+        """Begin a new phase: what was measured before counts no more."""
+        self.sent_at.clear()
+        self.asked_at.clear()
+        self.uplink_ms, self.downlink_ms, self.tool_ms = [], [], []
+        self.sent_frames = self.appended_frames = self.tool_errors = 0
+
+    def answered(self, tool_call_id: str, output: str) -> None:
+        """Note that a tool was answered."""
+        asked_at = self.asked_at.pop(tool_call_id, None)
+        if asked_at is not None:
+            self.tool_ms.append((monotonic() - asked_at) * 1e3)
+            self.tool_errors += output.startswith('{"error"')
+
+    def arrived(self, tag: bytes, into: list[float]) -> None:
+        """Note that a named frame has come out."""
+        sent_at = self.sent_at.pop(tag, None)
+        if sent_at is not None:
+            into.append((monotonic() - sent_at) * 1e3)
+
+
+class Session(WSListener):  # type: ignore[misc]
+    """The model's end of one call."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._replies = 0
+        self._deltas = 0
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        self._run.sessions.append(self)
+        transport.send(WSMsgType.TEXT, _CREATED)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.CLOSE:
+            transport.disconnect()
+            return
+        data = frame.get_payload_as_bytes()
+        if data.startswith(_APPEND):
+            self._run.appended_frames += 1
+            self._run.arrived(audio_of(data, b'"audio":'), self._run.uplink_ms)
+            return
+        event = orjson.loads(data)
+        if event["type"] == "session.update":
+            transport.send(WSMsgType.TEXT, _UPDATED)
+        elif event["type"] == "response.create":
+            self._replies += 1
+            self._send(_response(f"asked-{self._replies}"))
+        elif event["type"] == "conversation.item.create":
+            item = event["item"]
+            if item["type"] == "function_call_output":
+                self._run.answered(item["call_id"], item["output"])
+
+    def speak(self, number: int, is_first: bool = True, is_last: bool = True) -> None:
+        """Say DELTA_FRAMES frames, all at once, of a reply that begins or ends here."""
+        self._replies += is_first
+        self._deltas += 1
+        tag = tag_of(2, number, self._deltas)
+        name = f"{number}-{self._replies}"
+        part = {"response_id": f"r{name}", "item_id": f"i{name}"}
+        delta = {"delta": tag.decode() + _REPLY_REST, "content_index": 0, **part}
+        whole = _response(name, {"type": "response.output_audio.delta", **delta})
+        self._run.sent_at[tag] = monotonic()
+        self._send(whole[0 if is_first else 1 : 2])
+        if is_last:
+            self._send([{"type": "response.output_audio.done", **part}, whole[2]])
+
+    def call_tool(self, tool_call_id: str, name: str, arguments: str) -> None:
+        """Ask for a tool."""
+        item = {
+            "id": f"i{tool_call_id}",
+            "type": "function_call",
+            "call_id": tool_call_id,
+            "name": name,
+            "arguments": arguments,
+        }
+        done = {"type": "response.output_item.done", "item": item}
+        self._run.asked_at[tool_call_id] = monotonic()
+        named = {"response_id": f"r{tool_call_id}"}
+        self._send(_response(tool_call_id, {**done, **named}))
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        assert self.transport is not None
+        for event in events:
+            self.transport.send(WSMsgType.TEXT, orjson.dumps(event))
+
+
+def _response(name: str, *events: dict[str, Any]) -> list[dict[str, Any]]:
+    done = {"id": f"r{name}", "status": "completed"}
+    return [
+        {"type": "response.created", "response": {"id": f"r{name}"}},
+        *events,
+        {"type": "response.done", "response": done},
+    ]
+
+
+class Stream(WSListener):  # type: ignore[misc]
+    """The caller's end of one call: `speech` in base64, a text a frame."""
+
+    def __init__(self, run: Run, number: int, speech: list[bytes]) -> None:
+        self._run = run
+        self._number = number
+        self._speech = speech
+        self._frames = 0
+        self.sid = f"MZ{number:032}"
+        self.transport: WSTransport | None = None
+        self._form = (
+            b'{"event":"media","sequenceNumber":"%%d","streamSid":"%s","media":{"track"'
+            b':"inbound","chunk":"%%d","timestamp":"%%d","payload":"%%s"}}'
+            % self.sid.encode()
+        )
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.CLOSE:
+            transport.disconnect()
+            return
+        data = frame.get_payload_as_bytes()
+        if data.startswith(_MEDIA):
+            self._run.arrived(audio_of(data, b'"payload":'), self._run.downlink_ms)
+            return
+        message = orjson.loads(data)
+        if message["event"] == "mark":
+            self.send({"event": "mark", "mark": message["mark"]})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message of Twilio's."""
+        if self.transport is not None:
+            data = orjson.dumps({"streamSid": self.sid, **message})
+            self.transport.send(WSMsgType.TEXT, data)
+
+    def send_frame(self, is_speaking: bool) -> None:
+        """Send the next 20 ms: speech, or the silence of a quiet line."""
+        self._frames += 1
+        number = self._frames
+        payload = QUIET
+        if is_speaking:
+            self._run.sent_frames += 1
+            payload = self._speech[number % len(self._speech)]
+            if number % TAG_EVERY == 0:
+                tag = tag_of(1, self._number, number)
+                payload = tag + payload[_TAG_CHARACTERS:]
+                self._run.sent_at[tag] = monotonic()
+        if self.transport is not None:
+            data = self._form % (number, number, number * 20, payload)
+            self.transport.send(WSMsgType.TEXT, data)
