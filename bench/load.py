@@ -33,7 +33,7 @@ from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Session, Shape, 
 from bench.kernels import frames_of
 from bench.machine import cpu_seconds, free_port, rss_mb, spread
 from crm import businesses
-from crm.connect import open_url
+from crm.connect import open_url, service_url
 from crm.database import Database
 
 NUMBER = "+15550100300"
@@ -185,7 +185,8 @@ async def serving(
     env = {
         **os.environ,
         "PORT": str(free_port()),
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": await service_url(database_url),
+        "DATABASE_ADMIN_URL": database_url,
         "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "TWILIO_VALIDATE_SIGNATURES": "0",
         "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{port}/v1/realtime",

@@ -30,7 +30,7 @@ from bridge.sandbox.script import by_language
 from bridge.sandbox.session import Session
 from bridge.sandbox.timeline import Happening
 from crm import businesses, calls, leads
-from crm.connect import open_url
+from crm.connect import open_url, service_url
 from crm.database import Database
 
 START_S = 20.0
@@ -133,7 +133,8 @@ async def _demo(database_url: str, out: Path, live: bool) -> int:
     await model.start()
     try:
         ids = [await _make(db, business) for business in BUSINESSES]
-        env = _environment(database_url, None if live else model)
+        env = _environment(await service_url(database_url), None if live else model)
+        env["DATABASE_ADMIN_URL"] = database_url
         async with _bridge(env) as bridge:
             placed = await _place_calls(bridge, model, ids)
             await _records_written(db, placed)

@@ -11,6 +11,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -28,14 +29,16 @@ from bridge.plan import CallPlan, CallRecord
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.timeline import HangUp, WaitForAi
+from bridge.serve import ROLE_WANTED, require_bound_role
 from bridge.server import Server
 from bridge.settings import Settings, SettingsError, check_complete, load
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
 from crm import businesses
+from crm.away import AWAY
 from crm.businesses import Business
-from crm.connect import open_url
-from crm.database import Database
+from crm.connect import open_url, service_url
+from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
 
@@ -89,7 +92,11 @@ def run(args: argparse.Namespace) -> int:
         _show([Check("database", False, f"start it or set DATABASE_URL: {error}")])
         return 1
     try:
-        checks += asyncio.run(_check_all(settings, url))
+        if embedded is None:
+            owner = settings.database_admin_url or url
+        else:
+            owner, url = url, asyncio.run(service_url(url))
+        checks += asyncio.run(_check_all(settings, owner, url))
     finally:
         if embedded is not None:
             embedded.stop()
@@ -113,20 +120,25 @@ def check_settings(
     return settings, missing or [Check("settings", True, "complete")]
 
 
-async def _check_all(settings: Settings, url: str) -> list[Check]:
-    database = await Database.open(url)
+async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:
+    database = await Database.open(owner, pgbouncer=settings.db_pgbouncer)
     checks = []
     try:
         for part in (
-            _check_database(database),
-            check_isolation(database),
-            check_signatures(settings, database),
-            check_model(settings),
-            check_calls(settings, database),
+            partial(_check_database, database),
+            partial(check_role, settings, url),
+            partial(check_isolation, database),
+            partial(check_signatures, settings, database),
+            partial(check_model, settings),
+            partial(check_calls, settings, database),
         ):
-            found = await part
+            found = await part()
             _show(found)
             checks += found
+    except asyncpg.PostgresError as error:
+        refused = Check("database", False, f"the owner's role is refused: {error}")
+        _show([refused])
+        checks.append(refused)
     finally:
         await database.close()
     return checks
@@ -139,6 +151,18 @@ async def _check_database(database: Database) -> list[Check]:
         return [Check("database", True, f"migrated, {count} businesses")]
     text = "no business yet: make one with `kolbridge tenant create`"
     return [Check("database", False, text)]
+
+
+async def check_role(settings: Settings, url: str) -> list[Check]:
+    """Look at the role that `kolbridge serve` logs in as."""
+    try:
+        await require_bound_role(settings, url)
+    except IsolationError as error:
+        return [Check("service role", False, f"{error}; {ROLE_WANTED}")]
+    except (asyncpg.PostgresError, *AWAY) as error:
+        text = str(error) or type(error).__name__
+        return [Check("service role", False, f"{text}; {ROLE_WANTED}")]
+    return [Check("service role", True, "bound by row-level security")]
 
 
 async def check_isolation(database: Database) -> list[Check]:

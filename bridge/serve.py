@@ -20,7 +20,8 @@ from bridge.server import Server, listen
 from bridge.settings import Settings, SettingsError, check_complete, load
 from bridge.supervisor import Supervisor
 from bridge.tokens import new_key
-from crm.connect import open_url
+from crm.away import AWAY
+from crm.connect import open_url, service_url
 from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
@@ -30,6 +31,12 @@ EXAMPLES = """examples:
   PORT=9000 LOG_LEVEL=debug kolbridge serve
   RECORD_DIR=recordings RECORD_AUDIO=1 kolbridge serve    see kolbridge replay
 """
+# What DATABASE_URL must be, in the words of SQL.
+ROLE_WANTED = (
+    "expected one made by: create role kolbridge_service login password '...' "
+    "noinherit in role kolbridge_app; the owner's URL is DATABASE_ADMIN_URL"
+)
+NO_DATABASE = (EmbeddedError, MigrationError, asyncpg.PostgresError, *AWAY)
 EXIT_SETTINGS = 2
 EXIT_FAILED = 1
 
@@ -57,22 +64,54 @@ def run(args: argparse.Namespace) -> int:
     if missing:
         sys.stderr.write("".join(f"kolbridge: {line}\n" for line in missing))
         return EXIT_SETTINGS
+    embedded = None
     try:
-        url, embedded = open_url(
-            settings.database_url,
-            Path(settings.kolbridge_home),
-            admin_url=settings.database_admin_url,
-        )
-    except (EmbeddedError, MigrationError, OSError, asyncpg.PostgresError) as error:
-        sys.stderr.write(f"kolbridge: the database cannot be had: {error}\n")
-        return EXIT_FAILED
-    try:
+        try:
+            url, embedded = open_url(
+                settings.database_url,
+                Path(settings.kolbridge_home),
+                admin_url=settings.database_admin_url,
+            )
+            if embedded is not None:
+                url = asyncio.run(service_url(url))
+            asyncio.run(require_bound_role(settings, url))
+        except IsolationError as error:
+            sys.stderr.write(f"kolbridge: DATABASE_URL: {error}; {ROLE_WANTED}\n")
+            return EXIT_SETTINGS
+        except NO_DATABASE as error:
+            text = str(error) or type(error).__name__
+            sys.stderr.write(f"kolbridge: the database cannot be had: {text}\n")
+            return EXIT_FAILED
         if settings.workers > 1:
             return _run_workers(settings, url)
         return _run_one(settings, url)
     finally:
         if embedded is not None:
             embedded.stop()
+
+
+async def require_bound_role(settings: Settings, url: str) -> None:
+    """Raise IsolationError for a role that could bypass row-level security.
+
+    One that cannot log in, or not become the policies' role, raises what AWAY and
+    PostgresError are.
+    """
+    database = await _open(settings, url, pool_max=1)
+    try:
+        await database.check_isolation()
+        async with database.routing():
+            pass
+    finally:
+        await database.close()
+
+
+async def _open(settings: Settings, url: str, pool_max: int) -> Database:
+    return await Database.open(
+        url,
+        pool_max=pool_max,
+        command_timeout_s=settings.database_timeout_ms / 1e3,
+        pgbouncer=settings.db_pgbouncer,
+    )
 
 
 class Share(NamedTuple):
@@ -128,18 +167,7 @@ async def serve(
     if share is not None:
         # Readable only when the parent is gone.
         loop.add_reader(share.lifeline, _on_orphaned, loop, share.lifeline, stop)
-    database = await Database.open(
-        database_url,
-        pool_max=settings.database_pool_size,
-        command_timeout_s=settings.database_timeout_ms / 1e3,
-        pgbouncer=settings.db_pgbouncer,
-    )
-    try:
-        await database.check_isolation()
-    except IsolationError as error:
-        await database.close()
-        sys.stderr.write(f"kolbridge: {error}\n")
-        return EXIT_FAILED
+    database = await _open(settings, database_url, settings.database_pool_size)
     server = Server(
         settings,
         database,

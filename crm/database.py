@@ -19,19 +19,26 @@ _ENTER = (
     "select set_config('app.business_id', $1, true), "
     "set_config('role', 'kolbridge_app', true)"
 )
-# A role that may act as a stronger one bypasses as well as that one. `businesses` is
-# not forced, so the role must not own it.
+# Asked of the role that logged in: what it can become by itself, it can bypass as. A
+# role that may act as a stronger one is as strong. `businesses` is not forced, so the
+# role must not own it.
 _BOUND = """
-select current_user, exists (
-  select from pg_roles where pg_has_role(current_user, oid, 'member')
-    and (rolsuper or rolbypassrls)) as bypasses,
-  array(select relname::text from pg_class
-    where relnamespace = 'public'::regnamespace and relkind = 'r'
-      and exists (select from pg_attribute where attrelid = pg_class.oid
-        and attname = 'business_id' or relname = 'businesses')
-      and relname <> 'business_numbers'
-      and (not relrowsecurity or (not relforcerowsecurity and relname <> 'businesses')
-        or pg_has_role(current_user, relowner, 'member'))) as unbound"""
+with tenant_tables as (
+  select relname, relowner, relrowsecurity, relforcerowsecurity from pg_class
+  where relnamespace = 'public'::regnamespace and relkind = 'r'
+    and exists (select from pg_attribute where attrelid = pg_class.oid
+      and (attname = 'business_id' or relname = 'businesses'))
+    and relname <> 'business_numbers'
+)
+select session_user::text as role,
+  array(select rolname::text from pg_roles
+    where pg_has_role(session_user, oid, 'member')
+      and (rolsuper or rolbypassrls)
+    order by rolname <> session_user, rolname) as strong,
+  array(select relname::text from tenant_tables
+    where pg_has_role(session_user, relowner, 'member') order by 1) as owned,
+  array(select relname::text from tenant_tables where not relrowsecurity
+    or (not relforcerowsecurity and relname <> 'businesses') order by 1) as open"""
 _ENTER_ROUTING = "select set_config('role', 'kolbridge_app', true)"
 
 
@@ -76,15 +83,18 @@ class Database:
         await self._pool.fetchval("select 1")
 
     async def check_isolation(self) -> None:
-        """Raise IsolationError unless rows are read in a role bound by the policies."""
-        async with self.routing() as connection:
+        """Raise IsolationError unless the policies bind the role that logs in."""
+        async with self._pool.acquire() as connection:
             row = await connection.fetchrow(_BOUND)
-        if row["bypasses"] or row["unbound"]:
-            raise IsolationError(
-                f"the role {row['current_user']} could read every tenant: expected no "
-                "superuser, no BYPASSRLS, and forced row-level security on all tables; "
-                f"got bypass={row['bypasses']}, tables={row['unbound']}"
-            )
+        if row["strong"]:
+            why = f"it is, or may act as, {row['strong'][0]}: SUPERUSER or BYPASSRLS"
+        elif row["owned"]:
+            why = f"it owns {row['owned'][0]}, or may act as its owner"
+        elif row["open"]:
+            why = f"{', '.join(row['open'])}: row-level security is not forced"
+        else:
+            return
+        raise IsolationError(f"the role {row['role']} could read every tenant: {why}")
 
     @asynccontextmanager
     async def tenant(self, business_id: UUID) -> AsyncIterator[Any]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from crm.connect import SERVICE_ROLE, service_url
 from crm.embedded import EmbeddedServer, find_binaries
 from crm.migrate import migrate
 
@@ -56,21 +57,13 @@ def _migrated(binaries: Path) -> Iterator[str]:
 def _made_on(url: str) -> Iterator[str]:
     """Yield a new, migrated database on a server that runs already."""
     name = f"kolbridge_test_{os.getpid()}"
-
-    async def run(statement: str) -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(run(f"create database {name}"))
+    asyncio.run(_run(url, f"create database {name}"))
     made = urlsplit(url)._replace(path=f"/{name}").geturl()
     try:
         asyncio.run(migrate(made))
         yield made
     finally:
-        asyncio.run(run(f"drop database {name} with (force)"))
+        asyncio.run(_run(url, f"drop database {name} with (force)"))
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +82,23 @@ def database_url(request):
     binaries = _servers()[request.param]
     with _made_on(OTHER_URL) if binaries is None else _migrated(binaries) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def role_url(database_url):
+    """The URL of a role that may serve, on the server of `database_url`."""
+    url = asyncio.run(service_url(database_url))
+    password = urlsplit(database_url).password
+    if password is None:
+        return url
+    # Trusted nowhere: it gets the password that the other one has.
+    asyncio.run(_run(database_url, f"alter role {SERVICE_ROLE} password '{password}'"))
+    return url.replace("@", f":{password}@", 1)
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

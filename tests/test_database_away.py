@@ -22,6 +22,7 @@ import pytest
 
 from bridge.records import Kept
 from crm import businesses, calls, leads
+from crm.connect import service_url
 from crm.database import Database
 from crm.embedded import EmbeddedServer
 from crm.migrate import migrate
@@ -112,7 +113,8 @@ async def serving(url, home):
             "PYTHONPATH": str(Path(__file__).parent.parent),
             "PORT": "0",
             "KOLBRIDGE_HOME": str(home / "data"),
-            "DATABASE_URL": url,
+            "DATABASE_URL": await service_url(url),
+            "DATABASE_ADMIN_URL": url,
             "DATABASE_TIMEOUT_MS": "1000",
             "TOOL_DEADLINE_MS": "1500",
             "TWILIO_VALIDATE_SIGNATURES": "0",

@@ -22,6 +22,7 @@ from bridge.sandbox.timeline import Say, StayOnLine, WaitForAi
 from bridge.server import Server
 from bridge.settings import Settings
 from crm import businesses, calls
+from crm.connect import service_url
 from crm.database import Database
 
 WAIT_S = 60.0
@@ -181,7 +182,8 @@ async def workers(url, tmp_path, model):
             "PYTHONPATH": root,
             "PORT": "0",
             "WORKERS": "2",
-            "DATABASE_URL": url,
+            "DATABASE_URL": await service_url(url),
+            "DATABASE_ADMIN_URL": url,
             "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": SANDBOX_AUTH_TOKEN,
             "OPENAI_API_KEY": model.api_key,

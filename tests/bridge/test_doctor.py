@@ -204,6 +204,8 @@ def test_list_ends_with_how_many_need_attention(
     shown = capsys.readouterr().out
     assert code == 1
     assert "✓ tenant isolation" in shown
+    assert "✗ service role: the role " in shown
+    assert "could read every tenant: it is, or may act as" in shown
     assert "✓ signatures" in shown
     assert "✗ model" in shown
     assert "need attention" in shown

@@ -1,12 +1,17 @@
 """`kolbridge serve` as a process: what it refuses, and how it starts and stops."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 from urllib.request import urlopen
+from uuid import uuid4
 
+import asyncpg
 import orjson
 import pytest
 
@@ -70,14 +75,15 @@ def test_database_that_cannot_be_had_is_a_line_and_exit_1(tmp_path):
     assert error.count("\n") == 1
 
 
-def test_service_starts_answers_and_stops(tmp_path, database_url):
+def test_service_starts_answers_and_stops(tmp_path, database_url, role_url):
     process = serve(
         tmp_path,
         PORT="0",
         TWILIO_AUTH_TOKEN="12345",
         OPENAI_API_KEY="sk-x",
         OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
-        DATABASE_URL=database_url,
+        DATABASE_URL=role_url,
+        DATABASE_ADMIN_URL=database_url,
     )
     try:
         (line,) = lines_until(process, "listening")
@@ -96,11 +102,12 @@ def test_service_starts_answers_and_stops(tmp_path, database_url):
     assert time.monotonic() - started < START_S
 
 
-def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url):
+def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url, role_url):
     env = {
         "TWILIO_AUTH_TOKEN": "12345",
         "OPENAI_API_KEY": "sk-x",
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": role_url,
+        "DATABASE_ADMIN_URL": database_url,
     }
     first = serve(tmp_path, PORT="0", **env)
     try:
@@ -115,3 +122,117 @@ def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url):
 
     assert second.returncode == 1
     assert f"cannot listen on HOST=127.0.0.1 PORT={port}" in error
+
+
+@contextmanager
+def own_role(owner_url, attributes, *statements):
+    """Make a role of these attributes and run statements on it; yield its URL."""
+    role, owner = f"role_{uuid4().hex[:12]}", urlsplit(owner_url).username
+
+    async def run(*texts):
+        connection = await asyncpg.connect(owner_url)
+        try:
+            for text in texts:
+                await connection.execute(text.format(role=role, owner=owner))
+        finally:
+            await connection.close()
+
+    make = f"create role {{role}} login password 'x' {attributes}"
+    asyncio.run(run(make, *statements))
+    parts = urlsplit(owner_url)
+    where = parts.netloc.rpartition("@")[2]
+    try:
+        yield role, parts._replace(netloc=f"{role}:x@{where}").geturl()
+    finally:
+        asyncio.run(run("reassign owned by {role} to {owner}", "drop role {role}"))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("attributes", "statements", "why"),
+    [
+        ("superuser", (), "it is, or may act as, {role}: SUPERUSER or BYPASSRLS"),
+        (
+            "bypassrls in role kolbridge_app",
+            (),
+            "it is, or may act as, {role}: SUPERUSER or BYPASSRLS",
+        ),
+        (
+            "in role kolbridge_app, {owner}",
+            (),
+            "it is, or may act as, {owner}: SUPERUSER or BYPASSRLS",
+        ),
+        (
+            "in role kolbridge_app",
+            ("alter table leads owner to {role}",),
+            "it owns leads, or may act as its owner",
+        ),
+    ],
+)
+def test_role_that_could_read_every_tenant_is_a_line_and_exit_2(
+    tmp_path, database_url, attributes, statements, why, workers
+):
+    with own_role(database_url, attributes, *statements) as (role, url):
+        process = serve(
+            tmp_path,
+            WORKERS=workers,
+            TWILIO_AUTH_TOKEN="12345",
+            OPENAI_API_KEY="sk-x",
+            DATABASE_URL=url,
+            DATABASE_ADMIN_URL=database_url,
+        )
+        _, error = process.communicate(timeout=START_S)
+
+    assert process.returncode == 2
+    why = why.format(role=role, owner=urlsplit(database_url).username)
+    assert error.startswith(
+        f"kolbridge: DATABASE_URL: the role {role} could read every tenant: {why}; "
+        "expected one made by: create role"
+    )
+    assert error.count("\n") == 1
+
+
+def test_owner_alone_is_refused(tmp_path, database_url):
+    process = serve(
+        tmp_path,
+        TWILIO_AUTH_TOKEN="12345",
+        OPENAI_API_KEY="sk-x",
+        DATABASE_URL=database_url,
+    )
+    _, error = process.communicate(timeout=START_S)
+
+    assert process.returncode == 2
+    assert "could read every tenant" in error
+
+
+def test_role_without_the_schema_is_told_of_the_owner(tmp_path, role_url):
+    process = serve(
+        tmp_path,
+        TWILIO_AUTH_TOKEN="12345",
+        OPENAI_API_KEY="sk-x",
+        DATABASE_URL=role_url,
+    )
+    _, error = process.communicate(timeout=START_S)
+
+    assert process.returncode == 1
+    assert "give the owner's URL as DATABASE_ADMIN_URL" in error
+    assert error.count("\n") == 1
+
+
+def test_embedded_server_is_served_by_a_bound_role(tmp_path):
+    os.chmod(tmp_path, 0o711)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    process = serve(
+        tmp_path,
+        PORT="0",
+        TWILIO_AUTH_TOKEN="12345",
+        OPENAI_API_KEY="sk-x",
+        OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
+    )
+    try:
+        assert lines_until(process, "listening")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=START_S)
+    assert process.returncode == 0

@@ -163,17 +163,49 @@ def test_a_tenant_that_is_none_has_no_rows(database_url):
     run(story, database_url)
 
 
-def test_a_role_that_could_bypass_the_policies_is_refused(database_url):
-    async def story(db):
-        await db.check_isolation()
-        async with db.owner() as connection:
-            await connection.execute("alter role kolbridge_app bypassrls")
+def test_a_role_that_could_bypass_the_policies_is_refused(database_url, role_url):
+    async def story(owner):
+        service = await Database.open(role_url, pool_max=1)
         try:
-            with pytest.raises(IsolationError, match="bypass=True"):
-                await db.check_isolation()
+            await service.check_isolation()
+            for spoil, mend, why in (
+                ("role kolbridge_app bypassrls", "role kolbridge_app nobypassrls", "B"),
+                (
+                    "table leads no force row level security",
+                    "table leads force row level security",
+                    "leads: row-level security is not forced",
+                ),
+                (
+                    "table businesses disable row level security",
+                    "table businesses enable row level security",
+                    "businesses: row-level security is not forced",
+                ),
+            ):
+                await alter(owner, spoil)
+                try:
+                    with pytest.raises(IsolationError, match=why):
+                        await service.check_isolation()
+                finally:
+                    await alter(owner, mend)
+                await service.check_isolation()
+            with pytest.raises(IsolationError, match="SUPERUSER or BYPASSRLS"):
+                await owner.check_isolation()
         finally:
-            async with db.owner() as connection:
-                await connection.execute("alter role kolbridge_app nobypassrls")
-        await db.check_isolation()
+            await service.close()
 
     run(story, database_url)
+
+
+async def alter(db, what):
+    async with db.owner() as connection:
+        await connection.execute(f"alter {what}")
+
+
+def test_the_services_role_has_no_rights_but_to_become_the_bound_one(role_url):
+    async def story(db):
+        for table in ("businesses", "leads", "business_numbers", "schema_migrations"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with db.owner() as connection:
+                    await connection.fetch(f"select * from {table}")
+
+    run(story, role_url)
