@@ -3,7 +3,8 @@
 `python -m bench simulate` runs simulated calls instead; `python -m bench database`
 measures calls while tools run and while the database hangs; `python -m bench turns`
 times interruptions and the ends of turns over recorded speech; `python -m bench tools`
-the CRM's tools against a full database.
+the CRM's tools against a full database; `python -m bench overload` offers half as many
+calls again as the bridge can carry.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import database, kernels, load, tools, turns, walks
+from bench import database, kernels, load, overload, tools, turns, walks
 from bench.simulation import run as simulation
 
 
@@ -24,6 +25,8 @@ def main() -> int:
         return database.main(sys.argv[2:])
     if sys.argv[1:2] == ["turns"]:
         return turns.main(sys.argv[2:])
+    if sys.argv[1:2] == ["overload"]:
+        return overload.main(sys.argv[2:])
     if sys.argv[1:2] == ["tools"]:
         return tools.main()
     return measure()

@@ -192,6 +192,7 @@ async def serving(
         "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{port}/v1/realtime",
         "WORKERS": str(workers),
         "MAX_CALLS_PER_WORKER": "10000",
+        "LAG_BUDGET_MS": "10000",
         "AUDIO_PREROLL_MS": "0",
         "LOG_LEVEL": "warning",
         "LOG_TRANSCRIPTS": "0",

@@ -24,6 +24,8 @@ from bridge.plan import CallRecord
 PREFIX = "kolbridge_"
 # Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
 ANSWER_BOUNDS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+# Around a frame, 20 ms, the default of LAG_BUDGET_MS.
+LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
 
 # What a call counts itself: (metric, labels) and where it stands.
@@ -70,6 +72,7 @@ _HELP = {
     "dropped": "What a limit refused, by limit",
     "calls_ended": "Calls that have ended, by reason",
     "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
+    "admission_changes": "How often new calls were shut out for lag, and let in again",
     "fallbacks": "Calls that were given the spoken fallback, by reason",
     "rejected_signatures": "Requests whose signature is not Twilio's, by door",
     "refused_streams": "Media streams closed before a call was theirs, by reason",
@@ -121,6 +124,7 @@ class Metrics:
         self.answer_s = Histogram(ANSWER_BOUNDS_S)
         self.greeting_s = Histogram(ANSWER_BOUNDS_S)
         self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
+        self.loop_lag_s = Histogram(LAG_BOUNDS_S)
 
     def count(self, name: str, by: int = 1, /, **labels: str) -> None:
         """Add to a counter, which is one of `_HELP`."""
@@ -192,6 +196,9 @@ class Collector:
         )
         yield self._metrics.barge_in_s.family(
             "barge_in_seconds", "From the onset of the caller's speech to clear"
+        )
+        yield self._metrics.loop_lag_s.family(
+            "loop_lag_seconds", "How late the event loop is, measured 50 times a second"
         )
 
     def exposition(self) -> bytes:

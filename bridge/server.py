@@ -23,6 +23,7 @@ from bridge.metrics import Collector, Metrics
 from bridge.opening import open_plan
 from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
+from bridge.pulse import Pulse
 from bridge.recorder import Recorders
 from bridge.records import RecordWriter
 from bridge.settings import Settings
@@ -74,6 +75,7 @@ class Server:
         )
         if on_record is None:
             self.switchboard.on_open = self._on_open
+        self._pulse = Pulse(self.switchboard.governor, self.metrics)
         self._peers = peers
         self._adopting: set[asyncio.Task[None]] = set()
         self._collector = Collector(
@@ -109,6 +111,7 @@ class Server:
         )
         self._runner = _runner(webhooks.application(self._peers))
         await self._runner.setup()
+        self._pulse.start()
         self._records.start()
         if self._peers is not None:
             self._own_runner = _runner(webhooks.application())
@@ -144,6 +147,7 @@ class Server:
     async def close(self) -> None:
         """End what still runs and write every record."""
         await self.switchboard.close()
+        self._pulse.stop()
         if self._listener is not None:
             self._listener.close()
         if self._peers is not None:

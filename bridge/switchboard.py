@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from bridge import signature, twilio
 from bridge.call import Call
 from bridge.front import MEDIA_PATH, Head
+from bridge.governor import Governor
 from bridge.legs import CLOSE_WAIT_S, StreamRefused, TwilioLeg
 from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
@@ -74,6 +75,7 @@ class Switchboard:
     ) -> None:
         self.metrics = metrics
         self._peers = peers
+        self.governor = Governor(settings.lag_budget_ms)
         self.is_draining = False
         self.media_url = ""
         self._settings = settings
@@ -201,6 +203,10 @@ class Switchboard:
         """Return the gauges of the calls."""
         return {
             "calls_active": ("Calls that run", len(self._lines)),
+            "admission_closed": (
+                "Workers that take no new calls because their loop is late",
+                float(self.governor.is_closed),
+            ),
             "model_sessions_orphaned": (
                 "Sessions with the model whose call has ended; 0, or a bug",
                 self._count_orphans(),
@@ -249,6 +255,9 @@ class Switchboard:
         calls = len(self._lines) + len(self._opening)
         if calls >= self._settings.max_calls_per_worker:
             raise Unserved("full")
+        # An empty house is never shut: there is nobody whom a call could hurt.
+        if self.governor.is_closed and calls:
+            raise Unserved("lagging")
 
     async def _open(self, ringing: Ringing) -> Line:
         settings = self._settings

@@ -12,6 +12,7 @@ PURE = (
     "call",
     "dialogue",
     "ending",
+    "governor",
     "interruption",
     "keypad",
     "notes",

@@ -7,6 +7,7 @@ import pytest
 
 from bridge import switchboard as switchboard_module, twilio
 from bridge.front import MEDIA_PATH, parse_head
+from bridge.governor import WINDOW_TICKS
 from bridge.legs import StreamRefused, TwilioLeg
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing
@@ -211,6 +212,26 @@ def test_call_that_is_being_opened_when_all_ends_is_given_up():
 
         with pytest.raises(Unserved, match="database_late"):
             await opening
+
+    told(story_of)
+
+
+def test_late_loop_takes_no_second_call_but_always_a_first():
+    async def story_of(at, model):
+        for _ in range(WINDOW_TICKS):
+            at.board.governor.note(1_000.0)
+        closed = at.board.gauges()["admission_closed"][1]
+        first = await at.open_line("CA1")
+        with pytest.raises(Unserved, match="lagging"):
+            await at.open_line("CA2")
+        # A webhook that comes twice is still the same call's.
+        assert await at.open_line("CA1") is first
+        for _ in range(WINDOW_TICKS):
+            at.board.governor.note(0.0)
+
+        await at.open_line("CA2")
+        assert closed == 1.0
+        assert at.board.gauges()["admission_closed"][1] == 0.0
 
     told(story_of)
 

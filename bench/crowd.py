@@ -1,0 +1,212 @@
+"""Callers who come and go: rings, talks and hangs up as Twilio's streams do.
+
+A crowd is in front of any number of bridges; the model's side of all of them is here,
+too. Each caller speaks half of the time and hears a reply in the other half.
+"""
+
+import asyncio
+import hmac
+from base64 import b64encode
+from collections import Counter
+from time import monotonic
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element, fromstring
+
+import aiohttp
+import picows
+from picows import WSFrame, WSTransport
+
+from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Session, Shape, Stream
+from bench.kernels import frames_of
+from bench.load import ACCOUNT_SID, FRAME_S, NUMBER, SLOTS
+
+SHAPE = Shape()
+HEARD_FRAMES = round(SHAPE.hears * PERIOD_FRAMES)
+# Twilio gives up on a webhook after 15 s.
+WEBHOOK_S = 15.0
+CONNECTIONS = 32
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+_UPDATE = b'{"type":"session.update"'
+
+
+class CrowdSession(Session):
+    """The model's end of one call, which may be spoken in once it is configured."""
+
+    is_configured = False
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        super().on_ws_frame(transport, frame)
+        if not self.is_configured:
+            data = frame.get_payload_as_bytes()
+            self.is_configured = data.startswith(_UPDATE)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.is_configured = False
+        self.transport = None
+
+
+class CrowdRun(Run):
+    """What a crowd measures; a session is found by the name of its caller."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.by_name: dict[str, CrowdSession] = {}
+
+    def session(self, request: Any) -> CrowdSession:
+        """Return the model's side of a call that is opened."""
+        name = request.headers.get("OpenAI-Safety-Identifier", "")
+        self.by_name[name] = session = CrowdSession(self)
+        return session
+
+    def forget(self) -> None:
+        """Begin a new phase; of the sessions only the living are kept."""
+        super().forget()
+        self.sessions.clear()
+
+
+class Caller(Stream):
+    """One caller and his stream."""
+
+    def __init__(self, crowd: "Crowd", number: int) -> None:
+        super().__init__(crowd.run, number, crowd.speech)
+        self._crowd = crowd
+        self.number = number
+        self.call_sid = f"CA{number:032}"
+        # By which the model knows the caller.
+        self.name = ""
+        self.is_leaving = False
+        self.is_lost = False
+        self._is_replying = False
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.transport = None
+        self.is_lost = not self.is_leaving
+
+    async def ring(self, url: str) -> bool:
+        """Place the call; False when Twilio is told to say the fallback."""
+        document = await self._post(f"{url}/twilio/voice")
+        found = document.find(".//Stream")
+        if found is None:
+            assert document.find("Say") is not None, "neither a stream nor a word"
+            return False
+        parameters = {one.get("name"): one.get("value") for one in found}
+        owner = f"{parameters['business']}:{parameters['from']}"
+        self.name = hmac.digest(b"loopback", owner.encode(), "sha256").hex()
+        await picows.ws_connect(lambda: self, found.get("url") or "")
+        self.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+        start = {
+            "streamSid": self.sid,
+            "accountSid": ACCOUNT_SID,
+            "callSid": self.call_sid,
+            "tracks": ["inbound"],
+            "mediaFormat": _FORMAT,
+            "customParameters": parameters,
+        }
+        self.send({"event": "start", "sequenceNumber": "1", "start": start})
+        return True
+
+    def tick(self) -> None:
+        """Send the next 20 ms, and be spoken to."""
+        place = SHAPE.place(self._frames, self.number)
+        self.send_frame(SHAPE.is_speaking(place))
+        session = self._crowd.run.by_name.get(self.name)
+        if place >= HEARD_FRAMES or place % DELTA_FRAMES or session is None:
+            return
+        if session.is_configured:
+            is_last = place + DELTA_FRAMES >= HEARD_FRAMES
+            session.speak(self.number, not self._is_replying, is_last)
+            self._is_replying = not is_last
+
+    def hang_up(self) -> None:
+        """Leave as a caller does: `stop`, then the socket closes."""
+        self.is_leaving = True
+        body = {"accountSid": ACCOUNT_SID, "callSid": self.call_sid}
+        self.send({"event": "stop", "sequenceNumber": "9", "stop": body})
+        if self.transport is not None:
+            self.transport.send_close()
+
+    async def ask_what_next(self, url: str) -> str:
+        """Return what the bridge wants after the stream: `Hangup`, or first `Say`."""
+        return (await self._post(f"{url}/twilio/after-stream"))[0].tag
+
+    async def _post(self, url: str) -> Element:
+        form = {
+            "CallSid": self.call_sid,
+            "AccountSid": ACCOUNT_SID,
+            "From": f"+1555{self.number:07}",
+            "To": NUMBER,
+        }
+        http = self._crowd.http
+        async with http.post(url, data=urlencode(form), headers=_FORM) as answer:
+            return fromstring(await answer.text())
+
+
+class Crowd:
+    """The callers of one run; used as a context, for it keeps connections."""
+
+    def __init__(self, run: CrowdRun, first_number: int = 0) -> None:
+        self.run = run
+        # With a breath at the end: nobody speaks without a pause.
+        self.speech = [b64encode(frame) for frame in frames_of("human-en-reader-1")]
+        self.speech += [QUIET] * 25
+        self.callers: set[Caller] = set()
+        self.outcomes: Counter[str] = Counter()
+        # How late the crowd itself was, in ms, at every slot of a frame.
+        self.own_lag_ms: list[float] = []
+        self._next = first_number
+        self._slots: list[list[Caller]] = [[] for _ in range(SLOTS)]
+
+    async def __aenter__(self) -> "Crowd":
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+            timeout=aiohttp.ClientTimeout(total=WEBHOOK_S),
+        )
+        self._talking = asyncio.ensure_future(self._talk())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._talking.cancel()
+        await asyncio.gather(self._talking, return_exceptions=True)
+        await self.http.close()
+
+    async def join(self, url: str, caller: Caller | None = None) -> Caller | None:
+        """Have one more caller ring and, if he is let in, talk."""
+        caller = caller or self.new_caller()
+        try:
+            is_in = await caller.ring(url)
+        except (aiohttp.ClientError, TimeoutError, OSError, picows.WSError) as error:
+            self.outcomes[type(error).__name__] += 1
+            return None
+        self.outcomes["accepted" if is_in else "refused"] += 1
+        if not is_in:
+            return None
+        self.callers.add(caller)
+        min(self._slots, key=len).append(caller)
+        return caller
+
+    def new_caller(self, kind: type[Caller] = Caller) -> Caller:
+        """Return a caller whom nobody has heard of."""
+        self._next += 1
+        return kind(self, self._next)
+
+    def leave(self, caller: Caller) -> None:
+        """Have a caller hang up, and forget him."""
+        caller.hang_up()
+        self.callers.discard(caller)
+        for slot in self._slots:
+            if caller in slot:
+                slot.remove(caller)
+        self.run.by_name.pop(caller.name, None)
+
+    async def _talk(self) -> None:
+        """Send every caller's frames, each at its time."""
+        began, tick = monotonic(), 0
+        while True:
+            due = began + tick * FRAME_S / SLOTS
+            await asyncio.sleep(max(0.0, due - monotonic()))
+            self.own_lag_ms.append((monotonic() - due) * 1e3)
+            for caller in self._slots[tick % SLOTS]:
+                caller.tick()
+            tick += 1

@@ -1,0 +1,99 @@
+"""Bridges in processes of their own, with a database and a model, for one scenario."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import picows
+import uvloop
+
+from bench.crowd import CrowdRun
+from bench.load import ACCOUNT_SID, NUMBER, ready
+from bench.machine import free_port
+from crm import businesses
+from crm.connect import open_url
+from crm.database import Database
+
+
+class House:
+    """What a scenario's bridges share."""
+
+    def __init__(self, home: Path, database_url: str) -> None:
+        self.home = home
+        self.database_url = database_url
+        self.run = CrowdRun()
+        self.model_url = ""
+        self.business_id: Any = None
+
+    @asynccontextmanager
+    async def bridge(
+        self, *options: str, **env: str
+    ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+        """Run `kolbridge serve`; it is told to stop at the end, if it has not."""
+        port = env.get("PORT") or str(free_port())
+        whole = {
+            **os.environ,
+            "KOLBRIDGE_HOME": str(self.home / "service"),
+            "DATABASE_URL": self.database_url,
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_VALIDATE_SIGNATURES": "0",
+            "OPENAI_REALTIME_URL": self.model_url,
+            "MAX_CALLS_PER_WORKER": "10000",
+            "LAG_BUDGET_MS": "10000",
+            "AUDIO_PREROLL_MS": "0",
+            "LOG_LEVEL": "warning",
+            "LOG_TRANSCRIPTS": "0",
+            "IDLE_PROMPT_MS": "600000",
+            **env,
+            "PORT": port,
+        }
+        with (self.home / "bridge.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bridge.cli", "serve", *options),
+                env=whole,
+                stderr=log,
+            )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            await ready(url)
+            yield url, process
+        finally:
+            if process.returncode is None:
+                # The second signal ends calls at once.
+                process.terminate()
+                process.terminate()
+            await process.wait()
+
+
+Scenario = Callable[[House], Awaitable[Any]]
+
+
+def run_scenario(scenario: Scenario) -> Any:
+    """Run one scenario on a database of its own."""
+    with tempfile.TemporaryDirectory(prefix="kolbridge-bench-") as folder:
+        os.chmod(folder, 0o755)
+        database_url, server = open_url(None, Path(folder))
+        try:
+            return uvloop.run(_run(House(Path(folder), database_url), scenario))
+        finally:
+            if server is not None:
+                server.stop()
+
+
+async def _run(house: House, scenario: Scenario) -> Any:
+    database = await Database.open(house.database_url, pool_max=1)
+    house.business_id = await businesses.create(database, "Crowd")
+    await businesses.add_number(database, house.business_id, NUMBER)
+    await database.close()
+    model = await picows.ws_create_server(house.run.session, "127.0.0.1", 0)
+    port = model.sockets[0].getsockname()[1]
+    house.model_url = f"ws://127.0.0.1:{port}/v1/realtime"
+    try:
+        return await scenario(house)
+    finally:
+        model.close()
