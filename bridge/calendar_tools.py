@@ -159,16 +159,20 @@ class Desk(NamedTuple):
             phone,
             f"{self.call_sid}:{tool_call_id}",
             asked.name.replace("\0", "").strip(),
+            self.call_sid if self.from_number is None else None,
         )
         now = datetime.now(UTC)
         try:
-            booked = await appointments.book(
+            booked, lead = await appointments.book(
                 self.database, self.business, request, self.rules, now
             )
         except Taken as taken:
-            return self.refused(taken, now)
+            raise self.refused(taken, now) from None
+        required = self.business.required_fields
+        missing = required if lead is None else lead.missing(required)
+        told = self.told([booked], now)[0]
         return Answer(
-            {"booked": self.told([booked], now)[0]}, None, "appointment booked"
+            {"booked": told, "missing": missing}, missing, "appointment booked"
         )
 
     async def cancel(self, asked: CancelAppointment, _: str) -> Answer:
@@ -183,7 +187,7 @@ class Desk(NamedTuple):
                 now,
             )
         except NotFound as missing:
-            return self.unknown(missing, now)
+            raise self.unknown(missing, now) from None
         return Answer(
             {"cancelled": self.told([found], now)[0]}, None, "appointment cancelled"
         )
@@ -205,9 +209,9 @@ class Desk(NamedTuple):
                 self.database, self.business, request, which, self.rules, now
             )
         except Taken as taken:
-            return self.refused(taken, now)
+            raise self.refused(taken, now) from None
         except NotFound as missing:
-            return self.unknown(missing, now)
+            raise self.unknown(missing, now) from None
         return Answer({"moved": self.told([moved], now)[0]}, None, "appointment moved")
 
     def own_number(self) -> str:
@@ -259,25 +263,21 @@ class Desk(NamedTuple):
             for one in times
         ]
 
-    def refused(self, taken: Taken, now: datetime) -> Answer:
-        """Answer for a time that cannot be had."""
-        return Answer(
-            {
-                "error": "this time is taken or outside of the hours: nothing was "
-                "changed; offer an alternative",
-                "alternatives": self.told(taken.alternatives, now),
-            }
+    def refused(self, taken: Taken, now: datetime) -> ToolError:
+        """Return what is said of a time that cannot be had."""
+        return ToolError(
+            "this time is taken or outside of the hours: nothing was changed; offer "
+            "an alternative",
+            alternatives=self.told(taken.alternatives, now),
         )
 
-    def unknown(self, missing: NotFound, now: datetime) -> Answer:
-        """Answer for an appointment that the caller does not have."""
-        return Answer(
-            {
-                "error": "starts_at: ask which of these, nothing was changed"
-                if missing.upcoming
-                else "nothing is booked for the number they call from",
-                "appointments": self.told(missing.upcoming, now),
-            }
+    def unknown(self, missing: NotFound, now: datetime) -> ToolError:
+        """Return what is said of an appointment that the caller does not have."""
+        return ToolError(
+            "starts_at: ask which of these, nothing was changed"
+            if missing.upcoming
+            else "nothing is booked for the number they call from",
+            appointments=self.told(missing.upcoming, now),
         )
 
 

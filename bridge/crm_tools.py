@@ -50,10 +50,11 @@ def crm_tools(
 ) -> dict[str, Tool]:
     """Return the tools of a call; `from_number` is None where it is hidden."""
 
-    async def upsert(arguments: msgspec.Struct, _: str) -> Answer:
-        return await _upsert(database, business, from_number, arguments)
-
     desk = Desk(database, business, from_number, call_sid, rules)
+
+    async def upsert(arguments: msgspec.Struct, _: str) -> Answer:
+        return await _upsert(desk, arguments)
+
     fields = leads_upsert_arguments(business.required_fields)
     return {**calendar_tools(desk), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
 
@@ -82,35 +83,50 @@ def leads_upsert_arguments(required: tuple[str, ...]) -> type[msgspec.Struct]:
     )
 
 
-async def _upsert(
-    database: Database,
-    business: Business,
-    from_number: str | None,
-    arguments: msgspec.Struct,
-) -> Answer:
-    fields: dict[str, Any] = {
-        name: value
-        for name, value in msgspec.structs.asdict(arguments).items()
-        if value is not UNSET
-    }
-    given = fields.pop("phone", None)
+async def _upsert(desk: Desk, arguments: msgspec.Struct) -> Answer:
+    """Write into the caller's own lead, found by the number he calls from.
+
+    Any other number he gives is one to reach him at. Where his own is hidden, the one
+    he gives is all there is; it may be anybody's, so that what was known of it is
+    neither told nor replaced.
+    """
+    learnt = _clean(msgspec.structs.asdict(arguments))
+    given = learnt.pop("phone", None)
+    business, own = desk.business, desk.from_number
     try:
-        phone = phones.to_e164(given, business.country) if given else from_number
+        phone = phones.to_e164(given, business.country) if given else own
         if phone is None:
             raise ToolError("phone: the caller's number is hidden; ask for it")
-        lead = await leads.upsert(database, business.id, phone, _clean(fields))
+        if own is not None and given:
+            learnt["contact_phone"] = phone
+        lead = await leads.upsert(
+            desk.database,
+            business.id,
+            own or phone,
+            learnt,
+            claimed_by=desk.call_sid if own is None else None,
+        )
     except (leads.FieldError, phones.PhoneError) as error:
         raise ToolError(str(error)) from None
     missing = lead.missing(business.required_fields)
-    known = {"name": lead.name, "phone": lead.phone, **lead.fields}
+    known = {"name": lead.name, **lead.fields} if own is not None else learnt
     return Answer(
-        {"saved": sorted(fields), "known": known, "missing": missing},
+        {
+            "saved": sorted(learnt),
+            "known": {**known, "phone": lead.phone},
+            "missing": missing,
+        },
         missing,
-        f"lead written: fields={','.join(sorted(fields)) or '-'} "
+        f"lead written: fields={','.join(sorted(learnt)) or '-'} "
         f"missing={','.join(missing) or '-'}",
     )
 
 
-def _clean(fields: Mapping[str, str]) -> dict[str, str]:
-    """Take out what PostgreSQL cannot hold."""
-    return {name: text.replace("\0", "").strip() for name, text in fields.items()}
+def _clean(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was given, without what PostgreSQL cannot hold."""
+    given = {
+        name: text.replace("\0", "").strip()
+        for name, text in arguments.items()
+        if text is not UNSET
+    }
+    return {name: text for name, text in given.items() if text}

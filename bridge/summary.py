@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
-import orjson
 
-from bridge.plan import CallPlan, CallRecord, ToolRecord
+from bridge.plan import CallPlan, CallRecord
 from bridge.prices import Prices, cost_of
 from bridge.records import Kept
 from crm import calls
@@ -110,7 +109,11 @@ def outcome_of(record: CallRecord) -> str:
         return "failed"
     if record.answered_at_s is None:
         return "unanswered"
-    done = [_OUTCOMES[tool.name] for tool in record.tools if _has_changed(tool)]
+    done = [
+        _OUTCOMES[tool.name]
+        for tool in record.tools
+        if tool.ok and tool.name in _OUTCOMES
+    ]
     changed = [outcome for outcome in done if outcome != "lead"]
     if changed:
         return changed[-1]
@@ -120,13 +123,6 @@ def outcome_of(record: CallRecord) -> str:
         return "lead"
     has_spoken = any(turn.role != "ai" for turn in record.turns)
     return "talked" if has_spoken else "silent"
-
-
-def _has_changed(tool: ToolRecord) -> bool:
-    """Tell whether a tool did its work; a taken time is answered with an error."""
-    return (
-        tool.ok and tool.name in _OUTCOMES and "error" not in orjson.loads(tool.result)
-    )
 
 
 def clean(text: str) -> str:

@@ -34,7 +34,12 @@ _END_CALL_TEXT = (
 
 
 class ToolError(ValueError):
-    """A tool cannot do what it was asked; the text is for the model."""
+    """A tool did nothing of what it was asked; the text is for the model, and `more`
+    what it may do instead."""
+
+    def __init__(self, text: str, **more: object) -> None:
+        super().__init__(text)
+        self.more = more
 
 
 class _Late(Exception):
@@ -120,7 +125,7 @@ class ToolRunner:
             answer = Answer({"error": _UNREACHABLE_TEXT})
         except ToolError as error:
             outcome = "refused"
-            answer = Answer({"error": str(error)})
+            answer = Answer({"error": str(error), **error.more})
         except Exception:
             outcome = "failed"
             self._log.exception("tool %s failed", asked.name)

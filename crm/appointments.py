@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import calendar
+from crm import calendar, leads
 from crm.businesses import Business, Service
 from crm.calendar import Rules, Span, Wish
 from crm.database import Database
+from crm.leads import Lead
 
 ALTERNATIVES_MAX = 3
 # How far from the wished time alternatives are looked for; most are found at once, and
@@ -37,13 +38,17 @@ class Appointment(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A time asked for. `key` names the asking: the same one books once."""
+    """A time asked for. `key` names the asking: the same one books once.
+
+    `claimed_by` is the call of somebody who does not call from `phone`.
+    """
 
     service: Service
     starts_at: datetime
     phone: str
     key: str
     name: str = ""
+    claimed_by: str | None = None
 
 
 class Taken(Exception):
@@ -78,24 +83,30 @@ async def free(
 
 async def book(
     db: Database, business: Business, request: Request, rules: Rules, now: datetime
-) -> Appointment:
-    """Book a time for a caller, who becomes a lead; raises Taken."""
+) -> tuple[Appointment, Lead | None]:
+    """Book a time for a caller, who becomes a lead; raises Taken.
+
+    Who loses has changed nothing: neither a lead nor a name of his is left behind.
+    """
     async with db.tenant(business.id) as connection:
         done = await _by_key(connection, business.id, request.key)
         if done is not None:
-            return done
+            return done, await leads.read(connection, business.id, request.phone)
         await _check_free(connection, business, request, rules, now)
-        lead_id = await _lock_lead(connection, business.id, request.phone)
+        lead_id = await leads.lock(
+            connection, business.id, request.phone, request.name, request.claimed_by
+        )
         booked = await _insert(connection, business, request, lead_id)
         if booked is None:
             done = await _by_key(connection, business.id, request.key)
             if done is not None:
-                return done
+                return done, await leads.read(connection, business.id, request.phone)
             # The winner's row is visible by now: the answer is Taken.
             await _check_free(connection, business, request, rules, now)
             raise Taken([])
-        await _note(connection, business.id, lead_id, request.name)
-    return booked
+        return booked, await leads.set_status(
+            connection, business.id, lead_id, "booked"
+        )
 
 
 async def cancel(
@@ -107,17 +118,12 @@ async def cancel(
 ) -> Appointment:
     """Cancel the caller's own appointment at a time, or his only one; or NotFound."""
     async with db.tenant(business_id) as connection:
-        lead_id = await _lock_lead(connection, business_id, phone)
+        lead_id = await leads.lock(connection, business_id, phone)
         found = await _own(connection, business_id, lead_id, starts_at, now)
         await _close(connection, business_id, found.id, "cancelled")
         left = await _upcoming(connection, business_id, lead_id, now)
         if not left:
-            await connection.execute(
-                "update leads set status = 'cancelled' "
-                "where business_id = $1 and id = $2",
-                business_id,
-                lead_id,
-            )
+            await leads.set_status(connection, business_id, lead_id, "cancelled")
     return found
 
 
@@ -137,7 +143,7 @@ async def move(
         done = await _by_key(connection, business.id, request.key)
         if done is not None:
             return done
-        lead_id = await _lock_lead(connection, business.id, request.phone)
+        lead_id = await leads.lock(connection, business.id, request.phone)
         # Two who move to each other's times would wait for each other.
         await connection.execute(
             "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business.id)
@@ -197,16 +203,6 @@ async def _by_key(connection: Any, business_id: UUID, key: str) -> Appointment |
     return None if row is None else Appointment(**dict(row))
 
 
-async def _lock_lead(connection: Any, business_id: UUID, phone: str) -> UUID:
-    lead_id: UUID = await connection.fetchval(
-        "insert into leads as l (business_id, phone) values ($1, $2) "
-        "on conflict (business_id, phone) do update set phone = l.phone returning id",
-        business_id,
-        phone,
-    )
-    return lead_id
-
-
 async def _insert(
     connection: Any, business: Business, request: Request, lead_id: UUID
 ) -> Appointment | None:
@@ -230,16 +226,6 @@ async def _insert(
     if booked is None:
         return None
     return Appointment(booked, starts_at, ends_at, service.name)
-
-
-async def _note(connection: Any, business_id: UUID, lead_id: UUID, name: str) -> None:
-    await connection.execute(
-        "update leads set status = 'booked', name = coalesce(nullif($3, ''), name) "
-        "where business_id = $1 and id = $2",
-        business_id,
-        lead_id,
-        name,
-    )
 
 
 async def _own(

@@ -38,6 +38,14 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
         return self.fields.get(name)
 
 
+# Of an insert that met a lead: whether what it brings goes before what was known.
+_MAY_CORRECT = (
+    "(excluded.made_in_call is null or l.made_in_call = excluded.made_in_call)"
+)
+_NAME_NOW = (
+    f"case when {_MAY_CORRECT} then coalesce(excluded.name, l.name) "
+    "else coalesce(l.name, excluded.name) end"
+)
 _COLUMNS = "id, phone, name, status, fields, calls, last_call_at"
 
 
@@ -55,33 +63,83 @@ async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
 
 
 async def upsert(
-    db: Database, business_id: UUID, phone: str, fields: Mapping[str, Any]
+    db: Database,
+    business_id: UUID,
+    phone: str,
+    fields: Mapping[str, Any],
+    *,
+    claimed_by: str | None = None,
 ) -> Lead:
-    """Write what was learnt of a caller; an empty value never wipes a known one."""
+    """Write what was learnt of a caller; an empty value never wipes a known one.
+
+    `claimed_by` is the call of somebody who says that this is his number and does not
+    call from it: what others wrote stands then, and he fills in what is unknown.
+    """
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
     async with db.tenant(business_id) as connection:
         row = await connection.fetchrow(
-            "insert into leads as l (business_id, phone, name, fields) "
-            "values ($1, $2, $3, $4) on conflict (business_id, phone) do update set "
-            "name = coalesce(nullif(excluded.name, ''), l.name), "
-            f"fields = l.fields || excluded.fields returning {_COLUMNS}",
+            "insert into leads as l (business_id, phone, name, fields, made_in_call) "
+            "values ($1, $2, $3, $4, $5) on conflict (business_id, phone) do update "
+            f"set name = {_NAME_NOW}, fields = case when {_MAY_CORRECT} "
+            "then l.fields || excluded.fields else excluded.fields || l.fields end "
+            f"returning {_COLUMNS}",
             business_id,
             check_phone(phone),
             name,
             known,
+            claimed_by,
         )
+    return Lead(**dict(row))
+
+
+async def lock(
+    connection: Any,
+    business_id: UUID,
+    phone: str,
+    name: str = "",
+    claimed_by: str | None = None,
+) -> UUID:
+    """Return the lead of a number, made if need be, held until the transaction ends."""
+    lead_id: UUID = await connection.fetchval(
+        "insert into leads as l (business_id, phone, name, made_in_call) "
+        "values ($1, $2, nullif($3, ''), $4) on conflict (business_id, phone) "
+        f"do update set name = {_NAME_NOW} returning id",
+        business_id,
+        check_phone(phone),
+        name,
+        claimed_by,
+    )
+    return lead_id
+
+
+async def set_status(
+    connection: Any, business_id: UUID, lead_id: UUID, status: str
+) -> Lead:
+    """Say in a transaction what became of a lead."""
+    row = await connection.fetchrow(
+        "update leads set status = $3 where business_id = $1 and id = $2 "
+        f"returning {_COLUMNS}",
+        business_id,
+        lead_id,
+        status,
+    )
     return Lead(**dict(row))
 
 
 async def find(db: Database, business_id: UUID, phone: str) -> Lead | None:
     """Return the lead with this number."""
     async with db.tenant(business_id) as connection:
-        row = await connection.fetchrow(
-            f"select {_COLUMNS} from leads where business_id = $1 and phone = $2",
-            business_id,
-            phone,
-        )
+        return await read(connection, business_id, phone)
+
+
+async def read(connection: Any, business_id: UUID, phone: str) -> Lead | None:
+    """Return the lead with this number, in a transaction."""
+    row = await connection.fetchrow(
+        f"select {_COLUMNS} from leads where business_id = $1 and phone = $2",
+        business_id,
+        phone,
+    )
     return None if row is None else Lead(**dict(row))
 
 

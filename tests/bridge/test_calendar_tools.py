@@ -26,7 +26,11 @@ class Shop:
         self.db, self.business = db, business
 
     async def ask(self, name, arguments=None, *, caller=DANA, key="c1", sid="CA1"):
-        """Run a tool as a call of `caller` does; return its result and output."""
+        """Run a tool as a call of `caller` does; return its output."""
+        result = await self.result(name, arguments, caller=caller, key=key, sid=sid)
+        return orjson.loads(result.output)
+
+    async def result(self, name, arguments=None, *, caller=DANA, key="c1", sid="CA1"):
         runner = ToolRunner(
             crm_tools(self.db, self.business, caller, call_sid=sid),
             deadline_ms=20_000,
@@ -34,7 +38,7 @@ class Shop:
             metrics=Metrics(),
         )
         text = orjson.dumps(arguments or {}).decode()
-        return orjson.loads((await runner.run(RunTool(key, name, text))).output)
+        return await runner.run(RunTool(key, name, text))
 
     async def slots(self):
         return (await self.ask("calendar_find_slots"))["slots"]
@@ -91,8 +95,77 @@ def test_fifty_callers_for_one_time_have_one_winner(database_url):
         assert at not in [one["starts_at"] for one in lost[0]["alternatives"]]
         async with shop.db.tenant(shop.business.id) as connection:
             assert await connection.fetchval("select count(*) from appointments") == 1
+            # The losers were nobody before, and nothing else was learnt of them.
+            statuses = await connection.fetch("select status from leads")
+            assert [row["status"] for row in statuses] == ["booked"]
 
     in_shop(database_url, story, pool_max=40)
+
+
+def test_record_of_a_lost_booking_says_so_and_leaves_the_lead_as_it_was(database_url):
+    async def story(shop):
+        slots = await shop.slots()
+        at = slots[0]["starts_at"]
+        await shop.book(at)
+        await leads.touch(shop.db, shop.business.id, DAN)
+        before = await leads.find(shop.db, shop.business.id, DAN)
+
+        asked = {"starts_at": at, "name": "Dan"}
+        his = {"caller": DAN, "sid": "CA2"}
+        lost = await shop.result("calendar_create_appointment", asked, **his)
+        none = await shop.result("calendar_cancel_appointment", **his)
+        new = {"new_starts_at": at}
+        move = await shop.result("calendar_reschedule_appointment", new, **his)
+
+        assert (lost.ok, none.ok, move.ok) == (False, False, False)
+        told = orjson.loads(lost.output)
+        assert "nothing was changed" in told["error"]
+        assert len(told["alternatives"]) == 3
+        assert orjson.loads(none.output)["appointments"] == []
+        assert await leads.find(shop.db, shop.business.id, DAN) == before
+
+    in_shop(database_url, story)
+
+
+def test_booking_tells_what_is_still_missing(database_url):
+    async def story(shop):
+        await businesses.update(
+            shop.db, shop.business.id, required_fields=["name", "email"]
+        )
+        shop.business = await businesses.get(shop.db, shop.business.id)
+        at = (await shop.slots())[0]["starts_at"]
+        asked = {"starts_at": at, "name": "Dana"}
+
+        for _ in range(2):
+            booked = await shop.result("calendar_create_appointment", asked)
+            assert booked.missing_fields == ("email",)
+
+    in_shop(database_url, story)
+
+
+def test_who_hides_his_number_renames_nobody(database_url):
+    async def story(shop):
+        await leads.upsert(shop.db, shop.business.id, DANA, {"name": "Dana"})
+
+        for phone, name, sid in (
+            (DANA, "Eve", "CA1"),
+            (DAN, "Don", "CA2"),
+            (DAN, "Dan", "CA2"),
+            (DAN, "Eve", "CA3"),
+        ):
+            at = (await shop.slots())[0]["starts_at"]
+            asked = {"starts_at": at, "name": name, "phone": phone}
+            booked = await shop.ask(
+                "calendar_create_appointment", asked, caller=None, sid=sid, key=name
+            )
+            assert "booked" in booked
+
+        # He may correct what he said himself.
+        for phone, name in ((DANA, "Dana"), (DAN, "Dan")):
+            lead = await leads.find(shop.db, shop.business.id, phone)
+            assert (lead.name, lead.status) == (name, "booked")
+
+    in_shop(database_url, story)
 
 
 def test_only_the_callers_own_appointment_is_cancelled_or_moved(database_url):

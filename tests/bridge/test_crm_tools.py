@@ -62,11 +62,88 @@ def test_businesss_own_required_field_may_be_given(database_url):
     assert result.missing_fields == ()
 
 
-def test_another_number_is_another_lead(database_url):
-    result, lead = told(database_url, '{"phone":"00 1 (555) 000-0009","name":"Dan"}')
+OTHER = "+15550000009"
 
-    assert result.ok
-    assert lead is None
+
+async def salon(database):
+    business_id = await businesses.create(database, "Salon", required_fields=["name"])
+    known = {"name": "Dan", "city": "Haifa"}
+    before = await leads.upsert(database, business_id, OTHER, known)
+    return await businesses.get(database, business_id), before
+
+
+async def upsert(database, business, from_number, call_sid, **arguments):
+    runner = ToolRunner(
+        crm_tools(database, business, from_number, call_sid=call_sid),
+        deadline_ms=5_000,
+        log=CallLogger(call_sid),
+        metrics=Metrics(),
+    )
+    text = msgspec.json.encode(arguments).decode()
+    result = await runner.run(RunTool("c", "leads_upsert", text))
+    assert result.ok, result.output
+    return msgspec.json.decode(result.output)
+
+
+def with_database(url, story):
+    async def main():
+        database = await Database.open(url)
+        try:
+            await story(database)
+        finally:
+            await database.close()
+
+    asyncio.run(main())
+
+
+def test_another_number_is_where_the_caller_is_reached_and_nobody_elses_lead(
+    database_url,
+):
+    async def story(database):
+        business, before = await salon(database)
+        asked = {"phone": "00 1 (555) 000-0009", "name": "Dana", "city": ""}
+        told = await upsert(database, business, CALLER, "CA1", **asked)
+
+        assert told == {
+            "saved": ["contact_phone", "name"],
+            "known": {"name": "Dana", "phone": CALLER, "contact_phone": OTHER},
+            "missing": [],
+        }
+        lead = await leads.find(database, business.id, CALLER)
+        assert (lead.name, lead.fields) == ("Dana", {"contact_phone": OTHER})
+        assert await leads.find(database, business.id, OTHER) == before
+
+    with_database(database_url, story)
+
+
+def test_who_hides_his_number_fills_in_and_neither_sees_nor_replaces(database_url):
+    async def story(database):
+        business, _ = await salon(database)
+        asked = {"phone": OTHER, "name": "Eve", "city": "Acre", "notes": "Left-handed."}
+        told = await upsert(database, business, None, "CA1", **asked)
+
+        assert told["known"] == asked
+        lead = await leads.find(database, business.id, OTHER)
+        assert lead.name == "Dan"
+        assert lead.fields == {"city": "Haifa", "notes": "Left-handed."}
+        told = await upsert(database, business, None, "CA2", phone=OTHER)
+        assert told == {"saved": [], "known": {"phone": OTHER}, "missing": []}
+
+    with_database(database_url, story)
+
+
+def test_who_hides_his_number_corrects_what_he_said_himself(database_url):
+    async def story(database):
+        business, _ = await salon(database)
+        new = "+15550000008"
+        for sid, name in (("CA1", "Don"), ("CA1", "Dan"), ("CA2", "Eve")):
+            await upsert(database, business, None, sid, phone=new, name=name)
+        assert (await leads.find(database, business.id, new)).name == "Dan"
+        # Who calls from it is believed.
+        await upsert(database, business, new, "CA3", name="Daniel")
+        assert (await leads.find(database, business.id, new)).name == "Daniel"
+
+    with_database(database_url, story)
 
 
 @pytest.mark.parametrize(

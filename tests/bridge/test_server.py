@@ -232,9 +232,9 @@ def test_tool_that_runs_at_the_end_is_in_the_record(
 ):
     upsert, released = leads.upsert, asyncio.Event()
 
-    async def slow(*of):
+    async def slow(*of, **more):
         await released.wait()
-        return await upsert(*of)
+        return await upsert(*of, **more)
 
     monkeypatch.setattr(leads, "upsert", slow)
 

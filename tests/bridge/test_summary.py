@@ -98,7 +98,7 @@ def test_cost_is_the_tables():
         (
             {
                 "tools": [
-                    tool("calendar_create_appointment", result='{"error":"taken"}'),
+                    tool("calendar_create_appointment", ok=False),
                     TOOL,
                 ]
             },
