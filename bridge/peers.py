@@ -19,15 +19,11 @@ from urllib.parse import parse_qsl
 from zlib import crc32
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
-from prometheus_client import generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 from yarl import URL
 
 from bridge.front import HEAD_BYTES_MAX, MEDIA_PATH
 from bridge.log import server_logger
+from bridge.pages import Pages
 
 # Twilio gives a webhook up after 15 s, and the worker whose call it is may take 5.
 FORWARD_WAIT_S = 8.0
@@ -50,6 +46,7 @@ class Peers:
     def __init__(self, folder: Path, index: int, count: int) -> None:
         self.index = index
         self.count = count
+        self.pages = Pages(folder, index)
         self._folder = folder
         self._door: socket.socket | None = None
 
@@ -189,45 +186,16 @@ class Peers:
     # --- metrics ---
 
     async def other_pages(self) -> list[str]:
-        """Return the metrics of the other workers; who is late is left out."""
+        """Return the metrics of the other workers; of who is late or gone, what it
+        left when it was last asked."""
         others = [index for index in range(self.count) if index != self.index]
-        pages = await asyncio.gather(*(self._page(index) for index in others))
-        return [page for page in pages if page is not None]
+        return await asyncio.gather(*(self._page(index) for index in others))
 
-    async def _page(self, index: int) -> str | None:
+    async def _page(self, index: int) -> str:
         with contextlib.suppress(ClientError, TimeoutError, OSError):
             async with (
                 self._session(index, METRICS_WAIT_S) as session,
                 session.get("http://worker/metrics") as answer,
             ):
                 return await answer.text()
-        return None
-
-
-def added_up(pages: list[str]) -> bytes:
-    """Return one page of metrics whose every sample is the sum of the pages'."""
-    families: dict[str, Metric] = {}
-    sums: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
-    for page in pages:
-        for family in text_string_to_metric_families(page):
-            of_family = sums.setdefault(family.name, {})
-            for sample in family.samples:
-                key = (sample.name, tuple(sample.labels.items()))
-                of_family[key] = of_family.get(key, 0.0) + sample.value
-            families.setdefault(family.name, family)
-    for name, family in families.items():
-        family.samples = [
-            Sample(sample_name, dict(labels), value)
-            for (sample_name, labels), value in sums[name].items()
-        ]
-    return generate_latest(_Pages(list(families.values())))
-
-
-class _Pages(Collector):
-    """Metrics that are there already, as prometheus_client wants to read them."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> list[Metric]:
-        return self._families
+        return self.pages.left_by(index)

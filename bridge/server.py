@@ -106,7 +106,7 @@ class Server:
             settings,
             self.public_url,
             self.switchboard,
-            self._collector,
+            self._exposition,
             self.check_ready,
         )
         self._runner = _runner(webhooks.application(self._peers))
@@ -158,6 +158,8 @@ class Server:
         await self._records.close(RECORDS_WAIT_S)
         if self._recorders is not None:
             await self._recorders.close(RECORDS_WAIT_S)
+        if self._peers is not None:
+            self._exposition()
 
     async def check_ready(self) -> dict[str, str]:
         """Return what calls need, each `ok` or what is wrong with it."""
@@ -184,6 +186,11 @@ class Server:
         state = await probe(self._settings.openai_realtime_url)
         self._model_check = (state, monotonic())
         return state
+
+    def _exposition(self) -> bytes:
+        """Return this worker's page of metrics."""
+        page = self._collector.exposition()
+        return page if self._peers is None else self._peers.pages.keep(page)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         waiting = ("Call records not in the database yet", self._records.waiting)

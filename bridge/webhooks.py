@@ -16,9 +16,9 @@ from bridge import signature, twiml
 from bridge.front import MEDIA_PATH
 from bridge.line import Line
 from bridge.log import CallLogger, mask_phone, server_logger
-from bridge.metrics import Collector
 from bridge.opening import Ringing
-from bridge.peers import Peers, added_up
+from bridge.pages import added_up
+from bridge.peers import Peers
 from bridge.settings import Settings
 from bridge.switchboard import Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
@@ -38,13 +38,13 @@ class Webhooks:
         settings: Settings,
         public_url: str,
         switchboard: Switchboard,
-        collector: Collector,
+        exposition: Callable[[], bytes],
         check_ready: Callable[[], Awaitable[dict[str, str]]],
     ) -> None:
         self._settings = settings
         self._public_url = public_url
         self._switchboard = switchboard
-        self._collector = collector
+        self._exposition = exposition
         self._check_ready = check_ready
         self._metrics = switchboard.metrics
 
@@ -153,7 +153,7 @@ class Webhooks:
 
     async def metrics(self, peers: Peers | None, request: web.Request) -> web.Response:
         """Return the page that Prometheus reads, of all workers together."""
-        page = self._collector.exposition()
+        page = self._exposition()
         if peers is not None:
             page = added_up([page.decode(), *await peers.other_pages()])
         return web.Response(

@@ -1,0 +1,82 @@
+"""The pages of metrics of several workers, as one whose counters never go back.
+
+A worker that is asked for its page leaves it in the workers' folder first. Its
+successor adds what it finds there to what it counts itself, and while a worker does not
+answer the others count what it left. So nothing that was once shown is lost; what a
+worker counted after it was last asked dies with it. A gauge says what is true now, and
+of a worker that is gone nothing is.
+"""
+
+from pathlib import Path
+
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+
+class Pages:
+    """The pages that the workers of one service leave behind."""
+
+    def __init__(self, folder: Path, index: int) -> None:
+        self._folder = folder
+        self._index = index
+        # What the workers before this one had counted.
+        self._before = self.left_by(index)
+
+    def keep(self, page: bytes) -> bytes:
+        """Return this worker's page, its predecessors' counts included, and leave it
+        to the others."""
+        if self._before:
+            page = added_up([page.decode(), self._before])
+        path = self._path_of(self._index)
+        fresh = path.with_suffix(".fresh")
+        fresh.write_bytes(page)
+        fresh.replace(path)
+        return page
+
+    def left_by(self, index: int) -> str:
+        """Return the counters that a worker left; empty if it was never asked."""
+        try:
+            text = self._path_of(index).read_text()
+        except FileNotFoundError:
+            return ""
+        families = [
+            family
+            for family in text_string_to_metric_families(text)
+            if family.type != "gauge"
+        ]
+        return generate_latest(_Families(families)).decode()
+
+    def _path_of(self, index: int) -> Path:
+        return self._folder / f"{index}.metrics"
+
+
+def added_up(pages: list[str]) -> bytes:
+    """Return one page of metrics whose every sample is the sum of the pages'."""
+    families: dict[str, Metric] = {}
+    sums: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    for page in pages:
+        for family in text_string_to_metric_families(page):
+            of_family = sums.setdefault(family.name, {})
+            for sample in family.samples:
+                key = (sample.name, tuple(sample.labels.items()))
+                of_family[key] = of_family.get(key, 0.0) + sample.value
+            families.setdefault(family.name, family)
+    for name, family in families.items():
+        family.samples = [
+            Sample(sample_name, dict(labels), value)
+            for (sample_name, labels), value in sums[name].items()
+        ]
+    return generate_latest(_Families(list(families.values())))
+
+
+class _Families(Collector):
+    """Metrics that are there already, as prometheus_client wants to read them."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
