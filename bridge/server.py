@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from aiohttp import web
 
 from bridge.front import MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
-from bridge.opening import open_plan
+from bridge.opening import fallback_of, open_plan
 from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
 from bridge.pulse import Pulse
@@ -28,9 +29,11 @@ from bridge.recorder import Recorders
 from bridge.records import RecordWriter
 from bridge.settings import Settings
 from bridge.summary import begun_row, to_row
-from bridge.switchboard import Switchboard
+from bridge.switchboard import Ended, Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
+from crm import businesses, calls
+from crm.away import AWAY
 from crm.database import Database
 
 BACKLOG_CONNECTIONS = 1_024
@@ -39,6 +42,9 @@ CHECK_WAIT_S = 2.0
 MODEL_CHECK_EVERY_S = 10.0
 # How long the last records may take; then they are kept in files.
 RECORDS_WAIT_S = 5.0
+# A record is written within ms of a call's end, unless the database is away.
+RECORD_LOOKS = 5
+RECORD_LOOK_S = 0.2
 # How long an HTTP request that runs may take when the process stops.
 HTTP_WAIT_S = 2.0
 
@@ -108,6 +114,7 @@ class Server:
             self.switchboard,
             self._exposition,
             self.check_ready,
+            self._find_recorded,
         )
         self._runner = _runner(webhooks.application(self._peers))
         await self._runner.setup()
@@ -177,6 +184,21 @@ class Server:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return "unreachable"
         return "ok"
+
+    async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
+        """Return how a call ended that this process does not know, by its record."""
+        with suppress(*AWAY):
+            async with asyncio.timeout(CHECK_WAIT_S):
+                business = await businesses.find_by_number(self._database, number)
+                if business is None:
+                    return None
+                for _ in range(RECORD_LOOKS):
+                    row = await calls.find(self._database, business.id, call_sid)
+                    if row is not None:
+                        sorry = fallback_of(self._settings, business)
+                        return Ended(row["end_reason"], row["failed"], sorry)
+                    await asyncio.sleep(RECORD_LOOK_S)
+        return None
 
     async def _check_model(self) -> str:
         """Connect to the model's address, seldom; a session would cost."""

@@ -37,6 +37,10 @@ OPEN_WAIT_S = 5.0
 ENDED_MAX = 4_096
 # How long the last words of a call may take when the process must stop.
 FAREWELL_S = 8.0
+# How long a process that must stop stays for Twilio's question what comes next.
+QUESTION_S = 2.0
+# Twilio does not ask about a call that its caller has left.
+LEFT_BY_CALLER = ("caller_hung_up", "caller_leg_lost")
 _MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
 
 
@@ -90,6 +94,10 @@ class Switchboard:
         self._recording: set[asyncio.Task[None]] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
+        # Calls that we ended while draining, and Twilio has not asked about yet.
+        self._unasked: set[str] = set()
+        self._no_unasked = asyncio.Event()
+        self._no_unasked.set()
         # Told of each call that opens; whoever keeps records sets it before the first.
         self.on_open: Callable[[CallPlan], None] | None = None
         self._exchange = Exchange(
@@ -136,6 +144,12 @@ class Switchboard:
     def find_ended(self, call_sid: str) -> Ended | None:
         """Return how a call ended, if it was one of the last."""
         return self._ended.get(call_sid)
+
+    def note_asked(self, call_sid: str) -> None:
+        """Take note that Twilio has asked what comes after a call's stream."""
+        self._unasked.discard(call_sid)
+        if not self._unasked:
+            self._no_unasked.set()
 
     # --- streams ---
 
@@ -216,14 +230,21 @@ class Switchboard:
     # --- the end ---
 
     async def drain(self, patience_s: float) -> None:
-        """Take no new calls; let those that run end, at last with a goodbye."""
+        """Take no new calls; let those that run end, at last with a goodbye.
+
+        Then Twilio may still ask what comes after the last of them.
+        """
         self.is_draining = True
-        if await self._all_over(patience_s):
+        await self._end_in_time(patience_s)
+        await _wait_for(self._no_unasked, QUESTION_S)
+
+    async def _end_in_time(self, patience_s: float) -> None:
+        if await _wait_for(self._no_calls, patience_s):
             return
         for line in list(self._lines.values()):
             hang_up = partial(line.call.receive_hangup, politely=True)
             line.receive(hang_up, "shutdown")
-        if await self._all_over(FAREWELL_S):
+        if await _wait_for(self._no_calls, FAREWELL_S):
             return
         self.end_all("shutdown")
 
@@ -297,6 +318,10 @@ class Switchboard:
             self._no_calls.set()
         self._closing = {one for one in self._closing if one.is_connected} | {line}
         record = line.record()
+        is_asked_about = line.twilio_leg and record.end_reason not in LEFT_BY_CALLER
+        if self.is_draining and is_asked_about:
+            self._unasked.add(call_sid)
+            self._no_unasked.clear()
         self._ended[call_sid] = Ended(record.end_reason, record.failed, line.fallback)
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
@@ -323,14 +348,15 @@ class Switchboard:
             line.model_leg.is_open and line.over_at < latest for line in self._closing
         )
 
-    async def _all_over(self, patience_s: float) -> bool:
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._no_calls.wait()
-        except TimeoutError:
-            return False
-        return True
-
     def default_fallback(self) -> Sentence:
         """Return what a caller hears whose business is not known."""
         return fallback_of(self._settings, None)
+
+
+async def _wait_for(event: asyncio.Event, patience_s: float) -> bool:
+    try:
+        async with asyncio.timeout(patience_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

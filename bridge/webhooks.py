@@ -20,7 +20,7 @@ from bridge.opening import Ringing
 from bridge.pages import added_up
 from bridge.peers import Peers
 from bridge.settings import Settings
-from bridge.switchboard import Switchboard, UnknownNumber, Unserved
+from bridge.switchboard import Ended, Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
 
 # A webhook is a few KB of form fields.
@@ -40,12 +40,14 @@ class Webhooks:
         switchboard: Switchboard,
         exposition: Callable[[], bytes],
         check_ready: Callable[[], Awaitable[dict[str, str]]],
+        find_recorded: Callable[[str, str], Awaitable[Ended | None]],
     ) -> None:
         self._settings = settings
         self._public_url = public_url
         self._switchboard = switchboard
         self._exposition = exposition
         self._check_ready = check_ready
+        self._find_recorded = find_recorded
         self._metrics = switchboard.metrics
 
     def application(self, peers: Peers | None = None) -> web.Application:
@@ -121,7 +123,11 @@ class Webhooks:
         line = self._switchboard.find_line(call_sid)
         if line is not None:
             line.receive(line.call.receive_hangup, "caller_hung_up")
+        self._switchboard.note_asked(call_sid)
         ended = self._switchboard.find_ended(call_sid)
+        if ended is None:
+            # It may have been another process's, which has written how it ended.
+            ended = await self._find_recorded(form.get("To", ""), call_sid)
         if ended is None:
             sorry = self._switchboard.default_fallback()
             return self._fallback("unknown_call", sorry)

@@ -200,6 +200,41 @@ def test_drained_conversation_hears_a_goodbye_before_it_is_ended(monkeypatch):
     told(story_of)
 
 
+@pytest.mark.parametrize(
+    ("reason", "waits"), [("end_call:goodbye", True), ("caller_hung_up", False)]
+)
+def test_drained_process_stays_until_twilio_has_asked_what_comes_next(reason, waits):
+    async def story_of(at, model):
+        line = await at.open_line()
+        await wire.until(lambda: line.model_leg.is_open)
+        at.board.claim_line(TwilioLeg(at.board), start_for(line))
+        draining = asyncio.ensure_future(at.board.drain(60.0))
+        await wire.until(lambda: at.board.is_draining)
+        line.receive(line.call.receive_hangup, reason)
+        await asyncio.sleep(0.02)
+
+        assert draining.done() is not waits
+        at.board.note_asked(story.CALL_SID)
+        await asyncio.wait_for(draining, switchboard_module.QUESTION_S / 2)
+
+    told(story_of)
+
+
+def test_drained_process_does_not_wait_for_a_question_for_ever(monkeypatch):
+    monkeypatch.setattr(switchboard_module, "QUESTION_S", 0.01)
+
+    async def story_of(at, model):
+        line = await at.open_line()
+        await wire.until(lambda: line.model_leg.is_open)
+        at.board.claim_line(TwilioLeg(at.board), start_for(line))
+        at.board.is_draining = True
+        line.receive(line.call.receive_hangup, "end_call:goodbye")
+
+        await at.board.drain(60.0)
+
+    told(story_of)
+
+
 def test_call_that_is_being_opened_when_all_ends_is_given_up():
     async def story_of(at, model):
         async def never(ringing, now):
@@ -229,7 +264,8 @@ def test_late_loop_takes_no_second_call_but_always_a_first():
         for _ in range(WINDOW_TICKS):
             at.board.governor.note(0.0)
 
-        await at.open_line("CA2")
+        second = await at.open_line("CA2")
+        await wire.until(lambda: first.model_leg.is_open and second.model_leg.is_open)
         assert closed == 1.0
         assert at.board.gauges()["admission_closed"][1] == 0.0
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge import legs, switchboard
+from bridge import legs, server, switchboard
 from tests.bridge import hall, service, wire
 
 
@@ -235,5 +235,47 @@ def test_media_path_without_a_websocket_says_what_it_is(database_url, tmp_path):
 def test_path_nobody_knows_is_not_found(database_url, tmp_path):
     async def told(at):
         assert (await at.get("/nothing"))[0] == 404
+
+    run(told, database_url, tmp_path)
+
+
+@pytest.mark.parametrize(("refuses", "says"), [(False, b"<Hangup"), (True, b"Sorry")])
+def test_call_of_another_process_goes_on_as_its_record_says(
+    database_url, tmp_path, refuses, says
+):
+    async def told(at):
+        if refuses:
+            at.model.status = b"401 Unauthorized"
+        sid = service.new_sid()
+        await at.ring(sid)
+        board = at.server.switchboard
+        if not refuses:
+            line = board.find_line(sid)
+            line.receive(line.call.receive_hangup, "end_call:goodbye")
+        await wire.until(lambda: board.find_ended(sid))
+        # Another process knows only what is written.
+        board._ended.clear()
+        _, body = await at.post("/twilio/after-stream", CallSid=sid, To=at.number)
+
+        assert says in body
+        assert (b"<Say" in body) is refuses
+        assert at.fallbacks("model_unreachable") == refuses
+        assert at.fallbacks("unknown_call") == 0
+
+    run(told, database_url, tmp_path)
+
+
+def test_call_without_a_record_gets_the_fallback(database_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "RECORD_LOOK_S", 0.0)
+
+    async def told(at):
+        sid = service.new_sid()
+        _, body = await at.post("/twilio/after-stream", CallSid=sid, To=at.number)
+        assert b"Sorry" in body
+        await at.database.close()
+        _, body = await at.post("/twilio/after-stream", CallSid=sid, To=at.number)
+
+        assert b"Sorry" in body
+        assert at.fallbacks("unknown_call") == 2
 
     run(told, database_url, tmp_path)
