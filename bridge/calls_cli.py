@@ -29,7 +29,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "calls",
         help="what was said and done in calls",
-        description="List calls, newest first; or show one, word by word.",
+        description="List calls, newest first; or show one, word by word. The last "
+        "column is the cost: '-' until OPENAI_PRICES has the prices of the model and "
+        "of the one that transcribes, for calls from then on.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -36,6 +36,10 @@ def run_with_database(command: str, steps: Steps) -> int:
         url = settings.database_admin_url or settings.database_url
         url, server = open_url(url, Path(settings.kolbridge_home))
         asyncio.run(_run(url, settings, steps))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads the output, such as `head`, has enough; nor is the rest flushed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except (TenantError, SettingsError) as error:
         print(f"kolbridge {command}: {error}", file=sys.stderr)
         return EXIT_USAGE

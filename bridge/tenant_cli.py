@@ -5,6 +5,7 @@ saves it in one transaction, so that nothing wrong is ever stored.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
@@ -57,8 +58,6 @@ async def _create(args: Arguments, db: Database, settings: Settings) -> None:
         required_fields=tuple(args.required),
         prompt=_read(args.prompt).decode() if args.prompt else "",
     )
-    if any(name == file.name for _, name in await businesses.list_all(db)):
-        raise TenantError(f"name={file.name!r}: there is a business of this name")
     business_id = uuid4()
     await _save(db, file, business_id, settings.call)
     print(business_id)
@@ -177,9 +176,25 @@ async def _import(args: Arguments, db: Database, settings: Settings) -> None:
     found = [one for one, name in await businesses.list_all(db) if name == file.name]
     if len(found) > 1:
         raise TenantError(f"name={file.name!r}: more than one business has this name")
+    if not found:
+        await _check_not_renamed(db, file)
     business_id = found[0] if found else uuid4()
     await _save(db, file, business_id, settings.call)
     print(f"{business_id}  {file.name}: {'changed' if found else 'created'}")
+
+
+async def _check_not_renamed(db: Database, file: TenantFile) -> None:
+    """Refuse a file that would make a second business of one with another name."""
+    for number in file.numbers:
+        owner = await businesses.find_by_number(db, number)
+        if owner is not None:
+            rename = shlex.join(
+                ("kolbridge", "tenant", "set", owner.name, f"name={file.name}")
+            )
+            raise TenantError(
+                f"numbers: {number} belongs to {owner.name!r}, and no business is "
+                f"called {file.name!r}; to rename the one: {rename}"
+            )
 
 
 async def _export(args: Arguments, db: Database, settings: Settings) -> None:
@@ -214,8 +229,12 @@ async def _edit(
 async def _save(
     db: Database, file: TenantFile, business_id: UUID, defaults: CallOptions
 ) -> None:
+    business = tenant_file.to_business(file, business_id, defaults)
+    for other, name in await businesses.list_all(db):
+        if name == file.name and other != business_id:
+            raise TenantError(f"name={file.name!r}: there is a business of this name")
     try:
-        await save(db, tenant_file.to_business(file, business_id, defaults))
+        await save(db, business)
     except NumberTaken as error:
         raise TenantError(f"numbers: {error}") from None
 
@@ -322,7 +341,8 @@ VERBS = {
         _prompt,
     ),
     "import": Verb(
-        "make or change a business from a TOML or JSON file; all of it is replaced",
+        "make or change the business of this name from a TOML or JSON file; all of it "
+        "is replaced",
         "  kolbridge tenant import salon.toml",
         _import,
     ),

@@ -13,7 +13,10 @@ from crm.database import Database
 
 
 class NumberTaken(ValueError):
-    """A number belongs to another business; the text says which number."""
+    """A number belongs to another business; the text says which number, and whose."""
+
+    def __init__(self, number: str, owner: str) -> None:
+        super().__init__(f"{number} belongs to {owner!r}")
 
 
 async def save(db: Database, business: Business) -> None:
@@ -53,13 +56,14 @@ async def _save_numbers(connection: Any, business: Business) -> None:
         "on conflict (e164) do nothing",
         [(business.id, number) for number in numbers],
     )
-    taken = await connection.fetchval(
-        "select e164 from business_numbers where business_id <> $1 and e164 = any ($2)",
+    taken = await connection.fetchrow(
+        "select e164, name from business_numbers join businesses on id = business_id "
+        "where business_id <> $1 and e164 = any ($2) order by e164 limit 1",
         business.id,
         numbers,
     )
     if taken is not None:
-        raise NumberTaken(f"{taken} belongs to another business")
+        raise NumberTaken(*taken)
 
 
 async def _save_services(connection: Any, business: Business) -> None:

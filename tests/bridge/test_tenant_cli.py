@@ -1,6 +1,11 @@
 """`kolbridge tenant`, `calls` and `leads` as they are typed, on a real database."""
 
 import asyncio
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
@@ -14,6 +19,7 @@ from crm.database import Database
 from tests.bridge.test_summary import TOOL, TURN, kept
 
 CALLER = "+15550000001"
+ROOT = str(Path(__file__).parents[2])
 
 
 @pytest.fixture
@@ -143,7 +149,7 @@ def test_numbers_are_added_removed_and_one_businesss_only(shell, salon, embedded
     other = f"Other {uuid4().hex[:8]}"
     code, _, error = shell("tenant", "create", other, "--number", second)
     assert code == 2
-    assert f"numbers: {second} belongs to another business" in error
+    assert f"numbers: {second} belongs to '{salon}'" in error
     assert other not in shell("tenant", "list")[1]
 
 
@@ -234,6 +240,34 @@ def test_export_and_import_change_nothing_and_make_another(
     assert copy.settings == before.settings
 
 
+def test_import_of_a_renamed_business_makes_no_second(
+    shell, salon, embedded_url, tmp_path
+):
+    shell("tenant", "export", salon, "salon.toml")
+    text = (tmp_path / "salon.toml").read_text()
+    (tmp_path / "salon.toml").write_text(text.replace(salon, f"{salon} new"))
+    before = stored(embedded_url, salon)
+
+    code, out, error = shell("tenant", "import", "salon.toml")
+    rename = f"kolbridge tenant set '{salon}' 'name={salon} new'"
+    assert (code, out) == (2, "")
+    assert error == (
+        f"kolbridge tenant: numbers: {before.numbers[0]} belongs to '{salon}', and no "
+        f"business is called '{salon} new'; to rename the one: {rename}\n"
+    )
+
+    assert shell(*shlex.split(rename)[1:])[0] == 0
+    assert shell("tenant", "import", "salon.toml")[1].endswith(" new: changed\n")
+    assert stored(embedded_url, f"{salon} new").id == before.id
+
+
+def test_no_business_takes_the_name_of_another(shell, salon):
+    shell("tenant", "create", f"{salon} two")
+    code, _, error = shell("tenant", "set", f"{salon} two", f"name={salon}")
+    assert code == 2
+    assert f"name='{salon}': there is a business of this name" in error
+
+
 def test_export_goes_to_the_screen_or_says_why_not(shell, salon):
     _, toml, _ = shell("tenant", "export", salon)
     _, json, _ = shell("tenant", "export", salon, "--json")
@@ -267,6 +301,22 @@ def test_database_that_cannot_be_had_is_a_line_and_exit_1(shell, monkeypatch):
     assert code == 1
     assert error.startswith("kolbridge tenant: the database: ")
     assert error.count("\n") == 1
+
+
+def test_reader_that_has_enough_is_no_error(salon, embedded_url, tmp_path):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge.cli", "tenant", "list"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ROOT, "DATABASE_URL": embedded_url},
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_wrong_setting_of_the_process_is_a_line_and_exit_2(shell, monkeypatch):
