@@ -6,9 +6,9 @@ digital silence, or dropped, and never more than one of these:
 
 - between turns, the last few frames wait as preroll; older ones are dropped;
 - when the gate opens, the preroll and everything after it goes out: a turn is open;
-- inside an open turn, frames of a shut gate wait only IN_TURN_WAIT_FRAMES, in case the
-  gate opens again (a soft onset), and then go out as silence: the server's turn
-  detection counts audio, not time, and the model hears the caller's own rhythm;
+- inside an open turn, frames of a shut gate go out as silence: at once, or, if they may
+  be a soft onset, when the gate has not opened IN_TURN_WAIT_FRAMES later. The server's
+  turn detection counts audio, not time, and the model hears the caller's own rhythm;
 - while the AI is audible everything is withheld, up to BARGE_IN_RING_MS. What follows
   is either `release` (an interruption, or an answer over the AI's last words), from the
   first sound on, or oblivion.
@@ -21,11 +21,11 @@ from collections.abc import Sequence
 
 from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions
 from dsp.g711 import GAIN_TABLES
-from dsp.gate import SPEECH, STATE_MASK, VOICE, NoiseGate
+from dsp.gate import HINT, SPEECH, STATE_MASK, VOICE, NoiseGate
 
 SILENCE = b"\xff" * FRAME_BYTES
-# Covers the gate's onset (2 to 3 frames) and a soft first sound. What waits here delays
-# the server's end of turn by as much, so it is kept shorter than the preroll.
+# Covers the gate's onset (2 to 3 frames) and a soft first sound. If all frames waited,
+# the server would hear the end of each turn 100 ms late.
 IN_TURN_WAIT_FRAMES = 5
 # Longer than semantic_vad's longest wait (8 s, eagerness low).
 SILENCE_MS_MAX = 10_000
@@ -74,6 +74,7 @@ class Uplink:
         self.is_turn_open = False
         self.is_gate_open = False
         self.is_voice = False
+        self._may_begin = False
         self.voice_frames = 0.0
         self.voice_age_frames = 0
         self.quiet_frames = 0
@@ -197,6 +198,7 @@ class Uplink:
     def _note(self, code: int) -> None:
         self.is_gate_open = code & STATE_MASK == SPEECH
         self.is_voice = bool(code & VOICE)
+        self._may_begin = bool(code & HINT)
         self.quiet_frames = 0 if self.is_gate_open else self.quiet_frames + 1
         if self.is_voice:
             self.voice_frames += 1
@@ -230,7 +232,8 @@ class Uplink:
         if not self.is_turn_open:
             self._trim(self._preroll_frames)
             return ()
-        over = len(self._pending) - min(IN_TURN_WAIT_FRAMES, self._preroll_frames)
+        wait = IN_TURN_WAIT_FRAMES if self._may_begin else 0
+        over = len(self._pending) - min(wait, self._preroll_frames)
         if over <= 0:
             return ()
         self._drop_oldest(over)

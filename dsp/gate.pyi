@@ -4,6 +4,7 @@ SPEECH: int
 STATE_MASK: int
 VOICE: int
 MUSIC: int
+HINT: int
 
 class NoiseGate:
     def __init__(

@@ -47,6 +47,7 @@ SPEECH = 2
 STATE_MASK = 3
 VOICE = 4
 MUSIC = 8
+HINT = 16
 
 cdef enum:
     FRAME = 160
@@ -60,6 +61,8 @@ cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = 0.6
 cdef double SCORE_PER_DB = 0.2
+# From here on a frame may be the soft beginning of a word.
+cdef double SCORE_HINT = -2.0
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
@@ -95,7 +98,7 @@ cdef class NoiseGate:
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef int _hangover, _state, _active, _misses, _quiet, _since_voiced
-    cdef bint _agc_on, _is_tone
+    cdef bint _agc_on, _is_tone, _is_hint
     cdef Agc _agc
     cdef int _gain_step
     cdef long long _frames
@@ -124,7 +127,7 @@ cdef class NoiseGate:
         )
 
     def analyze(self, bytes frame not None, double far_dbfs=-127.0):
-        """Take one frame of 160 mu-law bytes; return state | VOICE | MUSIC.
+        """Take one frame of 160 mu-law bytes; return state | VOICE | MUSIC | HINT.
 
         `far_dbfs` is the level of what the caller hears in the same 20 ms. Raises
         ValueError for a frame of another size.
@@ -228,9 +231,11 @@ cdef class NoiseGate:
             stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
             is_active = self._logit >= SCORE_OPEN + start_bar
             is_kept = self._logit >= SCORE_STAY + stop_bar
+            self._is_hint = self._logit >= SCORE_HINT
         else:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop
+            self._is_hint = is_kept
         if self._is_tone or self._rms < self._vad_rms:
             is_active = False
             is_kept = False
@@ -274,6 +279,8 @@ cdef class NoiseGate:
             code |= 4
         if is_music:
             code |= 8
+        if self._is_hint:
+            code |= 16
         return code
 
     @property

@@ -43,13 +43,28 @@ def test_a_turn_begins_with_the_preroll_and_leaves_nothing_out():
     assert given == (QUIET * 50 + VOICE[:60])[-len(given) :]
 
 
-def test_a_shut_gate_waits_and_then_is_given_as_silence():
+def test_a_shut_gate_gives_silence_in_time():
     uplink, _ = speaking()
     frames = QUIET * 60
     given = admit(uplink, frames)
 
     sounds = sum(frame != SILENCE for frame in given)
-    assert given[sounds:] == [SILENCE] * (60 - IN_TURN_WAIT_FRAMES - sounds)
+    assert given[sounds:] == [SILENCE] * (60 - sounds)
+
+
+def test_what_may_be_a_soft_onset_waits_and_is_given_as_it_came():
+    uplink, _ = speaking()
+    admit(uplink, QUIET * 22)
+    waited = 0
+    for at in range(len(VOICE)):
+        given = admit(uplink, VOICE[at : at + 1])
+        if uplink.is_gate_open:
+            break
+        waited = 0 if given else waited + 1
+        assert waited <= IN_TURN_WAIT_FRAMES
+
+    assert waited > 0
+    assert given == VOICE[at - waited : at + 1]
 
 
 def test_lost_audio_keeps_its_place_behind_the_frames_that_wait():
@@ -153,7 +168,7 @@ def test_the_servers_own_start_opens_a_turn():
     uplink = Uplink(CallOptions())
     uplink.note_speech_started()
 
-    assert admit(uplink, QUIET * 10) == [SILENCE] * (10 - IN_TURN_WAIT_FRAMES)
+    assert admit(uplink, QUIET * 10) == [SILENCE] * 10
 
 
 def test_gain_is_applied_only_where_it_is_wanted():

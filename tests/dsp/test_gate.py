@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from bridge.sandbox.clips import clip
 from dsp.g711 import decode, encode, frame_levels
-from dsp.gate import MUSIC, SILENCE, SPEECH, STATE_MASK, VOICE, NoiseGate
+from dsp.gate import HINT, MUSIC, SILENCE, SPEECH, STATE_MASK, VOICE, NoiseGate
 
 FRAME = 160
 QUIET = [b"\xff" * FRAME]
@@ -48,6 +48,19 @@ VOICE_CLIP = cut(clip("human-en-reader-1").audio)
 def test_a_frame_of_another_size_is_refused():
     with pytest.raises(ValueError, match="expected a frame of 160 bytes, got 159"):
         NoiseGate().analyze(b"\xff" * 159)
+
+
+@pytest.mark.parametrize("score", [True, False])
+def test_what_may_be_an_onset_is_hinted_at_before_the_gate_opens(score):
+    gate = NoiseGate(score=score)
+    states(gate, noise(1, 40))
+    codes = [gate.analyze(frame) for frame in noise(2, 40, seed=2) + VOICE_CLIP]
+    opened = next(at for at, code in enumerate(codes) if code & STATE_MASK == SPEECH)
+    hinted = [at for at, code in enumerate(codes[: opened + 1]) if code & HINT]
+
+    assert hinted[-1] == opened
+    assert len(hinted) > 1
+    assert hinted[0] >= 100  # not in the noise
 
 
 def test_speech_on_a_quiet_line_opens_within_three_frames():
