@@ -1,10 +1,11 @@
 """`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
 
 `python -m bench simulate` runs simulated calls instead; `python -m bench database`
-measures calls while tools run and while the database hangs; `python -m bench turns`
-times interruptions and the ends of turns over recorded speech; `python -m bench tools`
-the CRM's tools against a full database; `python -m bench overload` offers half as many
-calls again as the bridge can carry.
+measures calls while tools run and while the database hangs; `python -m bench barge`
+times interruptions over recorded speech and counts false ones in nine noises;
+`python -m bench turns` times the ends of turns; `python -m bench tools` the CRM's tools
+against a full database; `python -m bench overload` offers half as many calls again as
+the bridge can carry.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import database, kernels, load, overload, tools, turns, walks
+from bench import barge, database, kernels, load, overload, tools, turns, walks
 from bench.simulation import run as simulation
 
 
@@ -23,6 +24,8 @@ def main() -> int:
         return simulation.main(sys.argv[2:])
     if sys.argv[1:2] == ["database"]:
         return database.main(sys.argv[2:])
+    if sys.argv[1:2] == ["barge"]:
+        return barge.main(sys.argv[2:])
     if sys.argv[1:2] == ["turns"]:
         return turns.main(sys.argv[2:])
     if sys.argv[1:2] == ["overload"]:

@@ -1,151 +1,148 @@
-"""`python -m bench turns`: how fast a caller is let in, and how fast his turn ends.
+"""`python -m bench turns`: how fast a caller's turn ends, and what of him is lost.
 
 Recorded speech, mixed with noise, goes through the pure core frame by frame, on
-simulated time: the same figures on every machine. Two distributions, in ms:
+simulated time: the same figures on every machine. In each mode, in ms, from the
+caller's last sound to the first frame of the answer at Twilio, less TURN_SILENCE_MS and
+less the time the model takes: the share that is ours.
 
-- *barge-in*: from the true onset of the caller's speech over the AI to the `clear`;
-- *turn end*: in `gate` mode, from the true end of his speech to the commit, less
-  TURN_SILENCE_MS. It is the share that is ours; the rest was asked for.
+- *gate*: the bridge commits and asks; the model answers MODEL_S later;
+- *server_vad*: a turn detection that errs nowhere counts what we append: it ends the
+  turn when it has been given TURN_SILENCE_MS after the last of the caller's speech. The
+  share is the time by which our audio lags behind the caller's.
 
-The onset and the end are those of the clean recording (`bench.gate.subset.activity`).
+The last sound is that of the clean recording, within 30 dB of its loud parts
+(`bench.cases`), also where noise covers it; *heard* counts from the last one it does
+not cover. *lost* is speech that was given as silence, or never, in ms of each call.
 What is not there: the network, and the microseconds a frame takes (`bench.walks`).
 """
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from bench.gate import subset
-from bench.load import spread
+from bench.cases import Case, cases
 from bench.walks import answered
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
 
-RATE = 8_000
 FRAME_S = FRAME_MS / 1e3
-# The gate knows the line by then, and the AI has been heard for a second.
-ONSET_S = 3.0
-AI_BEGINS_S = 2.0
-AFTER_S = 3.0
-LEVEL_DBOV = -26.0
-NOISES = ("none", "pink", "fan", "hum")
-SNRS_DB = (20, 10)
-# Where in its frame a word begins makes up to 20 ms: several places are tried.
-SHIFTS_MS = (0.0, 7.0, 13.0)
+MODEL_S = 0.3
+PERCENTILES = (1, 50, 90, 99)
 BINS_MS = 10
+# A silent caller is not asked again while his line goes on.
+OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
+ANSWER = b"\x80" * FRAME_BYTES
 
 
-class Case(NamedTuple):
-    """One caller in one noise: his line in mu-law, and when he speaks, in s."""
-
-    name: str
-    frames: list[bytes]
-    onset_s: float
-    end_s: float
-
-
-def cases() -> Iterator[Case]:
-    """Yield each voice in each noise, beginning at several places in a frame."""
-    for voice_at, voice in enumerate(subset.VOICES):
-        for noise in NOISES:
-            for snr_db in SNRS_DB if noise != "none" else (60,):
-                for shift_ms in SHIFTS_MS:
-                    yield _case(voice, noise, snr_db, shift_ms, voice_at)
-
-
-def _case(voice: str, noise: str, snr_db: int, shift_ms: float, seed: int) -> Case:
-    rng = np.random.default_rng(seed)
-    speech = subset.samples(voice)
-    parts = subset.activity(speech)
-    level = 10 ** (LEVEL_DBOV / 20)
-    at_s = ONSET_S + shift_ms / 1e3
-    near = np.zeros(int(RATE * (at_s + len(speech) / RATE + AFTER_S)))
-    subset.put(near, at_s, speech / subset.active_rms(speech) * level)
-    if noise != "none":
-        ground = subset.background(noise, len(near), rng)
-        near += ground / subset.rms(ground) * level * 10 ** (-snr_db / 20)
-    near += rng.normal(0, 10 ** (-68 / 20), len(near))
-    data = subset.mulaw(near)
-    whole = len(data) - len(data) % FRAME_BYTES
-    return Case(
-        f"{voice} {noise} {snr_db} dB +{shift_ms:g} ms",
-        [data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)],
-        at_s + parts[0][0],
-        at_s + parts[-1][1],
-    )
-
-
-def barge_in_ms(case: Case) -> float | None:
-    """Return the time from the onset to the clear; None if it never came."""
-    call = answered()
-    reply = subset.clip("ai-en-offer").audio * 2
-    for now, actions in _walk(call, case, reply):
-        if any(type(action) is twilio.Clear for action in actions):
-            return (now - case.onset_s) * 1e3
-    return None
-
-
-def turn_end_ms(case: Case) -> float | None:
-    """Return the time from the end of speech to the commit, less what was asked for."""
-    call = answered(merge(CallOptions(), {"turn_detection": "gate"}))
+def gate_ms(case: Case) -> float | None:
+    """Return our share of a turn's end in `gate` mode; None if it never ended."""
+    call = answered(merge(OPTIONS, {"turn_detection": "gate"}))
     silence_ms = call.plan.options.turn_silence_ms
-    ended_ms = None
-    for now, actions in _walk(call, case, b""):
-        if any(type(action) is openai.CommitAudio for action in actions):
-            ended_ms = (now - case.end_s) * 1e3 - silence_ms
-    return ended_ms
+    asked_at: float | None = None
+    share_ms = None
+    for now, actions in _walk(call, case):
+        if any(type(action) is openai.ResponseCreate for action in actions):
+            asked_at = now
+        if asked_at is not None and now >= asked_at + MODEL_S:
+            if _answer(call, now):
+                share_ms = (now - MODEL_S - case.end_s) * 1e3 - silence_ms
+            asked_at = None
+    return share_ms
 
 
-def _walk(call: Call, case: Case, reply: bytes) -> Iterator[tuple[float, list[Any]]]:
-    """Play the caller's frames, and a reply of the AI's from AI_BEGINS_S on."""
+def _answer(call: Call, now: float) -> bool:
+    """Let the model say a frame; tell whether it reached Twilio at once."""
+    response = openai.Response(id=f"r{now}", status="completed")
+    call.receive_openai(openai.ResponseCreated(response=response), now)
+    delta = openai.AudioDelta(response.id, response.id, 0, ANSWER)
+    actions = call.receive_openai(delta, now)
+    call.receive_openai(openai.AudioDone(response.id, response.id), now)
+    call.receive_openai(openai.ResponseDone(response=response), now)
+    return any(type(action) is twilio.OutboundMedia for action in actions)
+
+
+def server_ms(case: Case) -> tuple[float | None, float]:
+    """Return how far our audio lags at a turn's end, and the speech lost, in ms."""
+    call = answered(merge(OPTIONS, {"turn_detection": "server_vad"}))
+    silence = call.plan.options.turn_silence_ms // FRAME_MS
+    is_said, kept = _said(case), set()
+    places = {id(frame): at for at, frame in enumerate(case.frames)}
+    appended, last, is_open, share_ms = 0, 0, False, None
+    for now, actions in _walk(call, case):
+        for action in actions:
+            if type(action) is not openai.AppendAudio:
+                continue
+            appended += 1
+            at = places.get(id(action.audio), -1)
+            if at >= 0 and is_said[at]:
+                kept.add(at)
+                last = appended
+                if not is_open:
+                    call.receive_openai(openai.SpeechStarted("i", last * FRAME_MS), now)
+                is_open = True
+            elif is_open and appended - last == silence:
+                stopped = openai.SpeechStopped("i", appended * FRAME_MS)
+                call.receive_openai(stopped, now)
+                share_ms = (now - case.end_s - silence * FRAME_S) * 1e3
+                is_open = False
+    return share_ms, float(FRAME_MS * (is_said.sum() - len(kept)))
+
+
+def _said(case: Case) -> NDArray[np.bool_]:
+    is_said = np.zeros(len(case.frames), bool)
+    for start, end in case.speech:
+        is_said[int(start / FRAME_S) : int(np.ceil(end / FRAME_S))] = True
+    return is_said
+
+
+def _walk(call: Call, case: Case) -> Iterator[tuple[float, list[Any]]]:
+    """Play the caller's frames."""
     for number, frame in enumerate(case.frames, 1):
         now = number * FRAME_S
         actions: list[Any] = []
         while call.deadline is not None and call.deadline <= now:
             actions += call.receive_timeout(max(call.deadline, call.now))
-        if reply and now >= AI_BEGINS_S:
-            response = openai.Response(id="r")
-            call.receive_openai(openai.ResponseCreated(response=response), now)
-            call.receive_openai(openai.AudioDelta("r", "i", 0, reply), now)
-            reply = b""
         media = twilio.Media(media=twilio.MediaBody(payload=frame, timestamp=""))
         yield now, actions + call.receive_twilio(media, now)
 
 
 def measure(every: int = 1) -> dict[str, Any]:
-    """Return both distributions over every n-th case, and what was missed."""
-    found: dict[str, list[float]] = {"barge_in_ms": [], "turn_end_ms": []}
-    missed: dict[str, list[str]] = {name: [] for name in found}
+    """Return the distributions over every n-th case, and whose turn never ended."""
+    names = ("gate_ms", "gate_heard_ms", "server_vad_ms", "lost_ms")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    missed: list[str] = []
     for case in list(cases())[::every]:
-        for name, how in (("barge_in_ms", barge_in_ms), ("turn_end_ms", turn_end_ms)):
-            took_ms = how(case)
-            if took_ms is None:
-                missed[name].append(case.name)
-            else:
-                found[name].append(round(took_ms, 1))
+        covered_ms = (case.end_s - case.heard_end_s) * 1e3
+        by_gate, (by_server, lost_ms) = gate_ms(case), server_ms(case)
+        if by_gate is None or by_server is None:
+            missed.append(case.name)
+            continue
+        row = (by_gate, by_gate + covered_ms, by_server, lost_ms)
+        for name, value in zip(names, row, strict=True):
+            found[name].append(round(value, 1))
     return {"values": found, "missed": missed}
 
 
 def draw(path: Path, values: dict[str, list[float]]) -> None:
-    """Draw both distributions."""
+    """Draw the distributions."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 4))
-    titles = ("true onset to clear", "true end to commit, beyond the silence asked for")
-    for axis, (name, found), title in zip(axes, values.items(), titles, strict=True):
+    figure, axes = pyplot.subplots(1, len(values), figsize=(5 * len(values), 4))
+    for axis, (name, found) in zip(axes, values.items(), strict=True):
         low, high = int(min(found)) // BINS_MS, int(max(found)) // BINS_MS + 2
         axis.hist(found, bins=[at * BINS_MS for at in range(low, high)])
         p99 = float(np.percentile(found, 99))
         axis.axvline(p99, color="tab:red", lw=1, label=f"p99 {p99:.0f} ms")
-        axis.set(xlabel="ms", title=f"{name}: {title}")
+        axis.set(xlabel="ms", title=name)
         axis.legend()
     figure.tight_layout()
     figure.savefig(path)
@@ -154,18 +151,24 @@ def draw(path: Path, values: dict[str, list[float]]) -> None:
 
 def main(argv: list[str]) -> int:
     """Measure, print and draw."""
-    parser = argparse.ArgumentParser(prog="python -m bench turns", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench turns",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--every", type=int, default=1, help="n-th case only (1)")
     args = parser.parse_args(argv)
     results = measure(args.every)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "turns.json").write_bytes(orjson.dumps(results))
+    print(f"{'ms':16}" + "".join(f"{f'p{p}':>8}" for p in PERCENTILES))
     for name, found in results["values"].items():
-        missed = results["missed"][name]
-        print(f"{name}: {spread(found)} missed {len(missed)} of {len(found + missed)}")
-        for case in missed:
-            print(f"  missed: {case}")
+        spread = (f"{value:8.0f}" for value in np.percentile(found, PERCENTILES))
+        print(f"{name:16}" + "".join(spread))
+    print(f"never ended: {len(results['missed'])}")
+    for case in results["missed"]:
+        print(f"  never ended: {case}")
     draw(args.out / "turns.png", results["values"])
     print(f"drawn: {args.out / 'turns.png'}")
     return 0

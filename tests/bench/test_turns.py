@@ -1,26 +1,40 @@
-"""The turns bench runs, small: nobody is missed, and the picture is drawn."""
+"""The turns bench runs, small: every turn ends, and the picture is drawn."""
 
 import orjson
+import pytest
 
-from bench import turns
+from bench import cases, turns
 from bench.__main__ import main
 
 
-def test_every_caller_is_let_in_and_answered(monkeypatch, capsys, tmp_path):
+def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
     argv = ["bench", "turns", "--every", "21", "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", argv)
     assert main() == 0
 
     results = orjson.loads((tmp_path / "turns.json").read_bytes())
-    assert results["missed"] == {"barge_in_ms": [], "turn_end_ms": []}
-    assert all(took > 0 for took in results["values"]["barge_in_ms"])
+    assert results["missed"] == []
+    assert max(results["values"]["server_vad_ms"]) < 40
     assert (tmp_path / "turns.png").read_bytes().startswith(b"\x89PNG")
-    assert "barge_in_ms: {'p50': " in capsys.readouterr().out
+    assert "server_vad_ms" in capsys.readouterr().out
 
 
 def test_a_caller_who_is_not_heard_is_named(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(turns, "LEVEL_DBOV", -80.0)
-    case = next(turns.cases())
+    monkeypatch.setattr(cases, "LEVEL_DBOV", -80.0)
+    case = next(cases.cases())
+    monkeypatch.setattr(turns, "cases", lambda: [case])
+    monkeypatch.setattr(turns, "draw", lambda path, values: None)
 
-    assert turns.barge_in_ms(case) is None
-    assert turns.turn_end_ms(case) is None
+    assert turns.measure()["missed"] == [case.name]
+    assert turns.gate_ms(case) is None
+
+
+def test_speech_that_is_given_as_silence_is_lost():
+    case = next(cases.cases())
+    said_ms = sum(end - start for start, end in case.speech) * 1e3
+    quiet = case._replace(frames=[b"\xff" * 160] * len(case.frames))
+
+    assert turns.server_ms(case)[1] < 100
+    share_ms, lost_ms = turns.server_ms(quiet)
+    assert share_ms is None
+    assert lost_ms == pytest.approx(said_ms, abs=20 * len(case.speech) * 2)

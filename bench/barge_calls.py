@@ -1,0 +1,146 @@
+"""The calls of `bench.barge`: packaged callers, the evaluation's, and nine noises."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import noises
+from bench.cases import PART, RATE, Case, cases, cut
+from bench.gate import corpus, subset
+from bench.talk import ai_speech
+from bridge.options import FRAME_BYTES
+from dsp.g711 import decode
+
+# What counts as an onset, in s: the quiet before it and the speech after it.
+QUIET_S, SPEECH_S = 1.0, 0.3
+SNR_DB_MIN = 10
+# Around speech nothing is false: he breathes in, a room rings on.
+AROUND_S = 0.2
+# A part is heard when it is so far over what went before (the evaluation's calls have
+# no clean recording beside them).
+HEARD_OVER_DB = 3.0
+ECHO_DB = -20.0
+ECHO_DELAYS_S = (0.12, 0.4)
+ECHO_STRETCH_S = 20
+
+
+class Onset(NamedTuple):
+    """Where a caller begins by the clean recording, and where he can be heard, in s."""
+
+    at_s: float
+    heard_s: float
+
+
+class Played(NamedTuple):
+    """One call: what comes from the caller, what the AI says, and the truth."""
+
+    frames: list[bytes]
+    far: bytes
+    onsets: list[Onset]
+    is_free: NDArray[np.bool_]  # nobody speaks, frame by frame
+
+
+def callers(every: int) -> Iterator[Played]:
+    """Yield every n-th packaged caller, in noise, over a talking AI."""
+    for number, case in enumerate(list(cases())[::every]):
+        yield _caller(case, number)
+
+
+def _caller(case: Case, seed: int) -> Played:
+    seconds = len(case.frames) * FRAME_BYTES / RATE
+    far = subset.mulaw(ai_speech(seconds, seed))
+    free = _free(len(case.frames), case.speech)
+    return Played(case.frames, far, [Onset(case.onset_s, case.heard_onset_s)], free)
+
+
+def quiet(kind: str, minutes: float, recorded: Path | None = None) -> Iterator[Played]:
+    """Yield a noise over a talking AI, in one call: nobody speaks."""
+    if recorded is not None:
+        near, far = _read(recorded, kind, int(minutes * 60 * RATE))
+    else:
+        near = noises.make(kind, minutes * 60, seed=1)
+        far = ai_speech(minutes * 60, seed=1)
+        if kind == noises.ECHO:
+            near = near + echo(far, seed=1)
+        near, far = subset.mulaw(near), subset.mulaw(far)
+    frames = cut(near)
+    yield Played(frames, far, [], np.ones(len(frames), bool))
+
+
+def _read(folder: Path, kind: str, count: int) -> tuple[bytes, bytes]:
+    near = (folder / f"{kind}.ulaw").read_bytes()[:count]
+    played = folder / f"{kind}.far.ulaw"
+    if played.exists():
+        return near, played.read_bytes()[:count]
+    return near, subset.mulaw(ai_speech(len(near) / RATE, seed=1))
+
+
+def echo(far: subset.Audio, seed: int) -> subset.Audio:
+    """Return the AI's echo at -20 dB: another delay and another room every 20 s."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros(len(far))
+    for start in range(0, len(far), ECHO_STRETCH_S * RATE):
+        part = far[start : start + ECHO_STRETCH_S * RATE]
+        path = rng.standard_normal(640) * 10 ** (-3 * np.arange(640) / 640)
+        path[0] = 2 * np.sqrt(np.sum(path[1:] ** 2))
+        sound = np.convolve(part, path / np.sqrt(np.sum(path * path)))[: len(part)]
+        place = start + int(rng.uniform(*ECHO_DELAYS_S) * RATE)
+        room = out[place : place + len(sound)]
+        room += sound[: len(room)] * 10 ** (ECHO_DB / 20)
+    return out
+
+
+def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
+    """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
+    _, evaluate, _ = corpus.evaluator(folder)
+    data, calls = evaluate.load(split)
+    for seed, call in enumerate(calls):
+        is_clear = call["snr"] is None or call["snr"] >= SNR_DB_MIN
+        if is_clear and not call["lost"] and not call.get("hold"):
+            near = (Path(data) / f"{call['id']}.ulaw").read_bytes()
+            far = (Path(data) / f"{call['id']}.far.ulaw").read_bytes()
+            turns = [(a / RATE, b / RATE) for a, b in evaluate.merged(call["near"])]
+            yield _evaluated(near, far, turns, seed)
+
+
+def _evaluated(
+    near: bytes, far: bytes, turns: list[tuple[float, float]], seed: int
+) -> Played:
+    frames = cut(near)
+    talk = ai_speech(len(near) / RATE, seed)
+    played = _linear(far)
+    # Where the call plays its own AI its echo is there, too; elsewhere ours talks.
+    talk[played != 0] = 0
+    x = _linear(near)
+    found, last_s = [], 0.0
+    for start, end in turns:
+        if start - last_s >= QUIET_S and end - start >= SPEECH_S:
+            found.append(Onset(start, _heard(x, start, end)))
+        last_s = end
+    return Played(frames, subset.mulaw(played + talk), found, _free(len(frames), turns))
+
+
+def _heard(x: subset.Audio, start: float, end: float) -> float:
+    """Return where speech first rises over the half second before it."""
+    before = subset.rms(x[int((start - 0.5) * RATE) : int(start * RATE)])
+    parts = x[int(start * RATE) : int(end * RATE)]
+    parts = parts[: len(parts) // PART * PART].reshape(-1, PART)
+    level = np.sqrt(np.mean(parts * parts, axis=1))
+    over = level > before * 10 ** (HEARD_OVER_DB / 20)
+    pairs = np.flatnonzero(over[:-1] & over[1:])
+    return start + (pairs[0] / 100 if len(pairs) else 0.0)
+
+
+def _linear(data: bytes) -> Any:
+    return np.frombuffer(decode(data), "<i2") / 32768
+
+
+def _free(frames: int, turns: list[tuple[float, float]]) -> NDArray[np.bool_]:
+    free = np.ones(frames, bool)
+    for start, end in turns:
+        first = max(0, int((start - AROUND_S) * 50))
+        free[first : int((end + AROUND_S) * 50) + 1] = False
+    return free

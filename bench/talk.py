@@ -1,0 +1,105 @@
+"""A call around the pure core on simulated time: the caller's frames, an AI that talks.
+
+Nothing here depends on the machine. What is missing is the network, and the
+microseconds a frame takes (`bench.walks`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.cases import RATE
+from bench.gate import subset
+from bench.walks import answered
+from bridge import openai, twilio
+from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
+from bridge.plan import Action
+
+FRAME_S = FRAME_MS / 1e3
+SPEECH_DBOV = -20.0
+# The model is generous: ten seconds of its speech come at once.
+DELTA_FRAMES = 500
+VOICES = (
+    "ai-en-greeting",
+    "ai-he-offer",
+    "ai-en-offer",
+    "ai-he-greeting",
+    "ai-en-booked",
+    "ai-he-booked",
+)
+
+
+class Talk:
+    """A call whose AI says `speech`, in step with the caller's frames.
+
+    `speech` is as long as the call: after an interruption the AI goes on, not where it
+    was, but where it would be by now, so that the caller's recorded echo stays its own.
+    A lead longer than a hold keeps that so when the feed is held.
+    """
+
+    def __init__(self, options: CallOptions, speech: bytes) -> None:
+        longer = {"playout_lead_ms": 2_000, "idle_prompt_ms": 600_000}
+        self.call = answered(merge(options, longer))
+        self._speech = speech
+        self._pushed = 0
+        self._responses = 0
+        self.frames = 0
+        self.is_talking = False
+
+    @property
+    def now(self) -> float:
+        """When the caller's last frame arrived, in s."""
+        return self.frames * FRAME_S
+
+    @property
+    def is_reacting(self) -> bool:
+        """Tell whether the AI is stopped, or its feed held on first evidence."""
+        return self.call.playout.is_held or not self.is_talking
+
+    def begin(self) -> None:
+        """Let the AI talk from the next frame on."""
+        self._responses += 1
+        self._pushed = self.frames
+        self.is_talking = True
+        response = openai.Response(id=f"r{self._responses}")
+        self.call.receive_openai(openai.ResponseCreated(response=response), self.now)
+
+    def step(self, frame: bytes) -> Sequence[Action]:
+        """Take the caller's next frame; return all that the core does until then."""
+        if self.is_talking and self._pushed <= self.frames + DELTA_FRAMES // 2:
+            self._push()
+        self.frames += 1
+        actions: list[Action] = []
+        while self.call.deadline is not None and self.call.deadline <= self.now:
+            at = max(self.call.deadline, self.call.now)
+            actions += self.call.receive_timeout(at)
+        media = twilio.Media(media=twilio.MediaBody(payload=frame, timestamp=""))
+        actions += self.call.receive_twilio(media, self.now)
+        if self.is_talking and any(type(one) is twilio.Clear for one in actions):
+            self._end()
+        return actions
+
+    def _push(self) -> None:
+        first = self._pushed * FRAME_BYTES
+        delta = self._speech[first : first + DELTA_FRAMES * FRAME_BYTES]
+        self._pushed += DELTA_FRAMES
+        name = f"r{self._responses}"
+        self.call.receive_openai(openai.AudioDelta(name, name, 0, delta), self.now)
+
+    def _end(self) -> None:
+        self.is_talking = False
+        response = openai.Response(id=f"r{self._responses}", status="cancelled")
+        self.call.receive_openai(openai.ResponseDone(response=response), self.now)
+
+
+def ai_speech(seconds: float, seed: int) -> subset.Audio:
+    """Return what a talkative AI says: the packaged clips with pauses between."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros(int(seconds * RATE))
+    place_s = 0.0
+    while place_s < seconds:
+        voice = subset.samples(VOICES[int(rng.integers(len(VOICES)))])
+        level = 10 ** (SPEECH_DBOV / 20)
+        subset.put(out, place_s, voice / subset.active_rms(voice) * level)
+        place_s += len(voice) / RATE + rng.uniform(0.1, 0.5)
+    return out
