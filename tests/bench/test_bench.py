@@ -2,7 +2,7 @@
 
 import orjson
 
-from bench import database, kernels, walks
+from bench import database, kernels, tools, walks
 
 
 def test_kernels_are_timed_on_every_signal():
@@ -59,3 +59,25 @@ def test_latency_that_grows_is_reported():
         "tools: 1 failed",
         "hanging: a tool was answered by a database that hangs",
     ]
+
+
+def test_every_tool_and_the_race_are_timed():
+    small = tools.Size(businesses=2, leads=20, blocks=2, rounds=2, races=1, racers=6)
+    results = tools.measure(small)
+
+    assert set(results) == {
+        "calendar_find_slots",
+        "calendar_create_appointment",
+        "calendar_reschedule_appointment",
+        "calendar_cancel_appointment",
+        "leads_upsert",
+        "race",
+    }
+    assert all(0 < one["p50"] <= one["p99"] for one in results.values())
+
+
+def test_tool_beyond_its_budget_is_reported():
+    slow = {"p50": 2.0, "p99": 25.1}
+    results = {"leads_upsert": slow, "race": slow, "calendar_find_slots": {"p99": 24.0}}
+    assert tools.judge(results) == ["leads_upsert p99 25.1 ms"]
+    assert tools.judge({"race": {"p99": 101.0}}) == ["race p99 101.0 ms"]
