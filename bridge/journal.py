@@ -22,6 +22,7 @@ from time import time_ns
 REFUSED = "refused.jsonl"
 _SUFFIX = ".journal"
 _RUNNING = ".running"
+_PART = ".part"
 
 
 class Journal:
@@ -74,10 +75,15 @@ class Journal:
                 self._end += len(one) + 1
 
     def begin(self, name: str, record: bytes) -> None:
-        """Keep what is to be written should this process not live to `end` it."""
+        """Keep what is to be written should this process not live to `end` it.
+
+        What was kept under this name before stays until all of the new is there.
+        """
         folder = self._path.with_suffix(_RUNNING)
         folder.mkdir(exist_ok=True, mode=0o700)
-        (folder / name).write_bytes(record)
+        part = self._path.with_suffix(_PART)
+        part.write_bytes(record)
+        part.replace(folder / name)
 
     def end(self, name: str) -> None:
         """Forget what was begun: its record is in the journal."""
@@ -133,6 +139,7 @@ class Journal:
                     one.unlink()
                 if path.with_suffix(_RUNNING).exists():
                     path.with_suffix(_RUNNING).rmdir()
+                path.with_suffix(_PART).unlink(missing_ok=True)
                 path.unlink()
         finally:
             os.close(fd)

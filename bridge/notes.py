@@ -58,6 +58,11 @@ class Notes:
         return round(now - self._opened_at, 3)
 
     @property
+    def learnt(self) -> int:
+        """A count that grows with every turn and tool; what it equals is the same."""
+        return len(self.tools) + self.transcript.changes
+
+    @property
     def is_answered(self) -> bool:
         """Tell whether a stream ever began."""
         return self._answered_at is not None

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from aiohttp import web
 
+from bridge.checkpoints import keep_running
 from bridge.front import MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
 from bridge.opening import fallback_of, open_plan
@@ -28,7 +29,7 @@ from bridge.pulse import Pulse
 from bridge.recorder import Recorders
 from bridge.records import RecordWriter
 from bridge.settings import Settings
-from bridge.summary import begun_row, to_row
+from bridge.summary import begun_row, running_row, to_row
 from bridge.switchboard import Ended, Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
@@ -79,6 +80,7 @@ class Server:
             self._recorders,
             peers,
         )
+        self._keeping: asyncio.Task[None] | None = None
         if on_record is None:
             self.switchboard.on_open = self._on_open
         self._pulse = Pulse(self.switchboard.governor, self.metrics)
@@ -120,6 +122,14 @@ class Server:
         await self._runner.setup()
         self._pulse.start()
         self._records.start()
+        if self.switchboard.on_open is not None:
+            self._keeping = asyncio.ensure_future(
+                keep_running(
+                    self.switchboard.live_calls,
+                    lambda call_sid: self.switchboard.find_line(call_sid) is not None,
+                    self._on_running,
+                )
+            )
         if self._peers is not None:
             self._own_runner = _runner(webhooks.application())
             await self._own_runner.setup()
@@ -155,6 +165,8 @@ class Server:
         """End what still runs and write every record."""
         await self.switchboard.close()
         self._pulse.stop()
+        if self._keeping is not None:
+            self._keeping.cancel()
         if self._listener is not None:
             self._listener.close()
         if self._peers is not None:
@@ -220,6 +232,10 @@ class Server:
 
     def _on_open(self, plan: CallPlan) -> None:
         self._records.begin(begun_row(plan, datetime.now(UTC)))
+
+    def _on_running(self, record: CallRecord) -> None:
+        prices = self._settings.openai_prices
+        self._records.begin(running_row(record, monotonic(), datetime.now(UTC), prices))
 
     def _on_record(self, record: CallRecord) -> None:
         prices = self._settings.openai_prices

@@ -103,6 +103,14 @@ def begun_row(plan: CallPlan, now: datetime) -> Kept:
     return to_row(lost, 0.0, now, {})
 
 
+def running_row(
+    record: CallRecord, now_s: float, now: datetime, prices: Prices
+) -> Kept:
+    """Return what is written of a call whose process dies in it, as far as it came."""
+    lost = msgspec.structs.replace(record, end_reason=PROCESS_LOST, failed=True)
+    return to_row(lost, now_s, now, prices)
+
+
 def outcome_of(record: CallRecord) -> str:
     """Say in one word what a call came to."""
     if record.failed:

@@ -37,6 +37,8 @@ class Transcript:
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
         self._order: list[str] = []
+        # Grows with every turn that is whole or cut.
+        self.changes = 0
 
     def place(
         self, role: Role, item_id: str, at_s: float, after: str | None = None
@@ -60,6 +62,7 @@ class Transcript:
     def set_text(self, role: Role, item_id: str, text: str, at_s: float) -> Turn:
         """Replace the item's text by the whole; a cut turn stays cut."""
         turn = self.place(role, item_id, at_s)
+        self.changes += 1
         if not turn.interrupted:
             turn.text = text.strip()
         return turn
@@ -73,6 +76,7 @@ class Transcript:
         turn = self._turns.get(item_id)
         if turn is None:
             return
+        self.changes += 1
         turn.interrupted = True
         turn.heard_ms = heard_ms
         keep = round(len(turn.text) * heard_ms / total_ms) if total_ms else 0

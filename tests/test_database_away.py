@@ -320,6 +320,48 @@ def test_record_outlives_the_database_and_the_process(crm, tmp_path):
     run(told)
 
 
+def test_what_was_said_outlives_both_in_mid_call(crm, tmp_path):
+    async def told():
+        business_id = await made_business(crm.url)
+        async with serving(crm.url, tmp_path) as bridge:
+            peer, model = await bridge.ring()
+            await tool_answer(model, "leads_upsert", "t1", name="Dana")
+            await hear(peer, model, "item-a")
+            crm.kill()
+            await tool_answer(model, "leads_upsert", "t2", city="Haifa")
+            await hear(peer, model, "item-b")
+            running = tmp_path / "data" / "unwritten"
+            await wire.until(
+                lambda: any(
+                    b"This is item-b." in one.read_bytes()
+                    for one in running.glob("*.running/*")
+                )
+            )
+            bridge.process.send_signal(signal.SIGKILL)
+            await bridge.process.wait()
+            await peer.close()
+
+        crm.start()
+        async with serving(crm.url, tmp_path):
+            await until_waiting(tmp_path, 0)
+            (row,), (said,), lead = await what_is_written(crm.url, business_id)
+        assert (row["end_reason"], row["call_sid"]) == ("process_lost", CALL_SID)
+        assert [turn.text for turn in said if turn.role == "ai"] == [
+            "This is item-a.",
+            "This is item-b.",
+        ]
+        assert (lead.name, lead.calls) == ("Dana", 1)
+        database = await Database.open(crm.url, pool_max=1)
+        tools = await calls.tools(database, business_id, CALL_SID)
+        await database.close()
+        assert [(one.tool_call_id, one.ok) for one in tools] == [
+            ("t1", True),
+            ("t2", False),
+        ]
+
+    run(told)
+
+
 def test_record_is_written_when_the_database_returns(crm, tmp_path):
     async def told():
         business_id = await made_business(crm.url)
