@@ -5,7 +5,8 @@ measures calls while tools run and while the database hangs; `python -m bench ba
 times interruptions over recorded speech and counts false ones in nine noises;
 `python -m bench turns` times the ends of turns; `python -m bench tools` the CRM's tools
 against a full database; `python -m bench overload` offers half as many calls again as
-the bridge can carry.
+the bridge can carry; `python -m bench restart` replaces bridges under load and looks
+for lost calls and records.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import barge, database, kernels, load, overload, tools, turns, walks
+from bench import barge, database, kernels, load, overload, restart, tools, turns, walks
 from bench.simulation import run as simulation
 
 
@@ -30,6 +31,8 @@ def main() -> int:
         return turns.main(sys.argv[2:])
     if sys.argv[1:2] == ["overload"]:
         return overload.main(sys.argv[2:])
+    if sys.argv[1:2] == ["restart"]:
+        return restart.main(sys.argv[2:])
     if sys.argv[1:2] == ["tools"]:
         return tools.main()
     return measure()

@@ -5,19 +5,22 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import picows
 import uvloop
 
 from bench.crowd import CrowdRun
-from bench.load import ACCOUNT_SID, NUMBER, ready
+from bench.load import ACCOUNT_SID, NUMBER
 from bench.machine import free_port
 from crm import businesses
-from crm.connect import open_url
+from crm.connect import open_url, service_url
 from crm.database import Database
+
+READY_S = 60.0
 
 
 class House:
@@ -39,7 +42,8 @@ class House:
         whole = {
             **os.environ,
             "KOLBRIDGE_HOME": str(self.home / "service"),
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": await service_url(self.database_url),
+            "DATABASE_ADMIN_URL": self.database_url,
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_VALIDATE_SIGNATURES": "0",
             "OPENAI_REALTIME_URL": self.model_url,
@@ -60,7 +64,7 @@ class House:
             )
         try:
             url = f"http://127.0.0.1:{port}"
-            await ready(url)
+            await _ready(url, process)
             yield url, process
         finally:
             if process.returncode is None:
@@ -68,6 +72,18 @@ class House:
                 process.terminate()
                 process.terminate()
             await process.wait()
+
+
+async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
+    """Wait until a bridge says that it can take calls."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(READY_S):
+        while process.returncode is None:
+            with suppress(aiohttp.ClientConnectionError):
+                async with http.get(f"{url}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.05)
+    raise RuntimeError(f"the bridge did not start: exit code {process.returncode}")
 
 
 Scenario = Callable[[House], Awaitable[Any]]

@@ -1,0 +1,196 @@
+"""Rolling restarts under load: no record is lost, and no call before its deadline.
+
+Calls ring at a steady rate; some are ended by their caller, the others by the model,
+and a few would stay beyond any deadline. Every few seconds a new bridge is started;
+once it is ready for calls, new ones ring there and the old one gets SIGTERM. What
+becomes of every call is compared with the records in the database.
+
+    python -m bench restart --rate 5 --restarts 3
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import orjson
+
+from bench.crowd import Crowd
+from bench.house import House, run_scenario
+from bench.load import FRAME_S
+from crm.database import Database
+
+CALL_S = 6.0
+DRAIN_SECONDS = 12
+LONG_S = 120.0
+# One call in so many stays until the bridge ends it.
+LONG_EVERY = 20
+# One in so many is ended by the model, and Twilio asks what comes next.
+ENDED_BY_MODEL_EVERY = 3
+END_CALL = ("end_call", '{"reason":"goodbye"}')
+# How long the last words and both sockets may take after the deadline.
+FAREWELL_S = 12.0
+
+_SORRY = ("ended_with_sorry", "ended_at_deadline_with_sorry")
+
+Figures = dict[str, Any]
+
+
+class Current:
+    """Where new calls ring, as a load balancer knows it."""
+
+    def __init__(self) -> None:
+        self.url = ""
+
+
+class Visit:
+    """One call from its ring to its end, and what its caller made of it."""
+
+    def __init__(self, crowd: Crowd, current: Current) -> None:
+        self.crowd = crowd
+        self.current = current
+        self.caller = crowd.new_caller()
+        self.is_long = self.caller.number % LONG_EVERY == 0
+        self.outcome = "open"
+
+    async def run(self) -> None:
+        """Ring where calls ring now, stay, and leave or be left."""
+        url = self.current.url
+        if await self.crowd.join(url, self.caller) is None:
+            self.outcome = "not_accepted"
+            return
+        await self._until_lost(LONG_S if self.is_long else CALL_S)
+        is_lost = self.caller.is_lost
+        if is_lost or self.caller.number % ENDED_BY_MODEL_EVERY:
+            self.crowd.leave(self.caller)
+            self.outcome = "lost" if is_lost else "left"
+            if is_lost and self.is_long:
+                self.outcome = await self._what_next("ended_at_deadline")
+            return
+        self.outcome = await self._end_by_model()
+
+    async def _until_lost(self, patience_s: float) -> None:
+        for _ in range(round(patience_s / FRAME_S)):
+            if self.caller.is_lost:
+                return
+            await asyncio.sleep(FRAME_S)
+
+    async def _end_by_model(self) -> str:
+        """Have the model end the call; the new process is asked what comes next."""
+        caller = self.caller
+        self.crowd.run.by_name[caller.name].call_tool(f"end-{caller.number}", *END_CALL)
+        await self._until_lost(FAREWELL_S)
+        is_ended = caller.is_lost
+        self.crowd.leave(caller)
+        if not is_ended:
+            return "not_ended"
+        return await self._what_next("ended")
+
+    async def _what_next(self, outcome: str) -> str:
+        answer = await self.caller.ask_what_next(self.current.url)
+        return outcome if answer == "Hangup" else f"{outcome}_with_sorry"
+
+
+async def drive(args: argparse.Namespace, house: House) -> Figures:
+    """Restart under load; return what became of the calls, and of their records."""
+    current, visits, drains = Current(), [], []
+    tasks: list[asyncio.Task[None]] = []
+    async with AsyncExitStack() as stack:
+        crowd = await stack.enter_async_context(Crowd(house.run))
+
+        async def start() -> asyncio.subprocess.Process:
+            bridge = house.bridge(
+                DRAIN_SECONDS=str(DRAIN_SECONDS), WORKERS=str(args.workers)
+            )
+            url, process = await stack.enter_async_context(bridge)
+            current.url = url
+            return process
+
+        async def ring() -> None:
+            while True:
+                visits.append(Visit(crowd, current))
+                tasks.append(asyncio.ensure_future(visits[-1].run()))
+                await asyncio.sleep(1 / args.rate)
+
+        old = await start()
+        ringing = asyncio.ensure_future(ring())
+        for _ in range(args.restarts):
+            await asyncio.sleep(args.every)
+            new = await start()
+            old.send_signal(signal.SIGTERM)
+            drains.append(asyncio.ensure_future(_timed(old)))
+            old = new
+        await asyncio.sleep(args.every)
+        ringing.cancel()
+        old.send_signal(signal.SIGTERM)
+        drains.append(asyncio.ensure_future(_timed(old)))
+        await asyncio.gather(*tasks)
+        drained = await asyncio.gather(*drains)
+    outcomes = Counter(visit.outcome for visit in visits)
+    return {
+        "calls": len(visits),
+        **outcomes,
+        "drain_s": [round(seconds, 1) for seconds, _ in drained],
+        "exit_codes": [code for _, code in drained],
+        "records": await _records(house, visits),
+    }
+
+
+async def _timed(process: asyncio.subprocess.Process) -> tuple[float, int]:
+    began = monotonic()
+    code = await process.wait()
+    return monotonic() - began, code
+
+
+async def _records(house: House, visits: list[Visit]) -> Figures:
+    """Return how many calls have no record, and why the others ended."""
+    database = await Database.open(house.database_url, pool_max=1)
+    async with database.tenant(house.business_id) as connection:
+        rows = await connection.fetch("select call_sid, end_reason from calls")
+    await database.close()
+    reasons = {row["call_sid"]: row["end_reason"] for row in rows}
+    accepted = [one.caller.call_sid for one in visits if one.outcome != "not_accepted"]
+    return {
+        "missing": len(set(accepted) - set(reasons)),
+        **Counter(reasons.values()),
+    }
+
+
+def judge(found: Figures) -> list[str]:
+    """Return a line for whatever a restart has cost."""
+    broken = [
+        f"{found[name]} calls: {name}"
+        for name in ("not_accepted", "lost", "not_ended", "open", *_SORRY)
+        if found.get(name)
+    ]
+    if found["records"]["missing"]:
+        broken.append(f"{found['records']['missing']} records are missing")
+    if any(found["exit_codes"]):
+        broken.append(f"exit codes {found['exit_codes']}")
+    longest = DRAIN_SECONDS + FAREWELL_S
+    if max(found["drain_s"]) > longest:
+        broken.append(f"a drain took {max(found['drain_s'])} s, allowed {longest:g}")
+    return broken
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures as JSON; 1 if a call or a record was lost."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench restart", description=__doc__
+    )
+    parser.add_argument("--rate", type=float, default=5.0, help="calls a second (5)")
+    parser.add_argument("--restarts", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--every", type=float, default=10.0, help="seconds (10)")
+    args = parser.parse_args(argv)
+    found = run_scenario(partial(drive, args))
+    print(orjson.dumps(found).decode())
+    broken = judge(found)
+    for line in broken:
+        print(f"over budget: {line}", file=sys.stderr)
+    return 1 if broken else 0
