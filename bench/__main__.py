@@ -6,7 +6,8 @@ times interruptions over recorded speech and counts false ones in nine noises;
 `python -m bench turns` times the ends of turns; `python -m bench tools` the CRM's tools
 against a full database; `python -m bench overload` offers half as many calls again as
 the bridge can carry; `python -m bench restart` replaces bridges under load and looks
-for lost calls and records.
+for lost calls and records; `python -m bench unruly` has callers behave badly beside
+others.
 """
 
 import argparse
@@ -15,7 +16,18 @@ from pathlib import Path
 
 import orjson
 
-from bench import barge, database, kernels, load, overload, restart, tools, turns, walks
+from bench import (
+    barge,
+    database,
+    kernels,
+    load,
+    overload,
+    restart,
+    tools,
+    turns,
+    unruly,
+    walks,
+)
 from bench.simulation import run as simulation
 
 
@@ -33,6 +45,8 @@ def main() -> int:
         return overload.main(sys.argv[2:])
     if sys.argv[1:2] == ["restart"]:
         return restart.main(sys.argv[2:])
+    if sys.argv[1:2] == ["unruly"]:
+        return unruly.main(sys.argv[2:])
     if sys.argv[1:2] == ["tools"]:
         return tools.main()
     return measure()

@@ -7,7 +7,7 @@ too. Each caller speaks half of the time and hears a reply in the other half.
 import asyncio
 import hmac
 from base64 import b64encode
-from collections import Counter
+from collections import Counter, deque
 from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +26,7 @@ HEARD_FRAMES = round(SHAPE.hears * PERIOD_FRAMES)
 # Twilio gives up on a webhook after 15 s.
 WEBHOOK_S = 15.0
 CONNECTIONS = 32
+LAGS_KEPT = 50_000
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 _UPDATE = b'{"type":"session.update"'
@@ -77,12 +78,19 @@ class Caller(Stream):
         # By which the model knows the caller.
         self.name = ""
         self.is_leaving = False
-        self.is_lost = False
+        # The other side has left him.
+        self.lost = asyncio.Event()
         self._is_replying = False
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.transport = None
-        self.is_lost = not self.is_leaving
+        if not self.is_leaving:
+            self.lost.set()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the other side has left him."""
+        return self.lost.is_set()
 
     async def ring(self, url: str) -> bool:
         """Place the call; False when Twilio is told to say the fallback."""
@@ -154,7 +162,7 @@ class Crowd:
         self.callers: set[Caller] = set()
         self.outcomes: Counter[str] = Counter()
         # How late the crowd itself was, in ms, at every slot of a frame.
-        self.own_lag_ms: list[float] = []
+        self.own_lag_ms: deque[float] = deque(maxlen=LAGS_KEPT)
         self._next = first_number
         self._slots: list[list[Caller]] = [[] for _ in range(SLOTS)]
 

@@ -21,6 +21,7 @@ from crm.connect import open_url, service_url
 from crm.database import Database
 
 READY_S = 60.0
+SIGNAL_S = 0.2
 
 
 class House:
@@ -68,9 +69,11 @@ class House:
             yield url, process
         finally:
             if process.returncode is None:
-                # The second signal ends calls at once.
-                process.terminate()
-                process.terminate()
+                # The second signal ends calls at once; two at a time are one.
+                for _ in range(2):
+                    with suppress(ProcessLookupError):
+                        process.terminate()
+                    await asyncio.sleep(SIGNAL_S)
             await process.wait()
 
 

@@ -61,7 +61,7 @@ class Party:
             "uplink_ms": spread(run.uplink_ms),
             "downlink_ms": spread(run.downlink_ms),
             "cpu": round((cpu_seconds(self._pid) - cpu) / wall, 2),
-            "tool_lag_ms": spread(self.crowd.own_lag_ms),
+            "tool_lag_ms": spread(list(self.crowd.own_lag_ms)),
         }
 
 

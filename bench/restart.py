@@ -13,7 +13,7 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -22,7 +22,6 @@ import orjson
 
 from bench.crowd import Crowd
 from bench.house import House, run_scenario
-from bench.load import FRAME_S
 from crm.database import Database
 
 CALL_S = 6.0
@@ -75,10 +74,9 @@ class Visit:
         self.outcome = await self._end_by_model()
 
     async def _until_lost(self, patience_s: float) -> None:
-        for _ in range(round(patience_s / FRAME_S)):
-            if self.caller.is_lost:
-                return
-            await asyncio.sleep(FRAME_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self.caller.lost.wait()
 
     async def _end_by_model(self) -> str:
         """Have the model end the call; the new process is asked what comes next."""

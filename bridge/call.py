@@ -224,6 +224,9 @@ class Call:
         self.uplink.note_committed()
 
     def _on_mark(self, message: twilio.Mark) -> None:
+        if self.playout.echoes >= self.playout.marks_sent:
+            ending.on_malformed(self, (Leg.TWILIO, "expected a mark we sent, once"))
+            return
         self.playout.receive_mark(message.mark.name, self.now)
         ending.hang_up_when_heard(self)
 

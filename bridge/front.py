@@ -26,6 +26,9 @@ HEAD_WAIT_S = 5.0
 # The largest WebSocket frame read at all; beyond it the socket is closed. A message
 # over `twilio.MESSAGE_BYTES_MAX`, far less, is dropped and counted.
 WS_FRAME_BYTES_MAX = 262_144
+# A stream that says nothing for so long is asked whether it is there, and cut when it
+# does not answer in the same time: Twilio's are never idle.
+STREAM_PING_S = 10.0
 # Room for a burst of 20 ms messages; it grows when one does not fit.
 READ_BUFFER_BYTES = 4_096
 _STREAM_BEGINS = f"GET {MEDIA_PATH}".encode()
@@ -229,9 +232,9 @@ def _web_socket(listener: WSListener) -> Any:
         logging.getLogger("picows.server"),
         True,  # disconnect on an exception of the listener's
         HEAD_WAIT_S,
-        False,  # ping: Twilio's streams are never idle
-        HEAD_WAIT_S,
-        HEAD_WAIT_S,
+        True,  # ping
+        STREAM_PING_S,
+        STREAM_PING_S,
         WSAutoPingStrategy.PING_WHEN_IDLE,
         True,  # answer pings
         WS_FRAME_BYTES_MAX,

@@ -5,8 +5,8 @@ The first digit silences the AI; the model is told of the row when it has ended.
 
 from typing import TYPE_CHECKING
 
-from bridge import interruption, session, twilio
-from bridge.plan import Phase
+from bridge import ending, interruption, session, twilio
+from bridge.plan import Leg, Phase
 from bridge.timers import Timer
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PAUSE_S = 1.5
 # Longer than any card or account number; more is a stuck key.
 DIGITS_MAX = 32
+# A key sounds for 40 ms at least and is quiet as long (ITU-T Q.24); the network may
+# deliver a row of DIGITS_MAX at once. What comes faster was pressed by nobody.
+KEY_S = 0.08
 
 
 class Keypad:
@@ -22,7 +25,17 @@ class Keypad:
 
     def __init__(self) -> None:
         self._digits = ""
+        # When fingers could have pressed all the keys that came.
+        self._pressed_by = 0.0
         self.dropped_digits = 0
+
+    def is_flooded(self, now: float) -> bool:
+        """Take note of a key; tell whether fingers could not have pressed it by now."""
+        pressed_by = max(self._pressed_by, now) + KEY_S
+        if pressed_by > now + (DIGITS_MAX + 0.5) * KEY_S:
+            return True
+        self._pressed_by = pressed_by
+        return False
 
     def press(self, digit: str, now: float) -> float:
         """Add a digit and return when the row has ended, if no other follows."""
@@ -44,7 +57,10 @@ class Keypad:
 
 
 def on_digit(call: "Call", message: twilio.Dtmf) -> None:
-    """Take a digit; it interrupts the AI."""
+    """Take a digit; it interrupts the AI. A flood of them is malformed."""
+    if call.keypad.is_flooded(call.now):
+        ending.on_malformed(call, (Leg.TWILIO, "expected at most 12 keys a second"))
+        return
     call.counters.digits += 1
     call.info("[DTMF] digit received")
     call.notes.caller_spoke(call.now)

@@ -5,12 +5,14 @@ performed before the next: no await, no queue, no task per message. A leg owns i
 socket and its buffers and decides nothing about the call.
 
 Nothing is sent without a look at what still waits in the socket: picows takes bytes
-without end. Over AUDIO_WAITING_BYTES_MAX audio is dropped and counted, for late audio
-is worse than lost; over WAITING_BYTES_MAX the peer does not read: the leg is closed.
+without end, and the kernel megabytes, so that it is given SEND_BUFFER_BYTES. Over
+AUDIO_WAITING_BYTES_MAX audio is dropped and counted, for late audio is worse than lost;
+over WAITING_BYTES_MAX the peer does not read: the leg is closed.
 """
 
 import asyncio
 from collections.abc import Callable
+from socket import SO_SNDBUF, SOL_SOCKET
 from ssl import SSLContext
 from typing import Any, Protocol
 
@@ -26,6 +28,9 @@ from bridge.plan import Action, Leg
 # Three seconds of 20 ms messages in base64 to Twilio, five to the model.
 AUDIO_WAITING_BYTES_MAX = 65_536
 WAITING_BYTES_MAX = 1_048_576
+# Else the kernel takes megabytes, minutes of audio, before anything waits here; it
+# doubles this.
+SEND_BUFFER_BYTES = 32_768
 # Twilio sends `start` right after the upgrade.
 START_WAIT_S = 5.0
 # How long the other side may take to answer our CLOSE.
@@ -88,7 +93,10 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Keep the transport; the socket may be used from here on."""
         self._transport = transport
-        self._waiting_bytes = transport.underlying_transport.get_write_buffer_size
+        below = transport.underlying_transport
+        self._waiting_bytes = below.get_write_buffer_size
+        raw = below.get_extra_info("socket")
+        raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame; its memory is valid until this returns."""
@@ -129,8 +137,7 @@ class _Socket(WSListener):
         if transport is None or transport.is_close_frame_sent:
             return
         transport.send_close(code)
-        loop = asyncio.get_running_loop()
-        self._closing = loop.call_later(CLOSE_WAIT_S, transport.disconnect, False)
+        self._cut_late(transport)
 
     def send(self, message: Any, encode_into: Any, is_audio: bool) -> None:
         """Send one message, unless too much waits already."""
@@ -144,6 +151,11 @@ class _Socket(WSListener):
             return
         encode_into(message, self._buffer)
         transport.send(WSMsgType.TEXT, self._buffer)
+
+    def _cut_late(self, transport: WSTransport) -> None:
+        """Cut a socket that is not closed within CLOSE_WAIT_S."""
+        loop = asyncio.get_running_loop()
+        self._closing = loop.call_later(CLOSE_WAIT_S, transport.disconnect, False)
 
     def _is_too_much(self, waiting_bytes: int, is_audio: bool) -> bool:
         """Count what is not sent; cut a peer that reads nothing at all."""
@@ -161,6 +173,8 @@ class _Socket(WSListener):
         if kind == WSMsgType.CLOSE:
             if not transport.is_close_frame_sent:
                 transport.send_close(WSCloseCode.OK)
+                # Who does not read would keep what still waits, and the socket.
+                self._cut_late(transport)
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
             self._is_joining = True

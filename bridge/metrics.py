@@ -56,6 +56,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
         {"limit": "unsent_playout_bytes"},
         lambda call: call.playout.refused_bytes,
     ),
+    ("dropped", {"limit": "digits"}, lambda call: call.keypad.dropped_digits),
     (
         "dropped",
         {"limit": "marks_in_flight"},

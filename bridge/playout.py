@@ -118,6 +118,8 @@ class Playout:
         self.audible_since = 0.0
         self.is_held = False
         self.refused_bytes = 0
+        self.marks_sent = 0
+        self.echoes = 0
         self.stale_marks = 0
         self.forgotten_marks = 0
 
@@ -194,6 +196,7 @@ class Playout:
 
     def receive_mark(self, name: str, now: float) -> None:
         """Take a mark's echo; one from before a clear says nothing of playback."""
+        self.echoes += 1
         while self._marks:
             mark = self._marks.popleft()
             if mark.name == name:
@@ -288,6 +291,7 @@ class Playout:
 
     def _mark(self, item: _Item) -> MarkName:
         item.frames_since_mark = 0
+        self.marks_sent += 1
         name = f"{item.item_id}:{self.generation}:{item.frames_sent * FRAME_MS}"
         if len(self._marks) >= MARKS_MAX:
             self._marks.popleft()

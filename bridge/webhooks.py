@@ -5,6 +5,7 @@ else is an error tone in the caller's ear; only what is not signed by Twilio get
 Requests may come twice and in any order.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import parse_qsl
@@ -18,13 +19,15 @@ from bridge.line import Line
 from bridge.log import CallLogger, mask_phone, server_logger
 from bridge.opening import Ringing
 from bridge.pages import added_up
-from bridge.peers import Peers
+from bridge.peers import Handler, Peers
 from bridge.settings import Settings
 from bridge.switchboard import Ended, Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
 
 # A webhook is a few KB of form fields.
 BODY_BYTES_MAX = 65_536
+# It comes in one packet; whoever dribbles it holds a connection.
+BODY_WAIT_S = 5.0
 _OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
 
 Form = dict[str, str]
@@ -54,7 +57,7 @@ class Webhooks:
         """Return the routes; with `peers`, for whatever comes to any worker."""
         app = web.Application(
             client_max_size=BODY_BYTES_MAX,
-            middlewares=[peers.to_owner] if peers else [],
+            middlewares=[self._read, *([peers.to_owner] if peers else [])],
         )
         app.add_routes(
             [
@@ -168,6 +171,17 @@ class Webhooks:
         )
 
     # --- ours ---
+
+    @web.middleware
+    async def _read(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Read a body before anything else, not for ever."""
+        try:
+            async with asyncio.timeout(BODY_WAIT_S):
+                await request.read()
+        except TimeoutError:
+            self._metrics.count("connections_refused", reason="body_late")
+            raise web.HTTPRequestTimeout from None
+        return await handler(request)
 
     async def _signed_form(self, request: web.Request) -> Form:
         """Return a form that Twilio has signed; else 403."""

@@ -2,7 +2,7 @@
 
 import orjson
 
-from bench import overload, restart
+from bench import overload, restart, unruly
 
 
 def test_a_rolling_restart_loses_nothing(monkeypatch, capsys):
@@ -42,3 +42,45 @@ def test_calls_hurt_by_overload_are_reported():
         "governed: no call was refused",
         "governed: calls failed otherwise: ['TimeoutError']",
     ]
+
+
+def test_the_unruly_are_cut_off_and_nobody_else(monkeypatch, capsys):
+    monkeypatch.setattr(unruly, "PAUSE_S", 0.1)
+    # Times are not judged here: one short round beside other tests says nothing.
+    monkeypatch.setattr(unruly, "P99_RATIO_MAX", 10_000.0)
+    kinds = ["rubbish", "slow_reader", unruly.HALF_OPEN]
+    small = ["--calls", "4", "--seconds", "0.5", "--rounds", "1"]
+    assert unruly.main([*small, "--kinds", *kinds]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {line.split()[0]: orjson.loads(line[line.index("{") :]) for line in lines}
+    assert set(found) == {*kinds, "crowd"}
+    assert found["crowd"]["lost"] == 0
+    assert found["crowd"]["unruly"]["accepted"] >= 2
+
+
+def test_short_calls_are_counted_and_their_memory_is_measured(monkeypatch, capsys):
+    monkeypatch.setattr(unruly, "RSS_EVERY_CALLS", 4)
+    monkeypatch.setattr(unruly, "GROWTH_MAX", float("inf"))
+    assert unruly.main(["--memory", "40"]) == 0
+    out = capsys.readouterr().out
+    found = orjson.loads(out[out.index("{") : out.index("\n")])
+    assert found["accepted"] == 40
+
+
+def test_whoever_is_hurt_by_the_unruly_is_reported():
+    ways = {"uplink_ms": {"ratio": 1.2}, "downlink_ms": {"ratio": 1.05}}
+    found = {"rubbish": ways, "crowd": {"lost": 1}, "memory": {"growth": 0.07}}
+    assert unruly.judge(found) == [
+        "rubbish: uplink_ms p99 x 1.2, allowed 1.1",
+        "crowd: 1 calls were lost",
+        "memory: grew by 7.0%, allowed 5%",
+    ]
+
+
+def test_figures_are_the_medians_of_their_pairs():
+    def phase(p99):
+        return {"uplink_ms": {"p99": p99}, "downlink_ms": {"p99": 1.0}, "cpu": 0.1}
+
+    pairs = [{"quiet": phase(low), "unruly": phase(2.0)} for low in (1.0, 2.0, 4.0)]
+    found = unruly.summary(pairs)["uplink_ms"]
+    assert found == {"quiet_p99": 2.0, "unruly_p99": 2.0, "ratio": 1.0}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge import openai, twilio
+from bridge import ending, openai, twilio
 from bridge.call import Call
 from bridge.openai_events import OutputItemAdded, StatusDetails
 from bridge.plan import HangUp, Leg, Phase, RunTool, ToolResult
@@ -319,6 +319,20 @@ def test_a_mark_echoed_after_clear_is_stale():
     call.receive_twilio(story.mark("item_1:0:500"), now)
 
     assert call.playout.stale_marks == 1
+
+
+def test_echoes_of_marks_that_were_never_sent_end_the_call():
+    call = talking_ai()
+    sent = call.playout.marks_sent
+    for _ in range(sent):
+        call.receive_twilio(story.mark("x"), 10.0)
+    assert call.counters.malformed_twilio == 0
+    for _ in range(ending.MALFORMED_MAX):
+        call.receive_twilio(story.mark("x"), 10.0)
+    assert call.phase is Phase.TALKING
+
+    call.receive_twilio(story.mark("x"), 10.0)
+    assert call.record(10.0).end_reason == "malformed_twilio"
 
 
 # --- the keypad ---

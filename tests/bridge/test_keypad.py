@@ -1,9 +1,10 @@
 """Digits in a row, and the AI that falls silent at the first of them."""
 
-from bridge import openai, twilio
+from bridge import ending, openai, twilio
 from bridge.call import Call
-from bridge.keypad import DIGITS_MAX, PAUSE_S, Keypad
+from bridge.keypad import DIGITS_MAX, KEY_S, PAUSE_S, Keypad
 from bridge.options import FRAME_BYTES
+from bridge.plan import HangUp, Phase
 from tests.bridge import story
 from tests.bridge.story import answered_call, audio_delta, created, fire, of, speak
 
@@ -63,3 +64,28 @@ def test_a_digit_does_not_cut_the_goodbye():
     actions = call.receive_twilio(story.dtmf("#"), 1.2)
 
     assert not of(twilio.Clear, actions + fire(call, 1.2))
+
+
+def test_a_row_that_comes_at_once_is_taken_and_a_flood_ends_the_call():
+    call = answered_call()
+    for _ in range(DIGITS_MAX):
+        call.receive_twilio(story.dtmf("1"), 1.0)
+    assert call.counters.malformed_twilio == 0
+
+    actions = []
+    for _ in range(ending.MALFORMED_MAX + 1):
+        assert call.phase is not Phase.ENDED
+        actions = call.receive_twilio(story.dtmf("1"), 1.0)
+    assert call.record(1.0).end_reason == "malformed_twilio"
+    assert len(of(HangUp, actions)) == 1
+    assert call.counters.digits == DIGITS_MAX
+
+
+def test_the_fastest_fingers_are_no_flood():
+    keypad = Keypad()
+    assert not any(keypad.is_flooded(key * KEY_S) for key in range(1_000))
+    # After a burst, room comes back with time.
+    for _ in range(DIGITS_MAX):
+        keypad.is_flooded(200.0)
+    assert keypad.is_flooded(200.0)
+    assert not keypad.is_flooded(200.0 + KEY_S)

@@ -1,8 +1,10 @@
 """The two legs over loopback: what they take, what they drop, how they close."""
 
+from socket import SO_SNDBUF, SOL_SOCKET
+
 import pytest
 
-from bridge import legs, openai, twilio
+from bridge import front, legs, openai, twilio
 from bridge.plan import Leg
 from tests.bridge import hall, story, wire
 
@@ -219,6 +221,59 @@ def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
                 assert place.metrics.value("dropped", limit=counted) == 1
             if not is_open:
                 await wire.until(lambda: not leg.is_open)
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.05)
+
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            await wire.until(lambda: line.twilio_leg is not None)
+            leg = line.twilio_leg
+            peer.reader._transport.pause_reading()
+            while leg._waiting_bytes() < legs.WAITING_BYTES_MAX // 2:
+                leg.perform(twilio.Clear("x" * 1_000))
+            peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
+
+            await wire.until(lambda: not leg.is_open)
+            await wire.until(lambda: line.is_over)
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_kernel_takes_seconds_of_audio_and_not_minutes():
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            await wire.until(lambda: line.twilio_leg is not None)
+            below = line.twilio_leg._transport.underlying_transport
+            size = below.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_SNDBUF)
+
+            assert size == 2 * legs.SEND_BUFFER_BYTES
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_stream_whose_other_side_is_gone_without_a_word_is_cut(monkeypatch):
+    monkeypatch.setattr(front, "STREAM_PING_S", 0.02)
+
+    async def told():
+        async with hall.opened() as place:
+            line = place.new_line()
+            peer = await place.open_stream()
+            await wire.until(lambda: line.twilio_leg is not None)
+
+            # Whoever lives would answer the ping.
+            await wire.until(lambda: line.is_over)
+            assert line.record().end_reason == "caller_leg_lost"
             await peer.close()
 
     wire.run(told)

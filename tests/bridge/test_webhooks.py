@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge import legs, server, switchboard
+from bridge import legs, server, switchboard, webhooks
 from tests.bridge import hall, service, wire
 
 
@@ -277,5 +277,19 @@ def test_call_without_a_record_gets_the_fallback(database_url, tmp_path, monkeyp
 
         assert b"Sorry" in body
         assert at.fallbacks("unknown_call") == 2
+
+    run(told, database_url, tmp_path)
+
+
+def test_body_that_dribbles_is_not_waited_for(database_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(webhooks, "BODY_WAIT_S", 0.01)
+
+    async def told(at):
+        head = "POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        status, _ = await at.request(head.encode() + b"Call")
+
+        assert status == 408
+        count = at.server.metrics.value("connections_refused", reason="body_late")
+        assert count == 1
 
     run(told, database_url, tmp_path)
