@@ -16,7 +16,7 @@ from crm.leads import Lead
 
 EXAMPLES = """examples:
   kolbridge leads --business "Dana's Salon"
-  kolbridge leads --json | jq -r '[.phone, .name] | @tsv'
+  kolbridge leads --json | jq -r '[.phone, .name, .next_appointment_at] | @tsv'
 """
 
 
@@ -49,10 +49,13 @@ async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> 
 
 
 def _line(business: str, lead: Lead) -> str:
-    at = lead.last_call_at
+    at, booked_at = lead.last_call_at, lead.next_appointment_at
     last = "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    booked = (
+        "-" if booked_at is None else f"{booked_at.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+    )
     fields = msgspec.json.encode(lead.fields).decode()
     return (
         f"{last}  {business}  {lead.phone}  {lead.name or '-'}  {lead.status}  "
-        f"calls={lead.calls}  {fields}"
+        f"calls={lead.calls}  next={booked}  {fields}"
     )

@@ -109,6 +109,9 @@ def _caller(business: Business, lead: Lead | None) -> str:
     known: dict[str, object] = {"phone": lead.phone, **lead.fields}
     if lead.name:
         known["name"] = lead.name
+    if lead.next_appointment_at is not None:
+        zone = ZoneInfo(business.time_zone)
+        known["next_appointment"] = lead.next_appointment_at.astimezone(zone)
     missing = lead.missing(business.required_fields)
     text = orjson.dumps(known).decode()
     before = f"; called before, {lead.calls - 1} times" if lead.calls > 1 else ""

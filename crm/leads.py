@@ -27,6 +27,7 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any]
     calls: int
     last_call_at: datetime | None
+    next_appointment_at: datetime | None = None
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the required fields that are not known yet."""
@@ -46,7 +47,13 @@ _NAME_NOW = (
     f"case when {_MAY_CORRECT} then coalesce(excluded.name, l.name) "
     "else coalesce(l.name, excluded.name) end"
 )
-_COLUMNS = "id, phone, name, status, fields, calls, last_call_at"
+# Of `leads as l`.
+_COLUMNS = (
+    "l.id, l.phone, l.name, l.status, l.fields, l.calls, l.last_call_at, "
+    "(select min(a.starts_at) from appointments a where a.business_id = l.business_id "
+    "and a.lead_id = l.id and a.status = 'booked' and a.starts_at > now()) "
+    "as next_appointment_at"
+)
 
 
 async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
@@ -118,7 +125,7 @@ async def set_status(
 ) -> Lead:
     """Say in a transaction what became of a lead."""
     row = await connection.fetchrow(
-        "update leads set status = $3 where business_id = $1 and id = $2 "
+        "update leads as l set status = $3 where business_id = $1 and id = $2 "
         f"returning {_COLUMNS}",
         business_id,
         lead_id,
@@ -136,7 +143,7 @@ async def find(db: Database, business_id: UUID, phone: str) -> Lead | None:
 async def read(connection: Any, business_id: UUID, phone: str) -> Lead | None:
     """Return the lead with this number, in a transaction."""
     row = await connection.fetchrow(
-        f"select {_COLUMNS} from leads where business_id = $1 and phone = $2",
+        f"select {_COLUMNS} from leads as l where business_id = $1 and phone = $2",
         business_id,
         phone,
     )
@@ -147,8 +154,8 @@ async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Lead]
     """Return the leads who called last, newest first."""
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(
-            f"select {_COLUMNS} from leads where business_id = $1 "
-            "order by last_call_at desc nulls last, id limit $2",
+            f"select {_COLUMNS} from leads as l where business_id = $1 "
+            "order by last_call_at desc nulls last, l.id limit $2",
             business_id,
             limit,
         )

@@ -73,7 +73,12 @@ def test_same_asking_books_once_and_the_lead_is_booked(database_url):
         assert "booked" in first
         assert await shop.book(at) == first
         assert "error" in await shop.book(at, key="c2")
-        assert (await leads.find(shop.db, shop.business.id, DANA)).status == "booked"
+        lead = await leads.touch(shop.db, shop.business.id, DANA)
+        assert lead.status == "booked"
+        assert lead.next_appointment_at == datetime.fromisoformat(at)
+        await shop.ask("calendar_cancel_appointment", key="c3")
+        lead = await leads.find(shop.db, shop.business.id, DANA)
+        assert (lead.status, lead.next_appointment_at) == ("cancelled", None)
 
     in_shop(database_url, story)
 

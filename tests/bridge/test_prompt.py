@@ -108,3 +108,13 @@ def test_new_caller_is_known_by_his_number():
 
 def test_hidden_caller_is_unknown():
     assert "Caller: unknown; the number is hidden" in instructions(BARE, None, NOW)
+
+
+def test_next_appointment_is_told_in_the_businesss_own_time():
+    booked = lead(next_appointment_at=datetime(2026, 11, 24, 14, 30, tzinfo=UTC))
+
+    assert (
+        '"next_appointment":"2026-11-24T16:30:00+02:00"'
+        in build(SALON, booked, NOW).facts
+    )
+    assert "next_appointment" not in build(SALON, lead(), NOW).facts

@@ -383,7 +383,7 @@ def test_leads_are_listed(shell, salon, embedded_url):
 
     _, out, _ = shell("leads", "--business", salon)
     assert out == (
-        f"2026-11-21 11:59:20Z  {salon}  {CALLER}  Dana  new  calls=0  {{}}\n"
+        f"2026-11-21 11:59:20Z  {salon}  {CALLER}  Dana  new  calls=0  next=-  {{}}\n"
     )
     _, out, _ = shell("leads", "--business", salon, "--json")
     assert orjson.loads(out)["name"] == "Dana"
