@@ -17,6 +17,7 @@ import tomli_w
 from bridge.options import CallOptions, OptionError, merge
 from crm.businesses import Business, Closure as StoredClosure, Hours, Service
 from crm.leads import FieldError, check_phone
+from crm.phones import COUNTRIES
 
 DAYS = (
     "sunday",
@@ -156,9 +157,9 @@ def _check_words(file: TenantFile) -> None:
         raise TenantError(
             f"language={file.language!r}: expected two letters such as en or he"
         )
-    if not re.fullmatch("[A-Z]{2}", file.country):
+    if file.country not in COUNTRIES:
         raise TenantError(
-            f"country={file.country!r}: expected two letters such as US or IL"
+            f"country={file.country!r}: expected a country such as US or IL"
         )
     if file.time_zone not in available_timezones():
         raise TenantError(
@@ -181,8 +182,11 @@ def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
 def _number(number: str) -> str:
     try:
         return check_phone(number)
-    except FieldError as error:
-        raise TenantError(f"numbers: {error}") from None
+    except FieldError:
+        raise TenantError(
+            f"numbers: {number!r}: expected an international number such as "
+            "+15551234567"
+        ) from None
 
 
 def _services(services: tuple[Service, ...]) -> tuple[Service, ...]:

@@ -4,6 +4,8 @@ import re
 
 import phonenumbers
 
+# The countries whose national numbers can be read, as ISO 3166 names them.
+COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
