@@ -9,6 +9,7 @@ are medians over the slices; ratios are taken slice by slice.
 - `usual`: he hears a reply for 50 % of the time, speaks for 40 %, and is quiet else.
 
     python -m bench.capacity --calls 200 --rounds 8
+    python -m bench.capacity --server bridge.cli+tls bridge.cli
 """
 
 import argparse
@@ -31,6 +32,7 @@ from bench.machine import cpu_seconds, rss_mb, spread
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"
+TLS = "+tls"
 SHAPES = {
     "full": Shape(hears=0.0, speaks=1.0),
     "half": Shape(hears=0.5, speaks=0.5),
@@ -68,12 +70,16 @@ async def one_slice(server: Server, shape: Shape, past_frames: int) -> dict[str,
 async def compare(
     database_url: str, modules: list[str], calls: int, rounds: int, shapes: list[str]
 ) -> dict[str, Any]:
-    """Run all shapes over all modules in turn; return the figures by shape, module."""
+    """Run all shapes over all modules in turn; return the figures by shape, module.
+
+    A module whose name ends in TLS is given a model that is reached through TLS.
+    """
     await prepare(database_url)
     async with AsyncExitStack() as stack:
         servers = []
         for module in modules:
-            serve = serving(database_url, calls, server=module)
+            name, is_tls = module.removesuffix(TLS), module.endswith(TLS)
+            serve = serving(database_url, calls, server=name, tls=is_tls)
             run, url, pid = await stack.enter_async_context(serve)
             empty_mb = rss_mb(pid)
             servers.append(Server(module, run, await open_calls(run, url), pid))

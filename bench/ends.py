@@ -79,6 +79,14 @@ class Run:
         self.tool_ms: list[float] = []
         self.tool_errors = 0
 
+    def make_session(self) -> "Session":
+        """Make the model's end of the next call."""
+        return Session(self)
+
+    def make_stream(self, number: int, speech: list[bytes]) -> "Stream":
+        """Make the caller's end of a call."""
+        return Stream(self, number, speech)
+
     def forget(self) -> None:
         """Begin a new phase: what was measured before counts no more."""
         self.sent_at.clear()

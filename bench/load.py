@@ -5,7 +5,8 @@ one. `--hears` and `--speaks` say how a call passes its time: the model speaks t
 (downlink: delta -> the first frame of it at the caller), or the caller speaks (uplink:
 his frame -> the model's append), or the line is quiet. The preroll is switched off,
 because its frames are late by design. `--server MODULE` measures another program under
-the same load: `bench.relays.picows_relay` does nothing but relay.
+the same load: `bench.relays.picows_relay` does nothing but relay. `--tls` encrypts the
+way to the model, as it is in service.
 
     python -m bench.load --calls 100 --seconds 10
 """
@@ -13,6 +14,7 @@ the same load: `bench.relays.picows_relay` does nothing but relay.
 import argparse
 import asyncio
 import os
+import ssl
 import sys
 import tempfile
 from base64 import b64encode
@@ -27,9 +29,10 @@ from xml.etree.ElementTree import fromstring
 import aiohttp
 import orjson
 import picows
+import trustme
 import uvloop
 
-from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Session, Shape, Stream
+from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Shape, Stream
 from bench.kernels import frames_of
 from bench.machine import cpu_seconds, free_port, rss_mb, spread
 from crm import businesses
@@ -63,7 +66,7 @@ async def open_stream(
     found = document.find(".//Stream")
     assert found is not None, "the bridge refused the call"
     parameters = {one.get("name"): one.get("value") for one in found.iter("Parameter")}
-    stream = Stream(run, number, speech)
+    stream = run.make_stream(number, speech)
     await picows.ws_connect(lambda: stream, found.get("url") or "")
     stream.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
     start = {
@@ -160,19 +163,24 @@ async def measure(
     driver: Driver,
     workers: int = 1,
     server: str = KOLBRIDGE,
+    tls: bool = False,
 ) -> dict[str, Any]:
     """Start the model and the bridge, run the load, and stop everything.
 
     `driver` gets the run, the bridge's URL and its process id.
     """
     await prepare(database_url)
-    async with serving(database_url, calls, workers, server) as (run, url, pid):
-        return await driver(run, url, pid)
+    async with serving(database_url, calls, workers, server, tls) as served:
+        return await driver(*served)
 
 
 @asynccontextmanager
 async def serving(
-    database_url: str, calls: int, workers: int = 1, server: str = KOLBRIDGE
+    database_url: str,
+    calls: int,
+    workers: int = 1,
+    server: str = KOLBRIDGE,
+    tls: bool = False,
 ) -> AsyncIterator[tuple[Run, str, int]]:
     """Start a model and the bridge on it; give the run, the URL and the process id.
 
@@ -180,16 +188,11 @@ async def serving(
     OPENAI_REALTIME_URL.
     """
     run = Run(calls)
-    model = await picows.ws_create_server(lambda _: Session(run), "127.0.0.1", 0)
-    port = model.sockets[0].getsockname()[1]
     env = {
-        **os.environ,
-        "PORT": str(free_port()),
         "DATABASE_URL": await service_url(database_url),
         "DATABASE_ADMIN_URL": database_url,
         "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "TWILIO_VALIDATE_SIGNATURES": "0",
-        "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{port}/v1/realtime",
         "WORKERS": str(workers),
         "MAX_CALLS_PER_WORKER": "10000",
         "LAG_BUDGET_MS": "10000",
@@ -198,20 +201,59 @@ async def serving(
         "LOG_TRANSCRIPTS": "0",
         "IDLE_PROMPT_MS": "600000",
     }
+    command = [sys.executable, "-m", server, "serve"]
+    async with (
+        modelling(run, tls) as where,
+        running(command, env | where) as (url, pid),
+    ):
+        yield run, url, pid
+
+
+@asynccontextmanager
+async def modelling(run: Run, tls: bool = False) -> AsyncIterator[dict[str, str]]:
+    """Start the run's model; give the environment that leads a bridge to it.
+
+    With `tls` its certificate is of an authority made for this run, which the bridge
+    is told to trust as any other: SSL_CERT_FILE.
+    """
+    context, scheme = None, "ws"
+    with tempfile.TemporaryDirectory(prefix="kolbridge-tls-") as home:
+        authority_pem = Path(home) / "authority.pem"
+        if tls:
+            authority = trustme.CA()
+            context, scheme = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), "wss"
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            authority.cert_pem.write_to_path(str(authority_pem))
+        model = await picows.ws_create_server(
+            lambda _: run.make_session(), "127.0.0.1", 0, ssl=context
+        )
+        port = model.sockets[0].getsockname()[1]
+        env = {"OPENAI_REALTIME_URL": f"{scheme}://127.0.0.1:{port}/v1/realtime"}
+        try:
+            yield env | ({"SSL_CERT_FILE": str(authority_pem)} if tls else {})
+        finally:
+            model.close()
+
+
+@asynccontextmanager
+async def running(
+    command: list[str], env: dict[str, str]
+) -> AsyncIterator[tuple[str, int]]:
+    """Start a server; give its URL and its process id."""
+    port = str(free_port())
     bridge = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", server, "serve"),
-        env=env,
+        *command,
+        env={**os.environ, **env, "PORT": port},
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        url = f"http://127.0.0.1:{env['PORT']}"
+        url = f"http://127.0.0.1:{port}"
         await ready(url)
-        yield run, url, bridge.pid
+        yield url, bridge.pid
     finally:
         bridge.terminate()
         bridge.terminate()
         await bridge.wait()
-        model.close()
 
 
 async def ready(url: str) -> None:
@@ -236,9 +278,12 @@ def main() -> int:
     parser.add_argument("--hears", type=float, default=0.5, metavar="PART")
     parser.add_argument("--speaks", type=float, default=0.5, metavar="PART")
     parser.add_argument("--server", default=KOLBRIDGE, metavar="MODULE")
+    parser.add_argument("--tls", action="store_true", help="towards the model")
     args = parser.parse_args()
     shape = Shape(args.hears, args.speaks)
-    found = run_load(args.calls, args.seconds, args.workers, shape, args.server)
+    found = run_load(
+        args.calls, args.seconds, args.workers, shape, args.server, args.tls
+    )
     print(orjson.dumps(found).decode())
     return 0
 
@@ -249,6 +294,7 @@ def run_load(
     workers: int = 1,
     shape: Shape = Shape(),  # noqa: B008 (frozen)
     server: str = KOLBRIDGE,
+    tls: bool = False,
 ) -> dict[str, Any]:
     """Run the load on a database of its own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-load-") as home:
@@ -259,7 +305,7 @@ def run_load(
             async def driver(run: Run, base: str, pid: int) -> dict[str, Any]:
                 return await drive(run, base, seconds, pid, shape)
 
-            return uvloop.run(measure(url, calls, driver, workers, server))
+            return uvloop.run(measure(url, calls, driver, workers, server, tls))
         finally:
             if database is not None:
                 database.stop()

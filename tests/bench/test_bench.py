@@ -1,8 +1,9 @@
 """The benches run, small, so that they cannot rot; their exact counts hold."""
 
 import orjson
+import pytest
 
-from bench import database, kernels, tools, walks
+from bench import database, kernels, load, tools, walks
 
 
 def test_kernels_are_timed_on_every_signal():
@@ -41,6 +42,15 @@ def test_database_phases_answer_every_tool_and_let_none_through_a_hang(
     figures = {line.split()[0]: orjson.loads(line[line.index("{") :]) for line in lines}
     assert [figures[name]["tools"] for name in figures] == [0, 10, 10]
     assert [figures[name]["tool_errors"] for name in figures] == [0, 0, 10]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_load_is_carried_to_a_model_in_the_clear_and_through_tls(tls):
+    found = load.run_load(calls=2, seconds=1.0, tls=tls)
+
+    assert found["appended_frames"] > 0
+    assert found["uplink_ms"]["p50"] > 0
+    assert found["downlink_frames"] > 0
 
 
 def test_latency_that_grows_is_reported():
