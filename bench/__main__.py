@@ -7,7 +7,7 @@ times interruptions over recorded speech and counts false ones in nine noises;
 against a full database; `python -m bench overload` offers half as many calls again as
 the bridge can carry; `python -m bench restart` replaces bridges under load and looks
 for lost calls and records; `python -m bench unruly` has callers behave badly beside
-others.
+others; `python -m bench peers` runs the same load against relays and other bridges.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from bench import (
     unruly,
     walks,
 )
+from bench.peers import run as peers
 from bench.simulation import run as simulation
 
 
@@ -41,6 +42,8 @@ def main() -> int:
         return barge.main(sys.argv[2:])
     if sys.argv[1:2] == ["turns"]:
         return turns.main(sys.argv[2:])
+    if sys.argv[1:2] == ["peers"]:
+        return peers.main(sys.argv[2:])
     if sys.argv[1:2] == ["overload"]:
         return overload.main(sys.argv[2:])
     if sys.argv[1:2] == ["restart"]:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
@@ -45,6 +45,9 @@ FRAME_S = 0.02
 # Timers of the loop are 1 ms fine: a frame's time is cut into as many slots.
 SLOTS = 20
 KOLBRIDGE = "bridge.cli"
+# The largest of the peers imports for ten seconds where others work.
+READY_S = 60.0
+STOP_S = 5.0
 
 
 async def open_stream(
@@ -188,12 +191,22 @@ async def serving(
     OPENAI_REALTIME_URL.
     """
     run = Run(calls)
-    env = {
+    env = {**await bridge_env(database_url), "WORKERS": str(workers)}
+    command = [sys.executable, "-m", server, "serve"]
+    async with (
+        modelling(run, tls) as where,
+        running(command, env | where) as (url, pid),
+    ):
+        yield run, url, pid
+
+
+async def bridge_env(database_url: str) -> dict[str, str]:
+    """Return the settings of a bridge under load, but for its port and its model."""
+    return {
         "DATABASE_URL": await service_url(database_url),
         "DATABASE_ADMIN_URL": database_url,
         "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "TWILIO_VALIDATE_SIGNATURES": "0",
-        "WORKERS": str(workers),
         "MAX_CALLS_PER_WORKER": "10000",
         "LAG_BUDGET_MS": "10000",
         "AUDIO_PREROLL_MS": "0",
@@ -201,12 +214,6 @@ async def serving(
         "LOG_TRANSCRIPTS": "0",
         "IDLE_PROMPT_MS": "600000",
     }
-    command = [sys.executable, "-m", server, "serve"]
-    async with (
-        modelling(run, tls) as where,
-        running(command, env | where) as (url, pid),
-    ):
-        yield run, url, pid
 
 
 @asynccontextmanager
@@ -248,18 +255,26 @@ async def running(
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        await ready(url)
+        await ready(url, bridge)
         yield url, bridge.pid
     finally:
-        bridge.terminate()
-        bridge.terminate()
-        await bridge.wait()
+        for _ in range(2):  # the second one does not wait for calls
+            with suppress(ProcessLookupError):
+                bridge.terminate()
+        try:
+            await asyncio.wait_for(bridge.wait(), STOP_S)
+        except TimeoutError:  # some peers wait for their callers to hang up
+            bridge.kill()
+            await bridge.wait()
 
 
-async def ready(url: str) -> None:
-    """Wait until the bridge answers."""
+async def ready(url: str, server: asyncio.subprocess.Process | None = None) -> None:
+    """Wait until the bridge answers; raises RuntimeError when it will not."""
+    until = monotonic() + READY_S
     async with aiohttp.ClientSession() as http:
-        for _ in range(200):
+        while monotonic() < until:
+            if server is not None and server.returncode is not None:
+                raise RuntimeError(f"the bridge ended with {server.returncode}")
             try:
                 async with http.get(f"{url}/healthz") as answer:
                     if answer.status == 200:

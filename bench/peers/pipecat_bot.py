@@ -1,0 +1,95 @@
+"""pipecat with its own parts for this: Twilio serializer, OpenAI Realtime service.
+
+The pipeline is the one of its telephone bots: transport, context, service, transport,
+context, 8 kHz at both ends; the service recodes to the 24 kHz PCM it always speaks.
+
+    PORT=8080 OPENAI_REALTIME_URL=ws://... python pipecat_bot.py
+"""
+
+import os
+
+import uvicorn
+from common import twiml
+from fastapi import FastAPI, Request, Response, WebSocket
+from loguru import logger
+from pipecat.frames.frames import LLMRunFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+)
+from pipecat.runner.utils import parse_telephony_websocket
+from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.services.openai.realtime.events import SessionProperties
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.transports.websocket.fastapi import (
+    FastAPIWebsocketParams,
+    FastAPIWebsocketTransport,
+)
+from pipecat.workers.runner import WorkerRunner
+
+PORT, MODEL_URL = int(os.environ["PORT"]), os.environ["OPENAI_REALTIME_URL"]
+app = FastAPI()
+
+
+@app.get("/healthz")
+async def healthz() -> dict[str, bool]:
+    """Say that the bot is up."""
+    return {"ok": True}
+
+
+@app.post("/twilio/voice")
+async def voice(request: Request) -> Response:
+    """Answer a call."""
+    return Response(twiml(PORT), media_type="text/xml")
+
+
+@app.websocket("/stream")
+async def stream(twilio: WebSocket) -> None:
+    """Run one call's pipeline until the caller hangs up."""
+    await twilio.accept()
+    _, call = await parse_telephony_websocket(twilio)
+    unasked = TwilioFrameSerializer.InputParams(auto_hang_up=False)
+    transport = FastAPIWebsocketTransport(
+        websocket=twilio,
+        params=FastAPIWebsocketParams(
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            add_wav_header=False,
+            serializer=TwilioFrameSerializer(call["stream_id"], params=unasked),
+        ),
+    )
+    service = OpenAIRealtimeLLMService(
+        api_key="none",
+        base_url=MODEL_URL,
+        settings=OpenAIRealtimeLLMService.Settings(
+            model="gpt-realtime",
+            system_instruction="Be brief.",
+            session_properties=SessionProperties(),
+        ),
+    )
+    context = LLMContext([{"role": "user", "content": "Say hello."}])
+    both = LLMContextAggregatorPair(context)
+    parts = [transport.input(), both.user(), service, transport.output()]
+    worker = PipelineWorker(
+        Pipeline([*parts, both.assistant()]),
+        params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
+    )
+
+    @transport.event_handler("on_client_connected")
+    async def greet(transport: FastAPIWebsocketTransport, client: WebSocket) -> None:
+        await worker.queue_frames([LLMRunFrame()])
+
+    @transport.event_handler("on_client_disconnected")
+    async def stop(transport: FastAPIWebsocketTransport, client: WebSocket) -> None:
+        await worker.cancel()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+if __name__ == "__main__":
+    logger.remove()
+    uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning")

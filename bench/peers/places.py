@@ -1,0 +1,87 @@
+"""Who is measured, and where each of them lives: `pins.toml` and `.venvs/`."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+HERE = Path(__file__).parent
+VENVS = HERE / ".venvs"
+INSTALL_S = 900.0
+
+
+class NotHere(Exception):
+    """A peer cannot be run on this machine; the text says why, in one line."""
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """A program under the load; one of `module`, `source` and `needs` says of which
+    kind: of this repository, to be compiled, or on packages of its own."""
+
+    name: str
+    about: str
+    module: str | None = None
+    source: str | None = None
+    needs: tuple[str, ...] = ()
+    # Where the peer is at its end before the load asked for.
+    calls_max: int | None = None
+
+    def command(self) -> list[str]:
+        """Make what the peer lives in, if need be; return how it is started.
+
+        Raises NotHere.
+        """
+        if self.module is not None:
+            return [sys.executable, "-m", self.module, "serve"]
+        if self.source is not None:
+            return [str(_compiled(self.name, HERE / self.source))]
+        return [str(_installed(self.name, self.needs)), str(HERE / f"{self.name}.py")]
+
+
+def peers() -> list[Peer]:
+    """Return all peers, cheapest first."""
+    pinned = tomllib.loads((HERE / "pins.toml").read_text(encoding="utf-8"))
+    return [msgspec.convert({"name": n, **one}, Peer) for n, one in pinned.items()]
+
+
+def _compiled(name: str, source: Path) -> Path:
+    """Return the program a C file makes; it is compiled when a C file is newer."""
+    program = VENVS / name
+    changed_at = max(one.stat().st_mtime for one in HERE.glob("*.[ch]"))
+    if program.exists() and program.stat().st_mtime > changed_at:
+        return program
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise NotHere("there is no C compiler")
+    VENVS.mkdir(exist_ok=True)
+    _run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)])
+    return program
+
+
+def _installed(name: str, needs: tuple[str, ...]) -> Path:
+    """Return the interpreter of a peer's environment; it is made anew when the pins
+    have changed."""
+    home = VENVS / name
+    python, noted, wanted = home / "bin/python", home / "pins", "\n".join(needs)
+    if noted.exists() and noted.read_text(encoding="utf-8") == wanted:
+        return python
+    shutil.rmtree(home, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(home)])
+    _run([str(python), "-m", "pip", "install", "--quiet", *needs])
+    noted.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotHere(str(error)) from None
+    if done.returncode:
+        lines = [one for one in done.stderr.splitlines() if one.strip()]
+        raise NotHere(lines[-1] if lines else f"{command[0]} failed")

@@ -1,0 +1,87 @@
+"""The peers' bench: its table, its ear, and the relays that need no packages."""
+
+import shutil
+from base64 import b64decode, b64encode
+
+import orjson
+import pytest
+
+from bench.peers import ends, places, run
+
+
+def test_every_peer_is_of_one_kind_and_there():
+    for peer in places.peers():
+        assert [bool(peer.module), bool(peer.source), bool(peer.needs)].count(True) == 1
+        assert all("==" in one for one in peer.needs)
+        if peer.needs:
+            assert (places.HERE / f"{peer.name}.py").exists()
+
+
+def test_speech_stays_under_the_marks_and_a_mark_is_heard_once():
+    measured = ends.PeerRun(1)
+    everything = bytes(range(256)) * 2
+    stream = measured.make_stream(0, [b64encode(everything)])
+    clipped = b64decode(stream._speech[0])
+    marks = measured.uplink[0]
+
+    marks.heard(bool(clipped.translate(None, ends._QUIET_MULAW)))
+    marks.sent()
+    marks.heard(False)
+    marks.heard(True)
+    marks.heard(True)
+
+    assert everything.translate(None, ends._QUIET_MULAW)
+    assert not clipped.translate(None, ends._QUIET_MULAW)
+    assert len(measured.uplink_ms) == 1
+
+
+def test_a_mark_that_the_next_one_overtakes_is_lost():
+    measured = ends.PeerRun(1)
+    marks = measured.downlink[0]
+
+    marks.sent()
+    marks.sent()
+    marks.heard(True)
+
+    assert measured.lost == 1
+    assert len(measured.downlink_ms) == 1
+
+
+@pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcm"])
+def test_marks_are_loud_in_both_formats_and_the_rest_is_not(kind):
+    marked, unmarked = (b64decode(one) for one in ends._DELTAS[kind])
+    if kind == "audio/pcm":
+        heard = [
+            one[1::2].translate(None, ends._QUIET_PCM) for one in (marked, unmarked)
+        ]
+    else:
+        heard = [one.translate(None, ends._QUIET_MULAW) for one in (marked, unmarked)]
+
+    assert len(marked) == len(unmarked)
+    assert heard[0] and not heard[1]
+
+
+def test_relays_carry_the_load_and_one_that_falls_is_left_out(
+    monkeypatch, tmp_path, capsys
+):
+    fallen = places.Peer(name="fallen", about="it ends at once", module="bench.machine")
+    missing = places.Peer(name="missing", about="no such package", needs=("./none",))
+    relays = [one for one in places.peers() if one.module or one.source]
+    if shutil.which("cc") is None:
+        relays = [one for one in relays if one.source is None]
+    monkeypatch.setattr(run, "peers", lambda: [*relays, fallen, missing])
+    monkeypatch.setattr(places, "VENVS", tmp_path / "venvs")
+    small = ("--calls", "4", "--seconds", "3", "--rounds", "1", "--only")
+    names = [one.name for one in (*relays, fallen, missing)]
+    left = tmp_path / "peers.json"
+
+    assert run.main([*small, *names, "--json", str(left)]) == 1
+    found = orjson.loads(left.read_bytes())
+    told = capsys.readouterr()
+    assert set(found["peers"]) == {one.name for one in relays}
+    assert set(found["failed"]) == {"fallen"}
+    assert "missing: left out: " in told.err
+    for name, one in found["peers"].items():
+        assert one["cpu_us_a_call_second"] > 0, name
+        assert one["lost"] == 0, name
+        assert f"| {name} |" in told.out
