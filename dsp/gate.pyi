@@ -17,7 +17,7 @@ class NoiseGate:
         snr_stop_music_db: float = 8.0,
         noise_floor_rms: float = 120.0,
         vad_threshold_rms: float = 130.0,
-        voice_threshold_rms: float = 300.0,
+        voice_threshold_rms: float = 130.0,
         hangover_frames: int = 7,
         agc: bool = False,
         score: bool = True,

@@ -11,9 +11,10 @@ has been gone for the hangover:
 
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
 dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
-staying. Without the score the SNR decides alone: voicing, or much more SNR for longer,
-confirms, so that a click does not open, and a frame more than ECHO_MARGIN_DB under the
-loudest far frame of the last half second counts as its echo.
+staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd).
+Without the score the SNR decides alone: voicing, or much more SNR for longer, confirms,
+so that a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest
+far frame of the last half second counts as its echo.
 `analyze` measures and leaves audio alone.
 """
 
@@ -25,6 +26,7 @@ from dsp.agc cimport Agc, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
+from dsp.echo cimport EchoPath, echo_is_over, echo_reset, echo_update
 from dsp.features cimport (
     FAR_FRAMES,
     Features,
@@ -59,12 +61,14 @@ cdef enum:
 # The bars, in log-odds; chosen on generated calls (bench/gate/README.md).
 cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
-cdef double SCORE_STAY = 0.6
+cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
 # From here on a frame may be the soft beginning of a word.
 cdef double SCORE_HINT = -2.0
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
+# What is played more softly than this is not heard coming back.
+cdef double FAR_HEARD_DBFS = -60.0
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
 cdef double VOICED = 0.30
 cdef double UNVOICED_EXTRA_DB = 6.0
@@ -90,6 +94,7 @@ cdef class NoiseGate:
     cdef Bands _bands
     cdef Features _features
     cdef Score _score
+    cdef EchoPath _echo
     cdef float _floors_db[BANDS]
     cdef float _inputs[INPUTS]
     cdef float _logit
@@ -98,7 +103,7 @@ cdef class NoiseGate:
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef int _hangover, _state, _active, _misses, _quiet, _since_voiced
-    cdef bint _agc_on, _is_tone, _is_hint
+    cdef bint _agc_on, _is_tone, _is_hint, _is_over_echo
     cdef Agc _agc
     cdef int _gain_step
     cdef long long _frames
@@ -107,7 +112,7 @@ cdef class NoiseGate:
         self, *, int calibration_ms=600, double snr_start_normal_db=8.0,
         double snr_stop_normal_db=4.0, double snr_start_music_db=12.0,
         double snr_stop_music_db=8.0, double noise_floor_rms=120.0,
-        double vad_threshold_rms=130.0, double voice_threshold_rms=300.0,
+        double vad_threshold_rms=130.0, double voice_threshold_rms=130.0,
         int hangover_frames=7, bint agc=False, bint score=True,
     ):
         self._snr_start[0] = snr_start_normal_db
@@ -121,6 +126,7 @@ cdef class NoiseGate:
         self._is_scored = score
         self._since_voiced = VOICED_MEMORY + 1
         features_reset(&self._features)
+        echo_reset(&self._echo)
         self._far_max = -127
         noise_reset(
             &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // 20
@@ -172,6 +178,7 @@ cdef class NoiseGate:
         self._far_max = far_loudest(&self._features, 0, FAR_FRAMES - 1) - FULL_SCALE_DB
         if self._is_scored:
             self._measure_speech(power, filtered)
+        self._is_over_echo = self._weigh_echo(far_dbfs)
         is_echo = self._is_echo()
         self._since_voiced += 1
         if self._voiced > VOICED and not self._is_tone:
@@ -210,10 +217,20 @@ cdef class NoiseGate:
 
     cdef bint _is_echo(self) noexcept nogil:
         cdef double near_dbfs
-        if self._far_max < -60:
+        if self._far_max < FAR_HEARD_DBFS:
             return False
         near_dbfs = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
         return near_dbfs < self._far_max - ECHO_MARGIN_DB
+
+    cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
+        """Tell a voice over the AI's from what comes back of it anyway."""
+        cdef double over_db = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
+        cdef bint is_over
+        over_db -= self._far_max
+        is_over = echo_is_over(&self._echo, over_db, self._far_max >= FAR_HEARD_DBFS)
+        if far_dbfs >= FAR_HEARD_DBFS:
+            echo_update(&self._echo, over_db)
+        return is_over
 
     cdef bint _step(
         self, bint is_music, bint is_echo, bint is_voiced, double floor_rms
@@ -229,7 +246,7 @@ cdef class NoiseGate:
         if self._is_scored:
             start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
             stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
-            is_active = self._logit >= SCORE_OPEN + start_bar
+            is_active = self._logit >= SCORE_OPEN + start_bar and self._is_over_echo
             is_kept = self._logit >= SCORE_STAY + stop_bar
             self._is_hint = self._logit >= SCORE_HINT
         else:
@@ -275,8 +292,9 @@ cdef class NoiseGate:
         cdef int code = self._state
         # The score has looked for a voice already.
         is_voiced = is_voiced or self._is_scored
-        if is_active and is_voiced and self._rms >= self._voice_rms:
-            code |= 4
+        if is_active and is_voiced and self._is_over_echo:
+            if self._rms >= self._voice_rms:
+                code |= 4
         if is_music:
             code |= 8
         if self._is_hint:

@@ -19,6 +19,12 @@ from dsp.gate import NoiseGate
 
 FRAME = 160
 GRACE_SAMPLES = 1_600  # 200 ms before a turn are nobody's mistake
+# A turn begins after half a second without speech.
+ONSET_PAUSE_FRAMES, ONSET_FRAMES, ONSET_WEIGHT = 25, 10, 2.0
+RATE = 8_000
+# The AI talks on for up to so long; 0: only as the evaluator has it.
+TALK_ON_S = (0.0, 0.0, 8.0, 20.0, 60.0)
+TALK_ON_DBOV = -20.0
 SHORT_GAP_FRAMES = 5  # a pause up to 100 ms is speech to a telephone
 
 
@@ -47,6 +53,7 @@ def generate(folder: Path, split: dict[str, Any], seed: int) -> Calls:
         rng = np.random.default_rng([seed, at, 1])
         bank.rate = rng.choice([1.0, 1.0, rng.uniform(0.86, 1.16)])
         near, far, meta = corpus.make_call(str(at), condition, split, bank, pool, rng)
+        near, far = _talk_on(corpus, bank, near, far, meta, rng)
         near = _disturb(corpus, pool, near, meta, evaluate, rng)
         labels, weights = label(evaluate, meta)
         calls.features.append(features(near.tobytes(), far.tobytes()))
@@ -71,12 +78,12 @@ def label(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return (is speech, weight) of the frames that arrived.
 
-    Frames within the grace after a turn weigh nothing; those before an onset count as
-    not speech; a pause of up to 100 ms inside speech is speech at half the weight.
+    A pause of up to 100 ms inside speech is speech at half the weight; so long as a
+    turn's end is near, half the weight says that it has ended.
     """
     core, free, _, segments = evaluate.frame_truth(meta)
     labels = core.copy()
-    weights = (core | free).astype(np.float32)
+    weights = np.where(core | free, 1.0, 0.5).astype(np.float32)
     for start, _ in segments:
         weights[max(0, (start - GRACE_SAMPLES) // FRAME) : start // FRAME] = 1
     edges = np.diff(np.concatenate([[1], core.astype(int), [1]]))
@@ -87,7 +94,16 @@ def label(
             weights[start:end] = 0.5
     arrived = np.ones(len(core), bool)
     arrived[meta["lost"]] = False
-    return labels[arrived].astype(np.float32), weights[arrived]
+    labels, weights = labels[arrived].astype(np.float32), weights[arrived]
+    _stress_onsets(labels, weights)
+    return labels, weights
+
+
+def _stress_onsets(labels: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    """Let a turn's first 200 ms weigh double: what an interruption waits for."""
+    for start in np.flatnonzero(np.diff(labels, prepend=0) == 1):
+        if not labels[max(0, start - ONSET_PAUSE_FRAMES) : start].any():
+            weights[start : start + ONSET_FRAMES] *= ONSET_WEIGHT
 
 
 def _varied_bank(corpus: Any) -> Any:
@@ -106,6 +122,45 @@ def _varied_bank(corpus: Any) -> Any:
             return audio, mask[at]
 
     return VariedBank
+
+
+def _talk_on(
+    corpus: Any, bank: Any, near: Any, far: Any, meta: Any, rng: Any
+) -> tuple[Any, Any]:
+    """Let the AI talk for long, over noise and over the caller.
+
+    In the evaluator's calls it is heard for a few seconds, mostly just before the
+    caller speaks: a net that learns from those alone expects him whenever it goes on.
+    """
+    longest_s = rng.choice(TALK_ON_S)
+    if not longest_s:
+        return near, far
+    talk, place = np.zeros(len(far)), int(rng.uniform(0, 2) * RATE)
+    while place < len(far):
+        count = min(int(rng.uniform(0.4, 1) * longest_s * RATE), len(far) - place)
+        voice = rng.choice(bank.ai if rng.random() < 0.5 else bank.near)
+        speech = corpus.speech_stream(bank, voice, count, rng, (0.1, 0.5))
+        speech = corpus.tel(speech)
+        level = 10 ** (TALK_ON_DBOV / 20)
+        talk[place : place + count] = speech / corpus.rms(speech) * level
+        place += count + int(rng.uniform(0.5, 5) * RATE)
+    # What the evaluator plays has its echo already.
+    talk[np.frombuffer(decode(far.tobytes()), "<i2") != 0] = 0
+    if meta["echo"] is not None:
+        path = corpus.rir(rng, 0.08, 2.0)
+        late = int(rng.uniform(0.12, 0.4) * RATE)
+        echo = np.convolve(talk, path)[: len(talk) - late]
+        loss = corpus.rms(talk) / max(corpus.rms(echo), 1e-9)
+        heard = np.frombuffer(decode(near.tobytes()), "<i2") / 32768
+        heard[late:] += echo * loss * 10 ** (meta["echo"] / 20)
+        near = _mulaw(heard)
+    played = np.frombuffer(decode(far.tobytes()), "<i2") / 32768 + talk
+    return near, _mulaw(played)
+
+
+def _mulaw(x: Any) -> Any:
+    pcm = np.round(x * 32768).clip(-32768, 32767).astype("<i2")
+    return np.frombuffer(encode(pcm.tobytes()), np.uint8)
 
 
 def _disturb(
@@ -130,9 +185,7 @@ def _disturb(
             if kind != "dtmf":
                 sound = corpus.tel(sound)
             x[at : at + len(sound)] += corpus.level_peak(sound, rng.uniform(-32, -9))
-    x = vary(x, rng)
-    pcm = np.round(x * 32768).clip(-32768, 32767).astype("<i2")
-    return np.frombuffer(encode(pcm.tobytes()), np.uint8)
+    return _mulaw(vary(x, rng))
 
 
 def _free_run(free: Any, start: int) -> int:
