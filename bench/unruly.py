@@ -2,8 +2,9 @@
 
 A crowd talks. In every other phase one caller in twenty is joined by somebody unruly:
 one who sends rubbish, who does not read, who leaves sockets half open, who floods with
-keys or with marks. Whoever is cut off comes back at once. The crowd's own frames are
-timed, phase by phase in turn, and their 99th percentiles compared pair by pair.
+keys or with marks. Whoever is cut off dials again a second later. The crowd's own
+frames are timed, phase by phase in turn, and their 99th percentiles compared pair by
+pair.
 
 Then many short calls, and what is left of them in memory.
 
@@ -31,8 +32,12 @@ from bench.machine import cpu_seconds, rss_mb, spread
 
 SHARE = 0.05
 P99_RATIO_MAX = 1.1
+# The crowd sends in slots of a ms: less than this is not told apart.
+P99_MORE_MS_MIN = 1.0
 FLOOD_A_TICK = 20
 FIRST_UNRULY = 20_000
+# Nobody dials faster.
+REDIAL_S = 1.0
 # Between phases, for what was begun to end.
 PAUSE_S = 0.5
 SHORT_CALL_FRAMES = 10
@@ -81,21 +86,18 @@ class SlowReader(Caller):
 class KeyFlood(Caller):
     """Presses a thousand keys a second."""
 
+    text = b'{"event":"dtmf","sequenceNumber":"5","dtmf":{"digit":"5"}}'
+
     def tick(self) -> None:
-        self._frames += 1
-        body = {"track": "inbound_track", "digit": "123456789*0#"[self._frames % 12]}
         for _ in range(FLOOD_A_TICK):
-            self.send({"event": "dtmf", "sequenceNumber": "5", "dtmf": body})
+            if self.transport is not None:
+                self.transport.send(WSMsgType.TEXT, self.text)
 
 
-class MarkFlood(Caller):
+class MarkFlood(KeyFlood):
     """Echoes a thousand marks a second that nobody sent."""
 
-    def tick(self) -> None:
-        self._frames += 1
-        for at in range(FLOOD_A_TICK):
-            mark = {"name": f"x{self._frames}-{at}"}
-            self.send({"event": "mark", "sequenceNumber": "5", "mark": mark})
+    text = b'{"event":"mark","sequenceNumber":"5","mark":{"name":"x:0:500"}}'
 
 
 KINDS = {
@@ -117,7 +119,7 @@ _HEADS = (
 async def misbehave(
     crowd: Crowd, url: str, kind: str, number: int, enough: asyncio.Event
 ) -> None:
-    """Be unruly in one way until it is enough; who is cut off comes back."""
+    """Be unruly in one way until it is enough; who is cut off dials again."""
     until = asyncio.ensure_future(enough.wait())
     while not enough.is_set():
         if kind == HALF_OPEN:
@@ -129,6 +131,7 @@ async def misbehave(
             await asyncio.wait((lost, until), return_when=asyncio.FIRST_COMPLETED)
             lost.cancel()
             crowd.leave(caller)
+        await asyncio.wait((until,), timeout=REDIAL_S)
 
 
 async def _leave_half_open(url: str, head: bytes, until: asyncio.Future[bool]) -> None:
@@ -266,8 +269,12 @@ def judge(found: dict[str, Figures]) -> list[str]:
     broken = []
     for kind, figures in found.items():
         for way in ("uplink_ms", "downlink_ms"):
-            ratio = figures.get(way, {}).get("ratio", 1.0)
-            if ratio > P99_RATIO_MAX:
+            found_p99 = figures.get(way)
+            if found_p99 is None:
+                continue
+            ratio = found_p99["ratio"]
+            more_ms = found_p99["unruly_p99"] - found_p99["quiet_p99"]
+            if ratio > P99_RATIO_MAX and more_ms > P99_MORE_MS_MIN:
                 broken.append(f"{kind}: {way} p99 x {ratio}, allowed {P99_RATIO_MAX}")
     if found.get("crowd", {}).get("lost"):
         broken.append(f"crowd: {found['crowd']['lost']} calls were lost")
