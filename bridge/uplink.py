@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions
 from dsp.g711 import GAIN_TABLES
-from dsp.gate import HINT, SPEECH, STATE_MASK, VOICE, NoiseGate
+from dsp.gate import HINT, SOUND, SPEECH, STATE_MASK, VOICE, NoiseGate
 
 SILENCE = b"\xff" * FRAME_BYTES
 # Covers the gate's onset (2 to 3 frames) and a soft first sound. If all frames waited,
@@ -188,10 +188,8 @@ class Uplink:
 
     @property
     def quiet_ms(self) -> int:
-        """How long nothing has been said: since before the gate's hangover."""
-        if self.is_gate_open:
-            return 0
-        return (self.quiet_frames + self._options.audio_hangover_frames) * FRAME_MS
+        """How long it is since the last sound; 0 while the gate is open."""
+        return 0 if self.is_gate_open else self.quiet_frames * FRAME_MS
 
     # --- inside ---
 
@@ -199,7 +197,7 @@ class Uplink:
         self.is_gate_open = code & STATE_MASK == SPEECH
         self.is_voice = bool(code & VOICE)
         self._may_begin = bool(code & HINT)
-        self.quiet_frames = 0 if self.is_gate_open else self.quiet_frames + 1
+        self.quiet_frames = 0 if code & SOUND else self.quiet_frames + 1
         if self.is_voice:
             self.voice_frames += 1
         elif code & STATE_MASK == 0:

@@ -5,6 +5,7 @@ STATE_MASK: int
 VOICE: int
 MUSIC: int
 HINT: int
+SOUND: int
 
 class NoiseGate:
     def __init__(

@@ -50,6 +50,7 @@ STATE_MASK = 3
 VOICE = 4
 MUSIC = 8
 HINT = 16
+SOUND = 32
 
 cdef enum:
     FRAME = 160
@@ -63,6 +64,9 @@ cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
+# Under noise a score that only remembers the last word is no sound of it: stricter than
+# SCORE_STAY by this for each dB under `snr_stop`.
+cdef double SOUND_PER_DB = 0.4
 # From here on a frame may be the soft beginning of a word.
 cdef double SCORE_HINT = -2.0
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
@@ -103,7 +107,7 @@ cdef class NoiseGate:
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef int _hangover, _state, _active, _misses, _quiet, _since_voiced
-    cdef bint _agc_on, _is_tone, _is_hint, _is_over_echo
+    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_over_echo
     cdef Agc _agc
     cdef int _gain_step
     cdef long long _frames
@@ -133,7 +137,7 @@ cdef class NoiseGate:
         )
 
     def analyze(self, bytes frame not None, double far_dbfs=-127.0):
-        """Take one frame of 160 mu-law bytes; return state | VOICE | MUSIC | HINT.
+        """Take one frame of 160 mu-law bytes; return its state and flags (above).
 
         `far_dbfs` is the level of what the caller hears in the same 20 ms. Raises
         ValueError for a frame of another size.
@@ -249,13 +253,17 @@ cdef class NoiseGate:
             is_active = self._logit >= SCORE_OPEN + start_bar and self._is_over_echo
             is_kept = self._logit >= SCORE_STAY + stop_bar
             self._is_hint = self._logit >= SCORE_HINT
+            stop_bar = SOUND_PER_DB * max(0.0, stop - self._snr_db)
+            self._is_sound = is_kept and self._logit >= SCORE_STAY + stop_bar
         else:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop
             self._is_hint = is_kept
+            self._is_sound = is_kept
         if self._is_tone or self._rms < self._vad_rms:
             is_active = False
             is_kept = False
+            self._is_sound = False
         if self._state == 2:
             if is_kept:
                 self._quiet = 0
@@ -299,6 +307,8 @@ cdef class NoiseGate:
             code |= 8
         if self._is_hint:
             code |= 16
+        if self._is_sound and self._state == 2:
+            code |= 32
         return code
 
     @property
