@@ -109,6 +109,7 @@ class _Socket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Forget the transport and tell the call."""
         self._transport = None
+        self._waiting_bytes = int
         if self._closing is not None:
             self._closing.cancel()
         self.lose(_reason_of(transport))
@@ -244,10 +245,11 @@ class TwilioLeg(_Socket):
             self._line.receive(self._line.call.receive_malformed, Leg.TWILIO, error)
 
     def lose(self, reason: str) -> None:
-        """Tell the call that the caller's side is gone."""
+        """Tell the call that the caller's side is gone, and forget it."""
         self._stop_timer()
-        if self._line is not None:
-            self._line.receive(self._line.call.receive_disconnect, Leg.TWILIO, reason)
+        line, self._line = self._line, None
+        if line is not None:
+            line.receive(line.call.receive_disconnect, Leg.TWILIO, reason)
 
     def perform(self, message: twilio.Outbound) -> None:
         """Send one message to Twilio."""
@@ -295,12 +297,12 @@ class OpenAILeg(_Socket):
 
     def __init__(self, line: Owner, metrics: Metrics) -> None:
         super().__init__(metrics)
-        self._line = line
-        self._is_retired = False
+        # None when the call has no use for this leg any more.
+        self._line: Owner | None = line
 
     def retire(self) -> None:
         """Close without a word to the call, which has another leg by now."""
-        self._is_retired = True
+        self._line = None
         self.close()
 
     async def connect(
@@ -329,13 +331,13 @@ class OpenAILeg(_Socket):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Use the socket, unless nobody needs it any more."""
         super().on_ws_connected(transport)
-        if self._line.is_over or self._is_retired:
+        if self._line is None or self._line.is_over:
             self.close()
 
     def receive(self, data: bytes | memoryview) -> None:
         """Take one event of the model's."""
         line = self._line
-        if self._is_retired:
+        if line is None:
             return
         if line.logs_events:
             line.note_event(openai.event_type(data))
@@ -353,13 +355,14 @@ class OpenAILeg(_Socket):
 
     def receive_malformed(self, error: str) -> None:
         """Tell the call of what is no event."""
-        if not self._is_retired:
+        if self._line is not None:
             self._line.receive(self._line.call.receive_malformed, Leg.OPENAI, error)
 
     def lose(self, reason: str) -> None:
-        """Tell the call that the model is gone."""
-        if not self._is_retired:
-            self._line.receive(self._line.call.receive_disconnect, Leg.OPENAI, reason)
+        """Tell the call that the model is gone, or cannot be had, and forget it."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.receive(line.call.receive_disconnect, Leg.OPENAI, reason)
 
     def perform(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
         """Send one event to the model."""

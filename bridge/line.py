@@ -28,7 +28,6 @@ from bridge.plan import (
     CallPlan,
     CallRecord,
     HangUp,
-    Leg,
     Log,
     OpenModel,
     RunTool,
@@ -218,10 +217,11 @@ class Line:
         if settings.openai_api_key is not None:
             headers["Authorization"] = f"Bearer {settings.openai_api_key}"
         tls = self._exchange.tls if url.startswith("wss:") else None
+        leg = self.model_leg
         try:
-            await self.model_leg.connect(url, headers, tls)
+            await leg.connect(url, headers, tls)
         except (OSError, TimeoutError, picows.WSError) as error:
-            self.receive(self.call.receive_disconnect, Leg.OPENAI, describe(error))
+            leg.lose(describe(error))
 
     # --- the end ---
 

@@ -26,6 +26,8 @@ PREFIX = "kolbridge_"
 ANSWER_BOUNDS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 # Around a frame, 20 ms, the default of LAG_BUDGET_MS.
 LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+# A pass over the young objects takes some 10 us; 20 ms would be a frame.
+GC_PAUSE_BOUNDS_S = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
 
 # What a call counts itself: (metric, labels) and where it stands.
@@ -126,6 +128,7 @@ class Metrics:
         self.greeting_s = Histogram(ANSWER_BOUNDS_S)
         self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
         self.loop_lag_s = Histogram(LAG_BOUNDS_S)
+        self.gc_pause_s = Histogram(GC_PAUSE_BOUNDS_S)
 
     def count(self, name: str, by: int = 1, /, **labels: str) -> None:
         """Add to a counter, which is one of `_HELP`."""
@@ -200,6 +203,9 @@ class Collector:
         )
         yield self._metrics.loop_lag_s.family(
             "loop_lag_seconds", "How late the event loop is, measured 50 times a second"
+        )
+        yield self._metrics.gc_pause_s.family(
+            "gc_pause_seconds", "How long a pass of the garbage collector stopped all"
         )
 
     def exposition(self) -> bytes:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ import asyncpg
 import uvloop
 
 from bridge.log import LogWriter, server_logger
+from bridge.pauses import Pauses
 from bridge.peers import Peers
 from bridge.server import Server, listen
 from bridge.settings import Settings, SettingsError, check_complete, load
@@ -183,9 +183,19 @@ async def serve(
             where = f"cannot write {error.filename}"
         sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
         return EXIT_FAILED
-    # What lives as long as the process is not looked at by the collector any more.
-    gc.collect()
-    gc.freeze()
+    with Pauses(server.metrics.gc_pause_s):
+        return await _take_calls(settings, server, database, share, (stop, stop_now))
+
+
+async def _take_calls(
+    settings: Settings,
+    server: Server,
+    database: Database,
+    share: Share | None,
+    signals: tuple[asyncio.Event, asyncio.Event],
+) -> int:
+    """Serve until the first signal, drain until the second, and close."""
+    stop, stop_now = signals
     log = server_logger()
     who = ""
     if share is not None:

@@ -1,7 +1,9 @@
 """A line owns its call: actions in order, one timer, tools aside, one end."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from typing import NamedTuple
 
 import msgspec
@@ -338,3 +340,29 @@ def test_line_has_one_caller():
             await peer.close()
 
     wire.run(told)
+
+
+def test_call_that_is_over_is_freed_without_the_collector():
+    async def told():
+        async with hall.opened() as place:
+            model, peer = await talking(place)
+            line = weakref.ref(place.line)
+            call = weakref.ref(place.line.call)
+            peer.send_text(hall.media_message())
+            place.line.receive(place.line.call.receive_hangup, "over")
+            for one in (peer, model):
+                await hall.expect(one, wire.CLOSE)
+                await one.close()
+            await wire.until(lambda: not place.line.is_connected)
+            place.line = None
+            place.over.clear()
+            await asyncio.sleep(0)
+
+            assert line() is None
+            assert call() is None
+
+    gc.disable()
+    try:
+        wire.run(told)
+    finally:
+        gc.enable()
