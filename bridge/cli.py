@@ -17,6 +17,7 @@ COMMANDS = {
     "leads": ("bridge.leads_cli", "who has called"),
     "gate": ("bridge.gate_cli", "run recordings through the gate"),
     "replay": ("bridge.replay_cli", "a recorded call made again, and why it did so"),
+    "bench": ("bridge.bench_cli", "what the benches found, and their trend"),
     "doctor": ("bridge.doctor", "the checklist before going live"),
 }
 EXIT_INTERRUPTED = 130
