@@ -26,6 +26,10 @@ simulate: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m bench
+	$(BIN)/python -m pytest -q tests/bench/test_timings.py --benchmark-enable \
+	  --benchmark-only --benchmark-max-time=0.2 --benchmark-columns=min,median,rounds \
+	  --benchmark-json=bench/results/$(shell date -u +%Y%m%d-%H%M%S)-timings.json
+	$(BIN)/kolbridge bench --png bench/results/trend.png
 
 build: $(DEV)
 	$(BIN)/python -m build --wheel

@@ -189,7 +189,7 @@ def _runner(db: Database, shop: Business, phone: str, sid: str) -> ToolRunner:
     )
 
 
-def main() -> int:
+def main(argv: list[str]) -> int:
     """Print the figures; 1 if one is over its budget."""
     results = measure()
     for name, found in results.items():

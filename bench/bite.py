@@ -1,0 +1,73 @@
+"""`python -m bench bite`: each slow-down of `bench.sabotage` turns its gate red.
+
+python -m bench bite --beside-burner 20   an honest build and a busy neighbour
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench import budget
+
+# Which gate sees which slow-down, and as whose break of a budget.
+BITES = (
+    ("sleep", ["latency", "--server", "bench.sabotage.sleep"], "bench"),
+    ("hop", ["counts"], "bench.sabotage.hop"),
+    ("kernel", ["kernels"], "bench.sabotage.kernel"),
+)
+HONEST = (["counts"], ["kernels"], ["latency"])
+_BURN = "while True: pass"
+
+
+def gate(words: list[str], module: str = "bench") -> tuple[int, list[str]]:
+    """Run one gate in a process of its own; return its code and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], capture_output=True, text=True
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+@contextmanager
+def burner() -> Iterator[None]:
+    """Keep one core busy."""
+    neighbour = subprocess.Popen([sys.executable, "-c", _BURN])
+    try:
+        yield
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+
+
+def bite() -> list[str]:
+    """Apply each slow-down; return a line for each that stays green."""
+    broken = []
+    for name, words, module in BITES:
+        code, said = gate(words, module)
+        over = [line for line in said if line.startswith("over budget: ")]
+        print(f"{name}: {'red' if code == 1 and over else 'not seen'}")
+        print("\n".join(f"  {line}" for line in over))
+        if code != 1 or not over:
+            broken.append(f"bite: {words[0]} does not see {name}: {said[-3:]}")
+    return broken
+
+
+def beside_burner(runs: int) -> list[str]:
+    """Run the honest gates beside a busy neighbour; return a line for each red run."""
+    broken = []
+    with burner():
+        for number in range(1, runs + 1):
+            found = [(words[0], *gate(words)) for words in HONEST]
+            red = [f"{name}: {said[-3:]}" for name, code, said in found if code]
+            print(f"run {number}: {red if red else 'green'}", flush=True)
+            broken += [f"bite: run {number} beside a burner: {line}" for line in red]
+    return broken
+
+
+def main(argv: list[str]) -> int:
+    """Show one or the other; 1 if the gate does not see, or cries wolf."""
+    parser = argparse.ArgumentParser(prog="python -m bench bite", description=__doc__)
+    parser.add_argument("--beside-burner", type=int, default=0, metavar="RUNS")
+    runs = parser.parse_args(argv).beside_burner
+    return budget.report(beside_burner(runs) if runs else bite())

@@ -1,0 +1,283 @@
+"""What a frame's way costs in whole numbers: they fail the build, times do not.
+
+A frame goes into one leg of a real line, as picows gives it, and comes out of the other
+leg's transport. What the loop was asked for on the way and what ran in between is
+counted; so are coroutines that ran, blocks that were allocated and cycles left behind.
+Uplink counts are per frame of speech, downlink counts per frame that Twilio gets.
+"""
+
+import gc
+import operator
+import sys
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from inspect import CO_COROUTINE
+from types import FrameType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import uvloop
+
+from bench import allocations, budget, results, walks
+from bench.kernels import FRAME_BYTES, frames_of
+from bridge import line, twilio
+from bridge.legs import TwilioLeg
+from bridge.line import Exchange, Line
+from bridge.log import CallLogger
+from bridge.metrics import Metrics
+from bridge.settings import Settings
+from bridge.tools import ToolRunner
+from bridge.twiml import Sentence
+
+WARM_FRAMES, FRAMES = 100, 200
+DELTA_FRAMES = 10
+FRAME_S = 0.02
+
+
+class _Timer(NamedTuple):
+    at: float
+    callback: Callable[..., object]
+    cancel: Callable[[], None]
+
+
+class CountingLoop(uvloop.Loop):  # type: ignore[misc]
+    """A loop that counts what it is asked for, and whose timers follow `now`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+        self.now = 1_000.0
+        # What is done around each piece of work: nothing.
+        self.around: Callable[[Callable[[], object]], object] = operator.call
+        self._timers: list[_Timer] = []
+
+    def clock(self) -> float:
+        """Return the time that `pass_time` has come to."""
+        return self.now
+
+    def call_soon(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked["callbacks"] += 1
+        return super().call_soon(*args, **kwargs)
+
+    def call_later(self, delay: float, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        self.asked["timers"] += 1
+        at = self.now + delay
+        timer = _Timer(at, lambda: callback(*args), lambda: self._forget(timer))
+        self._timers.append(timer)
+        return timer
+
+    def create_task(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked["tasks"] += 1
+        return super().create_task(*args, **kwargs)
+
+    def turn(self, work: Callable[[], object]) -> None:
+        """Do something inside the loop, and let it run until nothing is ready."""
+        super().call_soon(self.around, work)
+        for _ in range(3):
+            super().call_soon(self.stop)
+            self.run_forever()
+
+    def pass_time(self, seconds: float) -> None:
+        """Fire the timers up to then, each at its time."""
+        until = self.now + seconds
+        while due := [timer for timer in self._timers if timer.at <= until]:
+            timer = min(due, key=lambda one: one.at)
+            self._timers.remove(timer)
+            self.now = max(self.now, timer.at)
+            self.turn(timer.callback)
+        self.now = until
+
+    def _forget(self, timer: _Timer) -> None:
+        if timer in self._timers:
+            self._timers.remove(timer)
+
+
+class Wire:
+    """A transport that keeps how many messages it was given."""
+
+    is_close_frame_sent = False
+    close_handshake = None
+
+    def __init__(self) -> None:
+        raw = SimpleNamespace(setsockopt=lambda level, name, value: None)
+        self.underlying_transport = SimpleNamespace(
+            get_write_buffer_size=int, get_extra_info={"socket": raw}.get
+        )
+        self.sent = 0
+
+    def send(self, kind: Any, data: bytearray) -> None:
+        """Take one message, as picows does: nothing is kept."""
+        self.sent += 1
+
+    def send_close(self, code: Any) -> None:
+        """Take the close."""
+        self.is_close_frame_sent = True
+
+    def disconnect(self, graceful: bool = True) -> None:
+        """Be cut."""
+
+
+class Stage:
+    """A line that talks, with its two legs on wires of ours."""
+
+    def __init__(self) -> None:
+        metrics = Metrics()
+        settings = Settings()
+        over: list[Line] = []
+        exchange = Exchange(
+            settings=settings, metrics=metrics, tls=None, on_over=over.append
+        )
+        call = walks.answered()
+        log = CallLogger(call.plan.call_sid)
+        tools = ToolRunner({}, deadline_ms=1, log=log, metrics=metrics)
+        self.line = Line(
+            exchange,
+            call.plan,
+            tools,
+            account_sid="AC" + "0" * 32,
+            fallback=Sentence("Sorry.", "en"),
+        )
+        self.metrics = metrics
+        self.caller, self.model = Wire(), Wire()
+        self.leg = TwilioLeg(self)
+        self.leg.on_ws_connected(self.caller)
+        self.line.model_leg.on_ws_connected(self.model)
+        self.leg.receive(twilio_start())
+        self.line.model_leg.receive(walks.READY)
+
+    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
+        """Give the one line there is."""
+        self.line.attach(leg)
+        return self.line
+
+    def end(self) -> None:
+        """Hang up; both sockets are gone."""
+        self.line.receive(self.line.call.receive_hangup, "done")
+        self.leg.on_ws_disconnected(self.caller)
+        self.line.model_leg.on_ws_disconnected(self.model)
+
+
+def twilio_start() -> bytes:
+    """Return Twilio's first message of a stream."""
+    return (
+        b'{"event":"start","sequenceNumber":"1","streamSid":"MZ%s","start":{"streamSid"'
+        b':"MZ%s","accountSid":"AC%s","callSid":"CA%s","tracks":["inbound"],'
+        b'"mediaFormat":{"encoding":"audio/x-mulaw","sampleRate":8000,"channels":1},'
+        b'"customParameters":{}}}' % ((b"0" * 32,) * 4)
+    )
+
+
+def uplink_messages() -> list[bytes]:
+    """Return speech as Twilio sends it."""
+    speech = frames_of("human-en-reader-1")[: WARM_FRAMES + FRAMES]
+    return [walks.media(frame, number) for number, frame in enumerate(speech)]
+
+
+def downlink_messages() -> list[bytes]:
+    """Return a reply as the model sends it."""
+    delta = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES))
+    form = (
+        b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
+        b'"output_index":0,"content_index":0,"delta":"%s"}'
+    )
+    return [form % delta] * ((WARM_FRAMES + FRAMES) // DELTA_FRAMES)
+
+
+def walk(way: str) -> dict[str, float]:
+    """Send one way's messages; return its counts for what follows the warm ones."""
+    loop = CountingLoop()
+    was, line.monotonic = line.monotonic, loop.clock
+    try:
+        return _Walk(loop, way).run()
+    finally:
+        line.monotonic = was
+        loop.close()
+
+
+class _Walk:
+    """One way through one line."""
+
+    def __init__(self, loop: CountingLoop, way: str) -> None:
+        self._loop = loop
+        self._coroutines = 0
+        loop.turn(self._open)
+        if way == "uplink":
+            self._leg, self._out = self._stage.leg, self._stage.model
+            self._messages, self._per = uplink_messages(), 1
+        else:
+            self._leg, self._out = self._stage.line.model_leg, self._stage.caller
+            self._messages, self._per = downlink_messages(), DELTA_FRAMES
+
+    def run(self) -> dict[str, float]:
+        """Count twice over the same call: a profiler allocates as well."""
+        warm = WARM_FRAMES // self._per
+        gate, counting = self._stage.line.call.uplink.gate, self._messages[warm:]
+        self._send(self._messages[:warm])
+        gc.collect()
+        sent, crossed = self._out.sent, gate.frames
+        allocations.take()
+        self._loop.around = self._allocating
+        self._send(counting)
+        self._loop.around = operator.call
+        found = allocations.take()
+        cycles = gc.collect()
+        out = self._out.sent - sent
+        crossings = gate.frames - crossed
+        self._loop.asked.clear()
+        sent = self._out.sent
+        sys.setprofile(self._on_call)
+        try:
+            self._send(counting)
+        finally:
+            sys.setprofile(None)
+        again = self._out.sent - sent
+        asked = self._loop.asked
+        self._loop.turn(self._stage.end)
+        return {
+            "crossings": crossings / (len(counting) * self._per),
+            "sent": out / (len(counting) * self._per),
+            "blocks": round(found.blocks / out, 2),
+            "copies": round(found.copies / out, 2),
+            "cycles": cycles / out,
+            "awaits": self._coroutines / again,
+            "tasks": asked["tasks"] / again,
+            "callbacks": asked["callbacks"] / again,
+            "timers": round(asked["timers"] / again, 2),
+        }
+
+    def _open(self) -> None:
+        self._stage = Stage()
+
+    def _send(self, messages: list[bytes]) -> None:
+        for message in messages:
+            self._loop.turn(partial(self._leg.receive, message))
+            self._loop.pass_time(self._per * FRAME_S)
+
+    @staticmethod
+    def _allocating(work: Callable[[], object]) -> None:
+        allocations.start()
+        work()
+        allocations.stop()
+
+    def _on_call(self, frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_flags & CO_COROUTINE:
+            self._coroutines += 1
+
+
+def measure() -> dict[str, float]:
+    """Return the counts of both ways."""
+    return {
+        f"{way}_{name}": value
+        for way in ("uplink", "downlink")
+        for name, value in walk(way).items()
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Print the counts, leave JSON; 1 if one is over its budget."""
+    about = results.machine()
+    found = measure()
+    print("\n".join(f"{name:24}{value:8.2f} a frame" for name, value in found.items()))
+    results.save("counts", found, about)
+    return budget.report(budget.counts(found))

@@ -1,0 +1,35 @@
+"""What a leg takes goes through a queue to a task of its call."""
+
+import asyncio
+import sys
+from typing import Any
+
+from bench.sabotage import go_on
+from bridge.line import Line
+
+
+def apply() -> None:
+    """Patch the line."""
+    receive = Line.receive
+    queues: dict[Line, asyncio.Queue[Any]] = {}
+    tasks = set()
+
+    async def forward(self: Line) -> None:
+        while not self.is_over:
+            receive(self, *await queues[self].get())
+        del queues[self]
+
+    def queued(self: Line, *what: Any) -> None:
+        if self not in queues:
+            queues[self] = asyncio.Queue()
+            task = asyncio.ensure_future(forward(self))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        queues[self].put_nowait(what)
+
+    Line.receive = queued  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    apply()
+    sys.exit(go_on())
