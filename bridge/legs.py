@@ -212,6 +212,8 @@ class TwilioLeg(_Socket):
     def __init__(self, lobby: Lobby) -> None:
         super().__init__(lobby.metrics)
         self._lobby = lobby
+        # Messages of a server, each with its head as RFC 6455 has it.
+        self._burst = bytearray()
         self._line: Owner | None = None
         self._start_timer: asyncio.TimerHandle | None = None
 
@@ -252,9 +254,29 @@ class TwilioLeg(_Socket):
             line.receive(line.call.receive_disconnect, Leg.TWILIO, reason)
 
     def perform(self, message: twilio.Outbound) -> None:
-        """Send one message to Twilio."""
-        is_audio = type(message) is twilio.OutboundMedia
-        self.send(message, twilio.encode_into, is_audio)
+        """Send one message to Twilio, with the next `flush`."""
+        transport = self._transport
+        if transport is None or transport.is_close_frame_sent:
+            return
+        waiting_bytes = self._waiting_bytes() + len(self._burst)
+        if waiting_bytes > AUDIO_WAITING_BYTES_MAX and self._is_too_much(
+            waiting_bytes, type(message) is twilio.OutboundMedia
+        ):
+            return
+        twilio.encode_into(message, self._buffer)
+        self._burst += _head_of(len(self._buffer))
+        self._burst += self._buffer
+
+    def flush(self) -> None:
+        """Write what was performed: a burst of messages is one system call."""
+        if self._burst and self._transport is not None:
+            self._transport.underlying_transport.write(self._burst)
+            self._burst = bytearray()
+
+    def close(self, code: WSCloseCode = WSCloseCode.OK) -> None:
+        """Write what waits, and close in order."""
+        self.flush()
+        super().close(code)
 
     def _receive_first(self, data: bytes | memoryview) -> None:
         try:
@@ -368,6 +390,15 @@ class OpenAILeg(_Socket):
         """Send one event to the model."""
         is_audio = type(event) is openai.AppendAudio
         self.send(event, openai.encode_into, is_audio)
+
+
+def _head_of(size: int) -> bytes:
+    """Return the head of a server's text message in one frame (RFC 6455, 5.2)."""
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
 
 
 def _reason_of(transport: WSTransport) -> str:

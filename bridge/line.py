@@ -111,6 +111,8 @@ class Line:
                 actions = recorder.take(door, what, now)
             for action in actions:
                 _PERFORM[type(action)](self, action)
+            if self.twilio_leg is not None:
+                self.twilio_leg.flush()
             self._arm()
         except Exception:
             self._crash()

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
+import aiofastnet
 import asyncpg
 from aiohttp import web
 
@@ -136,8 +137,11 @@ class Server:
             path = self._peers.http_socket(self._peers.index)
             await web.UnixSite(self._own_runner, path).start()
             self._peers.open_door(self._adopt)
-        self._listener = await asyncio.get_running_loop().create_server(
-            self._front, sock=listening, backlog=BACKLOG_CONNECTIONS
+        self._listener = await aiofastnet.create_server(
+            asyncio.get_running_loop(),
+            self._front,
+            sock=listening,
+            backlog=BACKLOG_CONNECTIONS,
         )
 
     def _front(self) -> Front:
@@ -150,7 +154,9 @@ class Server:
 
         async def adopt() -> None:
             loop = asyncio.get_running_loop()
-            _, front = await loop.connect_accepted_socket(self._front, connection)
+            _, front = await aiofastnet.connect_accepted_socket(
+                loop, self._front, connection
+            )
             front.data_received(data)
 
         task = asyncio.ensure_future(adopt())
@@ -174,6 +180,8 @@ class Server:
         for runner in (self._runner, self._own_runner):
             if runner is not None:
                 await runner.cleanup()
+        # A transport closes its socket in the loop's next turn.
+        await asyncio.sleep(0)
         await self._records.close(RECORDS_WAIT_S)
         if self._recorders is not None:
             await self._recorders.close(RECORDS_WAIT_S)

@@ -1,5 +1,6 @@
 """The two legs over loopback: what they take, what they drop, how they close."""
 
+import asyncio
 from socket import SO_SNDBUF, SOL_SOCKET
 
 import pytest
@@ -214,6 +215,7 @@ def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
             leg.perform(twilio.OutboundMedia("x", body))
             if leg.is_open and is_open:
                 leg.perform(twilio.Clear("x"))
+            leg.flush()
 
             for event in arrives:
                 assert event.encode() in await hall.expect(peer)
@@ -238,6 +240,7 @@ def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(monkeypatch)
             peer.reader._transport.pause_reading()
             while leg._waiting_bytes() < legs.WAITING_BYTES_MAX // 2:
                 leg.perform(twilio.Clear("x" * 1_000))
+                leg.flush()
             peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
 
             await wire.until(lambda: not leg.is_open)
@@ -274,6 +277,27 @@ def test_stream_whose_other_side_is_gone_without_a_word_is_cut(monkeypatch):
             # Whoever lives would answer the ping.
             await wire.until(lambda: line.is_over)
             assert line.record().end_reason == "caller_leg_lost"
+            await peer.close()
+
+    wire.run(told)
+
+
+def test_burst_is_written_at_once_each_message_in_a_frame_of_its_own():
+    async def told():
+        async with hall.opened() as place:
+            place.new_line()
+            peer = await place.open_stream()
+            await wire.until(lambda: place.line.twilio_leg is not None)
+            leg = place.line.twilio_leg
+            names = ["a", "b" * 200, "c" * 70_000]
+            for name in names:
+                leg.perform(twilio.OutboundMark("MZ", twilio.MarkBody(name)))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(peer.recv(), 0.05)
+            leg.flush()
+
+            for name in names:
+                assert f'"{name}"'.encode() in await hall.expect(peer)
             await peer.close()
 
     wire.run(told)
