@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
-SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd)
+SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*.pyx bridge/*.pxd) \
+	bridge/uplink.py bridge/playout.py
 
 .PHONY: demo test lint simulate bench build clean
 
@@ -19,7 +20,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp bridge
 
 simulate: $(DEV)
 	$(BIN)/python -m bench simulate
@@ -47,4 +48,4 @@ $(DEV): $(BIN)/pip $(SOURCES)
 	@touch $@ $(ANALYSIS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo dsp/*.c dsp/*.so
+	rm -rf $(VENV) build dist *.egg-info demo dsp/*.c dsp/*.so bridge/*.c bridge/*.so

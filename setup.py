@@ -15,7 +15,9 @@ from setuptools import Extension, setup
 CHECKED = os.environ.get("KOLBRIDGE_CHECKED") == "1"
 NATIVE = os.environ.get("KOLBRIDGE_NATIVE") == "1"
 
-MODULES = sorted(path.stem for path in Path("dsp").glob("*.pyx"))
+KERNELS = [*sorted(Path("dsp").glob("*.pyx")), Path("bridge/ear.pyx")]
+# The core's busiest modules; the types that make them fast are in a .pxd beside each.
+PYTHON = [Path("bridge/playout.py"), Path("bridge/uplink.py")]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": CHECKED,
@@ -37,19 +39,35 @@ COMPILE_ARGS = [
 if NATIVE:
     COMPILE_ARGS.append("-march=native")
 
-setup(
-    ext_modules=cythonize(
+# Python means what it means elsewhere; its hints are for the reader.
+PYTHON_DIRECTIVES = {
+    **DIRECTIVES,
+    "boundscheck": True,
+    "wraparound": True,
+    "cdivision": False,
+    "annotation_typing": False,
+}
+
+
+def extensions(sources: list[Path], directives: dict[str, object]) -> list[Extension]:
+    """Return what is to be compiled, translated to C."""
+    found: list[Extension] = cythonize(
         [
             Extension(
-                f"dsp.{name}",
-                [f"dsp/{name}.pyx"],
+                ".".join(path.with_suffix("").parts),
+                [str(path)],
                 extra_compile_args=[] if sys.platform == "win32" else COMPILE_ARGS,
             )
-            for name in MODULES
+            for path in sources
         ],
-        compiler_directives=DIRECTIVES,
+        compiler_directives=directives,
         nthreads=0 if sys.platform == "darwin" else 2,
         # cythonize does not look at directives: a checked build must not reuse C.
         force=CHECKED,
-    ),
+    )
+    return found
+
+
+setup(
+    ext_modules=extensions(KERNELS, DIRECTIVES) + extensions(PYTHON, PYTHON_DIRECTIVES)
 )

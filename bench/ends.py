@@ -19,6 +19,10 @@ DELTA_FRAMES = 10
 PERIOD_FRAMES = 500
 # Prime to the period, so that the calls are spread over it.
 PERIOD_STEP = 137
+# The default of TURN_SILENCE_MS.
+TURN_SILENCE_FRAMES = 25
+_VAD = "input_audio_buffer.speech_"
+_ITEM = {"item_id": "turn"}
 _FORMAT = {"format": {"type": "audio/pcmu"}}
 _SESSION = {"id": "s", "audio": {"input": _FORMAT, "output": _FORMAT}}
 _CREATED = orjson.dumps({"type": "session.created", "session": _SESSION})
@@ -28,6 +32,7 @@ _TO_MULAW = bytes(
     for code in range(256)
 )
 _TAG_BYTES, _TAG_CHARACTERS = 9, 12
+_SILENT = b"/" * _TAG_CHARACTERS
 _APPEND = b'{"type":"input_audio_buffer.append"'
 _MEDIA = b'{"event":"media"'
 QUIET = b64encode(b"\xff" * FRAME_BYTES)
@@ -115,6 +120,8 @@ class Session(WSListener):  # type: ignore[misc]
         self._run = run
         self._replies = 0
         self._deltas = 0
+        self._appended = 0
+        self._silent_frames = TURN_SILENCE_FRAMES + 1
         self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -129,7 +136,9 @@ class Session(WSListener):  # type: ignore[misc]
         data = frame.get_payload_as_bytes()
         if data.startswith(_APPEND):
             self._run.appended_frames += 1
-            self._run.arrived(audio_of(data, b'"audio":'), self._run.uplink_ms)
+            audio = audio_of(data, b'"audio":')
+            self._run.arrived(audio, self._run.uplink_ms)
+            self._detect_turn(audio == _SILENT)
             return
         event = orjson.loads(data)
         if event["type"] == "session.update":
@@ -141,6 +150,20 @@ class Session(WSListener):  # type: ignore[misc]
             item = event["item"]
             if item["type"] == "function_call_output":
                 self._run.answered(item["call_id"], item["output"])
+
+    def _detect_turn(self, is_silent: bool) -> None:
+        """End the caller's turn as server_vad does; a silent turn never begins."""
+        self._appended += 1
+        if not is_silent:
+            if self._silent_frames > TURN_SILENCE_FRAMES:
+                self._send([{"type": _VAD + "started", "audio_start_ms": 0, **_ITEM}])
+            self._silent_frames = 0
+            return
+        self._silent_frames += 1
+        if self._silent_frames == TURN_SILENCE_FRAMES:
+            self._silent_frames += 1
+            end = {"audio_end_ms": 20 * (self._appended - TURN_SILENCE_FRAMES)}
+            self._send([{"type": _VAD + "stopped", **end, **_ITEM}])
 
     def speak(self, number: int, is_first: bool = True, is_last: bool = True) -> None:
         """Say DELTA_FRAMES frames, all at once, of a reply that begins or ends here."""

@@ -29,6 +29,7 @@ from bridge import (
     session,
     twilio,
 )
+from bridge.ear import Ear
 from bridge.notes import Notes
 from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import (
@@ -63,6 +64,12 @@ class Call:
         self.counters = Counters()
         self.uplink = Uplink(plan.options)
         self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
+        self.ear = Ear(
+            self.uplink,
+            self.playout,
+            ends_turns=plan.options.turn_detection == "gate",
+            turn_silence_ms=plan.options.turn_silence_ms,
+        )
         self.responses = Responses()
         self.ending = ending.Ending(plan)
         self.notes = Notes(plan, now)
@@ -77,7 +84,6 @@ class Call:
         self.keypad = keypad.Keypad()
         self.renewal = renewal.Renewal()
         self.stream_sid = ""
-        self._next_timestamp_ms: int | None = None
         self.barged_in_at = float("-inf")
         self._pcm: PcmEncoder | None = None
         if plan.options.openai_output_format == "audio/pcm":
@@ -100,6 +106,10 @@ class Call:
     def receive_twilio(self, message: twilio.Inbound, now: float) -> list[Action]:
         """Take one message from Twilio."""
         return self._receive(_ON_TWILIO[type(message)], message, now)
+
+    def receive_heard(self, now: float) -> list[Action]:
+        """Weigh a frame that came by the ear, which found it NOTABLE."""
+        return self._receive(Call._weigh_frame, None, now)
 
     def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the model."""
@@ -144,9 +154,19 @@ class Call:
         if self.phase is Phase.ENDED:
             self.counters.after_end += 1
             return []
+        if self.ear.spoke_at >= 0:
+            self.notes.caller_spoke(self.ear.spoke_at)
+            self.ear.spoke_at = -1.0
         answer(self, what)
+        self.ear.is_open = self._hears
         actions, self.actions = self.actions, []
         return actions
+
+    @property
+    def _hears(self) -> bool:
+        """Tell whether the caller is listened to while the AI is silent."""
+        is_ready = self.is_session_ready and not self.is_greeting_due
+        return is_ready and self.phase is not Phase.ENDED
 
     # --- what the caller says ---
 
@@ -182,17 +202,24 @@ class Call:
 
     def _on_frame(self, frame: bytes) -> None:
         now, uplink = self.now, self.uplink
-        self.counters.rx_frames += 1
-        is_playing = self.playout.is_playing(now)
-        withhold = is_playing or self.is_greeting_due or not self.is_session_ready
+        self.ear.rx_frames += 1
+        withhold = self.playout.is_playing(now) or not self._hears
         far_dbfs = self.playout.far_dbfs(now)
         for given in uplink.admit(frame, far_dbfs, withhold):
             self.actions.append(openai.AppendAudio(given))
         if uplink.is_gate_open:
             self.notes.caller_spoke(now)
+        self._weigh_frame()
+
+    def _weigh_frame(self, _: None = None) -> None:
+        """Act on what the newest frame shows."""
+        uplink = self.uplink
         if uplink.is_voice:
-            self.log(self.notes.voice_line(uplink.gate, now))
-            if is_playing:
+            line = self.notes.voice_line(uplink.gate, self.now)
+            if line is not None:
+                self.actions.append(line)
+                self.ear.voice_logged_at = self.now
+            if self.playout.is_playing(self.now):
                 interruption.consider(self)
         if uplink.is_turn_open and self.plan.options.turn_detection == "gate":
             self._consider_turn_end()
@@ -202,9 +229,9 @@ class Call:
         if not timestamp.isdecimal():
             return
         at_ms = int(timestamp)
-        expected_ms = self._next_timestamp_ms
-        self._next_timestamp_ms = at_ms + payload_bytes * FRAME_MS // FRAME_BYTES
-        if expected_ms is None or at_ms - expected_ms < FRAME_MS:
+        expected_ms = self.ear.next_timestamp_ms
+        self.ear.next_timestamp_ms = at_ms + payload_bytes * FRAME_MS // FRAME_BYTES
+        if expected_ms < 0 or at_ms - expected_ms < FRAME_MS:
             return
         lost = (at_ms - expected_ms) // FRAME_MS
         self.counters.gap_frames += lost

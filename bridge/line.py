@@ -20,6 +20,7 @@ from picows import WSCloseCode
 
 from bridge import openai, twilio
 from bridge.call import Call
+from bridge.ear import GIVEN, NOTABLE, UNUSUAL
 from bridge.legs import OpenAILeg, TwilioLeg
 from bridge.log import LEVELS, CallLogger
 from bridge.metrics import Metrics
@@ -116,6 +117,27 @@ class Line:
             self._arm()
         except Exception:
             self._crash()
+
+    def hear(self, data: bytes) -> bool:
+        """Take a message of Twilio's the short way; False if it must go the long one.
+
+        A call that is recorded takes the long way: the recorder keeps whole messages.
+        """
+        if self._recorder is not None:
+            return False
+        call = self.call
+        try:
+            heard = call.ear.hear(data, monotonic())
+            if heard > 0:
+                if heard & GIVEN:
+                    for frame in call.ear.given:
+                        self.model_leg.append(frame)
+                if heard & NOTABLE:
+                    self.receive(call.receive_heard)
+        except Exception:
+            self._crash()
+            return True
+        return heard != UNUSUAL
 
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event of the model's."""

@@ -32,7 +32,7 @@ BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
 
 # What a call counts itself: (metric, labels) and where it stands.
 _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
-    ("frames", {"kind": "rx"}, lambda call: call.counters.rx_frames),
+    ("frames", {"kind": "rx"}, lambda call: call.ear.rx_frames),
     ("frames", {"kind": "tx"}, lambda call: call.counters.tx_frames),
     ("frames", {"kind": "forwarded"}, lambda call: call.uplink.forwarded_frames),
     ("frames", {"kind": "dropped"}, lambda call: call.uplink.dropped_frames),

@@ -189,7 +189,7 @@ class Notes:
         uplink, counters = call.uplink, call.counters
         return Log(
             "info",
-            f"WS_STOP sid={self.stream_sid or '-'} rx={counters.rx_frames} "
+            f"WS_STOP sid={self.stream_sid or '-'} rx={call.ear.rx_frames} "
             f"tx={counters.tx_frames} forwarded={uplink.forwarded_frames} "
             f"dropped={uplink.dropped_frames} reason={reason}",
         )
@@ -204,7 +204,7 @@ class Notes:
             ended_at_s=now,
             end_reason=call.ending.reason,
             failed=call.ending.failed,
-            rx_frames=call.counters.rx_frames,
+            rx_frames=call.ear.rx_frames,
             tx_frames=call.counters.tx_frames,
             forwarded_frames=call.uplink.forwarded_frames,
             dropped_frames=call.uplink.dropped_frames,

@@ -119,7 +119,6 @@ class Counters:
         "malformed_twilio",
         "openai_errors",
         "reopened_sessions",
-        "rx_frames",
         "tool_calls",
         "tx_bytes",
         "tx_frames",
@@ -131,7 +130,6 @@ class Counters:
         for name in self.__slots__:
             setattr(self, name, 0)
 
-    rx_frames: int
     tx_frames: int
     tx_bytes: int
     gap_frames: int

@@ -18,7 +18,7 @@ from bridge import signature, twilio
 from bridge.call import Call
 from bridge.front import MEDIA_PATH, Head
 from bridge.governor import Governor
-from bridge.legs import CLOSE_WAIT_S, StreamRefused, TwilioLeg
+from bridge.legs import StreamRefused, TwilioLeg
 from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
 from bridge.metrics import Metrics
@@ -30,6 +30,7 @@ from bridge.settings import Settings
 from bridge.tokens import TokenError, Tokens
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
+from bridge.websocket import CLOSE_WAIT_S
 
 # Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
 OPEN_WAIT_S = 5.0

@@ -35,6 +35,21 @@ def _servers() -> dict[str, Path | None]:
     }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test what was compiled from another text than the one here."""
+    root = Path(__file__).parent.parent
+    for folder in ("bridge", "dsp"):
+        for built in (root / folder).glob("*.so"):
+            name = built.name.partition(".")[0]
+            for text in (root / folder).glob(f"{name}.p*"):
+                if text.suffix != ".pyi" and text.stat().st_mtime > _built_at(built):
+                    pytest.exit(f"{text} is newer than what was built of it: make test")
+
+
+def _built_at(path: Path) -> float:
+    return path.stat().st_mtime
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which servers the database tests ran on."""
     terminalreporter.line(f"databases: {', '.join(_servers())}")

@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from bridge import doctor, legs
+from bridge import doctor, websocket
 from bridge.options import CallOptions
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.settings import Settings
@@ -20,7 +20,7 @@ TOKEN = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.05)
+    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.05)
     monkeypatch.setattr(doctor, "SESSION_WAIT_S", 3.0)
 
 

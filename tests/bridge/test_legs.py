@@ -5,7 +5,7 @@ from socket import SO_SNDBUF, SOL_SOCKET
 
 import pytest
 
-from bridge import front, legs, openai, twilio
+from bridge import front, legs, openai, twilio, websocket
 from bridge.plan import Leg
 from tests.bridge import hall, story, wire
 
@@ -16,7 +16,7 @@ def test_stream_is_the_calls_from_its_start_message_on():
             line = place.new_line()
             peer = await place.open_stream()
             peer.send_text(hall.media_message())
-            await wire.until(lambda: line.call.counters.rx_frames == 1)
+            await wire.until(lambda: line.call.ear.rx_frames == 1)
 
             assert line.call.notes.stream_sid == story.STREAM_SID
             await peer.close()
@@ -84,7 +84,7 @@ def test_what_is_no_message_is_counted_and_the_call_goes_on():
             peer.send(wire.frame(wire.BINARY, b"\x00"))
             peer.send_text(b'{"event":"new","x":1}')
             peer.send_text(hall.media_message())
-            await wire.until(lambda: call.counters.rx_frames == 1)
+            await wire.until(lambda: call.ear.rx_frames == 1)
 
             assert call.counters.malformed_twilio == 4
             assert call.counters.unknown_twilio == 1
@@ -104,7 +104,7 @@ def test_fragments_are_joined_and_pings_between_them_answered():
             peer.send(wire.frame(wire.CONTINUATION, message[20:]))
 
             assert await peer.recv() == (wire.PONG, b"?")
-            await wire.until(lambda: call.counters.rx_frames == 1)
+            await wire.until(lambda: call.ear.rx_frames == 1)
             await peer.close()
 
     wire.run(told)
@@ -120,7 +120,7 @@ def test_fragments_over_the_limit_are_dropped_to_the_last_one():
             peer.send(wire.frame(wire.CONTINUATION, piece, fin=False))
             peer.send(wire.frame(wire.CONTINUATION, piece))
             peer.send_text(hall.media_message())
-            await wire.until(lambda: call.counters.rx_frames == 1)
+            await wire.until(lambda: call.ear.rx_frames == 1)
 
             assert call.counters.malformed_twilio == 1
             await peer.close()
@@ -159,7 +159,7 @@ def test_close_of_the_other_side_is_answered_and_told_to_the_call():
 
 
 def test_socket_whose_close_is_not_answered_is_ended(monkeypatch):
-    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.01)
+    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.01)
 
     async def told():
         async with hall.opened() as place:
@@ -191,14 +191,14 @@ class Slow(legs.TwilioLeg):
 @pytest.mark.parametrize(
     ("waiting", "arrives", "counted", "is_open"),
     [
-        (legs.AUDIO_WAITING_BYTES_MAX, ["media", "clear"], "", True),
+        (websocket.AUDIO_WAITING_BYTES_MAX, ["media", "clear"], "", True),
         (
-            legs.AUDIO_WAITING_BYTES_MAX + 1,
+            websocket.AUDIO_WAITING_BYTES_MAX + 1,
             ["clear"],
             "twilio_audio_waiting",
             True,
         ),
-        (legs.WAITING_BYTES_MAX + 1, [], "twilio_waiting_bytes", False),
+        (websocket.WAITING_BYTES_MAX + 1, [], "twilio_waiting_bytes", False),
     ],
 )
 def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
@@ -229,7 +229,7 @@ def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
 
 
 def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.05)
+    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.05)
 
     async def told():
         async with hall.opened() as place:
@@ -238,7 +238,7 @@ def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(monkeypatch)
             await wire.until(lambda: line.twilio_leg is not None)
             leg = line.twilio_leg
             peer.reader._transport.pause_reading()
-            while leg._waiting_bytes() < legs.WAITING_BYTES_MAX // 2:
+            while leg._waiting_bytes() < websocket.WAITING_BYTES_MAX // 2:
                 leg.perform(twilio.Clear("x" * 1_000))
                 leg.flush()
             peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
@@ -259,7 +259,7 @@ def test_kernel_takes_seconds_of_audio_and_not_minutes():
             below = line.twilio_leg._transport.underlying_transport
             size = below.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_SNDBUF)
 
-            assert size == 2 * legs.SEND_BUFFER_BYTES
+            assert size == 2 * websocket.SEND_BUFFER_BYTES
             await peer.close()
 
     wire.run(told)

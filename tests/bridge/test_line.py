@@ -206,7 +206,7 @@ def test_tool_runs_aside_and_its_answer_goes_to_the_model():
             line.call.open_tools.add("call_1")
             line.receive(lambda now: [RunTool("call_1", "look", "{}")])
             peer.send_text(hall.media_message())
-            await wire.until(lambda: line.call.counters.rx_frames == 1)
+            await wire.until(lambda: line.call.ear.rx_frames == 1)
             allowed.set()
 
             answer = (await model.event())["item"]

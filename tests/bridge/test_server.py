@@ -6,7 +6,7 @@ import zipfile
 import orjson
 import pytest
 
-from bridge import legs, server as server_module
+from bridge import server as server_module, websocket
 from bridge.recording import read
 from bridge.replay import Replay
 from bridge.server import probe
@@ -17,7 +17,7 @@ from tests.bridge import hall, service, story, wire
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.02)
+    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 def run(story_of, database_url, home, loop="asyncio", **settings):

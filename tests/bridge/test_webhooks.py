@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from bridge import legs, server, switchboard, webhooks
+from bridge import server, switchboard, webhooks, websocket
 from tests.bridge import hall, service, wire
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(legs, "CLOSE_WAIT_S", 0.02)
+    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 def run(story_of, database_url, home, **settings):

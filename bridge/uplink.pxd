@@ -1,0 +1,32 @@
+"""The types of `uplink.py` where it is compiled; its text is there alone."""
+
+
+cdef class Uplink:
+    cdef object _options
+    cdef readonly object gate
+    cdef readonly int _preroll_frames, _ring_frames, _late_frames
+    cdef readonly bint _is_withholding
+    cdef bint _is_agc_on, _is_heard_by_server, _may_begin
+    cdef readonly object _pending
+    cdef object _pending_open
+    cdef bytes _remainder
+    cdef long long _sound_frames, _frames_since_sound
+    cdef long long _silence_frames, _appended_ms, _speech_end_ms, _uncommitted_ms
+    cdef public bint is_turn_open, is_gate_open, is_voice
+    cdef public double voice_frames
+    cdef public long long voice_age_frames, quiet_frames, speech_frames
+    cdef public long long forwarded_frames, silence_frames_sent, dropped_frames
+    cdef public long long withheld_dropped_frames, unended_turns
+
+    cpdef admit(self, bytes frame, double far_dbfs, bint withhold)
+    cdef _note(self, long code)
+    cpdef _forward(self)
+    cdef _give_speech(self, long long frames)
+    cdef _gained(self, bytes frame)
+    cdef _wait(self)
+    cdef _in_turn_silence(self, long long frames=*)
+    cdef _count_given(self, long long frames)
+    cdef _withhold(self)
+    cdef _end_withholding(self)
+    cdef _trim(self, long long keep)
+    cdef _drop_oldest(self, long long count)
