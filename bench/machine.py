@@ -10,7 +10,7 @@ def spread(values: list[float]) -> dict[str, float]:
     """Return median and 99th percentile."""
     if len(values) < 2:
         return {"p50": float("nan"), "p99": float("nan")}
-    cuts = quantiles(values, n=100)
+    cuts = quantiles(values, n=100, method="inclusive")
     return {"p50": round(cuts[49], 3), "p99": round(cuts[98], 3)}
 
 

@@ -6,6 +6,7 @@ second.
 
 import sys
 import time
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -18,14 +19,18 @@ SLEEP_S = 0.002
 
 def apply() -> None:
     """Patch the line."""
-    receive, numbers = Line.receive, count()
+    numbers = count()
 
-    def late(self: Line, door: Any, *what: Any) -> None:
-        if next(numbers) % EVERY == 0:
-            time.sleep(SLEEP_S)
-        receive(self, door, *what)
+    def late(way: Callable[..., Any]) -> Callable[..., Any]:
+        def slept(*what: Any) -> Any:
+            if next(numbers) % EVERY == 0:
+                time.sleep(SLEEP_S)
+            return way(*what)
 
-    Line.receive = late  # type: ignore[method-assign]
+        return slept
+
+    Line.receive = late(Line.receive)  # type: ignore[method-assign]
+    Line.hear = late(Line.hear)  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
