@@ -63,7 +63,9 @@ def compared(ours: list[Figures], relay: list[Figures]) -> Figures:
         found[f"{way}_p99_ratio"] = round(found[f"{way}_p99_ms"] / theirs, 2)
     pairs = list(zip(ours, relay, strict=True))
     found["cpu_us_a_call_second"] = round(median(one["cpu_us"] for one in ours))
-    found["cpu_ratio"] = round(median(a["cpu_us"] / b["cpu_us"] for a, b in pairs), 2)
+    # The kernel counts CPU in ticks of 10 ms: a small relay may have had none.
+    ratios = [a["cpu_us"] / max(b["cpu_us"], 1.0) for a, b in pairs]
+    found["cpu_ratio"] = round(median(ratios), 2)
     found["load_tool_cpu"] = round(median(one["load_tool_cpu"] for one in ours), 2)
     return found
 
