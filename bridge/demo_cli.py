@@ -9,7 +9,7 @@ English and to a Hebrew business at once, and writes the sound, a picture and a 
 Exit code 1 if a check of the list fails."""
 EXAMPLES = """examples:
   kolbridge demo
-  kolbridge demo --out /tmp/demo
+  kolbridge demo --out first-call
   OPENAI_API_KEY=sk-… kolbridge demo --live
 """
 
