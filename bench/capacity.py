@@ -50,12 +50,12 @@ class Server(NamedTuple):
     pid: int
 
 
-async def one_slice(server: Server, shape: Shape, past_frames: int) -> dict[str, Any]:
+async def one_slice(server: Server, shape: Shape) -> dict[str, Any]:
     """Load one process for SLICE_S; return what it cost and how late it was."""
     run = server.run
     run.forget()
     cpu, own = cpu_seconds(server.pid), process_time()
-    await talk(run, server.streams, SLICE_S, shape, past_frames)
+    await talk(run, server.streams, SLICE_S, shape)
     await asyncio.sleep(0.1)
     spent = cpu_seconds(server.pid) - cpu
     return {
@@ -90,8 +90,7 @@ async def compare(
             slices: dict[str, list[dict[str, Any]]] = {one: [] for one in modules}
             for number in range(rounds + 1):
                 for server in servers:
-                    past = number * round(SLICE_S / FRAME_S)
-                    figures = await one_slice(server, SHAPES[shape], past)
+                    figures = await one_slice(server, SHAPES[shape])
                     if number:  # the first one warms up
                         slices[server.module].append(figures)
                 print(f"{shape}: {number}/{rounds}", file=sys.stderr, end="\r")

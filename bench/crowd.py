@@ -80,7 +80,6 @@ class Caller(Stream):
         self.is_leaving = False
         # The other side has left him.
         self.lost = asyncio.Event()
-        self._is_replying = False
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.transport = None
@@ -117,15 +116,14 @@ class Caller(Stream):
 
     def tick(self) -> None:
         """Send the next 20 ms, and be spoken to."""
-        place = SHAPE.place(self._frames, self.number)
+        place = SHAPE.place(self.frames, self.number)
         self.send_frame(SHAPE.is_speaking(place))
         session = self._crowd.run.by_name.get(self.name)
         if place >= HEARD_FRAMES or place % DELTA_FRAMES or session is None:
             return
         if session.is_configured:
             is_last = place + DELTA_FRAMES >= HEARD_FRAMES
-            session.speak(self.number, not self._is_replying, is_last)
-            self._is_replying = not is_last
+            session.speak(self.number, is_last)
 
     def hang_up(self) -> None:
         """Leave as a caller does: `stop`, then the socket closes."""

@@ -62,7 +62,7 @@ class Phase:
     async def run(
         self, run: Run, streams: list[Stream], seconds: float, rate: float
     ) -> None:
-        """Talk for a while, with tools or without, until the last tool is answered."""
+        """Go on talking, with tools or without, until the last tool is answered."""
         run.forget()
         asking = asyncio.ensure_future(ask_tools(run, rate, seconds if rate else 0.0))
         await talk(run, streams, seconds)

@@ -19,9 +19,11 @@ DELTA_FRAMES = 10
 PERIOD_FRAMES = 500
 # Prime to the period, so that the calls are spread over it.
 PERIOD_STEP = 137
+BREATH_FRAMES = 15
 # The default of TURN_SILENCE_MS.
 TURN_SILENCE_FRAMES = 25
 _VAD = "input_audio_buffer.speech_"
+_AUDIO = "response.output_audio."
 _ITEM = {"item_id": "turn"}
 _FORMAT = {"format": {"type": "audio/pcmu"}}
 _SESSION = {"id": "s", "audio": {"input": _FORMAT, "output": _FORMAT}}
@@ -63,9 +65,14 @@ class Shape(NamedTuple):
         return (frame + call * PERIOD_STEP) % PERIOD_FRAMES
 
     def is_speaking(self, place: int) -> bool:
-        """Tell whether the caller speaks."""
+        """Tell whether the caller speaks; he answers after a breath.
+
+        What he said over the last words of the reply would be given to the model when
+        they are over: late by design, and no measure of the bridge.
+        """
         began = round(self.hears * PERIOD_FRAMES)
-        return began <= place < began + round(self.speaks * PERIOD_FRAMES)
+        breath = BREATH_FRAMES if self.hears else 0
+        return began + breath <= place < began + round(self.speaks * PERIOD_FRAMES)
 
 
 class Run:
@@ -119,6 +126,8 @@ class Session(WSListener):  # type: ignore[misc]
     def __init__(self, run: Run) -> None:
         self._run = run
         self._replies = 0
+        self._asked = 0
+        self._reply: str | None = None
         self._deltas = 0
         self._appended = 0
         self._silent_frames = TURN_SILENCE_FRAMES + 1
@@ -144,8 +153,8 @@ class Session(WSListener):  # type: ignore[misc]
         if event["type"] == "session.update":
             transport.send(WSMsgType.TEXT, _UPDATED)
         elif event["type"] == "response.create":
-            self._replies += 1
-            self._send(_response(f"asked-{self._replies}"))
+            self._asked += 1
+            self._send(_response(f"asked-{self._asked}"))
         elif event["type"] == "conversation.item.create":
             item = event["item"]
             if item["type"] == "function_call_output":
@@ -165,22 +174,29 @@ class Session(WSListener):  # type: ignore[misc]
             end = {"audio_end_ms": 20 * (self._appended - TURN_SILENCE_FRAMES)}
             self._send([{"type": _VAD + "stopped", **end, **_ITEM}])
 
-    def speak(self, number: int, is_first: bool = True, is_last: bool = True) -> None:
-        """Say DELTA_FRAMES frames, all at once, of a reply that begins or ends here."""
-        self._replies += is_first
+    def speak(self, number: int, is_last: bool = True) -> None:
+        """Say DELTA_FRAMES frames, all at once, of a reply that goes on or begins."""
         self._deltas += 1
         tag = tag_of(2, number, self._deltas)
-        name = f"{number}-{self._replies}"
+        name, is_first = self._name_reply(number, is_last)
         part = {"response_id": f"r{name}", "item_id": f"i{name}"}
         delta = {"delta": tag.decode() + _REPLY_REST, "content_index": 0, **part}
-        whole = _response(name, {"type": "response.output_audio.delta", **delta})
+        whole = _response(name, {"type": _AUDIO + "delta", **delta})
         self._run.sent_at[tag] = monotonic()
         self._send(whole[0 if is_first else 1 : 2])
         if is_last:
-            self._send([{"type": "response.output_audio.done", **part}, whole[2]])
+            self._send([{"type": _AUDIO + "done", **part}, whole[2]])
+
+    def _name_reply(self, number: int, is_last: bool) -> tuple[str, bool]:
+        """Return the name of the reply that goes on, and whether it begins here."""
+        is_first = self._reply is None
+        self._replies += is_first
+        name = f"{number}-{self._replies}"
+        self._reply = None if is_last else name
+        return name, is_first
 
     def call_tool(self, tool_call_id: str, name: str, arguments: str) -> None:
-        """Ask for a tool."""
+        """Ask for a tool, within the reply that is being said or in one of its own."""
         item = {
             "id": f"i{tool_call_id}",
             "type": "function_call",
@@ -190,8 +206,9 @@ class Session(WSListener):  # type: ignore[misc]
         }
         done = {"type": "response.output_item.done", "item": item}
         self._run.asked_at[tool_call_id] = monotonic()
-        named = {"response_id": f"r{tool_call_id}"}
-        self._send(_response(tool_call_id, {**done, **named}))
+        reply = self._reply or tool_call_id
+        whole = _response(reply, {**done, "response_id": f"r{reply}"})
+        self._send(whole[1:2] if self._reply else whole)
 
     def _send(self, events: list[dict[str, Any]]) -> None:
         assert self.transport is not None
@@ -215,7 +232,7 @@ class Stream(WSListener):  # type: ignore[misc]
         self._run = run
         self._number = number
         self._speech = speech
-        self._frames = 0
+        self.frames = 0
         self.sid = f"MZ{number:032}"
         self.transport: WSTransport | None = None
         self._form = (
@@ -247,8 +264,8 @@ class Stream(WSListener):  # type: ignore[misc]
 
     def send_frame(self, is_speaking: bool) -> None:
         """Send the next 20 ms: speech, or the silence of a quiet line."""
-        self._frames += 1
-        number = self._frames
+        self.frames += 1
+        number = self.frames
         payload = QUIET
         if is_speaking:
             self._run.sent_frames += 1

@@ -22,9 +22,9 @@ from typing import Any
 import uvloop
 
 from bench import budget, results
-from bench.capacity import RELAY, SLICE_S, Server, one_slice
+from bench.capacity import RELAY, Server, one_slice
 from bench.ends import Shape
-from bench.load import FRAME_S, KOLBRIDGE, open_calls, prepare, serving
+from bench.load import KOLBRIDGE, open_calls, prepare, serving
 from crm.connect import open_url
 
 CALLS = 200
@@ -87,15 +87,13 @@ async def attempts(
             places.append(Server(module, run, await open_calls(run, url), pid))
         goes_first = prefers and go_first(os.getpid(), *(one.pid for one in places))
         tried: list[Figures] = []
-        past = 0
         for place in places:
-            await one_slice(place, HALF, past)
+            await one_slice(place, HALF)
         while len(tried) < ATTEMPTS and (not tried or judge(tried[-1])):
             slices: tuple[list[Figures], list[Figures]] = ([], [])
             for _ in range(SLICES):
-                past += round(SLICE_S / FRAME_S)
                 for place, into in zip(places, slices, strict=True):
-                    into.append(await one_slice(place, HALF, past))
+                    into.append(await one_slice(place, HALF))
             tried.append(compared(*slices))
         return {"calls": calls, "goes_first": goes_first, "attempts": tried}
 

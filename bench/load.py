@@ -104,9 +104,8 @@ async def talk(
     streams: list[Stream],
     seconds: float,
     shape: Shape = Shape(),  # noqa: B008 (frozen)
-    past_frames: int = 0,
 ) -> None:
-    """Keep the calls busy, each frame at its time; they were for `past_frames`."""
+    """Keep the calls busy, each frame at its time; they go on where they were."""
     began = monotonic()
     frames = round(seconds / FRAME_S)
     calls = list(enumerate(zip(streams, run.sessions, strict=True)))
@@ -117,11 +116,10 @@ async def talk(
             due = began + frame * FRAME_S + at * FRAME_S / SLOTS
             await asyncio.sleep(max(0.0, due - monotonic()))
             for number, (stream, session) in slot:
-                place = shape.place(past_frames + frame, number)
+                place = shape.place(stream.frames, number)
                 stream.send_frame(shape.is_speaking(place))
                 if place < heard and place % DELTA_FRAMES == 0:
-                    is_first = place == 0 or frame == 0
-                    session.speak(number, is_first, place + DELTA_FRAMES >= heard)
+                    session.speak(number, place + DELTA_FRAMES >= heard)
 
 
 async def drive(

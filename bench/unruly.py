@@ -54,7 +54,7 @@ class Rubbish(Caller):
     """Sends what is no message, in turn of several kinds."""
 
     def tick(self) -> None:
-        self._frames += 1
+        self.frames += 1
         texts = (
             b'{"event":"media"',
             b'{"event":"media","media":{"payload":"%%%"}}',
@@ -73,7 +73,7 @@ class SlowReader(Caller):
     """Talks, and reads nothing of what is sent."""
 
     def tick(self) -> None:
-        if self.transport is not None and self._frames == 0:
+        if self.transport is not None and self.frames == 0:
             self.transport.underlying_transport.pause_reading()
         super().tick()
 

@@ -151,14 +151,13 @@ class PeerSession(Session):
             session = {**_SESSION, **event["session"]}
             self._send([{"type": "session.updated", "session": session}])
         elif event["type"] == "response.create":
-            self._replies += 1
-            name = f"asked-{self._replies}"
+            self._asked += 1
+            name = f"asked-{self._asked}"
             self._send([_created(name), _done(name)])
 
-    def speak(self, number: int, is_first: bool = True, is_last: bool = True) -> None:
-        """Say DELTA_FRAMES frames, all at once, of a reply that begins or ends here."""
-        self._replies += is_first
-        name = f"{number}-{self._replies}"
+    def speak(self, number: int, is_last: bool = True) -> None:
+        """Say DELTA_FRAMES frames, all at once, of a reply that goes on or begins."""
+        name, is_first = self._name_reply(number, is_last)
         item = {"id": f"item_{name}", "type": "message", "role": "assistant"}
         part = {"response_id": f"resp_{name}", "output_index": 0}
         place = {**part, "item_id": item["id"], "content_index": 0}
@@ -233,8 +232,8 @@ class PeerStream(Stream):
 
     def send_frame(self, is_speaking: bool) -> None:
         """Send the next 20 ms: speech, a mark, or the silence of a quiet line."""
-        self._frames += 1
-        number = self._frames
+        self.frames += 1
+        number = self.frames
         payload = QUIET
         if is_speaking:
             self._run.sent_frames += 1
