@@ -258,7 +258,9 @@ class Desk(NamedTuple):
         return [
             {
                 "starts_at": (local := one.starts_at.astimezone(zone)).isoformat(),
-                "spoken": say_time(local, today, self.business.language),
+                "spoken": say_time(
+                    local, today, self.business.language, self.business.country
+                ),
             }
             for one in times
         ]

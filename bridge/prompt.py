@@ -11,23 +11,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from bridge.spoken import language_name
 from crm.businesses import Business, Hours
 from crm.leads import Lead
 
 # Stands in the kept text for what is of one call alone.
 CALL_FACTS = "{time and caller}"
 BUSINESS_HEADING = "### BUSINESS INSTRUCTIONS"
-LANGUAGES = {
-    "ar": "Arabic",
-    "de": "German",
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "he": "Hebrew",
-    "it": "Italian",
-    "pt": "Portuguese",
-    "ru": "Russian",
-}
 _DAYS = (
     "Sunday",
     "Monday",
@@ -78,9 +68,8 @@ def standing_text(business: Business) -> str:
     """Return what all calls of a business are told, with CALL_FACTS for the rest."""
     rules = _RULES.format(
         name=business.name,
-        language=LANGUAGES.get(
-            business.language, f"the language '{business.language}'"
-        ),
+        language=language_name(business.language)
+        or f"the language '{business.language}'",
     )
     facts = "\n".join(_facts(business))
     return (

@@ -1,66 +1,99 @@
-"""Times as they are said, in the business's language: Hebrew and English.
+"""Times as they are said in the business's language and country, by Babel's CLDR data.
 
-Other languages get the English form; the model speaks the caller's language.
+Days and months are written out, since a caller hears them. A language whose names the
+data lacks gets the English form; the model says it in the caller's own.
 """
 
+import re
 from datetime import date, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
-_EN_DAYS = (
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-)
-_EN_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_HE_DAYS = ("שני", "שלישי", "רביעי", "חמישי", "שישי", "שבת", "ראשון")
-_HE_MONTHS = (
-    "ינואר",
-    "פברואר",
-    "מרץ",
-    "אפריל",
-    "מאי",
-    "יוני",
-    "יולי",
-    "אוגוסט",
-    "ספטמבר",
-    "אוקטובר",
-    "נובמבר",
-    "דצמבר",
-)
+from babel import Locale, UnknownLocaleError
+from babel.dates import DateTimePattern, parse_pattern
+
+_ENGLISH = Locale("en")
+# Reads the data of English, 12 ms, while the process starts and not in a call.
+_NAMES = _ENGLISH.languages
+# Babel leaves CLDR's relative days out; without an entry the date is said alone.
+_NEAR = {
+    "ar": ("اليوم،", "غدًا،"),
+    "de": ("heute,", "morgen,"),
+    "en": ("today,", "tomorrow,"),
+    "es": ("hoy,", "mañana,"),
+    "fr": ("aujourd'hui,", "demain,"),
+    "he": ("היום,", "מחר,"),
+    "it": ("oggi,", "domani,"),
+    "pt": ("hoje,", "amanhã,"),
+    "ru": ("сегодня,", "завтра,"),
+}
+# Day and month, the widest form a locale has first; every locale has the last.
+_SKELETONS = ("MMMMEEEEd", "MMMMEd", "MMMEd")
+# Of a pattern: what stands in quotes, or a name that can be written out in full.
+_NAME = re.compile(r"'[^']*'|E+|c+|MMM+|LLL+|a+")
 
 
-def say_time(local: datetime, today: date, language: str) -> str:
-    """Return the spoken form of a local time; `today` is the local date of the call."""
-    return _hebrew(local, today) if language == "he" else _english(local, today)
+class _Form(NamedTuple):
+    locale: Locale
+    day: DateTimePattern
+    clock: DateTimePattern
+    both: str
 
 
-def _english(local: datetime, today: date) -> str:
-    near = {0: "today, ", 1: "tomorrow, "}.get((local.date() - today).days, "")
-    day = f"{_EN_DAYS[local.weekday()]}, {_EN_MONTHS[local.month - 1]} {local.day}"
-    hour, half = local.hour % 12 or 12, "AM" if local.hour < 12 else "PM"
-    clock = f"{hour}:{local.minute:02} {half}" if local.minute else f"{hour} {half}"
-    return f"{near}{day} at {clock}"
+def say_time(local: datetime, today: date, language: str, country: str) -> str:
+    """Return the spoken form of a local time; `today` is the local date of the call.
+
+    A language's first time in a process reads its data: 4 to 6 ms.
+    """
+    form = _form(language, country)
+    day = form.day.apply(local, form.locale)
+    ahead = (local.date() - today).days
+    near = _NEAR.get(form.locale.language, ())
+    if 0 <= ahead < len(near):
+        day = f"{near[ahead]} {day}"
+    # CLDR keeps "4:30" and "PM" together by a space of its own.
+    clock = form.clock.apply(local, form.locale).replace("\u202f", " ")
+    return form.both.format(clock, day)
 
 
-def _hebrew(local: datetime, today: date) -> str:
-    near = {0: "היום, ", 1: "מחר, "}.get((local.date() - today).days, "")
-    name = _HE_DAYS[local.weekday()]
-    day = name if name == "שבת" else f"יום {name}"
-    month = _HE_MONTHS[local.month - 1]
-    return f"{near}{day}, {local.day} ב{month} בשעה {local.hour}:{local.minute:02}"
+def language_name(code: str) -> str | None:
+    """Return a language's English name, or None where there is no such language."""
+    return _NAMES.get(code)
+
+
+@lru_cache(maxsize=256)
+def _form(language: str, country: str) -> _Form:
+    locale = _locale(language, country)
+    skeletons = locale.datetime_skeletons
+    day = next(skeletons[name] for name in _SKELETONS if name in skeletons)
+    return _Form(
+        locale,
+        _written_out(day, locale),
+        _written_out(locale.time_formats["short"], locale),
+        str(locale.datetime_formats["long"]),
+    )
+
+
+def _locale(language: str, country: str) -> Locale:
+    for name in (f"{language}_{country}", language):
+        try:
+            found = Locale.parse(name)
+        except UnknownLocaleError:
+            continue
+        # CLDR's stand-in for a name that nobody has given yet.
+        if found.months["format"]["wide"][1] != "M01":
+            return found
+    return _ENGLISH
+
+
+def _written_out(pattern: DateTimePattern, locale: Locale) -> DateTimePattern:
+    """Return a pattern with its names in full: `E, MMM d` becomes `EEEE, MMMM d`."""
+
+    def widest(found: re.Match[str]) -> str:
+        letter = found[0][0]
+        if letter == "'" or (letter == "a" and "pm" not in periods):
+            return found[0]
+        return letter * 4
+
+    periods = locale.day_periods["format"].get("wide", {})
+    return parse_pattern(_NAME.sub(widest, pattern.pattern))

@@ -15,6 +15,7 @@ import msgspec
 import tomli_w
 
 from bridge.options import CallOptions, OptionError, merge
+from bridge.spoken import language_name
 from crm.businesses import Business, Closure as StoredClosure, Hours, Service
 from crm.leads import FieldError, check_phone
 from crm.phones import COUNTRIES
@@ -153,9 +154,10 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
 def _check_words(file: TenantFile) -> None:
     if not file.name.strip() or not file.name.isprintable():
         raise TenantError(f"name={file.name!r}: expected a name on one line")
-    if not re.fullmatch("[a-z]{2}", file.language):
+    if len(file.language) != 2 or language_name(file.language) is None:
         raise TenantError(
-            f"language={file.language!r}: expected two letters such as en or he"
+            f"language={file.language!r}: expected the two letters of a language such "
+            "as en or he"
         )
     if file.country not in COUNTRIES:
         raise TenantError(

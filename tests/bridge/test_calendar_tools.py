@@ -1,7 +1,7 @@
 """The calendar's tools against a real database: booked once, and by whom."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import orjson
 import pytest
@@ -10,7 +10,6 @@ from bridge.crm_tools import crm_tools
 from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.plan import RunTool
-from bridge.spoken import say_time
 from bridge.tools import ToolRunner
 from crm import businesses, leads
 from crm.businesses import Service
@@ -246,16 +245,3 @@ def test_bad_arguments_name_the_field(database_url, name, asked, error):
         assert error in (await shop.ask(name, asked))["error"]
 
     in_shop(database_url, story)
-
-
-@pytest.mark.parametrize(
-    ("language", "spoken"),
-    [
-        ("en", "tomorrow, Tuesday, November 24 at 4:30 PM"),
-        ("he", "מחר, יום שלישי, 24 בנובמבר בשעה 16:30"),
-    ],
-)
-def test_times_are_spoken_in_the_businesss_language(language, spoken):
-    local = datetime(2026, 11, 24, 16, 30, tzinfo=UTC)
-
-    assert say_time(local, local.date() - timedelta(days=1), language) == spoken

@@ -76,7 +76,8 @@ def of(**changes):
     [
         (of(name=" "), "name=' ': expected a name"),
         (of(name="a\nb"), "name='a\\nb': expected a name"),
-        (of(language="eng"), "language='eng': expected two letters"),
+        (of(language="eng"), "language='eng': expected the two letters"),
+        (of(language="xx"), "language='xx': expected the two letters of a language"),
         (of(country="us"), "country='us': expected a country"),
         (of(country="XX"), "country='XX': expected a country such as US or IL"),
         (of(time_zone="America"), "time_zone='America': expected a zone"),
