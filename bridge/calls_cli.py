@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.cli_database import find_business, run_with_database
+from bridge.prices import PRICES_DATE
 from bridge.prompt import CALL_FACTS
 from bridge.settings import Settings
 from bridge.tenant_file import TenantError
@@ -30,8 +31,8 @@ def add_parser(subparsers: Any) -> None:
         "calls",
         help="what was said and done in calls",
         description="List calls, newest first; or show one, word by word. The last "
-        "column is the cost: '-' until OPENAI_PRICES has the prices of the model and "
-        "of the one that transcribes, for calls from then on.",
+        "column is the cost, by OPENAI_PRICES or else the vendor's prices of "
+        f"{PRICES_DATE} in US dollars; '-' where a model has none.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -26,6 +26,7 @@ from bridge.log import LOGGER, CallLogger, mask_phone
 from bridge.metrics import Metrics
 from bridge.options import OptionError, merge
 from bridge.plan import CallPlan, CallRecord
+from bridge.prices import PRICES_DATE, VENDOR_PRICES
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.timeline import HangUp, WaitForAi
@@ -117,7 +118,27 @@ def check_settings(
     if settings.public_url is None:
         text = "PUBLIC_URL is not set: Twilio needs https://name to reach this machine"
         missing.append(Check("settings", False, text))
-    return settings, missing or [Check("settings", True, "complete")]
+    checks = missing or [Check("settings", True, "complete")]
+    return settings, [*checks, _check_prices(settings)]
+
+
+def _check_prices(settings: Settings) -> Check:
+    """Say by which prices calls have a cost; to have none is no fault."""
+    prices = settings.openai_prices
+    call = settings.call
+    unknown = [
+        model
+        for model in (call.openai_model, call.openai_transcription_model)
+        if model not in prices
+    ]
+    if unknown:
+        models = " and ".join(unknown)
+        text = f"calls are written without: OPENAI_PRICES has no price of {models}"
+    elif prices is VENDOR_PRICES:
+        text = f"by the vendor's prices of {PRICES_DATE}, in US dollars"
+    else:
+        text = "by OPENAI_PRICES"
+    return Check("costs", True, text)
 
 
 async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:

@@ -1,8 +1,9 @@
 """What a call cost: its tokens by kind, times the price table of the settings.
 
 Prices are per million tokens and per minute, in whatever currency the table is in. The
-vendor publishes no prices over its API and changes them, so the table is empty until an
-operator fills it in, and a call of a model that is not in it has no cost: never a half.
+vendor publishes none over its API and changes them: the table that is here has a date,
+and one that an operator gives takes its place. A call of a model that has no price has
+no cost: never a half.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,26 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Prices = dict[str, Price]
+
+# US dollars, as each model's page of developers.openai.com/api/docs/models has them.
+PRICES_DATE = "October 2026"
+_VOICE = Price(
+    text_in=4, text_cached=0.4, text_out=24, audio_in=32, audio_cached=0.4, audio_out=64
+)
+VENDOR_PRICES: Prices = {
+    "gpt-realtime-2.1": _VOICE,
+    "gpt-realtime-2.1-mini": Price(
+        text_in=0.6,
+        text_cached=0.06,
+        text_out=2.4,
+        audio_in=10,
+        audio_cached=0.3,
+        audio_out=20,
+    ),
+    "gpt-realtime-2": _VOICE,
+    "gpt-realtime-1.5": msgspec.structs.replace(_VOICE, text_out=16),
+    "gpt-transcribe": Price(minute=0.0045),
+}
 
 
 def read_prices(text: str) -> Prices:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.options import CallOptions, OptionError, Switch, describe, merge, read_value
-from bridge.prices import Prices, read_prices
+from bridge.prices import VENDOR_PRICES, Prices, read_prices
 
 
 class SettingsError(ValueError):
@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     openai_api_key: Secret | None = None
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
-    openai_prices: Prices = {}
+    openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
 
     workers: Annotated[int, _count(1, 64)] = 1
     max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500

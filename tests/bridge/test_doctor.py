@@ -48,7 +48,7 @@ def test_settings_that_cannot_be_read_end_the_list(tmp_path):
 def test_missing_settings_are_each_a_line(tmp_path):
     _, checks = doctor.check_settings({}, tmp_path / ".env")
 
-    assert [check.text.split()[0] for check in checks] == [
+    assert [check.text.split()[0] for check in checks if not check.ok] == [
         "TWILIO_AUTH_TOKEN",
         "OPENAI_API_KEY",
         "PUBLIC_URL",
@@ -59,7 +59,25 @@ def test_complete_settings_are_well(tmp_path):
     env = {**TOKEN, "PUBLIC_URL": "https://bridge.example"}
     _, checks = doctor.check_settings(env, tmp_path / ".env")
 
-    assert [str(check) for check in checks] == ["✓ settings: complete"]
+    assert [str(check) for check in checks] == [
+        "✓ settings: complete",
+        "✓ costs: by the vendor's prices of October 2026, in US dollars",
+    ]
+
+
+def test_doctor_says_which_model_has_no_price(tmp_path):
+    for env, text in (
+        (
+            {"OPENAI_MODEL": "own", "OPENAI_TRANSCRIPTION_MODEL": "ours"},
+            "calls are written without: OPENAI_PRICES has no price of own and ours",
+        ),
+        (
+            {"OPENAI_PRICES": '{"gpt-realtime-2.1": {}, "gpt-transcribe": {}}'},
+            "by OPENAI_PRICES",
+        ),
+    ):
+        _, checks = doctor.check_settings(env, tmp_path / ".env")
+        assert str(checks[-1]) == f"✓ costs: {text}"
 
 
 def test_tenants_are_apart(database_url):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bridge.prices import Price, cost_of, read_prices
+from bridge.options import CallOptions
+from bridge.prices import VENDOR_PRICES, Price, cost_of, read_prices
 
 PRICES = {
     "voice": Price(
@@ -46,6 +47,15 @@ def test_model_without_a_price_has_no_cost_and_never_a_half():
 
 def test_nothing_used_costs_nothing():
     assert cost_of({}, "other", "other", {}) == 0.0
+
+
+def test_a_call_of_the_default_models_has_a_cost():
+    options = CallOptions()
+    models = options.openai_model, options.openai_transcription_model
+    heard = {"transcription.seconds": 60}
+
+    # 0.3 x 4 + 0.1 x 0.4 + 0.1 x 24 + 0.4 x 32 + 0.2 x 0.4 + 0.4 x 64, and a minute
+    assert cost_of({**USAGE, **heard}, *models, VENDOR_PRICES) == 42.1245
 
 
 def test_table_is_json():

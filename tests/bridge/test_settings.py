@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from bridge.options import VOICES, CallOptions
+from bridge.prices import VENDOR_PRICES, Price
 from bridge.settings import Settings, SettingsError, check_complete, load, read_dotenv
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -217,6 +218,7 @@ def test_prices_are_a_table_in_one_variable():
     table = '{"m":{"audio_in":32,"audio_out":64}}'
     settings = load({"OPENAI_PRICES": table})
 
-    assert settings.openai_prices["m"].audio_out == 64
+    assert settings.openai_prices == {"m": Price(audio_in=32, audio_out=64)}
+    assert load({}).openai_prices == VENDOR_PRICES
     with pytest.raises(SettingsError, match=r"OPENAI_PRICES: expected .* got `str`"):
         load({"OPENAI_PRICES": '{"m":{"audio_in":"x"}}'})
