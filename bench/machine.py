@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 from statistics import quantiles
+from time import clock_gettime
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -15,12 +16,15 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process and its workers have used."""
-    ticks = 0
-    for one in _with_workers(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    """Return the CPU time a process and its workers have used, to the nanosecond:
+    ticks of 10 ms are coarser than what a cheap relay uses."""
+    return sum(clock_gettime(_cpu_clock(one)) for one in _with_workers(pid))
+
+
+def _cpu_clock(pid: int) -> int:
+    """Return the clock of all threads of a process, as Linux numbers them
+    (MAKE_PROCESS_CPUCLOCK of CPUCLOCK_SCHED in its posix-timers)."""
+    return ~pid << 3 | 2
 
 
 def rss_mb(pid: int) -> float:
