@@ -19,13 +19,16 @@ class NotHere(Exception):
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """A program under the load; one of `module`, `source` and `needs` says of which
-    kind: of this repository, to be compiled, or on packages of its own."""
+    kind: of this repository, to be compiled (C, or Cython for this interpreter), or on
+    packages of its own, the script of its name or `script`."""
 
     name: str
     about: str
     module: str | None = None
     source: str | None = None
     needs: tuple[str, ...] = ()
+    script: str | None = None
+    args: tuple[str, ...] = ()
     # Where the peer is at its end before the load asked for.
     calls_max: int | None = None
 
@@ -36,9 +39,12 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.module is not None:
             return [sys.executable, "-m", self.module, "serve"]
+        if self.source is not None and self.source.endswith(".pyx"):
+            return [sys.executable, "-c", _cythonized(HERE / self.source), *self.args]
         if self.source is not None:
             return [str(_compiled(self.name, HERE / self.source))]
-        return [str(_installed(self.name, self.needs)), str(HERE / f"{self.name}.py")]
+        script = HERE / (self.script or f"{self.name}.py")
+        return [str(_installed(self.name, self.needs)), str(script), *self.args]
 
 
 def peers() -> list[Peer]:
@@ -59,6 +65,25 @@ def _compiled(name: str, source: Path) -> Path:
     VENVS.mkdir(exist_ok=True)
     _run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)])
     return program
+
+
+def _cythonized(source: Path) -> str:
+    """Return what starts a Cython source; it is compiled anew when it is newer."""
+    home = VENVS / source.stem
+    copy = home / source.name
+    if not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime:
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        shutil.copy(source, copy)
+        try:
+            _run([sys.executable, "-m", "Cython.Build.Cythonize", "-i", str(copy)])
+        except NotHere:
+            shutil.rmtree(home)
+            raise
+    return (
+        f"import sys; sys.path[:0] = [{str(home)!r}, {str(HERE)!r}]; "
+        f"from {source.stem} import main; main()"
+    )
 
 
 def _installed(name: str, needs: tuple[str, ...]) -> Path:

@@ -1,26 +1,31 @@
-"""A bare relay on websockets and uvloop, with the standard json.
+"""A bare relay on websockets and uvloop, or on picows' API of the same shape; with the
+standard json.
 
 The library serves GET alone: the webhook, a POST, has a port of its own.
 
-    PORT=8080 OPENAI_REALTIME_URL=ws://... python websockets_relay.py
+    PORT=8080 OPENAI_REALTIME_URL=ws://... python websockets_relay.py websockets.asyncio
+    PORT=8080 OPENAI_REALTIME_URL=ws://... python websockets_relay.py \
+        picows.websockets.asyncio
 """
 
 import asyncio
 import json
 import os
-from functools import partial
+import sys
+from importlib import import_module
+from typing import Any
 
 import uvloop
-from common import UPDATE, twiml
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import ServerConnection, serve
+from common import UPDATE, serve_webhooks
 
 PORT, MODEL_URL = int(os.environ["PORT"]), os.environ["OPENAI_REALTIME_URL"]
+connect: Any = import_module(f"{sys.argv[1]}.client").connect
+serve: Any = import_module(f"{sys.argv[1]}.server").serve
 
 
-async def stream(twilio: ServerConnection) -> None:
+async def stream(twilio: Any) -> None:
     """Relay one call until the caller hangs up."""
-    async with connect(MODEL_URL) as model:
+    async with connect(MODEL_URL, compression=None) as model:
         await model.send(UPDATE)
         down: asyncio.Task[None] | None = None
         async for message in twilio:
@@ -36,9 +41,7 @@ async def stream(twilio: ServerConnection) -> None:
             down.cancel()
 
 
-async def downlink(
-    model: ClientConnection, twilio: ServerConnection, stream_sid: str
-) -> None:
+async def downlink(model: Any, twilio: Any, stream_sid: str) -> None:
     """Give the model's audio to the caller."""
     async for message in model:
         event = json.loads(message)
@@ -48,28 +51,10 @@ async def downlink(
             await twilio.send(json.dumps(out))
 
 
-async def answer(
-    port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """Answer one HTTP request, whatever it asks, with where streams go."""
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    _, found, rest = head.partition(b"content-length:")
-    if found:
-        await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
-    body = twiml(port).encode()
-    form = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n"
-    writer.write(form.format(len(body)).encode() + b"Connection: close\r\n\r\n" + body)
-    await writer.drain()
-    writer.close()
-
-
 async def main() -> None:
     """Serve until killed."""
     async with serve(stream, "127.0.0.1", 0, compression=None) as streams:
-        port = next(iter(streams.sockets)).getsockname()[1]
-        door = partial(answer, port)
-        async with await asyncio.start_server(door, "127.0.0.1", PORT) as webhooks:
-            await webhooks.serve_forever()
+        await serve_webhooks(PORT, next(iter(streams.sockets)).getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The peers' bench: its table, its ear, and the relays that need no packages."""
 
 import shutil
+import sys
 from base64 import b64decode, b64encode
+from importlib.util import find_spec
+from pathlib import Path
 
 import orjson
 import pytest
@@ -14,7 +17,9 @@ def test_every_peer_is_of_one_kind_and_there():
         assert [bool(peer.module), bool(peer.source), bool(peer.needs)].count(True) == 1
         assert all("==" in one for one in peer.needs)
         if peer.needs:
-            assert (places.HERE / f"{peer.name}.py").exists()
+            assert (places.HERE / (peer.script or f"{peer.name}.py")).exists()
+        if peer.source:
+            assert (places.HERE / peer.source).exists()
 
 
 def test_speech_stays_under_the_marks_and_a_mark_is_heard_once():
@@ -66,11 +71,19 @@ def test_relays_carry_the_load_and_one_that_falls_is_left_out(
 ):
     fallen = places.Peer(name="fallen", about="it ends at once", module="bench.machine")
     missing = places.Peer(name="missing", about="no such package", needs=("./none",))
-    relays = [one for one in places.peers() if one.module or one.source]
+    relays = [one for one in places.peers() if one.module or one.source or here(one)]
     if shutil.which("cc") is None:
         relays = [one for one in relays if one.source is None]
+    install = places._installed
     monkeypatch.setattr(run, "peers", lambda: [*relays, fallen, missing])
     monkeypatch.setattr(places, "VENVS", tmp_path / "venvs")
+    monkeypatch.setattr(
+        places,
+        "_installed",
+        lambda name, needs: (
+            install(name, needs) if name == "missing" else Path(sys.executable)
+        ),
+    )
     small = ("--calls", "4", "--seconds", "3", "--rounds", "1", "--only")
     names = [one.name for one in (*relays, fallen, missing)]
     left = tmp_path / "peers.json"
@@ -85,3 +98,20 @@ def test_relays_carry_the_load_and_one_that_falls_is_left_out(
         assert one["cpu_us_a_call_second"] > 0, name
         assert one["lost"] == 0, name
         assert f"| {name} |" in told.out
+
+
+def here(peer):
+    """Tell whether the tests' own environment has all that a relay needs."""
+    return peer.needs and all(
+        find_spec(one.partition("==")[0]) is not None for one in peer.needs
+    )
+
+
+def test_a_cython_source_that_does_not_compile_says_why(monkeypatch, tmp_path):
+    monkeypatch.setattr(places, "HERE", tmp_path)
+    monkeypatch.setattr(places, "VENVS", tmp_path / "venvs")
+    (tmp_path / "wrong.pyx").write_text("cdef int wrong( :\n")
+
+    for _ in range(2):
+        with pytest.raises(places.NotHere, match="CompileError"):
+            places.Peer(name="wrong", about="", source="wrong.pyx").command()
