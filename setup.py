@@ -15,7 +15,9 @@ from setuptools import Extension, setup
 CHECKED = os.environ.get("KOLBRIDGE_CHECKED") == "1"
 NATIVE = os.environ.get("KOLBRIDGE_NATIVE") == "1"
 
-KERNELS = [*sorted(Path("dsp").glob("*.pyx")), Path("bridge/ear.pyx")]
+KERNELS = [
+    path for folder in ("dsp", "bridge") for path in sorted(Path(folder).glob("*.pyx"))
+]
 # The core's busiest modules; the types that make them fast are in a .pxd beside each.
 PYTHON = [Path("bridge/playout.py"), Path("bridge/uplink.py")]
 DIRECTIVES = {

@@ -64,7 +64,7 @@ def _answer(call: Call, now: float) -> bool:
     actions = call.receive_openai(delta, now)
     call.receive_openai(openai.AudioDone(response.id, response.id), now)
     call.receive_openai(openai.ResponseDone(response=response), now)
-    return any(type(action) is twilio.OutboundMedia for action in actions)
+    return any(type(action) is twilio.OutboundAudio for action in actions)
 
 
 def server_ms(case: Case) -> tuple[float | None, float]:

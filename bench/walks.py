@@ -13,8 +13,9 @@ from bench import budget, results
 from bench.kernels import frames_of
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.options import CallOptions
+from bridge.options import FRAME_BYTES, CallOptions
 from bridge.plan import CallPlan
+from bridge.wire import media_onto
 
 # The whole walk listens, decides and keeps a ledger; the naive one only relays.
 NAIVE_RATIO_MAX = 2.0
@@ -78,7 +79,7 @@ def uplink(call: Call, messages: list[bytes]) -> int:
 
 def downlink(call: Call, events: list[bytes]) -> int:
     """Walk the model's deltas through; return how many frames came out."""
-    buffer = bytearray()
+    burst, begins = bytearray(), twilio.media_begins(call.stream_sid)
     out, now = 0, 0.0
     for data in events:
         event = openai.decode(data)
@@ -89,9 +90,10 @@ def downlink(call: Call, events: list[bytes]) -> int:
             now = max(now, call.now)
         now += 0.2
         for action in actions:
-            if isinstance(action, twilio.OutboundMedia):
-                twilio.encode_into(action, buffer)
-                out += 1
+            if isinstance(action, twilio.OutboundAudio):
+                media_onto(burst, begins, action.frames)
+                out += len(action.frames) // FRAME_BYTES
+        burst.clear()
     return out
 
 

@@ -42,7 +42,7 @@ from bridge.plan import (
     Phase,
     ToolResult,
 )
-from bridge.playout import Frame, Playout
+from bridge.playout import Frames, Playout
 from bridge.responses import Responses
 from bridge.timers import Timer, Timers
 from bridge.uplink import Uplink
@@ -284,8 +284,8 @@ class Call:
         if not self.stream_sid:
             return
         for piece in self.playout.feed(self.now):
-            if isinstance(piece, Frame):
-                self._play(piece.payload)
+            if isinstance(piece, Frames):
+                self._play(piece.audio)
             else:
                 body = twilio.MarkBody(piece.name)
                 self.actions.append(twilio.OutboundMark(self.stream_sid, body))
@@ -294,13 +294,14 @@ class Call:
             self.log(self.notes.frame_total_line(self.counters))
             ending.hang_up_when_heard(self)
 
-    def _play(self, payload: bytes) -> None:
+    def _play(self, audio: bytes) -> None:
         self.is_greeting_due = False
-        self.counters.tx_frames += 1
-        self.counters.tx_bytes += len(payload)
-        body = twilio.OutboundBody(payload)
-        self.actions.append(twilio.OutboundMedia(self.stream_sid, body))
-        self.log(self.notes.frame_line(self.counters, self.now))
+        counters = self.counters
+        before = counters.tx_frames
+        counters.tx_frames = before + len(audio) // FRAME_BYTES
+        counters.tx_bytes += len(audio)
+        self.actions.append(twilio.OutboundAudio(self.stream_sid, audio))
+        self.log(self.notes.frame_line(before + 1, self.now))
 
     # --- what we ask for ---
 

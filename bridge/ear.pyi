@@ -6,7 +6,6 @@ from bridge.uplink import Uplink
 UNUSUAL: int
 GIVEN: int
 NOTABLE: int
-HEAD_ROOM: int
 
 class Ear:
     is_open: bool
@@ -24,5 +23,3 @@ class Ear:
         turn_silence_ms: int,
     ) -> None: ...
     def hear(self, data: bytes, now: float) -> int: ...
-
-def append_into(buffer: bytearray, audio: bytes) -> None: ...

@@ -10,29 +10,22 @@ UNUSUAL: `twilio.decode` and `Call.receive_twilio` take everything, and lead to 
 Like the call it belongs to it has no socket and no clock.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_FromStringAndSize,
     PyBytes_GET_SIZE,
 )
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy, strlen
+from libc.string cimport memcmp, strlen
 
 from bridge.playout cimport Playout
 from bridge.uplink cimport Uplink
 
-UNUSUAL = -1
-GIVEN = 1
-NOTABLE = 2
-# Room that picows asks for, to write a message's head in front of it.
-HEAD_ROOM = 14
+UNUSUAL = C_UNUSUAL
+GIVEN = C_GIVEN
+NOTABLE = C_NOTABLE
 
 cdef enum:
-    C_UNUSUAL = -1
-    C_GIVEN = 1
-    C_NOTABLE = 2
-    C_HEAD_ROOM = 14
     FRAME = 160
     FRAME_MS = 20
     FRAME_TEXT = 216            # 160 bytes in base64, with "=="
@@ -55,8 +48,6 @@ cdef double VOICE_S = 2.0
 cdef char *ALPHABET = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
-cdef char *APPEND_BEGINS = b'{"type":"input_audio_buffer.append","audio":"'
-cdef int APPEND_BEGINS_SIZE = <int> strlen(APPEND_BEGINS)
 cdef uint8_t VALUES[256]        # of a base64 digit; 64 for what is none
 
 
@@ -78,19 +69,6 @@ cdef class Ear:
     model must be given after an answer with GIVEN.
     """
 
-    cdef Uplink _uplink
-    cdef Playout _playout
-    cdef bint _ends_turns
-    cdef long long _turn_silence_ms
-    cdef public bint is_open
-    cdef public long long rx_frames
-    # -1 until there was one.
-    cdef public long long next_timestamp_ms
-    # When the gate was last open, for whom it concerns; -1 when that was taken.
-    cdef public double spoke_at
-    cdef public double voice_logged_at
-    cdef readonly object given
-
     def __init__(
         self, Uplink uplink not None, Playout playout not None, *,
         bint ends_turns, long long turn_silence_ms,
@@ -104,7 +82,7 @@ cdef class Ear:
         self.spoke_at = -1
         self.given = ()
 
-    def hear(self, bytes data not None, double now):
+    cpdef int hear(self, bytes data, double now) except? -2:
         """Take one message of Twilio's, as text.
 
         Returns UNUSUAL and has done nothing, or GIVEN | NOTABLE: frames for the model,
@@ -119,7 +97,7 @@ cdef class Ear:
         cdef int heard = 0
         if not self.is_open or self.next_timestamp_ms < 0 or uplink._remainder:
             return C_UNUSUAL
-        if PyBytes_GET_SIZE(data) > TEXT_MAX:
+        if data is None or PyBytes_GET_SIZE(data) > TEXT_MAX:
             return C_UNUSUAL
         if not read_media(
             PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &text, &timestamp_ms
@@ -283,38 +261,3 @@ cdef bint decode_frame(const uint8_t *text, uint8_t *frame) noexcept nogil:
         bad < 64 and b & 15 == 0
         and text[FRAME_TEXT - 2] == PAD and text[FRAME_TEXT - 1] == PAD
     )
-
-
-def append_into(bytearray buffer not None, bytes audio not None):
-    """Write `input_audio_buffer.append` with `audio` after HEAD_ROOM bytes of room.
-
-    The text is that of `openai.encode_into`.
-    """
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(audio), i
-    cdef Py_ssize_t begins = C_HEAD_ROOM + APPEND_BEGINS_SIZE
-    cdef Py_ssize_t text = 4 * ((size + 2) // 3)
-    cdef const uint8_t *source = <const uint8_t *> PyBytes_AS_STRING(audio)
-    cdef char *target
-    cdef uint32_t group
-    PyByteArray_Resize(buffer, begins + text + 2)
-    target = PyByteArray_AS_STRING(buffer) + C_HEAD_ROOM
-    memcpy(target, APPEND_BEGINS, APPEND_BEGINS_SIZE)
-    target += APPEND_BEGINS_SIZE
-    for i in range(0, size - 2, 3):
-        group = source[i] << 16 | source[i + 1] << 8 | source[i + 2]
-        target[0] = ALPHABET[group >> 18]
-        target[1] = ALPHABET[group >> 12 & 63]
-        target[2] = ALPHABET[group >> 6 & 63]
-        target[3] = ALPHABET[group & 63]
-        target += 4
-    if size % 3:
-        group = source[size - size % 3] << 16
-        if size % 3 == 2:
-            group |= source[size - 1] << 8
-        target[0] = ALPHABET[group >> 18]
-        target[1] = ALPHABET[group >> 12 & 63]
-        target[2] = ALPHABET[group >> 6 & 63] if size % 3 == 2 else PAD
-        target[3] = PAD
-        target += 4
-    target[0] = QUOTE
-    target[1] = CLOSES

@@ -15,11 +15,13 @@ from picows import WSCloseCode, WSFrame, WSTransport
 
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.ear import HEAD_ROOM, append_into
+from bridge.ear import UNUSUAL
 from bridge.log import server_logger
 from bridge.metrics import Metrics
 from bridge.plan import Action, Leg
-from bridge.websocket import AUDIO_WAITING_BYTES_MAX, TEXT, WebSocket
+from bridge.short_way import Appender, ShortWay
+from bridge.websocket import AUDIO_WAITING_BYTES_MAX, WebSocket
+from bridge.wire import media_onto, text_onto
 
 # Twilio sends `start` right after the upgrade.
 START_WAIT_S = 5.0
@@ -29,8 +31,6 @@ MODEL_OPEN_S = 5.0
 MODEL_PING_S = 20.0
 # Audio deltas are some KB; the buffer grows for more.
 MODEL_READ_BUFFER_BYTES = 16_384
-# All legs write their audio here: picows has sent or copied it when it returns.
-_APPEND = bytearray()
 
 
 class StreamRefused(Exception):
@@ -41,14 +41,18 @@ class Owner(Protocol):
     """The owner of a call and of its legs, as a leg sees it."""
 
     call: Call
+    short_way: ShortWay
     is_over: bool
     logs_events: bool
 
     def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
         """Give the call what came, and perform what it answers."""
 
-    def hear(self, data: bytes) -> bool:
-        """Take a usual frame of the caller's; False if it is none."""
+    def weigh(self) -> None:
+        """Have the call weigh the frame that came the short way."""
+
+    def crash(self) -> None:
+        """End this call, after a bug of ours."""
 
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event."""
@@ -74,6 +78,7 @@ class TwilioLeg(WebSocket):
         self._lobby = lobby
         # Messages of a server, each with its head as RFC 6455 has it.
         self._burst = bytearray()
+        self._media_begins = b""
         self._line: Owner | None = None
         self._start_timer: asyncio.TimerHandle | None = None
 
@@ -86,9 +91,18 @@ class TwilioLeg(WebSocket):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame: the short way if it is usual."""
         line = self._line
-        is_whole = frame.msg_type == TEXT and frame.fin and not self._is_joining
-        if line is None or not is_whole or not line.hear(frame.get_payload_as_bytes()):
+        if line is None or self._is_joining:
             super().on_ws_frame(transport, frame)
+            return
+        try:
+            heard = line.short_way.take(frame)
+        except Exception:
+            line.crash()
+            return
+        if heard == UNUSUAL:
+            super().on_ws_frame(transport, frame)
+        elif heard:
+            line.weigh()
 
     def receive(self, data: bytes) -> None:
         """Take one message of Twilio's."""
@@ -121,18 +135,23 @@ class TwilioLeg(WebSocket):
             line.receive(line.call.receive_disconnect, Leg.TWILIO, reason)
 
     def perform(self, message: twilio.Outbound) -> None:
-        """Send one message to Twilio, with the next `flush`."""
+        """Send one message to Twilio, or the many of some audio, with the next `flush`.
+
+        Where too much waits, audio is dropped.
+        """
         transport = self._transport
         if transport is None or transport.is_close_frame_sent:
             return
         waiting_bytes = self._waiting_bytes() + len(self._burst)
         if waiting_bytes > AUDIO_WAITING_BYTES_MAX and self.is_too_much(
-            waiting_bytes, type(message) is twilio.OutboundMedia
+            waiting_bytes, isinstance(message, twilio.OutboundAudio)
         ):
             return
-        twilio.encode_into(message, self._buffer)
-        self._burst += _head_of(len(self._buffer))
-        self._burst += self._buffer
+        if isinstance(message, twilio.OutboundAudio):
+            media_onto(self._burst, self._media_begins, message.frames)
+        else:
+            twilio.encode_into(message, self._buffer)
+            text_onto(self._burst, self._buffer)
 
     def flush(self) -> None:
         """Write what was performed: a burst of messages is one system call."""
@@ -164,6 +183,7 @@ class TwilioLeg(WebSocket):
             self._refuse(str(refused))
             return
         self._line = line
+        self._media_begins = twilio.media_begins(start.stream_sid)
         line.receive(line.call.receive_twilio, start)
 
     def _refuse(self, reason: str) -> None:
@@ -188,6 +208,7 @@ class OpenAILeg(WebSocket):
         super().__init__(metrics)
         # None when the call has no use for this leg any more.
         self._line: Owner | None = line
+        self.appender = Appender(AUDIO_WAITING_BYTES_MAX)
 
     def retire(self) -> None:
         """Close without a word to the call, which has another leg by now."""
@@ -220,8 +241,14 @@ class OpenAILeg(WebSocket):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Use the socket, unless nobody needs it any more."""
         super().on_ws_connected(transport)
+        self.appender.open(transport, self.is_too_much)
         if self._line is None or self._line.is_over:
             self.close()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Give the model nothing more."""
+        self.appender.close()
+        super().on_ws_disconnected(transport)
 
     def receive(self, data: bytes) -> None:
         """Take one event of the model's."""
@@ -253,31 +280,9 @@ class OpenAILeg(WebSocket):
         if line is not None:
             line.receive(line.call.receive_disconnect, Leg.OPENAI, reason)
 
-    def append(self, audio: bytes) -> None:
-        """Give the model a piece of the caller's audio, unless too much waits."""
-        transport = self._transport
-        if transport is None:
-            return
-        waiting_bytes = self._waiting_bytes()
-        if waiting_bytes > AUDIO_WAITING_BYTES_MAX and self.is_too_much(
-            waiting_bytes, True
-        ):
-            return
-        append_into(_APPEND, audio)
-        transport.send_reuse_external_bytearray(TEXT, _APPEND, HEAD_ROOM)
-
     def perform(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
         """Send one event to the model."""
         if type(event) is openai.AppendAudio:
-            self.append(event.audio)
+            self.appender.append(event.audio)
         else:
             self.send(event, openai.encode_into, False)
-
-
-def _head_of(size: int) -> bytes:
-    """Return the head of a server's text message in one frame (RFC 6455, 5.2)."""
-    if size < 126:
-        return bytes((0x81, size))
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big")
-    return b"\x81\x7f" + size.to_bytes(8, "big")

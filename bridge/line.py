@@ -20,7 +20,6 @@ from picows import WSCloseCode
 
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.ear import GIVEN, NOTABLE, UNUSUAL
 from bridge.legs import OpenAILeg, TwilioLeg
 from bridge.log import LEVELS, CallLogger
 from bridge.metrics import Metrics
@@ -36,6 +35,7 @@ from bridge.plan import (
 )
 from bridge.recorder import Recorders
 from bridge.settings import Settings
+from bridge.short_way import ShortWay
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
 
@@ -83,6 +83,9 @@ class Line:
         self._exchange = exchange
         recorders = exchange.recorders
         self._recorder = recorders.begin(plan, now) if recorders is not None else None
+        self.short_way = ShortWay(self.call.ear, self.model_leg.appender, monotonic)
+        # The recorder keeps whole messages, and those only the long way has.
+        self.short_way.is_open = self._recorder is None
         self._tools = tools
         self._tool_tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
@@ -116,28 +119,18 @@ class Line:
                 self.twilio_leg.flush()
             self._arm()
         except Exception:
-            self._crash()
+            self.crash()
 
-    def hear(self, data: bytes) -> bool:
-        """Take a message of Twilio's the short way; False if it must go the long one.
+    def weigh(self) -> None:
+        """Have the call weigh the frame that came the short way."""
+        self.receive(self.call.receive_heard)
 
-        A call that is recorded takes the long way: the recorder keeps whole messages.
-        """
-        if self._recorder is not None:
-            return False
-        call = self.call
-        try:
-            heard = call.ear.hear(data, monotonic())
-            if heard > 0:
-                if heard & GIVEN:
-                    for frame in call.ear.given:
-                        self.model_leg.append(frame)
-                if heard & NOTABLE:
-                    self.receive(call.receive_heard)
-        except Exception:
-            self._crash()
-            return True
-        return heard != UNUSUAL
+    def crash(self) -> None:
+        """End this call after a bug of ours: say which, and leave nothing behind."""
+        self.log.exception("internal error: the call ends")
+        if not self.is_over:
+            self._has_crashed = True
+            self._end(WSCloseCode.INTERNAL_ERROR)
 
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event of the model's."""
@@ -182,6 +175,7 @@ class Line:
         if self._model_task is not None:
             self._model_task.cancel()
         self.model_leg = OpenAILeg(self, self._exchange.metrics)
+        self.short_way.appender = self.model_leg.appender
         self.open_model()
 
     def _run_tool(self, asked: RunTool) -> None:
@@ -249,13 +243,6 @@ class Line:
 
     # --- the end ---
 
-    def _crash(self) -> None:
-        """End this call after a bug of ours: say which, and leave nothing behind."""
-        self.log.exception("internal error: the call ends")
-        if not self.is_over:
-            self._has_crashed = True
-            self._end(WSCloseCode.INTERNAL_ERROR)
-
     def _end(self, code: WSCloseCode) -> None:
         self.is_over = True
         self.over_at = monotonic()
@@ -272,7 +259,7 @@ class Line:
 
 
 _PERFORM: dict[type, Callable[[Line, Any], None]] = {
-    twilio.OutboundMedia: Line._to_twilio,
+    twilio.OutboundAudio: Line._to_twilio,
     twilio.OutboundMark: Line._to_twilio,
     twilio.Clear: Line._to_twilio,
     openai.AppendAudio: Line._to_model,

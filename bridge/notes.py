@@ -7,7 +7,7 @@ event and never once per frame.
 from typing import TYPE_CHECKING, Any
 
 from bridge import openai
-from bridge.options import FRAME_MS
+from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import (
     CallPlan,
     CallRecord,
@@ -139,21 +139,21 @@ class Notes:
             return None
         return _chunk_line(f"bytes={self._rx_bytes} (total of {self._rx_chunks})")
 
-    def frame_line(self, counters: Counters, now: float) -> Log | None:
+    def frame_line(self, total_frames: int, now: float) -> Log | None:
         """Return the line for the first frame of a response, and time it."""
         if not self._is_frame_due:
             return None
         self._is_frame_due = False
         self._is_total_due = True
         self._time_answer(now)
-        return _frame_line("160", counters)
+        return _frame_line(FRAME_BYTES, total_frames)
 
     def frame_total_line(self, counters: Counters) -> Log | None:
         """Return the line with the totals, once all of a response was sent."""
         if not self._is_total_due:
             return None
         self._is_total_due = False
-        return _frame_line(str(counters.tx_bytes), counters)
+        return _frame_line(counters.tx_bytes, counters.tx_frames)
 
     def _time_answer(self, now: float) -> None:
         if self.greeting_ms is None and self._answered_at is not None:
@@ -234,8 +234,8 @@ def _chunk_line(text: str) -> Log:
     return Log("info", f"[REALTIME] got audio chunk from OpenAI: {text}")
 
 
-def _frame_line(frame_bytes: str, counters: Counters) -> Log:
-    text = f"bytes={frame_bytes}, total_sent={counters.tx_frames}"
+def _frame_line(sent_bytes: int, total_frames: int) -> Log:
+    text = f"bytes={sent_bytes}, total_sent={total_frames}"
     return Log("info", f"[REALTIME] sent media frame to Twilio: {text}")
 
 

@@ -39,10 +39,10 @@ DELAYS_KEPT = 4
 NOTHING_DBFS = -127
 
 
-class Frame(NamedTuple):
-    """One whole frame for the caller."""
+class Frames(NamedTuple):
+    """Whole frames for the caller, one behind the other."""
 
-    payload: bytes
+    audio: bytes
 
 
 class MarkName(NamedTuple):
@@ -82,16 +82,19 @@ class _Item:
         self.frames_sent = 0
         self.frames_since_mark = 0
 
-    def next_frame(self) -> bytes | None:
-        """Cut off one frame; the tail is padded once the item is done."""
-        if len(self.unsent) >= FRAME_BYTES:
-            frame = bytes(self.unsent[:FRAME_BYTES])
-        elif self.unsent and self.is_done:
-            frame = bytes(self.unsent).ljust(FRAME_BYTES, SILENCE_BYTE)
+    def take(self, frames: int) -> bytes:
+        """Cut off at most so many frames; the tail is padded once the item is done."""
+        unsent = self.unsent
+        whole = min(frames, len(unsent) // FRAME_BYTES) * FRAME_BYTES
+        if whole:
+            audio = bytes(memoryview(unsent)[:whole])
+            del unsent[:whole]
+        elif unsent and self.is_done:
+            audio = bytes(unsent).ljust(FRAME_BYTES, SILENCE_BYTE)
+            unsent.clear()
         else:
-            return None
-        del self.unsent[:FRAME_BYTES]
-        return frame
+            audio = b""
+        return audio
 
 
 class _MarkInFlight(NamedTuple):
@@ -154,26 +157,25 @@ class Playout:
 
     # --- to the caller ---
 
-    def feed(self, now: float) -> list[Frame | MarkName]:
+    def feed(self, now: float) -> list[Frames | MarkName]:
         """Return what must be sent now, in order; call again at `deadline`."""
         if self.is_held or self._clock_end - now > self._refill_s + EPSILON_S:
             return []
-        out: list[Frame | MarkName] = []
-        fresh: list[bytes] = []
-        while max(self._clock_end - now, 0.0) + FRAME_S <= self._lead_s + EPSILON_S:
+        out: list[Frames | MarkName] = []
+        while True:
+            room_s = self._lead_s - max(self._clock_end - now, 0.0) + EPSILON_S
+            room = int(room_s / FRAME_S)
             item = self._sending()
-            if item is None:
+            if room <= 0 or item is None:
                 break
-            frame = item.next_frame()
-            if frame is None:
+            audio = item.take(min(room, MARK_EVERY_FRAMES - item.frames_since_mark))
+            if not audio:
                 break
-            self._send(item, now)
-            fresh.append(frame)
-            out.append(Frame(frame))
+            self._note_levels(audio, now)
+            self._send(item, len(audio) // FRAME_BYTES, now)
+            out.append(Frames(audio))
             if item.frames_since_mark >= MARK_EVERY_FRAMES or _has_ended(item):
                 out.append(self._mark(item))
-        if fresh:
-            self._note_levels(b"".join(fresh), now)
         self._forget_heard(now)
         return out
 
@@ -278,16 +280,16 @@ class Playout:
             return False
         return len(item.unsent) >= FRAME_BYTES or (item.is_done and bool(item.unsent))
 
-    def _send(self, item: _Item, now: float) -> None:
+    def _send(self, item: _Item, frames: int, now: float) -> None:
         if self._clock_end + self._delay_s <= now:
             self.audible_since = now
         if item.frames_sent == 0:
             item.first_frame = self.frames_sent
-        self._clock_end = max(self._clock_end, now) + FRAME_S
-        self._unsent_bytes -= min(FRAME_BYTES, self._unsent_bytes)
-        item.frames_sent += 1
-        item.frames_since_mark += 1
-        self.frames_sent += 1
+        self._clock_end = max(self._clock_end, now) + frames * FRAME_S
+        self._unsent_bytes -= min(frames * FRAME_BYTES, self._unsent_bytes)
+        item.frames_sent += frames
+        item.frames_since_mark += frames
+        self.frames_sent += frames
 
     def _mark(self, item: _Item) -> MarkName:
         item.frames_since_mark = 0

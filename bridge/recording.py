@@ -179,7 +179,7 @@ class Writer:
             politely=is_polite,
             actions=None
             if actions is None
-            else [show(action, self._hide) for action in actions],
+            else [show(one, self._hide) for one in twilio.messages_of(actions)],
         )
 
     def write(self, path: Path, steps: Iterable[Step]) -> None:
@@ -257,7 +257,9 @@ def fingerprint(audio: bytes) -> dict[str, Any]:
     return {"bytes": len(audio), "hash": name}
 
 
-def show(action: Action, hide: Callable[[str], str] = clean) -> Any:
+def show(
+    action: Action | twilio.OutboundMedia, hide: Callable[[str], str] = clean
+) -> Any:
     """Return an action as plain data, its audio by fingerprint."""
     shown = _plain(_public(action), hide, fingerprint)
     name = _TUPLES.get(type(action))

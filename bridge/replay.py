@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bridge import reasons
+from bridge import reasons, twilio
 from bridge.call import Call
 from bridge.reasons import Decision
 from bridge.recording import Recording, Step, show
@@ -78,7 +78,8 @@ class Replay:
         actions = door(*self.recording.arguments(step), step.now, **how)
         if step.door == "receive_twilio":
             self._measure(call, step)
-        return msgspec.structs.replace(step, actions=[show(one) for one in actions])
+        shown = [show(one) for one in twilio.messages_of(actions)]
+        return msgspec.structs.replace(step, actions=shown)
 
     def _measure(self, call: Call, step: Step) -> None:
         gate, made = call.uplink.gate, self.measures

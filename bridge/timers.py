@@ -22,6 +22,9 @@ class Timer(Enum):
     DURATION = "the call has lasted long enough"
     LAST_WORDS = "the last words have been heard"
 
+    # An enumeration's own goes through Python for each look into a dict.
+    __hash__ = object.__hash__
+
 
 class Timers:
     """At most one time for each `Timer`."""
@@ -51,11 +54,13 @@ class Timers:
 
     def due(self, now: float) -> list[Timer]:
         """Return the timers that are due, earliest first."""
-        due = sorted((at, timer.name) for timer, at in self._at.items() if at <= now)
-        return [Timer[name] for _, name in due]
+        due = [(at, timer) for timer, at in self._at.items() if at <= now]
+        due.sort(key=lambda one: (one[0], one[1].name))
+        return [timer for _, timer in due]
 
     def take_due(self, now: float) -> list[Timer]:
         """Remove and return the timers that are due, earliest first."""
         timers = self.due(now)
-        self.cancel(*timers)
+        if timers:
+            self.cancel(*timers)
         return timers

@@ -6,9 +6,12 @@ message, with None for an event it does not know (vendors add them), or raises
 ProtocolError; nothing else.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+
+from bridge.options import FRAME_BYTES
 
 # The largest message accepted. Twilio sends about 330 bytes for 20 ms; a second of
 # audio in one message is 10.7 KB in base64.
@@ -116,6 +119,19 @@ class OutboundMedia(
     media: OutboundBody
 
 
+class OutboundAudio(msgspec.Struct, frozen=True, gc=False):
+    """Whole frames for the caller, 20 ms each: an `OutboundMedia` for every one."""
+
+    stream_sid: str
+    frames: bytes
+
+    def messages(self) -> Iterator[OutboundMedia]:
+        """Return the messages, in order."""
+        for at in range(0, len(self.frames), FRAME_BYTES):
+            body = OutboundBody(self.frames[at : at + FRAME_BYTES])
+            yield OutboundMedia(self.stream_sid, body)
+
+
 class OutboundMark(
     msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="mark"
 ):
@@ -132,7 +148,7 @@ class Clear(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="clear
 
 
 Inbound = Connected | Start | Media | Dtmf | Mark | Stop
-Outbound = OutboundMedia | OutboundMark | Clear
+Outbound = OutboundAudio | OutboundMark | Clear
 
 _decoder = msgspec.json.Decoder(Inbound)
 _event_decoder = msgspec.json.Decoder(_Event)
@@ -165,3 +181,18 @@ def _is_unknown(data: bytes | memoryview) -> bool:
 def encode_into(message: Any, buffer: bytearray) -> None:
     """Write `message` as JSON over `buffer`, which ends where the message ends."""
     _encoder.encode_into(message, buffer)
+
+
+def media_begins(stream_sid: str) -> bytes:
+    """Return a media message of the stream up to its audio; `"}}` ends it."""
+    empty = _encoder.encode(OutboundMedia(stream_sid, OutboundBody(b"")))
+    return empty.removesuffix(b'"}}')
+
+
+def messages_of(actions: Iterable[Any]) -> Iterator[Any]:
+    """Return the actions with audio as the messages it is sent in."""
+    for action in actions:
+        if type(action) is OutboundAudio:
+            yield from action.messages()
+        else:
+            yield action

@@ -10,7 +10,7 @@ from bridge.line import Line
 
 def apply() -> None:
     """Patch the line."""
-    receive = Line.receive
+    begin, receive = Line.__init__, Line.receive
     queues: dict[Line, asyncio.Queue[Any]] = {}
     tasks = set()
 
@@ -27,8 +27,12 @@ def apply() -> None:
             task.add_done_callback(tasks.discard)
         queues[self].put_nowait(what)
 
+    def without_short_way(self: Line, *args: Any, **how: Any) -> None:
+        begin(self, *args, **how)
+        self.short_way.is_open = False
+
     Line.receive = queued  # type: ignore[method-assign]
-    Line.hear = lambda self, data: False  # type: ignore[method-assign]
+    Line.__init__ = without_short_way  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

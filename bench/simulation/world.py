@@ -153,7 +153,7 @@ class World:
             self.at(stands_until, self._give, what, door, *args)
             return
         self.laws.before(what, self.now)
-        actions = door(*args, self.now)
+        actions = list(twilio.messages_of(door(*args, self.now)))
         if self.story is not None:
             self._tell(what, actions)
         if (

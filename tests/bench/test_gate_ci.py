@@ -27,7 +27,7 @@ def test_counts_of_a_frame_keep_their_budget(found):
 
 def test_a_hop_through_a_queue_is_counted(monkeypatch):
     monkeypatch.setattr(Line, "receive", Line.receive)
-    monkeypatch.setattr(Line, "hear", Line.hear)
+    monkeypatch.setattr(Line, "__init__", Line.__init__)
     hop.apply()
 
     walked = counts.walk("uplink")

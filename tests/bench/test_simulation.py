@@ -9,7 +9,7 @@ from bench.simulation.weather import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
 from bridge import interruption
 from bridge.call import Call
-from bridge.playout import Playout
+from bridge.playout import Frames, Playout
 from bridge.responses import Responses
 from bridge.uplink import Uplink
 
@@ -63,8 +63,19 @@ def breaks(monkeypatch, owner, name, broken, law):
 
 
 def swap_feed(whole, self, now):
+    return [
+        Frames(one.audio[160:320] + one.audio[:160] + one.audio[320:])
+        if isinstance(one, Frames)
+        else one
+        for one in whole(self, now)
+    ]
+
+
+def lose_frame(whole, self, now):
     pieces = whole(self, now)
-    return pieces[1::-1] + pieces[2:]
+    if pieces and len(pieces[0].audio) > 160:
+        pieces[0] = Frames(pieces[0].audio[160:])
+    return pieces
 
 
 def all_was_heard(whole, self, now):
@@ -104,7 +115,7 @@ def forget_timer(whole, self, now):
     ("owner", "name", "broken", "law"),
     [
         (Playout, "feed", swap_feed, "every frame in order, none twice"),
-        (Playout, "feed", lose_first, "every frame in order, none twice"),
+        (Playout, "feed", lose_frame, "every frame in order, none twice"),
         (Playout, "interrupt", all_was_heard, "heard <= elapsed"),
         (Uplink, "_forward", lose_first, "no frame of a turn is lost"),
         (Uplink, "_forward", twice, "no frame twice"),

@@ -114,7 +114,7 @@ def answered_call(now: float = 0.0, greeting: str = "", **options: object) -> Ca
 
 
 def of(kind: type, actions: list) -> list:
-    return [action for action in actions if isinstance(action, kind)]
+    return [one for one in twilio.messages_of(actions) if isinstance(one, kind)]
 
 
 def texts(actions: list) -> list[str]:

@@ -231,7 +231,7 @@ def test_barge_in_clears_truncates_cancels_and_then_sends_the_speech():
     kinds = [
         type(action)
         for action in actions
-        if not isinstance(action, tuple) and type(action) is not twilio.OutboundMedia
+        if not isinstance(action, tuple) and type(action) is not twilio.OutboundAudio
     ]
     at = kinds.index(twilio.Clear)
     assert kinds[at : at + 3] == [

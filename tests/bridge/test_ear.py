@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from bridge import openai, twilio
-from bridge.ear import GIVEN, HEAD_ROOM, NOTABLE, UNUSUAL, append_into
+from bridge.ear import GIVEN, NOTABLE, UNUSUAL
 from bridge.options import FRAME_BYTES
 from tests.bridge import story
 
@@ -220,11 +220,3 @@ def test_ear_is_shut_while_nobody_may_be_heard():
     talking.receive_hangup("tested", 2.0)
     assert not talking.ear.is_open
     assert talking.ear.hear(text(QUIET, 1), 2.0) == UNUSUAL
-
-
-@given(st.binary(max_size=1_000))
-def test_event_is_that_of_the_encoder(audio):
-    ours, theirs = bytearray(), bytearray()
-    append_into(ours, audio)
-    openai.encode_into(openai.AppendAudio(audio), theirs)
-    assert ours[HEAD_ROOM:] == theirs

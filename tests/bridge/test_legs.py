@@ -211,8 +211,7 @@ def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
             peer = await place.open_stream()
             await wire.until(lambda: place.line.twilio_leg is not None)
             leg = place.line.twilio_leg
-            body = twilio.OutboundBody(b"\xff" * 160)
-            leg.perform(twilio.OutboundMedia("x", body))
+            leg.perform(twilio.OutboundAudio("x", b"\xff" * 160))
             if leg.is_open and is_open:
                 leg.perform(twilio.Clear("x"))
             leg.flush()

@@ -114,13 +114,13 @@ def test_first_chunk_of_a_response_and_its_total_are_told(notes):
 def test_first_frame_of_a_response_and_its_total_are_told(notes):
     counters = Counters()
     counters.tx_frames, counters.tx_bytes = 7, 1_120
-    assert notes.frame_line(counters, 101.0) is None
+    assert notes.frame_line(7, 101.0) is None
     assert notes.frame_total_line(counters) is None
 
     notes.response_began()
     lines = [
-        notes.frame_line(counters, 101.0),
-        notes.frame_line(counters, 101.02),
+        notes.frame_line(7, 101.0),
+        notes.frame_line(8, 101.02),
         notes.frame_total_line(counters),
         notes.frame_total_line(counters),
     ]
@@ -132,18 +132,17 @@ def test_first_frame_of_a_response_and_its_total_are_told(notes):
 
 
 def test_greeting_is_timed_from_the_stream_and_answers_from_the_speechs_end(notes):
-    counters = Counters()
     notes.answered("MZ1", 101.0)
     notes.response_began()
-    notes.frame_line(counters, 101.4)
+    notes.frame_line(1, 101.4)
     assert notes.greeting_ms == pytest.approx(400)
 
     # The gate closes 200 ms of hangover after the speech has ended.
     notes.caller_spoke(105.2)
     notes.response_began()
-    notes.frame_line(counters, 106.0)
+    notes.frame_line(1, 106.0)
     notes.response_began()
-    notes.frame_line(counters, 109.0)
+    notes.frame_line(1, 109.0)
 
     assert notes.answer_ms == [pytest.approx(1_000)]
 
@@ -154,7 +153,7 @@ def test_list_of_answers_does_not_grow_without_end(notes, monkeypatch):
     for number in range(5):
         notes.caller_spoke(101.0 + number)
         notes.response_began()
-        notes.frame_line(Counters(), 101.5 + number)
+        notes.frame_line(1, 101.5 + number)
 
     assert len(notes.answer_ms) == 2
 

@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from bridge.options import FRAME_BYTES
 from bridge.playout import (
     MARKS_MAX,
     NOTHING_DBFS,
     UNSENT_BYTES_MAX,
     Cut,
-    Frame,
+    Frames,
     MarkName,
     Playout,
 )
@@ -18,7 +19,13 @@ LEAD_FRAMES = 15
 
 
 def frames(pieces):
-    return [piece.payload for piece in pieces if isinstance(piece, Frame)]
+    audio = [piece.audio for piece in pieces if isinstance(piece, Frames)]
+    assert all(one and len(one) % FRAME_BYTES == 0 for one in audio)
+    return [
+        one[at : at + FRAME_BYTES]
+        for one in audio
+        for at in range(0, len(one), FRAME_BYTES)
+    ]
 
 
 def marks(pieces):

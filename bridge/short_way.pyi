@@ -1,0 +1,21 @@
+from collections.abc import Callable
+
+from picows import WSFrame, WSTransport
+
+from bridge.ear import Ear
+
+class Appender:
+    def __init__(self, waiting_bytes_max: int) -> None: ...
+    def open(
+        self, transport: WSTransport, is_too_much: Callable[[int, bool], bool]
+    ) -> None: ...
+    def close(self) -> None: ...
+    def append(self, audio: bytes) -> None: ...
+
+class ShortWay:
+    appender: Appender
+    is_open: bool
+    def __init__(
+        self, ear: Ear, appender: Appender, clock: Callable[[], float]
+    ) -> None: ...
+    def take(self, frame: WSFrame) -> int: ...
