@@ -70,7 +70,7 @@ cdef class ShortWay:
         self.appender = appender
 
     def take(self, frame):
-        """Take a WebSocket frame of Twilio's: UNUSUAL, or NOTABLE, or 0: all is done."""
+        """Take a frame of Twilio's: UNUSUAL, or NOTABLE, or 0 if all is done."""
         cdef int heard
         if not (self.is_open and frame.msg_type is TEXT and frame.fin):
             return C_UNUSUAL
