@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from bridge.spoken import language_name
-from crm.businesses import Business, Hours
+from crm.businesses import Business, Closure, Hours
 from crm.leads import Lead
 
 # Stands in the kept text for what is of one call alone.
 CALL_FACTS = "{time and caller}"
 BUSINESS_HEADING = "### BUSINESS INSTRUCTIONS"
+# The next ones; a caller asks about the weeks that come.
+CLOSURES_MAX = 8
 _DAYS = (
     "Sunday",
     "Monday",
@@ -57,11 +59,15 @@ class Prompt(NamedTuple):
 def build(business: Business, lead: Lead | None, now: datetime) -> Prompt:
     """Return the prompt of a session that begins at `now`, an aware time."""
     local = now.astimezone(ZoneInfo(business.time_zone))
-    facts = (
+    facts = [
         f"Now: {_DAYS[local.isoweekday() % 7]}, {local:%Y-%m-%d %H:%M} "
-        f"({business.time_zone})\nCaller: {_caller(business, lead)}"
-    )
-    return Prompt(standing_text(business), facts)
+        f"({business.time_zone})",
+        f"Caller: {_caller(business, lead)}",
+    ]
+    closed = [one for one in business.closures if one.last_day >= local.date()]
+    if closed:
+        facts.append(f"Closed: {', '.join(map(_closure, closed[:CLOSURES_MAX]))}")
+    return Prompt(standing_text(business), "\n".join(facts))
 
 
 def standing_text(business: Business) -> str:
@@ -111,6 +117,13 @@ def _span(hours: Hours) -> str:
     return (
         f"{_DAYS[hours.dow]} {_time(hours.opens_minute)}-{_time(hours.closes_minute)}"
     )
+
+
+def _closure(closure: Closure) -> str:
+    days = str(closure.first_day)
+    if closure.last_day > closure.first_day:
+        days += f" to {closure.last_day}"
+    return f"{days} ({closure.reason})" if closure.reason else days
 
 
 def _time(minute: int) -> str:

@@ -1,10 +1,12 @@
 """The prompt: rules, facts, then the business's own words."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
+import msgspec
+
 from bridge.prompt import BUSINESS_HEADING, CALL_FACTS, build, standing_text
-from crm.businesses import Business, Hours, Service
+from crm.businesses import Business, Closure, Hours, Service
 from crm.leads import Lead
 
 NOW = datetime(2026, 11, 21, 22, 30, tzinfo=UTC)
@@ -73,6 +75,22 @@ def test_time_is_the_businesss_own():
     assert "Now: Sunday, 2026-11-22 00:30 (Asia/Jerusalem)" in instructions(
         SALON, None, NOW
     )
+
+
+def test_days_that_are_closed_are_facts_of_the_call_until_they_are_over():
+    closures = (
+        Closure(date(2026, 11, 20), date(2026, 11, 21)),
+        Closure(date(2026, 11, 20), date(2026, 11, 22), "Move"),
+        Closure(date(2026, 12, 24), date(2026, 12, 24)),
+    )
+    salon = msgspec.structs.replace(SALON, closures=closures)
+    prompt = build(salon, None, NOW)
+
+    assert prompt.facts.endswith(
+        "\nClosed: 2026-11-20 to 2026-11-22 (Move), 2026-12-24"
+    )
+    assert prompt.text == standing_text(SALON)
+    assert "Closed" not in build(SALON, None, NOW).facts
 
 
 def test_services_hours_and_required_fields_are_facts():
