@@ -83,6 +83,19 @@ def done(response_id: str = "r1", status: str = "completed", **more: object):
     return openai.ResponseDone(response=response(response_id, status, **more))
 
 
+def tool_item(
+    call_id: str = "t1", name: str = "leads_upsert", arguments: str = '{"name":"Dana"}'
+) -> openai.OutputItemDone:
+    item = openai.Item(
+        id=f"f{call_id}",
+        type="function_call",
+        name=name,
+        call_id=call_id,
+        arguments=arguments,
+    )
+    return openai.OutputItemDone(response_id="r1", item=item)
+
+
 def audio_delta(
     item_id: str, ms: int, response_id: str = "r1", byte: int = 0x58
 ) -> openai.AudioDelta:
@@ -113,8 +126,21 @@ def answered_call(now: float = 0.0, greeting: str = "", **options: object) -> Ca
     return call
 
 
+def talking_ai(now: float = 10.0, ms: int = 20_000, **options: object) -> Call:
+    """A call in which the AI speaks since `now`."""
+    call = answered_call(now - 3.0, **options)
+    speak(call, [SILENCE] * 100, now - 3.0)
+    call.receive_openai(created(), now)
+    call.receive_openai(audio_delta("item_1", ms), now)
+    return call
+
+
 def of(kind: type, actions: list) -> list:
     return [one for one in twilio.messages_of(actions) if isinstance(one, kind)]
+
+
+def appended(actions: list) -> list[bytes]:
+    return [action.audio for action in of(openai.AppendAudio, actions)]
 
 
 def texts(actions: list) -> list[str]:

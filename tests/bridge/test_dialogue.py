@@ -15,25 +15,14 @@ from tests.bridge.story import (
     fire,
     of,
     texts,
+    tool_item,
 )
-
-
-def ask_for_tool(call, now, call_id="t1", name="calendar_find_slots"):
-    return call.receive_openai(
-        openai.OutputItemDone(
-            response_id="r1",
-            item=openai.Item(
-                id="f" + call_id, type="function_call", name=name, call_id=call_id
-            ),
-        ),
-        now,
-    )
 
 
 def answer(call, now, call_id="t1"):
     result = ToolResult(
         tool_call_id=call_id,
-        name="calendar_find_slots",
+        name="leads_upsert",
         arguments="{}",
         output="{}",
         ok=True,
@@ -45,7 +34,7 @@ def answer(call, now, call_id="t1"):
 def waiting_for_tool(**options):
     call = answered_call(**options)
     call.receive_openai(created(), 1.0)
-    ask_for_tool(call, 1.0)
+    call.receive_openai(tool_item(), 1.0)
     call.receive_openai(done(), 1.0)
     return call
 
@@ -79,7 +68,7 @@ def test_a_filler_never_talks_over_the_ai():
     call.receive_openai(created(), 1.0)
     call.receive_openai(audio_delta("i1", 2_000), 1.0)
     call.receive_openai(audio_done("i1"), 1.0)
-    ask_for_tool(call, 1.0)
+    call.receive_openai(tool_item(), 1.0)
     call.receive_openai(done(), 1.0)
     assert of(openai.ResponseCreate, fire(call, 2.9)) == []
 
@@ -195,3 +184,55 @@ def test_a_second_confirmation_changes_nothing():
     again = openai.SessionUpdated(session=story.session())
 
     assert call.receive_openai(again, 1.0) == []
+
+
+def test_a_tool_is_run_and_answered_once_its_response_has_ended():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    actions = call.receive_openai(tool_item(), 1.0)
+    assert of(RunTool, actions) == [RunTool("t1", "leads_upsert", '{"name":"Dana"}')]
+
+    actions = answer(call, 1.1)
+    assert len(of(openai.CreateItem, actions)) == 1
+    assert of(openai.ResponseCreate, actions) == []
+    actions = call.receive_openai(done(), 1.2)
+    assert len(of(openai.ResponseCreate, actions)) == 1
+
+
+def test_several_tools_of_one_response_get_one_answer():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(tool_item(), 1.0)
+    call.receive_openai(tool_item("t2"), 1.0)
+    call.receive_openai(done(), 1.1)
+    assert of(openai.ResponseCreate, answer(call, 1.2)) == []
+
+    actions = answer(call, 1.3, "t2")
+    assert len(of(openai.ResponseCreate, actions)) == 1
+
+
+def test_a_failed_response_is_asked_for_once_more():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    details = StatusDetails(error=openai.ErrorBody(code="rate_limit_exceeded"))
+    call.receive_openai(done(status="failed", status_details=details), 1.1)
+
+    assert len(of(openai.ResponseCreate, fire(call, 2.2))) == 1
+    call.receive_openai(created("r2"), 2.3)
+    actions = call.receive_openai(
+        done("r2", status="failed", status_details=details), 2.4
+    )
+    assert of(HangUp, actions) == [HangUp("model_failed", failed=True)]
+
+
+def test_a_request_that_collides_is_repeated_after_the_running_response():
+    call = answered_call()
+    call.receive_twilio(story.dtmf("#"), 1.0)
+    (request,) = of(openai.ResponseCreate, fire(call, 1.0))
+    call.receive_openai(created("auto"), 1.1)
+    call.receive_openai(
+        story.error("conversation_already_has_active_response", request.event_id), 1.2
+    )
+    actions = call.receive_openai(done("auto"), 1.3)
+
+    assert of(openai.ResponseCreate, actions) == [request]

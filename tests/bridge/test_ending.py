@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge import openai
+from bridge import openai, twilio
 from bridge.call import Call
 from bridge.ending import LAST_WORDS_S, MALFORMED_MAX, Ending
 from bridge.plan import HangUp, Leg, Phase, ToolResult
@@ -15,7 +15,9 @@ from tests.bridge.story import (
     done,
     fire,
     of,
+    talking_ai,
     texts,
+    tool_item,
 )
 
 
@@ -168,3 +170,92 @@ def test_a_second_start_is_rubbish():
     call.receive_twilio(story.start(), 1.0)
 
     assert call.counters.malformed_twilio == 1
+
+
+def test_end_call_waits_for_the_required_fields():
+    call = Call(story.plan(), 0.0)
+    call.ending.missing = ("name",)
+    call.receive_twilio(story.start(), 0.0)
+    call.receive_openai(openai.SessionUpdated(session=story.session()), 0.0)
+    call.receive_openai(created(), 1.0)
+    actions = call.receive_openai(tool_item(name="end_call", arguments="{}"), 1.0)
+
+    assert '"missing":["name"]' in of(openai.CreateItem, actions)[0].item.output
+    assert call.phase is Phase.TALKING
+
+
+def test_end_call_lets_the_last_words_be_heard():
+    call = talking_ai(ms=600)
+    call.receive_openai(audio_done("item_1"), 10.0)
+    goodbye = '{"reason":"goodbye"}'
+    call.receive_openai(tool_item(name="end_call", arguments=goodbye), 10.0)
+    actions = call.receive_openai(done(), 10.1)
+    assert not of(HangUp, actions)
+    actions = fire(call, 10.5)
+    marks = [mark.mark.name for mark in of(twilio.OutboundMark, actions)]
+    assert not of(HangUp, actions)
+
+    actions = call.receive_twilio(story.mark(marks[-1]), 10.65)
+    assert of(HangUp, actions) == [HangUp("end_call:goodbye", failed=False)]
+
+
+def test_echoes_of_marks_that_were_never_sent_end_the_call():
+    call = talking_ai()
+    sent = call.playout.marks_sent
+    for _ in range(sent):
+        call.receive_twilio(story.mark("x"), 10.0)
+    assert call.counters.malformed_twilio == 0
+    for _ in range(MALFORMED_MAX):
+        call.receive_twilio(story.mark("x"), 10.0)
+    assert call.phase is Phase.TALKING
+
+    call.receive_twilio(story.mark("x"), 10.0)
+    assert call.record(10.0).end_reason == "malformed_twilio"
+
+
+def test_a_silent_caller_is_asked_once_and_then_bidden_goodbye():
+    call = answered_call(idle_prompt_ms=5_000)
+    actions = fire(call, 5.1)
+    assert "still there" in of(openai.ResponseCreate, actions)[0].response.instructions
+    call.receive_openai(created(), 5.2)
+    call.receive_openai(audio_delta("item_1", 500), 5.2)
+    call.receive_openai(audio_done("item_1"), 5.2)
+    call.receive_openai(done(), 5.3)
+    actions = fire(call, 11.5)
+
+    assert "goodbye" in of(openai.ResponseCreate, actions)[0].response.instructions
+    assert call.phase is Phase.ENDING
+
+
+def test_an_ai_that_repeats_itself_is_corrected_and_then_stopped():
+    call = answered_call()
+    actions = []
+    for number in range(4):
+        response_id = f"r{number}"
+        actions = call.receive_openai(created(response_id), 1.0 + number)
+        call.receive_openai(
+            openai.TranscriptDone(
+                response_id=response_id,
+                item_id=f"item_{number}",
+                transcript="Which day would you like to come?",
+            ),
+            1.0 + number,
+        )
+        actions = call.receive_openai(done(response_id), 1.0 + number)
+        if number == 2:
+            assert of(openai.CreateItem, actions)[0].item.role == "system"
+    assert call.ending.reason == "loop"
+
+
+def test_a_lost_caller_ends_the_call():
+    call = talking_ai()
+
+    actions = call.receive_disconnect(Leg.TWILIO, "1006", 10.5)
+    assert of(HangUp, actions) == [HangUp("caller_leg_lost", failed=False)]
+
+
+def test_a_model_that_cannot_be_had_at_all_lets_the_caller_hear_the_fallback():
+    call = Call(story.plan(), 0.0)
+
+    actions = call.receive_disconnect(Leg.OPENAI, "HTTP 401", 0.2)
+    assert of(HangUp, actions) == [HangUp("model_unreachable", failed=True)]

@@ -4,25 +4,34 @@ import pytest
 
 from bridge import openai, twilio
 from bridge.interruption import BACKCHANNEL_FRAMES, frames_needed
-from bridge.options import FRAME_BYTES
 from bridge.plan import Leg
+from bridge.timers import Timer
+from dsp.g711 import frame_levels
+from tests.bridge import story
 from tests.bridge.story import (
+    SILENCE,
     answered_call,
+    appended,
     audio_delta,
+    audio_done,
     clip,
     created,
+    done,
     fire,
     of,
     speak,
+    talking_ai,
     texts,
 )
 
-QUIET = [b"\xff" * FRAME_BYTES]
+QUIET = [SILENCE]
 # Without the room's quiet before the first word.
 VOICE = clip("human-en-reader-1")[20:]
+NOISE = clip("noise-fan")
 
 
-def talking_ai(**options):
+def mid_reply(**options):
+    """A call in the middle of a reply, and the time."""
     call = answered_call(**options)
     _, now = speak(call, QUIET * 100, 0.0)
     call.receive_openai(created(), now)
@@ -36,7 +45,7 @@ def played(actions):
 
 
 def test_first_evidence_holds_the_feed_and_the_lead_plays_out():
-    call, now = talking_ai(min_consecutive_voice_frames=50)
+    call, now = mid_reply(min_consecutive_voice_frames=50)
     actions, now = speak(call, VOICE[15:25], now)
 
     assert call.playout.is_held
@@ -45,18 +54,18 @@ def test_first_evidence_holds_the_feed_and_the_lead_plays_out():
 
 def test_a_yes_does_not_interrupt_where_backchannels_are_ignored():
     yes = VOICE[15:29] + QUIET * 60
-    call, now = talking_ai(barge_in_ignore_backchannel=True)
+    call, now = mid_reply(barge_in_ignore_backchannel=True)
     actions, _ = speak(call, yes, now)
     assert not of(twilio.Clear, actions)
     assert call.counters.barge_ins_false >= 1
 
-    call, now = talking_ai()
+    call, now = mid_reply()
     actions, _ = speak(call, yes, now)
     assert of(twilio.Clear, actions)
 
 
 def test_a_caller_who_goes_on_interrupts_all_the_same():
-    call, now = talking_ai(barge_in_ignore_backchannel=True)
+    call, now = mid_reply(barge_in_ignore_backchannel=True)
     actions, _ = speak(call, VOICE[:60], now)
 
     assert len(of(twilio.Clear, actions)) == 1
@@ -74,7 +83,7 @@ def test_ignoring_backchannels_never_asks_for_less(is_ignored, wanted, needed):
 
 
 def test_after_a_false_alarm_nothing_was_lost_and_nothing_comes_twice():
-    call, now = talking_ai(min_consecutive_voice_frames=50)
+    call, now = mid_reply(min_consecutive_voice_frames=50)
     before = call.counters.tx_frames
     actions, now = speak(call, VOICE[:12] + QUIET * 120, now)
 
@@ -85,7 +94,7 @@ def test_after_a_false_alarm_nothing_was_lost_and_nothing_comes_twice():
 
 
 def test_two_interruptions_in_a_row_wait_for_the_cooldown():
-    call, now = talking_ai(barge_in_cooldown_ms=3_000, barge_in_grace_ms=0)
+    call, now = mid_reply(barge_in_cooldown_ms=3_000, barge_in_grace_ms=0)
     _, now = speak(call, VOICE[:60], now)
     assert call.counters.barge_ins == 1
     call.receive_openai(created("r2"), now)
@@ -98,7 +107,7 @@ def test_two_interruptions_in_a_row_wait_for_the_cooldown():
 
 
 def test_what_interrupts_while_the_session_is_renewed_is_kept_for_the_new_one():
-    call, now = talking_ai()
+    call, now = mid_reply()
     call.receive_disconnect(Leg.OPENAI, "1006", now)
     actions, now = speak(call, VOICE[:60], now)
 
@@ -110,8 +119,108 @@ def test_what_interrupts_while_the_session_is_renewed_is_kept_for_the_new_one():
 
 
 def test_a_timer_that_fires_after_all_was_decided_changes_nothing():
-    call, now = talking_ai()
+    call, now = mid_reply()
     speak(call, VOICE[:60], now)
 
     assert not call.playout.is_held
     assert "false alarm" not in " ".join(texts(fire(call, now + 3.0)))
+
+
+def test_barge_in_clears_truncates_cancels_and_then_sends_the_speech():
+    call = talking_ai()
+    _, now = speak(call, QUIET * 50, 10.0)
+    actions, now = speak(call, VOICE[:100], now)
+
+    kinds = [
+        type(action)
+        for action in actions
+        if not isinstance(action, tuple) and type(action) is not twilio.OutboundAudio
+    ]
+    at = kinds.index(twilio.Clear)
+    assert kinds[at : at + 3] == [
+        twilio.Clear,
+        openai.ConversationItemTruncate,
+        openai.ResponseCancel,
+    ]
+    assert set(kinds[at + 3 :]) == {openai.AppendAudio}
+    assert call.counters.barge_ins == 1
+
+
+def test_each_item_is_truncated_at_what_was_heard():
+    call = answered_call(0.0)
+    _, now = speak(call, QUIET * 100, 0.0)
+    call.receive_openai(created(), now)
+    call.receive_openai(audio_delta("item_1", 200), now)
+    call.receive_openai(audio_delta("item_2", 8_000), now)
+    call.receive_openai(audio_delta("item_3", 1_000), now)
+    actions, _ = speak(call, QUIET * 25 + VOICE[:120], now)
+
+    cuts = of(openai.ConversationItemTruncate, actions)
+    assert [cut.item_id for cut in cuts] == ["item_2", "item_3"]
+    assert cuts[1].audio_end_ms == 0
+    heard_until = 2.0 + 0.2 + cuts[0].audio_end_ms / 1e3
+    assert 2.5 < heard_until < 5.0
+
+
+def test_noise_does_not_interrupt():
+    call = talking_ai()
+    actions, _ = speak(call, NOISE, 10.0)
+
+    assert not of(twilio.Clear, actions)
+
+
+def test_the_first_moments_of_an_utterance_cannot_be_interrupted():
+    call = talking_ai(barge_in_grace_ms=1_000)
+    actions, _ = speak(call, VOICE[:45], 10.0)
+
+    assert not of(twilio.Clear, actions)
+
+
+def test_late_deltas_of_a_cancelled_response_are_dropped():
+    call = talking_ai()
+    _, now = speak(call, QUIET * 50 + VOICE[:100], 10.0)
+    actions = call.receive_openai(audio_delta("item_1", 500), now)
+
+    assert of(twilio.OutboundMedia, actions) == []
+    assert call.counters.late_deltas == 1
+
+
+def test_a_false_alarm_goes_on_from_the_very_next_byte():
+    audio = bytes(number % 251 for number in range(8 * 4_000))
+    call = answered_call(0.0)
+    _, now = speak(call, QUIET * 100, 0.0)
+    call.receive_openai(created(), now)
+    delta = openai.AudioDelta(
+        response_id="r1", item_id="item_1", content_index=0, delta=audio
+    )
+    actions = call.receive_openai(delta, now)
+    more, now = speak(call, QUIET * 30, now)
+    call.playout.hold()
+    call.timers.set(Timer.HOLD, now + 0.3)
+    late, _ = speak(call, QUIET * 200, now)
+
+    played = of(twilio.OutboundMedia, [*actions, *more, *late])
+    assert b"".join(action.media.payload for action in played) == audio
+    assert call.counters.barge_ins_false == 1
+
+
+def test_an_answer_over_the_last_words_reaches_the_model_from_its_first_sound():
+    call = talking_ai(ms=1_200, voice_threshold_rms=30_000)
+    call.receive_openai(audio_done("item_1"), 10.0)
+    call.receive_openai(done(), 10.0)
+    actions, _ = speak(call, QUIET * 30 + VOICE[:80], 10.0)
+
+    sent = [frame for frame in appended(actions) if frame != SILENCE]
+    first_sound = next(
+        at for at, frame in enumerate(VOICE) if frame_levels(frame)[0] > 80
+    )
+    assert not of(twilio.Clear, actions)
+    assert VOICE.index(sent[0]) <= first_sound
+
+
+def test_a_mark_echoed_after_clear_is_stale():
+    call = talking_ai()
+    _, now = speak(call, QUIET * 50 + VOICE[:100], 10.0)
+    call.receive_twilio(story.mark("item_1:0:500"), now)
+
+    assert call.playout.stale_marks == 1

@@ -3,12 +3,21 @@
 from bridge import ending, openai, twilio
 from bridge.call import Call
 from bridge.keypad import DIGITS_MAX, KEY_S, PAUSE_S, Keypad
-from bridge.options import FRAME_BYTES
 from bridge.plan import HangUp, Phase
 from tests.bridge import story
-from tests.bridge.story import answered_call, audio_delta, created, fire, of, speak
+from tests.bridge.story import (
+    SILENCE,
+    answered_call,
+    audio_delta,
+    created,
+    done,
+    fire,
+    of,
+    speak,
+    talking_ai,
+)
 
-QUIET = [b"\xff" * FRAME_BYTES]
+QUIET = [SILENCE]
 
 
 def test_a_row_waits_for_the_next_digit_and_a_hash_ends_it():
@@ -89,3 +98,35 @@ def test_the_fastest_fingers_are_no_flood():
         keypad.is_flooded(200.0)
     assert keypad.is_flooded(200.0)
     assert not keypad.is_flooded(200.0 + KEY_S)
+
+
+def test_digits_in_a_row_go_to_the_model_after_a_pause():
+    call = answered_call()
+    call.receive_twilio(story.dtmf("4"), 1.0)
+    call.receive_twilio(story.dtmf("2"), 1.5)
+    assert of(openai.CreateItem, fire(call, 2.9)) == []
+    actions = fire(call, 3.1)
+
+    (item,) = of(openai.CreateItem, actions)
+    assert item.item.content == (openai.InputText(text="Keypad: 4 2"),)
+    assert len(of(openai.ResponseCreate, actions)) == 1
+
+
+def test_a_hash_ends_the_row_at_once():
+    call = answered_call()
+    call.receive_twilio(story.dtmf("#"), 1.0)
+
+    assert len(of(openai.CreateItem, fire(call, 1.0))) == 1
+
+
+def test_a_digit_interrupts_and_waits_for_the_cancelled_response():
+    call = talking_ai()
+    fire(call, 10.5)
+    actions = call.receive_twilio(story.dtmf("#"), 10.5)
+    assert of(twilio.Clear, actions) and of(openai.ResponseCancel, actions)
+    actions = fire(call, 10.5)
+
+    assert of(openai.CreateItem, actions)
+    assert of(openai.ResponseCreate, actions) == []
+    actions = call.receive_openai(done(status="cancelled"), 10.6)
+    assert len(of(openai.ResponseCreate, actions)) == 1
