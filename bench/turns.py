@@ -26,6 +26,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bench.cases import Case, cases
+from bench.distributions import draw, table
 from bench.walks import answered
 from bridge import openai, twilio
 from bridge.call import Call
@@ -33,8 +34,6 @@ from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
 
 FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3
-PERCENTILES = (1, 50, 90, 99)
-BINS_MS = 10
 # A silent caller is not asked again while his line goes on.
 OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
 ANSWER = b"\x80" * FRAME_BYTES
@@ -129,26 +128,6 @@ def measure(every: int = 1) -> dict[str, Any]:
     return {"values": found, "missed": missed}
 
 
-def draw(path: Path, values: dict[str, list[float]]) -> None:
-    """Draw the distributions."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(values), figsize=(5 * len(values), 4))
-    for axis, (name, found) in zip(axes, values.items(), strict=True):
-        low, high = int(min(found)) // BINS_MS, int(max(found)) // BINS_MS + 2
-        axis.hist(found, bins=[at * BINS_MS for at in range(low, high)])
-        p99 = float(np.percentile(found, 99))
-        axis.axvline(p99, color="tab:red", lw=1, label=f"p99 {p99:.0f} ms")
-        axis.set(xlabel="ms", title=name)
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
-
-
 def main(argv: list[str]) -> int:
     """Measure, print and draw."""
     parser = argparse.ArgumentParser(
@@ -162,10 +141,7 @@ def main(argv: list[str]) -> int:
     results = measure(args.every)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "turns.json").write_bytes(orjson.dumps(results))
-    print(f"{'ms':16}" + "".join(f"{f'p{p}':>8}" for p in PERCENTILES))
-    for name, found in results["values"].items():
-        spread = (f"{value:8.0f}" for value in np.percentile(found, PERCENTILES))
-        print(f"{name:16}" + "".join(spread))
+    print("\n".join(table(results["values"])))
     print(f"never ended: {len(results['missed'])}")
     for case in results["missed"]:
         print(f"  never ended: {case}")

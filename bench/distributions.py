@@ -1,0 +1,38 @@
+"""Figures of many calls as distributions: a table for the eye, and a picture."""
+
+from pathlib import Path
+
+import numpy as np
+
+PERCENTILES = (1, 50, 90, 99)
+BINS = 40
+
+
+def table(values: dict[str, list[float]], digits: int = 0) -> list[str]:
+    """Return the percentiles of each name's values as lines of text."""
+    lines = [f"{'ms':16}" + "".join(f"{f'p{p}':>8}" for p in PERCENTILES)]
+    for name, found in values.items():
+        spread = np.percentile(found, PERCENTILES)
+        lines.append(f"{name:16}" + "".join(f"{ms:8.{digits}f}" for ms in spread))
+    return lines
+
+
+def draw(path: Path, values: dict[str, list[float]]) -> None:
+    """Draw the distributions side by side, each with its 99th percentile."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        1, len(values), figsize=(5 * len(values), 4), squeeze=False
+    )
+    for axis, (name, found) in zip(axes[0], values.items(), strict=True):
+        axis.hist(found, bins=BINS)
+        p99 = float(np.percentile(found, 99))
+        axis.axvline(p99, color="tab:red", lw=1, label=f"p99 {p99:.1f} ms")
+        axis.set(xlabel="ms", title=name)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
