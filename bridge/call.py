@@ -77,6 +77,7 @@ class Call:
         self.actions: list[Action] = []
         self.is_session_ready = False
         self.is_greeting_due = bool(plan.greeting)
+        self.is_greeting_asked = False
         self.open_tools: set[str] = set()
         self.is_tool_answer_due = False
         self.is_filler_said = False
@@ -181,15 +182,23 @@ class Call:
         self.greet_when_ready()
 
     def greet_when_ready(self) -> None:
-        """Begin to talk as soon as both sides are there."""
-        if not (self.is_session_ready and self.stream_sid):
+        """Ask for the greeting once the model is there; talk once both sides are.
+
+        What the model says before the caller is there waits in the ledger for him.
+        """
+        if not self.is_session_ready:
+            return
+        if self.is_greeting_due and not self.is_greeting_asked:
+            self.is_greeting_asked = True
+            self.request(session.greeting(self.plan))
+            self.info("[REALTIME] Greeting sent")
+        if not self.stream_sid:
             return
         self.phase = Phase.TALKING
         self.timers.set(Timer.IDLE, self.now + self.plan.options.idle_prompt_ms / 1e3)
         if self.is_greeting_due:
-            self.request(session.greeting(self.plan))
             self.timers.set(Timer.GREETING, self.now + renewal.GREETING_WAIT_S)
-            self.info("[REALTIME] Greeting sent")
+        self.feed()
 
     def _on_media(self, message: twilio.Media) -> None:
         payload = message.media.payload
@@ -295,12 +304,14 @@ class Call:
             ending.hang_up_when_heard(self)
 
     def _play(self, audio: bytes) -> None:
-        self.is_greeting_due = False
         counters = self.counters
         before = counters.tx_frames
         counters.tx_frames = before + len(audio) // FRAME_BYTES
         counters.tx_bytes += len(audio)
         self.actions.append(twilio.OutboundAudio(self.stream_sid, audio))
+        if self.is_greeting_due:
+            self.is_greeting_due = False
+            self.log(self.notes.greeted(self.now))
         self.log(self.notes.frame_line(before + 1, self.now))
 
     # --- what we ask for ---

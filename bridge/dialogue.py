@@ -181,7 +181,8 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
         _on_response_failed(call, response)
         return
     call.has_retried = False
-    if not call.playout.is_playing(call.now):
+    is_waiting = not call.stream_sid and call.playout.has_unsent
+    if not is_waiting and not call.playout.is_playing(call.now):
         call.is_greeting_due = False
     answer_tools(call)
     if not call.is_talking:

@@ -24,6 +24,8 @@ from bridge.plan import CallRecord
 PREFIX = "kolbridge_"
 # Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
 ANSWER_BOUNDS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+# A greeting that waited for its caller takes some ms, one that did not is an answer.
+GREETING_BOUNDS_S = (0.005, 0.02, 0.05, *ANSWER_BOUNDS_S)
 # Around a frame, 20 ms, the default of LAG_BUDGET_MS.
 LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # A pass over the young objects takes some 10 us; 20 ms would be a frame.
@@ -125,7 +127,7 @@ class Metrics:
         for name in _UNLABELLED:
             self.count(name, 0)
         self.answer_s = Histogram(ANSWER_BOUNDS_S)
-        self.greeting_s = Histogram(ANSWER_BOUNDS_S)
+        self.greeting_s = Histogram(GREETING_BOUNDS_S)
         self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
         self.loop_lag_s = Histogram(LAG_BOUNDS_S)
         self.gc_pause_s = Histogram(GC_PAUSE_BOUNDS_S)

@@ -155,10 +155,16 @@ class Notes:
         self._is_total_due = False
         return _frame_line(counters.tx_bytes, counters.tx_frames)
 
+    def greeted(self, now: float) -> Log:
+        """Return the line for the greeting's first frame, and time it from `start`."""
+        assert self._answered_at is not None, "greeted before anybody was there"
+        self.greeting_ms = (now - self._answered_at) * 1e3
+        self._is_answer_due = False
+        text = f"Greeting begins: {self.greeting_ms:.0f} ms after start"
+        return Log("info", f"[REALTIME] {text}")
+
     def _time_answer(self, now: float) -> None:
-        if self.greeting_ms is None and self._answered_at is not None:
-            self.greeting_ms = (now - self._answered_at) * 1e3
-        elif self._is_answer_due and self._spoke_at is not None:
+        if self._is_answer_due and self._spoke_at is not None:
             ended_at = self._spoke_at - self._hangover_s
             if len(self.answer_ms) < LATENCIES_MAX:
                 self.answer_ms.append((now - ended_at) * 1e3)

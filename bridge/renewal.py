@@ -110,6 +110,8 @@ def _begin(call: "Call", reason: str) -> None:
     call.counters.reopened_sessions += 1
     call.renewal.is_reopening = True
     call.is_session_ready = False
+    if call.phase is Phase.WAITING:
+        _greet_anew(call)
     call.renewal.old_items |= call.playout.finish_all()
     call.renewal.old_tools |= call.open_tools
     call.responses.suspend()
@@ -118,6 +120,14 @@ def _begin(call: "Call", reason: str) -> None:
     call.timers.set(Timer.SESSION, call.now + REOPEN_S)
     call.actions.append(OpenModel(reason))
     call.feed()
+
+
+def _greet_anew(call: "Call") -> None:
+    """Drop what waits for the caller: the new session greets him from the beginning."""
+    for cut in call.playout.interrupt(call.now):
+        call.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
+    call.responses = Responses()
+    call.is_greeting_asked = False
 
 
 def _is_between_turns(call: "Call") -> bool:

@@ -1,16 +1,20 @@
 """The greeting: as early as can be, and whatever the caller does meanwhile."""
 
+import pytest
 
 from bridge import openai, twilio
 from bridge.call import Call
+from bridge.plan import Phase
 from tests.bridge import story
 from tests.bridge.story import (
     SILENCE,
     answered_call,
     appended,
     audio_delta,
+    audio_done,
     clip,
     created,
+    done,
     fire,
     of,
     speak,
@@ -19,6 +23,20 @@ from tests.bridge.story import (
 
 VOICE = clip("human-en-reader-1")
 QUIET = [SILENCE]
+
+
+def early_call(*, audio_ms=500, is_whole=True):
+    """A call whose model has greeted before the caller is there."""
+    call = Call(story.plan("Hello."), 0.0)
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), 0.0)
+    call.receive_openai(openai.SessionUpdated(session=story.session()), 0.2)
+    call.receive_openai(created(), 0.3)
+    if audio_ms:
+        assert call.receive_openai(audio_delta("item_1", audio_ms), 0.4) != []
+    if is_whole:
+        call.receive_openai(audio_done("item_1"), 0.5)
+        call.receive_openai(done(), 0.5)
+    return call
 
 
 def test_the_greeting_is_asked_for_when_both_sides_are_ready():
@@ -53,3 +71,54 @@ def test_a_caller_is_heard_when_the_greeting_never_comes():
 
     actions, _ = speak(call, QUIET * 20 + VOICE[:60], 8.1)
     assert appended(actions)
+
+
+def test_the_greeting_is_asked_for_before_the_caller_is_there():
+    call = Call(story.plan("Hello."), 0.0)
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), 0.0)
+    actions = call.receive_openai(openai.SessionUpdated(session=story.session()), 0.2)
+    assert len(of(openai.ResponseCreate, actions)) == 1
+
+    actions = call.receive_twilio(story.start(), 0.5)
+    assert actions == []
+    assert call.phase is Phase.TALKING
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_the_model_said_early_waits_for_the_caller(is_whole):
+    call = early_call(is_whole=is_whole)
+    assert call.phase is Phase.WAITING
+    assert call.counters.tx_frames == 0
+
+    actions = call.receive_twilio(story.start(), 0.9)
+    assert len(of(twilio.OutboundMedia, actions)) == 15
+    assert texts(actions)[0] == "[REALTIME] Greeting begins: 0 ms after start"
+    assert call.record(1.0).greeting_ms == 0.0
+
+
+def test_a_caller_who_speaks_at_once_does_not_swallow_an_early_greeting():
+    call = early_call(audio_ms=2_000)
+    actions = call.receive_twilio(story.start(), 0.9)
+    more, _ = speak(call, VOICE[:15], 0.9)
+
+    assert not of(twilio.Clear, [*actions, *more])
+    assert appended(more) == []
+    assert call.playout.has_unsent
+
+
+def test_an_early_greeting_without_a_sound_leaves_the_caller_heard():
+    call = early_call(audio_ms=0)
+    call.receive_twilio(story.start(), 0.9)
+    actions, _ = speak(call, QUIET * 20 + VOICE[:60], 0.9)
+
+    assert appended(actions)
+
+
+def test_an_early_greeting_whose_caller_never_comes_was_not_heard():
+    call = early_call()
+    at = openai.TranscriptDone(response_id="r1", item_id="item_1", transcript="Hello.")
+    call.receive_openai(at, 0.6)
+    fire(call, 31.0)
+    (turn,) = call.record(31.0).turns
+
+    assert (turn.text, turn.interrupted, turn.heard_ms) == ("", True, 0)

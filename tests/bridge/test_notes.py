@@ -133,9 +133,13 @@ def test_first_frame_of_a_response_and_its_total_are_told(notes):
 
 def test_greeting_is_timed_from_the_stream_and_answers_from_the_speechs_end(notes):
     notes.answered("MZ1", 101.0)
+    notes.caller_spoke(101.3)  # a "hello?" is not answered by the greeting
     notes.response_began()
+    line = notes.greeted(101.4)
     notes.frame_line(1, 101.4)
     assert notes.greeting_ms == pytest.approx(400)
+    assert line.text == "[REALTIME] Greeting begins: 400 ms after start"
+    assert notes.answer_ms == []
 
     # The gate closes 200 ms of hangover after the speech has ended.
     notes.caller_spoke(105.2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge import openai
+from bridge import openai, twilio
 from bridge.plan import HangUp, Leg, OpenModel, Phase, ToolResult
 from bridge.renewal import ITEMS_MAX, LOSSES_MAX, REOPEN_S
 from tests.bridge import story
@@ -208,16 +208,21 @@ def test_a_greeting_that_was_not_heard_is_spoken_by_the_new_session():
     assert request.response.instructions.endswith("Hello.")
 
 
-def test_a_session_lost_before_the_caller_is_there_greets_him_when_he_is():
-    call = story.answered_call(greeting="Hello.")
-    call = type(call)(story.plan("Hello."), 0.0)
+def test_a_greeting_lost_before_the_caller_is_there_is_said_again_from_its_beginning():
+    call = story.Call(story.plan("Hello."), 0.0)
     call.receive_openai(openai.SessionCreated(session=openai.Session()), 0.1)
     call.receive_openai(openai.SessionUpdated(session=story.session()), 0.2)
+    call.receive_openai(created(), 0.2)
+    call.receive_openai(audio_delta("i1", 500), 0.3)
     lose(call, 0.3)
-    assert of(openai.ResponseCreate, ready(call, 0.8)) == []
+    assert call.receive_twilio(story.start(), 0.5) == []
 
-    actions = call.receive_twilio(story.start(), 1.0)
-    assert len(of(openai.ResponseCreate, actions)) == 1
+    (request,) = of(openai.ResponseCreate, ready(call, 0.8))
+    assert request.response.instructions.endswith("Hello.")
+    call.receive_openai(created("r2"), 0.9)
+    actions = call.receive_openai(audio_delta("i2", 200, "r2"), 1.0)
+    assert len(of(twilio.OutboundMedia, actions)) == 10
+    assert call.notes.greeting_ms == pytest.approx(500)
 
 
 def test_an_expired_session_is_one_more_loss():
