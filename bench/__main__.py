@@ -4,10 +4,11 @@ Without a word all that CI gates on: `counts`, `kernels`, `walks` and `latency`;
 them also alone. `bite` shows that the gate sees what it is for. `simulate` runs
 simulated calls; `database` measures calls while tools run and while the database hangs;
 `barge` times interruptions over recorded speech and counts false ones in nine noises;
-`turns` times the ends of turns; `tools` the CRM's tools against a full database;
-`overload` offers half as many calls again as the bridge can carry; `restart` replaces
-bridges under load and looks for lost calls and records; `unruly` has callers behave
-badly beside others; `peers` runs the same load against relays and other bridges.
+`turns` times the ends of turns; `greeting` from `start` to the greeting; `tools` the
+CRM's tools against a full database; `overload` offers half as many calls again as the
+bridge can carry; `restart` replaces bridges under load and looks for lost calls and
+records; `unruly` has callers behave badly beside others; `peers` runs the same load
+against relays and other bridges.
 """
 
 import sys
@@ -23,6 +24,7 @@ COMMANDS = {
     "database": "bench.database",
     "barge": "bench.barge",
     "turns": "bench.turns",
+    "greeting": "bench.greeting",
     "tools": "bench.tools",
     "overload": "bench.overload",
     "restart": "bench.restart",

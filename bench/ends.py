@@ -28,7 +28,7 @@ _ITEM = {"item_id": "turn"}
 _FORMAT = {"format": {"type": "audio/pcmu"}}
 _SESSION = {"id": "s", "audio": {"input": _FORMAT, "output": _FORMAT}}
 _CREATED = orjson.dumps({"type": "session.created", "session": _SESSION})
-_UPDATED = orjson.dumps({"type": "session.updated", "session": _SESSION})
+UPDATED = orjson.dumps({"type": "session.updated", "session": _SESSION})
 _TO_MULAW = bytes(
     0xF0 | int(chr(code), 16) if chr(code) in "0123456789abcdef" else 0xFF
     for code in range(256)
@@ -36,7 +36,7 @@ _TO_MULAW = bytes(
 _TAG_BYTES, _TAG_CHARACTERS = 9, 12
 _SILENT = b"/" * _TAG_CHARACTERS
 _APPEND = b'{"type":"input_audio_buffer.append"'
-_MEDIA = b'{"event":"media"'
+MEDIA = b'{"event":"media"'
 QUIET = b64encode(b"\xff" * FRAME_BYTES)
 _REPLY_REST = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES - _TAG_BYTES)).decode()
 
@@ -151,7 +151,7 @@ class Session(WSListener):  # type: ignore[misc]
             return
         event = orjson.loads(data)
         if event["type"] == "session.update":
-            transport.send(WSMsgType.TEXT, _UPDATED)
+            transport.send(WSMsgType.TEXT, UPDATED)
         elif event["type"] == "response.create":
             self._asked += 1
             self._send(_response(f"asked-{self._asked}"))
@@ -249,7 +249,7 @@ class Stream(WSListener):  # type: ignore[misc]
             transport.disconnect()
             return
         data = frame.get_payload_as_bytes()
-        if data.startswith(_MEDIA):
+        if data.startswith(MEDIA):
             self._run.arrived(audio_of(data, b'"payload":'), self._run.downlink_ms)
             return
         message = orjson.loads(data)

@@ -51,9 +51,14 @@ STOP_S = 5.0
 
 
 async def open_stream(
-    run: Run, http: aiohttp.ClientSession, url: str, number: int, speech: list[bytes]
+    run: Run,
+    http: aiohttp.ClientSession,
+    url: str,
+    number: int,
+    speech: list[bytes],
+    pause_s: float = 0.0,
 ) -> Stream:
-    """Place one call: webhook, stream, start."""
+    """Place one call: webhook, stream, start; Twilio pauses before the stream."""
     call_sid = f"CA{number:032}"
     form = {
         "CallSid": call_sid,
@@ -70,6 +75,7 @@ async def open_stream(
     assert found is not None, "the bridge refused the call"
     parameters = {one.get("name"): one.get("value") for one in found.iter("Parameter")}
     stream = run.make_stream(number, speech)
+    await asyncio.sleep(pause_s)
     await picows.ws_connect(lambda: stream, found.get("url") or "")
     stream.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
     start = {

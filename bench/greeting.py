@@ -1,0 +1,232 @@
+"""`python -m bench greeting`: from `start` to the first frame that the caller hears.
+
+Calls ring at a bridge in a process of its own, over real sockets, a few at a time. The
+model confirms a session SESSION_S after it is told what it is, and speaks MODEL_S after
+it is asked to; Twilio opens its stream some time after the webhook, by chance, so that
+either side is there first. Every caller talks from his first frame on. In ms:
+
+- *heard*: from `start` sent to the greeting's first frame received;
+- *ours*: how much later that is than it could be, were the bridge and its sockets
+  nothing: the model asked as soon as it confirmed the session, or the caller there;
+- *webhook*: from the ring to the TwiML;
+- *session*: from the ring to the model being told what its session is.
+
+`/metrics` counts the first of them, too: `kolbridge_greeting_seconds`.
+"""
+
+import argparse
+import asyncio
+import random
+import re
+import sys
+import tempfile
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+import aiohttp
+import orjson
+import uvloop
+from picows import WSFrame, WSMsgType, WSTransport
+
+from bench.distributions import draw, table
+from bench.ends import MEDIA, UPDATED, Run, Session, Stream
+from bench.kernels import frames_of
+from bench.load import FRAME_S, bridge_env, modelling, open_stream, prepare, running
+from crm.connect import open_url
+
+SESSION_S = 0.1
+MODEL_S = 0.3
+PAUSES_S = (0.05, 0.8)
+AT_ONCE = 4
+PATIENCE_S = 10.0
+SEED = 1
+# The model is told who calls, which says whose session it is.
+_CALLER = re.compile(rb"phone\W+1555(\d{7})")
+
+
+class GreetingSession(Session):
+    """The model's end of a call: slow by so much, and no more."""
+
+    def __init__(self, run: "GreetingRun") -> None:
+        super().__init__(run)
+        self._greetings = run
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        data = frame.get_payload_as_bytes()
+        if data.startswith(b'{"type":"session.update"'):
+            found = _CALLER.search(data)
+            assert found is not None, "the session does not say who calls"
+            self._number = int(found[1])
+            self._greetings.told_at[self._number] = monotonic()
+            self._later(SESSION_S, self._confirm)
+        elif data.startswith(b'{"type":"response.create"'):
+            self._later(MODEL_S, lambda: self.speak(self._number))
+        else:
+            super().on_ws_frame(transport, frame)
+
+    def _confirm(self) -> None:
+        self._greetings.confirmed_at[self._number] = monotonic()
+        assert self.transport is not None
+        self.transport.send(WSMsgType.TEXT, UPDATED)
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(delay_s, act)
+
+
+class GreetedStream(Stream):
+    """A caller's end, which notes when the call began and when it is greeted."""
+
+    def __init__(self, run: Run, number: int, speech: list[bytes]) -> None:
+        super().__init__(run, number, speech)
+        self.answered_at = monotonic()
+        self.started_at = 0.0
+        self.greeted_at = 0.0
+        self.greeted = asyncio.Event()
+
+    def send(self, message: dict[str, Any]) -> None:
+        if message["event"] == "start":
+            self.started_at = monotonic()
+        super().send(message)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        is_first = not self.greeted.is_set()
+        if is_first and frame.get_payload_as_bytes().startswith(MEDIA):
+            self.greeted_at = monotonic()
+            self.greeted.set()
+        super().on_ws_frame(transport, frame)
+
+
+class GreetingRun(Run):
+    """What is measured, by the caller's number."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(calls)
+        self.told_at: dict[int, float] = {}
+        self.confirmed_at: dict[int, float] = {}
+
+    def make_session(self) -> GreetingSession:
+        return GreetingSession(self)
+
+    def make_stream(self, number: int, speech: list[bytes]) -> GreetedStream:
+        return GreetedStream(self, number, speech)
+
+
+class Times(NamedTuple):
+    """One call's, in ms."""
+
+    heard: float
+    ours: float
+    webhook: float
+    session: float
+
+
+async def place(
+    run: GreetingRun, http: aiohttp.ClientSession, url: str, number: int, pause_s: float
+) -> Times:
+    """Place one call, talk until the greeting comes, and hang up."""
+    speech = [b64encode(frame) for frame in frames_of("human-en-reader-1")]
+    rang_at = monotonic()
+    stream = await open_stream(run, http, url, number, speech, pause_s)
+    assert isinstance(stream, GreetedStream)
+    async with asyncio.timeout(PATIENCE_S):
+        while not stream.greeted.is_set():
+            stream.send_frame(is_speaking=True)
+            await asyncio.sleep(FRAME_S)
+    stream.send({"event": "stop", "stop": {}})
+    assert stream.transport is not None
+    stream.transport.send_close()
+    earliest = max(stream.started_at, run.confirmed_at[number] + MODEL_S)
+    return Times(
+        (stream.greeted_at - stream.started_at) * 1e3,
+        (stream.greeted_at - earliest) * 1e3,
+        (stream.answered_at - rang_at) * 1e3,
+        (run.told_at[number] - rang_at) * 1e3,
+    )
+
+
+async def place_all(run: GreetingRun, url: str) -> dict[str, Any]:
+    """Place all calls; return their times, and the bridge's own mean and count."""
+    luck = random.Random(SEED)
+    pauses = [luck.uniform(*PAUSES_S) for _ in range(run.calls)]
+    lines = asyncio.Semaphore(AT_ONCE)
+    async with aiohttp.ClientSession() as http:
+
+        async def one(number: int) -> Times:
+            async with lines:
+                return await place(run, http, url, number, pauses[number])
+
+        times = await asyncio.gather(*(one(number) for number in range(run.calls)))
+        own = await _own(http, url, run.calls)
+    columns = zip(*times, strict=True)
+    values = {
+        name: [round(ms, 2) for ms in column]
+        for name, column in zip(Times._fields, columns, strict=True)
+    }
+    return {"values": values, "metrics": own}
+
+
+async def _own(http: aiohttp.ClientSession, url: str, calls: int) -> dict[str, float]:
+    """Return what `/metrics` says, once every call is over."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with http.get(f"{url}/metrics") as answer:
+                page = await answer.text()
+            found = dict(
+                line.rsplit(" ", 1)  # the value stands last
+                for line in page.splitlines()
+                if line.startswith("kolbridge_greeting_seconds")
+            )
+            count = float(found["kolbridge_greeting_seconds_count"])
+            if count == calls:
+                total_s = float(found["kolbridge_greeting_seconds_sum"])
+                return {"count": count, "mean_ms": round(total_s / count * 1e3, 2)}
+            await asyncio.sleep(0.05)
+
+
+async def _measure(database_url: str, calls: int) -> dict[str, Any]:
+    await prepare(database_url)
+    run = GreetingRun(calls)
+    env = await bridge_env(database_url)
+    command = [sys.executable, "-m", "bridge.cli", "serve"]
+    async with (
+        modelling(run) as where,
+        running(command, env | where) as (url, _),
+    ):
+        return await place_all(run, url)
+
+
+def measure(calls: int) -> dict[str, Any]:
+    """Run all calls on a database of their own."""
+    with tempfile.TemporaryDirectory(prefix="kolbridge-greeting-") as home:
+        Path(home).chmod(0o755)
+        url, database = open_url(None, Path(home))
+        try:
+            found: dict[str, Any] = uvloop.run(_measure(url, calls))
+            return found
+        finally:
+            if database is not None:
+                database.stop()
+
+
+def main(argv: list[str]) -> int:
+    """Measure, print and draw."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench greeting",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    parser.add_argument("--calls", type=int, default=200)
+    args = parser.parse_args(argv)
+    results = measure(args.calls)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "greeting.json").write_bytes(orjson.dumps(results))
+    print("\n".join(table(results["values"], digits=1)))
+    own = results["metrics"]
+    print(f"/metrics: {own['count']:.0f} greetings, mean {own['mean_ms']:.1f} ms")
+    draw(args.out / "greeting.png", results["values"])
+    print(f"drawn: {args.out / 'greeting.png'}")
+    return 0
