@@ -2,9 +2,9 @@
 
 A crowd talks. In every other phase one caller in twenty is joined by somebody unruly:
 one who sends rubbish, who does not read, who leaves sockets half open, who floods with
-keys or with marks. Whoever is cut off dials again a second later. The crowd's own
-frames are timed, phase by phase in turn, and their 99th percentiles compared pair by
-pair.
+keys or with marks; or, to compare, by one who behaves and never stays. Whoever is gone
+dials again a second later. The crowd's own frames are timed, phase by phase in turn,
+and their 99th percentiles compared pair by pair.
 
 Then many short calls, and what is left of them in memory.
 
@@ -35,6 +35,9 @@ P99_RATIO_MAX = 1.1
 # The crowd sends in slots of a ms: less than this is not told apart.
 P99_MORE_MS_MIN = 1.0
 FLOOD_A_TICK = 20
+BRIEF_FRAMES = 5
+# A client's frame carries a mask; this one changes nothing.
+_NO_MASK = bytes(4)
 FIRST_UNRULY = 20_000
 # Nobody dials faster.
 REDIAL_S = 1.0
@@ -89,9 +92,11 @@ class KeyFlood(Caller):
     text = b'{"event":"dtmf","sequenceNumber":"5","dtmf":{"digit":"5"}}'
 
     def tick(self) -> None:
-        for _ in range(FLOOD_A_TICK):
-            if self.transport is not None:
-                self.transport.send(WSMsgType.TEXT, self.text)
+        # One write: a flood is to cost the bridge more than those who measure it.
+        if self.transport is not None:
+            head = bytes((0x81, 0x80 | len(self.text)))
+            burst = (head + _NO_MASK + self.text) * FLOOD_A_TICK
+            self.transport.underlying_transport.write(burst)
 
 
 class MarkFlood(KeyFlood):
@@ -100,11 +105,22 @@ class MarkFlood(KeyFlood):
     text = b'{"event":"mark","sequenceNumber":"5","mark":{"name":"x:0:500"}}'
 
 
+class Brief(Caller):
+    """Behaves, and hangs up as soon as a flood is cut off: what opening calls costs."""
+
+    def tick(self) -> None:
+        super().tick()
+        if self.frames == BRIEF_FRAMES:
+            self.hang_up()
+            self.lost.set()
+
+
 KINDS = {
     "rubbish": Rubbish,
     "slow_reader": SlowReader,
     "key_flood": KeyFlood,
     "mark_flood": MarkFlood,
+    "brief": Brief,
 }
 HALF_OPEN = "half_open"
 _HEADS = (

@@ -48,7 +48,7 @@ def test_the_unruly_are_cut_off_and_nobody_else(monkeypatch, capsys):
     monkeypatch.setattr(unruly, "PAUSE_S", 0.1)
     # Times are not judged here: one short round beside other tests says nothing.
     monkeypatch.setattr(unruly, "P99_RATIO_MAX", 10_000.0)
-    kinds = ["rubbish", "slow_reader", unruly.HALF_OPEN]
+    kinds = ["rubbish", "slow_reader", "key_flood", "brief", unruly.HALF_OPEN]
     small = ["--calls", "4", "--seconds", "0.5", "--rounds", "1"]
     assert unruly.main([*small, "--kinds", *kinds]) == 0
     lines = capsys.readouterr().out.splitlines()
