@@ -5,6 +5,9 @@ and a few would stay beyond any deadline. Every few seconds a new bridge is star
 once it is ready for calls, new ones ring there and the old one gets SIGTERM. What
 becomes of every call is compared with the records in the database.
 
+With `--one-port` nobody balances: all ring at one port, which each new bridge takes
+over from the one before.
+
     python -m bench restart --rate 5 --restarts 3
 """
 
@@ -22,6 +25,7 @@ import orjson
 
 from bench.crowd import Crowd
 from bench.house import House, run_scenario
+from bench.machine import free_port
 from crm.database import Database
 
 CALL_S = 6.0
@@ -103,7 +107,10 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
 
         async def start() -> asyncio.subprocess.Process:
             bridge = house.bridge(
-                DRAIN_SECONDS=str(DRAIN_SECONDS), WORKERS=str(args.workers)
+                *(["--take-over"] if args.one_port else []),
+                DRAIN_SECONDS=str(DRAIN_SECONDS),
+                WORKERS=str(args.workers),
+                PORT=port,
             )
             url, process = await stack.enter_async_context(bridge)
             current.url = url
@@ -115,12 +122,14 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
                 tasks.append(asyncio.ensure_future(visits[-1].run()))
                 await asyncio.sleep(1 / args.rate)
 
+        port = str(free_port()) if args.one_port else ""
         old = await start()
         ringing = asyncio.ensure_future(ring())
         for _ in range(args.restarts):
             await asyncio.sleep(args.every)
             new = await start()
-            old.send_signal(signal.SIGTERM)
+            if not args.one_port:
+                old.send_signal(signal.SIGTERM)
             drains.append(asyncio.ensure_future(_timed(old)))
             old = new
         await asyncio.sleep(args.every)
@@ -184,6 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=5.0, help="calls a second (5)")
     parser.add_argument("--restarts", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--one-port", action="store_true", help="no load balancer")
     parser.add_argument("--every", type=float, default=10.0, help="seconds (10)")
     args = parser.parse_args(argv)
     found = run_scenario(partial(drive, args))

@@ -6,12 +6,15 @@ sent on to it over a Unix socket, whole; a media stream, whose URL names its wor
 handed over as an open socket with what was read of it. After that nothing stands
 between the stream and its call.
 
-The sockets lie in a folder that only the service's user may enter.
+The sockets lie in a folder that only the service's user may enter. Its name is the
+service's, for while one service takes over from another on the same port, a stream may
+reach either of them.
 """
 
 import array
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -36,6 +39,9 @@ HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
 # What a webhook is checked by and read with.
 FORWARDED_HEADERS = ("Content-Type", "X-Twilio-Signature")
 
+# What follows the media path: a service's name, and the number of its worker.
+_STREAM = re.compile(r"([\w-]{1,64})/(\d{1,3})")
+
 Adopt = Callable[[socket.socket, bytes], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -57,14 +63,16 @@ class Peers:
     @property
     def media_path(self) -> str:
         """The path of this worker's streams."""
-        return f"{MEDIA_PATH}/{self.index}"
+        return f"{MEDIA_PATH}/{self._folder.name}/{self.index}"
 
-    def owner_of_stream(self, path: str) -> int:
-        """Return the worker that a stream's path names; this one if it names none."""
-        name = path.removeprefix(MEDIA_PATH).strip("/")
-        if name.isascii() and name.isdigit() and int(name) < self.count:
-            return int(name)
-        return self.index
+    def door_of_stream(self, path: str) -> Path | None:
+        """Return where a stream is handed over that names another worker, of this
+        service or of one beside it; None where it is to be served here."""
+        named = _STREAM.fullmatch(path.removeprefix(MEDIA_PATH).strip("/"))
+        if named is None:
+            return None
+        door = self._folder.parent / named[1] / f"{int(named[2])}.streams"
+        return door if door != self._door_of(self.index) and door.exists() else None
 
     def http_socket(self, index: int) -> str:
         """Return where a worker answers what others send on to it."""
@@ -84,21 +92,21 @@ class Peers:
         self._door = door
         asyncio.get_running_loop().add_reader(door, self._on_handed, door, adopt)
 
-    def hand_over(self, index: int, file_descriptor: int, data: bytes) -> bool:
+    def hand_over(self, door: Path, file_descriptor: int, data: bytes) -> bool:
         """Give an open connection to another worker; False if that cannot be."""
         if len(data) > HANDED_BYTES_MAX:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as way:
             way.setblocking(False)
             try:
-                way.connect(str(self._door_of(index)))
+                way.connect(str(door))
                 rights = array.array("i", [file_descriptor])
                 ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
                 # A fresh Unix socket's buffer takes all of it at once.
                 return way.sendmsg([data], [ancillary]) == len(data)
             except OSError as error:
                 server_logger().error(
-                    "worker %d does not take a stream: %s", index, error
+                    "worker %s does not take a stream: %s", door.stem, error
                 )
                 return False
 

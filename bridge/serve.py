@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from bridge.pauses import Pauses
 from bridge.peers import Peers
 from bridge.server import Server, listen
 from bridge.settings import Settings, SettingsError, check_complete, load
+from bridge.succession import Door, Inheritance, ask
 from bridge.supervisor import Supervisor
 from bridge.tokens import new_key
 from crm.away import AWAY
@@ -29,6 +31,7 @@ from crm.migrate import MigrationError
 EXAMPLES = """examples:
   kolbridge serve
   PORT=9000 LOG_LEVEL=debug kolbridge serve
+  kolbridge serve --take-over    a new version: the running one drains, no call is lost
   RECORD_DIR=recordings RECORD_AUDIO=1 kolbridge serve    see kolbridge replay
 """
 # What DATABASE_URL must be, in the words of SQL.
@@ -37,6 +40,10 @@ ROLE_WANTED = (
     "noinherit in role kolbridge_app; the owner's URL is DATABASE_ADMIN_URL"
 )
 NO_DATABASE = (EmbeddedError, MigrationError, asyncpg.PostgresError, *AWAY)
+NO_TAKE_OVER = (
+    "--take-over expects DATABASE_URL: the embedded database ends with the service "
+    "that started it"
+)
 EXIT_SETTINGS = 2
 EXIT_FAILED = 1
 
@@ -51,6 +58,11 @@ def add_parser(subparsers: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="take the port from the service that has it, if one has; it then drains",
+    )
     parser.set_defaults(run=run)
 
 
@@ -59,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load(os.environ, Path(".env"))
         missing = check_complete(settings)
+        if args.take_over and settings.database_url is None:
+            missing = [*missing, NO_TAKE_OVER]
     except SettingsError as error:
         missing = [str(error)]
     if missing:
@@ -82,9 +96,7 @@ def run(args: argparse.Namespace) -> int:
             text = str(error) or type(error).__name__
             sys.stderr.write(f"kolbridge: the database cannot be had: {text}\n")
             return EXIT_FAILED
-        if settings.workers > 1:
-            return _run_workers(settings, url)
-        return _run_one(settings, url)
+        return _run_service(settings, url, args.take_over)
     finally:
         if embedded is not None:
             embedded.stop()
@@ -115,15 +127,43 @@ async def _open(settings: Settings, url: str, pool_max: int) -> Database:
 
 
 class Share(NamedTuple):
-    """What a worker of several has from their parent."""
+    """What a worker has from its parent, or from itself where it is the only one."""
 
     peers: Peers
     listening: socket.socket
+    inherited: Inheritance | None
     token_key: bytes
-    lifeline: int
+    # Whoever passes signals on to all workers.
+    chief: int
+    lifeline: int | None
 
 
-def _run_one(settings: Settings, database_url: str, share: Share | None = None) -> int:
+def _run_service(settings: Settings, database_url: str, takes_over: bool) -> int:
+    """Share the port, the key of the tokens and a folder among WORKERS processes."""
+    home = Path(settings.kolbridge_home)
+    inherited = ask(home, settings.port) if takes_over else None
+    try:
+        listening = (
+            inherited.listening if inherited else listen(settings.host, settings.port)
+        )
+    except OSError as error:
+        where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
+        sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
+        return EXIT_FAILED
+    token_key, chief = new_key(), os.getpid()
+    with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
+
+        def serve_worker(index: int, lifeline: int | None) -> int:
+            peers = Peers(Path(folder), index, settings.workers)
+            share = Share(peers, listening, inherited, token_key, chief, lifeline)
+            return _run_one(settings, database_url, share)
+
+        if settings.workers == 1:
+            return serve_worker(0, None)
+        return Supervisor(settings.workers, serve_worker, settings.secrets).run()
+
+
+def _run_one(settings: Settings, database_url: str, share: Share) -> int:
     writer = LogWriter(settings.log_level, settings.secrets)
     writer.start()
     try:
@@ -133,87 +173,96 @@ def _run_one(settings: Settings, database_url: str, share: Share | None = None) 
         writer.stop()
 
 
-def _run_workers(settings: Settings, database_url: str) -> int:
-    """Share the port, the key of the tokens and a folder among WORKERS processes."""
-    try:
-        listening = listen(settings.host, settings.port)
-    except OSError as error:
-        where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
-        sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
-        return EXIT_FAILED
-    token_key = new_key()
-    with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
+class Signals:
+    """What this process was told: to leave the port, to stop, and to stop at once."""
 
-        def serve_worker(index: int, lifeline: int) -> int:
-            peers = Peers(Path(folder), index, settings.workers)
-            share = Share(peers, listening, token_key, lifeline)
-            return _run_one(settings, database_url, share)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.taken = asyncio.Event()
+        self.stop, self.stop_now = asyncio.Event(), asyncio.Event()
+        self._is_stopping = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGUSR2, self._on_taken)
 
-        return Supervisor(settings.workers, serve_worker, settings.secrets).run()
+    def _on_stop(self) -> None:
+        (self.stop_now if self._is_stopping else self.stop).set()
+        self._is_stopping = True
+
+    def _on_taken(self) -> None:
+        self.taken.set()
+        self.stop.set()
 
 
-async def serve(
-    settings: Settings, database_url: str, share: Share | None = None
-) -> int:
+async def serve(settings: Settings, database_url: str, share: Share) -> int:
     """Take calls until a signal; a second signal ends them at once."""
-    stop, stop_now = asyncio.Event(), asyncio.Event()
-
-    def on_signal() -> None:
-        (stop_now if stop.is_set() else stop).set()
-
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    if share is not None:
+    signals = Signals(loop)
+    if share.lifeline is not None:
         # Readable only when the parent is gone.
-        loop.add_reader(share.lifeline, _on_orphaned, loop, share.lifeline, stop)
+        loop.add_reader(
+            share.lifeline, _on_orphaned, loop, share.lifeline, signals.stop
+        )
     database = await _open(settings, database_url, settings.database_pool_size)
-    server = Server(
-        settings,
-        database,
-        share.token_key if share else None,
-        peers=share.peers if share else None,
-    )
+    server = Server(settings, database, share.token_key, peers=share.peers)
     try:
-        await server.start(share.listening if share else None)
+        await server.start(share.listening)
     except OSError as error:
         await database.close()
-        where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
-        if error.filename:
-            where = f"cannot write {error.filename}"
-        sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
+        what = f"write {error.filename}" if error.filename else "start"
+        sys.stderr.write(f"kolbridge: cannot {what}: {error.strerror}\n")
         return EXIT_FAILED
+    door = Door(
+        Path(settings.kolbridge_home),
+        server.port,
+        share.listening,
+        partial(os.kill, share.chief, signal.SIGUSR2),
+    )
+    if share.peers.index == 0:
+        if share.inherited is not None:
+            share.inherited.take()
+        door.open()
     with Pauses(server.metrics.gc_pause_s):
-        return await _take_calls(settings, server, database, share, (stop, stop_now))
+        await _take_calls(settings, server, share, signals, door)
+    await database.close()
+    server_logger().info("stopped")
+    return 0
 
 
 async def _take_calls(
-    settings: Settings,
-    server: Server,
-    database: Database,
-    share: Share | None,
-    signals: tuple[asyncio.Event, asyncio.Event],
-) -> int:
+    settings: Settings, server: Server, share: Share, signals: Signals, door: Door
+) -> None:
     """Serve until the first signal, drain until the second, and close."""
-    stop, stop_now = signals
     log = server_logger()
     who = ""
-    if share is not None:
+    if settings.workers > 1:
         who = f", worker {share.peers.index} of {settings.workers}, pid {os.getpid()}"
     where = f"{settings.host}:{server.port}"
     log.info("listening on %s as %s%s", where, server.public_url, who)
-    await stop.wait()
+    await signals.stop.wait()
     log.info("draining: up to %d s for the calls that run", settings.drain_seconds)
-    draining = asyncio.ensure_future(server.drain())
-    at_once = asyncio.ensure_future(stop_now.wait())
+    draining = asyncio.ensure_future(_drain(server, signals.taken))
+    at_once = asyncio.ensure_future(signals.stop_now.wait())
     await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, at_once):
         task.cancel()
     await asyncio.gather(draining, at_once, return_exceptions=True)
+    door.close()
     await server.close()
-    await database.close()
-    log.info("stopped")
-    return 0
+
+
+async def _drain(server: Server, taken: asyncio.Event) -> None:
+    """Drain; first leave the port if it is another's, or as soon as it is."""
+
+    async def leave() -> None:
+        await taken.wait()
+        server_logger().info("another service has the port")
+        await server.leave_port()
+
+    leaving = asyncio.ensure_future(leave())
+    if taken.is_set():
+        await leaving
+    await server.drain()
+    leaving.cancel()
 
 
 def _on_orphaned(

@@ -21,10 +21,10 @@ import asyncpg
 from aiohttp import web
 
 from bridge.checkpoints import keep_running
-from bridge.front import MEDIA_PATH, Front
+from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
 from bridge.opening import fallback_of, open_plan
-from bridge.peers import Peers
+from bridge.peers import Handler, Peers
 from bridge.plan import CallPlan, CallRecord
 from bridge.pulse import Pulse
 from bridge.recorder import Recorders
@@ -93,6 +93,8 @@ class Server:
         self._runner: web.AppRunner | None = None
         # What other workers send on.
         self._own_runner: web.AppRunner | None = None
+        self._listening: socket.socket | None = None
+        self._is_leaving = False
         self._listener: asyncio.Server | None = None
         self._model_check = ("", float("-inf"))
         self.port = 0
@@ -105,6 +107,7 @@ class Server:
         """
         settings = self._settings
         listening = listening or listen(settings.host, settings.port)
+        self._listening = listening
         self.port = listening.getsockname()[1]
         own = f"http://{settings.host}:{self.port}"
         self.public_url = (settings.public_url or own).rstrip("/")
@@ -119,7 +122,9 @@ class Server:
             self.check_ready,
             self._find_recorded,
         )
-        self._runner = _runner(webhooks.application(self._peers))
+        application = webhooks.application(self._peers)
+        application.middlewares.append(self._part)
+        self._runner = _runner(application)
         await self._runner.setup()
         self._pulse.start()
         self._records.start()
@@ -162,6 +167,29 @@ class Server:
         task = asyncio.ensure_future(adopt())
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
+
+    async def leave_port(self) -> None:
+        """Accept nothing more, for another service does, and serve all that was.
+
+        A connection shows what it wants within HEAD_WAIT_S, or is closed; one that a
+        proxy keeps is closed with its next answer, or when it has rested for so long.
+        """
+        assert self._listening is not None
+        assert self._runner is not None
+        assert self._runner.server is not None
+        # The listener's own `close` would lose what it has accepted in this turn.
+        asyncio.get_running_loop().remove_reader(self._listening)
+        self._is_leaving = True
+        await asyncio.sleep(HEAD_WAIT_S)
+        self._runner.server.pre_shutdown()
+        await self._runner.server.shutdown(HTTP_WAIT_S)
+
+    @web.middleware
+    async def _part(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if self._is_leaving:
+            response.force_close()
+        return response
 
     async def drain(self) -> None:
         """Take no new calls, and wait for the end of those that run."""

@@ -19,7 +19,8 @@ from bridge.log import JsonFormatter
 # A worker that dies younger than this is started again later and later.
 YOUNG_S = 10.0
 PAUSE_S_MAX = 30.0
-_HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+# The last says that another service has the port, and a worker tells its parent so.
+_HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 # Serve as worker `index` with a lifeline; returns the exit code.
 ServeWorker = Callable[[int, int], int]
@@ -45,7 +46,7 @@ class Supervisor:
         self._lifeline, self._held_open = os.pipe()
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; return 0, or why no worker could start."""
+        """Serve until a signal to stop; return 0, or why no worker could start."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         for index in range(self._count):
             self._start(index)
@@ -117,7 +118,7 @@ class Supervisor:
             self._start(index)
 
     def _stop(self, number: int) -> None:
-        """Pass a signal on; the second ends calls at once, as in one process."""
+        """Pass a signal on, to be taken as in one process."""
         self._is_stopping = True
         self._due.clear()
         for pid in self._running:

@@ -158,12 +158,12 @@ class Switchboard:
         """Hand a stream to the worker it names, with what was read of it."""
         if self._peers is None:
             return False
-        owner = self._peers.owner_of_stream(head.path)
-        if owner == self._peers.index:
+        door = self._peers.door_of_stream(head.path)
+        if door is None:
             return False
         transport.pause_reading()
         connection = transport.get_extra_info("socket").fileno()
-        if self._peers.hand_over(owner, connection, data):
+        if self._peers.hand_over(door, connection, data):
             self.metrics.count("streams_handed_over")
         else:
             self.metrics.count("connections_refused", reason="worker_away")

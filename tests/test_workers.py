@@ -169,16 +169,16 @@ class Workers:
 
 
 @asynccontextmanager
-async def workers(url, tmp_path, model):
+async def workers(url, tmp_path, model, *options, **env):
+    """Run the service: two workers, unless `env` says otherwise."""
     root = os.path.dirname(os.path.dirname(__file__))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.cli", "serve"),
+        *(sys.executable, "-m", "bridge.cli", "serve", *options),
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": root,
             "PORT": "0",
-            "WORKERS": "2",
             "DATABASE_URL": await service_url(url),
             "DATABASE_ADMIN_URL": url,
             "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
@@ -186,12 +186,14 @@ async def workers(url, tmp_path, model):
             "OPENAI_API_KEY": model.api_key,
             "OPENAI_REALTIME_URL": model.url,
             "DRAIN_SECONDS": "20",
+            "WORKERS": "2",
+            **env,
         },
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         running = Workers(process)
-        await running.until_said("listening", 2)
+        await running.until_said("listening", int(env.get("WORKERS", "2")))
         yield running
     finally:
         if process.returncode is None:

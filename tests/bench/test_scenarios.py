@@ -1,11 +1,13 @@
 """The scenarios run, small, and judge what they find."""
 
 import orjson
+import pytest
 
 from bench import overload, restart, unruly
 
 
-def test_a_rolling_restart_loses_nothing(monkeypatch, capsys):
+@pytest.mark.parametrize("more", [(), ("--one-port",)])
+def test_a_rolling_restart_loses_nothing(monkeypatch, capsys, more):
     monkeypatch.setattr(restart, "CALL_S", 0.5)
     monkeypatch.setattr(restart, "DRAIN_SECONDS", 1)
     monkeypatch.setattr(restart, "LONG_EVERY", 4)
@@ -13,7 +15,7 @@ def test_a_rolling_restart_loses_nothing(monkeypatch, capsys):
 
     # How long it took is the machine's: the calls and the records are judged here.
     monkeypatch.setattr(restart, "FAREWELL_S", 60.0)
-    assert restart.main(list(small)) == 0
+    assert restart.main([*small, *more]) == 0
     found = orjson.loads(capsys.readouterr().out)
     assert found["ended"] and found["left"] and found["ended_at_deadline"]
     assert found["records"]["shutdown"] == found["ended_at_deadline"]
