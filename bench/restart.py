@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -38,6 +39,8 @@ ENDED_BY_MODEL_EVERY = 3
 END_CALL = ("end_call", '{"reason":"goodbye"}')
 # How long the last words and both sockets may take after the deadline.
 FAREWELL_S = 12.0
+# How long the next one takes to start, and the old one to serve what it had accepted.
+TAKE_OVER_S = 10.0
 
 _SORRY = ("ended_with_sorry", "ended_at_deadline_with_sorry")
 
@@ -112,7 +115,11 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
                 WORKERS=str(args.workers),
                 PORT=port,
             )
+            before = _made_at(door)
             url, process = await stack.enter_async_context(bridge)
+            # On one port it may be the old one that says it is ready.
+            while args.one_port and _made_at(door) == before:  # noqa: ASYNC110 a file
+                await asyncio.sleep(0.05)
             current.url = url
             return process
 
@@ -123,6 +130,7 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
                 await asyncio.sleep(1 / args.rate)
 
         port = str(free_port()) if args.one_port else ""
+        door = house.home / "service" / "doors" / f"{port}.sock"
         old = await start()
         ringing = asyncio.ensure_future(ring())
         for _ in range(args.restarts):
@@ -134,6 +142,8 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
             old = new
         await asyncio.sleep(args.every)
         ringing.cancel()
+        if args.one_port:  # who asks what comes next has no other door
+            await asyncio.gather(*drains)
         old.send_signal(signal.SIGTERM)
         drains.append(asyncio.ensure_future(_timed(old)))
         await asyncio.gather(*tasks)
@@ -143,9 +153,14 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
         "calls": len(visits),
         **outcomes,
         "drain_s": [round(seconds, 1) for seconds, _ in drained],
+        "drain_s_allowed": DRAIN_SECONDS + FAREWELL_S + TAKE_OVER_S * args.one_port,
         "exit_codes": [code for _, code in drained],
         "records": await _records(house, visits),
     }
+
+
+def _made_at(path: Path) -> int:
+    return path.stat().st_ctime_ns if path.exists() else 0
 
 
 async def _timed(process: asyncio.subprocess.Process) -> tuple[float, int]:
@@ -179,9 +194,9 @@ def judge(found: Figures) -> list[str]:
         broken.append(f"{found['records']['missing']} records are missing")
     if any(found["exit_codes"]):
         broken.append(f"exit codes {found['exit_codes']}")
-    longest = DRAIN_SECONDS + FAREWELL_S
-    if max(found["drain_s"]) > longest:
-        broken.append(f"a drain took {max(found['drain_s'])} s, allowed {longest:g}")
+    longest, allowed = max(found["drain_s"]), found["drain_s_allowed"]
+    if longest > allowed:
+        broken.append(f"a drain took {longest} s, allowed {allowed:g}")
     return broken
 
 

@@ -29,6 +29,7 @@ def test_what_a_restart_has_cost_is_reported():
         "records": {"missing": 3},
         "exit_codes": [0, 1],
         "drain_s": [1.0, 100.0],
+        "drain_s_allowed": 24.0,
     }
     assert len(restart.judge(found)) == 5
 
