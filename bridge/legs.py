@@ -11,11 +11,10 @@ from ssl import SSLContext
 from typing import Any, Protocol
 
 import picows
-from picows import WSCloseCode, WSFrame, WSTransport
+from picows import WSCloseCode, WSTransport
 
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.ear import UNUSUAL
 from bridge.log import server_logger
 from bridge.metrics import Metrics
 from bridge.plan import Action, Leg
@@ -88,22 +87,6 @@ class TwilioLeg(WebSocket):
         loop = asyncio.get_running_loop()
         self._start_timer = loop.call_later(START_WAIT_S, self._refuse, "no_start")
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame: the short way if it is usual."""
-        line = self._line
-        if line is None or self._is_joining:
-            super().on_ws_frame(transport, frame)
-            return
-        try:
-            heard = line.short_way.take(frame)
-        except Exception:
-            line.crash()
-            return
-        if heard == UNUSUAL:
-            super().on_ws_frame(transport, frame)
-        elif heard:
-            line.weigh()
-
     def receive(self, data: bytes) -> None:
         """Take one message of Twilio's."""
         line = self._line
@@ -132,6 +115,8 @@ class TwilioLeg(WebSocket):
         self._stop_timer()
         line, self._line = self._line, None
         if line is not None:
+            del self.on_ws_frame
+            line.short_way.end()
             line.receive(line.call.receive_disconnect, Leg.TWILIO, reason)
 
     def perform(self, message: twilio.Outbound) -> None:
@@ -184,6 +169,9 @@ class TwilioLeg(WebSocket):
             return
         self._line = line
         self._media_begins = twilio.media_begins(start.stream_sid)
+        line.short_way.begin(self, line)
+        # picows finds it before the method of the class.
+        self.on_ws_frame = line.short_way.take  # type: ignore[method-assign]
         line.receive(line.call.receive_twilio, start)
 
     def _refuse(self, reason: str) -> None:

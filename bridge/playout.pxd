@@ -1,6 +1,19 @@
 """The types of `playout.py` where it is compiled; its text is there alone."""
 
 
+cdef class _Item:
+    cdef public object item_id
+    cdef public long long content_index, received_bytes
+    cdef public bytearray unsent
+    cdef public bint is_done
+    cdef public long long first_frame, frames_sent, frames_since_mark
+
+    cdef bytes take(self, long long frames)
+
+
+cdef bint _has_ended(_Item item)
+
+
 cdef class Playout:
     cdef double _lead_s, _refill_s, _delay_s, _clock_end
     cdef object _items, _marks, _delays
@@ -13,6 +26,12 @@ cdef class Playout:
     cdef public double audible_since
     cdef public bint is_held
 
+    cdef _Item _sending(self)
+    cdef bint _has_frame(self)
+    cdef _send(self, _Item item, long long frames, double now)
+    cdef _mark(self, _Item item)
+    cdef _note_levels(self, bytes audio, double now)
+    cdef _forget_heard(self, double now)
     cpdef bint is_playing(self, double now)
     cpdef double heard_frames(self, double now)
     cpdef int far_dbfs(self, double now)

@@ -61,17 +61,6 @@ class Cut(NamedTuple):
 
 
 class _Item:
-    __slots__ = (
-        "content_index",
-        "first_frame",
-        "frames_sent",
-        "frames_since_mark",
-        "is_done",
-        "item_id",
-        "received_bytes",
-        "unsent",
-    )
-
     def __init__(self, item_id: str, content_index: int) -> None:
         self.item_id = item_id
         self.content_index = content_index

@@ -6,7 +6,7 @@ left untouched, for `TwilioLeg.receive` and `Line.receive`, which take everythin
 
 from picows import WSMsgType
 
-from bridge.ear cimport C_GIVEN, C_UNUSUAL, Ear
+from bridge.ear cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, Ear
 from bridge.wire cimport C_HEAD_ROOM, append_into
 
 # An attribute of an enumeration costs as much as ten locals.
@@ -61,6 +61,8 @@ cdef class ShortWay:
 
     cdef Ear _ear
     cdef object _clock
+    cdef object _leg
+    cdef object _line
     cdef public Appender appender
     cdef public bint is_open
 
@@ -69,14 +71,37 @@ cdef class ShortWay:
         self._clock = clock
         self.appender = appender
 
-    def take(self, frame):
-        """Take a frame of Twilio's: UNUSUAL, or NOTABLE, or 0 if all is done."""
-        cdef int heard
-        if not (self.is_open and frame.msg_type is TEXT and frame.fin):
-            return C_UNUSUAL
-        heard = self._ear.hear(frame.get_payload_as_bytes(), self._clock())
-        if heard > 0 and heard & C_GIVEN:
-            for given in self._ear.given:
-                self.appender.append(given)
-            heard &= ~C_GIVEN
+    def begin(self, leg, line):
+        """Lead from this leg of Twilio's; `line` is told what is left to do."""
+        self._leg = leg
+        self._line = line
+
+    def end(self):
+        """Lead nowhere: the stream is over."""
+        self._leg = self._line = None
+
+    def take(self, transport, frame):
+        """Take a WebSocket frame of Twilio's, as picows hands it over.
+
+        One that is not usual goes to `leg.receive_frame`, one that must be weighed to
+        `line.weigh`, a bug of ours to `line.crash`.
+        """
+        cdef int heard = C_UNUSUAL
+        if self.is_open and frame.msg_type is TEXT and frame.fin:
+            try:
+                heard = self._hear(frame.get_payload_as_bytes())
+            except Exception:
+                self._line.crash()
+                return
+        if heard == C_UNUSUAL:
+            self._leg.receive_frame(transport, frame)
+
+    cdef int _hear(self, bytes data) except? -2:
+        cdef int heard = self._ear.hear(data, self._clock())
+        if heard > 0:
+            if heard & C_GIVEN:
+                for given in self._ear.given:
+                    self.appender.append(given)
+            if heard & C_NOTABLE:
+                self._line.weigh()
         return heard

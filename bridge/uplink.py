@@ -20,8 +20,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions
+from dsp.fastest import NoiseGate
 from dsp.g711 import GAIN_TABLES
-from dsp.gate import HINT, SOUND, SPEECH, STATE_MASK, VOICE, NoiseGate
+from dsp.gate import HINT, SOUND, SPEECH, STATE_MASK, VOICE
 
 SILENCE = b"\xff" * FRAME_BYTES
 # Covers the gate's onset (2 to 3 frames) and a soft first sound. If all frames waited,

@@ -58,6 +58,10 @@ class WebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame; its memory is valid until this returns."""
+        self.receive_frame(transport, frame)
+
+    def receive_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame, whatever it is."""
         if frame.msg_type == TEXT and frame.fin:
             self._is_joining = False
             self.receive(frame.get_payload_as_bytes())

@@ -1,0 +1,1 @@
+from dsp.gate import NoiseGate as NoiseGate

@@ -1,0 +1,3 @@
+"""The text of `gate.pyx`, compiled for processors with AVX2."""
+
+include "gate.pyx"
