@@ -7,10 +7,14 @@ small bursts. Twilio plays what it has in real time, so one number says what was
     heard = sent - (time at which all that was sent will have been played - now)
 
 `_clock_end` is that time by our own clock, the earliest it can be: a frame starts when
-it is sent or when its predecessor ends. A mark's echo shows how much later Twilio
-really plays; the delay used is the least of the last few echoes, because an echo can
-only be late, never early. Unheard audio is always the tail of what was sent, so a pause
-in sending needs no bookkeeping.
+it is sent or when its predecessor ends. Unheard audio is always the tail of what was
+sent, so a pause in sending needs no bookkeeping.
+
+Two questions are asked of it. What will have been heard when a `clear` sent now is
+there: our clock alone says that, for the clear is as long on its way as the audio was.
+And what the caller hears while he says what reaches us now: a mark's echo shows how
+much that lags behind our clock, there and back; the least of the last few echoes is
+used, because an echo can be late by itself and never early.
 
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
 flush, not a playback. This module refuses audio beyond UNSENT_BYTES_MAX and forgets
@@ -233,7 +237,7 @@ class Playout:
 
         The caller must send `clear` first, then a truncate for each cut.
         """
-        heard = self.heard_frames(now)
+        heard = self.frames_sent - max(0.0, self._clock_end - now) / FRAME_S
         cuts = []
         for item in self._items:
             total_ms = item.received_bytes // BYTES_PER_MS

@@ -152,6 +152,14 @@ def test_the_bridge_ends_the_call_after_the_last_words(call):
     assert row["end_reason"] == "end_call:goodbye"
 
 
+def heard_ms(far):
+    """How much of the offer the caller's recording has, up to its first other byte."""
+    first = next(at for at, sample in enumerate(OFFER) if sample != 0xFF)
+    begin = far.index(OFFER[first : first + 800]) - first
+    whole = zip(far[begin:], OFFER, strict=False)
+    return next(at for at, (heard, said) in enumerate(whole) if heard != said) / 8
+
+
 def test_one_interruption_is_cleared_and_truncated_where_it_was_heard(call):
     result, session, row, turns, _ = call
     (cut,) = session.events("conversation.item.truncate")
@@ -160,6 +168,7 @@ def test_one_interruption_is_cleared_and_truncated_where_it_was_heard(call):
     said = [turn for turn in turns if turn.interrupted]
     assert [turn.heard_ms for turn in said] == [cut["audio_end_ms"]]
     assert 1_200 <= cut["audio_end_ms"] <= 2_400
+    assert cut["audio_end_ms"] == pytest.approx(heard_ms(result.far), abs=60)
 
 
 def test_every_frame_is_counted(call):

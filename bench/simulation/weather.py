@@ -56,7 +56,7 @@ class Weather:
         self.phone_down = self._link(0.02)
         self.model_up = self._link(0.03)
         self.model_down = self._link(0.03)
-        self.marks = "echoed" if self.is_calm else rng.choice(MARKS)
+        self.marks = rng.choice(MARKS)
         self.start_s = rng.uniform(0.0, 0.6)
         self.tick_late_s = 0.001 if self.is_calm else rng.choice((0.001, 0.004, 0.03))
         self.is_fault = not self.is_calm and rng.random() < 0.6

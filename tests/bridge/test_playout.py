@@ -204,6 +204,17 @@ def test_an_interruption_cuts_each_item_at_what_was_heard():
     ]
 
 
+@pytest.mark.parametrize("echoed_at", [10.5, 10.9, None])
+def test_an_echo_late_or_missing_does_not_change_what_was_heard(echoed_at):
+    playout = speaking(ms=4_000, now=10.0)
+    run(playout, 10.0, 10.9)
+    if echoed_at is not None:
+        playout.receive_mark("item_1:0:500", echoed_at)
+
+    (cut,) = playout.interrupt(10.92)
+    assert cut.heard_ms == 920
+
+
 def test_what_was_fully_heard_is_not_cut():
     playout = Playout(lead_ms=LEAD_MS)
     playout.push("item_1", 0, b"\x10" * 800)
