@@ -177,26 +177,28 @@ async def find(db: Database, business_id: UUID, call_sid: str) -> Any | None:
 
 async def tools(db: Database, business_id: UUID, call_sid: str) -> list[ToolCall]:
     """Return the tools of a call in order."""
-    async with db.tenant(business_id) as connection:
-        rows = await connection.fetch(
-            f"select {', '.join(_TOOL)} from tool_calls where business_id = $1 "
-            "and call_sid = $2 order by at_s",
-            business_id,
-            call_sid,
-        )
-    return [ToolCall(**dict(row)) for row in rows]
+    query = (
+        f"select {', '.join(_TOOL)} from tool_calls where business_id = $1 "
+        "and call_sid = $2 order by at_s"
+    )
+    return [ToolCall(**row) for row in await _parts(db, query, business_id, call_sid)]
 
 
 async def turns(db: Database, business_id: UUID, call_sid: str) -> list[Turn]:
     """Return a call's transcript in order."""
+    query = (
+        f"select {', '.join(_TURN)} from call_turns where business_id = $1 "
+        "and call_sid = $2 order by position"
+    )
+    return [Turn(**row) for row in await _parts(db, query, business_id, call_sid)]
+
+
+async def _parts(
+    db: Database, query: str, business_id: UUID, call_sid: str
+) -> list[dict[str, Any]]:
     async with db.tenant(business_id) as connection:
-        rows = await connection.fetch(
-            f"select {', '.join(_TURN)} from call_turns where business_id = $1 "
-            "and call_sid = $2 order by position",
-            business_id,
-            call_sid,
-        )
-    return [Turn(**dict(row)) for row in rows]
+        rows = await connection.fetch(query, business_id, call_sid)
+    return [dict(row) for row in rows]
 
 
 def _plain(value: Any) -> Any:
