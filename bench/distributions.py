@@ -1,11 +1,22 @@
 """Figures of many calls as distributions: a table for the eye, and a picture."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 
 PERCENTILES = (1, 50, 90, 99)
 BINS = 40
+
+
+def report(out: Path, name: str, results: dict[str, Any], digits: int = 0) -> None:
+    """Print, draw and write what a bench found; its `values` are distributions."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_bytes(orjson.dumps(results))
+    print("\n".join(table(results["values"], digits)))
+    draw(out / f"{name}.png", results["values"])
+    print(f"drawn: {out / name}.png")
 
 
 def table(values: dict[str, list[float]], digits: int = 0) -> list[str]:

@@ -27,11 +27,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import aiohttp
-import orjson
 import uvloop
 from picows import WSFrame, WSMsgType, WSTransport
 
-from bench.distributions import draw, table
+from bench.distributions import report
 from bench.ends import MEDIA, UPDATED, Run, Session, Stream
 from bench.kernels import frames_of
 from bench.load import FRAME_S, bridge_env, modelling, open_stream, prepare, running
@@ -222,11 +221,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--calls", type=int, default=200)
     args = parser.parse_args(argv)
     results = measure(args.calls)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "greeting.json").write_bytes(orjson.dumps(results))
-    print("\n".join(table(results["values"], digits=1)))
+    report(args.out, "greeting", results, digits=1)
     own = results["metrics"]
     print(f"/metrics: {own['count']:.0f} greetings, mean {own['mean_ms']:.1f} ms")
-    draw(args.out / "greeting.png", results["values"])
-    print(f"drawn: {args.out / 'greeting.png'}")
     return 0

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from bench.cases import Case, cases
-from bench.distributions import draw, table
+from bench.distributions import report
 from bench.walks import answered
 from bridge import openai, twilio
 from bridge.call import Call
@@ -139,12 +138,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--every", type=int, default=1, help="n-th case only (1)")
     args = parser.parse_args(argv)
     results = measure(args.every)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "turns.json").write_bytes(orjson.dumps(results))
-    print("\n".join(table(results["values"])))
+    report(args.out, "turns", results)
     print(f"never ended: {len(results['missed'])}")
     for case in results["missed"]:
         print(f"  never ended: {case}")
-    draw(args.out / "turns.png", results["values"])
-    print(f"drawn: {args.out / 'turns.png'}")
     return 0

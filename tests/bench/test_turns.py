@@ -23,7 +23,6 @@ def test_a_caller_who_is_not_heard_is_named(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(cases, "LEVEL_DBOV", -80.0)
     case = next(cases.cases())
     monkeypatch.setattr(turns, "cases", lambda: [case])
-    monkeypatch.setattr(turns, "draw", lambda path, values: None)
 
     assert turns.measure()["missed"] == [case.name]
     assert turns.gate_ms(case) is None
