@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import functools
 import hashlib
+import inspect
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -185,6 +187,23 @@ async def opened(**settings):
         if hall.line is not None:
             await wire.until(lambda: not hall.line.is_connected)
         await model.close()
+
+
+def told(story):
+    """Make a test of a coroutine that is told in an open hall, its first argument."""
+    first, *others = inspect.signature(story).parameters.values()
+    assert first.name == "place"
+
+    @functools.wraps(story)
+    def test(**fixtures):
+        async def whole():
+            async with opened() as place:
+                await story(place, **fixtures)
+
+        wire.run(whole)
+
+    test.__signature__ = inspect.Signature(others)
+    return test
 
 
 async def expect(peer, opcode=wire.TEXT):

@@ -10,18 +10,15 @@ from bridge.plan import Leg
 from tests.bridge import hall, story, wire
 
 
-def test_stream_is_the_calls_from_its_start_message_on():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            peer.send_text(hall.media_message())
-            await wire.until(lambda: line.call.ear.rx_frames == 1)
+@hall.told
+async def test_stream_is_the_calls_from_its_start_message_on(place):
+    line = place.new_line()
+    peer = await place.open_stream()
+    peer.send_text(hall.media_message())
+    await wire.until(lambda: line.call.ear.rx_frames == 1)
 
-            assert line.call.notes.stream_sid == story.STREAM_SID
-            await peer.close()
-
-    wire.run(told)
+    assert line.call.notes.stream_sid == story.STREAM_SID
+    await peer.close()
 
 
 @pytest.mark.parametrize(
@@ -32,148 +29,121 @@ def test_stream_is_the_calls_from_its_start_message_on():
         (wire.frame(wire.BINARY, b"\x00"), "malformed"),
     ],
 )
-def test_stream_that_does_not_begin_with_start_is_closed(first, reason):
-    async def told():
-        async with hall.opened() as place:
-            peer = await place.open_stream(start=False)
-            peer.send(first)
+@hall.told
+async def test_stream_that_does_not_begin_with_start_is_closed(place, first, reason):
+    peer = await place.open_stream(start=False)
+    peer.send(first)
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
-            assert place.metrics.value("refused_streams", reason=reason) == 1
-            await peer.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+    assert place.metrics.value("refused_streams", reason=reason) == 1
+    await peer.close()
 
 
-def test_stream_without_start_is_not_waited_for(monkeypatch):
+@hall.told
+async def test_stream_without_start_is_not_waited_for(place, monkeypatch):
     monkeypatch.setattr(legs, "START_WAIT_S", 0.01)
 
-    async def told():
-        async with hall.opened() as place:
-            peer = await place.open_stream(start=False)
-            peer.send_text(hall.CONNECTED)
+    peer = await place.open_stream(start=False)
+    peer.send_text(hall.CONNECTED)
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
-            assert place.metrics.value("refused_streams", reason="no_start") == 1
-            await peer.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+    assert place.metrics.value("refused_streams", reason="no_start") == 1
+    await peer.close()
 
 
-def test_stream_the_lobby_refuses_is_closed_with_its_reason_counted():
-    async def told():
-        async with hall.opened() as place:
-            place.refusal = "token"
-            peer = await place.open_stream()
+@hall.told
+async def test_stream_the_lobby_refuses_is_closed_with_its_reason_counted(place):
+    place.refusal = "token"
+    peer = await place.open_stream()
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
-            assert place.metrics.value("refused_streams", reason="token") == 1
-            await peer.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
+    assert place.metrics.value("refused_streams", reason="token") == 1
+    await peer.close()
 
 
-def test_what_is_no_message_is_counted_and_the_call_goes_on():
-    async def told():
-        async with hall.opened() as place:
-            call = place.new_line().call
-            peer = await place.open_stream()
-            large = b'{"event":"mark","x":"' + b"y" * twilio.MESSAGE_BYTES_MAX + b'"}'
-            for bad in (b"{", b'{"event":"media","media":{"payload":"%"}}', large):
-                peer.send_text(bad)
-            peer.send(wire.frame(wire.BINARY, b"\x00"))
-            peer.send_text(b'{"event":"new","x":1}')
-            peer.send_text(hall.media_message())
-            await wire.until(lambda: call.ear.rx_frames == 1)
+@hall.told
+async def test_what_is_no_message_is_counted_and_the_call_goes_on(place):
+    call = place.new_line().call
+    peer = await place.open_stream()
+    large = b'{"event":"mark","x":"' + b"y" * twilio.MESSAGE_BYTES_MAX + b'"}'
+    for bad in (b"{", b'{"event":"media","media":{"payload":"%"}}', large):
+        peer.send_text(bad)
+    peer.send(wire.frame(wire.BINARY, b"\x00"))
+    peer.send_text(b'{"event":"new","x":1}')
+    peer.send_text(hall.media_message())
+    await wire.until(lambda: call.ear.rx_frames == 1)
 
-            assert call.counters.malformed_twilio == 4
-            assert call.counters.unknown_twilio == 1
-            await peer.close()
-
-    wire.run(told)
+    assert call.counters.malformed_twilio == 4
+    assert call.counters.unknown_twilio == 1
+    await peer.close()
 
 
-def test_fragments_are_joined_and_pings_between_them_answered():
-    async def told():
-        async with hall.opened() as place:
-            call = place.new_line().call
-            peer, message = await place.open_stream(), hall.media_message()
-            peer.send(wire.frame(wire.TEXT, message[:10], fin=False))
-            peer.send(wire.frame(wire.PING, b"?"))
-            peer.send(wire.frame(wire.CONTINUATION, message[10:20], fin=False))
-            peer.send(wire.frame(wire.CONTINUATION, message[20:]))
+@hall.told
+async def test_fragments_are_joined_and_pings_between_them_answered(place):
+    call = place.new_line().call
+    peer, message = await place.open_stream(), hall.media_message()
+    peer.send(wire.frame(wire.TEXT, message[:10], fin=False))
+    peer.send(wire.frame(wire.PING, b"?"))
+    peer.send(wire.frame(wire.CONTINUATION, message[10:20], fin=False))
+    peer.send(wire.frame(wire.CONTINUATION, message[20:]))
 
-            assert await peer.recv() == (wire.PONG, b"?")
-            await wire.until(lambda: call.ear.rx_frames == 1)
-            await peer.close()
-
-    wire.run(told)
+    assert await peer.recv() == (wire.PONG, b"?")
+    await wire.until(lambda: call.ear.rx_frames == 1)
+    await peer.close()
 
 
-def test_fragments_over_the_limit_are_dropped_to_the_last_one():
-    async def told():
-        async with hall.opened() as place:
-            call = place.new_line().call
-            peer = await place.open_stream()
-            piece = b"x" * 9_000
-            peer.send(wire.frame(wire.TEXT, piece, fin=False))
-            peer.send(wire.frame(wire.CONTINUATION, piece, fin=False))
-            peer.send(wire.frame(wire.CONTINUATION, piece))
-            peer.send_text(hall.media_message())
-            await wire.until(lambda: call.ear.rx_frames == 1)
+@hall.told
+async def test_fragments_over_the_limit_are_dropped_to_the_last_one(place):
+    call = place.new_line().call
+    peer = await place.open_stream()
+    piece = b"x" * 9_000
+    peer.send(wire.frame(wire.TEXT, piece, fin=False))
+    peer.send(wire.frame(wire.CONTINUATION, piece, fin=False))
+    peer.send(wire.frame(wire.CONTINUATION, piece))
+    peer.send_text(hall.media_message())
+    await wire.until(lambda: call.ear.rx_frames == 1)
 
-            assert call.counters.malformed_twilio == 1
-            await peer.close()
-
-    wire.run(told)
+    assert call.counters.malformed_twilio == 1
+    await peer.close()
 
 
-def test_frame_over_any_limit_closes_the_socket():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            peer.send_text(b"x" * 300_000)
+@hall.told
+async def test_frame_over_any_limit_closes_the_socket(place):
+    line = place.new_line()
+    peer = await place.open_stream()
+    peer.send_text(b"x" * 300_000)
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1009).to_bytes(2)
-            await wire.until(lambda: line.is_over)
-            await peer.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1009).to_bytes(2)
+    await wire.until(lambda: line.is_over)
+    await peer.close()
 
 
-def test_close_of_the_other_side_is_answered_and_told_to_the_call():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
+@hall.told
+async def test_close_of_the_other_side_is_answered_and_told_to_the_call(place):
+    line = place.new_line()
+    peer = await place.open_stream()
+    peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1000).to_bytes(2)
-            assert await peer.ended() == b""
-            await wire.until(lambda: line.is_over)
-            assert line.record().end_reason == "caller_leg_lost"
-            await peer.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1000).to_bytes(2)
+    assert await peer.ended() == b""
+    await wire.until(lambda: line.is_over)
+    assert line.record().end_reason == "caller_leg_lost"
+    await peer.close()
 
 
-def test_socket_whose_close_is_not_answered_is_ended(monkeypatch):
+@hall.told
+async def test_socket_whose_close_is_not_answered_is_ended(place, monkeypatch):
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.01)
 
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            await wire.until(lambda: line.twilio_leg is not None)
-            line.receive(line.call.receive_hangup, "tested")
-            line.twilio_leg.close()
+    line = place.new_line()
+    peer = await place.open_stream()
+    await wire.until(lambda: line.twilio_leg is not None)
+    line.receive(line.call.receive_hangup, "tested")
+    line.twilio_leg.close()
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1000).to_bytes(2)
-            await wire.until(lambda: not line.twilio_leg.is_open)
-            await peer.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1000).to_bytes(2)
+    await wire.until(lambda: not line.twilio_leg.is_open)
+    await peer.close()
 
 
 class Slow(legs.TwilioLeg):
@@ -201,144 +171,127 @@ class Slow(legs.TwilioLeg):
         (websocket.WAITING_BYTES_MAX + 1, [], "twilio_waiting_bytes", False),
     ],
 )
-def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
-    waiting, arrives, counted, is_open
+@hall.told
+async def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
+    place, waiting, arrives, counted, is_open
 ):
-    async def told():
-        async with hall.opened() as place:
-            place.new_line()
-            place.admit_stream = lambda head: Slow(place, waiting)
-            peer = await place.open_stream()
-            await wire.until(lambda: place.line.twilio_leg is not None)
-            leg = place.line.twilio_leg
-            leg.perform(twilio.OutboundAudio("x", b"\xff" * 160))
-            if leg.is_open and is_open:
-                leg.perform(twilio.Clear("x"))
-            leg.flush()
+    place.new_line()
+    place.admit_stream = lambda head: Slow(place, waiting)
+    peer = await place.open_stream()
+    await wire.until(lambda: place.line.twilio_leg is not None)
+    leg = place.line.twilio_leg
+    leg.perform(twilio.OutboundAudio("x", b"\xff" * 160))
+    if leg.is_open and is_open:
+        leg.perform(twilio.Clear("x"))
+    leg.flush()
 
-            for event in arrives:
-                assert event.encode() in await hall.expect(peer)
-            if counted:
-                assert place.metrics.value("dropped", limit=counted) == 1
-            if not is_open:
-                await wire.until(lambda: not leg.is_open)
-            await peer.close()
-
-    wire.run(told)
+    for event in arrives:
+        assert event.encode() in await hall.expect(peer)
+    if counted:
+        assert place.metrics.value("dropped", limit=counted) == 1
+    if not is_open:
+        await wire.until(lambda: not leg.is_open)
+    await peer.close()
 
 
-def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(monkeypatch):
+@hall.told
+async def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(
+    place, monkeypatch
+):
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.05)
 
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            await wire.until(lambda: line.twilio_leg is not None)
-            leg = line.twilio_leg
-            peer.reader._transport.pause_reading()
-            while leg._waiting_bytes() < websocket.WAITING_BYTES_MAX // 2:
-                leg.perform(twilio.Clear("x" * 1_000))
-                leg.flush()
-            peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
+    line = place.new_line()
+    peer = await place.open_stream()
+    await wire.until(lambda: line.twilio_leg is not None)
+    leg = line.twilio_leg
+    peer.reader._transport.pause_reading()
+    while leg._waiting_bytes() < websocket.WAITING_BYTES_MAX // 2:
+        leg.perform(twilio.Clear("x" * 1_000))
+        leg.flush()
+    peer.send(wire.frame(wire.CLOSE, (1000).to_bytes(2)))
 
-            await wire.until(lambda: not leg.is_open)
-            await wire.until(lambda: line.is_over)
-            await peer.close()
-
-    wire.run(told)
+    await wire.until(lambda: not leg.is_open)
+    await wire.until(lambda: line.is_over)
+    await peer.close()
 
 
-def test_kernel_takes_seconds_of_audio_and_not_minutes():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            await wire.until(lambda: line.twilio_leg is not None)
-            below = line.twilio_leg._transport.underlying_transport
-            size = below.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_SNDBUF)
+@hall.told
+async def test_kernel_takes_seconds_of_audio_and_not_minutes(place):
+    line = place.new_line()
+    peer = await place.open_stream()
+    await wire.until(lambda: line.twilio_leg is not None)
+    below = line.twilio_leg._transport.underlying_transport
+    size = below.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_SNDBUF)
 
-            assert size == 2 * websocket.SEND_BUFFER_BYTES
-            await peer.close()
-
-    wire.run(told)
+    assert size == 2 * websocket.SEND_BUFFER_BYTES
+    await peer.close()
 
 
-def test_stream_whose_other_side_is_gone_without_a_word_is_cut(monkeypatch):
+@hall.told
+async def test_stream_whose_other_side_is_gone_without_a_word_is_cut(
+    place, monkeypatch
+):
     monkeypatch.setattr(front, "STREAM_PING_S", 0.02)
 
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            peer = await place.open_stream()
-            await wire.until(lambda: line.twilio_leg is not None)
+    line = place.new_line()
+    peer = await place.open_stream()
+    await wire.until(lambda: line.twilio_leg is not None)
 
-            # Whoever lives would answer the ping.
-            await wire.until(lambda: line.is_over)
-            assert line.record().end_reason == "caller_leg_lost"
-            await peer.close()
-
-    wire.run(told)
+    # Whoever lives would answer the ping.
+    await wire.until(lambda: line.is_over)
+    assert line.record().end_reason == "caller_leg_lost"
+    await peer.close()
 
 
-def test_burst_is_written_at_once_each_message_in_a_frame_of_its_own():
-    async def told():
-        async with hall.opened() as place:
-            place.new_line()
-            peer = await place.open_stream()
-            await wire.until(lambda: place.line.twilio_leg is not None)
-            leg = place.line.twilio_leg
-            names = ["a", "b" * 200, "c" * 70_000]
-            for name in names:
-                leg.perform(twilio.OutboundMark("MZ", twilio.MarkBody(name)))
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(peer.recv(), 0.05)
-            leg.flush()
+@hall.told
+async def test_burst_is_written_at_once_each_message_in_a_frame_of_its_own(place):
+    place.new_line()
+    peer = await place.open_stream()
+    await wire.until(lambda: place.line.twilio_leg is not None)
+    leg = place.line.twilio_leg
+    names = ["a", "b" * 200, "c" * 70_000]
+    for name in names:
+        leg.perform(twilio.OutboundMark("MZ", twilio.MarkBody(name)))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(peer.recv(), 0.05)
+    leg.flush()
 
-            for name in names:
-                assert f'"{name}"'.encode() in await hall.expect(peer)
-            await peer.close()
-
-    wire.run(told)
+    for name in names:
+        assert f'"{name}"'.encode() in await hall.expect(peer)
+    await peer.close()
 
 
-def test_model_is_asked_for_with_key_model_and_a_name_for_the_caller():
-    async def told():
-        async with hall.opened() as place:
-            place.new_line()
-            model = await place.open_model()
+@hall.told
+async def test_model_is_asked_for_with_key_model_and_a_name_for_the_caller(place):
+    place.new_line()
+    model = await place.open_model()
 
-            (head,) = place.model.heads
-            assert head.startswith("GET /v1/realtime?model=gpt-realtime-2.1 HTTP/1.1")
-            assert "Authorization: Bearer sk-test\r\n" in head
-            assert "OpenAI-Beta" not in head
-            (identifier,) = (
-                line.partition(": ")[2]
-                for line in head.split("\r\n")
-                if line.startswith("OpenAI-Safety-Identifier")
-            )
-            assert len(identifier) == 64
-            assert place.line.call.plan.from_number[-4:] not in identifier
-            await model.close()
-
-    wire.run(told)
+    (head,) = place.model.heads
+    assert head.startswith("GET /v1/realtime?model=gpt-realtime-2.1 HTTP/1.1")
+    assert "Authorization: Bearer sk-test\r\n" in head
+    assert "OpenAI-Beta" not in head
+    (identifier,) = (
+        line.partition(": ")[2]
+        for line in head.split("\r\n")
+        if line.startswith("OpenAI-Safety-Identifier")
+    )
+    assert len(identifier) == 64
+    assert place.line.call.plan.from_number[-4:] not in identifier
+    await model.close()
 
 
-def test_event_nobody_knows_is_counted_and_one_nobody_reads_is_not():
-    async def told():
-        async with hall.opened() as place:
-            call = place.new_line().call
-            model = await place.open_model()
-            model.send_text(b'{"type":"rate_limits.updated","rate_limits":[]}')
-            model.send_text(b'{"type":"response.sparkled"}')
-            model.send_text(b'{"type":"response.created"}')
-            model.send(wire.frame(wire.BINARY, b"\x00", mask=False))
-            await wire.until(lambda: call.counters.malformed_openai == 2)
+@hall.told
+async def test_event_nobody_knows_is_counted_and_one_nobody_reads_is_not(place):
+    call = place.new_line().call
+    model = await place.open_model()
+    model.send_text(b'{"type":"rate_limits.updated","rate_limits":[]}')
+    model.send_text(b'{"type":"response.sparkled"}')
+    model.send_text(b'{"type":"response.created"}')
+    model.send(wire.frame(wire.BINARY, b"\x00", mask=False))
+    await wire.until(lambda: call.counters.malformed_openai == 2)
 
-            assert call.counters.unknown_openai == 1
-            await model.close()
-
-    wire.run(told)
+    assert call.counters.unknown_openai == 1
+    await model.close()
 
 
 def test_model_that_closes_is_told_to_the_call_with_its_reason(caplog):
@@ -357,16 +310,13 @@ def test_model_that_closes_is_told_to_the_call_with_its_reason(caplog):
         wire.run(told)
 
 
-def test_nothing_is_sent_where_there_is_no_socket():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            line.model_leg.perform(openai.CommitAudio())
-            line.model_leg.close()
+@hall.told
+async def test_nothing_is_sent_where_there_is_no_socket(place):
+    line = place.new_line()
+    line.model_leg.perform(openai.CommitAudio())
+    line.model_leg.close()
 
-            assert not line.model_leg.is_open
-
-    wire.run(told)
+    assert not line.model_leg.is_open
 
 
 def test_legs_are_named_as_the_call_names_them():

@@ -33,28 +33,25 @@ async def talking(place, **line):
     return peer, model
 
 
-def test_call_runs_over_both_sockets_to_a_record():
-    async def told():
-        async with hall.opened() as place:
-            peer, model = await talking(place)
-            model.send_text(
-                b'{"type":"response.output_audio.delta","response_id":"r","item_id":'
-                b'"i","content_index":0,"delta":"%s"}' % (b"ICAg" * 160)
-            )
-            heard = msgspec.json.decode(await hall.expect(peer))
-            assert heard["event"] == "media"
-            assert heard["streamSid"] == story.STREAM_SID
+@hall.told
+async def test_call_runs_over_both_sockets_to_a_record(place):
+    peer, model = await talking(place)
+    model.send_text(
+        b'{"type":"response.output_audio.delta","response_id":"r","item_id":'
+        b'"i","content_index":0,"delta":"%s"}' % (b"ICAg" * 160)
+    )
+    heard = msgspec.json.decode(await hall.expect(peer))
+    assert heard["event"] == "media"
+    assert heard["streamSid"] == story.STREAM_SID
 
-            peer.send_text(hall.STOP)
-            assert (await hall.expect(model, wire.CLOSE))[:2] == (1000).to_bytes(2)
-            await hall.expect(peer, wire.CLOSE)
-            (line,) = place.over
-            record = line.record()
-            assert (record.end_reason, record.tx_frames) == ("caller_hung_up", 3)
-            await peer.close()
-            await model.close()
-
-    wire.run(told)
+    peer.send_text(hall.STOP)
+    assert (await hall.expect(model, wire.CLOSE))[:2] == (1000).to_bytes(2)
+    await hall.expect(peer, wire.CLOSE)
+    (line,) = place.over
+    record = line.record()
+    assert (record.end_reason, record.tx_frames) == ("caller_hung_up", 3)
+    await peer.close()
+    await model.close()
 
 
 @pytest.mark.parametrize("loop", wire.LOOPS)
@@ -74,121 +71,101 @@ def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
     wire.run(told, wire.LOOPS[loop])
 
 
-def test_earlier_deadline_takes_the_timers_place():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            first = line._timer
-            line.call.timers.set(call_module.Timer.KEYPAD, line.call.now + 0.01)
-            line.receive(lambda now: [])
+@hall.told
+async def test_earlier_deadline_takes_the_timers_place(place):
+    line = place.new_line()
+    first = line._timer
+    line.call.timers.set(call_module.Timer.KEYPAD, line.call.now + 0.01)
+    line.receive(lambda now: [])
 
-            assert first.cancelled()
-            assert line._timer_at == line.call.deadline
-
-    wire.run(told)
+    assert first.cancelled()
+    assert line._timer_at == line.call.deadline
 
 
-def test_model_that_cannot_be_reached_fails_the_call(caplog):
-    async def told():
-        async with hall.opened() as place:
-            place.model.status = b"401 Unauthorized"
-            line = place.new_line()
-            line.open_model()
-            peer = await place.model.peers.get()
-            await wire.until(lambda: line.is_over)
+@hall.told
+async def test_model_that_cannot_be_reached_fails_the_call(place, caplog):
+    place.model.status = b"401 Unauthorized"
+    line = place.new_line()
+    line.open_model()
+    peer = await place.model.peers.get()
+    await wire.until(lambda: line.is_over)
 
-            assert line.record().failed
-            assert line.record().end_reason == "model_unreachable"
-            assert "model_unreachable: HTTP 401" in caplog.text
-            await peer.close()
-
-    wire.run(told)
+    assert line.record().failed
+    assert line.record().end_reason == "model_unreachable"
+    assert "model_unreachable: HTTP 401" in caplog.text
+    await peer.close()
 
 
-def test_lost_model_is_opened_again_and_told_the_conversation():
-    async def told():
-        async with hall.opened() as place:
-            peer, model = await talking(place)
-            lost = place.line.model_leg
-            model.send_text(
-                b'{"type":"response.output_audio_transcript.done","response_id":"r",'
-                b'"item_id":"i","transcript":"Hello."}'
-            )
-            await wire.until(lambda: place.line.call.notes.transcript.turns())
-            await model.close()
-            again = await place.model.peers.get()
-            again.send_text(hall.CREATED)
-            assert (await again.event())["type"] == "session.update"
-            again.send_text(hall.UPDATED)
-            event = await again.event()
-            assert event["item"]["content"] == [
-                {"type": "output_text", "text": "Hello."}
-            ]
-            assert (await again.event())["type"] == "response.create"
-            assert not place.line.is_over
-            assert not lost.is_open
-            await peer.close()
-
-    wire.run(told)
+@hall.told
+async def test_lost_model_is_opened_again_and_told_the_conversation(place):
+    peer, model = await talking(place)
+    lost = place.line.model_leg
+    model.send_text(
+        b'{"type":"response.output_audio_transcript.done","response_id":"r",'
+        b'"item_id":"i","transcript":"Hello."}'
+    )
+    await wire.until(lambda: place.line.call.notes.transcript.turns())
+    await model.close()
+    again = await place.model.peers.get()
+    again.send_text(hall.CREATED)
+    assert (await again.event())["type"] == "session.update"
+    again.send_text(hall.UPDATED)
+    event = await again.event()
+    assert event["item"]["content"] == [{"type": "output_text", "text": "Hello."}]
+    assert (await again.event())["type"] == "response.create"
+    assert not place.line.is_over
+    assert not lost.is_open
+    await peer.close()
 
 
-def test_retired_session_is_closed_and_says_no_more():
-    async def told():
-        async with hall.opened() as place:
-            peer, model = await talking(place)
-            line, old = place.line, place.line.model_leg
-            line.receive(lambda now: [OpenModel("old")])
-            again = await place.model.peers.get()
-            old.receive(hall.CREATED)
-            old.receive_malformed("rubbish")
-            assert (await model.recv())[0] == wire.CLOSE
-            await model.close()
-            await wire.until(lambda: not old.is_open)
-            assert line.call.counters.malformed_openai == 0
-            assert not line.is_over
-            await again.close()
-            await peer.close()
-
-    wire.run(told)
+@hall.told
+async def test_retired_session_is_closed_and_says_no_more(place):
+    peer, model = await talking(place)
+    line, old = place.line, place.line.model_leg
+    line.receive(lambda now: [OpenModel("old")])
+    again = await place.model.peers.get()
+    old.receive(hall.CREATED)
+    old.receive_malformed("rubbish")
+    assert (await model.recv())[0] == wire.CLOSE
+    await model.close()
+    await wire.until(lambda: not old.is_open)
+    assert line.call.counters.malformed_openai == 0
+    assert not line.is_over
+    await again.close()
+    await peer.close()
 
 
-def test_session_that_opens_after_the_end_is_closed():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            line.open_model()
-            line.receive(line.call.receive_hangup, "early")
-            model = await place.model.peers.get()
+@hall.told
+async def test_session_that_opens_after_the_end_is_closed(place):
+    line = place.new_line()
+    line.open_model()
+    line.receive(line.call.receive_hangup, "early")
+    model = await place.model.peers.get()
 
-            await hall.expect(model, wire.CLOSE)
-            await wire.until(lambda: not line.is_connected)
-            await model.close()
-
-    wire.run(told)
+    await hall.expect(model, wire.CLOSE)
+    await wire.until(lambda: not line.is_connected)
+    await model.close()
 
 
-def test_our_own_bug_ends_this_call_only_and_both_sockets(caplog):
-    async def told():
-        async with hall.opened() as place:
-            peer, model = await talking(place)
-            line = place.line
+@hall.told
+async def test_our_own_bug_ends_this_call_only_and_both_sockets(place, caplog):
+    peer, model = await talking(place)
+    line = place.line
 
-            def broken(now):
-                raise KeyError("a bug of ours")
+    def broken(now):
+        raise KeyError("a bug of ours")
 
-            line.receive(broken)
-            line.receive(broken)
+    line.receive(broken)
+    line.receive(broken)
 
-            assert (await hall.expect(peer, wire.CLOSE))[:2] == (1011).to_bytes(2)
-            await hall.expect(model, wire.CLOSE)
-            record = line.record()
-            assert (record.end_reason, record.failed) == ("internal_error", True)
-            assert place.over == [line]
-            assert "a bug of ours" in caplog.text
-            await peer.close()
-            await model.close()
-
-    wire.run(told)
+    assert (await hall.expect(peer, wire.CLOSE))[:2] == (1011).to_bytes(2)
+    await hall.expect(model, wire.CLOSE)
+    record = line.record()
+    assert (record.end_reason, record.failed) == ("internal_error", True)
+    assert place.over == [line]
+    assert "a bug of ours" in caplog.text
+    await peer.close()
+    await model.close()
 
 
 def test_tool_runs_aside_and_its_answer_goes_to_the_model():
@@ -273,18 +250,15 @@ def test_every_event_is_logged_where_asked_for(caplog):
     assert "[REALTIME] event session.created" in caplog.messages
 
 
-def test_ended_line_ignores_what_still_comes():
-    async def told():
-        async with hall.opened() as place:
-            line = place.new_line()
-            line.receive(line.call.receive_hangup, "tested")
-            line.receive(line.call.receive_twilio, story.media(story.SILENCE))
+@hall.told
+async def test_ended_line_ignores_what_still_comes(place):
+    line = place.new_line()
+    line.receive(line.call.receive_hangup, "tested")
+    line.receive(line.call.receive_twilio, story.media(story.SILENCE))
 
-            assert place.over == [line]
-            assert line.call.counters.after_end == 1
-            assert line._timer is None
-
-    wire.run(told)
+    assert place.over == [line]
+    assert line.call.counters.after_end == 1
+    assert line._timer is None
 
 
 def test_action_of_every_kind_has_somewhere_to_go():
@@ -329,17 +303,14 @@ def test_caller_has_one_name_per_business_that_does_not_tell_his_number():
     assert name != safety_identifier(Settings(openai_api_key="sk-b"), plan)
 
 
-def test_line_has_one_caller():
-    async def told():
-        async with hall.opened() as place:
-            line: Line = place.new_line()
-            peer = await place.open_stream()
-            await wire.until(lambda: line.twilio_leg is not None)
-            with pytest.raises(AssertionError):
-                line.attach(line.twilio_leg)
-            await peer.close()
-
-    wire.run(told)
+@hall.told
+async def test_line_has_one_caller(place):
+    line: Line = place.new_line()
+    peer = await place.open_stream()
+    await wire.until(lambda: line.twilio_leg is not None)
+    with pytest.raises(AssertionError):
+        line.attach(line.twilio_leg)
+    await peer.close()
 
 
 def test_call_that_is_over_is_freed_without_the_collector():

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 START_S = 30.0
+KEYS = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
 
 
 def serve(folder, **env):
@@ -31,6 +32,13 @@ def serve(folder, **env):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def refused(folder, **env):
+    """Start a service that ends by itself; return its exit code and what it wrote."""
+    process = serve(folder, **KEYS, **env)
+    _, error = process.communicate(timeout=START_S)
+    return process.returncode, error
 
 
 def lines_until(process, text):
@@ -64,8 +72,7 @@ def test_wrong_setting_is_a_line_and_exit_2(tmp_path, env, words):
 def test_database_that_cannot_be_had_is_a_line_and_exit_1(tmp_path):
     process = serve(
         tmp_path,
-        TWILIO_AUTH_TOKEN="12345",
-        OPENAI_API_KEY="sk-x",
+        **KEYS,
         DATABASE_URL="postgresql://nobody@127.0.0.1:9/none",
     )
     _, error = process.communicate(timeout=START_S)
@@ -79,8 +86,7 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url):
     process = serve(
         tmp_path,
         PORT="0",
-        TWILIO_AUTH_TOKEN="12345",
-        OPENAI_API_KEY="sk-x",
+        **KEYS,
         OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
         DATABASE_URL=role_url,
         DATABASE_ADMIN_URL=database_url,
@@ -104,8 +110,7 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url):
 
 def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url, role_url):
     env = {
-        "TWILIO_AUTH_TOKEN": "12345",
-        "OPENAI_API_KEY": "sk-x",
+        **KEYS,
         "DATABASE_URL": role_url,
         "DATABASE_ADMIN_URL": database_url,
     }
@@ -173,17 +178,14 @@ def test_role_that_could_read_every_tenant_is_a_line_and_exit_2(
     tmp_path, database_url, attributes, statements, why, workers
 ):
     with own_role(database_url, attributes, *statements) as (role, url):
-        process = serve(
+        code, error = refused(
             tmp_path,
             WORKERS=workers,
-            TWILIO_AUTH_TOKEN="12345",
-            OPENAI_API_KEY="sk-x",
             DATABASE_URL=url,
             DATABASE_ADMIN_URL=database_url,
         )
-        _, error = process.communicate(timeout=START_S)
 
-    assert process.returncode == 2
+    assert code == 2
     why = why.format(role=role, owner=urlsplit(database_url).username)
     assert error.startswith(
         f"kolbridge: DATABASE_URL: the role {role} could read every tenant: {why}; "
@@ -193,28 +195,16 @@ def test_role_that_could_read_every_tenant_is_a_line_and_exit_2(
 
 
 def test_owner_alone_is_refused(tmp_path, database_url):
-    process = serve(
-        tmp_path,
-        TWILIO_AUTH_TOKEN="12345",
-        OPENAI_API_KEY="sk-x",
-        DATABASE_URL=database_url,
-    )
-    _, error = process.communicate(timeout=START_S)
+    code, error = refused(tmp_path, DATABASE_URL=database_url)
 
-    assert process.returncode == 2
+    assert code == 2
     assert "could read every tenant" in error
 
 
 def test_role_without_the_schema_is_told_of_the_owner(tmp_path, role_url):
-    process = serve(
-        tmp_path,
-        TWILIO_AUTH_TOKEN="12345",
-        OPENAI_API_KEY="sk-x",
-        DATABASE_URL=role_url,
-    )
-    _, error = process.communicate(timeout=START_S)
+    code, error = refused(tmp_path, DATABASE_URL=role_url)
 
-    assert process.returncode == 1
+    assert code == 1
     assert "give the owner's URL as DATABASE_ADMIN_URL" in error
     assert error.count("\n") == 1
 
@@ -226,8 +216,7 @@ def test_embedded_server_is_served_by_a_bound_role(tmp_path):
     process = serve(
         tmp_path,
         PORT="0",
-        TWILIO_AUTH_TOKEN="12345",
-        OPENAI_API_KEY="sk-x",
+        **KEYS,
         OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
     )
     try:
