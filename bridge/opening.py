@@ -24,12 +24,26 @@ from crm.database import Database
 from crm.leads import Lead
 
 _SORRY = {
+    "ar": "عذرًا، لا يمكننا الرد على مكالمتكم الآن. يرجى الاتصال مرة أخرى لاحقًا.",
+    "de": "Wir können Ihren Anruf gerade nicht annehmen. Bitte rufen Sie später an.",
     "en": "Sorry, we cannot take your call right now. Please call again later.",
+    "es": "Lo sentimos, ahora no podemos atenderle. Por favor, llame más tarde.",
+    "fr": "Désolé, nous ne pouvons pas vous répondre. Merci de rappeler plus tard.",
     "he": "מצטערים, איננו יכולים לענות כרגע. אנא התקשרו שוב מאוחר יותר.",
+    "it": "Ci dispiace, ora non possiamo rispondere. Richiami più tardi, per favore.",
+    "pt": "Desculpe, não podemos atender agora. Por favor, ligue mais tarde.",
+    "ru": "Извините, сейчас мы не можем ответить. Пожалуйста, перезвоните позже.",
 }
 _GREETINGS = {
+    "ar": "مرحبًا، لقد اتصلتم بـ {name}. كيف يمكنني مساعدتكم؟",
+    "de": "Guten Tag, hier ist {name}. Wie kann ich Ihnen helfen?",
     "en": "Hello, you have reached {name}. How can I help you?",
+    "es": "Hola, ha llamado a {name}. ¿En qué puedo ayudarle?",
+    "fr": "Bonjour, vous êtes bien chez {name}. Comment puis-je vous aider ?",
     "he": "שלום, הגעתם אל {name}. איך אפשר לעזור?",
+    "it": "Buongiorno, ha chiamato {name}. Come posso aiutarla?",
+    "pt": "Olá, você ligou para {name}. Como posso ajudar?",
+    "ru": "Здравствуйте, это {name}. Чем я могу вам помочь?",
 }
 
 

@@ -72,7 +72,8 @@ def test_plan_is_the_businesss(database_url):
 def test_business_without_a_greeting_has_one_in_its_language(database_url):
     assert "Salon" in opened(database_url).plan.greeting
     assert "שלום" in opened(database_url, language="he").plan.greeting
-    assert opened(database_url, language="fr").plan.greeting.startswith("Hello")
+    assert opened(database_url, language="fr").plan.greeting.startswith("Bonjour")
+    assert opened(database_url, language="ka").plan.greeting.startswith("Hello")
 
 
 def test_caller_becomes_a_lead_and_is_known_the_next_time(database_url, caplog):
@@ -120,9 +121,11 @@ def test_fallback_is_the_businesss_then_the_operators_then_ours(database_url):
     operators = opened(database_url, settings=Settings(fallback_sentence="Op."))
     hebrew = opened(database_url, language="he")
     french = opened(database_url, language="fr")
+    georgian = opened(database_url, language="ka")
 
     assert own.fallback == ("Own.", "he")
     assert operators.fallback == ("Op.", "en")
     assert hebrew.fallback.text.startswith("מצטערים")
-    assert french.fallback.language == "en"
+    assert french.fallback.text.startswith("Désolé")
+    assert georgian.fallback.language == "en"
     assert fallback_of(Settings(), None).text.startswith("Sorry")
