@@ -11,8 +11,9 @@ cdef class Uplink:
     cdef object _pending_open
     cdef bytes _remainder
     cdef long long _sound_frames, _frames_since_sound
+    cdef long long _voice_gap_frames
     cdef long long _silence_frames, _appended_ms, _speech_end_ms, _uncommitted_ms
-    cdef public bint is_turn_open, is_gate_open, is_voice
+    cdef public bint is_turn_open, is_gate_open, is_voice, is_certain
     cdef public double voice_frames
     cdef public long long voice_age_frames, quiet_frames, speech_frames
     cdef public long long forwarded_frames, silence_frames_sent, dropped_frames

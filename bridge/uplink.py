@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions
 from dsp.fastest import NoiseGate
 from dsp.g711 import GAIN_TABLES
-from dsp.gate import HINT, SOUND, SPEECH, STATE_MASK, VOICE
+from dsp.gate import CERTAIN, FAINT, HINT, SOUND, SPEECH, STATE_MASK, VOICE
 
 SILENCE = b"\xff" * FRAME_BYTES
 # Covers the gate's onset (2 to 3 frames) and a soft first sound. If all frames waited,
@@ -34,6 +34,8 @@ SILENCE_MS_MAX = 10_000
 UNHEARD_MARGIN_MS = 1_000
 # The server refuses to commit less than this.
 COMMIT_MS_MIN = 100
+# So many frames without a voice and it was none, or is over.
+VOICE_GAP_FRAMES = 3
 # A turn with less speech than this is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
 
@@ -75,9 +77,11 @@ class Uplink:
         self.is_turn_open = False
         self.is_gate_open = False
         self.is_voice = False
+        self.is_certain = False
         self._may_begin = False
         self.voice_frames = 0.0
         self.voice_age_frames = 0
+        self._voice_gap_frames = 0
         self.quiet_frames = 0
         self.speech_frames = 0
         self.forwarded_frames = 0
@@ -199,14 +203,17 @@ class Uplink:
         self.is_voice = bool(code & VOICE)
         self._may_begin = bool(code & HINT)
         self.quiet_frames = 0 if code & SOUND else self.quiet_frames + 1
-        if self.is_voice:
+        self.is_certain = bool(code & CERTAIN)
+        if code & FAINT:
             self.voice_frames += 1
-        elif code & STATE_MASK == 0:
-            self.voice_frames = 0.0
+            self._voice_gap_frames = 0
         else:
             # A dip between two syllables does not end continuous voice; halves were
             # measured to give 10 % fewer false interruptions than wholes, and faster.
             self.voice_frames = max(0.0, self.voice_frames - 0.5)
+            self._voice_gap_frames += 1
+        if self._voice_gap_frames > VOICE_GAP_FRAMES:
+            self.voice_frames = 0.0
         self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
         self.speech_frames += self.is_gate_open
 

@@ -6,6 +6,8 @@ VOICE: int
 MUSIC: int
 HINT: int
 SOUND: int
+FAINT: int
+CERTAIN: int
 
 class NoiseGate:
     def __init__(

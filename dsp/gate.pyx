@@ -11,7 +11,8 @@ has been gone for the hangover:
 
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
 dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
-staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd).
+staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd),
+and the evidence of its frames is summed until a caller is certain (dsp/evidence.pxd).
 Without the score the SNR decides alone: voicing, or much more SNR for longer, confirms,
 so that a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest
 far frame of the last half second counts as its echo.
@@ -27,6 +28,14 @@ from dsp.bandpass cimport Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport EchoPath, echo_is_over, echo_reset, echo_update
+from dsp.evidence cimport (
+    EVIDENCE_CERTAIN,
+    EVIDENCE_FAINT,
+    EVIDENCE_MOST,
+    EVIDENCE_NONE,
+    Evidence,
+    evidence_update,
+)
 from dsp.features cimport (
     FAR_FRAMES,
     Features,
@@ -51,6 +60,8 @@ VOICE = 4
 MUSIC = 8
 HINT = 16
 SOUND = 32
+FAINT = 64
+CERTAIN = 128
 
 cdef enum:
     FRAME = 160
@@ -108,6 +119,8 @@ cdef class NoiseGate:
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef int _hangover, _state, _active, _misses, _quiet, _since_voiced
     cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_over_echo
+    cdef Evidence _evidence
+    cdef double _over_bar
     cdef Agc _agc
     cdef int _gain_step
     cdef long long _frames
@@ -182,8 +195,7 @@ cdef class NoiseGate:
         self._far_max = far_loudest(&self._features, 0, FAR_FRAMES - 1) - FULL_SCALE_DB
         if self._is_scored:
             self._measure_speech(power, filtered)
-        self._is_over_echo = self._weigh_echo(far_dbfs)
-        is_echo = self._is_echo()
+        is_echo = self._weigh_echo(far_dbfs)
         self._since_voiced += 1
         if self._voiced > VOICED and not self._is_tone:
             self._since_voiced = 0
@@ -194,7 +206,7 @@ cdef class NoiseGate:
                 &self._agc, energy, self._peak(samples), is_active
             )
         self._frames += 1
-        return self._code(is_music, is_active, is_voiced)
+        return self._code(is_music)
 
     cdef void _measure_speech(
         self, const float *power, const float *filtered
@@ -219,22 +231,28 @@ cdef class NoiseGate:
             peak = max(peak, samples[i], -samples[i])
         return peak
 
-    cdef bint _is_echo(self) noexcept nogil:
-        cdef double near_dbfs
-        if self._far_max < FAR_HEARD_DBFS:
-            return False
-        near_dbfs = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
-        return near_dbfs < self._far_max - ECHO_MARGIN_DB
-
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
-        """Tell a voice over the AI's from what comes back of it anyway."""
-        cdef double over_db = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
-        cdef bint is_over
-        over_db -= self._far_max
-        is_over = echo_is_over(&self._echo, over_db, self._far_max >= FAR_HEARD_DBFS)
+        """Tell what comes back of the AI anyway from a voice over it."""
+        cdef double near_dbfs = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
+        cdef double over_db = near_dbfs - self._far_max
+        cdef bint is_heard = self._far_max >= FAR_HEARD_DBFS
+        self._is_over_echo = echo_is_over(&self._echo, over_db, is_heard)
         if far_dbfs >= FAR_HEARD_DBFS:
             echo_update(&self._echo, over_db)
-        return is_over
+        return is_heard and over_db < -ECHO_MARGIN_DB
+
+    cdef void _weigh_evidence(self, bint is_active, double start) noexcept nogil:
+        """Sum what speaks for a caller over the AI."""
+        cdef double over_bar = EVIDENCE_MOST if is_active else EVIDENCE_NONE
+        if self._is_scored:
+            over_bar = self._logit - SCORE_OPEN
+            over_bar -= SCORE_PER_DB * max(0.0, start - self._snr_db)
+            if not self._is_over_echo:
+                over_bar = EVIDENCE_NONE
+        if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
+            over_bar = EVIDENCE_NONE
+        evidence_update(&self._evidence, over_bar)
+        self._over_bar = over_bar
 
     cdef bint _step(
         self, bint is_music, bint is_echo, bint is_voiced, double floor_rms
@@ -264,6 +282,7 @@ cdef class NoiseGate:
             is_active = False
             is_kept = False
             self._is_sound = False
+        self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
         if self._state == 2:
             if is_kept:
                 self._quiet = 0
@@ -272,11 +291,11 @@ cdef class NoiseGate:
                 if self._quiet > self._hangover:
                     self._state = 0
                     self._active = 0
-        elif is_active:
+        elif is_active or self._is_certain_over():
             self._state = 1
             self._misses = 0
             self._active += 1
-            if self._is_confirmed(is_voiced, start):
+            if self._is_confirmed(is_voiced, start) or self._is_certain_over():
                 self._state = 2
                 self._quiet = 0
         elif self._state == 1:
@@ -296,13 +315,21 @@ cdef class NoiseGate:
             and self._snr_db >= start + UNVOICED_EXTRA_DB
         )
 
-    cdef int _code(self, bint is_music, bint is_active, bint is_voiced) noexcept nogil:
+    cdef bint _is_certain(self) noexcept nogil:
+        return self._over_bar > 0 and self._evidence.sum >= EVIDENCE_CERTAIN
+
+    cdef bint _is_certain_over(self) noexcept nogil:
+        """Tell whether a caller has been heard over what we play."""
+        return self._far_max >= FAR_HEARD_DBFS and self._is_certain()
+
+    cdef int _code(self, bint is_music) noexcept nogil:
         cdef int code = self._state
-        # The score has looked for a voice already.
-        is_voiced = is_voiced or self._is_scored
-        if is_active and is_voiced and self._is_over_echo:
-            if self._rms >= self._voice_rms:
-                code |= 4
+        if self._over_bar > 0:
+            code |= 4
+        if self._over_bar >= EVIDENCE_FAINT:
+            code |= 64
+        if self._is_certain():
+            code |= 128
         if is_music:
             code |= 8
         if self._is_hint:

@@ -281,7 +281,7 @@ def test_command_shows_the_table_and_the_verdict(capsys):
 
     said = capsys.readouterr().out
     assert "interrupted          caller speaks: item=" in said
-    assert "AI held              voice 2 of 5 frames (rms=" in said
+    assert "AI held              voice 3 of 5 frames (rms=" in said
     assert said.splitlines()[-1].startswith("as recorded: ")
 
 

@@ -28,6 +28,22 @@ def speaking(**options):
     return uplink, given
 
 
+def test_a_voice_is_counted_from_its_faint_beginning_and_forgotten_after_a_gap():
+    uplink = Uplink(CallOptions())
+    admit(uplink, QUIET * 50)
+    assert uplink.voice_frames == 0
+    counted = []
+    for frame in VOICE[:40]:
+        admit(uplink, [frame])
+        counted.append((uplink.voice_frames, uplink.is_voice))
+    first_voice = [is_voice for _, is_voice in counted].index(True)
+    assert counted[first_voice - 1][0] >= 1
+    assert uplink.is_certain
+
+    admit(uplink, QUIET * 25)
+    assert uplink.voice_frames == 0 and not uplink.is_certain
+
+
 def test_audio_of_any_length_is_cut_into_frames():
     uplink = Uplink(CallOptions())
     assert uplink.cut(b"a" * 200) == [b"a" * 160]

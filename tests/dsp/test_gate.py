@@ -10,6 +10,8 @@ from hypothesis import given, settings, strategies as st
 from bridge.sandbox.clips import clip
 from dsp.g711 import decode, encode, frame_levels
 from dsp.gate import (
+    CERTAIN,
+    FAINT,
     HINT,
     MUSIC,
     SILENCE,
@@ -164,6 +166,31 @@ def test_a_caller_who_speaks_over_us_is_voice():
     levels = frame_levels(clip("ai-en-offer").audio)
     pairs = zip(VOICE_CLIP, levels, strict=False)
     assert sum(bool(gate.analyze(f, n - 127.0) & VOICE) for f, n in pairs) > 20
+
+
+@pytest.mark.parametrize("score", [True, False])
+def test_a_caller_over_us_becomes_certain_and_opens_the_gate(score):
+    gate = NoiseGate(score=score)
+    states(gate, QUIET * 50)
+    levels = frame_levels(clip("ai-en-offer").audio)
+    pairs = zip(VOICE_CLIP, levels, strict=False)
+    codes = [gate.analyze(frame, level - 127.0) for frame, level in pairs]
+
+    first_voice = next(at for at, code in enumerate(codes) if code & VOICE)
+    certain = [at for at, code in enumerate(codes) if code & CERTAIN]
+    assert first_voice < certain[0] <= first_voice + 10
+    assert all(codes[at] & STATE_MASK == SPEECH for at in certain)
+    # Only a voice is certain, and every voice is at least faint.
+    assert all(codes[at] & VOICE for at in certain)
+    assert all(code & FAINT for code in codes if code & VOICE)
+
+
+def test_knocks_are_never_certain():
+    gate = NoiseGate()
+    states(gate, QUIET * 50)
+    for seed in range(20):
+        frames = noise(0.04, 6000, seed) + QUIET * 20
+        assert not any(gate.analyze(frame, -20.0) & CERTAIN for frame in frames)
 
 
 def test_sustained_tones_are_music_and_speech_is_not():

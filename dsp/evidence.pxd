@@ -1,0 +1,34 @@
+# Whether a voice over what we play is certain: evidence, summed over frames.
+#
+# What a frame says for a caller is its log-odds over the bar of its SNR; what it says
+# against him is forgotten slowly, for syllables have dips. The sum is Wald's sequential
+# test with its lower end at nothing: a loud word is certain in two frames, and what is
+# a little like a voice for long is so after half a second, or never. No frame says more
+# than EVIDENCE_MOST: a knock is two frames long. A frame not far under its bar is
+# faint: it is counted once the rest has shown what it was the beginning of.
+
+cdef enum:
+    EVIDENCE_GAP = 3        # frames without a voice after which it was nothing
+    # All in log-odds; their price is in bench/gate/README.md.
+    EVIDENCE_FAINT = -2
+    EVIDENCE_MOST = 4
+    EVIDENCE_LEAST = -1     # of any frame
+    EVIDENCE_NONE = -100    # of one that cannot be a voice
+    EVIDENCE_CERTAIN = 8
+
+cdef struct Evidence:
+    double sum
+    int gap
+
+
+cdef inline void evidence_update(Evidence *state, double over_bar) noexcept nogil:
+    """Take how far a frame's log-odds lie over the bar of an onset."""
+    cdef double step
+    if over_bar >= EVIDENCE_FAINT:
+        state.gap = 0
+    else:
+        state.gap += 1
+    step = min(max(over_bar, <double> EVIDENCE_LEAST), <double> EVIDENCE_MOST)
+    state.sum = min(max(state.sum + step, 0.0), <double> (2 * EVIDENCE_CERTAIN))
+    if state.gap > EVIDENCE_GAP:
+        state.sum = 0
