@@ -10,6 +10,7 @@ are medians over the slices; ratios are taken slice by slice.
 
     python -m bench.capacity --calls 200 --rounds 8
     python -m bench.capacity --server bridge.cli+tls bridge.cli
+    python -m bench.capacity --calls 100 --server bridge.cli+2 bridge.cli
 """
 
 import argparse
@@ -32,7 +33,7 @@ from bench.machine import cpu_seconds, rss_mb, spread
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"
-TLS = "+tls"
+TLS = "tls"
 SHAPES = {
     "full": Shape(hears=0.0, speaks=1.0),
     "half": Shape(hears=0.5, speaks=0.5),
@@ -72,19 +73,22 @@ async def compare(
 ) -> dict[str, Any]:
     """Run all shapes over all modules in turn; return the figures by shape, module.
 
-    A module whose name ends in TLS is given a model that is reached through TLS.
+    A module marked `+tls` is given a model that is reached through TLS; one marked with
+    a number has as many workers, and so many times the calls.
     """
     await prepare(database_url)
     async with AsyncExitStack() as stack:
         servers = []
         for module in modules:
-            name, is_tls = module.removesuffix(TLS), module.endswith(TLS)
-            serve = serving(database_url, calls, server=name, tls=is_tls)
+            name, *marks = module.split("+")
+            workers = next((int(mark) for mark in marks if mark.isdigit()), 1)
+            ours = calls * workers
+            serve = serving(database_url, ours, workers, name, TLS in marks)
             run, url, pid = await stack.enter_async_context(serve)
             empty_mb = rss_mb(pid)
             servers.append(Server(module, run, await open_calls(run, url), pid))
-            kib = (rss_mb(pid) - empty_mb) * 1e6 / 1024 / calls
-            print(f"{module}: {calls} calls, {kib:.0f} KiB each", file=sys.stderr)
+            kib = (rss_mb(pid) - empty_mb) * 1e6 / 1024 / ours
+            print(f"{module}: {ours} calls, {kib:.0f} KiB each", file=sys.stderr)
         found: dict[str, Any] = {}
         for shape in shapes:
             slices: dict[str, list[dict[str, Any]]] = {one: [] for one in modules}
@@ -148,7 +152,7 @@ def main(args: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=200, help="a worker (200)")
     parser.add_argument("--rounds", type=int, default=8, help="slices of 2 s (8)")
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=[*SHAPES])
     parser.add_argument(
