@@ -30,11 +30,11 @@ def gate(words: list[str], module: str = "bench") -> tuple[int, list[str]]:
 
 
 @contextmanager
-def burner() -> Iterator[None]:
-    """Keep one core busy."""
+def burner() -> Iterator[int]:
+    """Keep one core busy; yields the process that does."""
     neighbour = subprocess.Popen([sys.executable, "-c", _BURN])
     try:
-        yield
+        yield neighbour.pid
     finally:
         neighbour.kill()
         neighbour.wait()

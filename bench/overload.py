@@ -6,6 +6,9 @@ twice what it was for the first calls: what stood before that is the capacity. T
 then grows to OVERLOAD times that, and what becomes of it is measured. Then as many ring
 at a bridge whose governor is on.
 
+With `--neighbours` so many processes that never rest share the bridge's processor, so
+that it is at its end before the crowd is.
+
     python -m bench overload --rate 20
 """
 
@@ -13,12 +16,14 @@ import argparse
 import asyncio
 import os
 import sys
+from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import orjson
 
+from bench.bite import burner
 from bench.crowd import Crowd
 from bench.house import House, run_scenario
 from bench.machine import cpu_seconds, spread
@@ -35,12 +40,14 @@ Figures = dict[str, Any]
 class Party:
     """A crowd before one bridge, and its figures.
 
-    Each has a processor of its own, where the machine has two.
+    Each has a processor of its own, where the machine has two; the neighbours share the
+    bridge's.
     """
 
-    def __init__(self, crowd: Crowd, url: str, pid: int) -> None:
+    def __init__(self, crowd: Crowd, url: str, pid: int, neighbours: list[int]) -> None:
         cores = sorted(os.sched_getaffinity(pid))
-        os.sched_setaffinity(pid, cores[-1:])
+        for one in (pid, *neighbours):
+            os.sched_setaffinity(one, cores[-1:])
         os.sched_setaffinity(0, cores[:1])
         self.crowd = crowd
         self._url = url
@@ -97,13 +104,15 @@ async def find_capacity(party: Party, rate: float, calls_max: int) -> Figures:
     return good
 
 
-async def drive(args: argparse.Namespace, house: House) -> dict[str, Figures]:
+async def drive(
+    args: argparse.Namespace, neighbours: list[int], house: House
+) -> dict[str, Figures]:
     """Overload a bridge that takes everything, then one that is governed."""
     found: dict[str, Figures] = {}
     offered = round(args.capacity * OVERLOAD)
     cores = os.sched_getaffinity(0)
     async with house.bridge() as (url, process), Crowd(house.run) as crowd:
-        party = Party(crowd, url, process.pid)
+        party = Party(crowd, url, process.pid, neighbours)
         if not args.capacity:
             found["capacity"] = await find_capacity(party, args.rate, args.calls_max)
             offered = round(found["capacity"]["calls"] * OVERLOAD)
@@ -116,7 +125,7 @@ async def drive(args: argparse.Namespace, house: House) -> dict[str, Figures]:
     os.sched_setaffinity(0, cores)
     governed = house.bridge(LAG_BUDGET_MS=str(args.budget))
     async with governed as (url, process), Crowd(house.run) as crowd:
-        party = Party(crowd, url, process.pid)
+        party = Party(crowd, url, process.pid, neighbours)
         await party.grow(offered, args.rate)
         figures = await party.listen(args.seconds)
         found["governed"] = {**figures, **crowd.outcomes}
@@ -159,8 +168,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="calls a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="measured")
     parser.add_argument("--budget", type=int, default=20, help="LAG_BUDGET_MS")
+    parser.add_argument("--neighbours", type=int, default=0, help="on its processor")
     args = parser.parse_args(argv)
-    found = run_scenario(partial(drive, args))
+    with ExitStack() as stack:
+        burning = [stack.enter_context(burner()) for _ in range(args.neighbours)]
+        found = run_scenario(partial(drive, args, burning))
     for name, figures in found.items():
         print(f"{name:12}{orjson.dumps(figures).decode()}")
     broken = judge(found)
