@@ -110,7 +110,13 @@ class Uplink:
         """
         code = self.gate.analyze(frame, far_dbfs)
         self._note(code)
-        self._pending.append(self._gained(frame) if self._is_agc_on else frame)
+        if self._is_agc_on:
+            frame = self._gained(frame)
+        is_free = not withhold and not self._is_withholding
+        if self.is_gate_open and is_free and not self._pending:
+            self._give_speech(1)
+            return (frame,)
+        self._pending.append(frame)
         self._pending_open.append(self.is_gate_open)
         if withhold:
             return self._withhold()
@@ -276,9 +282,10 @@ class Uplink:
             self._frames_since_sound = 0
         else:
             self._frames_since_sound += 1
+        # What lies before the first sound, and before its preroll, is of no use.
+        self._trim(max(self._sound_frames, self._preroll_frames + 1))
         while len(self._pending) > self._ring_frames:
-            if self._sound_frames >= len(self._pending):
-                self.withheld_dropped_frames += 1
+            self.withheld_dropped_frames += 1
             self._drop_oldest(1)
         # What he says now is given later, if at all; silence in its place would make
         # the model hear that time twice.
