@@ -138,7 +138,7 @@ async def _fill(db: Database, size: Size) -> list[Business]:
 
 
 async def _round(db: Database, shop: Business, number: int, times: Times) -> None:
-    tools = _runner(db, shop, f"+1555{number % 500 + 1:07}", f"CA{number}")
+    tools = _runner(db, shop, f"+1555{number % 400 + 1:07}", f"CA{number}")
 
     async def ask(name: str, arguments: dict[str, str]) -> ToolResult:
         text = orjson.dumps(arguments).decode()
@@ -156,6 +156,7 @@ async def _round(db: Database, shop: Business, number: int, times: Times) -> Non
 
 
 async def _race(db: Database, shop: Business, name: str, racers: int) -> list[float]:
+    """Let callers race who are nobody's in a round: one keeps an appointment."""
     first = _runner(db, shop, "+15550000001", f"CR{name}")
     found = await first.run(RunTool("f", "calendar_find_slots", "{}"))
     at = orjson.loads(found.output)["slots"][0]["starts_at"]
@@ -163,7 +164,7 @@ async def _race(db: Database, shop: Business, name: str, racers: int) -> list[fl
     answers = await asyncio.gather(
         *(
             _timed(
-                _runner(db, shop, f"+1555{one + 1:07}", f"CR{name}-{one}").run(
+                _runner(db, shop, f"+1555{500 - one:07}", f"CR{name}-{one}").run(
                     RunTool("b", "calendar_create_appointment", text)
                 )
             )
