@@ -16,14 +16,16 @@ from setuptools import Extension, setup
 CHECKED = os.environ.get("KOLBRIDGE_CHECKED") == "1"
 NATIVE = os.environ.get("KOLBRIDGE_NATIVE") == "1"
 
-KERNELS = [
-    path for folder in ("dsp", "bridge") for path in sorted(Path(folder).glob("*.pyx"))
-]
 # Built where it could run; `dsp.fastest` asks the processor. Without FMA, which was
 # measured to be slower here (2.0 us a frame; 1.8 without it, 2.6 with neither).
 AVX2 = Path("dsp/gate_avx2.pyx")
 HAS_AVX2_BUILD = platform.machine() == "x86_64" and sys.platform != "win32"
-KERNELS = [path for path in KERNELS if path != AVX2 or HAS_AVX2_BUILD]
+KERNELS = [
+    path
+    for folder in ("dsp", "bridge")
+    for path in sorted(Path(folder).glob("*.pyx"))
+    if path != AVX2 or HAS_AVX2_BUILD
+]
 # The core's busiest modules; the types that make them fast are in a .pxd beside each.
 PYTHON = [Path("bridge/playout.py"), Path("bridge/uplink.py")]
 DIRECTIVES = {

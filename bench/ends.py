@@ -269,11 +269,15 @@ class Stream(WSListener):  # type: ignore[misc]
         payload = QUIET
         if is_speaking:
             self._run.sent_frames += 1
-            payload = self._speech[number % len(self._speech)]
-            if number % TAG_EVERY == 0:
-                tag = tag_of(1, self._number, number)
-                payload = tag + payload[_TAG_CHARACTERS:]
-                self._run.sent_at[tag] = monotonic()
+            payload = self._named(number, self._speech[number % len(self._speech)])
         if self.transport is not None:
             data = self._form % (number, number, number * 20, payload)
             self.transport.send(WSMsgType.TEXT, data)
+
+    def _named(self, number: int, payload: bytes) -> bytes:
+        """Return a frame of speech, named and noted if it is its turn."""
+        if number % TAG_EVERY:
+            return payload
+        tag = tag_of(1, self._number, number)
+        self._run.sent_at[tag] = monotonic()
+        return tag + payload[_TAG_CHARACTERS:]

@@ -19,6 +19,15 @@ cdef struct Agc:
     int waited
 
 
+cdef inline double agc_peak(const float *samples, int count) noexcept nogil:
+    """Return the largest magnitude."""
+    cdef double peak = 0
+    cdef int i
+    for i in range(count):
+        peak = max(peak, samples[i], -samples[i])
+    return peak
+
+
 cdef inline int agc_update(
     Agc *state, double power, double peak, bint is_speech
 ) noexcept nogil:

@@ -23,7 +23,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport exp, log10, sqrt
 from libc.stdint cimport uint8_t
 
-from dsp.agc cimport Agc, agc_update
+from dsp.agc cimport Agc, agc_peak, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
@@ -203,7 +203,7 @@ cdef class NoiseGate:
         is_active = self._step(is_music, is_echo, is_voiced, floor_rms)
         if self._agc_on:
             self._gain_step = agc_update(
-                &self._agc, energy, self._peak(samples), is_active
+                &self._agc, energy, agc_peak(samples, FRAME), is_active
             )
         self._frames += 1
         return self._code(is_music)
@@ -223,13 +223,6 @@ cdef class NoiseGate:
             <float> self._voiced, self._periodicity.lag, self._is_tone, self._inputs,
         )
         self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
-
-    cdef double _peak(self, const float *samples) noexcept nogil:
-        cdef float peak = 0
-        cdef int i
-        for i in range(FRAME):
-            peak = max(peak, samples[i], -samples[i])
-        return peak
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Tell what comes back of the AI anyway from a voice over it."""

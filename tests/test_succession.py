@@ -9,13 +9,12 @@ import pytest
 
 from bridge import succession
 from bridge.peers import Peers
-from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
+from bridge.sandbox.caller import Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.server import Server
-from bridge.settings import Settings
 from crm import calls
 from crm.database import Database
-from tests.test_workers import SCRIPT, STEPS, business, workers
+from tests.test_workers import SCRIPT, STEPS, business, settings_of, workers
 
 WAIT_S = 90.0
 EVERY_S = 0.1
@@ -93,15 +92,7 @@ async def two_services(url, tmp_path):
     db, model = await Database.open(url), RealtimeServer(SCRIPT)
     await model.start()
     servers = []
-    settings = Settings(
-        port=0,
-        public_url="https://voice.example",
-        kolbridge_home=str(tmp_path),
-        twilio_account_sid=SANDBOX_ACCOUNT_SID,
-        twilio_auth_token=SANDBOX_AUTH_TOKEN,
-        openai_api_key=model.api_key,
-        openai_realtime_url=model.url,
-    )
+    settings = settings_of(model, tmp_path)
     try:
         for name in ("old", "new"):
             folder = tmp_path / name

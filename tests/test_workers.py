@@ -41,21 +41,25 @@ async def business(db):
     return business_id, number
 
 
+def settings_of(model, home):
+    return Settings(
+        port=0,
+        public_url="https://voice.example",
+        kolbridge_home=str(home),
+        twilio_account_sid=SANDBOX_ACCOUNT_SID,
+        twilio_auth_token=SANDBOX_AUTH_TOKEN,
+        openai_api_key=model.api_key,
+        openai_realtime_url=model.url,
+    )
+
+
 @asynccontextmanager
 async def two_servers(url, tmp_path):
     """Two workers in one process, each on a port of its own, as if they shared one."""
     db, model = await Database.open(url), RealtimeServer(SCRIPT)
     await model.start()
     servers, key = [], b"k" * 32
-    settings = Settings(
-        port=0,
-        public_url="https://voice.example",
-        kolbridge_home=str(tmp_path),
-        twilio_account_sid=SANDBOX_ACCOUNT_SID,
-        twilio_auth_token=SANDBOX_AUTH_TOKEN,
-        openai_api_key=model.api_key,
-        openai_realtime_url=model.url,
-    )
+    settings = settings_of(model, tmp_path)
     try:
         for index in range(2):
             servers.append(Server(settings, db, key, peers=Peers(tmp_path, index, 2)))

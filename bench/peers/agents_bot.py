@@ -9,7 +9,6 @@ every mark that comes back, so that an interruption would know what was heard.
 import asyncio
 import base64
 import json
-import os
 
 import uvicorn
 from agents.realtime import (
@@ -18,10 +17,9 @@ from agents.realtime import (
     RealtimeRunner,
     RealtimeSession,
 )
-from common import twiml
-from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import WebSocket, WebSocketDisconnect
+from fastapi_doors import MODEL_URL, PORT, app
 
-PORT, MODEL_URL = int(os.environ["PORT"]), os.environ["OPENAI_REALTIME_URL"]
 GATHERED_BYTES = 400
 FLUSH_S = 0.05
 SETTINGS = {
@@ -30,20 +28,7 @@ SETTINGS = {
     "output_audio_format": "g711_ulaw",
     "turn_detection": {"type": "semantic_vad", "interrupt_response": True},
 }
-app = FastAPI()
 agent = RealtimeAgent(name="Reception", instructions="Be brief.")
-
-
-@app.get("/healthz")
-async def healthz() -> dict[str, bool]:
-    """Say that the bot is up."""
-    return {"ok": True}
-
-
-@app.post("/twilio/voice")
-async def voice(request: Request) -> Response:
-    """Answer a call."""
-    return Response(twiml(PORT), media_type="text/xml")
 
 
 class Call:

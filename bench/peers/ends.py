@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from picows import WSFrame, WSMsgType, WSTransport
 
-from bench.ends import DELTA_FRAMES, QUIET, Run, Session, Stream
+from bench.ends import DELTA_FRAMES, Run, Session, Stream
 from bridge.options import FRAME_BYTES
 
 UPLINK_MARK_FRAMES = 15
@@ -230,17 +230,9 @@ class PeerStream(Stream):
         if message["event"] == "mark":
             self.send({"event": "mark", "mark": message["mark"]})
 
-    def send_frame(self, is_speaking: bool) -> None:
-        """Send the next 20 ms: speech, a mark, or the silence of a quiet line."""
-        self.frames += 1
-        number = self.frames
-        payload = QUIET
-        if is_speaking:
-            self._run.sent_frames += 1
-            payload = self._speech[number % len(self._speech)]
-            if (number + self._number) % UPLINK_MARK_FRAMES == 0:
-                payload = _LOUD_FRAME
-                self._run.uplink[self._number].sent()
-        if self.transport is not None:
-            data = self._form % (number, number, number * 20, payload)
-            self.transport.send(WSMsgType.TEXT, data)
+    def _named(self, number: int, payload: bytes) -> bytes:
+        """Return a frame of speech, or a loud one in its place if it is its turn."""
+        if (number + self._number) % UPLINK_MARK_FRAMES:
+            return payload
+        self._run.uplink[self._number].sent()
+        return _LOUD_FRAME

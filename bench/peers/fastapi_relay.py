@@ -8,27 +8,12 @@ interruptions; uvicorn's defaults.
 
 import asyncio
 import json
-import os
 
 import uvicorn
-from common import UPDATE, twiml
-from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+from common import UPDATE
+from fastapi import WebSocket, WebSocketDisconnect
+from fastapi_doors import MODEL_URL, PORT, app
 from websockets.asyncio.client import ClientConnection, connect
-
-PORT, MODEL_URL = int(os.environ["PORT"]), os.environ["OPENAI_REALTIME_URL"]
-app = FastAPI()
-
-
-@app.get("/healthz")
-async def healthz() -> dict[str, bool]:
-    """Say that the relay is up."""
-    return {"ok": True}
-
-
-@app.post("/twilio/voice")
-async def voice(request: Request) -> Response:
-    """Answer a call."""
-    return Response(twiml(PORT), media_type="text/xml")
 
 
 class Call:

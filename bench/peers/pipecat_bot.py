@@ -6,11 +6,9 @@ context, 8 kHz at both ends; the service recodes to the 24 kHz PCM it always spe
     PORT=8080 OPENAI_REALTIME_URL=ws://... python pipecat_bot.py
 """
 
-import os
-
 import uvicorn
-from common import twiml
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import WebSocket
+from fastapi_doors import MODEL_URL, PORT, app
 from loguru import logger
 from pipecat.frames.frames import LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -28,21 +26,6 @@ from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketTransport,
 )
 from pipecat.workers.runner import WorkerRunner
-
-PORT, MODEL_URL = int(os.environ["PORT"]), os.environ["OPENAI_REALTIME_URL"]
-app = FastAPI()
-
-
-@app.get("/healthz")
-async def healthz() -> dict[str, bool]:
-    """Say that the bot is up."""
-    return {"ok": True}
-
-
-@app.post("/twilio/voice")
-async def voice(request: Request) -> Response:
-    """Answer a call."""
-    return Response(twiml(PORT), media_type="text/xml")
 
 
 @app.websocket("/stream")
