@@ -45,6 +45,7 @@ def lines_until(process, text):
     """Read log lines until one has `text`."""
     found = []
     for line in process.stderr:
+        assert line.startswith("{"), f"no line of the log: {line}"
         found.append(orjson.loads(line))
         if text in found[-1]["message"]:
             return found

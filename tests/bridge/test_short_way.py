@@ -1,0 +1,63 @@
+"""The short way between real sockets: taken for what is usual, left for what is not."""
+
+from bridge import twilio
+from tests.bridge import hall, story, wire
+from tests.bridge.test_ear import text
+
+VOICE = story.clip("human-en-reader-1")[:100]
+
+
+async def listening(place):
+    """Return the line and both its other ends, once it hears the caller."""
+    line = place.new_line(story.plan())
+    peer, model = await place.open_stream(), await place.open_model()
+    model.send_text(hall.CREATED)
+    assert (await model.event())["type"] == "session.update"
+    model.send_text(hall.UPDATED)
+    peer.send_text(text(story.SILENCE, 0))
+    await wire.until(lambda: line.call.ear.is_open and line.call.ear.rx_frames == 1)
+    return line, peer, model
+
+
+@hall.told
+async def test_usual_frames_never_take_the_long_way(place, monkeypatch):
+    line, peer, model = await listening(place)
+    monkeypatch.setattr(twilio, "decode", None)
+    for number, frame in enumerate(VOICE, 1):
+        peer.send_text(text(frame, number))
+    await wire.until(lambda: line.call.ear.rx_frames == 1 + len(VOICE))
+
+    assert (await model.event())["type"] == "input_audio_buffer.append"
+    assert not line.is_over
+    monkeypatch.undo()
+    peer.send_text(hall.STOP)
+    await wire.until(lambda: line.is_over)
+    assert line.record().end_reason == "caller_hung_up"
+    await peer.close()
+    await model.close()
+
+
+@hall.told
+async def test_our_own_bug_on_it_ends_the_call(place, monkeypatch, caplog):
+    line, peer, model = await listening(place)
+    monkeypatch.setattr(line, "weigh", None)
+    for number, frame in enumerate(VOICE, 1):
+        peer.send_text(text(frame, number))
+    await wire.until(lambda: line.is_over)
+
+    assert line.record().end_reason == "internal_error"
+    assert "internal error: the call ends" in caplog.text
+    await peer.close()
+    await model.close()
+
+
+@hall.told
+async def test_model_that_is_gone_is_given_nothing(place):
+    line, peer, model = await listening(place)
+    gone = line.model_leg.appender
+    await model.close()
+    await wire.until(lambda: line.model_leg.appender is not gone)
+
+    gone.append(story.SILENCE)
+    assert line.short_way.appender is line.model_leg.appender
+    await peer.close()
