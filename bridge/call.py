@@ -52,6 +52,7 @@ from dsp.resample import PcmEncoder
 STREAM_WAIT_S = 30.0
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
+AFTER_END = Log("info", "what arrives after the end is dropped")
 
 
 class Call:
@@ -153,8 +154,10 @@ class Call:
         assert now >= self.now, "time went backwards"
         self.now = now
         if self.phase is Phase.ENDED:
+            if answer is ending.on_disconnect:
+                return []  # the sockets we have closed
             self.counters.after_end += 1
-            return []
+            return [AFTER_END] if self.counters.after_end == 1 else []
         if self.ear.spoke_at >= 0:
             self.notes.caller_spoke(self.ear.spoke_at)
             self.ear.spoke_at = -1.0
@@ -260,11 +263,10 @@ class Call:
         self.uplink.note_committed()
 
     def _on_mark(self, message: twilio.Mark) -> None:
-        if self.playout.echoes >= self.playout.marks_sent:
+        if self.playout.receive_mark(message.mark.name, self.now):
+            ending.hang_up_when_heard(self)
+        else:
             ending.on_malformed(self, (Leg.TWILIO, "expected a mark we sent, once"))
-            return
-        self.playout.receive_mark(message.mark.name, self.now)
-        ending.hang_up_when_heard(self)
 
     def _on_stop(self, message: twilio.Stop) -> None:
         ending.end(self, "caller_hung_up")
@@ -274,6 +276,8 @@ class Call:
     def _on_audio_delta(self, event: openai.AudioDelta) -> None:
         if self.responses.is_cancelled(event.response_id):
             self.counters.late_deltas += 1
+            if self.counters.late_deltas == 1:
+                self.info("[REALTIME] Late audio of a cancelled response: dropped")
             return
         self.log(self.notes.audio_line(len(event.delta)))
         delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)

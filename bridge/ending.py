@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 END_CALL = "end_call"
 # Opening and configuring a session takes well under a second.
 SESSION_WAIT_S = 10.0
-# A goodbye is short; if it never comes, the call ends without it.
+# A goodbye is short; if it never comes, the call ends without it. What the model had
+# said before it is heard to its end, but not for ever.
 LAST_WORDS_S = 15.0
+ENDING_S_MAX = 60.0
 # How long after the ledger's end a mark's echo may come.
 LAST_MARK_S = 1.0
 # The caller is warned a minute before the longest call ends, or at three quarters.
@@ -48,19 +50,23 @@ class Ending:
         self.has_corrected_loop = False
         self.has_warned = False
         self.idle_prompted_at: float | None = None
+        self.last_at = 0.0
 
     def learn(self, result: ToolResult) -> None:
         """Take from a tool's result which required fields are still missing."""
         if result.missing_fields is not None:
             self.missing = result.missing_fields
 
-    def decide(self, tool_call_id: str, arguments: str) -> ToolResult:
+    def decide(
+        self, tool_call_id: str, arguments: str, *, is_stopped: bool = False
+    ) -> ToolResult:
         """Answer the model's wish to end the call.
 
         It is honoured when the business has what it requires, or when the caller said
-        goodbye or declined (PRODUCT §2.7); else the model learns what is missing.
+        goodbye or declined (PRODUCT §2.7); else the model learns what is missing. Who
+        has stopped the response by speaking is not hung up on.
         """
-        ok, output = self._judge(arguments)
+        ok, output = self._judge(arguments, is_stopped)
         return ToolResult(
             tool_call_id=tool_call_id,
             name=END_CALL,
@@ -70,7 +76,11 @@ class Ending:
             duration_ms=0.0,
         )
 
-    def _judge(self, arguments: str) -> tuple[bool, dict[str, object]]:
+    def _judge(
+        self, arguments: str, is_stopped: bool
+    ) -> tuple[bool, dict[str, object]]:
+        if is_stopped:
+            return False, {"error": "the caller interrupted: listen first"}
         try:
             asked = msgspec.json.decode(arguments, type=EndCall)
         except msgspec.ValidationError as error:
@@ -121,6 +131,7 @@ def on_warning_due(call: "Call") -> None:
 def begin_ending(call: "Call") -> None:
     """Leave the conversation; the last words are still to be heard."""
     call.phase = Phase.ENDING
+    call.ending.last_at = call.now + ENDING_S_MAX
     call.timers.clear()
     call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
     call.playout.resume()
@@ -129,8 +140,10 @@ def begin_ending(call: "Call") -> None:
 
 def end_politely(call: "Call", reason: str) -> None:
     """End the call with a goodbye, or at once where nobody could hear it."""
+    if call.phase is Phase.ENDING:
+        return
     if not call.is_talking:
-        end(call, call.ending.reason or reason)
+        end(call, reason)
         return
     call.ending.reason = reason
     call.ending.has_asked_goodbye = True
@@ -155,7 +168,7 @@ def hang_up_when_heard(call: "Call") -> None:
         return
     if call.playout.has_unsent:
         return
-    if call.playout.marks_in_flight == 0:
+    if call.playout.marks_in_flight == 0 and not call.playout.is_playing(call.now):
         end(call, call.ending.reason)
         return
     call.timers.set(Timer.LAST_WORDS, call.playout.ends_at() + LAST_MARK_S)
@@ -163,6 +176,12 @@ def hang_up_when_heard(call: "Call") -> None:
 
 def on_last_words_over(call: "Call") -> None:
     """Hang up without the mark or the goodbye that did not come."""
+    playout = call.playout
+    is_speaking = playout.deadline is not None or playout.ends_at() > call.now
+    if is_speaking and call.now < call.ending.last_at:
+        wait_until = min(call.now + LAST_WORDS_S, call.ending.last_at)
+        call.timers.set(Timer.LAST_WORDS, wait_until)
+        return
     end(call, call.ending.reason)
 
 

@@ -16,13 +16,12 @@ cdef bint _has_ended(_Item item)
 
 cdef class Playout:
     cdef double _lead_s, _refill_s, _delay_s, _clock_end
-    cdef object _items, _marks, _delays
+    cdef object _items, _marks, _flushed, _delays
     cdef bytearray _levels
     cdef long long _levels_first_frame
     cdef readonly long long _unsent_bytes
     cdef public long long generation, frames_sent
     cdef public long long refused_bytes, stale_marks, forgotten_marks
-    cdef public long long marks_sent, echoes
     cdef public double audible_since
     cdef public bint is_held
 

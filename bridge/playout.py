@@ -103,6 +103,8 @@ class Playout:
         self._refill_s = self._lead_s * 2 / 3
         self._items: deque[_Item] = deque()
         self._marks: deque[_MarkInFlight] = deque()
+        # Marks of before a clear, and forgotten ones: their echoes are stale.
+        self._flushed: deque[str] = deque(maxlen=MARKS_MAX)
         self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
         self._delay_s = 0.0
         self._clock_end = 0.0
@@ -114,8 +116,6 @@ class Playout:
         self.audible_since = 0.0
         self.is_held = False
         self.refused_bytes = 0
-        self.marks_sent = 0
-        self.echoes = 0
         self.stale_marks = 0
         self.forgotten_marks = 0
 
@@ -152,9 +152,14 @@ class Playout:
 
     def feed(self, now: float) -> list[Frames | MarkName]:
         """Return what must be sent now, in order; call again at `deadline`."""
+        # Items whose end became known after their last frame was sent.
+        out: list[Frames | MarkName] = [
+            self._mark(ended)
+            for ended in self._items
+            if ended.frames_since_mark and _has_ended(ended)
+        ]
         if self.is_held or self._clock_end - now > self._refill_s + EPSILON_S:
-            return []
-        out: list[Frames | MarkName] = []
+            return out
         while True:
             room_s = self._lead_s - max(self._clock_end - now, 0.0) + EPSILON_S
             room = int(room_s / FRAME_S)
@@ -189,16 +194,23 @@ class Playout:
 
     # --- from the caller's side ---
 
-    def receive_mark(self, name: str, now: float) -> None:
-        """Take a mark's echo; one from before a clear says nothing of playback."""
-        self.echoes += 1
-        while self._marks:
+    def receive_mark(self, name: str, now: float) -> bool:
+        """Take a mark's echo; False if no such mark awaits one.
+
+        An echo from before a clear says nothing of playback.
+        """
+        if name in self._flushed:
+            self._flushed.remove(name)
+            self.stale_marks += 1
+            return True
+        if all(mark.name != name for mark in self._marks):
+            return False
+        mark = self._marks.popleft()
+        while mark.name != name:
             mark = self._marks.popleft()
-            if mark.name == name:
-                self._delays.append(max(0.0, now - mark.expected_at))
-                self._delay_s = min(self._delays)
-                return
-        self.stale_marks += 1
+        self._delays.append(max(0.0, now - mark.expected_at))
+        self._delay_s = min(self._delays)
+        return True
 
     def is_playing(self, now: float) -> bool:
         """Tell whether the caller hears speech, or would if it were not held."""
@@ -248,6 +260,7 @@ class Playout:
             if heard_ms < total_ms or not item.is_done:
                 cuts.append(Cut(item.item_id, item.content_index, heard_ms, total_ms))
         self._items.clear()
+        self._flushed.extend(mark.name for mark in self._marks)
         self._marks.clear()
         self._levels.clear()
         self._levels_first_frame = self.frames_sent
@@ -286,10 +299,9 @@ class Playout:
 
     def _mark(self, item: _Item) -> MarkName:
         item.frames_since_mark = 0
-        self.marks_sent += 1
         name = f"{item.item_id}:{self.generation}:{item.frames_sent * FRAME_MS}"
         if len(self._marks) >= MARKS_MAX:
-            self._marks.popleft()
+            self._flushed.append(self._marks.popleft().name)
             self.forgotten_marks += 1
         self._marks.append(_MarkInFlight(name, self._clock_end))
         return MarkName(name)

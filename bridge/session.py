@@ -62,10 +62,6 @@ HARMLESS_CODES = frozenset(
         "item_create_duplicate_item_id",
     )
 )
-# A response that failed for one of these is asked for once more.
-RETRY_CODES = frozenset(
-    ("rate_limit_exceeded", "inference_rate_limit_exceeded", "server_error")
-)
 
 
 def configure(plan: CallPlan) -> openai.SessionUpdate:

@@ -73,7 +73,8 @@ class Laws:
         self.steps += 1
         law(len(actions) <= ACTIONS_MAX, "actions are bounded", len(actions))
         if self._was_over:
-            law(not actions, "nothing is done after the end", actions[:3])
+            is_line = all(type(action) is Log for action in actions)
+            law(is_line, "nothing is done after the end", actions[:3])
         self._check_timer(what, now)
         self._check_order(actions)
         self._check_end(actions)
@@ -147,6 +148,7 @@ class Downlink:
         self._received_ms: dict[str, float] = {}
         self._first_at: dict[str, float] = {}
         self._active: str | None = None
+        self._is_next_cancelled = False
         self._frames = 0
         # Frames sent before the last clear: played or flushed, heard no more.
         self._flushed = 0
@@ -176,6 +178,9 @@ class Downlink:
             self._end_items()
         elif type(what) is openai.ResponseCreated:
             self._active = what.response.id
+            if self._is_next_cancelled:
+                self._cancelled.add(self._active)
+            self._is_next_cancelled = False
         elif type(what) is openai.ResponseDone and self._active == what.response.id:
             self._active = None
 
@@ -191,8 +196,10 @@ class Downlink:
                 self._items.clear()
                 self._clock_end = now
                 self._flushed, self._first_frame_at = self._frames, None
-            elif kind is openai.ResponseCancel and self._active is not None:
-                self._cancelled.add(self._active)
+            elif kind is openai.ResponseCancel:
+                # Of what was asked for, if nothing runs: the next to begin.
+                self._is_next_cancelled = self._active is None
+                self._cancelled.add(self._active or "")
             elif kind is openai.ConversationItemTruncate:
                 self._check_cut(action, now)
         self._check_heard(now)

@@ -5,7 +5,7 @@ import pytest
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.openai_events import OutputItemAdded
-from bridge.plan import HangUp
+from bridge.plan import HangUp, Leg
 from tests.bridge import story
 from tests.bridge.story import (
     FRAME_S,
@@ -13,6 +13,7 @@ from tests.bridge.story import (
     STREAM_SID,
     answered_call,
     appended,
+    audio_delta,
     clip,
     created,
     done,
@@ -184,8 +185,11 @@ def test_what_comes_after_the_end_is_dropped_and_counted():
     call = talking_ai()
     call.receive_twilio(twilio.Stop(), 10.5)
 
-    assert call.receive_twilio(media(SILENCE), 10.6) == []
-    assert call.counters.after_end == 1
+    (line,) = call.receive_twilio(media(SILENCE), 10.6)
+    assert line.text == "what arrives after the end is dropped"
+    assert call.receive_openai(audio_delta("item_1", 20), 10.6) == []
+    assert call.receive_disconnect(Leg.OPENAI, "closed", 10.6) == []
+    assert call.counters.after_end == 2
     assert call.deadline is None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.ending import LAST_WORDS_S, MALFORMED_MAX, Ending
+from bridge.ending import ENDING_S_MAX, LAST_WORDS_S, MALFORMED_MAX, Ending
 from bridge.plan import HangUp, Leg, Phase, ToolResult
 from tests.bridge import story
 from tests.bridge.story import (
@@ -199,14 +199,64 @@ def test_end_call_lets_the_last_words_be_heard():
     assert of(HangUp, actions) == [HangUp("end_call:goodbye", failed=False)]
 
 
+def test_a_long_reply_and_the_goodbye_behind_it_are_heard_to_the_end():
+    call = talking_ai(ms=20_000)
+    call.receive_openai(audio_done("item_1"), 10.0)
+    call.receive_hangup("max_duration", 10.5, politely=True)
+    call.receive_openai(done(), 10.6)
+    say(call, 11.0, ms=1_000)
+    assert not of(HangUp, fire(call, 31.3))
+    assert call.playout.frames_sent == 21 * 50
+
+    assert of(HangUp, fire(call, 32.5)) == [HangUp("max_duration", failed=False)]
+
+
+def test_an_ai_that_never_stops_does_not_keep_the_line():
+    call = talking_ai(ms=100_000)
+    call.receive_hangup("max_duration", 10.5, politely=True)
+    assert not of(HangUp, fire(call, 10.4 + ENDING_S_MAX))
+
+    assert of(HangUp, fire(call, 10.6 + ENDING_S_MAX))
+
+
+def test_whoever_ends_an_ending_call_politely_lets_its_last_words_be_heard():
+    call = answered_call()
+    call.receive_hangup("silence", 1.0, politely=True)
+    say(call, 1.1, ms=1_000)
+    assert not of(HangUp, call.receive_hangup("drain", 1.3, politely=True))
+
+    assert of(HangUp, fire(call, 4.0)) == [HangUp("silence", failed=False)]
+
+
+def test_a_goodbye_whose_end_comes_late_is_heard_to_the_end():
+    call = answered_call()
+    call.receive_hangup("silence", 1.0, politely=True)
+    call.receive_openai(created(), 1.1)
+    call.receive_openai(audio_delta("item_1", 200), 1.1)
+    call.receive_openai(audio_done("item_1"), 1.1)
+    assert not of(HangUp, call.receive_openai(done(), 1.15))
+
+    assert not of(HangUp, fire(call, 1.29))
+
+
+def test_a_stale_echo_does_not_cut_the_last_words():
+    call = talking_ai(ms=2_000)
+    old = of(twilio.OutboundMark, fire(call, 10.4))[0].mark.name
+    call.receive_twilio(story.dtmf("1"), 10.45)
+    call.receive_openai(done(status="cancelled"), 10.5)
+    call.receive_hangup("drain", 10.6, politely=True)
+    say(call, 10.7, ms=200)
+
+    assert not of(HangUp, call.receive_twilio(story.mark(old), 10.75))
+    assert call.playout.ends_at() > 10.75
+
+
 def test_echoes_of_marks_that_were_never_sent_end_the_call():
     call = talking_ai()
-    sent = call.playout.marks_sent
-    for _ in range(sent):
-        call.receive_twilio(story.mark("x"), 10.0)
-    assert call.counters.malformed_twilio == 0
+    lines = []
     for _ in range(MALFORMED_MAX):
-        call.receive_twilio(story.mark("x"), 10.0)
+        lines += texts(call.receive_twilio(story.mark("x"), 10.0))
+    assert lines == ["dropped from twilio: expected a mark we sent, once"]
     assert call.phase is Phase.TALKING
 
     call.receive_twilio(story.mark("x"), 10.0)

@@ -127,6 +127,16 @@ def test_marks_come_twice_a_second_and_at_the_end_of_each_item():
     ]
 
 
+def test_an_item_whose_end_comes_after_its_last_frame_gets_its_mark():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    assert marks(playout.feed(10.0)) == []
+    playout.finish("item_1")
+
+    assert marks(playout.feed(10.0)) == ["item_1:0:200"]
+    assert marks(playout.feed(10.1)) == []
+
+
 def test_nothing_is_heard_before_it_is_sent_nor_faster_than_time():
     playout = speaking(now=10.0)
 
@@ -153,11 +163,27 @@ def test_the_delay_is_the_least_of_the_last_echoes():
     assert playout.heard_frames(12.0) == pytest.approx(99)
 
 
-def test_an_unknown_mark_is_stale():
+def test_a_mark_that_was_never_sent_or_is_echoed_twice_is_nobodys():
     playout = speaking()
-    playout.receive_mark("item_9:0:500", 10.1)
+    (name,) = marks(run(playout, 10.0, 10.4))[:1]
 
-    assert playout.stale_marks == 1
+    assert not playout.receive_mark("item_9:0:500", 10.4)
+    assert playout.receive_mark(name, 10.5)
+    assert not playout.receive_mark(name, 10.5)
+
+
+def test_a_stale_echo_leaves_the_marks_of_the_next_reply_in_flight():
+    playout = speaking(now=10.0)
+    (old,) = marks(run(playout, 10.0, 10.4))[:1]
+    playout.interrupt(10.4)
+    playout.push("item_2", 0, b"\x20" * 800)
+    playout.finish("item_2")
+    (new,) = marks(playout.feed(10.5))
+
+    assert playout.receive_mark(old, 10.55)
+    assert playout.marks_in_flight == playout.stale_marks == 1
+    assert playout.receive_mark(new, 10.6)
+    assert playout.marks_in_flight == 0
 
 
 def test_an_echo_after_a_clear_is_a_flush_and_not_a_playback():
