@@ -122,15 +122,19 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     item = event.item
     if item.type != "function_call" or item.call_id is None or item.name is None:
         return
+    is_whole = item.status != "incomplete"
+    is_stopped = call.responses.is_cancelled(event.response_id)
+    if is_stopped and not is_whole:
+        return  # nobody waits for what was stopped in the middle of its arguments
     call.counters.tool_calls += 1
     call.open_tools.add(item.call_id)
-    arguments = item.arguments or "{}"
+    arguments = item.arguments or ("{}" if is_whole else "")
     if item.name != ending.END_CALL:
         call.actions.append(RunTool(item.call_id, item.name, arguments))
         if call.plan.options.tool_filler and not call.is_filler_said:
             call.timers.set(Timer.FILLER, call.now + FILLER_AFTER_S)
         return
-    result = call.ending.decide(item.call_id, arguments)
+    result = call.ending.decide(item.call_id, arguments, is_stopped=is_stopped)
     if result.ok:
         ending.begin_ending(call)
     on_tool_result(call, result)
@@ -232,7 +236,7 @@ def on_error(call: "Call", event: openai.Error) -> None:
         call.responses.note_refused(error.event_id, try_again=True)
     elif not names & session.HARMLESS_CODES:
         call.responses.note_refused(error.event_id, try_again=False)
-        call.log(Log("warning", f"[REALTIME] Error {text}"))
+        call.log(call.notes.refusal_line(error.code or error.type or "", text))
 
 
 HANDLERS: dict[type, Callable[["Call", Any], None]] = {

@@ -107,6 +107,8 @@ class Line:
 
         A bug of ours ends this call only.
         """
+        if self.is_over and door != self.call.receive_disconnect:
+            self._exchange.metrics.count("dropped", limit="after_end")
         now, recorder = monotonic(), self._recorder
         try:
             if recorder is None:

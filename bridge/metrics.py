@@ -48,7 +48,6 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("unknown", {"leg": "openai"}, lambda call: call.counters.unknown_openai),
     ("openai_errors", {}, lambda call: call.counters.openai_errors),
     ("digits", {}, lambda call: call.counters.digits),
-    ("dropped", {"limit": "after_end"}, lambda call: call.counters.after_end),
     ("dropped", {"limit": "late_deltas"}, lambda call: call.counters.late_deltas),
     (
         "dropped",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 VOICE_LINE_EVERY_S = 2.0
 # A call has at most a few hundred turns; these lists cannot grow without end.
 LATENCIES_MAX = 1_000
+# More kinds of refusals than the protocol knows of.
+REFUSALS_MAX = 32
 
 
 class Notes:
@@ -40,6 +42,7 @@ class Notes:
         self._spoke_at: float | None = None
         self._is_answer_due = False
         self._voice_logged_at = float("-inf")
+        self._refusals: set[str] = set()
         self._rx_bytes = 0
         self._rx_chunks = 0
         self._is_frame_due = False
@@ -124,6 +127,13 @@ class Notes:
         """The next chunk and the next frame are the first of a response."""
         self._rx_bytes = self._rx_chunks = 0
         self._is_frame_due = True
+
+    def refusal_line(self, code: str, text: str) -> Log | None:
+        """Return the line for the first refusal of a kind; all are counted."""
+        if code in self._refusals or len(self._refusals) >= REFUSALS_MAX:
+            return None
+        self._refusals.add(code)
+        return Log("warning", f"[REALTIME] Error {text}")
 
     def audio_line(self, chunk_bytes: int) -> Log | None:
         """Return the line for the first chunk of a response."""

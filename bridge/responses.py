@@ -28,6 +28,7 @@ class Responses:
         self.active_id: str | None = None
         self._asked: openai.ResponseCreate | None = None
         self._last_asked: openai.ResponseCreate | None = None
+        self._is_asked_cancelled = False
         self._is_spare = False
         self._waiting: openai.ResponseCreate | None = None
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
@@ -60,8 +61,15 @@ class Responses:
         return []
 
     def cancel(self) -> list[openai.ResponseCancel]:
-        """Stop the running response, if any; its late deltas must be dropped."""
-        if self.active_id is None or self.active_id in self._cancelled:
+        """Stop the response that runs or was asked for, if any.
+
+        Its late deltas must be dropped.
+        """
+        if self.active_id is None:
+            is_first = self._asked is not None and not self._is_asked_cancelled
+            self._is_asked_cancelled = self._asked is not None
+            return [openai.ResponseCancel()] if is_first else []
+        if self.active_id in self._cancelled:
             return []
         self._cancelled.append(self.active_id)
         return [openai.ResponseCancel()]
@@ -73,7 +81,10 @@ class Responses:
     def note_created(self, response_id: str) -> None:
         """A response has begun, asked for by us or by the server's turn detection."""
         self.active_id = response_id
+        if self._is_asked_cancelled:
+            self._cancelled.append(response_id)
         self._asked = None
+        self._is_asked_cancelled = False
         self._answered()
 
     def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
@@ -100,8 +111,10 @@ class Responses:
         refused = self._last_asked
         if refused is None or refused.event_id != event_id:
             return
+        is_wanted = not self._is_spare and not self._is_asked_cancelled
         self._asked = self._last_asked = None
-        if try_again and not self._is_spare and self._waiting is None:
+        self._is_asked_cancelled = False
+        if try_again and is_wanted and self._waiting is None:
             self._waiting = refused
 
     def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
@@ -120,10 +133,13 @@ class Responses:
     def suspend(self) -> None:
         """The session is gone: what ran or was owed is asked for at `resume`."""
         is_owed = self.active_id is not None and not self.is_cancelled(self.active_id)
-        asked = self._waiting or self._asked
+        asked = self._waiting
+        if asked is None and not self._is_asked_cancelled:
+            asked = self._asked
         if asked is None and (is_owed or self._has_unanswered_turn):
             asked = self._new(UNSET)
         self.active_id = self._asked = self._last_asked = None
+        self._is_asked_cancelled = False
         self._answered()
         self._waiting = asked
         self._is_suspended = True

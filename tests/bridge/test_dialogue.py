@@ -3,8 +3,9 @@
 import pytest
 
 from bridge import openai
+from bridge.notes import REFUSALS_MAX
 from bridge.openai_events import StatusDetails
-from bridge.plan import HangUp, OpenModel, RunTool, ToolResult
+from bridge.plan import HangUp, OpenModel, Phase, RunTool, ToolResult
 from tests.bridge import story
 from tests.bridge.story import (
     answered_call,
@@ -143,10 +144,43 @@ def test_an_account_without_credit_ends_the_call(code):
 def test_a_refusal_is_counted_and_the_call_goes_on(code, lines):
     call = answered_call()
     actions = call.receive_openai(story.error(code), 1.0)
+    actions += call.receive_openai(story.error(code), 2.0)
 
     assert len(texts(actions)) == lines
     assert not of(HangUp, actions)
-    assert call.counters.openai_errors == 1
+    assert call.counters.openai_errors == 2
+
+
+def test_refusals_of_any_number_of_kinds_have_a_limited_number_of_lines():
+    call = answered_call()
+    lines = []
+    for number in range(REFUSALS_MAX + 1):
+        lines += texts(call.receive_openai(story.error(f"new_{number}"), 1.0))
+
+    assert len(lines) == REFUSALS_MAX
+
+
+@pytest.mark.parametrize(
+    ("status", "is_stopped", "tools", "ended"),
+    [
+        ("completed", False, 1, True),
+        ("completed", True, 1, False),
+        ("incomplete", True, 0, False),
+        ("incomplete", False, 1, False),
+    ],
+)
+def test_a_caller_who_speaks_is_not_hung_up_on(status, is_stopped, tools, ended):
+    call = story.talking_ai()
+    fire(call, 10.5)
+    if is_stopped:
+        call.receive_twilio(story.dtmf("1"), 10.5)
+    item = openai.Item(
+        id="f", type="function_call", name="end_call", call_id="t", status=status
+    )
+    call.receive_openai(openai.OutputItemDone(response_id="r1", item=item), 10.6)
+
+    assert call.counters.tool_calls == tools
+    assert (call.phase is Phase.ENDING) == ended
 
 
 def test_an_expired_session_is_renewed():

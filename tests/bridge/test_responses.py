@@ -59,6 +59,34 @@ def test_only_what_runs_is_cancelled_and_once():
     assert not responses.is_cancelled("r2")
 
 
+def test_what_was_asked_for_and_has_not_begun_is_cancelled_too():
+    responses = Responses()
+    responses.request()
+    assert len(responses.cancel()) == 1
+    assert responses.cancel() == []
+    responses.note_created("r1")
+
+    assert responses.is_cancelled("r1")
+    assert responses.cancel() == []
+    responses.note_done("r1", 1.0)
+    responses.request()
+    responses.note_created("r2")
+    assert not responses.is_cancelled("r2")
+
+
+def test_a_cancelled_request_is_neither_repeated_nor_owed():
+    responses = Responses()
+    (event,) = responses.request()
+    responses.cancel()
+    responses.note_refused(event.event_id, try_again=True)
+    assert responses.note_done("theirs", 1.0) == []
+    responses.request()
+    responses.cancel()
+    responses.suspend()
+
+    assert responses.resume() == []
+
+
 def test_the_cancelled_are_remembered_for_a_while():
     responses = Responses()
     for number in range(CANCELLED_KEPT + 1):
