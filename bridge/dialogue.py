@@ -177,6 +177,7 @@ def on_filler_due(call: "Call") -> None:
 def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     """A response has ended: send what waited for that, or the last words."""
     response = event.response
+    is_ours = call.responses.active_id == response.id
     call.actions += call.responses.note_done(response.id, call.now)
     call.timers.set(Timer.ANSWER, call.responses.answer_by)
     call.notes.response_ended(response)
@@ -186,7 +187,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
         return
     call.has_retried = False
     is_waiting = not call.stream_sid and call.playout.has_unsent
-    if not is_waiting and not call.playout.is_playing(call.now):
+    if is_ours and not is_waiting and not call.playout.is_playing(call.now):
         call.is_greeting_due = False
     answer_tools(call)
     if not call.is_talking:

@@ -297,6 +297,7 @@ class Uplink:
         """The AI has fallen silent: send an answer begun over its last words."""
         self._is_withholding = False
         if self._sound_frames and self._frames_since_sound <= self._late_frames:
+            self._sound_frames += 1  # the newest frame waits already
             return self.release()
         self.withheld_dropped_frames += min(self._sound_frames, len(self._pending))
         self._sound_frames = 0

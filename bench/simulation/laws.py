@@ -1,19 +1,22 @@
 """Laws: what must hold after every step of a call, whatever comes.
 
-A reference of the downlink (the bytes of every item not cancelled), of the uplink (the
-numbers written into the caller's frames) and of the responses is kept here, from
-nothing but what went into the call and what came out. A step that breaks a law raises
-`Broken`.
+A reference of the downlink (the bytes of every item not cancelled) and of the uplink
+(the numbers written into the caller's frames) is kept here, that of the responses in
+`requests.py`, and what takes a while in `promises.py`: from nothing but what went into
+the call and what came out. A step that breaks a law raises `Broken`.
 """
 
 from collections import deque
 from typing import Any
 
-from bench.simulation.weather import number_of
+from bench.simulation.law import law
+from bench.simulation.promises import Promises, check_last_words
+from bench.simulation.requests import Asked
+from bench.simulation.weather import Weather, number_of
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS
-from bridge.plan import HangUp, Log, OpenModel, Phase, RunTool
+from bridge.plan import HangUp, Log, OpenModel, Phase
 from bridge.playout import MARKS_MAX, UNSENT_BYTES_MAX
 from bridge.uplink import SILENCE, SILENCE_MS_MAX
 
@@ -21,28 +24,17 @@ from bridge.uplink import SILENCE, SILENCE_MS_MAX
 ACTIONS_MAX = 700
 # How often a timer may fire without the clock going on.
 SPINS_MAX = 8
-# How late the answer to a turn may be asked for: the core's second, and a stall's.
-ANSWER_S = 2.5
 _MS = 1e-3
-
-
-class Broken(AssertionError):
-    """A law does not hold."""
-
-
-def law(holds: bool, text: str, *facts: object) -> None:
-    """Raise unless the law holds."""
-    if not holds:
-        raise Broken(f"{text}: {', '.join(map(str, facts))}" if facts else text)
 
 
 class Laws:
     """The laws of one call."""
 
-    def __init__(self, call: Call, *, are_frames_numbered: bool) -> None:
+    def __init__(self, call: Call, weather: Weather) -> None:
         self._call = call
         self._downlink = Downlink(call)
-        self._uplink = UplinkLaws(call) if are_frames_numbered else None
+        self._uplink = None if weather.has_odd_payloads else UplinkLaws(call)
+        self._promises = Promises(call, weather)
         self._asked = Asked(call)
         self._spins = 0
         self._spun_at = -1.0
@@ -65,6 +57,7 @@ class Laws:
         self._was_playing = self._call.playout.is_playing(now)
         self._downlink.before(what)
         self._asked.before(what)
+        self._promises.before(what)
         if self._uplink is not None:
             self._uplink.before(what)
 
@@ -79,8 +72,11 @@ class Laws:
         self._check_order(actions)
         self._check_end(actions)
         self._downlink.after(actions, now)
+        self._promises.after(what, actions, self._was_playing, now)
+        if self._promises.tools.has_answered:
+            self._asked.told(now)
         self._asked.after(actions, now)
-        self._asked.check_answered(now)
+        self._asked.check_answered(now, bool(self._promises.tools.open))
         if self._uplink is not None:
             self._uplink.after(actions)
         self._check_limits()
@@ -154,6 +150,9 @@ class Downlink:
         self._flushed = 0
         self._first_frame_at: float | None = None
         self._clock_end = 0.0
+        self._ends_at: dict[str, float] = {}
+        # Items of sessions that are gone.
+        self._old: set[str] = set()
         self.sent: deque[str] = deque()
 
     def before(self, what: Any) -> None:
@@ -193,6 +192,7 @@ class Downlink:
             elif kind is OpenModel:
                 self._end_items()
             elif kind is twilio.Clear:
+                self._check_cuts(actions, now)
                 self._items.clear()
                 self._clock_end = now
                 self._flushed, self._first_frame_at = self._frames, None
@@ -202,14 +202,35 @@ class Downlink:
                 self._cancelled.add(self._active or "")
             elif kind is openai.ConversationItemTruncate:
                 self._check_cut(action, now)
+            elif kind is HangUp:
+                owed_bytes = sum(len(item[1]) for item in self._items)
+                ends_at = self._clock_end
+                check_last_words(self._call, action.reason, owed_bytes, ends_at, now)
         self._check_heard(now)
         self._check_goes_on(now)
 
     def _end_items(self) -> None:
         """A session is gone, and what it has not said is not owed."""
         self._active = None
+        self._old |= self._received_ms.keys()
         for item in self._items:
             item[2] = True
+
+    def _check_cuts(self, actions: list[Any], now: float) -> None:
+        """The model is told of every item that was not heard to its end."""
+        unheard = {item[0] for item in self._items if item[1]}
+        # The last frame of an item may be padding, mostly.
+        latest = now + FRAME_MS * _MS
+        unheard |= {item_id for item_id, at in self._ends_at.items() if at > latest}
+        self._ends_at.clear()
+        told = {
+            action.item_id
+            for action in actions
+            if type(action) is openai.ConversationItemTruncate
+        }
+        missing = unheard - self._old - told
+        is_ready = self._call.is_session_ready
+        law(not missing or not is_ready, "every unheard item is truncated", missing)
 
     def _check_frame(self, payload: bytes, now: float) -> None:
         law(len(payload) == FRAME_BYTES, "a frame is 160 bytes", len(payload))
@@ -228,6 +249,7 @@ class Downlink:
         if self._first_frame_at is None:
             self._first_frame_at = now
         self._clock_end = max(self._clock_end, now) + FRAME_MS * _MS
+        self._ends_at[item_id] = self._clock_end
         lead_ms = self._call.plan.options.playout_lead_ms
         ahead_ms = (self._clock_end - now) * 1e3
         law(ahead_ms <= lead_ms + 1, "no more than the lead is sent", ahead_ms)
@@ -284,6 +306,7 @@ class UplinkLaws:
 
     def before(self, what: Any) -> None:
         """Forget a place that a long gap has made unknowable."""
+        self._was_open = self._call.uplink.is_turn_open
         if type(what) is not twilio.Media:
             return
         at_ms = int(what.media.timestamp)
@@ -294,10 +317,14 @@ class UplinkLaws:
     def after(self, actions: list[Any]) -> None:
         """Follow the place in the caller's speech that the model has come to."""
         uplink = self._call.uplink
+        is_begun = self._was_open
         for action in actions:
             if type(action) is not openai.AppendAudio:
                 continue
+            is_begun = is_begun or action.audio != SILENCE
             if action.audio == SILENCE:
+                is_inside = is_begun or uplink.is_turn_open
+                law(is_inside, "silence is given inside turns alone")
                 self._silence += 1
                 self._at = None if self._at is None else self._at + 1
                 limit = SILENCE_MS_MAX // FRAME_MS + 60
@@ -313,71 +340,3 @@ class UplinkLaws:
             self._at = None
         if not uplink.is_turn_open:
             self._silence = 0
-
-
-class Asked:
-    """Never two responses at once, none before the session, every turn answered."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._active: str | None = None
-        self._asked: str | None = None
-        self._committed_at: float | None = None
-        self._is_ready = False
-        self._is_cancelled = False
-        self._tools: set[str] = set()
-
-    def before(self, what: Any) -> None:
-        """Learn what runs from what the server says."""
-        kind = type(what)
-        if kind is openai.SessionUpdated:
-            self._is_ready = True
-        elif kind is openai.ResponseCreated:
-            self._active, self._asked = what.response.id, None
-            self._committed_at = None
-            self._is_cancelled = False
-        elif kind is openai.ResponseDone and self._active == what.response.id:
-            self._active = None
-        elif kind is openai.Error and what.error.event_id == self._asked:
-            self._asked = None
-
-    def after(self, actions: list[Any], now: float) -> None:
-        """Check every request."""
-        for action in actions:
-            kind = type(action)
-            if kind is openai.ResponseCreate:
-                law(self._is_ready, "no response before the session is confirmed")
-                is_free = self._active is None and self._asked is None
-                law(is_free, "never two responses", self._active, self._asked)
-                self._asked = action.event_id
-                self._committed_at = None
-            elif kind is openai.ResponseCancel:
-                self._is_cancelled = True
-            elif kind is OpenModel:
-                self._lose_session(now)
-            elif kind in (openai.AppendAudio, openai.CommitAudio, openai.CreateItem):
-                law(self._is_ready, "nothing before the session is confirmed", kind)
-            elif kind is RunTool:
-                law(action.tool_call_id not in self._tools, "a tool runs once")
-                self._tools.add(action.tool_call_id)
-
-    def _lose_session(self, now: float) -> None:
-        """What ran or was asked for is owed by the next session."""
-        is_cut = self._active is not None and not self._is_cancelled
-        if is_cut or self._asked is not None:
-            self._committed_at = now
-        self._is_ready = False
-        self._active = self._asked = None
-
-    def committed(self, now: float) -> None:
-        """A turn of the caller awaits its answer."""
-        self._committed_at = now
-
-    def check_answered(self, now: float) -> None:
-        """Check that no turn waits for ever."""
-        if self._committed_at is None or not self._call.is_talking:
-            return
-        if self._active is not None or self._asked is not None or not self._is_ready:
-            self._committed_at = now
-        waited_s = now - self._committed_at
-        law(waited_s <= ANSWER_S, "every turn is answered", waited_s)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from bench.simulation.laws import law
+from bench.simulation.law import law
 from bridge import openai
 from bridge.openai_events import OutputItemAdded, StatusDetails
 from bridge.uplink import SILENCE

@@ -10,7 +10,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from bench.simulation.laws import Laws, law
+from bench.simulation.law import law
+from bench.simulation.laws import Laws
 from bench.simulation.model import Model
 from bench.simulation.phone import STREAM_SID, Phone
 from bench.simulation.weather import Link, Weather
@@ -66,7 +67,7 @@ class World:
             options=weather.options(),
         )
         self.call = Call(self.plan, 0.0)
-        self.laws = Laws(self.call, are_frames_numbered=not weather.has_odd_payloads)
+        self.laws = Laws(self.call, weather)
         self.phone = Phone(self)
         self.models: list[Model] = []
         self._to_bridge = Wire(self, weather.phone_up)

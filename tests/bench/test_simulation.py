@@ -4,14 +4,15 @@ import pytest
 
 from bench.__main__ import main
 from bench.simulation import run
-from bench.simulation.laws import Broken
+from bench.simulation.law import Broken
 from bench.simulation.weather import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
-from bridge import interruption
+from bridge import dialogue, ending, interruption, keypad, renewal
 from bridge.call import Call
+from bridge.plan import Phase
 from bridge.playout import Frames, Playout
 from bridge.responses import Responses
-from bridge.uplink import Uplink
+from bridge.uplink import SILENCE, Uplink
 
 SEEDS = range(0, 250)
 
@@ -111,9 +112,68 @@ def forget_timer(whole, self, now):
     return actions
 
 
+def stop(whole, *args):
+    return None
+
+
+def lose_last(whole, *args):
+    return whole(*args)[:-1]
+
+
+def lose_half(whole, self):
+    frames = whole(self)
+    return frames[len(frames) // 2 :]
+
+
+def take_stale_echo(whole, self, name, now):
+    is_stale = int(name.split(":")[1]) < self.generation
+    whole(self, name, now)
+    if is_stale:
+        self.interrupt(now)
+    return True
+
+
+def know_no_grace(whole, call):
+    call.playout.audible_since = float("-inf")
+    whole(call)
+
+
+def wait_long(whole, self, digit, now):
+    whole(self, digit, now)
+    return now + 100.0
+
+
+def hang_up_at_once(whole, call):
+    if call.phase is Phase.ENDING and not call.responses.is_busy:
+        ending.end(call, call.ending.reason)
+
+
+def ask_early(whole, call):
+    open_tools, call.open_tools = call.open_tools, set()
+    whole(call)
+    call.open_tools = open_tools
+
+
+def fill_always(whole, self, *args):
+    return whole(self, *args) or [SILENCE]
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "law"),
     [
+        (Playout, "interrupt", lose_last, "every unheard item is truncated"),
+        (Playout, "receive_mark", take_stale_echo, "a stale echo changes nothing"),
+        (Uplink, "release", lose_half, "what was withheld is given whole"),
+        (Uplink, "admit", fill_always, "silence is given inside turns alone"),
+        (interruption, "consider", know_no_grace, "grace is kept"),
+        (ending, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
+        (dialogue, "answer_tools", stop, "every tool is answered for"),
+        (dialogue, "answer_tools", ask_early, "tools are answered together"),
+        (renewal, "_items", lambda *args: (), "a new session knows the conversation"),
+        (keypad, "_silence", stop, "a key silences the AI"),
+        (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
+        (keypad.Keypad, "press", wait_long, "keys are told in time"),
+        (Call, "greet_when_ready", stop, "the greeting is asked for first"),
         (Playout, "feed", swap_feed, "every frame in order, none twice"),
         (Playout, "feed", lose_frame, "every frame in order, none twice"),
         (Playout, "interrupt", all_was_heard, "heard <= elapsed"),

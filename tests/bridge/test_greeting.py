@@ -65,6 +65,16 @@ def test_early_noise_and_a_hello_do_not_suppress_the_greeting():
     assert not of(twilio.Clear, actions)
 
 
+def test_the_end_of_a_response_that_nobody_asked_for_does_not_suppress_the_greeting():
+    call = Call(story.plan("Hello."), 0.0)
+    call.receive_openai(done("nobody"), 0.1)
+    call.receive_twilio(story.start(), 0.2)
+    actions = call.receive_openai(openai.SessionUpdated(session=story.session()), 0.3)
+
+    (asked,) = of(openai.ResponseCreate, actions)
+    assert "Hello." in asked.response.instructions
+
+
 def test_a_caller_is_heard_when_the_greeting_never_comes():
     call = answered_call(0.0, "Hello.")
     assert "[REALTIME] No greeting came: listening" in texts(fire(call, 8.1))

@@ -1,0 +1,264 @@
+"""Promises: what a call owes somebody, and by when.
+
+`laws.py` looks at every frame and every request by itself; what takes a while is
+followed here, from the same ins and outs: a greeting, keys, tools, the whole of an
+interruption, a conversation told to a new session, the last words. Whatever is not kept
+is a broken law.
+"""
+
+from typing import Any
+
+from bench.simulation.law import law
+from bench.simulation.weather import Weather, number_of
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.keypad import DIGITS_MAX, PAUSE_S
+from bridge.options import FRAME_BYTES, FRAME_MS
+from bridge.plan import Log, Phase, RunTool, ToolResult
+from bridge.renewal import ITEMS_MAX
+from bridge.uplink import SILENCE
+
+# How late a row of keys may be told: a stall, and the pause itself.
+KEYS_LATE_S = 1.5
+# A calm line delays echoes by less: an utterance after such a gap is a new one.
+GAP_S = 0.1
+
+
+def of(kind: type, actions: list[Any]) -> list[Any]:
+    """Return the actions of one type."""
+    return [action for action in actions if type(action) is kind]
+
+
+class Greeting:
+    """It is asked for with the first session, before anything else."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._is_asked = False
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Look at the first request of the call."""
+        greeting = self._call.plan.greeting
+        asked = of(openai.ResponseCreate, actions)
+        if self._is_asked or not greeting or not self._call.is_session_ready:
+            return
+        self._is_asked = True
+        is_first = bool(asked) and greeting in str(asked[0].response)
+        law(is_first, "the greeting is asked for first", what)
+
+
+class Renewed:
+    """A new session is told the whole conversation."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Compare what is told with the transcript."""
+        if type(what) is not openai.SessionUpdated:
+            return
+        if not any("Session renewed" in line.text for line in of(Log, actions)):
+            return
+        turns = [turn for turn in self._call.notes.transcript.turns() if turn.text]
+        wanted = min(len(turns) + 2 * len(self._call.notes.tools), ITEMS_MAX)
+        told = len(of(openai.CreateItem, actions))
+        law(told >= wanted, "a new session knows the conversation", told, wanted)
+
+
+class Keys:
+    """Every key silences the AI, and is told to the model in its row."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._row = ""
+        self._pressed_at = 0.0
+
+    def after(
+        self, what: Any, actions: list[Any], was_playing: bool, now: float
+    ) -> None:
+        """Follow a row from its first key to the model."""
+        lines = [line.text for line in of(Log, actions) if "[DTMF]" in line.text]
+        is_talking = self._call.is_talking
+        if "[DTMF] digit received" in lines:
+            self._row += what.dtmf.digit
+            self._pressed_at = now
+            is_silent = bool(of(twilio.Clear, actions)) or not was_playing
+            law(is_silent or not is_talking, "a key silences the AI")
+        elif lines:
+            row, self._row = self._row[:DIGITS_MAX], ""
+            told = [str(one.item) for one in of(openai.CreateItem, actions)]
+            is_told = any(f"Keypad: {' '.join(row)}'" in one for one in told)
+            is_ready = self._call.is_session_ready
+            law(is_told or not is_ready, "the keys are told as pressed", row, told)
+        if not is_talking:
+            self._pressed_at = now
+        late_s = now - self._pressed_at - PAUSE_S
+        law(not self._row or late_s < KEYS_LATE_S, "keys are told in time", late_s)
+
+
+class Tools:
+    """Every tool is answered, all of a response together."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.open: set[str] = set()
+        self.has_answered = False
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Check the answers."""
+        self.has_answered = False
+        self.open |= {action.tool_call_id for action in of(RunTool, actions)}
+        if type(what) is not ToolResult or what.tool_call_id not in self.open:
+            return
+        self.open.discard(what.tool_call_id)
+        if self.open:
+            asked = of(openai.ResponseCreate, actions)
+            law(not asked, "tools are answered together", self.open)
+        if not self._call.is_session_ready or self._call.phase is Phase.ENDED:
+            return
+        told = [
+            one.item.call_id
+            for one in of(openai.CreateItem, actions)
+            if type(one.item) is openai.FunctionCallOutput
+        ]
+        law(told == [what.tool_call_id], "the model learns what a tool says", told)
+        self.has_answered = True
+
+
+class Interruptions:
+    """Voice waits for grace and cooldown; a stale echo says nothing."""
+
+    def __init__(self, call: Call, weather: Weather) -> None:
+        self._call = call
+        # Where echoes lag the core may count an utterance from an earlier one.
+        self._is_grace_known = weather.is_calm and weather.marks == "echoed"
+        self._spoke_at = float("-inf")
+        self._audible_since = 0.0
+        self._ends_at = float("-inf")
+        self._stale: tuple[int, float] | None = None
+
+    def before(self, what: Any) -> None:
+        """Keep what an echo of before a clear must not change."""
+        self._stale = None
+        if type(what) is not twilio.Mark:
+            return
+        playout = self._call.playout
+        if int(what.mark.name.split(":")[1]) < playout.generation:
+            self._stale = playout.marks_in_flight, playout.ends_at()
+
+    def after(self, what: Any, actions: list[Any], now: float) -> None:
+        """Check who may silence the AI, and when."""
+        playout, options = self._call.playout, self._call.plan.options
+        if self._stale is not None and self._call.phase is not Phase.ENDED:
+            now_is = playout.marks_in_flight, playout.ends_at()
+            law(now_is == self._stale, "a stale echo changes nothing", now_is)
+        for action in actions:
+            if type(action) is twilio.OutboundMedia:
+                if now > self._ends_at + GAP_S:
+                    self._audible_since = now
+                self._ends_at = max(self._ends_at, now) + FRAME_MS / 1e3
+            elif type(action) is twilio.Clear:
+                self._ends_at = now
+                if type(what) is twilio.Media:
+                    self._check_voice(options, now)
+
+    def _check_voice(self, options: Any, now: float) -> None:
+        cooled_ms = (now - self._spoke_at) * 1e3 + 1e-6
+        law(cooled_ms >= options.barge_in_cooldown_ms, "voice cools down", cooled_ms)
+        self._spoke_at = now
+        audible_ms = (now - self._audible_since) * 1e3 + 1e-6
+        is_late = audible_ms >= options.barge_in_grace_ms
+        law(is_late or not self._is_grace_known, "grace is kept", audible_ms)
+
+
+class Withheld:
+    """What a caller says over the AI is given from its first sound, or not at all.
+
+    Holds where no frame is lost, so that the frames' numbers count.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._first: int | None = None
+        self._last_sound = 0
+        self._last_given = -1
+        self._was_withholding = False
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Follow the sounds in the ring, and look at what comes out of it."""
+        given = [
+            number_of(one.audio)
+            for one in of(openai.AppendAudio, actions)
+            if one.audio != SILENCE
+        ]
+        uplink = self._call.uplink
+        late_frames = self._call.plan.options.late_answer_ms // FRAME_MS
+        if type(what) is twilio.Media and self._call.phase is not Phase.ENDED:
+            number = number_of(what.media.payload)
+            is_kept = number - self._last_sound - 1 <= late_frames
+            is_over = self._was_withholding and not uplink._is_withholding
+            is_clear = bool(of(twilio.Clear, actions)) and self._call.is_session_ready
+            if uplink.is_gate_open and not (is_over and is_kept):
+                if self._first is None or not is_kept:
+                    self._first = number
+                self._last_sound = number
+            if self._first is not None and (is_clear or (is_over and is_kept)):
+                self._check(given, number)
+            if not uplink._is_withholding:
+                self._first = None
+                self._last_given = number - len(uplink._pending)
+        self._was_withholding = uplink._is_withholding
+
+    def _check(self, given: list[int], number: int) -> None:
+        assert self._first is not None
+        options = self._call.plan.options
+        wanted = max(
+            self._first - options.audio_preroll_ms // FRAME_MS,
+            number - options.barge_in_ring_ms // FRAME_MS + 1,
+            self._last_given + 1,
+        )
+        is_whole = bool(given) and given[0] <= wanted
+        law(is_whole, "what was withheld is given whole", given[:1], wanted)
+
+
+class Promises:
+    """All of one call."""
+
+    def __init__(self, call: Call, weather: Weather) -> None:
+        self._greeting = Greeting(call)
+        self._renewed = Renewed(call)
+        self._keys = Keys(call)
+        self._interruptions = Interruptions(call, weather)
+        is_numbered = not weather.has_odd_payloads and weather.loss == 0.0
+        self._withheld = Withheld(call) if is_numbered else None
+        self.tools = Tools(call)
+
+    def before(self, what: Any) -> None:
+        """Look at the call as it is, before it takes `what`."""
+        self._interruptions.before(what)
+
+    def after(
+        self, what: Any, actions: list[Any], was_playing: bool, now: float
+    ) -> None:
+        """Check them all."""
+        self._greeting.after(what, actions)
+        self._renewed.after(what, actions)
+        self._keys.after(what, actions, was_playing, now)
+        self._interruptions.after(what, actions, now)
+        if self._withheld is not None:
+            self._withheld.after(what, actions)
+        self.tools.after(what, actions)
+
+
+POLITE = ("silence", "loop", "max_duration", "drain")
+
+
+def check_last_words(
+    call: Call, reason: str, owed_bytes: int, ends_at: float, now: float
+) -> None:
+    """Check at a hang-up that what was said to the caller has been heard."""
+    is_polite = reason in POLITE or reason.startswith("end_call")
+    if not is_polite or now >= call.ending.last_at:
+        return
+    law(owed_bytes < FRAME_BYTES, "the last words are sent", owed_bytes)
+    law(ends_at <= now + 1e-6, "the last words are heard", ends_at, now)

@@ -1,0 +1,91 @@
+"""Requests: what is asked of the model, and that everybody is answered."""
+
+from typing import Any
+
+from bench.simulation.law import law
+from bridge import openai
+from bridge.call import Call
+from bridge.plan import OpenModel, RunTool
+
+# How late the answer to a turn may be asked for: the core's second, and a stall's.
+ANSWER_S = 2.5
+
+
+class Asked:
+    """Never two responses at once, none before the session, every turn answered."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._active: str | None = None
+        self._asked: str | None = None
+        self._committed_at: float | None = None
+        self._told_at: float | None = None
+        self._is_ready = False
+        self._is_cancelled = False
+        self._tools: set[str] = set()
+
+    def before(self, what: Any) -> None:
+        """Learn what runs from what the server says."""
+        kind = type(what)
+        if kind is openai.SessionUpdated:
+            self._is_ready = True
+        elif kind is openai.ResponseCreated:
+            self._active, self._asked = what.response.id, None
+            self._committed_at = self._told_at = None
+            self._is_cancelled = False
+        elif kind is openai.ResponseDone and self._active == what.response.id:
+            self._active = None
+        elif kind is openai.Error and what.error.event_id == self._asked:
+            self._asked = None
+
+    def after(self, actions: list[Any], now: float) -> None:
+        """Check every request."""
+        for action in actions:
+            kind = type(action)
+            if kind is openai.ResponseCreate:
+                law(self._is_ready, "no response before the session is confirmed")
+                is_free = self._active is None and self._asked is None
+                law(is_free, "never two responses", self._active, self._asked)
+                self._asked = action.event_id
+                self._committed_at = self._told_at = None
+            elif kind is openai.ResponseCancel:
+                self._is_cancelled = True
+            elif kind is openai.CommitAudio:
+                law(self._is_ready, "nothing before the session is confirmed", kind)
+                self._committed_at = now
+            elif kind is OpenModel:
+                self._lose_session(now)
+            elif kind in (openai.AppendAudio, openai.CreateItem):
+                law(self._is_ready, "nothing before the session is confirmed", kind)
+            elif kind is RunTool:
+                law(action.tool_call_id not in self._tools, "a tool runs once")
+                self._tools.add(action.tool_call_id)
+
+    def _lose_session(self, now: float) -> None:
+        """What ran or was asked for is owed by the next session."""
+        is_cut = self._active is not None and not self._is_cancelled
+        if is_cut or self._asked is not None:
+            self._committed_at = now
+        self._is_ready = False
+        self._active = self._asked = None
+
+    def committed(self, now: float) -> None:
+        """A turn of the caller awaits its answer."""
+        self._committed_at = now
+
+    def told(self, now: float) -> None:
+        """A tool's answer awaits the model's."""
+        self._told_at = now
+
+    def check_answered(self, now: float, is_tool_open: bool) -> None:
+        """Check that no turn and no tool waits for ever."""
+        is_busy = self._active is not None or self._asked is not None
+        if is_busy or not self._is_ready or not self._call.is_talking:
+            self._committed_at = self._committed_at and now
+            self._told_at = self._told_at and now
+        if is_tool_open:
+            self._told_at = self._told_at and now
+        waited_s = now - (self._committed_at or now)
+        law(waited_s <= ANSWER_S, "every turn is answered", waited_s)
+        waited_s = now - (self._told_at or now)
+        law(waited_s <= ANSWER_S, "every tool is answered for", waited_s)
