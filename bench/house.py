@@ -36,7 +36,7 @@ class House:
 
     @asynccontextmanager
     async def bridge(
-        self, *options: str, **env: str
+        self, *options: str, module: str = "bridge.cli", **env: str
     ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
         """Run `kolbridge serve`; it is told to stop at the end, if it has not."""
         port = env.get("PORT") or str(free_port())
@@ -50,6 +50,7 @@ class House:
             "OPENAI_REALTIME_URL": self.model_url,
             "MAX_CALLS_PER_WORKER": "10000",
             "LAG_BUDGET_MS": "10000",
+            "MAX_BUSY_PERCENT": "100",
             "AUDIO_PREROLL_MS": "0",
             "LOG_LEVEL": "warning",
             "LOG_TRANSCRIPTS": "0",
@@ -59,7 +60,7 @@ class House:
         }
         with (self.home / "bridge.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bridge.cli", "serve", *options),
+                *(sys.executable, "-m", module, "serve", *options),
                 env=whole,
                 stderr=log,
             )

@@ -213,6 +213,7 @@ async def bridge_env(database_url: str) -> dict[str, str]:
         "TWILIO_VALIDATE_SIGNATURES": "0",
         "MAX_CALLS_PER_WORKER": "10000",
         "LAG_BUDGET_MS": "10000",
+        "MAX_BUSY_PERCENT": "100",
         "AUDIO_PREROLL_MS": "0",
         "LOG_LEVEL": "warning",
         "LOG_TRANSCRIPTS": "0",

@@ -1,24 +1,29 @@
-"""Half as many calls again as the bridge can carry: those it accepts keep their p99.
+"""Half as many callers again as the bridge can carry: those let in keep their p99.
 
-Calls ring at a steady rate and stay. First with the governor switched off, until the
-99th percentile of a frame's way passes P99_MS_MAX, or on a machine with other work
-twice what it was for the first calls: what stood before that is the capacity. The crowd
-then grows to OVERLOAD times that, and what becomes of it is measured. Then as many ring
-at a bridge whose governor is on.
+So many people call, stay for `--stay` seconds and call again; who is turned away tries
+again REDIAL_S later. First they call a bridge whose governor is off, more and more
+of them, until the 99th percentile of a frame's way passes P99_MS_MAX; on a machine with
+other work, twice what it was for the first: what stood before that is the capacity.
+Then they call one with the default settings, in turn as many as that and OVERLOAD times
+as many; the phases are compared pair by pair.
 
-With `--neighbours` so many processes that never rest share the bridge's processor, so
-that it is at its end before the crowd is.
+The crowd costs as much as the bridge, and is to be at its end later: with `--spin` each
+message costs the bridge so many us more, as on a slower processor, and with
+`--neighbours` so many processes that never rest share its processor.
 
-    python -m bench overload --rate 20
+    python -m bench overload --spin 30
+    python -m bench overload --capacity 300 --neighbours 2
 """
 
 import argparse
 import asyncio
 import os
+import random
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
-from time import monotonic
+from statistics import fmean, median
 from typing import Any
 
 import orjson
@@ -30,52 +35,105 @@ from bench.machine import cpu_seconds, spread
 
 OVERLOAD = 1.5
 P99_MS_MAX = 5.0
-STEP_S = 2.0
-# What the accepted may have more, of the p99 at capacity: the run's own noise.
+STEP_CALLS = 20
+STEP_S = 4.0
+# Of the capacity's p99, on a machine with other work.
 P99_GROWTH_MAX = 2.0
+# What the accepted may have more, of the p99 of the phases at capacity.
+P99_RATIO_MAX = 1.2
+# As many of the capacity's calls are to be let in.
+SHARE_MIN = 0.9
+REDIAL_S = 20.0
+# Newcomers a second: what opening their calls costs is no part of a phase.
+RATE = 20.0
+# From the last newcomer to the phase: the governor looks back one second.
+SETTLE_S = 3.0
+LOOK_S = 0.25
+SEED = 6
+# No limit.
+UNGOVERNED = {"LAG_BUDGET_MS": "10000", "MAX_BUSY_PERCENT": "100"}
+# What the product does by itself.
+GOVERNED = {"LAG_BUDGET_MS": "", "MAX_BUSY_PERCENT": ""}
 
 Figures = dict[str, Any]
 
 
-class Party:
-    """A crowd before one bridge, and its figures.
+class People:
+    """Who calls a bridge, and what becomes of them.
 
-    Each has a processor of its own, where the machine has two; the neighbours share the
-    bridge's.
+    Crowd and bridge have a processor each, where the machine has two; the neighbours
+    share the bridge's.
     """
 
-    def __init__(self, crowd: Crowd, url: str, pid: int, neighbours: list[int]) -> None:
+    def __init__(
+        self, crowd: Crowd, url: str, pid: int, stay_s: float, neighbours: list[int]
+    ) -> None:
         cores = sorted(os.sched_getaffinity(pid))
         for one in (pid, *neighbours):
             os.sched_setaffinity(one, cores[-1:])
         os.sched_setaffinity(0, cores[:1])
-        self.crowd = crowd
+        self._crowd = crowd
         self._url = url
         self._pid = pid
+        self._stay_s = stay_s
+        self._luck = random.Random(SEED)
+        self._talking: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
 
-    async def grow(self, calls: int, rate: float) -> None:
-        """Have calls ring, each at its time, whatever becomes of those before."""
-        began = monotonic()
-        ringing = []
-        for number in range(calls):
-            await asyncio.sleep(max(0.0, began + number / rate - monotonic()))
-            ringing.append(asyncio.ensure_future(self.crowd.join(self._url)))
-        await asyncio.gather(*ringing)
+    async def become(self, number: int) -> None:
+        """Have so many people call: who waits to call again goes or calls now, at a
+        steady rate as newcomers do."""
+        leaving = [*self._waiting, *list(self._talking)[number:]]
+        for one in leaving:
+            one.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        for _ in range(number - len(self._talking)):
+            one = asyncio.ensure_future(self._live())
+            self._waiting.add(one)
+            one.add_done_callback(self._waiting.discard)
+            one.add_done_callback(self._talking.discard)
+            await asyncio.sleep(1.0 / RATE)
+
+    async def _live(self) -> None:
+        # Who was there before would be anywhere in his call.
+        stay_s = self._luck.uniform(0.1, 1.0) * self._stay_s
+        me = asyncio.current_task()
+        assert me is not None
+        while True:
+            caller = await self._crowd.join(self._url)
+            if caller is None:
+                await asyncio.sleep(self._luck.uniform(0.5, 1.5) * REDIAL_S)
+                continue
+            self._waiting.discard(me)
+            self._talking.add(me)
+            try:
+                async with asyncio.timeout(stay_s):
+                    await caller.lost.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._crowd.leave(caller)
+                self._talking.discard(me)
+            self._waiting.add(me)
+            stay_s = self._stay_s
 
     async def listen(self, seconds: float) -> Figures:
         """Measure for a while."""
-        run = self.crowd.run
+        crowd, run = self._crowd, self._crowd.run
         run.forget()
-        self.crowd.own_lag_ms.clear()
-        began, cpu = monotonic(), cpu_seconds(self._pid)
-        await asyncio.sleep(seconds)
-        wall = monotonic() - began
+        crowd.own_lag_ms.clear()
+        before, cpu, calls = Counter(crowd.outcomes), cpu_seconds(self._pid), []
+        for _ in range(round(seconds / LOOK_S)):
+            calls.append(len(crowd.callers))
+            await asyncio.sleep(LOOK_S)
         return {
-            "calls": len(self.crowd.callers),
+            "people": len(self._talking) + len(self._waiting),
+            "calls": round(fmean(calls)),
             "uplink_ms": spread(run.uplink_ms),
             "downlink_ms": spread(run.downlink_ms),
-            "cpu": round((cpu_seconds(self._pid) - cpu) / wall, 2),
-            "tool_lag_ms": spread(list(self.crowd.own_lag_ms)),
+            "cpu": round((cpu_seconds(self._pid) - cpu) / seconds, 2),
+            "tool_lag_ms": spread(list(crowd.own_lag_ms)),
+            **{name: n - before[name] for name, n in crowd.outcomes.items()},
         }
 
 
@@ -84,21 +142,25 @@ def worst_p99(figures: Figures) -> float:
     return float(max(figures[way]["p99"] for way in ("uplink_ms", "downlink_ms")))
 
 
-async def find_capacity(party: Party, rate: float, calls_max: int) -> Figures:
-    """Grow until the p99 is over the limit; return the last figures that were not."""
-    step = round(rate * STEP_S)
-    good: Figures = {}
-    misses, limit = 0, P99_MS_MAX
-    while len(party.crowd.callers) < calls_max:
-        await party.grow(step, rate)
-        found = await party.listen(STEP_S)
-        # Twice in a row: a stall of the machine is not the end of the bridge.
-        print(f"growing     {orjson.dumps(found).decode()}", file=sys.stderr)
-        if not good:
+def tell(name: str, figures: Figures) -> None:
+    """Show what was found while it is being found."""
+    print(f"{name:12}{orjson.dumps(figures).decode()}", file=sys.stderr, flush=True)
+
+
+async def find_capacity(people: People, args: argparse.Namespace) -> int:
+    """Grow until the p99 is over the limit; return how many people called before."""
+    good, misses, limit = 0, 0, P99_MS_MAX
+    for number in range(args.first, args.calls_max, STEP_CALLS):
+        await people.become(number)
+        await asyncio.sleep(SETTLE_S)
+        found = await people.listen(STEP_S)
+        tell("growing", found)
+        if number == args.first:
             limit = max(limit, worst_p99(found) * P99_GROWTH_MAX)
+        # Twice in a row: a stall of the machine is not the end of the bridge.
         misses = misses + 1 if worst_p99(found) > limit else 0
         if misses == 0:
-            good = found
+            good = number
         elif misses == 2:
             break
     return good
@@ -106,48 +168,63 @@ async def find_capacity(party: Party, rate: float, calls_max: int) -> Figures:
 
 async def drive(
     args: argparse.Namespace, neighbours: list[int], house: House
-) -> dict[str, Figures]:
-    """Overload a bridge that takes everything, then one that is governed."""
-    found: dict[str, Figures] = {}
-    offered = round(args.capacity * OVERLOAD)
+) -> dict[str, Any]:
+    """Find the capacity, then compare it with overload, pair by pair."""
+    module = "bench.slower" if args.spin else "bridge.cli"
+    bridge = partial(house.bridge, module=module, SPIN_US=str(args.spin))
+    capacity = args.capacity
     cores = os.sched_getaffinity(0)
-    async with house.bridge() as (url, process), Crowd(house.run) as crowd:
-        party = Party(crowd, url, process.pid, neighbours)
-        if not args.capacity:
-            found["capacity"] = await find_capacity(party, args.rate, args.calls_max)
-            offered = round(found["capacity"]["calls"] * OVERLOAD)
-        else:
-            await party.grow(args.capacity, args.rate)
-            found["capacity"] = await party.listen(args.seconds)
-        await party.grow(max(0, offered - len(crowd.callers)), args.rate)
-        found["ungoverned"] = await party.listen(args.seconds)
-    house.run.by_name.clear()
-    os.sched_setaffinity(0, cores)
-    governed = house.bridge(LAG_BUDGET_MS=str(args.budget))
-    async with governed as (url, process), Crowd(house.run) as crowd:
-        party = Party(crowd, url, process.pid, neighbours)
-        await party.grow(offered, args.rate)
-        figures = await party.listen(args.seconds)
-        found["governed"] = {**figures, **crowd.outcomes}
-    return {"offered": {"calls": offered}, **found}
+    if not capacity:
+        async with bridge(**UNGOVERNED) as (url, process), Crowd(house.run) as crowd:
+            people = People(crowd, url, process.pid, args.stay, neighbours)
+            capacity = await find_capacity(people, args)
+            await people.become(0)
+        os.sched_setaffinity(0, cores)
+        house.run.by_name.clear()
+    pairs: list[dict[str, Figures]] = []
+    settings = UNGOVERNED if args.ungoverned else GOVERNED
+    async with bridge(**settings) as (url, process), Crowd(house.run) as crowd:
+        people = People(crowd, url, process.pid, args.stay, neighbours)
+        for number in range(args.rounds):
+            pair = {}
+            names = ("normal", "overload")
+            for name in names if number % 2 == 0 else names[::-1]:
+                factor = OVERLOAD if name == "overload" else 1.0
+                await people.become(round(capacity * factor))
+                await asyncio.sleep(SETTLE_S)
+                pair[name] = await people.listen(args.seconds)
+                tell(name, pair[name])
+            pairs.append(pair)
+        await people.become(0)
+    return {"capacity": capacity, **summary(pairs)}
 
 
-def judge(found: dict[str, Figures]) -> list[str]:
-    """Return a line for what the governor did not keep."""
-    broken = []
-    allowed = max(P99_MS_MAX, worst_p99(found["capacity"]) * P99_GROWTH_MAX)
-    p99 = worst_p99(found["governed"])
-    if not p99 <= allowed:
-        broken.append(f"governed: p99 {p99:.2f} ms, allowed {allowed:.2f}")
-    if not found["governed"].get("refused"):
-        broken.append("governed: no call was refused")
-    lost = set(found["governed"]) - _FIGURES
-    if lost:
-        broken.append(f"governed: calls failed otherwise: {sorted(lost)}")
-    return broken
+def summary(pairs: list[dict[str, Figures]]) -> Figures:
+    """Return the medians over the phases, and of the ratios of each pair."""
+    found: Figures = {}
+    for name in ("normal", "overload"):
+        phases = [pair[name] for pair in pairs]
+        found[name] = {
+            "calls": median(one["calls"] for one in phases),
+            "refused": median(one.get("refused", 0) for one in phases),
+            "cpu": median(one["cpu"] for one in phases),
+            "failed": sum(one[kind] for one in phases for kind in set(one) - _FIGURES),
+        }
+        for way in ("uplink_ms", "downlink_ms"):
+            found[name][way] = {
+                part: median(one[way][part] for one in phases)
+                for part in ("p50", "p99")
+            }
+    for way in ("uplink_ms", "downlink_ms"):
+        found[f"{way[:-3]}_ratios"] = [
+            round(pair["overload"][way]["p99"] / pair["normal"][way]["p99"], 2)
+            for pair in pairs
+        ]
+    return found
 
 
 _FIGURES = {
+    "people",
     "calls",
     "uplink_ms",
     "downlink_ms",
@@ -158,23 +235,46 @@ _FIGURES = {
 }
 
 
+def judge(found: dict[str, Any]) -> list[str]:
+    """Return a line for what the governor did not keep."""
+    broken = []
+    overload = found["overload"]
+    for way in ("uplink", "downlink"):
+        ratio = median(found[f"{way}_ratios"])
+        if not ratio <= P99_RATIO_MAX:
+            broken.append(f"{way} p99 x {ratio}, allowed {P99_RATIO_MAX}")
+    if not overload["calls"] >= found["capacity"] * SHARE_MIN:
+        share = overload["calls"] / found["capacity"]
+        broken.append(f"{share:.0%} of the capacity let in, expected {SHARE_MIN:.0%}")
+    if not overload["refused"]:
+        broken.append("no call was refused")
+    failed = found["normal"]["failed"] + overload["failed"]
+    if failed:
+        broken.append(f"{failed} calls failed otherwise")
+    return broken
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if the accepted calls were hurt."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench overload", description=__doc__
+        prog="python -m bench overload",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--capacity", type=int, default=0, help="0: found by growing")
+    parser.add_argument("--first", type=int, default=40, help="to begin with (40)")
     parser.add_argument("--calls-max", type=int, default=2_500)
-    parser.add_argument("--rate", type=float, default=20.0, help="calls a second")
-    parser.add_argument("--seconds", type=float, default=10.0, help="measured")
-    parser.add_argument("--budget", type=int, default=20, help="LAG_BUDGET_MS")
+    parser.add_argument("--stay", type=float, default=60.0, help="seconds a call (60)")
+    parser.add_argument("--rounds", type=int, default=4, help="pairs of phases (4)")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of a phase (15)")
+    parser.add_argument("--spin", type=float, default=0.0, help="us a message (0)")
     parser.add_argument("--neighbours", type=int, default=0, help="on its processor")
+    parser.add_argument("--ungoverned", action="store_true", help="without a limit")
     args = parser.parse_args(argv)
     with ExitStack() as stack:
         burning = [stack.enter_context(burner()) for _ in range(args.neighbours)]
         found = run_scenario(partial(drive, args, burning))
-    for name, figures in found.items():
-        print(f"{name:12}{orjson.dumps(figures).decode()}")
+    print(orjson.dumps(found).decode())
     broken = judge(found)
     for line in broken:
         print(f"over budget: {line}", file=sys.stderr)

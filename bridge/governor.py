@@ -1,11 +1,22 @@
-"""The governor: takes no new calls while the event loop is late for those that run.
+"""The governor: takes no new call where it would hurt those that run.
 
-Theory of operation. A timer asks to be called every TICK_S; how much later that happens
-is the loop's lag, and what any frame that came meanwhile had to wait. The last
-WINDOW_TICKS count. Their 99th percentile is over a bound when more than one in a
-hundred is: two counters decide, and nothing is sorted. The door closes when the
-percentile is over the budget, and opens when it is not over REOPEN_SHARE of it, for
-there must be room for the call that comes.
+Theory of operation. Two measures of the event loop decide, and both must allow a call.
+
+*How busy it is*: the share of the last BUSY_S in which it worked, or waited while a
+neighbour had the processor. That is the cause: near the whole of its time every frame
+waits for others, and long before that nobody does. What a call costs while it opens is
+as much as seconds of it cost later, and is not seen at once; so each call let in counts
+for OPENING_COST_S until OPENING_S have passed. All of it may be up to `busy_max`.
+
+*How late it is*: a timer asks to be called every TICK_S; how much later that happens is
+the loop's lag, and what any frame that came meanwhile had to wait. That is the effect,
+whatever the cause. The last WINDOW_TICKS count. Their 99th percentile is over a bound
+when more than one in a hundred is: two counters decide, and nothing is sorted. The loop
+is late when the percentile is over the budget, until it is not over REOPEN_SHARE of it.
+
+Where a loop is busy to the limit calls end and others take their places, so that the
+door is shut and open several times a second. What is told is when that begins, and when
+it has not been shut for SHUT_TOLD_S.
 
 It owns no clock and no timer: `bridge.pulse` gives it what it measures.
 """
@@ -14,11 +25,24 @@ from collections import deque
 from enum import Enum
 
 TICK_S = 0.02
+BUSY_S = 1.0
+# Measured, `bench/README.md`: 8.2 ms of CPU a call that opens and ends at once.
+OPENING_COST_S = 0.008
+# From the webhook to the stream, and to a configured session with the model.
+OPENING_S = 0.5
+SHUT_TOLD_S = 10.0
 # Ten seconds of a loop that is on time; five late ticks in them change nothing.
 WINDOW_TICKS = 500
 LATE_TICKS_MAX = WINDOW_TICKS // 100
 # Below half of the budget there is room for more than one call.
 REOPEN_SHARE = 0.5
+
+
+class Shut(Enum):
+    """Why no call is taken, as the fallback's reason says it."""
+
+    BUSY = "busy"
+    LATE = "lagging"
 
 
 class Change(Enum):
@@ -29,26 +53,57 @@ class Change(Enum):
 
 
 class Governor:
-    """The lag of one event loop, and whether it may be given more calls."""
+    """How busy and how late one event loop is, and whether it may be given a call."""
 
-    def __init__(self, budget_ms: float) -> None:
+    def __init__(self, budget_ms: float, busy_max: float) -> None:
         self.budget_ms = budget_ms
+        self.busy_max = busy_max
+        # The share of the last BUSY_S, older times counting ever less.
+        self.busy = 0.0
+        # Whether the door is shut, or was within the last SHUT_TOLD_S.
         self.is_closed = False
+        self._shut_at = 0.0
+        self._opened_at: deque[float] = deque()
+        self._is_late = False
         self._lags_ms: deque[float] = deque(maxlen=WINDOW_TICKS)
         # Ticks of the window over the budget, and over what it takes to open again.
         self._late = 0
         self._slow = 0
 
-    def note(self, lag_ms: float) -> Change | None:
-        """Take one measurement; return what it changed."""
-        if len(self._lags_ms) == WINDOW_TICKS:
-            self._count(self._lags_ms[0], -1)
-        self._lags_ms.append(lag_ms)
-        self._count(lag_ms, 1)
-        if not self.is_closed and self._late > LATE_TICKS_MAX:
-            self.is_closed = True
-            return Change.CLOSED
-        if self.is_closed and self._slow <= LATE_TICKS_MAX:
+    def shut(self, now: float) -> Shut | None:
+        """Return why no call may be let in; None when one may."""
+        if self._is_late:
+            return Shut.LATE
+        return Shut.BUSY if self.busy_expected(now) > self.busy_max else None
+
+    def busy_expected(self, now: float) -> float:
+        """Return how busy the loop is with the calls that open; at most 1.
+
+        So a limit of 1 is never passed.
+        """
+        return min(1.0, self.busy + self._opening(now) * OPENING_COST_S / BUSY_S)
+
+    def let_in(self, now: float) -> None:
+        """Take note of a call that opens."""
+        self._opened_at.append(now)
+
+    def note(
+        self, now: float, passed_s: float, busy_s: float, lag_ms: float
+    ) -> Change | None:
+        """Take what a tick measured; return what it changed.
+
+        Of the time passed since the last one the loop was busy for `busy_s`.
+        """
+        if passed_s > 0.0:
+            weight = min(1.0, passed_s / BUSY_S)
+            self.busy += weight * (min(1.0, busy_s / passed_s) - self.busy)
+        self._note_lag(lag_ms)
+        if self.shut(now) is not None:
+            self._shut_at = now
+            if not self.is_closed:
+                self.is_closed = True
+                return Change.CLOSED
+        elif self.is_closed and now - self._shut_at >= SHUT_TOLD_S:
             self.is_closed = False
             return Change.REOPENED
         return None
@@ -58,6 +113,20 @@ class Governor:
         """The lag that one tick of the window in a hundred passes."""
         worst = sorted(self._lags_ms, reverse=True)
         return worst[LATE_TICKS_MAX] if len(worst) > LATE_TICKS_MAX else 0.0
+
+    def _opening(self, now: float) -> int:
+        """Return how many of the calls let in are not seen yet."""
+        while self._opened_at and now - self._opened_at[0] >= OPENING_S:
+            self._opened_at.popleft()
+        return len(self._opened_at)
+
+    def _note_lag(self, lag_ms: float) -> None:
+        if len(self._lags_ms) == WINDOW_TICKS:
+            self._count(self._lags_ms[0], -1)
+        self._lags_ms.append(lag_ms)
+        self._count(lag_ms, 1)
+        bound = self._slow if self._is_late else self._late
+        self._is_late = bound > LATE_TICKS_MAX
 
     def _count(self, lag_ms: float, by: int) -> None:
         self._late += by * (lag_ms > self.budget_ms)

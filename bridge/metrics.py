@@ -76,7 +76,7 @@ _HELP = {
     "dropped": "What a limit refused, by limit",
     "calls_ended": "Calls that have ended, by reason",
     "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
-    "admission_changes": "How often new calls were shut out for lag, and let in again",
+    "admission_changes": "How often calls began to be turned away, and ceased to be",
     "fallbacks": "Calls that were given the spoken fallback, by reason",
     "rejected_signatures": "Requests whose signature is not Twilio's, by door",
     "refused_streams": "Media streams closed before a call was theirs, by reason",

@@ -1,45 +1,84 @@
-"""The pulse of an event loop: a timer that measures how late it is called."""
+"""The pulse of an event loop: a timer that measures how late and how busy it is.
+
+Busy is when the loop's thread works, by its own clock, and when it could but a
+neighbour has the processor, by the kernel's books (`schedstat`, field 2, in ns). Where
+a kernel keeps none the work alone counts, and neighbours show in the lag.
+"""
 
 import asyncio
-from time import monotonic
+import os
+from time import monotonic, thread_time
 
-from bridge.governor import TICK_S, Change, Governor
+from bridge.governor import TICK_S, Change, Governor, Shut
 from bridge.log import server_logger
 from bridge.metrics import Metrics
 
+_SCHEDSTAT = "/proc/thread-self/schedstat"
+_SCHEDSTAT_BYTES = 64
+
 
 class Pulse:
-    """Tells a governor of its loop's lag, from `start` to `stop`."""
+    """Tells a governor of its loop, from `start` to `stop`."""
 
     def __init__(self, governor: Governor, metrics: Metrics) -> None:
         self._governor = governor
         self._metrics = metrics
-        self._due = 0.0
+        self._began = self._due = 0.0
+        self._busy_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._schedstat: int | None = None
 
     def start(self) -> None:
-        """Begin to measure the running loop."""
-        self._due = monotonic() + TICK_S
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        """Begin to measure the running loop, in whose thread this is called."""
+        try:
+            self._schedstat = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            server_logger().info("no %s: neighbours are not seen", _SCHEDSTAT)
+        self._busy_s = self._read_busy_s()
+        self._wait(monotonic())
 
     def stop(self) -> None:
         """Measure no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._schedstat is not None:
+            os.close(self._schedstat)
+            self._schedstat = None
+
+    def _wait(self, now: float) -> None:
+        self._began, self._due = now, now + TICK_S
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        lag_s = max(0.0, monotonic() - self._due)
+        now, busy_s = monotonic(), self._read_busy_s()
+        lag_s = max(0.0, now - self._due)
         self._metrics.loop_lag_s.observe(lag_s)
-        change = self._governor.note(lag_s * 1e3)
+        change = self._governor.note(
+            now, now - self._began, busy_s - self._busy_s, lag_s * 1e3
+        )
+        self._busy_s = busy_s
         if change is not None:
-            self._tell(change)
-        self.start()
+            self._tell(change, now)
+        self._wait(now)
 
-    def _tell(self, change: Change) -> None:
+    def _read_busy_s(self) -> float:
+        waited_ns = 0
+        if self._schedstat is not None:
+            fields = os.pread(self._schedstat, _SCHEDSTAT_BYTES, 0).split()
+            waited_ns = int(fields[1])
+        return thread_time() + waited_ns / 1e9
+
+    def _tell(self, change: Change, now: float) -> None:
         governor, log = self._governor, server_logger()
         self._metrics.count("admission_changes", to=change.value)
-        if change is Change.CLOSED:
+        if change is Change.REOPENED:
+            log.warning(
+                "[ADMISSION] open: the loop is %.0f %% busy, its lag p99 is %.1f ms",
+                governor.busy * 100,
+                governor.lag_ms_p99,
+            )
+        elif governor.shut(now) is Shut.LATE:
             log.warning(
                 "[ADMISSION] closed: the loop's lag p99 is %.1f ms, LAG_BUDGET_MS=%g",
                 governor.lag_ms_p99,
@@ -47,5 +86,7 @@ class Pulse:
             )
         else:
             log.warning(
-                "[ADMISSION] open: the loop's lag p99 is %.1f ms", governor.lag_ms_p99
+                "[ADMISSION] closed: the loop is %.0f %% busy, MAX_BUSY_PERCENT=%g",
+                governor.busy_expected(now) * 100,
+                governor.busy_max * 100,
             )

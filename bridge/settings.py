@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     workers: Annotated[int, _count(1, 64)] = 1
     max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500
+    max_busy_percent: Annotated[int, _count(1, 100, "percent")] = 88
     lag_budget_ms: Annotated[int, _count(1, 10_000, "ms")] = 20
     drain_seconds: Annotated[int, _count(0, 3_600, "seconds")] = 30
     tool_deadline_ms: Annotated[int, _count(100, 30_000, "ms")] = 4_000

@@ -80,7 +80,9 @@ class Switchboard:
     ) -> None:
         self.metrics = metrics
         self._peers = peers
-        self.governor = Governor(settings.lag_budget_ms)
+        self.governor = Governor(
+            settings.lag_budget_ms, settings.max_busy_percent / 100
+        )
         self.is_draining = False
         self.media_url = ""
         self._settings = settings
@@ -219,8 +221,14 @@ class Switchboard:
         return {
             "calls_active": ("Calls that run", len(self._lines)),
             "admission_closed": (
-                "Workers that take no new calls because their loop is late",
+                "Workers that turn calls away, or did so in the last ten seconds, "
+                "because their loop is busy or late",
                 float(self.governor.is_closed),
+            ),
+            "loop_busy": (
+                "Share of the last second in which the event loop worked or waited for "
+                "the processor; of several workers the sum",
+                self.governor.busy,
             ),
             "model_sessions_orphaned": (
                 "Sessions with the model whose call has ended; 0, or a bug",
@@ -278,8 +286,11 @@ class Switchboard:
         if calls >= self._settings.max_calls_per_worker:
             raise Unserved("full")
         # An empty house is never shut: there is nobody whom a call could hurt.
-        if self.governor.is_closed and calls:
-            raise Unserved("lagging")
+        now = monotonic()
+        shut = self.governor.shut(now)
+        if shut is not None and calls:
+            raise Unserved(shut.value)
+        self.governor.let_in(now)
 
     async def _open(self, ringing: Ringing) -> Line:
         settings = self._settings

@@ -34,16 +34,37 @@ def test_what_a_restart_has_cost_is_reported():
     assert len(restart.judge(found)) == 5
 
 
+def test_overload_runs_small(monkeypatch, capsys):
+    monkeypatch.setattr(overload, "SETTLE_S", 0.1)
+    monkeypatch.setattr(overload, "STEP_S", 0.5)
+    monkeypatch.setattr(overload, "STEP_CALLS", 1)
+    # Whether so few callers hurt anybody is not judged here.
+    monkeypatch.setattr(overload, "judge", lambda found: [])
+    small = ["--first", "2", "--calls-max", "4", "--seconds", "1", "--rounds", "2"]
+    assert overload.main([*small, "--stay", "0.4", "--spin", "100"]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert found["capacity"] in (2, 3)
+    assert found["normal"]["failed"] == found["overload"]["failed"] == 0
+    assert 0 < found["normal"]["calls"] <= 3
+    assert len(found["uplink_ratios"]) == len(found["downlink_ratios"]) == 2
+
+
 def test_calls_hurt_by_overload_are_reported():
-    ways = {"uplink_ms": {"p99": 1.0}, "downlink_ms": {"p99": 2.0}}
-    late = {"uplink_ms": {"p99": 9.0}, "downlink_ms": {"p99": 2.0}}
-    found = {"capacity": ways, "governed": {**ways, "accepted": 9, "refused": 2}}
+    found = {
+        "capacity": 100,
+        "normal": {"failed": 0},
+        "overload": {"calls": 90, "refused": 60, "failed": 0},
+        "uplink_ratios": [1.0, 1.1, 1.9],
+        "downlink_ratios": [0.8, 1.2],
+    }
     assert overload.judge(found) == []
-    found["governed"] = {**late, "accepted": 9, "TimeoutError": 1}
+    found["overload"] = {"calls": 25, "refused": 0, "failed": 1}
+    found["uplink_ratios"] = [1.0, 1.3, 1.3]
     assert overload.judge(found) == [
-        "governed: p99 9.00 ms, allowed 5.00",
-        "governed: no call was refused",
-        "governed: calls failed otherwise: ['TimeoutError']",
+        "uplink p99 x 1.3, allowed 1.2",
+        "25% of the capacity let in, expected 90%",
+        "no call was refused",
+        "1 calls failed otherwise",
     ]
 
 

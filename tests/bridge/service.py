@@ -129,6 +129,8 @@ async def served(url, home, **settings):
         "openai_api_key": "sk-test",
         "openai_realtime_url": f"ws://127.0.0.1:{port}/v1/realtime",
         "drain_seconds": 0,
+        # The model and the callers work in this loop too.
+        "max_busy_percent": 100,
     }
     server = Server(Settings(**{**known, **settings}), database)
     await server.start()

@@ -1,13 +1,14 @@
 """The switchboard: which stream is whose, who is admitted, what is remembered."""
 
 import asyncio
+from time import monotonic
 
 import msgspec
 import pytest
 
 from bridge import switchboard as switchboard_module, twilio
 from bridge.front import MEDIA_PATH, parse_head
-from bridge.governor import WINDOW_TICKS
+from bridge.governor import BUSY_S, SHUT_TOLD_S, WINDOW_TICKS
 from bridge.legs import StreamRefused, TwilioLeg
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing
@@ -257,7 +258,7 @@ def test_call_that_is_being_opened_when_all_ends_is_given_up():
 def test_late_loop_takes_no_second_call_but_always_a_first():
     async def story_of(at, model):
         for _ in range(WINDOW_TICKS):
-            at.board.governor.note(1_000.0)
+            at.board.governor.note(monotonic(), BUSY_S, 0.0, 1_000.0)
         closed = at.board.gauges()["admission_closed"][1]
         first = await at.open_line("CA1")
         with pytest.raises(Unserved, match="lagging"):
@@ -265,12 +266,30 @@ def test_late_loop_takes_no_second_call_but_always_a_first():
         # A webhook that comes twice is still the same call's.
         assert await at.open_line("CA1") is first
         for _ in range(WINDOW_TICKS):
-            at.board.governor.note(0.0)
+            at.board.governor.note(monotonic(), BUSY_S, 0.0, 0.0)
+        at.board.governor.note(monotonic() + SHUT_TOLD_S, BUSY_S, 0.0, 0.0)
 
         second = await at.open_line("CA2")
         await wire.until(lambda: first.model_leg.is_open and second.model_leg.is_open)
         assert closed == 1.0
         assert at.board.gauges()["admission_closed"][1] == 0.0
+
+    told(story_of)
+
+
+def test_busy_loop_takes_no_second_call_but_always_a_first():
+    async def story_of(at, model):
+        at.board.governor.note(monotonic(), BUSY_S, 0.9 * BUSY_S, 0.0)
+        first = await at.open_line("CA1")
+        # Its governor is told of it: it counts before it is seen.
+        assert at.board.governor.busy_expected(monotonic()) > 0.9
+        with pytest.raises(Unserved, match="busy"):
+            await at.open_line("CA2")
+        assert at.board.gauges()["loop_busy"][1] == 0.9
+
+        at.board.governor.note(monotonic(), BUSY_S, 0.1 * BUSY_S, 0.0)
+        second = await at.open_line("CA2")
+        await wire.until(lambda: first.model_leg.is_open and second.model_leg.is_open)
 
     told(story_of)
 
