@@ -8,6 +8,7 @@ are, it is made slower from outside.
 
 import os
 import sys
+from collections.abc import Callable
 from time import thread_time
 from typing import Any
 
@@ -16,26 +17,32 @@ from bridge.legs import TwilioLeg
 from bridge.twilio import Start
 
 
-def apply(spin_s: float) -> None:
-    """Patch the caller's leg: the work comes before each message of a call."""
+def before_messages(work: Callable[[], None]) -> None:
+    """Patch the caller's leg: have something done before each message of a call."""
     claim = TwilioLeg._claim
 
-    def slowly(self: TwilioLeg, start: Start) -> None:
+    def claim_and_work(self: TwilioLeg, start: Start) -> None:
         claim(self, start)
         take = self.on_ws_frame
 
-        def spin_and_take(*what: Any) -> None:
-            until = thread_time() + spin_s
-            while thread_time() < until:
-                pass
+        def work_and_take(*what: Any) -> None:
+            work()
             take(*what)
 
         if "on_ws_frame" in vars(self):
-            vars(self)["on_ws_frame"] = spin_and_take
+            vars(self)["on_ws_frame"] = work_and_take
 
-    TwilioLeg._claim = slowly  # type: ignore[method-assign]
+    TwilioLeg._claim = claim_and_work  # type: ignore[method-assign]
+
+
+def spin(seconds: float) -> None:
+    """Use so much of the processor."""
+    until = thread_time() + seconds
+    while thread_time() < until:
+        pass
 
 
 if __name__ == "__main__":
-    apply(float(os.environ["SPIN_US"]) / 1e6)
+    spin_s = float(os.environ["SPIN_US"]) / 1e6
+    before_messages(lambda: spin(spin_s))
     sys.exit(main())

@@ -6,11 +6,11 @@ second.
 
 import sys
 import time
-from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from bench.sabotage import go_on
+from bench.slower import before_messages
 from bridge.line import Line
 
 EVERY = 50
@@ -18,19 +18,19 @@ SLEEP_S = 0.002
 
 
 def apply() -> None:
-    """Patch the line."""
-    numbers = count()
+    """Patch the short way and the long one."""
+    numbers, receive = count(), Line.receive
 
-    def late(way: Callable[..., Any]) -> Callable[..., Any]:
-        def slept(*what: Any) -> Any:
-            if next(numbers) % EVERY == 0:
-                time.sleep(SLEEP_S)
-            return way(*what)
+    def sleep_at_times() -> None:
+        if next(numbers) % EVERY == 0:
+            time.sleep(SLEEP_S)
 
-        return slept
+    def receive_late(self: Line, *what: Any) -> None:
+        sleep_at_times()
+        receive(self, *what)
 
-    Line.receive = late(Line.receive)  # type: ignore[method-assign]
-    Line.hear = late(Line.hear)  # type: ignore[method-assign]
+    Line.receive = receive_late  # type: ignore[method-assign]
+    before_messages(sleep_at_times)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 import pytest
 
 from bench import budget, capacity, counts, latency, reference, results
-from bench.sabotage import hop, kernel
+from bench.sabotage import hop, kernel, sleep
+from bridge.legs import TwilioLeg
 from bridge.line import Line
 
 
@@ -33,6 +34,25 @@ def test_a_hop_through_a_queue_is_counted(monkeypatch):
     walked = counts.walk("uplink")
     assert walked["awaits"] >= 1
     assert walked["callbacks"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("way", "messages"),
+    [
+        ("uplink", counts.FRAMES),
+        ("downlink", counts.FRAMES // counts.DELTA_FRAMES),
+    ],
+)
+def test_a_message_in_fifty_sleeps(monkeypatch, way, messages):
+    slept = []
+    monkeypatch.setattr(Line, "receive", Line.receive)
+    monkeypatch.setattr(TwilioLeg, "_claim", TwilioLeg._claim)
+    monkeypatch.setattr(sleep.time, "sleep", slept.append)
+    sleep.apply()
+
+    counts.walk(way)
+    assert len(slept) >= max(1, messages // sleep.EVERY)
+    assert set(slept) == {sleep.SLEEP_S}
 
 
 def test_copies_and_blocks_are_counted_to_the_last(found):
