@@ -22,6 +22,7 @@ from msgspec import UNSET, UnsetType
 from bridge import (
     dialogue,
     ending,
+    floor,
     interruption,
     keypad,
     openai,
@@ -81,6 +82,8 @@ class Call:
         self.is_greeting_asked = False
         self.open_tools: set[str] = set()
         self.is_tool_answer_due = False
+        self.tool_told_at = 0.0
+        self.waiting: floor.Waiting = {}
         self.is_filler_said = False
         self.has_retried = False
         self.keypad = keypad.Keypad()
@@ -357,12 +360,6 @@ class Call:
     def _on_answer_due(self) -> None:
         self.actions += self.responses.ask_for_unanswered(self.now)
 
-    def _on_retry(self) -> None:
-        if self.is_greeting_due:
-            self.request(session.greeting(self.plan))
-        else:
-            self.request()
-
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
@@ -385,7 +382,8 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: Call._on_answer_due,
-    Timer.RETRY: Call._on_retry,
+    Timer.FLOOR: floor.on_look,
+    Timer.RETRY: lambda call: floor.when_free(call, dialogue.ask_again),
     Timer.IDLE: ending.on_idle,
     Timer.WARNING: ending.on_warning_due,
     Timer.DURATION: lambda call: ending.end_politely(call, "max_duration"),

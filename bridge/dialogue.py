@@ -8,7 +8,7 @@ audio itself goes straight through `Call`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bridge import ending, openai, renewal, session
+from bridge import ending, floor, openai, renewal, session
 from bridge.plan import Log, RunTool, ToolResult
 from bridge.timers import Timer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RETRY_WAIT_S = 1.0
 # A pause this long makes a caller ask whether anyone is there.
 FILLER_AFTER_S = 0.8
+# A response that begins sooner after a tool's answer was told may not know of it.
+TOLD_S = 0.5
 
 
 # --- the session ---
@@ -94,8 +96,12 @@ def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> 
 
 def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
     """A response runs now."""
+    is_told = call.now >= call.tool_told_at + TOLD_S and not call.open_tools
+    if is_told and call.responses.is_plain:
+        call.is_tool_answer_due = call.is_filler_said = False
     call.responses.note_created(event.response.id)
-    call.timers.cancel(Timer.ANSWER)
+    call.timers.cancel(Timer.ANSWER, Timer.RETRY)
+    call.waiting.pop(ask_again, None)
     call.notes.response_began()
 
 
@@ -151,11 +157,17 @@ def on_tool_result(call: "Call", result: ToolResult) -> None:
         call.tell(session.tool_call(result.tool_call_id, result.name, result.arguments))
     call.tell(session.tool_output(result.tool_call_id, result.output))
     call.is_tool_answer_due = True
+    call.tool_told_at = call.now
     answer_tools(call)
 
 
 def answer_tools(call: "Call") -> None:
     """Ask for one answer to all tools of a response, once it has ended."""
+    if call.is_tool_answer_due:
+        floor.when_free(call, _answer_tools)
+
+
+def _answer_tools(call: "Call") -> None:
     if not call.is_tool_answer_due or call.open_tools or call.responses.is_busy:
         return
     call.is_tool_answer_due = call.is_filler_said = False
@@ -167,7 +179,8 @@ def on_filler_due(call: "Call") -> None:
     """Have a word said while a tool takes its time, once, and never over another."""
     if not call.open_tools or not call.is_talking or call.is_filler_said:
         return
-    if call.responses.is_busy or call.playout.is_playing(call.now):
+    is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
+    if is_speaking or floor.is_callers(call):
         call.timers.set(Timer.FILLER, call.now + ending.PAUSE_LOOK_S)
         return
     call.is_filler_said = True
@@ -207,6 +220,14 @@ def _on_response_failed(call: "Call", response: openai.Response) -> None:
     call.log(Log("warning", f"[REALTIME] {text}: asking once more"))
     call.has_retried = True
     call.timers.set(Timer.RETRY, call.now + RETRY_WAIT_S)
+
+
+def ask_again(call: "Call") -> None:
+    """Ask once more for what failed."""
+    if call.is_greeting_due:
+        call.request(session.greeting(call.plan))
+    else:
+        call.request()
 
 
 def _on_loop(call: "Call") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bridge import renewal, session
+from bridge import floor, renewal, session
 from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
 from bridge.timers import Timer
 
@@ -124,6 +124,10 @@ def on_warning_due(call: "Call") -> None:
     if call.responses.is_busy or call.playout.is_playing(call.now):
         call.timers.set(Timer.WARNING, call.now + PAUSE_LOOK_S)
         return
+    floor.when_free(call, _warn)
+
+
+def _warn(call: "Call") -> None:
     call.ending.has_warned = True
     call.request(session.closing_soon())
 

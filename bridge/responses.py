@@ -48,6 +48,14 @@ class Responses:
         """Tell whether a request waits for the running response to end."""
         return self._waiting is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether what begins next answers all that was said.
+
+        Words of our own do not, as a filler.
+        """
+        return self._asked is None or self._asked.response is UNSET
+
     def request(
         self, params: openai.ResponseParams | UnsetType = UNSET
     ) -> list[openai.ResponseCreate]:

@@ -73,7 +73,7 @@ class Laws:
         self._check_end(actions)
         self._downlink.after(actions, now)
         self._promises.after(what, actions, self._was_playing, now)
-        if self._promises.tools.has_answered:
+        if self._promises.tools.has_answered or self._promises.keys.are_told:
             self._asked.told(now)
         self._asked.after(actions, now)
         self._asked.check_answered(now, bool(self._promises.tools.open))

@@ -72,11 +72,13 @@ class Keys:
         self._call = call
         self._row = ""
         self._pressed_at = 0.0
+        self.are_told = False
 
     def after(
         self, what: Any, actions: list[Any], was_playing: bool, now: float
     ) -> None:
         """Follow a row from its first key to the model."""
+        self.are_told = False
         lines = [line.text for line in of(Log, actions) if "[DTMF]" in line.text]
         is_talking = self._call.is_talking
         if "[DTMF] digit received" in lines:
@@ -90,6 +92,7 @@ class Keys:
             is_told = any(f"Keypad: {' '.join(row)}'" in one for one in told)
             is_ready = self._call.is_session_ready
             law(is_told or not is_ready, "the keys are told as pressed", row, told)
+            self.are_told = is_ready
         if not is_talking:
             self._pressed_at = now
         late_s = now - self._pressed_at - PAUSE_S
@@ -103,6 +106,11 @@ class Tools:
         self._call = call
         self.open: set[str] = set()
         self.has_answered = False
+        self._was_turn_open = False
+
+    def before(self) -> None:
+        """Keep whether the caller speaks."""
+        self._was_turn_open = self._call.uplink.is_turn_open
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the answers."""
@@ -111,9 +119,9 @@ class Tools:
         if type(what) is not ToolResult or what.tool_call_id not in self.open:
             return
         self.open.discard(what.tool_call_id)
-        if self.open:
+        if self._was_turn_open or self.open:
             asked = of(openai.ResponseCreate, actions)
-            law(not asked, "tools are answered together", self.open)
+            law(not asked, "tools are answered together, in a pause", self.open)
         if not self._call.is_session_ready or self._call.phase is Phase.ENDED:
             return
         told = [
@@ -227,7 +235,7 @@ class Promises:
     def __init__(self, call: Call, weather: Weather) -> None:
         self._greeting = Greeting(call)
         self._renewed = Renewed(call)
-        self._keys = Keys(call)
+        self.keys = Keys(call)
         self._interruptions = Interruptions(call, weather)
         is_numbered = not weather.has_odd_payloads and weather.loss == 0.0
         self._withheld = Withheld(call) if is_numbered else None
@@ -236,6 +244,7 @@ class Promises:
     def before(self, what: Any) -> None:
         """Look at the call as it is, before it takes `what`."""
         self._interruptions.before(what)
+        self.tools.before()
 
     def after(
         self, what: Any, actions: list[Any], was_playing: bool, now: float
@@ -243,7 +252,7 @@ class Promises:
         """Check them all."""
         self._greeting.after(what, actions)
         self._renewed.after(what, actions)
-        self._keys.after(what, actions, was_playing, now)
+        self.keys.after(what, actions, was_playing, now)
         self._interruptions.after(what, actions, now)
         if self._withheld is not None:
             self._withheld.after(what, actions)

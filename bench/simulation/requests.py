@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.simulation.law import law
-from bridge import openai
+from bridge import floor, openai
 from bridge.call import Call
 from bridge.plan import OpenModel, RunTool
 
@@ -20,6 +20,7 @@ class Asked:
         self._asked: str | None = None
         self._committed_at: float | None = None
         self._told_at: float | None = None
+        self._told_first = 0.0
         self._is_ready = False
         self._is_cancelled = False
         self._tools: set[str] = set()
@@ -74,18 +75,20 @@ class Asked:
         self._committed_at = now
 
     def told(self, now: float) -> None:
-        """A tool's answer awaits the model's."""
-        self._told_at = now
+        """A tool's answer, or keys, await the model's."""
+        self._told_at = self._told_first = now
 
     def check_answered(self, now: float, is_tool_open: bool) -> None:
-        """Check that no turn and no tool waits for ever."""
+        """Check that no turn, no tool and no key waits for ever."""
         is_busy = self._active is not None or self._asked is not None
         if is_busy or not self._is_ready or not self._call.is_talking:
             self._committed_at = self._committed_at and now
             self._told_at = self._told_at and now
         if is_tool_open:
             self._told_at = self._told_at and now
+        if floor.is_callers(self._call) and self._told_at is not None:
+            self._told_at = min(now, self._told_first + floor.FLOOR_WAIT_S)
         waited_s = now - (self._committed_at or now)
         law(waited_s <= ANSWER_S, "every turn is answered", waited_s)
         waited_s = now - (self._told_at or now)
-        law(waited_s <= ANSWER_S, "every tool is answered for", waited_s)
+        law(waited_s <= ANSWER_S, "every tool and key is answered for", waited_s)

@@ -138,6 +138,11 @@ def know_no_grace(whole, call):
     whole(call)
 
 
+def forget_keys(whole, self, *args):
+    if not any("Keypad" in str(action) for action in self.actions):
+        whole(self, *args)
+
+
 def wait_long(whole, self, digit, now):
     whole(self, digit, now)
     return now + 100.0
@@ -167,11 +172,17 @@ def fill_always(whole, self, *args):
         (Uplink, "admit", fill_always, "silence is given inside turns alone"),
         (interruption, "consider", know_no_grace, "grace is kept"),
         (ending, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
-        (dialogue, "answer_tools", stop, "every tool is answered for"),
-        (dialogue, "answer_tools", ask_early, "tools are answered together"),
+        (dialogue, "answer_tools", stop, "every tool and key is answered for"),
+        (
+            dialogue,
+            "answer_tools",
+            ask_early,
+            "tools are answered together, in a pause",
+        ),
         (renewal, "_items", lambda *args: (), "a new session knows the conversation"),
         (keypad, "_silence", stop, "a key silences the AI"),
         (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
+        (Call, "request", forget_keys, "every tool and key is answered for"),
         (keypad.Keypad, "press", wait_long, "keys are told in time"),
         (Call, "greet_when_ready", stop, "the greeting is asked for first"),
         (Playout, "feed", swap_feed, "every frame in order, none twice"),
