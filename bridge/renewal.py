@@ -115,6 +115,8 @@ def _begin(call: "Call", reason: str) -> None:
     call.renewal.old_items |= call.playout.finish_all()
     call.renewal.old_tools |= call.open_tools
     call.responses.suspend()
+    if call.has_retried:
+        call.request()  # a second try was due, or ran
     call.uplink.begin_session()
     call.timers.cancel(Timer.ANSWER, Timer.RETRY, Timer.RENEW, Timer.GREETING)
     call.timers.set(Timer.SESSION, call.now + REOPEN_S)
@@ -140,6 +142,7 @@ def _is_between_turns(call: "Call") -> bool:
     )
     is_something_due = (
         call.responses.is_busy
+        or call.has_retried
         or call.responses.answer_by is not None
         or bool(call.open_tools)
         or call.keypad.has_digits

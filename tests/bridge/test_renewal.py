@@ -142,6 +142,17 @@ def test_an_answer_that_was_cut_off_is_asked_for_again():
     assert len(of(openai.ResponseCreate, ready(call, 4.0))) == 1
 
 
+def test_a_second_try_that_was_due_is_made_in_the_new_session():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(done(status="failed"), 1.1)
+    call.receive_disconnect(Leg.OPENAI, "1006", 1.2)
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), 1.5)
+    actions = call.receive_openai(openai.SessionUpdated(session=story.session()), 1.6)
+
+    assert len(of(openai.ResponseCreate, actions + fire(call, 5.0))) == 1
+
+
 def test_a_turn_nobody_answered_is_answered_by_the_new_session():
     call = answered_call()
     call.receive_openai(openai.Committed(item_id="u1"), 1.0)
