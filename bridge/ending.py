@@ -29,6 +29,7 @@ LAST_MARK_S = 1.0
 WARNING_S = 60.0
 WARNING_SHARE = 0.75
 PAUSE_LOOK_S = 0.2
+LEFT_BY_CALLER = ("caller_hung_up", "caller_leg_lost")
 # A peer that sends this much rubbish is broken.
 MALFORMED_MAX = 50
 
@@ -191,7 +192,8 @@ def on_last_words_over(call: "Call") -> None:
 
 def end(call: "Call", reason: str) -> None:
     """End the call now; unheard turns are cut to what was heard."""
-    for cut in call.playout.interrupt(call.now):
+    has_left = reason in LEFT_BY_CALLER
+    for cut in call.playout.interrupt(call.now, has_left=has_left):
         call.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
     call.ending.reason = reason
     call.phase = Phase.ENDED

@@ -10,11 +10,12 @@ small bursts. Twilio plays what it has in real time, so one number says what was
 it is sent or when its predecessor ends. Unheard audio is always the tail of what was
 sent, so a pause in sending needs no bookkeeping.
 
-Two questions are asked of it. What will have been heard when a `clear` sent now is
+Three questions are asked of it. What will have been heard when a `clear` sent now is
 there: our clock alone says that, for the clear is as long on its way as the audio was.
 And what the caller hears while he says what reaches us now: a mark's echo shows how
 much that lags behind our clock, there and back; the least of the last few echoes is
-used, because an echo can be late by itself and never early.
+used, because an echo can be late by itself and never early. And what he had heard when
+he left the line, which we hear of as late: the same delay says that, up to WAY_S_MAX.
 
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
 flush, not a playback. This module refuses audio beyond UNSENT_BYTES_MAX and forgets
@@ -39,6 +40,9 @@ UNSENT_BYTES_MAX = 5 * 60 * 8_000
 MARKS_MAX = 256
 # How many echoes the delay is the least of: two seconds' worth.
 DELAYS_KEPT = 4
+# The way there and back, as far as an echo is believed: one that is late by itself
+# makes an error of so much at most, and so does a way of up to twice as much.
+WAY_S_MAX = 0.06
 # `far_dbfs` when nothing is played; the floor of a one-byte level.
 NOTHING_DBFS = -127
 
@@ -244,12 +248,15 @@ class Playout:
             return self._levels[index] + NOTHING_DBFS
         return NOTHING_DBFS
 
-    def interrupt(self, now: float) -> list[Cut]:
+    def interrupt(self, now: float, *, has_left: bool = False) -> list[Cut]:
         """Forget what was not heard and say which items that cuts, in order.
 
-        The caller must send `clear` first, then a truncate for each cut.
+        The caller must send `clear` first, then a truncate for each cut. Who has left
+        the line did so before we hear of it.
         """
-        heard = self.frames_sent - max(0.0, self._clock_end - now) / FRAME_S
+        way_s = min(self._delay_s, WAY_S_MAX) if has_left else 0.0
+        left_s = max(0.0, self._clock_end - now + way_s)
+        heard = self.frames_sent - left_s / FRAME_S
         cuts = []
         for item in self._items:
             total_ms = item.received_bytes // BYTES_PER_MS

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from bridge import signature, twilio
 from bridge.call import Call
+from bridge.ending import LEFT_BY_CALLER
 from bridge.front import MEDIA_PATH, Head
 from bridge.governor import Governor
 from bridge.legs import StreamRefused, TwilioLeg
@@ -40,8 +41,6 @@ ENDED_MAX = 4_096
 FAREWELL_S = 8.0
 # How long a process that must stop stays for Twilio's question what comes next.
 QUESTION_S = 2.0
-# Twilio does not ask about a call that its caller has left.
-LEFT_BY_CALLER = ("caller_hung_up", "caller_leg_lost")
 _MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
 
 
@@ -330,6 +329,7 @@ class Switchboard:
             self._no_calls.set()
         self._closing = {one for one in self._closing if one.is_connected} | {line}
         record = line.record()
+        # Twilio does not ask about a call that its caller has left.
         is_asked_about = line.twilio_leg and record.end_reason not in LEFT_BY_CALLER
         if self.is_draining and is_asked_about:
             self._unasked.add(call_sid)
