@@ -205,8 +205,8 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     answer_tools(call)
     if not call.is_talking:
         ending.say_last_words(call)
-    elif call.notes.transcript.is_looping():
-        _on_loop(call)
+    else:
+        _consider_loop(call)
 
 
 def _on_response_failed(call: "Call", response: openai.Response) -> None:
@@ -230,11 +230,15 @@ def ask_again(call: "Call") -> None:
         call.request()
 
 
-def _on_loop(call: "Call") -> None:
-    if call.ending.has_corrected_loop:
+def _consider_loop(call: "Call") -> None:
+    """Correct an AI that repeats itself; end the call when it is repeated once more."""
+    loop = call.notes.transcript.loop()
+    if loop is None or loop == call.ending.corrected_loop:
+        return
+    if call.ending.corrected_loop is not None:
         ending.end_politely(call, "loop")
         return
-    call.ending.has_corrected_loop = True
+    call.ending.corrected_loop = loop
     call.log(Log("warning", "[REALTIME] The AI repeats itself: corrected"))
     call.tell(session.loop_correction())
 

@@ -48,7 +48,8 @@ class Ending:
         self.reason = ""
         self.failed = False
         self.has_asked_goodbye = False
-        self.has_corrected_loop = False
+        # The item at which a loop was corrected.
+        self.corrected_loop: str | None = None
         self.has_warned = False
         self.idle_prompted_at: float | None = None
         self.last_at = 0.0

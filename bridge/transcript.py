@@ -89,22 +89,23 @@ class Transcript:
         found = (self._turns[item_id] for item_id in self._order)
         return [turn for turn in found if turn.text or turn.interrupted]
 
-    def is_looping(self) -> bool:
-        """Tell whether one side's last turns all say the same.
+    def loop(self) -> str | None:
+        """Return the newest item of a side whose last turns all say the same.
 
         A caller who does that is a machine as well.
         """
-        return self._repeats("ai") or self._repeats("caller")
+        return self._repeated("ai") or self._repeated("caller")
 
-    def _repeats(self, role: Role) -> bool:
-        said = [_normal(turn.text) for turn in self.turns() if turn.role == role]
-        last = said[-LOOP_TURNS:]
+    def _repeated(self, role: Role) -> str | None:
+        turns = [turn for turn in self.turns() if turn.role == role][-LOOP_TURNS:]
+        last = [_normal(turn.text) for turn in turns]
         if len(last) < LOOP_TURNS or min(map(len, last)) < LOOP_CHARS_MIN:
-            return False
-        return all(
+            return None
+        is_same = all(
             SequenceMatcher(None, last[-1], other).ratio() >= LOOP_SIMILARITY
             for other in last[:-1]
         )
+        return turns[-1].item_id if is_same else None
 
 
 def _normal(text: str) -> str:

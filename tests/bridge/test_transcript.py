@@ -87,11 +87,11 @@ def test_cutting_what_nobody_knows_of_changes_nothing():
 def test_one_side_saying_the_same_again_and_again_is_a_loop(role):
     transcript = Transcript()
     for number in range(LOOP_TURNS):
-        assert not transcript.is_looping()
+        assert transcript.loop() is None
         text = QUESTION.upper() if number == 1 else QUESTION
         transcript.set_text(role, f"i{number}", text, float(number))
 
-    assert transcript.is_looping()
+    assert transcript.loop() == f"i{LOOP_TURNS - 1}"
 
 
 @pytest.mark.parametrize("texts", [["Yes."] * 4, [QUESTION, QUESTION, "At nine then?"]])
@@ -100,4 +100,4 @@ def test_short_words_and_a_new_sentence_are_no_loop(texts):
     for number, text in enumerate(texts):
         transcript.set_text("ai", f"i{number}", text, float(number))
 
-    assert not transcript.is_looping()
+    assert transcript.loop() is None
