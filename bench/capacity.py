@@ -6,7 +6,8 @@ are medians over the slices; ratios are taken slice by slice.
 
 - `full`: every caller speaks without a pause and every frame is forwarded;
 - `half`: every caller hears a reply half of the time and speaks the other half;
-- `usual`: he hears a reply for 50 % of the time, speaks for 40 %, and is quiet else.
+- `usual`: he hears a reply for 50 % of the time, speaks for 40 %, and is quiet else;
+- `ahead`: the same, with a model two seconds ahead of his ear.
 
     python -m bench.capacity --calls 200 --rounds 8
     python -m bench.capacity --server bridge.cli+tls bridge.cli
@@ -38,6 +39,7 @@ SHAPES = {
     "full": Shape(hears=0.0, speaks=1.0),
     "half": Shape(hears=0.5, speaks=0.5),
     "usual": Shape(hears=0.5, speaks=0.4),
+    "ahead": Shape(hears=0.5, speaks=0.4, ahead=100),
 }
 SLICE_S = 2.0
 
@@ -63,6 +65,7 @@ async def one_slice(server: Server, shape: Shape) -> dict[str, Any]:
         "cpu_us": spent / SLICE_S / run.calls * 1e6,
         "uplink": spread(run.uplink_ms),
         "downlink": spread(run.downlink_ms),
+        "underruns": run.underruns,
         "forwarded": run.appended_frames / (SLICE_S / FRAME_S) / run.calls,
         "load_tool_cpu": (process_time() - own) / SLICE_S,
     }
@@ -113,6 +116,7 @@ async def compare(
 def summary(slices: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the medians over the slices."""
     return {
+        "underruns": sum(one["underruns"] for one in slices),
         "cpu_us_a_call_second": round(median(one["cpu_us"] for one in slices)),
         "calls_a_core": round(1e6 / median(one["cpu_us"] for one in slices)),
         "forwarded": round(median(one["forwarded"] for one in slices), 2),
@@ -129,9 +133,9 @@ def table(found: dict[str, Any]) -> list[str]:
     """Return the figures as lines of text."""
     lines = [
         f"{'':8}{'':28}{'CPU µs a':>10}{'to the':>8}{'uplink ms':>16}"
-        f"{'downlink ms':>16}{'frames':>9}{'tool':>6}",
+        f"{'downlink ms':>16}{'frames':>9}{'under':>7}{'tool':>6}",
         f"{'shape':8}{'process':28}{'call-s':>10}{'last':>8}{'p50':>8}{'p99':>8}"
-        f"{'p50':>8}{'p99':>8}{'given':>9}{'CPU':>6}",
+        f"{'p50':>8}{'p99':>8}{'given':>9}{'runs':>7}{'CPU':>6}",
     ]
     for shape, by_module in found.items():
         for module, one in by_module.items():
@@ -140,7 +144,7 @@ def table(found: dict[str, Any]) -> list[str]:
                 f"{one['ratio']:8.2f}{one['uplink_p50_ms']:8.2f}"
                 f"{one['uplink_p99_ms']:8.2f}{one['downlink_p50_ms']:8.2f}"
                 f"{one['downlink_p99_ms']:8.2f}{one['forwarded']:9.2f}"
-                f"{one['load_tool_cpu']:6.2f}"
+                f"{one['underruns']:7}{one['load_tool_cpu']:6.2f}"
             )
     return lines
 

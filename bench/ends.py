@@ -2,7 +2,8 @@
 
 They are lean, for they share two cores with what they measure: messages are made from
 ready pieces, and only the first twelve characters of an audio payload are looked at.
-Those name a frame; every TAG_EVERY-th is named and timed.
+Those name a frame; every TAG_EVERY-th is named and timed. The caller plays what comes
+and counts an underrun when a reply goes on after it had run out.
 """
 
 from base64 import b64encode
@@ -22,6 +23,9 @@ PERIOD_STEP = 137
 BREATH_FRAMES = 15
 # The default of TURN_SILENCE_MS.
 TURN_SILENCE_FRAMES = 25
+# A longer silence at the caller's ear lies between two replies.
+UNDERRUN_MAX_S = 1.0
+_BASE64_CHARACTERS_A_SECOND = 8_000 * 4 / 3
 _VAD = "input_audio_buffer.speech_"
 _AUDIO = "response.output_audio."
 _ITEM = {"item_id": "turn"}
@@ -37,6 +41,7 @@ _TAG_BYTES, _TAG_CHARACTERS = 9, 12
 _SILENT = b"/" * _TAG_CHARACTERS
 _APPEND = b'{"type":"input_audio_buffer.append"'
 MEDIA = b'{"event":"media"'
+_PAYLOAD = b'"payload":'
 QUIET = b64encode(b"\xff" * FRAME_BYTES)
 _REPLY_REST = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES - _TAG_BYTES)).decode()
 
@@ -59,6 +64,24 @@ class Shape(NamedTuple):
 
     hears: float = 0.5
     speaks: float = 0.5
+    # How many frames the model is ahead of the caller's ear. Half a delta is never in
+    # doubt: when the next one comes, the bridge wants it.
+    ahead: int = DELTA_FRAMES // 2
+
+    @property
+    def heard(self) -> int:
+        """How many frames of a period are a reply: whole deltas."""
+        return round(self.hears * PERIOD_FRAMES) // DELTA_FRAMES * DELTA_FRAMES
+
+    def deltas(self, place: int) -> int:
+        """Return how many deltas of a reply have come at this place."""
+        due = (place + self.ahead) // DELTA_FRAMES + 1
+        return min(due, self.heard // DELTA_FRAMES)
+
+    def is_due(self, place: int) -> bool:
+        """Tell whether a delta may come at this place."""
+        in_step = not place % DELTA_FRAMES or not (place + self.ahead) % DELTA_FRAMES
+        return place < self.heard and in_step
 
     def place(self, frame: int, call: int) -> int:
         """Return where in its period a call is; the calls do not go in step."""
@@ -85,6 +108,7 @@ class Run:
         self.downlink_ms: list[float] = []
         self.sent_frames = 0
         self.appended_frames = 0
+        self.underruns = 0
         self.sessions: list[Session] = []
         # Tools asked for, by their id, and how long their answers took.
         self.asked_at: dict[str, float] = {}
@@ -104,7 +128,8 @@ class Run:
         self.sent_at.clear()
         self.asked_at.clear()
         self.uplink_ms, self.downlink_ms, self.tool_ms = [], [], []
-        self.sent_frames = self.appended_frames = self.tool_errors = 0
+        self.sent_frames = self.appended_frames = 0
+        self.underruns = self.tool_errors = 0
 
     def answered(self, tool_call_id: str, output: str) -> None:
         """Note that a tool was answered."""
@@ -129,6 +154,7 @@ class Session(WSListener):  # type: ignore[misc]
         self._asked = 0
         self._reply: str | None = None
         self._deltas = 0
+        self._said: int | None = None
         self._appended = 0
         self._silent_frames = TURN_SILENCE_FRAMES + 1
         self.transport: WSTransport | None = None
@@ -173,6 +199,21 @@ class Session(WSListener):  # type: ignore[misc]
             self._silent_frames += 1
             end = {"audio_end_ms": 20 * (self._appended - TURN_SILENCE_FRAMES)}
             self._send([{"type": _VAD + "stopped", **end, **_ITEM}])
+
+    def go_on(self, number: int, place: int, shape: Shape) -> None:
+        """Say what of a reply is due at this place.
+
+        After a pause of the load nothing of it is left at the caller's ear.
+        """
+        if place == 0 or (self._said is None and not place % DELTA_FRAMES):
+            self._said = place // DELTA_FRAMES
+        while self._said is not None and self._said < shape.deltas(place):
+            self._said += 1
+            self.speak(number, self._said * DELTA_FRAMES == shape.heard)
+
+    def pause(self) -> None:
+        """Note that the load rests here."""
+        self._said = None
 
     def speak(self, number: int, is_last: bool = True) -> None:
         """Say DELTA_FRAMES frames, all at once, of a reply that goes on or begins."""
@@ -233,6 +274,7 @@ class Stream(WSListener):  # type: ignore[misc]
         self._number = number
         self._speech = speech
         self.frames = 0
+        self._plays_until = 0.0
         self.sid = f"MZ{number:032}"
         self.transport: WSTransport | None = None
         self._form = (
@@ -250,11 +292,24 @@ class Stream(WSListener):  # type: ignore[misc]
             return
         data = frame.get_payload_as_bytes()
         if data.startswith(MEDIA):
-            self._run.arrived(audio_of(data, b'"payload":'), self._run.downlink_ms)
+            at = data.find(b'"', data.find(_PAYLOAD) + len(_PAYLOAD)) + 1
+            now = monotonic()
+            self._run.arrived(data[at : at + _TAG_CHARACTERS], self._run.downlink_ms)
+            self._play((data.find(b'"', at) - at) / _BASE64_CHARACTERS_A_SECOND, now)
             return
         message = orjson.loads(data)
         if message["event"] == "mark":
             self.send({"event": "mark", "mark": message["mark"]})
+
+    def pause(self) -> None:
+        """Note that the load rests here: what runs out now is no underrun."""
+        self._plays_until = 0.0
+
+    def _play(self, seconds: float, now: float) -> None:
+        """Queue audio at the caller's ear; note if its predecessor had run out."""
+        if 0 < now - self._plays_until < UNDERRUN_MAX_S:
+            self._run.underruns += 1
+        self._plays_until = max(self._plays_until, now) + seconds
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message of Twilio's."""

@@ -32,7 +32,7 @@ import picows
 import trustme
 import uvloop
 
-from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Shape, Stream
+from bench.ends import QUIET, Run, Shape, Stream
 from bench.kernels import frames_of
 from bench.machine import cpu_seconds, free_port, rss_mb, spread
 from crm import businesses
@@ -116,7 +116,9 @@ async def talk(
     frames = round(seconds / FRAME_S)
     calls = list(enumerate(zip(streams, run.sessions, strict=True)))
     slots = [calls[at::SLOTS] for at in range(SLOTS)]
-    heard = round(shape.hears * PERIOD_FRAMES) // DELTA_FRAMES * DELTA_FRAMES
+    for stream, session in zip(streams, run.sessions, strict=True):
+        stream.pause()
+        session.pause()
     for frame in range(frames):
         for at, slot in enumerate(slots):
             due = began + frame * FRAME_S + at * FRAME_S / SLOTS
@@ -124,8 +126,8 @@ async def talk(
             for number, (stream, session) in slot:
                 place = shape.place(stream.frames, number)
                 stream.send_frame(shape.is_speaking(place))
-                if place < heard and place % DELTA_FRAMES == 0:
-                    session.speak(number, place + DELTA_FRAMES >= heard)
+                if shape.is_due(place):
+                    session.go_on(number, place, shape)
 
 
 async def drive(
@@ -145,6 +147,7 @@ async def drive(
         "uplink_ms": spread(run.uplink_ms),
         "downlink_frames": len(run.downlink_ms),
         "downlink_ms": spread(run.downlink_ms),
+        "underruns": run.underruns,
         # Of the calls' own time: a tool that is late makes no call cheaper.
         "cpu_us_a_call_second": round(spent / seconds / run.calls * 1e6),
         "rss_mb": rss_mb(pid),

@@ -35,7 +35,7 @@ BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
 # What a call counts itself: (metric, labels) and where it stands.
 _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("frames", {"kind": "rx"}, lambda call: call.ear.rx_frames),
-    ("frames", {"kind": "tx"}, lambda call: call.counters.tx_frames),
+    ("frames", {"kind": "tx"}, lambda call: call.playout.frames_sent),
     ("frames", {"kind": "forwarded"}, lambda call: call.uplink.forwarded_frames),
     ("frames", {"kind": "dropped"}, lambda call: call.uplink.dropped_frames),
     ("frames", {"kind": "silence"}, lambda call: call.uplink.silence_frames_sent),
@@ -48,6 +48,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("unknown", {"leg": "openai"}, lambda call: call.counters.unknown_openai),
     ("openai_errors", {}, lambda call: call.counters.openai_errors),
     ("digits", {}, lambda call: call.counters.digits),
+    ("playout_underruns", {}, lambda call: call.playout.underruns),
     ("dropped", {"limit": "late_deltas"}, lambda call: call.counters.late_deltas),
     (
         "dropped",
@@ -73,6 +74,7 @@ _HELP = {
     "unknown": "Messages of a type nobody here knows, by leg",
     "openai_errors": "error events from the model's side",
     "digits": "Keys pressed by callers",
+    "playout_underruns": "Silences within an item, for its audio came or went late",
     "dropped": "What a limit refused, by limit",
     "calls_ended": "Calls that have ended, by reason",
     "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",

@@ -22,8 +22,10 @@ cdef class Playout:
     cdef readonly long long _unsent_bytes
     cdef public long long generation, frames_sent
     cdef public long long refused_bytes, stale_marks, forgotten_marks
+    cdef public long long underruns
     cdef public double audible_since
     cdef public bint is_held
+    cdef bint _was_held
 
     cdef _Item _sending(self)
     cdef bint _has_frame(self)

@@ -18,8 +18,10 @@ used, because an echo can be late by itself and never early. And what he had hea
 he left the line, which we hear of as late: the same delay says that, up to WAY_S_MAX.
 
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
-flush, not a playback. This module refuses audio beyond UNSENT_BYTES_MAX and forgets
-the oldest mark beyond MARKS_MAX; both are counted.
+flush, not a playback. An item whose audio ran out at the caller's ear before its next
+frame was sent has an *underrun*: the model was late, or we were. This module refuses
+audio beyond UNSENT_BYTES_MAX and forgets the oldest mark beyond MARKS_MAX; all three
+are counted.
 """
 
 from collections import deque
@@ -119,6 +121,8 @@ class Playout:
         self.frames_sent = 0
         self.audible_since = 0.0
         self.is_held = False
+        self._was_held = False
+        self.underruns = 0
         self.refused_bytes = 0
         self.stale_marks = 0
         self.forgotten_marks = 0
@@ -195,6 +199,7 @@ class Playout:
     def resume(self) -> None:
         """Go on from the very next byte."""
         self.is_held = False
+        self._was_held = True
 
     # --- from the caller's side ---
 
@@ -298,6 +303,9 @@ class Playout:
             self.audible_since = now
         if item.frames_sent == 0:
             item.first_frame = self.frames_sent
+        elif self._clock_end < now - EPSILON_S and not self._was_held:
+            self.underruns += 1
+        self._was_held = False
         self._clock_end = max(self._clock_end, now) + frames * FRAME_S
         self._unsent_bytes -= min(frames * FRAME_BYTES, self._unsent_bytes)
         item.frames_sent += frames

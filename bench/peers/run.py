@@ -27,7 +27,7 @@ from bench.peers.ends import PeerRun
 from bench.peers.places import NotHere, Peer, peers
 from crm.connect import open_url
 
-HALF = Shape(hears=0.5, speaks=0.5)
+HALF = Shape(hears=0.5, speaks=0.5, ahead=0)
 BRIDGE = Peer(name="kolbridge", about="Kolbridge, all of it", module=KOLBRIDGE)
 # Opening, the load and the end together take this much longer than the load.
 OPENING_S = 60.0

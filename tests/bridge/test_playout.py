@@ -68,12 +68,38 @@ def test_the_rest_goes_out_a_lead_ahead_of_the_ear_and_never_underruns():
         assert sent * 0.02 - (now - 10.0) <= LEAD_MS / 1e3 + 1e-5
         assert sent * 0.02 > now - 10.0
     assert sent == 100
+    assert playout.underruns == 0
 
 
 def test_a_late_tick_catches_up():
     playout = speaking(now=10.0)
 
     assert len(frames(playout.feed(10.24))) == 12
+
+
+def test_audio_that_comes_or_goes_too_late_is_an_underrun():
+    playout = speaking(ms=600, now=10.0)
+
+    playout.feed(10.31)  # we were late
+    assert playout.underruns == 1
+    playout.feed(10.5)
+    assert playout.deadline is None
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    playout.feed(10.65)  # the model was
+    assert playout.underruns == 2
+
+
+def test_a_pause_between_items_and_a_reply_that_was_held_are_no_underruns():
+    playout = speaking(ms=300, now=10.0)
+    playout.push("item_2", 0, b"\x10" * 16_000)
+    playout.feed(10.4)
+    playout.hold()
+    playout.resume()
+    assert frames(playout.feed(11.0))
+
+    assert playout.underruns == 0
+    playout.feed(11.4)
+    assert playout.underruns == 1
 
 
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=30))
