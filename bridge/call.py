@@ -299,27 +299,29 @@ class Call:
         """Send what is due; the rest stays in the ledger until `deadline`."""
         if not self.stream_sid:
             return
+        first = self.playout.frames_sent + 1
         for piece in self.playout.feed(self.now):
             if isinstance(piece, Frames):
-                self._play(piece.audio)
+                self.actions.append(twilio.OutboundAudio(self.stream_sid, piece.audio))
+                if self.is_greeting_due:
+                    self.is_greeting_due = False
+                    self.log(self.notes.greeted(self.now))
+                self.log(self.notes.frame_line(first, self.now))
+                first += len(piece.audio) // FRAME_BYTES
             else:
                 body = twilio.MarkBody(piece.name)
                 self.actions.append(twilio.OutboundMark(self.stream_sid, body))
         self.timers.set(Timer.FEED, self.playout.deadline)
         if not self.playout.has_unsent:
-            self.log(self.notes.frame_total_line(self.counters))
+            self.log(self.notes.frame_total_line(self.playout.frames_sent))
             ending.hang_up_when_heard(self)
 
-    def _play(self, audio: bytes) -> None:
-        counters = self.counters
-        before = counters.tx_frames
-        counters.tx_frames = before + len(audio) // FRAME_BYTES
-        counters.tx_bytes += len(audio)
-        self.actions.append(twilio.OutboundAudio(self.stream_sid, audio))
-        if self.is_greeting_due:
-            self.is_greeting_due = False
-            self.log(self.notes.greeted(self.now))
-        self.log(self.notes.frame_line(before + 1, self.now))
+    def go_on(self, now: float) -> bytes:
+        """Return what is due of speech in its midst; all else is a timeout's."""
+        audio = self.playout.go_on(now)
+        if audio:
+            self.timers.set(Timer.FEED, self.playout.deadline)
+        return audio
 
     # --- what we ask for ---
 

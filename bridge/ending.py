@@ -200,7 +200,7 @@ def end(call: "Call", reason: str) -> None:
     call.phase = Phase.ENDED
     call.timers.clear()
     call.actions.append(call.notes.stop_line(call, reason))
-    if call.notes.is_answered and call.counters.tx_frames == 0:
+    if call.notes.is_answered and call.playout.frames_sent == 0:
         call.actions.append(Log("error", "tx=0: the caller heard nothing"))
     call.actions.append(HangUp(reason, call.ending.failed))
 

@@ -124,19 +124,28 @@ class TwilioLeg(WebSocket):
 
         Where too much waits, audio is dropped.
         """
-        transport = self._transport
-        if transport is None or transport.is_close_frame_sent:
-            return
-        waiting_bytes = self._waiting_bytes() + len(self._burst)
-        if waiting_bytes > AUDIO_WAITING_BYTES_MAX and self.is_too_much(
-            waiting_bytes, isinstance(message, twilio.OutboundAudio)
-        ):
+        if not self._takes(isinstance(message, twilio.OutboundAudio)):
             return
         if isinstance(message, twilio.OutboundAudio):
             media_onto(self._burst, self._media_begins, message.frames)
         else:
             twilio.encode_into(message, self._buffer)
             text_onto(self._burst, self._buffer)
+
+    def play(self, frames: bytes) -> None:
+        """Send audio at once, as `perform` and `flush` would."""
+        if self._takes(True):
+            media_onto(self._burst, self._media_begins, frames)
+            self.flush()
+
+    def _takes(self, is_audio: bool) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_close_frame_sent:
+            return False
+        waiting_bytes = self._waiting_bytes() + len(self._burst)
+        if waiting_bytes <= AUDIO_WAITING_BYTES_MAX:
+            return True
+        return not self.is_too_much(waiting_bytes, is_audio)
 
     def flush(self) -> None:
         """Write what was performed: a burst of messages is one system call."""

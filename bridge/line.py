@@ -220,11 +220,22 @@ class Line:
 
     def _on_timer(self) -> None:
         self._timer = None
+        if self._recorder is None:
+            self._go_on()
         deadline = self.call.deadline
-        if deadline is not None and monotonic() >= deadline:
-            self.receive(self.call.receive_timeout)
-        else:
+        if self.is_over or deadline is None or monotonic() < deadline:
             self._arm()
+        else:
+            self.receive(self.call.receive_timeout)
+
+    def _go_on(self) -> None:
+        """Play speech on: what a timer is for, nearly always, and the way is short."""
+        try:
+            audio = self.call.go_on(monotonic())
+            if audio and self.twilio_leg is not None:
+                self.twilio_leg.play(audio)
+        except Exception:
+            self.crash()
 
     # --- the model's socket ---
 

@@ -11,7 +11,6 @@ from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import (
     CallPlan,
     CallRecord,
-    Counters,
     Log,
     ToolRecord,
     ToolResult,
@@ -158,12 +157,12 @@ class Notes:
         self._time_answer(now)
         return _frame_line(FRAME_BYTES, total_frames)
 
-    def frame_total_line(self, counters: Counters) -> Log | None:
+    def frame_total_line(self, total_frames: int) -> Log | None:
         """Return the line with the totals, once all of a response was sent."""
         if not self._is_total_due:
             return None
         self._is_total_due = False
-        return _frame_line(counters.tx_bytes, counters.tx_frames)
+        return _frame_line(total_frames * FRAME_BYTES, total_frames)
 
     def greeted(self, now: float) -> Log:
         """Return the line for the greeting's first frame, and time it from `start`."""
@@ -202,11 +201,11 @@ class Notes:
 
     def stop_line(self, call: "Call", reason: str) -> Log:
         """Return the one line that sums a call up."""
-        uplink, counters = call.uplink, call.counters
+        uplink, playout = call.uplink, call.playout
         return Log(
             "info",
             f"WS_STOP sid={self.stream_sid or '-'} rx={call.ear.rx_frames} "
-            f"tx={counters.tx_frames} forwarded={uplink.forwarded_frames} "
+            f"tx={playout.frames_sent} forwarded={uplink.forwarded_frames} "
             f"dropped={uplink.dropped_frames} reason={reason}",
         )
 
@@ -221,7 +220,7 @@ class Notes:
             end_reason=call.ending.reason,
             failed=call.ending.failed,
             rx_frames=call.ear.rx_frames,
-            tx_frames=call.counters.tx_frames,
+            tx_frames=call.playout.frames_sent,
             forwarded_frames=call.uplink.forwarded_frames,
             dropped_frames=call.uplink.dropped_frames,
             silence_frames=call.uplink.silence_frames_sent,

@@ -120,8 +120,6 @@ class Counters:
         "openai_errors",
         "reopened_sessions",
         "tool_calls",
-        "tx_bytes",
-        "tx_frames",
         "unknown_openai",
         "unknown_twilio",
     )
@@ -130,8 +128,6 @@ class Counters:
         for name in self.__slots__:
             setattr(self, name, 0)
 
-    tx_frames: int
-    tx_bytes: int
     gap_frames: int
     barge_ins: int
     barge_ins_false: int

@@ -27,12 +27,14 @@ cdef class Playout:
     cdef public bint is_held
     cdef bint _was_held
 
+    cdef long long _room(self, double now)
     cdef _Item _sending(self)
     cdef bint _has_frame(self)
     cdef _send(self, _Item item, long long frames, double now)
     cdef _mark(self, _Item item)
     cdef _note_levels(self, bytes audio, double now)
     cdef _forget_heard(self, double now)
+    cpdef bytes go_on(self, double now)
     cpdef bint is_playing(self, double now)
     cpdef double heard_frames(self, double now)
     cpdef int far_dbfs(self, double now)

@@ -106,7 +106,7 @@ class Playout:
 
     def __init__(self, *, lead_ms: int) -> None:
         self._lead_s = lead_ms / 1000
-        self._refill_s = self._lead_s * 2 / 3
+        self._refill_s = self._lead_s / 2
         self._items: deque[_Item] = deque()
         self._marks: deque[_MarkInFlight] = deque()
         # Marks of before a clear, and forgotten ones: their echoes are stale.
@@ -166,17 +166,15 @@ class Playout:
             for ended in self._items
             if ended.frames_since_mark and _has_ended(ended)
         ]
-        if self.is_held or self._clock_end - now > self._refill_s + EPSILON_S:
-            return out
-        while True:
-            room_s = self._lead_s - max(self._clock_end - now, 0.0) + EPSILON_S
-            room = int(room_s / FRAME_S)
+        room = self._room(now)
+        while room:
             item = self._sending()
-            if room <= 0 or item is None:
+            if item is None:
                 break
             audio = item.take(min(room, MARK_EVERY_FRAMES - item.frames_since_mark))
             if not audio:
                 break
+            room -= len(audio) // FRAME_BYTES
             self._note_levels(audio, now)
             self._send(item, len(audio) // FRAME_BYTES, now)
             out.append(Frames(audio))
@@ -184,6 +182,26 @@ class Playout:
                 out.append(self._mark(item))
         self._forget_heard(now)
         return out
+
+    def go_on(self, now: float) -> bytes:
+        """Return what must be sent now of an item in its midst, as `feed` would.
+
+        Nothing where `feed` has more to tell: a mark is due, or an item begins or ends.
+        """
+        item = self._sending()
+        if item is None or not item.frames_sent:
+            return b""
+        room = self._room(now)
+        if (
+            not room
+            or room >= len(item.unsent) // FRAME_BYTES
+            or room >= MARK_EVERY_FRAMES - item.frames_since_mark
+        ):
+            return b""
+        audio = item.take(room)
+        self._note_levels(audio, now)
+        self._send(item, room, now)
+        return audio
 
     @property
     def deadline(self) -> float | None:
@@ -284,6 +302,17 @@ class Playout:
         return cuts
 
     # --- inside ---
+
+    def _room(self, now: float) -> int:
+        """Return how many frames fill the lead; none before that is worth a message.
+
+        To the nearest frame, or a delta that came a millisecond early would leave one
+        behind, to be sent by itself.
+        """
+        ahead_s = self._clock_end - now
+        if self.is_held or ahead_s > self._refill_s + EPSILON_S:
+            return 0
+        return int((self._lead_s - max(ahead_s, 0.0)) / FRAME_S + 0.5)
 
     def _sending(self) -> _Item | None:
         """Return the first item that still has, or may get, audio to send."""

@@ -137,16 +137,16 @@ class Watch:
             self._cleared_at = step.now
         is_playing = call.playout.is_playing(step.now)
         self._was_playing = is_playing and not is_cleared
-        self._tx_frames = call.counters.tx_frames
+        self._tx_frames = call.playout.frames_sent
         self._was_held = call.playout.is_held
         self._was_turn_open = call.uplink.is_turn_open
 
     def _changes(self, now: float, is_cleared: bool) -> Iterator[tuple[str, str]]:
         call, uplink = self._call, self._call.uplink
         is_playing = call.playout.is_playing(now)
-        has_sent = call.counters.tx_frames > self._tx_frames
+        has_sent = call.playout.frames_sent > self._tx_frames
         if has_sent and not self._was_playing:
-            yield "AI audible", f"frame {call.counters.tx_frames} sent"
+            yield "AI audible", f"frame {call.playout.frames_sent} sent"
         if call.playout.is_held and not self._was_held:
             yield "AI held", f"{self._voice()}, AI audible {self._audible_ms(now)} ms"
         if self._was_playing and not is_playing and not is_cleared:

@@ -56,7 +56,8 @@ class Timers:
     def due(self, now: float) -> list[Timer]:
         """Return the timers that are due, earliest first."""
         due = [(at, timer) for timer, at in self._at.items() if at <= now]
-        due.sort(key=lambda one: (one[0], one[1].name))
+        if len(due) > 1:
+            due.sort(key=lambda one: (one[0], one[1].name))
         return [timer for _, timer in due]
 
     def take_due(self, now: float) -> list[Timer]:

@@ -252,7 +252,8 @@ class Downlink:
         self._ends_at[item_id] = self._clock_end
         lead_ms = self._call.plan.options.playout_lead_ms
         ahead_ms = (self._clock_end - now) * 1e3
-        law(ahead_ms <= lead_ms + 1, "no more than the lead is sent", ahead_ms)
+        nearest_ms = lead_ms + FRAME_MS / 2 + 1
+        law(ahead_ms <= nearest_ms, "no more than the lead is sent", ahead_ms)
         self.sent.append(item_id)
 
     def _check_cut(self, cut: openai.ConversationItemTruncate, now: float) -> None:

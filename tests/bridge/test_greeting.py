@@ -98,7 +98,7 @@ def test_the_greeting_is_asked_for_before_the_caller_is_there():
 def test_what_the_model_said_early_waits_for_the_caller(is_whole):
     call = early_call(is_whole=is_whole)
     assert call.phase is Phase.WAITING
-    assert call.counters.tx_frames == 0
+    assert call.playout.frames_sent == 0
 
     actions = call.receive_twilio(story.start(), 0.9)
     assert len(of(twilio.OutboundMedia, actions)) == 15

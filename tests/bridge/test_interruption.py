@@ -84,13 +84,13 @@ def test_ignoring_backchannels_never_asks_for_less(is_ignored, wanted, needed):
 
 def test_after_a_false_alarm_nothing_was_lost_and_nothing_comes_twice():
     call, now = mid_reply(min_consecutive_voice_frames=50)
-    before = call.counters.tx_frames
+    before = call.playout.frames_sent
     actions, now = speak(call, VOICE[:12] + QUIET * 120, now)
 
     assert "[BARGE_IN] false alarm: the reply goes on" in texts(actions)
-    ahead_s = call.counters.tx_frames * 0.02 - (now - 2.0)
+    ahead_s = call.playout.frames_sent * 0.02 - (now - 2.0)
     assert ahead_s <= 0.3 + 1e-6
-    assert call.counters.tx_frames - before == len(played(actions))
+    assert call.playout.frames_sent - before == len(played(actions))
 
 
 def test_two_interruptions_in_a_row_wait_for_the_cooldown():

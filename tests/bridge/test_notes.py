@@ -5,7 +5,7 @@ import pytest
 from bridge import notes as module, openai
 from bridge.call import Call
 from bridge.notes import Notes
-from bridge.plan import Counters, ToolResult
+from bridge.plan import ToolResult
 from dsp.gate import NoiseGate
 from tests.bridge import story
 
@@ -112,17 +112,15 @@ def test_first_chunk_of_a_response_and_its_total_are_told(notes):
 
 
 def test_first_frame_of_a_response_and_its_total_are_told(notes):
-    counters = Counters()
-    counters.tx_frames, counters.tx_bytes = 7, 1_120
     assert notes.frame_line(7, 101.0) is None
-    assert notes.frame_total_line(counters) is None
+    assert notes.frame_total_line(7) is None
 
     notes.response_began()
     lines = [
         notes.frame_line(7, 101.0),
         notes.frame_line(8, 101.02),
-        notes.frame_total_line(counters),
-        notes.frame_total_line(counters),
+        notes.frame_total_line(7),
+        notes.frame_total_line(7),
     ]
 
     start = "[REALTIME] sent media frame to Twilio: bytes="

@@ -5,6 +5,7 @@ from hypothesis import given, strategies as st
 
 from bridge.options import FRAME_BYTES
 from bridge.playout import (
+    FRAME_S,
     MARKS_MAX,
     NOTHING_DBFS,
     UNSENT_BYTES_MAX,
@@ -65,10 +66,41 @@ def test_the_rest_goes_out_a_lead_ahead_of_the_ear_and_never_underruns():
     while playout.deadline is not None:
         now = playout.deadline
         sent += len(frames(playout.feed(now)))
-        assert sent * 0.02 - (now - 10.0) <= LEAD_MS / 1e3 + 1e-5
+        assert sent * 0.02 - (now - 10.0) <= LEAD_MS / 1e3 + FRAME_S / 2 + 1e-5
         assert sent * 0.02 > now - 10.0
     assert sent == 100
     assert playout.underruns == 0
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
+def test_going_on_is_what_feeding_would_have_been(pauses_ms):
+    fed, gone_on = speaking(ms=6_000), speaking(ms=6_000)
+    for playout in (fed, gone_on):
+        playout.push("item_2", 0, b"\x20" * 8_100)
+        playout.finish("item_2")
+    now = 10.0
+    for pause_ms in pauses_ms:
+        now += pause_ms / 1e3
+        audio = gone_on.go_on(now)
+        pieces = [] if audio else gone_on.feed(now)
+        pieces = [Frames(audio)] if audio else pieces
+        expected = fed.feed(now)
+        assert (frames(pieces), marks(pieces)) == (frames(expected), marks(expected))
+        assert gone_on.deadline == fed.deadline
+        assert gone_on.underruns == fed.underruns
+
+
+def test_going_on_is_nothing_where_feeding_has_more_to_tell():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * (8 * 560))
+    assert playout.go_on(10.0) == b""  # the item begins
+    playout.feed(10.0)
+    assert playout.go_on(10.1) == b""  # not due
+    assert len(playout.go_on(10.16)) == 8 * FRAME_BYTES
+    assert playout.go_on(10.32) == b""  # a mark, and all there is
+    assert len(frames(playout.feed(10.32))) == 5
+    playout.hold()
+    assert playout.go_on(10.5) == b""
 
 
 def test_a_late_tick_catches_up():

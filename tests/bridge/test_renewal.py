@@ -207,7 +207,7 @@ def test_audio_the_caller_has_yet_to_hear_plays_on():
     lose(call, 1.1)
     fire(call, 3.0)
 
-    assert call.counters.tx_frames == 51
+    assert call.playout.frames_sent == 51
     assert not call.playout.has_unsent
 
 
@@ -271,7 +271,7 @@ def test_a_model_lost_during_the_goodbye_lets_it_be_heard():
     actions = fire(call, 4.0)
 
     assert of(HangUp, actions) == [HangUp("drain", failed=False)]
-    assert call.counters.tx_frames == 50
+    assert call.playout.frames_sent == 50
 
 
 def test_a_turn_that_ends_after_the_model_is_gone_is_nobodys():
