@@ -88,14 +88,16 @@ class Shape(NamedTuple):
         return (frame + call * PERIOD_STEP) % PERIOD_FRAMES
 
     def is_speaking(self, place: int) -> bool:
-        """Tell whether the caller speaks; he answers after a breath.
+        """Tell whether the caller speaks; there is a breath between him and a reply.
 
         What he said over the last words of the reply would be given to the model when
-        they are over: late by design, and no measure of the bridge.
+        they are over, and a reply that began over his would be held: late by design,
+        and no measure of the bridge.
         """
         began = round(self.hears * PERIOD_FRAMES)
+        ends = began + round(self.speaks * PERIOD_FRAMES)
         breath = BREATH_FRAMES if self.hears else 0
-        return began + breath <= place < began + round(self.speaks * PERIOD_FRAMES)
+        return began + breath <= place < min(ends, PERIOD_FRAMES - breath)
 
 
 class Run:
