@@ -61,6 +61,7 @@ def compared(ours: list[Figures], relay: list[Figures]) -> Figures:
             found["relay"][name] = quiet([one[way][part] for one in relay])
         theirs = found["relay"][f"{way}_p99_ms"]
         found[f"{way}_p99_ratio"] = round(found[f"{way}_p99_ms"] / theirs, 2)
+    found["underruns"] = quiet([one["underruns"] for one in ours])
     pairs = list(zip(ours, relay, strict=True))
     found["cpu_us_a_call_second"] = round(median(one["cpu_us"] for one in ours))
     # The kernel counts CPU in ticks of 10 ms: a small relay may have had none.

@@ -77,7 +77,7 @@ def test_a_third_more_work_shows_in_the_kernels_ratio():
 
 
 def _attempt(**changed):
-    good = {name: 0.5 for name in budget.BUDGETS["latency"]}
+    good = {name: 0 for name in budget.BUDGETS["latency"]}
     return {**good, **changed}
 
 
@@ -99,7 +99,7 @@ def test_ratios_to_the_relay_are_of_the_same_slices():
     def part(p99, cpu_us):
         spread = {"p50": 0.1, "p99": p99}
         ways = {"uplink": spread, "downlink": spread}
-        return {**ways, "cpu_us": cpu_us, "load_tool_cpu": 0.2}
+        return {**ways, "cpu_us": cpu_us, "load_tool_cpu": 0.2, "underruns": int(p99)}
 
     ours = [part(1.0, 300.0), part(2.0, 600.0), part(3.0, 300.0)]
     relay = [part(0.5, 100.0), part(0.5, 300.0), part(0.5, 100.0)]
@@ -108,6 +108,7 @@ def test_ratios_to_the_relay_are_of_the_same_slices():
     assert attempt["uplink_p99_ms"] == 2.0
     assert attempt["uplink_p99_ratio"] == 4.0
     assert attempt["cpu_ratio"] == 3.0
+    assert attempt["underruns"] == 2
 
 
 def test_load_beside_the_relay_is_measured_small(monkeypatch):
