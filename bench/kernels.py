@@ -14,6 +14,8 @@ from dsp.resample import PcmEncoder
 
 FRAME_BYTES = 160
 SILENCE_RATIO_MAX = 1.25
+# While the AI is heard the gate has more to do.
+AI_DBFS = -20.0
 
 
 def frames_of(name: str) -> list[bytes]:
@@ -68,8 +70,14 @@ def _pcm() -> Callable[[bytes], object]:
     return lambda frame: encoder.encode(frame * 6)
 
 
+def _gate_over() -> Callable[[bytes], object]:
+    gate = NoiseGate()
+    return lambda frame: gate.analyze(frame, AI_DBFS)
+
+
 KERNELS: dict[str, Callable[[], Callable[[bytes], object]]] = {
     "gate": lambda: NoiseGate().analyze,
+    "gate_over": _gate_over,
     "frame_levels": lambda: frame_levels,
     "decode": lambda: decode,
     "encode": lambda: lambda frame: encode(frame + frame),

@@ -1,29 +1,99 @@
 # What usually comes back while we play: the AI's echo, and the line's own noise.
 #
-# How far a frame lies over the loudest frame played in the last half second is taken
-# while we play, and the level tracked under which 90 % of the frames lie. A caller who
-# wants to be heard is louder by ECHO_OVER_DB, now and then: the bar rises with what we
-# play and with what the line adds. Where nothing is played it asks for nothing.
+# Two levels are tracked while we play. One for the whole: how far a frame lies over the
+# loudest frame played in the last half second, as the level under which 90 % of the
+# frames lie. An onset is louder by ECHO_OVER_DB, now and then: the bar rises with what
+# we play and with what the line adds. Where nothing is played it asks for nothing.
 #
-# Chosen on minutes of each of nine noises and on the evaluation's calls, together
-# (`python -m bench barge`): memory 3 to 6 frames, margin 3 to 6 dB, step 0.06 to
-# 0.3 dB.
+# And one for each delay that an echo can have: how far a frame lies over what was
+# played so long ago, whenever that was about the loudest, as the level under which half
+# of them lie. An echo adds to the line, so the path that predicts most says how loud it
+# is now. It is an input of the score over what we play (over.pxd).
+#
+# The first was chosen on minutes of each of nine noises and on the evaluation's calls,
+# together (`python -m bench barge`): memory 3 to 6 frames, margin 3 to 6 dB, step 0.06
+# to 0.3 dB.
 
 cdef enum:
+    FAR_FRAMES = 26         # half a second and the frame itself
+    FAR_NEAR = 6
+    FAR_LATE = 14
+    ECHO_NEAREST = 5        # frames; a telephone's echo takes 120 to 400 ms
     ECHO_FIRST_DB = -22     # before anything was learnt: a poor line's echo
     ECHO_LOWEST_DB = -45
     ECHO_HIGHEST_DB = -6
     ECHO_OVER_DB = 5
     ECHO_MEMORY = 4         # frames for which a loud one counts: syllables have dips
+    PATH_FIRST_DB = -14
+    PATH_LOUD_DB = 6        # how far under the loudest delay a delay still tells
 
 cdef struct EchoPath:
-    double usual_db         # relative to what we play
+    float far_db[26]        # what we played, dB over one 16-bit unit, newest first
+    float recent_db         # its loudest of under FAR_NEAR frames ago,
+    float near_db           # of under FAR_LATE,
+    float late_db           # and of those before
+    float path_db[26]       # what comes back of it by delay, relative to it
+    double usual_db         # relative to the loudest that we played
     int since_over
 
 
-cdef inline void echo_reset(EchoPath *state) noexcept nogil:
+cdef inline void echo_reset(EchoPath *state, float silence_db) noexcept nogil:
+    cdef int i
+    for i in range(FAR_FRAMES):
+        state.far_db[i] = silence_db
+        state.path_db[i] = PATH_FIRST_DB
+    state.recent_db = state.near_db = state.late_db = silence_db
     state.usual_db = ECHO_FIRST_DB
     state.since_over = ECHO_MEMORY + 1
+
+
+cdef inline void echo_played(EchoPath *state, float far_db) noexcept nogil:
+    """Take the level of what is played with a frame, before the frame itself."""
+    cdef int back
+    for back in range(FAR_FRAMES - 1, 0, -1):
+        state.far_db[back] = state.far_db[back - 1]
+    state.far_db[0] = far_db
+    state.recent_db = loudest_of(state.far_db, 0, FAR_NEAR)
+    state.near_db = loudest_of(state.far_db, FAR_NEAR, FAR_LATE)
+    state.late_db = loudest_of(state.far_db, FAR_LATE, FAR_FRAMES)
+
+
+cdef inline float loudest_of(
+    const float *levels_db, int first, int end
+) noexcept nogil:
+    cdef float loudest = levels_db[first]
+    cdef int i
+    for i in range(first + 1, end):
+        loudest = max(loudest, levels_db[i])
+    return loudest
+
+
+cdef inline float far_loudest(const EchoPath *state) noexcept nogil:
+    """The loudest that was played in the last half second, dB over one unit."""
+    return max(max(state.recent_db, state.near_db), state.late_db)
+
+
+cdef inline float echo_predicted(
+    EchoPath *state, float level_db, float heard_db
+) noexcept nogil:
+    """Return the echo to expect in a frame of this level, and learn from it.
+
+    All in dB over one 16-bit unit; what is played under `heard_db` is not heard.
+    """
+    cdef float loudest = max(state.near_db, state.late_db)
+    cdef float expected_db[26]
+    cdef float step_db
+    cdef int back
+    loudest = max(loudest, state.far_db[ECHO_NEAREST])
+    if loudest < heard_db:
+        return 0
+    for back in range(ECHO_NEAREST, FAR_FRAMES):
+        expected_db[back] = state.far_db[back] + state.path_db[back]
+        step_db = <float> 0.5 if level_db > expected_db[back] else <float> -0.5
+        if state.far_db[back] <= loudest - PATH_LOUD_DB:
+            step_db = 0
+        state.path_db[back] += step_db
+    return max(<float> 0, loudest_of(expected_db, ECHO_NEAREST, FAR_FRAMES))
 
 
 cdef inline bint echo_is_over(

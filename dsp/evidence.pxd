@@ -1,11 +1,11 @@
 # Whether a voice over what we play is certain: evidence, summed over frames.
 #
-# What a frame says for a caller is its log-odds over the bar of its SNR; what it says
-# against him is forgotten slowly, for syllables have dips. The sum is Wald's sequential
-# test with its lower end at nothing: a loud word is certain in two frames, and what is
-# a little like a voice for long is so after half a second, or never. No frame says more
-# than EVIDENCE_MOST: a knock is two frames long. A frame not far under its bar is
-# faint: it is counted once the rest has shown what it was the beginning of.
+# What a frame says for a caller is its log-odds; what it says against him is forgotten
+# slowly, for syllables have dips. The sum is Wald's sequential test with its lower end
+# at nothing: a loud word is certain in two frames, and only has to be long enough; what
+# is a little like a voice for long is so after half a second, or never. No frame says
+# more than EVIDENCE_MOST: a knock is two frames long. One that says a little against a
+# caller is faint: it is counted once the rest has shown what it was the beginning of.
 
 cdef enum:
     EVIDENCE_GAP = 3        # frames without a voice after which it was nothing

@@ -1,4 +1,4 @@
-# What the learned score hears in a frame: INPUTS numbers, in dB where they are levels.
+# What the learned scores hear in a frame: FEATURES numbers; levels are in dB.
 #
 #   0..15  each band over its noise floor        22  far level, 120 to 260 ms ago
 #   16     level of the bands                    23  far level, 280 to 500 ms ago
@@ -8,25 +8,26 @@
 #   20     far level, loudest of half a second   27  level under the loudest past
 #   21     level over 20                         28  rise of the bands in a frame
 #   29     bands more than 6 dB over their floor, as a share
+#   30     level over the echo expected         31  level over what usually comes back
 #
-# An echo comes back after 120 to 400 ms on a telephone line: hence 22 and 23.
+# An echo comes back after 120 to 400 ms on a telephone line: hence 22 and 23. The last
+# two are of echo.pxd and for the score over what we play alone; where nothing is played
+# they are over the noise of a quiet line.
 
 from libc.math cimport log10f
 
 from dsp.bands cimport BANDS
-from dsp.score cimport INPUTS
+from dsp.echo cimport EchoPath, echo_predicted, far_loudest
 
 cdef enum:
-    FAR_FRAMES = 26         # half a second and the frame itself
-    FAR_NEAR = 13           # frames back to which feature 22 reaches; 23 takes the rest
-    FAR_NEAREST = 6
+    FEATURES = 32
     CREST_PARTS = 8
+    FAR_HEARD_DB = 30       # -60 dBov: what is softer is not heard coming back
+    OVER_DB_MAX = 30        # 30 and 31 lie between this and its negative
 
 cdef struct Features:
-    float far[26]           # dB, newest at far_index
     float last_db[16]
     float peak_db
-    int far_index
 
 
 cdef inline float power_db(float power) noexcept nogil:
@@ -45,31 +46,9 @@ cdef inline float line_db(float power) noexcept nogil:
 
 cdef inline void features_reset(Features *state) noexcept nogil:
     cdef int i
-    for i in range(FAR_FRAMES):
-        state.far[i] = power_db(0)
     for i in range(BANDS):
         state.last_db[i] = line_db(0)
     state.peak_db = line_db(0)
-    state.far_index = 0
-
-
-cdef inline float far_loudest(
-    const Features *state, int newest, int oldest
-) noexcept nogil:
-    """The loudest far level of `newest` to `oldest` frames ago, dB."""
-    cdef float loudest = 0
-    cdef int back
-    for back in range(newest, oldest + 1):
-        loudest = max(
-            loudest, state.far[(state.far_index + FAR_FRAMES - back) % FAR_FRAMES]
-        )
-    return loudest
-
-
-cdef inline void features_far(Features *state, float far_db) noexcept nogil:
-    """Take the far level of a frame before `features_update` is asked about it."""
-    state.far_index = (state.far_index + 1) % FAR_FRAMES
-    state.far[state.far_index] = max(far_db, power_db(0))
 
 
 cdef inline float crest_db(const float *x) noexcept nogil:
@@ -86,10 +65,14 @@ cdef inline float crest_db(const float *x) noexcept nogil:
 
 
 cdef inline void features_update(
-    Features *state, const float *x, const float *levels_db, const float *over_db,
-    const float *floors_db, float voiced, int lag, bint is_tone, float *out,
+    Features *state, EchoPath *echo, const float *x, const float *levels_db,
+    const float *over_db, const float *floors_db, float voiced, int lag, bint is_tone,
+    float *out,
 ) noexcept nogil:
-    """Fill in INPUTS features from a frame of 160 samples and its band levels."""
+    """Fill in FEATURES numbers from a frame of 160 samples and its band levels.
+
+    `echo` has the far level of this frame already.
+    """
     cdef float power = 0, mean_db = 0, floor_db = 0, rise = 0, open_bands = 0
     cdef float level_db
     cdef int i
@@ -107,15 +90,19 @@ cdef inline void features_update(
     out[17] = voiced
     out[18] = 10 * log10f(<float> 0.1 * max(lag, 10))
     out[19] = mean_db / BANDS - level_db
-    out[20] = far_loudest(state, 0, FAR_FRAMES - 1)
+    out[20] = far_loudest(echo)
     out[21] = level_db - out[20]
-    out[22] = far_loudest(state, FAR_NEAREST, FAR_NEAR)
-    out[23] = far_loudest(state, FAR_NEAR + 1, FAR_FRAMES - 1)
+    out[22] = echo.near_db
+    out[23] = echo.late_db
     out[24] = floor_db / BANDS
     out[25] = is_tone
     out[26] = crest_db(x)
     out[27] = level_db - state.peak_db
     out[28] = rise / BANDS
     out[29] = open_bands / BANDS
+    out[30] = level_db - max(echo_predicted(echo, level_db, FAR_HEARD_DB), line_db(0))
+    out[30] = min(max(out[30], <float> -OVER_DB_MAX), <float> OVER_DB_MAX)
+    out[31] = level_db - max(<float> (out[20] + echo.usual_db), line_db(0))
+    out[31] = min(max(out[31], <float> -OVER_DB_MAX), <float> OVER_DB_MAX)
     # The loudest level of the past is forgotten at 0.4 dB a second.
     state.peak_db = max(level_db, state.peak_db - <float> 0.008)

@@ -11,8 +11,9 @@ has been gone for the hangover:
 
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
 dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
-staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd),
-and the evidence of its frames is summed until a caller is certain (dsp/evidence.pxd).
+staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd).
+Whether it interrupts is for a score of its own to say (dsp/over.pxd): its log-odds are
+summed until a caller is certain (dsp/evidence.pxd), however loud he is.
 Without the score the SNR decides alone: voicing, or much more SNR for longer, confirms,
 so that a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest
 far frame of the last half second counts as its echo.
@@ -27,7 +28,14 @@ from dsp.agc cimport Agc, agc_peak, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
-from dsp.echo cimport EchoPath, echo_is_over, echo_reset, echo_update
+from dsp.echo cimport (
+    EchoPath,
+    echo_is_over,
+    echo_played,
+    echo_reset,
+    echo_update,
+    far_loudest,
+)
 from dsp.evidence cimport (
     EVIDENCE_CERTAIN,
     EVIDENCE_FAINT,
@@ -37,19 +45,26 @@ from dsp.evidence cimport (
     evidence_update,
 )
 from dsp.features cimport (
-    FAR_FRAMES,
+    FEATURES,
     Features,
-    far_loudest,
-    features_far,
     features_reset,
     features_update,
     line_db,
+    power_db,
 )
 from dsp.g711 cimport LINEAR
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
-from dsp.score cimport INPUTS, SCORE_WEIGHTS, Score, score_update
+from dsp.over cimport (
+    OVER_INPUTS,
+    OVER_WEIGHTS,
+    Over,
+    over_fill,
+    over_reset,
+    over_update,
+)
+from dsp.score cimport SCORE_WEIGHTS, Score, score_update
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
 SILENCE = 0
@@ -111,8 +126,11 @@ cdef class NoiseGate:
     cdef Score _score
     cdef EchoPath _echo
     cdef float _floors_db[BANDS]
-    cdef float _inputs[INPUTS]
+    cdef float _inputs[FEATURES]
     cdef float _logit
+    cdef Over _over
+    cdef float _over_inputs[OVER_INPUTS]
+    cdef float _over_logit
     cdef bint _is_scored
     cdef double _snr_start[2]
     cdef double _snr_stop[2]
@@ -143,7 +161,7 @@ cdef class NoiseGate:
         self._is_scored = score
         self._since_voiced = VOICED_MEMORY + 1
         features_reset(&self._features)
-        echo_reset(&self._echo)
+        echo_reset(&self._echo, power_db(0))
         self._far_max = -127
         noise_reset(
             &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // 20
@@ -191,8 +209,10 @@ cdef class NoiseGate:
         if not far_dbfs >= -127:        # NaN too
             far_dbfs = -127
         far_dbfs = min(far_dbfs, 0.0)
-        features_far(&self._features, <float> (far_dbfs + FULL_SCALE_DB))
-        self._far_max = far_loudest(&self._features, 0, FAR_FRAMES - 1) - FULL_SCALE_DB
+        echo_played(
+            &self._echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0))
+        )
+        self._far_max = far_loudest(&self._echo) - FULL_SCALE_DB
         if self._is_scored:
             self._measure_speech(power, filtered)
         is_echo = self._weigh_echo(far_dbfs)
@@ -219,10 +239,18 @@ cdef class NoiseGate:
             levels_db[i] = line_db(levels_db[i])
         bands_update(&self._bands, levels_db, over_db, self._floors_db)
         features_update(
-            &self._features, filtered, levels_db, over_db, self._floors_db,
-            <float> self._voiced, self._periodicity.lag, self._is_tone, self._inputs,
+            &self._features, &self._echo, filtered, levels_db, over_db,
+            self._floors_db, <float> self._voiced, self._periodicity.lag,
+            self._is_tone, self._inputs,
         )
         self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
+        if self._far_max >= FAR_HEARD_DBFS:
+            over_fill(self._score.hidden, self._inputs, self._over_inputs)
+            self._over_logit = over_update(
+                &OVER_WEIGHTS, &self._over, self._over_inputs
+            )
+        else:
+            over_reset(&self._over)
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Tell what comes back of the AI anyway from a voice over it."""
@@ -237,11 +265,11 @@ cdef class NoiseGate:
     cdef void _weigh_evidence(self, bint is_active, double start) noexcept nogil:
         """Sum what speaks for a caller over the AI."""
         cdef double over_bar = EVIDENCE_MOST if is_active else EVIDENCE_NONE
-        if self._is_scored:
+        if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
+            over_bar = self._over_logit
+        elif self._is_scored:
             over_bar = self._logit - SCORE_OPEN
             over_bar -= SCORE_PER_DB * max(0.0, start - self._snr_db)
-            if not self._is_over_echo:
-                over_bar = EVIDENCE_NONE
         if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
             over_bar = EVIDENCE_NONE
         evidence_update(&self._evidence, over_bar)
@@ -254,7 +282,7 @@ cdef class NoiseGate:
         cdef double start = self._snr_start[is_music]
         cdef double stop = self._snr_stop[is_music]
         cdef double start_bar, stop_bar
-        cdef bint is_active, is_kept
+        cdef bint is_active, is_kept, is_over
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
             start -= 1
             stop -= 1
@@ -276,6 +304,7 @@ cdef class NoiseGate:
             is_kept = False
             self._is_sound = False
         self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
+        is_over = self._is_certain_over()
         if self._state == 2:
             if is_kept:
                 self._quiet = 0
@@ -284,11 +313,11 @@ cdef class NoiseGate:
                 if self._quiet > self._hangover:
                     self._state = 0
                     self._active = 0
-        elif is_active or self._is_certain_over():
+        elif is_active or is_over:
             self._state = 1
             self._misses = 0
             self._active += 1
-            if self._is_confirmed(is_voiced, start) or self._is_certain_over():
+            if is_over or self._is_confirmed(is_voiced, start):
                 self._state = 2
                 self._quiet = 0
         elif self._state == 1:
@@ -354,7 +383,7 @@ cdef class NoiseGate:
     @property
     def features(self):
         """The inputs of the learned score in the last frame."""
-        return tuple([self._inputs[i] for i in range(INPUTS)])
+        return tuple([self._inputs[i] for i in range(FEATURES)])
 
     @property
     def floors_db(self):
@@ -365,6 +394,16 @@ cdef class NoiseGate:
     def score(self):
         """How likely the near caller speaks in the last frame, 0 to 1."""
         return 1 / (1 + exp(-self._logit))
+
+    @property
+    def over_inputs(self):
+        """The inputs of the score over what we play, in the last frame with it."""
+        return tuple([self._over_inputs[i] for i in range(OVER_INPUTS)])
+
+    @property
+    def score_over(self):
+        """How likely a caller speaks over what we play; of the last frame with it."""
+        return 1 / (1 + exp(-self._over_logit))
 
     @property
     def music(self):

@@ -5,6 +5,7 @@ recordings, espeak-ng, flite, festival, sox and ffmpeg, and from PyPI what the
 evaluator's requirements.txt names and torch.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.gate import corpus, material
 from bench.gate.corpus import Calls
 
 WEIGHTS = Path(__file__).parents[2] / "dsp" / "score.weights"
+OVER_WEIGHTS = WEIGHTS.with_name("over.weights")
 
 
 def run(evaluator: Path, seeds: list[int], steps: int) -> int:
@@ -23,20 +25,66 @@ def run(evaluator: Path, seeds: list[int], steps: int) -> int:
     from bench.gate import train
 
     split = prepare(evaluator)
-    calls = Calls([], [], [])
-    with ProcessPoolExecutor() as pool:
-        made = pool.map(partial(corpus.generate, evaluator, split), seeds)
-        for seed, part in zip(seeds, made, strict=True):
-            print(f"seed {seed}: {len(part.features)} calls", flush=True)
-            for kept, more in zip(calls, part, strict=True):
-                kept.extend(more)
+    calls = _generated(partial(corpus.generate, evaluator, split), seeds)
     net = train.train(calls, steps)
     train.save(net, WEIGHTS, seeds, steps)
     print(f"wrote {WEIGHTS}; build again and run: python -m bench.gate score --record")
     return 0
 
 
-def prepare(evaluator: Path) -> dict[str, Any]:
+def run_over(evaluator: Path, steps: int) -> int:
+    """Do the same for the score over what we play."""
+    from bench.gate import over, train_over
+
+    split = prepare(evaluator, unheard)
+    calls = Calls([], [], [])
+    for kind, seeds, count in over.RECIPE:
+        make = partial(over.generate, evaluator, split, kind, count)
+        _add(calls, _generated(make, seeds))
+    net = train_over.train(calls, steps)
+    train_over.save(net, OVER_WEIGHTS, len(calls.features), steps)
+    print(f"wrote {OVER_WEIGHTS}; build again and run: python -m bench barge")
+    return 0
+
+
+def _generated(generate: Callable[[int], Calls], seeds: Sequence[int]) -> Calls:
+    calls = Calls([], [], [])
+    with ProcessPoolExecutor() as pool:
+        made = pool.map(generate, seeds)
+        for seed, part in zip(seeds, made, strict=True):
+            print(f"seed {seed}: {len(part.features)} calls", flush=True)
+            _add(calls, part)
+    return calls
+
+
+def _add(calls: Calls, part: Calls) -> None:
+    for kept, more in zip(calls, part, strict=True):
+        kept.extend(more)
+
+
+def unheard(split: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the recorded voices and sounds that `material` adds: for a judge."""
+    voices = {
+        *material.VOICES,
+        *(f"klettres-{name}" for name in material.LETTERS),
+        *(f"ktub-{name}" for name in material.WORDS),
+    }
+    split["name"] = "training-over"
+    split["speakers"] = {
+        name: one for name, one in split["speakers"].items() if name not in voices
+    }
+    split["music"] = [one for one in split["music"] if one not in material.MUSIC[:3]]
+    for kind, names in material.NOISE.items():
+        sounds = [("lincity-ng-data", f"*sounds/{name}.wav") for name in names]
+        split["noise"][kind] = [s for s in split["noise"][kind] if s not in sounds]
+    bumps = split["noise"]["bump"]
+    split["noise"]["bump"] = [one for one in bumps if one not in material.BUMPS[:3]]
+    return split
+
+
+def prepare(
+    evaluator: Path, choose: Callable[[dict[str, Any]], dict[str, Any]] = dict
+) -> dict[str, Any]:
     """Bring recordings and voices into the evaluator's cache; return the split."""
     _, _, sources = corpus.evaluator(evaluator)
     cache = Path(sources.CACHE)
@@ -44,7 +92,7 @@ def prepare(evaluator: Path) -> dict[str, Any]:
     material.fetch(cache)
     voices = material.synthesise(cache)
     dev = orjson.loads((evaluator / "splits" / "dev.json").read_bytes())
-    split = material.training_split(dev, voices)
+    split = choose(material.training_split(dev, voices))
     bank = Path(sources.bank_path(split["name"]))
     if not bank.exists():
         print(f"cutting {len(split['speakers'])} voices into clips", flush=True)

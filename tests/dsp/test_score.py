@@ -19,7 +19,7 @@ def features(audio):
     gate, rows, scored = NoiseGate(), [], []
     for at in range(0, len(audio) - 159, 160):
         gate.analyze(audio[at : at + 160])
-        rows.append(gate.features)
+        rows.append(gate.features[:INPUTS])
         scored.append(gate.score)
     return np.array(rows, np.float32), scored
 

@@ -1,0 +1,63 @@
+# The learned score over what we play: whether a caller speaks while the AI is heard.
+#
+# A second, smaller net of the same kind beside that of score.pxd, fed with what it has
+# made of the frame, and with levels against what we play:
+#
+#     inputs = the UNITS of score.pxd, then FEATURES of features.pxd
+#
+# It decides nothing but interruptions, and is learnt from calls in which the AI talks,
+# with more weight on a turn's beginning and on what is no caller (bench/gate/over.py).
+
+from dsp.features cimport FEATURES
+from dsp.gru cimport gru_update
+from dsp.score cimport UNITS
+
+cdef enum:
+    OVER_UNITS = 16
+    OVER_INPUTS = 64        # UNITS + FEATURES
+
+cdef struct OverWeights:
+    float input[64][48]
+    float bias[48]
+    float hidden[16][48]
+    float hidden_bias[16]   # of n
+    float output[16]
+    float output_bias
+
+cdef struct Over:
+    float hidden[16]
+
+cdef OverWeights OVER_WEIGHTS
+
+
+cdef inline void over_reset(Over *state) noexcept nogil:
+    """Forget: what is said while we are silent is no interruption."""
+    cdef int i
+    for i in range(OVER_UNITS):
+        state.hidden[i] = 0
+
+
+cdef inline void over_fill(
+    const float *units, const float *features, float *inputs
+) noexcept nogil:
+    """Fill in OVER_INPUTS numbers."""
+    cdef int i
+    for i in range(UNITS):
+        inputs[i] = units[i]
+    for i in range(FEATURES):
+        inputs[UNITS + i] = features[i]
+
+
+cdef inline float over_update(
+    const OverWeights *weights, Over *state, const float *x
+) noexcept nogil:
+    """Take one frame's inputs; return the log-odds that a caller speaks."""
+    cdef float out = weights.output_bias
+    cdef int j
+    gru_update(
+        &weights.input[0][0], weights.bias, &weights.hidden[0][0],
+        weights.hidden_bias, x, state.hidden, OVER_INPUTS, OVER_UNITS,
+    )
+    for j in range(OVER_UNITS):
+        out += state.hidden[j] * weights.output[j]
+    return out

@@ -1,0 +1,56 @@
+"""The score over what we play: the compiled net is its formula, and rests at times."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.gate import reference
+from bridge.sandbox.clips import clip
+from dsp import over
+from dsp.gate import NoiseGate
+
+WEIGHTS = Path(over.__file__).parent / "over.weights"
+UNITS, INPUTS = over.ABOUT["units"], over.ABOUT["inputs"]
+AI_DBFS = -20.0
+
+
+def heard(audio, far_dbfs):
+    gate, rows, scored = NoiseGate(), [], []
+    for at in range(0, len(audio) - 159, 160):
+        gate.analyze(audio[at : at + 160], far_dbfs)
+        rows.append(gate.over_inputs)
+        scored.append(gate.score_over)
+    return np.array(rows, np.float32), np.array(scored)
+
+
+@pytest.mark.parametrize("name", ["human-en-reader-1", "noise-fan", "caller-he-1"])
+def test_the_compiled_net_equals_its_formula_over_a_whole_call(name):
+    rows, scored = heard(clip(name).audio, AI_DBFS)
+
+    weights = reference.read(WEIGHTS.read_bytes(), UNITS, INPUTS)
+    wanted = reference.log_odds(weights, rows)
+    assert np.abs(np.array(over.scores(rows)) - wanted).max() < 1e-3
+    assert np.abs(scored - 1 / (1 + np.exp(-wanted))).max() < 1e-4
+
+
+def test_it_rests_while_nothing_is_played():
+    rows, scored = heard(clip("human-en-reader-1").audio, -127.0)
+    assert not rows.any()
+    assert (scored == 0.5).all()
+
+
+def test_it_hears_callers_and_no_fan():
+    quiet = b"\xff\x7f" * 8_000
+    _, fan = heard(quiet + clip("noise-fan").audio, AI_DBFS)
+    assert fan.max() < 0.5
+    for name in ("human-en-reader-1", "human-en-command-2", "caller-he-1"):
+        _, caller = heard(quiet + clip(name).audio, AI_DBFS)
+        assert caller[:100].max() < 0.1
+        assert caller.max() > 0.95
+
+
+def test_the_weights_say_what_made_them():
+    assert over.ABOUT["version"] >= 1
+    assert len(over.ABOUT["made_of_sha256"]) == 64
+    assert over.ABOUT["calls"]
