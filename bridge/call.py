@@ -328,6 +328,8 @@ class Call:
     def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
         """Ask the model to speak, now or when it has ended what it says."""
         self.actions += self.responses.request(params)
+        if params is UNSET:
+            dialogue.note_tools_answered(self)
 
     def tell(self, event: openai.ClientEvent) -> None:
         """Send the model what concerns its session; nothing while there is none.
@@ -359,9 +361,6 @@ class Call:
             self.is_greeting_due = False
             self.log(Log("warning", "[REALTIME] No greeting came: listening"))
 
-    def _on_answer_due(self) -> None:
-        self.actions += self.responses.ask_for_unanswered(self.now)
-
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
@@ -383,7 +382,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.GREETING: Call._on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
-    Timer.ANSWER: Call._on_answer_due,
+    Timer.ANSWER: dialogue.on_answer_due,
     Timer.FLOOR: floor.on_look,
     Timer.RETRY: lambda call: floor.when_free(call, dialogue.ask_again),
     Timer.IDLE: ending.on_idle,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RETRY_WAIT_S = 1.0
 # A pause this long makes a caller ask whether anyone is there.
 FILLER_AFTER_S = 0.8
-# A response that begins sooner after a tool's answer was told may not know of it.
+# One that the server begins sooner after a tool's answer was told may not know of it.
 TOLD_S = 0.5
 
 
@@ -79,6 +79,14 @@ def on_committed(call: "Call", event: openai.Committed) -> None:
         call.timers.set(Timer.ANSWER, call.responses.answer_by)
 
 
+def on_answer_due(call: "Call") -> None:
+    """Ask for the answer that the server has not begun."""
+    asked = call.responses.ask_for_unanswered(call.now)
+    call.actions += asked
+    if asked:
+        note_tools_answered(call)
+
+
 def on_transcription_completed(
     call: "Call", event: openai.TranscriptionCompleted
 ) -> None:
@@ -96,9 +104,8 @@ def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> 
 
 def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
     """A response runs now."""
-    is_told = call.now >= call.tool_told_at + TOLD_S and not call.open_tools
-    if is_told and call.responses.is_plain:
-        call.is_tool_answer_due = call.is_filler_said = False
+    if not call.responses.is_asked and call.now >= call.tool_told_at + TOLD_S:
+        note_tools_answered(call)
     call.responses.note_created(event.response.id)
     call.timers.cancel(Timer.ANSWER, Timer.RETRY)
     call.waiting.pop(ask_again, None)
@@ -161,6 +168,12 @@ def on_tool_result(call: "Call", result: ToolResult) -> None:
     answer_tools(call)
 
 
+def note_tools_answered(call: "Call") -> None:
+    """An answer comes that knows all that the tools have said, if none runs."""
+    if not call.open_tools:
+        call.is_tool_answer_due = call.is_filler_said = False
+
+
 def answer_tools(call: "Call") -> None:
     """Ask for one answer to all tools of a response, once it has ended."""
     if call.is_tool_answer_due:
@@ -170,7 +183,6 @@ def answer_tools(call: "Call") -> None:
 def _answer_tools(call: "Call") -> None:
     if not call.is_tool_answer_due or call.open_tools or call.responses.is_busy:
         return
-    call.is_tool_answer_due = call.is_filler_said = False
     if call.is_talking:
         call.request()
 

@@ -49,12 +49,9 @@ class Responses:
         return self._waiting is not None
 
     @property
-    def is_plain(self) -> bool:
-        """Tell whether what begins next answers all that was said.
-
-        Words of our own do not, as a filler.
-        """
-        return self._asked is None or self._asked.response is UNSET
+    def is_asked(self) -> bool:
+        """Tell whether what begins next was asked for by us."""
+        return self._asked is not None
 
     def request(
         self, params: openai.ResponseParams | UnsetType = UNSET

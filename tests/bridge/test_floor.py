@@ -139,3 +139,27 @@ def test_a_second_try_waits_for_the_caller():
     now = end_turn(call, now)
 
     assert len(asked(fire(call, now + 0.2))) == 1
+
+
+def test_an_answer_we_ask_for_at_the_turns_end_answers_the_tool_as_well():
+    call, now = speaking_while_a_tool_runs(turn_detection="gate")
+    actions, now = speak(call, QUIET * 18, now)
+    answer(call, now)
+    more, now = speak(call, QUIET * 12, now)
+    assert len(asked(actions + more)) == 1
+    call.receive_openai(created("r2"), now)
+    actions = call.receive_openai(done("r2"), now + 1.0)
+
+    assert not asked(actions + fire(call, now + 5.0))
+
+
+def test_an_answer_we_ask_for_in_the_servers_place_answers_the_tool_as_well():
+    call, now = speaking_while_a_tool_runs()
+    answer(call, now)
+    now = end_turn(call, now)
+    call.receive_openai(openai.Committed("c1"), now)
+    assert len(asked(fire(call, now + 1.5))) == 1
+    call.receive_openai(created("r2"), now + 1.6)
+    actions = call.receive_openai(done("r2"), now + 2.0)
+
+    assert not asked(actions + fire(call, now + 5.0))
