@@ -22,8 +22,9 @@ from bridge.recording import SUFFIX, Header, Step, Writer
 # About 75 messages a second pass through a busy call: half an hour, the longest call
 # of the default settings.
 RING_MESSAGES_MAX = 135_000
-# Half an hour of both sides in mu-law.
-RING_AUDIO_BYTES_MAX = 30 * 60 * 2 * 8_000
+# Half an hour of both sides in mu-law, and 3 MB of words: what the model and the tools
+# say in it is some 100 KB, and an event may have 4 MB.
+RING_BYTES_MAX = 32_000_000
 # Calls recorded at once, those being written included; others are not recorded. A call
 # was measured to take 27 KB a second: half an hour of twenty is 1 GB.
 RECORDERS_MAX = 20
@@ -42,8 +43,9 @@ class Recorder:
         self.plan = plan
         self.opened_at = opened_at
         self.dropped_messages = 0
-        self._audio_bytes = 0
+        self._bytes = 0
         self._ring: deque[list[Any]] = deque()
+        self._sizes: deque[int] = deque()
 
     def take(
         self, door: Callable[..., list[Action]], what: tuple[Any, ...], now: float
@@ -53,13 +55,13 @@ class Recorder:
         A message at which the call fails is kept without an answer.
         """
         entry = [door, what, now, None]
+        size = _size(what)
         self._ring.append(entry)
-        self._audio_bytes += _audio_bytes(what)
-        while (
-            len(self._ring) > RING_MESSAGES_MAX
-            or self._audio_bytes > RING_AUDIO_BYTES_MAX
-        ):
-            self._audio_bytes -= _audio_bytes(self._ring.popleft()[1])
+        self._sizes.append(size)
+        self._bytes += size
+        while len(self._ring) > RING_MESSAGES_MAX or self._bytes > RING_BYTES_MAX:
+            self._ring.popleft()
+            self._bytes -= self._sizes.popleft()
             self.dropped_messages += 1
         actions = entry[3] = door(*what, now)
         return actions
@@ -157,8 +159,10 @@ def _age(path: Path) -> float:
     return path.stat().st_mtime
 
 
-def _audio_bytes(what: tuple[Any, ...]) -> int:
+def _size(what: tuple[Any, ...]) -> int:
     message = what[0] if what else None
     if type(message) is twilio.Media:
         return len(message.media.payload)
-    return len(message.delta) if type(message) is openai.AudioDelta else 0
+    if type(message) is openai.AudioDelta:
+        return len(message.delta)
+    return len(repr(message))

@@ -6,7 +6,7 @@ import threading
 import msgspec
 import pytest
 
-from bridge import recorder as module
+from bridge import openai, recorder as module
 from bridge.call import Call
 from bridge.metrics import Metrics
 from bridge.recorder import Recorder, Recorders
@@ -57,7 +57,7 @@ def test_ring_lets_the_oldest_messages_go_and_counts_them(monkeypatch):
 
 
 def test_ring_lets_audio_over_the_limit_go(monkeypatch):
-    monkeypatch.setattr(module, "RING_AUDIO_BYTES_MAX", 500)
+    monkeypatch.setattr(module, "RING_BYTES_MAX", 500)
     call = Call(story.plan(), 0.0)
     kept = Recorder(call.plan, 0.0)
 
@@ -68,6 +68,18 @@ def test_ring_lets_audio_over_the_limit_go(monkeypatch):
     # 3 x 160 and 320 bytes: the newest 160 and 320 fit.
     assert kept.dropped_messages == 2
     assert [entry[2] for entry in kept.drain()] == [0.04, 0.1]
+
+
+def test_ring_lets_words_over_the_limit_go(monkeypatch):
+    monkeypatch.setattr(module, "RING_BYTES_MAX", 2_000)
+    call = Call(story.plan(), 0.0)
+    kept = Recorder(call.plan, 0.0)
+
+    for number in range(20):
+        said = openai.TranscriptDelta(response_id="r", item_id="i", delta="a" * 900)
+        kept.take(call.receive_openai, (said,), 0.1 * number)
+
+    assert kept.dropped_messages == 18
 
 
 def test_recording_is_written_after_the_call_and_counted(tmp_path, monkeypatch):
