@@ -34,16 +34,15 @@ class Greeting:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._is_asked = False
+        self._is_asked = not call.plan.greeting
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Look at the first request of the call."""
-        greeting = self._call.plan.greeting
-        asked = of(openai.ResponseCreate, actions)
-        if self._is_asked or not greeting or not self._call.is_session_ready:
+        if self._is_asked or not self._call.is_session_ready:
             return
         self._is_asked = True
-        is_first = bool(asked) and greeting in str(asked[0].response)
+        asked = of(openai.ResponseCreate, actions)
+        is_first = bool(asked) and self._call.plan.greeting in str(asked[0].response)
         law(is_first, "the greeting is asked for first", what)
 
 
@@ -79,6 +78,8 @@ class Keys:
     ) -> None:
         """Follow a row from its first key to the model."""
         self.are_told = False
+        if not actions and not self._row:
+            return
         lines = [line.text for line in of(Log, actions) if "[DTMF]" in line.text]
         is_talking = self._call.is_talking
         if "[DTMF] digit received" in lines:
@@ -114,7 +115,6 @@ class Tools:
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the answers."""
-        self.has_answered = False
         self.open |= {action.tool_call_id for action in of(RunTool, actions)}
         if type(what) is not ToolResult or what.tool_call_id not in self.open:
             return
@@ -145,11 +145,8 @@ class Interruptions:
         self._ends_at = float("-inf")
         self._stale: tuple[int, float] | None = None
 
-    def before(self, what: Any) -> None:
+    def before(self, what: twilio.Mark) -> None:
         """Keep what an echo of before a clear must not change."""
-        self._stale = None
-        if type(what) is not twilio.Mark:
-            return
         playout = self._call.playout
         if int(what.mark.name.split(":")[1]) < playout.generation:
             self._stale = playout.marks_in_flight, playout.ends_at()
@@ -160,6 +157,7 @@ class Interruptions:
         if self._stale is not None and self._call.phase is not Phase.ENDED:
             now_is = playout.marks_in_flight, playout.ends_at()
             law(now_is == self._stale, "a stale echo changes nothing", now_is)
+        self._stale = None
         for action in actions:
             if type(action) is twilio.OutboundMedia:
                 if now > self._ends_at + GAP_S:
@@ -191,34 +189,36 @@ class Withheld:
         self._last_sound = 0
         self._last_given = -1
         self._was_withholding = False
+        self._late_frames = call.plan.options.late_answer_ms // FRAME_MS
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Follow the sounds in the ring, and look at what comes out of it."""
-        given = [
-            number_of(one.audio)
-            for one in of(openai.AppendAudio, actions)
-            if one.audio != SILENCE
-        ]
         uplink = self._call.uplink
-        late_frames = self._call.plan.options.late_answer_ms // FRAME_MS
         if type(what) is twilio.Media and self._call.phase is not Phase.ENDED:
             number = number_of(what.media.payload)
-            is_kept = number - self._last_sound - 1 <= late_frames
+            is_kept = number - self._last_sound - 1 <= self._late_frames
             is_over = self._was_withholding and not uplink._is_withholding
-            is_clear = bool(of(twilio.Clear, actions)) and self._call.is_session_ready
+            is_clear = False
+            if actions and self._call.is_session_ready:
+                is_clear = bool(of(twilio.Clear, actions))
             if uplink.is_gate_open and not (is_over and is_kept):
                 if self._first is None or not is_kept:
                     self._first = number
                 self._last_sound = number
             if self._first is not None and (is_clear or (is_over and is_kept)):
-                self._check(given, number)
+                self._check(actions, number)
             if not uplink._is_withholding:
                 self._first = None
                 self._last_given = number - len(uplink._pending)
         self._was_withholding = uplink._is_withholding
 
-    def _check(self, given: list[int], number: int) -> None:
+    def _check(self, actions: list[Any], number: int) -> None:
         assert self._first is not None
+        given = [
+            number_of(one.audio)
+            for one in of(openai.AppendAudio, actions)
+            if one.audio != SILENCE
+        ]
         options = self._call.plan.options
         wanted = max(
             self._first - options.audio_preroll_ms // FRAME_MS,
@@ -243,19 +243,24 @@ class Promises:
 
     def before(self, what: Any) -> None:
         """Look at the call as it is, before it takes `what`."""
-        self._interruptions.before(what)
-        self.tools.before()
+        if type(what) is twilio.Mark:
+            self._interruptions.before(what)
+        elif type(what) is ToolResult:
+            self.tools.before()
 
     def after(
         self, what: Any, actions: list[Any], was_playing: bool, now: float
     ) -> None:
         """Check them all."""
-        self._greeting.after(what, actions)
-        self._renewed.after(what, actions)
         self.keys.after(what, actions, was_playing, now)
-        self._interruptions.after(what, actions, now)
         if self._withheld is not None:
             self._withheld.after(what, actions)
+        self.tools.has_answered = False
+        if not actions and type(what) is twilio.Media:
+            return  # most frames
+        self._greeting.after(what, actions)
+        self._renewed.after(what, actions)
+        self._interruptions.after(what, actions, now)
         self.tools.after(what, actions)
 
 
