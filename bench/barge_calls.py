@@ -95,6 +95,22 @@ def echo(far: subset.Audio, seed: int) -> subset.Audio:
 
 def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
     """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
+    for call in clear_calls(folder, split):
+        yield _evaluated(call.near, call.far, call.turns, call.seed)
+
+
+class Clear(NamedTuple):
+    """A call of the evaluation's, and when its caller speaks, in s."""
+
+    seed: int
+    noise: str
+    near: bytes
+    far: bytes
+    turns: list[tuple[float, float]]
+
+
+def clear_calls(folder: Path, split: str = "dev") -> Iterator[Clear]:
+    """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
     _, evaluate, _ = corpus.evaluator(folder)
     data, calls = evaluate.load(split)
     for seed, call in enumerate(calls):
@@ -103,7 +119,7 @@ def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
             near = (Path(data) / f"{call['id']}.ulaw").read_bytes()
             far = (Path(data) / f"{call['id']}.far.ulaw").read_bytes()
             turns = [(a / RATE, b / RATE) for a, b in evaluate.merged(call["near"])]
-            yield _evaluated(near, far, turns, seed)
+            yield Clear(seed, call["noise"], near, far, turns)
 
 
 def _evaluated(

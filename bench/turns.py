@@ -13,6 +13,7 @@ less the time the model takes: the share that is ours.
 The last sound is that of the clean recording, within 30 dB of its loud parts
 (`bench.cases`), also where noise covers it; *heard* counts from the last one it does
 not cover. *lost* is speech that was given as silence, or never, in ms of each call.
+With `--evaluator DIR` the evaluation's `dev` calls are judged by their labels, too.
 What is not there: the network, and the microseconds a frame takes (`bench.walks`).
 """
 
@@ -24,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cases import Case, cases
+from bench.barge_calls import clear_calls
+from bench.cases import Case, cases, cut
 from bench.distributions import report
 from bench.walks import answered
 from bridge import openai, twilio
@@ -35,6 +37,9 @@ FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3
 # A silent caller is not asked again while his line goes on.
 OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
+# Of the evaluation: a pause that ends a turn in any case, and what is a turn.
+PAUSE_S, TURN_S = 1.5, 0.3
+VOICES = ("babble", "tv", "music")
 ANSWER = b"\x80" * FRAME_BYTES
 
 
@@ -44,7 +49,7 @@ def gate_ms(case: Case) -> float | None:
     silence_ms = call.plan.options.turn_silence_ms
     asked_at: float | None = None
     share_ms = None
-    for now, actions in _walk(call, case):
+    for now, actions in _walk(call, case.frames):
         if any(type(action) is openai.ResponseCreate for action in actions):
             asked_at = now
         if asked_at is not None and now >= asked_at + MODEL_S:
@@ -72,7 +77,7 @@ def server_ms(case: Case) -> tuple[float | None, float]:
     is_said, kept = _said(case), set()
     places = {id(frame): at for at, frame in enumerate(case.frames)}
     appended, last, is_open, share_ms = 0, 0, False, None
-    for now, actions in _walk(call, case):
+    for now, actions in _walk(call, case.frames):
         for action in actions:
             if type(action) is not openai.AppendAudio:
                 continue
@@ -99,9 +104,47 @@ def _said(case: Case) -> NDArray[np.bool_]:
     return is_said
 
 
-def _walk(call: Call, case: Case) -> Iterator[tuple[float, list[Any]]]:
+def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float]:
+    """Return our share, in `gate` mode, of each turn's end that a pause follows.
+
+    What the turns are is known by labels; nobody answers, so that all are heard.
+    """
+    call = answered(merge(OPTIONS, {"turn_detection": "gate"}))
+    ended: list[float] = []
+    for now, actions in _walk(call, frames):
+        kinds = {type(action) for action in actions}
+        if kinds & {openai.CommitAudio, openai.ClearAudio}:
+            ended.append(now)
+        if openai.ResponseCreate in kinds:
+            response = openai.Response(id=f"r{now}", status="completed")
+            call.receive_openai(openai.ResponseCreated(response=response), now)
+            call.receive_openai(openai.ResponseDone(response=response), now)
+    silence_ms = call.plan.options.turn_silence_ms
+    begins = [*(start for start, _ in turns[1:]), len(frames) * FRAME_S]
+    found = []
+    for (start, end), following in zip(turns, begins, strict=True):
+        at = [now for now in ended if end < now <= following]
+        if at and end - start >= TURN_S and following - end >= PAUSE_S:
+            found.append(round((at[0] - end) * 1e3 - silence_ms, 1))
+    return found
+
+
+def evaluated_ms(folder: Path) -> dict[str, list[float]]:
+    """Return the shares in the evaluation's calls at 10 dB or better.
+
+    Behind some callers others talk or sing, and no label says that they are not his
+    words going on.
+    """
+    found: dict[str, list[float]] = {"eval_noise_ms": [], "eval_voices_ms": []}
+    for call in clear_calls(folder):
+        name = "eval_voices_ms" if call.noise in VOICES else "eval_noise_ms"
+        found[name] += call_ms(cut(call.near), call.turns)
+    return found
+
+
+def _walk(call: Call, frames: list[bytes]) -> Iterator[tuple[float, list[Any]]]:
     """Play the caller's frames."""
-    for number, frame in enumerate(case.frames, 1):
+    for number, frame in enumerate(frames, 1):
         now = number * FRAME_S
         actions: list[Any] = []
         while call.deadline is not None and call.deadline <= now:
@@ -136,8 +179,11 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--every", type=int, default=1, help="n-th case only (1)")
+    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="its dev calls")
     args = parser.parse_args(argv)
     results = measure(args.every)
+    if args.evaluator is not None:
+        results["values"] |= evaluated_ms(args.evaluator)
     report(args.out, "turns", results)
     print(f"never ended: {len(results['missed'])}")
     for case in results["missed"]:

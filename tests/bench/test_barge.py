@@ -84,7 +84,13 @@ def test_the_evaluations_calls_are_read(tmp_path, monkeypatch):
 
         @staticmethod
         def load(split):
-            whole = {"id": "a", "snr": 10, "lost": [], "near": [[15_000, 24_000]]}
+            whole = {
+                "id": "a",
+                "noise": "fan",
+                "snr": 10,
+                "lost": [],
+                "near": [[15_000, 24_000]],
+            }
             return str(tmp_path), [whole, {**whole, "id": "b", "lost": [3]}]
 
     monkeypatch.setattr(barge_calls.corpus, "evaluator", lambda _: (0, Evaluate, 0))

@@ -1,10 +1,13 @@
 """The turns bench runs, small: every turn ends, and the picture is drawn."""
 
+from pathlib import Path
+
 import orjson
 import pytest
 
 from bench import cases, turns
 from bench.__main__ import main
+from bench.barge_calls import Clear
 
 
 def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
@@ -17,6 +20,27 @@ def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
     assert max(results["values"]["server_vad_ms"]) < 40
     assert (tmp_path / "turns.png").read_bytes().startswith(b"\x89PNG")
     assert "server_vad_ms" in capsys.readouterr().out
+
+
+def test_turns_of_a_labelled_call_are_judged_by_its_labels():
+    case = next(cases.cases())
+    begins, ends = case.speech[0][0], case.speech[-1][1]
+    labelled = [(begins, ends)]
+
+    (share_ms,) = turns.call_ms(case.frames, labelled)
+    assert share_ms == pytest.approx(turns.gate_ms(case), abs=0.2)
+    assert turns.call_ms(case.frames, [(begins, ends), (ends + 0.4, ends + 0.5)]) == []
+
+
+def test_turns_of_the_evaluation_are_told_apart_by_what_is_behind_them(monkeypatch):
+    case = next(cases.cases())
+    speech = [(case.speech[0][0], case.speech[-1][1])]
+    near = b"".join(case.frames)
+    calls = [Clear(0, noise, near, near, speech) for noise in ("tv", "fan")]
+    monkeypatch.setattr(turns, "clear_calls", lambda folder: calls)
+
+    found = turns.evaluated_ms(Path())
+    assert found["eval_voices_ms"] == found["eval_noise_ms"] != []
 
 
 def test_a_caller_who_is_not_heard_is_named(capsys, monkeypatch, tmp_path):
