@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FLOOR_WAIT_S = 8.0
 LOOK_S = 0.1
+# How much later than we the server may hear that his turn has ended, and say so.
+HEAR_MS = 300
 
 # What waits, and until when at the latest.
 Waiting = dict[Callable[["Call"], None], float]
@@ -23,7 +25,11 @@ Waiting = dict[Callable[["Call"], None], float]
 
 def is_callers(call: "Call") -> bool:
     """Tell whether the caller speaks, or awaits the server's answer to what he said."""
-    return call.uplink.is_turn_open or call.responses.answer_by is not None
+    options = call.plan.options
+    is_his = call.uplink.is_turn_open
+    if options.turn_detection != "semantic_vad":  # there, only the server knows
+        is_his = is_his and call.uplink.quiet_ms < options.turn_silence_ms + HEAR_MS
+    return is_his or call.responses.answer_by is not None
 
 
 def when_free(call: "Call", act: Callable[["Call"], None]) -> None:

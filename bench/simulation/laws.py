@@ -17,7 +17,7 @@ from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import HangUp, Log, OpenModel, Phase
-from bridge.playout import MARKS_MAX, UNSENT_BYTES_MAX
+from bridge.playout import BYTES_PER_MS, MARKS_MAX, UNSENT_BYTES_MAX
 from bridge.uplink import SILENCE, SILENCE_MS_MAX
 
 # A step may release the ring, refill the lead and write lines, and no more.
@@ -218,7 +218,8 @@ class Downlink:
 
     def _check_cuts(self, actions: list[Any], now: float) -> None:
         """The model is told of every item that was not heard to its end."""
-        unheard = {item[0] for item in self._items if item[1]}
+        # Less than a ms of audio cannot be told.
+        unheard = {item[0] for item in self._items if len(item[1]) >= BYTES_PER_MS}
         # The last frame of an item may be padding, mostly.
         latest = now + FRAME_MS * _MS
         unheard |= {item_id for item_id, at in self._ends_at.items() if at > latest}
@@ -318,13 +319,13 @@ class UplinkLaws:
     def after(self, actions: list[Any]) -> None:
         """Follow the place in the caller's speech that the model has come to."""
         uplink = self._call.uplink
-        is_begun = self._was_open
+        is_inside = self._was_open or uplink.is_turn_open
         for action in actions:
             if type(action) is not openai.AppendAudio:
                 continue
-            is_begun = is_begun or action.audio != SILENCE
             if action.audio == SILENCE:
-                is_inside = is_begun or uplink.is_turn_open
+                # A turn may begin and end in one step, with lost audio at its head.
+                is_inside = is_inside or len(actions) > 1
                 law(is_inside, "silence is given inside turns alone")
                 self._silence += 1
                 self._at = None if self._at is None else self._at + 1

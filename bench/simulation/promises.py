@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.simulation.law import law
 from bench.simulation.weather import Weather, number_of
-from bridge import openai, twilio
+from bridge import floor, openai, twilio
 from bridge.call import Call
 from bridge.keypad import DIGITS_MAX, PAUSE_S
 from bridge.options import FRAME_BYTES, FRAME_MS
@@ -107,11 +107,11 @@ class Tools:
         self._call = call
         self.open: set[str] = set()
         self.has_answered = False
-        self._was_turn_open = False
+        self._was_his = False
 
     def before(self) -> None:
         """Keep whether the caller speaks."""
-        self._was_turn_open = self._call.uplink.is_turn_open
+        self._was_his = floor.is_callers(self._call)
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the answers."""
@@ -119,7 +119,7 @@ class Tools:
         if type(what) is not ToolResult or what.tool_call_id not in self.open:
             return
         self.open.discard(what.tool_call_id)
-        if self._was_turn_open or self.open:
+        if self._was_his or self.open:
             asked = of(openai.ResponseCreate, actions)
             law(not asked, "tools are answered together, in a pause", self.open)
         if not self._call.is_session_ready or self._call.phase is Phase.ENDED:

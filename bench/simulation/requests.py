@@ -81,12 +81,13 @@ class Asked:
     def check_answered(self, now: float, is_tool_open: bool) -> None:
         """Check that no turn, no tool and no key waits for ever."""
         is_busy = self._active is not None or self._asked is not None
-        if is_busy or not self._is_ready or not self._call.is_talking:
+        is_off = is_busy or not self._is_ready or not self._call.is_talking
+        if is_off:
             self._committed_at = self._committed_at and now
+        if is_off or is_tool_open:
             self._told_at = self._told_at and now
-        if is_tool_open:
-            self._told_at = self._told_at and now
-        if floor.is_callers(self._call) and self._told_at is not None:
+            self._told_first = now
+        elif self._told_at is not None and floor.is_callers(self._call):
             self._told_at = min(now, self._told_first + floor.FLOOR_WAIT_S)
         waited_s = now - (self._committed_at or now)
         law(waited_s <= ANSWER_S, "every turn is answered", waited_s)

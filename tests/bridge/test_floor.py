@@ -48,7 +48,7 @@ def speaking_while_a_tool_runs(**options):
 def end_turn(call, now):
     """Let the server hear the end of the caller's turn."""
     call.receive_openai(openai.SpeechStarted("c1", 0), now)
-    _, now = speak(call, QUIET * 40, now)
+    _, now = speak(call, QUIET * 25, now)
     call.receive_openai(openai.SpeechStopped("c1", 1_000_000), now)
     assert not call.uplink.is_turn_open
     return now
@@ -65,6 +65,16 @@ def test_a_tool_that_answers_into_the_callers_words_waits_for_their_end():
     now = end_turn(call, now)
 
     assert len(asked(fire(call, now + 0.2))) == 1
+
+
+def test_a_turn_that_the_server_does_not_end_is_not_waited_for_much_longer():
+    call, now = speaking_while_a_tool_runs()
+    answer(call, now)
+    actions, now = speak(call, QUIET * 35, now)
+    assert not asked(actions)
+    actions, _ = speak(call, QUIET * 15, now)
+
+    assert len(asked(actions)) == 1 and call.uplink.is_turn_open
 
 
 def test_the_servers_answer_to_the_caller_answers_the_tool_as_well():
