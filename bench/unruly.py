@@ -212,6 +212,7 @@ def summary(pairs: list[dict[str, Figures]]) -> Figures:
             "quiet_p99": round(median(quiet), 2),
             "unruly_p99": round(median(unruly), 2),
             "ratio": round(median(ratios), 3),
+            "ratios": [round(one, 2) for one in ratios],
         }
     for name in ("quiet", "unruly"):
         found[f"cpu_{name}"] = round(median(pair[name]["cpu"] for pair in pairs), 3)

@@ -14,8 +14,13 @@ cdef class Ear:
     cdef Playout _playout
     cdef bint _ends_turns
     cdef long long _turn_silence_ms
+    # How many messages that are not audio may come now, as of a time.
+    cdef double _credit
+    cdef double _credit_at
     cdef public bint is_open
     cdef public long long rx_frames
+    # Dropped unread.
+    cdef readonly long long flood_messages
     # -1 until there was one.
     cdef public long long next_timestamp_ms
     # When the gate was last open, for whom it concerns; -1 when that was taken.
@@ -24,3 +29,4 @@ cdef class Ear:
     cdef readonly object given
 
     cpdef int hear(self, bytes data, double now) except? -2
+    cpdef bint is_flood(self, bytes data, double now)

@@ -10,6 +10,7 @@ NOTABLE: int
 class Ear:
     is_open: bool
     rx_frames: int
+    flood_messages: int
     next_timestamp_ms: int
     spoke_at: float
     voice_logged_at: float
@@ -23,3 +24,5 @@ class Ear:
         turn_silence_ms: int,
     ) -> None: ...
     def hear(self, data: bytes, now: float) -> int: ...
+    def is_flood(self, data: bytes, now: float) -> bool: ...
+    def note_malformed(self) -> None: ...

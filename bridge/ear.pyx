@@ -39,6 +39,12 @@ cdef enum:
     BACKSLASH = 92
     OPENS = 123                 # {
     CLOSES = 125                # }
+    # A row of keys at once, and some marks; then as fast as fingers press keys
+    # (`keypad.KEY_S`), or marks come back, which is two a second.
+    MESSAGES_AT_ONCE = 40
+    MESSAGES_A_SECOND = 12
+    # As many as one that is malformed counts for.
+    MALFORMED_MESSAGES = 8
     FIRST_PRINTABLE = 32
     LAST_PRINTABLE = 126
 
@@ -48,6 +54,8 @@ cdef double VOICE_S = 2.0
 cdef char *ALPHABET = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
+cdef char *MEDIA_BEGINS = b'{"event":"media"'
+cdef Py_ssize_t MEDIA_BEGINS_SIZE = 16
 cdef uint8_t VALUES[256]        # of a base64 digit; 64 for what is none
 
 
@@ -77,6 +85,8 @@ cdef class Ear:
         self._playout = playout
         self._ends_turns = ends_turns
         self._turn_silence_ms = turn_silence_ms
+        self._credit = MESSAGES_AT_ONCE
+        self._credit_at = -1e300
         self.voice_logged_at = -1e300
         self.next_timestamp_ms = -1
         self.spoke_at = -1
@@ -126,6 +136,31 @@ cdef class Ear:
         ):
             heard |= C_NOTABLE
         return heard
+
+    cpdef bint is_flood(self, bytes data, double now):
+        """Take note of a message that is not usual; tell whether to drop it unread.
+
+        Only audio may come as fast as it likes: 20 ms of it are a message.
+        """
+        if (
+            PyBytes_GET_SIZE(data) >= MEDIA_BEGINS_SIZE
+            and memcmp(PyBytes_AS_STRING(data), MEDIA_BEGINS, MEDIA_BEGINS_SIZE) == 0
+        ):
+            return False
+        self._credit = min(
+            <double> MESSAGES_AT_ONCE,
+            self._credit + (now - self._credit_at) * MESSAGES_A_SECOND,
+        )
+        self._credit_at = now
+        if self._credit >= 1.0:
+            self._credit -= 1.0
+            return False
+        self.flood_messages += 1
+        return True
+
+    def note_malformed(self):
+        """Take note that a message could not be read: fewer may follow."""
+        self._credit = max(0.0, self._credit - MALFORMED_MESSAGES)
 
 
 cdef bint read_media(

@@ -233,6 +233,8 @@ def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
     name = f"malformed_{leg.value}"
     count = getattr(call.counters, name) + 1
     setattr(call.counters, name, count)
+    if leg is Leg.TWILIO:
+        call.ear.note_malformed()
     if count == 1:
         call.log(Log("warning", f"dropped from {leg.value}: {error}"))
     elif count > MALFORMED_MAX:

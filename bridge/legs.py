@@ -7,6 +7,7 @@ socket and its buffers and decides nothing about the call.
 
 import asyncio
 from collections.abc import Callable
+from socket import SO_RCVBUF, SOL_SOCKET
 from ssl import SSLContext
 from typing import Any, Protocol
 
@@ -24,6 +25,11 @@ from bridge.wire import media_onto, text_onto
 
 # Twilio sends `start` right after the upgrade.
 START_WAIT_S = 5.0
+# How long a caller's socket is not read after a flood: TCP holds the rest back.
+FLOOD_REST_S = 1.0
+# And what it may hold back: two seconds of audio, or 1,000 messages of a flood, which
+# are dropped in a ms. Else the kernel takes megabytes. It doubles this.
+RECEIVE_BUFFER_BYTES = 32_768
 # Connecting and upgrading to the model takes some hundred ms.
 MODEL_OPEN_S = 5.0
 # A model that is silent for this long is asked whether it is there.
@@ -80,10 +86,13 @@ class TwilioLeg(WebSocket):
         self._media_begins = b""
         self._line: Owner | None = None
         self._start_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Wait for `start`, not for ever."""
         super().on_ws_connected(transport)
+        raw = transport.underlying_transport.get_extra_info("socket")
+        raw.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         loop = asyncio.get_running_loop()
         self._start_timer = loop.call_later(START_WAIT_S, self._refuse, "no_start")
 
@@ -110,9 +119,25 @@ class TwilioLeg(WebSocket):
         else:
             self._line.receive(self._line.call.receive_malformed, Leg.TWILIO, error)
 
+    def rest(self) -> None:
+        """Read nothing for a while, after a flood of messages that are not audio.
+
+        Whoever goes on with it is at last cut off, as one who sends rubbish.
+        """
+        if self._rest_timer is not None:
+            return
+        assert self._transport is not None
+        below = self._transport.underlying_transport
+        below.pause_reading()
+        loop = asyncio.get_running_loop()
+        self._rest_timer = loop.call_later(FLOOD_REST_S, self._read_on, below)
+        self.receive_malformed("expected at most 12 messages a second beside audio")
+
     def lose(self, reason: str) -> None:
         """Tell the call that the caller's side is gone, and forget it."""
         self._stop_timer()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
         line, self._line = self._line, None
         if line is not None:
             del self.on_ws_frame
@@ -188,6 +213,10 @@ class TwilioLeg(WebSocket):
         self._metrics.count("refused_streams", reason=reason)
         server_logger().warning("media stream refused: %s", reason)
         self.close(WSCloseCode.POLICY_VIOLATION)
+
+    def _read_on(self, below: asyncio.Transport) -> None:
+        self._rest_timer = None
+        below.resume_reading()
 
     def _stop_timer(self) -> None:
         if self._start_timer is not None:

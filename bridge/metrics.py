@@ -50,6 +50,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("digits", {}, lambda call: call.counters.digits),
     ("playout_underruns", {}, lambda call: call.playout.underruns),
     ("dropped", {"limit": "late_deltas"}, lambda call: call.counters.late_deltas),
+    ("dropped", {"limit": "flood"}, lambda call: call.ear.flood_messages),
     (
         "dropped",
         {"limit": "barge_in_ring_frames"},

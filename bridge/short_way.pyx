@@ -84,12 +84,19 @@ cdef class ShortWay:
         """Take a WebSocket frame of Twilio's, as picows hands it over.
 
         One that is not usual goes to `leg.receive_frame`, one that must be weighed to
-        `line.weigh`, a bug of ours to `line.crash`.
+        `line.weigh`, a bug of ours to `line.crash`. What comes too fast is dropped
+        unread, and `leg.rest` told to read no more for a while.
         """
         cdef int heard = C_UNUSUAL
-        if self.is_open and frame.msg_type is TEXT and frame.fin:
+        cdef bytes data
+        if frame.msg_type is TEXT and frame.fin:
+            data = frame.get_payload_as_bytes()
             try:
-                heard = self._hear(frame.get_payload_as_bytes())
+                if self.is_open:
+                    heard = self._hear(data)
+                if heard == C_UNUSUAL and self._ear.is_flood(data, self._clock()):
+                    self._leg.rest()
+                    return
             except Exception:
                 self._line.crash()
                 return

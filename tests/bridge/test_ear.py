@@ -220,3 +220,49 @@ def test_ear_is_shut_while_nobody_may_be_heard():
     talking.receive_hangup("tested", 2.0)
     assert not talking.ear.is_open
     assert talking.ear.hear(text(QUIET, 1), 2.0) == UNUSUAL
+
+
+KEY = b'{"event":"dtmf","dtmf":{"digit":"1"}}'
+
+
+def test_a_row_of_keys_at_once_is_read_and_then_as_many_as_fingers_press():
+    ear = story.answered_call().ear
+    assert [ear.is_flood(KEY, 1.0) for _ in range(100)] == [False] * 40 + [True] * 60
+    assert ear.flood_messages == 60
+    # Twelve a second, however often it is asked.
+    later = [ear.is_flood(KEY, 1.0 + tick / 100) for tick in range(1, 1_001)]
+    assert later.count(False) == pytest.approx(120, abs=1)
+
+
+def test_fingers_and_marks_are_never_a_flood():
+    ear = story.answered_call().ear
+    assert not any(ear.is_flood(KEY, press * 0.0834) for press in range(1_000))
+    assert ear.flood_messages == 0
+
+
+def test_a_rest_is_saved_up_to_a_row():
+    ear = story.answered_call().ear
+    for _ in range(100):
+        ear.is_flood(KEY, 1.0)
+    assert sum(not ear.is_flood(KEY, 1_000.0) for _ in range(100)) == 40
+
+
+def test_audio_is_no_flood_however_it_looks_and_whatever_comes_beside_it():
+    ear = story.answered_call().ear
+    for number in range(1_000):
+        assert not ear.is_flood(text(QUIET, number), 1.0)
+        assert not ear.is_flood(b'{"event":"media"', 1.0)
+    assert not ear.is_flood(b'{"event":"mark"}', 1.0)
+    assert [ear.is_flood(b"{", 1.0) for _ in range(40)] == [False] * 39 + [True]
+
+
+def test_after_what_is_malformed_fewer_messages_may_follow():
+    ear = story.answered_call().ear
+    ear.is_flood(KEY, 1.0)
+    for _ in range(4):
+        ear.note_malformed()
+    assert [ear.is_flood(KEY, 1.0) for _ in range(9)] == [False] * 7 + [True] * 2
+    for _ in range(50):
+        ear.note_malformed()
+    # It is no debt: a second later twelve may come.
+    assert sum(not ear.is_flood(KEY, 2.0) for _ in range(20)) == 12

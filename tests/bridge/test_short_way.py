@@ -1,6 +1,8 @@
 """The short way between real sockets: taken for what is usual, left for what is not."""
 
-from bridge import twilio
+import asyncio
+
+from bridge import legs, twilio
 from tests.bridge import hall, story, wire
 from tests.bridge.test_ear import text
 
@@ -61,3 +63,50 @@ async def test_model_that_is_gone_is_given_nothing(place):
     gone.append(story.SILENCE)
     assert line.short_way.appender is line.model_leg.appender
     await peer.close()
+
+
+KEY = b'{"event":"dtmf","dtmf":{"digit":"1"}}'
+
+
+@hall.told
+async def test_a_flood_is_dropped_and_not_read_for_a_while(place, monkeypatch):
+    monkeypatch.setattr(legs, "FLOOD_REST_S", 0.2)
+    line, peer, model = await listening(place)
+    ear, counters = line.call.ear, line.call.counters
+    for _ in range(10_000):
+        peer.send_text(KEY)
+    peer.send_text(text(story.SILENCE, 1))
+    await wire.until(lambda: ear.flood_messages)
+    # What had been read with it, some KB, and no more.
+    dropped = ear.flood_messages
+    assert dropped < 1_000
+    assert counters.malformed_twilio >= 1
+    await asyncio.sleep(0.05)
+    assert ear.flood_messages == dropped
+
+    # It is read on, as much as the kernel holds back, and comes to an end.
+    await wire.until(lambda: ear.flood_messages > dropped)
+    assert ear.flood_messages < dropped + 2 * 2 * legs.RECEIVE_BUFFER_BYTES / len(KEY)
+    assert not line.is_over
+    monkeypatch.setattr(legs, "FLOOD_REST_S", 0.0)
+    while not line.is_over:
+        for _ in range(200):
+            peer.send_text(KEY)
+        await asyncio.sleep(0.01)
+    assert line.record().end_reason == "malformed_twilio"
+    await peer.close()
+    await model.close()
+
+
+@hall.told
+async def test_who_is_lost_while_his_flood_rests_leaves_no_timer(place, monkeypatch):
+    line, peer, model = await listening(place)
+    for _ in range(100):
+        peer.send_text(KEY)
+    await wire.until(lambda: line.call.ear.flood_messages)
+    leg = line.twilio_leg
+    leg._transport.disconnect(False)
+    await wire.until(lambda: not leg.is_open)
+    assert leg._rest_timer.cancelled()
+    await peer.close()
+    await model.close()
