@@ -100,6 +100,17 @@ async def test_a_flood_is_dropped_and_not_read_for_a_while(place, monkeypatch):
 
 
 @hall.told
+async def test_audio_with_blanks_goes_the_long_way_and_is_no_flood(place):
+    line, peer, model = await listening(place)
+    for number in range(1, 101):
+        peer.send_text(text(VOICE[0], number).replace(b'":', b'": '))
+    await wire.until(lambda: line.call.ear.rx_frames == 101)
+    assert line.call.ear.flood_messages == 0
+    await peer.close()
+    await model.close()
+
+
+@hall.told
 async def test_who_is_lost_while_his_flood_rests_leaves_no_timer(place, monkeypatch):
     line, peer, model = await listening(place)
     for _ in range(100):
