@@ -216,8 +216,8 @@ class Playout:
 
     def resume(self) -> None:
         """Go on from the very next byte."""
+        self._was_held |= self.is_held
         self.is_held = False
-        self._was_held = True
 
     # --- from the caller's side ---
 

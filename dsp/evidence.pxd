@@ -17,6 +17,7 @@ cdef enum:
     EVIDENCE_CERTAIN = 8
 
 cdef struct Evidence:
+    double over_bar         # of the last frame
     double sum
     int gap
 
@@ -24,6 +25,7 @@ cdef struct Evidence:
 cdef inline void evidence_update(Evidence *state, double over_bar) noexcept nogil:
     """Take how far a frame's log-odds lie over the bar of an onset."""
     cdef double step
+    state.over_bar = over_bar
     if over_bar >= EVIDENCE_FAINT:
         state.gap = 0
     else:
@@ -32,3 +34,8 @@ cdef inline void evidence_update(Evidence *state, double over_bar) noexcept nogi
     state.sum = min(max(state.sum + step, 0.0), <double> (2 * EVIDENCE_CERTAIN))
     if state.gap > EVIDENCE_GAP:
         state.sum = 0
+
+
+cdef inline bint evidence_is_certain(const Evidence *state) noexcept nogil:
+    """Tell whether a caller is certain, and still speaks."""
+    return state.over_bar > 0 and state.sum >= EVIDENCE_CERTAIN

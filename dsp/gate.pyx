@@ -37,11 +37,11 @@ from dsp.echo cimport (
     far_loudest,
 )
 from dsp.evidence cimport (
-    EVIDENCE_CERTAIN,
     EVIDENCE_FAINT,
     EVIDENCE_MOST,
     EVIDENCE_NONE,
     Evidence,
+    evidence_is_certain,
     evidence_update,
 )
 from dsp.features cimport (
@@ -53,23 +53,17 @@ from dsp.features cimport (
     power_db,
 )
 from dsp.g711 cimport LINEAR
+from dsp.latch cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, Latch, latch_step
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
-from dsp.over cimport (
-    OVER_INPUTS,
-    OVER_WEIGHTS,
-    Over,
-    over_fill,
-    over_reset,
-    over_update,
-)
+from dsp.over cimport OVER_INPUTS, Over, over_hear, over_reset
 from dsp.score cimport SCORE_WEIGHTS, Score, score_update
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
-SILENCE = 0
-MAYBE_SPEECH = 1
-SPEECH = 2
+SILENCE = STATE_SILENCE
+MAYBE_SPEECH = STATE_MAYBE
+SPEECH = STATE_SPEECH
 STATE_MASK = 3
 VOICE = 4
 MUSIC = 8
@@ -83,7 +77,7 @@ cdef enum:
     CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
     CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
-    MAYBE_MISSES = 2
+    NEVER = 1_000_000
 
 # The bars, in log-odds; chosen on generated calls (bench/gate/README.md).
 cdef double SCORE_OPEN = 0.8        # twice in a row, or
@@ -129,16 +123,14 @@ cdef class NoiseGate:
     cdef float _inputs[FEATURES]
     cdef float _logit
     cdef Over _over
-    cdef float _over_inputs[OVER_INPUTS]
-    cdef float _over_logit
     cdef bint _is_scored
     cdef double _snr_start[2]
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
-    cdef int _hangover, _state, _active, _misses, _quiet, _since_voiced
+    cdef Latch _latch
+    cdef int _hangover, _since_voiced
     cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_over_echo
     cdef Evidence _evidence
-    cdef double _over_bar
     cdef Agc _agc
     cdef int _gain_step
     cdef long long _frames
@@ -209,9 +201,7 @@ cdef class NoiseGate:
         if not far_dbfs >= -127:        # NaN too
             far_dbfs = -127
         far_dbfs = min(far_dbfs, 0.0)
-        echo_played(
-            &self._echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0))
-        )
+        echo_played(&self._echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0)))
         self._far_max = far_loudest(&self._echo) - FULL_SCALE_DB
         if self._is_scored:
             self._measure_speech(power, filtered)
@@ -245,10 +235,7 @@ cdef class NoiseGate:
         )
         self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
         if self._far_max >= FAR_HEARD_DBFS:
-            over_fill(self._score.hidden, self._inputs, self._over_inputs)
-            self._over_logit = over_update(
-                &OVER_WEIGHTS, &self._over, self._over_inputs
-            )
+            over_hear(&self._over, self._score.hidden, self._inputs)
         else:
             over_reset(&self._over)
 
@@ -266,14 +253,13 @@ cdef class NoiseGate:
         """Sum what speaks for a caller over the AI."""
         cdef double over_bar = EVIDENCE_MOST if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
-            over_bar = self._over_logit
+            over_bar = self._over.logit
         elif self._is_scored:
             over_bar = self._logit - SCORE_OPEN
             over_bar -= SCORE_PER_DB * max(0.0, start - self._snr_db)
         if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
             over_bar = EVIDENCE_NONE
         evidence_update(&self._evidence, over_bar)
-        self._over_bar = over_bar
 
     cdef bint _step(
         self, bint is_music, bint is_echo, bint is_voiced, double floor_rms
@@ -283,6 +269,7 @@ cdef class NoiseGate:
         cdef double stop = self._snr_stop[is_music]
         cdef double start_bar, stop_bar
         cdef bint is_active, is_kept, is_over
+        cdef int enough = 1
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
             start -= 1
             stop -= 1
@@ -304,59 +291,34 @@ cdef class NoiseGate:
             is_kept = False
             self._is_sound = False
         self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
-        is_over = self._is_certain_over()
-        if self._state == 2:
-            if is_kept:
-                self._quiet = 0
-            else:
-                self._quiet += 1
-                if self._quiet > self._hangover:
-                    self._state = 0
-                    self._active = 0
-        elif is_active or is_over:
-            self._state = 1
-            self._misses = 0
-            self._active += 1
-            if is_over or self._is_confirmed(is_voiced, start):
-                self._state = 2
-                self._quiet = 0
-        elif self._state == 1:
-            self._misses += 1
-            if self._misses >= MAYBE_MISSES:
-                self._state = 0
-                self._active = 0
+        is_over = (
+            self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
+        )
+        if not is_over:
+            enough = self._frames_to_confirm(is_voiced, start)
+        latch_step(&self._latch, is_active or is_over, is_kept, enough, self._hangover)
         return is_active
 
-    cdef bint _is_confirmed(self, bint is_voiced, double start) noexcept nogil:
+    cdef int _frames_to_confirm(self, bint is_voiced, double start) noexcept nogil:
         if self._is_scored:
-            return self._active >= CONFIRM_FRAMES or self._logit >= SCORE_SURE
+            return 1 if self._logit >= SCORE_SURE else CONFIRM_FRAMES
         if is_voiced:
-            return self._active >= CONFIRM_FRAMES
-        return (
-            self._active >= CONFIRM_UNVOICED
-            and self._snr_db >= start + UNVOICED_EXTRA_DB
-        )
-
-    cdef bint _is_certain(self) noexcept nogil:
-        return self._over_bar > 0 and self._evidence.sum >= EVIDENCE_CERTAIN
-
-    cdef bint _is_certain_over(self) noexcept nogil:
-        """Tell whether a caller has been heard over what we play."""
-        return self._far_max >= FAR_HEARD_DBFS and self._is_certain()
+            return CONFIRM_FRAMES
+        return CONFIRM_UNVOICED if self._snr_db >= start + UNVOICED_EXTRA_DB else NEVER
 
     cdef int _code(self, bint is_music) noexcept nogil:
-        cdef int code = self._state
-        if self._over_bar > 0:
+        cdef int code = self._latch.state
+        if self._evidence.over_bar > 0:
             code |= 4
-        if self._over_bar >= EVIDENCE_FAINT:
+        if self._evidence.over_bar >= EVIDENCE_FAINT:
             code |= 64
-        if self._is_certain():
+        if evidence_is_certain(&self._evidence):
             code |= 128
         if is_music:
             code |= 8
         if self._is_hint:
             code |= 16
-        if self._is_sound and self._state == 2:
+        if self._is_sound and self._latch.state == STATE_SPEECH:
             code |= 32
         return code
 
@@ -398,12 +360,12 @@ cdef class NoiseGate:
     @property
     def over_inputs(self):
         """The inputs of the score over what we play, in the last frame with it."""
-        return tuple([self._over_inputs[i] for i in range(OVER_INPUTS)])
+        return tuple([self._over.inputs[i] for i in range(OVER_INPUTS)])
 
     @property
     def score_over(self):
         """How likely a caller speaks over what we play; of the last frame with it."""
-        return 1 / (1 + exp(-self._over_logit))
+        return 1 / (1 + exp(-self._over.logit))
 
     @property
     def music(self):
@@ -418,7 +380,7 @@ cdef class NoiseGate:
     @property
     def state(self):
         """SILENCE, MAYBE_SPEECH or SPEECH."""
-        return self._state
+        return self._latch.state
 
     @property
     def far_dbfs(self):

@@ -25,7 +25,9 @@ cdef struct OverWeights:
     float output_bias
 
 cdef struct Over:
+    float inputs[64]
     float hidden[16]
+    float logit             # of the last frame with something played
 
 cdef OverWeights OVER_WEIGHTS
 
@@ -37,27 +39,26 @@ cdef inline void over_reset(Over *state) noexcept nogil:
         state.hidden[i] = 0
 
 
-cdef inline void over_fill(
-    const float *units, const float *features, float *inputs
+cdef inline void over_hear(
+    Over *state, const float *units, const float *features
 ) noexcept nogil:
-    """Fill in OVER_INPUTS numbers."""
+    """Take what the first net has made of a frame, and the frame's features."""
     cdef int i
     for i in range(UNITS):
-        inputs[i] = units[i]
+        state.inputs[i] = units[i]
     for i in range(FEATURES):
-        inputs[UNITS + i] = features[i]
+        state.inputs[UNITS + i] = features[i]
+    over_update(&OVER_WEIGHTS, state)
 
 
-cdef inline float over_update(
-    const OverWeights *weights, Over *state, const float *x
-) noexcept nogil:
-    """Take one frame's inputs; return the log-odds that a caller speaks."""
+cdef inline void over_update(const OverWeights *weights, Over *state) noexcept nogil:
+    """Weigh one frame's inputs: the log-odds that a caller speaks."""
     cdef float out = weights.output_bias
     cdef int j
     gru_update(
         &weights.input[0][0], weights.bias, &weights.hidden[0][0],
-        weights.hidden_bias, x, state.hidden, OVER_INPUTS, OVER_UNITS,
+        weights.hidden_bias, state.inputs, state.hidden, OVER_INPUTS, OVER_UNITS,
     )
     for j in range(OVER_UNITS):
         out += state.hidden[j] * weights.output[j]
-    return out
+    state.logit = out

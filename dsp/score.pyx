@@ -1,21 +1,11 @@
 """The score's weights, read from the package at import, and a handle for tests."""
 
-from pathlib import Path
-
 from libc.string cimport memcpy
 
-import orjson
-
-_DATA = (Path(__file__).parent / "score.weights").read_bytes()
-_HEADER, _, _BODY = _DATA.partition(b"\n")
+from dsp.weights import read
 
 # Version, dimensions, and the hash of what made the weights.
-ABOUT = orjson.loads(_HEADER)
-
-if len(_BODY) != sizeof(ScoreWeights):
-    raise ImportError(
-        f"score.weights: expected {sizeof(ScoreWeights)} bytes, got {len(_BODY)}"
-    )
+ABOUT, _BODY = read("score.weights", sizeof(ScoreWeights))
 memcpy(&SCORE_WEIGHTS, <const char *> _BODY, sizeof(ScoreWeights))
 
 

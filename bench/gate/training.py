@@ -22,27 +22,29 @@ OVER_WEIGHTS = WEIGHTS.with_name("over.weights")
 
 def run(evaluator: Path, seeds: list[int], steps: int) -> int:
     """Fetch, synthesise, generate, train, and write the weights."""
-    from bench.gate import train
+    from bench.gate import recurrent, train
 
     split = prepare(evaluator)
     calls = _generated(partial(corpus.generate, evaluator, split), seeds)
-    net = train.train(calls, steps)
-    train.save(net, WEIGHTS, seeds, steps)
+    net = recurrent.train(train.RECIPE, calls, steps)
+    recurrent.save(net, WEIGHTS, train.MADE_OF, seeds=seeds, steps=steps)
     print(f"wrote {WEIGHTS}; build again and run: python -m bench.gate score --record")
     return 0
 
 
 def run_over(evaluator: Path, steps: int) -> int:
     """Do the same for the score over what we play."""
-    from bench.gate import over, train_over
+    from bench.gate import over, recurrent, train_over
 
     split = prepare(evaluator, unheard)
     calls = Calls([], [], [])
     for kind, seeds, count in over.RECIPE:
         make = partial(over.generate, evaluator, split, kind, count)
         _add(calls, _generated(make, seeds))
-    net = train_over.train(calls, steps)
-    train_over.save(net, OVER_WEIGHTS, len(calls.features), steps)
+    net = recurrent.train(train_over.RECIPE, calls, steps)
+    made_of = (*train_over.MADE_OF, WEIGHTS)
+    count = len(calls.features)
+    recurrent.save(net, OVER_WEIGHTS, made_of, calls=count, steps=steps)
     print(f"wrote {OVER_WEIGHTS}; build again and run: python -m bench barge")
     return 0
 

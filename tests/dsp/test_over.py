@@ -9,6 +9,7 @@ from bench.gate import reference
 from bridge.sandbox.clips import clip
 from dsp import over
 from dsp.gate import NoiseGate
+from dsp.weights import read
 
 WEIGHTS = Path(over.__file__).parent / "over.weights"
 UNITS, INPUTS = over.ABOUT["units"], over.ABOUT["inputs"]
@@ -48,6 +49,13 @@ def test_it_hears_callers_and_no_fan():
         _, caller = heard(quiet + clip(name).audio, AI_DBFS)
         assert caller[:100].max() < 0.1
         assert caller.max() > 0.95
+
+
+def test_weights_of_another_net_are_refused():
+    size = len(WEIGHTS.read_bytes().partition(b"\n")[2])
+    assert read("over.weights", size)[0] == over.ABOUT
+    with pytest.raises(ImportError, match=f"expected 8 bytes, got {size}"):
+        read("over.weights", 8)
 
 
 def test_the_weights_say_what_made_them():
