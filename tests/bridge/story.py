@@ -6,7 +6,7 @@ from pathlib import Path
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, CallOptions
-from bridge.plan import CallPlan
+from bridge.plan import CallPlan, ToolResult
 
 CLIPS = Path(__file__).parents[2] / "bridge" / "sandbox" / "clips"
 STREAM_SID = "MZ" + "0" * 32
@@ -94,6 +94,17 @@ def tool_item(
         arguments=arguments,
     )
     return openai.OutputItemDone(response_id="r1", item=item)
+
+
+def tool_result(call_id: str = "t1") -> ToolResult:
+    return ToolResult(
+        tool_call_id=call_id,
+        name="leads_upsert",
+        arguments="{}",
+        output="{}",
+        ok=True,
+        duration_ms=1.0,
+    )
 
 
 def audio_delta(

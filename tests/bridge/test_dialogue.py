@@ -5,7 +5,7 @@ import pytest
 from bridge import openai
 from bridge.notes import REFUSALS_MAX
 from bridge.openai_events import StatusDetails
-from bridge.plan import HangUp, OpenModel, Phase, RunTool, ToolResult
+from bridge.plan import HangUp, OpenModel, Phase, RunTool
 from tests.bridge import story
 from tests.bridge.story import (
     answered_call,
@@ -17,19 +17,12 @@ from tests.bridge.story import (
     of,
     texts,
     tool_item,
+    tool_result,
 )
 
 
 def answer(call, now, call_id="t1"):
-    result = ToolResult(
-        tool_call_id=call_id,
-        name="leads_upsert",
-        arguments="{}",
-        output="{}",
-        ok=True,
-        duration_ms=1.0,
-    )
-    return call.receive_tool_result(result, now)
+    return call.receive_tool_result(tool_result(call_id), now)
 
 
 def waiting_for_tool(**options):

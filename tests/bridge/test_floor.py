@@ -4,7 +4,6 @@ from msgspec import UNSET
 
 from bridge import openai
 from bridge.floor import FLOOR_WAIT_S
-from bridge.plan import ToolResult
 from tests.bridge.story import (
     SILENCE,
     answered_call,
@@ -15,6 +14,7 @@ from tests.bridge.story import (
     of,
     speak,
     tool_item,
+    tool_result,
 )
 
 VOICE = clip("human-en-reader-1")[20:]
@@ -22,15 +22,7 @@ QUIET = [SILENCE]
 
 
 def answer(call, now):
-    result = ToolResult(
-        tool_call_id="t1",
-        name="leads_upsert",
-        arguments="{}",
-        output="{}",
-        ok=True,
-        duration_ms=1.0,
-    )
-    return call.receive_tool_result(result, now)
+    return call.receive_tool_result(tool_result(), now)
 
 
 def speaking_while_a_tool_runs(**options):

@@ -12,7 +12,6 @@ import pytest
 
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.plan import ToolResult
 from bridge.sandbox.playout import PhonePlayout
 from tests.bridge import story
 from tests.bridge.story import SILENCE, answered_call, audio_done, clip, created, done
@@ -164,15 +163,7 @@ def test_the_filler_of_a_tool(line):
     line.wait(0.8)
     line.from_phone(story.dtmf("1"))
     line.wait(0.1)
-    answer = ToolResult(
-        tool_call_id="t1",
-        name="leads_upsert",
-        arguments="{}",
-        output="{}",
-        ok=True,
-        duration_ms=1.0,
-    )
-    line.call.receive_tool_result(answer, line.now)
+    line.call.receive_tool_result(story.tool_result(), line.now)
 
     line.check("a")
 
