@@ -171,6 +171,10 @@ class Workers:
                 self._changed.wait_for(lambda: len(self.said(text)) >= times), WAIT_S
             )
 
+    async def until_silent(self):
+        """Wait until the last worker has ended, too: they share the pipe."""
+        await asyncio.wait_for(self._reader, WAIT_S)
+
 
 @asynccontextmanager
 async def workers(url, tmp_path, model, *options, **env):
@@ -195,14 +199,15 @@ async def workers(url, tmp_path, model, *options, **env):
         },
         stderr=asyncio.subprocess.PIPE,
     )
+    running = Workers(process)
     try:
-        running = Workers(process)
         await running.until_said("listening", int(env.get("WORKERS", "2")))
         yield running
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+        await running.until_silent()
 
 
 @pytest.mark.parametrize("dies", [False, True])
