@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 
 import uvloop
 from picows import WSMsgType
+from picows.picows import _make_test_ws_frame  # type: ignore[attr-defined]
 
 from bench import allocations, budget, results, walks
 from bench.kernels import FRAME_BYTES, frames_of
-from bridge import line, twilio
+from bridge import line, short_way, twilio
 from bridge.legs import TwilioLeg
 from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
@@ -95,21 +96,6 @@ class CountingLoop(uvloop.Loop):  # type: ignore[misc]
             self._timers.remove(timer)
 
 
-class Frame:
-    """A whole text message, as picows hands it over."""
-
-    __slots__ = ("_data",)
-    msg_type = WSMsgType.TEXT
-    fin = True
-
-    def __init__(self, data: bytes) -> None:
-        self._data = bytearray(data)
-
-    def get_payload_as_bytes(self) -> bytes:
-        """Return a copy of the message, as picows does."""
-        return bytes(self._data)
-
-
 class Wire:
     """A transport that keeps how many messages it was given."""
 
@@ -173,10 +159,12 @@ class Stage:
         )
         self.metrics = metrics
         self.caller, self.model = Wire(), Wire()
-        self.leg = TwilioLeg(self)
-        self.leg.on_ws_connected(self.caller)
+        self._leg = TwilioLeg(self)
+        self.leg = short_way.CallerListener(self._leg)
+        self._leg.on_ws_connected(self.caller)
         self.line.model_leg.on_ws_connected(self.model)
-        self.leg.receive(twilio_start())
+        start = _make_test_ws_frame(WSMsgType.TEXT, twilio_start(), True, False)
+        self.leg.on_ws_frame(None, start)
         self.line.model_leg.receive(walks.READY)
 
     def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
@@ -187,7 +175,7 @@ class Stage:
     def end(self) -> None:
         """Hang up; both sockets are gone."""
         self.line.receive(self.line.call.receive_hangup, "done")
-        self.leg.on_ws_disconnected(self.caller)
+        self._leg.on_ws_disconnected(self.caller)
         self.line.model_leg.on_ws_disconnected(self.model)
 
 
@@ -290,8 +278,8 @@ class _Walk:
 
     def _send(self, messages: list[bytes]) -> None:
         for message in messages:
-            frame = Frame(message)
-            self._loop.turn(partial(self._leg.on_ws_frame, self._out, frame))
+            frame = _make_test_ws_frame(WSMsgType.TEXT, message, True, False)
+            self._loop.turn(partial(self._leg.on_ws_frame, None, frame))
             self._loop.pass_time(self._per * FRAME_S)
 
     @staticmethod

@@ -10,29 +10,22 @@ import os
 import sys
 from collections.abc import Callable
 from time import thread_time
-from typing import Any
 
+from picows import WSFrame, WSTransport
+
+from bridge import short_way
 from bridge.cli import main
-from bridge.legs import TwilioLeg
-from bridge.twilio import Start
 
 
 def before_messages(work: Callable[[], None]) -> None:
-    """Patch the caller's leg: have something done before each message of a call."""
-    claim = TwilioLeg._claim
+    """Have something done before each message of a caller's."""
 
-    def claim_and_work(self: TwilioLeg, start: Start) -> None:
-        claim(self, start)
-        take = self.on_ws_frame
-
-        def work_and_take(*what: Any) -> None:
+    class Listener(short_way.CallerListener):
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             work()
-            take(*what)
+            super().on_ws_frame(transport, frame)
 
-        if "on_ws_frame" in vars(self):
-            vars(self)["on_ws_frame"] = work_and_take
-
-    TwilioLeg._claim = claim_and_work  # type: ignore[method-assign]
+    short_way.CallerListener = Listener  # type: ignore[misc]
 
 
 def spin(seconds: float) -> None:

@@ -29,4 +29,5 @@ cdef class Ear:
     cdef readonly object given
 
     cpdef int hear(self, bytes data, double now) except? -2
+    cdef int hear_text(self, const char *data, Py_ssize_t size, double now) except? -2
     cpdef bint is_flood(self, bytes data, double now)

@@ -96,6 +96,14 @@ cdef class Ear:
         Returns UNUSUAL and has done nothing, or GIVEN | NOTABLE: frames for the model,
         and something that the call must weigh.
         """
+        if data is None:
+            return C_UNUSUAL
+        return self.hear_text(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), now)
+
+    cdef int hear_text(
+        self, const char *data, Py_ssize_t size, double now
+    ) except? -2:
+        """Take one message of Twilio's where it lies, as `hear`."""
         cdef Uplink uplink = self._uplink
         cdef Playout playout = self._playout
         cdef const char *text = NULL
@@ -105,11 +113,7 @@ cdef class Ear:
         cdef int heard = 0
         if not self.is_open or self.next_timestamp_ms < 0 or uplink._remainder:
             return C_UNUSUAL
-        if data is None or PyBytes_GET_SIZE(data) > TEXT_MAX:
-            return C_UNUSUAL
-        if not read_media(
-            PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &text, &timestamp_ms
-        ):
+        if size > TEXT_MAX or not read_media(data, size, &text, &timestamp_ms):
             return C_UNUSUAL
         if timestamp_ms - self.next_timestamp_ms >= FRAME_MS:
             return C_UNUSUAL

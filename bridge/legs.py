@@ -89,6 +89,11 @@ class TwilioLeg(WebSocket):
         self._start_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def line(self) -> Owner | None:
+        """The owner of the call, from `start` until the socket is gone."""
+        return self._line
+
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Wait for `start`, not for ever."""
         super().on_ws_connected(transport)
@@ -141,8 +146,6 @@ class TwilioLeg(WebSocket):
             self._rest_timer.cancel()
         line, self._line = self._line, None
         if line is not None:
-            del self.on_ws_frame
-            line.short_way.end()
             line.receive(line.call.receive_disconnect, Leg.TWILIO, reason)
 
     def perform(self, message: twilio.Outbound) -> None:
@@ -204,9 +207,6 @@ class TwilioLeg(WebSocket):
             return
         self._line = line
         self._media_begins = twilio.media_begins(start.stream_sid)
-        line.short_way.begin(self, line)
-        # picows finds it before the method of the class.
-        self.on_ws_frame = line.short_way.take  # type: ignore[method-assign]
         line.receive(line.call.receive_twilio, start)
 
     def _refuse(self, reason: str) -> None:

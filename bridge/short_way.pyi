@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
-from picows import WSFrame, WSTransport
+from picows import WSListener, WSTransport
 
 from bridge.ear import Ear
-from bridge.legs import Owner, TwilioLeg
+from bridge.legs import TwilioLeg
 
 class Appender:
     def __init__(self, waiting_bytes_max: int) -> None: ...
@@ -19,6 +19,6 @@ class ShortWay:
     def __init__(
         self, ear: Ear, appender: Appender, clock: Callable[[], float]
     ) -> None: ...
-    def begin(self, leg: TwilioLeg, line: Owner) -> None: ...
-    def end(self) -> None: ...
-    def take(self, transport: WSTransport, frame: WSFrame) -> None: ...
+
+class CallerListener(WSListener):
+    def __init__(self, leg: TwilioLeg) -> None: ...

@@ -4,13 +4,15 @@
 left untouched, for `TwilioLeg.receive` and `Line.receive`, which take everything.
 """
 
-from picows import WSMsgType
+from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
+
+from picows import WSMsgType as MESSAGE_TYPES
 
 from bridge.ear cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, Ear
 from bridge.wire cimport C_HEAD_ROOM, append_into
 
 # An attribute of an enumeration costs as much as ten locals.
-cdef object TEXT = WSMsgType.TEXT
+cdef object TEXT = MESSAGE_TYPES.TEXT
 # All calls write their audio here: picows has sent or copied it when it returns.
 cdef bytearray BUFFER = bytearray()
 
@@ -61,8 +63,6 @@ cdef class ShortWay:
 
     cdef Ear _ear
     cdef object _clock
-    cdef object _leg
-    cdef object _line
     cdef public Appender appender
     cdef public bint is_open
 
@@ -71,44 +71,80 @@ cdef class ShortWay:
         self._clock = clock
         self.appender = appender
 
-    def begin(self, leg, line):
-        """Lead from this leg of Twilio's; `line` is told what is left to do."""
-        self._leg = leg
-        self._line = line
-
-    def end(self):
-        """Lead nowhere: the stream is over."""
-        self._leg = self._line = None
-
-    def take(self, transport, frame):
-        """Take a WebSocket frame of Twilio's, as picows hands it over.
-
-        One that is not usual goes to `leg.receive_frame`, one that must be weighed to
-        `line.weigh`, a bug of ours to `line.crash`. What comes too fast is dropped
-        unread, and `leg.rest` told to read no more for a while.
-        """
-        cdef int heard = C_UNUSUAL
-        cdef bytes data
-        if frame.msg_type is TEXT and frame.fin:
-            data = frame.get_payload_as_bytes()
-            try:
-                if self.is_open:
-                    heard = self._hear(data)
-                if heard == C_UNUSUAL and self._ear.is_flood(data, self._clock()):
-                    self._leg.rest()
-                    return
-            except Exception:
-                self._line.crash()
-                return
-        if heard == C_UNUSUAL:
-            self._leg.receive_frame(transport, frame)
-
-    cdef int _hear(self, bytes data) except? -2:
-        cdef int heard = self._ear.hear(data, self._clock())
-        if heard > 0:
-            if heard & C_GIVEN:
-                for given in self._ear.given:
-                    self.appender.append(given)
-            if heard & C_NOTABLE:
-                self._line.weigh()
+    cdef int hear(self, const char *data, Py_ssize_t size) except? -2:
+        """Give the model what the frame brings it; as `Ear.hear`."""
+        cdef int heard
+        if not self.is_open:
+            return C_UNUSUAL
+        heard = self._ear.hear_text(data, size, self._clock())
+        if heard > 0 and heard & C_GIVEN:
+            for given in self._ear.given:
+                self.appender.append(given)
         return heard
+
+    cdef bint is_flood(self, bytes data) except? True:
+        return self._ear.is_flood(data, self._clock())
+
+
+cdef class CallerListener(WSListener):
+    """What picows tells of a caller's socket, and whom it concerns.
+
+    A frame that is not usual goes to `leg.receive_frame`, one that must be weighed to
+    the `weigh` of its line, a bug of ours to its `crash`. What comes too fast is
+    dropped unread, and `leg.rest` told to read no more for a while.
+    """
+
+    cdef object _leg
+    # What the leg has once it is known whose call it is.
+    cdef object _line
+    cdef ShortWay _way
+
+    def __init__(self, leg):
+        self._leg = leg
+
+    cpdef on_ws_connected(self, WSTransport transport):
+        """Tell the leg."""
+        self._leg.on_ws_connected(transport)
+
+    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        """Take a frame of Twilio's; its memory is valid until this returns."""
+        if self._line is None:
+            self._leg.receive_frame(transport, frame)
+            self._line = self._leg.line
+            if self._line is not None:
+                self._way = self._line.short_way
+            return
+        line = self._line
+        try:
+            if self._took(frame):
+                return
+        except Exception:
+            line.crash()
+            return
+        self._leg.receive_frame(transport, frame)
+
+    cpdef on_ws_disconnected(self, WSTransport transport):
+        """Tell the leg, and lead nowhere."""
+        leg = self._leg
+        self._leg = self._line = self._way = None
+        leg.on_ws_disconnected(transport)
+
+    cpdef pause_writing(self):
+        """Do nothing: every send looks at what waits."""
+
+    cpdef resume_writing(self):
+        """Do nothing."""
+
+    cdef bint _took(self, WSFrame frame) except -1:
+        """Take a frame that is usual, or that nobody will read."""
+        cdef int heard
+        if frame.msg_type != WSMsgType.TEXT or not frame.fin:
+            return False
+        heard = self._way.hear(frame.payload_ptr, frame.payload_size)
+        if heard == C_UNUSUAL:
+            if not self._way.is_flood(frame.get_payload_as_bytes()):
+                return False
+            self._leg.rest()
+        elif heard & C_NOTABLE:
+            self._line.weigh()
+        return True

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, NamedTuple
 
-from bridge import signature, twilio
+from bridge import short_way, signature, twilio
 from bridge.call import Call
 from bridge.ending import LEFT_BY_CALLER
 from bridge.front import MEDIA_PATH, Head
@@ -172,7 +172,7 @@ class Switchboard:
         transport.abort()
         return True
 
-    def admit_stream(self, head: Head) -> TwilioLeg | HTTPStatus:
+    def admit_stream(self, head: Head) -> short_way.CallerListener | HTTPStatus:
         """Check the signature of a handshake, before its upgrade."""
         settings = self._settings
         if settings.twilio_validate_signatures:
@@ -186,7 +186,7 @@ class Switchboard:
                 self.metrics.count("rejected_signatures", door="media")
                 server_logger().warning("media stream refused: signature")
                 return HTTPStatus.FORBIDDEN
-        return TwilioLeg(self)
+        return short_way.CallerListener(TwilioLeg(self))
 
     def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
         """Return the line a stream's `start` names; raises StreamRefused."""

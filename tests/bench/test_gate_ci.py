@@ -4,7 +4,7 @@ import pytest
 
 from bench import budget, capacity, counts, latency, reference, results
 from bench.sabotage import hop, kernel, sleep
-from bridge.legs import TwilioLeg
+from bridge import short_way
 from bridge.line import Line
 
 
@@ -46,7 +46,7 @@ def test_a_hop_through_a_queue_is_counted(monkeypatch):
 def test_a_message_in_fifty_sleeps(monkeypatch, way, messages):
     slept = []
     monkeypatch.setattr(Line, "receive", Line.receive)
-    monkeypatch.setattr(TwilioLeg, "_claim", TwilioLeg._claim)
+    monkeypatch.setattr(short_way, "CallerListener", short_way.CallerListener)
     monkeypatch.setattr(sleep.time, "sleep", slept.append)
     sleep.apply()
 

@@ -15,6 +15,7 @@ from bridge.line import Exchange, Line
 from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.settings import Settings
+from bridge.short_way import CallerListener
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
 from tests.bridge import story, wire
@@ -142,7 +143,7 @@ class Hall:
         return False
 
     def admit_stream(self, head):
-        return TwilioLeg(self)
+        return CallerListener(TwilioLeg(self))
 
     def claim_line(self, leg, start):
         if self.refusal is not None:

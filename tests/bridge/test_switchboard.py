@@ -13,6 +13,7 @@ from bridge.legs import StreamRefused, TwilioLeg
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing
 from bridge.settings import Settings
+from bridge.short_way import CallerListener
 from bridge.switchboard import Switchboard, Unserved
 from bridge.tokens import Tokens, new_key
 from bridge.twiml import Sentence
@@ -122,7 +123,7 @@ def test_handshake_is_anybodys_where_signatures_are_off():
     async def story_of(at, model):
         head = parse_head(f"GET {MEDIA_PATH} HTTP/1.1".encode())
 
-        assert isinstance(at.board.admit_stream(head), TwilioLeg)
+        assert isinstance(at.board.admit_stream(head), CallerListener)
 
     told(story_of, twilio_validate_signatures=False)
 
