@@ -11,7 +11,7 @@ While the AI is audible by the ledger the caller is withheld from the model. Fac
 one owner: `Playout` what was heard, `Uplink` what the model was given, `Responses`
 which answer runs, `Ending` how the call ends.
 `bridge.interruption` weighs voice and keys, `bridge.renewal` replaces the session, and
-the model's other events are answered in `bridge.dialogue`.
+`bridge.dialogue` answers the model's other events.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,7 @@ from bridge import (
     openai,
     renewal,
     session,
+    spare,
     twilio,
 )
 from bridge.ear import Ear
@@ -88,6 +89,7 @@ class Call:
         self.has_retried = False
         self.keypad = keypad.Keypad()
         self.renewal = renewal.Renewal()
+        self.spare = spare.Spare()
         self.stream_sid = ""
         self.barged_in_at = float("-inf")
         self._pcm: PcmEncoder | None = None
@@ -119,6 +121,10 @@ class Call:
     def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the model."""
         return self._receive(_ON_OPENAI[type(event)], event, now)
+
+    def receive_spare(self, event: openai.Inbound, now: float) -> list[Action]:
+        """Take one event from the session that is to be the next."""
+        return self._receive(spare.on_event, event, now)
 
     def receive_timeout(self, now: float) -> list[Action]:
         """Take the passing of `deadline`."""
@@ -356,11 +362,6 @@ class Call:
             if self.phase is Phase.ENDED:
                 return
 
-    def _on_greeting_late(self) -> None:
-        if self.is_greeting_due:
-            self.is_greeting_due = False
-            self.log(Log("warning", "[REALTIME] No greeting came: listening"))
-
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
@@ -379,7 +380,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.STREAM: lambda call: ending.end(call, "no_stream"),
     Timer.SESSION: ending.on_session_late,
     Timer.FEED: Call.feed,
-    Timer.GREETING: Call._on_greeting_late,
+    Timer.GREETING: dialogue.on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: dialogue.on_answer_due,
@@ -390,6 +391,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.DURATION: lambda call: ending.end_politely(call, "max_duration"),
     Timer.FILLER: dialogue.on_filler_due,
     Timer.RENEW: renewal.on_renewal_due,
+    Timer.SPARE: spare.on_late,
     Timer.REOPEN: renewal.on_reopening_due,
     Timer.LAST_WORDS: ending.on_last_words_over,
 }

@@ -49,12 +49,18 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
         f"[REALTIME] Session configured: voice={options.openai_voice}, "
         f"format={options.openai_output_format} ({rate})"
     )
-    renewal.limit_age(call)
+    renewal.limit_age(call, call.now)
     if call.renewal.is_reopening:
         renewal.on_ready(call)
-        answer_tools(call)
     else:
         call.greet_when_ready()
+
+
+def on_greeting_late(call: "Call") -> None:
+    """Listen to the caller without having greeted him."""
+    if call.is_greeting_due:
+        call.is_greeting_due = False
+        call.log(Log("warning", "[REALTIME] No greeting came: listening"))
 
 
 # --- the caller's turn ---
@@ -63,6 +69,7 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
 def on_speech_started(call: "Call", event: openai.SpeechStarted) -> None:
     """Keep the turn open until the server has heard its end."""
     call.uplink.note_speech_started()
+    call.responses.note_speech()
 
 
 def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
@@ -96,6 +103,7 @@ def on_transcription_completed(
 
 def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
     """Note that the caller's words are not known; the model heard them."""
+    call.notes.transcript.close(event.item_id)
     call.log(Log("warning", f"[REALTIME] No transcript of item {event.item_id}"))
 
 
@@ -133,6 +141,8 @@ def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
 def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     """Run the tool the model asks for; this event alone has complete arguments."""
     item = event.item
+    if item.type == "message":
+        call.notes.transcript.close(item.id)
     if item.type != "function_call" or item.call_id is None or item.name is None:
         return
     is_whole = item.status != "incomplete"
@@ -286,6 +296,7 @@ HANDLERS: dict[type, Callable[["Call", Any], None]] = {
     openai.TranscriptionCompleted: on_transcription_completed,
     openai.TranscriptionFailed: on_transcription_failed,
     openai.ResponseCreated: on_response_created,
+    openai.ItemAdded: lambda call, event: None,  # concerns a spare alone
     openai.OutputItemAdded: on_output_item_added,
     openai.OutputItemDone: on_output_item_done,
     openai.TranscriptDelta: on_transcript_delta,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bridge import floor, renewal, session
+from bridge import floor, renewal, session, spare
 from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
 from bridge.timers import Timer
 
@@ -138,6 +138,7 @@ def begin_ending(call: "Call") -> None:
     """Leave the conversation; the last words are still to be heard."""
     call.phase = Phase.ENDING
     call.ending.last_at = call.now + ENDING_S_MAX
+    spare.close(call, "the call ends")
     call.timers.clear()
     call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
     call.playout.resume()
@@ -217,6 +218,8 @@ def on_disconnect(call: "Call", lost: tuple[Leg, str]) -> None:
     leg, reason = lost
     if leg is Leg.TWILIO:
         end(call, "caller_leg_lost")
+    elif leg is Leg.SPARE:
+        spare.on_lost(call, reason)
     else:
         renewal.on_lost(call, reason)
 

@@ -226,13 +226,13 @@ class TwilioLeg(WebSocket):
 
 
 class OpenAILeg(WebSocket):
-    """The socket we open to the model."""
+    """A socket we open to the model; `leg` says whether it serves or is the spare."""
 
-    leg = Leg.OPENAI
     message_bytes_max = openai.EVENT_BYTES_MAX
 
-    def __init__(self, line: Owner, metrics: Metrics) -> None:
+    def __init__(self, line: Owner, metrics: Metrics, leg: Leg = Leg.OPENAI) -> None:
         super().__init__(metrics)
+        self.leg = leg
         # None when the call has no use for this leg any more.
         self._line: Owner | None = line
         self.appender = Appender(AUDIO_WAITING_BYTES_MAX)
@@ -290,7 +290,9 @@ class OpenAILeg(WebSocket):
             line.receive(line.call.receive_malformed, Leg.OPENAI, str(error))
             return
         if event is not None:
-            line.receive(line.call.receive_openai, event)
+            is_spare = self.leg is Leg.SPARE
+            door = line.call.receive_spare if is_spare else line.call.receive_openai
+            line.receive(door, event)
             return
         kind = openai.event_type(data)
         if not openai.is_known(kind):
@@ -305,7 +307,7 @@ class OpenAILeg(WebSocket):
         """Tell the call that the model is gone, or cannot be had, and forget it."""
         line, self._line = self._line, None
         if line is not None:
-            line.receive(line.call.receive_disconnect, Leg.OPENAI, reason)
+            line.receive(line.call.receive_disconnect, self.leg, reason)
 
     def perform(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
         """Send one event to the model."""

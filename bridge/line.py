@@ -1,4 +1,4 @@
-"""Line: the one owner of a call, its two legs, its timer and its tools.
+"""Line: the one owner of a call, its legs, its timer and its tools.
 
 Whatever comes goes through `receive` to the `Call`, and every action it answers is
 performed before the next. Whichever way a call ends, by its own `HangUp` or by a bug of
@@ -27,11 +27,16 @@ from bridge.plan import (
     Action,
     CallPlan,
     CallRecord,
+    CloseSpare,
     HangUp,
+    Leg,
     Log,
     OpenModel,
+    OpenSpare,
     RunTool,
     ToolResult,
+    ToSpare,
+    UseSpare,
 )
 from bridge.recorder import Recorders
 from bridge.settings import Settings
@@ -89,13 +94,15 @@ class Line:
         self._tools = tools
         self._tool_tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
+        self._spare_leg: OpenAILeg | None = None
+        self._spare_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._arm()
 
     def open_model(self) -> None:
         """Begin to open the model's session; the call hears of it by its events."""
-        self._model_task = asyncio.get_running_loop().create_task(self._open_model())
+        self._model_task = self._open(self.model_leg)
 
     def attach(self, leg: TwilioLeg) -> None:
         """Make this the socket of the caller; its `start` is received next."""
@@ -141,9 +148,16 @@ class Line:
     @property
     def is_connected(self) -> bool:
         """Whether a socket of this line is still open, or being opened."""
-        is_opening = self._model_task is not None and not self._model_task.done()
+        tasks = (self._model_task, self._spare_task)
+        is_opening = any(task is not None and not task.done() for task in tasks)
         is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
-        return is_opening or is_twilio_open or self.model_leg.is_open
+        return is_opening or is_twilio_open or self.open_sessions > 0
+
+    @property
+    def open_sessions(self) -> int:
+        """How many sockets to the model are open; two while one is to follow."""
+        legs = (self.model_leg, self._spare_leg)
+        return sum(leg is not None and leg.is_open for leg in legs)
 
     @property
     def tools_running(self) -> frozenset[asyncio.Task[None]]:
@@ -179,6 +193,31 @@ class Line:
         self.model_leg = OpenAILeg(self, self._exchange.metrics)
         self.short_way.appender = self.model_leg.appender
         self.open_model()
+
+    def _open_spare(self, action: OpenSpare) -> None:
+        """Open a second leg to the model, beside the first."""
+        self.log.info("[REALTIME] Opening the next session: %s", action.reason)
+        self._spare_leg = OpenAILeg(self, self._exchange.metrics, Leg.SPARE)
+        self._spare_task = self._open(self._spare_leg)
+
+    def _to_spare(self, action: ToSpare) -> None:
+        if self._spare_leg is not None:
+            self._spare_leg.perform(action.event)
+
+    def _use_spare(self, action: UseSpare) -> None:
+        """Let the second leg be the model's: the very next frame goes there."""
+        assert self._spare_leg is not None, "there is no second session"
+        first, self.model_leg, self._spare_leg = self.model_leg, self._spare_leg, None
+        self._model_task, self._spare_task = self._spare_task, None
+        self.model_leg.leg = Leg.OPENAI
+        self.short_way.appender = self.model_leg.appender
+        first.retire()
+
+    def _close_spare(self, action: CloseSpare) -> None:
+        if self._spare_leg is not None:
+            self._spare_leg.retire()
+        if self._spare_task is not None:
+            self._spare_task.cancel()
 
     def _run_tool(self, asked: RunTool) -> None:
         is_too_many = len(self._tool_tasks) >= TOOLS_IN_FLIGHT_MAX
@@ -239,7 +278,10 @@ class Line:
 
     # --- the model's socket ---
 
-    async def _open_model(self) -> None:
+    def _open(self, leg: OpenAILeg) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._connect(leg))
+
+    async def _connect(self, leg: OpenAILeg) -> None:
         settings, plan = self._exchange.settings, self.call.plan
         url = settings.openai_realtime_url
         join = "&" if "?" in url else "?"
@@ -248,7 +290,6 @@ class Line:
         if settings.openai_api_key is not None:
             headers["Authorization"] = f"Bearer {settings.openai_api_key}"
         tls = self._exchange.tls if url.startswith("wss:") else None
-        leg = self.model_leg
         try:
             await leg.connect(url, headers, tls)
         except (OSError, TimeoutError, picows.WSError) as error:
@@ -265,6 +306,8 @@ class Line:
         if self.twilio_leg is not None:
             self.twilio_leg.close(code)
         self.model_leg.close()
+        if self._spare_leg is not None:
+            self._spare_leg.close()
         if self._recorder is not None and self._exchange.recorders is not None:
             self._exchange.recorders.finish(self._recorder)
             self._recorder = None
@@ -286,6 +329,10 @@ _PERFORM: dict[type, Callable[[Line, Any], None]] = {
     Log: Line._log,
     RunTool: Line._run_tool,
     OpenModel: Line._open_model_again,
+    OpenSpare: Line._open_spare,
+    ToSpare: Line._to_spare,
+    UseSpare: Line._use_spare,
+    CloseSpare: Line._close_spare,
     HangUp: Line._hang_up,
 }
 

@@ -22,6 +22,7 @@ from bridge.openai_events import (
     Format as Format,
     Inbound as Inbound,
     Item as Item,
+    ItemAdded as ItemAdded,
     OutputItemAdded as OutputItemAdded,
     OutputItemDone as OutputItemDone,
     Response as Response,

@@ -108,6 +108,10 @@ class Item(msgspec.Struct, frozen=True):
     arguments: str | None = None
 
 
+class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
+    """The conversation has an item more, made by us or by the server."""
+
+
 class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
     """A response has begun an item."""
 
@@ -214,6 +218,7 @@ Inbound = (
     | Committed
     | TranscriptionCompleted
     | TranscriptionFailed
+    | ItemAdded
     | OutputItemAdded
     | OutputItemDone
     | AudioDelta
@@ -234,7 +239,6 @@ IGNORED = frozenset(
     (
         "conversation.created",
         "conversation.item.created",
-        "conversation.item.added",
         "conversation.item.done",
         "conversation.item.input_audio_transcription.delta",
         "conversation.item.retrieved",

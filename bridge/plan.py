@@ -15,10 +15,11 @@ from bridge.options import CallOptions
 
 
 class Leg(Enum):
-    """The two WebSockets of a call."""
+    """The two WebSockets of a call, and the one that is to be the model's next."""
 
     TWILIO = "twilio"
     OPENAI = "openai"
+    SPARE = "spare"
 
 
 class Phase(Enum):
@@ -74,6 +75,36 @@ class OpenModel(NamedTuple):
     reason: str
 
 
+class OpenSpare(NamedTuple):
+    """Open a second session beside the one that serves.
+
+    What it says comes back as `receive_spare`, its loss as that of `Leg.SPARE`.
+    """
+
+    reason: str
+
+
+class ToSpare(NamedTuple):
+    """Something to tell the second session."""
+
+    event: openai.ClientEvent
+
+
+class UseSpare(NamedTuple):
+    """The second session serves from here on: close the first without a word.
+
+    All that follows goes to it, and what it says comes back as `receive_openai`.
+    """
+
+    reason: str
+
+
+class CloseSpare(NamedTuple):
+    """Close the second session without a word; the first goes on."""
+
+    reason: str
+
+
 class HangUp(NamedTuple):
     """The call has ended: close both legs. `failed`: the caller hears the fallback."""
 
@@ -88,6 +119,10 @@ Action = (
     | Log
     | RunTool
     | OpenModel
+    | OpenSpare
+    | ToSpare
+    | UseSpare
+    | CloseSpare
     | HangUp
 )
 
@@ -112,7 +147,9 @@ class Counters:
         "after_end",
         "barge_ins",
         "barge_ins_false",
+        "changed_sessions",
         "digits",
+        "failed_spares",
         "gap_frames",
         "late_deltas",
         "malformed_openai",
@@ -136,6 +173,8 @@ class Counters:
     tool_calls: int
     openai_errors: int
     reopened_sessions: int
+    changed_sessions: int
+    failed_spares: int
     after_end: int
     malformed_twilio: int
     malformed_openai: int

@@ -156,6 +156,11 @@ class Playout:
             item.is_done = True
         return {item.item_id for item in self._items}
 
+    def unheard(self, now: float) -> set[str]:
+        """Return the items that have not been heard to their end."""
+        self._forget_heard(now)
+        return {item.item_id for item in self._items}
+
     # --- to the caller ---
 
     def feed(self, now: float) -> list[Frames | MarkName]:

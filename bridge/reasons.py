@@ -30,6 +30,13 @@ _EVENTS = {
     "response.created": "answer begins",
     "response.done": "answer complete",
 }
+# Actions that concern the session itself, and what they decide.
+_SESSIONS = {
+    "open_model": "model reopened",
+    "open_spare": "next session asked",
+    "use_spare": "session changed",
+    "close_spare": "next session given up",
+}
 _DOORS = {
     "receive_timeout": "a timer",
     "receive_tool_result": "a tool's answer",
@@ -69,8 +76,9 @@ def _of_action(action: dict[str, Any], cause: str) -> tuple[str, str] | None:
         return _of_line(*action["log"])
     if "run_tool" in action:
         return "tool asked", str(action["run_tool"][1])
-    if "open_model" in action:
-        return "model reopened", str(action["open_model"][0])
+    for name, what in _SESSIONS.items():
+        if name in action:
+            return what, str(action[name][0])
     if "hang_up" in action:
         return "ended", f"{action['hang_up'][0]}, on {cause}"
     kind = action.get("type")

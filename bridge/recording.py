@@ -25,12 +25,16 @@ from bridge.log import clean, mask_phone
 from bridge.plan import (
     Action,
     CallPlan,
+    CloseSpare,
     HangUp,
     Leg,
     Log,
     OpenModel,
+    OpenSpare,
     RunTool,
     ToolResult,
+    ToSpare,
+    UseSpare,
 )
 
 VERSION = 1
@@ -45,12 +49,17 @@ _TUPLES: dict[type, str] = {
     Log: "log",
     RunTool: "run_tool",
     OpenModel: "open_model",
+    OpenSpare: "open_spare",
+    ToSpare: "to_spare",
+    UseSpare: "use_spare",
+    CloseSpare: "close_spare",
     HangUp: "hang_up",
 }
 # What comes through each door of a `Call`, before the time.
 DOORS: dict[str, tuple[Any, ...]] = {
     "receive_twilio": (twilio.Inbound,),
     "receive_openai": (openai.Inbound,),
+    "receive_spare": (openai.Inbound,),
     "receive_timeout": (),
     "receive_tool_result": (ToolResult,),
     "receive_disconnect": (Leg, str),

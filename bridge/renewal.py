@@ -1,26 +1,30 @@
 """Renewal: a call outlives its session with the model.
 
-A session ends after an hour, or with its socket; there is no resume. In good time and
-between turns, or at once where the socket is lost, another is opened and given the
-conversation's items. Meanwhile the caller is withheld as under the AI's voice, so that
-what he says is given to the new session from its first sound. A model that cannot be
-had again within REOPEN_S ends the call with the fallback sentence.
+A session ends after an hour, or with its socket; there is no resume. In good time a
+spare is made ready beside it (`bridge.spare`), and between turns the call changes to
+it: what the caller says next goes there, and nobody has waited.
+
+Where the socket is lost before, the spare takes its place at once, or, if there is
+none, another session is opened and given the conversation's items. Meanwhile the caller
+is withheld as under the AI's voice, so that what he says is given to the new session
+from its first sound. A model that cannot be had again within REOPEN_S ends the call
+with the fallback sentence.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from bridge import ending, openai, session
-from bridge.plan import Log, OpenModel, Phase
+from bridge import dialogue, ending, openai, retelling, session, spare
+from bridge.plan import Log, OpenModel, Phase, ToSpare, UseSpare
 from bridge.responses import Responses
 from bridge.timers import Timer
 
 if TYPE_CHECKING:
     from bridge.call import Call
 
-# The share of a session's life after which a pause is looked for, and how often.
+# The share of a session's life after which a spare is opened, and how often a pause is
+# looked for once it is ready.
 RENEW_AT = 0.9
 LOOK_S = 0.1
 # A caller bears this much silence; opening a session takes about half a second.
@@ -30,8 +34,8 @@ REOPEN_WAIT_S = 0.25
 LOSSES_MAX = 5
 # A caller is not left unheard for a greeting that never comes.
 GREETING_WAIT_S = 8.0
-# What a new session is told of the old one: its newest items.
-ITEMS_MAX = 100
+# Words that take longer to be written down than this are not waited for.
+WORDS_WAIT_S = 5.0
 
 
 class Renewal:
@@ -45,17 +49,19 @@ class Renewal:
         self.old_tools: set[str] = set()
 
 
-def limit_age(call: "Call") -> None:
-    """Look for a pause before the session ends by itself."""
+def limit_age(call: "Call", since: float) -> None:
+    """Have the next session made ready before this one ends by itself."""
     age_s = call.plan.options.openai_session_seconds * RENEW_AT
-    call.timers.set(Timer.RENEW, call.now + age_s)
+    call.timers.set(Timer.RENEW, max(since + age_s, call.now))
 
 
 def on_renewal_due(call: "Call") -> None:
-    """Replace the session in the first moment in which nobody would notice."""
-    if _is_between_turns(call):
-        _begin(call, "the session grows old")
-    else:
+    """Open a spare; once it is ready, change to it where nobody would notice."""
+    if not call.spare.is_open and call.is_talking:
+        spare.open_spare(call)
+    elif call.spare.is_ready and _is_between_turns(call):
+        _change(call, "the session grows old")
+    elif call.spare.is_ready or not call.spare.is_open:
         call.timers.set(Timer.RENEW, call.now + LOOK_S)
 
 
@@ -78,7 +84,10 @@ def on_lost(call: "Call", reason: str) -> None:
     else:
         call.renewal.losses += 1
         call.log(Log("warning", f"[REALTIME] Model lost: {reason}"))
-        _begin(call, reason)
+        if call.spare.is_ready:
+            _change(call, reason)
+        else:
+            _begin(call, reason)
 
 
 def on_reopening_due(call: "Call") -> None:
@@ -89,13 +98,59 @@ def on_reopening_due(call: "Call") -> None:
 def on_ready(call: "Call") -> None:
     """Give the new session the conversation, and ask for what is owed."""
     call.renewal.is_reopening = False
-    items = list(_items(call))
+    call.spare = spare.Spare()
+    items = [one for entry in retelling.entries(call) for one in entry.items]
     call.actions += items
     call.info(f"[REALTIME] Session renewed: items={len(items)}")
     if call.phase is Phase.WAITING:
         call.responses.resume()
         call.greet_when_ready()
-        return
+        dialogue.answer_tools(call)
+    else:
+        _go_on(call)
+
+
+def _begin(call: "Call", reason: str) -> None:
+    """Open another session in the place of the one that is gone."""
+    call.counters.reopened_sessions += 1
+    call.renewal.is_reopening = True
+    call.is_session_ready = False
+    spare.close(call, reason)
+    if call.phase is Phase.WAITING:
+        _greet_anew(call)
+    _leave(call)
+    call.timers.set(Timer.SESSION, call.now + REOPEN_S)
+    call.actions.append(OpenModel(reason))
+    call.feed()
+
+
+def _change(call: "Call", reason: str) -> None:
+    """Let the spare be the session from here on."""
+    call.counters.changed_sessions += 1
+    items = call.spare.tell(call, is_last=True)
+    call.actions += map(ToSpare, items)
+    _leave(call)
+    call.actions.append(UseSpare(reason))
+    call.info(f"[REALTIME] Session changed: {reason}, items={len(items)} at the last")
+    limit_age(call, call.spare.configured_at)
+    call.spare = spare.Spare()
+    _go_on(call)
+    call.feed()
+
+
+def _leave(call: "Call") -> None:
+    """Owe to the next session what the one until now has not done."""
+    call.renewal.old_items |= call.playout.finish_all()
+    call.renewal.old_tools |= call.open_tools
+    call.responses.suspend()
+    if call.has_retried:
+        call.request()  # a second try was due, or ran
+    call.uplink.begin_session()
+    call.timers.cancel(Timer.ANSWER, Timer.RETRY, Timer.RENEW, Timer.GREETING)
+
+
+def _go_on(call: "Call") -> None:
+    """Ask the new session for what is owed."""
     greeting: openai.ResponseParams | UnsetType = UNSET
     if call.is_greeting_due and call.is_talking:
         greeting = session.greeting(call.plan)
@@ -104,24 +159,7 @@ def on_ready(call: "Call") -> None:
     call.actions += owed
     if owed and not call.open_tools:
         call.is_tool_answer_due = False
-
-
-def _begin(call: "Call", reason: str) -> None:
-    call.counters.reopened_sessions += 1
-    call.renewal.is_reopening = True
-    call.is_session_ready = False
-    if call.phase is Phase.WAITING:
-        _greet_anew(call)
-    call.renewal.old_items |= call.playout.finish_all()
-    call.renewal.old_tools |= call.open_tools
-    call.responses.suspend()
-    if call.has_retried:
-        call.request()  # a second try was due, or ran
-    call.uplink.begin_session()
-    call.timers.cancel(Timer.ANSWER, Timer.RETRY, Timer.RENEW, Timer.GREETING)
-    call.timers.set(Timer.SESSION, call.now + REOPEN_S)
-    call.actions.append(OpenModel(reason))
-    call.feed()
+    dialogue.answer_tools(call)
 
 
 def _greet_anew(call: "Call") -> None:
@@ -141,24 +179,14 @@ def _is_between_turns(call: "Call") -> bool:
         or playout.is_playing(call.now)
     )
     is_something_due = (
-        call.responses.is_busy
+        call.responses.is_owing
         or call.has_retried
-        or call.responses.answer_by is not None
+        or call.is_tool_answer_due
         or bool(call.open_tools)
+        or bool(call.waiting)
         or call.keypad.has_digits
     )
-    return call.is_talking and not is_somebody_speaking and not is_something_due
-
-
-def _items(call: "Call") -> Iterator[openai.CreateItem]:
-    """Yield the newest items of the conversation, tools where they were called."""
-    told: list[tuple[float, tuple[openai.CreateItem, ...]]] = [
-        (turn.at_s, (session.said(turn.role, turn.text),))
-        for turn in call.notes.transcript.turns()
-        if turn.text
-    ]
-    for tool in call.notes.tools:
-        at = sum(at_s <= tool.at_s for at_s, _ in told)
-        told.insert(at, (tool.at_s, session.tool_pair(tool)))
-    for _, items in told[-ITEMS_MAX:]:
-        yield from items
+    if not call.is_talking or is_somebody_speaking or is_something_due:
+        return False
+    since_s = call.notes.at_s(call.now) - WORDS_WAIT_S
+    return not call.notes.transcript.is_awaiting_words(since_s)

@@ -33,6 +33,7 @@ class Responses:
         self._waiting: openai.ResponseCreate | None = None
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
         self._count = 0
+        self._is_turn_heard = False
         self._has_unanswered_turn = False
         self._is_suspended = False
         self.answer_by: float | None = None
@@ -47,6 +48,12 @@ class Responses:
     def is_waiting(self) -> bool:
         """Tell whether a request waits for the running response to end."""
         return self._waiting is not None
+
+    @property
+    def is_owing(self) -> bool:
+        """Tell whether an answer runs, waits, or is to come to what is heard."""
+        is_due = self._is_turn_heard or self.answer_by is not None
+        return self.is_busy or self.is_waiting or is_due
 
     @property
     def is_asked(self) -> bool:
@@ -103,8 +110,13 @@ class Responses:
         event, self._waiting = self._waiting, None
         return self._ask(event)
 
+    def note_speech(self) -> None:
+        """The server hears a turn of the caller, which it will commit."""
+        self._is_turn_heard = True
+
     def note_committed(self, now: float) -> None:
         """A turn of the caller is complete; the server should answer it by itself."""
+        self._is_turn_heard = False
         self._has_unanswered_turn = True
         self.answer_by = now + ANSWER_WAIT_S
 
@@ -144,7 +156,7 @@ class Responses:
         if asked is None and (is_owed or self._has_unanswered_turn):
             asked = self._new(UNSET)
         self.active_id = self._asked = self._last_asked = None
-        self._is_asked_cancelled = False
+        self._is_asked_cancelled = self._is_turn_heard = False
         self._answered()
         self._waiting = asked
         self._is_suspended = True

@@ -357,7 +357,7 @@ class Switchboard:
         one in order may take."""
         latest = monotonic() - 2 * CLOSE_WAIT_S
         return sum(
-            line.model_leg.is_open and line.over_at < latest for line in self._closing
+            line.open_sessions for line in self._closing if line.over_at < latest
         )
 
     def default_fallback(self) -> Sentence:

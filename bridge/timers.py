@@ -18,6 +18,7 @@ class Timer(Enum):
     IDLE = "nobody speaks"
     FILLER = "a tool takes its time"
     RENEW = "the session grows old"
+    SPARE = "the next session is not ready"
     REOPEN = "the model is tried again"
     WARNING = "the call will soon have lasted long enough"
     DURATION = "the call has lasted long enough"

@@ -20,7 +20,15 @@ LOOP_CHARS_MIN = 12
 class Turn:
     """One side's words in one item; `at_s` counts from the start of the call."""
 
-    __slots__ = ("at_s", "heard_ms", "interrupted", "item_id", "role", "text")
+    __slots__ = (
+        "at_s",
+        "heard_ms",
+        "interrupted",
+        "is_whole",
+        "item_id",
+        "role",
+        "text",
+    )
 
     def __init__(self, role: Role, item_id: str, at_s: float) -> None:
         self.role = role
@@ -28,6 +36,8 @@ class Turn:
         self.at_s = at_s
         self.text = ""
         self.interrupted = False
+        # No more words come.
+        self.is_whole = False
         self.heard_ms: int | None = None
 
 
@@ -63,9 +73,16 @@ class Transcript:
         """Replace the item's text by the whole; a cut turn stays cut."""
         turn = self.place(role, item_id, at_s)
         self.changes += 1
+        turn.is_whole = True
         if not turn.interrupted:
             turn.text = text.strip()
         return turn
+
+    def close(self, item_id: str) -> None:
+        """Note that an item gets no more words."""
+        turn = self._turns.get(item_id)
+        if turn is not None:
+            turn.is_whole = True
 
     def cut(self, item_id: str, heard_ms: int, total_ms: int) -> None:
         """Mark a turn as interrupted and keep the words that were heard.
@@ -77,17 +94,27 @@ class Transcript:
         if turn is None:
             return
         self.changes += 1
-        turn.interrupted = True
+        turn.interrupted = turn.is_whole = True
         turn.heard_ms = heard_ms
         keep = round(len(turn.text) * heard_ms / total_ms) if total_ms else 0
         if keep < len(turn.text):
             # One character more: a space there says that the last word was whole.
             turn.text = turn.text[: keep + 1].rpartition(" ")[0]
 
+    def placed(self) -> list[Turn]:
+        """Return every turn in order, also those whose words have yet to come."""
+        return [self._turns[item_id] for item_id in self._order]
+
     def turns(self) -> list[Turn]:
         """Return the turns that have words, in order."""
-        found = (self._turns[item_id] for item_id in self._order)
-        return [turn for turn in found if turn.text or turn.interrupted]
+        return [turn for turn in self.placed() if turn.text or turn.interrupted]
+
+    def is_awaiting_words(self, since_s: float) -> bool:
+        """Tell whether a turn of the caller's, not older, has yet to get its words."""
+        return any(
+            turn.role == "caller" and not turn.is_whole and turn.at_s >= since_s
+            for turn in self._turns.values()
+        )
 
     def loop(self) -> str | None:
         """Return the newest item of a side whose last turns all say the same.

@@ -16,7 +16,7 @@ from bench.simulation.weather import Weather, number_of
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS
-from bridge.plan import HangUp, Log, OpenModel, Phase
+from bridge.plan import HangUp, Log, OpenModel, Phase, UseSpare
 from bridge.playout import BYTES_PER_MS, MARKS_MAX, UNSENT_BYTES_MAX
 from bridge.uplink import SILENCE, SILENCE_MS_MAX
 
@@ -189,7 +189,7 @@ class Downlink:
             kind = type(action)
             if kind is twilio.OutboundMedia:
                 self._check_frame(action.media.payload, now)
-            elif kind is OpenModel:
+            elif kind is OpenModel or kind is UseSpare:
                 self._end_items()
             elif kind is twilio.Clear:
                 self._check_cuts(actions, now)
@@ -212,6 +212,7 @@ class Downlink:
     def _end_items(self) -> None:
         """A session is gone, and what it has not said is not owed."""
         self._active = None
+        self._is_next_cancelled = False
         self._old |= self._received_ms.keys()
         for item in self._items:
             item[2] = True

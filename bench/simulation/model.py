@@ -17,7 +17,7 @@ from bridge.uplink import SILENCE
 from dsp.g711 import frame_levels
 
 if TYPE_CHECKING:
-    from bench.simulation.world import World
+    from bench.simulation.world import Wire, World
 
 # -45 dBFS, as `frame_levels` counts.
 LOUD = 127 - 45
@@ -36,9 +36,13 @@ Step = tuple[float, openai.Inbound | None]
 
 
 class Model:
-    """One session; `events` go to the bridge over the link, in order."""
+    """One session; what it says goes to the bridge over its wire, in order."""
 
-    def __init__(self, world: "World", number: int) -> None:
+    def __init__(
+        self, world: "World", number: int, *, to_bridge: "Wire", to_model: "Wire"
+    ) -> None:
+        self.to_bridge = to_bridge
+        self.to_model = to_model
         self._world = world
         self._rng = world.weather.rng
         self._number = number
@@ -58,6 +62,7 @@ class Model:
         self._steps: Iterator[Step] | None = None
         self._is_answer_owed = False
         self.is_closed = False
+        self.is_breaking = False
         self.appended = 0
 
     def start(self) -> None:
@@ -69,6 +74,11 @@ class Model:
     def close(self) -> None:
         """The socket is gone: nothing more is said or heard."""
         self.is_closed = True
+
+    @property
+    def is_at_work(self) -> bool:
+        """Tell whether it hears a turn or answers one."""
+        return self._is_speech or self._running is not None or self._is_answer_owed
 
     # --- what the bridge sends ---
 
@@ -131,6 +141,13 @@ class Model:
 
     def _on_item(self, event: openai.CreateItem) -> None:
         item = event.item
+        law(self._is_ready, "no item before the session is confirmed")
+        is_message = isinstance(item, openai.MessageItem)
+        is_fault = is_message and self._world.weather.is_fault
+        if is_fault and self._rng.random() < 0.03:
+            self._refuse("invalid_value", event.event_id)
+            return
+        self._send(openai.ItemAdded())
         if isinstance(item, openai.FunctionCall):
             self._open_tools.add(item.call_id)
         elif isinstance(item, openai.FunctionCallOutput):
@@ -170,6 +187,7 @@ class Model:
     def _commit(self, item_id: str) -> None:
         self._uncommitted_ms = 0
         self._send(openai.Committed(item_id=item_id))
+        self._send(openai.ItemAdded())
         said = self._rng.choice(("Yes.", "On Tuesday, please.", ""))
         words = openai.TranscriptionCompleted(item_id=item_id, transcript=said)
         if self._rng.random() < 0.8:
@@ -282,6 +300,7 @@ class Model:
         elif kind < 0.9:
             self._world.lose_model(self)
         elif self._is_ready:
+            self.is_breaking = True
             self._refuse("session_expired", None)
             self._world.hang_up_model(self)
         self._world.after(rng.expovariate(1 / 5.0), self._misbehave)

@@ -14,8 +14,16 @@ from bridge import floor, openai, twilio
 from bridge.call import Call
 from bridge.keypad import DIGITS_MAX, PAUSE_S
 from bridge.options import FRAME_BYTES, FRAME_MS
-from bridge.plan import Log, Phase, RunTool, ToolResult
-from bridge.renewal import ITEMS_MAX
+from bridge.plan import (
+    Log,
+    OpenSpare,
+    Phase,
+    RunTool,
+    ToolResult,
+    ToSpare,
+    UseSpare,
+)
+from bridge.retelling import ENTRIES_MAX
 from bridge.uplink import SILENCE
 
 # How late a row of keys may be told: a stall, and the pause itself.
@@ -47,21 +55,37 @@ class Greeting:
 
 
 class Renewed:
-    """A new session is told the whole conversation."""
+    """A new session is told the whole conversation, each turn once and in order."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self._told: list[openai.CreateItem] = []
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Compare what is told with the transcript."""
-        if type(what) is not openai.SessionUpdated:
-            return
-        if not any("Session renewed" in line.text for line in of(Log, actions)):
-            return
-        turns = [turn for turn in self._call.notes.transcript.turns() if turn.text]
-        wanted = min(len(turns) + 2 * len(self._call.notes.tools), ITEMS_MAX)
-        told = len(of(openai.CreateItem, actions))
-        law(told >= wanted, "a new session knows the conversation", told, wanted)
+        for action in actions:
+            kind = type(action)
+            if kind is OpenSpare:
+                self._told = []
+            elif kind is ToSpare and type(action.event) is openai.CreateItem:
+                self._told.append(action.event)
+            elif kind is UseSpare:
+                self._check(self._told)
+            elif kind is Log and "Session renewed" in action.text:
+                self._check(of(openai.CreateItem, actions))
+
+    def _check(self, told: list[openai.CreateItem]) -> None:
+        notes = self._call.notes
+        wanted = [turn.text for turn in notes.transcript.turns() if turn.text]
+        said = [
+            item.content[0].text.removeprefix("Keypad: ")
+            for item in (one.item for one in told)
+            if type(item) is openai.MessageItem
+        ]
+        answered = sum(type(one.item) is openai.FunctionCallOutput for one in told)
+        if len(wanted) + len(notes.tools) <= ENTRIES_MAX:
+            law(said == wanted, "a new session knows the conversation", said, wanted)
+            law(answered >= len(notes.tools), "a new session knows the tools", answered)
 
 
 class Keys:

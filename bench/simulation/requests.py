@@ -5,7 +5,7 @@ from typing import Any
 from bench.simulation.law import law
 from bridge import floor, openai
 from bridge.call import Call
-from bridge.plan import OpenModel, RunTool
+from bridge.plan import OpenModel, RunTool, UseSpare
 
 # How late the answer to a turn may be asked for: the core's second, and a stall's.
 ANSWER_S = 2.5
@@ -54,8 +54,9 @@ class Asked:
             elif kind is openai.CommitAudio:
                 law(self._is_ready, "nothing before the session is confirmed", kind)
                 self._committed_at = now
-            elif kind is OpenModel:
+            elif kind is OpenModel or kind is UseSpare:
                 self._lose_session(now)
+                self._is_ready = kind is UseSpare
             elif kind in (openai.AppendAudio, openai.CreateItem):
                 law(self._is_ready, "nothing before the session is confirmed", kind)
             elif kind is RunTool:

@@ -26,6 +26,8 @@ COUNTED = (
     "digits",
     "tool_calls",
     "reopened_sessions",
+    "changed_sessions",
+    "failed_spares",
 )
 
 

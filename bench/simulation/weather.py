@@ -87,7 +87,7 @@ class Weather:
             "playout_lead_ms": rng.choice((60, 300, 300, 600)),
             "idle_prompt_ms": rng.choice((3_000, 4_000, 12_000)),
             "max_call_seconds": rng.choice((30, 1_800)),
-            "openai_session_seconds": rng.choice((3_600, 3_600, 4)),
+            "openai_session_seconds": rng.choice((3_600, 2, 4)),
             "barge_in_ignore_backchannel": rng.random() < 0.3,
             "tool_filler": rng.random() < 0.5,
         }

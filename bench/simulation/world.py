@@ -8,7 +8,7 @@ a process that stands still for a moment takes all that came meanwhile at its en
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.simulation.law import law
 from bench.simulation.laws import Laws
@@ -17,7 +17,19 @@ from bench.simulation.phone import STREAM_SID, Phone
 from bench.simulation.weather import Link, Weather
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.plan import CallPlan, HangUp, Leg, Log, OpenModel, RunTool, ToolResult
+from bridge.plan import (
+    CallPlan,
+    CloseSpare,
+    HangUp,
+    Leg,
+    Log,
+    OpenModel,
+    OpenSpare,
+    RunTool,
+    ToolResult,
+    ToSpare,
+    UseSpare,
+)
 
 # A call that nobody ends is over by its own limits before this.
 CALL_S_MAX = 150.0
@@ -27,6 +39,12 @@ AFTER_S = 0.3
 HEARD_MS = 60.0
 # A cut is compared once the clear has reached the phone.
 COMPARE_S = 0.3
+
+
+class Spared(NamedTuple):
+    """What the session that is to be the next has said."""
+
+    event: openai.Inbound
 
 
 class Wire:
@@ -70,10 +88,11 @@ class World:
         self.laws = Laws(self.call, weather)
         self.phone = Phone(self)
         self.models: list[Model] = []
+        self._spare: Model | None = None
         self._to_bridge = Wire(self, weather.phone_up)
         self._to_phone = Wire(self, weather.phone_down)
         self._over_at: float | None = None
-        self.open_model()
+        self._serving = self._new_model()
         self.after(weather.start_s, self.phone.start)
 
     # --- time ---
@@ -113,12 +132,14 @@ class World:
 
     def from_model(self, model: Model, event: openai.Inbound) -> None:
         """Send an event of a session on its way; it is lost with its socket."""
-        self._from_model.send(self._arrive, model, event)
+        model.to_bridge.send(self._arrive, model, event)
 
     def _arrive(self, model: Model, event: openai.Inbound) -> None:
         stands_until = self.weather.unstalled(self.now)
         if stands_until > self.now:
             self.at(stands_until, self._arrive, model, event)
+        elif model is self._spare:
+            self._give(Spared(event), self.call.receive_spare, event)
         elif not model.is_closed:
             self._give(event, self.call.receive_openai, event)
 
@@ -135,7 +156,7 @@ class World:
 
     def hang_up_model(self, model: Model) -> None:
         """Let the model close its socket, after what it has said."""
-        self._from_model.send(self.lose_model, model)
+        model.to_bridge.send(self.lose_model, model)
 
     def lose_model(self, model: Model) -> None:
         """Cut the model's socket, or let it not be had at all."""
@@ -146,7 +167,10 @@ class World:
             self.at(stands_until, self.lose_model, model)
             return
         model.close()
-        self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, "1006")
+        if model is self._spare:
+            self._give("spare lost", self.call.receive_disconnect, Leg.SPARE, "1006")
+        else:
+            self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, "1006")
 
     def _give(self, what: Any, door: Callable[..., list[Any]], *args: Any) -> None:
         stands_until = self.weather.unstalled(self.now)
@@ -171,25 +195,52 @@ class World:
 
     # --- what the bridge does ---
 
-    def open_model(self) -> None:
-        """Open a session of the model's, and close the one before."""
-        if self.models:
-            self.models[-1].close()
-        self._from_model = Wire(self, self.weather.model_down)
-        self._to_model = Wire(self, self.weather.model_up)
-        model = Model(self, len(self.models))
+    def _new_model(self) -> Model:
+        weather = self.weather
+        down, up = Wire(self, weather.model_down), Wire(self, weather.model_up)
+        model = Model(self, len(self.models), to_bridge=down, to_model=up)
         self.models.append(model)
-        takes_s = self.weather.rng.uniform(0.05, 0.5)
-        if self.weather.is_fault and self.weather.rng.random() < 0.1:
+        takes_s = weather.rng.uniform(0.05, 0.5)
+        if weather.is_fault and weather.rng.random() < 0.1:
             self.after(takes_s, self.lose_model, model)
         else:
             self.after(takes_s, model.start)
+        return model
 
     def _open_again(self, action: OpenModel) -> None:
-        self.open_model()
+        law(self._spare is None, "the next session is closed, or it serves")
+        self._serving.close()
+        self._serving = self._new_model()
+
+    def _open_spare(self, action: OpenSpare) -> None:
+        law(self._spare is None, "one session follows another")
+        law(not self._serving.is_closed, "a session is prepared beside one that serves")
+        self._spare = self._new_model()
+
+    def _to_spare(self, action: ToSpare) -> None:
+        spare, kind = self._spare, type(action.event)
+        assert spare is not None, "there is no second session"
+        is_set_up = kind in (openai.SessionUpdate, openai.CreateItem)
+        law(is_set_up, "what does not serve is only set up", kind)
+        spare.to_model.send(spare.receive, action.event)
+
+    def _use_spare(self, action: UseSpare) -> None:
+        assert self._spare is not None, "there is no second session"
+        if not self._serving.is_closed and not self._serving.is_breaking:
+            law(not self._serving.is_at_work, "a session is left between turns")
+        self._serving.close()
+        self._serving, self._spare = self._spare, None
+        are_open = sum(not model.is_closed for model in self.models)
+        law(are_open <= 1, "there is one session after the change", are_open)
+
+    def _close_spare(self, action: CloseSpare) -> None:
+        assert self._spare is not None, "there is no second session"
+        self._spare.close()
+        self._spare = None
 
     def _model_takes(self, event: Any) -> None:
-        self._to_model.send(self.models[-1].receive, event)
+        model = self._serving
+        model.to_model.send(model.receive, event)
 
     def _play(self, message: twilio.OutboundMedia) -> None:
         law(message.stream_sid == STREAM_SID, "the stream's own sid")
@@ -220,7 +271,8 @@ class World:
     def _hang_up(self, action: HangUp) -> None:
         self._over_at = self.now
         self.phone.close()
-        self.models[-1].close()
+        for model in self.models:
+            model.close()
 
     def _log(self, line: Log) -> None:
         law(len(line.text) < 2_000, "a line is a line")
@@ -261,5 +313,9 @@ _PERFORM: dict[type, Callable[[World, Any], None]] = {
     Log: World._log,
     RunTool: World._run_tool,
     OpenModel: World._open_again,
+    OpenSpare: World._open_spare,
+    ToSpare: World._to_spare,
+    UseSpare: World._use_spare,
+    CloseSpare: World._close_spare,
     HangUp: World._hang_up,
 }

@@ -7,11 +7,12 @@ from bench.simulation import run
 from bench.simulation.law import Broken
 from bench.simulation.weather import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
-from bridge import dialogue, ending, interruption, keypad, renewal
+from bridge import dialogue, ending, interruption, keypad, renewal, retelling
 from bridge.call import Call
 from bridge.plan import Phase
 from bridge.playout import Frames, Playout
 from bridge.responses import Responses
+from bridge.spare import Spare
 from bridge.uplink import SILENCE, Uplink
 
 SEEDS = range(0, 250)
@@ -159,6 +160,15 @@ def ask_early(whole, call):
     call.open_tools = open_tools
 
 
+def forget_told(whole, self, call, **how):
+    self._told.clear()
+    return whole(self, call, **how)
+
+
+def at_once(whole, call):
+    return call.is_talking
+
+
 def fill_always(whole, self, *args):
     return whole(self, *args) or [SILENCE]
 
@@ -179,7 +189,9 @@ def fill_always(whole, self, *args):
             ask_early,
             "tools are answered together, in a pause",
         ),
-        (renewal, "_items", lambda *args: (), "a new session knows the conversation"),
+        (retelling, "entries", lose_last, "a new session knows the conversation"),
+        (Spare, "tell", forget_told, "a new session knows the conversation"),
+        (renewal, "_is_between_turns", at_once, "a session is left between turns"),
         (keypad, "_silence", stop, "a key silences the AI"),
         (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
         (Call, "request", forget_keys, "every tool and key is answered for"),

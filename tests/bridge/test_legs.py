@@ -319,5 +319,10 @@ async def test_nothing_is_sent_where_there_is_no_socket(place):
     assert not line.model_leg.is_open
 
 
-def test_legs_are_named_as_the_call_names_them():
-    assert (legs.TwilioLeg.leg, legs.OpenAILeg.leg) == (Leg.TWILIO, Leg.OPENAI)
+@hall.told
+async def test_legs_are_named_as_the_call_names_them(place):
+    line = place.new_line()
+    spare = legs.OpenAILeg(line, place.metrics, Leg.SPARE)
+
+    assert legs.TwilioLeg.leg is Leg.TWILIO
+    assert (line.model_leg.leg, spare.leg) == (Leg.OPENAI, Leg.SPARE)

@@ -52,6 +52,7 @@ def doors():
         (call.receive_openai, (story.audio_delta("item_1", 100),)),
         (call.receive_openai, (story.done(usage={"total_tokens": 3}),)),
         (call.receive_openai, (story.error("server_error", "e1"),)),
+        (call.receive_spare, (openai.SessionUpdated(story.session()),)),
         (call.receive_timeout, ()),
         (call.receive_tool_result, (result,)),
         (call.receive_disconnect, (Leg.OPENAI, "lost")),

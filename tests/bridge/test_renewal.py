@@ -1,10 +1,11 @@
-"""A call outlives its session: in good time, or when the socket is lost."""
+"""A call outlives the loss of its session; `test_spare.py`: and its old age."""
 
 import pytest
 
 from bridge import openai, twilio
 from bridge.plan import HangUp, Leg, OpenModel, Phase, ToolResult
-from bridge.renewal import ITEMS_MAX, LOSSES_MAX, REOPEN_S
+from bridge.renewal import LOSSES_MAX, REOPEN_S
+from bridge.retelling import ENTRIES_MAX
 from tests.bridge import story
 from tests.bridge.story import (
     SILENCE,
@@ -91,28 +92,6 @@ def result():
         ok=True,
         duration_ms=3.0,
     )
-
-
-def test_an_old_session_is_replaced_between_turns():
-    call = answered_call(openai_session_seconds=60, idle_prompt_ms=600_000)
-    assert of(OpenModel, fire(call, 53.9)) == []
-    actions = fire(call, 54.1)
-
-    assert of(OpenModel, actions) == [OpenModel("the session grows old")]
-    assert call.counters.reopened_sessions == 1
-
-
-def test_nobody_is_cut_off_by_it():
-    call = answered_call(openai_session_seconds=60, idle_prompt_ms=600_000)
-    fire(call, 52.0)
-    call.receive_openai(created(), 52.0)
-    call.receive_openai(audio_delta("i1", 4_000), 52.0)
-    call.receive_openai(audio_done("i1"), 52.0)
-    assert of(OpenModel, fire(call, 55.0)) == []
-    call.receive_openai(done(), 55.0)
-    assert of(OpenModel, fire(call, 55.9)) == []
-
-    assert of(OpenModel, fire(call, 56.5)) == [OpenModel("the session grows old")]
 
 
 def test_the_new_session_knows_the_conversation_and_speaks_only_when_it_must():
@@ -294,7 +273,7 @@ def test_a_goodbye_that_nobody_can_speak_ends_the_call_at_once():
     assert of(HangUp, lose(call, 1.2)) == [HangUp("drain", failed=False)]
 
 
-@pytest.mark.parametrize("turns", [3, ITEMS_MAX + 20])
+@pytest.mark.parametrize("turns", [3, ENTRIES_MAX + 20])
 def test_only_the_newest_items_are_told(turns):
     call = answered_call()
     for number in range(turns):
@@ -307,7 +286,7 @@ def test_only_the_newest_items_are_told(turns):
     lose(call, 500.0)
     told = items(ready(call, 500.5))
 
-    assert len(told) == min(turns, ITEMS_MAX)
+    assert len(told) == min(turns, ENTRIES_MAX)
     assert told[-1] == ("assistant", f"Number {turns - 1}.")
 
 

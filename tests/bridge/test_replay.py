@@ -82,6 +82,31 @@ def reply(ms=4_000):
     ]
 
 
+def test_change_of_session_is_made_again_and_told(tmp_path):
+    told = Told(openai_session_seconds=60, idle_prompt_ms=600_000)
+    told.hear(*reply(500))
+    told.speak([story.SILENCE] * 2_701)
+    spare = told.call.receive_spare
+    told.take(spare, openai.SessionCreated(openai.Session()))
+    told.take(spare, story.error("server_error"))
+    told.speak([story.SILENCE] * 501)
+    told.take(spare, openai.SessionCreated(openai.Session()))
+    told.take(spare, openai.SessionUpdated(story.session()))
+    told.speak([story.SILENCE] * 2)
+
+    found = replayed(told.write(tmp_path / "c.zip"))
+
+    assert told.call.counters.changed_sessions == 1
+    assert [what for what in whats(found) if "session" in what][1:] == [
+        "next session asked",
+        "next session given up",
+        "next session asked",
+        "session changed",
+    ]
+    assert why(found, "next session given up") == "server_error: no"
+    assert why(found, "session changed") == "the session grows old"
+
+
 def test_false_alarm_is_told_with_what_was_measured(tmp_path):
     told = Told(noise_calibration_ms=0, gate_score=False)
     told.speak([story.SILENCE] * 20)

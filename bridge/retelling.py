@@ -1,0 +1,46 @@
+"""Retelling: the conversation as items, for a session that was not there.
+
+One entry for each turn and each tool, in order, a tool where it was called. An entry is
+settled when nothing can change it any more: a turn of the AI that has been heard or
+cut, one of the caller whose words have come.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bridge import openai, session
+
+if TYPE_CHECKING:
+    from bridge.call import Call
+
+# What a new session is told of the old one: its newest turns and tools.
+ENTRIES_MAX = 100
+
+
+class Entry(NamedTuple):
+    """A turn or a tool; `items` is empty where a turn has no words."""
+
+    name: str
+    at_s: float
+    items: tuple[openai.CreateItem, ...]
+    is_settled: bool
+
+
+def entries(call: "Call") -> list[Entry]:
+    """Return the newest of the conversation, oldest first."""
+    unheard = call.playout.unheard(call.now)
+    found = [
+        Entry(
+            turn.item_id,
+            turn.at_s,
+            (session.said(turn.role, turn.text),) if turn.text else (),
+            turn.is_whole and turn.item_id not in unheard,
+        )
+        for turn in call.notes.transcript.placed()
+    ]
+    for tool in call.notes.tools:
+        at = sum(entry.at_s <= tool.at_s for entry in found)
+        pair = session.tool_pair(tool)
+        found.insert(at, Entry(tool.tool_call_id, tool.at_s, pair, True))
+    return [entry for entry in found if entry.items or not entry.is_settled][
+        -ENTRIES_MAX:
+    ]
