@@ -2,7 +2,8 @@
 
 The processes are started together, every one has all its calls open, and the load goes
 from one to the next, slice by slice, so that they share the machine's moods. Figures
-are medians over the slices; ratios are taken slice by slice.
+are medians over the slices; ratios are taken slice by slice. Callers and model have a
+processor, what is loaded another.
 
 - `full`: every caller speaks without a pause and every frame is forwarded;
 - `half`: every caller hears a reply half of the time and speaks the other half;
@@ -30,7 +31,7 @@ import uvloop
 
 from bench.ends import Run, Shape, Stream
 from bench.load import FRAME_S, KOLBRIDGE, open_calls, prepare, serving, talk
-from bench.machine import cpu_seconds, rss_mb, spread
+from bench.machine import apart, cpu_seconds, rss_mb, spread
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"
@@ -59,6 +60,7 @@ async def one_slice(server: Server, shape: Shape) -> dict[str, Any]:
     run.forget()
     cpu, own = cpu_seconds(server.pid), process_time()
     await talk(run, server.streams, SLICE_S, shape)
+    own = process_time() - own
     await asyncio.sleep(0.1)
     spent = cpu_seconds(server.pid) - cpu
     return {
@@ -67,7 +69,7 @@ async def one_slice(server: Server, shape: Shape) -> dict[str, Any]:
         "downlink": spread(run.downlink_ms),
         "underruns": run.underruns,
         "forwarded": run.appended_frames / (SLICE_S / FRAME_S) / run.calls,
-        "load_tool_cpu": (process_time() - own) / SLICE_S,
+        "load_tool_cpu": own / SLICE_S,
     }
 
 
@@ -92,6 +94,8 @@ async def compare(
             servers.append(Server(module, run, await open_calls(run, url), pid))
             kib = (rss_mb(pid) - empty_mb) * 1e6 / 1024 / ours
             print(f"{module}: {ours} calls, {kib:.0f} KiB each", file=sys.stderr)
+        if all(one.run.calls == calls for one in servers):  # one worker each
+            stack.enter_context(apart(*(one.pid for one in servers)))
         found: dict[str, Any] = {}
         for shape in shapes:
             slices: dict[str, list[dict[str, Any]]] = {one: [] for one in modules}

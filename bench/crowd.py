@@ -9,19 +9,19 @@ import hmac
 from base64 import b64encode
 from collections import Counter, deque
 from time import monotonic
-from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, fromstring
 
 import aiohttp
-import picows
-from picows import WSFrame, WSTransport
 
+from bench.dialling import Headers, dial
 from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Session, Shape, Stream
+from bench.fast.beat import Beat
 from bench.kernels import frames_of
 from bench.load import ACCOUNT_SID, FRAME_S, NUMBER, SLOTS
 
 SHAPE = Shape()
+PLAN = SHAPE.plan()
 HEARD_FRAMES = round(SHAPE.hears * PERIOD_FRAMES)
 # Twilio gives up on a webhook after 15 s.
 WEBHOOK_S = 15.0
@@ -37,15 +37,12 @@ class CrowdSession(Session):
 
     is_configured = False
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        super().on_ws_frame(transport, frame)
-        if not self.is_configured:
-            data = frame.get_payload_as_bytes()
-            self.is_configured = data.startswith(_UPDATE)
+    def receive(self, data: bytes, at: float) -> None:
+        super().receive(data, at)
+        self.is_configured = self.is_configured or data.startswith(_UPDATE)
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
+    def closed(self) -> None:
         self.is_configured = False
-        self.transport = None
 
 
 class CrowdRun(Run):
@@ -55,9 +52,9 @@ class CrowdRun(Run):
         super().__init__(0)
         self.by_name: dict[str, CrowdSession] = {}
 
-    def session(self, request: Any) -> CrowdSession:
+    def session(self, headers: Headers) -> CrowdSession:
         """Return the model's side of a call that is opened."""
-        name = request.headers.get("OpenAI-Safety-Identifier", "")
+        name = headers.get("openai-safety-identifier", "")
         self.by_name[name] = session = CrowdSession(self)
         return session
 
@@ -73,7 +70,6 @@ class Caller(Stream):
     def __init__(self, crowd: "Crowd", number: int) -> None:
         super().__init__(crowd.run, number, crowd.speech)
         self._crowd = crowd
-        self.number = number
         self.call_sid = f"CA{number:032}"
         # By which the model knows the caller.
         self.name = ""
@@ -81,8 +77,7 @@ class Caller(Stream):
         # The other side has left him.
         self.lost = asyncio.Event()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.transport = None
+    def closed(self) -> None:
         if not self.is_leaving:
             self.lost.set()
 
@@ -101,7 +96,7 @@ class Caller(Stream):
         parameters = {one.get("name"): one.get("value") for one in found}
         owner = f"{parameters['business']}:{parameters['from']}"
         self.name = hmac.digest(b"loopback", owner.encode(), "sha256").hex()
-        await picows.ws_connect(lambda: self, found.get("url") or "")
+        await dial(self._crowd.run.wires, self, found.get("url") or "")
         self.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         start = {
             "streamSid": self.sid,
@@ -117,7 +112,7 @@ class Caller(Stream):
     def tick(self) -> None:
         """Send the next 20 ms, and be spoken to."""
         place = SHAPE.place(self.frames, self.number)
-        self.send_frame(SHAPE.is_speaking(place))
+        self.send_frame(PLAN.speaking[place])
         session = self._crowd.run.by_name.get(self.name)
         if place >= HEARD_FRAMES or place % DELTA_FRAMES or session is None:
             return
@@ -130,8 +125,8 @@ class Caller(Stream):
         self.is_leaving = True
         body = {"accountSid": ACCOUNT_SID, "callSid": self.call_sid}
         self.send({"event": "stop", "sequenceNumber": "9", "stop": body})
-        if self.transport is not None:
-            self.transport.send_close()
+        if self.wire is not None:
+            self.wire.say_goodbye()
 
     async def ask_what_next(self, url: str) -> str:
         """Return what the bridge wants after the stream: `Hangup`, or first `Say`."""
@@ -169,12 +164,12 @@ class Crowd:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
             timeout=aiohttp.ClientTimeout(total=WEBHOOK_S),
         )
-        self._talking = asyncio.ensure_future(self._talk())
+        self._began = monotonic()
+        self._beat = Beat(self._talk, FRAME_S / SLOTS)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._talking.cancel()
-        await asyncio.gather(self._talking, return_exceptions=True)
+        self._beat.stop()
         await self.http.close()
 
     async def join(self, url: str, caller: Caller | None = None) -> Caller | None:
@@ -182,7 +177,7 @@ class Crowd:
         caller = caller or self.new_caller()
         try:
             is_in = await caller.ring(url)
-        except (aiohttp.ClientError, TimeoutError, OSError, picows.WSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self.outcomes[type(error).__name__] += 1
             return None
         self.outcomes["accepted" if is_in else "refused"] += 1
@@ -206,13 +201,9 @@ class Crowd:
                 slot.remove(caller)
         self.run.by_name.pop(caller.name, None)
 
-    async def _talk(self) -> None:
-        """Send every caller's frames, each at its time."""
-        began, tick = monotonic(), 0
-        while True:
-            due = began + tick * FRAME_S / SLOTS
-            await asyncio.sleep(max(0.0, due - monotonic()))
-            self.own_lag_ms.append((monotonic() - due) * 1e3)
-            for caller in self._slots[tick % SLOTS]:
-                caller.tick()
-            tick += 1
+    def _talk(self, number: int) -> None:
+        """Send the frames of a slot's callers."""
+        late_s = monotonic() - self._began - (number + 1) * FRAME_S / SLOTS
+        self.own_lag_ms.append(late_s * 1e3)
+        for caller in self._slots[number % SLOTS]:
+            caller.tick()

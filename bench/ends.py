@@ -1,9 +1,10 @@
 """Both ends of the calls of a load run: Twilio's side and the model's.
 
-They are lean, for they share two cores with what they measure: messages are made from
-ready pieces, and only the first twelve characters of an audio payload are looked at.
-Those name a frame; every TAG_EVERY-th is named and timed. The caller plays what comes
-and counts an underrun when a reply goes on after it had run out.
+They are lean, for they share two cores with what they measure: what happens for every
+frame is compiled (`bench/fast`), what is rare is here. The first twelve characters of
+an audio payload name a frame; every TAG_EVERY-th is named and timed, from before it is
+sent until the kernel has taken in what came of it. The caller plays what comes and
+counts an underrun when a reply goes on after it had run out.
 """
 
 from base64 import b64encode
@@ -11,21 +12,21 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import orjson
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
+from bench.fast.frames import (
+    CallerEnd,
+    ModelEnd,
+    Tally,
+    tag_of,
+)
+from bench.fast.wires import Wires
 from bridge.options import FRAME_BYTES
 
-TAG_EVERY = 5
 DELTA_FRAMES = 10
 PERIOD_FRAMES = 500
 # Prime to the period, so that the calls are spread over it.
 PERIOD_STEP = 137
 BREATH_FRAMES = 15
-# The default of TURN_SILENCE_MS.
-TURN_SILENCE_FRAMES = 25
-# A longer silence at the caller's ear lies between two replies.
-UNDERRUN_MAX_S = 1.0
-_BASE64_CHARACTERS_A_SECOND = 8_000 * 4 / 3
 _VAD = "input_audio_buffer.speech_"
 _AUDIO = "response.output_audio."
 _ITEM = {"item_id": "turn"}
@@ -33,30 +34,17 @@ _FORMAT = {"format": {"type": "audio/pcmu"}}
 _SESSION = {"id": "s", "audio": {"input": _FORMAT, "output": _FORMAT}}
 _CREATED = orjson.dumps({"type": "session.created", "session": _SESSION})
 UPDATED = orjson.dumps({"type": "session.updated", "session": _SESSION})
-_TO_MULAW = bytes(
-    0xF0 | int(chr(code), 16) if chr(code) in "0123456789abcdef" else 0xFF
-    for code in range(256)
-)
-_TAG_BYTES, _TAG_CHARACTERS = 9, 12
-_SILENT = b"/" * _TAG_CHARACTERS
-_APPEND = b'{"type":"input_audio_buffer.append"'
+_TAG_BYTES = 9
 MEDIA = b'{"event":"media"'
-_PAYLOAD = b'"payload":'
 QUIET = b64encode(b"\xff" * FRAME_BYTES)
 _REPLY_REST = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES - _TAG_BYTES)).decode()
 
 
-def tag_of(kind: int, call: int, number: int) -> bytes:
-    """Return nine mu-law samples, next to silent, that name a frame; in base64."""
-    name = b"%01x%04x%04x" % (kind, call & 0xFFFF, number & 0xFFFF)
-    return b64encode(name.translate(_TO_MULAW))
+class Plan(NamedTuple):
+    """For each place of a period: does the caller speak, and may a delta come?"""
 
-
-def audio_of(data: bytes, name: bytes) -> bytes:
-    """Return the first characters of the base64 text that `name` introduces."""
-    at = data.find(name)
-    at = data.find(b'"', at + len(name)) + 1
-    return data[at : at + _TAG_CHARACTERS]
+    speaking: bytes
+    due: bytes
 
 
 class Shape(NamedTuple):
@@ -83,6 +71,13 @@ class Shape(NamedTuple):
         in_step = not place % DELTA_FRAMES or not (place + self.ahead) % DELTA_FRAMES
         return place < self.heard and in_step
 
+    def plan(self) -> Plan:
+        """Return what happens at each place."""
+        places = range(PERIOD_FRAMES)
+        return Plan(
+            bytes(map(self.is_speaking, places)), bytes(map(self.is_due, places))
+        )
+
     def place(self, frame: int, call: int) -> int:
         """Return where in its period a call is; the calls do not go in step."""
         return (frame + call * PERIOD_STEP) % PERIOD_FRAMES
@@ -100,17 +95,12 @@ class Shape(NamedTuple):
         return began + breath <= place < min(ends, PERIOD_FRAMES - breath)
 
 
-class Run:
-    """What one run measures: when each frame was sent, and how long it took."""
+class Run(Tally):  # type: ignore[misc]
+    """What one run measures; `wires` are all its sockets."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
-        self.sent_at: dict[bytes, float] = {}
-        self.uplink_ms: list[float] = []
-        self.downlink_ms: list[float] = []
-        self.sent_frames = 0
-        self.appended_frames = 0
-        self.underruns = 0
+        self.wires = Wires()
         self.sessions: list[Session] = []
         # Tools asked for, by their id, and how long their answers took.
         self.asked_at: dict[str, float] = {}
@@ -127,11 +117,10 @@ class Run:
 
     def forget(self) -> None:
         """Begin a new phase: what was measured before counts no more."""
-        self.sent_at.clear()
+        super().forget()
         self.asked_at.clear()
-        self.uplink_ms, self.downlink_ms, self.tool_ms = [], [], []
-        self.sent_frames = self.appended_frames = 0
-        self.underruns = self.tool_errors = 0
+        self.tool_ms = []
+        self.tool_errors = 0
 
     def answered(self, tool_call_id: str, output: str) -> None:
         """Note that a tool was answered."""
@@ -140,46 +129,28 @@ class Run:
             self.tool_ms.append((monotonic() - asked_at) * 1e3)
             self.tool_errors += output.startswith('{"error"')
 
-    def arrived(self, tag: bytes, into: list[float]) -> None:
-        """Note that a named frame has come out."""
-        sent_at = self.sent_at.pop(tag, None)
-        if sent_at is not None:
-            into.append((monotonic() - sent_at) * 1e3)
 
-
-class Session(WSListener):  # type: ignore[misc]
+class Session(ModelEnd):  # type: ignore[misc]
     """The model's end of one call."""
 
     def __init__(self, run: Run) -> None:
+        super().__init__(run)
         self._run = run
         self._replies = 0
         self._asked = 0
         self._reply: str | None = None
         self._deltas = 0
         self._said: int | None = None
-        self._appended = 0
-        self._silent_frames = TURN_SILENCE_FRAMES + 1
-        self.transport: WSTransport | None = None
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
+    def opened(self) -> None:
         self._run.sessions.append(self)
-        transport.send(WSMsgType.TEXT, _CREATED)
+        self.wire.send(_CREATED)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.CLOSE:
-            transport.disconnect()
-            return
-        data = frame.get_payload_as_bytes()
-        if data.startswith(_APPEND):
-            self._run.appended_frames += 1
-            audio = audio_of(data, b'"audio":')
-            self._run.arrived(audio, self._run.uplink_ms)
-            self._detect_turn(audio == _SILENT)
-            return
+    def receive(self, data: bytes, at: float) -> None:
+        """Take an event that is no audio."""
         event = orjson.loads(data)
         if event["type"] == "session.update":
-            transport.send(WSMsgType.TEXT, UPDATED)
+            self.wire.send(UPDATED)
         elif event["type"] == "response.create":
             self._asked += 1
             self._send(_response(f"asked-{self._asked}"))
@@ -188,19 +159,13 @@ class Session(WSListener):  # type: ignore[misc]
             if item["type"] == "function_call_output":
                 self._run.answered(item["call_id"], item["output"])
 
-    def _detect_turn(self, is_silent: bool) -> None:
-        """End the caller's turn as server_vad does; a silent turn never begins."""
-        self._appended += 1
-        if not is_silent:
-            if self._silent_frames > TURN_SILENCE_FRAMES:
-                self._send([{"type": _VAD + "started", "audio_start_ms": 0, **_ITEM}])
-            self._silent_frames = 0
-            return
-        self._silent_frames += 1
-        if self._silent_frames == TURN_SILENCE_FRAMES:
-            self._silent_frames += 1
-            end = {"audio_end_ms": 20 * (self._appended - TURN_SILENCE_FRAMES)}
-            self._send([{"type": _VAD + "stopped", **end, **_ITEM}])
+    def turn_begins(self) -> None:
+        """Say that the caller speaks."""
+        self._send([{"type": _VAD + "started", "audio_start_ms": 0, **_ITEM}])
+
+    def turn_ends(self, audio_ms: int) -> None:
+        """Say that the caller's turn was over after so much audio."""
+        self._send([{"type": _VAD + "stopped", "audio_end_ms": audio_ms, **_ITEM}])
 
     def go_on(self, number: int, place: int, shape: Shape) -> None:
         """Say what of a reply is due at this place.
@@ -254,9 +219,8 @@ class Session(WSListener):  # type: ignore[misc]
         self._send(whole[1:2] if self._reply else whole)
 
     def _send(self, events: list[dict[str, Any]]) -> None:
-        assert self.transport is not None
         for event in events:
-            self.transport.send(WSMsgType.TEXT, orjson.dumps(event))
+            self.wire.send(orjson.dumps(event))
 
 
 def _response(name: str, *events: dict[str, Any]) -> list[dict[str, Any]]:
@@ -268,73 +232,20 @@ def _response(name: str, *events: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-class Stream(WSListener):  # type: ignore[misc]
+class Stream(CallerEnd):  # type: ignore[misc]
     """The caller's end of one call: `speech` in base64, a text a frame."""
 
     def __init__(self, run: Run, number: int, speech: list[bytes]) -> None:
-        self._run = run
-        self._number = number
-        self._speech = speech
-        self.frames = 0
-        self._plays_until = 0.0
         self.sid = f"MZ{number:032}"
-        self.transport: WSTransport | None = None
-        self._form = (
-            b'{"event":"media","sequenceNumber":"%%d","streamSid":"%s","media":{"track"'
-            b':"inbound","chunk":"%%d","timestamp":"%%d","payload":"%%s"}}'
-            % self.sid.encode()
-        )
+        super().__init__(run, number, speech, QUIET, self.sid)
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.CLOSE:
-            transport.disconnect()
-            return
-        data = frame.get_payload_as_bytes()
-        if data.startswith(MEDIA):
-            at = data.find(b'"', data.find(_PAYLOAD) + len(_PAYLOAD)) + 1
-            now = monotonic()
-            self._run.arrived(data[at : at + _TAG_CHARACTERS], self._run.downlink_ms)
-            self._play((data.find(b'"', at) - at) / _BASE64_CHARACTERS_A_SECOND, now)
-            return
+    def receive(self, data: bytes, at: float) -> None:
+        """Take a message that is no audio; marks are echoed."""
         message = orjson.loads(data)
         if message["event"] == "mark":
             self.send({"event": "mark", "mark": message["mark"]})
 
-    def pause(self) -> None:
-        """Note that the load rests here: what runs out now is no underrun."""
-        self._plays_until = 0.0
-
-    def _play(self, seconds: float, now: float) -> None:
-        """Queue audio at the caller's ear; note if its predecessor had run out."""
-        if 0 < now - self._plays_until < UNDERRUN_MAX_S:
-            self._run.underruns += 1
-        self._plays_until = max(self._plays_until, now) + seconds
-
     def send(self, message: dict[str, Any]) -> None:
         """Send one message of Twilio's."""
-        if self.transport is not None:
-            data = orjson.dumps({"streamSid": self.sid, **message})
-            self.transport.send(WSMsgType.TEXT, data)
-
-    def send_frame(self, is_speaking: bool) -> None:
-        """Send the next 20 ms: speech, or the silence of a quiet line."""
-        self.frames += 1
-        number = self.frames
-        payload = QUIET
-        if is_speaking:
-            self._run.sent_frames += 1
-            payload = self._named(number, self._speech[number % len(self._speech)])
-        if self.transport is not None:
-            data = self._form % (number, number, number * 20, payload)
-            self.transport.send(WSMsgType.TEXT, data)
-
-    def _named(self, number: int, payload: bytes) -> bytes:
-        """Return a frame of speech, named and noted if it is its turn."""
-        if number % TAG_EVERY:
-            return payload
-        tag = tag_of(1, self._number, number)
-        self._run.sent_at[tag] = monotonic()
-        return tag + payload[_TAG_CHARACTERS:]
+        if self.wire is not None:
+            self.wire.send(orjson.dumps({"streamSid": self.sid, **message}))

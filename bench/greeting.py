@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import uvloop
-from picows import WSFrame, WSMsgType, WSTransport
 
 from bench.distributions import report
 from bench.ends import MEDIA, UPDATED, Run, Session, Stream
@@ -53,23 +52,21 @@ class GreetingSession(Session):
         super().__init__(run)
         self._greetings = run
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        data = frame.get_payload_as_bytes()
+    def receive(self, data: bytes, at: float) -> None:
         if data.startswith(b'{"type":"session.update"'):
             found = _CALLER.search(data)
             assert found is not None, "the session does not say who calls"
             self._number = int(found[1])
-            self._greetings.told_at[self._number] = monotonic()
+            self._greetings.told_at[self._number] = at
             self._later(SESSION_S, self._confirm)
         elif data.startswith(b'{"type":"response.create"'):
             self._later(MODEL_S, lambda: self.speak(self._number))
         else:
-            super().on_ws_frame(transport, frame)
+            super().receive(data, at)
 
     def _confirm(self) -> None:
         self._greetings.confirmed_at[self._number] = monotonic()
-        assert self.transport is not None
-        self.transport.send(WSMsgType.TEXT, UPDATED)
+        self.wire.send(UPDATED)
 
     def _later(self, delay_s: float, act: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(delay_s, act)
@@ -84,18 +81,19 @@ class GreetedStream(Stream):
         self.started_at = 0.0
         self.greeted_at = 0.0
         self.greeted = asyncio.Event()
+        self.reads_all = True
 
     def send(self, message: dict[str, Any]) -> None:
         if message["event"] == "start":
             self.started_at = monotonic()
         super().send(message)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        is_first = not self.greeted.is_set()
-        if is_first and frame.get_payload_as_bytes().startswith(MEDIA):
-            self.greeted_at = monotonic()
+    def receive(self, data: bytes, at: float) -> None:
+        if not data.startswith(MEDIA):
+            super().receive(data, at)
+        elif not self.greeted.is_set():
+            self.greeted_at = at
             self.greeted.set()
-        super().on_ws_frame(transport, frame)
 
 
 class GreetingRun(Run):
@@ -135,8 +133,7 @@ async def place(
             stream.send_frame(is_speaking=True)
             await asyncio.sleep(FRAME_S)
     stream.send({"event": "stop", "stop": {}})
-    assert stream.transport is not None
-    stream.transport.send_close()
+    stream.wire.say_goodbye()
     earliest = max(stream.started_at, run.confirmed_at[number] + MODEL_S)
     return Times(
         (stream.greeted_at - stream.started_at) * 1e3,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import picows
 import uvloop
 
 from bench.crowd import CrowdRun
+from bench.dialling import answering
 from bench.load import ACCOUNT_SID, NUMBER
 from bench.machine import free_port
 from crm import businesses
@@ -110,10 +110,6 @@ async def _run(house: House, scenario: Scenario) -> Any:
     house.business_id = await businesses.create(database, "Crowd")
     await businesses.add_number(database, house.business_id, NUMBER)
     await database.close()
-    model = await picows.ws_create_server(house.run.session, "127.0.0.1", 0)
-    port = model.sockets[0].getsockname()[1]
-    house.model_url = f"ws://127.0.0.1:{port}/v1/realtime"
-    try:
+    async with answering(house.run.wires, house.run.session) as port:
+        house.model_url = f"ws://127.0.0.1:{port}/v1/realtime"
         return await scenario(house)
-    finally:
-        model.close()

@@ -13,6 +13,7 @@ way to the model, as it is in service.
 
 import argparse
 import asyncio
+import gc
 import os
 import ssl
 import sys
@@ -28,11 +29,13 @@ from xml.etree.ElementTree import fromstring
 
 import aiohttp
 import orjson
-import picows
 import trustme
 import uvloop
 
-from bench.ends import QUIET, Run, Shape, Stream
+from bench.dialling import answering, dial
+from bench.ends import PERIOD_STEP, QUIET, Run, Shape, Stream
+from bench.fast.beat import Beat
+from bench.fast.frames import tick
 from bench.kernels import frames_of
 from bench.machine import cpu_seconds, free_port, rss_mb, spread
 from crm import businesses
@@ -42,7 +45,7 @@ from crm.database import Database
 NUMBER = "+15550100300"
 ACCOUNT_SID = "AC" + "0" * 32
 FRAME_S = 0.02
-# Timers of the loop are 1 ms fine: a frame's time is cut into as many slots.
+# A frame's time is cut into as many slots; a slot's calls send at once.
 SLOTS = 20
 KOLBRIDGE = "bridge.cli"
 # The largest of the peers imports for ten seconds where others work.
@@ -76,7 +79,7 @@ async def open_stream(
     parameters = {one.get("name"): one.get("value") for one in found.iter("Parameter")}
     stream = run.make_stream(number, speech)
     await asyncio.sleep(pause_s)
-    await picows.ws_connect(lambda: stream, found.get("url") or "")
+    await dial(run.wires, stream, found.get("url") or "")
     stream.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
     start = {
         "streamSid": stream.sid,
@@ -112,22 +115,29 @@ async def talk(
     shape: Shape = Shape(),  # noqa: B008 (frozen)
 ) -> None:
     """Keep the calls busy, each frame at its time; they go on where they were."""
-    began = monotonic()
-    frames = round(seconds / FRAME_S)
-    calls = list(enumerate(zip(streams, run.sessions, strict=True)))
+    plan = shape.plan()
+    calls = list(zip(range(run.calls), streams, run.sessions, strict=True))
     slots = [calls[at::SLOTS] for at in range(SLOTS)]
     for stream, session in zip(streams, run.sessions, strict=True):
         stream.pause()
         session.pause()
-    for frame in range(frames):
-        for at, slot in enumerate(slots):
-            due = began + frame * FRAME_S + at * FRAME_S / SLOTS
-            await asyncio.sleep(max(0.0, due - monotonic()))
-            for number, (stream, session) in slot:
-                place = shape.place(stream.frames, number)
-                stream.send_frame(shape.is_speaking(place))
-                if shape.is_due(place):
-                    session.go_on(number, place, shape)
+    # What there is stays, and a frame leaves no cycle behind.
+    gc.collect()
+    gc.freeze()
+    over = asyncio.Event()
+    last = round(seconds / FRAME_S) * SLOTS - 1
+
+    def strike(number: int) -> None:
+        tick(slots[number % SLOTS], plan.speaking, plan.due, PERIOD_STEP, shape)
+        if number == last:
+            beat.stop()
+            over.set()
+
+    beat = Beat(strike, FRAME_S / SLOTS)
+    try:
+        await over.wait()
+    finally:
+        beat.stop()
 
 
 async def drive(
@@ -239,15 +249,10 @@ async def modelling(run: Run, tls: bool = False) -> AsyncIterator[dict[str, str]
             context, scheme = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), "wss"
             authority.issue_cert("127.0.0.1").configure_cert(context)
             authority.cert_pem.write_to_path(str(authority_pem))
-        model = await picows.ws_create_server(
-            lambda _: run.make_session(), "127.0.0.1", 0, ssl=context
-        )
-        port = model.sockets[0].getsockname()[1]
-        env = {"OPENAI_REALTIME_URL": f"{scheme}://127.0.0.1:{port}/v1/realtime"}
-        try:
+        model = answering(run.wires, lambda _: run.make_session(), context)
+        async with model as port:
+            env = {"OPENAI_REALTIME_URL": f"{scheme}://127.0.0.1:{port}/v1/realtime"}
             yield env | ({"SSL_CERT_FILE": str(authority_pem)} if tls else {})
-        finally:
-            model.close()
 
 
 @asynccontextmanager

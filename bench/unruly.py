@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
-from picows import WSMsgType
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.crowd import Caller, Crowd, CrowdRun
+from bench.fast.wires import BINARY
 from bench.house import House, run_scenario
 from bench.load import FRAME_S
 from bench.machine import cpu_seconds, rss_mb, spread
@@ -66,23 +66,23 @@ class Rubbish(Caller):
             b'{"event":"media","media":{"payload":"' + b"/" * 20_000 + b'"}}',
             b"\xff\xfe",
         )
-        if self.transport is not None and self._frames % 7 == 0:
-            self.transport.send(WSMsgType.BINARY, b"\x00" * 160)
-        elif self.transport is not None:
-            self.transport.send(WSMsgType.TEXT, texts[self._frames % len(texts)])
+        if self.wire is not None and self.frames % 7 == 0:
+            self.wire.send(b"\x00" * 160, BINARY)
+        elif self.wire is not None:
+            self.wire.send(texts[self.frames % len(texts)])
 
 
 class SlowReader(Caller):
     """Talks, and reads nothing of what is sent."""
 
     def tick(self) -> None:
-        if self.transport is not None and self.frames == 0:
-            self.transport.underlying_transport.pause_reading()
+        if self.wire is not None and self.frames == 0:
+            self.wire.rest(True)
         super().tick()
 
     def hang_up(self) -> None:
-        if self.transport is not None:
-            self.transport.underlying_transport.resume_reading()
+        if self.wire is not None:
+            self.wire.rest(False)
         super().hang_up()
 
 
@@ -93,10 +93,10 @@ class KeyFlood(Caller):
 
     def tick(self) -> None:
         # One write: a flood is to cost the bridge more than those who measure it.
-        if self.transport is not None:
+        if self.wire is not None:
             head = bytes((0x81, 0x80 | len(self.text)))
             burst = (head + _NO_MASK + self.text) * FLOOD_A_TICK
-            self.transport.underlying_transport.write(burst)
+            self.wire.write(burst)
 
 
 class MarkFlood(KeyFlood):

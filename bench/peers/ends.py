@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from picows import WSFrame, WSMsgType, WSTransport
 
 from bench.ends import DELTA_FRAMES, Run, Session, Stream
 from bridge.options import FRAME_BYTES
@@ -99,10 +98,10 @@ class Marks:
         self._run.lost += self._sent_at is not None
         self._sent_at = monotonic()
 
-    def heard(self, is_loud: bool) -> None:
+    def heard(self, is_loud: bool, at: float) -> None:
         """Take the next piece of audio: a mark is its first loud one."""
         if is_loud and not self._was_loud and self._sent_at is not None:
-            late_ms = (monotonic() - self._sent_at) * 1e3
+            late_ms = (at - self._sent_at) * 1e3
             getattr(self._run, self._into).append(late_ms)
             self._sent_at = None
         self._was_loud = is_loud
@@ -115,33 +114,29 @@ class PeerSession(Session):
 
     def __init__(self, run: PeerRun) -> None:
         super().__init__(run)
+        self.reads_all = True
         self._uplink = run.uplink[len(run.sessions)]
         self._is_pcm_in = False
         self._output = "audio/pcmu"
         self._events = 0
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
+    def opened(self) -> None:
         self._run.sessions.append(self)
         session = {**_SESSION, "model": "gpt-realtime", "audio": _FORMATS}
         self._send([{"type": "session.created", "session": session}])
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.CLOSE:
-            transport.disconnect()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            data = frame.get_payload_as_bytes()
-            if _APPEND in data:
-                self._on_append(b64decode(text_of(data, b'"audio"')))
-            else:
-                self._on_event(orjson.loads(data))
+    def receive(self, data: bytes, at: float) -> None:
+        if _APPEND in data:
+            self._on_append(b64decode(text_of(data, b'"audio"')), at)
+        else:
+            self._on_event(orjson.loads(data))
 
-    def _on_append(self, audio: bytes) -> None:
+    def _on_append(self, audio: bytes, at: float) -> None:
         self._run.appended_frames += 1
         if self._is_pcm_in:
-            self._uplink.heard(bool(audio[1::2].translate(None, _QUIET_PCM)))
+            self._uplink.heard(bool(audio[1::2].translate(None, _QUIET_PCM)), at)
         else:
-            self._uplink.heard(bool(audio.translate(None, _QUIET_MULAW)))
+            self._uplink.heard(bool(audio.translate(None, _QUIET_MULAW)), at)
 
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["type"] == "session.update":
@@ -215,24 +210,20 @@ class PeerStream(Stream):
 
     def __init__(self, run: PeerRun, number: int, speech: list[bytes]) -> None:
         super().__init__(run, number, speech)
+        self._run = run
+        self.reads_all = True
         self._downlink = run.downlink[number]
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.CLOSE:
-            transport.disconnect()
+    def receive(self, data: bytes, at: float) -> None:
+        if _MEDIA not in data:
+            super().receive(data, at)
             return
-        data = frame.get_payload_as_bytes()
-        if _MEDIA in data:
-            audio = b64decode(text_of(data, b'"payload"'))
-            self._downlink.heard(bool(audio.translate(None, _QUIET_MULAW)))
-            return
-        message = orjson.loads(data)
-        if message["event"] == "mark":
-            self.send({"event": "mark", "mark": message["mark"]})
+        audio = b64decode(text_of(data, b'"payload"'))
+        self._downlink.heard(bool(audio.translate(None, _QUIET_MULAW)), at)
 
-    def _named(self, number: int, payload: bytes) -> bytes:
+    def named(self, payload: bytes) -> bytes:
         """Return a frame of speech, or a loud one in its place if it is its turn."""
-        if (number + self._number) % UPLINK_MARK_FRAMES:
+        if (self.frames + self.number) % UPLINK_MARK_FRAMES:
             return payload
-        self._run.uplink[self._number].sent()
+        self._run.uplink[self.number].sent()
         return _LOUD_FRAME

@@ -5,6 +5,7 @@ import sys
 from base64 import b64decode, b64encode
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic
 
 import orjson
 import pytest
@@ -26,14 +27,14 @@ def test_speech_stays_under_the_marks_and_a_mark_is_heard_once():
     measured = ends.PeerRun(1)
     everything = bytes(range(256)) * 2
     stream = measured.make_stream(0, [b64encode(everything)])
-    clipped = b64decode(stream._speech[0])
+    clipped = b64decode(stream.speech[0])
     marks = measured.uplink[0]
 
-    marks.heard(bool(clipped.translate(None, ends._QUIET_MULAW)))
+    marks.heard(bool(clipped.translate(None, ends._QUIET_MULAW)), monotonic())
     marks.sent()
-    marks.heard(False)
-    marks.heard(True)
-    marks.heard(True)
+    marks.heard(False, monotonic())
+    marks.heard(True, monotonic())
+    marks.heard(True, monotonic())
 
     assert everything.translate(None, ends._QUIET_MULAW)
     assert not clipped.translate(None, ends._QUIET_MULAW)
@@ -46,7 +47,7 @@ def test_a_mark_that_the_next_one_overtakes_is_lost():
 
     marks.sent()
     marks.sent()
-    marks.heard(True)
+    marks.heard(True, monotonic())
 
     assert measured.lost == 1
     assert len(measured.downlink_ms) == 1
