@@ -12,6 +12,7 @@ processor, what is loaded another.
 
     python -m bench.capacity --calls 200 --rounds 8
     python -m bench.capacity --server bridge.cli+tls bridge.cli
+    python -m bench.capacity --server bridge.cli+huge bridge.cli
     python -m bench.capacity --calls 100 --server bridge.cli+2 bridge.cli
 """
 
@@ -35,7 +36,8 @@ from bench.machine import apart, cpu_seconds, rss_mb, spread
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"
-TLS = "tls"
+TLS, HUGE = "tls", "huge"
+HUGE_PAGES = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 SHAPES = {
     "full": Shape(hears=0.0, speaks=1.0),
     "half": Shape(hears=0.5, speaks=0.5),
@@ -78,8 +80,9 @@ async def compare(
 ) -> dict[str, Any]:
     """Run all shapes over all modules in turn; return the figures by shape, module.
 
-    A module marked `+tls` is given a model that is reached through TLS; one marked with
-    a number has as many workers, and so many times the calls.
+    A module marked `+tls` is given a model that is reached through TLS, one marked
+    `+huge` has its memory in huge pages; one marked with a number has as many workers,
+    and so many times the calls.
     """
     await prepare(database_url)
     async with AsyncExitStack() as stack:
@@ -88,7 +91,8 @@ async def compare(
             name, *marks = module.split("+")
             workers = next((int(mark) for mark in marks if mark.isdigit()), 1)
             ours = calls * workers
-            serve = serving(database_url, ours, workers, name, TLS in marks)
+            env = HUGE_PAGES if HUGE in marks else {}
+            serve = serving(database_url, ours, workers, name, TLS in marks, env)
             run, url, pid = await stack.enter_async_context(serve)
             empty_mb = rss_mb(pid)
             servers.append(Server(module, run, await open_calls(run, url), pid))

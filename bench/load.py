@@ -19,10 +19,11 @@ import ssl
 import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic, process_time
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import fromstring
@@ -201,14 +202,15 @@ async def serving(
     workers: int = 1,
     server: str = KOLBRIDGE,
     tls: bool = False,
+    extra: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[tuple[Run, str, int]]:
     """Start a model and the bridge on it; give the run, the URL and the process id.
 
     `server` is the module to run in place of the bridge; it reads PORT and
-    OPENAI_REALTIME_URL.
+    OPENAI_REALTIME_URL, and has `extra` in its environment.
     """
     run = Run(calls)
-    env = {**await bridge_env(database_url), "WORKERS": str(workers)}
+    env = {**await bridge_env(database_url), "WORKERS": str(workers), **extra}
     command = [sys.executable, "-m", server, "serve"]
     async with (
         modelling(run, tls) as where,
