@@ -297,8 +297,8 @@ class Call:
         if self.responses.is_cancelled(event.response_id):
             return
         if self._pcm is not None:
-            self.playout.push(event.item_id, 0, self._pcm.flush())
-        self.playout.finish(event.item_id)
+            self.playout.push(event.item_id, event.content_index, self._pcm.flush())
+        self.playout.finish(event.item_id, event.content_index)
         self.feed()
 
     def feed(self) -> None:

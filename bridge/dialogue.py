@@ -130,12 +130,13 @@ def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
 def on_transcript_delta(call: "Call", event: openai.TranscriptDelta) -> None:
     """Merge a piece of the model's words into its turn."""
     at_s = call.notes.at_s(call.now)
-    call.notes.transcript.add_text("ai", event.item_id, event.delta, at_s)
+    part = event.content_index
+    call.notes.transcript.add_text("ai", event.item_id, event.delta, at_s, part)
 
 
 def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
     """Write down what the model said."""
-    call.log(call.notes.ai_said(event.item_id, event.transcript, call.now))
+    call.log(call.notes.ai_said(event, call.now))
 
 
 def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:

@@ -196,7 +196,7 @@ def end(call: "Call", reason: str) -> None:
     """End the call now; unheard turns are cut to what was heard."""
     has_left = reason in LEFT_BY_CALLER
     for cut in call.playout.interrupt(call.now, has_left=has_left):
-        call.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
+        call.notes.transcript.cut(cut)
     call.ending.reason = reason
     call.phase = Phase.ENDED
     call.timers.clear()

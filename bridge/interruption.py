@@ -76,8 +76,9 @@ def interrupt(call: "Call", why: str) -> None:
                     audio_end_ms=cut.heard_ms,
                 )
             )
-        call.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
-        heard.append(f"item={cut.item_id} heard_ms={cut.heard_ms}")
+        call.notes.transcript.cut(cut)
+        part = f".{cut.content_index}" if cut.content_index else ""
+        heard.append(f"item={cut.item_id}{part} heard_ms={cut.heard_ms}")
     call.actions += call.responses.cancel()
     call.info(f"[BARGE_IN] {why}: {'; '.join(heard) or 'nothing was unheard'}")
 

@@ -116,11 +116,15 @@ class Notes:
 
     # --- the model ---
 
-    def ai_said(self, item_id: str, text: str, now: float) -> Log:
-        """The model's words are complete; of a cut turn, those that were heard."""
-        turn = self.transcript.set_text("ai", item_id, text, self.at_s(now))
+    def ai_said(self, event: openai.TranscriptDone, now: float) -> Log:
+        """The words of a part are complete; of a cut turn, those that were heard."""
+        part = event.content_index
+        turn = self.transcript.set_text(
+            "ai", event.item_id, event.transcript, self.at_s(now), part
+        )
         cut = " (interrupted)" if turn.interrupted else ""
-        return Log("info", f"[REALTIME] AI said: {turn.text}{cut}", speech=True)
+        said = turn.parts.get(part, "")
+        return Log("info", f"[REALTIME] AI said: {said}{cut}", speech=True)
 
     def response_began(self) -> None:
         """The next chunk and the next frame are the first of a response."""

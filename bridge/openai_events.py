@@ -139,10 +139,11 @@ class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc
 
 
 class AudioDone(ServerEvent, frozen=True, tag="response.output_audio.done", gc=False):
-    """No more audio for this item."""
+    """No more audio for this part of the item."""
 
     response_id: str
     item_id: str
+    content_index: int = 0
 
 
 class TranscriptDelta(
@@ -153,16 +154,18 @@ class TranscriptDelta(
     response_id: str
     item_id: str
     delta: str
+    content_index: int = 0
 
 
 class TranscriptDone(
     ServerEvent, frozen=True, tag="response.output_audio_transcript.done"
 ):
-    """The whole text of the model's speech in this item."""
+    """The whole text of the model's speech in this part of the item."""
 
     response_id: str
     item_id: str
     transcript: str
+    content_index: int = 0
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 
 cdef class _Item:
     cdef public object item_id
-    cdef public long long content_index, received_bytes
+    cdef public long long content_index, before_ms, received_bytes
     cdef public bytearray unsent
     cdef public bint is_done
     cdef public long long first_frame, frames_sent, frames_since_mark
@@ -20,6 +20,8 @@ cdef class Playout:
     cdef bytearray _levels
     cdef long long _levels_first_frame
     cdef readonly long long _unsent_bytes
+    cdef object _newest_id
+    cdef long long _newest_bytes
     cdef public long long generation, frames_sent
     cdef public long long refused_bytes, stale_marks, forgotten_marks
     cdef public long long underruns

@@ -1,8 +1,9 @@
 """Playout: what was sent to the caller, and what he has heard.
 
 Theory of operation. The model speaks faster than real time, so its audio waits here, by
-item, and goes out in whole 20 ms frames a short *lead* ahead of the caller's ear, in
-small bursts. Twilio plays what it has in real time, so one number says what was heard:
+item and content part, and goes out in whole 20 ms frames a short *lead* ahead of the
+caller's ear, in small bursts. Twilio plays what it has in real time, so one number says
+what was heard:
 
     heard = sent - (time at which all that was sent will have been played - now)
 
@@ -62,18 +63,25 @@ class MarkName(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """An item that was not fully heard: how much was, in ms of its own audio."""
+    """A part of an item that was not fully heard: how much was, in ms of its own audio.
+
+    `before_ms` is how long the parts before it in the item are.
+    """
 
     item_id: str
     content_index: int
     heard_ms: int
     total_ms: int
+    before_ms: int = 0
 
 
 class _Item:
-    def __init__(self, item_id: str, content_index: int) -> None:
+    """An item's audio, or one of its parts where it has several."""
+
+    def __init__(self, item_id: str, content_index: int, before_ms: int) -> None:
         self.item_id = item_id
         self.content_index = content_index
+        self.before_ms = before_ms
         self.unsent = bytearray()
         self.received_bytes = 0
         self.is_done = False
@@ -117,6 +125,9 @@ class Playout:
         self._levels = bytearray()
         self._levels_first_frame = 0
         self._unsent_bytes = 0
+        # The item that audio came of last, and how much.
+        self._newest_id = ""
+        self._newest_bytes = 0
         self.generation = 0
         self.frames_sent = 0
         self.audible_since = 0.0
@@ -130,24 +141,32 @@ class Playout:
     # --- from the model ---
 
     def push(self, item_id: str, content_index: int, delta: bytes) -> None:
-        """Take a piece of an item's speech; a new item ends the one before it."""
+        """Take a piece of an item's speech; a new one, or part, ends the one before."""
         if self._unsent_bytes + len(delta) > UNSENT_BYTES_MAX:
             self.refused_bytes += len(delta)
             return
         item = self._items[-1] if self._items else None
-        if item is None or item.item_id != item_id:
+        if item_id != self._newest_id:
+            self._newest_id, self._newest_bytes = item_id, 0
+        if (
+            item is None
+            or item.item_id != item_id
+            or item.content_index != content_index
+        ):
             if item is not None:
                 item.is_done = True
-            item = _Item(item_id, content_index)
+            before_ms = self._newest_bytes // BYTES_PER_MS
+            item = _Item(item_id, content_index, before_ms)
             self._items.append(item)
         item.unsent += delta
         item.received_bytes += len(delta)
+        self._newest_bytes += len(delta)
         self._unsent_bytes += len(delta)
 
-    def finish(self, item_id: str) -> None:
-        """Note that an item has all its audio, so that its tail may be padded."""
+    def finish(self, item_id: str, content_index: int = 0) -> None:
+        """Note that a part has all its audio, so that its tail may be padded."""
         for item in self._items:
-            if item.item_id == item_id:
+            if item.item_id == item_id and item.content_index == content_index:
                 item.is_done = True
 
     def finish_all(self) -> set[str]:
@@ -293,7 +312,8 @@ class Playout:
                 heard_ms = round((heard - item.first_frame) * FRAME_MS)
                 heard_ms = min(max(heard_ms, 0), total_ms)
             if heard_ms < total_ms or not item.is_done:
-                cuts.append(Cut(item.item_id, item.content_index, heard_ms, total_ms))
+                where = item.item_id, item.content_index
+                cuts.append(Cut(*where, heard_ms, total_ms, item.before_ms))
         self._items.clear()
         self._flushed.extend(mark.name for mark in self._marks)
         self._marks.clear()
@@ -348,7 +368,8 @@ class Playout:
 
     def _mark(self, item: _Item) -> MarkName:
         item.frames_since_mark = 0
-        name = f"{item.item_id}:{self.generation}:{item.frames_sent * FRAME_MS}"
+        ms = item.before_ms + item.frames_sent * FRAME_MS
+        name = f"{item.item_id}:{self.generation}:{ms}"
         if len(self._marks) >= MARKS_MAX:
             self._flushed.append(self._marks.popleft().name)
             self.forgotten_marks += 1

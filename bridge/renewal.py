@@ -165,7 +165,7 @@ def _go_on(call: "Call") -> None:
 def _greet_anew(call: "Call") -> None:
     """Drop what waits for the caller: the new session greets him from the beginning."""
     for cut in call.playout.interrupt(call.now):
-        call.notes.transcript.cut(cut.item_id, cut.heard_ms, cut.total_ms)
+        call.notes.transcript.cut(cut)
     call.responses = Responses()
     call.is_greeting_asked = False
 

@@ -9,6 +9,8 @@ import re
 from difflib import SequenceMatcher
 from typing import Literal
 
+from bridge.playout import Cut
+
 Role = Literal["caller", "ai", "keypad"]
 # Three turns alike are a loop (PRODUCT §5); 0.9 lets a changed word or two pass as one.
 LOOP_TURNS = 3
@@ -18,7 +20,7 @@ LOOP_CHARS_MIN = 12
 
 
 class Turn:
-    """One side's words in one item; `at_s` counts from the start of the call."""
+    """One side's words in one item, by content part; `at_s` from the call's start."""
 
     __slots__ = (
         "at_s",
@@ -26,19 +28,24 @@ class Turn:
         "interrupted",
         "is_whole",
         "item_id",
+        "parts",
         "role",
-        "text",
     )
 
     def __init__(self, role: Role, item_id: str, at_s: float) -> None:
         self.role = role
         self.item_id = item_id
         self.at_s = at_s
-        self.text = ""
+        self.parts: dict[int, str] = {}
         self.interrupted = False
         # No more words come.
         self.is_whole = False
         self.heard_ms: int | None = None
+
+    @property
+    def text(self) -> str:
+        """All its words."""
+        return " ".join(words for _, words in sorted(self.parts.items()) if words)
 
 
 class Transcript:
@@ -63,19 +70,23 @@ class Transcript:
             self._order.insert(at, item_id)
         return turn
 
-    def add_text(self, role: Role, item_id: str, delta: str, at_s: float) -> None:
-        """Append a piece of the item's text."""
+    def add_text(
+        self, role: Role, item_id: str, delta: str, at_s: float, part: int = 0
+    ) -> None:
+        """Append a piece of the text of a part of the item."""
         turn = self.place(role, item_id, at_s)
         if not turn.interrupted:
-            turn.text += delta
+            turn.parts[part] = turn.parts.get(part, "") + delta
 
-    def set_text(self, role: Role, item_id: str, text: str, at_s: float) -> Turn:
-        """Replace the item's text by the whole; a cut turn stays cut."""
+    def set_text(
+        self, role: Role, item_id: str, text: str, at_s: float, part: int = 0
+    ) -> Turn:
+        """Replace the text of a part by the whole; a cut turn stays cut."""
         turn = self.place(role, item_id, at_s)
         self.changes += 1
         turn.is_whole = True
         if not turn.interrupted:
-            turn.text = text.strip()
+            turn.parts[part] = text.strip()
         return turn
 
     def close(self, item_id: str) -> None:
@@ -84,22 +95,26 @@ class Transcript:
         if turn is not None:
             turn.is_whole = True
 
-    def cut(self, item_id: str, heard_ms: int, total_ms: int) -> None:
+    def cut(self, cut: Cut) -> None:
         """Mark a turn as interrupted and keep the words that were heard.
 
         Speech is taken as even: the share of audio heard is the share of text kept,
-        to the word.
+        to the word. Of the parts that follow nothing was heard.
         """
-        turn = self._turns.get(item_id)
+        turn = self._turns.get(cut.item_id)
         if turn is None:
             return
         self.changes += 1
+        if turn.heard_ms is None:
+            turn.heard_ms = cut.before_ms + cut.heard_ms
         turn.interrupted = turn.is_whole = True
-        turn.heard_ms = heard_ms
-        keep = round(len(turn.text) * heard_ms / total_ms) if total_ms else 0
-        if keep < len(turn.text):
+        text = turn.parts.get(cut.content_index, "")
+        keep = round(len(text) * cut.heard_ms / cut.total_ms) if cut.total_ms else 0
+        if keep < len(text):
             # One character more: a space there says that the last word was whole.
-            turn.text = turn.text[: keep + 1].rpartition(" ")[0]
+            text = text[: keep + 1].rpartition(" ")[0]
+        kept = {at: one for at, one in turn.parts.items() if at < cut.content_index}
+        turn.parts = {**kept, cut.content_index: text}
 
     def placed(self) -> list[Turn]:
         """Return every turn in order, also those whose words have yet to come."""

@@ -25,6 +25,13 @@ ACTIONS_MAX = 700
 # How often a timer may fire without the clock going on.
 SPINS_MAX = 8
 _MS = 1e-3
+# An item, and which of its contents.
+Part = tuple[str, int]
+
+
+def part_of(event: Any) -> Part:
+    """Return which audio an event is about."""
+    return event.item_id, event.content_index
 
 
 class Laws:
@@ -40,11 +47,11 @@ class Laws:
         self._spun_at = -1.0
         self._hang_ups = 0
         self._stop_lines = 0
-        self.cuts: list[tuple[str, int]] = []
+        self.cuts: list[tuple[Part, int]] = []
         self.steps = 0
 
-    def sent_item(self) -> str:
-        """Return the item of the oldest frame sent that was not asked about yet."""
+    def sent_part(self) -> Part:
+        """Return the part of the oldest frame sent that was not asked about yet."""
         return self._downlink.sent.popleft()
 
     def note_committed(self, now: float) -> None:
@@ -110,7 +117,7 @@ class Laws:
                 rank = rank and 3
             law(kind is not twilio.OutboundMedia or rank == 0, "no audio after clear")
         self.cuts = [
-            (action.item_id, action.audio_end_ms)
+            (part_of(action), action.audio_end_ms)
             for action in actions
             if type(action) is openai.ConversationItemTruncate
         ]
@@ -139,10 +146,10 @@ class Downlink:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._items: deque[list[Any]] = deque()  # [item_id, bytes, is_done]
+        self._items: deque[list[Any]] = deque()  # [part, bytes, is_done]
         self._cancelled: set[str] = set()
-        self._received_ms: dict[str, float] = {}
-        self._first_at: dict[str, float] = {}
+        self._received_ms: dict[Part, float] = {}
+        self._first_at: dict[Part, float] = {}
         self._active: str | None = None
         self._is_next_cancelled = False
         self._frames = 0
@@ -150,10 +157,10 @@ class Downlink:
         self._flushed = 0
         self._first_frame_at: float | None = None
         self._clock_end = 0.0
-        self._ends_at: dict[str, float] = {}
+        self._ends_at: dict[Part, float] = {}
         # Items of sessions that are gone.
-        self._old: set[str] = set()
-        self.sent: deque[str] = deque()
+        self._old: set[Part] = set()
+        self.sent: deque[Part] = deque()
 
     def before(self, what: Any) -> None:
         """Keep the bytes that are now owed to the caller."""
@@ -162,16 +169,18 @@ class Downlink:
         if type(what) is openai.AudioDelta:
             if what.response_id in self._cancelled:
                 return
-            if not self._items or self._items[-1][0] != what.item_id:
+            part = part_of(what)
+            if not self._items or self._items[-1][0] != part:
                 if self._items:
                     self._items[-1][2] = True
-                self._items.append([what.item_id, bytearray(), False])
+                self._items.append([part, bytearray(), False])
             self._items[-1][1] += what.delta
-            ms = self._received_ms.get(what.item_id, 0.0) + len(what.delta) / 8
-            self._received_ms[what.item_id] = ms
+            ms = self._received_ms.get(part, 0.0) + len(what.delta) / 8
+            self._received_ms[part] = ms
         elif type(what) is openai.AudioDone:
             for item in self._items:
-                if item[0] == what.item_id and what.response_id not in self._cancelled:
+                is_its = item[0] == part_of(what)
+                if is_its and what.response_id not in self._cancelled:
                     item[2] = True
         elif what == "model lost" or _is_expiry(what):
             self._end_items()
@@ -218,21 +227,21 @@ class Downlink:
             item[2] = True
 
     def _check_cuts(self, actions: list[Any], now: float) -> None:
-        """The model is told of every item that was not heard to its end."""
+        """The model is told of every part that was not heard to its end."""
         # Less than a ms of audio cannot be told.
         unheard = {item[0] for item in self._items if len(item[1]) >= BYTES_PER_MS}
-        # The last frame of an item may be padding, mostly.
-        latest = now + FRAME_MS * _MS
-        unheard |= {item_id for item_id, at in self._ends_at.items() if at > latest}
+        # The last frame of a part may be padding, mostly; and what is told is whole ms.
+        latest = now + FRAME_MS * _MS + _MS
+        unheard |= {part for part, at in self._ends_at.items() if at > latest}
         self._ends_at.clear()
         told = {
-            action.item_id
+            part_of(action)
             for action in actions
             if type(action) is openai.ConversationItemTruncate
         }
         missing = unheard - self._old - told
         is_ready = self._call.is_session_ready
-        law(not missing or not is_ready, "every unheard item is truncated", missing)
+        law(not missing or not is_ready, "every unheard part is truncated", missing)
 
     def _check_frame(self, payload: bytes, now: float) -> None:
         law(len(payload) == FRAME_BYTES, "a frame is 160 bytes", len(payload))
@@ -240,28 +249,28 @@ class Downlink:
             law(self._items[0][2], "no frame while an item has none")
             self._items.popleft()
         law(bool(self._items), "a frame is owed")
-        item_id, owed, is_done = self._items[0]
+        part, owed, is_done = self._items[0]
         wanted = bytes(owed[:FRAME_BYTES])
         law(is_done or len(wanted) == FRAME_BYTES, "the tail waits for the end")
         wanted = wanted.ljust(FRAME_BYTES, b"\xff")
-        law(payload == wanted, "every frame in order, none twice", item_id)
+        law(payload == wanted, "every frame in order, none twice", part)
         del owed[:FRAME_BYTES]
         self._frames += 1
-        self._first_at.setdefault(item_id, now)
+        self._first_at.setdefault(part, now)
         if self._first_frame_at is None:
             self._first_frame_at = now
         self._clock_end = max(self._clock_end, now) + FRAME_MS * _MS
-        self._ends_at[item_id] = self._clock_end
+        self._ends_at[part] = self._clock_end
         lead_ms = self._call.plan.options.playout_lead_ms
         ahead_ms = (self._clock_end - now) * 1e3
         nearest_ms = lead_ms + FRAME_MS / 2 + 1
         law(ahead_ms <= nearest_ms, "no more than the lead is sent", ahead_ms)
-        self.sent.append(item_id)
+        self.sent.append(part)
 
     def _check_cut(self, cut: openai.ConversationItemTruncate, now: float) -> None:
         heard_ms = cut.audio_end_ms
-        received_ms = self._received_ms.get(cut.item_id, 0.0)
-        first_at = self._first_at.get(cut.item_id, now)
+        received_ms = self._received_ms.get(part_of(cut), 0.0)
+        first_at = self._first_at.get(part_of(cut), now)
         law(0 <= heard_ms <= received_ms, "heard <= received", heard_ms, received_ms)
         elapsed_ms = (now - first_at) * 1e3
         law(heard_ms <= elapsed_ms + 1, "heard <= elapsed", heard_ms, elapsed_ms)

@@ -55,10 +55,10 @@ class Model:
         self._quiet_ms = 0
         self._is_speech = False
         self._wait_ms = 0
-        self._item_ms: dict[str, float] = {}
+        self._part_ms: dict[tuple[str, int], float] = {}
         self._open_tools: set[str] = set()
         self._running: str | None = None
-        self._open_item: str | None = None
+        self._open_part: tuple[str, int] | None = None
         self._steps: Iterator[Step] | None = None
         self._is_answer_owed = False
         self.is_closed = False
@@ -156,8 +156,8 @@ class Model:
             self._open_tools.discard(item.call_id)
 
     def _on_truncate(self, event: openai.ConversationItemTruncate) -> None:
-        known_ms = self._item_ms.get(event.item_id)
-        law(known_ms is not None, "only known items are truncated", event.item_id)
+        known_ms = self._part_ms.get((event.item_id, event.content_index))
+        law(known_ms is not None, "only known parts are truncated", event.item_id)
         is_inside = known_ms is not None and event.audio_end_ms <= known_ms
         law(is_inside, "truncate inside the audio", event.audio_end_ms, known_ms)
         if self._world.weather.is_fault and self._rng.random() < 0.1:
@@ -177,9 +177,8 @@ class Model:
             self._refuse("response_cancel_not_active", event.event_id)
             return
         response_id = self._running
-        if self._open_item is not None:
-            done = openai.AudioDone(response_id=response_id, item_id=self._open_item)
-            self._send(done)
+        if self._open_part is not None:
+            self._send(openai.AudioDone(response_id, *self._open_part))
         self._end(response_id, "cancelled")
 
     # --- what the model says ---
@@ -237,10 +236,17 @@ class Model:
 
     def _message(self, response_id: str) -> Iterator[Step]:
         rng = self._rng
-        item_id = self._open_item = self._new_id("item")
+        item_id = self._new_id("item")
         item = openai.Item(id=item_id, type="message")
-        self._item_ms[item_id] = 0.0
         yield 0.0, OutputItemAdded(response_id=response_id, item=item)
+        for part in range(rng.choice((1, 1, 1, 1, 2))):
+            yield from self._part(response_id, item_id, part)
+        yield 0.0, openai.OutputItemDone(response_id=response_id, item=item)
+
+    def _part(self, response_id: str, item_id: str, part: int) -> Iterator[Step]:
+        rng = self._rng
+        self._open_part = item_id, part
+        self._part_ms[item_id, part] = 0.0
         left = 8 * rng.choice((90, 500, 1_500, 3_000, 6_000)) + rng.randrange(200)
         speed = rng.choice((1.5, 4.0, 20.0))
         at = rng.randrange(8_000)
@@ -249,28 +255,18 @@ class Model:
             left -= size
             delta = _AUDIO[at : at + size]
             at = (at + size) % 50_000
-            self._item_ms[item_id] += len(delta) / 8
+            self._part_ms[item_id, part] += len(delta) / 8
             yield (
                 size / 8_000 / speed,
-                openai.AudioDelta(
-                    response_id=response_id,
-                    item_id=item_id,
-                    content_index=0,
-                    delta=delta,
-                ),
+                openai.AudioDelta(response_id, item_id, part, delta),
             )
-        self._open_item = None
-        yield 0.0, openai.AudioDone(response_id=response_id, item_id=item_id)
+        self._open_part = None
+        yield 0.0, openai.AudioDone(response_id, item_id, part)
         said = rng.choice(("Which day would suit you?", f"It is {at}.", "Yes."))
-        yield (
-            0.0,
-            openai.TranscriptDone(
-                response_id=response_id, item_id=item_id, transcript=said
-            ),
-        )
+        yield 0.0, openai.TranscriptDone(response_id, item_id, said, part)
 
     def _end(self, response_id: str, status: str) -> None:
-        self._running = self._steps = self._open_item = None
+        self._running = self._steps = self._open_part = None
         details = None
         if status == "failed":
             details = StatusDetails(error=openai.ErrorBody(code="rate_limit_exceeded"))

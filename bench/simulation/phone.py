@@ -13,6 +13,7 @@ from bridge import twilio
 from bridge.options import FRAME_BYTES
 
 if TYPE_CHECKING:
+    from bench.simulation.laws import Part
     from bench.simulation.world import World
 
 STREAM_SID = "MZ" + "5" * 32
@@ -32,8 +33,8 @@ class Phone:
         self._bunch_at = 0.0
         self._marks: deque[tuple[float, str]] = deque()
         # Of each item: when each of its frames began to play.
-        self._began: dict[str, list[float]] = {}
-        self._cleared_at: dict[str, float] = {}
+        self._began: dict[Part, list[float]] = {}
+        self._cleared_at: dict[Part, float] = {}
         self._is_closed = False
 
     # --- the caller's side ---
@@ -91,11 +92,11 @@ class Phone:
 
     # --- the caller's ear ---
 
-    def play(self, item_id: str) -> None:
+    def play(self, part: "Part") -> None:
         """Queue a frame, to be played when what came before it has been."""
         begins_at = max(self._world.now, self._ends_at)
         self._ends_at = begins_at + FRAME_S
-        self._began.setdefault(item_id, []).append(begins_at)
+        self._began.setdefault(part, []).append(begins_at)
 
     def mark(self, name: str) -> None:
         """Echo the name when everything before it has been played."""
@@ -106,16 +107,16 @@ class Phone:
         """Forget what was not played, and echo every mark that waits."""
         now = self._world.now
         self._ends_at = min(self._ends_at, now)
-        for item_id in self._began:
-            self._cleared_at.setdefault(item_id, now)
+        for part in self._began:
+            self._cleared_at.setdefault(part, now)
         waiting, self._marks = list(self._marks), deque()
         for _, name in waiting:
             self._send_echo(name)
 
-    def heard_ms(self, item_id: str) -> float:
-        """Return how much of an item was played, up to the clear that cut it."""
-        until = self._cleared_at.get(item_id, self._world.now)
-        began = self._began.get(item_id, ())
+    def heard_ms(self, part: "Part") -> float:
+        """Return how much of a part was played, up to the clear that cut it."""
+        until = self._cleared_at.get(part, self._world.now)
+        began = self._began.get(part, ())
         return sum(min(max(until - at, 0.0), FRAME_S) for at in began) * 1e3
 
     def _echo(self, name: str) -> None:

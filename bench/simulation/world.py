@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from bench.simulation.law import law
-from bench.simulation.laws import Laws
+from bench.simulation.laws import Laws, Part
 from bench.simulation.model import Model
 from bench.simulation.phone import STREAM_SID, Phone
 from bench.simulation.weather import Link, Weather
@@ -190,8 +190,8 @@ class World:
         for action in actions:
             _PERFORM[type(action)](self, action)
         if self.weather.is_calm and self.laws.cuts:
-            for item_id, heard_ms in self.laws.cuts:
-                self.after(COMPARE_S, self._compare, item_id, heard_ms)
+            for part, heard_ms in self.laws.cuts:
+                self.after(COMPARE_S, self._compare, part, heard_ms)
 
     # --- what the bridge does ---
 
@@ -244,7 +244,7 @@ class World:
 
     def _play(self, message: twilio.OutboundMedia) -> None:
         law(message.stream_sid == STREAM_SID, "the stream's own sid")
-        self._to_phone.send(self.phone.play, self.laws.sent_item())
+        self._to_phone.send(self.phone.play, self.laws.sent_part())
 
     def _mark(self, message: twilio.OutboundMark) -> None:
         law(bool(message.mark.name), "a mark has a name")
@@ -277,11 +277,11 @@ class World:
     def _log(self, line: Log) -> None:
         law(len(line.text) < 2_000, "a line is a line")
 
-    def _compare(self, item_id: str, told_ms: int) -> None:
+    def _compare(self, part: Part, told_ms: int) -> None:
         """Compare what the model was told was heard with the caller's recording."""
-        heard_ms = self.phone.heard_ms(item_id)
+        heard_ms = self.phone.heard_ms(part)
         is_right = abs(heard_ms - told_ms) <= HEARD_MS
-        law(is_right, "what was heard is right to 60 ms", item_id, told_ms, heard_ms)
+        law(is_right, "what was heard is right to 60 ms", part, told_ms, heard_ms)
 
     def _tell(self, what: Any, actions: list[Any]) -> None:
         assert self.story is not None

@@ -12,20 +12,32 @@ from bridge.sandbox.rules import Refused
 
 
 @dataclass
-class Item:
-    """One item; `fields` is its form on the wire without audio."""
+class Part:
+    """One content of an item: its audio, and the words it was made of."""
 
-    fields: dict[str, Any]
     audio: bytes = b""
     audio_ms: float = 0.0  # what a truncate may not exceed
     truncated_ms: int | None = None
     log: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Item:
+    """One item; `fields` is its form on the wire without audio."""
+
+    fields: dict[str, Any]
+    parts: list[Part] = field(default_factory=list)
 
     @property
     def id(self) -> str:
         """Its id, unique in the session."""
         item_id: str = self.fields["id"]
         return item_id
+
+    @property
+    def audio_ms(self) -> float:
+        """How long all its audio is."""
+        return sum(part.audio_ms for part in self.parts)
 
     @property
     def text(self) -> str:
@@ -93,7 +105,7 @@ class Conversation:
         self._items.remove(self.find(item_id, "delete"))
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> Item:
-        """Keep the first `audio_end_ms` of a spoken item; its words are lost."""
+        """Keep the first `audio_end_ms` of a spoken part; its words are lost."""
         item = self.find(item_id, "truncate")
         is_spoken = item.fields["type"] == "message" and (
             item.fields["role"] == "assistant"
@@ -104,22 +116,22 @@ class Conversation:
                 "Only model output audio messages can be truncated.",
                 "item_id",
             )
-        if content_index != 0:
+        if content_index >= len(item.parts):
             raise Refused(
                 "invalid_value",
                 f"Content part at index {content_index} does not exist.",
                 "content_index",
             )
-        if audio_end_ms > item.audio_ms:
+        part = item.parts[content_index]
+        if audio_end_ms > part.audio_ms:
             raise Refused(
                 "invalid_value",
-                f"Audio content of {item.audio_ms:.0f}ms is already shorter than "
+                f"Audio content of {part.audio_ms:.0f}ms is already shorter than "
                 f"{audio_end_ms}ms",
                 "audio_end_ms",
             )
-        item.audio_ms = item.truncated_ms = audio_end_ms
-        for part in item.fields["content"]:
-            part["transcript"] = None
+        part.audio_ms = part.truncated_ms = audio_end_ms
+        item.fields["content"][content_index]["transcript"] = None
         return item
 
     def called_tools(self) -> dict[str, bool]:
@@ -138,9 +150,9 @@ class Conversation:
 def with_audio(item: Item) -> dict[str, Any]:
     """Return the item as `conversation.item.retrieved` shows it."""
     content = [
-        {**part, "audio": base64.b64encode(item.audio).decode()}
+        {**part, "audio": base64.b64encode(item.parts[at].audio).decode()}
         if part["type"] in ("input_audio", "output_audio")
         else dict(part)
-        for part in item.fields.get("content", ())
+        for at, part in enumerate(item.fields.get("content", ()))
     ]
     return {**item.fields, "content": content} if content else item.fields

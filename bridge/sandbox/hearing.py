@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from bridge.sandbox.conversation import Item
+from bridge.sandbox.conversation import Item, Part
 from bridge.sandbox.formats import FORMATS
 from bridge.sandbox.rules import Refused
 from bridge.sandbox.vad import SLICE_MS, Edge, Vad
@@ -141,8 +141,7 @@ class Hearing:
                 "role": "user",
                 "content": [part],
             },
-            audio=audio,
-            audio_ms=len(audio) / self._format.bytes_per_ms,
+            [Part(audio, len(audio) / self._format.bytes_per_ms)],
         )
         self._session.add_heard(item)
         if self._session.config["audio"]["input"]["transcription"] is not None:

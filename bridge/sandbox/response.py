@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bridge.sandbox.conversation import Item
+from bridge.sandbox.conversation import Item, Part
 from bridge.sandbox.formats import FORMATS
 from bridge.sandbox.script import Drop, Fail, Output, Reply, Stall, ToolUse
 
@@ -92,23 +92,31 @@ class Response:
                 "content": [],
             }
         )
+        for part in (reply, *reply.more):
+            await self._speak_part(item, part)
+        self._close_open("completed")
+
+    async def _speak_part(self, item: Item, reply: Reply) -> None:
+        """Make one content of a message; the one before it is complete."""
+        if item.parts:
+            self._close_part(item)
         is_spoken = self._modalities == ["audio"]
         part: dict[str, Any] = (
             {"type": "audio", "transcript": ""}
             if is_spoken
             else {"type": "text", "text": ""}
         )
-        self._send("content_part.added", item, content_index=0, part=part)
+        item.parts.append(Part())
+        self._send_part("content_part.added", item, part=part)
         kind = "output_audio" if is_spoken else "output_text"
         words_key = "transcript" if is_spoken else "text"
-        item.fields["content"] = [{"type": kind, words_key: ""}]
+        item.fields["content"].append({"type": kind, words_key: ""})
         if is_spoken:
             await self._speak_audio(item, reply)
         else:
             for word in reply.transcript.split():
                 self._say_words(item, f"{word} ")
                 await asyncio.sleep(0)
-        self._close_open("completed")
 
     async def _speak_audio(self, item: Item, reply: Reply) -> None:
         session = self._session
@@ -125,11 +133,11 @@ class Response:
             sent += len(piece)
             self._check_tokens(len(piece) / made.bytes_per_ms)
             session.has_spoken = True
-            item.audio += piece
-            item.audio_ms += len(piece) / made.bytes_per_ms
+            item.parts[-1].audio += piece
+            item.parts[-1].audio_ms += len(piece) / made.bytes_per_ms
             self.audio_ms += len(piece) / made.bytes_per_ms
             encoded = base64.b64encode(piece).decode()
-            self._send("output_audio.delta", item, content_index=0, delta=encoded)
+            self._send_part("output_audio.delta", item, delta=encoded)
             due = round(len(words) * min(1.0, sent / len(audio) + _WORDS_AHEAD))
             if due > said:
                 lead = " " if said else ""
@@ -141,15 +149,15 @@ class Response:
             )
 
     def _say_words(self, item: Item, words: str) -> None:
-        part = item.fields["content"][0]
+        part = item.fields["content"][-1]
         is_spoken = part["type"] == "output_audio"
         key = "transcript" if is_spoken else "text"
-        if item.truncated_ms is None:
+        if item.parts[-1].truncated_ms is None:
             part[key] += words
-        item.log.append(words)
+        item.parts[-1].log.append(words)
         self._words += len(words.split())
         event = "output_audio_transcript.delta" if is_spoken else "output_text.delta"
-        self._send(event, item, content_index=0, delta=words)
+        self._send_part(event, item, delta=words)
 
     def _check_tokens(self, more_ms: float) -> None:
         tokens = (self.audio_ms + more_ms) / _AUDIO_MS_PER_TOKEN
@@ -246,17 +254,18 @@ class Response:
             )
 
     def _close_part(self, item: Item) -> None:
-        words = "".join(item.log)
-        if item.fields["content"][0]["type"] == "output_audio":
-            self._send("output_audio.done", item, content_index=0)
-            self._send(
-                "output_audio_transcript.done", item, content_index=0, transcript=words
-            )
+        words = "".join(item.parts[-1].log)
+        if item.fields["content"][-1]["type"] == "output_audio":
+            self._send_part("output_audio.done", item)
+            self._send_part("output_audio_transcript.done", item, transcript=words)
             part = {"type": "audio", "transcript": words}
         else:
-            self._send("output_text.done", item, content_index=0, text=words)
+            self._send_part("output_text.done", item, text=words)
             part = {"type": "text", "text": words}
-        self._send("content_part.done", item, content_index=0, part=part)
+        self._send_part("content_part.done", item, part=part)
+
+    def _send_part(self, event: str, item: Item, **fields: Any) -> None:
+        self._send(event, item, content_index=len(item.parts) - 1, **fields)
 
     def _send(self, event: str, about: Item | None, **fields: Any) -> None:
         if about is not None:

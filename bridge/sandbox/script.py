@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """One spoken message: mu-law audio and its words."""
+    """One spoken message: mu-law audio and its words; `more` are further parts."""
 
     audio: bytes
     transcript: str
+    more: tuple[Reply, ...] = ()
 
     @classmethod
     def clip(cls, name: str, transcript: str | None = None) -> Reply:

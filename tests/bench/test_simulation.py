@@ -160,6 +160,10 @@ def ask_early(whole, call):
     call.open_tools = open_tools
 
 
+def as_one_part(whole, self, item_id, part, delta):
+    whole(self, item_id, 0, delta)
+
+
 def forget_told(whole, self, call, **how):
     self._told.clear()
     return whole(self, call, **how)
@@ -176,7 +180,7 @@ def fill_always(whole, self, *args):
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "law"),
     [
-        (Playout, "interrupt", lose_last, "every unheard item is truncated"),
+        (Playout, "interrupt", lose_last, "every unheard part is truncated"),
         (Playout, "receive_mark", take_stale_echo, "a stale echo changes nothing"),
         (Uplink, "release", lose_half, "what was withheld is given whole"),
         (Uplink, "admit", fill_always, "silence is given inside turns alone"),
@@ -197,6 +201,7 @@ def fill_always(whole, self, *args):
         (Call, "request", forget_keys, "every tool and key is answered for"),
         (keypad.Keypad, "press", wait_long, "keys are told in time"),
         (Call, "greet_when_ready", stop, "the greeting is asked for first"),
+        (Playout, "push", as_one_part, "every unheard part is truncated"),
         (Playout, "feed", swap_feed, "every frame in order, none twice"),
         (Playout, "feed", lose_frame, "every frame in order, none twice"),
         (Playout, "interrupt", all_was_heard, "heard <= elapsed"),

@@ -162,6 +162,33 @@ def test_each_item_is_truncated_at_what_was_heard():
     assert 2.5 < heard_until < 5.0
 
 
+def test_each_part_of_an_item_is_truncated_in_its_own_time():
+    call = answered_call(0.0)
+    _, now = speak(call, QUIET * 100, 0.0)
+    call.receive_openai(created(), now)
+    for part, ms in ((0, 1_000), (1, 8_000), (2, 500)):
+        delta = audio_delta("item_1", ms)
+        call.receive_openai(openai.AudioDelta("r1", "item_1", part, delta.delta), now)
+        call.receive_openai(openai.AudioDone("r1", "item_1", part), now)
+        text = openai.TranscriptDone("r1", "item_1", f"These are words {part}.", part)
+        call.receive_openai(text, now)
+    actions, _ = speak(call, QUIET * 60 + VOICE[:120], now)
+
+    cuts = of(openai.ConversationItemTruncate, actions)
+    assert [(cut.item_id, cut.content_index) for cut in cuts] == [
+        ("item_1", 1),
+        ("item_1", 2),
+    ]
+    assert 200 < cuts[0].audio_end_ms < 4_000
+    assert cuts[1].audio_end_ms == 0
+    (turn,) = call.notes.transcript.turns()
+    assert turn.heard_ms == 1_000 + cuts[0].audio_end_ms
+    assert turn.text.startswith("These are words 0.")
+    assert "2" not in turn.text
+    (line,) = [one for one in texts(actions) if "[BARGE_IN] caller" in one]
+    assert f"item=item_1.1 heard_ms={cuts[0].audio_end_ms}" in line
+
+
 def test_noise_does_not_interrupt():
     call = talking_ai()
     actions, _ = speak(call, NOISE, 10.0)

@@ -6,6 +6,7 @@ from bridge import notes as module, openai
 from bridge.call import Call
 from bridge.notes import Notes
 from bridge.plan import ToolResult
+from bridge.playout import Cut
 from dsp.gate import NoiseGate
 from tests.bridge import story
 
@@ -17,6 +18,12 @@ def notes():
 
 def said(item_id, text, **more):
     return openai.TranscriptionCompleted(item_id=item_id, transcript=text, **more)
+
+
+def replied(item_id, text, part=0):
+    return openai.TranscriptDone(
+        response_id="r", item_id=item_id, transcript=text, content_index=part
+    )
 
 
 def texts(*lines):
@@ -55,7 +62,7 @@ def test_voice_is_told_at_most_once_in_two_seconds(notes):
 
 def test_what_was_said_is_speech_and_may_be_kept_out_of_the_log(notes):
     caller = notes.caller_said(said("i1", " Tuesday. "), 101.0)
-    model = notes.ai_said("i2", "At ten?", 102.0)
+    model = notes.ai_said(replied("i2", "At ten?"), 102.0)
 
     assert texts(caller, model) == [
         "[REALTIME] Caller said: Tuesday.",
@@ -67,15 +74,15 @@ def test_what_was_said_is_speech_and_may_be_kept_out_of_the_log(notes):
 
 def test_cut_turn_is_told_as_far_as_it_was_heard(notes):
     notes.transcript.add_text("ai", "i1", "On Tuesday at ten", 1.0)
-    notes.transcript.cut("i1", 600, 1_000)
+    notes.transcript.cut(Cut("i1", 0, 600, 1_000))
 
-    line = notes.ai_said("i1", "On Tuesday at ten o'clock.", 102.0)
+    line = notes.ai_said(replied("i1", "On Tuesday at ten o'clock."), 102.0)
 
     assert line.text == "[REALTIME] AI said: On Tuesday (interrupted)"
 
 
 def test_late_words_are_placed_where_the_server_put_their_item(notes):
-    notes.ai_said("i3", "At ten?", 103.0)
+    notes.ai_said(replied("i3", "At ten?"), 103.0)
     notes.committed(openai.Committed(item_id="i1"), 101.0)
     notes.committed(openai.Committed(item_id="i2", previous_item_id="i1"), 102.0)
     notes.caller_said(said("i2", "Yes."), 104.0)
@@ -232,3 +239,13 @@ def test_stop_line_has_the_documented_form():
     assert story.texts(actions) == [
         "WS_STOP sid=- rx=0 tx=0 forwarded=0 dropped=0 reason=early"
     ]
+
+
+def test_each_part_of_an_item_is_told_by_itself(notes):
+    lines = [notes.ai_said(replied("i1", f"Part {at}.", at), 101.0) for at in (0, 1)]
+
+    assert texts(*lines) == [
+        "[REALTIME] AI said: Part 0.",
+        "[REALTIME] AI said: Part 1.",
+    ]
+    assert [turn.text for turn in notes.transcript.turns()] == ["Part 0. Part 1."]

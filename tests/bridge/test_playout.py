@@ -288,6 +288,22 @@ def test_an_interruption_cuts_each_item_at_what_was_heard():
     ]
 
 
+def test_each_part_of_an_item_is_cut_in_its_own_time():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 8 * 405)
+    playout.finish("item_1", 0)
+    playout.push("item_1", 1, b"\x20" * 8 * 1_000)
+    playout.push("item_1", 2, b"\x30" * 8 * 1_000)
+    pieces = run(playout, 10.0, 10.95)
+    # The tail of the first part is padded to a frame.
+    assert marks(pieces) == ["item_1:0:420", "item_1:0:905"]
+
+    assert playout.interrupt(10.97) == [
+        Cut("item_1", 1, 550, 1_000, before_ms=405),
+        Cut("item_1", 2, 0, 1_000, before_ms=1_405),
+    ]
+
+
 @pytest.mark.parametrize("echoed_at", [10.5, 10.9, None])
 def test_an_echo_late_or_missing_does_not_change_what_was_heard(echoed_at):
     playout = speaking(ms=4_000, now=10.0)

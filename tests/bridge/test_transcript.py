@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.playout import Cut
 from bridge.transcript import LOOP_TURNS, Transcript
 
 QUESTION = "Which day would you like to come?"
@@ -58,7 +59,7 @@ def test_turns_without_words_are_left_out():
 def test_an_interrupted_turn_keeps_the_words_that_were_heard():
     transcript = Transcript()
     transcript.set_text("ai", "a1", "On Tuesday I have nine, ten and eleven.", 1.0)
-    transcript.cut("a1", 1_000, 3_000)
+    transcript.cut(Cut("a1", 0, 1_000, 3_000))
     (turn,) = transcript.turns()
     assert (turn.text, turn.heard_ms, turn.interrupted) == ("On Tuesday I", 1_000, True)
 
@@ -71,14 +72,14 @@ def test_an_interrupted_turn_keeps_the_words_that_were_heard():
 def test_a_turn_of_which_nothing_was_heard_is_still_there(heard_ms, total_ms):
     transcript = Transcript()
     transcript.set_text("ai", "a1", "Well.", 1.0)
-    transcript.cut("a1", heard_ms, total_ms)
+    transcript.cut(Cut("a1", 0, heard_ms, total_ms))
 
     assert said(transcript) == [("ai", "")]
 
 
 def test_cutting_what_nobody_knows_of_changes_nothing():
     transcript = Transcript()
-    transcript.cut("nobody", 1, 2)
+    transcript.cut(Cut("nobody", 0, 1, 2))
 
     assert transcript.turns() == []
 
@@ -101,3 +102,34 @@ def test_short_words_and_a_new_sentence_are_no_loop(texts):
         transcript.set_text("ai", f"i{number}", text, float(number))
 
     assert transcript.loop() is None
+
+
+def two_parts():
+    transcript = Transcript()
+    transcript.add_text("ai", "a1", "On Tues", 1.0)
+    transcript.set_text("ai", "a1", "On Tuesday.", 1.0, 0)
+    transcript.add_text("ai", "a1", "At nine", 1.0, 1)
+    transcript.set_text("ai", "a1", "At nine or ten.", 1.0, 1)
+    return transcript
+
+
+def test_an_item_of_two_parts_is_one_turn():
+    assert said(two_parts()) == [("ai", "On Tuesday. At nine or ten.")]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "text", "heard_ms"),
+    [
+        ([Cut("a1", 0, 500, 1_000), Cut("a1", 1, 0, 1_000, 1_000)], "On", 500),
+        ([Cut("a1", 1, 500, 1_000, 1_000)], "On Tuesday. At nine", 1_500),
+        ([Cut("a1", 0, 0, 1_000)], "", 0),
+    ],
+)
+def test_a_turn_is_cut_in_the_part_that_was_heard(cuts, text, heard_ms):
+    transcript = two_parts()
+    for cut in cuts:
+        transcript.cut(cut)
+    transcript.set_text("ai", "a1", "At nine or ten.", 2.0, 1)
+
+    (turn,) = transcript.turns()
+    assert (turn.text, turn.heard_ms) == (text, heard_ms)

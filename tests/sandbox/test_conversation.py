@@ -106,7 +106,7 @@ def test_a_truncate_stays_within_the_audio_and_loses_the_words():
             echo = await client.expect("conversation.item.truncated")
             assert {name: echo[name] for name in cut} == cut
             (kept,) = client.session.conversation
-            assert (kept.truncated_ms, kept.text) == (400, "")
+            assert (kept.parts[0].truncated_ms, kept.text) == (400, "")
             error = await client.refusal(
                 "conversation.item.truncate", **where, audio_end_ms=401
             )

@@ -74,7 +74,7 @@ def test_offsets_count_written_audio_with_padding_and_silence():
             assert end_ms - 400 + 500 <= stopped["audio_end_ms"] <= end_ms + 500
             item = next(iter(client.session.conversation))
             assert item.audio_ms == stopped["audio_end_ms"] - 700
-            assert SPEECH[:16_000] in item.audio
+            assert SPEECH[:16_000] in item.parts[0].audio
 
     run(story())
 
@@ -87,8 +87,8 @@ def test_two_turns_in_one_append_are_two_items():
             await client.append(both, len(both))
             await client.caught_up()
             first, second = client.session.conversation
-            assert first.audio in both
-            assert SPEECH[800:16_000] in second.audio
+            assert first.parts[0].audio in both
+            assert SPEECH[800:16_000] in second.parts[0].audio
             assert abs(first.audio_ms - second.audio_ms) <= 100
 
     run(story())
@@ -144,7 +144,7 @@ def test_without_turn_detection_the_client_commits_and_asks():
             await client.send("input_audio_buffer.commit")
             await client.expect("conversation.item.done")
             (item,) = client.session.conversation
-            assert item.audio == SPEECH
+            assert item.parts[0].audio == SPEECH
             await client.caught_up()
             assert "response.created" not in client.types()
             await client.send("response.create")

@@ -289,3 +289,29 @@ def test_own_instructions_take_no_turn_of_the_script():
             assert content[0]["transcript"] == SHORT.transcript
 
     run(story())
+
+
+def test_a_message_of_two_parts_is_truncated_in_each():
+    async def story() -> None:
+        both = Reply(SHORT.audio, "One.", (Reply(SHORT.audio[:4_000], "Two."),))
+        async with talking(Script([[both]])) as client:
+            events = await respond(client)
+            spoken = [one for one in events if one["type"].endswith("audio.delta")]
+            assert sorted({one["content_index"] for one in spoken}) == [0, 1]
+            ended = [one for one in events if one["type"].endswith("transcript.done")]
+            assert [(one["content_index"], one["transcript"]) for one in ended] == [
+                (0, "One."),
+                (1, "Two."),
+            ]
+            where = {"item_id": spoken[0]["item_id"], "content_index": 1}
+            error = await client.refusal(
+                "conversation.item.truncate", **where, audio_end_ms=501
+            )
+            assert "Audio content of 500ms is already shorter" in error["message"]
+            await client.send("conversation.item.truncate", **where, audio_end_ms=100)
+            await client.expect("conversation.item.truncated")
+            (item,) = [one for one in client.session.conversation if one.parts]
+            assert [part.truncated_ms for part in item.parts] == [None, 100]
+            assert item.text == "One."
+
+    run(story())
