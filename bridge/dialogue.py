@@ -8,7 +8,9 @@ audio itself goes straight through `Call`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bridge import ending, floor, openai, renewal, session
+import msgspec
+
+from bridge import ending, floor, limits, openai, renewal, session
 from bridge.plan import Log, RunTool, ToolResult
 from bridge.timers import Timer
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from bridge.call import Call
 
 RETRY_WAIT_S = 1.0
+# What a tool may be asked, and how many in one call; more is a model gone astray.
+ARGUMENT_CHARS_MAX = 8_192
+TOOLS_MAX = 200
 # A pause this long makes a caller ask whether anyone is there.
 FILLER_AFTER_S = 0.8
 # One that the server begins sooner after a tool's answer was told may not know of it.
@@ -153,6 +158,9 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     call.counters.tool_calls += 1
     call.open_tools.add(item.call_id)
     arguments = item.arguments or ("{}" if is_whole else "")
+    if len(arguments) > ARGUMENT_CHARS_MAX or call.counters.tool_calls > TOOLS_MAX:
+        _refuse_tool(call, item.call_id)
+        return
     if item.name != ending.END_CALL:
         call.actions.append(RunTool(item.call_id, item.name, arguments))
         if call.plan.options.tool_filler and not call.is_filler_said:
@@ -164,6 +172,17 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     on_tool_result(call, result)
 
 
+def _refuse_tool(call: "Call", tool_call_id: str) -> None:
+    """Answer a tool call that is over a limit; nothing of it is kept."""
+    call.counters.refused_tools += 1
+    error = (
+        f"expected at most {TOOLS_MAX} tool calls in a call, each with at most "
+        f"{ARGUMENT_CHARS_MAX} characters of arguments: nothing was done"
+    )
+    call.open_tools.discard(tool_call_id)
+    _tell_output(call, tool_call_id, msgspec.json.encode({"error": error}).decode())
+
+
 def on_tool_result(call: "Call", result: ToolResult) -> None:
     """Give the model a tool's answer."""
     if result.tool_call_id not in call.open_tools:
@@ -173,7 +192,11 @@ def on_tool_result(call: "Call", result: ToolResult) -> None:
     call.notes.tool_answered(result, call.now)
     if result.tool_call_id in call.renewal.old_tools:
         call.tell(session.tool_call(result.tool_call_id, result.name, result.arguments))
-    call.tell(session.tool_output(result.tool_call_id, result.output))
+    _tell_output(call, result.tool_call_id, result.output)
+
+
+def _tell_output(call: "Call", tool_call_id: str, output: str) -> None:
+    call.tell(session.tool_output(tool_call_id, output))
     call.is_tool_answer_due = True
     call.tool_told_at = call.now
     answer_tools(call)
@@ -217,6 +240,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     call.actions += call.responses.note_done(response.id, call.now)
     call.timers.set(Timer.ANSWER, call.responses.answer_by)
     call.notes.response_ended(response)
+    call.actions += limits.lines(call)
     call.log(call.notes.audio_total_line())
     if response.status == "failed":
         _on_response_failed(call, response)

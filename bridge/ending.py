@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bridge import floor, renewal, session, spare
+from bridge import floor, limits, renewal, session, spare
+from bridge.notes import ERROR_CHARS_MAX
 from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
 from bridge.timers import Timer
 
@@ -200,6 +201,7 @@ def end(call: "Call", reason: str) -> None:
     call.ending.reason = reason
     call.phase = Phase.ENDED
     call.timers.clear()
+    call.actions += limits.lines(call)
     call.actions.append(call.notes.stop_line(call, reason))
     if call.notes.is_answered and call.playout.frames_sent == 0:
         call.actions.append(Log("error", "tx=0: the caller heard nothing"))
@@ -208,7 +210,7 @@ def end(call: "Call", reason: str) -> None:
 
 def fail(call: "Call", reason: str, text: str) -> None:
     """End the call so that the caller hears the fallback sentence."""
-    call.log(Log("error", f"[REALTIME] {reason}: {text}"))
+    call.log(Log("error", f"[REALTIME] {reason}: {text[:ERROR_CHARS_MAX]}"))
     call.ending.failed = True
     end(call, reason)
 

@@ -54,7 +54,7 @@ def frames_needed(call: "Call") -> int:
 def _barge_in(call: "Call") -> None:
     call.counters.barge_ins += 1
     call.barged_in_at = call.now
-    call.notes.barge_in_ms.append(call.uplink.voice_age_frames * FRAME_MS)
+    call.notes.barged_in(call.uplink.voice_age_frames * FRAME_MS)
     interrupt(call, "caller speaks")
     if not call.is_session_ready:
         return  # what he says stays withheld until the new session is there

@@ -18,6 +18,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from bridge import limits
 from bridge.call import Call
 from bridge.plan import CallRecord
 
@@ -52,24 +53,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("sessions", {"kind": "not_had"}, lambda call: call.counters.failed_spares),
     ("digits", {}, lambda call: call.counters.digits),
     ("playout_underruns", {}, lambda call: call.playout.underruns),
-    ("dropped", {"limit": "late_deltas"}, lambda call: call.counters.late_deltas),
-    ("dropped", {"limit": "flood"}, lambda call: call.ear.flood_messages),
-    (
-        "dropped",
-        {"limit": "barge_in_ring_frames"},
-        lambda call: call.uplink.withheld_dropped_frames,
-    ),
-    (
-        "dropped",
-        {"limit": "unsent_playout_bytes"},
-        lambda call: call.playout.refused_bytes,
-    ),
-    ("dropped", {"limit": "digits"}, lambda call: call.keypad.dropped_digits),
-    (
-        "dropped",
-        {"limit": "marks_in_flight"},
-        lambda call: call.playout.forgotten_marks,
-    ),
+    *(("dropped", {"limit": name}, read) for name, read in limits.OF_CALL.items()),
 )
 _HELP = {
     "frames": "20 ms frames: rx from callers, tx to callers, forwarded to the model",

@@ -28,6 +28,11 @@ VOICE_LINE_EVERY_S = 2.0
 LATENCIES_MAX = 1_000
 # More kinds of refusals than the protocol knows of.
 REFUSALS_MAX = 32
+# The API counts some ten kinds of tokens, nested twice.
+USAGE_KINDS_MAX = 64
+USAGE_DEPTH_MAX = 4
+# What is logged of a text of the server's.
+ERROR_CHARS_MAX = 500
 
 
 class Notes:
@@ -54,6 +59,10 @@ class Notes:
         self.greeting_ms: float | None = None
         self.answer_ms: list[float] = []
         self.barge_in_ms: list[float] = []
+        self.dropped_usage = 0
+        self.dropped_latencies = 0
+        # The limits of which a line has told.
+        self.limits_told: set[str] = set()
 
     def at_s(self, now: float) -> float:
         """Return the time since the call was opened."""
@@ -102,7 +111,7 @@ class Notes:
 
     def caller_said(self, event: openai.TranscriptionCompleted, now: float) -> Log:
         """The caller's words are known; transcribing them is billed apart."""
-        _add_tokens(self.usage, TRANSCRIPTION, event.usage or {})
+        self._add_tokens(TRANSCRIPTION, event.usage or {})
         turn = self.transcript.set_text(
             "caller", event.item_id, event.transcript, self.at_s(now)
         )
@@ -136,7 +145,7 @@ class Notes:
         if code in self._refusals or len(self._refusals) >= REFUSALS_MAX:
             return None
         self._refusals.add(code)
-        return Log("warning", f"[REALTIME] Error {text}")
+        return Log("warning", f"[REALTIME] Error {text[:ERROR_CHARS_MAX]}")
 
     def audio_line(self, chunk_bytes: int) -> Log | None:
         """Return the line for the first chunk of a response."""
@@ -179,13 +188,33 @@ class Notes:
     def _time_answer(self, now: float) -> None:
         if self._is_answer_due and self._spoke_at is not None:
             ended_at = self._spoke_at - self._hangover_s
-            if len(self.answer_ms) < LATENCIES_MAX:
-                self.answer_ms.append((now - ended_at) * 1e3)
+            self._keep_latency(self.answer_ms, (now - ended_at) * 1e3)
         self._is_answer_due = False
+
+    def barged_in(self, latency_ms: float) -> None:
+        """The caller has interrupted, so long after he began to speak."""
+        self._keep_latency(self.barge_in_ms, latency_ms)
+
+    def _keep_latency(self, kept: list[float], latency_ms: float) -> None:
+        if len(kept) < LATENCIES_MAX:
+            kept.append(latency_ms)
+        else:
+            self.dropped_latencies += 1
 
     def response_ended(self, response: openai.Response) -> None:
         """Add up what a response cost, in tokens by kind."""
-        _add_tokens(self.usage, "", response.usage or {})
+        self._add_tokens("", response.usage or {})
+
+    def _add_tokens(self, prefix: str, usage: dict[str, Any]) -> None:
+        for name, value in usage.items():
+            kind = prefix + name[:ERROR_CHARS_MAX]
+            if isinstance(value, dict) and prefix.count(".") < USAGE_DEPTH_MAX:
+                self._add_tokens(f"{kind}.", value)
+            elif isinstance(value, int | float):
+                if kind in self.usage or len(self.usage) < USAGE_KINDS_MAX:
+                    self.usage[kind] = self.usage.get(kind, 0) + value
+                else:
+                    self.dropped_usage += 1
 
     def tool_answered(self, result: ToolResult, now: float) -> None:
         """A tool has answered."""
@@ -256,11 +285,3 @@ def _chunk_line(text: str) -> Log:
 def _frame_line(sent_bytes: int, total_frames: int) -> Log:
     text = f"bytes={sent_bytes}, total_sent={total_frames}"
     return Log("info", f"[REALTIME] sent media frame to Twilio: {text}")
-
-
-def _add_tokens(total: dict[str, float], prefix: str, usage: dict[str, Any]) -> None:
-    for name, value in usage.items():
-        if isinstance(value, dict):
-            _add_tokens(total, f"{prefix}{name}.", value)
-        elif isinstance(value, int | float):
-            total[prefix + name] = total.get(prefix + name, 0) + value

@@ -4,10 +4,14 @@ Names are the vendor's in CamelCase; each type's page is
 https://developers.openai.com/api/reference/realtime. `bridge.openai` decodes them.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+# The API's own ids and names have at most 64 characters; they are kept, and sent back.
+ID_CHARS_MAX = 256
+Id = Annotated[str, Meta(max_length=ID_CHARS_MAX)]
 
 
 class ServerEvent(msgspec.Struct, frozen=True, tag_field="type"):
@@ -17,7 +21,7 @@ class ServerEvent(msgspec.Struct, frozen=True, tag_field="type"):
 class Format(msgspec.Struct, frozen=True, omit_defaults=True):
     """An audio format; only `audio/pcm` has a rate, and only 24000."""
 
-    type: str
+    type: Id
     rate: int | UnsetType = UNSET
 
 
@@ -34,7 +38,7 @@ class _EchoedAudio(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True):
     """The session as the server echoes it; `expires_at` in seconds since 1970."""
 
-    id: str = ""
+    id: Id = ""
     expires_at: int | None = None
     audio: _EchoedAudio = _EchoedAudio()
 
@@ -56,7 +60,7 @@ class SpeechStarted(
 ):
     """The server heard speech begin; offsets count ms of all audio appended."""
 
-    item_id: str
+    item_id: Id
     audio_start_ms: int
 
 
@@ -65,15 +69,15 @@ class SpeechStopped(
 ):
     """The server heard the turn end."""
 
-    item_id: str
+    item_id: Id
     audio_end_ms: int
 
 
 class Committed(ServerEvent, frozen=True, tag="input_audio_buffer.committed", gc=False):
     """The caller's turn is an item of the conversation now."""
 
-    item_id: str
-    previous_item_id: str | None = None
+    item_id: Id
+    previous_item_id: Id | None = None
 
 
 class TranscriptionCompleted(
@@ -83,7 +87,7 @@ class TranscriptionCompleted(
 ):
     """What the caller said; any time after the commit."""
 
-    item_id: str
+    item_id: Id
     transcript: str
     usage: dict[str, Any] | None = None
 
@@ -93,18 +97,18 @@ class TranscriptionFailed(
 ):
     """The caller's words could not be transcribed; the model heard them."""
 
-    item_id: str
+    item_id: Id
 
 
 class Item(msgspec.Struct, frozen=True):
     """An item of the conversation."""
 
-    id: str
-    type: str
-    status: str | None = None
-    role: str | None = None
-    name: str | None = None
-    call_id: str | None = None
+    id: Id
+    type: Id
+    status: Id | None = None
+    role: Id | None = None
+    name: Id | None = None
+    call_id: Id | None = None
     arguments: str | None = None
 
 
@@ -115,14 +119,14 @@ class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
 class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
     """A response has begun an item."""
 
-    response_id: str
+    response_id: Id
     item: Item
 
 
 class OutputItemDone(ServerEvent, frozen=True, tag="response.output_item.done"):
     """An item of a response is complete; a function call has its arguments here."""
 
-    response_id: str
+    response_id: Id
     item: Item
 
 
@@ -132,8 +136,8 @@ class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc
     Arrives faster than real time: received is not heard.
     """
 
-    response_id: str
-    item_id: str
+    response_id: Id
+    item_id: Id
     content_index: int
     delta: bytes
 
@@ -141,8 +145,8 @@ class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc
 class AudioDone(ServerEvent, frozen=True, tag="response.output_audio.done", gc=False):
     """No more audio for this part of the item."""
 
-    response_id: str
-    item_id: str
+    response_id: Id
+    item_id: Id
     content_index: int = 0
 
 
@@ -151,8 +155,8 @@ class TranscriptDelta(
 ):
     """A piece of the text of the model's speech."""
 
-    response_id: str
-    item_id: str
+    response_id: Id
+    item_id: Id
     delta: str
     content_index: int = 0
 
@@ -162,8 +166,8 @@ class TranscriptDone(
 ):
     """The whole text of the model's speech in this part of the item."""
 
-    response_id: str
-    item_id: str
+    response_id: Id
+    item_id: Id
     transcript: str
     content_index: int = 0
 
@@ -172,26 +176,26 @@ class ErrorBody(msgspec.Struct, frozen=True):
     """What went wrong; `code` is open, `event_id` names the client event at fault."""
 
     message: str = ""
-    type: str | None = None
-    code: str | None = None
-    param: str | None = None
-    event_id: str | None = None
+    type: Id | None = None
+    code: Id | None = None
+    param: Id | None = None
+    event_id: Id | None = None
 
 
 class StatusDetails(msgspec.Struct, frozen=True):
     """Why a response ended."""
 
-    reason: str | None = None
+    reason: Id | None = None
     error: ErrorBody | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
     """A response; `conversation_id` is null when it is out of band."""
 
-    id: str
-    status: str = "in_progress"
+    id: Id
+    status: Id = "in_progress"
     status_details: StatusDetails | None = None
-    conversation_id: str | None = None
+    conversation_id: Id | None = None
     usage: dict[str, Any] | None = None
 
 

@@ -155,6 +155,7 @@ class Counters:
         "malformed_openai",
         "malformed_twilio",
         "openai_errors",
+        "refused_tools",
         "reopened_sessions",
         "tool_calls",
         "unknown_openai",
@@ -171,6 +172,7 @@ class Counters:
     digits: int
     late_deltas: int
     tool_calls: int
+    refused_tools: int
     openai_errors: int
     reopened_sessions: int
     changed_sessions: int

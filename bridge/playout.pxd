@@ -23,7 +23,7 @@ cdef class Playout:
     cdef object _newest_id
     cdef long long _newest_bytes
     cdef public long long generation, frames_sent
-    cdef public long long refused_bytes, stale_marks, forgotten_marks
+    cdef public long long refused_bytes, refused_parts, stale_marks, forgotten_marks
     cdef public long long underruns
     cdef public double audible_since
     cdef public bint is_held

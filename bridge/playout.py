@@ -21,8 +21,8 @@ he left the line, which we hear of as late: the same delay says that, up to WAY_
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
 flush, not a playback. An item whose audio ran out at the caller's ear before its next
 frame was sent has an *underrun*: the model was late, or we were. This module refuses
-audio beyond UNSENT_BYTES_MAX and forgets the oldest mark beyond MARKS_MAX; all three
-are counted.
+audio beyond UNSENT_BYTES_MAX or PARTS_MAX and forgets the oldest mark beyond MARKS_MAX;
+all of these are counted.
 """
 
 from collections import deque
@@ -40,6 +40,8 @@ BYTES_PER_MS = FRAME_BYTES // FRAME_MS
 MARK_EVERY_FRAMES = 25
 # Five minutes of mu-law: no reply is that long, a runaway model is.
 UNSENT_BYTES_MAX = 5 * 60 * 8_000
+# A reply has one or two, rarely a handful.
+PARTS_MAX = 256
 MARKS_MAX = 256
 # How many echoes the delay is the least of: two seconds' worth.
 DELAYS_KEPT = 4
@@ -63,10 +65,7 @@ class MarkName(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A part of an item that was not fully heard: how much was, in ms of its own audio.
-
-    `before_ms` is how long the parts before it in the item are.
-    """
+    """A part not fully heard, in ms of its own audio; before it are `before_ms`."""
 
     item_id: str
     content_index: int
@@ -135,6 +134,7 @@ class Playout:
         self._was_held = False
         self.underruns = 0
         self.refused_bytes = 0
+        self.refused_parts = 0
         self.stale_marks = 0
         self.forgotten_marks = 0
 
@@ -153,6 +153,9 @@ class Playout:
             or item.item_id != item_id
             or item.content_index != content_index
         ):
+            if len(self._items) >= PARTS_MAX:
+                self.refused_parts += 1
+                return
             if item is not None:
                 item.is_done = True
             before_ms = self._newest_bytes // BYTES_PER_MS

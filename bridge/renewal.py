@@ -44,7 +44,7 @@ class Renewal:
     def __init__(self) -> None:
         self.is_reopening = False
         self.losses = 0
-        # Items in the ledger and tool calls that the new session has never heard of.
+        # Items in the ledger and open tool calls that the session has never heard of.
         self.old_items: set[str] = set()
         self.old_tools: set[str] = set()
 
@@ -140,8 +140,9 @@ def _change(call: "Call", reason: str) -> None:
 
 def _leave(call: "Call") -> None:
     """Owe to the next session what the one until now has not done."""
-    call.renewal.old_items |= call.playout.finish_all()
-    call.renewal.old_tools |= call.open_tools
+    # Older ones that are not there any more cannot be truncated or answered.
+    call.renewal.old_items = call.playout.finish_all()
+    call.renewal.old_tools = set(call.open_tools)
     call.responses.suspend()
     if call.has_retried:
         call.request()  # a second try was due, or ran

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bridge import openai, retelling, session
+from bridge.notes import ERROR_CHARS_MAX
 from bridge.plan import CloseSpare, Log, OpenSpare, ToSpare
 from bridge.timers import Timer
 
@@ -111,6 +112,7 @@ def on_late(call: "Call") -> None:
 
 def _give_up(call: "Call", why: str) -> None:
     call.counters.failed_spares += 1
+    why = why[:ERROR_CHARS_MAX]
     close(call, why)
     if call.spare.tries < TRIES_MAX:
         call.timers.set(Timer.RENEW, call.now + AGAIN_S)

@@ -21,8 +21,7 @@ from bridge.openai import FunctionTool
 from bridge.plan import RunTool, ToolResult
 from crm.away import AWAY
 
-# What a tool is asked and answers; more would be a model gone astray.
-ARGUMENT_CHARS_MAX = 8_192
+# What a tool answers; more is of no use to who listens.
 OUTPUT_BYTES_MAX = 16_384
 # Beside five, one for each set of fields that a business requires.
 SCHEMAS_KEPT = 256
@@ -177,11 +176,6 @@ class ToolRunner:
         if tool is None:
             known = ", ".join((*self._tools, END_CALL))
             raise ToolError(f"there is no tool {asked.name[:64]!r}: expected {known}")
-        if len(asked.arguments) > ARGUMENT_CHARS_MAX:
-            raise ToolError(
-                f"{asked.name}: expected at most {ARGUMENT_CHARS_MAX} characters of "
-                f"arguments, got {len(asked.arguments)}"
-            )
         try:
             arguments = msgspec.json.decode(asked.arguments, type=tool.arguments)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

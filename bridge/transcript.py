@@ -15,6 +15,11 @@ Role = Literal["caller", "ai", "keypad"]
 # Three turns alike are a loop (PRODUCT §5); 0.9 lets a changed word or two pass as one.
 LOOP_TURNS = 3
 LOOP_SIMILARITY = 0.9
+# Five minutes of speech, the longest the ledger takes, are some 6,000 characters; half
+# an hour of talk some 300 turns. The oldest turns go first.
+TURN_CHARS_MAX = 10_000
+TURN_PARTS_MAX = 16
+TURNS_MAX = 2_000
 # "Yes." three times is a conversation, not a loop.
 LOOP_CHARS_MIN = 12
 
@@ -56,6 +61,8 @@ class Transcript:
         self._order: list[str] = []
         # Grows with every turn that is whole or cut.
         self.changes = 0
+        self.dropped_turns = 0
+        self.dropped_chars = 0
 
     def place(
         self, role: Role, item_id: str, at_s: float, after: str | None = None
@@ -68,6 +75,9 @@ class Transcript:
             if after in self._turns and after != item_id:
                 at = self._order.index(after) + 1
             self._order.insert(at, item_id)
+            if len(self._order) > TURNS_MAX:
+                self.dropped_turns += 1
+                del self._turns[self._order.pop(0)]
         return turn
 
     def add_text(
@@ -76,7 +86,7 @@ class Transcript:
         """Append a piece of the text of a part of the item."""
         turn = self.place(role, item_id, at_s)
         if not turn.interrupted:
-            turn.parts[part] = turn.parts.get(part, "") + delta
+            self._set_part(turn, part, turn.parts.get(part, "") + delta)
 
     def set_text(
         self, role: Role, item_id: str, text: str, at_s: float, part: int = 0
@@ -86,8 +96,19 @@ class Transcript:
         self.changes += 1
         turn.is_whole = True
         if not turn.interrupted:
-            turn.parts[part] = text.strip()
+            self._set_part(turn, part, text.strip())
         return turn
+
+    def _set_part(self, turn: Turn, part: int, text: str) -> None:
+        """Keep the words of a part, as far as its turn has room."""
+        room = TURN_CHARS_MAX - sum(
+            len(words) for at, words in turn.parts.items() if at != part
+        )
+        if part not in turn.parts and len(turn.parts) >= TURN_PARTS_MAX:
+            room = 0
+        self.dropped_chars += max(0, len(text) - room)
+        if room:
+            turn.parts[part] = text[:room]
 
     def close(self, item_id: str) -> None:
         """Note that an item gets no more words."""

@@ -19,6 +19,7 @@ PURE = (
     "governor",
     "interruption",
     "keypad",
+    "limits",
     "notes",
     "openai",
     "openai_events",

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge import openai
+from bridge import openai, openai_events
 from bridge.openai_events import ServerEvent
 
 
@@ -84,3 +84,13 @@ def test_a_truncate_names_item_part_and_time():
         "content_index": 0,
         "audio_end_ms": 620,
     }
+
+
+@pytest.mark.parametrize("chars", [openai_events.ID_CHARS_MAX, 4_000])
+def test_an_id_that_nobody_would_give_is_malformed(chars):
+    data = b'{"type":"input_audio_buffer.committed","item_id":"%s"}' % (b"x" * chars)
+    if chars == openai_events.ID_CHARS_MAX:
+        assert len(openai.decode(data).item_id) == chars
+    else:
+        with pytest.raises(openai.ProtocolError):
+            openai.decode(data)

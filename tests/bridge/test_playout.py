@@ -6,8 +6,10 @@ from hypothesis import given, strategies as st
 from bridge.options import FRAME_BYTES
 from bridge.playout import (
     FRAME_S,
+    MARK_EVERY_FRAMES,
     MARKS_MAX,
     NOTHING_DBFS,
+    PARTS_MAX,
     UNSENT_BYTES_MAX,
     Cut,
     Frames,
@@ -377,11 +379,23 @@ def test_a_runaway_reply_is_refused_and_counted():
     assert playout.refused_bytes == 160
 
 
+def test_parts_without_end_are_refused_and_counted():
+    playout = Playout(lead_ms=LEAD_MS)
+    for number in range(PARTS_MAX + 3):
+        playout.push(f"item_{number}", 0, b"")
+    assert playout.refused_parts == 3
+
+    # Those that are over make room.
+    playout.feed(10.0)
+    playout.push("item_0", 0, b"\x10" * 160)
+    assert playout.refused_parts == 3
+
+
 def test_marks_that_are_never_echoed_are_forgotten():
     playout = Playout(lead_ms=10_000_000)
-    for number in range(MARKS_MAX + 3):
-        playout.push(f"item_{number}", 0, b"\x10" * 160)
-        playout.finish(f"item_{number}")
+    marked_bytes = MARK_EVERY_FRAMES * FRAME_BYTES
+    playout.push("item_1", 0, b"\x10" * marked_bytes * (MARKS_MAX + 3))
+    playout.finish("item_1")
     playout.feed(0.0)
 
     assert playout.forgotten_marks == 3

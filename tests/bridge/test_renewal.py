@@ -300,3 +300,16 @@ def test_requests_made_meanwhile_wait_for_the_new_session():
     assert items(actions) == [("user", "Keypad: #")]
     assert len(of(openai.ResponseCreate, actions)) == 1
     assert call.phase is Phase.TALKING
+
+
+def test_what_a_session_does_not_know_is_forgotten_with_the_item_and_the_tool():
+    call = told_call()
+    run_tool(call, 3.2)
+    lose(call, 3.3)
+    assert call.renewal.old_tools == {"t1"}
+    ready(call, 3.5)
+    call.receive_tool_result(result(), 3.6)
+    call.receive_openai(created("r3"), 3.7)
+    call.receive_openai(audio_delta("i3", 500, "r3"), 3.7)
+    lose(call, 3.8)
+    assert (call.renewal.old_tools, call.renewal.old_items) == (set(), {"i3"})

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.playout import Cut
-from bridge.transcript import LOOP_TURNS, Transcript
+from bridge.transcript import LOOP_TURNS, TURN_PARTS_MAX, Transcript
 
 QUESTION = "Which day would you like to come?"
 
@@ -133,3 +133,12 @@ def test_a_turn_is_cut_in_the_part_that_was_heard(cuts, text, heard_ms):
 
     (turn,) = transcript.turns()
     assert (turn.text, turn.heard_ms) == (text, heard_ms)
+
+
+def test_a_turn_has_so_many_parts_and_no_more():
+    transcript = Transcript()
+    for part in range(TURN_PARTS_MAX + 2):
+        transcript.add_text("ai", "a1", "x", 1.0, part)
+
+    assert len(transcript.turns()[0].parts) == TURN_PARTS_MAX
+    assert transcript.dropped_chars == 2
