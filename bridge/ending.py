@@ -235,6 +235,9 @@ def on_session_late(call: "Call") -> None:
 def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
     """Count a message that could not be read; log the first, end past the limit."""
     leg, error = what
+    if leg is Leg.SPARE:
+        spare.on_lost(call, error)  # the session that serves is not to suffer for it
+        return
     name = f"malformed_{leg.value}"
     count = getattr(call.counters, name) + 1
     setattr(call.counters, name, count)

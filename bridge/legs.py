@@ -287,7 +287,7 @@ class OpenAILeg(WebSocket):
         try:
             event = openai.decode(data)
         except openai.ProtocolError as error:
-            line.receive(line.call.receive_malformed, Leg.OPENAI, str(error))
+            line.receive(line.call.receive_malformed, self.leg, str(error))
             return
         if event is not None:
             is_spare = self.leg is Leg.SPARE
@@ -301,7 +301,7 @@ class OpenAILeg(WebSocket):
     def receive_malformed(self, error: str) -> None:
         """Tell the call of what is no event."""
         if self._line is not None:
-            self._line.receive(self._line.call.receive_malformed, Leg.OPENAI, error)
+            self._line.receive(self._line.call.receive_malformed, self.leg, error)
 
     def lose(self, reason: str) -> None:
         """Tell the call that the model is gone, or cannot be had, and forget it."""

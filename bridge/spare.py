@@ -100,7 +100,7 @@ def on_event(call: "Call", event: openai.Inbound) -> None:
 
 
 def on_lost(call: "Call", reason: str) -> None:
-    """Its socket is gone, or could not be had."""
+    """Its socket is gone, or could not be had, or brings what nobody can read."""
     if call.spare.is_open:
         _give_up(call, reason)
 

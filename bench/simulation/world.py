@@ -148,6 +148,9 @@ class World:
         leg = self.weather.rng.choice((Leg.TWILIO, Leg.OPENAI))
         self._give("unknown", self.call.receive_unknown, leg, "new.type")
         self._give("malformed", self.call.receive_malformed, leg, "no JSON")
+        if self._spare is not None and self.weather.rng.random() < 0.3:
+            rubbish = (self.call.receive_malformed, Leg.SPARE, "no JSON")
+            self._give("malformed", *rubbish)
 
     def lose_phone(self) -> None:
         """Cut the caller's socket."""

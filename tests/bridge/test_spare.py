@@ -223,7 +223,13 @@ def fails_format(call, now):
     return configured(call, now, kind="audio/pcm")
 
 
-@pytest.mark.parametrize("fail", [fails_late, fails_lost, fails_refused, fails_format])
+def fails_malformed(call, now):
+    return call.receive_malformed(Leg.SPARE, "malformed event from OpenAI", now)
+
+
+@pytest.mark.parametrize(
+    "fail", [fails_late, fails_lost, fails_refused, fails_format, fails_malformed]
+)
 def test_a_spare_that_cannot_be_had_leaves_the_old_session_alone(fail):
     call = old_call()
     fire(call, DUE)
@@ -234,6 +240,7 @@ def test_a_spare_that_cannot_be_had_leaves_the_old_session_alone(fail):
     assert of(OpenModel, actions) == of(HangUp, actions) == []
     assert any("No second session" in text for text in texts(actions))
     assert call.counters.failed_spares == 1
+    assert call.counters.malformed_openai == 0
     assert call.is_session_ready
     assert of(OpenSpare, fire(call, now + spare.AGAIN_S - 0.1)) == []
     assert len(of(OpenSpare, fire(call, now + spare.AGAIN_S + 0.1))) == 1
