@@ -57,7 +57,7 @@ from dsp.latch cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, Latch, latch_st
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
-from dsp.over cimport OVER_INPUTS, Over, over_hear, over_reset
+from dsp.over cimport OVER_INPUTS, Over, over_hear
 from dsp.score cimport SCORE_WEIGHTS, Score, score_update
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
@@ -84,6 +84,8 @@ cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
+# Of the score over what we play, which learns more from what is no caller.
+cdef double OVER_OPEN = -0.5
 # Under noise a score that only remembers the last word is no sound of it: stricter than
 # SCORE_STAY by this for each dB under `snr_stop`.
 cdef double SOUND_PER_DB = 0.4
@@ -234,10 +236,7 @@ cdef class NoiseGate:
             self._is_tone, self._inputs,
         )
         self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
-        if self._far_max >= FAR_HEARD_DBFS:
-            over_hear(&self._over, self._score.hidden, self._inputs)
-        else:
-            over_reset(&self._over)
+        over_hear(&self._over, self._score.hidden, self._inputs)
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Tell what comes back of the AI anyway from a voice over it."""
@@ -253,7 +252,7 @@ cdef class NoiseGate:
         """Sum what speaks for a caller over the AI."""
         cdef double over_bar = EVIDENCE_MOST if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
-            over_bar = self._over.logit
+            over_bar = self._over.logit - OVER_OPEN
         elif self._is_scored:
             over_bar = self._logit - SCORE_OPEN
             over_bar -= SCORE_PER_DB * max(0.0, start - self._snr_db)
@@ -359,12 +358,12 @@ cdef class NoiseGate:
 
     @property
     def over_inputs(self):
-        """The inputs of the score over what we play, in the last frame with it."""
+        """The inputs of the score over what we play, in the last frame."""
         return tuple([self._over.inputs[i] for i in range(OVER_INPUTS)])
 
     @property
     def score_over(self):
-        """How likely a caller speaks over what we play; of the last frame with it."""
+        """How likely a caller speaks over what we play, by the score of its own."""
         return 1 / (1 + exp(-self._over.logit))
 
     @property

@@ -5,8 +5,10 @@
 #
 #     inputs = the UNITS of score.pxd, then FEATURES of features.pxd
 #
-# It decides nothing but interruptions, and is learnt from calls in which the AI talks,
-# with more weight on a turn's beginning and on what is no caller (bench/gate/over.py).
+# It decides nothing but interruptions, but hears every frame: while we are silent it
+# gets used to the line, and to what speaks behind the caller. It is learnt from calls
+# in which the AI talks and yields, with more weight on a turn's beginning and on what
+# is no caller (bench/gate/over.py).
 
 from dsp.features cimport FEATURES
 from dsp.gru cimport gru_update
@@ -27,16 +29,9 @@ cdef struct OverWeights:
 cdef struct Over:
     float inputs[64]
     float hidden[16]
-    float logit             # of the last frame with something played
+    float logit             # of the last frame
 
 cdef OverWeights OVER_WEIGHTS
-
-
-cdef inline void over_reset(Over *state) noexcept nogil:
-    """Forget: what is said while we are silent is no interruption."""
-    cdef int i
-    for i in range(OVER_UNITS):
-        state.hidden[i] = 0
 
 
 cdef inline void over_hear(

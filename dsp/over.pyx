@@ -1,6 +1,6 @@
 """The weights of the score over what we play, read from the package at import."""
 
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from dsp.weights import read
 
@@ -13,7 +13,7 @@ def scores(inputs):
     """Return the log-odds of a caller for a call's frames of OVER_INPUTS numbers."""
     cdef Over state
     cdef int i
-    over_reset(&state)
+    memset(&state, 0, sizeof(Over))
     result = []
     for frame in inputs:
         for i in range(OVER_INPUTS):

@@ -1,9 +1,11 @@
 """Calls in which the AI talks, as training data of the score over it (dsp/over.pxd).
 
-Half of them have a caller, who speaks for a moment and waits; in the rest nobody near
+Two in five have a caller, who speaks for a moment and waits; in the rest nobody near
 speaks, and there is a noise that must not interrupt. The AI has any voice of the split,
-now and then a pause, and mostly an echo. The parts of a call are known one by one, so
-that speech which the rest covers is not held against anybody.
+now and then a pause, and mostly an echo; to half the callers it yields, and talks again
+once they are done. The net hears all frames, and learns from those in which the AI is
+heard. The parts of a call are known one by one, so that speech which the rest covers is
+not held against anybody.
 """
 
 from pathlib import Path
@@ -28,6 +30,7 @@ CALLER_DBOV, SNR_DB = (-38.0, -14.0), (9.0, 26.0)
 QUIET_DBOV, LINE_DBOV = (-48.0, -27.0), (-72.0, -62.0)
 AI_DBOV, ECHO_DB = (-27.0, -14.0), (-34.0, -16.0)
 ECHOES, ECHO_S, ECHO_DELAY_S = 0.8, 12, (0.1, 0.42)
+UNSTEADY_S = (3.0, 24.0)  # how long the path of an unsteady echo stays
 EVENT_DBOV = {
     "keyboard": (-42.0, -22.0),
     "bump": (-32.0, -10.0),
@@ -35,6 +38,9 @@ EVENT_DBOV = {
     "dtmf": (-18.0, -8.0),
 }
 TURN_S, TURN_OVER_S, PAUSE_S = (0.3, 0.6, 1.2, 2.5), 0.2, (1.1, 3.0)
+# How long into a turn an AI yields, and after its end talks again.
+YIELDS_S, RESUMES_S = (0.14, 0.6), (0.22, 1.2)
+SEMITONES = [0, 3, 4, 5, 7, 10, 12, 15, 19]
 # Voices are played up to so much slower or faster.
 RATES = (0.86, 1.16)
 # Weights: of the first 300 ms of a turn, of what follows, of half a second after it, of
@@ -47,32 +53,37 @@ NOISE_WEIGHT = 2.0
 
 class Kind(NamedTuple):
     """How many calls have a caller, and over what; of the others, how many have events,
-    and the rest which noises; whether the echo comes and goes."""
+    and the rest which noises; whether the echo comes and goes; how many AIs yield."""
 
     spoken: float
     around: tuple[str, ...]
     events: float
     noises: tuple[str, ...]
     is_unsteady: bool = False
+    yields: float = 0.0
 
 
 MIXED = Kind(
-    0.5,
+    0.6,
     ("none", "none", "pink", "fan", "street", "babble", "music", "tv"),
     0.3,
-    ("none", "pink", "fan", "street", "street", "babble", "babble", "music", "music"),
+    ("none", "pink", "fan", "street", "babble", "music", "tune", "tv", "tv"),
+    yields=0.5,
 )
 # What a net that learnt from those alone took for callers, and was deaf to.
 HARD = Kind(
-    0.0, (), 0.1, ("babble",) * 4 + ("none",) * 4 + ("music", "music", "street")
+    0.0,
+    (),
+    0.1,
+    ("babble",) * 4 + ("none",) * 3 + ("music",) * 3 + ("tune", "tune", "tv", "street"),
 )
-HUM = Kind(0.7, ("hum",), 0.0, ("hum",))
-UNSTEADY = Kind(0.4, MIXED.around, 0.0, ("none", "none", "none", "tv"), True)
+HUM = Kind(0.7, ("hum",), 0.0, ("hum",), yields=0.5)
+UNSTEADY = Kind(0.4, MIXED.around, 0.0, ("none", "none", "none", "tv"), True, 0.5)
 # What is learnt from: calls of each seed.
 RECIPE = (
     (MIXED, (11, 12, 13, 14, 15, 16), 400),
-    (HARD, (21, 22), 400),
-    (HUM, (31, 32), 200),
+    (HARD, (21, 22, 23, 24), 400),
+    (HUM, (31, 32), 150),
     (UNSTEADY, (41, 42), 250),
 )
 
@@ -99,20 +110,19 @@ def generate(
         near, far, is_speech, is_heard = _call(scene)
         rows, is_played = inputs(near, far)
         calls.features.append(rows)
-        calls.labels.append(is_speech[is_played].astype(np.float32))
-        calls.weights.append(weigh(is_speech, is_heard)[is_played])
+        calls.labels.append(is_speech.astype(np.float32))
+        calls.weights.append(weigh(is_speech, is_heard) * is_played)
     return calls
 
 
 def inputs(near: bytes, far: bytes) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the score's inputs from the gate itself, and in which frames it runs."""
+    """Return the score's inputs from the gate itself, and which frames count."""
     gate, levels = NoiseGate(), frame_levels(far)
     rows, is_played = [], []
     for at in range(len(near) // FRAME):
         gate.analyze(near[FRAME * at : FRAME * at + FRAME], levels[at] - 127.0)
         is_played.append(gate.far_dbfs >= FAR_HEARD_DBFS)
-        if is_played[-1]:
-            rows.append(gate.over_inputs)
+        rows.append(gate.over_inputs)
     return np.array(rows, np.float32), np.array(is_played)
 
 
@@ -121,13 +131,17 @@ def _call(scene: Scene) -> tuple[bytes, bytes, NDArray[np.bool_], NDArray[np.boo
     rng, total = scene.rng, SECONDS * RATE
     far = _played(scene, total)
     others = rng.standard_normal(total) * _ratio(rng.uniform(*LINE_DBOV))
-    if rng.random() < ECHOES:
-        others += _echo(scene, far) * _presence(scene, total)
     near, is_speech = np.zeros(total), np.zeros(total // PART, bool)
-    if rng.random() < scene.kind.spoken:
+    is_spoken = rng.random() < scene.kind.spoken
+    if is_spoken:
         level_db = rng.uniform(*CALLER_DBOV)
         near, is_speech = _caller(scene, total)
         near *= _ratio(level_db)
+        if rng.random() < scene.kind.yields:
+            far = far * _yielding(scene, is_speech)
+    if rng.random() < ECHOES:
+        others += _echo(scene, far) * _presence(scene, total)
+    if is_spoken:
         noise = rng.choice(scene.kind.around)
         others += _noise(scene, noise, total, level_db - rng.uniform(*SNR_DB))
         if rng.random() < 0.3:
@@ -141,7 +155,7 @@ def _call(scene: Scene) -> tuple[bytes, bytes, NDArray[np.bool_], NDArray[np.boo
         if rng.random() < 0.15:
             others += _events(scene, rng.choice(EVENTS), total)
     is_heard = _power(near) > _power(others) * _ratio(-COVERED_DB) ** 2
-    is_said = is_speech.reshape(-1, 2).any(1)
+    is_said = np.asarray(is_speech.reshape(-1, 2).any(1))
     line = vary(near + others, rng)
     return _mulaw(line), _mulaw(far), is_said, is_heard
 
@@ -181,13 +195,29 @@ def _played(scene: Scene, total: int) -> Audio:
     return far / _loudness(far) * _ratio(rng.uniform(*AI_DBOV))
 
 
+def _yielding(scene: Scene, is_speech: NDArray[np.bool_]) -> Audio:
+    """1 while the AI talks, 0 from soon after a turn begins to soon after its end."""
+    talks = np.ones(len(is_speech))
+    edges = np.diff(is_speech.astype(int), prepend=0, append=0)
+    silent_to = 0
+    for start, end in np.flatnonzero(edges).reshape(-1, 2).tolist():
+        first = start
+        if start >= silent_to:
+            first += int(scene.rng.uniform(*YIELDS_S) * RATE) // PART
+        silent_to = end + int(scene.rng.uniform(*RESUMES_S) * RATE) // PART
+        talks[first:silent_to] = 0
+    return np.repeat(talks, PART)
+
+
 def _echo(scene: Scene, far: Audio) -> Audio:
     """What comes back: a delay and a room, mostly the same for the whole call."""
     module, rng = scene.corpus, scene.rng
     out = np.zeros(len(far))
     stretch = len(far) if rng.random() < 0.6 else ECHO_S * RATE
+    if scene.kind.is_unsteady:
+        stretch = int(rng.uniform(*UNSTEADY_S) * RATE)
     loss_db = rng.uniform(*ECHO_DB)
-    for start in range(0, len(far), stretch):
+    for start in range(0, len(far) - FRAME, stretch):
         part = module.tel(far[start : start + stretch])
         path = module.rir(rng, rng.uniform(0.02, 0.15), rng.uniform(0.5, 3.0))
         sound = np.convolve(part, path)[: len(part)]
@@ -255,8 +285,8 @@ def _noise(scene: Scene, kind: str, total: int, level_db: float) -> Audio:
     if kind == "none":
         return np.zeros(total)
     module, rng = scene.corpus, scene.rng
-    if kind == "hum":
-        sound = _hum(total, rng)
+    if kind in _MADE:
+        sound = _MADE[kind](total, rng)
     else:
         sound = module.make_noise(kind, total, rng, scene.bank, scene.pool, None)
     if rng.random() < 0.7:
@@ -277,6 +307,34 @@ def _hum(total: int, rng: np.random.Generator) -> Audio:
         tone = np.sin(2 * np.pi * hz * harmonic * time + rng.uniform(0, 6))
         out += _ratio(-slope_db * harmonic + rng.uniform(-6, 6)) * tone
     return out
+
+
+def _tune(total: int, rng: np.random.Generator) -> Audio:
+    """Notes of one instrument, one to four at a time, plucked or blown."""
+    out = np.zeros(total)
+    partials = rng.uniform(0, 1, 12) / np.arange(1, 13) ** rng.uniform(0, 1.5)
+    attack_s, fade = rng.uniform(0.003, 0.15), rng.uniform(0.3, 6)
+    tremor, beat_s = rng.choice([0, 0, 0.01]), rng.uniform(0.15, 0.8)
+    lowest_hz, at = rng.uniform(90, 330), 0
+    while at < total:
+        time = np.arange(int(rng.uniform(1, 3) * beat_s * RATE)) / RATE
+        shape = np.minimum(time / attack_s, 1) * np.exp(-fade * time)
+        shape *= np.minimum(1, (time[-1] - time) / 0.01)
+        for _ in range(int(rng.integers(1, 5))):
+            hz = lowest_hz * 2 ** (int(rng.choice(SEMITONES)) / 12)
+            cycles = hz * time + tremor * hz / 35 * np.sin(2 * np.pi * 5.5 * time)
+            note = sum(
+                part * np.sin(2 * np.pi * (k + 1) * cycles)
+                for k, part in enumerate(partials)
+                if (k + 1) * hz < 3_800
+            )
+            room = out[at : at + len(time)]
+            room += (note * shape * rng.uniform(0.3, 1))[: len(room)]
+        at += int(beat_s * int(rng.integers(1, 4)) * RATE)
+    return out
+
+
+_MADE = {"hum": _hum, "tune": _tune}
 
 
 def _events(scene: Scene, kind: str, total: int) -> Audio:

@@ -1,4 +1,4 @@
-"""The score over what we play: the compiled net is its formula, and rests at times."""
+"""The score over what we play: the compiled net is its formula, and hears callers."""
 
 from pathlib import Path
 
@@ -35,10 +35,15 @@ def test_the_compiled_net_equals_its_formula_over_a_whole_call(name):
     assert np.abs(scored - 1 / (1 + np.exp(-wanted))).max() < 1e-4
 
 
-def test_it_rests_while_nothing_is_played():
-    rows, scored = heard(clip("human-en-reader-1").audio, -127.0)
-    assert not rows.any()
-    assert (scored == 0.5).all()
+def test_it_hears_the_line_while_nothing_is_played():
+    quiet, fan = b"\xff\x7f" * 8_000, clip("noise-fan").audio
+    gates = NoiseGate(), NoiseGate()
+    for gate, before in zip(gates, (quiet, fan), strict=True):
+        for at in range(0, 16_000, 160):
+            gate.analyze(before[at : at + 160])
+        gate.analyze(fan[16_000:16_160], AI_DBFS)
+    after_quiet, after_fan = (gate.score_over for gate in gates)
+    assert after_fan < after_quiet < 0.5
 
 
 def test_it_hears_callers_and_no_fan():
