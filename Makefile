@@ -20,7 +20,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp bridge
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp bridge bench/fast
 
 simulate: $(DEV)
 	$(BIN)/python -m bench simulate
