@@ -43,7 +43,7 @@ P99_GROWTH_MAX = 2.0
 P99_RATIO_MAX = 1.2
 # As many of the capacity's calls are to be let in.
 SHARE_MIN = 0.9
-REDIAL_S = 20.0
+REDIAL_S = 10.0
 # Newcomers a second: what opening their calls costs is no part of a phase.
 RATE = 20.0
 # From the last newcomer to the phase: the governor looks back one second.
@@ -77,6 +77,7 @@ class People:
         self._pid = pid
         self._stay_s = stay_s
         self._luck = random.Random(SEED)
+        self._has_listened = False
         self._talking: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -95,8 +96,10 @@ class People:
             await asyncio.sleep(1.0 / RATE)
 
     async def _live(self) -> None:
-        # Who was there before would be anywhere in his call.
-        stay_s = self._luck.uniform(0.1, 1.0) * self._stay_s
+        # Of the first some would be anywhere in their calls. Whoever joins them later
+        # stays as long as they: else more calls would open under overload than before.
+        is_first = not self._has_listened
+        stay_s = self._stay_s * (self._luck.uniform(0.1, 1.0) if is_first else 1.0)
         me = asyncio.current_task()
         assert me is not None
         while True:
@@ -119,6 +122,7 @@ class People:
 
     async def listen(self, seconds: float) -> Figures:
         """Measure for a while."""
+        self._has_listened = True
         crowd, run = self._crowd, self._crowd.run
         run.forget()
         crowd.own_lag_ms.clear()
