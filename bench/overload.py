@@ -17,7 +17,6 @@ message costs the bridge so many us more, as on a slower processor, and with
 
 import argparse
 import asyncio
-import os
 import random
 import sys
 from collections import Counter
@@ -31,7 +30,7 @@ import orjson
 from bench.bite import burner
 from bench.crowd import Crowd
 from bench.house import House, run_scenario
-from bench.machine import cpu_seconds, spread
+from bench.machine import apart, cpu_seconds, spread
 
 OVERLOAD = 1.5
 P99_MS_MAX = 5.0
@@ -59,19 +58,9 @@ Figures = dict[str, Any]
 
 
 class People:
-    """Who calls a bridge, and what becomes of them.
+    """Who calls a bridge, and what becomes of them."""
 
-    Crowd and bridge have a processor each, where the machine has two; the neighbours
-    share the bridge's.
-    """
-
-    def __init__(
-        self, crowd: Crowd, url: str, pid: int, stay_s: float, neighbours: list[int]
-    ) -> None:
-        cores = sorted(os.sched_getaffinity(pid))
-        for one in (pid, *neighbours):
-            os.sched_setaffinity(one, cores[-1:])
-        os.sched_setaffinity(0, cores[:1])
+    def __init__(self, crowd: Crowd, url: str, pid: int, stay_s: float) -> None:
         self._crowd = crowd
         self._url = url
         self._pid = pid
@@ -170,36 +159,47 @@ async def find_capacity(people: People, args: argparse.Namespace) -> int:
     return good
 
 
+async def compare(
+    people: People, number: int, capacity: int, seconds: float
+) -> dict[str, Figures]:
+    """Measure a phase at the capacity and one over it, every other time reversed."""
+    pair = {}
+    names = ("normal", "overload")
+    for name in names if number % 2 == 0 else names[::-1]:
+        factor = OVERLOAD if name == "overload" else 1.0
+        await people.become(round(capacity * factor))
+        await asyncio.sleep(SETTLE_S)
+        pair[name] = await people.listen(seconds)
+        tell(name, pair[name])
+    return pair
+
+
 async def drive(
     args: argparse.Namespace, neighbours: list[int], house: House
 ) -> dict[str, Any]:
-    """Find the capacity, then compare it with overload, pair by pair."""
+    """Find the capacity, then compare it with overload, pair by pair.
+
+    Crowd and bridge have a processor each; the neighbours share the bridge's.
+    """
     module = "bench.slower" if args.spin else "bridge.cli"
     bridge = partial(house.bridge, module=module, SPIN_US=str(args.spin))
     capacity = args.capacity
-    cores = os.sched_getaffinity(0)
     if not capacity:
         async with bridge(**UNGOVERNED) as (url, process), Crowd(house.run) as crowd:
-            people = People(crowd, url, process.pid, args.stay, neighbours)
-            capacity = await find_capacity(people, args)
-            await people.become(0)
-        os.sched_setaffinity(0, cores)
+            people = People(crowd, url, process.pid, args.stay)
+            with apart(process.pid, *neighbours):
+                capacity = await find_capacity(people, args)
+                await people.become(0)
         house.run.by_name.clear()
-    pairs: list[dict[str, Figures]] = []
     settings = UNGOVERNED if args.ungoverned else GOVERNED
     async with bridge(**settings) as (url, process), Crowd(house.run) as crowd:
-        people = People(crowd, url, process.pid, args.stay, neighbours)
-        for number in range(args.rounds):
-            pair = {}
-            names = ("normal", "overload")
-            for name in names if number % 2 == 0 else names[::-1]:
-                factor = OVERLOAD if name == "overload" else 1.0
-                await people.become(round(capacity * factor))
-                await asyncio.sleep(SETTLE_S)
-                pair[name] = await people.listen(args.seconds)
-                tell(name, pair[name])
-            pairs.append(pair)
-        await people.become(0)
+        people = People(crowd, url, process.pid, args.stay)
+        with apart(process.pid, *neighbours):
+            pairs = [
+                await compare(people, number, capacity, args.seconds)
+                for number in range(args.rounds)
+            ]
+            await people.become(0)
     return {"capacity": capacity, **summary(pairs)}
 
 

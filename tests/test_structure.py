@@ -8,8 +8,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("bridge", "crm", "dsp")
 FILES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
-COMPILED = sorted(
-    path for name in PACKAGES for path in (ROOT / name).glob("*.p[xy][dx]")
+READ = sorted(
+    path
+    for name in (*PACKAGES, "bench", "tests", "scripts")
+    for kind in ("*.py", "*.pyx", "*.pxd")
+    for path in (ROOT / name).rglob(kind)
+    if ".venvs" not in path.parts
 )
 PURE = (
     "call",
@@ -88,8 +92,6 @@ def test_the_service_starts_without_numpy_and_matplotlib():
         assert not top & {"numpy", "scipy", "matplotlib"}, path.name
 
 
-@pytest.mark.parametrize(
-    "path", [*FILES, *COMPILED], ids=lambda p: str(p.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", READ, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_are_short(path):
     assert len(path.read_text().splitlines()) <= 400

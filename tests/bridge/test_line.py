@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from bridge import call as call_module, openai, spare
+from bridge import call as call_module, openai
 from bridge.line import Line, describe, safety_identifier
 from bridge.plan import (
     CloseSpare,
@@ -141,84 +141,6 @@ async def test_retired_session_is_closed_and_says_no_more(place):
     assert line.call.counters.malformed_openai == 0
     assert not line.is_over
     await again.close()
-    await peer.close()
-
-
-@hall.told
-async def test_next_session_is_opened_beside_the_first_and_takes_its_place(place):
-    peer, model = await talking(place)
-    line, old = place.line, place.line.model_leg
-    line.receive(lambda now: [OpenSpare("old")])
-    again = await place.model.peers.get()
-    await wire.until(lambda: line.open_sessions == 2)
-    again.send_text(hall.CREATED)  # the call has not asked for it: no answer
-    line.receive(lambda now: [ToSpare(openai.CommitAudio())])
-    assert (await again.event())["type"] == "input_audio_buffer.commit"
-    frames = [openai.AppendAudio(bytes([one]) * 160) for one in (1, 2)]
-    line.receive(lambda now: [frames[0], UseSpare("old"), frames[1]])
-
-    assert (await model.event())["type"] == "input_audio_buffer.append"
-    assert (await model.recv())[0] == wire.CLOSE
-    assert (await again.event())["type"] == "input_audio_buffer.append"
-    assert line.model_leg is not old
-    again.send_text(b"{")
-    await wire.until(lambda: line.call.counters.malformed_openai)
-    await model.close()
-    await wire.until(lambda: not old.is_open)
-    assert line.open_sessions == 1
-    assert not line.is_over
-    await again.close()
-    await peer.close()
-
-
-@hall.told
-async def test_next_session_that_is_given_up_is_closed_even_while_it_opens(place):
-    peer, model = await talking(place)
-    line = place.line
-    line.receive(lambda now: [OpenSpare("old"), CloseSpare("no")])
-    line.receive(lambda now: [OpenSpare("old")])
-    again = await place.model.peers.get()
-    await wire.until(lambda: line.open_sessions == 2)
-    line.receive(lambda now: [CloseSpare("no")])
-    assert (await again.recv())[0] == wire.CLOSE
-    await again.close()
-    await wire.until(lambda: line.open_sessions == 1)
-    assert not line.is_over
-    await model.close()
-    await peer.close()
-
-
-@hall.told
-async def test_next_session_that_cannot_be_had_leaves_the_call_alone(place):
-    peer, model = await talking(place)
-    line = place.line
-    place.model.status = b"503 Service Unavailable"
-    line.receive(lambda now: _open_spare(line.call))
-    await wire.until(lambda: line.call.counters.failed_spares)
-    assert not line.is_over
-    assert line.open_sessions == 1
-    await model.close()
-    await peer.close()
-
-
-def _open_spare(call):
-    spare.open_spare(call)
-    actions, call.actions = call.actions, []
-    return actions
-
-
-@hall.told
-async def test_both_sessions_are_closed_at_the_end(place):
-    peer, model = await talking(place)
-    line = place.line
-    line.receive(lambda now: [OpenSpare("old")])
-    again = await place.model.peers.get()
-    await wire.until(lambda: line.open_sessions == 2)
-    line.receive(line.call.receive_hangup, "tested")
-    for one in (model, again):
-        await hall.expect(one, wire.CLOSE)
-        await one.close()
-    await wire.until(lambda: not line.is_connected)
     await peer.close()
 
 
