@@ -49,12 +49,12 @@ class Trace(NamedTuple):
 def play(call: Played, options: CallOptions) -> Trace:
     """Let the AI talk through a call; after a clear, again once nobody speaks."""
     talk = Talk(options, call.far)
-    rows = []
-    for at, frame in enumerate(call.frames):
+    rows: list[tuple[bool, bool, bool]] = []
+    for at in range(len(call.frames)):
         if not talk.is_talking and call.is_free[at]:
             talk.begin()
         was_talking = talk.is_talking
-        actions = talk.step(frame)
+        actions = talk.step(call.frame(at, lambda before: rows[before][0]))
         is_cleared = any(type(action) is twilio.Clear for action in actions)
         rows.append((was_talking, talk.is_reacting, is_cleared))
     return Trace(*np.array(rows, bool).T)

@@ -1,6 +1,6 @@
 """The calls of `bench.barge`: packaged callers, the evaluation's, and nine noises."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,13 @@ class Onset(NamedTuple):
     heard_s: float
 
 
+class Echo(NamedTuple):
+    """What comes back of the AI, if it talks, and after how many frames."""
+
+    sound: subset.Audio
+    delay: int
+
+
 class Played(NamedTuple):
     """One call: what comes from the caller, what the AI says, and the truth."""
 
@@ -41,6 +48,16 @@ class Played(NamedTuple):
     far: bytes
     onsets: list[Onset]
     is_free: NDArray[np.bool_]  # nobody speaks, frame by frame
+    echo: Echo | None = None  # of what is not in the frames
+
+    def frame(self, at: int, is_talking: Callable[[int], bool]) -> bytes:
+        """Return what comes from the caller, by whether the AI talked in a frame."""
+        if self.echo is None or at < self.echo.delay:
+            return self.frames[at]
+        if not is_talking(at - self.echo.delay):
+            return self.frames[at]
+        sound = self.echo.sound[at * FRAME_BYTES : (at + 1) * FRAME_BYTES]
+        return subset.mulaw(_linear(self.frames[at]) + sound)
 
 
 def callers(every: int) -> Iterator[Played]:
@@ -83,30 +100,35 @@ def echo(far: subset.Audio, seed: int) -> subset.Audio:
     rng = np.random.default_rng(seed)
     out = np.zeros(len(far))
     for start in range(0, len(far), ECHO_STRETCH_S * RATE):
-        part = far[start : start + ECHO_STRETCH_S * RATE]
-        path = rng.standard_normal(640) * 10 ** (-3 * np.arange(640) / 640)
-        path[0] = 2 * np.sqrt(np.sum(path[1:] ** 2))
-        sound = np.convolve(part, path / np.sqrt(np.sum(path * path)))[: len(part)]
+        sound = _in_a_room(far[start : start + ECHO_STRETCH_S * RATE], rng)
         place = start + int(rng.uniform(*ECHO_DELAYS_S) * RATE)
         room = out[place : place + len(sound)]
         room += sound[: len(room)] * 10 ** (ECHO_DB / 20)
     return out
 
 
+def _in_a_room(x: subset.Audio, rng: np.random.Generator) -> subset.Audio:
+    path = rng.standard_normal(640) * 10 ** (-3 * np.arange(640) / 640)
+    path[0] = 2 * np.sqrt(np.sum(path[1:] ** 2))
+    path /= np.sqrt(np.sum(path * path))
+    return np.asarray(np.convolve(x, path)[: len(x)])
+
+
 def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
     """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
     for call in clear_calls(folder, split):
-        yield _evaluated(call.near, call.far, call.turns, call.seed)
+        yield _evaluated(call)
 
 
 class Clear(NamedTuple):
-    """A call of the evaluation's, and when its caller speaks, in s."""
+    """A call of the evaluation's, when its caller speaks, in s, and its echo."""
 
     seed: int
     noise: str
     near: bytes
     far: bytes
     turns: list[tuple[float, float]]
+    echo_db: float | None = None
 
 
 def clear_calls(folder: Path, split: str = "dev") -> Iterator[Clear]:
@@ -119,24 +141,45 @@ def clear_calls(folder: Path, split: str = "dev") -> Iterator[Clear]:
             near = (Path(data) / f"{call['id']}.ulaw").read_bytes()
             far = (Path(data) / f"{call['id']}.far.ulaw").read_bytes()
             turns = [(a / RATE, b / RATE) for a, b in evaluate.merged(call["near"])]
-            yield Clear(seed, call["noise"], near, far, turns)
+            yield Clear(seed, call["noise"], near, far, turns, call["echo"])
 
 
-def _evaluated(
-    near: bytes, far: bytes, turns: list[tuple[float, float]], seed: int
-) -> Played:
-    frames = cut(near)
-    talk = ai_speech(len(near) / RATE, seed)
-    played = _linear(far)
-    # Where the call plays its own AI its echo is there, too; elsewhere ours talks.
-    talk[played != 0] = 0
-    x = _linear(near)
+def _evaluated(call: Clear) -> Played:
+    """Let our AI talk where the call's own does not, with the same echo."""
+    x, played = _linear(call.near), _linear(call.far)
+    talk = ai_speech(len(x) / RATE, call.seed)
+    talk[_is_said(played)] = 0
     found, last_s = [], 0.0
-    for start, end in turns:
+    for start, end in call.turns:
         if start - last_s >= QUIET_S and end - start >= SPEECH_S:
             found.append(Onset(start, _heard(x, start, end)))
         last_s = end
-    return Played(frames, subset.mulaw(played + talk), found, _free(len(frames), turns))
+    frames, far = cut(call.near), subset.mulaw(played + talk)
+    free = _free(len(frames), call.turns)
+    if call.echo_db is None:
+        return Played(frames, far, found, free)
+    late = _delay(x, played)
+    sound = _in_a_room(talk, np.random.default_rng(call.seed))
+    sound = np.pad(sound, (late, 0))[: len(x)] * 10 ** (call.echo_db / 20)
+    return Played(frames, far, found, free, Echo(sound, late // FRAME_BYTES))
+
+
+def _is_said(played: subset.Audio) -> NDArray[np.bool_]:
+    """Tell where somebody talks: from his first sample to a second's pause."""
+    is_said = np.zeros(len(played), bool)
+    sounds = np.flatnonzero(played)
+    for part in np.split(sounds, np.flatnonzero(np.diff(sounds) >= RATE) + 1):
+        if len(part):
+            is_said[part[0] : part[-1] + 1] = True
+    return is_said
+
+
+def _delay(near: subset.Audio, played: subset.Audio) -> int:
+    """Return, in samples, how late most comes back of what was played."""
+    first, end = (int(delay_s * RATE) for delay_s in ECHO_DELAYS_S)
+    size = 2 * len(near)
+    both = np.fft.rfft(near, size) * np.conj(np.fft.rfft(played, size))
+    return first + int(np.argmax(np.abs(np.fft.irfft(both)[first:end])))
 
 
 def _heard(x: subset.Audio, start: float, end: float) -> float:
