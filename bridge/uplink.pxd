@@ -6,9 +6,10 @@ cdef class Uplink:
     cdef readonly object gate
     cdef readonly int _preroll_frames, _ring_frames, _late_frames
     cdef readonly bint _is_withholding
-    cdef bint _is_agc_on, _is_heard_by_server, _may_begin
+    cdef bint _is_agc_on, _is_heard_by_server, _may_begin, _ends_turns
     cdef readonly object _pending
-    cdef object _pending_open
+    cdef object _pending_open, _levels
+    cdef long long _end_frames
     cdef bytes _remainder
     cdef long long _sound_frames, _frames_since_sound
     cdef long long _voice_gap_frames
@@ -21,6 +22,7 @@ cdef class Uplink:
 
     cpdef admit(self, bytes frame, double far_dbfs, bint withhold)
     cdef _note(self, long code)
+    cdef _tail_frames(self)
     cpdef _forward(self)
     cdef _give_speech(self, long long frames)
     cdef _gained(self, bytes frame)

@@ -38,6 +38,11 @@ COMMIT_MS_MIN = 100
 VOICE_GAP_FRAMES = 3
 # A turn with less speech than this is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
+# What rises less than this over the louder fifth of the quiet that followed it was no
+# sound but the line's; so many frames are looked at. The score remembers a word for
+# longer, and a noise that swells keeps its memory awake.
+RISE = 10 ** (2 / 20)
+TAIL_FRAMES_MAX = 6
 
 
 class Uplink:
@@ -62,6 +67,10 @@ class Uplink:
         self._ring_frames = options.barge_in_ring_ms // FRAME_MS
         self._late_frames = options.late_answer_ms // FRAME_MS
         self._is_agc_on = options.audio_agc
+        self._ends_turns = options.turn_detection == "gate"
+        # Levels of the frames that a turn's end is sought in, linear.
+        self._end_frames = options.turn_silence_ms // FRAME_MS
+        self._levels: deque[float] = deque(maxlen=self._end_frames + TAIL_FRAMES_MAX)
         self._pending: deque[bytes] = deque()
         self._pending_open: deque[bool] = deque()
         self._remainder = b""
@@ -200,7 +209,9 @@ class Uplink:
     @property
     def quiet_ms(self) -> int:
         """How long it is since the last sound; 0 while the gate is open."""
-        return 0 if self.is_gate_open else self.quiet_frames * FRAME_MS
+        if self.is_gate_open:
+            return 0
+        return (self.quiet_frames + self._tail_frames()) * FRAME_MS
 
     # --- inside ---
 
@@ -222,6 +233,26 @@ class Uplink:
             self.voice_frames = 0.0
         self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
         self.speech_frames += self.is_gate_open
+        if self._ends_turns:
+            self._levels.append(self.gate.rms)
+
+    def _tail_frames(self) -> int:
+        """Tell how many of the last sounds do not rise over the quiet since.
+
+        Asked only where it can make out that the turn has ended already.
+        """
+        quiet = self.quiet_frames
+        lacking = self._end_frames - quiet
+        if not 0 < lacking <= TAIL_FRAMES_MAX or len(self._levels) <= quiet:
+            return 0
+        newest_first = list(self._levels)[::-1]
+        bar = sorted(newest_first[:quiet])[4 * quiet // 5] * RISE
+        tail = 0
+        for level in newest_first[quiet : quiet + TAIL_FRAMES_MAX]:
+            if level >= bar:
+                break
+            tail += 1
+        return tail
 
     def _forward(self) -> Sequence[bytes]:
         frames = list(self._pending)

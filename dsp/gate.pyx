@@ -86,8 +86,9 @@ cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
 # Of the score over what we play, which learns more from what is no caller.
 cdef double OVER_OPEN = -0.5
-# Under noise a score that only remembers the last word is no sound of it: stricter than
-# SCORE_STAY by this for each dB under `snr_stop`.
+# A score that only remembers the last word is no sound of it. Under noise this bar is
+# over SCORE_STAY by so much for each dB under `snr_stop`.
+cdef double SCORE_SOUND = 0.0
 cdef double SOUND_PER_DB = 0.4
 # From here on a frame may be the soft beginning of a word.
 cdef double SCORE_HINT = -2.0
@@ -278,8 +279,8 @@ cdef class NoiseGate:
             is_active = self._logit >= SCORE_OPEN + start_bar and self._is_over_echo
             is_kept = self._logit >= SCORE_STAY + stop_bar
             self._is_hint = self._logit >= SCORE_HINT
-            stop_bar = SOUND_PER_DB * max(0.0, stop - self._snr_db)
-            self._is_sound = is_kept and self._logit >= SCORE_STAY + stop_bar
+            stop_bar = SCORE_STAY + SOUND_PER_DB * max(0.0, stop - self._snr_db)
+            self._is_sound = is_kept and self._logit >= max(SCORE_SOUND, stop_bar)
         else:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop

@@ -22,6 +22,17 @@ def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
     assert "server_vad_ms" in capsys.readouterr().out
 
 
+def test_what_does_not_rise_over_the_noise_after_it_ends_no_turn_later():
+    names = ("fan 10 dB +7 ms", "fan 10 dB +13 ms", "hum 10 dB +13 ms")
+    found = [
+        turns.gate_ms(case)
+        for case in cases.cases()
+        if case.name.removeprefix("human-en-command-2 ") in names
+    ]
+    assert len(found) == 3
+    assert max(found) < 0  # 43, 37 and 57 by the score alone
+
+
 def test_turns_of_a_labelled_call_are_judged_by_its_labels():
     case = next(cases.cases())
     begins, ends = case.speech[0][0], case.speech[-1][1]
