@@ -94,7 +94,7 @@ class CallOptions(
     noise_floor_rms: Rms = 120.0
     vad_threshold_rms: Rms = 130.0
     voice_threshold_rms: Rms = 130.0
-    min_consecutive_voice_frames: Annotated[int, _count(1, 50)] = 5
+    min_consecutive_voice_frames: Annotated[int, _count(1, 50)] = 3
     gate_score: Switch = True
     audio_agc: Switch = False
 

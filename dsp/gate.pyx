@@ -38,7 +38,6 @@ from dsp.echo cimport (
 )
 from dsp.evidence cimport (
     EVIDENCE_FAINT,
-    EVIDENCE_MOST,
     EVIDENCE_NONE,
     Evidence,
     evidence_is_certain,
@@ -86,6 +85,8 @@ cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
 # Of the score over what we play, which learns more from what is no caller.
 cdef double OVER_OPEN = -0.5
+# What a frame says for a caller without a score: the fifth in a row is certain.
+cdef double EVIDENCE_UNSCORED = 1.7
 # A score that only remembers the last word is no sound of it. Under noise this bar is
 # over SCORE_STAY by so much for each dB under `snr_stop`.
 cdef double SCORE_SOUND = 0.0
@@ -251,7 +252,7 @@ cdef class NoiseGate:
 
     cdef void _weigh_evidence(self, bint is_active, double start) noexcept nogil:
         """Sum what speaks for a caller over the AI."""
-        cdef double over_bar = EVIDENCE_MOST if is_active else EVIDENCE_NONE
+        cdef double over_bar = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
             over_bar = self._over.logit - OVER_OPEN
         elif self._is_scored:

@@ -79,7 +79,7 @@ class Weather:
             "audio_preroll_ms": rng.choice((0, 100, 200, 200, 300)),
             "audio_hangover_frames": rng.choice((0, 4, 10, 10)),
             "voice_threshold_rms": rng.choice((200.0, 500.0)),
-            "min_consecutive_voice_frames": rng.choice((1, 5, 5, 8)),
+            "min_consecutive_voice_frames": rng.choice((1, 3, 3, 8)),
             "barge_in_grace_ms": rng.choice((0, 350, 350, 800)),
             "barge_in_cooldown_ms": rng.choice((0, 300, 1_000)),
             "barge_in_ring_ms": rng.choice((1_500, 2_500)),

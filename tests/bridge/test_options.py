@@ -57,7 +57,7 @@ def test_text_and_typed_values_are_read_alike(name, text, value):
     [
         ({"snr_stop_normal": 9.0}, "at most SNR_START_NORMAL (8)"),
         ({"snr_stop_music": 13.0}, "at most SNR_START_MUSIC (12)"),
-        ({"barge_in_ring_ms": 600}, "more than grace + preroll + confirmation (650)"),
+        ({"barge_in_ring_ms": 600}, "more than grace + preroll + confirmation (610)"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(overrides, words):

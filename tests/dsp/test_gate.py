@@ -183,6 +183,8 @@ def test_a_caller_over_us_becomes_certain_and_opens_the_gate(score):
     # Only a voice is certain, and every voice is at least faint.
     assert all(codes[at] & VOICE for at in certain)
     assert all(code & FAINT for code in codes if code & VOICE)
+    # Loudness alone needs 100 ms of them.
+    assert score or sum(bool(code & VOICE) for code in codes[: certain[0] + 1]) >= 5
 
 
 def test_knocks_are_never_certain():
