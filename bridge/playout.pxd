@@ -8,6 +8,7 @@ cdef class _Item:
     cdef public bint is_done
     cdef public long long first_frame, frames_sent, frames_since_mark
 
+    cpdef bint is_part(self, object item_id, long long content_index)
     cdef bytes take(self, long long frames)
 
 
@@ -20,8 +21,7 @@ cdef class Playout:
     cdef bytearray _levels
     cdef long long _levels_first_frame
     cdef readonly long long _unsent_bytes
-    cdef object _newest_id
-    cdef long long _newest_bytes
+    cdef _Item _newest
     cdef public long long generation, frames_sent
     cdef public long long refused_bytes, refused_parts, stale_marks, forgotten_marks
     cdef public long long underruns
@@ -29,9 +29,9 @@ cdef class Playout:
     cdef public bint is_held
     cdef bint _was_held
 
+    cdef _Item _open(self, object item_id, long long content_index)
     cdef long long _room(self, double now)
     cdef _Item _sending(self)
-    cdef bint _has_frame(self)
     cdef _send(self, _Item item, long long frames, double now)
     cdef _mark(self, _Item item)
     cdef _note_levels(self, bytes audio, double now)

@@ -40,8 +40,7 @@ BYTES_PER_MS = FRAME_BYTES // FRAME_MS
 MARK_EVERY_FRAMES = 25
 # Five minutes of mu-law: no reply is that long, a runaway model is.
 UNSENT_BYTES_MAX = 5 * 60 * 8_000
-# A reply has one or two, rarely a handful.
-PARTS_MAX = 256
+PARTS_MAX = 256  # a reply has one or two
 MARKS_MAX = 256
 # How many echoes the delay is the least of: two seconds' worth.
 DELAYS_KEPT = 4
@@ -88,19 +87,19 @@ class _Item:
         self.frames_sent = 0
         self.frames_since_mark = 0
 
+    def is_part(self, item_id: str, content_index: int) -> bool:
+        """Tell whether this is that part of that item."""
+        return self.item_id == item_id and self.content_index == content_index
+
     def take(self, frames: int) -> bytes:
         """Cut off at most so many frames; the tail is padded once the item is done."""
         unsent = self.unsent
         whole = min(frames, len(unsent) // FRAME_BYTES) * FRAME_BYTES
-        if whole:
-            audio = bytes(memoryview(unsent)[:whole])
-            del unsent[:whole]
-        elif unsent and self.is_done:
-            audio = bytes(unsent).ljust(FRAME_BYTES, SILENCE_BYTE)
-            unsent.clear()
-        else:
-            audio = b""
-        return audio
+        if not whole and not self.is_done:
+            return b""  # the tail waits
+        audio = bytes(memoryview(unsent)[: whole or FRAME_BYTES])
+        del unsent[: len(audio)]
+        return audio if whole or not audio else audio.ljust(FRAME_BYTES, SILENCE_BYTE)
 
 
 class _MarkInFlight(NamedTuple):
@@ -116,7 +115,7 @@ class Playout:
         self._refill_s = self._lead_s / 2
         self._items: deque[_Item] = deque()
         self._marks: deque[_MarkInFlight] = deque()
-        # Marks of before a clear, and forgotten ones: their echoes are stale.
+        # Of before a clear, and forgotten ones: their echoes are stale.
         self._flushed: deque[str] = deque(maxlen=MARKS_MAX)
         self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
         self._delay_s = 0.0
@@ -124,9 +123,8 @@ class Playout:
         self._levels = bytearray()
         self._levels_first_frame = 0
         self._unsent_bytes = 0
-        # The item that audio came of last, and how much.
-        self._newest_id = ""
-        self._newest_bytes = 0
+        # What audio came of last, also when it was heard to its end.
+        self._newest: _Item | None = None
         self.generation = 0
         self.frames_sent = 0
         self.audible_since = 0.0
@@ -146,30 +144,19 @@ class Playout:
             self.refused_bytes += len(delta)
             return
         item = self._items[-1] if self._items else None
-        if item_id != self._newest_id:
-            self._newest_id, self._newest_bytes = item_id, 0
-        if (
-            item is None
-            or item.item_id != item_id
-            or item.content_index != content_index
-        ):
-            if len(self._items) >= PARTS_MAX:
+        if item is None or not item.is_part(item_id, content_index):
+            item = self._open(item_id, content_index)
+            if item is None:
                 self.refused_parts += 1
                 return
-            if item is not None:
-                item.is_done = True
-            before_ms = self._newest_bytes // BYTES_PER_MS
-            item = _Item(item_id, content_index, before_ms)
-            self._items.append(item)
         item.unsent += delta
         item.received_bytes += len(delta)
-        self._newest_bytes += len(delta)
         self._unsent_bytes += len(delta)
 
     def finish(self, item_id: str, content_index: int = 0) -> None:
         """Note that a part has all its audio, so that its tail may be padded."""
         for item in self._items:
-            if item.item_id == item_id and item.content_index == content_index:
+            if item.is_part(item_id, content_index):
                 item.is_done = True
 
     def finish_all(self) -> set[str]:
@@ -233,7 +220,10 @@ class Playout:
     @property
     def deadline(self) -> float | None:
         """When `feed` must be called again, if nothing is pushed before."""
-        if self.is_held or not self._has_frame():
+        item = None if self.is_held else self._sending()
+        if item is None or not item.unsent:
+            return None
+        if len(item.unsent) < FRAME_BYTES and not item.is_done:
             return None
         return self._clock_end - self._refill_s
 
@@ -323,6 +313,7 @@ class Playout:
         self._levels.clear()
         self._levels_first_frame = self.frames_sent
         self._unsent_bytes = 0
+        self._newest = None
         # Nothing plays any more, however late Twilio's echoes were.
         self._clock_end = now - self._delay_s
         self.generation += 1
@@ -331,15 +322,31 @@ class Playout:
 
     # --- inside ---
 
-    def _room(self, now: float) -> int:
-        """Return how many frames fill the lead; none before that is worth a message.
+    def _open(self, item_id: str, content_index: int) -> _Item | None:
+        """Return the part that audio comes of: a new one, if there is room.
 
-        To the nearest frame, or a delta that came a millisecond early would leave one
-        behind, to be sent by itself.
+        Or one that waits behind the newest: only within an item is order promised.
         """
+        before_ms = 0
+        for item in (self._newest, *self._items):
+            if item is not None and item.item_id == item_id:
+                if item.is_part(item_id, content_index) and item.unsent:
+                    return item
+                before_ms = item.before_ms + item.received_bytes // BYTES_PER_MS
+        if len(self._items) >= PARTS_MAX:
+            return None
+        if self._items:
+            self._items[-1].is_done = True
+        self._newest = _Item(item_id, content_index, before_ms)
+        self._items.append(self._newest)
+        return self._newest
+
+    def _room(self, now: float) -> int:
+        """Return how many frames fill the lead; none before that is worth a message."""
         ahead_s = self._clock_end - now
         if self.is_held or ahead_s > self._refill_s + EPSILON_S:
             return 0
+        # To the nearest, or a delta a millisecond early would leave one behind.
         return int((self._lead_s - max(ahead_s, 0.0)) / FRAME_S + 0.5)
 
     def _sending(self) -> _Item | None:
@@ -348,12 +355,6 @@ class Playout:
             if item.unsent or not item.is_done:
                 return item
         return None
-
-    def _has_frame(self) -> bool:
-        item = self._sending()
-        if item is None:
-            return False
-        return len(item.unsent) >= FRAME_BYTES or (item.is_done and bool(item.unsent))
 
     def _send(self, item: _Item, frames: int, now: float) -> None:
         if self._clock_end + self._delay_s <= now:

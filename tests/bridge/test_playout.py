@@ -173,6 +173,33 @@ def test_a_new_item_ends_the_one_before_it():
     ]
 
 
+def test_items_whose_deltas_come_by_turns_are_played_one_after_the_other():
+    playout = Playout(lead_ms=LEAD_MS)
+    for _ in range(3):
+        playout.push("item_1", 0, b"\x10" * 200)
+        playout.push("item_2", 0, b"\x20" * 200)
+        playout.push("item_2", 1, b"\x30" * 200)
+
+    pieces = run(playout, 10.0, 11.0)
+    heard = b"".join(frames(pieces))
+    assert [heard.count(byte) for byte in b"\x10\x20\x30"] == [600, 600, 480]
+    assert heard == bytes(sorted(heard[:640])) + heard[640:]
+    assert marks(pieces) == ["item_1:0:80", "item_2:0:80"]
+
+
+def test_a_part_counts_from_those_before_it_also_once_they_were_heard():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 8 * 400)
+    playout.finish("item_1", 0)
+    run(playout, 10.0, 11.0)
+    assert playout.unheard(12.0) == set()
+    playout.push("item_1", 1, b"\x20" * 8 * 1_000)
+    run(playout, 12.0, 12.4)
+
+    (cut,) = playout.interrupt(12.4)
+    assert cut == Cut("item_1", 1, 400, 1_000, before_ms=400)
+
+
 def test_nothing_is_heard_before_it_is_sent_nor_faster_than_time():
     playout = speaking(now=10.0)
 
