@@ -29,6 +29,7 @@ class Turn:
 
     __slots__ = (
         "at_s",
+        "dropped_chars",
         "heard_ms",
         "interrupted",
         "is_whole",
@@ -46,6 +47,8 @@ class Turn:
         # No more words come.
         self.is_whole = False
         self.heard_ms: int | None = None
+        # Of its pieces; the whole text is over the limit by as much, and counts once.
+        self.dropped_chars = 0
 
     @property
     def text(self) -> str:
@@ -86,7 +89,9 @@ class Transcript:
         """Append a piece of the text of a part of the item."""
         turn = self.place(role, item_id, at_s)
         if not turn.interrupted:
-            self._set_part(turn, part, turn.parts.get(part, "") + delta)
+            over = self._set_part(turn, part, turn.parts.get(part, "") + delta)
+            self.dropped_chars += over
+            turn.dropped_chars += over
 
     def set_text(
         self, role: Role, item_id: str, text: str, at_s: float, part: int = 0
@@ -96,19 +101,22 @@ class Transcript:
         self.changes += 1
         turn.is_whole = True
         if not turn.interrupted:
-            self._set_part(turn, part, text.strip())
+            over = self._set_part(turn, part, text.strip())
+            again = min(over, turn.dropped_chars)
+            self.dropped_chars += over - again
+            turn.dropped_chars -= again
         return turn
 
-    def _set_part(self, turn: Turn, part: int, text: str) -> None:
-        """Keep the words of a part, as far as its turn has room."""
+    def _set_part(self, turn: Turn, part: int, text: str) -> int:
+        """Keep the words of a part, as far as its turn has room; return what not."""
         room = TURN_CHARS_MAX - sum(
             len(words) for at, words in turn.parts.items() if at != part
         )
         if part not in turn.parts and len(turn.parts) >= TURN_PARTS_MAX:
             room = 0
-        self.dropped_chars += max(0, len(text) - room)
         if room:
             turn.parts[part] = text[:room]
+        return max(0, len(text) - room)
 
     def close(self, item_id: str) -> None:
         """Note that an item gets no more words."""

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.playout import Cut
-from bridge.transcript import LOOP_TURNS, TURN_PARTS_MAX, Transcript
+from bridge.transcript import LOOP_TURNS, TURN_CHARS_MAX, TURN_PARTS_MAX, Transcript
 
 QUESTION = "Which day would you like to come?"
 
@@ -142,3 +142,15 @@ def test_a_turn_has_so_many_parts_and_no_more():
 
     assert len(transcript.turns()[0].parts) == TURN_PARTS_MAX
     assert transcript.dropped_chars == 2
+
+
+def test_words_over_the_limit_count_once_in_pieces_and_in_the_whole():
+    transcript = Transcript()
+    text = "x" * (TURN_CHARS_MAX + 7)
+    transcript.add_text("ai", "a1", text[:-10], 1.0)
+    transcript.add_text("ai", "a1", text[-10:], 1.0)
+    transcript.set_text("ai", "a1", text, 2.0)
+    assert transcript.dropped_chars == 7
+
+    transcript.set_text("caller", "u1", text, 3.0)
+    assert transcript.dropped_chars == 14
