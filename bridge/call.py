@@ -333,9 +333,7 @@ class Call:
 
     def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
         """Ask the model to speak, now or when it has ended what it says."""
-        self.actions += self.responses.request(params)
-        if params is UNSET:
-            dialogue.note_tools_answered(self)
+        dialogue.ask(self, self.responses.request(params))
 
     def tell(self, event: openai.ClientEvent) -> None:
         """Send the model what concerns its session; nothing while there is none.
@@ -384,6 +382,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: dialogue.on_answer_due,
+    Timer.STALL: dialogue.on_stalled,
     Timer.FLOOR: floor.on_look,
     Timer.RETRY: lambda call: floor.when_free(call, dialogue.ask_again),
     Timer.IDLE: ending.on_idle,

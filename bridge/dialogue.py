@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET
 
 from bridge import ending, floor, limits, openai, renewal, session
 from bridge.plan import Log, RunTool, ToolResult
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from bridge.call import Call
 
 RETRY_WAIT_S = 1.0
+# A caller who has waited so long asks whether anyone is there; no model thinks so long.
+STALL_S = 15.0
 # What a tool may be asked, and how many in one call; more is a model gone astray.
 ARGUMENT_CHARS_MAX = 8_192
 TOOLS_MAX = 200
@@ -93,10 +96,7 @@ def on_committed(call: "Call", event: openai.Committed) -> None:
 
 def on_answer_due(call: "Call") -> None:
     """Ask for the answer that the server has not begun."""
-    asked = call.responses.ask_for_unanswered(call.now)
-    call.actions += asked
-    if asked:
-        note_tools_answered(call)
+    ask(call, call.responses.ask_for_unanswered(call.now))
 
 
 def on_transcription_completed(
@@ -115,12 +115,37 @@ def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> 
 # --- the model's turn ---
 
 
+def ask(call: "Call", requests: list[openai.ResponseCreate]) -> None:
+    """Send requests, and see to it that something comes of them."""
+    if requests:
+        call.actions += requests
+        call.timers.set(Timer.STALL, call.now + STALL_S)
+    if any(request.response is UNSET for request in requests):
+        note_tools_answered(call)
+
+
+def on_stalled(call: "Call") -> None:
+    """A session that owes an answer and says nothing is as good as lost."""
+    if not call.is_session_ready:
+        return
+    if not call.responses.is_busy:
+        if call.responses.is_waiting:  # for the end of an answer we never heard of
+            call.request()
+        return
+    silent_until = call.playout.ends_at() + STALL_S
+    if call.now < silent_until:
+        call.timers.set(Timer.STALL, silent_until)
+    else:
+        renewal.on_lost(call, f"no answer for {STALL_S:.0f} s")
+
+
 def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
     """A response runs now."""
     if not call.responses.is_asked and call.now >= call.tool_told_at + TOLD_S:
         note_tools_answered(call)
     call.responses.note_created(event.response.id)
     call.timers.cancel(Timer.ANSWER, Timer.RETRY)
+    call.timers.set(Timer.STALL, call.now + STALL_S)
     call.waiting.pop(ask_again, None)
     call.notes.response_began()
 
@@ -237,11 +262,15 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     """A response has ended: send what waited for that, or the last words."""
     response = event.response
     is_ours = call.responses.active_id == response.id
-    call.actions += call.responses.note_done(response.id, call.now)
+    if is_ours and call.playout.has_unsent:
+        call.playout.finish_all()  # the server may not have said so of each part
+        call.feed()
+    ask(call, call.responses.note_done(response.id, call.now))
     call.timers.set(Timer.ANSWER, call.responses.answer_by)
     call.notes.response_ended(response)
     call.actions += limits.lines(call)
-    call.log(call.notes.audio_total_line())
+    if is_ours:
+        call.log(call.notes.audio_total_line())
     if response.status == "failed":
         _on_response_failed(call, response)
         return
@@ -270,11 +299,15 @@ def _on_response_failed(call: "Call", response: openai.Response) -> None:
 
 
 def ask_again(call: "Call") -> None:
-    """Ask once more for what failed."""
+    """Ask once more for what failed, unless other words come in its place."""
     if call.is_greeting_due:
         call.request(session.greeting(call.plan))
+    elif call.open_tools or call.responses.is_busy:
+        return  # the tools' answer, or what runs, is the second try
+    elif call.is_talking:
+        call.request(call.responses.params)
     else:
-        call.request()
+        ending.ask_goodbye(call)
 
 
 def _consider_loop(call: "Call") -> None:
@@ -306,7 +339,7 @@ def on_error(call: "Call", event: openai.Error) -> None:
     elif names & session.FATAL_CODES:
         ending.fail(call, "model_failed", text)
     elif "conversation_already_has_active_response" in names:
-        call.responses.note_refused(error.event_id, try_again=True)
+        ask(call, call.responses.note_refused(error.event_id, try_again=True))
     elif not names & session.HARMLESS_CODES:
         call.responses.note_refused(error.event_id, try_again=False)
         call.log(call.notes.refusal_line(error.code or error.type or "", text))

@@ -154,8 +154,7 @@ def end_politely(call: "Call", reason: str) -> None:
         end(call, reason)
         return
     call.ending.reason = reason
-    call.ending.has_asked_goodbye = True
-    call.request(session.goodbye(reason))
+    ask_goodbye(call)
     begin_ending(call)
 
 
@@ -166,6 +165,11 @@ def say_last_words(call: "Call") -> None:
     if call.playout.is_playing(call.now) or call.ending.has_asked_goodbye:
         hang_up_when_heard(call)
         return
+    ask_goodbye(call)
+
+
+def ask_goodbye(call: "Call") -> None:
+    """Ask for the last words."""
     call.ending.has_asked_goodbye = True
     call.request(session.goodbye(call.ending.reason))
 

@@ -19,6 +19,7 @@ from bridge import dialogue, ending, openai, retelling, session, spare
 from bridge.plan import Log, OpenModel, Phase, ToSpare, UseSpare
 from bridge.responses import Responses
 from bridge.timers import Timer
+from bridge.uplink import SILENCE_MS_MAX
 
 if TYPE_CHECKING:
     from bridge.call import Call
@@ -34,6 +35,8 @@ REOPEN_WAIT_S = 0.25
 LOSSES_MAX = 5
 # A caller is not left unheard for a greeting that never comes.
 GREETING_WAIT_S = 8.0
+# A turn that the server heard begin, and does not end after so much quiet, has none.
+COMMIT_WAIT_MS = SILENCE_MS_MAX + 1_000
 # Words that take longer to be written down than this are not waited for.
 WORDS_WAIT_S = 5.0
 
@@ -143,11 +146,13 @@ def _leave(call: "Call") -> None:
     # Older ones that are not there any more cannot be truncated or answered.
     call.renewal.old_items = call.playout.finish_all()
     call.renewal.old_tools = set(call.open_tools)
-    call.responses.suspend()
-    if call.has_retried:
-        call.request()  # a second try was due, or ran
+    call.responses.suspend(awaits_tools=bool(call.open_tools))
+    if call.has_retried and not call.open_tools:
+        call.request(call.responses.params)  # a second try was due, or ran
     call.uplink.begin_session()
-    call.timers.cancel(Timer.ANSWER, Timer.RETRY, Timer.RENEW, Timer.GREETING)
+    call.timers.cancel(
+        Timer.ANSWER, Timer.RETRY, Timer.RENEW, Timer.GREETING, Timer.STALL
+    )
 
 
 def _go_on(call: "Call") -> None:
@@ -156,10 +161,7 @@ def _go_on(call: "Call") -> None:
     if call.is_greeting_due and call.is_talking:
         greeting = session.greeting(call.plan)
         call.timers.set(Timer.GREETING, call.now + GREETING_WAIT_S)
-    owed = call.responses.resume(greeting)
-    call.actions += owed
-    if owed and not call.open_tools:
-        call.is_tool_answer_due = False
+    dialogue.ask(call, call.responses.resume(greeting))
     dialogue.answer_tools(call)
 
 
@@ -179,8 +181,10 @@ def _is_between_turns(call: "Call") -> bool:
         or playout.has_unsent
         or playout.is_playing(call.now)
     )
+    is_turn_heard = call.responses.is_turn_heard and uplink.quiet_ms < COMMIT_WAIT_MS
     is_something_due = (
-        call.responses.is_owing
+        is_turn_heard
+        or call.responses.is_owing
         or call.has_retried
         or call.is_tool_answer_due
         or bool(call.open_tools)

@@ -26,14 +26,18 @@ class Responses:
 
     def __init__(self) -> None:
         self.active_id: str | None = None
+        # What the newest response was asked for with; nothing where the server began.
+        self.params: openai.ResponseParams | UnsetType = UNSET
         self._asked: openai.ResponseCreate | None = None
         self._last_asked: openai.ResponseCreate | None = None
         self._is_asked_cancelled = False
         self._is_spare = False
+        self._has_ended_since = False
         self._waiting: openai.ResponseCreate | None = None
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
         self._count = 0
-        self._is_turn_heard = False
+        # The server hears a turn that it has not committed.
+        self.is_turn_heard = False
         self._has_unanswered_turn = False
         self._is_suspended = False
         self.answer_by: float | None = None
@@ -51,9 +55,8 @@ class Responses:
 
     @property
     def is_owing(self) -> bool:
-        """Tell whether an answer runs, waits, or is to come to what is heard."""
-        is_due = self._is_turn_heard or self.answer_by is not None
-        return self.is_busy or self.is_waiting or is_due
+        """Tell whether an answer runs, waits, or is to come to what was said."""
+        return self.is_busy or self.is_waiting or self.answer_by is not None
 
     @property
     def is_asked(self) -> bool:
@@ -66,6 +69,9 @@ class Responses:
         """Ask for a response, now or as soon as the running one has ended."""
         event = self._new(params)
         if not self.is_busy:
+            if self._waiting is not None and params is UNSET:
+                event = self._waiting
+            self._waiting = None
             return self._ask(event)
         # Words of our own (a goodbye) outrank a plain answer.
         if self._waiting is None or params is not UNSET:
@@ -93,6 +99,7 @@ class Responses:
     def note_created(self, response_id: str) -> None:
         """A response has begun, asked for by us or by the server's turn detection."""
         self.active_id = response_id
+        self.params = UNSET if self._asked is None else self._asked.response
         if self._is_asked_cancelled:
             self._cancelled.append(response_id)
         self._asked = None
@@ -103,6 +110,7 @@ class Responses:
         """A response has ended; return the request that waited for it."""
         if self.active_id == response_id:
             self.active_id = None
+        self._has_ended_since = True
         if self._has_unanswered_turn:
             self.answer_by = now + ANSWER_WAIT_AFTER_S
         if self._waiting is None or self.is_busy:
@@ -112,27 +120,36 @@ class Responses:
 
     def note_speech(self) -> None:
         """The server hears a turn of the caller, which it will commit."""
-        self._is_turn_heard = True
+        self.is_turn_heard = True
 
     def note_committed(self, now: float) -> None:
         """A turn of the caller is complete; the server should answer it by itself."""
-        self._is_turn_heard = False
+        self.is_turn_heard = False
         self._has_unanswered_turn = True
         self.answer_by = now + ANSWER_WAIT_S
 
-    def note_refused(self, event_id: str | None, *, try_again: bool) -> None:
-        """The server refused a request: forget it, or repeat it when it can be served.
+    def note_refused(
+        self, event_id: str | None, *, try_again: bool
+    ) -> list[openai.ResponseCreate]:
+        """The server refused a request: forget it, or repeat it once it can be served.
 
-        A request made for an unanswered turn is never repeated: what runs answers it.
+        That may be now, for refusals come late. A collision that names no request can
+        only be the last one's. One made for an unanswered turn is never repeated: what
+        runs answers it.
         """
         refused = self._last_asked
-        if refused is None or refused.event_id != event_id:
-            return
+        is_its = event_id is None and try_again
+        if refused is None or not (is_its or refused.event_id == event_id):
+            return []
         is_wanted = not self._is_spare and not self._is_asked_cancelled
         self._asked = self._last_asked = None
         self._is_asked_cancelled = False
-        if try_again and is_wanted and self._waiting is None:
-            self._waiting = refused
+        if not try_again or not is_wanted or self._waiting is not None:
+            return []
+        if self._has_ended_since and not self.is_busy:
+            return self._ask(refused)
+        self._waiting = refused
+        return []
 
     def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
         """Ask for the answer that the server did not begin by `answer_by`."""
@@ -147,16 +164,21 @@ class Responses:
         self._is_spare = True
         return events
 
-    def suspend(self) -> None:
-        """The session is gone: what ran or was owed is asked for at `resume`."""
+    def suspend(self, *, awaits_tools: bool = False) -> None:
+        """The session is gone: what ran or was owed is asked for at `resume`.
+
+        While tools run that is nothing plain: their answer will ask for all of it.
+        """
         is_owed = self.active_id is not None and not self.is_cancelled(self.active_id)
         asked = self._waiting
         if asked is None and not self._is_asked_cancelled:
             asked = self._asked
         if asked is None and (is_owed or self._has_unanswered_turn):
             asked = self._new(UNSET)
+        if awaits_tools and asked is not None and asked.response is UNSET:
+            asked = None
         self.active_id = self._asked = self._last_asked = None
-        self._is_asked_cancelled = self._is_turn_heard = False
+        self._is_asked_cancelled = self.is_turn_heard = False
         self._answered()
         self._waiting = asked
         self._is_suspended = True
@@ -179,7 +201,7 @@ class Responses:
 
     def _ask(self, event: openai.ResponseCreate) -> list[openai.ResponseCreate]:
         self._asked = self._last_asked = event
-        self._is_spare = False
+        self._is_spare = self._has_ended_since = False
         self._answered()
         return [event]
 

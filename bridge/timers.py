@@ -13,6 +13,7 @@ class Timer(Enum):
     HOLD = "evidence has not become a barge-in"
     KEYPAD = "no further digit"
     ANSWER = "a turn is unanswered"
+    STALL = "an answer does not go on"
     FLOOR = "the caller may have ended"
     RETRY = "a failed response is asked for again"
     IDLE = "nobody speaks"

@@ -191,6 +191,8 @@ class Downlink:
             self._is_next_cancelled = False
         elif type(what) is openai.ResponseDone and self._active == what.response.id:
             self._active = None
+            for item in self._items:
+                item[2] = True
 
     def after(self, actions: list[Any], now: float) -> None:
         """Compare each frame with what is owed; forget it at a clear."""

@@ -167,8 +167,11 @@ class Model:
         if self._running is not None:
             is_race = self._options.turn_detection != "gate"
             law(is_race, "nobody but the bridge asks in gate mode")
-            self._refuse("conversation_already_has_active_response", event.event_id)
+            self._collide(event.event_id)
             return
+        if self._world.weather.is_fault and self._rng.random() < 0.01:
+            self.is_breaking = True
+            return  # it is not heard of again
         params = event.response
         self._begin(has_tools=params is UNSET or params.tool_choice != "none")
 
@@ -206,6 +209,8 @@ class Model:
         if self._running != response_id or self._steps is None or self.is_closed:
             return
         wait_s, event = next(self._steps, (0.0, None))
+        if self._running != response_id:
+            return
         if event is None:
             self._end(response_id, "completed")
             return
@@ -220,6 +225,11 @@ class Model:
         if self._world.weather.is_fault and rng.random() < 0.06:
             self._end(response_id, "failed")
             return
+        if self._world.weather.is_fault and rng.random() < 0.02:
+            item = openai.Item(id=self._new_id("item"), type="message")
+            self._steps = None  # nothing more comes of it
+            self.is_breaking = True
+            yield 0.0, OutputItemAdded(response_id=response_id, item=item)
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
             yield from self._message(response_id)
         for _ in range(rng.choice((0, 0, 0, 1, 2)) if has_tools else 0):
@@ -251,6 +261,9 @@ class Model:
         speed = rng.choice((1.5, 4.0, 20.0))
         at = rng.randrange(8_000)
         while left > 0:
+            if self._world.weather.is_fault and rng.random() < 0.002:
+                self._end(response_id, "failed")  # and no word of the part's end
+                return
             size = min(left, rng.randrange(1, 4_000))
             left -= size
             delta = _AUDIO[at : at + size]
@@ -300,6 +313,15 @@ class Model:
             self._refuse("session_expired", None)
             self._world.hang_up_model(self)
         self._world.after(rng.expovariate(1 / 5.0), self._misbehave)
+
+    def _collide(self, event_id: Any) -> None:
+        """Refuse a second response: in bad weather late, or without saying which."""
+        code, rng = "conversation_already_has_active_response", self._rng
+        if not self._world.weather.is_fault:
+            self._refuse(code, event_id)
+            return
+        named = event_id if rng.random() < 0.7 else None
+        self._world.after(rng.choice((0.0, 0.0, 1.0)), self._refuse, code, named)
 
     def _refuse(self, code: str, event_id: Any) -> None:
         named = event_id if isinstance(event_id, str) else None

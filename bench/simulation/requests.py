@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import UNSET
+
 from bench.simulation.law import law
 from bridge import floor, openai
 from bridge.call import Call
@@ -21,6 +23,7 @@ class Asked:
         self._committed_at: float | None = None
         self._told_at: float | None = None
         self._told_first = 0.0
+        self._has_news = False
         self._is_ready = False
         self._is_cancelled = False
         self._tools: set[str] = set()
@@ -36,8 +39,13 @@ class Asked:
             self._is_cancelled = False
         elif kind is openai.ResponseDone and self._active == what.response.id:
             self._active = None
-        elif kind is openai.Error and what.error.event_id == self._asked:
-            self._asked = None
+            self._has_news |= what.response.status != "completed"
+        elif kind is openai.Error:
+            is_collision = what.error.code == "conversation_already_has_active_response"
+            self._has_news |= is_collision
+            is_its = what.error.event_id == self._asked
+            if is_its or (is_collision and what.error.event_id is None):
+                self._asked = None
 
     def after(self, actions: list[Any], now: float) -> None:
         """Check every request."""
@@ -47,18 +55,25 @@ class Asked:
                 law(self._is_ready, "no response before the session is confirmed")
                 is_free = self._active is None and self._asked is None
                 law(is_free, "never two responses", self._active, self._asked)
+                if action.response is UNSET:
+                    law(self._has_news, "nothing is answered twice", action)
+                    self._has_news = False
                 self._asked = action.event_id
                 self._committed_at = self._told_at = None
             elif kind is openai.ResponseCancel:
                 self._is_cancelled = True
             elif kind is openai.CommitAudio:
                 law(self._is_ready, "nothing before the session is confirmed", kind)
-                self._committed_at = now
+                self.committed(now)
             elif kind is OpenModel or kind is UseSpare:
                 self._lose_session(now)
                 self._is_ready = kind is UseSpare
             elif kind in (openai.AppendAudio, openai.CreateItem):
                 law(self._is_ready, "nothing before the session is confirmed", kind)
+                is_item = kind is openai.CreateItem
+                self._has_news |= (
+                    is_item and type(action.item) is openai.FunctionCallOutput
+                )
             elif kind is RunTool:
                 law(action.tool_call_id not in self._tools, "a tool runs once")
                 self._tools.add(action.tool_call_id)
@@ -66,18 +81,23 @@ class Asked:
     def _lose_session(self, now: float) -> None:
         """What ran or was asked for is owed by the next session."""
         is_cut = self._active is not None and not self._is_cancelled
-        if is_cut or self._asked is not None:
+        if (is_cut or self._asked is not None) and self._call.open_tools:
+            self.told(now)
+        elif is_cut or self._asked is not None:
             self._committed_at = now
         self._is_ready = False
+        self._has_news = True
         self._active = self._asked = None
 
     def committed(self, now: float) -> None:
         """A turn of the caller awaits its answer."""
         self._committed_at = now
+        self._has_news = True
 
     def told(self, now: float) -> None:
         """A tool's answer, or keys, await the model's."""
         self._told_at = self._told_first = now
+        self._has_news = True
 
     def check_answered(self, now: float, is_tool_open: bool) -> None:
         """Check that no turn, no tool and no key waits for ever."""

@@ -137,6 +137,38 @@ def test_a_refused_request_is_repeated_only_where_that_makes_sense(try_again, re
     assert len(responses.note_done("theirs", 1.0)) == repeated
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_collision_is_known_without_its_name_and_however_late(is_named):
+    responses = Responses()
+    (event,) = responses.request()
+    name = event.event_id if is_named else None
+    responses.note_created("theirs")
+    assert responses.note_done("theirs", 1.0) == []
+
+    assert responses.note_refused(name, try_again=True) == [event]
+    assert responses.note_refused("another", try_again=True) == []
+    responses.note_created("ours")
+    assert responses.note_done("ours", 2.0) == []
+
+
+def test_a_nameless_refusal_of_another_kind_is_nobodys():
+    responses = Responses()
+    responses.request()
+    responses.note_refused(None, try_again=False)
+
+    assert responses.is_asked
+
+
+def test_what_waits_for_an_answer_nobody_heard_of_goes_out_with_the_next_request():
+    responses = Responses()
+    (event,) = responses.request()
+    assert responses.note_refused(event.event_id, try_again=True) == []
+    assert responses.is_waiting and not responses.is_busy
+
+    assert responses.request() == [event]
+    assert not responses.is_waiting
+
+
 def test_a_spare_request_is_never_repeated():
     responses = Responses()
     responses.note_committed(1.0)
@@ -157,6 +189,18 @@ def test_a_lost_session_owes_what_it_was_asked_for():
     (event,) = responses.resume()
     assert event.response == GOODBYE
     assert responses.is_busy
+
+
+def test_while_tools_run_a_lost_session_owes_nothing_plain():
+    responses = Responses()
+    responses.note_created("r1")
+    responses.suspend(awaits_tools=True)
+    assert responses.resume() == []
+
+    responses.request(GOODBYE)
+    responses.suspend(awaits_tools=True)
+    (event,) = responses.resume()
+    assert event.response == GOODBYE
 
 
 def test_a_cancelled_response_is_not_owed():

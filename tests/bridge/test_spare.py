@@ -191,6 +191,18 @@ def test_nothing_is_changed_while_anything_is_due(busy):
     assert call.spare.is_ready
 
 
+def test_a_turn_that_the_server_never_ends_does_not_keep_the_old_session_for_ever():
+    call = old_call()
+    fire(call, DUE)
+    speech_started(call, DUE)
+    configured(call, DUE)
+    quiet = renewal.COMMIT_WAIT_MS // 20
+    actions, now = speak(call, QUIET * (quiet - 10), DUE)
+    assert not of(UseSpare, actions)
+
+    assert of(UseSpare, speak(call, QUIET * 20, now)[0])
+
+
 def test_what_the_caller_says_goes_on_from_the_very_next_frame():
     call = old_call(turn_detection="gate")
     _, now = speak(call, QUIET * 30, call.now)
