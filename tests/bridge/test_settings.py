@@ -1,6 +1,7 @@
 """Settings from the environment and `.env`: what is refused, and in which words."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -205,13 +206,25 @@ def test_recordings_contradict_keeping_speech_out_of_the_logs():
         load({"RECORD_DIR": "calls", "LOG_TRANSCRIPTS": "0"})
 
 
-def test_example_names_every_variable_and_reads_as_the_defaults():
-    example = ROOT / ".env.example"
-    text = example.read_text()
+def test_example_shows_every_variable_once_with_its_default(tmp_path):
+    text = (ROOT / ".env.example").read_text()
+    names = re.findall("^(?:# )?([A-Z_]+)=", text, re.MULTILINE)
     fields = {*Settings.__struct_fields__, *CallOptions.__struct_fields__} - {"call"}
+    taken = tmp_path / ".env"
+    taken.write_text(re.sub("^# (?=(?!OPENAI_PRICES)[A-Z_]+=)", "", text, flags=re.M))
 
-    assert [name for name in sorted(fields) if f"{name.upper()}=" not in text] == []
-    assert load({}, example) == Settings()
+    assert sorted(names) == sorted(name.upper() for name in fields)
+    assert read_dotenv(taken).keys() & {"PORT", "SNR_START_NORMAL", "BOOKING_DAYS_MAX"}
+    assert load({}, taken) == Settings()
+
+
+def test_example_says_what_a_business_may_override():
+    parts = re.split("^# ---", (ROOT / ".env.example").read_text(), flags=re.M)
+    names = re.findall(
+        "^# ([A-Z_]+)=", "".join(p for p in parts if "(business)" in p[:80]), re.M
+    )
+
+    assert sorted(names) == sorted(n.upper() for n in CallOptions.__struct_fields__)
 
 
 def test_prices_are_a_table_in_one_variable():
