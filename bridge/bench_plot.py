@@ -1,11 +1,13 @@
 """The picture of `kolbridge bench`: each figure over the commits that were measured."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bridge.bench_cli import Trend
+if TYPE_CHECKING:
+    from bridge.bench_cli import Trend
 
 
-def draw(path: Path, trends: list[Trend]) -> None:
+def draw(path: Path, trends: list["Trend"]) -> None:
     """Draw one panel a bench; figures of unlike size are each drawn to their first."""
     import matplotlib
 
@@ -31,5 +33,5 @@ def draw(path: Path, trends: list[Trend]) -> None:
     pyplot.close(figure)
 
 
-def _length(trend: Trend) -> int:
+def _length(trend: "Trend") -> int:
     return len(trend.commits)

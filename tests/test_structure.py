@@ -1,6 +1,9 @@
 """The house's rules that a reader of one file cannot see."""
 
 import ast
+import re
+from fnmatch import fnmatch
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -42,18 +45,33 @@ PURE = (
     "twilio",
     "uplink",
 )
+# Three sides of one thing: what the model does may end its session, or the call.
+ONE = dict.fromkeys(("bridge.ending", "bridge.renewal"), "bridge.dialogue")
 IMPURE = {"asyncio", "time", "logging", "os", "picows", "aiohttp", "crm", "socket"}
 
 
 def imports(path):
+    return imports_of(ast.parse(path.read_text()))
+
+
+def imports_of(tree):
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def imports_at_run_time(path):
+    """Without those that stand under TYPE_CHECKING."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return imports_of(tree)
 
 
 def roots(path):
@@ -67,6 +85,21 @@ def test_imports_point_down(path):
     assert "json" not in roots(path)
     if package in ("crm", "dsp"):
         assert not roots(path) & (set(PACKAGES) - {package})
+
+
+def test_imports_never_lead_back():
+    named = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES
+    }
+    arrows = {}
+    for name, path in named.items():
+        below = imports_at_run_time(path) & named.keys()
+        arrows.setdefault(ONE.get(name, name), set()).update(
+            ONE.get(other, other) for other in below
+        )
+    arrows["bridge.dialogue"].discard("bridge.dialogue")
+
+    assert list(TopologicalSorter(arrows).static_order())
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -95,3 +128,26 @@ def test_the_service_starts_without_numpy_and_matplotlib():
 @pytest.mark.parametrize("path", READ, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_are_short(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_architecture_names_every_module():
+    told = (ROOT / "ARCHITECTURE.md").read_text().partition("\n## ")[0]
+    words = set(re.findall(r"[\w*]+(?:\.\w+)?", told))
+
+    for path in READ:
+        package = str(path.relative_to(ROOT).parent)
+        if package in PACKAGES and path.stem != "__init__":
+            names = {f"{path.stem}.py", f"{path.stem}.pyx"}
+            # In bridge/ a module's name is a word of any sentence.
+            names |= {path.stem} if package != "bridge" else set()
+            assert any(fnmatch(name, word) for name in names for word in words), path
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "bench/README.md", "bench/gate/README.md"]
+)
+def test_files_that_a_page_names_are_there(page):
+    files = [f"/{path.relative_to(ROOT)}" for path in READ]
+
+    for name in re.findall(r"\b[\w/]+\.(?:pyx?|pxd)\b", (ROOT / page).read_text()):
+        assert any(file.endswith(f"/{name}") for file in files), name
