@@ -1,16 +1,23 @@
 """`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
 
 Without a word all that CI gates on: `counts`, `kernels`, `walks` and `latency`; each of
-them also alone. `bite` shows that the gate sees what it is for. `simulate` runs
-simulated calls; `database` measures calls while tools run and while the database hangs;
-`barge` times interruptions over recorded speech and counts false ones in nine noises;
-`turns` times the ends of turns; `greeting` from `start` to the greeting; `tools` the
-CRM's tools against a full database; `overload` offers half as many calls again as the
-bridge can carry; `restart` replaces bridges under load and looks for lost calls and
-records; `unruly` has callers behave badly beside others; `peers` runs the same load
-against relays and other bridges.
+them also alone, as are the others, whose `--help` says more:
+
+    bite      shows that the gate sees what it is for
+    simulate  thousands of simulated calls, and the laws they keep
+    capacity  what a call costs beside a bare relay
+    peers     the same load against relays and other bridges
+    barge     interruptions over recorded speech, false ones in nine noises
+    turns     the ends of turns
+    greeting  from `start` to the greeting
+    tools     the CRM's tools against a full database
+    database  calls while tools run, and while the database hangs
+    overload  half as many calls again as the bridge can carry
+    restart   bridges replaced under load: no call and no record is lost
+    unruly    callers who behave badly beside others
 """
 
+import argparse
 import sys
 from importlib import import_module
 
@@ -21,17 +28,20 @@ COMMANDS = {
     "latency": "bench.latency",
     "bite": "bench.bite",
     "simulate": "bench.simulation.run",
-    "database": "bench.database",
+    "capacity": "bench.capacity",
+    "peers": "bench.peers.run",
     "barge": "bench.barge",
     "turns": "bench.turns",
     "greeting": "bench.greeting",
     "tools": "bench.tools",
+    "database": "bench.database",
     "overload": "bench.overload",
     "restart": "bench.restart",
     "unruly": "bench.unruly",
-    "peers": "bench.peers.run",
 }
 GATES = ("counts", "kernels", "walks", "latency")
+# These have nothing to choose.
+PLAIN = ("counts", "kernels", "walks", "tools")
 
 
 def main() -> int:
@@ -39,6 +49,9 @@ def main() -> int:
     words = sys.argv[1:]
     if not words:
         return max(run(name, []) for name in GATES)
+    if words[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0
     if words[0] not in COMMANDS:
         print(__doc__, file=sys.stderr)
         return 2
@@ -48,6 +61,12 @@ def main() -> int:
 def run(name: str, words: list[str]) -> int:
     """Run one command; its module is only imported now."""
     module = import_module(COMMANDS[name])
+    if name in PLAIN:
+        argparse.ArgumentParser(
+            prog=f"python -m bench {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        ).parse_args(words)
     code: int = module.main(words)
     return code
 

@@ -1,6 +1,6 @@
 """`python -m bench bite`: each slow-down of `bench.sabotage` turns its gate red.
 
-python -m bench bite --beside-burner 20   an honest build and a busy neighbour
+python -m bench bite --beside-burner 20      an honest build and a busy neighbour
 """
 
 import argparse
@@ -67,7 +67,11 @@ def beside_burner(runs: int) -> list[str]:
 
 def main(argv: list[str]) -> int:
     """Show one or the other; 1 if the gate does not see, or cries wolf."""
-    parser = argparse.ArgumentParser(prog="python -m bench bite", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench bite",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--beside-burner", type=int, default=0, metavar="RUNS")
     runs = parser.parse_args(argv).beside_burner
     return budget.report(beside_burner(runs) if runs else bite())

@@ -10,10 +10,10 @@ processor, what is loaded another.
 - `usual`: he hears a reply for 50 % of the time, speaks for 40 %, and is quiet else;
 - `ahead`: the same, with a model two seconds ahead of his ear.
 
-    python -m bench.capacity --calls 200 --rounds 8
-    python -m bench.capacity --server bridge.cli+tls bridge.cli
-    python -m bench.capacity --server bridge.cli+huge bridge.cli
-    python -m bench.capacity --calls 100 --server bridge.cli+2 bridge.cli
+    python -m bench capacity --calls 200 --rounds 8
+    python -m bench capacity --server bridge.cli+tls bridge.cli
+    python -m bench capacity --server bridge.cli+huge bridge.cli
+    python -m bench capacity --calls 100 --server bridge.cli+2 bridge.cli
 """
 
 import argparse
@@ -157,10 +157,10 @@ def table(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str]) -> int:
     """Print the table, and leave JSON if asked."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.capacity",
+        prog="python -m bench capacity",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -190,7 +190,3 @@ def main(args: list[str] | None = None) -> int:
     if given.json is not None:
         given.json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

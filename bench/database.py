@@ -158,7 +158,9 @@ def judge(measured: dict[str, Any]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Print one run as JSON; 1 if the latency grew."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench database", description=__doc__
+        prog="python -m bench database",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=4.0, help="a phase lasts (4)")

@@ -203,7 +203,9 @@ def judge(found: Figures) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if a call or a record was lost."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench restart", description=__doc__
+        prog="python -m bench restart",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rate", type=float, default=5.0, help="calls a second (5)")
     parser.add_argument("--restarts", type=int, default=3)

@@ -303,7 +303,11 @@ def judge(found: dict[str, Figures]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if somebody was hurt."""
-    parser = argparse.ArgumentParser(prog="python -m bench unruly", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench unruly",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     kinds = [*KINDS, HALF_OPEN]
     parser.add_argument("--calls", type=int, default=100, help="that behave (100)")
     parser.add_argument("--rounds", type=int, default=8)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+DESCRIPTION = """What the benches found, as a table, and their trend over commits,
+from the JSON files that make bench leaves; nothing is measured here."""
 EXAMPLES = """examples:
   kolbridge bench                       after `make bench`
   kolbridge bench --png trend.png       the trend as a picture, too
@@ -79,8 +81,7 @@ def add_parser(subparsers: Any) -> None:
     """Add `bench` to the command line."""
     parser = subparsers.add_parser(
         "bench",
-        help="what the benches found, and their trend over commits",
-        description=__doc__,
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -46,7 +46,6 @@ def add_parser(subparsers: Any) -> None:
     names = ", ".join(name for name in clip_names() if not name.startswith("ai-"))
     parser = subparsers.add_parser(
         "call",
-        help="play a caller with recorded audio to a running bridge",
         epilog=EXAMPLES + names,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

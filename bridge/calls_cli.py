@@ -17,6 +17,9 @@ from crm import businesses, calls
 from crm.database import Database
 
 LIMIT_MAX = 10_000
+DESCRIPTION = f"""List calls, newest first; or show one, word by word. The last column
+is the cost, by OPENAI_PRICES or else the vendor's prices of {PRICES_DATE}
+in US dollars; '-' where a model has none."""
 EXAMPLES = """examples:
   kolbridge calls
   kolbridge calls --business "Dana's Salon" --limit 100
@@ -29,10 +32,7 @@ def add_parser(subparsers: Any) -> None:
     """Add `calls` to the command line."""
     parser = subparsers.add_parser(
         "calls",
-        help="what was said and done in calls",
-        description="List calls, newest first; or show one, word by word. The last "
-        "column is the cost, by OPENAI_PRICES or else the vendor's prices of "
-        f"{PRICES_DATE} in US dollars; '-' where a model has none.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

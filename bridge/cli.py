@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 # A command's module adds its own parser, whose default `run` takes the arguments and
 # returns the exit code.
 COMMANDS = {
-    "demo": ("bridge.demo_cli", "a whole call on this machine, nothing else needed"),
+    "demo": ("bridge.demo_cli", "two whole calls on this machine, nothing else needed"),
     "serve": ("bridge.serve", "run the service"),
-    "call": ("bridge.call_cli", "place a call with recorded audio to a bridge"),
+    "call": ("bridge.call_cli", "place a call with recorded audio to a running bridge"),
     "tenant": ("bridge.tenant_parser", "businesses without SQL"),
     "calls": ("bridge.calls_cli", "what was said and done in calls"),
     "leads": ("bridge.leads_cli", "who has called"),

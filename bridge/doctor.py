@@ -43,6 +43,9 @@ from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
 
+DESCRIPTION = """Tries the settings of kolbridge serve, the database, Twilio's
+signatures, the model, a call to each business and what keeps them apart.
+Exit code 1 if something needs attention."""
 # Opening and configuring a session takes well under a second.
 SESSION_WAIT_S = 10.0
 CALL_WAIT_S = 20.0
@@ -66,9 +69,7 @@ def add_parser(subparsers: Any) -> None:
     """Add `doctor` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
-        help="the checklist before going live",
-        description="Reads the same settings as kolbridge serve and says what is "
-        "missing.",
+        description=DESCRIPTION,
         epilog="examples:\n  kolbridge doctor\n  PORT=9000 kolbridge doctor\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -66,8 +66,8 @@ class Ending:
         """Answer the model's wish to end the call.
 
         It is honoured when the business has what it requires, or when the caller said
-        goodbye or declined (PRODUCT §2.7); else the model learns what is missing. Who
-        has stopped the response by speaking is not hung up on.
+        goodbye or declined; else the model learns what is missing. Who has stopped the
+        response by speaking is not hung up on.
         """
         ok, output = self._judge(arguments, is_stopped)
         return ToolResult(

@@ -13,6 +13,9 @@ from bridge.gate_trial import GateError, Recording
 from bridge.options import CallOptions, OptionError, merge
 from dsp.g711 import encode
 
+DESCRIPTION = """AUDIO is raw 8 kHz mu-law, an 8 kHz 16-bit WAV (mono, or the caller
+left and the AI right), or a folder of them; NAME.far.ulaw beside NAME.ulaw is
+what the caller heard."""
 EXAMPLES = """examples:
   kolbridge gate call.wav                      caller left, AI right
   kolbridge gate caller.ulaw --far ai.ulaw --plot gate.png
@@ -32,10 +35,7 @@ def add_parser(subparsers: Any) -> None:
     """Add `gate` to the command line."""
     parser = subparsers.add_parser(
         "gate",
-        help="run recordings through the gate",
-        description="AUDIO is raw 8 kHz mu-law, an 8 kHz 16-bit WAV (mono, or "
-        "the caller left and the AI right), or a folder of them; NAME.far.ulaw beside "
-        "NAME.ulaw is what the caller heard.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,10 +1,9 @@
 """Interruption: when the caller's voice or a key silences the AI, and how.
 
-Two stages (PRODUCT §4). On first evidence of voice over the AI the feed is held, while
-the lead plays out; voice that goes on and is certain (dsp/evidence.pxd) within HOLD_S
-confirms it, and otherwise the reply goes on from the very next byte. Confirmed: clear,
-truncate, cancel, and then what the caller said from its first sound. A key needs no
-confirmation.
+Two stages. On first evidence of voice over the AI the feed is held, while the lead
+plays out; voice that goes on and is certain (dsp/evidence.pxd) within HOLD_S confirms
+it, and otherwise the reply goes on from the very next byte. Confirmed: clear, truncate,
+cancel, and then what the caller said from its first sound. A key needs no confirmation.
 """
 
 from typing import TYPE_CHECKING

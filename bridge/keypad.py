@@ -1,4 +1,4 @@
-"""Keypad: collects digits typed in a row; `#` or a pause ends them (PRODUCT §2).
+"""Keypad: collects digits typed in a row; `#` or a pause ends them.
 
 The first digit silences the AI; the model is told of the row when it has ended.
 """

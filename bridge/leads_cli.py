@@ -24,7 +24,6 @@ def add_parser(subparsers: Any) -> None:
     """Add `leads` to the command line."""
     parser = subparsers.add_parser(
         "leads",
-        help="who has called",
         description="List leads, those who called last first.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,7 +1,7 @@
 """Notes: what a call says in the log and writes in its record.
 
-It hears of everything and decides nothing. The texts are those of PRODUCT §7, once per
-event and never once per frame.
+It hears of everything and decides nothing. A line is written once per event and never
+once per frame; its text is what operators search for and does not change.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -72,7 +72,7 @@ class OptionError(ValueError):
 class CallOptions(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """What may differ from business to business; defaults are PRODUCT's."""
+    """What may differ from business to business."""
 
     openai_model: Name = "gpt-realtime-2.1"
     openai_voice: Voice = "shimmer"

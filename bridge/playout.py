@@ -36,7 +36,7 @@ FRAME_S = FRAME_MS / 1000
 # Sums of 0.02 drift; a microsecond is far below a frame.
 EPSILON_S = 1e-6
 BYTES_PER_MS = FRAME_BYTES // FRAME_MS
-# About two marks a second (PRODUCT §5).
+# About two marks a second.
 MARK_EVERY_FRAMES = 25
 # Five minutes of mu-law: no reply is that long, a runaway model is.
 UNSENT_BYTES_MAX = 5 * 60 * 8_000

@@ -39,7 +39,6 @@ def add_parser(subparsers: Any) -> None:
     """Add `replay` to the command line."""
     parser = subparsers.add_parser(
         "replay",
-        help="a recorded call made again, and why it did what it did",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

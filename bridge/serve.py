@@ -52,7 +52,6 @@ def add_parser(subparsers: Any) -> None:
     """Add `serve` to the command line."""
     parser = subparsers.add_parser(
         "serve",
-        help="run the service",
         description="Takes calls until SIGTERM; settings come from the environment and "
         ".env.",
         epilog=EXAMPLES,

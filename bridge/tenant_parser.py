@@ -16,7 +16,6 @@ def add_parser(subparsers: Any) -> None:
     every = "\n".join(one.examples for one in VERBS.values())
     parser = subparsers.add_parser(
         "tenant",
-        help="businesses without SQL",
         description="Businesses: who answers on which number, when and how.",
         epilog=f"examples:\n{every}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

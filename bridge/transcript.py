@@ -12,7 +12,7 @@ from typing import Literal
 from bridge.playout import Cut
 
 Role = Literal["caller", "ai", "keypad"]
-# Three turns alike are a loop (PRODUCT §5); 0.9 lets a changed word or two pass as one.
+# Three turns alike are a loop; 0.9 lets a changed word or two pass as one.
 LOOP_TURNS = 3
 LOOP_SIMILARITY = 0.9
 # Five minutes of speech, the longest the ledger takes, are some 6,000 characters; half

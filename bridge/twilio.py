@@ -113,7 +113,7 @@ class OutboundBody(msgspec.Struct, frozen=True, gc=False):
 class OutboundMedia(
     msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="media"
 ):
-    """Audio for the caller; field order is the form PRODUCT §5 shows."""
+    """Audio for the caller; event, streamSid, media, in this order."""
 
     stream_sid: str = msgspec.field(name="streamSid")
     media: OutboundBody

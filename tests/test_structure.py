@@ -5,6 +5,7 @@ import re
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
+from tomllib import loads
 
 import pytest
 
@@ -151,3 +152,19 @@ def test_files_that_a_page_names_are_there(page):
 
     for name in re.findall(r"\b[\w/]+\.(?:pyx?|pxd)\b", (ROOT / page).read_text()):
         assert any(file.endswith(f"/{name}") for file in files), name
+
+
+def test_readme_names_what_is_installed():
+    readme = (ROOT / "README.md").read_text().lower()
+    project = loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    for wanted in project["dependencies"]:
+        assert re.search(rf"\b{re.split('[=<>]', wanted)[0]}\b", readme), wanted
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "bench/README.md"])
+def test_metrics_that_a_page_names_are_counted(page):
+    counted = "".join(path.read_text() for path in FILES)
+    text = (ROOT / page).read_text().replace("kolbridge_app", "")
+    for name in re.findall(r"\bkolbridge_(?!service)(\w+?)(?:_total)?\b", text):
+        assert f'"{name}"' in counted, name

@@ -93,7 +93,9 @@ def tell(seed: int) -> int:
 def main(argv: list[str]) -> int:
     """Run the command; 1 if a law is broken in any call."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench simulate", description=__doc__
+        prog="python -m bench simulate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--calls", type=int, default=10_000, help="how many (10000)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")

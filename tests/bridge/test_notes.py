@@ -1,4 +1,4 @@
-"""Notes: the lines of PRODUCT §7, once per event, and what is timed and added up."""
+"""Notes: the lines of a call, once per event, and what is timed and added up."""
 
 import pytest
 
