@@ -98,6 +98,10 @@ class Bridge:
         await until_event(model, "response.create")
         return peer, model
 
+    async def kill(self):
+        self.process.kill()
+        await self.process.wait()
+
 
 @asynccontextmanager
 async def serving(url, home):
@@ -301,8 +305,7 @@ def test_record_outlives_the_database_and_the_process(crm, tmp_path):
             await call_without_a_database(bridge, crm)
             (line,) = await until_waiting(tmp_path, 1)
             assert msgspec.json.decode(line, type=Kept).call.call_sid == CALL_SID
-            bridge.process.send_signal(signal.SIGKILL)
-            await bridge.process.wait()
+            await bridge.kill()
         await until_waiting(tmp_path, 1)
 
         crm.start()
@@ -337,8 +340,7 @@ def test_what_was_said_outlives_both_in_mid_call(crm, tmp_path):
                     for one in running.glob("*.running/*")
                 )
             )
-            bridge.process.send_signal(signal.SIGKILL)
-            await bridge.process.wait()
+            await bridge.kill()
             await peer.close()
 
         crm.start()
@@ -382,8 +384,7 @@ def test_call_whose_process_is_killed_is_known(crm, tmp_path):
             peer, _ = await bridge.ring()
             folder = tmp_path / "data" / "unwritten"
             await wire.until(lambda: list(folder.glob("*.running/*")))
-            bridge.process.send_signal(signal.SIGKILL)
-            await bridge.process.wait()
+            await bridge.kill()
             await peer.close()
 
         async with serving(crm.url, tmp_path):

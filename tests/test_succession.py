@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,10 +10,9 @@ from bridge import succession
 from bridge.peers import Peers
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.realtime import RealtimeServer
-from bridge.server import Server
 from crm import calls
 from crm.database import Database
-from tests.test_workers import SCRIPT, STEPS, business, settings_of, workers
+from tests.test_workers import SCRIPT, STEPS, business, servers_of, workers
 
 WAIT_S = 90.0
 EVERY_S = 0.1
@@ -86,25 +84,12 @@ def ask_health(connection):
         return connection.recv(1_024)
 
 
-@asynccontextmanager
-async def two_services(url, tmp_path):
+def two_services(url, tmp_path):
     """Two services of one worker each, with a port each."""
-    db, model = await Database.open(url), RealtimeServer(SCRIPT)
-    await model.start()
-    servers = []
-    settings = settings_of(model, tmp_path)
-    try:
-        for name in ("old", "new"):
-            folder = tmp_path / name
-            folder.mkdir()
-            servers.append(Server(settings, db, peers=Peers(folder, 0, 1)))
-            await servers[-1].start()
-        yield db, servers
-    finally:
-        for server in servers:
-            await server.close()
-        await model.close()
-        await db.close()
+    folders = tmp_path / "old", tmp_path / "new"
+    for folder in folders:
+        folder.mkdir()
+    return servers_of(url, tmp_path, [Peers(folder, 0, 1) for folder in folders])
 
 
 class Astray(Caller):

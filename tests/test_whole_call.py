@@ -6,9 +6,7 @@ of real time. The database is there; nothing of the bridge is replaced.
 
 import asyncio
 import os
-from pathlib import Path
 
-import orjson
 import pytest
 
 from bridge.options import CallOptions
@@ -28,6 +26,7 @@ from bridge.server import Server
 from bridge.settings import Settings
 from crm import businesses, calls, leads
 from crm.database import Database
+from tests.schemas import checker, load, needed
 
 MODES = ("server_vad", "semantic_vad", "gate")
 OFFER = clip("ai-en-offer").audio
@@ -54,7 +53,7 @@ STEPS = (
     Digit("#"),
     StayOnLine(),
 )
-SHARED = Path(os.environ.get("KOLBRIDGE_SHARED", Path(__file__).parents[2] / "shared"))
+STRICT = "openai-realtime.client-strict.schema.json"
 
 
 async def business(db, mode, number):
@@ -209,17 +208,10 @@ def test_the_tool_the_keypad_and_the_transcript_arrive(call):
     assert row["answer_ms"]
 
 
+@needed
 def test_what_was_sent_to_the_model_fits_the_public_schema(call):
-    path = SHARED / "protocols/schemas/openai-realtime.client-strict.schema.json"
-    if not path.exists():
-        pytest.skip("the public schemas are not part of this repository")
-    import jsonschema
-
-    schema = orjson.loads(path.read_bytes())
+    validate = checker(STRICT, "client", "type")
     _, session, *_ = call
-    for name, kind in schema["x-index"]["client"].items():
-        validator = jsonschema.Draft202012Validator(
-            {"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]}
-        )
+    for name in load(STRICT)["x-index"]["client"]:
         for event in session.events(name):
-            validator.validate(event)
+            validate(event)

@@ -53,16 +53,22 @@ def settings_of(model, home):
     )
 
 
-@asynccontextmanager
-async def two_servers(url, tmp_path):
+def two_servers(url, tmp_path):
     """Two workers in one process, each on a port of its own, as if they shared one."""
+    both = [Peers(tmp_path, index, 2) for index in range(2)]
+    return servers_of(url, tmp_path, both, b"k" * 32)
+
+
+@asynccontextmanager
+async def servers_of(url, tmp_path, peers, key=None):
+    """A server for each of the peers, in this process; the database, and they."""
     db, model = await Database.open(url), RealtimeServer(SCRIPT)
     await model.start()
-    servers, key = [], b"k" * 32
+    servers = []
     settings = settings_of(model, tmp_path)
     try:
-        for index in range(2):
-            servers.append(Server(settings, db, key, peers=Peers(tmp_path, index, 2)))
+        for one in peers:
+            servers.append(Server(settings, db, key, peers=one))
             await servers[-1].start()
         yield db, servers
     finally:

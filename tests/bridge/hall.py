@@ -156,6 +156,12 @@ class Hall:
         self.line.open_model()
         return await self.model.peers.get()
 
+    async def join(self):
+        """Open a call and its stream; return its line and the caller's end."""
+        line, peer = self.new_line(), await self.open_stream()
+        await wire.until(lambda: line.twilio_leg is not None)
+        return line, peer
+
     async def open_stream(self, start=True):
         """Open the caller's stream; return the caller's end of it."""
         peer = await Peer.connect(self.port)

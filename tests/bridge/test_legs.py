@@ -135,9 +135,7 @@ async def test_close_of_the_other_side_is_answered_and_told_to_the_call(place):
 async def test_socket_whose_close_is_not_answered_is_ended(place, monkeypatch):
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.01)
 
-    line = place.new_line()
-    peer = await place.open_stream()
-    await wire.until(lambda: line.twilio_leg is not None)
+    line, peer = await place.join()
     line.receive(line.call.receive_hangup, "tested")
     line.twilio_leg.close()
 
@@ -200,9 +198,7 @@ async def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(
 ):
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.05)
 
-    line = place.new_line()
-    peer = await place.open_stream()
-    await wire.until(lambda: line.twilio_leg is not None)
+    line, peer = await place.join()
     leg = line.twilio_leg
     peer.reader._transport.pause_reading()
     while leg._waiting_bytes() < websocket.WAITING_BYTES_MAX // 2:
@@ -217,9 +213,7 @@ async def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(
 
 @hall.told
 async def test_kernel_takes_seconds_of_audio_and_not_minutes(place):
-    line = place.new_line()
-    peer = await place.open_stream()
-    await wire.until(lambda: line.twilio_leg is not None)
+    line, peer = await place.join()
     below = line.twilio_leg._transport.underlying_transport
     size = below.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_SNDBUF)
 
@@ -233,9 +227,7 @@ async def test_stream_whose_other_side_is_gone_without_a_word_is_cut(
 ):
     monkeypatch.setattr(front, "STREAM_PING_S", 0.02)
 
-    line = place.new_line()
-    peer = await place.open_stream()
-    await wire.until(lambda: line.twilio_leg is not None)
+    line, peer = await place.join()
 
     # Whoever lives would answer the ping.
     await wire.until(lambda: line.is_over)
@@ -245,10 +237,8 @@ async def test_stream_whose_other_side_is_gone_without_a_word_is_cut(
 
 @hall.told
 async def test_burst_is_written_at_once_each_message_in_a_frame_of_its_own(place):
-    place.new_line()
-    peer = await place.open_stream()
-    await wire.until(lambda: place.line.twilio_leg is not None)
-    leg = place.line.twilio_leg
+    line, peer = await place.join()
+    leg = line.twilio_leg
     names = ["a", "b" * 200, "c" * 70_000]
     for name in names:
         leg.perform(twilio.OutboundMark("MZ", twilio.MarkBody(name)))

@@ -3,24 +3,12 @@
 These run in real time, as a telephone does; each lasts well under a second.
 """
 
-from typing import Any
-
 from aiohttp import web
 
 from bridge.sandbox.caller import Caller
-from bridge.sandbox.result import CallResult
 from bridge.sandbox.sign import signature
 from bridge.sandbox.timeline import HangUp, StayOnLine, Wait
-from tests.sandbox.tiny_bridge import TWIML, TinyBridge, run, until
-
-VOICE = bytes(range(1, 161)) * 5
-TONE = b"\x10" * 800
-
-
-async def place(
-    bridge: TinyBridge, *steps: Any, max_s: float = 5, **options: Any
-) -> CallResult:
-    return await Caller(bridge.url, **options).call(steps, max_s=max_s)
+from tests.sandbox.tiny_bridge import TWIML, TinyBridge, place, run, until
 
 
 def test_the_webhook_and_the_upgrade_are_signed_over_the_public_url():

@@ -5,26 +5,14 @@ These run in real time, as a telephone does; each lasts well under a second.
 
 import binascii
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from aiohttp import web
 
-from bridge.sandbox.caller import Caller
 from bridge.sandbox.mulaw import SILENCE
 from bridge.sandbox.phone_stream import Line
-from bridge.sandbox.result import CallResult
 from bridge.sandbox.timeline import Digit, HangUp, Raw, Say, StayOnLine, Wait
-from tests.sandbox.tiny_bridge import TinyBridge, listen, run, until
-
-VOICE = bytes(range(1, 161)) * 5
-TONE = b"\x10" * 800
-
-
-async def place(
-    bridge: TinyBridge, *steps: Any, max_s: float = 5, **options: Any
-) -> CallResult:
-    return await Caller(bridge.url, **options).call(steps, max_s=max_s)
+from tests.sandbox.tiny_bridge import TONE, VOICE, TinyBridge, listen, place, run, until
 
 
 def test_messages_come_in_order_with_their_numbers_as_strings():

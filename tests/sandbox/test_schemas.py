@@ -1,18 +1,8 @@
-"""The public schemas against what the sandbox takes and sends.
+"""The public schemas against what the sandbox takes and sends."""
 
-They are not part of this repository: `KOLBRIDGE_SHARED` names a folder with
-`protocols/schemas`, or `../shared` beside the checkout is it. Without one, the
-hand-written forms in the tests beside this are all there is.
-"""
-
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from jsonschema import Draft202012Validator
 
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.client_events import check, decode_audio
@@ -22,30 +12,9 @@ from bridge.sandbox.script import Fail, Reply, Script, ToolUse
 from bridge.sandbox.timeline import Digit, Say
 from tests.sandbox.client import SERVER_VAD, run, silence, talking, telephone
 from tests.sandbox.tiny_bridge import TinyBridge, until
+from tests.schemas import checker, load, needed
 
-BESIDE = Path(__file__).parents[3] / "shared"
-FOLDER = Path(os.environ.get("KOLBRIDGE_SHARED", BESIDE)) / "protocols" / "schemas"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no public schemas here")
-
-
-def load(name: str) -> Any:
-    return msgspec.json.decode((FOLDER / name).read_bytes())
-
-
-def checker(name: str, side: str, tag: str) -> Callable[[dict[str, Any]], None]:
-    schema = load(name)
-    ready: dict[str, Draft202012Validator] = {}
-
-    def validate(event: dict[str, Any]) -> None:
-        kind = event[tag]
-        if kind not in ready:
-            definition = schema["x-index"][side][kind]
-            ready[kind] = Draft202012Validator(
-                {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
-            )
-        ready[kind].validate(event)
-
-    return validate
+pytestmark = needed
 
 
 def test_every_valid_sample_is_taken():

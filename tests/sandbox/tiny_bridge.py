@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
+from bridge.sandbox.caller import Caller
+from bridge.sandbox.result import CallResult
+
 TWIML = """<?xml version="1.0" encoding="UTF-8"?>
 <Response>
   <Connect action="{base}/after">
@@ -17,6 +20,8 @@ TWIML = """<?xml version="1.0" encoding="UTF-8"?>
   </Connect>
   <Say>Sorry, nobody is here.</Say>
 </Response>"""
+VOICE = bytes(range(1, 161)) * 5
+TONE = b"\x10" * 800
 GOODBYE = "<Response><Say>Goodbye.</Say><Hangup/></Response>"
 
 Talk = Callable[["TinyBridge", web.WebSocketResponse], Coroutine[Any, Any, None]]
@@ -116,6 +121,13 @@ async def until(
         if message["event"] == event:
             return message
     raise AssertionError(f"the stream ended before {event}")
+
+
+async def place(
+    bridge: TinyBridge, *steps: Any, max_s: float = 5, **options: Any
+) -> CallResult:
+    """Call the bridge as somebody who does these steps."""
+    return await Caller(bridge.url, **options).call(steps, max_s=max_s)
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
