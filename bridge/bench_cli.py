@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bridge.pictures import NoPicturesError
+
 DESCRIPTION = """What the benches found, as a table, and their trend over commits,
 from the JSON files that make bench leaves; nothing is measured here."""
 EXAMPLES = """examples:
@@ -91,7 +93,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; 1 when there is nothing to print."""
+    """Print the table; 1 if there is nothing to print, 2 if it cannot be drawn."""
     results = read(args.results)
     found = trends(results)
     if not found:
@@ -101,7 +103,11 @@ def run(args: argparse.Namespace) -> int:
     if args.png is not None:
         from bridge.bench_plot import draw
 
-        draw(args.png, found)
+        try:
+            draw(args.png, found)
+        except (NoPicturesError, OSError) as error:
+            sys.stderr.write(f"kolbridge bench: {error}\n")
+            return 2
         print(f"drawn: {args.png}")
     return 0
 

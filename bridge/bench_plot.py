@@ -3,19 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.pictures import pyplot, save
+
 if TYPE_CHECKING:
     from bridge.bench_cli import Trend
 
 
 def draw(path: Path, trends: list["Trend"]) -> None:
     """Draw one panel a bench; figures of unlike size are each drawn to their first."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     kinds = list(dict.fromkeys(one.kind for one in trends))
-    figure, axes = pyplot.subplots(
+    figure, axes = pyplot().subplots(
         len(kinds), 1, figsize=(10, 3 * len(kinds)), squeeze=False
     )
     for axis, kind in zip(axes[:, 0], kinds, strict=True):
@@ -28,9 +25,7 @@ def draw(path: Path, trends: list["Trend"]) -> None:
         axis.set_xticks(range(len(longest.commits)), longest.commits, rotation=45)
         axis.set(title=kind, ylabel="to the first run", ylim=(0, None))
         axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    save(figure, path)
 
 
 def _length(trend: "Trend") -> int:

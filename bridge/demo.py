@@ -23,6 +23,7 @@ from bridge import demo_plot, demo_report
 from bridge.demo_checks import Check, Evidence, check
 from bridge.demo_script import BUSINESSES, CALLER_NAMES, DemoBusiness, script, steps
 from bridge.options import FRAME_BYTES
+from bridge.pictures import NoPicturesError, pyplot
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.result import CallResult
@@ -107,9 +108,9 @@ class Bridge:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 if every check holds."""
     try:
-        import matplotlib as _  # noqa: F401  before a minute of calls, not after
-    except ImportError:
-        print("kolbridge demo: pictures need pip install 'kolbridge[analysis]'")
+        pyplot()  # now, not after a minute of calls
+    except NoPicturesError as error:
+        print(f"kolbridge demo: {error}")
         return 2
     if args.live and not os.environ.get("OPENAI_API_KEY"):
         print("kolbridge demo: --live needs OPENAI_API_KEY")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bridge.options import FRAME_BYTES
+from bridge.pictures import pyplot, save
 from bridge.playout import SILENCE_BYTE
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.session import Session
@@ -43,15 +44,10 @@ def trace(result: CallResult, session: Session) -> Trace:
 
 def draw(path: Path, title: str, result: CallResult, session: Session) -> None:
     """Draw the timeline of a call."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     made = trace(result, session)
     time = [at * 0.02 for at in range(len(made.level))]
     far = [level - 127 for level in frame_levels(result.far)]
-    figure, axes = pyplot.subplots(4, 1, figsize=(15, 9), sharex=True)
+    figure, axes = pyplot().subplots(4, 1, figsize=(15, 9), sharex=True)
     level, snr, gate, ear = axes
     level.plot(time, made.level, lw=0.7, label="caller's level")
     level.plot(time, made.floor, lw=1.2, label="noise floor")
@@ -75,9 +71,7 @@ def draw(path: Path, title: str, result: CallResult, session: Session) -> None:
     for axis in axes:
         axis.legend(loc="upper right", fontsize=8)
         axis.grid(alpha=0.25)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    save(figure, path)
 
 
 def _line(axes: Any, at_s: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from bridge import gate_trial
 from bridge.gate_trial import GateError, Recording
 from bridge.options import CallOptions, OptionError, merge
+from bridge.pictures import NoPicturesError
 from dsp.g711 import encode
 
 DESCRIPTION = """AUDIO is raw 8 kHz mu-law, an 8 kHz 16-bit WAV (mono, or the caller
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             _compare(recordings, options, args.ab, args.plot)
         else:
             _show(recordings, options, args.plot)
-    except (GateError, OptionError, OSError) as error:
+    except (GateError, OptionError, NoPicturesError, OSError) as error:
         print(f"kolbridge gate: {error}", file=sys.stderr)
         return 2
     return 0

@@ -1,17 +1,16 @@
 """Pictures of the gate: one recording frame by frame, or what settings trade."""
 
 from pathlib import Path
-from typing import Any
 
 from bridge import gate_trial
-from bridge.gate_trial import FRAME_S, Figures, GateError, Recording, Trace
+from bridge.gate_trial import FRAME_S, Figures, Recording, Trace
+from bridge.pictures import pyplot, save
 
 
 def draw(path: Path, recording: Recording, trace: Trace) -> None:
     """Draw level, floors, SNR, score, far level, states, what was sent, and truth."""
-    pyplot = _pyplot()
     time = [at * FRAME_S for at in range(len(trace.states))]
-    figure, axes = pyplot.subplots(
+    figure, axes = pyplot().subplots(
         5, 1, figsize=(14, 11), sharex=True, height_ratios=(3, 2, 2, 2, 2)
     )
     level, floors, snr, score, gate = axes
@@ -42,13 +41,12 @@ def draw(path: Path, recording: Recording, trace: Trace) -> None:
     for axis in (level, snr, score, gate):
         axis.legend(loc="upper right")
         axis.grid(alpha=0.25)
-    _save(pyplot, figure, path)
+    save(figure, path)
 
 
 def draw_trade_off(path: Path, name: str, tried: list[tuple[str, Figures]]) -> None:
     """Draw recall against leak, a point for each value."""
-    pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(8, 6))
+    figure, axis = pyplot().subplots(figsize=(8, 6))
     leaks = [gate_trial.leak(figures) for _, figures in tried]
     recalls = [gate_trial.recall(figures) for _, figures in tried]
     axis.plot(leaks, recalls, "o-")
@@ -57,21 +55,4 @@ def draw_trade_off(path: Path, name: str, tried: list[tuple[str, Figures]]) -> N
     axis.set(xlabel="forwarded without speech, %", ylabel="speech forwarded, %")
     axis.set(title=name)
     axis.grid(alpha=0.3)
-    _save(pyplot, figure, path)
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError:
-        raise GateError("--plot needs pip install 'kolbridge[analysis]'") from None
-    return pyplot
-
-
-def _save(pyplot: Any, figure: Any, path: Path) -> None:
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    save(figure, path)

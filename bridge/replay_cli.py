@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bridge import reasons
+from bridge.pictures import NoPicturesError
 from bridge.reasons import Decision
 from bridge.recording import SUFFIX, Recording, RecordingError, read, rewrite
 from bridge.replay import Difference, Replay
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         if args.plot is not None and len(args.calls) > 1:
             raise RecordingError("--plot draws one call")
         return max(_replay(_find(call), args.plot, args.accept) for call in args.calls)
-    except (RecordingError, SettingsError, OSError) as error:
+    except (RecordingError, SettingsError, NoPicturesError, OSError) as error:
         print(f"kolbridge replay: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
 

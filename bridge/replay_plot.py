@@ -3,9 +3,9 @@
 from math import log10
 from pathlib import Path
 
+from bridge.pictures import pyplot, save
 from bridge.playout import NOTHING_DBFS
 from bridge.reasons import Decision
-from bridge.recording import RecordingError
 from bridge.replay import Measures
 
 # What is drawn as a line through the picture, and its colour.
@@ -22,16 +22,9 @@ QUIET_RMS = 0.1
 
 
 def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) -> None:
-    """Draw one call; raises RecordingError without matplotlib."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError:
-        raise RecordingError("--plot needs pip install 'kolbridge[analysis]'") from None
+    """Draw one call; raises NoPicturesError."""
     time = measures.at_s
-    figure, axes = pyplot.subplots(4, 1, figsize=(15, 9), sharex=True)
+    figure, axes = pyplot().subplots(4, 1, figsize=(15, 9), sharex=True)
     level, snr, gate, ear = axes
     level.plot(time, _dbfs(measures.rms), lw=0.7, label="caller's level")
     level.plot(time, _dbfs(measures.floor_rms), lw=1.2, label="noise floor")
@@ -59,9 +52,7 @@ def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) 
     for axis in axes:
         axis.legend(loc="upper right", fontsize=8)
         axis.grid(alpha=0.25)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    save(figure, path)
 
 
 def _dbfs(rms: list[float]) -> list[float]:

@@ -1,6 +1,7 @@
 """`kolbridge bench`: the table and the trend of what the benches left."""
 
 import json
+import sys
 
 import pytest
 
@@ -50,6 +51,13 @@ def test_trend_is_drawn(folder, capsys, tmp_path):
     assert main(["bench", "--results", str(folder), "--png", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert f"drawn: {picture}" in capsys.readouterr().out
+
+
+def test_trend_without_matplotlib_says_what_to_install(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    assert main(["bench", "--results", str(folder), "--png", "x.png"]) == 2
+    assert "kolbridge[analysis]" in capsys.readouterr().err
 
 
 def test_nothing_measured_is_said(tmp_path, capsys):

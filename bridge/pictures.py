@@ -1,0 +1,28 @@
+"""Pictures: matplotlib, which only who asked for the extra `analysis` has."""
+
+from pathlib import Path
+from typing import Any
+
+
+class NoPicturesError(RuntimeError):
+    """There is no matplotlib; the text says what installs it."""
+
+
+def pyplot() -> Any:
+    """Return matplotlib's pyplot, drawing into files; raises NoPicturesError."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        text = "pictures need pip install 'kolbridge[analysis]'"
+        raise NoPicturesError(text) from None
+    return pyplot
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as a PNG file, and forget it."""
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    pyplot().close(figure)
