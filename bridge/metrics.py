@@ -56,11 +56,12 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     *(("dropped", {"limit": name}, read) for name, read in limits.OF_CALL.items()),
 )
 _HELP = {
-    "frames": "20 ms frames: rx from callers, tx to callers, forwarded to the model",
+    "frames": "20 ms frames: rx and tx of callers; forwarded to the model, silence in "
+    "their place, dropped; gap: lost by the network",
     "barge_ins": "Interruptions of the AI, and voice that did not become one",
     "malformed": "Messages that could not be read, by leg",
     "unknown": "Messages of a type nobody here knows, by leg",
-    "openai_errors": "error events from the model's side",
+    "openai_errors": "Error events from the model's side",
     "sessions": "Sessions changed in good time, reopened after a loss, tried in vain",
     "digits": "Keys pressed by callers",
     "playout_underruns": "Silences within an item, for its audio came or went late",

@@ -252,7 +252,8 @@ class _Call:
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._result.problems.append(f"11200 {urlsplit(url).path}: {error!r}")
+            why = str(error) or type(error).__name__
+            self._result.problems.append(f"11200 {urlsplit(url).path}: {why}")
             return None
         if is_document:
             self._result.documents.append(body)
