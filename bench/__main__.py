@@ -17,9 +17,10 @@ them also alone, as are the others, whose `--help` says more:
     unruly    callers who behave badly beside others
 """
 
-import argparse
 import sys
 from importlib import import_module
+
+from bench.words import parser_of
 
 COMMANDS = {
     "counts": "bench.counts",
@@ -62,11 +63,7 @@ def run(name: str, words: list[str]) -> int:
     """Run one command; its module is only imported now."""
     module = import_module(COMMANDS[name])
     if name in PLAIN:
-        argparse.ArgumentParser(
-            prog=f"python -m bench {name}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        ).parse_args(words)
+        parser_of(name, module.__doc__).parse_args(words)
     code: int = module.main(words)
     return code
 

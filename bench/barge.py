@@ -17,7 +17,6 @@ SNR or better that lose no frame. `--noises DIR` takes recorded noises for the
 synthesised: `<name>.ulaw`, and `<name>.far.ulaw`, what was played meanwhile.
 """
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from bench.barge_calls import Played, callers, evaluated, quiet
 from bench.noises import NOISES
 from bench.talk import Talk
+from bench.words import parser_of
 from bridge import twilio
 from bridge.options import FRAME_MS, CallOptions, merge
 
@@ -179,11 +179,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
 
 def main(argv: list[str]) -> int:
     """Measure, print and draw."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench barge",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("barge", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--every", type=int, default=1, help="n-th caller only (1)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of a noise (10)")

@@ -3,13 +3,13 @@
 python -m bench bite --beside-burner 20      an honest build and a busy neighbour
 """
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench import budget
+from bench.words import parser_of
 
 # Which gate sees which slow-down, and as whose break of a budget.
 BITES = (
@@ -67,11 +67,7 @@ def beside_burner(runs: int) -> list[str]:
 
 def main(argv: list[str]) -> int:
     """Show one or the other; 1 if the gate does not see, or cries wolf."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench bite",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("bite", __doc__)
     parser.add_argument("--beside-burner", type=int, default=0, metavar="RUNS")
     runs = parser.parse_args(argv).beside_burner
     return budget.report(beside_burner(runs) if runs else bite())

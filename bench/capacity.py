@@ -16,7 +16,6 @@ processor, what is loaded another.
     python -m bench capacity --calls 100 --server bridge.cli+2 bridge.cli
 """
 
-import argparse
 import asyncio
 import os
 import sys
@@ -33,6 +32,7 @@ import uvloop
 from bench.ends import Run, Shape, Stream
 from bench.load import FRAME_S, KOLBRIDGE, open_calls, prepare, serving, talk
 from bench.machine import apart, cpu_seconds, rss_mb, spread
+from bench.words import parser_of
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"
@@ -159,11 +159,7 @@ def table(found: dict[str, Any]) -> list[str]:
 
 def main(args: list[str]) -> int:
     """Print the table, and leave JSON if asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench capacity",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("capacity", __doc__)
     parser.add_argument("--calls", type=int, default=200, help="a worker (200)")
     parser.add_argument("--rounds", type=int, default=8, help="slices of 2 s (8)")
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=[*SHAPES])

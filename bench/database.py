@@ -26,6 +26,7 @@ import uvloop
 
 from bench.ends import Run, Stream
 from bench.load import measure, open_calls, spread, talk
+from bench.words import parser_of
 from bridge.crm_tools import LEADS_UPSERT
 from crm.connect import open_url
 
@@ -157,11 +158,7 @@ def judge(measured: dict[str, Any]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print one run as JSON; 1 if the latency grew."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench database",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("database", __doc__)
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=4.0, help="a phase lasts (4)")
     parser.add_argument("--tools", type=float, default=TOOLS_A_SECOND, help="a second")

@@ -14,7 +14,6 @@ either side is there first. Every caller talks from his first frame on. In ms:
 `/metrics` counts the first of them, too: `kolbridge_greeting_seconds`.
 """
 
-import argparse
 import asyncio
 import random
 import re
@@ -33,6 +32,7 @@ from bench.distributions import report
 from bench.ends import MEDIA, UPDATED, Run, Session, Stream
 from bench.kernels import frames_of
 from bench.load import FRAME_S, bridge_env, modelling, open_stream, prepare, running
+from bench.words import parser_of
 from crm.connect import open_url
 
 SESSION_S = 0.1
@@ -209,11 +209,7 @@ def measure(calls: int) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Measure, print and draw."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench greeting",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("greeting", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--calls", type=int, default=200)
     args = parser.parse_args(argv)

@@ -10,7 +10,6 @@ others on the machine: what is measured is Kolbridge and not its neighbours.
     python -m bench latency
 """
 
-import argparse
 import os
 import tempfile
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from bench import budget, results
 from bench.capacity import RELAY, Server, one_slice
 from bench.ends import Shape
 from bench.load import KOLBRIDGE, open_calls, prepare, serving
+from bench.words import parser_of
 from crm.connect import open_url
 
 CALLS = 200
@@ -136,11 +136,7 @@ def table(found: Figures) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the attempts, leave JSON; 1 if none was good."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench latency",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("latency", __doc__)
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--server", default=KOLBRIDGE, metavar="MODULE")
     parser.add_argument(

@@ -31,6 +31,7 @@ from bench.bite import burner
 from bench.crowd import Crowd
 from bench.house import House, run_scenario
 from bench.machine import apart, cpu_seconds, spread
+from bench.words import parser_of
 
 OVERLOAD = 1.5
 P99_MS_MAX = 5.0
@@ -260,11 +261,7 @@ def judge(found: dict[str, Any]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if the accepted calls were hurt."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench overload",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("overload", __doc__)
     parser.add_argument("--capacity", type=int, default=0, help="0: found by growing")
     parser.add_argument("--first", type=int, default=40, help="to begin with (40)")
     parser.add_argument("--calls-max", type=int, default=2_500)

@@ -27,6 +27,7 @@ import orjson
 from bench.crowd import Crowd
 from bench.house import House, run_scenario
 from bench.machine import free_port
+from bench.words import parser_of
 from crm.database import Database
 
 CALL_S = 6.0
@@ -202,11 +203,7 @@ def judge(found: Figures) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if a call or a record was lost."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench restart",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("restart", __doc__)
     parser.add_argument("--rate", type=float, default=5.0, help="calls a second (5)")
     parser.add_argument("--restarts", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)

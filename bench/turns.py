@@ -17,7 +17,6 @@ With `--evaluator DIR` the evaluation's `dev` calls are judged by their labels, 
 What is not there: the network, and the microseconds a frame takes (`bench.walks`).
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from bench.barge_calls import clear_calls
 from bench.cases import Case, cases, cut
 from bench.distributions import report
 from bench.walks import answered
+from bench.words import parser_of
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
@@ -172,11 +172,7 @@ def measure(every: int = 1) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Measure, print and draw."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench turns",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("turns", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--every", type=int, default=1, help="n-th case only (1)")
     parser.add_argument("--evaluator", type=Path, metavar="DIR", help="its dev calls")

@@ -29,6 +29,7 @@ from bench.fast.wires import BINARY
 from bench.house import House, run_scenario
 from bench.load import FRAME_S
 from bench.machine import cpu_seconds, rss_mb, spread
+from bench.words import parser_of
 
 SHARE = 0.05
 P99_RATIO_MAX = 1.1
@@ -303,11 +304,7 @@ def judge(found: dict[str, Figures]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if somebody was hurt."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench unruly",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("unruly", __doc__)
     kinds = [*KINDS, HALF_OPEN]
     parser.add_argument("--calls", type=int, default=100, help="that behave (100)")
     parser.add_argument("--rounds", type=int, default=8)

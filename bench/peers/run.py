@@ -9,7 +9,6 @@ hears a reply half of the time and speaks the other half. Figures are medians ov
 rounds.
 """
 
-import argparse
 import asyncio
 import os
 import sys
@@ -25,6 +24,7 @@ from bench.ends import Shape
 from bench.load import KOLBRIDGE, bridge_env, drive, modelling, prepare, running
 from bench.peers.ends import PeerRun
 from bench.peers.places import NotHere, Peer, peers
+from bench.words import parser_of
 from crm.connect import open_url
 
 HALF = Shape(hears=0.5, speaks=0.5, ahead=0)
@@ -134,11 +134,7 @@ def commands_of(wanted: list[Peer]) -> dict[Peer, list[str]]:
 
 def main(args: list[str] | None = None) -> int:
     """Print the table and leave JSON; 1 when a peer could not be measured."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench peers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("peers", __doc__)
     everyone = {peer.name: peer for peer in (BRIDGE, *peers())}
     parser.add_argument("--calls", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=10.0, help="of a round (10)")

@@ -4,7 +4,6 @@ A law that breaks prints its seed; `python -m bench simulate --seed N` runs that
 again, step by step.
 """
 
-import argparse
 import os
 import sys
 import traceback
@@ -15,6 +14,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from bench.simulation.world import World
+from bench.words import parser_of
 
 CHUNK = 50
 # How much of a failed call's story is shown.
@@ -92,11 +92,7 @@ def tell(seed: int) -> int:
 
 def main(argv: list[str]) -> int:
     """Run the command; 1 if a law is broken in any call."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench simulate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("simulate", __doc__)
     parser.add_argument("--calls", type=int, default=10_000, help="how many (10000)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--seed", type=int, help="run this one call and tell its story")
