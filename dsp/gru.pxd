@@ -24,18 +24,12 @@ cdef inline void gru_update(
     cdef float gate[2 * GRU_UNITS_MAX]
     cdef float value
     cdef int gates = 3 * units
-    cdef int i, j
+    cdef int j
     for j in range(gates):
         from_input[j] = bias[j]
         from_hidden[j] = 0
-    for i in range(inputs):
-        value = x[i]
-        for j in range(gates):
-            from_input[j] += value * input[i * gates + j]
-    for i in range(units):
-        value = hidden[i]
-        for j in range(gates):
-            from_hidden[j] += value * recurrent[i * gates + j]
+    add_product(from_input, x, input, inputs, gates)
+    add_product(from_hidden, hidden, recurrent, units, gates)
     for j in range(2 * units):
         gate[j] = <float> 0.5 + <float> 0.5 * tanh_of(
             <float> 0.5 * (from_input[j] + from_hidden[j])
@@ -46,6 +40,34 @@ cdef inline void gru_update(
             + gate[units + j] * (from_hidden[2 * units + j] + recurrent_bias[j])
         )
         hidden[j] = value + gate[j] * (hidden[j] - value)
+
+
+cdef inline void add_product(
+    float *total, const float *x, const float *matrix, int rows, int columns
+) noexcept nogil:
+    """Add each row of the matrix, by its number of x, to the total.
+
+    Four rows at once: the total is read and written a quarter as often.
+    """
+    cdef const float *row
+    cdef float sum, value, value_1, value_2, value_3
+    cdef int i, j
+    for i in range(0, rows - 3, 4):
+        row = matrix + i * columns
+        value = x[i]
+        value_1 = x[i + 1]
+        value_2 = x[i + 2]
+        value_3 = x[i + 3]
+        for j in range(columns):
+            sum = total[j] + value * row[j]
+            sum += value_1 * row[columns + j]
+            sum += value_2 * row[2 * columns + j]
+            total[j] = sum + value_3 * row[3 * columns + j]
+    for i in range(rows - rows % 4, rows):
+        row = matrix + i * columns
+        value = x[i]
+        for j in range(columns):
+            total[j] += value * row[j]
 
 
 cdef inline float tanh_of(float x) noexcept nogil:
