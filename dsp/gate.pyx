@@ -84,7 +84,7 @@ cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
 # Of the score over what we play, which learns more from what is no caller.
-cdef double OVER_OPEN = -0.5
+cdef double OVER_OPEN = 0.0
 # What a frame says for a caller without a score: the fifth in a row is certain.
 cdef double EVIDENCE_UNSCORED = 1.7
 # A score that only remembers the last word is no sound of it. Under noise this bar is

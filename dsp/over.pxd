@@ -15,20 +15,20 @@ from dsp.gru cimport gru_update
 from dsp.score cimport UNITS
 
 cdef enum:
-    OVER_UNITS = 16
+    OVER_UNITS = 24
     OVER_INPUTS = 64        # UNITS + FEATURES
 
 cdef struct OverWeights:
-    float input[64][48]
-    float bias[48]
-    float hidden[16][48]
-    float hidden_bias[16]   # of n
-    float output[16]
+    float input[64][72]
+    float bias[72]
+    float hidden[24][72]
+    float hidden_bias[24]   # of n
+    float output[24]
     float output_bias
 
 cdef struct Over:
     float inputs[64]
-    float hidden[16]
+    float hidden[24]
     float logit             # of the last frame
 
 cdef OverWeights OVER_WEIGHTS

@@ -29,7 +29,7 @@ def main() -> int:
     trained.add_argument("--steps", type=int, default=3_500)
     over = commands.add_parser("train-over", help="train the score over the AI")
     over.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
-    over.add_argument("--steps", type=int, default=2_000)
+    over.add_argument("--steps", type=int, default=3_000)
     judged = commands.add_parser("evaluate", help="the evaluator's figures")
     judged.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     judged.add_argument("--split", default="dev")

@@ -59,7 +59,11 @@ class Net(nn.Module):
 
 
 def train(recipe: Recipe, calls: Calls, steps: int, seed: int = 1) -> Net:
-    """Train for so many steps; print the loss now and then."""
+    """Train for so many steps; print the loss now and then.
+
+    On one thread: how sums are cut up would make other weights of the same calls.
+    """
+    torch.set_num_threads(1)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     every = np.concatenate(calls.features)

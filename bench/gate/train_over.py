@@ -15,7 +15,7 @@ MADE_OF = tuple(
 )
 
 RECIPE = Recipe(
-    units=16,
+    units=24,
     sequence_frames=400,
     batch=96,
     warm_up_frames=30,
