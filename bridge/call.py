@@ -47,6 +47,7 @@ from bridge.plan import (
 from bridge.playout import Frames, Playout
 from bridge.responses import Responses
 from bridge.timers import Timer, Timers
+from bridge.unwritten import Unwritten
 from bridge.uplink import Uplink
 from dsp.resample import PcmEncoder
 
@@ -66,6 +67,7 @@ class Call:
         self.phase = Phase.WAITING
         self.counters = Counters()
         self.uplink = Uplink(plan.options)
+        self.unwritten = Unwritten()
         self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
         self.ear = Ear(
             self.uplink,
@@ -264,10 +266,12 @@ class Call:
             return
         if self.uplink.is_worth_committing:
             self.actions.append(openai.CommitAudio())
+            self.unwritten.ask(self.uplink)
             if self.is_talking:  # a goodbye is not answered
                 self.request()
         else:
             self.actions.append(openai.ClearAudio())
+            self.unwritten.clear(self.uplink)
         self.uplink.close_turn()
         self.uplink.note_committed()
 

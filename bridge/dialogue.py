@@ -77,17 +77,20 @@ def on_greeting_late(call: "Call") -> None:
 def on_speech_started(call: "Call", event: openai.SpeechStarted) -> None:
     """Keep the turn open until the server has heard its end."""
     call.uplink.note_speech_started()
+    call.unwritten.begin(event.audio_start_ms)
     call.responses.note_speech()
 
 
 def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
     """Stop the silence, if no newer speech follows."""
     call.uplink.note_speech_stopped(event.audio_end_ms)
+    call.unwritten.end(event.audio_end_ms)
 
 
 def on_committed(call: "Call", event: openai.Committed) -> None:
     """Place the turn; in the VAD modes the server answers it by itself."""
     call.uplink.note_committed()
+    call.unwritten.commit(event.item_id, call.uplink)
     call.notes.committed(event, call.now)
     if call.plan.options.turn_detection != "gate":
         call.responses.note_committed(call.now)
@@ -103,11 +106,13 @@ def on_transcription_completed(
     call: "Call", event: openai.TranscriptionCompleted
 ) -> None:
     """Write down what the caller said."""
+    call.unwritten.write(event.item_id, call.uplink)
     call.log(call.notes.caller_said(event, call.now))
 
 
 def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
     """Note that the caller's words are not known; the model heard them."""
+    call.unwritten.write(event.item_id, call.uplink)
     call.notes.transcript.close(event.item_id)
     call.log(Log("warning", f"[REALTIME] No transcript of item {event.item_id}"))
 

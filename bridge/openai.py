@@ -163,6 +163,12 @@ class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text")
     text: str
 
 
+class InputAudio(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
+    """Sound of a user item, in the session's input format."""
+
+    audio: bytes
+
+
 class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
     """Text of an assistant item."""
 
@@ -175,7 +181,7 @@ class MessageItem(
     """A message written into the conversation by us."""
 
     role: Literal["user", "system", "assistant"]
-    content: tuple[InputText | OutputText, ...]
+    content: tuple[InputText | InputAudio | OutputText, ...]
 
 
 class FunctionCallOutput(

@@ -146,8 +146,11 @@ def _leave(call: "Call") -> None:
     # Older ones that are not there any more cannot be truncated or answered.
     call.renewal.old_items = call.playout.finish_all()
     call.renewal.old_tools = set(call.open_tools)
-    call.responses.suspend(awaits_tools=bool(call.open_tools))
-    if call.has_retried and not call.open_tools:
+    is_turn_asked = call.unwritten.leave(call.uplink)
+    call.notes.transcript.close_all()
+    is_asked_later = is_turn_asked or bool(call.open_tools)
+    call.responses.suspend(is_asked_later=is_asked_later)
+    if call.has_retried and not is_asked_later:
         call.request(call.responses.params)  # a second try was due, or ran
     call.uplink.begin_session()
     call.timers.cancel(
@@ -156,7 +159,11 @@ def _leave(call: "Call") -> None:
 
 
 def _go_on(call: "Call") -> None:
-    """Ask the new session for what is owed."""
+    """Give the new session the turn that was broken, and ask for what is owed."""
+    turn = call.unwritten.take_turn()
+    if turn:
+        call.actions += map(openai.AppendAudio, turn)
+        call.uplink.resume_turn(turn)
     greeting: openai.ResponseParams | UnsetType = UNSET
     if call.is_greeting_due and call.is_talking:
         greeting = session.greeting(call.plan)

@@ -164,10 +164,10 @@ class Responses:
         self._is_spare = True
         return events
 
-    def suspend(self, *, awaits_tools: bool = False) -> None:
+    def suspend(self, *, is_asked_later: bool = False) -> None:
         """The session is gone: what ran or was owed is asked for at `resume`.
 
-        While tools run that is nothing plain: their answer will ask for all of it.
+        Nothing plain where tools run, or a turn is to be ended anew, for then we ask.
         """
         is_owed = self.active_id is not None and not self.is_cancelled(self.active_id)
         asked = self._waiting
@@ -175,7 +175,7 @@ class Responses:
             asked = self._asked
         if asked is None and (is_owed or self._has_unanswered_turn):
             asked = self._new(UNSET)
-        if awaits_tools and asked is not None and asked.response is UNSET:
+        if is_asked_later and asked is not None and asked.response is UNSET:
             asked = None
         self.active_id = self._asked = self._last_asked = None
         self._is_asked_cancelled = self.is_turn_heard = False

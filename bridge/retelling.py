@@ -1,13 +1,15 @@
 """Retelling: the conversation as items, for a session that was not there.
 
-One entry for each turn and each tool, in order, a tool where it was called. An entry is
-settled when nothing can change it any more: a turn of the AI that has been heard or
-cut, one of the caller whose words have come.
+One entry for each turn and each tool, in order, a tool where it was called; for a turn
+of the caller's whose words have not come, its sound. An entry is settled when nothing
+can change it any more: a turn of the AI that has been heard or cut, one of the caller
+whose words have come.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from bridge import openai, session
+from bridge.transcript import Turn
 
 if TYPE_CHECKING:
     from bridge.call import Call
@@ -17,7 +19,7 @@ ENTRIES_MAX = 100
 
 
 class Entry(NamedTuple):
-    """A turn or a tool; `items` is empty where a turn has no words."""
+    """A turn or a tool; `items` is empty where a turn has neither words nor sound."""
 
     name: str
     at_s: float
@@ -32,7 +34,7 @@ def entries(call: "Call") -> list[Entry]:
         Entry(
             turn.item_id,
             turn.at_s,
-            (session.said(turn.role, turn.text),) if turn.text else (),
+            _items(call, turn),
             turn.is_whole and turn.item_id not in unheard,
         )
         for turn in call.notes.transcript.placed()
@@ -44,3 +46,10 @@ def entries(call: "Call") -> list[Entry]:
     return [entry for entry in found if entry.items or not entry.is_settled][
         -ENTRIES_MAX:
     ]
+
+
+def _items(call: "Call", turn: Turn) -> tuple[openai.CreateItem, ...]:
+    if turn.text:
+        return (session.said(turn.role, turn.text),)
+    sound = call.unwritten.sound_of(turn.item_id, call.uplink)
+    return (session.sounded(sound),) if sound else ()

@@ -183,6 +183,12 @@ def said(role: Role, text: str) -> openai.CreateItem:
     return keypad(text) if role == "keypad" else _message("user", text)
 
 
+def sounded(audio: bytes) -> openai.CreateItem:
+    """Return a turn of the caller's that an earlier session has not written down."""
+    content = (openai.InputAudio(audio),)
+    return openai.CreateItem(item=openai.MessageItem(role="user", content=content))
+
+
 def _message(role: Literal["user", "system"], text: str) -> openai.CreateItem:
     content = (openai.InputText(text=text),)
     return openai.CreateItem(item=openai.MessageItem(role=role, content=content))

@@ -124,6 +124,11 @@ class Transcript:
         if turn is not None:
             turn.is_whole = True
 
+    def close_all(self) -> None:
+        """Note that no item gets more words: their session is gone."""
+        for turn in self._turns.values():
+            turn.is_whole = True
+
     def cut(self, cut: Cut) -> None:
         """Mark a turn as interrupted and keep the words that were heard.
 

@@ -9,11 +9,14 @@ cdef class Uplink:
     cdef bint _is_agc_on, _is_heard_by_server, _may_begin, _ends_turns
     cdef readonly object _pending
     cdef object _pending_open, _levels
+    cdef list _given
+    cdef Py_ssize_t _given_end, _given_frames
     cdef long long _end_frames
     cdef bytes _remainder
     cdef long long _sound_frames, _frames_since_sound
     cdef long long _voice_gap_frames
-    cdef long long _silence_frames, _appended_ms, _speech_end_ms, _uncommitted_ms
+    cdef long long _silence_frames, _speech_end_ms, _uncommitted_ms
+    cdef public long long appended_ms, turn_from_ms
     cdef public bint is_turn_open, is_gate_open, is_voice, is_certain
     cdef public double voice_frames
     cdef public long long voice_age_frames, quiet_frames, speech_frames
@@ -24,11 +27,11 @@ cdef class Uplink:
     cdef _note(self, long code)
     cdef _tail_frames(self)
     cpdef _forward(self)
-    cdef _give_speech(self, long long frames)
+    cdef _give_speech(self, object frames)
     cdef _gained(self, bytes frame)
     cdef _wait(self)
     cdef _in_turn_silence(self, long long frames=*)
-    cdef _count_given(self, long long frames)
+    cdef _keep_given(self, object frames)
     cdef _withhold(self)
     cdef _end_withholding(self)
     cdef _trim(self, long long keep)

@@ -36,6 +36,9 @@ UNHEARD_MARGIN_MS = 1_000
 COMMIT_MS_MIN = 100
 # So many frames without a voice and it was none, or is over.
 VOICE_GAP_FRAMES = 3
+# What was given is kept until words stand for it. A socket that takes nothing yet holds
+# 12 s of it (`websocket.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely as long.
+GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
 # A turn with less speech than this is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
 # What rises less than this over the louder fifth of the quiet that followed it was no
@@ -73,6 +76,10 @@ class Uplink:
         self._levels: deque[float] = deque(maxlen=self._end_frames + TAIL_FRAMES_MAX)
         self._pending: deque[bytes] = deque()
         self._pending_open: deque[bool] = deque()
+        # The newest of what the session was given: a ring, its end, and how many count.
+        self._given = [b""] * GIVEN_FRAMES_MAX
+        self._given_end = 0
+        self._given_frames = 0
         self._remainder = b""
         # Frames from the first withheld sound to the newest; 0 when there was none.
         self._sound_frames = 0
@@ -80,7 +87,8 @@ class Uplink:
         self._is_withholding = False
         self._is_heard_by_server = False
         self._silence_frames = 0
-        self._appended_ms = 0
+        self.appended_ms = 0
+        self.turn_from_ms = 0
         self._speech_end_ms = 0
         self._uncommitted_ms = 0
         self.is_turn_open = False
@@ -123,8 +131,9 @@ class Uplink:
             frame = self._gained(frame)
         is_free = not withhold and not self._is_withholding
         if self.is_gate_open and is_free and not self._pending:
-            self._give_speech(1)
-            return (frame,)
+            given = (frame,)
+            self._give_speech(given)
+            return given
         self._pending.append(frame)
         self._pending_open.append(self.is_gate_open)
         if withhold:
@@ -152,7 +161,7 @@ class Uplink:
             frames.append(frame if is_open or not has_begun else SILENCE)
         self._sound_frames = 0
         self._is_withholding = False
-        self._give_speech(len(frames))
+        self._give_speech(frames)
         return frames
 
     def fill_gap(self, frames: int) -> None:
@@ -196,7 +205,30 @@ class Uplink:
     def begin_session(self) -> None:
         """Another session listens from here on: its offsets begin at 0."""
         self.close_turn()
-        self._appended_ms = self._speech_end_ms = self._uncommitted_ms = 0
+        self.forget_given(self.appended_ms)
+        self.appended_ms = self.turn_from_ms = 0
+        self._speech_end_ms = self._uncommitted_ms = 0
+
+    def resume_turn(self, frames: Sequence[bytes]) -> None:
+        """Go on with a turn of which a new session is given this, again."""
+        self.is_turn_open = True
+        self.turn_from_ms = self.appended_ms
+        self.speech_frames = sum(frame != SILENCE for frame in frames)
+        self._keep_given(frames)
+        self._speech_end_ms = self.appended_ms
+
+    def given(self, start_ms: int, end_ms: int) -> list[bytes]:
+        """Return what the session was given from one time in it to another."""
+        oldest = self.appended_ms // FRAME_MS - self._given_frames
+        first = max(start_ms // FRAME_MS - oldest, 0)
+        return self._kept()[first : max(-(-end_ms // FRAME_MS) - oldest, 0)]
+
+    def forget_given(self, before_ms: int) -> None:
+        """Keep nothing of what the session was given before."""
+        needed = max(self.appended_ms - before_ms, 0) // FRAME_MS
+        kept = self._kept()[-needed:] if needed else []
+        self._given = kept + [b""] * (GIVEN_FRAMES_MAX - len(kept))
+        self._given_end = self._given_frames = len(kept)
 
     @property
     def is_worth_committing(self) -> bool:
@@ -258,15 +290,17 @@ class Uplink:
         frames = list(self._pending)
         self._pending.clear()
         self._pending_open.clear()
-        self._give_speech(len(frames))
+        self._give_speech(frames)
         return frames
 
-    def _give_speech(self, frames: int) -> None:
-        self.is_turn_open = True
+    def _give_speech(self, frames: Sequence[bytes]) -> None:
+        if not self.is_turn_open:
+            self.turn_from_ms = self.appended_ms
+            self.is_turn_open = True
         self._silence_frames = 0
-        self.forwarded_frames += frames
-        self._count_given(frames)
-        self._speech_end_ms = self._appended_ms
+        self.forwarded_frames += len(frames)
+        self._keep_given(frames)
+        self._speech_end_ms = self.appended_ms
 
     def _gained(self, frame: bytes) -> bytes:
         return frame.translate(GAIN_TABLES[self.gate.gain_step])
@@ -292,12 +326,24 @@ class Uplink:
             self.close_turn()
             return ()
         self.silence_frames_sent += frames
-        self._count_given(frames)
-        return (SILENCE,) * frames
+        silence = (SILENCE,) * frames
+        self._keep_given(silence)
+        return silence
 
-    def _count_given(self, frames: int) -> None:
-        self._appended_ms += frames * FRAME_MS
-        self._uncommitted_ms += frames * FRAME_MS
+    def _keep_given(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            if self._given_end == len(self._given):
+                self._given_end = 0
+            self._given[self._given_end] = frame
+            self._given_end += 1
+            if self._given_frames < len(self._given):
+                self._given_frames += 1
+        self.appended_ms += len(frames) * FRAME_MS
+        self._uncommitted_ms += len(frames) * FRAME_MS
+
+    def _kept(self) -> list[bytes]:
+        turned = self._given[self._given_end :] + self._given[: self._given_end]
+        return turned[GIVEN_FRAMES_MAX - self._given_frames :]
 
     def _withhold(self) -> Sequence[bytes]:
         if self._sound_frames:

@@ -5,6 +5,7 @@ session of one grows old. What the model is given, and when, must be the same in
 """
 
 import asyncio
+import base64
 import time
 from contextlib import asynccontextmanager
 
@@ -69,10 +70,10 @@ async def calling(model):
         await front.wait_closed()
 
 
-async def talk(callers, frames):
+async def talk(callers, frames, first=0):
     """Send each caller the same frames in real time; return when each was sent."""
-    sent, began = [], time.monotonic()
-    for number, frame in enumerate(frames):
+    sent, began = [], time.monotonic() - first * FRAME_S
+    for number, frame in enumerate(frames, first):
         await asyncio.sleep(max(0.0, began + number * FRAME_S - time.monotonic()))
         sent.append(time.monotonic())
         for caller in callers:
@@ -147,3 +148,48 @@ def test_a_spare_that_is_refused_is_nobodys_loss():
     assert call.counters.failed_spares == 1
     assert call.counters.changed_sessions == call.counters.reopened_sessions == 0
     assert [one[0] for one in heard(renewed)] == [one[0] for one in heard(plain)]
+
+
+async def lost_in_the_midst(frames, lost_at):
+    """Cut the model's socket at that frame of a call; return both sessions."""
+    async with RealtimeServer(
+        SCRIPT, api_key="sk-test", thinking_ms=150, transcription_ms=5_000
+    ) as model:
+        async with calling(model) as caller:
+            await talk((caller,), frames[:lost_at])
+            model.sessions[0].drop(1011)
+            await talk((caller,), frames[lost_at:], lost_at)
+            await asyncio.sleep(0.3)
+            assert [one.violations for one in model.sessions] == [[], []]
+        return model.sessions, caller.call
+
+
+def cut_off(lost_at):
+    """The frames of one turn that each of two sessions heard, and both sessions."""
+    frames = [QUIET] * 30 + SPEECH[:65] + [QUIET] * 85
+    run_it = asyncio.wait_for(lost_in_the_midst(frames, lost_at), PATIENCE_S)
+    sessions, call = asyncio.run(run_it)
+    assert call.counters.reopened_sessions == 1
+    first, second = ([one[0] for one in heard([session])] for session in sessions)
+    return first, second, sessions[1]
+
+
+def test_a_turn_that_is_cut_off_reaches_the_next_session_from_its_first_frame():
+    first, second, session = cut_off(60)
+
+    assert second[: len(first)] == first
+    assert second[len(first) :] == list(range(first[-1] + 1, second[-1] + 1))
+    assert len(second) > 2 * len(first)
+    assert [one.fields["role"] for one in session.conversation] == ["user", "assistant"]
+
+
+def test_a_turn_that_was_not_written_down_reaches_the_next_session_as_sound():
+    first, second, session = cut_off(150)
+    turn, answer = session.conversation
+
+    assert second == []
+    (part,) = turn.fields["content"]
+    sound = base64.b64decode(part["audio"])
+    frames = [sound[at : at + 160] for at in range(0, len(sound), 160)]
+    assert [number_of(one) for one in frames if one != story.SILENCE] == first
+    assert answer.fields["role"] == "assistant"

@@ -44,6 +44,7 @@ PURE = (
     "timers",
     "transcript",
     "twilio",
+    "unwritten",
     "uplink",
 )
 # Three sides of one thing: what the model does may end its session, or the call.

@@ -100,9 +100,10 @@ class Laws:
 
     def _check_order(self, actions: list[Any]) -> None:
         """Clear, then truncate, then cancel, then speech; withheld until then."""
-        rank = 0
+        rank, is_renewed = 0, False
         for action in actions:
             kind = type(action)
+            is_renewed = is_renewed or _is_renewal(action)
             if kind is twilio.Clear:
                 law(rank == 0, "clear comes first", kind)
                 rank = 1
@@ -112,7 +113,7 @@ class Laws:
                 law(rank == 1, "cancel follows clear and truncate", rank)
                 rank = 2
             elif kind is openai.AppendAudio and action.audio != SILENCE:
-                is_free = not self._was_playing or rank > 0
+                is_free = not self._was_playing or rank > 0 or is_renewed
                 law(is_free, "speech is withheld while the AI is audible")
                 rank = rank and 3
             law(kind is not twilio.OutboundMedia or rank == 0, "no audio after clear")
@@ -308,6 +309,11 @@ def _is_expiry(what: Any) -> bool:
     return type(what) is openai.Error and what.error.code == "session_expired"
 
 
+def _is_renewal(action: Any) -> bool:
+    is_line = type(action) is Log and "Session renewed" in action.text
+    return is_line or type(action) is UseSpare
+
+
 class UplinkLaws:
     """The caller's frames: in order, none twice, none lost inside a turn."""
 
@@ -332,6 +338,9 @@ class UplinkLaws:
         """Follow the place in the caller's speech that the model has come to."""
         uplink = self._call.uplink
         is_inside = self._was_open or uplink.is_turn_open
+        is_again = any(_is_renewal(action) for action in actions)
+        if is_again:
+            self._last = -1  # a broken turn, with the gaps it had
         for action in actions:
             if type(action) is not openai.AppendAudio:
                 continue
@@ -346,7 +355,7 @@ class UplinkLaws:
                 continue
             number = number_of(action.audio)
             law(number > self._last, "no frame twice", number, self._last)
-            is_next = self._at is None or number == self._at + 1
+            is_next = is_again or self._at is None or number == self._at + 1
             law(is_next, "no frame of a turn is lost", number, self._at)
             self._at = self._last = number
             self._silence = 0

@@ -60,9 +60,15 @@ class Renewed:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._told: list[openai.CreateItem] = []
+        # The newest turn of the caller's that has no words.
+        self._wordless: str | None = None
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Compare what is told with the transcript."""
+        if type(what) is openai.Committed:
+            self._wordless = what.item_id
+        elif type(what) is openai.TranscriptionCompleted:
+            self._wordless = self._wordless if self._wordless != what.item_id else None
         for at, action in enumerate(actions):
             kind = type(action)
             if kind is OpenSpare:
@@ -78,10 +84,15 @@ class Renewed:
     def _check(self, told: list[openai.CreateItem]) -> None:
         notes = self._call.notes
         wanted = [turn.text for turn in notes.transcript.turns() if turn.text]
+        parts = [
+            one.item.content[0] for one in told if type(one.item) is openai.MessageItem
+        ]
+        has_sound = any(type(part) is openai.InputAudio for part in parts)
+        law(has_sound or not self._wordless, "a turn without words is told as sound")
         said = [
-            item.content[0].text.removeprefix("Keypad: ")
-            for item in (one.item for one in told)
-            if type(item) is openai.MessageItem
+            part.text.removeprefix("Keypad: ")
+            for part in parts
+            if type(part) is not openai.InputAudio
         ]
         answered = sum(type(one.item) is openai.FunctionCallOutput for one in told)
         if len(wanted) + len(notes.tools) <= ENTRIES_MAX:

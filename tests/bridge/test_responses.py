@@ -194,11 +194,11 @@ def test_a_lost_session_owes_what_it_was_asked_for():
 def test_while_tools_run_a_lost_session_owes_nothing_plain():
     responses = Responses()
     responses.note_created("r1")
-    responses.suspend(awaits_tools=True)
+    responses.suspend(is_asked_later=True)
     assert responses.resume() == []
 
     responses.request(GOODBYE)
-    responses.suspend(awaits_tools=True)
+    responses.suspend(is_asked_later=True)
     (event,) = responses.resume()
     assert event.response == GOODBYE
 

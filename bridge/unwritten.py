@@ -1,0 +1,98 @@
+"""Unwritten: what the caller has said and no words stand for yet, as sound.
+
+A session that is lost takes along what it has heard: a turn whose words were still to
+come, and one that had not ended. `Uplink` keeps what it gave; here is which of it
+belongs to which item, in ms of all that the session was given. The next session is told
+a turn that was an item as one, with its sound in the place of words, and given again
+from its beginning one that was not.
+"""
+
+from bridge.uplink import Uplink
+
+# Words come within a second or two; more turns than this are not without them.
+SPANS_MAX = 4
+
+
+class Unwritten:
+    """The turns of one call that have no words."""
+
+    def __init__(self) -> None:
+        # From where to where the item's sound goes, in the session that serves.
+        self._spans: dict[str, tuple[int, int]] = {}
+        # Sound of items that were made in sessions that are gone.
+        self._left: dict[str, bytes] = {}
+        self._turn: list[bytes] = []
+        # What the server has not made an item of begins here; it was told to at these.
+        self._from_ms = 0
+        self._asked_ms: list[int] = []
+        self._end_ms: int | None = None
+
+    # --- what the session makes of it ---
+
+    def begin(self, start_ms: int) -> None:
+        """The server hears a turn since then."""
+        self._from_ms = max(self._from_ms, start_ms)
+
+    def end(self, end_ms: int) -> None:
+        """The server has heard the turn's end."""
+        self._end_ms = end_ms
+
+    def ask(self, uplink: Uplink) -> None:
+        """The server is told to make an item of all it was given."""
+        self._asked_ms.append(uplink.appended_ms)
+
+    def clear(self, uplink: Uplink) -> None:
+        """The server is told to forget what is not an item."""
+        self._from_ms = uplink.appended_ms
+
+    def commit(self, item_id: str, uplink: Uplink) -> None:
+        """The turn is an item now."""
+        end_ms = self._end_ms
+        if self._asked_ms:
+            end_ms = self._asked_ms.pop(0)
+        elif end_ms is None:
+            end_ms = uplink.appended_ms
+        self._spans[item_id] = self._from_ms, end_ms
+        self._from_ms, self._end_ms = end_ms, None
+        if len(self._spans) > SPANS_MAX:
+            del self._spans[next(iter(self._spans))]
+
+    def write(self, item_id: str, uplink: Uplink) -> None:
+        """The item has its words, or will never have any: its sound is not needed."""
+        self._spans.pop(item_id, None)
+        needed_ms = (start_ms for start_ms, _ in self._spans.values())
+        uplink.forget_given(min(needed_ms, default=self._from_ms))
+
+    # --- for another session ---
+
+    def sound_of(self, item_id: str, uplink: Uplink) -> bytes:
+        """Return an item's sound, as far as it is kept."""
+        if item_id in self._spans:
+            return b"".join(uplink.given(*self._spans[item_id]))
+        return self._left.get(item_id, b"")
+
+    def leave(self, uplink: Uplink) -> bool:
+        """The session is gone: keep what it has heard and not written down.
+
+        Returns whether it was told to make an item and has not said that it did.
+        """
+        is_asked = bool(self._asked_ms)
+        for item_id in self._spans:
+            self._left.pop(item_id, None)
+            self._left[item_id] = self.sound_of(item_id, uplink)
+        while len(self._left) > SPANS_MAX:
+            del self._left[next(iter(self._left))]
+        self._turn = []
+        if is_asked:
+            self._turn = uplink.given(self._from_ms, uplink.appended_ms)
+        elif uplink.is_turn_open:
+            from_ms = max(self._from_ms, uplink.turn_from_ms)
+            self._turn = uplink.given(from_ms, uplink.appended_ms)
+        self._spans, self._asked_ms = {}, []
+        self._from_ms, self._end_ms = 0, None
+        return is_asked
+
+    def take_turn(self) -> list[bytes]:
+        """Return the turn that the last session was left in, from its first frame."""
+        frames, self._turn = self._turn, []
+        return frames
