@@ -113,6 +113,49 @@ def two_parts():
     return transcript
 
 
+def test_long_turns_that_are_nearly_the_same_are_a_loop():
+    transcript = Transcript()
+    for number, hour in enumerate(("nine", "five", "four")):
+        text = (
+            f"On Tuesday I have {hour} o'clock free, on Wednesday half past {hour} "
+            "or two in the afternoon. Which of these would suit you best, or shall I "
+            "look at next week? Please tell me, and I book it. "
+        )
+        transcript.set_text("ai", f"a{number}", text * 15, 1.0)
+
+    assert transcript.loop() == "a2"
+
+
+@pytest.mark.parametrize(
+    ("callers", "is_loop"),
+    [
+        (["Leave a message after the tone.", "The line is busy, please hold."], True),
+        (["At nine o'clock, please.", "What does it cost altogether?"], True),
+        (["Yes.", "No."], False),
+        (
+            [
+                "I would like to come on Tuesday.",
+                "A haircut for my son, please.",
+                "What does it cost altogether?",
+                "Then rather at half past nine.",
+                "My name is Dana Levi.",
+                "Thank you, that is all for today.",
+            ],
+            False,
+        ),
+    ],
+)
+def test_two_machines_that_go_round_are_a_loop(callers, is_loop):
+    transcript = Transcript()
+    ai = ["How can I help you today?", "Sorry, I did not understand that."]
+    for number in range(6):
+        transcript.set_text("ai", f"a{number}", ai[number % 2], 1.0)
+        words = callers[number % len(callers)]
+        transcript.set_text("caller", f"u{number}", words, 1.0)
+
+    assert bool(transcript.loop()) is is_loop
+
+
 def test_an_item_of_two_parts_is_one_turn():
     assert said(two_parts()) == [("ai", "On Tuesday. At nine or ten.")]
 
