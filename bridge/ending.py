@@ -102,7 +102,8 @@ def on_idle(call: "Call") -> None:
     idle_s = call.plan.options.idle_prompt_ms / 1e3
     quiet_since = max(call.notes.active_at, call.playout.ends_at())
     prompted_at = call.ending.idle_prompted_at
-    if call.now < quiet_since + idle_s or call.responses.is_busy:
+    is_at_work = call.responses.is_busy or call.open_tools
+    if call.now < quiet_since + idle_s or is_at_work:
         call.timers.set(Timer.IDLE, max(quiet_since + idle_s, call.now + 1.0))
     elif prompted_at is None or prompted_at < call.notes.active_at:
         call.ending.idle_prompted_at = call.now

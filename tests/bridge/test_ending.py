@@ -33,6 +33,10 @@ def result(missing):
     )
 
 
+def answer(call, now):
+    return call.receive_tool_result(story.tool_result(), now)
+
+
 def instructions(actions):
     return [one.response.instructions for one in of(openai.ResponseCreate, actions)]
 
@@ -275,6 +279,16 @@ def test_a_silent_caller_is_asked_once_and_then_bidden_goodbye():
 
     assert "goodbye" in of(openai.ResponseCreate, actions)[0].response.instructions
     assert call.phase is Phase.ENDING
+
+
+def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_he_is_there():
+    call = answered_call(idle_prompt_ms=2_000)
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(tool_item(), 1.0)
+    call.receive_openai(done(), 1.0)
+    assert instructions(fire(call, 5.0)) == []
+
+    assert len(of(openai.ResponseCreate, answer(call, 5.1))) == 1
 
 
 def test_an_ai_that_repeats_itself_is_corrected_and_then_stopped():

@@ -20,6 +20,7 @@ WAY_S = 0.04
 STEP_S = 0.005
 RIGHT_MS = 60
 VOICE = clip("human-en-reader-1")[20:]
+COUGH = VOICE[:12]
 # How much later than it should an echo leaves the phone: by its number.
 MARKS: dict[str, Callable[[int, float], float | None]] = {
     "prompt": lambda number, now: 0.0,
@@ -37,6 +38,8 @@ class Line:
         self.call = call or answered_call()
         self.now = 0.0
         self.told: list[tuple[str, int]] = []
+        # Parts of items that have a sound of their own.
+        self.names: dict[tuple[str, int], str] = {}
         self.phone = PhonePlayout(0.0)
         self._lateness = MARKS[marks]
         self._echoes = count()
@@ -98,7 +101,9 @@ class Line:
             elif type(action) is twilio.Clear:
                 self._later(0.0, self._clear)
             elif type(action) is openai.ConversationItemTruncate:
-                self.told.append((action.item_id, action.audio_end_ms))
+                part = action.item_id, action.content_index
+                name = self.names.get(part, action.item_id)
+                self.told.append((name, action.audio_end_ms))
         return []
 
     def _play(self, audio: bytes, now: float) -> list:
@@ -130,6 +135,37 @@ def test_several_items_of_one_response(line):
 
     line.check("b", "c")
     assert line.heard_ms("a") == 1_000 and line.heard_ms("c") == 0
+
+
+def test_several_parts_of_one_item(line):
+    line.from_model(created("r1"))
+    for index, (name, ms) in enumerate((("a", 1_010), ("b", 1_500), ("c", 2_000))):
+        line.names["item", index] = name
+        delta = bytes([BYTES[name]]) * (8 * ms)
+        line.from_model(openai.AudioDelta("r1", "item", index, delta))
+        line.from_model(openai.AudioDone("r1", "item", index))
+    line.wait(1.7)
+    line.from_phone(story.dtmf("1"))
+
+    line.check("b", "c")
+    assert line.heard_ms("a") == 1_010 and line.heard_ms("b") > 500
+
+
+@pytest.mark.parametrize("marks", list(MARKS))
+@pytest.mark.parametrize("way", ["voice", "key"])
+def test_a_reply_that_was_held_for_nothing(marks, way):
+    line = Line(marks, answered_call(min_consecutive_voice_frames=20))
+    line.say("r1", ("a", 6_000), ("b", 1_000))
+    line.wait(1.5)
+    line.wait(0.8, COUGH)
+    assert line.call.counters.barge_ins_false == 1
+    if way == "key":
+        line.from_phone(story.dtmf("1"))
+    else:
+        line.wait(1.0, VOICE[:50])
+
+    line.check("a", "b")
+    assert line.call.counters.barge_ins == (way == "voice")
 
 
 def test_a_response_that_is_already_done(line):
