@@ -39,6 +39,7 @@ class Turn:
         "interrupted",
         "is_whole",
         "item_id",
+        "late_cut",
         "parts",
         "role",
     )
@@ -52,6 +53,8 @@ class Turn:
         # No more words come.
         self.is_whole = False
         self.heard_ms: int | None = None
+        # Where it was cut, if its words were still to come.
+        self.late_cut: Cut | None = None
         # Of its pieces; the whole text is over the limit by as much, and counts once.
         self.dropped_chars = 0
 
@@ -101,7 +104,10 @@ class Transcript:
     def set_text(
         self, role: Role, item_id: str, text: str, at_s: float, part: int = 0
     ) -> Turn:
-        """Replace the text of a part by the whole; a cut turn stays cut."""
+        """Replace the text of a part by the whole; a cut turn stays cut.
+
+        Words that come only after the cut are cut as if they had been there.
+        """
         turn = self.place(role, item_id, at_s)
         self.changes += 1
         turn.is_whole = True
@@ -110,6 +116,9 @@ class Transcript:
             again = min(over, turn.dropped_chars)
             self.dropped_chars += over - again
             turn.dropped_chars -= again
+        elif turn.late_cut is not None and turn.late_cut.content_index == part:
+            self._set_part(turn, part, _heard(text.strip(), turn.late_cut))
+            turn.late_cut = None
         return turn
 
     def _set_part(self, turn: Turn, part: int, text: str) -> int:
@@ -148,10 +157,9 @@ class Transcript:
             turn.heard_ms = cut.before_ms + cut.heard_ms
         turn.interrupted = turn.is_whole = True
         text = turn.parts.get(cut.content_index, "")
-        keep = round(len(text) * cut.heard_ms / cut.total_ms) if cut.total_ms else 0
-        if keep < len(text):
-            # One character more: a space there says that the last word was whole.
-            text = text[: keep + 1].rpartition(" ")[0]
+        if not text and cut.heard_ms:
+            turn.late_cut = cut
+        text = _heard(text, cut)
         kept = {at: one for at, one in turn.parts.items() if at < cut.content_index}
         turn.parts = {**kept, cut.content_index: text}
 
@@ -184,6 +192,14 @@ class Transcript:
 
     def _last(self, role: Role) -> list[Turn]:
         return [turn for turn in self.turns() if turn.role == role][-ROUND_TURNS:]
+
+
+def _heard(text: str, cut: Cut) -> str:
+    keep = round(len(text) * cut.heard_ms / cut.total_ms) if cut.total_ms else 0
+    if keep >= len(text):
+        return text
+    # One character more: a space there says that the last word was whole.
+    return text[: keep + 1].rpartition(" ")[0]
 
 
 def _repeats(turns: list[Turn]) -> bool:

@@ -77,6 +77,17 @@ def test_a_turn_of_which_nothing_was_heard_is_still_there(heard_ms, total_ms):
     assert said(transcript) == [("ai", "")]
 
 
+def test_words_that_come_after_the_cut_are_cut_as_well():
+    transcript = Transcript()
+    transcript.place("ai", "a1", 1.0)
+    transcript.cut(Cut("a1", 0, 2_000, 4_000))
+    transcript.set_text("ai", "a1", "One two three four five six.", 2.0)
+    transcript.set_text("ai", "a1", "One two three four five six.", 3.0)
+
+    (turn,) = transcript.turns()
+    assert (turn.text, turn.interrupted) == ("One two three", True)
+
+
 def test_cutting_what_nobody_knows_of_changes_nothing():
     transcript = Transcript()
     transcript.cut(Cut("nobody", 0, 1, 2))
