@@ -346,6 +346,8 @@ class Uplink:
         return turned[GIVEN_FRAMES_MAX - self._given_frames :]
 
     def _withhold(self) -> Sequence[bytes]:
+        # What waited for a soft onset when the AI began has its time in the turn, too.
+        due = 1 if self._is_withholding else len(self._pending)
         if self._sound_frames:
             self._sound_frames += 1
         elif self.is_turn_open and self.is_gate_open and not self._is_withholding:
@@ -368,7 +370,7 @@ class Uplink:
         # the model hear that time twice.
         if not self.is_turn_open or self.is_gate_open:
             return ()
-        return self._in_turn_silence()
+        return self._in_turn_silence(due)
 
     def _end_withholding(self) -> Sequence[bytes]:
         """The AI has fallen silent: send an answer begun over its last words."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.options import CallOptions
+from bridge.options import FRAME_MS, CallOptions
 from bridge.playout import NOTHING_DBFS
 from bridge.uplink import IN_TURN_WAIT_FRAMES, Uplink
 from tests.bridge.story import SILENCE, clip
@@ -26,6 +26,22 @@ def speaking(**options):
     given = admit(uplink, VOICE[:60])
     assert uplink.is_turn_open and uplink.is_gate_open
     return uplink, given
+
+
+def test_no_time_of_a_turn_is_lost_where_the_ai_begins_to_speak_in_it():
+    waited = set()
+    for spoken in range(20, 100):
+        uplink = Uplink(CallOptions())
+        admit(uplink, QUIET * 50)
+        given = [len(admit(uplink, [frame])) for frame in VOICE[:spoken]]
+        if not uplink.is_turn_open or not sum(given):
+            continue
+        waited.add(len(uplink._pending))
+        begun = next(at for at, count in enumerate(given) if count) + 1 - max(given)
+        admit(uplink, QUIET, withhold=True)
+        if not uplink.is_gate_open:
+            assert uplink.appended_ms == (spoken + 1 - begun) * FRAME_MS
+    assert len(waited) > 1
 
 
 def test_a_voice_is_counted_from_its_faint_beginning_and_forgotten_after_a_gap():
