@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.simulation.law import law
 from bench.simulation.promises import Promises, check_last_words
-from bench.simulation.requests import Asked
+from bench.simulation.requests import Asked, is_renewal
 from bench.simulation.weather import Weather, number_of
 from bridge import openai, twilio
 from bridge.call import Call
@@ -103,7 +103,7 @@ class Laws:
         rank, is_renewed = 0, False
         for action in actions:
             kind = type(action)
-            is_renewed = is_renewed or _is_renewal(action)
+            is_renewed = is_renewed or is_renewal(action)
             if kind is twilio.Clear:
                 law(rank == 0, "clear comes first", kind)
                 rank = 1
@@ -309,11 +309,6 @@ def _is_expiry(what: Any) -> bool:
     return type(what) is openai.Error and what.error.code == "session_expired"
 
 
-def _is_renewal(action: Any) -> bool:
-    is_line = type(action) is Log and "Session renewed" in action.text
-    return is_line or type(action) is UseSpare
-
-
 class UplinkLaws:
     """The caller's frames: in order, none twice, none lost inside a turn."""
 
@@ -338,7 +333,7 @@ class UplinkLaws:
         """Follow the place in the caller's speech that the model has come to."""
         uplink = self._call.uplink
         is_inside = self._was_open or uplink.is_turn_open
-        is_again = any(_is_renewal(action) for action in actions)
+        is_again = any(is_renewal(action) for action in actions)
         if is_again:
             self._last = -1  # a broken turn, with the gaps it had
         for action in actions:

@@ -7,10 +7,16 @@ from msgspec import UNSET
 from bench.simulation.law import law
 from bridge import floor, openai
 from bridge.call import Call
-from bridge.plan import OpenModel, RunTool, UseSpare
+from bridge.plan import Log, OpenModel, RunTool, UseSpare
 
 # How late the answer to a turn may be asked for: the core's second, and a stall's.
 ANSWER_S = 2.5
+
+
+def is_renewal(action: Any) -> bool:
+    """Tell whether this is where another session takes over."""
+    is_line = type(action) is Log and "Session renewed" in action.text
+    return is_line or type(action) is UseSpare
 
 
 class Asked:
@@ -49,8 +55,12 @@ class Asked:
 
     def after(self, actions: list[Any], now: float) -> None:
         """Check every request."""
+        is_renewed = False
         for action in actions:
             kind = type(action)
+            is_renewed = is_renewed or is_renewal(action)
+            if is_renewed and kind is openai.AppendAudio:
+                self._committed_at = None  # the turn is open again
             if kind is openai.ResponseCreate:
                 law(self._is_ready, "no response before the session is confirmed")
                 is_free = self._active is None and self._asked is None
