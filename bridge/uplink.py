@@ -39,7 +39,7 @@ VOICE_GAP_FRAMES = 3
 # What was given is kept until words stand for it. A socket that takes nothing yet holds
 # 12 s of it (`websocket.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely as long.
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
-# A turn with less speech than this is a knock or a cough: not worth an answer.
+# A turn with fewer frames that sound is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
 # What rises less than this over the louder fifth of the quiet that followed it was no
 # sound but the line's; so many frames are looked at. The score remembers a word for
@@ -264,7 +264,7 @@ class Uplink:
         if self._voice_gap_frames > VOICE_GAP_FRAMES:
             self.voice_frames = 0.0
         self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
-        self.speech_frames += self.is_gate_open
+        self.speech_frames += self.quiet_frames == 0
         if self._ends_turns:
             self._levels.append(self.gate.rms)
 
@@ -307,6 +307,7 @@ class Uplink:
 
     def _wait(self) -> Sequence[bytes]:
         if not self.is_turn_open:
+            self.speech_frames = 0
             self._trim(self._preroll_frames)
             return ()
         wait = IN_TURN_WAIT_FRAMES if self._may_begin else 0

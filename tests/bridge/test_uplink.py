@@ -165,9 +165,10 @@ def test_the_ring_is_limited_and_counts_what_it_loses():
     assert uplink.withheld_dropped_frames > 0
 
 
-@pytest.mark.parametrize("frames", [3, 30])
-def test_only_a_turn_with_speech_in_it_is_worth_committing(frames):
-    uplink = Uplink(CallOptions(audio_hangover_frames=0))
+@pytest.mark.parametrize("hangover", [0, 7])
+@pytest.mark.parametrize("frames", [11, 30])
+def test_only_a_turn_with_speech_in_it_is_worth_committing(frames, hangover):
+    uplink = Uplink(CallOptions(audio_hangover_frames=hangover))
     admit(uplink, QUIET * 50)
     admit(uplink, VOICE[10 : 10 + frames])
     admit(uplink, QUIET * 40)
