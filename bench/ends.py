@@ -182,18 +182,26 @@ class Session(ModelEnd):  # type: ignore[misc]
         """Note that the load rests here."""
         self._said = None
 
+    def rest(self) -> None:
+        """End the reply that is being said: a model that rests in one is lost."""
+        if self._reply is not None:
+            self._end_reply(self._reply)
+            self._reply = None
+
     def speak(self, number: int, is_last: bool = True) -> None:
         """Say DELTA_FRAMES frames, all at once, of a reply that goes on or begins."""
         self._deltas += 1
         tag = tag_of(2, number, self._deltas)
         name, is_first = self._name_reply(number, is_last)
-        part = {"response_id": f"r{name}", "item_id": f"i{name}"}
-        delta = {"delta": tag.decode() + _REPLY_REST, "content_index": 0, **part}
+        delta = {"delta": tag.decode() + _REPLY_REST, "content_index": 0, **_part(name)}
         whole = _response(name, {"type": _AUDIO + "delta", **delta})
         self._run.sent_at[tag] = monotonic()
         self._send(whole[0 if is_first else 1 : 2])
         if is_last:
-            self._send([{"type": _AUDIO + "done", **part}, whole[2]])
+            self._end_reply(name)
+
+    def _end_reply(self, name: str) -> None:
+        self._send(_response(name, {"type": _AUDIO + "done", **_part(name)})[1:])
 
     def _name_reply(self, number: int, is_last: bool) -> tuple[str, bool]:
         """Return the name of the reply that goes on, and whether it begins here."""
@@ -221,6 +229,10 @@ class Session(ModelEnd):  # type: ignore[misc]
     def _send(self, events: list[dict[str, Any]]) -> None:
         for event in events:
             self.wire.send(orjson.dumps(event))
+
+
+def _part(name: str) -> dict[str, str]:
+    return {"response_id": f"r{name}", "item_id": f"i{name}"}
 
 
 def _response(name: str, *events: dict[str, Any]) -> list[dict[str, Any]]:

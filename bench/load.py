@@ -137,6 +137,8 @@ async def talk(
     beat = Beat(strike, FRAME_S / SLOTS)
     try:
         await over.wait()
+        for session in run.sessions:
+            session.rest()
     finally:
         beat.stop()
 
