@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.call import Call
 
 RETRY_WAIT_S = 1.0
-# A caller who has waited so long asks whether anyone is there; no model thinks so long.
+# A judgement: a caller who has waited so long asks whether anyone is there.
 STALL_S = 15.0
 # What a tool may be asked, and how many in one call; more is a model gone astray.
 ARGUMENT_CHARS_MAX = 8_192
@@ -345,6 +345,8 @@ def on_error(call: "Call", event: openai.Error) -> None:
         ending.fail(call, "model_failed", text)
     elif "conversation_already_has_active_response" in names:
         ask(call, call.responses.note_refused(error.event_id, try_again=True))
+    elif session.NOTHING_TO_COMMIT in names:
+        call.unwritten.refuse()
     elif not names & session.HARMLESS_CODES:
         call.responses.note_refused(error.event_id, try_again=False)
         call.log(call.notes.refusal_line(error.code or error.type or "", text))

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from bridge.call import Call
 
 # What a call in good order lets go as well is not worth a line here.
-_USUAL = ("late_deltas", "barge_in_ring_frames")
+_USUAL = ("late_deltas", "barge_in_ring_frames", "given_frames")
 
 
 def _counters() -> dict[str, Callable[["Call"], int]]:
     return {
         "late_deltas": lambda call: call.counters.late_deltas,
         "barge_in_ring_frames": lambda call: call.uplink.withheld_dropped_frames,
+        "given_frames": lambda call: call.uplink.given_dropped_frames,
+        "unwritten_turns": lambda call: call.unwritten.dropped_turns,
         "flood": lambda call: call.ear.flood_messages,
         "unsent_playout_bytes": lambda call: call.playout.refused_bytes,
         "playout_parts": lambda call: call.playout.refused_parts,

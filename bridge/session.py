@@ -55,10 +55,11 @@ FATAL_CODES = frozenset(
 )
 EXPIRED = "session_expired"
 # Races that the protocol calls harmless.
+NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 HARMLESS_CODES = frozenset(
     (
         "response_cancel_not_active",
-        "input_audio_buffer_commit_empty",
+        NOTHING_TO_COMMIT,
         "item_create_duplicate_item_id",
     )
 )

@@ -7,6 +7,8 @@ a turn that was an item as one, with its sound in the place of words, and given 
 from its beginning one that was not.
 """
 
+from typing import Any
+
 from bridge.uplink import Uplink
 
 # Words come within a second or two; more turns than this are not without them.
@@ -26,6 +28,7 @@ class Unwritten:
         self._from_ms = 0
         self._asked_ms: list[int] = []
         self._end_ms: int | None = None
+        self.dropped_turns = 0
 
     # --- what the session makes of it ---
 
@@ -40,6 +43,14 @@ class Unwritten:
     def ask(self, uplink: Uplink) -> None:
         """The server is told to make an item of all it was given."""
         self._asked_ms.append(uplink.appended_ms)
+        if len(self._asked_ms) > SPANS_MAX:
+            self.refuse()
+            self.dropped_turns += 1
+
+    def refuse(self) -> None:
+        """The server made no item of what it was told to: it had nothing of it."""
+        if self._asked_ms:
+            self._from_ms = max(self._from_ms, self._asked_ms.pop(0))
 
     def clear(self, uplink: Uplink) -> None:
         """The server is told to forget what is not an item."""
@@ -54,8 +65,7 @@ class Unwritten:
             end_ms = uplink.appended_ms
         self._spans[item_id] = self._from_ms, end_ms
         self._from_ms, self._end_ms = end_ms, None
-        if len(self._spans) > SPANS_MAX:
-            del self._spans[next(iter(self._spans))]
+        self._limit(self._spans)
 
     def write(self, item_id: str, uplink: Uplink) -> None:
         """The item has its words, or will never have any: its sound is not needed."""
@@ -80,8 +90,7 @@ class Unwritten:
         for item_id in self._spans:
             self._left.pop(item_id, None)
             self._left[item_id] = self.sound_of(item_id, uplink)
-        while len(self._left) > SPANS_MAX:
-            del self._left[next(iter(self._left))]
+            self._limit(self._left)
         self._turn = []
         if is_asked:
             self._turn = uplink.given(self._from_ms, uplink.appended_ms)
@@ -96,3 +105,8 @@ class Unwritten:
         """Return the turn that the last session was left in, from its first frame."""
         frames, self._turn = self._turn, []
         return frames
+
+    def _limit(self, turns: dict[str, Any]) -> None:
+        if len(turns) > SPANS_MAX:
+            del turns[next(iter(turns))]
+            self.dropped_turns += 1

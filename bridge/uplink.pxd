@@ -21,7 +21,8 @@ cdef class Uplink:
     cdef public double voice_frames
     cdef public long long voice_age_frames, quiet_frames, speech_frames
     cdef public long long forwarded_frames, silence_frames_sent, dropped_frames
-    cdef public long long withheld_dropped_frames, unended_turns
+    cdef public long long withheld_dropped_frames, given_dropped_frames
+    cdef public long long unended_turns
 
     cpdef admit(self, bytes frame, double far_dbfs, bint withhold)
     cdef _note(self, long code)

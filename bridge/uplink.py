@@ -80,6 +80,7 @@ class Uplink:
         self._given = [b""] * GIVEN_FRAMES_MAX
         self._given_end = 0
         self._given_frames = 0
+        self.given_dropped_frames = 0
         self._remainder = b""
         # Frames from the first withheld sound to the newest; 0 when there was none.
         self._sound_frames = 0
@@ -339,6 +340,8 @@ class Uplink:
             self._given_end += 1
             if self._given_frames < len(self._given):
                 self._given_frames += 1
+            else:
+                self.given_dropped_frames += 1
         self.appended_ms += len(frames) * FRAME_MS
         self._uncommitted_ms += len(frames) * FRAME_MS
 

@@ -10,6 +10,7 @@ from bridge.notes import ERROR_CHARS_MAX, LATENCIES_MAX, USAGE_KINDS_MAX
 from bridge.plan import RunTool
 from bridge.playout import PARTS_MAX
 from bridge.transcript import TURN_CHARS_MAX, TURNS_MAX
+from bridge.unwritten import SPANS_MAX
 from tests.bridge import story
 from tests.bridge.story import answered_call, audio_delta, created, done, of, texts
 
@@ -85,9 +86,23 @@ def many_digits(call):
     return "digits", 1
 
 
+def many_unwritten(call):
+    for number in range(SPANS_MAX + 2):
+        call.receive_openai(openai.Committed(item_id=f"u{number}"), 1.0)
+    return "unwritten_turns", 2
+
+
+def many_unconfirmed(call):
+    for _ in range(SPANS_MAX + 3):
+        call.unwritten.ask(call.uplink)
+    return "unwritten_turns", 3
+
+
 @pytest.mark.parametrize(
     "exceed",
     [
+        many_unwritten,
+        many_unconfirmed,
         long_text,
         many_turns,
         many_tools,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge import openai, renewal
+from bridge import limits, openai, renewal
 from bridge.plan import Leg, UseSpare
 from bridge.uplink import GIVEN_FRAMES_MAX, SILENCE
 from tests.bridge import story
@@ -146,6 +146,16 @@ def test_in_gate_mode_a_committed_turn_is_told_as_its_sound():
     assert asked(actions) == 1
 
 
+def test_a_refused_commit_leaves_the_next_turn_its_sound():
+    call, _, now = speaking(VOICE[:40] + QUIET * 30, turn_detection="gate")
+    call.receive_openai(story.error("input_audio_buffer_commit_empty"), now)
+    actions, now = speak(call, VOICE[40:80] + QUIET * 30, now)
+    call.receive_openai(openai.Committed(item_id="u2"), now)
+    lose(call, now)
+
+    assert sounds(ready(call, now + 0.5))[-1] == b"".join(given(actions))
+
+
 def test_noise_that_was_cleared_is_not_given_again():
     call, noise, now = speaking(
         VOICE[:6] + QUIET * 30, turn_detection="gate", audio_hangover_frames=0
@@ -202,3 +212,5 @@ def test_so_much_is_kept_and_no_more():
         _, now = speak(call, VOICE[:100], now)
 
     assert len(call.uplink.given(0, call.uplink.appended_ms)) == GIVEN_FRAMES_MAX
+    dropped = limits.OF_CALL["given_frames"](call)
+    assert dropped == call.uplink.appended_ms // 20 - GIVEN_FRAMES_MAX > 0
