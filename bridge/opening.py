@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bridge import sentences
 from bridge.crm_tools import crm_tools
 from bridge.log import mask_phone, server_logger
 from bridge.options import CallOptions, OptionError, merge
@@ -16,35 +17,12 @@ from bridge.plan import CallPlan
 from bridge.prompt import build
 from bridge.settings import Settings
 from bridge.tools import Tool, specifications
-from bridge.twiml import Sentence
+from bridge.twiml import Sentence, tag_of
 from crm import businesses, leads
 from crm.businesses import Business
 from crm.calendar import Rules
 from crm.database import Database
 from crm.leads import Lead
-
-_SORRY = {
-    "ar": "عذرًا، لا يمكننا الرد على مكالمتكم الآن. يرجى الاتصال مرة أخرى لاحقًا.",
-    "de": "Wir können Ihren Anruf gerade nicht annehmen. Bitte rufen Sie später an.",
-    "en": "Sorry, we cannot take your call right now. Please call again later.",
-    "es": "Lo sentimos, ahora no podemos atenderle. Por favor, llame más tarde.",
-    "fr": "Désolé, nous ne pouvons pas vous répondre. Merci de rappeler plus tard.",
-    "he": "מצטערים, איננו יכולים לענות כרגע. אנא התקשרו שוב מאוחר יותר.",
-    "it": "Ci dispiace, ora non possiamo rispondere. Richiami più tardi, per favore.",
-    "pt": "Desculpe, não podemos atender agora. Por favor, ligue mais tarde.",
-    "ru": "Извините, сейчас мы не можем ответить. Пожалуйста, перезвоните позже.",
-}
-_GREETINGS = {
-    "ar": "مرحبًا، لقد اتصلتم بـ {name}. كيف يمكنني مساعدتكم؟",
-    "de": "Guten Tag, hier ist {name}. Wie kann ich Ihnen helfen?",
-    "en": "Hello, you have reached {name}. How can I help you?",
-    "es": "Hola, ha llamado a {name}. ¿En qué puedo ayudarle?",
-    "fr": "Bonjour, vous êtes bien chez {name}. Comment puis-je vous aider ?",
-    "he": "שלום, הגעתם אל {name}. איך אפשר לעזור?",
-    "it": "Buongiorno, ha chiamato {name}. Come posso aiutarla?",
-    "pt": "Olá, você ligou para {name}. Como posso ajudar?",
-    "ru": "Здравствуйте, это {name}. Чем я могу вам помочь?",
-}
 
 
 class Ringing(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,11 +78,20 @@ async def open_plan(
 
 
 def fallback_of(settings: Settings, business: Business | None) -> Sentence:
-    """Return what Twilio says when the assistant cannot be had."""
+    """Return what Twilio says when the assistant cannot be had.
+
+    What the operator wrote is in the operator's language, whatever the business's.
+    """
     language = "en" if business is None else business.language
-    own = business.fallback_sentence if business is not None else ""
-    text = own or settings.fallback_sentence or _SORRY.get(language)
-    return Sentence(text, language) if text else Sentence(_SORRY["en"], "en")
+    country = "" if business is None else business.country
+    if business is not None and business.fallback_sentence:
+        return Sentence(business.fallback_sentence, tag_of(language, country))
+    if settings.fallback_sentence:
+        return Sentence(settings.fallback_sentence, settings.fallback_language)
+    text = sentences.sorry_in(language, country)
+    if text is None:
+        return Sentence(sentences.SORRY["en"], "en")
+    return Sentence(text, tag_of(language, country))
 
 
 def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOptions:
@@ -129,9 +116,10 @@ def _plan(
     tools: Mapping[str, Tool],
     now: datetime,
 ) -> CallPlan:
-    greeting = business.greeting or _GREETINGS.get(
-        business.language, _GREETINGS["en"]
-    ).format(name=business.name)
+    ours = sentences.greeting_in(business.language, business.country)
+    greeting = business.greeting or (ours or sentences.GREETINGS["en"]).format(
+        name=business.name
+    )
     required = business.required_fields
     prompt = build(business, lead, now)
     return CallPlan(

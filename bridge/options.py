@@ -47,7 +47,11 @@ FrameMs = Annotated[
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=64, description="a name")]
 LanguageTag = Annotated[
-    str, Meta(pattern="^[a-z]{2}$", description="two letters, as in ISO 639-1")
+    str,
+    Meta(
+        pattern="^[a-z]{2}(-[A-Z]{2})?$",
+        description="two letters as in ISO 639-1, and a country if it matters (pt-PT)",
+    ),
 ]
 Db = Annotated[float, Meta(ge=0, le=60, description="a number of dB from 0 to 60")]
 Rms = Annotated[

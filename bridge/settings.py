@@ -14,7 +14,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from bridge.options import CallOptions, OptionError, Switch, describe, merge, read_value
+from bridge.options import (
+    CallOptions,
+    LanguageTag,
+    OptionError,
+    Switch,
+    describe,
+    merge,
+    read_value,
+)
 from bridge.prices import VENDOR_PRICES, Prices, read_prices
 
 
@@ -92,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[int, _count(0, 3_600, "seconds")] = 30
     tool_deadline_ms: Annotated[int, _count(100, 30_000, "ms")] = 4_000
     fallback_sentence: Sentence | None = None
+    fallback_language: LanguageTag = "en"
 
     log_level: LogLevel = "info"
     log_openai_events: Switch = False

@@ -39,6 +39,7 @@ PURE = (
     "replay",
     "responses",
     "retelling",
+    "sentences",
     "session",
     "spare",
     "timers",

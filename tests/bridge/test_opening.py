@@ -73,6 +73,7 @@ def test_business_without_a_greeting_has_one_in_its_language(database_url):
     assert "Salon" in opened(database_url).plan.greeting
     assert "שלום" in opened(database_url, language="he").plan.greeting
     assert opened(database_url, language="fr").plan.greeting.startswith("Bonjour")
+    assert opened(database_url, language="nl").plan.greeting.startswith("Goedendag")
     assert opened(database_url, language="ka").plan.greeting.startswith("Hello")
 
 
@@ -125,7 +126,30 @@ def test_fallback_is_the_businesss_then_the_operators_then_ours(database_url):
 
     assert own.fallback == ("Own.", "he")
     assert operators.fallback == ("Op.", "en")
+    assert hebrew.fallback.language == "he"
     assert hebrew.fallback.text.startswith("מצטערים")
     assert french.fallback.text.startswith("Désolé")
     assert georgian.fallback.language == "en"
     assert fallback_of(Settings(), None).text.startswith("Sorry")
+
+
+def test_what_the_operator_wrote_is_spoken_in_the_operators_language(database_url):
+    english = Settings(fallback_sentence="Op.")
+    dutch = Settings(fallback_sentence="Helaas.", fallback_language="nl")
+
+    assert opened(database_url, settings=english, language="he").fallback == (
+        "Op.",
+        "en",
+    )
+    assert opened(database_url, settings=dutch, language="he").fallback.language == "nl"
+    assert fallback_of(dutch, None) == ("Helaas.", "nl")
+
+
+def test_fallback_is_said_as_the_businesss_country_says_it(database_url):
+    lisbon = opened(database_url, language="pt", country="PT").fallback
+    own = opened(
+        database_url, language="pt", country="PT", fallback_sentence="Até logo."
+    ).fallback
+
+    assert lisbon.text.startswith("Lamentamos")
+    assert lisbon.language == own.language == "pt-PT"

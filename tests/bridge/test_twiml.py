@@ -2,6 +2,8 @@
 
 from xml.etree.ElementTree import fromstring
 
+import pytest
+
 from bridge import twiml
 
 URLS = twiml.StreamUrls(
@@ -53,6 +55,38 @@ def test_hebrew_is_spoken_by_a_voice_that_knows_it():
     assert say.text == "שלום"
     assert say.attrib == {"language": "he-IL", "voice": "Google.he-IL-Standard-A"}
     assert hangup.tag == "Hangup"
+
+
+@pytest.mark.parametrize(
+    ("language", "country", "locale"),
+    [
+        ("nl", "NL", "nl-NL"),
+        ("nl", "BE", "nl-BE"),
+        ("pt", "BR", "pt-BR"),
+        ("pt", "PT", "pt-PT"),
+        ("en", "GB", "en-GB"),
+        ("en", "IL", "en-US"),
+        ("no", "NO", "nb-NO"),
+        ("zh", "HK", "yue-HK"),
+    ],
+)
+def test_language_is_spoken_as_the_country_speaks_it(language, country, locale):
+    sentence = twiml.Sentence("x", twiml.tag_of(language, country))
+    say = fromstring(twiml.say_and_hang_up(sentence))[0]
+
+    assert say.attrib["language"] == locale
+
+
+def test_country_without_a_voice_of_its_own_has_the_languages():
+    say = fromstring(twiml.say_and_hang_up(twiml.Sentence("x", "de-CH")))[0]
+
+    assert say.attrib == {"language": "de-DE"}
+
+
+def test_voice_is_of_the_language_it_stands_for():
+    for locale, voice in twiml._LOCALES.values():
+        if voice is not None and voice.startswith("Google."):
+            assert voice.startswith(f"Google.{locale}-")
 
 
 def test_language_without_a_locale_is_left_to_twilio():
