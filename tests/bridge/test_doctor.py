@@ -7,7 +7,14 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from bridge import doctor, websocket
+from bridge import (
+    doctor,
+    doctor_calls,
+    doctor_database,
+    doctor_model,
+    doctor_settings,
+    websocket,
+)
 from bridge.options import CallOptions
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.settings import Settings
@@ -21,7 +28,7 @@ TOKEN = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.05)
-    monkeypatch.setattr(doctor, "SESSION_WAIT_S", 3.0)
+    monkeypatch.setattr(doctor_model, "SESSION_WAIT_S", 3.0)
 
 
 def told(story_of, url):
@@ -39,14 +46,14 @@ def told(story_of, url):
 
 
 def test_settings_that_cannot_be_read_end_the_list(tmp_path):
-    settings, checks = doctor.check_settings({"PORT": "x"}, tmp_path / ".env")
+    settings, checks = doctor_settings.check_settings({"PORT": "x"}, tmp_path / ".env")
 
     assert settings is None
     assert str(checks[0]).startswith("✗ settings: PORT='x'")
 
 
 def test_missing_settings_are_each_a_line(tmp_path):
-    _, checks = doctor.check_settings({}, tmp_path / ".env")
+    _, checks = doctor_settings.check_settings({}, tmp_path / ".env")
 
     assert [check.text.split()[0] for check in checks if not check.ok] == [
         "TWILIO_AUTH_TOKEN",
@@ -57,7 +64,7 @@ def test_missing_settings_are_each_a_line(tmp_path):
 
 def test_complete_settings_are_well(tmp_path):
     env = {**TOKEN, "PUBLIC_URL": "https://bridge.example"}
-    _, checks = doctor.check_settings(env, tmp_path / ".env")
+    _, checks = doctor_settings.check_settings(env, tmp_path / ".env")
 
     assert [str(check) for check in checks] == [
         "✓ settings: complete",
@@ -76,13 +83,13 @@ def test_doctor_says_which_model_has_no_price(tmp_path):
             "by OPENAI_PRICES",
         ),
     ):
-        _, checks = doctor.check_settings(env, tmp_path / ".env")
+        _, checks = doctor_settings.check_settings(env, tmp_path / ".env")
         assert str(checks[-1]) == f"✓ costs: {text}"
 
 
 def test_tenants_are_apart(database_url):
     async def story(database, business_id):
-        (check,) = await doctor.check_isolation(database)
+        (check,) = await doctor_database.check_isolation(database)
         assert check.ok
 
     told(story, database_url)
@@ -107,7 +114,7 @@ def test_rows_of_others_that_can_be_seen_are_said(database_url):
         other = await businesses.create(database, "Other")
         await leads.touch(database, other, "+15550000001")
         await leads.touch(database, business_id, "+15550000001")
-        (check,) = await doctor.check_isolation(Leaky(database))
+        (check,) = await doctor_database.check_isolation(Leaky(database))
         assert not check.ok
         assert "rows of other tenants are visible" in check.text
 
@@ -116,8 +123,9 @@ def test_rows_of_others_that_can_be_seen_are_said(database_url):
 
 def test_rows_of_others_that_could_be_written_are_noticed(database_url):
     async def story(database, business_id):
-        assert await doctor._can_write(Leaky(database), business_id, uuid4())
-        assert await doctor._can_write(Leaky(database), business_id, business_id)
+        leaky = Leaky(database)
+        assert await doctor_database._can_write(leaky, business_id, uuid4())
+        assert await doctor_database._can_write(leaky, business_id, business_id)
 
     told(story, database_url)
 
@@ -127,7 +135,7 @@ def test_signatures_are_checked_against_the_public_url(database_url, tmp_path):
         settings = Settings(
             public_url="https://bridge.example", kolbridge_home=str(tmp_path)
         )
-        (check,) = await doctor.check_signatures(settings, database)
+        (check,) = await doctor_calls.check_signatures(settings, database)
         assert str(check) == "✓ signatures: checked against https://bridge.example"
 
     told(story, database_url)
@@ -153,7 +161,7 @@ def test_model_is_asked_for_a_session_as_a_call_does(key, options, found):
                 openai_api_key=key,
                 call=CallOptions(**options),
             )
-            (check,) = await doctor.check_model(settings)
+            (check,) = await doctor_model.check_model(settings)
             assert str(check).startswith(found)
 
     wire.run(story)
@@ -170,7 +178,7 @@ def test_each_business_is_called_and_nothing_is_kept(database_url, tmp_path):
         found = {}
         settings = Settings(kolbridge_home=str(tmp_path))
         only_mine(database, business_id, wrong)
-        for check in await doctor.check_calls(settings, database):
+        for check in await doctor_calls.check_calls(settings, database):
             found[check.name] = check
 
         assert found[f"call to {business.name}"].ok
@@ -199,9 +207,9 @@ def test_business_without_a_number_is_told_to_get_one():
         fallback_sentence="",
     )
 
-    assert "it has no number" in doctor._wrong_business(business, Settings())
+    assert "it has no number" in doctor_calls._wrong_business(business, Settings())
     numbered = msgspec.structs.replace(business, numbers=("+15550000001",))
-    assert doctor._wrong_business(numbered, Settings()) is None
+    assert doctor_calls._wrong_business(numbered, Settings()) is None
 
 
 def test_list_ends_with_how_many_need_attention(
