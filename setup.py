@@ -2,6 +2,8 @@
 
 `KOLBRIDGE_CHECKED=1` makes the checked build: bounds, wraparound and C division are
 checked, so that the same tests find what the release build would get wrong silently.
+`KOLBRIDGE_SANITIZE=1` has the C compiler watch every access to memory and every
+arithmetic that C leaves undefined; `scripts/check_kernels.sh` runs the tests of both.
 `KOLBRIDGE_NATIVE=1` compiles for this machine's processor; never for a wheel.
 """
 
@@ -14,6 +16,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 CHECKED = os.environ.get("KOLBRIDGE_CHECKED") == "1"
+SANITIZE = os.environ.get("KOLBRIDGE_SANITIZE") == "1"
 NATIVE = os.environ.get("KOLBRIDGE_NATIVE") == "1"
 
 # Built where it could run; `dsp.fastest` asks the processor. Without FMA, which was
@@ -46,6 +49,10 @@ COMPILE_ARGS = [
     "-fno-signed-zeros",
     "-fassociative-math",
 ]
+LINK_ARGS = []
+if SANITIZE:
+    LINK_ARGS = ["-fsanitize=address,undefined"]
+    COMPILE_ARGS = ["-O1", "-g1", "-fno-sanitize-recover=all", *LINK_ARGS]
 if NATIVE:
     COMPILE_ARGS.append("-march=native")
 
@@ -74,6 +81,7 @@ def extensions(sources: list[Path], directives: dict[str, object]) -> list[Exten
                 ".".join(path.with_suffix("").parts),
                 [str(path)],
                 extra_compile_args=compile_args(path),
+                extra_link_args=LINK_ARGS,
             )
             for path in sources
         ],

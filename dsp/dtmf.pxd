@@ -19,7 +19,8 @@ cdef inline bint dtmf_is_likely(const float *power) noexcept nogil:
     for half of it lets every tone through and spares most other frames the exact look.
     """
     cdef float total = 0, row = 0, column = 0
-    cdef int k, at_row = 0, at_column = 0
+    # Where no bin is over 0 the first of each range is the peak, as good as any.
+    cdef int k, at_row = 21, at_column = 37
     for k in range(8, 116):
         total += power[k]
     for k in range(21, 33):         # 656 to 1000 Hz
