@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*.pyx bridge/*.pxd) \
 	bridge/uplink.py bridge/playout.py
 
-.PHONY: demo test lint simulate bench build clean
+.PHONY: demo test lint kernels simulate bench build clean
 
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
@@ -21,6 +21,9 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp bridge bench/fast
+
+kernels: $(DEV)
+	scripts/check_kernels.sh
 
 simulate: $(DEV)
 	$(BIN)/python -m bench simulate

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Runs the compiled modules' tests on two builds that find what the release build does
+# silently: one under the address and undefined-behaviour sanitizers, one with Cython's
+# own checks of bounds and division. Both are made in a copy of the checkout, so that the
+# release build stays as it is. Needs gcc and the environment that `make test` makes.
+set -eu
+cd "$(dirname "$0")/.."
+python="$PWD/.venv/bin/python"
+copy=$(mktemp -d "${TMPDIR:-/tmp}/kolbridge-kernels-XXXXXX")
+trap 'cat "$copy"/sanitizer.* 2>/dev/null; rm -rf "$copy"' EXIT
+git ls-files -z | xargs -0 cp --parents -t "$copy"
+cd "$copy"
+
+# check TITLE BUILD-VARIABLE TEST-VARIABLE...: builds with the one, tests with the others
+check() {
+  printf '\n-- %s\n' "$1"
+  env "$2" "$python" setup.py -q build_ext --inplace --force -j2 > build.log 2>&1 ||
+    { cat build.log; exit 1; }
+  shift 2
+  env "$@" PYTHONPATH="$copy" "$python" -m pytest -q -x -p no:cacheprovider tests/dsp \
+    tests/bridge/test_uplink.py tests/bridge/test_playout.py \
+    tests/bridge/test_playout_marks.py tests/bridge/test_ear.py \
+    tests/bridge/test_short_way.py tests/bridge/test_wire.py
+}
+
+# The interpreter is not built with them, and leaves its own memory behind.
+check "address and undefined-behaviour sanitizers" KOLBRIDGE_SANITIZE=1 \
+  "LD_PRELOAD=$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+  "ASAN_OPTIONS=detect_leaks=0:log_path=$copy/sanitizer" \
+  "UBSAN_OPTIONS=print_stacktrace=1:log_path=$copy/sanitizer"
+check "bounds and division checked" KOLBRIDGE_CHECKED=1 KOLBRIDGE_CHECKED=1
