@@ -31,6 +31,8 @@ REFUSALS_MAX = 32
 # The API counts some ten kinds of tokens, nested twice.
 USAGE_KINDS_MAX = 64
 USAGE_DEPTH_MAX = 4
+# A response has at most some hundred thousand tokens; a number beyond this is none.
+TOKENS_MAX = 1_000_000_000
 # What is logged of a text of the server's.
 ERROR_CHARS_MAX = 500
 
@@ -210,7 +212,7 @@ class Notes:
             kind = prefix + name[:ERROR_CHARS_MAX]
             if isinstance(value, dict) and prefix.count(".") < USAGE_DEPTH_MAX:
                 self._add_tokens(f"{kind}.", value)
-            elif isinstance(value, int | float):
+            elif isinstance(value, int | float) and 0 <= value < TOKENS_MAX:
                 if kind in self.usage or len(self.usage) < USAGE_KINDS_MAX:
                     self.usage[kind] = self.usage.get(kind, 0) + value
                 else:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from bridge import lenient
 from bridge.openai_events import (
     IGNORED as IGNORED,
     READ as READ,
@@ -246,6 +247,7 @@ class _Type(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(Inbound)
+_lenient = lenient.Reader(Inbound, "type")
 _type_decoder = msgspec.json.Decoder(_Type)
 _encoder = msgspec.json.Encoder()
 
@@ -258,11 +260,19 @@ def decode(data: bytes | memoryview) -> Inbound | None:
         )
     try:
         event: Inbound = _decoder.decode(data)
-    except _UNREADABLE as error:
-        kind = event_type(data)
-        if kind is None or kind in READ:
-            raise ProtocolError(f"malformed event from OpenAI: {error}") from None
+    except _UNREADABLE:
+        return _decode_leniently(data)
+    return event
+
+
+def _decode_leniently(data: bytes | memoryview) -> Inbound | None:
+    kind = event_type(data)
+    if kind is not None and kind not in READ:
         return None
+    try:
+        event: Inbound = _lenient.read(data)
+    except _UNREADABLE as error:
+        raise ProtocolError(f"malformed event from OpenAI: {error}") from None
     return event
 
 

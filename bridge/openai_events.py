@@ -2,6 +2,8 @@
 
 Names are the vendor's in CamelCase; each type's page is
 https://developers.openai.com/api/reference/realtime. `bridge.openai` decodes them.
+What a call can do without has a default, which is taken where the field is missing,
+null or of another type (`bridge.lenient`).
 """
 
 from typing import Annotated, Any
@@ -46,13 +48,13 @@ class Session(msgspec.Struct, frozen=True):
 class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
     """The socket is a session, with the server's defaults."""
 
-    session: Session
+    session: Session = Session()
 
 
 class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
     """Our configuration is in force; audio may be sent from here on."""
 
-    session: Session
+    session: Session = Session()
 
 
 class SpeechStarted(
@@ -88,7 +90,7 @@ class TranscriptionCompleted(
     """What the caller said; any time after the commit."""
 
     item_id: Id
-    transcript: str
+    transcript: str = ""
     usage: dict[str, Any] | None = None
 
 
@@ -100,10 +102,10 @@ class TranscriptionFailed(
     item_id: Id
 
 
-class Item(msgspec.Struct, frozen=True):
-    """An item of the conversation."""
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of the conversation; its `id` may be missing."""
 
-    id: Id
+    id: Id = ""
     type: Id
     status: Id | None = None
     role: Id | None = None
@@ -190,9 +192,12 @@ class StatusDetails(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response; `conversation_id` is null when it is out of band."""
+    """A response; `conversation_id` is null when it is out of band.
 
-    id: Id
+    All of it may be missing, its name too: then its event is about the one that runs.
+    """
+
+    id: Id = ""
     status: Id = "in_progress"
     status_details: StatusDetails | None = None
     conversation_id: Id | None = None
@@ -202,19 +207,19 @@ class Response(msgspec.Struct, frozen=True):
 class ResponseCreated(ServerEvent, frozen=True, tag="response.created"):
     """The model has begun to answer."""
 
-    response: Response
+    response: Response = Response()
 
 
 class ResponseDone(ServerEvent, frozen=True, tag="response.done"):
     """The model has ended its answer, whichever way."""
 
-    response: Response
+    response: Response = Response()
 
 
 class Error(ServerEvent, frozen=True, tag="error"):
     """The server refused something; most errors leave the session usable."""
 
-    error: ErrorBody
+    error: ErrorBody = ErrorBody()
 
 
 Inbound = (

@@ -108,12 +108,14 @@ def _turn_detection(plan: CallPlan) -> openai.ServerVad | openai.SemanticVad | N
 
 
 def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
-    """Say what is wrong with the session the server echoed, or None."""
+    """Say what is wrong with the session the server echoed, or None.
+
+    It may leave a format out: what it has confirmed is then what we asked for.
+    """
     for side, wanted in (("input", PCMU), ("output", output_format(plan))):
         echoed = getattr(session.audio, side).format
-        if echoed is None or echoed.type != wanted.type:
-            got = "none" if echoed is None else echoed.type
-            return f"expected {side} format {wanted.type}, got {got}"
+        if echoed is not None and echoed.type != wanted.type:
+            return f"expected {side} format {wanted.type}, got {echoed.type}"
     return None
 
 

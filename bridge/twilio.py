@@ -1,9 +1,9 @@
 """Twilio Media Streams messages, in and out, and the only JSON of that leg.
 
 Names and shapes are those of https://www.twilio.com/docs/voice/media-streams/
-websocket-messages. Only fields that are read are declared. `decode` answers with a
-message, with None for an event it does not know (vendors add them), or raises
-ProtocolError; nothing else.
+websocket-messages. Only fields that are read are declared; one that a call can do
+without has a default (`bridge.lenient`). `decode` answers with a message, with None for
+an event it does not know (vendors add them), or raises ProtocolError; nothing else.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from bridge import lenient
 from bridge.options import FRAME_BYTES
 
 # The largest message accepted. Twilio sends about 330 bytes for 20 ms; a second of
@@ -47,7 +48,7 @@ class MediaBody(msgspec.Struct, frozen=True, gc=False):
     """The body of `media`: `timestamp` in ms from the stream's start, as text."""
 
     payload: bytes
-    timestamp: str = "0"
+    timestamp: str = ""
     track: str = "inbound"
 
 
@@ -151,6 +152,7 @@ Inbound = Connected | Start | Media | Dtmf | Mark | Stop
 Outbound = OutboundAudio | OutboundMark | Clear
 
 _decoder = msgspec.json.Decoder(Inbound)
+_lenient = lenient.Reader(Inbound, "event")
 _event_decoder = msgspec.json.Decoder(_Event)
 _encoder = msgspec.json.Encoder()
 _KNOWN = frozenset(("connected", "start", "media", "dtmf", "mark", "stop"))
@@ -164,9 +166,17 @@ def decode(data: bytes | memoryview) -> Inbound | None:
         )
     try:
         message: Inbound = _decoder.decode(data)
+    except _UNREADABLE:
+        return _decode_leniently(data)
+    return message
+
+
+def _decode_leniently(data: bytes | memoryview) -> Inbound | None:
+    if _is_unknown(data):
+        return None
+    try:
+        message: Inbound = _lenient.read(data)
     except _UNREADABLE as error:
-        if _is_unknown(data):
-            return None
         raise ProtocolError(f"malformed message from Twilio: {error}") from None
     return message
 

@@ -27,6 +27,7 @@ PURE = (
     "governor",
     "interruption",
     "keypad",
+    "lenient",
     "limits",
     "notes",
     "openai",
