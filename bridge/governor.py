@@ -14,6 +14,12 @@ whatever the cause. The last WINDOW_TICKS count. Their 99th percentile is over a
 when more than one in a hundred is: two counters decide, and nothing is sorted. The loop
 is late when the percentile is over the budget, until it is not over REOPEN_SHARE of it.
 
+*Whose doing it is*: a neighbour on the machine makes a loop wait, so that it is late
+and seems busy whatever the number of its calls, and turning a caller away makes no
+frame earlier. So nothing of this shuts a loop whose own share of the time, working or
+blocked and not waiting for a processor, is below `few_max`: it is far from its
+capacity.
+
 Where a loop is busy to the limit calls end and others take their places, so that the
 door is shut and open several times a second. What is told is when that begins, and when
 it has not been shut for SHUT_TOLD_S.
@@ -36,6 +42,8 @@ WINDOW_TICKS = 500
 LATE_TICKS_MAX = WINDOW_TICKS // 100
 # Below half of the budget there is room for more than one call.
 REOPEN_SHARE = 0.5
+# A quarter of what a loop may be busy is ninety calls of 2.5 ms of work a second.
+FEW_SHARE = 0.25
 
 
 class Shut(Enum):
@@ -52,14 +60,29 @@ class Change(Enum):
     REOPENED = "reopened"
 
 
-class Governor:
-    """How busy and how late one event loop is, and whether it may be given a call."""
+def few_max(busy_max: float, workers: int, processors: int) -> float:
+    """Return the share of its time below which a worker is far from its capacity.
 
-    def __init__(self, budget_ms: float, busy_max: float) -> None:
+    Workers that are more than the processors have less of one each; together they must
+    not fill the machine before one of them minds.
+    """
+    return busy_max * FEW_SHARE * min(1.0, processors / workers)
+
+
+class Governor:
+    """How busy and how late one event loop is, and whether it may be given a call.
+
+    Shares are of the time of one processor, from 0 to 1.
+    """
+
+    def __init__(self, budget_ms: float, busy_max: float, few_max: float = 0.0) -> None:
         self.budget_ms = budget_ms
         self.busy_max = busy_max
-        # The share of the last BUSY_S, older times counting ever less.
+        self.few_max = few_max
+        # The share of the last BUSY_S, older times counting ever less; and of it what
+        # the loop worked, or was blocked, and did not wait for the processor.
         self.busy = 0.0
+        self.own = 0.0
         # Whether the door is shut, or was within the last SHUT_TOLD_S.
         self.is_closed = False
         self._shut_at = 0.0
@@ -72,6 +95,8 @@ class Governor:
 
     def shut(self, now: float) -> Shut | None:
         """Return why no call may be let in; None when one may."""
+        if self.own + self._opening_share(now) < self.few_max:
+            return None
         if self._is_late:
             return Shut.LATE
         return Shut.BUSY if self.busy_expected(now) > self.busy_max else None
@@ -81,22 +106,31 @@ class Governor:
 
         So a limit of 1 is never passed.
         """
-        return min(1.0, self.busy + self._opening(now) * OPENING_COST_S / BUSY_S)
+        return min(1.0, self.busy + self._opening_share(now))
 
     def let_in(self, now: float) -> None:
         """Take note of a call that opens."""
         self._opened_at.append(now)
 
     def note(
-        self, now: float, passed_s: float, busy_s: float, lag_ms: float
+        self,
+        now: float,
+        passed_s: float,
+        busy_s: float,
+        lag_ms: float,
+        waited_s: float = 0.0,
     ) -> Change | None:
         """Take what a tick measured; return what it changed.
 
-        Of the time passed since the last one the loop was busy for `busy_s`.
+        Of the time passed since the last one the loop was busy for `busy_s`, and for
+        `waited_s` of that a neighbour had the processor. A loop that is late for longer
+        than it waited was kept by its own work, or blocked.
         """
         if passed_s > 0.0:
             weight = min(1.0, passed_s / BUSY_S)
+            own_s = max(0.0, max(busy_s, lag_ms / 1e3) - waited_s)
             self.busy += weight * (min(1.0, busy_s / passed_s) - self.busy)
+            self.own += weight * (min(1.0, own_s / passed_s) - self.own)
         self._note_lag(lag_ms)
         if self.shut(now) is not None:
             self._shut_at = now
@@ -114,11 +148,11 @@ class Governor:
         worst = sorted(self._lags_ms, reverse=True)
         return worst[LATE_TICKS_MAX] if len(worst) > LATE_TICKS_MAX else 0.0
 
-    def _opening(self, now: float) -> int:
-        """Return how many of the calls let in are not seen yet."""
+    def _opening_share(self, now: float) -> float:
+        """Return the share that the calls let in and not seen yet will take."""
         while self._opened_at and now - self._opened_at[0] >= OPENING_S:
             self._opened_at.popleft()
-        return len(self._opened_at)
+        return len(self._opened_at) * OPENING_COST_S / BUSY_S
 
     def _note_lag(self, lag_ms: float) -> None:
         if len(self._lags_ms) == WINDOW_TICKS:

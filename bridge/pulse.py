@@ -24,7 +24,7 @@ class Pulse:
         self._governor = governor
         self._metrics = metrics
         self._began = self._due = 0.0
-        self._busy_s = 0.0
+        self._work_s = self._waited_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._schedstat: int | None = None
 
@@ -34,7 +34,7 @@ class Pulse:
             self._schedstat = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             server_logger().info("no %s: neighbours are not seen", _SCHEDSTAT)
-        self._busy_s = self._read_busy_s()
+        self._work_s, self._waited_s = self._read()
         self._wait(monotonic())
 
     def stop(self) -> None:
@@ -51,23 +51,26 @@ class Pulse:
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        now, busy_s = monotonic(), self._read_busy_s()
+        now, (work_s, all_waited_s) = monotonic(), self._read()
         lag_s = max(0.0, now - self._due)
         self._metrics.loop_lag_s.observe(lag_s)
+        waited_s = all_waited_s - self._waited_s
+        busy_s = work_s - self._work_s + waited_s
         change = self._governor.note(
-            now, now - self._began, busy_s - self._busy_s, lag_s * 1e3
+            now, now - self._began, busy_s, lag_s * 1e3, waited_s
         )
-        self._busy_s = busy_s
+        self._work_s, self._waited_s = work_s, all_waited_s
         if change is not None:
             self._tell(change, now)
         self._wait(now)
 
-    def _read_busy_s(self) -> float:
+    def _read(self) -> tuple[float, float]:
+        """Return how long the thread has worked, and waited for a processor, in s."""
         waited_ns = 0
         if self._schedstat is not None:
             fields = os.pread(self._schedstat, _SCHEDSTAT_BYTES, 0).split()
             waited_ns = int(fields[1])
-        return thread_time() + waited_ns / 1e9
+        return thread_time(), waited_ns / 1e9
 
     def _tell(self, change: Change, now: float) -> None:
         governor, log = self._governor, server_logger()

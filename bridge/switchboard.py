@@ -6,6 +6,7 @@ of lines; a line is in it from its webhook to its end.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from bridge import short_way, signature, twilio
 from bridge.call import Call
 from bridge.ending import LEFT_BY_CALLER
 from bridge.front import MEDIA_PATH, Head
-from bridge.governor import Governor
+from bridge.governor import Governor, few_max
 from bridge.legs import StreamRefused, TwilioLeg
 from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
@@ -79,8 +80,11 @@ class Switchboard:
     ) -> None:
         self.metrics = metrics
         self._peers = peers
+        busy_max = settings.max_busy_percent / 100
         self.governor = Governor(
-            settings.lag_budget_ms, settings.max_busy_percent / 100
+            settings.lag_budget_ms,
+            busy_max,
+            few_max(busy_max, settings.workers, os.cpu_count() or 1),
         )
         self.is_draining = False
         self.media_url = ""

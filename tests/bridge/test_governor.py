@@ -13,6 +13,7 @@ from bridge.governor import (
     Change,
     Governor,
     Shut,
+    few_max,
 )
 
 BUDGET_MS = 10
@@ -22,16 +23,20 @@ BUSY_MAX = 0.8
 class Loop:
     """A loop as its governor sees it: every tick has a time, a lag and a load."""
 
-    def __init__(self):
-        self.governor = Governor(BUDGET_MS, BUSY_MAX)
+    def __init__(self, few_max=0.0):
+        self.governor = Governor(BUDGET_MS, BUSY_MAX, few_max)
         self.now = 100.0
 
-    def go_on(self, ticks, lag_ms=0.1, busy=0.1):
+    def go_on(self, ticks, lag_ms=0.1, busy=0.1, waited_ms=0.0):
         """Return what the governor told in so many ticks."""
         told = []
         for _ in range(ticks):
-            self.now += TICK_S
-            told.append(self.governor.note(self.now, TICK_S, busy * TICK_S, lag_ms))
+            passed_s = TICK_S + lag_ms / 1e3
+            self.now += passed_s
+            busy_s = busy * passed_s
+            told.append(
+                self.governor.note(self.now, passed_s, busy_s, lag_ms, waited_ms / 1e3)
+            )
         return [change for change in told if change]
 
     @property
@@ -184,6 +189,59 @@ def test_memory_is_bounded_and_counts_match_the_window(loop):
     assert len(kept) == WINDOW_TICKS
     assert loop.governor._late == sum(lag_ms > BUDGET_MS for lag_ms in kept)
     assert loop.governor._slow == sum(lag_ms > BUDGET_MS / 2 for lag_ms in kept)
+
+
+# --- whose doing it is ---
+
+
+@pytest.fixture
+def shared():
+    """A loop that has neighbours; with few calls it is never shut for their sake."""
+    return Loop(few_max=few_max(BUSY_MAX, workers=1, processors=2))
+
+
+def test_a_loop_with_few_calls_takes_one_however_late_neighbours_make_it(shared):
+    told = shared.go_on(ticks(60), lag_ms=200.0, busy=0.95, waited_ms=200.0)
+
+    assert told == []
+    assert shared.shut is None
+    # It is seen all the same.
+    assert shared.governor.lag_ms_p99 == 200.0
+    assert shared.governor.busy > BUSY_MAX
+
+
+def test_a_loop_with_many_calls_is_shut_whoever_makes_it_late(shared):
+    shared.go_on(ticks(10), busy=0.5)
+    shared.go_on(WINDOW_TICKS, lag_ms=50.0, busy=0.9, waited_ms=40.0)
+
+    assert shared.governor.own > shared.governor.few_max
+    assert shared.shut is Shut.LATE
+
+
+def test_a_loop_that_is_blocked_is_late_by_its_own_doing(shared):
+    """A call into something slow neither works nor waits for a processor."""
+    shared.go_on(WINDOW_TICKS, lag_ms=50.0, busy=0.05)
+
+    assert shared.shut is Shut.LATE
+
+
+def test_calls_that_open_at_once_are_not_few(shared):
+    shared.go_on(WINDOW_TICKS, lag_ms=50.0, busy=0.75, waited_ms=50.0)
+    let_in = 0
+    while shared.shut is None:
+        shared.governor.let_in(shared.now)
+        let_in += 1
+
+    room = shared.governor.few_max - shared.governor.own
+    assert let_in == int(room / OPENING_COST_S) + 1
+
+
+def test_workers_that_share_a_processor_have_fewer_calls_before_they_mind():
+    assert few_max(0.8, workers=1, processors=2) == pytest.approx(0.2)
+    assert few_max(0.8, workers=2, processors=2) == pytest.approx(0.2)
+    assert few_max(0.8, workers=8, processors=2) == pytest.approx(0.05)
+    # All of them together stay below the machine's capacity.
+    assert 8 * few_max(0.8, workers=8, processors=2) < 2 * 0.8
 
 
 # --- what is told ---

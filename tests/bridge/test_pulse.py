@@ -97,6 +97,8 @@ def test_the_wait_for_the_processor_is_busy_too(monkeypatch, tmp_path):
 
     watched(governor, story)
     assert found[1] - found[0] > 0.9 * TICK_S
+    # And it is a neighbour's, not the loop's own.
+    assert governor.own < 0.5
 
 
 def test_that_the_door_is_open_again_is_told(caplog):

@@ -295,6 +295,17 @@ def test_busy_loop_takes_no_second_call_but_always_a_first():
     told(story_of)
 
 
+def test_loop_that_neighbours_make_late_takes_the_calls_it_is_far_from_filling():
+    async def story_of(at, model):
+        for _ in range(WINDOW_TICKS):
+            at.board.governor.note(monotonic(), BUSY_S, 0.99 * BUSY_S, 900.0, 0.95)
+
+        lines = [await at.open_line(f"CA{number}") for number in range(5)]
+        await wire.until(lambda: all(line.model_leg.is_open for line in lines))
+
+    told(story_of)
+
+
 def test_default_fallback_is_the_operators():
     async def story_of(at, model):
         assert at.board.default_fallback() == ("Op.", "en")
