@@ -338,9 +338,14 @@ _PERFORM: dict[type, Callable[[Line, Any], None]] = {
 
 
 def safety_identifier(settings: Settings, plan: CallPlan) -> str:
-    """Return a stable name for the caller that does not give his number away."""
+    """Return a stable name for the caller that does not give the number away.
+
+    Callers without a number are told apart by their calls: one who is shut out must not
+    shut out all the others.
+    """
     key = settings.openai_api_key or settings.twilio_auth_token or "loopback"
-    number = f"{plan.business_id}:{plan.from_number}"
+    who = plan.call_sid if plan.caller_worth == "none" else plan.from_number
+    number = f"{plan.business_id}:{who}"
     return hmac.digest(key.encode(), number.encode(), "sha256").hex()
 
 

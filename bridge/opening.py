@@ -11,6 +11,7 @@ import msgspec
 
 from bridge import sentences
 from bridge.crm_tools import crm_tools
+from bridge.identity import Caller, caller_of
 from bridge.log import mask_phone, server_logger
 from bridge.options import CallOptions, OptionError, merge
 from bridge.plan import CallPlan
@@ -32,6 +33,8 @@ class Ringing(msgspec.Struct, frozen=True, kw_only=True):
     account_sid: str
     from_number: str
     to_number: str
+    # STIR/SHAKEN as Twilio says it; "" where it said nothing, or nobody signed it.
+    stir_verstat: str = ""
 
 
 class Opening(NamedTuple):
@@ -47,25 +50,28 @@ async def open_plan(
 ) -> Opening | None:
     """Look up the dialled number; None when no business has it.
 
-    The caller becomes a lead, or is known as one from here on; one who hides his
-    number is nobody's lead until he gives it.
+    The caller becomes a lead, or is known as one from here on; one whose number is
+    worth nothing is nobody's lead.
     """
     business = await businesses.find_by_number(database, ringing.to_number)
     if business is None:
         return None
-    lead, from_number = None, None
-    if leads.E164.fullmatch(ringing.from_number):
-        from_number = ringing.from_number
-        lead = await leads.touch(database, business.id, from_number)
+    options = _options(settings, ringing, business)
+    caller = caller_of(ringing.from_number, business.country)
+    lead = None
+    if caller.own_phone is not None:
+        lead = await leads.touch(database, business.id, caller.own_phone)
         what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
         server_logger().info(
-            "[CRM] lead %s: %s", mask_phone(from_number), what, extra=_call(ringing)
+            "[CRM] lead %s: %s",
+            mask_phone(caller.own_phone),
+            what,
+            extra=_call(ringing),
         )
-    options = _options(settings, ringing, business)
     tools = crm_tools(
         database,
         business,
-        from_number,
+        caller.own_phone,
         call_sid=ringing.call_sid,
         rules=Rules(
             options.booking_step_minutes,
@@ -73,7 +79,7 @@ async def open_plan(
             options.booking_days_max,
         ),
     )
-    plan = _plan(options, ringing, business, lead, tools, now)
+    plan = _plan(options, ringing, caller, business, lead, tools, now)
     return Opening(plan, tools, fallback_of(settings, business))
 
 
@@ -111,6 +117,7 @@ def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOp
 def _plan(
     options: CallOptions,
     ringing: Ringing,
+    caller: Caller,
     business: Business,
     lead: Lead | None,
     tools: Mapping[str, Tool],
@@ -126,8 +133,9 @@ def _plan(
         call_sid=ringing.call_sid,
         business_id=str(business.id),
         business_name=business.name,
-        from_number=ringing.from_number,
+        from_number=caller.phone or ringing.from_number,
         to_number=ringing.to_number,
+        caller_worth=caller.worth.value,
         language=business.language,
         instructions=prompt.instructions,
         prompt=prompt.text,

@@ -37,6 +37,7 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     call_sid: str
     business_id: str
     business_name: str
+    # As E.164 where it is a number, else as the network sent it.
     from_number: str
     to_number: str
     language: str
@@ -47,6 +48,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     prompt_facts: str = ""
     tools: tuple[openai.FunctionTool, ...] = ()
     missing_fields: tuple[str, ...] = ()
+    # What the caller's number was worth at the beginning: identity.Worth.
+    caller_worth: str = "verified"
     options: CallOptions = CallOptions()
 
 

@@ -230,6 +230,8 @@ async def _save(
     db: Database, file: TenantFile, business_id: UUID, defaults: CallOptions
 ) -> None:
     business = tenant_file.to_business(file, business_id, defaults)
+    stored = await businesses.get(db, business_id)
+    tenant_file.check_numbers(business.numbers, stored.numbers if stored else ())
     for other, name in await businesses.list_all(db):
         if name == file.name and other != business_id:
             raise TenantError(f"name={file.name!r}: there is a business of this name")
@@ -289,7 +291,7 @@ VERBS = {
     "create": Verb(
         "make a business",
         """\
-  kolbridge tenant create "Dana's Salon" --number +15551230000 \\
+  kolbridge tenant create "Dana's Salon" --number +12025550123 \\
       --time-zone America/New_York --greeting "Hello, Dana's Salon." --required name""",
         _create,
     ),
@@ -311,7 +313,7 @@ VERBS = {
         "list, add or remove its numbers",
         """\
   kolbridge tenant numbers "Dana's Salon"
-  kolbridge tenant numbers "Dana's Salon" --add +15551230000 --remove +15551230001""",
+  kolbridge tenant numbers "Dana's Salon" --add +12025550123 --remove +12025550124""",
         _numbers,
     ),
     "hours": Verb(

@@ -17,8 +17,7 @@ import tomli_w
 from bridge.options import CallOptions, OptionError, merge
 from bridge.spoken import language_name
 from crm.businesses import Business, Closure as StoredClosure, Hours, Service
-from crm.leads import FieldError, check_phone
-from crm.phones import COUNTRIES
+from crm.phones import COUNTRIES, E164, PhoneError, check as check_phone
 
 DAYS = (
     "sunday",
@@ -182,13 +181,25 @@ def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
 
 
 def _number(number: str) -> str:
-    try:
-        return check_phone(number)
-    except FieldError:
+    if not E164.fullmatch(number):
         raise TenantError(
             f"numbers: {number!r}: expected an international number such as "
-            "+15551234567"
-        ) from None
+            "+12025550123"
+        )
+    return number
+
+
+def check_numbers(numbers: tuple[str, ...], known: tuple[str, ...] = ()) -> None:
+    """Refuse a number that no telephone can have; raises TenantError.
+
+    One of `known`, which the business has already, stands as it is.
+    """
+    for number in numbers:
+        try:
+            if number not in known:
+                check_phone(number, "numbers")
+        except PhoneError as error:
+            raise TenantError(str(error).replace(": ", f": {number!r}: ", 1)) from None
 
 
 def _services(services: tuple[Service, ...]) -> tuple[Service, ...]:

@@ -83,6 +83,7 @@ class Webhooks:
             account_sid=form.get("AccountSid", ""),
             from_number=form.get("From", ""),
             to_number=form.get("To", ""),
+            stir_verstat=form.get("StirVerstat", ""),
         )
         log = CallLogger(ringing.call_sid)
         try:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from crm import phones
 from crm.database import Database
 
 
@@ -65,11 +66,12 @@ COLUMNS = (
 )
 
 
-async def find_by_number(db: Database, e164: str) -> Business | None:
-    """Return the business that a dialled number belongs to."""
+async def find_by_number(db: Database, address: str) -> Business | None:
+    """Return the business that a dialled number belongs to, in any form of a `To`."""
+    number = phones.dialled(address)
     async with db.routing() as connection:
         business_id = await connection.fetchval(
-            "select business_id from business_numbers where e164 = $1", e164
+            "select business_id from business_numbers where e164 = $1", number
         )
     return None if business_id is None else await get(db, business_id)
 

@@ -65,6 +65,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None
     turns: Sequence[Turn]
     tools: Sequence[ToolCall]
+    # What the number was worth; only a verified one leads to a lead.
+    caller_worth: str = "verified"
 
 
 _PLAIN = (
@@ -100,6 +102,7 @@ _TOOL = ("tool_call_id", "name", "arguments", "result", "ok", "duration_ms", "at
 async def save(db: Database, business_id: UUID, call: Call) -> bool:
     """Write a call with its turns and tools; False if it was written before."""
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
+    lead_phone = call.from_number if call.caller_worth == "verified" else ""
     async with db.tenant(business_id) as connection:
         await connection.execute(
             "insert into prompts (business_id, sha256, text) values ($1, $2, $3) "
@@ -116,7 +119,7 @@ async def save(db: Database, business_id: UUID, call: Call) -> bool:
             "on conflict (business_id, call_sid) do nothing returning true",
             business_id,
             sha256,
-            call.from_number,
+            lead_phone,
             *(_plain(getattr(call, name)) for name in _PLAIN),
         )
         if not is_new:
@@ -125,7 +128,7 @@ async def save(db: Database, business_id: UUID, call: Call) -> bool:
             "update leads set last_call_at = greatest(last_call_at, $3) "
             "where business_id = $1 and phone = $2",
             business_id,
-            call.from_number,
+            lead_phone,
             call.started_at,
         )
         await _save_parts(connection, business_id, call)

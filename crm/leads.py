@@ -1,6 +1,5 @@
 """Leads: the callers of a business, by their phone number."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,9 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from crm import phones
 from crm.database import Database
-
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class FieldError(ValueError):
@@ -164,9 +162,7 @@ async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Lead]
 
 def check_phone(phone: str) -> str:
     """Return an E.164 number, or raise FieldError saying what is wrong."""
-    if not E164.fullmatch(phone):
-        raise FieldError(
-            "phone: expected an international number such as +15551234567, got "
-            f"{len(phone)} characters of another form"
-        )
-    return phone
+    try:
+        return phones.check(phone)
+    except phones.PhoneError as error:
+        raise FieldError(str(error)) from None

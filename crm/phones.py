@@ -1,12 +1,30 @@
-"""Telephone numbers as people say them, and as the world writes them: E.164."""
+"""Telephone numbers as people say them, as networks send them, and as the world writes
+them: E.164.
+
+A number is taken where its numbering plan can hold it: the right length and leading
+digits. Whether it is assigned is not asked, for plans grow faster than any list of
+them, and a real caller from a new area code is a caller.
+"""
 
 import re
+from functools import lru_cache
+from urllib.parse import unquote
 
 import phonenumbers
+from phonenumbers import PhoneMetadata, PhoneNumber, ValidationResult
 
 # The countries whose national numbers can be read, as ISO 3166 names them.
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# A URI's scheme before a number, as Twilio has it in To and From.
+_SCHEME = re.compile(r"^(?:sips?|tel|whatsapp):", re.IGNORECASE)
+# What people set between digits, and marks that no one sees.
+_BETWEEN = re.compile(
+    r"[\s().\-\u00ad\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2066-\u2069]"
+)
+# Mexico's mobile prefix from abroad, gone since August 2019; people still say it.
+_MEXICO, _MEXICO_OLD = 52, re.compile(r"1(\d{10})")
+_EXAMPLE = "+12025550123"
 
 
 class PhoneError(ValueError):
@@ -14,28 +32,115 @@ class PhoneError(ValueError):
 
 
 def to_e164(number: str, country: str) -> str:
-    """Return a number as E.164; a national one is of `country` (ISO 3166, as IL).
+    """Return a number as E.164; a national one is of `country` (ISO 3166, as IL)."""
+    found = read(number, country)
+    if found is None:
+        raise PhoneError(
+            f"phone: expected an international number such as {_EXAMPLE} or a whole "
+            f"national one of {country}, area code and all, got {len(number)} "
+            "characters of another form"
+        )
+    return found
 
-    Only numbers of a possible length are taken. Whether somebody answers, a numbering
-    plan cannot say.
-    """
+
+def check(number: str, field: str = "phone") -> str:
+    """Return a number that is E.164 already and that its plan can hold."""
+    if not E164.fullmatch(number) or read(number, "ZZ") != number:
+        raise PhoneError(
+            f"{field}: expected an international number such as {_EXAMPLE}, country "
+            f"code, area code and all its digits, got {len(number)} characters of "
+            "another form"
+        )
+    return number
+
+
+def read(number: str, country: str) -> str | None:
+    """Return a number as E.164, or None where it is none; as `to_e164`."""
     text = number.strip()
     if text.startswith("00"):
         text = "+" + text[2:].lstrip()
     try:
         parsed = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
-        raise _wrong(number, country) from None
-    if not phonenumbers.is_possible_number(parsed):
-        raise _wrong(number, country)
+        return None
+    if parsed.country_code == _MEXICO:
+        old = _MEXICO_OLD.fullmatch(str(parsed.national_number))
+        if old:
+            parsed.national_number = int(old[1])
+    if not _is_held(parsed):
+        return None
     found = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    if not E164.fullmatch(found):
-        raise _wrong(number, country)
-    return found
+    return found if E164.fullmatch(found) else None
 
 
-def _wrong(number: str, country: str) -> PhoneError:
-    return PhoneError(
-        "phone: expected an international number such as +15551234567 or a whole "
-        f"national one of {country}, got {len(number)} characters of another form"
+def plain(address: str) -> str:
+    """Return the number in a To or From as it was sent, without what is around it.
+
+    `sip:+12025550123@host;region=us1`, `whatsapp:+12025550123` and `+1 202-555-0123`
+    give +12025550123; digits without a plus stay without it. What is no number gives
+    "", as a name in place of one does.
+    """
+    text = _SCHEME.sub("", address.strip(), count=1)
+    text = unquote(text.partition("@")[0].partition(";")[0])
+    text = _BETWEEN.sub("", text)
+    if text.startswith("00"):
+        text = "+" + text[2:]
+    digits = text.removeprefix("+")
+    return text if digits.isascii() and digits.isdecimal() else ""
+
+
+def dialled(address: str) -> str:
+    """Return the number in a To as numbers are kept, in whatever form it was sent.
+
+    Only the form is read: a number that a business has is found whatever its plan says.
+    """
+    number = plain(address)
+    return f"+{number.lstrip('+')}" if number else ""
+
+
+def sent(address: str, country: str) -> str | None:
+    """Return the number in a From as E.164, or None where it is none.
+
+    Without a plus it is a national number of `country` where that is assigned or begins
+    with a trunk prefix, as 050…; else one with its country code, as 1202….
+    """
+    number = plain(address)
+    if number.startswith("+"):
+        return read(number, "ZZ")
+    national = read(number, country)
+    if national is not None and (
+        number.startswith("0")
+        or phonenumbers.is_valid_number(phonenumbers.parse(national))
+    ):
+        return national
+    return read(f"+{number}", "ZZ") or national
+
+
+def _is_held(number: PhoneNumber) -> bool:
+    """Say whether the numbering plan has numbers of this length that begin like this.
+
+    `is_possible_number` looks at the length alone and takes what is one only within an
+    area; `is_valid_number` refuses every range that was unassigned when its list was
+    made, +972 50 1 among them.
+    """
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason != ValidationResult.IS_POSSIBLE:
+        return False
+    national = phonenumbers.national_significant_number(number)
+    if len(set(national)) == 1:
+        # What people and switches put where there is no number: 999 999 9999.
+        return False
+    code = number.country_code or 0
+    return any(
+        re.fullmatch(_plan(code, region), national)
+        for region in phonenumbers.region_codes_for_country_code(code)
     )
+
+
+@lru_cache(maxsize=512)
+def _plan(code: int, region: str) -> str:
+    """Return the pattern of all numbers of a region, assigned or not."""
+    plan = PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    if plan is None or plan.general_desc is None:
+        return "(?!)"
+    return plan.general_desc.national_number_pattern or "(?!)"

@@ -9,7 +9,7 @@ import pytest
 from bridge.opening import Ringing, fallback_of, open_plan
 from bridge.options import CallOptions
 from bridge.settings import Settings
-from crm import businesses
+from crm import businesses, leads
 from crm.database import Database
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -101,6 +101,43 @@ def test_wrong_setting_in_the_database_does_not_cost_the_call(database_url, capl
 
     assert opening.plan.options == CallOptions()
     assert "OPENAI_VOICE='fable': expected one of" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "sip:+{}@salon.sip.twilio.com;region=us1", "whatsapp:+{}", "tel:+{}"]
+)
+def test_numbers_find_their_business_and_lead_in_every_form(database_url, form):
+    async def story():
+        database = await Database.open(database_url)
+        try:
+            number = f"1555{uuid4().int % 10**7:07}"
+            business_id = await businesses.create(database, "Salon")
+            await businesses.add_number(database, business_id, f"+{number}")
+            before = await leads.touch(database, business_id, "+12025550123")
+            ringing = Ringing(
+                call_sid="CA1",
+                account_sid="AC1",
+                from_number=form.format("12025550123"),
+                to_number=form.format(number),
+            )
+            opening = await open_plan(database, Settings(), ringing, NOW)
+            return before, opening, await leads.recent(database, business_id)
+        finally:
+            await database.close()
+
+    before, opening, (lead,) = asyncio.run(story())
+
+    assert (lead.id, lead.calls) == (before.id, 2)
+    assert opening.plan.from_number == "+12025550123"
+    assert '"phone":"+12025550123"' in opening.plan.instructions
+
+
+@pytest.mark.parametrize("withheld", ["+266696687", "86282452253", "Restricted"])
+def test_callers_who_withhold_their_number_share_no_lead(database_url, withheld):
+    plan = opened(database_url, from_number=withheld, times=2).plan
+
+    assert "Caller: unknown; the number is hidden" in plan.instructions
+    assert (plan.from_number, plan.caller_worth) == (withheld, "none")
 
 
 def test_number_of_no_business_has_no_plan(database_url):

@@ -40,7 +40,7 @@ def shell(embedded_url, monkeypatch, tmp_path, capsys):
 def salon(shell):
     """Return the name of a business that was just made."""
     name = f"Salon {uuid4().hex[:8]}"
-    number = f"+1555{uuid4().int % 10**9:09}"
+    number = f"+1555{uuid4().int % 10**7:07}"
     assert shell("tenant", "create", name, "--number", number)[0] == 0
     return name
 
@@ -137,7 +137,7 @@ def test_setting_that_contradicts_one_stored_before_is_refused(shell, salon):
 
 def test_numbers_are_added_removed_and_one_businesss_only(shell, salon, embedded_url):
     (first,) = stored(embedded_url, salon).numbers
-    second = f"+1666{uuid4().int % 10**9:09}"
+    second = f"+1666{uuid4().int % 10**7:07}"
     _, out, _ = shell("tenant", "numbers", salon, "--add", second)
     assert out.split() == [first, second]
     _, out, _ = shell("tenant", "numbers", salon, "--remove", first)
@@ -146,6 +146,8 @@ def test_numbers_are_added_removed_and_one_businesss_only(shell, salon, embedded
     assert code == 2
     assert "does not stand there" in error
 
+    _, _, error = shell("tenant", "numbers", salon, "--add", "+15550100")
+    assert "numbers: '+15550100': expected an international number" in error
     other = f"Other {uuid4().hex[:8]}"
     code, _, error = shell("tenant", "create", other, "--number", second)
     assert code == 2

@@ -10,6 +10,7 @@ from bridge.tenant_file import (
     Closure,
     TenantError,
     TenantFile,
+    check_numbers,
     from_business,
     read,
     to_business,
@@ -143,3 +144,11 @@ def test_file_that_is_no_business_says_where(data, words):
         read(data, is_json=False)
 
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("number", ["+15550100", "+1202555012", "+120255501234"])
+def test_a_number_that_no_telephone_can_have_is_refused_unless_it_is_kept(number):
+    with pytest.raises(TenantError) as refused:
+        check_numbers(("+12025550123", number))
+    assert str(refused.value).startswith(f"numbers: '{number}': expected an intern")
+    check_numbers(("+12025550123", number), known=(number,))

@@ -1,0 +1,112 @@
+"""Numbers as people say them and as networks send them."""
+
+import pytest
+
+from crm import phones
+
+
+@pytest.mark.parametrize(
+    ("said", "country", "number"),
+    [
+        ("052-555-0123", "IL", "+972525550123"),
+        ("+972 (0)52-5550123", "IL", "+972525550123"),
+        ("00972525550123", "IL", "+972525550123"),
+        ("٠٥٢٥٥٥٠١٢٣", "IL", "+972525550123"),
+        ("\u200e+972-52-555-0123\u202c", "IL", "+972525550123"),
+        # A range that was unassigned when the library's list was made.
+        ("050-123-4567", "IL", "+972501234567"),
+        ("(202) 555-0123 ext. 12", "US", "+12025550123"),
+        ("tel:+1-202-555-0123", "IL", "+12025550123"),
+        ("011 44 20 7946 0958", "US", "+442079460958"),
+        ("06 1234 5678", "IT", "+390612345678"),
+        ("+52 1 55 1234 5678", "MX", "+525512345678"),
+        ("+800 1234 5678", "US", "+80012345678"),
+    ],
+)
+def test_whole_numbers_are_read(said, country, number):
+    assert phones.to_e164(said, country) == number
+    assert phones.check(number) == number
+
+
+@pytest.mark.parametrize(
+    ("said", "country"),
+    [
+        ("555-0100", "US"),
+        ("+1 555 0100", "US"),
+        ("(202) 555-012", "US"),
+        ("(202) 555-01234", "US"),
+        ("052 555 012", "IL"),
+        ("052 5550123 4", "IL"),
+        ("+972 52 555 01 2", "IL"),
+        ("0525550123", "US"),
+        ("1111111111", "US"),
+        ("+10000000000", "US"),
+        ("999 999 9999", "US"),
+        ("911", "US"),
+        ("*2700", "IL"),
+        ("202-555-0123 or 202-555-0124", "US"),
+        ("+266696687", "US"),
+        ("+7378742833", "US"),
+        ("+86282452253", "US"),
+        ("anonymous", "US"),
+        ("", "US"),
+        ("1" * 250, "US"),
+    ],
+)
+def test_parts_of_numbers_and_what_is_none_are_refused(said, country):
+    with pytest.raises(phones.PhoneError, match=r"^phone: expected .*area code"):
+        phones.to_e164(said, country)
+
+
+def test_a_number_that_is_kept_has_its_plus_and_all_its_digits():
+    for number in ("12025550123", "+1 202 555 0123", "+15550100", "0525550123"):
+        with pytest.raises(phones.PhoneError, match=r"^numbers: expected an intern"):
+            phones.check(number, "numbers")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "+12025550123",
+        "12025550123",
+        "0012025550123",
+        " +12025550123",
+        "+1 (202) 555-0123",
+        "sip:+12025550123@salon.sip.twilio.com",
+        "sip:+12025550123@salon.sip.twilio.com;region=us1",
+        "SIPS:12025550123@x",
+        "sip:%2B12025550123@x",
+        "sip:+12025550123;phone-context=x@y",
+        "whatsapp:+12025550123",
+        "tel:+1-202-555-0123;ext=1",
+    ],
+)
+def test_a_dialled_number_is_found_in_every_form(address):
+    assert phones.dialled(address) == "+12025550123"
+    assert phones.sent(address, "IL") == "+12025550123"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "+", "client:alice", "client:12025550123", "sip:alice@x", "a" * 99]
+)
+def test_what_is_no_number_is_not_made_one(address):
+    assert phones.dialled(address) == ""
+    assert phones.sent(address, "US") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "country", "number"),
+    [
+        ("0525550123", "IL", "+972525550123"),
+        ("525550123", "IL", "+972525550123"),
+        ("972525550123", "IL", "+972525550123"),
+        ("2025550123", "US", "+12025550123"),
+        # Eleven digits that Israel's plan could hold, and no telephone there has.
+        ("12025550123", "IL", "+12025550123"),
+        ("12345", "IL", None),
+    ],
+)
+def test_a_sender_without_a_plus_is_read_by_the_businesss_country(
+    address, country, number
+):
+    assert phones.sent(address, country) == number
