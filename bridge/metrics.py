@@ -70,6 +70,8 @@ _HELP = {
     "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
     "admission_changes": "How often calls began to be turned away, and ceased to be",
     "fallbacks": "Calls that were given the spoken fallback, by reason",
+    "requests_refused": "Requests that were refused before they were read, by reason",
+    "unsigned_parameters": "Webhook fields dropped, for no signature covers them",
     "rejected_signatures": "Requests whose signature is not Twilio's, by door",
     "refused_streams": "Media streams closed before a call was theirs, by reason",
     "unknown_numbers": "Calls to a number that no business has",

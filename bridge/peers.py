@@ -16,14 +16,15 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl
 from zlib import crc32
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from yarl import URL
 
+from bridge import signature
+from bridge.authentication import BODY, FORM, Handler
 from bridge.front import HEAD_BYTES_MAX, MEDIA_PATH
 from bridge.log import server_logger
 from bridge.pages import Pages
@@ -37,13 +38,12 @@ HANDED_OVER_MAX = 256
 HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
 
 # What a webhook is checked by and read with.
-FORWARDED_HEADERS = ("Content-Type", "X-Twilio-Signature")
+FORWARDED_HEADERS = ("Content-Type", signature.HEADER, signature.SETTINGS_HEADER)
 
 # What follows the media path: a service's name, and the number of its worker.
 _STREAM = re.compile(r"([\w-]{1,64})/(\d{1,3})")
 
 Adopt = Callable[[socket.socket, bytes], None]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Peers:
@@ -152,13 +152,11 @@ class Peers:
         """Send a webhook on to the worker whose call it is."""
         if request.method != "POST":
             return await handler(request)
-        body = await request.read()
-        form = dict(parse_qsl(body.decode("utf-8", "surrogateescape")))
-        owner = self.owner_of(form.get("CallSid", ""))
+        owner = self.owner_of(request[FORM]["CallSid"])
         if owner == self.index:
             return await handler(request)
         try:
-            return await self._forward(owner, request, body)
+            return await self._forward(owner, request, request[BODY])
         except (ClientError, TimeoutError, OSError) as error:
             # Its call is lost with it. Here nobody knows the call, and Twilio is told
             # what is told of any call that is not known.

@@ -20,11 +20,12 @@ import aiofastnet
 import asyncpg
 from aiohttp import web
 
+from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
 from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
 from bridge.metrics import Collector, Metrics
 from bridge.opening import fallback_of, open_plan
-from bridge.peers import Handler, Peers
+from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
 from bridge.pulse import Pulse
 from bridge.recorder import Recorders
@@ -47,6 +48,10 @@ RECORDS_WAIT_S = 5.0
 # A record is written within ms of a call's end, unless the database is away.
 RECORD_LOOKS = 5
 RECORD_LOOK_S = 0.2
+# A connection that asks nothing for so long is closed.
+IDLE_S = 15.0
+# How long the rest of a refused body is read, so that its sender reads the answer.
+LINGER_S = 1.0
 # How long an HTTP request that runs may take when the process stops.
 HTTP_WAIT_S = 2.0
 
@@ -307,7 +312,14 @@ async def probe(url: str) -> str:
 
 
 def _runner(application: web.Application) -> web.AppRunner:
-    return web.AppRunner(application, access_log=None, shutdown_timeout=HTTP_WAIT_S)
+    return web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=HTTP_WAIT_S,
+        keepalive_timeout=IDLE_S,
+        lingering_time=LINGER_S,
+        auto_decompress=False,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

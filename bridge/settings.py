@@ -24,6 +24,7 @@ from bridge.options import (
     read_value,
 )
 from bridge.prices import VENDOR_PRICES, Prices, read_prices
+from bridge.signature import SigningSecrets, by_name
 
 
 class SettingsError(ValueError):
@@ -56,6 +57,29 @@ AccountSid = Annotated[
     Meta(pattern="^AC[0-9a-fA-F]{32}$", description="AC and 32 hexadecimal digits"),
 ]
 Secret = Annotated[str, Meta(pattern=r"^[\x21-\x7e]+$", description="one word")]
+Secrets = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x2b\x2d-\x7e]+(,[\x21-\x2b\x2d-\x7e]+)*$",
+        description="words with commas between",
+    ),
+]
+# What each secret is for stands before it: "AC...=token,AC...=token".
+AccountSecrets = Annotated[
+    str,
+    Meta(
+        pattern=r"^AC[0-9a-fA-F]{32}=[\x21-\x2b\x2d-\x7e]+"
+        r"(,AC[0-9a-fA-F]{32}=[\x21-\x2b\x2d-\x7e]+)*$",
+        description="AccountSid=token, with commas between",
+    ),
+]
+KeySecrets = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\w.-]+=[\x21-\x2b\x2d-\x7e]+(,[\w.-]+=[\x21-\x2b\x2d-\x7e]+)*$",
+        description="id=secret, with commas between",
+    ),
+]
 Sentence = Annotated[
     str, Meta(min_length=1, max_length=1_000, description="a sentence to be spoken")
 ]
@@ -67,7 +91,15 @@ LogLevel = Annotated[
     ),
 ]
 _SECRETS = frozenset(
-    ("database_admin_url", "database_url", "openai_api_key", "twilio_auth_token")
+    (
+        "database_admin_url",
+        "database_url",
+        "openai_api_key",
+        "twilio_auth_token",
+        "twilio_auth_token_secondary",
+        "twilio_shared_keys",
+        "twilio_subaccounts",
+    )
 )
 
 
@@ -87,6 +119,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     twilio_account_sid: AccountSid | None = None
     twilio_auth_token: Secret | None = None
+    twilio_auth_token_secondary: Secrets | None = None
+    twilio_subaccounts: AccountSecrets | None = None
+    twilio_shared_keys: KeySecrets | None = None
     twilio_validate_signatures: Switch = True
 
     openai_api_key: Secret | None = None
@@ -121,7 +156,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that no log may show."""
-        return tuple(filter(None, (getattr(self, name) for name in sorted(_SECRETS))))
+        whole = filter(None, (getattr(self, name) for name in sorted(_SECRETS)))
+        return tuple(dict.fromkeys((*whole, *self.signing_secrets.all)))
+
+    @property
+    def signing_secrets(self) -> SigningSecrets:
+        """What Twilio's signatures are checked with."""
+        tokens = (
+            f"{self.twilio_auth_token or ''},{self.twilio_auth_token_secondary or ''}"
+        )
+        return SigningSecrets(
+            tuple(filter(None, tokens.split(","))),
+            by_name(self.twilio_subaccounts or ""),
+            by_name(self.twilio_shared_keys or ""),
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -168,7 +216,7 @@ def check_complete(settings: Settings) -> list[str]:
     """Return a line for each setting that taking real calls needs and that is missing,
     most important first."""
     missing = []
-    if settings.twilio_auth_token is None and settings.twilio_validate_signatures:
+    if not settings.signing_secrets.all and settings.twilio_validate_signatures:
         missing.append(
             "TWILIO_AUTH_TOKEN is not set: expected the account's auth token, "
             "with which Twilio signs (or TWILIO_VALIDATE_SIGNATURES=0 on loopback)"
@@ -263,4 +311,10 @@ def _check_urls(settings: Settings) -> None:
         raise SettingsError(
             "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while HOST is not loopback "
             f"(HOST={settings.host!r})"
+        )
+    public_name = urlsplit(settings.public_url or "http://localhost").hostname or ""
+    if not settings.twilio_validate_signatures and not is_loopback(public_name):
+        raise SettingsError(
+            "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while PUBLIC_URL is not "
+            f"loopback (PUBLIC_URL={settings.public_url!r})"
         )

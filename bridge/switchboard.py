@@ -89,6 +89,7 @@ class Switchboard:
         self.is_draining = False
         self.media_url = ""
         self._settings = settings
+        self._signing_secrets = settings.signing_secrets
         self._tokens = tokens
         self._plan_for = plan_for
         self._on_record = on_record
@@ -182,9 +183,12 @@ class Switchboard:
         if settings.twilio_validate_signatures:
             base, _, _ = self.media_url.partition(MEDIA_PATH)
             is_valid = signature.is_valid_handshake(
-                settings.twilio_auth_token or "",
+                self._signing_secrets,
                 base + head.target,
-                head.headers.get(signature.HEADER.lower(), ""),
+                signature.Claim(
+                    head.headers.get(signature.HEADER.lower(), ""),
+                    head.headers.get(signature.SETTINGS_HEADER.lower(), ""),
+                ),
             )
             if not is_valid:
                 self.metrics.count("rejected_signatures", door="media")

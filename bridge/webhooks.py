@@ -5,32 +5,25 @@ else is an error tone in the caller's ear; only what is not signed by Twilio get
 Requests may come twice and in any order.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
 
-from bridge import signature, twiml
+from bridge import twiml
+from bridge.authentication import BODY_BYTES_MAX, FORM, Authentication
 from bridge.front import MEDIA_PATH
 from bridge.line import Line
-from bridge.log import CallLogger, mask_phone, server_logger
+from bridge.log import CallLogger, mask_phone
 from bridge.opening import Ringing
 from bridge.pages import added_up
-from bridge.peers import Handler, Peers
+from bridge.peers import Peers
 from bridge.settings import Settings
 from bridge.switchboard import Ended, Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
 
-# A webhook is a few KB of form fields.
-BODY_BYTES_MAX = 65_536
-# It comes in one packet; whoever dribbles it holds a connection.
-BODY_WAIT_S = 5.0
 _OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
-
-Form = dict[str, str]
 
 
 class Webhooks:
@@ -45,19 +38,22 @@ class Webhooks:
         check_ready: Callable[[], Awaitable[dict[str, str]]],
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
     ) -> None:
-        self._settings = settings
         self._public_url = public_url
         self._switchboard = switchboard
         self._exposition = exposition
         self._check_ready = check_ready
         self._find_recorded = find_recorded
         self._metrics = switchboard.metrics
+        self._authentication = Authentication(settings, public_url, self._metrics)
 
     def application(self, peers: Peers | None = None) -> web.Application:
         """Return the routes; with `peers`, for whatever comes to any worker."""
         app = web.Application(
             client_max_size=BODY_BYTES_MAX,
-            middlewares=[self._read, *([peers.to_owner] if peers else [])],
+            middlewares=[
+                self._authentication.authenticate,
+                *([peers.to_owner] if peers else []),
+            ],
         )
         app.add_routes(
             [
@@ -77,9 +73,9 @@ class Webhooks:
 
     async def voice(self, request: web.Request) -> web.Response:
         """Answer a ringing call with the stream it shall open."""
-        form = await self._signed_form(request)
+        form = request[FORM]
         ringing = Ringing(
-            call_sid=_call_sid(form),
+            call_sid=form["CallSid"],
             account_sid=form.get("AccountSid", ""),
             from_number=form.get("From", ""),
             to_number=form.get("To", ""),
@@ -100,20 +96,20 @@ class Webhooks:
 
     async def stream_status(self, request: web.Request) -> web.Response:
         """Take note of how a stream fares at Twilio."""
-        form = await self._signed_form(request)
+        form = request[FORM]
         event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
-        log = CallLogger(_call_sid(form))
+        log = CallLogger(form["CallSid"])
         if event == "stream-error":
             log.error("Twilio could not stream: %s", error[:200])
-            self._end_unless_streaming(_call_sid(form), "stream_error")
+            self._end_unless_streaming(form["CallSid"], "stream_error")
         else:
             log.info("Twilio says %s", event[:64])
         return web.Response(status=204)
 
     async def call_status(self, request: web.Request) -> web.Response:
         """Take note of how a call fares; one that is over needs no line."""
-        form = await self._signed_form(request)
-        line = self._switchboard.find_line(_call_sid(form))
+        form = request[FORM]
+        line = self._switchboard.find_line(form["CallSid"])
         if line is not None and form.get("CallStatus") in _OVER:
             line.receive(line.call.receive_hangup, "caller_hung_up")
         return web.Response(status=204)
@@ -121,8 +117,8 @@ class Webhooks:
     async def after_stream(self, request: web.Request) -> web.Response:
         """Say what comes after the stream: the fallback if the call failed, else
         nothing more."""
-        form = await self._signed_form(request)
-        call_sid = _call_sid(form)
+        form = request[FORM]
+        call_sid = form["CallSid"]
         self._end_unless_streaming(call_sid, "stream_failed")
         line = self._switchboard.find_line(call_sid)
         if line is not None:
@@ -173,38 +169,6 @@ class Webhooks:
 
     # --- ours ---
 
-    @web.middleware
-    async def _read(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Read a body before anything else, not for ever."""
-        try:
-            async with asyncio.timeout(BODY_WAIT_S):
-                await request.read()
-        except TimeoutError:
-            self._metrics.count("connections_refused", reason="body_late")
-            raise web.HTTPRequestTimeout from None
-        return await handler(request)
-
-    async def _signed_form(self, request: web.Request) -> Form:
-        """Return a form that Twilio has signed; else 403."""
-        body = await request.read()
-        params = parse_qsl(
-            body.decode("utf-8", "surrogateescape"),
-            keep_blank_values=True,
-            errors="surrogateescape",
-        )
-        if self._settings.twilio_validate_signatures:
-            is_valid = signature.is_valid_form(
-                self._settings.twilio_auth_token or "",
-                self._public_url + request.raw_path,
-                params,
-                request.headers.get(signature.HEADER, ""),
-            )
-            if not is_valid:
-                self._metrics.count("rejected_signatures", door=request.path)
-                server_logger().warning("%s refused: signature", request.path)
-                raise web.HTTPForbidden
-        return dict(params)
-
     def _connect(self, line: Line) -> bytes:
         plan = line.call.plan
         urls = StreamUrls(
@@ -228,14 +192,6 @@ class Webhooks:
     def _fallback(self, reason: str, sorry: Sentence) -> web.Response:
         self._metrics.count("fallbacks", reason=reason)
         return _twiml(twiml.say_and_hang_up(sorry))
-
-
-def _call_sid(form: Form) -> str:
-    """Return the call's id, or 400: it names files and log lines."""
-    call_sid = form.get("CallSid", "")
-    if not (call_sid.isascii() and call_sid.isalnum() and len(call_sid) <= 64):
-        raise web.HTTPBadRequest(text="CallSid: expected CA and 32 hexadecimal digits")
-    return call_sid
 
 
 def _twiml(document: bytes) -> web.Response:

@@ -83,6 +83,9 @@ def test_wrong_value_is_one_line_with_variable_value_and_what_may_be(
         ("DATABASE_URL", "mysql://root:hunter2@db/x"),
         ("TWILIO_AUTH_TOKEN", "two words"),
         ("OPENAI_API_KEY", "sk-ключ"),
+        ("TWILIO_AUTH_TOKEN_SECONDARY", "a,,b"),
+        ("TWILIO_SUBACCOUNTS", "AC12=token"),
+        ("TWILIO_SHARED_KEYS", "no-secret-here"),
     ],
 )
 def test_wrong_secret_is_named_and_not_shown(variable, value):
@@ -97,6 +100,33 @@ def test_unsigned_webhooks_are_taken_on_loopback_only():
     assert not load({"TWILIO_VALIDATE_SIGNATURES": "0"}).twilio_validate_signatures
     with pytest.raises(SettingsError, match="TWILIO_VALIDATE_SIGNATURES='0'"):
         load({"TWILIO_VALIDATE_SIGNATURES": "0", "HOST": "0.0.0.0"})
+
+
+def test_unsigned_webhooks_are_taken_under_no_public_name():
+    for public_url in ("https://bridge.example", "https://10.0.0.1"):
+        with pytest.raises(SettingsError, match="while PUBLIC_URL is not loopback"):
+            load({"TWILIO_VALIDATE_SIGNATURES": "0", "PUBLIC_URL": public_url})
+    for public_url in ("http://127.0.0.1:8080", "https://localhost", "http://[::1]:1"):
+        load({"TWILIO_VALIDATE_SIGNATURES": "0", "PUBLIC_URL": public_url})
+
+
+def test_signing_secrets_are_several_and_none_is_shown():
+    sub, key = "AC" + "a" * 32, "webhooks_sharedkey_1"
+    settings = load(
+        {
+            "TWILIO_AUTH_TOKEN": "new-hidden",
+            "TWILIO_AUTH_TOKEN_SECONDARY": "old-hidden,older-hidden",
+            "TWILIO_SUBACCOUNTS": f"{sub}=sub-hidden",
+            "TWILIO_SHARED_KEYS": f"{key}=key-hidden=,{key}=key2-hidden",
+        }
+    )
+
+    secrets = settings.signing_secrets
+    assert secrets.auth_tokens == ("new-hidden", "old-hidden", "older-hidden")
+    assert secrets.subaccounts == {sub: ("sub-hidden",)}
+    assert secrets.shared_keys == {key: ("key-hidden=", "key2-hidden")}
+    assert set(secrets.all) < set(settings.secrets)
+    assert "hidden" not in repr(settings)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
