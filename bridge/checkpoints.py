@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 from bridge.call import Call
+from bridge.metrics import Metrics
 from bridge.plan import CallRecord
+from bridge.supervised import note_failure
 
 # What a kill may cost a call. A turn takes several seconds, so that few calls have
 # changed at any look.
@@ -23,8 +25,12 @@ async def keep_running(
     live_calls: Callable[[], Iterable[Call]],
     is_live: Callable[[str], bool],
     keep: Callable[[CallRecord], None],
+    metrics: Metrics,
 ) -> None:
-    """Hand on the record of each running call that has changed, until cancelled."""
+    """Hand on the record of each running call that has changed, until cancelled.
+
+    A call whose record cannot be made is passed over until it has changed again.
+    """
     kept: dict[str, int] = {}
     while True:
         await asyncio.sleep(EVERY_S)
@@ -34,5 +40,8 @@ async def keep_running(
             kept[call_sid] = learnt
             # Its last record goes another way, and must be the last.
             if known.get(call_sid, 0) != learnt and is_live(call_sid):
-                keep(call.record(monotonic()))
+                try:
+                    keep(call.record(monotonic()))
+                except Exception as error:
+                    note_failure(metrics, "checkpoints", error)
                 await asyncio.sleep(BREATH_S)

@@ -78,6 +78,7 @@ _HELP = {
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
+    "task_failures": "Background tasks that failed and were started again, by task",
     "streams_handed_over": "Streams that arrived at another worker than their call's",
     "connections_refused": "Connections closed before they were a request, by reason",
 }

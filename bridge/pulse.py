@@ -12,6 +12,7 @@ from time import monotonic, thread_time
 from bridge.governor import TICK_S, Change, Governor, Shut
 from bridge.log import server_logger
 from bridge.metrics import Metrics
+from bridge.supervised import RESTART_S_MAX, RESTART_S_MIN, Backoff, note_failure
 
 _SCHEDSTAT = "/proc/thread-self/schedstat"
 _SCHEDSTAT_BYTES = 64
@@ -27,6 +28,7 @@ class Pulse:
         self._work_s = self._waited_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._schedstat: int | None = None
+        self._backoff = Backoff(RESTART_S_MIN, RESTART_S_MAX)
 
     def start(self) -> None:
         """Begin to measure the running loop, in whose thread this is called."""
@@ -35,7 +37,7 @@ class Pulse:
         except OSError:
             server_logger().info("no %s: neighbours are not seen", _SCHEDSTAT)
         self._work_s, self._waited_s = self._read()
-        self._wait(monotonic())
+        self._wait(monotonic(), TICK_S)
 
     def stop(self) -> None:
         """Measure no more."""
@@ -46,12 +48,23 @@ class Pulse:
             os.close(self._schedstat)
             self._schedstat = None
 
-    def _wait(self, now: float) -> None:
-        self._began, self._due = now, now + TICK_S
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+    def _wait(self, now: float, pause_s: float) -> None:
+        self._began, self._due = now, now + pause_s
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._tick)
 
     def _tick(self) -> None:
-        now, (work_s, all_waited_s) = monotonic(), self._read()
+        """Measure, and have the loop call again, whatever fails."""
+        now, pause_s = monotonic(), TICK_S
+        try:
+            self._measure(now)
+            self._backoff.reset()
+        except Exception as error:
+            note_failure(self._metrics, "pulse", error)
+            pause_s = self._backoff.next_s()
+        self._wait(now, pause_s)
+
+    def _measure(self, now: float) -> None:
+        work_s, all_waited_s = self._read()
         lag_s = max(0.0, now - self._due)
         self._metrics.loop_lag_s.observe(lag_s)
         waited_s = all_waited_s - self._waited_s
@@ -62,7 +75,6 @@ class Pulse:
         self._work_s, self._waited_s = work_s, all_waited_s
         if change is not None:
             self._tell(change, now)
-        self._wait(now)
 
     def _read(self) -> tuple[float, float]:
         """Return how long the thread has worked, and waited for a processor, in s."""

@@ -244,7 +244,9 @@ async def _take_calls(
     await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, at_once):
         task.cancel()
-    await asyncio.gather(draining, at_once, return_exceptions=True)
+    failed, _ = await asyncio.gather(draining, at_once, return_exceptions=True)
+    if isinstance(failed, Exception):
+        log.error("the calls that ran had no time to end", exc_info=failed)
     door.close()
     await server.close()
 
@@ -259,7 +261,10 @@ async def _drain(server: Server, taken: asyncio.Event) -> None:
 
     leaving = asyncio.ensure_future(leave())
     if taken.is_set():
-        await leaving
+        # Whatever fails at the port, the calls that run have their time.
+        (failed,) = await asyncio.gather(leaving, return_exceptions=True)
+        if isinstance(failed, Exception):
+            server_logger().error("the port was not left in order", exc_info=failed)
     await server.drain()
     leaving.cancel()
 

@@ -32,6 +32,7 @@ from bridge.recorder import Recorders
 from bridge.records import RecordWriter
 from bridge.settings import Settings
 from bridge.summary import begun_row, running_row, to_row
+from bridge.supervised import SupervisedTask
 from bridge.switchboard import Ended, Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
@@ -86,7 +87,9 @@ class Server:
             self._recorders,
             peers,
         )
-        self._keeping: asyncio.Task[None] | None = None
+        self._checkpoints = SupervisedTask(
+            "checkpoints", self._keep_checkpoints, self.metrics
+        )
         if on_record is None:
             self.switchboard.on_open = self._on_open
         self._pulse = Pulse(self.switchboard.governor, self.metrics)
@@ -134,13 +137,7 @@ class Server:
         self._pulse.start()
         self._records.start()
         if self.switchboard.on_open is not None:
-            self._keeping = asyncio.ensure_future(
-                keep_running(
-                    self.switchboard.live_calls,
-                    lambda call_sid: self.switchboard.find_line(call_sid) is not None,
-                    self._on_running,
-                )
-            )
+            self._checkpoints.start()
         if self._peers is not None:
             self._own_runner = _runner(webhooks.application())
             await self._own_runner.setup()
@@ -152,6 +149,14 @@ class Server:
             self._front,
             sock=listening,
             backlog=BACKLOG_CONNECTIONS,
+        )
+
+    async def _keep_checkpoints(self) -> None:
+        await keep_running(
+            self.switchboard.live_calls,
+            lambda call_sid: self.switchboard.find_line(call_sid) is not None,
+            self._on_running,
+            self.metrics,
         )
 
     def _front(self) -> Front:
@@ -204,8 +209,7 @@ class Server:
         """End what still runs and write every record."""
         await self.switchboard.close()
         self._pulse.stop()
-        if self._keeping is not None:
-            self._keeping.cancel()
+        await self._checkpoints.stop()
         if self._listener is not None:
             self._listener.close()
         if self._peers is not None:

@@ -19,6 +19,8 @@ from bridge.log import JsonFormatter
 # A worker that dies younger than this is started again later and later.
 YOUNG_S = 10.0
 PAUSE_S_MAX = 30.0
+# The system has no room for another process at the moment.
+FORK_PAUSE_S = 1.0
 # The last says that another service has the port, and a worker tells its parent so.
 _HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
@@ -62,7 +64,12 @@ class Supervisor:
         # The child starts with empty buffers, or what waits here is written twice.
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._say(f"worker {index} cannot be started yet: {error.strerror}")
+            self._due[index] = time.monotonic() + FORK_PAUSE_S
+            return
         if pid:
             self._running[pid] = _Worker(index, time.monotonic())
             return

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from bridge import checkpoints
 from bridge.call import Call
 from bridge.checkpoints import keep_running
+from bridge.metrics import Metrics
 from tests.bridge import story, wire
 
 
@@ -35,7 +36,9 @@ def test_call_is_kept_when_something_was_said_and_while_it_lives(monkeypatch):
         def say(call, item_id, text):
             call.notes.transcript.set_text("caller", item_id, text, 1.0)
 
-        task = asyncio.ensure_future(keep_running(look, live.__contains__, keep))
+        task = asyncio.ensure_future(
+            keep_running(look, live.__contains__, keep, Metrics())
+        )
         await look_twice()
         assert kept == []
         for call in (calls[0], calls[2]):
@@ -49,5 +52,34 @@ def test_call_is_kept_when_something_was_said_and_while_it_lives(monkeypatch):
         assert kept[1:] == [("CA0", ["Hello.", "Goodbye."]), ("CA1", ["Hm."])]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    wire.run(told)
+
+
+def test_call_whose_record_fails_keeps_no_other_from_its_own(monkeypatch, caplog):
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.001)
+
+    async def told():
+        calls = [
+            Call(replace(story.plan(), call_sid=f"CA{at}"), monotonic())
+            for at in range(2)
+        ]
+        for call in calls:
+            call.notes.transcript.set_text("caller", "i1", "Hello.", 1.0)
+        kept, metrics = [], Metrics()
+
+        def keep(record):
+            if record.plan.call_sid == "CA0":
+                raise ValueError("surprise")
+            kept.append(record.plan.call_sid)
+
+        task = asyncio.ensure_future(
+            keep_running(lambda: calls, lambda _: True, keep, metrics)
+        )
+        await wire.until(lambda: kept)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert kept == ["CA1"]
+        assert metrics.value("task_failures", task="checkpoints") == 1
 
     wire.run(told)

@@ -113,3 +113,23 @@ def test_that_the_door_is_open_again_is_told(caplog):
     assert metrics.value("admission_changes", to="reopened") == 1
     said = "[ADMISSION] open: the loop is 0 % busy, its lag p99 is 3.0 ms"
     assert said in caplog.text
+
+
+def test_a_tick_that_fails_is_not_the_last(monkeypatch, caplog):
+    governor = Governor(NEVER_LATE_MS, NEVER_BUSY)
+    note, failures = governor.note, [ValueError("surprise")]
+
+    def note_once_not(*what):
+        if failures:
+            raise failures.pop()
+        return note(*what)
+
+    monkeypatch.setattr(governor, "note", note_once_not)
+
+    async def story():
+        await wire.until(lambda: governor._lags_ms)
+
+    metrics = watched(governor, story)
+
+    assert metrics.value("task_failures", task="pulse") == 1
+    assert "task pulse failed" in caplog.text
