@@ -144,3 +144,10 @@ class CallLogger(logging.LoggerAdapter[logging.Logger]):
 def server_logger() -> logging.Logger:
     """Return the logger for what belongs to no call."""
     return logging.getLogger(LOGGER)
+
+
+def write_line(level: int, text: str, secrets: Iterable[str]) -> None:
+    """Write a line at once, where no LogWriter runs."""
+    record = logging.LogRecord(LOGGER, level, __file__, 0, text, None, None)
+    sys.stderr.write(JsonFormatter(secrets).format(record) + "\n")
+    sys.stderr.flush()

@@ -5,7 +5,7 @@ allowed range and the words an error uses for it. This module owns those ranges 
 one way to read a value that came as text; it reads no environment and no file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
@@ -70,7 +70,12 @@ def _ms(low: int, high: int) -> Meta:
 
 
 class OptionError(ValueError):
-    """A setting cannot have this value; the text names it, what came and what may."""
+    """Settings cannot have these values; each of `lines` names one, what came and what
+    may."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
 
 
 class CallOptions(
@@ -125,17 +130,23 @@ def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
     """Return `options` with `overrides` laid over it.
 
     Keys are field names or the variables' names; values are typed, or text as the
-    environment has it. Raises OptionError naming the variable, the value and what is
-    allowed.
+    environment has it. Raises OptionError naming each variable that is wrong, the value
+    and what is allowed.
     """
-    changes = {}
+    changes: dict[str, Any] = {}
+    wrong: list[str] = []
     for name, value in overrides.items():
         field = name.lower()
-        if field not in _HINTS:
-            raise OptionError(f"{name}={value!r}: there is no such setting")
-        changes[field] = read_value(field, _HINTS[field], value)
+        try:
+            if field not in _HINTS:
+                raise OptionError(f"{name}={value!r}: there is no such setting")
+            changes[field] = read_value(field, _HINTS[field], value)
+        except OptionError as error:
+            wrong += error.lines
     merged = msgspec.structs.replace(options, **changes)
-    _check_pairs(merged)
+    wrong += _check_pairs(merged)
+    if wrong:
+        raise OptionError(*wrong)
     return merged
 
 
@@ -169,14 +180,14 @@ def _base(hint: Any) -> Any:
     return args[0] if args else hint
 
 
-def _check_pairs(options: CallOptions) -> None:
+def _check_pairs(options: CallOptions) -> Iterator[str]:
     """Refuse pairs that contradict each other: a gate that closes above where it opens,
     a ring too short to hold what a confirmed interruption must send."""
     for kind in ("normal", "music"):
         start = getattr(options, f"snr_start_{kind}")
         stop = getattr(options, f"snr_stop_{kind}")
         if stop > start:
-            raise OptionError(
+            yield (
                 f"SNR_STOP_{kind.upper()}={stop:g}: expected at most "
                 f"SNR_START_{kind.upper()} ({start:g})"
             )
@@ -186,7 +197,7 @@ def _check_pairs(options: CallOptions) -> None:
         + options.min_consecutive_voice_frames * FRAME_MS
     )
     if options.barge_in_ring_ms <= needed_ms:
-        raise OptionError(
+        yield (
             f"BARGE_IN_RING_MS={options.barge_in_ring_ms}: expected more than grace + "
             f"preroll + confirmation ({needed_ms})"
         )

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -14,13 +15,20 @@ from typing import Any, NamedTuple
 import asyncpg
 import uvloop
 
-from bridge.log import LogWriter, server_logger
+from bridge.log import LogWriter, server_logger, write_line
 from bridge.pauses import Pauses
 from bridge.peers import Peers
 from bridge.server import Server, listen
-from bridge.settings import Settings, SettingsError, check_complete, load
+from bridge.settings import (
+    Settings,
+    SettingsError,
+    check_complete,
+    load,
+    missing_of,
+    warnings_of,
+)
 from bridge.succession import Door, Inheritance, ask
-from bridge.supervisor import Supervisor
+from bridge.supervisor import Supervisor, stop_signals
 from bridge.tokens import new_key
 from crm.away import AWAY
 from crm.connect import open_url, service_url
@@ -52,8 +60,8 @@ def add_parser(subparsers: Any) -> None:
     """Add `serve` to the command line."""
     parser = subparsers.add_parser(
         "serve",
-        description="Takes calls until SIGTERM; settings come from the environment and "
-        ".env.",
+        description="Takes calls until SIGTERM, SIGINT or SIGHUP; settings come from "
+        "the environment and .env.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,17 +74,21 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; return the exit code."""
+    dotenv = Path(".env")
+    ignored = warnings_of(os.environ, dotenv)
     try:
-        settings = load(os.environ, Path(".env"))
+        settings = load(os.environ, dotenv)
         missing = check_complete(settings)
         if args.take_over and settings.database_url is None:
             missing = [*missing, NO_TAKE_OVER]
     except SettingsError as error:
-        missing = [str(error)]
+        missing = [*error.lines, *missing_of(error), *ignored]
     if missing:
         sys.stderr.write("".join(f"kolbridge: {line}\n" for line in missing))
         return EXIT_SETTINGS
+    for line in ignored:
+        write_line(logging.WARNING, line, settings.secrets)
     embedded = None
     try:
         try:
@@ -179,7 +191,7 @@ class Signals:
         self.taken = asyncio.Event()
         self.stop, self.stop_now = asyncio.Event(), asyncio.Event()
         self._is_stopping = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGUSR2, self._on_taken)
 
@@ -235,7 +247,7 @@ async def _take_calls(
     who = ""
     if settings.workers > 1:
         who = f", worker {share.peers.index} of {settings.workers}, pid {os.getpid()}"
-    where = f"{settings.host}:{server.port}"
+    where = f"{settings.url_host}:{server.port}"
     log.info("listening on %s as %s%s", where, server.public_url, who)
     await signals.stop.wait()
     log.info("draining: up to %d s for the calls that run", settings.drain_seconds)

@@ -1,11 +1,11 @@
 """The settings of one process, read once from the environment and `.env`.
 
 A field's name is its variable in lower case. What is wrong, or contradicts something
-else, is a SettingsError whose one line names the variable, the value and what is
+else, is a line of a SettingsError, which names the variable, the value and what is
 allowed; secret values are not shown. What a business may override: `bridge.options`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -14,6 +14,12 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from bridge.environment import (
+    EnvironmentFileError,
+    read_dotenv,
+    read_environment,
+    unknown_names,
+)
 from bridge.options import (
     CallOptions,
     LanguageTag,
@@ -28,7 +34,16 @@ from bridge.signature import SigningSecrets, by_name
 
 
 class SettingsError(ValueError):
-    """The service cannot start like this; the text is one line for the operator."""
+    """The service cannot start like this.
+
+    Each of `lines` tells the operator of one fault; `settings` has defaults in the
+    place of what is wrong.
+    """
+
+    def __init__(self, *lines: str, settings: "Settings | None" = None) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+        self.settings = settings or Settings()
 
 
 def _count(low: int, high: int, unit: str = "") -> Meta:
@@ -52,11 +67,25 @@ DatabaseUrl = Annotated[
         pattern=r"^postgres(ql)?://\S+$", description="postgresql://user@host/database"
     ),
 ]
+ProxyUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://)?([^\s/@]+@)?[\w.-]+(:\d+)?/?$|"
+        r"^(https?://)?([^\s/@]+@)?\[[0-9a-fA-F:.]+\](:\d+)?/?$",
+        description="http://[user:password@]host:port, a proxy that knows CONNECT",
+    ),
+]
 AccountSid = Annotated[
     str,
     Meta(pattern="^AC[0-9a-fA-F]{32}$", description="AC and 32 hexadecimal digits"),
 ]
-Secret = Annotated[str, Meta(pattern=r"^[\x21-\x7e]+$", description="one word")]
+Secret = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x7e]+$",
+        description="one word of ASCII, nothing invisible in it",
+    ),
+]
 Secrets = Annotated[
     str,
     Meta(
@@ -94,6 +123,7 @@ _SECRETS = frozenset(
     (
         "database_admin_url",
         "database_url",
+        "https_proxy",
         "openai_api_key",
         "twilio_auth_token",
         "twilio_auth_token_secondary",
@@ -127,6 +157,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_api_key: Secret | None = None
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
     openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
+
+    https_proxy: ProxyUrl | None = None
+    no_proxy: str | None = None
 
     workers: Annotated[int, _count(1, 64)] = 1
     max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500
@@ -172,6 +205,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def url_host(self) -> str:
+        """`host` as a URL has it: an IPv6 address in brackets."""
+        name = self.host.strip("[]")
+        return f"[{name}]" if ":" in name else name
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
         return is_loopback(self.host)
@@ -179,37 +218,72 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 del _HINTS["call"], _HINTS["openai_prices"]
+NAMES = frozenset(
+    name.upper() for name in (*_HINTS, "openai_prices", *CallOptions.__struct_fields__)
+)
 
 
 def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """Read the settings; the environment goes before the `.env` file.
 
-    An empty value counts as not given. Raises SettingsError.
+    An empty value counts as not given. Raises SettingsError with all that is wrong.
     """
-    given = read_dotenv(dotenv) if dotenv is not None and dotenv.exists() else {}
-    given |= {name: value for name, value in env.items() if value.strip()}
-    values = {
-        field: _read(field, hint, given[field.upper()])
-        for field, hint in _HINTS.items()
-        if field.upper() in given
-    }
-    overrides = {
-        field: given[field.upper()]
-        for field in CallOptions.__struct_fields__
-        if field.upper() in given
-    }
+    wrong: list[str] = []
+    in_file = _in_file(dotenv, wrong)
+    given = read_environment(env, in_file)
+    values: dict[str, Any] = {}
+    for field, hint in _HINTS.items():
+        if field.upper() in given:
+            try:
+                values[field] = _read(field, hint, given[field.upper()])
+            except SettingsError as error:
+                wrong += error.lines
+    values["call"] = _read_options(given, wrong)
     if "OPENAI_PRICES" in given:
         try:
             values["openai_prices"] = read_prices(given["OPENAI_PRICES"])
         except ValueError as error:
-            raise SettingsError(f"OPENAI_PRICES: {error}") from None
-    try:
-        settings = Settings(**values, call=merge(CallOptions(), overrides))
-    except OptionError as error:
-        raise SettingsError(str(error)) from None
-    _check_urls(settings)
-    _check_recording(settings)
+            wrong.append(f"OPENAI_PRICES: {error}")
+    settings = Settings(**values)
+    wrong += [*_check_urls(settings), *_check_recording(settings)]
+    if wrong:
+        raise SettingsError(*wrong, settings=settings)
     return settings
+
+
+def warnings_of(env: Mapping[str, str], dotenv: Path | None = None) -> list[str]:
+    """Return a line for each name, in the environment or in `.env`, that looks like a
+    setting and is none."""
+    return list(unknown_names(NAMES, env, _in_file(dotenv, [])))
+
+
+def missing_of(error: SettingsError) -> list[str]:
+    """Return what is missing beside what is wrong, as `check_complete` does."""
+    wrong = " ".join(error.lines)
+    missing = check_complete(error.settings)
+    return [line for line in missing if line.split()[0] not in wrong]
+
+
+def _in_file(dotenv: Path | None, wrong: list[str]) -> dict[str, str]:
+    """Read a file that is there; add what is wrong with it to `wrong`."""
+    if dotenv is None or not dotenv.exists():
+        return {}
+    try:
+        return read_dotenv(dotenv)
+    except EnvironmentFileError as error:
+        wrong += error.lines
+        return {}
+
+
+def _read_options(given: Mapping[str, str], wrong: list[str]) -> CallOptions:
+    """Read what a business may override; add what is wrong with it to `wrong`."""
+    fields = CallOptions.__struct_fields__
+    overrides = {name: given[name.upper()] for name in fields if name.upper() in given}
+    try:
+        return merge(CallOptions(), overrides)
+    except OptionError as error:
+        wrong += error.lines
+        return CallOptions()
 
 
 def check_complete(settings: Settings) -> list[str]:
@@ -232,30 +306,6 @@ def check_complete(settings: Settings) -> list[str]:
     return missing
 
 
-def read_dotenv(path: Path) -> dict[str, str]:
-    """Read lines of NAME=value; quotes around a value and `export` are taken off."""
-    found = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: expected a readable text file: {error}") from None
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.removeprefix("export ").partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise SettingsError(f"{path}:{number}: expected NAME=value")
-        value = value.strip()
-        if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1:
-            value = value[1:-1]
-        else:
-            value = value.partition(" #")[0].rstrip()
-        if value:
-            found[name.strip()] = value
-    return found
-
-
 def is_loopback(host: str) -> bool:
     """Tell whether a name or an address is this machine."""
     try:
@@ -276,12 +326,12 @@ def _read(field: str, hint: Any, text: str) -> Any:
         raise SettingsError(str(error)) from None
 
 
-def _check_recording(settings: Settings) -> None:
+def _check_recording(settings: Settings) -> Iterator[str]:
     """Refuse recordings that contradict what else was asked for."""
     if settings.record_audio and settings.record_dir is None:
-        raise SettingsError("RECORD_AUDIO='1': expected RECORD_DIR to be set with it")
+        yield "RECORD_AUDIO='1': expected RECORD_DIR to be set with it"
     if settings.record_dir is not None and not settings.log_transcripts:
-        raise SettingsError(
+        yield (
             f"RECORD_DIR={settings.record_dir!r}: a recording holds what was said: "
             "expected LOG_TRANSCRIPTS=1 with it"
         )
@@ -292,29 +342,29 @@ def _choices(hint: Any) -> tuple[Any, ...]:
     return tuple(hint.__args__) if is_optional else (hint,)
 
 
-def _check_urls(settings: Settings) -> None:
+def _check_urls(settings: Settings) -> Iterator[str]:
     """Refuse what would send audio or accept calls in the clear, beyond loopback."""
     if settings.public_url is not None:
         public = urlsplit(settings.public_url)
         if public.scheme != "https" and not is_loopback(public.hostname or ""):
-            raise SettingsError(
+            yield (
                 f"PUBLIC_URL={settings.public_url!r}: expected https://name "
                 "(http:// only towards loopback)"
             )
     model = urlsplit(settings.openai_realtime_url)
     if model.scheme != "wss" and not is_loopback(model.hostname or ""):
-        raise SettingsError(
+        yield (
             f"OPENAI_REALTIME_URL={settings.openai_realtime_url!r}: expected "
             "wss://name/path (ws:// only towards loopback)"
         )
     if not settings.twilio_validate_signatures and not settings.is_loopback:
-        raise SettingsError(
+        yield (
             "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while HOST is not loopback "
             f"(HOST={settings.host!r})"
         )
     public_name = urlsplit(settings.public_url or "http://localhost").hostname or ""
     if not settings.twilio_validate_signatures and not is_loopback(public_name):
-        raise SettingsError(
+        yield (
             "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while PUBLIC_URL is not "
             f"loopback (PUBLIC_URL={settings.public_url!r})"
         )

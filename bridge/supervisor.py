@@ -14,18 +14,24 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from bridge.log import JsonFormatter
+from bridge.log import write_line
 
 # A worker that dies younger than this is started again later and later.
 YOUNG_S = 10.0
 PAUSE_S_MAX = 30.0
 # The system has no room for another process at the moment.
 FORK_PAUSE_S = 1.0
-# The last says that another service has the port, and a worker tells its parent so.
-_HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 # Serve as worker `index` with a lifeline; returns the exit code.
 ServeWorker = Callable[[int, int], int]
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals to drain on; SIGHUP is one, unless `nohup` had it ignored."""
+    stops = (signal.SIGTERM, signal.SIGINT)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return stops
+    return (*stops, signal.SIGHUP)
 
 
 class _Worker(NamedTuple):
@@ -39,21 +45,23 @@ class Supervisor:
     def __init__(self, count: int, serve: ServeWorker, secrets: Iterable[str]) -> None:
         self._count = count
         self._serve = serve
-        self._formatter = JsonFormatter(secrets)
+        self._secrets = tuple(secrets)
         self._running: dict[int, _Worker] = {}
         self._due: dict[int, float] = {}
         self._deaths = [0] * count
         self._is_stopping = False
         self._code = 0
+        # The last says that another service has the port; a worker tells its parent so.
+        self._heard = (signal.SIGCHLD, *stop_signals(), signal.SIGUSR2)
         self._lifeline, self._held_open = os.pipe()
 
     def run(self) -> int:
         """Serve until a signal to stop; return 0, or why no worker could start."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
         for index in range(self._count):
             self._start(index)
         while self._running or (self._due and not self._is_stopping):
-            heard = signal.sigtimedwait(_HEARD, self._wait_s())
+            heard = signal.sigtimedwait(self._heard, self._wait_s())
             if heard is not None and heard.si_signo != signal.SIGCHLD:
                 self._stop(heard.si_signo)
             self._bury()
@@ -78,7 +86,7 @@ class Supervisor:
             # Out of the terminal's group: an interrupt comes once, from the parent.
             os.setpgrp()
             os.close(self._held_open)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._heard)
             code = self._serve(index, self._lifeline)
         finally:
             sys.stderr.flush()
@@ -137,8 +145,4 @@ class Supervisor:
         return max(0.0, min(self._due.values()) - time.monotonic())
 
     def _say(self, text: str) -> None:
-        record = logging.LogRecord(
-            "kolbridge", logging.ERROR, __file__, 0, text, None, None
-        )
-        sys.stderr.write(self._formatter.format(record) + "\n")
-        sys.stderr.flush()
+        write_line(logging.ERROR, text, self._secrets)

@@ -240,7 +240,7 @@ def test_processes_share_the_port_and_one_that_dies_hurts_only_its_calls(
                     await running.until_said("listening", 3)
                 results = await asyncio.gather(*placed)
                 # Workers end in order with their parent, also when that is killed.
-                number = signal.SIGTERM if dies else signal.SIGKILL
+                number = signal.SIGHUP if dies else signal.SIGKILL
                 running.process.send_signal(number)
                 await running.until_said("stopped", 2)
                 code = await asyncio.wait_for(running.process.wait(), WAIT_S)

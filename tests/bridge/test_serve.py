@@ -15,6 +15,8 @@ import asyncpg
 import orjson
 import pytest
 
+from bridge.supervisor import stop_signals
+
 START_S = 30.0
 KEYS = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
 
@@ -83,7 +85,8 @@ def test_database_that_cannot_be_had_is_a_line_and_exit_1(tmp_path):
     assert error.count("\n") == 1
 
 
-def test_service_starts_answers_and_stops(tmp_path, database_url, role_url):
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_service_starts_answers_and_stops(tmp_path, database_url, role_url, sent):
     process = serve(
         tmp_path,
         PORT="0",
@@ -98,7 +101,7 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url):
         with urlopen(f"{url}/healthz", timeout=START_S) as answer:
             assert answer.read() == b"ok"
         started = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(sent)
         lines = lines_until(process, "stopped")
     finally:
         process.stderr.close()
@@ -107,6 +110,35 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url):
 
     assert "draining" in lines[0]["message"]
     assert time.monotonic() - started < START_S
+
+
+def test_terminal_that_closes_does_not_stop_what_nohup_started():
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+    assert signal.SIGHUP in stop_signals()
+
+
+def test_unknown_names_are_lines_of_the_log(tmp_path, database_url, role_url):
+    (tmp_path / ".env").write_text("LOG_LEVELS=debug\n")
+    process = serve(
+        tmp_path,
+        PORT="0",
+        **KEYS,
+        TWILIO_AUTHTOKEN="x",
+        DATABASE_URL=role_url,
+        DATABASE_ADMIN_URL=database_url,
+    )
+    try:
+        lines = lines_until(process, "listening")
+    finally:
+        process.kill()
+        process.communicate(timeout=START_S)
+
+    told = [line["message"].split()[0] for line in lines if line["level"] == "warning"]
+    assert told[:2] == ["LOG_LEVELS", "TWILIO_AUTHTOKEN"]
 
 
 def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url, role_url):

@@ -5,9 +5,17 @@ import re
 
 import pytest
 
+from bridge.environment import read_dotenv
 from bridge.options import VOICES, CallOptions
 from bridge.prices import VENDOR_PRICES, Price
-from bridge.settings import Settings, SettingsError, check_complete, load, read_dotenv
+from bridge.settings import (
+    Settings,
+    SettingsError,
+    check_complete,
+    load,
+    missing_of,
+    warnings_of,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 SID = "AC" + "0" * 32
@@ -156,36 +164,73 @@ def test_environment_goes_before_the_file(tmp_path):
     assert load({}, tmp_path / "none") == Settings()
 
 
-def test_dotenv_takes_off_quotes_export_and_comments(tmp_path):
+def test_all_that_is_wrong_is_told_at_once(tmp_path):
     path = tmp_path / ".env"
-    path.write_text(
-        "# a comment\n\nA=1\nexport B = two words # said so\nC='x # y'\nD=\"q\"\nE='\n"
-    )
+    path.write_text("TURN_DETECTION=magic\nno assignment\n")
+    env = {
+        "PORT": "x",
+        "OPENAI_VOICE": "fable",
+        "SNR_START_NORMAL": "loud",
+        "SNR_STOP_MUSIC": "20",
+        "OPENAI_API_KEY": "two words",
+        "OPENAI_PRICES": "x",
+        "PUBLIC_URL": "http://bridge.example",
+        "RECORD_AUDIO": "1",
+    }
+    with pytest.raises(SettingsError) as raised:
+        load(env, path)
 
-    assert read_dotenv(path) == {
-        "A": "1",
-        "B": "two words",
-        "C": "x # y",
-        "D": "q",
-        "E": "'",
+    told = [re.split("[=:]", line)[0] for line in raised.value.lines[1:]]
+    assert raised.value.lines[0].startswith(f"{path}:2: expected NAME=value")
+    assert sorted(told) == sorted(env)
+
+
+def test_what_is_missing_is_told_beside_what_is_wrong():
+    with pytest.raises(SettingsError) as raised:
+        load({"PORT": "x", "OPENAI_API_KEY": "two words"})
+
+    (line,) = missing_of(raised.value)
+    assert line.startswith("TWILIO_AUTH_TOKEN is not set")
+
+
+def test_unknown_name_is_told_with_the_nearest(tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("OPENAI_APIKEY=sk-x\nSNR_START=8\nCOLOUR=red\nPORT=9000\n")
+    env = {
+        "TWILIO_AUTHTOKEN": "x",
+        "KOLBRIDGE_DIR": "x",
+        "OPENAI_API_BASE": "another's",
+        "HOSTNAME": "x",
+        "https_proxy": "http://proxy:1",
     }
 
+    assert warnings_of(env, path) == [
+        "COLOUR is no setting and is ignored",
+        "KOLBRIDGE_DIR is no setting and is ignored: is KOLBRIDGE_HOME meant?",
+        "OPENAI_APIKEY is no setting and is ignored: is OPENAI_API_KEY meant?",
+        "SNR_START is no setting and is ignored: is SNR_START_MUSIC meant?",
+        "TWILIO_AUTHTOKEN is no setting and is ignored: is TWILIO_AUTH_TOKEN meant?",
+    ]
+    assert warnings_of({}, tmp_path / "none") == []
 
-@pytest.mark.parametrize("line", ["PORT", "=1", "A B=1"])
-def test_line_that_is_no_assignment_is_named(tmp_path, line):
-    path = tmp_path / ".env"
-    path.write_text(f"A=1\n{line}\n")
 
-    with pytest.raises(SettingsError, match=r"\.env:2: expected NAME=value"):
-        read_dotenv(path)
-
-
-def test_file_that_is_no_text_is_named(tmp_path):
-    path = tmp_path / ".env"
-    path.write_bytes(b"\xff\xfe")
-
-    with pytest.raises(SettingsError, match="readable text file"):
-        read_dotenv(path)
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("HTTPS_PROXY", "http://u:p@proxy.example:3128", True),
+        ("https_proxy", "proxy.example:3128", True),
+        ("HTTPS_PROXY", "http://[::1]:3128/", True),
+        ("HTTPS_PROXY", "socks5://proxy.example:1080", False),
+        ("HTTPS_PROXY", "http://proxy.example:3128/path", False),
+    ],
+)
+def test_proxy_is_one_that_knows_connect(name, value, kept):
+    if kept:
+        assert load({name: value}).https_proxy == value
+    else:
+        with pytest.raises(SettingsError, match="HTTPS_PROXY: expected http://") as no:
+            load({name: value})
+        assert value not in str(no.value)
 
 
 def test_service_needs_token_key_and_public_url():
