@@ -243,7 +243,11 @@ class OpenAILeg(WebSocket):
         self.close()
 
     async def connect(
-        self, url: str, headers: dict[str, str], tls: SSLContext | None
+        self,
+        url: str,
+        headers: dict[str, str],
+        tls: SSLContext | None,
+        proxy: str | None = None,
     ) -> None:
         """Open the socket; raises OSError, TimeoutError or picows.WSError.
 
@@ -263,6 +267,7 @@ class OpenAILeg(WebSocket):
                 extra_headers=headers,
                 max_redirects=0,
                 read_buffer_init_size=MODEL_READ_BUFFER_BYTES,
+                proxy=proxy,
             )
 
     def on_ws_connected(self, transport: WSTransport) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 import picows
 from picows import WSCloseCode
+from python_socks import ProxyError
 
 from bridge import openai, twilio
 from bridge.call import Call
@@ -38,6 +39,7 @@ from bridge.plan import (
     ToSpare,
     UseSpare,
 )
+from bridge.proxy import proxy_of
 from bridge.recorder import Recorders
 from bridge.settings import Settings
 from bridge.short_way import ShortWay
@@ -291,8 +293,8 @@ class Line:
             headers["Authorization"] = f"Bearer {settings.openai_api_key}"
         tls = self._exchange.tls if url.startswith("wss:") else None
         try:
-            await leg.connect(url, headers, tls)
-        except (OSError, TimeoutError, picows.WSError) as error:
+            await leg.connect(url, headers, tls, proxy_of(settings, url))
+        except (OSError, TimeoutError, picows.WSError, ProxyError) as error:
             leg.lose(describe(error))
 
     # --- the end ---

@@ -27,6 +27,7 @@ from bridge.metrics import Collector, Metrics
 from bridge.opening import fallback_of, open_plan
 from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
+from bridge.proxy import proxy_of
 from bridge.pulse import Pulse
 from bridge.recorder import Recorders
 from bridge.records import RecordWriter
@@ -117,7 +118,7 @@ class Server:
         listening = listening or listen(settings.host, settings.port)
         self._listening = listening
         self.port = listening.getsockname()[1]
-        own = f"http://{settings.host}:{self.port}"
+        own = f"http://{settings.url_host}:{self.port}"
         self.public_url = (settings.public_url or own).rstrip("/")
         stream_base = self.public_url.replace("http", "ws", 1)
         media_path = self._peers.media_path if self._peers else MEDIA_PATH
@@ -262,7 +263,8 @@ class Server:
         state, checked_at = self._model_check
         if monotonic() - checked_at < MODEL_CHECK_EVERY_S:
             return state
-        state = await probe(self._settings.openai_realtime_url)
+        url = self._settings.openai_realtime_url
+        state = await probe(proxy_of(self._settings, url) or url)
         self._model_check = (state, monotonic())
         return state
 
@@ -300,9 +302,9 @@ def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
 
 
 async def probe(url: str) -> str:
-    """Say whether something listens at a ws:// or wss:// URL, TLS included."""
+    """Say whether something listens at a URL, TLS included."""
     parts = urlsplit(url)
-    is_secure = parts.scheme == "wss"
+    is_secure = parts.scheme in ("wss", "https")
     context = ssl.create_default_context() if is_secure else None
     try:
         async with asyncio.timeout(CHECK_WAIT_S):
