@@ -55,9 +55,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--from", dest="from_number", default="+15550100001", metavar="NUMBER"
     )
-    parser.add_argument(
-        "--url", default="http://127.0.0.1:8080", help="the bridge (%(default)s)"
-    )
+    parser.add_argument("--url", help="the bridge (http://HOST:PORT of the settings)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep the recordings")
     parser.add_argument("--noise", metavar="AUDIO", help="a background, all along")
     parser.add_argument("--noise-db", type=float, default=0.0, help="its gain (0)")
@@ -100,11 +98,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _caller(args: argparse.Namespace, settings: Settings) -> Caller:
-    if urlsplit(args.url).scheme not in ("http", "https"):
-        raise CallError(f"--url {args.url}: expected http://… or https://…")
+    url = args.url or _own_url(settings)
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise CallError(f"--url {url}: expected http://… or https://…")
     token = settings.twilio_auth_token
     return Caller(
-        args.url,
+        url,
         account_sid=settings.twilio_account_sid or SANDBOX_ACCOUNT_SID,
         auth_token=token or "",
         signed=token is not None,
@@ -113,6 +112,13 @@ def _caller(args: argparse.Namespace, settings: Settings) -> Caller:
         to_number=args.to,
         observe=_show,
     )
+
+
+def _own_url(settings: Settings) -> str:
+    """Return where a service with these settings listens, seen from this machine."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+    host = everywhere.get(settings.url_host, settings.url_host)
+    return f"http://{host}:{settings.port}"
 
 
 def steps(args: argparse.Namespace) -> list[Step]:

@@ -70,7 +70,8 @@ class RealtimeServer:
     @property
     def url(self) -> str:
         """Where the server is; the client adds `?model=`."""
-        return f"ws://{self._host}:{self._port}{_PATH}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"ws://{host}:{self._port}{_PATH}"
 
     @property
     def api_key(self) -> str:

@@ -12,6 +12,7 @@ from bridge import call_cli
 from bridge.sandbox.clips import clip
 from bridge.sandbox.result import CallResult, MediaIn
 from bridge.sandbox.sign import signature
+from bridge.settings import Settings
 from tests.sandbox.tiny_bridge import TinyBridge, until
 
 VOICE = clip("caller-en-2").audio[:1600]
@@ -160,3 +161,16 @@ def test_a_good_call_was_answered_by_the_ai_without_a_warning():
     assert not call_cli.is_good(result(spoken=["Sorry."]))
     assert not call_cli.is_good(result(warnings=["31951"]))
     assert "warning 31951" in call_cli.summary(result(warnings=["31951"]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(), "http://127.0.0.1:8080"),
+        (Settings(host="::1", port=9000), "http://[::1]:9000"),
+        (Settings(host="0.0.0.0"), "http://127.0.0.1:8080"),
+        (Settings(host="::"), "http://[::1]:8080"),
+    ],
+)
+def test_bridge_of_these_settings_is_called_by_default(settings, url):
+    assert call_cli._own_url(settings) == url

@@ -9,6 +9,8 @@ import pytest
 from bridge import server as server_module, websocket
 from bridge.recording import read
 from bridge.replay import Replay
+from bridge.sandbox.caller import Caller
+from bridge.sandbox.timeline import HangUp
 from bridge.server import probe
 from crm import calls, leads
 from tests.bridge import hall, service, story, wire
@@ -324,9 +326,26 @@ def test_taken_port_is_an_error_at_the_start(database_url, tmp_path):
     run(told, database_url, tmp_path)
 
 
-def test_address_may_be_of_version_six():
-    try:
-        listening = server_module.listen("[::1]", 0)
-    except OSError:
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_address_may_be_of_version_six(embedded_url, tmp_path, host):
+    if not _has_version_six():
         pytest.skip("this machine has no IPv6")
-    listening.close()
+
+    async def told(at):
+        own = f"http://[::1]:{at.server.port}"
+        caller = Caller(own, auth_token=service.AUTH_TOKEN, to_number=at.number)
+
+        assert at.server.public_url == own
+        assert at.server.switchboard.media_url.startswith(own.replace("http", "ws"))
+        result = await caller.call([HangUp()], max_s=5)
+        assert (result.webhook_status, result.handshake_status) == (200, 101)
+
+    run(told, embedded_url, tmp_path, host=host)
+
+
+def _has_version_six():
+    try:
+        server_module.listen("::1", 0).close()
+    except OSError:
+        return False
+    return True
