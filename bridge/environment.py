@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from dotenv.parser import parse_stream
-
 PREFIX = "KOLBRIDGE_"
 # Everybody writes these in small letters, too.
 EITHER_CASE = ("HTTPS_PROXY", "NO_PROXY")
@@ -51,6 +49,9 @@ def read_dotenv(path: Path) -> dict[str, str]:
     Nothing within a value is replaced. Raises EnvironmentFileError with every line that
     is none.
     """
+    # Who has no file needs no reader of it.
+    from dotenv.parser import parse_stream
+
     found, wrong, number = {}, [], 1
     text = _text_of(path)
     for binding in parse_stream(io.StringIO(text)):
