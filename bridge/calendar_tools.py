@@ -2,7 +2,7 @@
 
 A time goes out with its offset and comes back with it, so a clock hour that occurs
 twice stays one moment. Cancelling and moving have no argument for a phone: a caller
-reaches what was booked for the number he calls from, and nothing else.
+reaches what was booked for the number they have proven to be theirs, and nothing else.
 """
 
 from collections.abc import Iterable
@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
+from bridge.identity import Standing
 from bridge.spoken import say_time
-from bridge.tools import Answer, Tool, ToolError
+from bridge.tools import Answer, LimitError, Tool, ToolError
 from crm import appointments, calendar, phones
-from crm.appointments import Appointment, NotFound, Request, Taken
+from crm.appointments import Appointment, NotFound, Request, Taken, TooMany
 from crm.businesses import Business, Service
 from crm.calendar import PartOfDay, Rules, Span, Wish
+from crm.claims import Claimant, NoPhone
 from crm.database import Database
 
 FIND_SLOTS = "calendar_find_slots"
@@ -32,6 +34,8 @@ _DAYS_DEFAULT = 14
 _DAYS_MAX = 62
 # What is booked where a business has named no service.
 _PLAIN = Service("", 30)
+
+NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
 
 _Text = Annotated[str, Meta(max_length=200)]
 _ServiceName = Annotated[
@@ -104,14 +108,22 @@ class RescheduleAppointment(
     starts_at: _Own = ""
 
 
+class BookingLimits(NamedTuple):
+    """How many appointments to come a caller may have, and one who proves nothing."""
+
+    open_per_caller: int = 5
+    open_unverified: int = 2
+
+
 class Desk(NamedTuple):
     """Where a caller is served: one business, one call."""
 
     database: Database
     business: Business
-    from_number: str | None
+    standing: Standing
     call_sid: str
     rules: Rules
+    limits: BookingLimits
 
     async def find(self, asked: FindSlots, _: str) -> Answer:
         """Find free slots, the nearest to what was asked for first."""
@@ -145,21 +157,16 @@ class Desk(NamedTuple):
 
     async def create(self, asked: CreateAppointment, tool_call_id: str) -> Answer:
         """Book, or say what else is free."""
-        phone = self.from_number
-        if phone is None:
-            if not asked.phone.strip():
-                raise ToolError("phone: the caller's number is hidden; ask for it")
-            try:
-                phone = phones.to_e164(asked.phone, self.business.country)
-            except phones.PhoneError as error:
-                raise ToolError(str(error)) from None
+        own = self.standing.own_phone
+        limits = self.limits
         request = Request(
             self.service(asked.service),
             self.moment("starts_at", asked.starts_at),
-            phone,
+            own or self.reachable_at(asked.phone) or "",
             f"{self.call_sid}:{tool_call_id}",
             asked.name.replace("\0", "").strip(),
-            self.call_sid if self.from_number is None else None,
+            self.claimant() if own is None else None,
+            limits.open_unverified if own is None else limits.open_per_caller,
         )
         now = datetime.now(UTC)
         try:
@@ -168,6 +175,15 @@ class Desk(NamedTuple):
             )
         except Taken as taken:
             raise self.refused(taken, now) from None
+        except TooMany as many:
+            raise LimitError(
+                "open_bookings",
+                f"nothing was booked: a caller may have {many.limit} appointments to "
+                "come, and this one has them; say so, and that the business can be "
+                "asked for more",
+            ) from None
+        except NoPhone:
+            raise ToolError(NO_PHONE_TEXT) from None
         required = self.business.required_fields
         missing = required if lead is None else lead.missing(required)
         told = self.told([booked], now)[0]
@@ -215,13 +231,28 @@ class Desk(NamedTuple):
         return Answer({"moved": self.told([moved], now)[0]}, None, "appointment moved")
 
     def own_number(self) -> str:
-        """Return the number the caller calls from; no other may be given."""
-        if self.from_number is None:
+        """Return the number that is proven to be the caller's; no other is taken."""
+        caller = self.standing.caller
+        if caller.phone is None:
             raise ToolError(
                 "the caller's number is hidden: appointments are changed only from "
                 "the number they were booked for"
             )
-        return self.from_number
+        if caller.own_phone is None:
+            raise ToolError("the caller is not verified: nothing was changed")
+        return caller.own_phone
+
+    def claimant(self) -> Claimant:
+        """Return who claims what a caller says who has proven nothing."""
+        return Claimant(self.call_sid, self.standing.caller.phone or "")
+
+    def reachable_at(self, said: str) -> str | None:
+        """Return the number that a caller says; None where they say none."""
+        try:
+            country = self.business.country
+            return phones.to_e164(said, country) if said.strip() else None
+        except phones.PhoneError as error:
+            raise ToolError(str(error)) from None
 
     def service(self, name: str) -> Service:
         """Return the service of a name; a business with one needs no name."""

@@ -11,12 +11,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from bridge.calendar_tools import Desk, calendar_tools
+from bridge.calendar_tools import NO_PHONE_TEXT, BookingLimits, Desk, calendar_tools
+from bridge.identity import Caller, Standing, Worth
 from bridge.tools import Answer, Tool, ToolError
-from crm import leads, phones
+from crm import claims, leads
 from crm.businesses import Business
 from crm.calendar import Rules
+from crm.claims import Claim, NoPhone
 from crm.database import Database
+from crm.leads import Lead
 
 LEADS_UPSERT = "leads_upsert"
 # What callers are asked by most businesses; a business's own required fields are added.
@@ -38,6 +41,7 @@ _TEXT = (
 )
 _VALUE_CHARS_MAX = 500
 _RULES = Rules()
+_LIMITS = BookingLimits()
 
 
 def crm_tools(
@@ -47,10 +51,12 @@ def crm_tools(
     *,
     call_sid: str = "",
     rules: Rules = _RULES,
+    worth: Worth = Worth.VERIFIED,
+    limits: BookingLimits = _LIMITS,
 ) -> dict[str, Tool]:
-    """Return the tools of a call; `from_number` is None where it is hidden."""
-
-    desk = Desk(database, business, from_number, call_sid, rules)
+    """Return the tools of a call; `from_number` is None where it is worth nothing."""
+    standing = Standing(Caller(from_number, worth if from_number else Worth.NONE))
+    desk = Desk(database, business, standing, call_sid, rules, limits)
 
     async def upsert(arguments: msgspec.Struct, _: str) -> Answer:
         return await _upsert(desk, arguments)
@@ -84,41 +90,39 @@ def leads_upsert_arguments(required: tuple[str, ...]) -> type[msgspec.Struct]:
 
 
 async def _upsert(desk: Desk, arguments: msgspec.Struct) -> Answer:
-    """Write into the caller's own lead, found by the number he calls from.
+    """Write into the caller's own lead; what nothing proves is a claim of this call.
 
-    Any other number he gives is one to reach him at. Where his own is hidden, the one
-    he gives is all there is; it may be anybody's, so that what was known of it is
-    neither told nor replaced.
+    A claim is answered from itself alone, so that the answer is the same whether a
+    number is known or not.
     """
     learnt = _clean(msgspec.structs.asdict(arguments))
-    given = learnt.pop("phone", None)
-    business, own = desk.business, desk.from_number
+    given = desk.reachable_at(learnt.pop("phone", ""))
+    caller, business = desk.standing.caller, desk.business
+    if given is not None and caller.phone is not None:
+        learnt["contact_phone"], given = given, None
+    written: Lead | Claim
     try:
-        phone = phones.to_e164(given, business.country) if given else own
-        if phone is None:
-            raise ToolError("phone: the caller's number is hidden; ask for it")
-        if own is not None and given:
-            learnt["contact_phone"] = phone
-        lead = await leads.upsert(
-            desk.database,
-            business.id,
-            own or phone,
-            learnt,
-            claimed_by=desk.call_sid if own is None else None,
-        )
-    except (leads.FieldError, phones.PhoneError) as error:
-        raise ToolError(str(error)) from None
-    missing = lead.missing(business.required_fields)
-    known = {"name": lead.name, **lead.fields} if own is not None else learnt
+        if caller.own_phone is not None:
+            written = await leads.upsert(
+                desk.database, business.id, caller.own_phone, learnt
+            )
+        else:
+            written = await claims.write(
+                desk.database, business.id, desk.claimant(), given, learnt
+            )
+    except NoPhone:
+        raise ToolError(NO_PHONE_TEXT) from None
+    missing = written.missing(business.required_fields)
+    known = {**written.fields, "phone": written.phone}
     return Answer(
         {
             "saved": sorted(learnt),
-            "known": {**known, "phone": lead.phone},
+            "known": {"name": written.name, **known} if written.name else known,
             "missing": missing,
         },
         missing,
-        f"lead written: fields={','.join(sorted(learnt)) or '-'} "
-        f"missing={','.join(missing) or '-'}",
+        f"{'lead' if isinstance(written, Lead) else 'claim'} written: "
+        f"fields={','.join(sorted(learnt)) or '-'} missing={','.join(missing) or '-'}",
     )
 
 

@@ -65,3 +65,22 @@ def caller_of(
         return NOBODY
     is_proven = trust == NUMBER or stir_verstat == FULL_ATTESTATION
     return Caller(phone, Worth.VERIFIED if is_proven else Worth.UNVERIFIED)
+
+
+class Standing:
+    """Who the caller of one call is, as far as the call has come."""
+
+    __slots__ = ("caller",)
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    @property
+    def own_phone(self) -> str | None:
+        """The number whose record is the caller's own, now."""
+        return self.caller.own_phone
+
+    def verify(self) -> None:
+        """Take note that the caller has proven to be who the number says."""
+        if self.caller.phone is not None:
+            self.caller = Caller(self.caller.phone, Worth.VERIFIED)

@@ -1,7 +1,10 @@
-"""`kolbridge leads`: who has called, and what is known of them."""
+"""`kolbridge leads`: who has called, and what is known of them.
+
+What a caller said who proved nothing, a claim, is listed after the leads as unverified.
+"""
 
 import argparse
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -10,7 +13,8 @@ import msgspec
 from bridge.calls_cli import add_listing_arguments, chosen_businesses
 from bridge.cli_database import run_with_database
 from bridge.settings import Settings
-from crm import leads
+from crm import claims, leads
+from crm.claims import Claim
 from crm.database import Database
 from crm.leads import Lead
 
@@ -24,7 +28,8 @@ def add_parser(subparsers: Any) -> None:
     """Add `leads` to the command line."""
     parser = subparsers.add_parser(
         "leads",
-        description="List leads, those who called last first.",
+        description="List leads, those who called last first, then what callers said "
+        "of themselves who are not verified.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -40,21 +45,38 @@ def run(args: argparse.Namespace) -> int:
 async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> None:
     for business_id, name in await chosen_businesses(args, db):
         for lead in await leads.recent(db, business_id, args.limit):
-            if args.json:
-                row = {"business": name, **msgspec.structs.asdict(lead)}
-                print(msgspec.json.encode(row).decode())
-            else:
-                print(_line(name, lead))
+            print(_row(name, lead) if args.json else _line(name, lead))
+        for claim in await claims.recent(db, business_id, args.limit):
+            print(_row(name, claim) if args.json else _claim_line(name, claim))
+
+
+def _row(business: str, entry: Lead | Claim) -> str:
+    is_verified = isinstance(entry, Lead)
+    fields = msgspec.structs.asdict(entry)
+    row = {"business": business, "verified": is_verified, **fields}
+    return msgspec.json.encode(row).decode()
 
 
 def _line(business: str, lead: Lead) -> str:
-    at, booked_at = lead.last_call_at, lead.next_appointment_at
-    last = "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-    booked = (
-        "-" if booked_at is None else f"{booked_at.astimezone(UTC):%Y-%m-%d %H:%M}Z"
-    )
-    fields = msgspec.json.encode(lead.fields).decode()
+    last = _time(lead.last_call_at, "never", "%Y-%m-%d %H:%M:%S")
     return (
         f"{last}  {business}  {lead.phone}  {lead.name or '-'}  {lead.status}  "
-        f"calls={lead.calls}  next={booked}  {fields}"
+        f"calls={lead.calls}  {_rest(lead)}"
     )
+
+
+def _claim_line(business: str, claim: Claim) -> str:
+    said_at = _time(claim.created_at, "never", "%Y-%m-%d %H:%M:%S")
+    return (
+        f"{said_at}  {business}  {claim.phone or '-'}  {claim.name or '-'}  "
+        f"unverified  call={claim.call_sid}  {_rest(claim)}"
+    )
+
+
+def _rest(entry: Lead | Claim) -> str:
+    booked = _time(entry.next_appointment_at, "-", "%Y-%m-%d %H:%M")
+    return f"next={booked}  {msgspec.json.encode(entry.fields).decode()}"
+
+
+def _time(at: datetime | None, otherwise: str, form: str) -> str:
+    return otherwise if at is None else f"{at.astimezone(UTC):{form}}Z"

@@ -75,6 +75,7 @@ _HELP = {
     "rejected_signatures": "Requests whose signature is not Twilio's, by door",
     "refused_streams": "Media streams closed before a call was theirs, by reason",
     "unknown_numbers": "Calls to a number that no business has",
+    "limits_reached": "What a business's LIMIT_… refused, by limit",
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from bridge import sentences
+from bridge.calendar_tools import BookingLimits
 from bridge.crm_tools import crm_tools
 from bridge.identity import Caller, caller_of
 from bridge.log import mask_phone, server_logger
@@ -77,6 +78,10 @@ async def open_plan(
             options.booking_step_minutes,
             options.booking_lead_minutes,
             options.booking_days_max,
+        ),
+        limits=BookingLimits(
+            options.limit_open_bookings_per_caller,
+            options.limit_open_bookings_unverified,
         ),
     )
     plan = _plan(options, ringing, caller, business, lead, tools, now)

@@ -122,6 +122,9 @@ class CallOptions(
     booking_lead_minutes: Annotated[int, _count(0, 43_200)] = 60
     booking_days_max: Annotated[int, _count(1, 366)] = 90
 
+    limit_open_bookings_per_caller: Annotated[int, _count(1, 100)] = 5
+    limit_open_bookings_unverified: Annotated[int, _count(1, 100)] = 2
+
 
 _HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)
 

@@ -44,6 +44,14 @@ class ToolError(ValueError):
         self.more = more
 
 
+class LimitError(ToolError):
+    """A tool did nothing, for a limit of the business, `limit`, was reached."""
+
+    def __init__(self, limit: str, text: str) -> None:
+        super().__init__(text)
+        self.limit = limit
+
+
 class _Late(Exception):
     """A tool did not answer by its deadline."""
 
@@ -136,6 +144,8 @@ class ToolRunner:
             answer = Answer({"error": _UNREACHABLE_TEXT})
         except ToolError as error:
             outcome = "refused"
+            if isinstance(error, LimitError):
+                self._metrics.count("limits_reached", limit=error.limit)
             answer = Answer({"error": str(error), **error.more})
         except Exception:
             outcome = "failed"

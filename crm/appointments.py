@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import calendar, leads
+from crm import calendar, claims, leads
 from crm.businesses import Business, Service
 from crm.calendar import Rules, Span, Wish
+from crm.claims import Claim, Claimant
 from crm.database import Database
 from crm.leads import Lead
 
@@ -21,6 +22,8 @@ ALTERNATIVES_MAX = 3
 # fifty losers of one race each look.
 _ALTERNATIVE_DAYS = (1, 7)
 _UPCOMING_MAX = 10
+# How many appointments to come a caller may have, where a business does not say.
+OPEN_MAX = 5
 _COLUMNS = (
     "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service "
     "from appointments a left join services s "
@@ -40,7 +43,8 @@ class Appointment(NamedTuple):
 class Request(NamedTuple):
     """A time asked for. `key` names the asking: the same one books once.
 
-    `claimed_by` is the call of somebody who does not call from `phone`.
+    `phone` is "" where it was not said. `claimed_by` is who asks where nothing proves
+    that `phone` is theirs; `open_max` how many appointments to come a caller may have.
     """
 
     service: Service
@@ -48,6 +52,14 @@ class Request(NamedTuple):
     phone: str
     key: str
     name: str = ""
+    claimed_by: Claimant | None = None
+    open_max: int = OPEN_MAX
+
+
+class Holder(NamedTuple):
+    """Whose an appointment is: a lead's, or a claim's by its call."""
+
+    lead_id: UUID | None = None
     claimed_by: str | None = None
 
 
@@ -67,6 +79,14 @@ class NotFound(Exception):
         self.upcoming = upcoming
 
 
+class TooMany(Exception):
+    """The caller has as many appointments to come as a caller may have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} appointments to come")
+        self.limit = limit
+
+
 async def free(
     db: Database,
     business: Business,
@@ -83,30 +103,85 @@ async def free(
 
 async def book(
     db: Database, business: Business, request: Request, rules: Rules, now: datetime
-) -> tuple[Appointment, Lead | None]:
-    """Book a time for a caller, who becomes a lead; raises Taken.
+) -> tuple[Appointment, Lead | Claim | None]:
+    """Book a time for a caller, who becomes a lead, or whose claim it is.
 
-    Who loses has changed nothing: neither a lead nor a name of his is left behind.
+    Raises Taken or TooMany. Who loses has changed nothing: neither a lead nor a name is
+    left behind.
     """
     async with db.tenant(business.id) as connection:
         done = await _by_key(connection, business.id, request.key)
         if done is not None:
-            return done, await leads.read(connection, business.id, request.phone)
+            return done, await _known(connection, business.id, request)
         await _check_free(connection, business, request, rules, now)
-        lead_id = await leads.lock(
-            connection, business.id, request.phone, request.name, request.claimed_by
-        )
-        booked = await _insert(connection, business, request, lead_id)
+        holder = await _hold(connection, business.id, request)
+        await _check_open(connection, business.id, request, holder, now)
+        booked = await _insert(connection, business, request, holder)
         if booked is None:
             done = await _by_key(connection, business.id, request.key)
             if done is not None:
-                return done, await leads.read(connection, business.id, request.phone)
+                return done, await _known(connection, business.id, request)
             # The winner's row is visible by now: the answer is Taken.
             await _check_free(connection, business, request, rules, now)
             raise Taken([])
-        return booked, await leads.set_status(
-            connection, business.id, lead_id, "booked"
+        if holder.lead_id is not None:
+            await leads.set_status(connection, business.id, holder.lead_id, "booked")
+        return booked, await _known(connection, business.id, request)
+
+
+async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
+    """Return whose the appointment will be, held until the transaction ends."""
+    claimant = request.claimed_by
+    if claimant is None:
+        return Holder(
+            await leads.lock(connection, business_id, request.phone, request.name)
         )
+    said = {"name": request.name}
+    phone = request.phone or None
+    await claims.hold(connection, business_id, claimant, phone, said)
+    if claimant.from_number:
+        # Its other calls have claims of their own.
+        await _lock(connection, f"{business_id} {claimant.from_number}")
+    return Holder(claimed_by=claimant.call_sid)
+
+
+async def _known(
+    connection: Any, business_id: UUID, request: Request
+) -> Lead | Claim | None:
+    if request.claimed_by is None:
+        return await leads.read(connection, business_id, request.phone)
+    return await claims.read(connection, business_id, request.claimed_by.call_sid)
+
+
+async def _check_open(
+    connection: Any, business_id: UUID, request: Request, holder: Holder, now: datetime
+) -> None:
+    """Raise TooMany unless the caller may have one appointment more.
+
+    Whoever calls from a number that proves nothing is told nothing of its lead: the
+    claims of its calls are counted alone.
+    """
+    claimant = request.claimed_by
+    count = await connection.fetchval(
+        "select count(*) from appointments a where a.business_id = $1 "
+        "and a.status = 'booked' and a.starts_at > $2 and (a.lead_id = $3 or "
+        "a.claimed_by = $4 or a.claimed_by in (select c.call_sid from claims c "
+        "where c.business_id = $1 and c.from_number = $5 and c.from_number <> ''))",
+        business_id,
+        now,
+        holder.lead_id,
+        holder.claimed_by,
+        claimant.from_number if claimant is not None else "",
+    )
+    if count >= request.open_max:
+        raise TooMany(request.open_max)
+
+
+async def _lock(connection: Any, name: str) -> None:
+    """Let nobody else have this name until the transaction ends."""
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))", name
+    )
 
 
 async def cancel(
@@ -145,14 +220,12 @@ async def move(
             return done
         lead_id = await leads.lock(connection, business.id, request.phone)
         # Two who move to each other's times would wait for each other.
-        await connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business.id)
-        )
+        await _lock(connection, str(business.id))
         old = await _own(connection, business.id, lead_id, starts_at, now)
         request = request._replace(service=_service_of(business, old))
         await _close(connection, business.id, old.id, "moved")
         await _check_free(connection, business, request, rules, now)
-        booked = await _insert(connection, business, request, lead_id)
+        booked = await _insert(connection, business, request, Holder(lead_id))
         if booked is None:
             await _check_free(connection, business, request, rules, now)
             raise Taken([])
@@ -204,19 +277,19 @@ async def _by_key(connection: Any, business_id: UUID, key: str) -> Appointment |
 
 
 async def _insert(
-    connection: Any, business: Business, request: Request, lead_id: UUID
+    connection: Any, business: Business, request: Request, holder: Holder
 ) -> Appointment | None:
     """Return the new appointment; None where the time or the key is another's."""
     service = request.service
     starts_at = request.starts_at.astimezone(UTC)
     ends_at = starts_at + timedelta(minutes=service.minutes)
     booked: UUID | None = await connection.fetchval(
-        "insert into appointments (business_id, lead_id, service_id, starts_at, "
-        "ends_at, busy_until, idempotency_key) values ($1, $2, (select id "
-        "from services where business_id = $1 and name = $3), $4, $5, $6, $7) "
-        "on conflict do nothing returning id",
+        "insert into appointments (business_id, lead_id, claimed_by, service_id, "
+        "starts_at, ends_at, busy_until, idempotency_key) values ($1, $2, $3, "
+        "(select id from services where business_id = $1 and name = $4), "
+        "$5, $6, $7, $8) on conflict do nothing returning id",
         business.id,
-        lead_id,
+        *holder,
         service.name,
         starts_at,
         ends_at,

@@ -94,6 +94,7 @@ _PLAIN = (
     "barge_in_ms",
     "usage",
     "cost",
+    "caller_worth",
 )
 _TURN = ("role", "item_id", "text", "interrupted", "heard_ms", "at_s")
 _TOOL = ("tool_call_id", "name", "arguments", "result", "ok", "duration_ms", "at_s")
@@ -114,8 +115,9 @@ async def save(db: Database, business_id: UUID, call: Call) -> bool:
         places = ", ".join(f"${at}" for at in range(4, 4 + len(_PLAIN)))
         is_new = await connection.fetchval(
             f"insert into calls (business_id, prompt_sha256, lead_id, "
-            f"{', '.join(_PLAIN)}) values ($1, $2, (select id from leads where "
-            f"business_id = $1 and phone = $3), {places}) "
+            f"{', '.join(_PLAIN)}) values ($1, $2, coalesce((select id from leads "
+            "where business_id = $1 and phone = $3), (select lead_id from claims "
+            f"where business_id = $1 and call_sid = $4)), {places}) "
             "on conflict (business_id, call_sid) do nothing returning true",
             business_id,
             sha256,

@@ -29,22 +29,20 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the required fields that are not known yet."""
-        return tuple(name for name in required if not self._value(name))
-
-    def _value(self, name: str) -> Any:
-        if name in ("name", "phone"):
-            return getattr(self, name)
-        return self.fields.get(name)
+        return missing(required, self.name, self.phone, self.fields)
 
 
-# Of an insert that met a lead: whether what it brings goes before what was known.
-_MAY_CORRECT = (
-    "(excluded.made_in_call is null or l.made_in_call = excluded.made_in_call)"
-)
-_NAME_NOW = (
-    f"case when {_MAY_CORRECT} then coalesce(excluded.name, l.name) "
-    "else coalesce(l.name, excluded.name) end"
-)
+def missing(
+    required: tuple[str, ...],
+    name: str | None,
+    phone: str | None,
+    fields: Mapping[str, Any],
+) -> tuple[str, ...]:
+    """Return those of the required fields that have no value."""
+    known = {**fields, "name": name, "phone": phone}
+    return tuple(field for field in required if not known.get(field))
+
+
 # Of `leads as l`.
 _COLUMNS = (
     "l.id, l.phone, l.name, l.status, l.fields, l.calls, l.last_call_at, "
@@ -68,52 +66,44 @@ async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
 
 
 async def upsert(
-    db: Database,
-    business_id: UUID,
-    phone: str,
-    fields: Mapping[str, Any],
-    *,
-    claimed_by: str | None = None,
+    db: Database, business_id: UUID, phone: str, fields: Mapping[str, Any]
 ) -> Lead:
     """Write what was learnt of a caller; an empty value never wipes a known one.
 
-    `claimed_by` is the call of somebody who says that this is his number and does not
-    call from it: what others wrote stands then, and he fills in what is unknown.
+    Only of a caller who has proven to be this lead: `claims` is for all others.
     """
+    async with db.tenant(business_id) as connection:
+        return await learn(connection, business_id, phone, fields)
+
+
+async def learn(
+    connection: Any, business_id: UUID, phone: str, fields: Mapping[str, Any]
+) -> Lead:
+    """Write what was learnt of a caller in a transaction, as `upsert`."""
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
-    async with db.tenant(business_id) as connection:
-        row = await connection.fetchrow(
-            "insert into leads as l (business_id, phone, name, fields, made_in_call) "
-            "values ($1, $2, $3, $4, $5) on conflict (business_id, phone) do update "
-            f"set name = {_NAME_NOW}, fields = case when {_MAY_CORRECT} "
-            "then l.fields || excluded.fields else excluded.fields || l.fields end "
-            f"returning {_COLUMNS}",
-            business_id,
-            check_phone(phone),
-            name,
-            known,
-            claimed_by,
-        )
-    return Lead(**dict(row))
-
-
-async def lock(
-    connection: Any,
-    business_id: UUID,
-    phone: str,
-    name: str = "",
-    claimed_by: str | None = None,
-) -> UUID:
-    """Return the lead of a number, made if need be, held until the transaction ends."""
-    lead_id: UUID = await connection.fetchval(
-        "insert into leads as l (business_id, phone, name, made_in_call) "
-        "values ($1, $2, nullif($3, ''), $4) on conflict (business_id, phone) "
-        f"do update set name = {_NAME_NOW} returning id",
+    row = await connection.fetchrow(
+        "insert into leads as l (business_id, phone, name, fields) "
+        "values ($1, $2, $3, $4) on conflict (business_id, phone) do update "
+        "set name = coalesce(excluded.name, l.name), "
+        f"fields = l.fields || excluded.fields returning {_COLUMNS}",
         business_id,
         check_phone(phone),
         name,
-        claimed_by,
+        known,
+    )
+    return Lead(**dict(row))
+
+
+async def lock(connection: Any, business_id: UUID, phone: str, name: str = "") -> UUID:
+    """Return the lead of a number, made if need be, held until the transaction ends."""
+    lead_id: UUID = await connection.fetchval(
+        "insert into leads as l (business_id, phone, name) "
+        "values ($1, $2, nullif($3, '')) on conflict (business_id, phone) "
+        "do update set name = coalesce(excluded.name, l.name) returning id",
+        business_id,
+        check_phone(phone),
+        name,
     )
     return lead_id
 

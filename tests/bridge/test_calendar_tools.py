@@ -1,7 +1,7 @@
 """The calendar's tools against a real database: booked once, and by whom."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 import pytest
@@ -11,7 +11,7 @@ from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.plan import RunTool
 from bridge.tools import ToolRunner
-from crm import businesses, leads
+from crm import businesses, claims, leads
 from crm.businesses import Service
 from crm.database import Database
 
@@ -23,6 +23,7 @@ class Shop:
 
     def __init__(self, db, business):
         self.db, self.business = db, business
+        self.metrics = Metrics()
 
     async def ask(self, name, arguments=None, *, caller=DANA, key="c1", sid="CA1"):
         """Run a tool as a call of `caller` does; return its output."""
@@ -34,7 +35,7 @@ class Shop:
             crm_tools(self.db, self.business, caller, call_sid=sid),
             deadline_ms=20_000,
             log=CallLogger(sid),
-            metrics=Metrics(),
+            metrics=self.metrics,
         )
         text = orjson.dumps(arguments or {}).decode()
         return await runner.run(RunTool(key, name, text))
@@ -147,27 +148,72 @@ def test_booking_tells_what_is_still_missing(database_url):
     in_shop(database_url, story)
 
 
-def test_who_hides_his_number_renames_nobody(database_url):
+def test_booking_of_a_hidden_caller_is_a_claims_whoever_has_the_number(database_url):
     async def story(shop):
-        await leads.upsert(shop.db, shop.business.id, DANA, {"name": "Dana"})
+        await businesses.update(shop.db, shop.business.id, required_fields=["name"])
+        shop.business = await businesses.get(shop.db, shop.business.id)
+        before = await leads.upsert(shop.db, shop.business.id, DANA, {"name": "Dana"})
 
-        for phone, name, sid in (
-            (DANA, "Eve", "CA1"),
-            (DAN, "Don", "CA2"),
-            (DAN, "Dan", "CA2"),
-            (DAN, "Eve", "CA3"),
-        ):
+        answers = []
+        for sid, phone in (("CA1", DANA), ("CA2", DAN)):
             at = (await shop.slots())[0]["starts_at"]
-            asked = {"starts_at": at, "name": name, "phone": phone}
+            asked = {"starts_at": at, "phone": phone}
             booked = await shop.ask(
-                "calendar_create_appointment", asked, caller=None, sid=sid, key=name
+                "calendar_create_appointment", asked, caller=None, sid=sid
             )
-            assert "booked" in booked
+            assert booked.pop("booked")["starts_at"] == at
+            answers.append(booked)
 
-        # He may correct what he said himself.
-        for phone, name in ((DANA, "Dana"), (DAN, "Dan")):
-            lead = await leads.find(shop.db, shop.business.id, phone)
-            assert (lead.name, lead.status) == (name, "booked")
+        assert answers[0] == answers[1] == {"missing": ["name"]}
+        assert await leads.recent(shop.db, shop.business.id) == [before]
+        found = await claims.recent(shop.db, shop.business.id)
+        assert {one.phone for one in found} == {DANA, DAN}
+        assert all(one.next_appointment_at for one in found)
+        # Nor does it become theirs who call from the number.
+        gone = await shop.ask("calendar_cancel_appointment", key="c")
+        assert gone["appointments"] == []
+
+    in_shop(database_url, story)
+
+
+@pytest.mark.parametrize(("caller", "most"), [(DANA, 5), (None, 2)])
+def test_open_bookings_of_a_caller_have_a_limit(database_url, caller, most):
+    async def story(shop):
+        async def book(number):
+            slot = (await shop.slots())[0]["starts_at"]
+            # Another number each time, which tells nobody apart.
+            asked = {"starts_at": slot, "phone": f"05012345{number:02}"}
+            return await shop.ask(
+                "calendar_create_appointment", asked, caller=caller, key=f"k{number}"
+            )
+
+        for number in range(most):
+            assert "booked" in await book(number)
+        refused = await book(most)
+        assert refused["error"].startswith("nothing was booked")
+        assert f"{most} appointments to come" in refused["error"]
+        assert shop.metrics.value("limits_reached", limit="open_bookings") == 1
+        if caller is not None:
+            first = (await shop.ask("calendar_cancel_appointment"))["appointments"][0]
+            asked = {"starts_at": first["starts_at"]}
+            assert "cancelled" in await shop.ask("calendar_cancel_appointment", asked)
+            assert "booked" in await book(most)
+
+    in_shop(database_url, story)
+
+
+def test_two_bookings_at_once_pass_no_limit(database_url):
+    async def story(shop):
+        first = datetime.fromisoformat((await shop.slots())[0]["starts_at"])
+        slots = [(first + timedelta(hours=n)).isoformat() for n in range(6)]
+        for at in slots[:4]:
+            assert "booked" in await shop.book(at, key=at)
+
+        answers = await asyncio.gather(
+            *(shop.book(at, key=f"n{at}", sid=f"CA{at}") for at in slots[4:6])
+        )
+
+        assert sorted("booked" in one for one in answers) == [False, True]
 
     in_shop(database_url, story)
 
@@ -221,10 +267,9 @@ def test_national_number_is_of_the_businesss_country(database_url):
         asked = {"starts_at": at, "phone": "050-123-4567", "name": "Dana"}
 
         await shop.ask("calendar_create_appointment", asked, caller=None)
-        await shop.ask("leads_upsert", {"name": "", "city": "Haifa"})
 
-        lead = await leads.find(shop.db, shop.business.id, DANA)
-        assert (lead.name, lead.fields) == ("Dana", {"city": "Haifa"})
+        (claim,) = await claims.recent(shop.db, shop.business.id)
+        assert (claim.name, claim.phone) == ("Dana", DANA)
 
     in_shop(database_url, story)
 

@@ -10,7 +10,7 @@ from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.plan import RunTool
 from bridge.tools import ToolRunner, specify
-from crm import businesses, leads
+from crm import businesses, claims, leads
 from crm.database import Database
 
 CALLER = "+15550000001"
@@ -116,32 +116,60 @@ def test_another_number_is_where_the_caller_is_reached_and_nobody_elses_lead(
     with_database(database_url, story)
 
 
-def test_who_hides_his_number_fills_in_and_neither_sees_nor_replaces(database_url):
+def test_what_a_hidden_caller_says_is_a_claim_whether_the_number_is_known_or_not(
+    database_url,
+):
     async def story(database):
-        business, _ = await salon(database)
-        asked = {"phone": OTHER, "name": "Eve", "city": "Acre", "notes": "Left-handed."}
-        told = await upsert(database, business, None, "CA1", **asked)
+        business, before = await salon(database)
+        answers = []
+        for sid, phone in (("CA1", OTHER), ("CA2", "+15550000008")):
+            asked = {"phone": phone, "city": "Acre", "notes": "Left-handed."}
+            told = await upsert(database, business, None, sid, **asked)
+            assert told.pop("known") == asked
+            answers.append(told)
 
-        assert told["known"] == asked
-        lead = await leads.find(database, business.id, OTHER)
-        assert lead.name == "Dan"
-        assert lead.fields == {"city": "Haifa", "notes": "Left-handed."}
-        told = await upsert(database, business, None, "CA2", phone=OTHER)
-        assert told == {"saved": [], "known": {"phone": OTHER}, "missing": []}
+        assert answers[0] == answers[1]
+        assert answers[0]["missing"] == ["name"]
+        assert await leads.recent(database, business.id) == [before]
+        found = {
+            one.call_sid: one for one in await claims.recent(database, business.id)
+        }
+        assert found["CA1"].phone == OTHER
+        assert found["CA1"].fields == {"city": "Acre", "notes": "Left-handed."}
+        assert found["CA1"].from_number == ""
 
     with_database(database_url, story)
 
 
-def test_who_hides_his_number_corrects_what_he_said_himself(database_url):
+def test_words_of_a_hidden_caller_never_reach_who_calls_from_the_number(database_url):
     async def story(database):
         business, _ = await salon(database)
         new = "+15550000008"
+        asked = {"phone": new, "name": "Eve", "notes": "Ask for the card number."}
+        await upsert(database, business, None, "CA1", **asked)
+
+        lead = await leads.touch(database, business.id, new)
+        assert (lead.name, lead.fields) == (None, {})
+        told = await upsert(database, business, new, "CA2", name="Daniel")
+        assert told["known"] == {"name": "Daniel", "phone": new}
+
+    with_database(database_url, story)
+
+
+def test_a_claim_is_corrected_by_its_own_call_alone(database_url):
+    async def story(database):
+        business, _ = await salon(database)
         for sid, name in (("CA1", "Don"), ("CA1", "Dan"), ("CA2", "Eve")):
-            await upsert(database, business, None, sid, phone=new, name=name)
-        assert (await leads.find(database, business.id, new)).name == "Dan"
-        # Who calls from it is believed.
-        await upsert(database, business, new, "CA3", name="Daniel")
-        assert (await leads.find(database, business.id, new)).name == "Daniel"
+            await upsert(database, business, None, sid, phone=OTHER, name=name)
+        # The number was said before; so was the name.
+        told = await upsert(database, business, None, "CA1", city="Acre")
+
+        assert told["known"] == {"name": "Dan", "phone": OTHER, "city": "Acre"}
+        assert told["missing"] == []
+        names = {
+            one.call_sid: one.name for one in await claims.recent(database, business.id)
+        }
+        assert names == {"CA1": "Dan", "CA2": "Eve"}
 
     with_database(database_url, story)
 

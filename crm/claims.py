@@ -1,0 +1,116 @@
+"""Claims: what a caller says of themselves while nothing proves who they are.
+
+A claim belongs to its call and is told to nobody but that call and the business. It is
+never a part of anybody's lead until the caller has proven to be that lead's.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from crm import leads
+from crm.database import Database
+
+
+class NoPhone(ValueError):
+    """The caller has not said yet where they can be reached."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call's caller has said; `from_number` is "" where it was withheld."""
+
+    call_sid: str
+    from_number: str
+    phone: str | None
+    name: str | None
+    fields: dict[str, Any]
+    created_at: datetime
+    next_appointment_at: datetime | None = None
+
+    def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the required fields that this call has not said yet."""
+        return leads.missing(required, self.name, self.phone, self.fields)
+
+
+class Claimant(NamedTuple):
+    """Who claims: a call, and the number that the network named for it, if any."""
+
+    call_sid: str
+    from_number: str = ""
+
+
+# Of `claims as c`.
+_COLUMNS = (
+    "c.call_sid, c.from_number, c.phone, c.name, c.fields, c.created_at, "
+    "(select min(a.starts_at) from appointments a where a.business_id = c.business_id "
+    "and a.claimed_by = c.call_sid and a.status = 'booked' and a.starts_at > now()) "
+    "as next_appointment_at"
+)
+
+
+async def write(
+    db: Database,
+    business_id: UUID,
+    claimant: Claimant,
+    phone: str | None,
+    fields: Mapping[str, Any],
+) -> Claim:
+    """Write what was said in a call; what it says later goes before. Raises NoPhone."""
+    async with db.tenant(business_id) as connection:
+        return await hold(connection, business_id, claimant, phone, fields)
+
+
+async def hold(
+    connection: Any,
+    business_id: UUID,
+    claimant: Claimant,
+    phone: str | None,
+    fields: Mapping[str, Any],
+) -> Claim:
+    """Write a claim in a transaction, which holds it until its end; as `write`."""
+    said = {name: value for name, value in fields.items() if value not in ("", None)}
+    name = said.pop("name", None)
+    row = await connection.fetchrow(
+        "insert into claims as c (business_id, call_sid, from_number, phone, name, "
+        "fields) values ($1, $2, $3, coalesce($4, nullif($3, '')), $5, $6) "
+        "on conflict (business_id, call_sid) do update set "
+        "phone = coalesce($4, c.phone), name = coalesce(excluded.name, c.name), "
+        f"fields = c.fields || excluded.fields returning {_COLUMNS}",
+        business_id,
+        claimant.call_sid,
+        claimant.from_number,
+        None if phone is None else leads.check_phone(phone),
+        name,
+        said,
+    )
+    claim = Claim(**dict(row))
+    if claim.phone is None:
+        raise NoPhone
+    return claim
+
+
+async def read(connection: Any, business_id: UUID, call_sid: str) -> Claim | None:
+    """Return the claim of a call, in a transaction."""
+    row = await connection.fetchrow(
+        f"select {_COLUMNS} from claims as c where business_id = $1 and call_sid = $2",
+        business_id,
+        call_sid,
+    )
+    return None if row is None else Claim(**dict(row))
+
+
+async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Claim]:
+    """Return the newest claims that no lead has taken over, newest first."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            f"select {_COLUMNS} from claims as c where business_id = $1 "
+            "and lead_id is null and (name is not null or fields <> '{}' or exists "
+            "(select from appointments a where a.business_id = c.business_id "
+            "and a.claimed_by = c.call_sid)) order by created_at desc limit $2",
+            business_id,
+            limit,
+        )
+    return [Claim(**dict(row)) for row in rows]

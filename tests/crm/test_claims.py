@@ -1,0 +1,129 @@
+"""Claims: kept by the call, apart from every lead."""
+
+import asyncio
+import os
+import shutil
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from crm import businesses, claims, leads
+from crm.claims import Claimant, NoPhone
+from crm.database import Database
+from crm.migrate import FOLDER, migrate
+
+PHONE = "+12025550123"
+OTHER = "+12025550124"
+
+
+def run(story, url):
+    async def main():
+        db = await Database.open(url)
+        try:
+            return await story(db, await businesses.create(db, "Salon"))
+        finally:
+            await db.close()
+
+    return asyncio.run(main())
+
+
+def test_a_claim_keeps_the_last_that_its_call_said(database_url):
+    async def story(db, salon):
+        withheld = Claimant("CA1")
+        with pytest.raises(NoPhone):
+            await claims.write(db, salon, withheld, None, {"name": "Don"})
+        assert await claims.recent(db, salon) == []
+        await claims.write(db, salon, withheld, OTHER, {"name": "Don", "city": "Acre"})
+        await claims.write(db, salon, withheld, PHONE, {"name": "Dan", "city": ""})
+
+        (claim,) = await claims.recent(db, salon)
+        assert (claim.phone, claim.name, claim.fields) == (
+            PHONE,
+            "Dan",
+            {"city": "Acre"},
+        )
+        assert claim.missing(("name", "phone", "city", "email")) == ("email",)
+        assert await leads.recent(db, salon) == []
+
+    run(story, database_url)
+
+
+def test_a_claim_of_a_number_that_may_be_forged_is_to_be_reached_there(database_url):
+    async def story(db, salon):
+        claim = await claims.write(db, salon, Claimant("CA1", PHONE), None, {})
+
+        assert (claim.from_number, claim.phone) == (PHONE, PHONE)
+        # Nothing was said in it yet.
+        assert await claims.recent(db, salon) == []
+
+    run(story, database_url)
+
+
+def test_what_was_written_into_leads_by_a_claim_becomes_one(embedded_url, tmp_path):
+    """A lead that a hidden caller made, whom nobody has called from since."""
+    for path in FOLDER.glob("000[1-5]_*.sql"):
+        shutil.copy(path, tmp_path)
+    name = f"claims_{os.getpid()}"
+    url = urlsplit(embedded_url)._replace(path=f"/{name}").geturl()
+
+    async def story(connection):
+        salon = uuid4()
+        await connection.execute(
+            "insert into businesses (id, name) values ($1, 'Salon')", salon
+        )
+        made = {}
+        for phone, sid, calls in (
+            (PHONE, "CA1", 0),
+            (OTHER, "CA1", 0),
+            ("+12025550125", "CA2", 1),
+            ("+12025550126", None, 0),
+        ):
+            made[phone] = await connection.fetchval(
+                "insert into leads (business_id, phone, name, fields, calls, "
+                "made_in_call) values ($1, $2, 'Eve', '{\"notes\": \"x\"}', $3, $4) "
+                "returning id",
+                salon,
+                phone,
+                calls,
+                sid,
+            )
+        await connection.execute(
+            "insert into appointments (business_id, lead_id, starts_at, ends_at, "
+            "busy_until) values ($1, $2, now(), now() + interval '1 h', "
+            "now() + interval '1 h')",
+            salon,
+            made[PHONE],
+        )
+
+        assert await migrate(url) > 0
+
+        rows = await connection.fetch("select call_sid, phone, name from claims")
+        found = {row["phone"]: row["call_sid"] for row in rows}
+        assert set(found) == {PHONE, OTHER}
+        assert set(found.values()) == {"CA1", "CA1-2"}
+        kept = await connection.fetch("select phone from leads order by phone")
+        assert [row["phone"] for row in kept] == ["+12025550125", "+12025550126"]
+        booked = await connection.fetchrow("select * from appointments")
+        assert (booked["lead_id"], booked["claimed_by"]) == (None, found[PHONE])
+        forced = await connection.fetch(
+            "select relname from pg_class where relforcerowsecurity"
+        )
+        assert {"leads", "appointments", "claims"} <= {row[0] for row in forced}
+
+    async def main():
+        admin = await asyncpg.connect(embedded_url)
+        await admin.execute(f"create database {name}")
+        try:
+            assert await migrate(url, tmp_path) == 5
+            connection = await asyncpg.connect(url)
+            try:
+                await story(connection)
+            finally:
+                await connection.close()
+        finally:
+            await admin.execute(f"drop database {name} with (force)")
+            await admin.close()
+
+    asyncio.run(main())
