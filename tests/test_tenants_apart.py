@@ -24,8 +24,9 @@ from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.plan import RunTool
 from bridge.tools import ToolRunner
-from crm import businesses, calls, leads
+from crm import businesses, calls, claims, leads
 from crm.businesses import Service
+from crm.claims import Claimant
 from crm.database import Database
 from tests.crm.test_crm import call
 
@@ -70,6 +71,8 @@ async def make(db, name):
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
     await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
+    said = {"name": name, "notes": name}
+    await claims.write(db, business_id, Claimant("CAh"), CALLER, said)
     runner = await desk(db, business_id, CALLER)
     starts_at = (datetime.now(UTC) + timedelta(days=3)).replace(
         hour=12, minute=0, second=0, microsecond=0
