@@ -182,7 +182,7 @@ cdef class NoiseGate:
         cdef float filtered[FRAME]
         cdef float power[BINS]
         cdef double energy = 0, floor_rms
-        cdef bint is_echo, is_music, is_active, is_voiced
+        cdef bint is_echo, is_music, is_active, is_voiced, is_speech
         cdef int i
         for i in range(FRAME):
             linear[i] = LINEAR[frame[i]]
@@ -198,7 +198,8 @@ cdef class NoiseGate:
         self._voiced = periodicity_update(&self._periodicity, band)
         energy /= FRAME
         self._rms = sqrt(energy)
-        noise_update(&self._noise, energy)
+        is_speech = self._is_scored and self._latch.state == STATE_SPEECH
+        noise_update(&self._noise, energy, is_speech)
         floor_rms = sqrt(self._noise.floor)
         self._snr_db = 20 * log10((self._rms + 1e-3) / floor_rms)
         is_music = music_update(&self._music, energy, self._voiced, self._noise.floor)

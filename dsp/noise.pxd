@@ -2,6 +2,10 @@
 # energy of the last WINDOWS sub-windows of WINDOW_FRAMES frames each (1.8 s together).
 # A minimum cannot be raised by speech, which pauses; a step of the noise is learnt once
 # the old minimum has left the window. A minimum lies under the mean, hence BIAS.
+# Speech without a pause for as long as the window would raise it all the same: while
+# the window holds what a caller is known to have said, the floor climbs by 1 dB a
+# second at most. Known by a score: without one the SNR opens the gate, and a step of
+# the noise can.
 
 cdef enum:
     WINDOWS = 6
@@ -15,6 +19,7 @@ cdef struct NoiseFloor:
     int frames              # in the running sub-window
     int index
     int calibration_frames  # left to run
+    int speech_frames       # until the window holds nothing of a caller's speech
 
 
 cdef inline void noise_reset(
@@ -29,12 +34,20 @@ cdef inline void noise_reset(
     state.frames = 0
     state.index = 0
     state.calibration_frames = calibration_frames
+    state.speech_frames = 0
 
 
-cdef inline void noise_update(NoiseFloor *state, double energy) noexcept nogil:
-    """Take one frame's mean energy (16-bit units squared)."""
-    cdef double least, bias = 2.0
+cdef inline void noise_update(
+    NoiseFloor *state, double energy, bint is_speech
+) noexcept nogil:
+    """Take one frame's mean energy (16-bit units squared), and whether the caller is
+    known to speak."""
+    cdef double least, before, bias = 2.0, speech_climb = 1.0046   # 10 ** (0.1 / 50)
     cdef int i
+    if is_speech:
+        state.speech_frames = WINDOWS * WINDOW_FRAMES
+    elif state.speech_frames > 0:
+        state.speech_frames -= 1
     if state.smooth < 0:
         state.smooth = energy
     state.smooth += 0.35 * (energy - state.smooth)
@@ -51,7 +64,10 @@ cdef inline void noise_update(NoiseFloor *state, double energy) noexcept nogil:
         if least * bias < state.floor:
             state.floor = least * bias
     else:
+        before = state.floor
         state.floor += 0.3 * (least * bias - state.floor)
+        if state.speech_frames > 0:
+            state.floor = min(state.floor, before * speech_climb)
     if state.floor < 16.0:
         state.floor = 16.0      # 4 linear units, mu-law's smallest step
     state.frames += 1

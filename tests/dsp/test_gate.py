@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bridge.sandbox.clips import clip
+from bridge.sandbox.mulaw import mixed
 from dsp.g711 import decode, encode, frame_levels
 from dsp.gate import (
     CERTAIN,
@@ -119,6 +120,22 @@ def test_speech_during_calibration_does_not_become_the_floor():
     gate = NoiseGate()
     states(gate, VOICE_CLIP[10:60])
     assert gate.floor_rms <= 120
+
+
+@pytest.mark.parametrize("name", ["caller-en-1", "caller-he-1", "human-en-reader-2"])
+def test_the_floor_does_not_climb_into_a_long_turn(name):
+    gate = NoiseGate()
+    fan, turn = clip("noise-fan").audio, clip(name).audio
+    after = turn.ljust(len(turn) + 2 * 8_000, b"\xff")
+    states(gate, cut(fan[: 3 * 8_000]))
+    before_rms = gate.floor_rms
+    floors = []
+
+    for near in cut(mixed(after, fan[3 * 8_000 : 3 * 8_000 + len(after)])):
+        gate.analyze(near, -127.0)
+        floors.append(gate.floor_rms)
+
+    assert 20 * math.log10(max(floors) / before_rms) < 2.5
 
 
 def test_the_gate_closes_after_its_hangover():
