@@ -14,23 +14,32 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 import orjson
 
 from bridge import demo_plot, demo_report
 from bridge.demo_checks import Check, Evidence, check
-from bridge.demo_script import BUSINESSES, CALLER_NAMES, DemoBusiness, script, steps
+from bridge.demo_script import (
+    BUSINESSES,
+    CALLER_NAMES,
+    HOURS,
+    DemoBusiness,
+    script,
+    steps,
+)
 from bridge.options import FRAME_BYTES
 from bridge.pictures import NoPicturesError, pyplot
+from bridge.prompt import CALL_FACTS
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import by_language
 from bridge.sandbox.session import Session
 from bridge.sandbox.timeline import Happening
-from crm import businesses, calls, leads
+from crm import calls, leads, saving
+from crm.businesses import Business
 from crm.connect import open_url, service_url
 from crm.database import Database
 
@@ -148,12 +157,19 @@ async def _demo(database_url: str, out: Path, live: bool) -> int:
 
 
 async def _make(db: Database, business: DemoBusiness) -> UUID:
-    columns = {"language": business.language, **business.columns}
-    business_id = await businesses.create(db, business.name, **columns)
-    await businesses.add_number(db, business_id, business.number)
-    for name, value in business.settings.items():
-        await businesses.set_setting(db, business_id, name, value)
-    return business_id
+    described = {"language": business.language, **business.columns}
+    described["required_fields"] = tuple(described["required_fields"])
+    made = Business(
+        id=uuid4(),
+        name=business.name,
+        numbers=(business.number,),
+        settings=business.settings,
+        services=(business.service,),
+        hours=HOURS,
+        **described,
+    )
+    await saving.save(db, made)
+    return made.id
 
 
 def _environment(database_url: str, model: RealtimeServer | None) -> dict[str, str]:
@@ -164,7 +180,7 @@ def _environment(database_url: str, model: RealtimeServer | None) -> dict[str, s
         "DATABASE_URL": database_url,
         "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
         "TWILIO_AUTH_TOKEN": SANDBOX_AUTH_TOKEN,
-        "OPENAI_REALTIME_URL": LIVE_URL,
+        "OPENAI_REALTIME_URL": os.environ.get("OPENAI_REALTIME_URL") or LIVE_URL,
     }
     env.pop("PUBLIC_URL", None)
     if model is not None:
@@ -274,8 +290,12 @@ async def _conclude(
     chapters = []
     for at, one in enumerate(placed):
         name = "" if at == 0 else f"-{one.business.language}"
-        session = next(s for s in sessions if s.language == one.business.language)
-        evidence = await _gather(db, one, placed, session, bridge)
+        # The real model shows nothing of its sessions.
+        session = next(
+            (s for s in sessions if s.language == one.business.language), None
+        )
+        recorded = await _recorded(db, one)
+        evidence = await _gather(db, one, placed, session, recorded.prompt, bridge)
         checks = check(evidence)
         checks.append(
             Check("no orphaned model session", orphans in ("0", "0.0"), orphans)
@@ -286,15 +306,17 @@ async def _conclude(
         demo_plot.draw(
             picture, f"timeline: {one.business.language}", one.result, session
         )
-        turns = await calls.turns(db, one.business_id, one.result.call_sid)
         chapters.append(
             demo_report.Chapter(
                 title=title,
+                language=one.business.language,
                 sound=sound,
                 picture=picture,
-                turns=turns,
-                prompt=session.instructions,
+                turns=recorded.turns,
+                tools=recorded.tools,
+                prompt=recorded.prompt,
                 lead=evidence.lead,
+                time_zone=evidence.time_zone,
                 log=evidence.log,
                 checks=checks,
             )
@@ -308,11 +330,29 @@ async def _conclude(
     return 1 if failed else 0
 
 
+class Recorded(NamedTuple):
+    """What the database says of a call."""
+
+    turns: list[calls.Turn]
+    tools: list[calls.ToolCall]
+    prompt: str
+
+
+async def _recorded(db: Database, one: Placed) -> Recorded:
+    key = (db, one.business_id, one.result.call_sid)
+    row = await calls.find(*key)
+    prompt = ""
+    if row is not None:
+        prompt = row["prompt"].replace(CALL_FACTS, row["prompt_facts"], 1)
+    return Recorded(await calls.turns(*key), await calls.tools(*key), prompt)
+
+
 async def _gather(
     db: Database,
     one: Placed,
     placed: list[Placed],
-    session: Session,
+    session: Session | None,
+    prompt: str,
     bridge: Bridge,
 ) -> Evidence:
     """Collect what is known of a call, and what it could have seen of the others."""
@@ -321,7 +361,7 @@ async def _gather(
     for other in placed:
         if other is one:
             continue
-        if other.business.name in session.instructions:
+        if other.business.name in prompt:
             foreign.append("the prompt names the other business")
         if await leads.find(db, one.business_id, other.business.caller):
             foreign.append("the other's lead is visible")
@@ -330,6 +370,7 @@ async def _gather(
             foreign.append("the other's call is visible")
     return Evidence(
         language=business.language,
+        time_zone=business.columns["time_zone"],
         result=one.result,
         session=session,
         log=bridge.said_of(one.result.call_sid),

@@ -7,9 +7,10 @@ WS_STOP line.
 
 import re
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from bridge.options import FRAME_BYTES
-from bridge.playout import SILENCE_BYTE
+from bridge.demo_alignment import positions
+from bridge.demo_script import OFFERED, WANTED, clocks, offered
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.session import Session
 from crm.leads import Lead
@@ -19,7 +20,6 @@ from dsp.g711 import frame_levels
 SPEECH_DBFS = -42
 # Preroll and hangover around speech are not noise let through.
 BEFORE_MS, AFTER_MS = 320.0, 500.0
-SILENCE = SILENCE_BYTE * FRAME_BYTES
 # Frames that cross our close on their way: 40 ms of them.
 IN_FLIGHT_MAX = 2
 
@@ -33,11 +33,13 @@ class Check(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """All that is known of one call from the outside."""
+    """All that is known of one call from the outside; `session` is None where the model
+    is the real one, which shows nothing of what it was given."""
 
     language: str
+    time_zone: str
     result: CallResult
-    session: Session
+    session: Session | None
     log: list[str]
     lead: Lead | None
     name: str
@@ -48,20 +50,18 @@ def check(seen: Evidence) -> list[Check]:
     """Return the checklist of one call."""
     stop = _stop_line(seen.log)
     far = _levels(seen.result.far)
-    return [
+    checks = [
         _greeting(far),
         Check("tx > 500", stop.get("tx", 0) > 500, f"tx={stop.get('tx')}"),
         _received(stop, seen.result),
-        _noise(seen),
         _barge_in(seen.result),
-        _first_answer(seen.result, far),
-        _heard(seen, far),
-        _digits(seen.session),
+        *_answers(seen.result, far),
         Check(
             "lead written",
             seen.lead is not None and seen.lead.name == seen.name,
             "by leads_upsert" if seen.lead else "no lead",
         ),
+        _appointment(seen),
         Check(
             "nothing of the other business seen",
             not seen.foreign,
@@ -69,6 +69,14 @@ def check(seen: Evidence) -> list[Check]:
         ),
         _wire(seen),
     ]
+    if seen.session is not None:
+        checks += [
+            _offer(seen.session),
+            _noise(seen.result, seen.session),
+            _heard(seen, seen.session, far),
+            _digits(seen.session),
+        ]
+    return checks
 
 
 def _greeting(far: bytes) -> Check:
@@ -86,20 +94,17 @@ def _received(stop: dict[str, int], result: CallResult) -> Check:
     return Check("rx = frames sent", 0 <= lost <= allowed, figure)
 
 
-def _noise(seen: Evidence) -> Check:
-    """Every frame the model was given lies at the caller's speech, or is silence."""
-    near = _frames(seen.result.near)
-    spans = _spoken_spans(seen.result)
+def _noise(result: CallResult, session: Session) -> Check:
+    """Every frame that the model was given lies at the caller's speech."""
+    given = positions(result, session)
     allowed = {
-        frame
-        for begin, end in spans
-        for frame in near[int((begin - BEFORE_MS) / 20) : int((end + AFTER_MS) / 20)]
+        at
+        for begin, end in _spoken_spans(result)
+        for at in range(int((begin - BEFORE_MS) / 20), int((end + AFTER_MS) / 20))
     }
-    given = _frames(seen.session.heard)
-    stray = [frame for frame in given if frame != SILENCE and frame not in allowed]
-    voiced = sum(frame != SILENCE for frame in given)
-    text = f"{len(stray)} of {voiced} forwarded frames outside speech"
-    return Check("no line noise forwarded", not stray and voiced > 200, text)
+    stray = sum(at not in allowed for at in given)
+    text = f"{stray} of {len(given)} forwarded frames outside speech"
+    return Check("no line noise forwarded", not stray and len(given) > 200, text)
 
 
 def _barge_in(result: CallResult) -> Check:
@@ -112,16 +117,40 @@ def _barge_in(result: CallResult) -> Check:
     )
 
 
-def _first_answer(result: CallResult, far: bytes) -> Check:
-    end = _spoken_spans(result)[0][1]
-    start = _next_sound(far, end)
-    wait = (start - end) / 1e3
-    return Check("first answer in 0.5-1.5 s", 0.5 <= wait <= 1.5, f"{wait:.2f} s")
+def _answers(result: CallResult, far: bytes) -> list[Check]:
+    """How long the caller waits: the calendar is asked first, then a plain answer."""
+    first, second = (_wait_s(result, far, turn) for turn in (0, 1))
+    return [
+        Check("calendar's answer in 2 s", 0.5 <= first <= 2.0, f"{first:.2f} s"),
+        Check("answer in 0.5-1.5 s", 0.5 <= second <= 1.5, f"{second:.2f} s"),
+    ]
 
 
-def _heard(seen: Evidence, far: bytes) -> Check:
+def _wait_s(result: CallResult, far: bytes, turn: int) -> float:
+    end = _spoken_spans(result)[turn][1]
+    return (_next_sound(far, end) - end) / 1e3
+
+
+def _appointment(seen: Evidence) -> Check:
+    """The caller has the hour he asked for, in the business's own time."""
+    at = None if seen.lead is None else seen.lead.next_appointment_at
+    if at is None:
+        return Check("appointment in the calendar", False, "none")
+    booked = f"{at.astimezone(ZoneInfo(seen.time_zone)):%A %H:%M}"
+    return Check("appointment in the calendar", booked == f"Tuesday {WANTED}", booked)
+
+
+def _offer(session: Session) -> Check:
+    """What the model says is free, the calendar has told it."""
+    found = clocks(offered(session))
+    return Check(
+        "offered what is free", found == OFFERED, ", ".join(found) or "nothing"
+    )
+
+
+def _heard(seen: Evidence, session: Session, far: bytes) -> Check:
     text = "truncate within 60 ms of the recording"
-    cuts = seen.session.events("conversation.item.truncate")
+    cuts = session.events("conversation.item.truncate")
     if not cuts or not seen.result.clears_ms:
         return Check(text, False, "no truncate came")
     began = _next_sound(far, _spoken_spans(seen.result)[0][1])
@@ -152,17 +181,13 @@ def _digits(session: Session) -> Check:
 
 def _wire(seen: Evidence) -> Check:
     wrong: list[Any] = [*seen.result.warnings, *seen.result.problems]
-    wrong += seen.session.violations
+    wrong += seen.session.violations if seen.session is not None else []
     ok = not wrong and seen.result.ended_by == "bridge"
     figure = "; ".join(map(str, wrong)) or f"ended by the {seen.result.ended_by}"
     return Check("no warning from either side, a proper end", ok, figure)
 
 
 # --- measures ---
-
-
-def _frames(audio: bytes) -> list[bytes]:
-    return [audio[at : at + 160] for at in range(0, len(audio) - 159, 160)]
 
 
 def _levels(audio: bytes) -> bytes:

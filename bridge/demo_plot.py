@@ -3,19 +3,17 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bridge.options import FRAME_BYTES
+from bridge.demo_alignment import frames, positions
 from bridge.pictures import pyplot, save
-from bridge.playout import SILENCE_BYTE
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.session import Session
 from dsp.g711 import frame_levels
 from dsp.gate import STATE_MASK, NoiseGate
 
-SILENCE = SILENCE_BYTE * FRAME_BYTES
-
 
 class Trace(NamedTuple):
-    """The gate's measures, frame by frame: level and floor in dBFS, SNR in dB."""
+    """The gate's measures, frame by frame: level and floor in dBFS, SNR in dB; which of
+    the frames the model was given, none where it does not show that."""
 
     level: list[float]
     floor: list[float]
@@ -24,25 +22,25 @@ class Trace(NamedTuple):
     forwarded: list[int]
 
 
-def trace(result: CallResult, session: Session) -> Trace:
+def trace(result: CallResult, session: Session | None) -> Trace:
     """Run the caller's recording through a gate of the same settings."""
     from math import log10
 
-    given = {frame for frame in _frames(session.heard) if frame != SILENCE}
+    given = set() if session is None else set(positions(result, session))
     far = frame_levels(result.far)
     gate = NoiseGate()
     made = Trace([], [], [], [], [])
-    for at, frame in enumerate(_frames(result.near)):
+    for at, frame in enumerate(frames(result.near)):
         code = gate.analyze(frame, (far[at] if at < len(far) else 0) - 127.0)
         made.level.append(20 * log10(max(gate.rms, 1e-1) / 32768))
         made.floor.append(20 * log10(max(gate.floor_rms, 1e-1) / 32768))
         made.snr.append(max(-10.0, gate.snr_db))
         made.state.append(code & STATE_MASK)
-        made.forwarded.append(int(frame in given))
+        made.forwarded.append(int(at in given))
     return made
 
 
-def draw(path: Path, title: str, result: CallResult, session: Session) -> None:
+def draw(path: Path, title: str, result: CallResult, session: Session | None) -> None:
     """Draw the timeline of a call."""
     made = trace(result, session)
     time = [at * 0.02 for at in range(len(made.level))]
@@ -78,8 +76,3 @@ def _line(axes: Any, at_s: float) -> None:
     for axis in axes:
         axis.axvline(at_s, color="black", lw=1, ls=":")
     axes[0].annotate("interruption", (at_s, -6), fontsize=8)
-
-
-def _frames(audio: bytes) -> list[bytes]:
-    whole = len(audio) - len(audio) % FRAME_BYTES
-    return [audio[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]

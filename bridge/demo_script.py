@@ -1,9 +1,19 @@
-"""The demo's two calls: who is called, what is said, and by whom."""
+"""The demo's two calls: who is called, what is said, and by whom.
 
+The sandbox's model speaks recorded sentences, so what they promise is made true: on
+Tuesday mornings the businesses have the four times that the recording offers, the model
+asks the real tool for them, and books the one the caller wants.
+"""
+
+import re
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
+
 from bridge.sandbox.clips import clip
-from bridge.sandbox.script import Reply, Script, ToolUse
+from bridge.sandbox.script import Output, Reply, Script, ToolUse
+from bridge.sandbox.session import Session
 from bridge.sandbox.timeline import (
     Digit,
     InterruptAfter,
@@ -13,10 +23,23 @@ from bridge.sandbox.timeline import (
     Step,
     WaitForAi,
 )
+from crm.businesses import Hours, Service
 
 # The fan, about 25 dB under the callers' speech.
 NOISE_GAIN_DB = -6.0
 INTERRUPT_AFTER_MS = 2_500.0
+# "Nine o'clock, half past nine, ten o'clock and a quarter to eleven": half-hour
+# appointments, every half hour from each opening.
+OFFERED = ("09:00", "09:30", "10:00", "10:45")
+WANTED = "10:00"
+_TUESDAY = 2
+_MINUTE = {clock: int(clock[:2]) * 60 + int(clock[3:]) for clock in (*OFFERED, "10:30")}
+HOURS = (
+    Hours(_TUESDAY, _MINUTE["09:00"], _MINUTE["10:30"]),
+    Hours(_TUESDAY, _MINUTE["10:45"], _MINUTE["10:45"] + 30),
+    *(Hours(dow, 9 * 60, 17 * 60) for dow in (0, 1, 3, 4)),
+)
+STEP_MINUTES = 30
 
 
 class DemoBusiness(NamedTuple):
@@ -28,6 +51,7 @@ class DemoBusiness(NamedTuple):
     caller: str
     columns: dict[str, Any]
     settings: dict[str, Any]
+    service: Service
 
 
 BUSINESSES = (
@@ -45,7 +69,8 @@ BUSINESSES = (
             "fallback_sentence": "Sorry, nobody can take your call right now.",
             "required_fields": ["name"],
         },
-        {},
+        {"booking_step_minutes": STEP_MINUTES},
+        Service("Haircut", 30),
     ),
     DemoBusiness(
         "he",
@@ -62,7 +87,12 @@ BUSINESSES = (
             "required_fields": ["name"],
         },
         # The synthesised Hebrew voice pauses for half a second within a sentence.
-        {"turn_silence_ms": 700, "openai_voice": "cedar"},
+        {
+            "turn_silence_ms": 700,
+            "openai_voice": "cedar",
+            "booking_step_minutes": STEP_MINUTES,
+        },
+        Service("תספורת", 30),
     ),
 )
 CALLER_NAMES = {"en": "Dana Cohen", "he": "דנה כהן"}
@@ -70,20 +100,65 @@ CALLER_NAMES = {"en": "Dana Cohen", "he": "דנה כהן"}
 
 def script(language: str) -> Script:
     """Return what the sandbox's model says in one of the calls."""
-    booked = Reply.clip(f"ai-{language}-booked")
+    name, confirm, booked, goodbye = (
+        Reply.clip(f"ai-{language}-{words}")
+        for words in ("name", "confirm", "booked", "goodbye")
+    )
     says = ("1", "interrupts", "2", "goodbye")
     return Script(
         greeting=[Reply.clip(f"ai-{language}-greeting")],
         turns=(
+            _look_up,
             [Reply.clip(f"ai-{language}-offer")],
-            [booked],
+            [name],
             [ToolUse("leads_upsert", {"name": CALLER_NAMES[language]})],
+            [confirm],
+            _book,
             [booked],
-            [booked],
-            [booked, ToolUse("end_call", {"reason": "goodbye"})],
+            [goodbye, ToolUse("end_call", {"reason": "goodbye"})],
         ),
         caller_says=[clip(f"caller-{language}-{name}").transcript for name in says],
     )
+
+
+def _look_up(session: Session) -> list[Output]:
+    """Ask the calendar for the Tuesday that comes next."""
+    told = re.search(r"Now: \w+, (\d{4}-\d\d-\d\d)", session.instructions)
+    assert told is not None, "the prompt tells the date"
+    today = date.fromisoformat(told[1])
+    days = (_TUESDAY - today.isoweekday() - 1) % 7 + 1
+    day = (today + timedelta(days=days)).isoformat()
+    asked = {"date_from": day, "date_to": day, "part_of_day": "morning"}
+    return [ToolUse("calendar_find_slots", asked)]
+
+
+def _book(session: Session) -> list[Output]:
+    """Book what the caller wants, under the name that the calendar gave it."""
+    found = offered(session)
+    return [
+        ToolUse("calendar_create_appointment", {"starts_at": starts_at})
+        for starts_at in found
+        if _clock(starts_at) == WANTED
+    ]
+
+
+def offered(session: Session) -> list[str]:
+    """Return the times that the calendar has told the model, as it told them."""
+    for item in session.events("conversation.item.create"):
+        output = item["item"].get("output", "")
+        if '"slots"' in output:
+            slots = msgspec.json.decode(output)["slots"]
+            return [slot["starts_at"] for slot in slots]
+    return []
+
+
+def clocks(times: list[str]) -> tuple[str, ...]:
+    """Return the hours of times, as 10:45, in order."""
+    return tuple(sorted(map(_clock, times)))
+
+
+def _clock(starts_at: str) -> str:
+    return f"{datetime.fromisoformat(starts_at):%H:%M}"
 
 
 def steps(language: str) -> list[Step]:

@@ -14,12 +14,23 @@ _TRANSCRIPTS = {
         "On Tuesday morning I have nine o'clock, half past nine, ten o'clock and "
         "a quarter to eleven. Which of these would suit you best?"
     ),
+    "ai-en-name": "Ten o'clock on Tuesday. May I have your name, please?",
+    "ai-en-confirm": (
+        "Thank you, Dana Cohen. Tuesday at ten o'clock. "
+        "To confirm, press one and then the hash key."
+    ),
+    "ai-en-goodbye": "Goodbye, and have a nice day.",
     "ai-en-booked": "Very good, your appointment is booked. See you on Tuesday.",
     "ai-he-greeting": "שלום ותודה שהתקשרת. איך אפשר לעזור לך היום?",
     "ai-he-offer": (
         "ביום שלישי בבוקר יש לי תשע, תשע וחצי, עשר ורבע לאחת עשרה. "
         "איזו שעה הכי מתאימה לך?"
     ),
+    "ai-he-name": "יום שלישי בשעה עשר. איך קוראים לך?",
+    "ai-he-confirm": (
+        "תודה, דנה כהן. יום שלישי בשעה עשר. כדי לאשר, הקישי אחת וסולמית."
+    ),
+    "ai-he-goodbye": "להתראות, ויום נעים.",
     "ai-he-booked": "מצוין, התור נקבע. נתראה ביום שלישי.",
     "caller-en-1": "Hello, I would like to book an appointment for Tuesday morning.",
     "caller-en-2": (

@@ -1,8 +1,12 @@
 """A demo call as the outside saw it, laid out by hand from the packaged clips."""
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
+import msgspec
+
 from bridge.demo_checks import Evidence
+from bridge.demo_script import OFFERED
 from bridge.options import FRAME_BYTES
 from bridge.sandbox.clips import clip
 from bridge.sandbox.options import Options, Timed, TimedAudio
@@ -20,7 +24,11 @@ FIRST_AT_MS = 4_000
 OFFER_AT_MS = 8_900
 INTERRUPTS_AT_MS = 11_400
 CLEAR_MS = 11_540.0
+# The caller's second turn ends at 13540 ms; he waits a second for the answer.
+NAME_AT_MS = 14_500
 LENGTH_MS = 16_000
+BOOKED_AT = datetime(2026, 12, 1, 15, tzinfo=UTC)
+SLOTS = [{"starts_at": f"2026-12-01T{clock}:00-05:00"} for clock in OFFERED]
 NAME = "Dana Cohen"
 
 
@@ -44,6 +52,7 @@ def result() -> CallResult:
         far=track(
             (GREETING_AT_MS, clip("ai-en-greeting").audio[: 3_000 * BYTES_PER_MS]),
             (OFFER_AT_MS, clip("ai-en-offer").audio[: heard_ms * BYTES_PER_MS]),
+            (NAME_AT_MS, clip("ai-en-name").audio[: 1_000 * BYTES_PER_MS]),
         ),
         happenings=[
             Happening(FIRST_AT_MS, "says", "caller-en-1"),
@@ -51,6 +60,7 @@ def result() -> CallResult:
             Happening(INTERRUPTS_AT_MS, "says", "caller-en-interrupts"),
             Happening(INTERRUPTS_AT_MS + interrupts.duration_ms, "has said", "…"),
         ],
+        started_at=0.0,
         clears_ms=[CLEAR_MS],
         frames_sent=800,
         ended_by="bridge",
@@ -69,13 +79,17 @@ def session(of: CallResult) -> Session:
             "type": "conversation.item.create",
             "item": {"content": [{"type": "input_text", "text": "Keypad: 1 #"}]},
         },
+        {
+            "type": "conversation.item.create",
+            "item": {"output": msgspec.json.encode({"slots": SLOTS}).decode()},
+        },
     ):
         made.received.append(Timed(0.0, event))
     for begin, end in zip(of.times_ms("says"), of.times_ms("has said"), strict=True):
         spoken = of.near[int(begin) * BYTES_PER_MS : int(end) * BYTES_PER_MS]
         whole = len(spoken) - len(spoken) % FRAME_BYTES
-        made.audio.append(TimedAudio(0.0, spoken[:whole]))
-        made.audio.append(TimedAudio(0.0, story.SILENCE * 25))
+        made.audio.append(TimedAudio(end / 1e3, spoken[:whole]))
+        made.audio.append(TimedAudio(end / 1e3, story.SILENCE * 25))
     return made
 
 
@@ -84,10 +98,11 @@ def lead(name: str | None = NAME) -> Lead:
         id=uuid4(),
         phone="+15550100101",
         name=name,
-        status="new",
+        status="booked",
         fields={},
         calls=1,
         last_call_at=None,
+        next_appointment_at=BOOKED_AT,
     )
 
 
@@ -96,6 +111,7 @@ def evidence(**changes: object) -> Evidence:
     of = result()
     found = Evidence(
         language="en",
+        time_zone="America/New_York",
         result=of,
         session=session(of),
         log=["[REALTIME] Connected", "WS_STOP sid=MZ0 rx=799 tx=812 reason=end_call"],

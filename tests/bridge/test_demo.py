@@ -117,11 +117,20 @@ def test_service_is_told_of_the_sandbox_and_of_nothing_public(monkeypatch):
 
 def test_live_demo_talks_to_openai_with_the_users_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+    monkeypatch.delenv("OPENAI_REALTIME_URL", raising=False)
 
     env = demo._environment("postgresql://x", None)
 
     assert env["OPENAI_REALTIME_URL"] == demo.LIVE_URL
     assert env["OPENAI_API_KEY"] == "sk-real"
+
+
+def test_live_demo_talks_to_where_the_user_says(monkeypatch):
+    monkeypatch.setenv("OPENAI_REALTIME_URL", "wss://reseller.example/v1/realtime")
+
+    env = demo._environment("postgresql://x", None)
+
+    assert env["OPENAI_REALTIME_URL"] == "wss://reseller.example/v1/realtime"
 
 
 def test_live_demo_without_a_key_is_refused(capsys, monkeypatch, tmp_path):

@@ -1,6 +1,9 @@
 """The demo's checklist: a good call passes, and each flaw fails its own line."""
 
+from datetime import timedelta
+
 import pytest
+from msgspec import structs
 
 from bridge.demo_checks import check
 from bridge.sandbox.options import TimedAudio
@@ -26,7 +29,7 @@ def test_good_call_passes_every_check():
     seen = demo_call.evidence()
 
     assert failed(seen) == []
-    assert len(check(seen)) == 11
+    assert len(check(seen)) == 14
     assert figure(seen, "rx = frames sent") == "rx=799 sent=800"
     assert figure(seen, "no warning from either side, a proper end") == (
         "ended by the bridge"
@@ -39,13 +42,43 @@ def test_good_call_passes_every_check():
         ({"log": ["WS_STOP sid=x rx=799 tx=500"]}, "tx > 500"),
         ({"log": ["WS_STOP sid=x rx=797 tx=812"]}, "rx = frames sent"),
         ({"log": ["WS_STOP sid=x rx=801 tx=812"]}, "rx = frames sent"),
-        ({"lead": None}, "lead written"),
         ({"lead": demo_call.lead("Dan")}, "lead written"),
         ({"foreign": ["the other's lead"]}, "nothing of the other business seen"),
     ],
 )
 def test_what_the_bridge_and_the_database_lack_is_told(changes, flaw):
     assert failed(demo_call.evidence(**changes)) == [flaw]
+
+
+def test_call_without_a_lead_has_no_appointment():
+    seen = demo_call.evidence(lead=None)
+
+    assert failed(seen) == ["lead written", "appointment in the calendar"]
+    assert figure(seen, "appointment in the calendar") == "none"
+
+
+def test_another_hour_than_the_wanted_one_is_told():
+    late = structs.replace(
+        demo_call.lead(), next_appointment_at=demo_call.BOOKED_AT + timedelta(hours=1)
+    )
+    seen = demo_call.evidence(lead=late)
+
+    assert failed(seen) == ["appointment in the calendar"]
+    assert figure(seen, "appointment in the calendar") == "Tuesday 11:00"
+
+
+def test_offer_of_what_is_not_free_is_told():
+    seen = demo_call.evidence()
+    seen.session.received.pop()
+
+    assert failed(seen) == ["offered what is free"]
+
+
+def test_real_model_is_judged_by_what_can_be_seen_of_it():
+    seen = demo_call.evidence(session=None)
+
+    assert failed(seen) == []
+    assert len(check(seen)) == 10
 
 
 def test_call_without_a_stop_line_was_not_counted():
@@ -93,15 +126,32 @@ def test_answer_must_come_neither_at_once_nor_late(offer_at_ms):
         (offer_at_ms, demo_call.clip("ai-en-offer").audio[:16_000]),
     )
 
-    assert "first answer in 0.5-1.5 s" in failed(with_result(far=far))
+    assert "calendar's answer in 2 s" in failed(with_result(far=far))
 
 
 def test_noise_that_was_forwarded_is_told():
     seen = demo_call.evidence()
-    seen.session.audio.append(TimedAudio(0.0, b"\x21" * 320))
+    seen.session.audio.append(TimedAudio(15.9, b"\x21" * 320))
 
     assert failed(seen) == ["no line noise forwarded"]
     assert figure(seen, "no line noise forwarded").startswith("2 of ")
+
+
+@pytest.mark.parametrize("loops", [1, -1])
+def test_noise_is_told_by_its_place_though_the_same_lies_beside_speech(loops):
+    fan = bytes((at * 7) % 100 for at in range(1_600))
+    loop_ms, beside_ms = 3_000, demo_call.FIRST_AT_MS - 250
+    elsewhere_ms = beside_ms - loop_ms if loops == 1 else 15_000
+    near = bytearray(demo_call.result().near)
+    for at_ms in (beside_ms, elsewhere_ms):
+        near[at_ms * 8 : at_ms * 8 + len(fan)] = fan
+    seen = with_result(near=bytes(near))
+    place = 0 if loops == 1 else len(seen.session.audio)
+    stray = TimedAudio((elsewhere_ms + 200) / 1e3, fan)
+    seen.session.audio.insert(place, stray)
+
+    assert failed(seen) == ["no line noise forwarded"]
+    assert figure(seen, "no line noise forwarded").startswith("10 of ")
 
 
 def test_call_whose_speech_was_not_forwarded_is_told():
