@@ -359,10 +359,9 @@ class Call:
     # --- time ---
 
     def _on_timeout(self, _: None) -> None:
-        for timer in self.timers.take_due(self.now):
-            _ON_TIMER[timer](self)
-            if self.phase is Phase.ENDED:
-                return
+        for timer in self.timers.due(self.now):
+            if self.timers.take(timer, self.now):
+                _ON_TIMER[timer](self)
 
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {

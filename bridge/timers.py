@@ -1,6 +1,7 @@
 """The timers of one call, of which only the earliest shows."""
 
 from enum import Enum
+from math import inf
 
 
 class Timer(Enum):
@@ -62,9 +63,12 @@ class Timers:
             due.sort(key=lambda one: (one[0], one[1].name))
         return [timer for _, timer in due]
 
-    def take_due(self, now: float) -> list[Timer]:
-        """Remove and return the timers that are due, earliest first."""
-        timers = self.due(now)
-        if timers:
-            self.cancel(*timers)
-        return timers
+    def take(self, timer: Timer, now: float) -> bool:
+        """Remove a timer that is due; False if it has been cancelled or put off.
+
+        Of several that are due in one tick, what the first does may call off another.
+        """
+        if self._at.get(timer, inf) > now:
+            return False
+        self.cancel(timer)
+        return True

@@ -6,6 +6,7 @@ from bridge import openai, twilio
 from bridge.call import Call
 from bridge.openai_events import OutputItemAdded
 from bridge.plan import HangUp, Leg
+from bridge.timers import Timer
 from tests.bridge import story
 from tests.bridge.story import (
     FRAME_S,
@@ -71,6 +72,21 @@ def test_a_session_with_another_format_is_refused():
     )
 
     assert of(HangUp, actions) == [HangUp("session_refused", failed=True)]
+
+
+def test_a_timer_that_an_earlier_one_of_the_same_tick_has_called_off_does_not_run():
+    call = answered_call(7.0)
+    call.receive_twilio(story.dtmf("5"), 11.79)
+    call.receive_openai(created(), 12.0)
+    call.receive_openai(audio_delta("i", 20_000), 12.0)
+    fire(call, 12.9)
+    call.playout.hold()
+    call.timers.cancel(Timer.FEED)
+    call.timers.set(Timer.HOLD, 13.3)
+    lines = texts(call.receive_timeout(13.32))
+
+    assert "[DTMF] 1 to the model" in lines
+    assert call.counters.barge_ins_false == 0
 
 
 def test_a_stream_that_never_comes_ends_the_call():

@@ -20,9 +20,21 @@ def test_what_is_due_is_taken_once_and_in_order():
     timers.set(Timer.FEED, 2.0)
     timers.set(Timer.DURATION, 30.0)
 
-    assert timers.take_due(5.0) == [Timer.FEED, Timer.IDLE]
-    assert timers.take_due(5.0) == []
-    assert timers.deadline == 30.0
+    assert timers.due(5.0) == [Timer.FEED, Timer.IDLE]
+    assert timers.take(Timer.FEED, 5.0)
+    assert not timers.take(Timer.FEED, 5.0)
+    assert timers.deadline == 3.0
+
+
+def test_what_was_cancelled_or_put_off_meanwhile_is_not_due():
+    timers = Timers()
+    for timer in (Timer.FEED, Timer.IDLE, Timer.STALL):
+        timers.set(timer, 2.0)
+    timers.cancel(Timer.IDLE)
+    timers.set(Timer.STALL, 9.0)
+
+    assert [timer for timer in Timer if timers.take(timer, 5.0)] == [Timer.FEED]
+    assert timers.deadline == 9.0
 
 
 def test_a_timer_set_again_has_one_time():
@@ -30,7 +42,7 @@ def test_a_timer_set_again_has_one_time():
     timers.set(Timer.HOLD, 1.0)
     timers.set(Timer.HOLD, 4.0)
 
-    assert timers.take_due(2.0) == []
+    assert not timers.take(Timer.HOLD, 2.0)
 
 
 def test_timers_can_be_cancelled_one_by_one_or_all():
