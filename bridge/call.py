@@ -29,6 +29,7 @@ from bridge import (
     renewal,
     session,
     spare,
+    turns,
     twilio,
 )
 from bridge.ear import Ear
@@ -244,8 +245,8 @@ class Call:
                 self.ear.voice_logged_at = self.now
             if self.playout.is_playing(self.now):
                 interruption.consider(self)
-        if uplink.is_turn_open and self.plan.options.turn_detection == "gate":
-            self._consider_turn_end()
+        if uplink.is_turn_open:
+            turns.consider_end(self)
 
     def _fill_gap(self, timestamp: str, payload_bytes: int) -> None:
         """Keep an open turn's time where the network lost audio."""
@@ -259,21 +260,6 @@ class Call:
         lost = (at_ms - expected_ms) // FRAME_MS
         self.counters.gap_frames += lost
         self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
-
-    def _consider_turn_end(self) -> None:
-        """In `gate` mode: commit after enough quiet, and ask for the answer."""
-        if self.uplink.quiet_ms < self.plan.options.turn_silence_ms:
-            return
-        if self.uplink.is_worth_committing:
-            self.actions.append(openai.CommitAudio())
-            self.unwritten.ask(self.uplink)
-            if self.is_talking:  # a goodbye is not answered
-                self.request()
-        else:
-            self.actions.append(openai.ClearAudio())
-            self.unwritten.clear(self.uplink)
-        self.uplink.close_turn()
-        self.uplink.note_committed()
 
     def _on_mark(self, message: twilio.Mark) -> None:
         if self.playout.receive_mark(message.mark.name, self.now):

@@ -45,6 +45,7 @@ PURE = (
     "spare",
     "timers",
     "transcript",
+    "turns",
     "twilio",
     "unwritten",
     "uplink",
