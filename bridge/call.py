@@ -217,7 +217,13 @@ class Call:
 
     def _on_media(self, message: twilio.Media) -> None:
         payload = message.media.payload
-        self._fill_gap(message.media.timestamp, len(payload))
+        if message.media.timestamp:
+            try:
+                at_ms = message.media.at_ms()
+            except twilio.ProtocolError as error:
+                ending.on_malformed(self, (Leg.TWILIO, str(error)))
+                return
+            self._fill_gap(at_ms, len(payload))
         if len(payload) == FRAME_BYTES and not self.uplink.has_remainder:
             self._on_frame(payload)
             return
@@ -248,11 +254,8 @@ class Call:
         if uplink.is_turn_open:
             turns.consider_end(self)
 
-    def _fill_gap(self, timestamp: str, payload_bytes: int) -> None:
+    def _fill_gap(self, at_ms: int, payload_bytes: int) -> None:
         """Keep an open turn's time where the network lost audio."""
-        if not timestamp.isdecimal():
-            return
-        at_ms = int(timestamp)
         expected_ms = self.ear.next_timestamp_ms
         self.ear.next_timestamp_ms = at_ms + payload_bytes * FRAME_MS // FRAME_BYTES
         if expected_ms < 0 or at_ms - expected_ms < FRAME_MS:

@@ -14,6 +14,12 @@ from msgspec import UNSET, Meta, UnsetType
 # The API's own ids and names have at most 64 characters; they are kept, and sent back.
 ID_CHARS_MAX = 256
 Id = Annotated[str, Meta(max_length=ID_CHARS_MAX)]
+# A session ends after an hour, and its audio is counted in ms; an item has few parts.
+# What is over these is no number of the protocol's, and no machine word may hold it.
+OFFSET_MS_MAX = 10**9
+INDEX_MAX = 65_535
+OffsetMs = Annotated[int, Meta(ge=0, le=OFFSET_MS_MAX)]
+Index = Annotated[int, Meta(ge=0, le=INDEX_MAX)]
 
 
 class ServerEvent(msgspec.Struct, frozen=True, tag_field="type"):
@@ -63,7 +69,7 @@ class SpeechStarted(
     """The server heard speech begin; offsets count ms of all audio appended."""
 
     item_id: Id
-    audio_start_ms: int
+    audio_start_ms: OffsetMs
 
 
 class SpeechStopped(
@@ -72,7 +78,7 @@ class SpeechStopped(
     """The server heard the turn end."""
 
     item_id: Id
-    audio_end_ms: int
+    audio_end_ms: OffsetMs
 
 
 class Committed(ServerEvent, frozen=True, tag="input_audio_buffer.committed", gc=False):
@@ -140,7 +146,7 @@ class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc
 
     response_id: Id
     item_id: Id
-    content_index: int
+    content_index: Index
     delta: bytes
 
 
@@ -149,7 +155,7 @@ class AudioDone(ServerEvent, frozen=True, tag="response.output_audio.done", gc=F
 
     response_id: Id
     item_id: Id
-    content_index: int = 0
+    content_index: Index = 0
 
 
 class TranscriptDelta(
@@ -160,7 +166,7 @@ class TranscriptDelta(
     response_id: Id
     item_id: Id
     delta: str
-    content_index: int = 0
+    content_index: Index = 0
 
 
 class TranscriptDone(
@@ -171,7 +177,7 @@ class TranscriptDone(
     response_id: Id
     item_id: Id
     transcript: str
-    content_index: int = 0
+    content_index: Index = 0
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ an event it does not know (vendors add them), or raises ProtocolError; nothing e
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +17,9 @@ from bridge.options import FRAME_BYTES
 # The largest message accepted. Twilio sends about 330 bytes for 20 ms; a second of
 # audio in one message is 10.7 KB in base64.
 MESSAGE_BYTES_MAX = 16_384
+
+# Ms from the stream's start. A call of Twilio's lasts a day at most, which is 9e7.
+TIMESTAMP_DIGITS_MAX = 10
 
 # RecursionError: JSON nested thousands deep.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -51,11 +54,23 @@ class MediaBody(msgspec.Struct, frozen=True, gc=False):
     timestamp: str = ""
     track: str = "inbound"
 
+    def at_ms(self) -> int:
+        """Return the timestamp as a number; raises ProtocolError where it is none."""
+        text = self.timestamp
+        if len(text) > TIMESTAMP_DIGITS_MAX or not (text.isascii() and text.isdigit()):
+            raise ProtocolError(
+                f"expected a timestamp of at most {TIMESTAMP_DIGITS_MAX} digits, "
+                f"got {text[:16]!r}"
+            )
+        return int(text)
+
 
 class DtmfBody(msgspec.Struct, frozen=True, gc=False):
     """The body of `dtmf`."""
 
-    digit: str
+    digit: Literal[
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D"
+    ]
 
 
 class MarkBody(msgspec.Struct, frozen=True, gc=False):

@@ -65,6 +65,39 @@ def test_any_bytes_give_an_event_none_or_a_protocol_error(data):
     assert event is None or isinstance(event, ServerEvent)
 
 
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (rb"hi \ud83d", "hi \ufffd"),
+        (rb"\uDE00 there", "\ufffd there"),
+        (rb"\ud83d\ud83d\ude00\ud83d\u0041", "\ufffd\U0001f600\ufffdA"),
+        (rb"\\ud83d \ud83d", "\\ud83d \ufffd"),
+        (b"\xed\xa0\xbd.", "\ufffd\ufffd\ufffd."),
+    ],
+)
+def test_half_a_character_does_not_cost_the_event(raw, text):
+    event = openai.decode(
+        b'{"type":"response.output_audio_transcript.delta","response_id":"r",'
+        b'"item_id":"i","delta":"%s"}' % raw
+    )
+    assert event.delta == text
+
+
+def test_a_tool_call_with_half_a_character_is_one():
+    event = openai.decode(
+        rb'{"type":"response.output_item.done","response_id":"r","item":{"id":"i",'
+        rb'"type":"function_call","name":"leads_upsert","call_id":"c",'
+        rb'"arguments":"{\"name\":\"\ud83d\"}"}}'
+    )
+    assert event.item.arguments == '{"name":"\ufffd"}'
+
+
+def test_half_a_character_in_a_huge_event_is_refused_at_once():
+    raw = rb'{"type":"response.created","x":"\ud83d' + b"x" * openai.MENDED_BYTES_MAX
+    with pytest.raises(openai.ProtocolError):
+        openai.decode(raw + b'"}')
+
+
 def test_nothing_unset_is_written():
     assert encoded(openai.ResponseCreate()) == {"type": "response.create"}
     assert encoded(openai.ResponseCancel()) == {"type": "response.cancel"}
