@@ -156,6 +156,15 @@ class Call:
         end = ending.end_politely if politely else ending.end
         return self._receive(end, reason, now)
 
+    def break_off(self) -> None:
+        """A bug of ours has ended the call: nothing is done any more, or begun."""
+        self.phase = Phase.ENDED
+        self.timers.clear()
+        self.ear.is_open = False
+        self.actions = []
+        self.ending.reason = "internal_error"
+        self.ending.failed = True
+
     def record(self, now: float) -> CallRecord:
         """Return what is to be written of this call."""
         return self.notes.record(self, now)

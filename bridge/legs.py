@@ -48,8 +48,11 @@ class Owner(Protocol):
 
     call: Call
     short_way: ShortWay
-    is_over: bool
     logs_events: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
 
     def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
         """Give the call what came, and perform what it answers."""

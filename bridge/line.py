@@ -34,6 +34,7 @@ from bridge.plan import (
     Log,
     OpenModel,
     OpenSpare,
+    Phase,
     RunTool,
     ToolResult,
     ToSpare,
@@ -80,9 +81,8 @@ class Line:
         self.account_sid = account_sid
         self.fallback = fallback
         self.token = ""
-        self.is_over = False
+        # When its sockets were closed and its record handed on; 0.0 until then.
         self.over_at = 0.0
-        self._has_crashed = False
         self.logs_events = exchange.settings.log_openai_events
         self.log = CallLogger(plan.call_sid)
         self.model_leg = OpenAILeg(self, exchange.metrics)
@@ -136,11 +136,16 @@ class Line:
         """Have the call weigh the frame that came the short way."""
         self.receive(self.call.receive_heard)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, which it alone knows."""
+        return self.call.phase is Phase.ENDED
+
     def crash(self) -> None:
         """End this call after a bug of ours: say which, and leave nothing behind."""
         self.log.exception("internal error: the call ends")
-        if not self.is_over:
-            self._has_crashed = True
+        if not self.over_at:
+            self.call.break_off()
             self._end(WSCloseCode.INTERNAL_ERROR)
 
     def note_event(self, kind: str | None) -> None:
@@ -164,14 +169,11 @@ class Line:
     @property
     def tools_running(self) -> frozenset[asyncio.Task[None]]:
         """The tools that have not answered; each does, by its deadline."""
-        return frozenset(self._tool_tasks)
+        return frozenset(task for task in self._tool_tasks if not task.done())
 
     def record(self) -> CallRecord:
         """Return what is to be written of the call; whole once it is over."""
-        record = self.call.record(self.over_at or monotonic())
-        if not self._has_crashed:
-            return record
-        return msgspec.structs.replace(record, end_reason="internal_error", failed=True)
+        return self.call.record(self.over_at or monotonic())
 
     # --- what the call asks for ---
 
@@ -300,7 +302,6 @@ class Line:
     # --- the end ---
 
     def _end(self, code: WSCloseCode) -> None:
-        self.is_over = True
         self.over_at = monotonic()
         if self._timer is not None:
             self._timer.cancel()

@@ -346,17 +346,20 @@ class Switchboard:
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
         self.metrics.add_call(line.call, record)
-        if not line.tools_running:
+        running = line.tools_running
+        if not running:
             self._on_record(record)
             return
-        task = asyncio.get_running_loop().create_task(self._record_late(line))
+        task = asyncio.get_running_loop().create_task(self._record_late(line, running))
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
 
-    async def _record_late(self, line: Line) -> None:
+    async def _record_late(
+        self, line: Line, running: frozenset[asyncio.Task[None]]
+    ) -> None:
         """Hand a record on once the call's last tools have answered."""
         try:
-            await asyncio.wait(line.tools_running)
+            await asyncio.wait(running)
         finally:
             self._on_record(line.record())
 

@@ -173,8 +173,25 @@ async def test_our_own_bug_ends_this_call_only_and_both_sockets(place, caplog):
     assert (record.end_reason, record.failed) == ("internal_error", True)
     assert place.over == [line]
     assert "a bug of ours" in caplog.text
-    await peer.close()
     await model.close()
+    await peer.close()
+    await wire.until(lambda: not line.is_connected)
+    assert place.over == [line]
+    assert line.call.counters.reopened_sessions == 0
+    assert line.call.deadline is None
+
+
+@hall.told
+async def test_bug_at_the_hang_up_itself_is_the_end_as_well(place):
+    peer, model = await talking(place)
+    line = place.line
+    line.receive(lambda now: [object(), *line.call.receive_hangup("checked", now)])
+
+    assert line.is_over
+    assert place.over == [line]
+    assert line.record().end_reason == "internal_error"
+    await model.close()
+    await peer.close()
 
 
 def test_tool_runs_aside_and_its_answer_goes_to_the_model():

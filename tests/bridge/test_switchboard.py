@@ -1,6 +1,7 @@
 """The switchboard: which stream is whose, who is admitted, what is remembered."""
 
 import asyncio
+import gc
 from time import monotonic
 
 import msgspec
@@ -12,6 +13,7 @@ from bridge.governor import BUSY_S, SHUT_TOLD_S, WINDOW_TICKS
 from bridge.legs import StreamRefused, TwilioLeg
 from bridge.metrics import Metrics
 from bridge.opening import Opening, Ringing
+from bridge.plan import RunTool
 from bridge.settings import Settings
 from bridge.short_way import CallerListener
 from bridge.switchboard import Switchboard, Unserved
@@ -311,3 +313,24 @@ def test_default_fallback_is_the_operators():
         assert at.board.default_fallback() == ("Op.", "en")
 
     told(story_of, fallback_sentence="Op.")
+
+
+def test_tool_that_answers_as_the_call_ends_is_recorded():
+    async def story_of(at, model):
+        loop, failed = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda loop, context: failed.append(context))
+        line = await at.open_line("CA1")
+        await wire.until(lambda: line.model_leg.is_open)
+
+        async def run(asked):
+            # What comes between a task's last step and its callbacks.
+            loop.call_soon(line.receive, line.call.receive_hangup, "checked")
+            return story.tool_result(asked.tool_call_id)
+
+        line._tools.run = run
+        line.receive(lambda now: [RunTool("t", "leads_upsert", "{}")])
+        await wire.until(lambda: at.records)
+        gc.collect()
+        assert not failed
+
+    told(story_of)
