@@ -196,10 +196,8 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
         if call.plan.options.tool_filler and not call.is_filler_said:
             call.timers.set(Timer.FILLER, call.now + FILLER_AFTER_S)
         return
-    result = call.ending.decide(item.call_id, arguments, is_stopped=is_stopped)
-    if result.ok:
-        ending.begin_ending(call)
-    on_tool_result(call, result)
+    call.ending.wish(item.call_id, arguments, event.response_id)
+    ending.consider_wishes(call)
 
 
 def _refuse_tool(call: "Call", tool_call_id: str) -> None:
@@ -214,7 +212,13 @@ def _refuse_tool(call: "Call", tool_call_id: str) -> None:
 
 
 def on_tool_result(call: "Call", result: ToolResult) -> None:
-    """Give the model a tool's answer."""
+    """Give the model a tool's answer; the last one may allow the call to end."""
+    give_result(call, result)
+    ending.consider_wishes(call, is_late=True)
+
+
+def give_result(call: "Call", result: ToolResult) -> None:
+    """Give the model a tool's answer, once."""
     if result.tool_call_id not in call.open_tools:
         return
     call.open_tools.discard(result.tool_call_id)
@@ -271,6 +275,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
         call.playout.finish_all()  # the server may not have said so of each part
         call.feed()
     ask(call, call.responses.note_done(response.id, call.now))
+    ending.consider_wishes(call)
     call.timers.set(Timer.ANSWER, call.responses.answer_by)
     call.notes.response_ended(response)
     call.actions += limits.lines(call)

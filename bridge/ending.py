@@ -5,11 +5,11 @@ the silent caller, the last words, the failures. A call that ends with `fail` le
 caller hear the fallback sentence.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from bridge import floor, limits, renewal, session, spare
+from bridge import dialogue, floor, limits, renewal, session, spare
 from bridge.notes import ERROR_CHARS_MAX
 from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
 from bridge.timers import Timer
@@ -41,6 +41,13 @@ class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Literal["completed", "goodbye", "declined"] = "completed"
 
 
+class Wish(NamedTuple):
+    """An `end_call` that is not decided yet."""
+
+    arguments: str
+    response_id: str
+
+
 class Ending:
     """What one call knows about its own end."""
 
@@ -54,11 +61,22 @@ class Ending:
         self.has_warned = False
         self.idle_prompted_at: float | None = None
         self.last_at = 0.0
+        # By the tool call's id; those that the caller has interrupted are `stopped`.
+        self.wishes: dict[str, Wish] = {}
+        self.stopped: set[str] = set()
 
     def learn(self, result: ToolResult) -> None:
         """Take from a tool's result which required fields are still missing."""
         if result.missing_fields is not None:
             self.missing = result.missing_fields
+
+    def wish(self, tool_call_id: str, arguments: str, response_id: str) -> None:
+        """Take the model's wish to end the call, for `decide` to answer later."""
+        self.wishes[tool_call_id] = Wish(arguments, response_id)
+
+    def stop(self) -> None:
+        """The caller has interrupted: no wish of before is honoured."""
+        self.stopped |= self.wishes.keys()
 
     def decide(
         self, tool_call_id: str, arguments: str, *, is_stopped: bool = False
@@ -136,15 +154,48 @@ def _warn(call: "Call") -> None:
     call.request(session.closing_soon())
 
 
-def begin_ending(call: "Call") -> None:
+def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
+    """Decide on the model's wishes to end, once all else it asked for has answered.
+
+    What is still missing may be in a tool call of the same response, before or after.
+    Whoever speaks by the time that a slow tool has answered is listened to first.
+    """
+    wishes = call.ending.wishes
+    responses = call.responses
+    if not wishes or call.open_tools - wishes.keys():
+        return
+    if any(wish.response_id == responses.active_id for wish in wishes.values()):
+        return
+    call.ending.wishes = {}
+    for tool_call_id, wish in wishes.items():
+        is_stopped = (
+            tool_call_id in call.ending.stopped
+            or responses.is_cancelled(wish.response_id)
+            or (is_late and floor.is_callers(call))
+        )
+        result = call.ending.decide(tool_call_id, wish.arguments, is_stopped=is_stopped)
+        if result.ok and call.is_talking:
+            _leave(call)
+        dialogue.give_result(call, result)
+    if call.phase is Phase.ENDING:
+        say_last_words(call)
+        _speak_on(call)
+
+
+def _leave(call: "Call") -> None:
     """Leave the conversation; the last words are still to be heard."""
     call.phase = Phase.ENDING
     call.ending.last_at = call.now + ENDING_S_MAX
     spare.close(call, "the call ends")
     call.timers.clear()
     call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
-    call.playout.resume()
-    call.feed()
+
+
+def _speak_on(call: "Call") -> None:
+    """Nobody interrupts any more: what was held goes on."""
+    if call.phase is not Phase.ENDED:
+        call.playout.resume()
+        call.feed()
 
 
 def end_politely(call: "Call", reason: str) -> None:
@@ -156,14 +207,16 @@ def end_politely(call: "Call", reason: str) -> None:
         return
     call.ending.reason = reason
     ask_goodbye(call)
-    begin_ending(call)
+    _leave(call)
+    _speak_on(call)
 
 
 def say_last_words(call: "Call") -> None:
     """After a response: hang up once it is heard, or ask for a goodbye first."""
     if call.phase is not Phase.ENDING or call.responses.is_busy:
         return
-    if call.playout.is_playing(call.now) or call.ending.has_asked_goodbye:
+    is_speaking = call.playout.is_playing(call.now) or call.playout.has_unsent
+    if is_speaking or call.ending.has_asked_goodbye:
         hang_up_when_heard(call)
         return
     ask_goodbye(call)

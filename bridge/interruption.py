@@ -79,6 +79,7 @@ def interrupt(call: "Call", why: str) -> None:
         part = f".{cut.content_index}" if cut.content_index else ""
         heard.append(f"item={cut.item_id}{part} heard_ms={cut.heard_ms}")
     call.actions += call.responses.cancel()
+    call.ending.stop()
     call.info(f"[BARGE_IN] {why}: {'; '.join(heard) or 'nothing was unheard'}")
 
 

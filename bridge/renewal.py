@@ -169,6 +169,7 @@ def _go_on(call: "Call") -> None:
         greeting = session.greeting(call.plan)
         call.timers.set(Timer.GREETING, call.now + GREETING_WAIT_S)
     dialogue.ask(call, call.responses.resume(greeting))
+    ending.consider_wishes(call)
     dialogue.answer_tools(call)
 
 

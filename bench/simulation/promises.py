@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.simulation.law import law
 from bench.simulation.weather import Weather, number_of
-from bridge import floor, openai, twilio
+from bridge import ending, floor, openai, twilio
 from bridge.call import Call
 from bridge.keypad import DIGITS_MAX, PAUSE_S
 from bridge.options import FRAME_BYTES, FRAME_MS
@@ -140,11 +140,12 @@ class Keys:
 
 
 class Tools:
-    """Every tool is answered, all of a response together."""
+    """Every tool is answered, all of a response together, and `end_call` last."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self.open: set[str] = set()
+        self._wishes: set[str] = set()
         self.has_answered = False
         self._was_his = False
 
@@ -155,6 +156,8 @@ class Tools:
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the answers."""
         self.open |= {action.tool_call_id for action in of(RunTool, actions)}
+        if type(what) is openai.OutputItemDone and what.item.name == ending.END_CALL:
+            self._wishes.add(what.item.call_id or "")
         if type(what) is not ToolResult or what.tool_call_id not in self.open:
             return
         self.open.discard(what.tool_call_id)
@@ -168,7 +171,9 @@ class Tools:
             for one in of(openai.CreateItem, actions)
             if type(one.item) is openai.FunctionCallOutput
         ]
-        law(told == [what.tool_call_id], "the model learns what a tool says", told)
+        is_told = told[:1] == [what.tool_call_id] and self._wishes.issuperset(told[1:])
+        law(is_told, "the model learns what a tool says", told)
+        law(not self.open or not told[1:], "end_call is decided last", self.open)
         self.has_answered = True
 
 

@@ -171,6 +171,7 @@ def test_a_caller_who_speaks_is_not_hung_up_on(status, is_stopped, tools, ended)
         id="f", type="function_call", name="end_call", call_id="t", status=status
     )
     call.receive_openai(openai.OutputItemDone(response_id="r1", item=item), 10.6)
+    call.receive_openai(done(status="cancelled" if is_stopped else "completed"), 10.7)
 
     assert call.counters.tool_calls == tools
     assert (call.phase is Phase.ENDING) == ended

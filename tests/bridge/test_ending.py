@@ -182,7 +182,8 @@ def test_end_call_waits_for_the_required_fields():
     call.receive_twilio(story.start(), 0.0)
     call.receive_openai(openai.SessionUpdated(session=story.session()), 0.0)
     call.receive_openai(created(), 1.0)
-    actions = call.receive_openai(tool_item(name="end_call", arguments="{}"), 1.0)
+    call.receive_openai(tool_item(name="end_call", arguments="{}"), 1.0)
+    actions = call.receive_openai(done(), 1.1)
 
     assert '"missing":["name"]' in of(openai.CreateItem, actions)[0].item.output
     assert call.phase is Phase.TALKING
