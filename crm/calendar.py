@@ -59,21 +59,15 @@ def free_slots(
     now: datetime,
 ) -> list[Span]:
     """Return the free slots of a wish in order; `busy` includes buffers after."""
-    zone = ZoneInfo(business.time_zone)
     length = timedelta(minutes=service.minutes)
     buffer = timedelta(minutes=service.buffer_minutes)
     taken = _merged(busy)
-    low, high = _PARTS[wish.part_of_day]
     found = []
     at = 0
     for start in _starts(business, length, wish, rules, now):
         while at < len(taken) and taken[at].ends_at <= start:
             at += 1
-        if at < len(taken) and taken[at].starts_at < start + length + buffer:
-            continue
-        local = start.astimezone(zone)
-        in_range = wish.first_day <= local.date() <= wish.last_day
-        if in_range and low <= local.hour < high:
+        if at == len(taken) or taken[at].starts_at >= start + length + buffer:
             found.append(Span(start, start + length))
     return found
 
@@ -89,6 +83,15 @@ def days_around(business: Business, moment: datetime, days: int) -> Wish:
     """Return the local days from `days` before a moment to `days` after it."""
     day = moment.astimezone(ZoneInfo(business.time_zone)).date()
     return Wish(day - timedelta(days=days), day + timedelta(days=days))
+
+
+def weeks(wish: Wish) -> Iterator[Wish]:
+    """Yield a wish in parts of seven days, so that none is much work."""
+    first = wish.first_day
+    while first <= wish.last_day:
+        last = min(first + timedelta(days=6), wish.last_day)
+        yield wish._replace(first_day=first, last_day=last)
+        first = last + timedelta(days=1)
 
 
 def absolute_span(business: Business, wish: Wish) -> Span:
@@ -113,31 +116,53 @@ def _starts(
     step = timedelta(minutes=rules.step_minutes)
     earliest = now + timedelta(minutes=rules.lead_minutes)
     latest = now + timedelta(days=rules.days_max)
+    wished = list(_wished(business, wish))
     starts = set()
     for window in _windows(business, wish):
-        start = window.starts_at
-        if start < earliest:
-            start += -(-(earliest - start) // step) * step
-        while start + length <= window.ends_at and start <= latest:
-            starts.add(start)
-            start += step
+        for part in wished:
+            start = window.starts_at
+            first = max(part.starts_at, earliest)
+            if start < first:
+                start += -(-(first - start) // step) * step
+            last = min(window.ends_at - length, latest)
+            while start <= last and start < part.ends_at:
+                starts.add(start)
+                start += step
     return sorted(starts)
 
 
+def _wished(business: Business, wish: Wish) -> Iterator[Span]:
+    """Yield the absolute span of each wished day, or of the part of it."""
+    zone = ZoneInfo(business.time_zone)
+    low, high = _PARTS[wish.part_of_day]
+    for offset in range((wish.last_day - wish.first_day).days + 1):
+        day = wish.first_day + timedelta(days=offset)
+        yield Span(to_utc(day, low * 60, zone), to_utc(day, high * 60, zone))
+
+
 def _windows(business: Business, wish: Wish) -> Iterator[Span]:
-    """Yield the hours that reach into a wish; they are of the day they open on."""
+    """Yield the hours that reach into a wish; they are of the day they open on.
+
+    A closed day has none, and ends those that reach into it from the night before.
+    """
     zone = ZoneInfo(business.time_zone)
     days = (wish.last_day - wish.first_day).days + 1
     for offset in range(-_DAYS_BACK, days):
         day = wish.first_day + timedelta(days=offset)
-        if any(one.first_day <= day <= one.last_day for one in business.closures):
+        if _is_closed(business, day):
             continue
+        after = (day + timedelta(days=ahead) for ahead in range(1, _DAYS_BACK + 1))
+        ends = [to_utc(one, 0, zone) for one in after if _is_closed(business, one)]
         for hours in business.hours:
             if hours.dow == day.isoweekday() % 7:
                 yield Span(
                     to_utc(day, hours.opens_minute, zone),
-                    to_utc(day, hours.closes_minute, zone),
+                    min([to_utc(day, hours.closes_minute, zone), *ends]),
                 )
+
+
+def _is_closed(business: Business, day: date) -> bool:
+    return any(one.first_day <= day <= one.last_day for one in business.closures)
 
 
 def _merged(busy: Iterable[Span]) -> list[Span]:

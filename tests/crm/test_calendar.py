@@ -3,10 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from crm.businesses import Business, Closure, Hours, Service
-from crm.calendar import Rules, Span, Wish, free_slots, nearest
+from crm.calendar import Rules, Span, Wish, free_slots, nearest, weeks
 
 DAY = date(2026, 11, 24)  # a Tuesday
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,6 +67,42 @@ def test_closed_days_lead_time_and_horizon_are_kept():
         "24 11:30",
     ]
     assert starts(business(), wish, rules=Rules(30, 0, 90)) == []
+
+
+def test_a_closed_day_ends_the_night_before_it():
+    late = business("Asia/Jerusalem", ((2, 21 * 60, 27 * 60),))
+    both = Wish(DAY, DAY + timedelta(days=1))
+    hour = Service("Long", 60)
+    every_hour = Rules(60, 0, 366)
+    closed = [Closure(DAY + timedelta(days=n), DAY + timedelta(days=n)) for n in (0, 1)]
+
+    def left(*closures):
+        shop = msgspec.structs.replace(late, closures=closures)
+        return starts(shop, both, hour, rules=every_hour)
+
+    evening = ["24 19:00", "24 20:00", "24 21:00"]
+    assert left() == [*evening, "24 22:00", "24 23:00", "25 00:00"]
+    assert left(closed[1]) == evening
+    assert left(closed[0]) == []
+    long = starts(
+        msgspec.structs.replace(late, closures=(closed[1],)),
+        both,
+        Service("Longer", 120),
+        rules=every_hour,
+    )
+    assert long == evening[:2]
+
+
+def test_weeks_are_the_whole_wish():
+    wish = Wish(DAY, DAY + timedelta(days=15), "morning")
+
+    parts = list(weeks(wish))
+
+    days = [(part.last_day - part.first_day).days + 1 for part in parts]
+    assert days == [7, 7, 2]
+    assert {part.part_of_day for part in parts} == {"morning"}
+    assert (parts[0].first_day, parts[-1].last_day) == (DAY, wish.last_day)
+    assert list(weeks(Wish(DAY, DAY))) == [Wish(DAY, DAY)]
 
 
 def test_parts_of_the_day_and_nights_are_local():
