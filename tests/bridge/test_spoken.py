@@ -2,6 +2,7 @@
 
 import string
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -68,6 +69,43 @@ def test_the_offset_of_the_business_is_what_is_said():
     local = datetime.fromisoformat("2026-10-25T01:30:00+02:00")
 
     assert said("de", "DE", at=local).endswith("25. Oktober, 01:30")
+
+
+TWICE = [
+    ("America/New_York", datetime(2026, 11, 1, 1, 30)),
+    ("Asia/Jerusalem", datetime(2026, 10, 25, 1, 30)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 5, 1, 45)),
+    # Its summer is the standard, and its winter behind it.
+    ("Europe/Dublin", datetime(2026, 10, 25, 1, 30)),
+    ("Africa/Cairo", datetime(2026, 10, 29, 23, 30)),
+    # No summer at all: the whole zone moved, in 2024.
+    ("Asia/Almaty", datetime(2024, 2, 29, 23, 30)),
+]
+
+
+@pytest.mark.parametrize(("zone", "at"), TWICE)
+def test_an_hour_that_comes_twice_is_told_apart_in_every_language(zone, at):
+    codes = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    first, second = (at.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
+
+    for code in filter(language_name, codes):
+        assert said(code, "US", at=first) != said(code, "US", at=second)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "second"),
+    [
+        ("America/New_York", "1:30 AM Eastern Daylight Time", "Eastern Standard Time"),
+        ("Europe/Dublin", "1:30 AM Irish Standard Time", "AM Greenwich Mean Time"),
+        ("Asia/Almaty", "11:30 PM GMT+06:00", "11:30 PM Kazakhstan Time"),
+    ],
+)
+def test_an_hour_that_comes_twice_is_said_with_its_offsets_name(zone, first, second):
+    at = dict(TWICE)[zone].replace(tzinfo=ZoneInfo(zone))
+
+    assert said("en", "US", at=at).endswith(first)
+    assert said("en", "US", at=at.replace(fold=1)).endswith(second)
+    assert said("en", "US", at=at + timedelta(hours=3)).endswith("M")
 
 
 @pytest.mark.parametrize("language", ["oj", "nv", "xx"])
