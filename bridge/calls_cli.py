@@ -12,7 +12,7 @@ from bridge.cli_database import find_business, run_with_database
 from bridge.prices import PRICES_DATE
 from bridge.prompt import CALL_FACTS
 from bridge.settings import Settings
-from bridge.tenant_file import TenantError
+from bridge.tenant_hours import TenantError
 from crm import businesses, calls
 from crm.database import Database
 

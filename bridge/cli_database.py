@@ -10,13 +10,14 @@ from uuid import UUID
 import asyncpg
 
 from bridge.settings import Settings, SettingsError, load
-from bridge.tenant_file import TenantError
+from bridge.tenant_hours import TenantError
 from crm import businesses
 from crm.away import AWAY
 from crm.connect import open_url
 from crm.database import Database
 from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
+from crm.names import same_name_key
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -68,11 +69,11 @@ async def _run(url: str, settings: Settings, steps: Steps) -> None:
 
 async def find_business(database: Database, wanted: str) -> UUID:
     """Return the id of the one business of a name or an id; raises TenantError."""
-    found = [
-        business_id
-        for business_id, name in await businesses.list_all(database)
-        if wanted in (name, str(business_id))
-    ]
+    every = await businesses.list_all(database)
+    found = [one for one, name in every if wanted in (name, str(one))]
+    if not found:
+        key = same_name_key(wanted)
+        found = [one for one, name in every if same_name_key(name) == key]
     if len(found) != 1:
         count = "no" if not found else "more than one"
         raise TenantError(f"{wanted!r}: {count} business has this name or id")

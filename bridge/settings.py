@@ -110,7 +110,13 @@ KeySecrets = Annotated[
     ),
 ]
 Sentence = Annotated[
-    str, Meta(min_length=1, max_length=1_000, description="a sentence to be spoken")
+    str,
+    Meta(
+        min_length=1,
+        max_length=1_000,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+        description="a sentence to be spoken, on one line",
+    ),
 ]
 LogLevel = Annotated[
     str,

@@ -22,10 +22,12 @@ from bridge.cli_database import find_business, run_with_database
 from bridge.options import CallOptions
 from bridge.prompt import build
 from bridge.settings import Settings
-from bridge.tenant_file import DAYS, Closure, TenantError, TenantFile
+from bridge.tenant_file import Closure, TenantFile
+from bridge.tenant_hours import DAYS, TenantError, days_of
 from crm import businesses
 from crm.businesses import Business, Service
 from crm.database import Database
+from crm.names import same_name_key
 from crm.saving import NumberTaken, save
 
 Arguments = argparse.Namespace
@@ -126,14 +128,14 @@ async def _hours(args: Arguments, db: Database, settings: Settings) -> None:
         if not args.spans:
             raise TenantError("expected hours such as 09:00-17:30, or closed")
         is_closed = args.spans == ["closed"]
-        hours: dict[Any, tuple[str, ...]] = dict(file.hours)
-        hours[args.day] = () if is_closed else tuple(args.spans)
+        hours = dict(file.hours)
+        for day in days_of(args.day):
+            hours[day] = () if is_closed else tuple(args.spans)
         return replace(file, hours={day: hours[day] for day in DAYS if hours.get(day)})
 
     file = await _edit(args, db, settings, change)
-    spans: dict[Any, tuple[str, ...]] = dict(file.hours)
     for day in DAYS:
-        print(f"{day:10} {' '.join(spans.get(day, ())) or 'closed'}")
+        print(f"{day:10} {' '.join(file.hours.get(day, ())) or 'closed'}")
 
 
 async def _closures(args: Arguments, db: Database, settings: Settings) -> None:
@@ -152,9 +154,14 @@ async def _services(args: Arguments, db: Database, settings: Settings) -> None:
     def change(file: TenantFile) -> TenantFile:
         if args.name is None:
             return file
-        kept = [one for one in file.services if one.name != args.name]
+        exact = [one for one in file.services if one.name == args.name]
+        wanted = same_name_key(args.name)
+        alike = [one for one in file.services if same_name_key(one.name) == wanted]
+        gone = exact if args.remove and exact else alike
+        kept = [one for one in file.services if one not in gone]
         if args.remove:
-            _check_known("services", [args.name], {one.name for one in file.services})
+            if not gone:
+                raise TenantError(f"services: {args.name!r} does not stand there")
             return replace(file, services=tuple(kept))
         if args.minutes is None:
             raise TenantError(f"{args.name!r}: expected how many minutes it takes")
@@ -173,7 +180,12 @@ async def _prompt(args: Arguments, db: Database, settings: Settings) -> None:
 async def _import(args: Arguments, db: Database, settings: Settings) -> None:
     data = _read(args.file)
     file = tenant_file.read(data, is_json=args.file.suffix == ".json")
-    found = [one for one, name in await businesses.list_all(db) if name == file.name]
+    wanted = same_name_key(file.name)
+    found = [
+        one
+        for one, name in await businesses.list_all(db)
+        if same_name_key(name) == wanted
+    ]
     if len(found) > 1:
         raise TenantError(f"name={file.name!r}: more than one business has this name")
     if not found:
@@ -232,8 +244,9 @@ async def _save(
     business = tenant_file.to_business(file, business_id, defaults)
     stored = await businesses.get(db, business_id)
     tenant_file.check_numbers(business.numbers, stored.numbers if stored else ())
+    wanted = same_name_key(file.name)
     for other, name in await businesses.list_all(db):
-        if name == file.name and other != business_id:
+        if same_name_key(name) == wanted and other != business_id:
             raise TenantError(f"name={file.name!r}: there is a business of this name")
     try:
         await save(db, business)
@@ -317,8 +330,9 @@ VERBS = {
         _numbers,
     ),
     "hours": Verb(
-        "list its hours, or set those of a weekday",
+        "list its hours, or set those of a day or of days",
         """\
+  kolbridge tenant hours "Dana's Salon" mon-fri 09:00-18:00
   kolbridge tenant hours "Dana's Salon" sunday 09:00-13:00 14:00-18:30
   kolbridge tenant hours "Dana's Salon" saturday closed""",
         _hours,

@@ -6,8 +6,7 @@ first and is checked as a whole; an error begins with the field's name.
 
 import re
 from datetime import date
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -16,27 +15,18 @@ import tomli_w
 
 from bridge.options import CallOptions, OptionError, merge
 from bridge.spoken import language_name
-from crm.businesses import Business, Closure as StoredClosure, Hours, Service
+from bridge.tenant_hours import (
+    DAY_MINUTES,
+    DAYS,
+    TenantError,
+    read_hours,
+    show_span,
+)
+from crm.businesses import Business, Closure as StoredClosure, Service
+from crm.names import same_name_key, tidy, unwritable
 from crm.phones import COUNTRIES, E164, PhoneError, check as check_phone
 
-DAYS = (
-    "sunday",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-)
-Day = Literal[
-    "sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
-]
-DAY_MINUTES = 24 * 60
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
-class TenantError(ValueError):
-    """What was asked cannot be done; the text says why."""
 
 
 class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +38,8 @@ class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TenantFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of a business but its id; hours are spans such as 09:00-17:30."""
+    """All of a business but its id; hours are spans such as 09:00-17:30, of a day or
+    of days such as mon-fri."""
 
     name: str
     language: str = "en"
@@ -60,7 +51,7 @@ class TenantFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     required_fields: tuple[str, ...] = ()
     prompt: str = ""
     settings: dict[str, Any] = {}
-    hours: dict[Day, tuple[str, ...]] = {}
+    hours: dict[str, tuple[str, ...]] = {}
     closures: tuple[Closure, ...] = ()
     services: tuple[Service, ...] = ()
 
@@ -94,10 +85,10 @@ def write(file: TenantFile, *, is_json: bool) -> str:
 
 def from_business(business: Business) -> TenantFile:
     """Return the file of a business."""
-    hours: dict[Any, tuple[str, ...]] = {}
+    hours: dict[str, tuple[str, ...]] = {}
     for one in business.hours:
         day = DAYS[one.dow]
-        hours[day] = (*hours.get(day, ()), _show_span(one))
+        hours[day] = (*hours.get(day, ()), show_span(one))
     return TenantFile(
         name=business.name,
         language=business.language,
@@ -132,7 +123,7 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
             )
     return Business(
         id=business_id,
-        name=file.name,
+        name=_name("name=", file.name),
         language=file.language,
         country=file.country,
         time_zone=file.time_zone,
@@ -142,17 +133,13 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
         required_fields=_unique("required_fields", file.required_fields),
         settings=_settings(file.settings, defaults),
         services=_services(file.services),
-        hours=tuple(
-            one for day, spans in file.hours.items() for one in _hours(day, spans)
-        ),
+        hours=read_hours(file.hours),
         closures=_closures(file.closures),
         numbers=_unique("numbers", tuple(map(_number, file.numbers))),
     )
 
 
 def _check_words(file: TenantFile) -> None:
-    if not file.name.strip() or not file.name.isprintable():
-        raise TenantError(f"name={file.name!r}: expected a name on one line")
     if len(file.language) != 2 or language_name(file.language) is None:
         raise TenantError(
             f"language={file.language!r}: expected the two letters of a language such "
@@ -167,8 +154,22 @@ def _check_words(file: TenantFile) -> None:
             f"time_zone={file.time_zone!r}: expected a zone such as Asia/Jerusalem"
         )
     for name in ("greeting", "fallback_sentence", "prompt"):
-        if "\0" in getattr(file, name):
-            raise TenantError(f"{name}: expected text, got a zero byte")
+        _check_text(name, getattr(file, name))
+    for one in file.closures:
+        _check_text(f"closures: {one.day}: reason", one.reason)
+
+
+def _check_text(field: str, text: str) -> None:
+    """Refuse what neither the database nor a document for Twilio can hold."""
+    if (found := unwritable(text)) is not None:
+        raise TenantError(f"{field}: expected text, got the character {found!a}")
+
+
+def _name(field: str, name: str) -> str:
+    try:
+        return tidy(name)
+    except ValueError as error:
+        raise TenantError(f"{field}{name!r}: {error}") from None
 
 
 def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
@@ -203,17 +204,20 @@ def check_numbers(numbers: tuple[str, ...], known: tuple[str, ...] = ()) -> None
 
 
 def _services(services: tuple[Service, ...]) -> tuple[Service, ...]:
+    kept: dict[str, Service] = {}
     for one in services:
         at = f"services: {one.name!r}"
-        if not one.name.strip() or not one.name.isprintable():
-            raise TenantError(f"{at}: expected a name on one line")
         if not 5 <= one.minutes <= DAY_MINUTES:
             raise TenantError(f"{at}: minutes={one.minutes}: expected 5 to 1440")
         if not 0 <= one.buffer_minutes <= DAY_MINUTES:
             buffer = one.buffer_minutes
             raise TenantError(f"{at}: buffer_minutes={buffer}: expected 0 to 1440")
-    _unique("services", tuple(one.name for one in services))
-    return services
+        tidied = msgspec.structs.replace(one, name=_name("services: ", one.name))
+        same = kept.setdefault(same_name_key(one.name), tidied)
+        if same is not tidied:
+            also = "" if same.name == one.name else f", as {same.name!r}"
+            raise TenantError(f"{at} stands there twice{also}")
+    return tuple(kept.values())
 
 
 def _closures(closures: tuple[Closure, ...]) -> tuple[StoredClosure, ...]:
@@ -224,32 +228,6 @@ def _closures(closures: tuple[Closure, ...]) -> tuple[StoredClosure, ...]:
     return tuple(
         StoredClosure(one.day, one.until or one.day, one.reason) for one in closures
     )
-
-
-def _hours(day: str, spans: tuple[str, ...]) -> list[Hours]:
-    found = sorted(_span(day, text) for text in spans)
-    for (_, closes), (opens, _) in pairwise(found):
-        if opens < closes:
-            raise TenantError(f"hours.{day}: spans overlap: {', '.join(spans)}")
-    return [Hours(DAYS.index(day), opens, closes) for opens, closes in found]
-
-
-def _span(day: str, text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", text)
-    hours = [int(part) for part in found.groups()] if found else [99] * 4
-    opens, closes = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
-    is_time = max(hours[1], hours[3]) < 60 and opens < DAY_MINUTES >= closes
-    if not is_time or opens == closes:
-        raise TenantError(f"hours.{day}: {text!r}: expected hours such as 09:00-17:30")
-    return opens, closes if closes > opens else closes + DAY_MINUTES
-
-
-def _show_span(hours: Hours) -> str:
-    closes = hours.closes_minute
-    if closes > DAY_MINUTES:
-        closes -= DAY_MINUTES
-    opens = f"{hours.opens_minute // 60:02}:{hours.opens_minute % 60:02}"
-    return f"{opens}-{closes // 60:02}:{closes % 60:02}"
 
 
 def _unique(field: str, values: tuple[str, ...]) -> tuple[str, ...]:

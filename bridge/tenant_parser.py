@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from bridge.tenant_cli import VERBS, run
-from bridge.tenant_file import DAYS
 
 # Names from before the verbs were plural.
 _ALIASES = {"numbers": ["number"], "services": ["service"]}
@@ -62,7 +61,7 @@ def _numbers(sub: argparse.ArgumentParser) -> None:
 
 
 def _hours(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("day", choices=DAYS, nargs="?")
+    sub.add_argument("day", nargs="?", help="monday, mon, mon-fri or mon,wed,fri")
     sub.add_argument("spans", nargs="*", metavar="HH:MM-HH:MM", help="or: closed")
 
 

@@ -1,7 +1,8 @@
 """TwiML: what Twilio is told to do before, beside and after the stream.
 
-Pure functions from values to documents; everything is escaped by the XML library. The
-verbs are https://www.twilio.com/docs/voice/twiml.
+Pure functions from values to documents; everything is escaped by the XML library, and
+what no document can hold is left out. The verbs are
+https://www.twilio.com/docs/voice/twiml.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from bridge.sentences import ALIASES
+from crm.names import writable
 
 CONTENT_TYPE = "text/xml"
 # "name plus value together under 500 characters each": twiml/stream, custom parameters.
@@ -136,7 +138,7 @@ def connect_stream(
         statusCallbackMethod="POST",
     )
     for name, value in parameters.items():
-        kept = value[: PARAMETER_CHARS_MAX - len(name)]
+        kept = writable(value)[: PARAMETER_CHARS_MAX - len(name)]
         SubElement(stream, "Parameter", name=name, value=kept)
     _say(response, fallback)
     return _document(response)
@@ -171,7 +173,7 @@ def _say(parent: Element, sentence: Sentence) -> None:
         say.set("language", locale)
     if voice is not None:
         say.set("voice", voice)
-    say.text = sentence.text
+    say.text = writable(sentence.text)
 
 
 def _document(response: Element) -> bytes:

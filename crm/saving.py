@@ -10,6 +10,7 @@ from uuid import UUID
 
 from crm.businesses import COLUMNS, Business
 from crm.database import Database
+from crm.names import same_name_key
 
 
 class NumberTaken(ValueError):
@@ -23,7 +24,7 @@ async def save(db: Database, business: Business) -> None:
     """Write all of a business, which is made if there is none of this id.
 
     What it had and has no more is deleted; a service keeps its appointments as long as
-    it keeps its name. Raises NumberTaken.
+    it keeps its name, however that is typed. Raises NumberTaken.
     """
     async with db.owner() as connection:
         await connection.fetchval(
@@ -67,6 +68,7 @@ async def _save_numbers(connection: Any, business: Business) -> None:
 
 
 async def _save_services(connection: Any, business: Business) -> None:
+    await _rename_services(connection, business)
     await connection.execute(
         "delete from services where business_id = $1 and name <> all ($2)",
         business.id,
@@ -81,6 +83,24 @@ async def _save_services(connection: Any, business: Business) -> None:
             for one in business.services
         ],
     )
+
+
+async def _rename_services(connection: Any, business: Business) -> None:
+    """Let a service whose name is only typed otherwise stay the same one."""
+    rows = await connection.fetch(
+        "select name from services where business_id = $1", business.id
+    )
+    stored = {row["name"] for row in rows}
+    names = {same_name_key(one.name): one.name for one in business.services}
+    for old in stored - set(names.values()):
+        new = names.pop(same_name_key(old), None)
+        if new is not None and new not in stored:
+            await connection.execute(
+                "update services set name = $3 where business_id = $1 and name = $2",
+                business.id,
+                old,
+                new,
+            )
 
 
 Rows = list[tuple[Any, ...]]

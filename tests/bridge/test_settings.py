@@ -85,6 +85,11 @@ def test_wrong_value_is_one_line_with_variable_value_and_what_may_be(
     assert "\n" not in text
 
 
+def test_sentence_that_no_document_can_hold_is_refused():
+    with pytest.raises(SettingsError, match="expected a sentence .* on one line"):
+        load({"FALLBACK_SENTENCE": "Sorry\x1b[2J"})
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -48,6 +48,15 @@ def test_parameter_is_kept_under_twilios_limit():
     assert len("from" + stream[0].attrib["value"]) == 499
 
 
+def test_what_no_document_can_hold_is_left_out():
+    odd = "So\x1brry\x00\ufffe\ud83d."
+    document = twiml.connect_stream(URLS, {"from": odd}, twiml.Sentence(odd, "en"))
+    connect, say = fromstring(document)
+
+    assert say.text == "Sorry."
+    assert connect[0][0].attrib["value"] == "Sorry."
+
+
 def test_hebrew_is_spoken_by_a_voice_that_knows_it():
     document = twiml.say_and_hang_up(twiml.Sentence("שלום", "he"))
     say, hangup = fromstring(document)
