@@ -17,11 +17,13 @@ from bridge.identity import Standing
 from bridge.spoken import say_time
 from bridge.tools import Answer, LimitError, Tool, ToolError
 from crm import appointments, calendar, phones
-from crm.appointments import Appointment, NotFound, Request, Taken, TooMany
+from crm.appointment_rows import Appointment, NotFound, Request
+from crm.appointments import Taken, TooMany
 from crm.businesses import Business, Service
 from crm.calendar import PartOfDay, Rules, Span, Wish
 from crm.claims import Claimant, NoPhone
 from crm.database import Database
+from crm.names import same_name_key
 
 FIND_SLOTS = "calendar_find_slots"
 CREATE_APPOINTMENT = "calendar_create_appointment"
@@ -32,6 +34,9 @@ RESCHEDULE_APPOINTMENT = "calendar_reschedule_appointment"
 SLOTS_MAX = 6
 _DAYS_DEFAULT = 14
 _DAYS_MAX = 62
+# Far enough from the calendar's ends to count days and offsets from there.
+_YEARS = range(1900, 2200)
+_DONE_BEFORE = "this was so before, nothing new was done: tell the caller it is settled"
 # What is booked where a business has named no service.
 _PLAIN = Service("", 30)
 
@@ -155,22 +160,21 @@ class Desk(NamedTuple):
             }
         )
 
-    async def create(self, asked: CreateAppointment, tool_call_id: str) -> Answer:
-        """Book, or say what else is free."""
+    async def create(self, asked: CreateAppointment, _: str) -> Answer:
+        """Book, or say that the caller has it already, or what else is free."""
         own = self.standing.own_phone
         limits = self.limits
         request = Request(
             self.service(asked.service),
             self.moment("starts_at", asked.starts_at),
             own or self.reachable_at(asked.phone) or "",
-            f"{self.call_sid}:{tool_call_id}",
             asked.name.replace("\0", "").strip(),
             self.claimant() if own is None else None,
             limits.open_unverified if own is None else limits.open_per_caller,
         )
         now = datetime.now(UTC)
         try:
-            booked, lead = await appointments.book(
+            booked, lead, is_new = await appointments.book(
                 self.database, self.business, request, self.rules, now
             )
         except Taken as taken:
@@ -188,14 +192,16 @@ class Desk(NamedTuple):
         missing = required if lead is None else lead.missing(required)
         told = self.told([booked], now)[0]
         return Answer(
-            {"booked": told, "missing": missing}, missing, "appointment booked"
+            {"booked": told, "missing": missing, **_again(is_new)},
+            missing,
+            "appointment booked" if is_new else "appointment was booked before",
         )
 
     async def cancel(self, asked: CancelAppointment, _: str) -> Answer:
         """Cancel the caller's own appointment."""
         now = datetime.now(UTC)
         try:
-            found = await appointments.cancel(
+            found, is_new = await appointments.cancel(
                 self.database,
                 self.business.id,
                 self.own_number(),
@@ -205,30 +211,33 @@ class Desk(NamedTuple):
         except NotFound as missing:
             raise self.unknown(missing, now) from None
         return Answer(
-            {"cancelled": self.told([found], now)[0]}, None, "appointment cancelled"
+            {"cancelled": self.told([found], now)[0], **_again(is_new)},
+            None,
+            "appointment cancelled" if is_new else "appointment was cancelled before",
         )
 
-    async def reschedule(
-        self, asked: RescheduleAppointment, tool_call_id: str
-    ) -> Answer:
+    async def reschedule(self, asked: RescheduleAppointment, _: str) -> Answer:
         """Move the caller's own appointment, or say what else is free."""
         now = datetime.now(UTC)
         request = Request(
             _PLAIN,
             self.moment("new_starts_at", asked.new_starts_at),
             self.own_number(),
-            f"{self.call_sid}:{tool_call_id}",
         )
         which = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
         try:
-            moved = await appointments.move(
+            moved, is_new = await appointments.move(
                 self.database, self.business, request, which, self.rules, now
             )
         except Taken as taken:
             raise self.refused(taken, now) from None
         except NotFound as missing:
             raise self.unknown(missing, now) from None
-        return Answer({"moved": self.told([moved], now)[0]}, None, "appointment moved")
+        return Answer(
+            {"moved": self.told([moved], now)[0], **_again(is_new)},
+            None,
+            "appointment moved" if is_new else "appointment was there before",
+        )
 
     def own_number(self) -> str:
         """Return the number that is proven to be the caller's; no other is taken."""
@@ -257,10 +266,10 @@ class Desk(NamedTuple):
     def service(self, name: str) -> Service:
         """Return the service of a name; a business with one needs no name."""
         services = self.business.services
-        wanted = name.strip().casefold()
-        for one in services:
-            if one.name.casefold() == wanted:
-                return one
+        wanted = same_name_key(name)
+        alike = [one for one in services if same_name_key(one.name) == wanted]
+        if alike:
+            return min(alike, key=lambda one: one.name != name)
         if len(services) < 2 and not wanted:
             return services[0] if services else _PLAIN
         if not services:
@@ -272,13 +281,15 @@ class Desk(NamedTuple):
         """Return a time; one without an offset is the business's local time."""
         try:
             found = datetime.fromisoformat(text.strip())
-            if found.tzinfo is None:
-                found = found.replace(tzinfo=ZoneInfo(self.business.time_zone))
-            return found.astimezone(UTC)
-        except (ValueError, OverflowError):
+        except ValueError:
+            found = None
+        if found is None or found.year not in _YEARS:
             raise ToolError(
                 f"{field}: expected a time such as 2026-11-24T16:30:00+02:00"
-            ) from None
+            )
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=ZoneInfo(self.business.time_zone))
+        return found.astimezone(UTC)
 
     def told(
         self, times: Iterable[Span | Appointment], now: datetime
@@ -298,6 +309,14 @@ class Desk(NamedTuple):
 
     def refused(self, taken: Taken, now: datetime) -> ToolError:
         """Return what is said of a time that cannot be had."""
+        if taken.own is not None:
+            service = f" ({taken.own.service})" if taken.own.service else ""
+            return ToolError(
+                f"the caller has an appointment of their own then{service}: nothing "
+                "was changed; ask whether to keep or to move it",
+                own=self.told([taken.own], now)[0],
+                alternatives=self.told(taken.alternatives, now),
+            )
         return ToolError(
             "this time is taken or outside of the hours: nothing was changed; offer "
             "an alternative",
@@ -342,8 +361,15 @@ def calendar_tools(desk: Desk) -> dict[str, Tool]:
     }
 
 
+def _again(is_new: bool) -> dict[str, str]:
+    return {} if is_new else {"note": _DONE_BEFORE}
+
+
 def _day(field: str, text: str) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        found = date.fromisoformat(text) if text else None
     except ValueError:
-        raise ToolError(f"{field}: expected a day as 2026-11-24, got {text}") from None
+        found = date.min
+    if found is not None and found.year not in _YEARS:
+        raise ToolError(f"{field}: expected a day as 2026-11-24, got {text}")
+    return found

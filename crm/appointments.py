@@ -6,77 +6,53 @@ where this takes 36 ms). Locks are taken in one order everywhere: the lead, then
 move, the business's movers, then the times.
 """
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import calendar, claims, leads
+from crm import appointment_rows as rows, calendar, claims, leads
+from crm.appointment_rows import Appointment, Holder, NotFound, Request
 from crm.businesses import Business, Service
 from crm.calendar import Rules, Span, Wish
-from crm.claims import Claim, Claimant
+from crm.claims import Claim
 from crm.database import Database
 from crm.leads import Lead
+from crm.names import same_name_key
 
 ALTERNATIVES_MAX = 3
 # How far from the wished time alternatives are looked for; most are found at once, and
 # fifty losers of one race each look.
 _ALTERNATIVE_DAYS = (1, 7)
-_UPCOMING_MAX = 10
-# How many appointments to come a caller may have, where a business does not say.
-OPEN_MAX = 5
-_COLUMNS = (
-    "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service "
-    "from appointments a left join services s "
-    "on s.business_id = a.business_id and s.id = a.service_id "
-)
 
 
-class Appointment(NamedTuple):
-    """One that is booked."""
+class Booking(NamedTuple):
+    """What a caller has booked, and whether it was made just now."""
 
-    id: UUID
-    starts_at: datetime
-    ends_at: datetime
-    service: str
-
-
-class Request(NamedTuple):
-    """A time asked for. `key` names the asking: the same one books once.
-
-    `phone` is "" where it was not said. `claimed_by` is who asks where nothing proves
-    that `phone` is theirs; `open_max` how many appointments to come a caller may have.
-    """
-
-    service: Service
-    starts_at: datetime
-    phone: str
-    key: str
-    name: str = ""
-    claimed_by: Claimant | None = None
-    open_max: int = OPEN_MAX
+    appointment: Appointment
+    known: Lead | Claim | None
+    is_new: bool
 
 
-class Holder(NamedTuple):
-    """Whose an appointment is: a lead's, or a claim's by its call."""
+class Changed(NamedTuple):
+    """What became of an appointment, and whether that was done just now."""
 
-    lead_id: UUID | None = None
-    claimed_by: str | None = None
+    appointment: Appointment
+    is_new: bool
 
 
 class Taken(Exception):
-    """The time cannot be had; `alternatives` can, the nearest first."""
+    """The time cannot be had; `alternatives` can, the nearest first.
 
-    def __init__(self, alternatives: list[Span]) -> None:
+    `own` is what the caller has booked themselves where it is in the way.
+    """
+
+    def __init__(
+        self, alternatives: list[Span], own: Appointment | None = None
+    ) -> None:
         super().__init__("the time is taken or outside of the hours")
         self.alternatives = alternatives
-
-
-class NotFound(Exception):
-    """The caller has no such appointment; `upcoming` are those that he has."""
-
-    def __init__(self, upcoming: list[Appointment]) -> None:
-        super().__init__("no such appointment")
-        self.upcoming = upcoming
+        self.own = own
 
 
 class TooMany(Exception):
@@ -98,35 +74,55 @@ async def free(
     """Return the free slots of a wish, in order."""
     async with db.tenant(business.id) as connection:
         busy = await _busy(connection, business, wish)
-    return calendar.free_slots(business, service, wish, busy, rules, now)
+    found: list[Span] = []
+    for part in calendar.weeks(wish):
+        found += calendar.free_slots(business, service, part, busy, rules, now)
+        # A week open day and night is 2 ms of work, two months are 25: other calls'
+        # frames go between.
+        await asyncio.sleep(0)
+    return found
 
 
 async def book(
     db: Database, business: Business, request: Request, rules: Rules, now: datetime
-) -> tuple[Appointment, Lead | Claim | None]:
+) -> Booking:
     """Book a time for a caller, who becomes a lead, or whose claim it is.
 
-    Raises Taken or TooMany. Who loses has changed nothing: neither a lead nor a name is
-    left behind.
+    Raises Taken or TooMany. What makes a booking the same is what is wanted: who, which
+    service, when. Who loses has changed nothing: neither a lead nor a name is left
+    behind.
     """
     async with db.tenant(business.id) as connection:
-        done = await _by_key(connection, business.id, request.key)
-        if done is not None:
-            return done, await _known(connection, business.id, request)
+        try:
+            booked = await _book(connection, business, request, rules, now)
+        except (Taken, TooMany) as refused:
+            own = await rows.in_the_way(connection, business.id, request)
+            if own is not None and _is_same(own, request):
+                # A name may be new all the same.
+                await _hold(connection, business.id, request)
+                known = await _known(connection, business.id, request)
+                return Booking(own, known, is_new=False)
+            if isinstance(refused, Taken):
+                raise Taken(refused.alternatives, own) from None
+            raise
+        known = await _known(connection, business.id, request)
+    return Booking(booked, known, is_new=True)
+
+
+async def _book(
+    connection: Any, business: Business, request: Request, rules: Rules, now: datetime
+) -> Appointment:
+    await _check_free(connection, business, request, rules, now)
+    holder = await _hold(connection, business.id, request)
+    await _check_open(connection, business.id, request, holder, now)
+    booked = await rows.insert(connection, business, request, holder)
+    if booked is None:
+        # The winner's row is visible by now: the answer is Taken.
         await _check_free(connection, business, request, rules, now)
-        holder = await _hold(connection, business.id, request)
-        await _check_open(connection, business.id, request, holder, now)
-        booked = await _insert(connection, business, request, holder)
-        if booked is None:
-            done = await _by_key(connection, business.id, request.key)
-            if done is not None:
-                return done, await _known(connection, business.id, request)
-            # The winner's row is visible by now: the answer is Taken.
-            await _check_free(connection, business, request, rules, now)
-            raise Taken([])
-        if holder.lead_id is not None:
-            await leads.set_status(connection, business.id, holder.lead_id, "booked")
-        return booked, await _known(connection, business.id, request)
+        raise Taken([])
+    if holder.lead_id is not None:
+        await leads.set_status(connection, business.id, holder.lead_id, "booked")
+    return booked
 
 
 async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
@@ -190,16 +186,24 @@ async def cancel(
     phone: str,
     starts_at: datetime | None,
     now: datetime,
-) -> Appointment:
-    """Cancel the caller's own appointment at a time, or his only one; or NotFound."""
+) -> Changed:
+    """Cancel the caller's own appointment at a time, or their only one; or NotFound."""
     async with db.tenant(business_id) as connection:
         lead_id = await leads.lock(connection, business_id, phone)
-        found = await _own(connection, business_id, lead_id, starts_at, now)
-        await _close(connection, business_id, found.id, "cancelled")
-        left = await _upcoming(connection, business_id, lead_id, now)
+        try:
+            found = await rows.own(connection, business_id, lead_id, starts_at, now)
+        except NotFound:
+            done = await rows.closed(
+                connection, business_id, lead_id, "cancelled", starts_at, now
+            )
+            if done is None:
+                raise
+            return Changed(done, is_new=False)
+        await rows.close(connection, business_id, found.id, "cancelled")
+        left = await rows.upcoming(connection, business_id, lead_id, now)
         if not left:
             await leads.set_status(connection, business_id, lead_id, "cancelled")
-    return found
+    return Changed(found, is_new=True)
 
 
 async def move(
@@ -209,33 +213,64 @@ async def move(
     starts_at: datetime | None,
     rules: Rules,
     now: datetime,
-) -> Appointment:
+) -> Changed:
     """Move the caller's own appointment to `request`; raises NotFound or Taken.
 
     The service stays what was booked. Where the new time is taken, the old one stands.
     """
     async with db.tenant(business.id) as connection:
-        done = await _by_key(connection, business.id, request.key)
-        if done is not None:
-            return done
         lead_id = await leads.lock(connection, business.id, request.phone)
         # Two who move to each other's times would wait for each other.
         await _lock(connection, str(business.id))
-        old = await _own(connection, business.id, lead_id, starts_at, now)
+        done = await _moved_before(
+            connection, business.id, lead_id, request, starts_at, now
+        )
+        if done is not None:
+            return Changed(done, is_new=False)
+        old = await rows.own(connection, business.id, lead_id, starts_at, now)
         request = request._replace(service=_service_of(business, old))
-        await _close(connection, business.id, old.id, "moved")
-        await _check_free(connection, business, request, rules, now)
-        booked = await _insert(connection, business, request, Holder(lead_id))
-        if booked is None:
+        await rows.close(connection, business.id, old.id, "moved")
+        try:
             await _check_free(connection, business, request, rules, now)
-            raise Taken([])
-    return booked
+            booked = await rows.insert(connection, business, request, Holder(lead_id))
+            if booked is None:
+                await _check_free(connection, business, request, rules, now)
+                raise Taken([])
+        except Taken as taken:
+            own = await rows.in_the_way(connection, business.id, request)
+            raise Taken(taken.alternatives, own) from None
+    return Changed(booked, is_new=True)
+
+
+async def _moved_before(
+    connection: Any,
+    business_id: UUID,
+    lead_id: UUID,
+    request: Request,
+    starts_at: datetime | None,
+    now: datetime,
+) -> Appointment | None:
+    """Return the appointment that stands at the new time already, if it is meant."""
+    upcoming = await rows.upcoming(connection, business_id, lead_id, now)
+    there = [one for one in upcoming if one.starts_at == request.starts_at]
+    if not there or starts_at in (None, request.starts_at):
+        return there[0] if there else None
+    if starts_at in (one.starts_at for one in upcoming):
+        return None
+    was = await rows.closed(connection, business_id, lead_id, "moved", starts_at, now)
+    return None if was is None else there[0]
+
+
+def _is_same(own: Appointment, request: Request) -> bool:
+    return own.starts_at == request.starts_at and (
+        same_name_key(own.service) == same_name_key(request.service.name)
+    )
 
 
 def _service_of(business: Business, old: Appointment) -> Service:
     minutes = int((old.ends_at - old.starts_at).total_seconds() // 60)
     for service in business.services:
-        if service.name == old.service:
+        if same_name_key(service.name) == same_name_key(old.service):
             return Service(service.name, minutes, service.buffer_minutes)
     return Service(old.service, minutes)
 
@@ -258,83 +293,10 @@ async def _busy(connection: Any, business: Business, wish: Wish) -> list[Span]:
     # Bounded by `starts_at` alone: a range operator would lose the index under
     # row-level security.
     span = calendar.absolute_span(business, wish)
-    rows = await connection.fetch(
+    found = await connection.fetch(
         "select starts_at, busy_until from appointments where business_id = $1 "
         "and resource = 0 and status = 'booked' and starts_at >= $2 and starts_at < $3",
         business.id,
         *span,
     )
-    return [Span(*row.values()) for row in rows]
-
-
-async def _by_key(connection: Any, business_id: UUID, key: str) -> Appointment | None:
-    row = await connection.fetchrow(
-        f"select {_COLUMNS} where a.business_id = $1 and a.idempotency_key = $2",
-        business_id,
-        key,
-    )
-    return None if row is None else Appointment(**dict(row))
-
-
-async def _insert(
-    connection: Any, business: Business, request: Request, holder: Holder
-) -> Appointment | None:
-    """Return the new appointment; None where the time or the key is another's."""
-    service = request.service
-    starts_at = request.starts_at.astimezone(UTC)
-    ends_at = starts_at + timedelta(minutes=service.minutes)
-    booked: UUID | None = await connection.fetchval(
-        "insert into appointments (business_id, lead_id, claimed_by, service_id, "
-        "starts_at, ends_at, busy_until, idempotency_key) values ($1, $2, $3, "
-        "(select id from services where business_id = $1 and name = $4), "
-        "$5, $6, $7, $8) on conflict do nothing returning id",
-        business.id,
-        *holder,
-        service.name,
-        starts_at,
-        ends_at,
-        ends_at + timedelta(minutes=service.buffer_minutes),
-        request.key,
-    )
-    if booked is None:
-        return None
-    return Appointment(booked, starts_at, ends_at, service.name)
-
-
-async def _own(
-    connection: Any,
-    business_id: UUID,
-    lead_id: UUID,
-    starts_at: datetime | None,
-    now: datetime,
-) -> Appointment:
-    found = await _upcoming(connection, business_id, lead_id, now)
-    wanted = [one for one in found if starts_at in (None, one.starts_at)]
-    if len(wanted) != 1:
-        raise NotFound(found)
-    return wanted[0]
-
-
-async def _upcoming(
-    connection: Any, business_id: UUID, lead_id: UUID | None, now: datetime
-) -> list[Appointment]:
-    rows = await connection.fetch(
-        f"select {_COLUMNS} where a.business_id = $1 and a.lead_id = $2 "
-        "and a.status = 'booked' and a.starts_at > $3 order by a.starts_at limit $4",
-        business_id,
-        lead_id,
-        now,
-        _UPCOMING_MAX,
-    )
-    return [Appointment(**dict(row)) for row in rows]
-
-
-async def _close(
-    connection: Any, business_id: UUID, appointment_id: UUID, status: str
-) -> None:
-    await connection.execute(
-        "update appointments set status = $3 where business_id = $1 and id = $2",
-        business_id,
-        appointment_id,
-        status,
-    )
+    return [Span(*row.values()) for row in found]

@@ -65,14 +65,22 @@ def in_shop(url, story, **pool):
     asyncio.run(main())
 
 
-def test_same_asking_books_once_and_the_lead_is_booked(database_url):
+def test_what_is_asked_for_again_is_booked_once_and_the_lead_is_booked(database_url):
     async def story(shop):
-        at = (await shop.slots())[0]["starts_at"]
+        at, *_, other = (one["starts_at"] for one in await shop.slots())
 
         first = await shop.book(at)
-        assert "booked" in first
-        assert await shop.book(at) == first
-        assert "error" in await shop.book(at, key="c2")
+        assert "note" not in first
+        # The vendor's id says nothing: the same one, another one, in another call.
+        for more in ({}, {"key": "c2"}, {"key": "c1", "sid": "CA2"}):
+            again = await shop.book(at, **more)
+            assert again["booked"] == first["booked"]
+            assert "nothing new was done" in again["note"]
+        assert "error" in await shop.book(at, caller=DAN, key="c1")
+        second = await shop.book(other)
+        assert second["booked"]["starts_at"] == other
+        assert "note" not in second
+        await shop.ask("calendar_cancel_appointment", {"starts_at": other})
         lead = await leads.touch(shop.db, shop.business.id, DANA)
         assert lead.status == "booked"
         assert lead.next_appointment_at == datetime.fromisoformat(at)
@@ -279,9 +287,15 @@ def test_national_number_is_of_the_businesss_country(database_url):
     [
         ("calendar_find_slots", {"date_from": "2026-02-30"}, "date_from: expected"),
         ("calendar_find_slots", {"date_to": "2020-01-01"}, "date_to: expected"),
+        ("calendar_find_slots", {"date_from": "9999-12-31"}, "date_from: expected"),
+        ("calendar_find_slots", {"date_to": "0001-01-01"}, "date_to: expected"),
         ("calendar_find_slots", {"service": "Massage"}, "service: expected one of Cut"),
         ("calendar_find_slots", {"near_time": "25:00"}, "near_time: expected"),
         ("calendar_create_appointment", {"starts_at": "soon"}, "starts_at: expected"),
+        *(
+            ("calendar_create_appointment", {"starts_at": at}, "starts_at: expected")
+            for at in ("9999-12-31", "0001-01-01T00:00:00-14:00", "9999-12-31T23:59Z")
+        ),
         ("calendar_cancel_appointment", {"phone": DAN}, "unknown field `phone`"),
     ],
 )

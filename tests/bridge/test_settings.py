@@ -86,7 +86,7 @@ def test_wrong_value_is_one_line_with_variable_value_and_what_may_be(
 
 
 def test_sentence_that_no_document_can_hold_is_refused():
-    with pytest.raises(SettingsError, match="expected a sentence .* on one line"):
+    with pytest.raises(SettingsError, match=r"expected a sentence .* on one line"):
         load({"FALLBACK_SENTENCE": "Sorry\x1b[2J"})
 
 

@@ -1,0 +1,168 @@
+"""Appointments as the database has them, each function inside a transaction."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from crm.businesses import Business, Service
+from crm.claims import Claimant
+
+# How many appointments to come a caller may have, where a business does not say.
+OPEN_MAX = 5
+_UPCOMING_MAX = 10
+# How many appointments to come a caller may have, where a business does not say.
+OPEN_MAX = 5
+_COLUMNS = (
+    "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service "
+    "from appointments a left join services s "
+    "on s.business_id = a.business_id and s.id = a.service_id "
+)
+
+
+class Appointment(NamedTuple):
+    """One that is booked."""
+
+    id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    service: str
+
+
+class Request(NamedTuple):
+    """A time asked for; who asks for the same again has it already.
+
+    `phone` is "" where it was not said. `claimed_by` is who asks where nothing proves
+    that `phone` is theirs; `open_max` how many appointments to come a caller may have.
+    """
+
+    service: Service
+    starts_at: datetime
+    phone: str
+    name: str = ""
+    claimed_by: Claimant | None = None
+    open_max: int = OPEN_MAX
+
+
+class Holder(NamedTuple):
+    """Whose an appointment is: a lead's, or a claim's by its call."""
+
+    lead_id: UUID | None = None
+    claimed_by: str | None = None
+
+
+class NotFound(Exception):
+    """The caller has no such appointment; `upcoming` are those that he has."""
+
+    def __init__(self, upcoming: list[Appointment]) -> None:
+        super().__init__("no such appointment")
+        self.upcoming = upcoming
+
+
+async def in_the_way(
+    connection: Any, business_id: UUID, request: Request
+) -> Appointment | None:
+    """Return what the caller has booked at a time themselves.
+
+    Whoever has proven nothing is told of what was booked in their own call alone.
+    """
+    claimant = request.claimed_by
+    row = await connection.fetchrow(
+        f"select {_COLUMNS} where a.business_id = $1 and a.status = 'booked' "
+        "and a.starts_at < $3 and a.ends_at > $2 and (a.claimed_by = $5 or "
+        "a.lead_id = (select id from leads where business_id = $1 and phone = $4)) "
+        "order by a.starts_at <> $2, a.starts_at limit 1",
+        business_id,
+        request.starts_at,
+        request.starts_at + timedelta(minutes=request.service.minutes),
+        request.phone if claimant is None else None,
+        None if claimant is None else claimant.call_sid,
+    )
+    return None if row is None else Appointment(**dict(row))
+
+
+async def insert(
+    connection: Any, business: Business, request: Request, holder: Holder
+) -> Appointment | None:
+    """Return the new appointment; None where the time is taken."""
+    service = request.service
+    starts_at = request.starts_at.astimezone(UTC)
+    ends_at = starts_at + timedelta(minutes=service.minutes)
+    booked: UUID | None = await connection.fetchval(
+        "insert into appointments (business_id, lead_id, claimed_by, service_id, "
+        "starts_at, ends_at, busy_until) values ($1, $2, $3, "
+        "(select id from services where business_id = $1 and name = $4), "
+        "$5, $6, $7) on conflict do nothing returning id",
+        business.id,
+        *holder,
+        service.name,
+        starts_at,
+        ends_at,
+        ends_at + timedelta(minutes=service.buffer_minutes),
+    )
+    if booked is None:
+        return None
+    return Appointment(booked, starts_at, ends_at, service.name)
+
+
+async def own(
+    connection: Any,
+    business_id: UUID,
+    lead_id: UUID,
+    starts_at: datetime | None,
+    now: datetime,
+) -> Appointment:
+    found = await upcoming(connection, business_id, lead_id, now)
+    wanted = [one for one in found if starts_at in (None, one.starts_at)]
+    if len(wanted) != 1:
+        raise NotFound(found)
+    return wanted[0]
+
+
+async def upcoming(
+    connection: Any, business_id: UUID, lead_id: UUID | None, now: datetime
+) -> list[Appointment]:
+    rows = await connection.fetch(
+        f"select {_COLUMNS} where a.business_id = $1 and a.lead_id = $2 "
+        "and a.status = 'booked' and a.starts_at > $3 order by a.starts_at limit $4",
+        business_id,
+        lead_id,
+        now,
+        _UPCOMING_MAX,
+    )
+    return [Appointment(**dict(row)) for row in rows]
+
+
+async def closed(
+    connection: Any,
+    business_id: UUID,
+    lead_id: UUID,
+    status: str,
+    starts_at: datetime | None,
+    now: datetime,
+) -> Appointment | None:
+    """Return the caller's one appointment to come that was cancelled or moved away."""
+    rows = await connection.fetch(
+        f"select {_COLUMNS} where a.business_id = $1 and a.lead_id = $2 "
+        "and a.status = $3 and a.starts_at > $4 "
+        "and ($5::timestamptz is null or a.starts_at = $5) "
+        "order by a.created_at desc limit 2",
+        business_id,
+        lead_id,
+        status,
+        now,
+        starts_at,
+    )
+    if not rows or (starts_at is None and len(rows) > 1):
+        return None
+    return Appointment(**dict(rows[0]))
+
+
+async def close(
+    connection: Any, business_id: UUID, appointment_id: UUID, status: str
+) -> None:
+    await connection.execute(
+        "update appointments set status = $3 where business_id = $1 and id = $2",
+        business_id,
+        appointment_id,
+        status,
+    )
