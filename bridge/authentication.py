@@ -30,6 +30,9 @@ BODY_WAIT_S = 5.0
 # An id that names files and log lines: "CA" and 32 digits, or a sandbox's.
 CALL_SID_CHARS_MAX = 64
 
+# What a path that leads nowhere is matched by; aiohttp's own way is an exception each.
+ANY_OTHER = "any_other"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Form = dict[str, str]
 # What `authenticate` leaves in a webhook's request.
@@ -51,12 +54,9 @@ class Authentication:
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
         """Put a webhook's BODY and FORM into its request, or refuse it."""
-        unrouted = request.match_info.http_exception
-        if unrouted is not None:
-            self._metrics.count("requests_refused", reason="no_such_door")
-            return _answer(HTTPStatus(unrouted.status), unrouted.headers.get("Allow"))
-        if request.method != "POST":
-            if request.can_read_body:
+        is_routed = ANY_OTHER not in request.match_info
+        if request.method != "POST" or not is_routed:
+            if request.can_read_body and is_routed:
                 return self._refuse(HTTPStatus.BAD_REQUEST, "body")
             return await handler(request)
         refusal = self._refuse_by_head(request) or await self._read(request)
@@ -77,7 +77,9 @@ class Authentication:
                 body = await _read_body(request.content)
         except TimeoutError:
             return self._refuse(HTTPStatus.REQUEST_TIMEOUT, "body_late")
-        except (web.RequestPayloadError, OSError):
+        except (web.RequestPayloadError, OSError) as error:
+            # The body keeps its error, which keeps the frames that lead to the body.
+            error.__traceback__ = None
             return self._refuse(HTTPStatus.BAD_REQUEST, "body_broken")
         if len(body) > BODY_BYTES_MAX or body.count(b"&") >= FIELDS_MAX:
             return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
@@ -123,12 +125,12 @@ class Authentication:
     def _refuse_signature(self, request: web.Request) -> web.Response:
         self._metrics.count("rejected_signatures", door=request.path)
         server_logger().warning("%s refused: signature", request.path)
-        return _answer(HTTPStatus.FORBIDDEN)
+        return answer(HTTPStatus.FORBIDDEN)
 
     def _refuse(self, status: HTTPStatus, reason: str) -> web.Response:
         self._metrics.count("requests_refused", reason=reason)
         server_logger().warning("a request was refused: %d %s", status, reason)
-        return _answer(status)
+        return answer(status)
 
 
 def claim_of(headers: Any) -> Claim:
@@ -154,7 +156,7 @@ def _is_call_sid(text: str) -> bool:
     return text.isascii() and text.isalnum() and len(text) <= CALL_SID_CHARS_MAX
 
 
-def _answer(status: HTTPStatus, allowed: str | None = None) -> web.Response:
+def answer(status: HTTPStatus, allowed: str | None = None) -> web.Response:
     """Return a refusal; what follows on its connection is not read."""
     headers = {"Allow": allowed} if allowed else None
     text = f"{status.value} {status.phrase}"

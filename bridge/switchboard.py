@@ -138,11 +138,15 @@ class Switchboard:
         error = task.exception()
         if error is None:
             return task.result()
-        if not isinstance(error, UnknownNumber):
-            log = CallLogger(ringing.call_sid)
-            log.error("call could not be opened", exc_info=error)
-            raise Unserved("opening_failed") from error
-        raise error
+        try:
+            if not isinstance(error, UnknownNumber):
+                log = CallLogger(ringing.call_sid)
+                log.error("call could not be opened", exc_info=error)
+                raise Unserved("opening_failed") from error
+            raise error
+        finally:
+            # The error keeps this frame, which must not keep the error.
+            del error, task
 
     def find_line(self, call_sid: str) -> Line | None:
         """Return the line of a call that has not ended."""

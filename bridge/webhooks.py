@@ -7,12 +7,19 @@ Requests may come twice and in any order.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 
 import orjson
 from aiohttp import web
 
 from bridge import twiml
-from bridge.authentication import BODY_BYTES_MAX, FORM, Authentication
+from bridge.authentication import (
+    ANY_OTHER,
+    BODY_BYTES_MAX,
+    FORM,
+    Authentication,
+    answer,
+)
 from bridge.front import MEDIA_PATH
 from bridge.line import Line
 from bridge.log import CallLogger, mask_phone
@@ -55,18 +62,19 @@ class Webhooks:
                 *([peers.to_owner] if peers else []),
             ],
         )
-        app.add_routes(
-            [
-                web.post("/twilio/voice", self.voice),
-                web.post("/twilio/stream-status", self.stream_status),
-                web.post("/twilio/call-status", self.call_status),
-                web.post("/twilio/after-stream", self.after_stream),
-                web.get(MEDIA_PATH, self.media),
-                web.get("/healthz", self.healthz),
-                web.get("/readyz", self.readyz),
-                web.get("/metrics", partial(self.metrics, peers)),
-            ]
+        doors = (
+            web.post("/twilio/voice", self.voice),
+            web.post("/twilio/stream-status", self.stream_status),
+            web.post("/twilio/call-status", self.call_status),
+            web.post("/twilio/after-stream", self.after_stream),
+            web.get(MEDIA_PATH, self.media),
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", partial(self.metrics, peers)),
         )
+        methods = {door.path: door.method for door in doors}
+        nowhere = partial(self.any_other, methods)
+        app.add_routes([*doors, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)])
         return app
 
     # --- Twilio ---
@@ -140,6 +148,16 @@ class Webhooks:
         return web.Response(
             status=426, text="this is a WebSocket", headers={"Upgrade": "websocket"}
         )
+
+    async def any_other(
+        self, methods: dict[str, str], request: web.Request
+    ) -> web.Response:
+        """Refuse what no door is for; read nothing more of its connection."""
+        self._metrics.count("requests_refused", reason="no_such_door")
+        allowed = methods.get(request.path)
+        if allowed is None:
+            return answer(HTTPStatus.NOT_FOUND)
+        return answer(HTTPStatus.METHOD_NOT_ALLOWED, allowed)
 
     # --- whoever watches ---
 
