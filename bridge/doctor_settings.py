@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from resource import RLIM_INFINITY
 
+from bridge.connections import descriptors_needed, raise_descriptor_limit
 from bridge.doctor_check import Check
 from bridge.prices import PRICES_DATE, VENDOR_PRICES
 from bridge.settings import Settings, SettingsError, check_complete, load
@@ -21,7 +23,22 @@ def check_settings(
         text = "PUBLIC_URL is not set: Twilio needs https://name to reach this machine"
         missing.append(Check("settings", False, text))
     checks = missing or [Check("settings", True, "complete")]
-    return settings, [*checks, _check_prices(settings)]
+    return settings, [*checks, _check_descriptors(settings), _check_prices(settings)]
+
+
+def _check_descriptors(settings: Settings) -> Check:
+    """Say whether each worker may open the files that its calls need."""
+    limit, needed = raise_descriptor_limit(), descriptors_needed(settings)
+    if limit >= needed or limit == RLIM_INFINITY:
+        return Check(
+            "open files", True, f"{needed} needed of {limit} a process may open"
+        )
+    text = (
+        f"a process may open {limit}, MAX_CALLS_PER_WORKER="
+        f"{settings.max_calls_per_worker} needs {needed}: raise the hard limit "
+        "(LimitNOFILE=, docker --ulimit nofile) or lower MAX_CALLS_PER_WORKER"
+    )
+    return Check("open files", False, text)
 
 
 def _check_prices(settings: Settings) -> Check:

@@ -6,19 +6,21 @@ connections and may ask for the stream in a later request of one: aiohttp is the
 that its connection is gone, and picows gets it.
 
 It refuses heads over HEAD_BYTES_MAX or slower than HEAD_WAIT_S, and whatever `Door`
-does not admit, before the upgrade.
+does not admit, before the upgrade. Until it is a stream a connection is one of
+`Connections`, which cuts what rests for too long.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
 from picows import WSAutoPingStrategy, WSListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
-from bridge.metrics import Metrics
+from bridge.connections import Connections
 
 MEDIA_PATH = "/twilio/media"
 HEAD_BYTES_MAX = 16_384
@@ -87,11 +89,12 @@ class Front(asyncio.Protocol):
         self,
         door: Door,
         http_factory: Callable[[], asyncio.Protocol],
-        metrics: Metrics,
+        connections: Connections,
     ) -> None:
         self._door = door
         self._http_factory = http_factory
-        self._metrics = metrics
+        self._connections = connections
+        self._metrics = connections.metrics
         self._head = bytearray()
         self._transport: Any = None
         self._http: asyncio.Protocol | None = None
@@ -101,11 +104,14 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the head, not for ever."""
         self._transport = transport
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(HEAD_WAIT_S, self._on_head_late)
+        if self._connections.admit(self):
+            self._wait_for_head()
+        else:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Collect a head, or hand on what follows one that aiohttp has."""
+        self._connections.touch(self)
         if self._guest is not None and not self._may_open_stream(data):
             self._give_http(data)
             return
@@ -115,6 +121,8 @@ class Front(asyncio.Protocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large")
         elif end >= 0:
             self._dispatch(bytes(self._head), end)
+        elif self._timer is None:
+            self._wait_for_head()
 
     def eof_received(self) -> bool | None:
         """Let aiohttp end its answer; without it there is nobody to wait for."""
@@ -132,10 +140,24 @@ class Front(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self._connections.leave(self)
         self._stop_timer()
         if self._http is not None:
             self._http.connection_lost(exc)
-            self._http = None
+            self._http = self._guest = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request of this connection runs."""
+        return self._guest is not None and not self._guest.is_answered
+
+    def cut(self) -> None:
+        """Close the connection, whatever waits to be sent."""
+        self._transport.abort()
+
+    def _wait_for_head(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(HEAD_WAIT_S, self._on_head_late)
 
     def _may_open_stream(self, data: bytes) -> bool:
         """Tell whether a later request of this connection begins here, for a stream."""
@@ -160,12 +182,14 @@ class Front(asyncio.Protocol):
             self._refuse(admitted, "stream_refused")
             return
         self._leave_http()
+        self._connections.leave(self)
         rest = data[head_end + len(_HEAD_END) :]
         start_stream(self._transport, admitted, head, rest)
 
     def _give_http(self, data: bytes) -> None:
         if self._http is None:
-            self._guest = _GuestTransport(self._transport)
+            touch = partial(self._connections.touch, self)
+            self._guest = _GuestTransport(self._transport, touch)
             self._http = self._http_factory()
             self._http.connection_made(self._guest)
         assert self._guest is not None
@@ -246,9 +270,10 @@ def _web_socket(listener: WSListener) -> Any:
 class _GuestTransport(asyncio.Transport):
     """The connection as aiohttp sees it, which can be taken from it alive."""
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, on_write: Callable[[], None]) -> None:
         super().__init__()
         self._transport = transport
+        self._on_write = on_write
         self.is_gone = False
         self.is_answered = False
 
@@ -256,12 +281,14 @@ class _GuestTransport(asyncio.Transport):
         """Write, unless the connection is a stream by now."""
         self.is_answered = True
         if not self.is_gone:
+            self._on_write()
             self._transport.write(data)
 
     def writelines(self, list_of_data: Any) -> None:
         """Write several pieces at once."""
         self.is_answered = True
         if not self.is_gone:
+            self._on_write()
             self._transport.writelines(list_of_data)
 
     def close(self) -> None:

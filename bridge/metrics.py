@@ -70,6 +70,7 @@ _HELP = {
     "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
     "admission_changes": "How often calls began to be turned away, and ceased to be",
     "fallbacks": "Calls that were given the spoken fallback, by reason",
+    "accepts_put_off": "Times nothing was accepted, for want of a file descriptor",
     "requests_refused": "Requests that were refused before they were read, by reason",
     "unsigned_parameters": "Webhook fields dropped, for no signature covers them",
     "rejected_signatures": "Requests whose signature is not Twilio's, by door",
@@ -84,7 +85,12 @@ _HELP = {
     "connections_refused": "Connections closed before they were a request, by reason",
 }
 # These show as 0 from the start; the others appear with their first label.
-_UNLABELLED = ("calls_silent", "streams_handed_over", "unknown_numbers")
+_UNLABELLED = (
+    "accepts_put_off",
+    "calls_silent",
+    "streams_handed_over",
+    "unknown_numbers",
+)
 
 
 class Histogram:

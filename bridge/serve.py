@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import uvloop
 
+from bridge.connections import raise_descriptor_limit
 from bridge.log import LogWriter, server_logger, write_line
 from bridge.pauses import Pauses
 from bridge.peers import Peers
@@ -151,6 +152,7 @@ class Share(NamedTuple):
 
 def _run_service(settings: Settings, database_url: str, takes_over: bool) -> int:
     """Share the port, the key of the tokens and a folder among WORKERS processes."""
+    raise_descriptor_limit()
     home = Path(settings.kolbridge_home)
     inherited = ask(home, settings.port) if takes_over else None
     try:

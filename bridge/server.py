@@ -16,13 +16,15 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
-import aiofastnet
 import asyncpg
 from aiohttp import web
 
+from bridge.acceptor import Acceptor
 from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
+from bridge.connections import Connections, connections_allowed
 from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
+from bridge.http_protocol import protocol_factory
 from bridge.metrics import Collector, Metrics
 from bridge.opening import fallback_of, open_plan
 from bridge.peers import Peers
@@ -50,10 +52,6 @@ RECORDS_WAIT_S = 5.0
 # A record is written within ms of a call's end, unless the database is away.
 RECORD_LOOKS = 5
 RECORD_LOOK_S = 0.2
-# A connection that asks nothing for so long is closed.
-IDLE_S = 15.0
-# How long the rest of a refused body is read, so that its sender reads the answer.
-LINGER_S = 1.0
 # How long an HTTP request that runs may take when the process stops.
 HTTP_WAIT_S = 2.0
 
@@ -95,16 +93,15 @@ class Server:
             self.switchboard.on_open = self._on_open
         self._pulse = Pulse(self.switchboard.governor, self.metrics)
         self._peers = peers
-        self._adopting: set[asyncio.Task[None]] = set()
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
         )
         self._runner: web.AppRunner | None = None
         # What other workers send on.
         self._own_runner: web.AppRunner | None = None
-        self._listening: socket.socket | None = None
+        self._connections = Connections(self.metrics, connections_allowed(settings))
+        self._acceptor: Acceptor | None = None
         self._is_leaving = False
-        self._listener: asyncio.Server | None = None
         self._model_check = ("", float("-inf"))
         self.port = 0
         self.public_url = ""
@@ -116,7 +113,6 @@ class Server:
         """
         settings = self._settings
         listening = listening or listen(settings.host, settings.port)
-        self._listening = listening
         self.port = listening.getsockname()[1]
         own = f"http://{settings.url_host}:{self.port}"
         self.public_url = (settings.public_url or own).rstrip("/")
@@ -135,6 +131,10 @@ class Server:
         application.middlewares.append(self._part)
         self._runner = _runner(application)
         await self._runner.setup()
+        assert self._runner.server is not None
+        http = protocol_factory(self._runner.server, self.metrics)
+        front = partial(Front, self.switchboard, http, self._connections)
+        self._acceptor = Acceptor(listening, front, self._connections)
         self._pulse.start()
         self._records.start()
         if self.switchboard.on_open is not None:
@@ -144,13 +144,8 @@ class Server:
             await self._own_runner.setup()
             path = self._peers.http_socket(self._peers.index)
             await web.UnixSite(self._own_runner, path).start()
-            self._peers.open_door(self._adopt)
-        self._listener = await aiofastnet.create_server(
-            asyncio.get_running_loop(),
-            self._front,
-            sock=listening,
-            backlog=BACKLOG_CONNECTIONS,
-        )
+            self._peers.open_door(self._acceptor.serve)
+        self._acceptor.start()
 
     async def _keep_checkpoints(self) -> None:
         await keep_running(
@@ -160,36 +155,16 @@ class Server:
             self.metrics,
         )
 
-    def _front(self) -> Front:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        return Front(self.switchboard, self._runner.server, self.metrics)
-
-    def _adopt(self, connection: socket.socket, data: bytes) -> None:
-        """Serve a connection that another worker accepted and read `data` of."""
-
-        async def adopt() -> None:
-            loop = asyncio.get_running_loop()
-            _, front = await aiofastnet.connect_accepted_socket(
-                loop, self._front, connection
-            )
-            front.data_received(data)
-
-        task = asyncio.ensure_future(adopt())
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
-
     async def leave_port(self) -> None:
         """Accept nothing more, for another service does, and serve all that was.
 
         A connection shows what it wants within HEAD_WAIT_S, or is closed; one that a
         proxy keeps is closed with its next answer, or when it has rested for so long.
         """
-        assert self._listening is not None
+        assert self._acceptor is not None
         assert self._runner is not None
         assert self._runner.server is not None
-        # The listener's own `close` would lose what it has accepted in this turn.
-        asyncio.get_running_loop().remove_reader(self._listening)
+        self._acceptor.stop()
         self._is_leaving = True
         await asyncio.sleep(HEAD_WAIT_S)
         self._runner.server.pre_shutdown()
@@ -211,13 +186,14 @@ class Server:
         await self.switchboard.close()
         self._pulse.stop()
         await self._checkpoints.stop()
-        if self._listener is not None:
-            self._listener.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         if self._peers is not None:
             self._peers.close()
         for runner in (self._runner, self._own_runner):
             if runner is not None:
                 await runner.cleanup()
+        self._connections.close()
         # A transport closes its socket in the loop's next turn.
         await asyncio.sleep(0)
         await self._records.close(RECORDS_WAIT_S)
@@ -275,7 +251,12 @@ class Server:
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         waiting = ("Call records not in the database yet", self._records.waiting)
-        return {**self.switchboard.gauges(), "records_waiting": waiting}
+        connections = ("Open connections that are no streams", len(self._connections))
+        return {
+            **self.switchboard.gauges(),
+            "records_waiting": waiting,
+            "connections": connections,
+        }
 
     def _on_open(self, plan: CallPlan) -> None:
         self._records.begin(begun_row(plan, datetime.now(UTC)))
@@ -322,8 +303,6 @@ def _runner(application: web.Application) -> web.AppRunner:
         application,
         access_log=None,
         shutdown_timeout=HTTP_WAIT_S,
-        keepalive_timeout=IDLE_S,
-        lingering_time=LINGER_S,
         auto_decompress=False,
     )
 

@@ -13,6 +13,7 @@ import pytest
 
 from bench.simulation.weather import number_of, stamp
 from bridge import renewal
+from bridge.connections import Connections
 from bridge.front import Front
 from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
@@ -50,7 +51,9 @@ async def calling(model):
     place = hall.Hall(None, int(model.url.split(":")[2].split("/")[0]))
     loop = asyncio.get_running_loop()
     front = await loop.create_server(
-        lambda: Front(place, asyncio.Protocol, place.metrics), "127.0.0.1", 0
+        lambda: Front(place, asyncio.Protocol, Connections(place.metrics)),
+        "127.0.0.1",
+        0,
     )
     place.port = front.sockets[0].getsockname()[1]
     sessions = len(model.sessions)

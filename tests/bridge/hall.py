@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from bridge.connections import Connections
 from bridge.front import Front
 from bridge.legs import StreamRefused, TwilioLeg
 from bridge.line import Exchange, Line
@@ -180,14 +181,16 @@ async def opened(**settings):
     behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
     hall = Hall(model, behind.sockets[0].getsockname()[1], **settings)
     loop = asyncio.get_running_loop()
+    connections = Connections(hall.metrics)
     front = await loop.create_server(
-        lambda: Front(hall, asyncio.Protocol, hall.metrics), "127.0.0.1", 0
+        lambda: Front(hall, asyncio.Protocol, connections), "127.0.0.1", 0
     )
     hall.port = front.sockets[0].getsockname()[1]
     try:
         yield hall
     finally:
         front.close()
+        connections.close()
         behind.close()
         if hall.line is not None and not hall.line.is_over:
             hall.line.receive(hall.line.call.receive_hangup, "test over")

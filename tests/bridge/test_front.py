@@ -12,6 +12,7 @@ from aiohttp import web
 from picows import WSListener
 
 from bridge import front
+from bridge.connections import Connections
 from bridge.front import Front, parse_head
 from bridge.metrics import Metrics
 from tests.bridge import wire
@@ -46,15 +47,16 @@ async def listening(door, metrics=None):
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    metrics = metrics or Metrics()
+    connections = Connections(metrics or Metrics())
     server = await asyncio.get_running_loop().create_server(
-        lambda: Front(door, runner.server, metrics), "127.0.0.1", 0
+        lambda: Front(door, runner.server, connections), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         await runner.cleanup()
+        connections.close()
 
 
 async def expect_echo(peer, payload=b"hello"):
