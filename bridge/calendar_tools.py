@@ -248,7 +248,9 @@ class Desk(NamedTuple):
                 "the number they were booked for"
             )
         if caller.own_phone is None:
-            raise ToolError("the caller is not verified: nothing was changed")
+            raise ToolError(
+                "the caller is not verified, nothing was changed: caller_verify first"
+            )
         return caller.own_phone
 
     def claimant(self) -> Claimant:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from bridge.calendar_tools import NO_PHONE_TEXT, BookingLimits, Desk, calendar_tools
 from bridge.identity import Caller, Standing, Worth
 from bridge.tools import Answer, Tool, ToolError
+from bridge.verification import CALLER_VERIFY, verification_tool
 from crm import claims, leads
 from crm.businesses import Business
 from crm.calendar import Rules
@@ -62,7 +63,10 @@ def crm_tools(
         return await _upsert(desk, arguments)
 
     fields = leads_upsert_arguments(business.required_fields)
-    return {**calendar_tools(desk), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
+    tools = {**calendar_tools(desk), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
+    if standing.caller.worth is Worth.UNVERIFIED:
+        tools[CALLER_VERIFY] = verification_tool(desk)
+    return tools
 
 
 @lru_cache(maxsize=256)

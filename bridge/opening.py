@@ -58,7 +58,12 @@ async def open_plan(
     if business is None:
         return None
     options = _options(settings, ringing, business)
-    caller = caller_of(ringing.from_number, business.country)
+    caller = caller_of(
+        ringing.from_number,
+        business.country,
+        options.caller_trust,
+        ringing.stir_verstat,
+    )
     lead = None
     if caller.own_phone is not None:
         lead = await leads.touch(database, business.id, caller.own_phone)
@@ -72,13 +77,14 @@ async def open_plan(
     tools = crm_tools(
         database,
         business,
-        caller.own_phone,
+        caller.phone,
         call_sid=ringing.call_sid,
         rules=Rules(
             options.booking_step_minutes,
             options.booking_lead_minutes,
             options.booking_days_max,
         ),
+        worth=caller.worth,
         limits=BookingLimits(
             options.limit_open_bookings_per_caller,
             options.limit_open_bookings_unverified,
@@ -133,7 +139,7 @@ def _plan(
         name=business.name
     )
     required = business.required_fields
-    prompt = build(business, lead, now)
+    prompt = build(business, lead, now, caller.worth)
     return CallPlan(
         call_sid=ringing.call_sid,
         business_id=str(business.id),

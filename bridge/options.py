@@ -39,6 +39,9 @@ TurnDetection = Annotated[
     Literal["server_vad", "semantic_vad", "gate"],
     Meta(description="server_vad, semantic_vad or gate"),
 ]
+CallerTrust = Annotated[
+    Literal["number", "attested"], Meta(description="number or attested")
+]
 OutputFormat = Annotated[
     Literal["audio/pcmu", "audio/pcm"], Meta(description="audio/pcmu or audio/pcm")
 ]
@@ -122,6 +125,7 @@ class CallOptions(
     booking_lead_minutes: Annotated[int, _count(0, 43_200)] = 60
     booking_days_max: Annotated[int, _count(1, 366)] = 90
 
+    caller_trust: CallerTrust = "number"
     limit_open_bookings_per_caller: Annotated[int, _count(1, 100)] = 5
     limit_open_bookings_unverified: Annotated[int, _count(1, 100)] = 2
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from bridge.identity import Worth
 from bridge.spoken import language_name
 from crm.businesses import Business, Closure, Hours
 from crm.leads import Lead
@@ -28,6 +29,11 @@ _DAYS = (
     "Thursday",
     "Friday",
     "Saturday",
+)
+_UNVERIFIED = (
+    "not verified; nothing on file is known here. New bookings and notes need no "
+    "proof; before anything on file is told, or an appointment made earlier is "
+    "cancelled or moved, they prove who they are: caller_verify"
 )
 _RULES = """\
 You answer the telephone for {name}. Your words are spoken to the caller as they are.
@@ -56,13 +62,21 @@ class Prompt(NamedTuple):
         return self.text.replace(CALL_FACTS, self.facts, 1)
 
 
-def build(business: Business, lead: Lead | None, now: datetime) -> Prompt:
-    """Return the prompt of a session that begins at `now`, an aware time."""
+def build(
+    business: Business,
+    lead: Lead | None,
+    now: datetime,
+    worth: Worth = Worth.NONE,
+) -> Prompt:
+    """Return the prompt of a session that begins at `now`, an aware time.
+
+    `worth` is what the caller's number is worth where there is no lead.
+    """
     local = now.astimezone(ZoneInfo(business.time_zone))
     facts = [
         f"Now: {_DAYS[local.isoweekday() % 7]}, {local:%Y-%m-%d %H:%M} "
         f"({business.time_zone})",
-        f"Caller: {_caller(business, lead)}",
+        f"Caller: {_caller(business, lead, worth)}",
     ]
     closed = [one for one in business.closures if one.last_day >= local.date()]
     if closed:
@@ -97,8 +111,10 @@ def _facts(business: Business) -> list[str]:
     return facts
 
 
-def _caller(business: Business, lead: Lead | None) -> str:
+def _caller(business: Business, lead: Lead | None, worth: Worth) -> str:
     """Say what is known of the caller, as data."""
+    if lead is None and worth is Worth.UNVERIFIED:
+        return _UNVERIFIED
     if lead is None:
         return "unknown; the number is hidden"
     known: dict[str, object] = {"phone": lead.phone, **lead.fields}

@@ -10,8 +10,6 @@ from crm.claims import Claimant
 # How many appointments to come a caller may have, where a business does not say.
 OPEN_MAX = 5
 _UPCOMING_MAX = 10
-# How many appointments to come a caller may have, where a business does not say.
-OPEN_MAX = 5
 _COLUMNS = (
     "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service "
     "from appointments a left join services s "

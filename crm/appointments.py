@@ -135,9 +135,7 @@ async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
     said = {"name": request.name}
     phone = request.phone or None
     await claims.hold(connection, business_id, claimant, phone, said)
-    if claimant.from_number:
-        # Its other calls have claims of their own.
-        await _lock(connection, f"{business_id} {claimant.from_number}")
+    await claims.lock_number(connection, business_id, claimant)
     return Holder(claimed_by=claimant.call_sid)
 
 
@@ -171,13 +169,6 @@ async def _check_open(
     )
     if count >= request.open_max:
         raise TooMany(request.open_max)
-
-
-async def _lock(connection: Any, name: str) -> None:
-    """Let nobody else have this name until the transaction ends."""
-    await connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0))", name
-    )
 
 
 async def cancel(
@@ -221,7 +212,9 @@ async def move(
     async with db.tenant(business.id) as connection:
         lead_id = await leads.lock(connection, business.id, request.phone)
         # Two who move to each other's times would wait for each other.
-        await _lock(connection, str(business.id))
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business.id)
+        )
         done = await _moved_before(
             connection, business.id, lead_id, request, starts_at, now
         )

@@ -55,13 +55,18 @@ _COLUMNS = (
 async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
     """Note that this number calls: made if new, `last_call_at` set either way."""
     async with db.tenant(business_id) as connection:
-        row = await connection.fetchrow(
-            "insert into leads as l (business_id, phone, calls, last_call_at) "
-            "values ($1, $2, 1, now()) on conflict (business_id, phone) do update set "
-            f"calls = l.calls + 1, last_call_at = now() returning {_COLUMNS}",
-            business_id,
-            check_phone(phone),
-        )
+        return await note_call(connection, business_id, phone)
+
+
+async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
+    """Note in a transaction that this number calls, as `touch`."""
+    row = await connection.fetchrow(
+        "insert into leads as l (business_id, phone, calls, last_call_at) "
+        "values ($1, $2, 1, now()) on conflict (business_id, phone) do update set "
+        f"calls = l.calls + 1, last_call_at = now() returning {_COLUMNS}",
+        business_id,
+        check_phone(phone),
+    )
     return Lead(**dict(row))
 
 
