@@ -27,6 +27,7 @@ from bridge import (
     keypad,
     openai,
     renewal,
+    resumption,
     session,
     spare,
     turns,
@@ -93,6 +94,7 @@ class Call:
         self.keypad = keypad.Keypad()
         self.renewal = renewal.Renewal()
         self.spare = spare.Spare()
+        self.resumption = resumption.Resumption()
         self.stream_sid = ""
         self.barged_in_at = float("-inf")
         self._pcm: PcmEncoder | None = None
@@ -140,6 +142,10 @@ class Call:
     def receive_disconnect(self, leg: Leg, reason: str, now: float) -> list[Action]:
         """Take the loss of a leg, or that it could not be had at all."""
         return self._receive(ending.on_disconnect, (leg, reason), now)
+
+    def receive_transport(self, what: resumption.Transport, now: float) -> list[Action]:
+        """Take what is heard of the caller's connection, beside its messages."""
+        return self._receive(resumption.on_transport, what, now)
 
     def receive_malformed(self, leg: Leg, error: str, now: float) -> list[Action]:
         """Take a message that could not be read; past a limit it ends the call."""
@@ -194,16 +200,6 @@ class Call:
         return is_ready and self.phase is not Phase.ENDED
 
     # --- what the caller says ---
-
-    def _on_start(self, message: twilio.Start) -> None:
-        if self.stream_sid:
-            ending.on_malformed(self, (Leg.TWILIO, "a second start"))
-            return
-        self.stream_sid = message.stream_sid
-        self.timers.cancel(Timer.STREAM)
-        ending.limit_duration(self)
-        self.notes.answered(message.stream_sid, self.now)
-        self.greet_when_ready()
 
     def greet_when_ready(self) -> None:
         """Ask for the greeting once the model is there; talk once both sides are.
@@ -326,7 +322,7 @@ class Call:
 
     def go_on(self, now: float) -> bytes:
         """Return what is due of speech in its midst; all else is a timeout's."""
-        audio = self.playout.go_on(now)
+        audio = self.playout.go_on(now) if self.stream_sid else b""
         if audio:
             self.timers.set(Timer.FEED, self.playout.deadline)
         return audio
@@ -364,7 +360,7 @@ class Call:
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
-    twilio.Start: Call._on_start,
+    twilio.Start: resumption.on_start,
     twilio.Media: Call._on_media,
     twilio.Dtmf: keypad.on_digit,
     twilio.Mark: Call._on_mark,
@@ -376,7 +372,7 @@ _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     **dialogue.HANDLERS,
 }
 _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
-    Timer.STREAM: lambda call: ending.end(call, "no_stream"),
+    Timer.STREAM: resumption.on_no_stream,
     Timer.SESSION: ending.on_session_late,
     Timer.FEED: Call.feed,
     Timer.GREETING: dialogue.on_greeting_late,

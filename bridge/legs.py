@@ -66,6 +66,9 @@ class Owner(Protocol):
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event."""
 
+    def lose_caller(self, leg: "TwilioLeg", reason: str) -> None:
+        """Take it that a socket of the caller's is gone."""
+
 
 class Lobby(Protocol):
     """Where a stream finds the call it belongs to."""
@@ -149,7 +152,13 @@ class TwilioLeg(WebSocket):
             self._rest_timer.cancel()
         line, self._line = self._line, None
         if line is not None:
-            line.receive(line.call.receive_disconnect, Leg.TWILIO, reason)
+            line.lose_caller(self, reason)
+
+    def retire(self) -> None:
+        """Cut the socket without a word to the call, which awaits another."""
+        self._line = None
+        if self._transport is not None:
+            self._transport.disconnect(False)
 
     def perform(self, message: twilio.Outbound) -> None:
         """Send one message to Twilio, or the many of some audio, with the next `flush`.

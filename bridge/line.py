@@ -42,6 +42,7 @@ from bridge.plan import (
 )
 from bridge.proxy import proxy_of
 from bridge.recorder import Recorders
+from bridge.resumption import Transport
 from bridge.settings import Settings
 from bridge.short_way import ShortWay
 from bridge.tools import ToolRunner
@@ -83,6 +84,8 @@ class Line:
         self.token = ""
         # When its sockets were closed and its record handed on; 0.0 until then.
         self.over_at = 0.0
+        # When another stream was last asked of Twilio.
+        self.promised_at = float("-inf")
         self.logs_events = exchange.settings.log_openai_events
         self.log = CallLogger(plan.call_sid)
         self.model_leg = OpenAILeg(self, exchange.metrics)
@@ -151,6 +154,24 @@ class Line:
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event of the model's."""
         self.log.info("[REALTIME] event %s", kind)
+
+    def lose_caller(self, leg: TwilioLeg, reason: str) -> None:
+        """Take it that a socket of the caller's is gone; the call may outlive it."""
+        if self.twilio_leg is leg and not self.is_over:
+            self.twilio_leg = None
+            self.log.warning("[STREAM] lost: %s", reason)
+            self.receive(self.call.receive_transport, Transport.GONE)
+
+    def await_caller(self) -> None:
+        """Let the caller's next stream be this call's, for Twilio asks for one.
+
+        What is left of the one before is cut.
+        """
+        self.promised_at = monotonic()
+        leg, self.twilio_leg = self.twilio_leg, None
+        if leg is not None:
+            leg.retire()
+        self.receive(self.call.receive_transport, Transport.WANTED)
 
     @property
     def is_connected(self) -> bool:

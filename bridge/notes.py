@@ -92,6 +92,10 @@ class Notes:
         self.stream_sid = stream_sid
         self._answered_at = now
 
+    def resumed(self, stream_sid: str) -> None:
+        """Another stream has taken the place of one that was lost."""
+        self.stream_sid = stream_sid
+
     def caller_spoke(self, now: float) -> None:
         """The gate is open, or a key was pressed."""
         self._spoke_at = now

@@ -38,7 +38,13 @@ HANDED_OVER_MAX = 256
 HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
 
 # What a webhook is checked by and read with.
-FORWARDED_HEADERS = ("Content-Type", signature.HEADER, signature.SETTINGS_HEADER)
+IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
+FORWARDED_HEADERS = (
+    "Content-Type",
+    IDEMPOTENCY_HEADER,
+    signature.HEADER,
+    signature.SETTINGS_HEADER,
+)
 
 # What follows the media path: a service's name, and the number of its worker.
 _STREAM = re.compile(r"([\w-]{1,64})/(\d{1,3})")

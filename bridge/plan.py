@@ -155,11 +155,13 @@ class Counters:
         "failed_spares",
         "gap_frames",
         "late_deltas",
+        "lost_streams",
         "malformed_openai",
         "malformed_twilio",
         "openai_errors",
         "refused_tools",
         "reopened_sessions",
+        "resumed_streams",
         "tool_calls",
         "unknown_openai",
         "unknown_twilio",
@@ -179,6 +181,8 @@ class Counters:
     openai_errors: int
     reopened_sessions: int
     changed_sessions: int
+    lost_streams: int
+    resumed_streams: int
     failed_spares: int
     after_end: int
     malformed_twilio: int

@@ -36,6 +36,7 @@ from bridge.plan import (
     ToSpare,
     UseSpare,
 )
+from bridge.resumption import Transport
 
 VERSION = 1
 SUFFIX = ".zip"
@@ -63,6 +64,7 @@ DOORS: dict[str, tuple[Any, ...]] = {
     "receive_timeout": (),
     "receive_tool_result": (ToolResult,),
     "receive_disconnect": (Leg, str),
+    "receive_transport": (Transport,),
     "receive_malformed": (Leg, str),
     "receive_unknown": (Leg, str),
     "receive_hangup": (str,),

@@ -221,7 +221,7 @@ class Server:
 
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
         """Return how a call ended that this process does not know, by its record."""
-        with suppress(*AWAY):
+        with suppress(asyncpg.PostgresError, *AWAY):
             async with asyncio.timeout(CHECK_WAIT_S):
                 business = await businesses.find_by_number(self._database, number)
                 if business is None:
@@ -232,6 +232,9 @@ class Server:
                         sorry = fallback_of(self._settings, business)
                         return Ended(row["end_reason"], row["failed"], sorry)
                     await asyncio.sleep(RECORD_LOOK_S)
+                return Ended(
+                    "unknown_call", True, fallback_of(self._settings, business)
+                )
         return None
 
     async def _check_model(self) -> str:

@@ -31,6 +31,11 @@ _CLOSING = (
     "This call must end in about a minute. Say so in one short, polite sentence, in "
     "the language of this conversation, and ask what is still most important."
 )
+_LINE_WAS_LOST = (
+    "The telephone line was lost for some seconds and is back; what the caller said "
+    "meanwhile was not heard. Say so in one short sentence, in the language of this "
+    "conversation, and ask them to go on."
+)
 _FILLER = (
     "Say only that it will take a moment, in two to five words, in the language of "
     "this conversation. Do not answer yet."
@@ -134,6 +139,11 @@ def still_there() -> openai.ResponseParams:
 def closing_soon() -> openai.ResponseParams:
     """Return the request that warns of the call's end."""
     return openai.ResponseParams(tool_choice="none", instructions=_CLOSING)
+
+
+def line_was_lost() -> openai.ResponseParams:
+    """Return the request for a word to a caller whose line was lost and is back."""
+    return openai.ResponseParams(tool_choice="none", instructions=_LINE_WAS_LOST)
 
 
 def filler() -> openai.ResponseParams:

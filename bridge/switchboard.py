@@ -162,6 +162,11 @@ class Switchboard:
         if not self._unasked:
             self._no_unasked.set()
 
+    def await_caller(self, line: Line) -> None:
+        """Let the caller's next stream be this line's; it needs a token of its own."""
+        line.await_caller()
+        line.token = self._tokens.issue(line.call.plan.call_sid, monotonic())
+
     # --- streams ---
 
     def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:

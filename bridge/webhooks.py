@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from bridge import twiml
+from bridge.after_stream import OVER, AfterStream
 from bridge.authentication import (
     ANY_OTHER,
     BODY_BYTES_MAX,
@@ -25,12 +26,13 @@ from bridge.line import Line
 from bridge.log import CallLogger, mask_phone
 from bridge.opening import Ringing
 from bridge.pages import added_up
-from bridge.peers import Peers
+from bridge.peers import IDEMPOTENCY_HEADER, Peers
 from bridge.settings import Settings
 from bridge.switchboard import Ended, Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
 
-_OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
+# Twilio's are some 40 characters; they are remembered.
+IDEMPOTENCY_CHARS_MAX = 128
 
 
 class Webhooks:
@@ -49,7 +51,7 @@ class Webhooks:
         self._switchboard = switchboard
         self._exposition = exposition
         self._check_ready = check_ready
-        self._find_recorded = find_recorded
+        self._after_stream = AfterStream(switchboard, self._connect, find_recorded)
         self._metrics = switchboard.metrics
         self._authentication = Authentication(settings, public_url, self._metrics)
 
@@ -109,7 +111,7 @@ class Webhooks:
         log = CallLogger(form["CallSid"])
         if event == "stream-error":
             log.error("Twilio could not stream: %s", error[:200])
-            self._end_unless_streaming(form["CallSid"], "stream_error")
+            self._after_stream.end_unless_streamed(form["CallSid"], "stream_error")
         else:
             log.info("Twilio says %s", event[:64])
         return web.Response(status=204)
@@ -118,30 +120,20 @@ class Webhooks:
         """Take note of how a call fares; one that is over needs no line."""
         form = request[FORM]
         line = self._switchboard.find_line(form["CallSid"])
-        if line is not None and form.get("CallStatus") in _OVER:
+        if line is not None and form.get("CallStatus") in OVER:
             line.receive(line.call.receive_hangup, "caller_hung_up")
         return web.Response(status=204)
 
     async def after_stream(self, request: web.Request) -> web.Response:
-        """Say what comes after the stream: the fallback if the call failed, else
-        nothing more."""
+        """Say what comes after the stream."""
         form = request[FORM]
-        call_sid = form["CallSid"]
-        self._end_unless_streaming(call_sid, "stream_failed")
-        line = self._switchboard.find_line(call_sid)
-        if line is not None:
-            line.receive(line.call.receive_hangup, "caller_hung_up")
-        self._switchboard.note_asked(call_sid)
-        ended = self._switchboard.find_ended(call_sid)
-        if ended is None:
-            # It may have been another process's, which has written how it ended.
-            ended = await self._find_recorded(form.get("To", ""), call_sid)
-        if ended is None:
-            sorry = self._switchboard.default_fallback()
-            return self._fallback("unknown_call", sorry)
-        if ended.failed or ended.reason in ("stream_failed", "stream_error"):
-            return self._fallback(ended.reason, ended.fallback)
-        return _twiml(twiml.hang_up())
+        document = await self._after_stream.answer(
+            form["CallSid"],
+            form.get("To", ""),
+            form.get("CallStatus", ""),
+            request.headers.get(IDEMPOTENCY_HEADER, "")[:IDEMPOTENCY_CHARS_MAX],
+        )
+        return _twiml(document)
 
     async def media(self, request: web.Request) -> web.Response:
         """Tell who asks for the stream without a WebSocket what it is."""
@@ -201,11 +193,6 @@ class Webhooks:
             "to": plan.to_number,
         }
         return twiml.connect_stream(urls, parameters, line.fallback)
-
-    def _end_unless_streaming(self, call_sid: str, reason: str) -> None:
-        line = self._switchboard.find_line(call_sid)
-        if line is not None and line.twilio_leg is None:
-            line.receive(line.call.receive_hangup, reason)
 
     def _fallback(self, reason: str, sorry: Sentence) -> web.Response:
         self._metrics.count("fallbacks", reason=reason)

@@ -39,6 +39,7 @@ PURE = (
     "renewal",
     "replay",
     "responses",
+    "resumption",
     "retelling",
     "sentences",
     "session",

@@ -54,7 +54,7 @@ class Service:
     async def get(self, path: str) -> tuple[int, bytes]:
         return await self.request(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
-    async def post(self, path, signed=True, token=AUTH_TOKEN, **fields):
+    async def post(self, path, signed=True, token=AUTH_TOKEN, headers=None, **fields):
         """POST a form as Twilio does."""
         body = urlencode(fields)
         head = f"POST {path} HTTP/1.1\r\nHost: forged.example\r\n"
@@ -64,6 +64,8 @@ class Service:
             url = self.server.public_url + path
             made = signature.sign(token, url, fields.items())
             head += f"X-Twilio-Signature: {made}\r\n"
+        for name, value in (headers or {}).items():
+            head += f"{name}: {value}\r\n"
         return await self.request(f"{head}\r\n{body}".encode())
 
     async def ring(self, call_sid, **fields):
@@ -104,6 +106,11 @@ class Service:
 
     def fallbacks(self, reason):
         return self.server.metrics.value("fallbacks", reason=reason)
+
+
+def document_of(body):
+    """Return an answer's TwiML, parsed."""
+    return fromstring(body)
 
 
 def parameters_of(document):

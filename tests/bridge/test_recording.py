@@ -13,6 +13,7 @@ from bridge.call import Call
 from bridge.log import clean
 from bridge.plan import HangUp, Leg, Log, RunTool, ToolResult
 from bridge.recording import Header, RecordingError, Writer, read, show
+from bridge.resumption import Transport
 from tests.bridge import story
 
 SECRET = "sk-very-secret-key"
@@ -56,6 +57,7 @@ def doors():
         (call.receive_timeout, ()),
         (call.receive_tool_result, (result,)),
         (call.receive_disconnect, (Leg.OPENAI, "lost")),
+        (call.receive_transport, (Transport.GONE,)),
         (call.receive_malformed, (Leg.TWILIO, "no JSON")),
         (call.receive_unknown, (Leg.OPENAI, "new.event")),
         (call.receive_hangup, ("shutdown",)),
