@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from bridge import twiml
+from bridge.ended import Ended
 from bridge.ending import LEFT_BY_CALLER
 from bridge.line import Line
-from bridge.switchboard import Ended, Switchboard
+from bridge.switchboard import Switchboard
 
 THERE = "in-progress"
 OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
@@ -91,10 +92,10 @@ class AfterStream:
             # It may have been another process's, which has written how it ended.
             ended = await self._find_recorded(number, call_sid)
         if ended is None:
-            self._metrics.count("fallbacks", reason="unknown_call")
+            self._metrics.count_fallback("unknown_call", board.business_of("", number))
             return twiml.say_and_hang_up(board.default_fallback())
         if _is_owed_a_word(ended, status):
-            self._metrics.count("fallbacks", reason=ended.reason)
+            self._metrics.count_fallback(ended.reason, ended.business_id)
             return twiml.say_and_hang_up(ended.fallback)
         return twiml.hang_up()
 

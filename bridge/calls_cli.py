@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from bridge import calls_summary
 from bridge.cli_database import find_business, run_with_database
 from bridge.prices import PRICES_DATE
 from bridge.prompt import CALL_FACTS
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   kolbridge calls
   kolbridge calls --business "Dana's Salon" --limit 100
   kolbridge calls CA0123456789abcdef0123456789abcdef
+  kolbridge calls --summary --since 7d
   kolbridge calls --json | jq -r 'select(.outcome == "failed") | .call_sid'
 """
 
@@ -39,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("call_sid", nargs="?", help="show this call")
     add_listing_arguments(parser)
+    calls_summary.add_arguments(parser)
 
 
 def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +71,11 @@ async def chosen_businesses(
 
 async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> None:
     found = await chosen_businesses(args, db)
+    if args.summary:
+        await calls_summary.show(args, db, found)
+        return
+    if args.since is not None or args.until is not None:
+        raise TenantError("--since and --until: expected with --summary")
     if args.call_sid is not None:
         await _show(args, db, found)
         return

@@ -87,7 +87,7 @@ class Line:
         # When another stream was last asked of Twilio.
         self.promised_at = float("-inf")
         self.logs_events = exchange.settings.log_openai_events
-        self.log = CallLogger(plan.call_sid)
+        self.log = CallLogger(plan.call_sid, plan.business_id)
         self.model_leg = OpenAILeg(self, exchange.metrics)
         self.twilio_leg: TwilioLeg | None = None
         self._exchange = exchange

@@ -1,4 +1,4 @@
-"""Structured log lines: one JSON object each, with the call's id where there is one.
+"""Structured log lines: one JSON object each, with a call's id and its business's.
 
 Lines are handed to a thread that writes them, so that a slow reader of stderr never
 stops the event loop. Whole phone numbers and secrets do not pass: the formatter masks
@@ -56,6 +56,12 @@ def clean(text: str, secrets: Iterable[str] = ()) -> str:
     return _PHONE.sub(_mask_found, text)
 
 
+def of_call(call_sid: str, business_id: str = "") -> dict[str, str]:
+    """Return what a line of a call has beside its message."""
+    found = {"call": call_sid, "business": business_id}
+    return {name: value for name, value in found.items() if value}
+
+
 class JsonFormatter(logging.Formatter):
     """Turns a record into one JSON line."""
 
@@ -70,11 +76,9 @@ class JsonFormatter(logging.Formatter):
                 timespec="milliseconds"
             ),
             "level": record.levelname.lower(),
-            "call": getattr(record, "call", None),
+            **of_call(getattr(record, "call", ""), getattr(record, "business", "")),
             "message": clean(record.getMessage(), self._secrets),
         }
-        if line["call"] is None:
-            del line["call"]
         if record.exc_info:
             line["error"] = clean(self.formatException(record.exc_info), self._secrets)
         return orjson.dumps(line).decode()
@@ -128,10 +132,10 @@ class LogWriter:
 
 
 class CallLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs with a call's id on each line."""
+    """Logs with a call's id on each line, and its business's where that is known."""
 
-    def __init__(self, call_sid: str) -> None:
-        super().__init__(logging.getLogger(LOGGER), {"call": call_sid})
+    def __init__(self, call_sid: str, business_id: str = "") -> None:
+        super().__init__(logging.getLogger(LOGGER), of_call(call_sid, business_id))
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]

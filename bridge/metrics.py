@@ -19,8 +19,10 @@ from prometheus_client.core import (
 )
 
 from bridge import limits
+from bridge.business_metrics import BusinessMetrics, Figures
 from bridge.call import Call
 from bridge.plan import CallRecord
+from bridge.prices import VENDOR_PRICES, Prices
 
 PREFIX = "kolbridge_"
 # Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
@@ -94,6 +96,8 @@ _UNLABELLED = (
     "streams_handed_over",
     "unknown_numbers",
 )
+# So do these: an increase is seen only of what was there before.
+_RARE = (("records", "outcome", "refused"), ("records", "outcome", "lost"))
 
 
 class Histogram:
@@ -130,6 +134,9 @@ class Metrics:
         }
         for name in _UNLABELLED:
             self.count(name, 0)
+        for name, label, value in _RARE:
+            self.count(name, 0, **{label: value})
+        self.businesses = BusinessMetrics()
         self.answer_s = Histogram(ANSWER_BOUNDS_S)
         self.greeting_s = Histogram(GREETING_BOUNDS_S)
         self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
@@ -144,11 +151,19 @@ class Metrics:
         """Return what a counter stands at."""
         return self._counts[name][tuple(labels.items())]
 
-    def add_call(self, call: Call, record: CallRecord) -> None:
+    def count_fallback(self, reason: str, business_id: str) -> None:
+        """Count a caller who is given the spoken fallback."""
+        self.count("fallbacks", reason=reason)
+        self.businesses.add(business_id, Figures(fallbacks=1))
+
+    def add_call(
+        self, call: Call, record: CallRecord, prices: Prices = VENDOR_PRICES
+    ) -> None:
         """Add up a call that has ended; to be called once."""
         for name, labels, read in _OF_CALL:
             self.count(name, read(call), **labels)
         self.count("calls_ended", reason=record.end_reason)
+        self.businesses.add_call(record, prices)
         if record.answered_at_s is not None and record.tx_frames == 0:
             self.count("calls_silent")
         if record.greeting_ms is not None:
@@ -196,6 +211,7 @@ class Collector:
     def collect(self) -> Iterator[Metric]:
         """Return every family."""
         yield from self._metrics.counters(self._live_calls())
+        yield from self._metrics.businesses.families(PREFIX)
         for name, (text, value) in self._gauges().items():
             yield GaugeMetricFamily(PREFIX + name, text, value=value)
         yield self._metrics.answer_s.family(

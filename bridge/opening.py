@@ -13,7 +13,7 @@ from bridge import sentences
 from bridge.calendar_tools import BookingLimits
 from bridge.crm_tools import crm_tools
 from bridge.identity import Caller, caller_of
-from bridge.log import mask_phone, server_logger
+from bridge.log import mask_phone, of_call, server_logger
 from bridge.options import CallOptions, OptionError, merge
 from bridge.plan import CallPlan
 from bridge.prompt import build
@@ -72,7 +72,7 @@ async def open_plan(
             "[CRM] lead %s: %s",
             mask_phone(caller.own_phone),
             what,
-            extra=_call(ringing),
+            extra=of_call(ringing.call_sid, str(business.id)),
         )
     tools = crm_tools(
         database,
@@ -117,10 +117,9 @@ def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOp
     except OptionError as error:
         # A setting that was made wrong in the database must not cost the call.
         server_logger().error(
-            "settings of business %s are ignored: %s",
-            business.id,
+            "settings of the business are ignored: %s",
             error,
-            extra=_call(ringing),
+            extra=of_call(ringing.call_sid, str(business.id)),
         )
         return settings.call
 
@@ -156,7 +155,3 @@ def _plan(
         missing_fields=required if lead is None else lead.missing(required),
         options=options,
     )
-
-
-def _call(ringing: Ringing) -> dict[str, str]:
-    return {"call": ringing.call_sid}

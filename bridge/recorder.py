@@ -119,7 +119,7 @@ class Recorders:
         self._count -= 1
         dropped = recorder.dropped_messages
         self._metrics.count("dropped", dropped, limit="recorder_messages")
-        log = CallLogger(recorder.plan.call_sid)
+        log = CallLogger(recorder.plan.call_sid, recorder.plan.business_id)
         error = None if done.cancelled() else done.exception()
         if done.cancelled():
             self._metrics.count("recordings", outcome="lost")

@@ -88,7 +88,7 @@ class RecordWriter:
             self._unkept += not incoming.is_begun
         except asyncio.QueueFull:
             self._metrics.count("records", outcome="lost")
-            CallLogger(kept.call.call_sid).error("record lost: the disk is too slow")
+            _log(kept).error("record lost: the disk is too slow")
 
     async def close(self, patience_s: float) -> None:
         """Write what waits; what cannot be written in time stays in the journal."""
@@ -155,7 +155,7 @@ class RecordWriter:
 
     async def _write(self, kept: Kept) -> bool:
         """Write one record, however long the database is away; False if refused."""
-        log = CallLogger(kept.call.call_sid)
+        log = _log(kept)
         while True:
             try:
                 is_new = await calls.save(self._database, kept.business_id, kept.call)
@@ -174,3 +174,7 @@ class RecordWriter:
             if is_new:
                 log.info("[CRM] call written: turns=%d", len(kept.call.turns))
             return True
+
+
+def _log(kept: Kept) -> CallLogger:
+    return CallLogger(kept.call.call_sid, str(kept.business_id))

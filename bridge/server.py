@@ -23,6 +23,7 @@ from bridge.acceptor import Acceptor
 from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
 from bridge.connections import Connections, connections_allowed
+from bridge.ended import Ended
 from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
 from bridge.http_protocol import protocol_factory
 from bridge.metrics import Collector, Metrics
@@ -36,7 +37,7 @@ from bridge.records import RecordWriter
 from bridge.settings import Settings
 from bridge.summary import begun_row, running_row, to_row
 from bridge.supervised import SupervisedTask
-from bridge.switchboard import Ended, Switchboard
+from bridge.switchboard import Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
 from crm import businesses, calls
@@ -226,15 +227,13 @@ class Server:
                 business = await businesses.find_by_number(self._database, number)
                 if business is None:
                     return None
+                whose, sorry = str(business.id), fallback_of(self._settings, business)
                 for _ in range(RECORD_LOOKS):
                     row = await calls.find(self._database, business.id, call_sid)
                     if row is not None:
-                        sorry = fallback_of(self._settings, business)
-                        return Ended(row["end_reason"], row["failed"], sorry)
+                        return Ended(row["end_reason"], row["failed"], sorry, whose)
                     await asyncio.sleep(RECORD_LOOK_S)
-                return Ended(
-                    "unknown_call", True, fallback_of(self._settings, business)
-                )
+                return Ended("unknown_call", True, sorry, whose)
         return None
 
     async def _check_model(self) -> str:

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from bridge import short_way, signature, twilio
 from bridge.call import Call
+from bridge.ended import Ended, EndedCalls
 from bridge.ending import LEFT_BY_CALLER
 from bridge.front import MEDIA_PATH, Head
 from bridge.governor import Governor, few_max
@@ -36,8 +37,6 @@ from bridge.websocket import CLOSE_WAIT_S
 
 # Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
 OPEN_WAIT_S = 5.0
-# How many ended calls are remembered; Twilio asks within seconds of the end.
-ENDED_MAX = 4_096
 # How long the last words of a call may take when the process must stop.
 FAREWELL_S = 8.0
 # How long a process that must stop stays for Twilio's question what comes next.
@@ -55,14 +54,6 @@ class Unserved(Exception):
 
 class UnknownNumber(Exception):
     """A call to a number that no business has."""
-
-
-class Ended(NamedTuple):
-    """How a call ended."""
-
-    reason: str
-    failed: bool
-    fallback: Sentence
 
 
 class Switchboard:
@@ -95,7 +86,7 @@ class Switchboard:
         self._on_record = on_record
         self._lines: dict[str, Line] = {}
         self._opening: dict[str, asyncio.Task[Line]] = {}
-        self._ended: dict[str, Ended] = {}
+        self._ended = EndedCalls()
         self._closing: set[Line] = set()
         # Calls that are over but for a tool that has not answered.
         self._recording: set[asyncio.Task[None]] = set()
@@ -140,7 +131,7 @@ class Switchboard:
             return task.result()
         try:
             if not isinstance(error, UnknownNumber):
-                log = CallLogger(ringing.call_sid)
+                log = self.log_of(ringing.call_sid, ringing.to_number)
                 log.error("call could not be opened", exc_info=error)
                 raise Unserved("opening_failed") from error
             raise error
@@ -152,9 +143,21 @@ class Switchboard:
         """Return the line of a call that has not ended."""
         return self._lines.get(call_sid)
 
+    def business_of(self, call_sid: str, to_number: str = "") -> str:
+        """Return the business of a call, or of a number called before; "" if neither
+        is known."""
+        line = self._lines.get(call_sid)
+        if line is not None:
+            return line.call.plan.business_id
+        return self._ended.business_of(call_sid, to_number)
+
+    def log_of(self, call_sid: str, to_number: str = "") -> CallLogger:
+        """Return the logger of a call, whatever has become of it."""
+        return CallLogger(call_sid, self.business_of(call_sid, to_number))
+
     def find_ended(self, call_sid: str) -> Ended | None:
         """Return how a call ended, if it was one of the last."""
-        return self._ended.get(call_sid)
+        return self._ended.find(call_sid)
 
     def note_asked(self, call_sid: str) -> None:
         """Take note that Twilio has asked what comes after a call's stream."""
@@ -313,7 +316,9 @@ class Switchboard:
         opening = await self._plan_for(ringing, datetime.now(UTC))
         if opening is None:
             raise UnknownNumber
-        log = CallLogger(ringing.call_sid)
+        business_id = opening.plan.business_id
+        self._ended.note_number(ringing.to_number, business_id)
+        log = CallLogger(ringing.call_sid, business_id)
         tools = ToolRunner(
             opening.tools,
             deadline_ms=settings.tool_deadline_ms,
@@ -351,10 +356,10 @@ class Switchboard:
         if self.is_draining and is_asked_about:
             self._unasked.add(call_sid)
             self._no_unasked.clear()
-        self._ended[call_sid] = Ended(record.end_reason, record.failed, line.fallback)
-        if len(self._ended) > ENDED_MAX:
-            del self._ended[next(iter(self._ended))]
-        self.metrics.add_call(line.call, record)
+        plan, fallback = record.plan, line.fallback
+        ended = Ended(record.end_reason, record.failed, fallback, plan.business_id)
+        self._ended.remember(call_sid, ended)
+        self.metrics.add_call(line.call, record, self._settings.openai_prices)
         running = line.tools_running
         if not running:
             self._on_record(record)

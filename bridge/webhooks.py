@@ -21,14 +21,15 @@ from bridge.authentication import (
     Authentication,
     answer,
 )
+from bridge.ended import Ended
 from bridge.front import MEDIA_PATH
 from bridge.line import Line
-from bridge.log import CallLogger, mask_phone
+from bridge.log import mask_phone
 from bridge.opening import Ringing
 from bridge.pages import added_up
 from bridge.peers import IDEMPOTENCY_HEADER, Peers
 from bridge.settings import Settings
-from bridge.switchboard import Ended, Switchboard, UnknownNumber, Unserved
+from bridge.switchboard import Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
 
 # Twilio's are some 40 characters; they are remembered.
@@ -91,7 +92,7 @@ class Webhooks:
             to_number=form.get("To", ""),
             stir_verstat=form.get("StirVerstat", ""),
         )
-        log = CallLogger(ringing.call_sid)
+        log = self._switchboard.log_of(ringing.call_sid, ringing.to_number)
         try:
             line = await self._switchboard.open_call(ringing)
         except UnknownNumber:
@@ -101,14 +102,15 @@ class Webhooks:
         except Unserved as unserved:
             log.warning("call is not served: %s", unserved.reason)
             sorry = self._switchboard.default_fallback()
-            return self._fallback(unserved.reason, sorry)
+            business_id = self._switchboard.business_of("", ringing.to_number)
+            return self._fallback(unserved.reason, sorry, business_id)
         return _twiml(self._connect(line))
 
     async def stream_status(self, request: web.Request) -> web.Response:
         """Take note of how a stream fares at Twilio."""
         form = request[FORM]
         event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
-        log = CallLogger(form["CallSid"])
+        log = self._switchboard.log_of(form["CallSid"], form.get("To", ""))
         if event == "stream-error":
             log.error("Twilio could not stream: %s", error[:200])
             self._after_stream.end_unless_streamed(form["CallSid"], "stream_error")
@@ -194,8 +196,8 @@ class Webhooks:
         }
         return twiml.connect_stream(urls, parameters, line.fallback)
 
-    def _fallback(self, reason: str, sorry: Sentence) -> web.Response:
-        self._metrics.count("fallbacks", reason=reason)
+    def _fallback(self, reason: str, sorry: Sentence, business_id: str) -> web.Response:
+        self._metrics.count_fallback(reason, business_id)
         return _twiml(twiml.say_and_hang_up(sorry))
 
 

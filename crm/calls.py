@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -166,6 +166,33 @@ async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Any]:
             limit,
         )
     return rows
+
+
+async def summary(db: Database, business_id: UUID, first: date, last: date) -> Any:
+    """Return what the calls of some days came to, the last included; the days begin at
+    midnight of the business.
+
+    Minutes are those of the stream. A caller who was turned away before the call was
+    opened left no call: the metrics alone count those.
+    """
+    async with db.tenant(business_id) as connection:
+        return await connection.fetchrow(
+            "select count(*) as calls, "
+            "coalesce(sum(extract(epoch from ended_at - answered_at)), 0)::float8 / 60 "
+            "as minutes, "
+            "count(*) filter (where failed) as failures, "
+            "count(*) filter (where failed or end_reason in "
+            "('stream_failed', 'stream_error')) as fallbacks, "
+            "coalesce(sum(cost), 0)::float8 as cost, "
+            "count(*) filter (where cost is null) as uncosted "
+            "from calls, (select time_zone from businesses where id = $1) as place "
+            "where business_id = $1 and started_at >= $2::date::timestamp at time zone "
+            "time_zone and started_at < ($3::date + 1)::timestamp at time zone "
+            "time_zone",
+            business_id,
+            first,
+            last,
+        )
 
 
 async def find(db: Database, business_id: UUID, call_sid: str) -> Any | None:

@@ -101,14 +101,17 @@ def test_writer_writes_what_was_logged_before_it_stops():
     writer = log.LogWriter("info", (), stream)
     writer.start()
     log.CallLogger(SID).info("one")
+    log.CallLogger(SID, "b1").info("one of b1")
     log.server_logger().warning("two")
     log.server_logger().debug("three")
     writer.stop()
 
     lines = [orjson.loads(text) for text in stream.getvalue().splitlines()]
-    assert [(one.get("call"), one["message"]) for one in lines] == [
-        (SID, "one"),
-        (None, "two"),
+    told = [(one.get("call"), one.get("business"), one["message"]) for one in lines]
+    assert told == [
+        (SID, None, "one"),
+        (SID, "b1", "one of b1"),
+        (None, None, "two"),
     ]
 
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from bridge import server as server_module, websocket
+from bridge.log import LOGGER
 from bridge.recording import read
 from bridge.replay import Replay
 from bridge.sandbox.caller import Caller
@@ -349,3 +350,28 @@ def _has_version_six():
     except OSError:
         return False
     return True
+
+
+def test_every_line_of_a_call_has_its_business(embedded_url, tmp_path, caplog):
+    caplog.set_level("INFO", LOGGER)
+
+    async def told(at):
+        sid = service.new_sid()
+        await at.ring(sid)
+        model, _ = await at.configured_model()
+        await at.post(
+            "/twilio/stream-status", CallSid=sid, StreamEvent="stream-started"
+        )
+        await at.post("/twilio/call-status", CallSid=sid, CallStatus="completed")
+        await at.post(
+            "/twilio/stream-status", CallSid=sid, StreamEvent="stream-stopped"
+        )
+        await model.close()
+        await wire.until(lambda: "[CRM] call written" in caplog.text)
+
+        lines = [one for one in caplog.records if hasattr(one, "call")]
+        assert {one.call for one in lines} == {sid}
+        assert {one.business for one in lines} == {str(at.business_id)}
+        assert len(lines) > 5
+
+    run(told, embedded_url, tmp_path)

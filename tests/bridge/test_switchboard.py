@@ -7,7 +7,7 @@ from time import monotonic
 import msgspec
 import pytest
 
-from bridge import switchboard as switchboard_module, twilio
+from bridge import ended, switchboard as switchboard_module, twilio
 from bridge.front import MEDIA_PATH, parse_head
 from bridge.governor import BUSY_S, SHUT_TOLD_S, WINDOW_TICKS
 from bridge.legs import StreamRefused, TwilioLeg
@@ -131,7 +131,7 @@ def test_handshake_is_anybodys_where_signatures_are_off():
 
 
 def test_ended_calls_are_remembered_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(switchboard_module, "ENDED_MAX", 2)
+    monkeypatch.setattr(ended, "ENDED_MAX", 2)
 
     async def story_of(at, model):
         for number in range(3):
@@ -139,7 +139,7 @@ def test_ended_calls_are_remembered_up_to_a_limit(monkeypatch):
             line.receive(line.call.receive_hangup, f"end {number}")
 
         assert at.board.find_ended("CA0") is None
-        assert at.board.find_ended("CA2") == ("end 2", False, SORRY)
+        assert at.board.find_ended("CA2") == ("end 2", False, SORRY, "b1")
         assert [record.end_reason for record in at.records] == [
             "end 0",
             "end 1",

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bridge import server, switchboard, websocket
+from bridge.ended import EndedCalls
 from tests.bridge import hall, service, wire
 
 
@@ -62,6 +63,9 @@ def test_call_over_the_limit_gets_the_fallback(database_url, tmp_path):
         assert says(document).startswith("Sorry")
         assert [verb.tag for verb in document] == ["Say", "Hangup"]
         assert at.fallbacks("full") == 1
+        page = at.server._exposition().decode()
+        label = f'{{business="{at.business_id}"}}'
+        assert f"kolbridge_business_fallbacks_total{label} 1.0" in page
 
     run(told, database_url, tmp_path, max_calls_per_worker=1)
 
@@ -235,7 +239,7 @@ def test_call_of_another_process_goes_on_as_its_record_says(
             line.receive(line.call.receive_hangup, "end_call:goodbye")
         await wire.until(lambda: board.find_ended(sid))
         # Another process knows only what is written.
-        board._ended.clear()
+        board._ended = EndedCalls()
         _, body = await at.post("/twilio/after-stream", CallSid=sid, To=at.number)
 
         assert says in body

@@ -1,0 +1,77 @@
+"""The alert rules: each is whole, and asks for metrics that are there."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.bridge import service, wire
+
+RULES = Path(__file__).parent.parent / "deploy" / "prometheus" / "alerts.yml"
+# What Prometheus makes itself.
+OF_PROMETHEUS = {"up"}
+
+
+def expressions():
+    """Return each alert with its expression, which may have lines of its own."""
+    found = {}
+    for text in RULES.read_text().split("- alert: ")[1:]:
+        name, _, rest = text.partition("\n")
+        found[name] = re.search(r"expr: (.*?)\n        (?:for|labels):", rest, re.S)[1]
+    return found
+
+
+def counted(url, home):
+    """Return the metrics of a service, with all the names their samples may have."""
+    pages = []
+
+    async def story():
+        async with service.served(url, home) as at:
+            pages.append(at.server._exposition().decode())
+
+    wire.run(story)
+    names = set()
+    for family in text_string_to_metric_families(pages[0]):
+        ends = {
+            "counter": ("_total",),
+            "histogram": ("_bucket", "_count", "_sum"),
+            "gauge": ("",),
+        }
+        names |= {family.name + end for end in ends[family.type]}
+    return names
+
+
+def test_every_metric_that_a_rule_names_exists(embedded_url, tmp_path):
+    known = counted(embedded_url, tmp_path) | OF_PROMETHEUS
+    rules = expressions()
+
+    assert len(rules) > 10
+    for name, expression in rules.items():
+        named = set(re.findall(r"\b(kolbridge_\w+|up)\b(?!\")", expression))
+        assert named, name
+        assert named <= known, name
+
+
+def test_rules_are_yaml_and_whole():
+    yaml = pytest.importorskip("yaml")
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+
+    assert {rule["alert"] for rule in rules} == expressions().keys()
+    assert len({rule["alert"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["annotations"]["summary"]
+
+
+def test_rules_are_prometheus_own():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    command = [promtool, "check", "rules", str(RULES)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+
+    assert checked.returncode == 0, checked.stderr
