@@ -18,10 +18,10 @@ from bridge.spoken import say_time
 from bridge.tools import Answer, LimitError, Tool, ToolError
 from crm import appointments, calendar, phones
 from crm.appointment_rows import Appointment, NotFound, Request
-from crm.appointments import Taken, TooMany
+from crm.appointments import NoPhone, Taken, TooMany
 from crm.businesses import Business, Service
 from crm.calendar import PartOfDay, Rules, Span, Wish
-from crm.claims import Claimant, NoPhone
+from crm.claims import Claimant
 from crm.database import Database
 from crm.names import same_name_key
 
@@ -40,6 +40,10 @@ _DONE_BEFORE = "this was so before, nothing new was done: tell the caller it is 
 # What is booked where a business has named no service.
 _PLAIN = Service("", 30)
 
+HIDDEN_TEXT = (
+    "the caller's number is hidden: what was booked before this call is changed only "
+    "from the number it was booked for"
+)
 NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
 
 _Text = Annotated[str, Meta(max_length=200)]
@@ -169,7 +173,7 @@ class Desk(NamedTuple):
             self.moment("starts_at", asked.starts_at),
             own or self.reachable_at(asked.phone) or "",
             asked.name.replace("\0", "").strip(),
-            self.claimant() if own is None else None,
+            self.claimant(),
             limits.open_unverified if own is None else limits.open_per_caller,
         )
         now = datetime.now(UTC)
@@ -204,9 +208,10 @@ class Desk(NamedTuple):
             found, is_new = await appointments.cancel(
                 self.database,
                 self.business.id,
-                self.own_number(),
+                self.standing.own_phone or "",
                 self.moment("starts_at", asked.starts_at) if asked.starts_at else None,
                 now,
+                self.claimant(),
             )
         except NotFound as missing:
             raise self.unknown(missing, now) from None
@@ -222,7 +227,8 @@ class Desk(NamedTuple):
         request = Request(
             _PLAIN,
             self.moment("new_starts_at", asked.new_starts_at),
-            self.own_number(),
+            self.standing.own_phone or "",
+            claimed_by=self.claimant(),
         )
         which = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
         try:
@@ -239,23 +245,12 @@ class Desk(NamedTuple):
             "appointment moved" if is_new else "appointment was there before",
         )
 
-    def own_number(self) -> str:
-        """Return the number that is proven to be the caller's; no other is taken."""
+    def claimant(self) -> Claimant | None:
+        """Return who claims what a caller says; None where the caller is verified."""
         caller = self.standing.caller
-        if caller.phone is None:
-            raise ToolError(
-                "the caller's number is hidden: appointments are changed only from "
-                "the number they were booked for"
-            )
-        if caller.own_phone is None:
-            raise ToolError(
-                "the caller is not verified, nothing was changed: caller_verify first"
-            )
-        return caller.own_phone
-
-    def claimant(self) -> Claimant:
-        """Return who claims what a caller says who has proven nothing."""
-        return Claimant(self.call_sid, self.standing.caller.phone or "")
+        if caller.own_phone is not None:
+            return None
+        return Claimant(self.call_sid, caller.phone or "")
 
     def reachable_at(self, said: str) -> str | None:
         """Return the number that a caller says; None where they say none."""
@@ -327,12 +322,18 @@ class Desk(NamedTuple):
 
     def unknown(self, missing: NotFound, now: datetime) -> ToolError:
         """Return what is said of an appointment that the caller does not have."""
-        return ToolError(
-            "starts_at: ask which of these, nothing was changed"
-            if missing.upcoming
-            else "nothing is booked for the number they call from",
-            appointments=self.told(missing.upcoming, now),
-        )
+        caller = self.standing.caller
+        if missing.upcoming:
+            text = "starts_at: ask which of these, nothing was changed"
+        elif caller.phone is None:
+            text = HIDDEN_TEXT
+        elif caller.own_phone is None:
+            text = (
+                "the caller is not verified, nothing was changed: caller_verify first"
+            )
+        else:
+            text = "nothing is booked for the number they call from"
+        return ToolError(text, appointments=self.told(missing.upcoming, now))
 
 
 def calendar_tools(desk: Desk) -> dict[str, Tool]:

@@ -18,7 +18,7 @@ from bridge.verification import CALLER_VERIFY, verification_tool
 from crm import claims, leads
 from crm.businesses import Business
 from crm.calendar import Rules
-from crm.claims import Claim, NoPhone
+from crm.claims import Claim
 from crm.database import Database
 from crm.leads import Lead
 
@@ -105,17 +105,16 @@ async def _upsert(desk: Desk, arguments: msgspec.Struct) -> Answer:
     if given is not None and caller.phone is not None:
         learnt["contact_phone"], given = given, None
     written: Lead | Claim
-    try:
-        if caller.own_phone is not None:
-            written = await leads.upsert(
-                desk.database, business.id, caller.own_phone, learnt
-            )
-        else:
-            written = await claims.write(
-                desk.database, business.id, desk.claimant(), given, learnt
-            )
-    except NoPhone:
-        raise ToolError(NO_PHONE_TEXT) from None
+    claimant = desk.claimant()
+    if claimant is not None:
+        written = await claims.write(
+            desk.database, business.id, claimant, given, learnt
+        )
+    else:
+        own = caller.own_phone or ""
+        written = await leads.upsert(desk.database, business.id, own, learnt)
+    if written.phone is None:
+        raise ToolError(NO_PHONE_TEXT, saved=sorted(learnt))
     missing = written.missing(business.required_fields)
     known = {**written.fields, "phone": written.phone}
     return Answer(

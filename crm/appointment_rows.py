@@ -15,6 +15,8 @@ _COLUMNS = (
     "from appointments a left join services s "
     "on s.business_id = a.business_id and s.id = a.service_id "
 )
+# Of a holder, in places 2 and 3.
+_HELD = "(a.lead_id = $2 or a.claimed_by = $3)"
 
 
 class Appointment(NamedTuple):
@@ -105,11 +107,11 @@ async def insert(
 async def own(
     connection: Any,
     business_id: UUID,
-    lead_id: UUID,
+    holder: Holder,
     starts_at: datetime | None,
     now: datetime,
 ) -> Appointment:
-    found = await upcoming(connection, business_id, lead_id, now)
+    found = await upcoming(connection, business_id, holder, now)
     wanted = [one for one in found if starts_at in (None, one.starts_at)]
     if len(wanted) != 1:
         raise NotFound(found)
@@ -117,13 +119,13 @@ async def own(
 
 
 async def upcoming(
-    connection: Any, business_id: UUID, lead_id: UUID | None, now: datetime
+    connection: Any, business_id: UUID, holder: Holder, now: datetime
 ) -> list[Appointment]:
     rows = await connection.fetch(
-        f"select {_COLUMNS} where a.business_id = $1 and a.lead_id = $2 "
-        "and a.status = 'booked' and a.starts_at > $3 order by a.starts_at limit $4",
+        f"select {_COLUMNS} where a.business_id = $1 and {_HELD} "
+        "and a.status = 'booked' and a.starts_at > $4 order by a.starts_at limit $5",
         business_id,
-        lead_id,
+        *holder,
         now,
         _UPCOMING_MAX,
     )
@@ -133,19 +135,19 @@ async def upcoming(
 async def closed(
     connection: Any,
     business_id: UUID,
-    lead_id: UUID,
+    holder: Holder,
     status: str,
     starts_at: datetime | None,
     now: datetime,
 ) -> Appointment | None:
     """Return the caller's one appointment to come that was cancelled or moved away."""
     rows = await connection.fetch(
-        f"select {_COLUMNS} where a.business_id = $1 and a.lead_id = $2 "
-        "and a.status = $3 and a.starts_at > $4 "
-        "and ($5::timestamptz is null or a.starts_at = $5) "
+        f"select {_COLUMNS} where a.business_id = $1 and {_HELD} "
+        "and a.status = $4 and a.starts_at > $5 "
+        "and ($6::timestamptz is null or a.starts_at = $6) "
         "order by a.created_at desc limit 2",
         business_id,
-        lead_id,
+        *holder,
         status,
         now,
         starts_at,

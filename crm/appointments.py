@@ -15,7 +15,7 @@ from crm import appointment_rows as rows, calendar, claims, leads
 from crm.appointment_rows import Appointment, Holder, NotFound, Request
 from crm.businesses import Business, Service
 from crm.calendar import Rules, Span, Wish
-from crm.claims import Claim
+from crm.claims import Claim, Claimant
 from crm.database import Database
 from crm.leads import Lead
 from crm.names import same_name_key
@@ -53,6 +53,10 @@ class Taken(Exception):
         super().__init__("the time is taken or outside of the hours")
         self.alternatives = alternatives
         self.own = own
+
+
+class NoPhone(Exception):
+    """The caller's number is withheld, and they have not said where to reach them."""
 
 
 class TooMany(Exception):
@@ -132,10 +136,22 @@ async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
         return Holder(
             await leads.lock(connection, business_id, request.phone, request.name)
         )
-    said = {"name": request.name}
     phone = request.phone or None
-    await claims.hold(connection, business_id, claimant, phone, said)
+    said = {"name": request.name}
+    claim = await claims.hold(connection, business_id, claimant, phone, said)
+    if claim.phone is None:
+        raise NoPhone
     await claims.lock_number(connection, business_id, claimant)
+    return Holder(claimed_by=claimant.call_sid)
+
+
+async def _hold_own(
+    connection: Any, business_id: UUID, phone: str, claimant: Claimant | None
+) -> Holder:
+    """Return whose appointments a caller may change, held as by `_hold`."""
+    if claimant is None:
+        return Holder(await leads.lock(connection, business_id, phone))
+    await claims.hold(connection, business_id, claimant, None, {})
     return Holder(claimed_by=claimant.call_sid)
 
 
@@ -177,23 +193,27 @@ async def cancel(
     phone: str,
     starts_at: datetime | None,
     now: datetime,
+    claimed_by: Claimant | None = None,
 ) -> Changed:
-    """Cancel the caller's own appointment at a time, or their only one; or NotFound."""
+    """Cancel the caller's own appointment at a time, or their only one; or NotFound.
+
+    Of a claimant that is one booked in the same call, whatever `phone` is.
+    """
     async with db.tenant(business_id) as connection:
-        lead_id = await leads.lock(connection, business_id, phone)
+        holder = await _hold_own(connection, business_id, phone, claimed_by)
         try:
-            found = await rows.own(connection, business_id, lead_id, starts_at, now)
+            found = await rows.own(connection, business_id, holder, starts_at, now)
         except NotFound:
             done = await rows.closed(
-                connection, business_id, lead_id, "cancelled", starts_at, now
+                connection, business_id, holder, "cancelled", starts_at, now
             )
             if done is None:
                 raise
             return Changed(done, is_new=False)
         await rows.close(connection, business_id, found.id, "cancelled")
-        left = await rows.upcoming(connection, business_id, lead_id, now)
-        if not left:
-            await leads.set_status(connection, business_id, lead_id, "cancelled")
+        left = await rows.upcoming(connection, business_id, holder, now)
+        if not left and holder.lead_id is not None:
+            await leads.set_status(connection, business_id, holder.lead_id, "cancelled")
     return Changed(found, is_new=True)
 
 
@@ -210,22 +230,24 @@ async def move(
     The service stays what was booked. Where the new time is taken, the old one stands.
     """
     async with db.tenant(business.id) as connection:
-        lead_id = await leads.lock(connection, business.id, request.phone)
+        holder = await _hold_own(
+            connection, business.id, request.phone, request.claimed_by
+        )
         # Two who move to each other's times would wait for each other.
         await connection.execute(
             "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business.id)
         )
         done = await _moved_before(
-            connection, business.id, lead_id, request, starts_at, now
+            connection, business.id, holder, request, starts_at, now
         )
         if done is not None:
             return Changed(done, is_new=False)
-        old = await rows.own(connection, business.id, lead_id, starts_at, now)
+        old = await rows.own(connection, business.id, holder, starts_at, now)
         request = request._replace(service=_service_of(business, old))
         await rows.close(connection, business.id, old.id, "moved")
         try:
             await _check_free(connection, business, request, rules, now)
-            booked = await rows.insert(connection, business, request, Holder(lead_id))
+            booked = await rows.insert(connection, business, request, holder)
             if booked is None:
                 await _check_free(connection, business, request, rules, now)
                 raise Taken([])
@@ -238,19 +260,19 @@ async def move(
 async def _moved_before(
     connection: Any,
     business_id: UUID,
-    lead_id: UUID,
+    holder: Holder,
     request: Request,
     starts_at: datetime | None,
     now: datetime,
 ) -> Appointment | None:
     """Return the appointment that stands at the new time already, if it is meant."""
-    upcoming = await rows.upcoming(connection, business_id, lead_id, now)
+    upcoming = await rows.upcoming(connection, business_id, holder, now)
     there = [one for one in upcoming if one.starts_at == request.starts_at]
     if not there or starts_at in (None, request.starts_at):
         return there[0] if there else None
     if starts_at in (one.starts_at for one in upcoming):
         return None
-    was = await rows.closed(connection, business_id, lead_id, "moved", starts_at, now)
+    was = await rows.closed(connection, business_id, holder, "moved", starts_at, now)
     return None if was is None else there[0]
 
 

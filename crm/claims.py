@@ -15,10 +15,6 @@ from crm import leads
 from crm.database import Database
 
 
-class NoPhone(ValueError):
-    """The caller has not said yet where they can be reached."""
-
-
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What one call's caller has said; `from_number` is "" where it was withheld."""
 
@@ -58,7 +54,7 @@ async def write(
     phone: str | None,
     fields: Mapping[str, Any],
 ) -> Claim:
-    """Write what was said in a call; what it says later goes before. Raises NoPhone."""
+    """Write what was said in a call; what it says later goes before."""
     async with db.tenant(business_id) as connection:
         return await hold(connection, business_id, claimant, phone, fields)
 
@@ -86,10 +82,7 @@ async def hold(
         name,
         said,
     )
-    claim = Claim(**dict(row))
-    if claim.phone is None:
-        raise NoPhone
-    return claim
+    return Claim(**dict(row))
 
 
 async def lock_number(connection: Any, business_id: UUID, claimant: Claimant) -> None:

@@ -212,7 +212,8 @@ def test_open_bookings_of_a_caller_have_a_limit(database_url, caller, most):
 
 def test_two_bookings_at_once_pass_no_limit(database_url):
     async def story(shop):
-        first = datetime.fromisoformat((await shop.slots())[0]["starts_at"])
+        today = datetime.fromisoformat((await shop.slots())[0]["starts_at"])
+        first = (today + timedelta(days=2)).replace(hour=8, minute=0)
         slots = [(first + timedelta(hours=n)).isoformat() for n in range(6)]
         for at in slots[:4]:
             assert "booked" in await shop.book(at, key=at)
@@ -222,6 +223,30 @@ def test_two_bookings_at_once_pass_no_limit(database_url):
         )
 
         assert sorted("booked" in one for one in answers) == [False, True]
+
+    in_shop(database_url, story)
+
+
+def test_a_hidden_caller_changes_what_was_booked_in_the_same_call_alone(database_url):
+    async def story(shop):
+        slots = [one["starts_at"] for one in await shop.slots()]
+        asked = {"starts_at": slots[0], "phone": DANA}
+        hidden = {"caller": None, "sid": "CA1"}
+        assert "booked" in await shop.ask(
+            "calendar_create_appointment", asked, **hidden
+        )
+
+        cancel, move = "calendar_cancel_appointment", "calendar_reschedule_appointment"
+        new, old = {"new_starts_at": slots[-1]}, {"starts_at": slots[0]}
+        for who in ({"caller": None, "sid": "CA2"}, {"caller": DANA, "sid": "CA3"}):
+            for name, asked in ((cancel, {}), (cancel, old), (move, {**new, **old})):
+                refused = await shop.ask(name, asked, **who)
+                assert refused["appointments"] == []
+        moved = await shop.ask(move, new, **hidden)
+        assert moved["moved"]["starts_at"] == slots[-1]
+        gone = await shop.ask(cancel, **hidden)
+        assert gone["cancelled"]["starts_at"] == slots[-1]
+        assert await leads.recent(shop.db, shop.business.id) == []
 
     in_shop(database_url, story)
 

@@ -174,6 +174,27 @@ def test_a_claim_is_corrected_by_its_own_call_alone(database_url):
     with_database(database_url, story)
 
 
+def test_a_hidden_caller_is_asked_for_a_number_and_what_they_said_is_kept(database_url):
+    async def story(database):
+        business, _ = await salon(database)
+        runner = ToolRunner(
+            crm_tools(database, business, None, call_sid="CA1"),
+            deadline_ms=5_000,
+            log=CallLogger("CA1"),
+            metrics=Metrics(),
+        )
+        result = await runner.run(RunTool("c", "leads_upsert", '{"name":"Dana"}'))
+
+        assert msgspec.json.decode(result.output) == {
+            "error": "phone: the caller's number is hidden; ask for it",
+            "saved": ["name"],
+        }
+        told = await upsert(database, business, None, "CA1", phone=OTHER)
+        assert told["known"] == {"name": "Dana", "phone": OTHER}
+
+    with_database(database_url, story)
+
+
 @pytest.mark.parametrize(
     ("arguments", "from_number", "error"),
     [
