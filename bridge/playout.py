@@ -20,9 +20,9 @@ he left the line, which we hear of as late: the same delay says that, up to WAY_
 
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
 flush, not a playback. An item whose audio ran out at the caller's ear before its next
-frame was sent has an *underrun*: the model was late, or we were. This module refuses
-audio beyond UNSENT_BYTES_MAX or PARTS_MAX and forgets the oldest mark beyond MARKS_MAX;
-all of these are counted.
+frame was sent has an *underrun*: the model was late, or we were. Neither that nor a hold
+begins another utterance. This module refuses audio beyond UNSENT_BYTES_MAX or PARTS_MAX
+and forgets the oldest mark beyond MARKS_MAX; all of these are counted.
 """
 
 from collections import deque
@@ -36,8 +36,7 @@ FRAME_S = FRAME_MS / 1000
 # Sums of 0.02 drift; a microsecond is far below a frame.
 EPSILON_S = 1e-6
 BYTES_PER_MS = FRAME_BYTES // FRAME_MS
-# About two marks a second.
-MARK_EVERY_FRAMES = 25
+MARK_EVERY_FRAMES = 25  # about two marks a second
 # Five minutes of mu-law: no reply is that long, a runaway model is.
 UNSENT_BYTES_MAX = 5 * 60 * 8_000
 PARTS_MAX = 256  # a reply has one or two
@@ -232,8 +231,8 @@ class Playout:
         self.is_held = True
 
     def resume(self) -> None:
-        """Go on from the very next byte."""
-        self._was_held |= self.is_held
+        """Go on from the very next byte; what was held is no new utterance."""
+        self._was_held |= self.is_held and self._sending() is not None
         self.is_held = False
 
     # --- from the caller's side ---
@@ -357,7 +356,8 @@ class Playout:
         return None
 
     def _send(self, item: _Item, frames: int, now: float) -> None:
-        if self._clock_end + self._delay_s <= now:
+        is_new = item.frames_sent + item.before_ms == 0 and not self._was_held
+        if is_new and self._clock_end + self._delay_s <= now:
             self.audible_since = now
         if item.frames_sent == 0:
             item.first_frame = self.frames_sent

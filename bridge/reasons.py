@@ -133,7 +133,6 @@ class Watch:
         self._was_held = False
         self._was_turn_open = False
         self._limit_told = ""
-        self._cleared_at = float("-inf")
 
     def look(self, step: Step) -> Iterator[Decision]:
         """Return what this message changed inside the call."""
@@ -142,8 +141,6 @@ class Watch:
         is_cleared = any(one.get("event") == "clear" for one in step.actions or ())
         for what, why in self._changes(step.now, is_cleared):
             yield Decision(at_s, what, why)
-        if is_cleared:
-            self._cleared_at = step.now
         is_playing = call.playout.is_playing(step.now)
         self._was_playing = is_playing and not is_cleared
         self._tx_frames = call.playout.frames_sent
@@ -181,7 +178,7 @@ class Watch:
     def _limit(self, now: float) -> str:
         """Return what forbids to interrupt now, or nothing."""
         options, audible_ms = self._call.plan.options, self._audible_ms(now)
-        cooled_ms = (now - self._cleared_at) * 1e3
+        cooled_ms = (now - self._call.barged_in_at) * 1e3
         if not self._call.is_talking:
             return "the call is ending"
         if audible_ms < options.barge_in_grace_ms:

@@ -41,7 +41,7 @@ class Laws:
         self._call = call
         self._downlink = Downlink(call)
         self._uplink = None if weather.has_odd_payloads else UplinkLaws(call)
-        self._promises = Promises(call, weather)
+        self._promises = Promises(call, weather, lambda: self._downlink.new_item_at)
         self._asked = Asked(call)
         self._spins = 0
         self._spun_at = -1.0
@@ -161,6 +161,8 @@ class Downlink:
         self._ends_at: dict[Part, float] = {}
         # Items of sessions that are gone.
         self._old: set[Part] = set()
+        # When the newest item began that followed a silence.
+        self.new_item_at = float("-inf")
         self.sent: deque[Part] = deque()
 
     def before(self, what: Any) -> None:
@@ -259,6 +261,9 @@ class Downlink:
         law(payload == wanted, "every frame in order, none twice", part)
         del owed[:FRAME_BYTES]
         self._frames += 1
+        is_first = all(item_id != part[0] for item_id, _ in self._first_at)
+        if is_first and now >= self._clock_end - 1e-6:
+            self.new_item_at = now
         self._first_at.setdefault(part, now)
         if self._first_frame_at is None:
             self._first_frame_at = now

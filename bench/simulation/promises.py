@@ -6,12 +6,14 @@ interruption, a conversation told to a new session, the last words. Whatever is 
 is a broken law.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from bench.simulation.law import law
 from bench.simulation.weather import Weather, number_of
 from bridge import ending, floor, openai, twilio
 from bridge.call import Call
+from bridge.interruption import frames_needed
 from bridge.keypad import DIGITS_MAX, PAUSE_S
 from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import (
@@ -178,10 +180,18 @@ class Tools:
 
 
 class Interruptions:
-    """Voice waits for grace and cooldown; a stale echo says nothing."""
+    """Voice waits for grace and cooldown and no longer; a stale echo says nothing.
 
-    def __init__(self, call: Call, weather: Weather) -> None:
+    `new_item_at` tells since when the newest item that followed a silence is sent.
+    """
+
+    def __init__(
+        self, call: Call, weather: Weather, new_item_at: Callable[[], float]
+    ) -> None:
         self._call = call
+        self._new_item_at = new_item_at
+        self._is_whole = not weather.has_odd_payloads
+        self._was_held = False
         # Where echoes lag the core may count an utterance from an earlier one.
         self._is_grace_known = weather.is_calm and weather.marks == "echoed"
         self._spoke_at = float("-inf")
@@ -189,11 +199,37 @@ class Interruptions:
         self._ends_at = float("-inf")
         self._stale: tuple[int, float] | None = None
 
-    def before(self, what: twilio.Mark) -> None:
+    def before(self, what: Any) -> None:
         """Keep what an echo of before a clear must not change."""
         playout = self._call.playout
+        self._was_held |= playout.is_held
+        if type(what) is not twilio.Mark:
+            return
         if int(what.mark.name.split(":")[1]) < playout.generation:
             self._stale = playout.marks_in_flight, playout.ends_at()
+
+    def check_heard(self, what: Any, actions: list[Any], now: float) -> None:
+        """Check that a voice that is certain interrupts once nothing forbids it.
+
+        Neither a false alarm nor an underrun begins grace anew.
+        """
+        call, options = self._call, self._call.plan.options
+        uplink = call.uplink
+        if type(what) is not twilio.Media or not self._is_whole or not call.is_talking:
+            return
+        is_voice = uplink.is_voice and uplink.is_certain
+        if not is_voice or uplink.voice_frames < frames_needed(call):
+            return
+        if of(twilio.Clear, actions):
+            return
+        audible_ms = (now - self._new_item_at()) * 1e3 - 1e-6
+        cooled_ms = (now - self._spoke_at) * 1e3 - 1e-6
+        is_barred = (
+            audible_ms < options.barge_in_grace_ms
+            or cooled_ms < options.barge_in_cooldown_ms
+            or not call.playout.is_playing(now)
+        )
+        law(is_barred, "a certain voice interrupts", audible_ms, cooled_ms)
 
     def after(self, what: Any, actions: list[Any], now: float) -> None:
         """Check who may silence the AI, and when."""
@@ -204,8 +240,9 @@ class Interruptions:
         self._stale = None
         for action in actions:
             if type(action) is twilio.OutboundMedia:
-                if now > self._ends_at + GAP_S:
-                    self._audible_since = now
+                if now > self._ends_at + GAP_S and not self._was_held:
+                    self._audible_since = max(self._new_item_at(), self._audible_since)
+                self._was_held = False
                 self._ends_at = max(self._ends_at, now) + FRAME_MS / 1e3
             elif type(action) is twilio.Clear:
                 self._ends_at = now
@@ -276,20 +313,21 @@ class Withheld:
 class Promises:
     """All of one call."""
 
-    def __init__(self, call: Call, weather: Weather) -> None:
+    def __init__(
+        self, call: Call, weather: Weather, new_item_at: Callable[[], float]
+    ) -> None:
         self._greeting = Greeting(call)
         self._renewed = Renewed(call)
         self.keys = Keys(call)
-        self._interruptions = Interruptions(call, weather)
+        self._interruptions = Interruptions(call, weather, new_item_at)
         is_numbered = not weather.has_odd_payloads and weather.loss == 0.0
         self._withheld = Withheld(call) if is_numbered else None
         self.tools = Tools(call)
 
     def before(self, what: Any) -> None:
         """Look at the call as it is, before it takes `what`."""
-        if type(what) is twilio.Mark:
-            self._interruptions.before(what)
-        elif type(what) is ToolResult:
+        self._interruptions.before(what)
+        if type(what) is ToolResult:
             self.tools.before()
 
     def after(
@@ -299,6 +337,7 @@ class Promises:
         self.keys.after(what, actions, was_playing, now)
         if self._withheld is not None:
             self._withheld.after(what, actions)
+        self._interruptions.check_heard(what, actions, now)
         self.tools.has_answered = False
         if not actions and type(what) is twilio.Media:
             return  # most frames

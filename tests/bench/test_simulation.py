@@ -139,6 +139,11 @@ def know_no_grace(whole, call):
     whole(call)
 
 
+def begin_grace_anew(whole, self, *args):
+    whole(self, *args)
+    self.playout.audible_since = self.now
+
+
 def forget_keys(whole, self, *args):
     if not any("Keypad" in str(action) for action in self.actions):
         whole(self, *args)
@@ -185,6 +190,7 @@ def fill_always(whole, self, *args):
         (Uplink, "release", lose_half, "what was withheld is given whole"),
         (Uplink, "admit", fill_always, "silence is given inside turns alone"),
         (interruption, "consider", know_no_grace, "grace is kept"),
+        (Call, "feed", begin_grace_anew, "a certain voice interrupts"),
         (ending, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
         (dialogue, "answer_tools", stop, "every tool and key is answered for"),
         (

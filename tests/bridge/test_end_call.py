@@ -1,4 +1,4 @@
-"""`end_call` beside other tools: decided when they have answered, whatever their order."""
+"""`end_call` beside other tools: decided when they have answered, in any order."""
 
 import pytest
 

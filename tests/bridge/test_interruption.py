@@ -253,3 +253,39 @@ def test_a_mark_echoed_after_clear_is_stale():
     call.receive_twilio(story.mark("item_1:0:500"), now)
 
     assert call.playout.stale_marks == 1
+
+
+def cleared_at(call, frames, now):
+    """When the caller's first frames silenced the AI, if they did."""
+    for frame in frames:
+        actions, now = speak(call, [frame], now)
+        if of(twilio.Clear, actions):
+            return now
+    return None
+
+
+def test_voice_after_a_false_alarm_interrupts_as_soon_as_ever():
+    call, now = mid_reply()
+    usual_s = cleared_at(call, VOICE[15:], now) - now
+
+    call, now = mid_reply()
+    call.playout.hold()
+    call.timers.cancel(Timer.FEED)
+    call.timers.set(Timer.HOLD, now + 0.4)  # the lead runs out
+    _, now = speak(call, QUIET * 21, now)
+    assert call.counters.barge_ins_false == 1
+    assert cleared_at(call, VOICE[15:], now) - now == pytest.approx(usual_s, abs=0.05)
+
+
+def test_voice_after_an_underrun_interrupts_as_soon_as_ever():
+    call, now = mid_reply()
+    usual_s = cleared_at(call, VOICE[15:], now) - now
+
+    call = answered_call()
+    _, now = speak(call, QUIET * 100, 0.0)
+    call.receive_openai(created(), now)
+    call.receive_openai(audio_delta("item_1", 1_000), now)
+    _, now = speak(call, QUIET * 60, now)
+    call.receive_openai(audio_delta("item_1", 20_000), now)
+    assert call.playout.underruns == 1
+    assert cleared_at(call, VOICE[15:], now) - now == pytest.approx(usual_s, abs=0.05)

@@ -288,7 +288,48 @@ def test_a_pause_in_sending_is_not_heard_speech():
     playout.feed(11.0)
 
     assert playout.heard_frames(11.1) == pytest.approx(15)
-    assert playout.audible_since == 11.0
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_neither_an_underrun_nor_a_hold_begins_a_new_utterance(is_held):
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    playout.feed(10.0)
+    if is_held:
+        playout.hold()
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    playout.feed(11.0)
+    playout.resume()
+    playout.finish("item_1")
+    playout.feed(11.0)
+    assert playout.audible_since == 10.0
+
+    # The second part of an item, and an item that waited for the hold's end.
+    playout.push("item_1", 1, b"\x10" * 1_600)
+    playout.feed(12.0)
+    playout.hold()
+    playout.push("item_2", 0, b"\x10" * 1_600)
+    playout.feed(13.0)
+    playout.resume()
+    playout.feed(13.0)
+    assert playout.audible_since == 10.0
+
+    playout.push("item_3", 0, b"\x10" * 1_600)
+    playout.feed(14.0)
+    assert playout.audible_since == 14.0
+
+
+def test_a_hold_with_nothing_left_to_say_does_not_touch_the_next_utterance():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * 1_600)
+    playout.finish("item_1")
+    playout.feed(10.0)
+    playout.hold()
+    playout.resume()
+    playout.push("item_2", 0, b"\x10" * 1_600)
+    playout.feed(12.0)
+
+    assert playout.audible_since == 12.0
 
 
 def test_the_far_level_is_that_of_the_frame_in_the_ear():
