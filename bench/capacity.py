@@ -17,7 +17,6 @@ processor, what is loaded another.
 """
 
 import asyncio
-import os
 import sys
 import tempfile
 from contextlib import AsyncExitStack
@@ -173,7 +172,6 @@ def main(args: list[str]) -> int:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(args)
     with tempfile.TemporaryDirectory(prefix="kolbridge-load-") as home:
-        os.chmod(home, 0o755)
         url, database = open_url(None, Path(home))
         try:
             found = uvloop.run(

@@ -126,7 +126,6 @@ async def drive(
 def run_phases(args: argparse.Namespace) -> dict[str, Any]:
     """Run all phases on a database of their own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-database-") as folder:
-        os.chmod(folder, 0o755)
         home = Path(folder)
         url, server = open_url(None, home)
         try:

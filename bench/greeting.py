@@ -197,7 +197,6 @@ async def _measure(database_url: str, calls: int) -> dict[str, Any]:
 def measure(calls: int) -> dict[str, Any]:
     """Run all calls on a database of their own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-greeting-") as home:
-        Path(home).chmod(0o755)
         url, database = open_url(None, Path(home))
         try:
             found: dict[str, Any] = uvloop.run(_measure(url, calls))

@@ -96,7 +96,6 @@ Scenario = Callable[[House], Awaitable[Any]]
 def run_scenario(scenario: Scenario) -> Any:
     """Run one scenario on a database of its own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-bench-") as folder:
-        os.chmod(folder, 0o755)
         database_url, server = open_url(None, Path(folder))
         try:
             return uvloop.run(_run(House(Path(folder), database_url), scenario))

@@ -104,7 +104,6 @@ def measure(
 ) -> Figures:
     """Run all attempts on a database of their own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-latency-") as home:
-        os.chmod(home, 0o755)
         url, database = open_url(None, Path(home))
         try:
             return uvloop.run(attempts(url, server, budget.latency, calls, prefers))

@@ -330,7 +330,6 @@ def run_load(
 ) -> dict[str, Any]:
     """Run the load on a database of its own."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-load-") as home:
-        os.chmod(home, 0o755)
         url, database = open_url(None, Path(home))
         try:
 

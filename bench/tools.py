@@ -53,7 +53,6 @@ Times = dict[str, list[float]]
 def measure(size: Size = _FULL) -> dict[str, dict[str, float]]:
     """Return p50 and p99, in ms, of each tool and of the race."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-bench-") as home:
-        Path(home).chmod(0o755)
         server = EmbeddedServer(Path(home))
         try:
             url = server.start()

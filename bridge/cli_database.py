@@ -15,9 +15,9 @@ from crm import businesses
 from crm.away import AWAY
 from crm.connect import open_url
 from crm.database import Database
-from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
 from crm.names import same_name_key
+from crm.postgres_install import EmbeddedError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2

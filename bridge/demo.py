@@ -126,7 +126,6 @@ def run(args: argparse.Namespace) -> int:
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kolbridge-demo-") as home:
-        os.chmod(home, 0o755)
         url, server = open_url(None, Path(home))
         try:
             return asyncio.run(_demo(url, args.out, args.live))

@@ -24,8 +24,8 @@ from bridge.log import LOGGER
 from bridge.settings import Settings
 from crm.connect import open_url, service_url
 from crm.database import Database
-from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
+from crm.postgres_install import EmbeddedError
 
 DESCRIPTION = """Tries the settings of kolbridge serve, the database, Twilio's
 signatures, the model, a call to each business and what keeps them apart.

@@ -34,8 +34,8 @@ from bridge.tokens import new_key
 from crm.away import AWAY
 from crm.connect import open_url, service_url
 from crm.database import Database, IsolationError
-from crm.embedded import EmbeddedError
 from crm.migrate import MigrationError
+from crm.postgres_install import EmbeddedError
 
 EXAMPLES = """examples:
   kolbridge serve
@@ -76,6 +76,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or SIGHUP; return the exit code."""
+    # Records, recordings and caches are for this user alone.
+    os.umask(0o077)
     dotenv = Path(".env")
     ignored = warnings_of(os.environ, dotenv)
     try:

@@ -17,8 +17,9 @@ import asyncpg
 import pytest
 
 from crm.connect import SERVICE_ROLE, service_url
-from crm.embedded import EmbeddedServer, find_binaries
+from crm.embedded import EmbeddedServer
 from crm.migrate import migrate
+from crm.postgres_install import find_binaries
 
 EMBEDDED = "embedded"
 OTHER_URL = os.environ.get("TEST_DATABASE_URL", "")
@@ -58,7 +59,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @contextmanager
 def _migrated(binaries: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="kolbridge-test-") as home:
-        os.chmod(home, 0o755)
         server = EmbeddedServer(Path(home), durable=False, bin_dir=binaries)
         url = server.start()
         try:

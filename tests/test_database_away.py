@@ -223,7 +223,6 @@ async def until_waiting(home, count):
 @pytest.fixture
 def crm():
     with tempfile.TemporaryDirectory(prefix="kolbridge-away-") as home:
-        os.chmod(home, 0o755)
         crm = Crm(home)
         crm.start()
         asyncio.run(migrate(crm.url))

@@ -10,7 +10,6 @@ rounds.
 """
 
 import asyncio
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -145,7 +144,6 @@ def main(args: list[str] | None = None) -> int:
     wanted = [everyone[name] for name in given.only or everyone]
     commands = commands_of(wanted)
     with tempfile.TemporaryDirectory(prefix="kolbridge-peers-") as home:
-        os.chmod(home, 0o755)
         url, database = open_url(None, Path(home))
         try:
             rounds, failed = uvloop.run(

@@ -100,6 +100,8 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url, sent
         url = line["message"].rpartition(" ")[2]
         with urlopen(f"{url}/healthz", timeout=START_S) as answer:
             assert answer.read() == b"ok"
+        kept = [path for path in tmp_path.rglob("*") if not path.is_socket()]
+        assert kept and all(path.stat().st_mode & 0o077 == 0 for path in kept)
         started = time.monotonic()
         process.send_signal(sent)
         lines = lines_until(process, "stopped")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crm.embedded import EmbeddedError, EmbeddedServer, find_binaries
+from crm.embedded import EmbeddedServer
 
 PARENT = """
 import sys, time
@@ -72,9 +72,3 @@ def test_a_killed_parent_leaves_no_orphan(home):
     server = EmbeddedServer(home, durable=False)
     server.start()
     server.stop()
-
-
-def test_a_folder_without_binaries_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("CRM_PG_BIN", str(tmp_path))
-    with pytest.raises(EmbeddedError, match="no PostgreSQL >= 15 found"):
-        find_binaries()
