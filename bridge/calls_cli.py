@@ -3,6 +3,7 @@
 import argparse
 from datetime import UTC
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from bridge import calls_summary
 from bridge.cli_database import find_business, run_with_database
 from bridge.prices import PRICES_DATE
 from bridge.prompt import CALL_FACTS
+from bridge.refused import RefusedRecords
+from bridge.refused_cli import listed, retry
 from bridge.settings import Settings
 from bridge.tenant_hours import TenantError
 from crm import businesses, calls
@@ -27,6 +30,8 @@ EXAMPLES = """examples:
   kolbridge calls CA0123456789abcdef0123456789abcdef
   kolbridge calls --summary --since 7d
   kolbridge calls --json | jq -r 'select(.outcome == "failed") | .call_sid'
+  kolbridge calls --refused            records that the database has refused, and why
+  kolbridge calls --retry-refused      write them again, each once
 """
 
 
@@ -40,6 +45,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("call_sid", nargs="?", help="show this call")
+    refused = parser.add_mutually_exclusive_group()
+    refused.add_argument(
+        "--refused", action="store_true", help="list records the database has refused"
+    )
+    refused.add_argument(
+        "--retry-refused", action="store_true", help="write refused records again"
+    )
     add_listing_arguments(parser)
     calls_summary.add_arguments(parser)
 
@@ -76,6 +88,13 @@ async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> 
         return
     if args.since is not None or args.until is not None:
         raise TenantError("--since and --until: expected with --summary")
+    if args.refused or args.retry_refused:
+        records = RefusedRecords(Path(settings.kolbridge_home) / "unwritten")
+        if args.retry_refused:
+            print(await retry(records, db))
+        for line in listed(records, dict(found), is_json=args.json):
+            print(line)
+        return
     if args.call_sid is not None:
         await _show(args, db, found)
         return

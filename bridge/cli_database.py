@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
-
 from bridge.settings import Settings, SettingsError, load
 from bridge.tenant_hours import TenantError
 from crm import businesses
-from crm.away import AWAY
+from crm.away import DATABASE_ERRORS
 from crm.connect import open_url
 from crm.database import Database
 from crm.migrate import MigrationError
@@ -44,7 +42,7 @@ def run_with_database(command: str, steps: Steps) -> int:
     except (TenantError, SettingsError) as error:
         print(f"kolbridge {command}: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except (*AWAY, EmbeddedError, MigrationError, asyncpg.PostgresError) as error:
+    except (*DATABASE_ERRORS, EmbeddedError, MigrationError) as error:
         text = str(error) or type(error).__name__
         print(f"kolbridge {command}: the database: {text}", file=sys.stderr)
         return EXIT_FAILED

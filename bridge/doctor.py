@@ -22,6 +22,7 @@ from bridge.doctor_model import check_model
 from bridge.doctor_settings import check_settings
 from bridge.log import LOGGER
 from bridge.settings import Settings
+from crm.away import DATABASE_ERRORS
 from crm.connect import open_url, service_url
 from crm.database import Database
 from crm.migrate import MigrationError
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             Path(settings.kolbridge_home),
             admin_url=settings.database_admin_url,
         )
-    except (EmbeddedError, MigrationError, OSError, asyncpg.PostgresError) as error:
+    except (EmbeddedError, MigrationError, *DATABASE_ERRORS) as error:
         _show([Check("database", False, f"start it or set DATABASE_URL: {error}")])
         return 1
     try:

@@ -8,7 +8,7 @@ from bridge.doctor_check import Check
 from bridge.serve import ROLE_WANTED, require_bound_role
 from bridge.settings import Settings
 from crm import businesses
-from crm.away import AWAY
+from crm.away import DATABASE_ERRORS
 from crm.database import Database, IsolationError
 
 _TENANT_TABLES = ("business_settings", "leads", "appointments", "calls", "call_turns")
@@ -30,7 +30,7 @@ async def check_role(settings: Settings, url: str) -> list[Check]:
         await require_bound_role(settings, url)
     except IsolationError as error:
         return [Check("service role", False, f"{error}; {ROLE_WANTED}")]
-    except (asyncpg.PostgresError, *AWAY) as error:
+    except DATABASE_ERRORS as error:
         text = str(error) or type(error).__name__
         return [Check("service role", False, f"{text}; {ROLE_WANTED}")]
     return [Check("service role", True, "bound by row-level security")]

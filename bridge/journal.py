@@ -1,28 +1,60 @@
 """The journal: what a worker has yet to write into the database, in a file of its own.
 
-A line per record, appended and made durable before `append` returns; read in order from
-the front, and cut to nothing when all of it is written. The file is locked while its
-process lives. One that nobody holds was left behind, by a crash or a kill: its lines
-are taken over by the next worker that starts. A line may so be read twice, after a
-crash between the database's answer and `drop`; whoever writes it must be able to tell.
+A line per record, appended and made durable before `append` returns. `take` hands one
+out, `drop` forgets it, `put_back` keeps it for later, so that no line stands before the
+others. The file is cut to nothing when all of it is written, and made anew when most of
+it is. It is locked while its process lives. One that nobody holds was left behind, by a
+crash or a kill: its lines are taken over by the next worker that starts. A line may so
+be read twice, after a crash between the database's answer and `drop`; whoever writes it
+must be able to tell.
+
+What the disk refuses is held in memory, up to a limit, until `flush` or `drop`.
 
 Beside it lies a folder with a file per call that runs. What a killed process leaves
 there is written as the record it did not come to, after all those that it did.
 
-Every method blocks on the disk and may be called from any thread.
+Every method blocks on the disk and may be called from any thread; one at a time takes.
 """
 
 import fcntl
+import heapq
 import os
 from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from time import time_ns
+from typing import NamedTuple
 
-REFUSED = "refused.jsonl"
+# What waits in memory for a disk with room: a record with 100 turns has some 30 KB.
+HELD_LINES_MAX = 10_000
+HELD_BYTES_MAX = 64_000_000
+# Below this a file in which most is written already is left as it is.
+COMPACT_BYTES_MIN = 1_000_000
 _SUFFIX = ".journal"
 _RUNNING = ".running"
 _PART = ".part"
+_COMPACTED = ".compacted"
+
+
+@dataclass(slots=True)
+class _Line:
+    """A record that waits: where it lies in the file, or itself if it is held."""
+
+    start: int
+    size: int
+    held: bytes | None = None
+    tries: int = 0
+
+
+class Taken(NamedTuple):
+    """A record to be written, and how often that was tried before."""
+
+    record: bytes
+    tries: int
 
 
 class Journal:
@@ -31,9 +63,14 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = Lock()
-        # The sizes of the lines that wait; the first begins at `_front`.
-        self._sizes: deque[int] = deque()
-        self._front = 0
+        self._ready: deque[_Line] = deque()
+        # A heap of what was put back, by the time it is due.
+        self._later: list[tuple[float, int, _Line]] = []
+        self._numbers = count()
+        self._taken: _Line | None = None
+        # What waits: bytes in the file, lines and bytes in memory.
+        self._kept_bytes = self._held_bytes = 0
+        self._held_lines = 0
         self._end = 0
         self._path = folder
         self._fd = -1
@@ -41,7 +78,12 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many records are not in the database yet."""
-        return len(self._sizes)
+        return len(self._ready) + len(self._later) + (self._taken is not None)
+
+    @property
+    def held(self) -> int:
+        """How many of them are in memory alone."""
+        return self._held_lines
 
     def open(self) -> None:
         """Make the file, and take over what no living worker holds."""
@@ -63,16 +105,34 @@ class Journal:
     def append(self, records: list[bytes]) -> None:
         """Keep records, none of which holds a line feed; all of them, or OSError."""
         with self._lock:
-            try:
-                _write_all(self._fd, b"".join(one + b"\n" for one in records))
-                os.fsync(self._fd)
-            except OSError:
-                os.ftruncate(self._fd, self._end)
-                os.lseek(self._fd, self._end, os.SEEK_SET)
-                raise
-            for one in records:
-                self._sizes.append(len(one) + 1)
-                self._end += len(one) + 1
+            self._ready.extend(self._write(records))
+
+    def hold(self, records: list[bytes]) -> int:
+        """Keep in memory what the disk refuses; return how many find no room."""
+        with self._lock:
+            for place, record in enumerate(records):
+                size = self._held_bytes + len(record)
+                if self._held_lines >= HELD_LINES_MAX or size > HELD_BYTES_MAX:
+                    return len(records) - place
+                self._held_lines, self._held_bytes = self._held_lines + 1, size
+                self._ready.append(_Line(-1, len(record), record))
+        return 0
+
+    def flush(self) -> None:
+        """Write to the disk what is held in memory; OSError where it is still full."""
+        with self._lock:
+            held = [
+                line
+                for line in self._lines()
+                if line.held is not None and line is not self._taken
+            ]
+            if not held:
+                return
+            written = self._write([line.held for line in held if line.held is not None])
+            for line, kept in zip(held, written, strict=True):
+                self._held_lines -= 1
+                self._held_bytes -= line.size
+                line.start, line.size, line.held = kept.start, kept.size, None
 
     def begin(self, name: str, record: bytes) -> None:
         """Keep what is to be written should this process not live to `end` it.
@@ -86,29 +146,63 @@ class Journal:
         part.replace(folder / name)
 
     def end(self, name: str) -> None:
-        """Forget what was begun: its record is in the journal."""
+        """Forget what was begun: its record is in the journal, or in the database."""
         (self._path.with_suffix(_RUNNING) / name).unlink(missing_ok=True)
 
-    def first(self) -> bytes | None:
-        """Return the record that waits longest."""
+    def take(self, now: float) -> Taken | None:
+        """Return the record that waits longest, of those due; then `drop` it or
+        `put_back`."""
         with self._lock:
-            if not self._sizes:
-                return None
-            return os.pread(self._fd, self._sizes[0] - 1, self._front)
+            line = self._taken
+            if line is None and self._ready:
+                line = self._ready.popleft()
+            elif line is None and self._later and self._later[0][0] <= now:
+                line = heapq.heappop(self._later)[2]
+            self._taken = line
+            return None if line is None else Taken(self._read(line), line.tries)
+
+    def wait_s(self, now: float) -> float | None:
+        """Return how long until a record is due; None where none is put back."""
+        with self._lock:
+            return max(0.0, self._later[0][0] - now) if self._later else None
+
+    def put_back(self, due_at: float) -> None:
+        """Keep what was taken, if anything, for another try, not before `due_at`."""
+        with self._lock:
+            line, self._taken = self._taken, None
+            if line is None:
+                return
+            line.tries += 1
+            heapq.heappush(self._later, (due_at, next(self._numbers), line))
+
+    def hurry(self, tries_max: int | None = None) -> None:
+        """Have what was put back be due now, all or what was tried no more often."""
+        with self._lock:
+            later, self._later = self._later, []
+            for entry in sorted(later):
+                if tries_max is None or entry[2].tries <= tries_max:
+                    self._ready.append(entry[2])
+                else:
+                    heapq.heappush(self._later, entry)
 
     def drop(self) -> None:
-        """Forget the first record: it is written."""
+        """Forget what was taken: it is written."""
         with self._lock:
-            self._front += self._sizes.popleft()
-            if not self._sizes:
+            line, self._taken = self._taken, None
+            assert line is not None, "nothing is taken"
+            if line.held is None:
+                self._kept_bytes -= line.size
+            else:
+                self._held_lines -= 1
+                self._held_bytes -= line.size
+            if not self._kept_bytes and self._end:
                 os.ftruncate(self._fd, 0)
                 os.lseek(self._fd, 0, os.SEEK_SET)
-                self._front = self._end = 0
-
-    def refuse(self, record: bytes) -> None:
-        """Put aside what cannot be written, for a human to look at."""
-        with (self._folder / REFUSED).open("ab") as file:
-            file.write(record + b"\n")
+                self._end = 0
+            elif self._end > max(COMPACT_BYTES_MIN, 2 * self._kept_bytes):
+                # Without room for it the file stays as long as it is.
+                with suppress(OSError):
+                    self._compact()
 
     def close(self) -> None:
         """Let go of the file; one with nothing in it is removed."""
@@ -119,10 +213,61 @@ class Journal:
             is_left = running.exists() and any(running.iterdir())
             if running.exists() and not is_left:
                 running.rmdir()
-            if not self._sizes and not is_left:
+            if not self._kept_bytes and not is_left:
                 self._path.unlink(missing_ok=True)
+            elif self._end > self._kept_bytes:
+                with suppress(OSError):
+                    self._compact()
             os.close(self._fd)
             self._fd = -1
+
+    def _lines(self) -> Iterator[_Line]:
+        yield from self._ready
+        yield from (line for _, _, line in self._later)
+        if self._taken is not None:
+            yield self._taken
+
+    def _read(self, line: _Line) -> bytes:
+        if line.held is not None:
+            return line.held
+        return os.pread(self._fd, line.size - 1, line.start)
+
+    def _write(self, records: list[bytes]) -> list[_Line]:
+        try:
+            _write_all(self._fd, b"".join(one + b"\n" for one in records))
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self._end)
+            os.lseek(self._fd, self._end, os.SEEK_SET)
+            raise
+        lines = []
+        for one in records:
+            lines.append(_Line(self._end, len(one) + 1))
+            self._end += len(one) + 1
+            self._kept_bytes += len(one) + 1
+        return lines
+
+    def _compact(self) -> None:
+        """Put what still waits into a new file, locked before it has the name."""
+        lines = [line for line in self._lines() if line.held is None]
+        path = self._path.with_suffix(_COMPACTED)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _write_all(fd, b"".join(self._read(line) + b"\n" for line in lines))
+            os.fsync(fd)
+            path.replace(self._path)
+        except OSError:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        os.close(self._fd)
+        self._fd, self._end = fd, 0
+        for line in lines:
+            line.start = self._end
+            self._end += line.size
+        _sync_folder(self._folder)
 
     def _take_over(self, path: Path) -> None:
         try:
@@ -140,6 +285,7 @@ class Journal:
                 if path.with_suffix(_RUNNING).exists():
                     path.with_suffix(_RUNNING).rmdir()
                 path.with_suffix(_PART).unlink(missing_ok=True)
+                path.with_suffix(_COMPACTED).unlink(missing_ok=True)
                 path.unlink()
         finally:
             os.close(fd)

@@ -85,6 +85,8 @@ _HELP = {
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
+    "journal_failures": "Writes of call records that the disk refused",
+    "webhook_failures": "Webhooks whose answer failed inside, by door",
     "task_failures": "Background tasks that failed and were started again, by task",
     "streams_handed_over": "Streams that arrived at another worker than their call's",
     "connections_refused": "Connections closed before they were a request, by reason",

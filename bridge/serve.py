@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import asyncpg
 import uvloop
 
 from bridge.connections import raise_descriptor_limit
@@ -31,7 +30,7 @@ from bridge.settings import (
 from bridge.succession import Door, Inheritance, ask
 from bridge.supervisor import Supervisor, stop_signals
 from bridge.tokens import new_key
-from crm.away import AWAY
+from crm.away import DATABASE_ERRORS
 from crm.connect import open_url, service_url
 from crm.database import Database, IsolationError
 from crm.migrate import MigrationError
@@ -48,7 +47,7 @@ ROLE_WANTED = (
     "expected one made by: create role kolbridge_service login password '...' "
     "noinherit in role kolbridge_app; the owner's URL is DATABASE_ADMIN_URL"
 )
-NO_DATABASE = (EmbeddedError, MigrationError, asyncpg.PostgresError, *AWAY)
+NO_DATABASE = (EmbeddedError, MigrationError, *DATABASE_ERRORS)
 NO_TAKE_OVER = (
     "--take-over expects DATABASE_URL: the embedded database ends with the service "
     "that started it"
@@ -119,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
 async def require_bound_role(settings: Settings, url: str) -> None:
     """Raise IsolationError for a role that could bypass row-level security.
 
-    One that cannot log in, or not become the policies' role, raises what AWAY and
-    PostgresError are.
+    One that cannot log in, or not become the policies' role, raises one of
+    DATABASE_ERRORS.
     """
     database = await _open(settings, url, pool_max=1)
     try:

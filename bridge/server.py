@@ -41,7 +41,7 @@ from bridge.switchboard import Switchboard
 from bridge.tokens import Tokens, new_key
 from bridge.webhooks import Webhooks
 from crm import businesses, calls
-from crm.away import AWAY
+from crm.away import DATABASE_ERRORS
 from crm.database import Database
 
 BACKLOG_CONNECTIONS = 1_024
@@ -216,13 +216,15 @@ class Server:
         try:
             async with asyncio.timeout(CHECK_WAIT_S):
                 await self._database.ping()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except asyncpg.ReadOnlySQLTransactionError:
+            return "read-only"
+        except DATABASE_ERRORS:
             return "unreachable"
         return "ok"
 
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
         """Return how a call ended that this process does not know, by its record."""
-        with suppress(asyncpg.PostgresError, *AWAY):
+        with suppress(*DATABASE_ERRORS):
             async with asyncio.timeout(CHECK_WAIT_S):
                 business = await businesses.find_by_number(self._database, number)
                 if business is None:
@@ -252,11 +254,12 @@ class Server:
         return page if self._peers is None else self._peers.pages.keep(page)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        waiting = ("Call records not in the database yet", self._records.waiting)
         connections = ("Open connections that are no streams", len(self._connections))
+        # The refused lie in one file for all workers, whose gauges are added up.
+        is_first = self._peers is None or self._peers.index == 0
         return {
             **self.switchboard.gauges(),
-            "records_waiting": waiting,
+            **self._records.gauges(counts_refused=is_first),
             "connections": connections,
         }
 

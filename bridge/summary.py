@@ -135,5 +135,5 @@ def outcome_of(record: CallRecord) -> str:
 
 
 def clean(text: str) -> str:
-    """Take out what PostgreSQL cannot hold."""
-    return text.replace("\0", "")
+    """Take out what PostgreSQL cannot hold, or no record on disk."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -19,7 +19,7 @@ from bridge.log import CallLogger
 from bridge.metrics import Metrics
 from bridge.openai import FunctionTool
 from bridge.plan import RunTool, ToolResult
-from crm.away import AWAY
+from crm.away import is_away
 
 # What a tool answers; more is of no use to who listens.
 OUTPUT_BYTES_MAX = 16_384
@@ -138,20 +138,22 @@ class ToolRunner:
             outcome = "late"
             text = f"{asked.name} did not answer within {self._deadline_ms} ms"
             answer = Answer({"error": f"{text}: {_UNREACHABLE_TEXT}"})
-        except AWAY as error:
-            outcome = "unreachable"
-            self._log.warning("tool %s: %s", asked.name, type(error).__name__)
-            answer = Answer({"error": _UNREACHABLE_TEXT})
         except ToolError as error:
             outcome = "refused"
             if isinstance(error, LimitError):
                 self._metrics.count("limits_reached", limit=error.limit)
             answer = Answer({"error": str(error), **error.more})
-        except Exception:
-            outcome = "failed"
-            self._log.exception("tool %s failed", asked.name)
-            answer = Answer({"error": f"{asked.name} failed; nothing was changed"})
+        except Exception as error:
+            outcome, answer = self._failed(asked, error)
         return self._result(asked, answer, outcome, (monotonic() - started) * 1e3)
+
+    def _failed(self, asked: RunTool, error: Exception) -> tuple[str, Answer]:
+        """Return what the model is told: the database's fault, or our own."""
+        if is_away(error):
+            self._log.warning("tool %s: %s", asked.name, type(error).__name__)
+            return "unreachable", Answer({"error": _UNREACHABLE_TEXT})
+        self._log.error("tool %s failed", asked.name, exc_info=error)
+        return "failed", Answer({"error": f"{asked.name} failed; nothing was changed"})
 
     async def refuse(self, asked: RunTool) -> ToolResult:
         """Answer a tool call that is over the limit of those in flight."""

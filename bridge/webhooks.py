@@ -31,6 +31,7 @@ from bridge.peers import IDEMPOTENCY_HEADER, Peers
 from bridge.settings import Settings
 from bridge.switchboard import Switchboard, UnknownNumber, Unserved
 from bridge.twiml import Sentence, StreamUrls
+from bridge.webhook_guard import WebhookGuard
 
 # Twilio's are some 40 characters; they are remembered.
 IDEMPOTENCY_CHARS_MAX = 128
@@ -54,6 +55,7 @@ class Webhooks:
         self._check_ready = check_ready
         self._after_stream = AfterStream(switchboard, self._connect, find_recorded)
         self._metrics = switchboard.metrics
+        self._guard = WebhookGuard(self._metrics, switchboard.default_fallback)
         self._authentication = Authentication(settings, public_url, self._metrics)
 
     def application(self, peers: Peers | None = None) -> web.Application:
@@ -62,6 +64,7 @@ class Webhooks:
             client_max_size=BODY_BYTES_MAX,
             middlewares=[
                 self._authentication.authenticate,
+                self._guard.answer,
                 *([peers.to_owner] if peers else []),
             ],
         )

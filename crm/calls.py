@@ -100,8 +100,13 @@ _TURN = ("role", "item_id", "text", "interrupted", "heard_ms", "at_s")
 _TOOL = ("tool_call_id", "name", "arguments", "result", "ok", "duration_ms", "at_s")
 
 
-async def save(db: Database, business_id: UUID, call: Call) -> bool:
-    """Write a call with its turns and tools; False if it was written before."""
+async def save(
+    db: Database, business_id: UUID, call: Call, *, lead_due: str | None = None
+) -> bool:
+    """Write a call with its turns and tools; False if it was written before.
+
+    `lead_due` is the number of a lead that was not told of this call when it came.
+    """
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
     lead_phone = call.from_number if call.caller_worth == "verified" else ""
     async with db.tenant(business_id) as connection:
@@ -133,8 +138,30 @@ async def save(db: Database, business_id: UUID, call: Call) -> bool:
             lead_phone,
             call.started_at,
         )
+        if lead_due is not None:
+            await _touch_late(connection, business_id, call, lead_due)
         await _save_parts(connection, business_id, call)
     return True
+
+
+async def _touch_late(
+    connection: Any, business_id: UUID, call: Call, phone: str
+) -> None:
+    """Count a call with the lead that has it, made now if need be."""
+    lead_id = await connection.fetchval(
+        "insert into leads as l (business_id, phone, calls, last_call_at) "
+        "values ($1, $2, 1, $3) on conflict (business_id, phone) do update set "
+        "calls = l.calls + 1, last_call_at = greatest(l.last_call_at, $3) returning id",
+        business_id,
+        phone,
+        call.started_at,
+    )
+    await connection.execute(
+        "update calls set lead_id = $3 where business_id = $1 and call_sid = $2",
+        business_id,
+        call.call_sid,
+        lead_id,
+    )
 
 
 async def _save_parts(connection: Any, business_id: UUID, call: Call) -> None:

@@ -79,8 +79,9 @@ class Database:
         await self._pool.close()
 
     async def ping(self) -> None:
-        """Raise unless the database answers."""
-        await self._pool.fetchval("select 1")
+        """Raise unless the database answers and takes what is written."""
+        if await self._pool.fetchval("show transaction_read_only") == "on":
+            raise asyncpg.ReadOnlySQLTransactionError("the server is read-only")
 
     async def check_isolation(self) -> None:
         """Raise IsolationError unless the policies bind the role that logs in."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge import journal as journal_module
-from bridge.journal import REFUSED, Journal
+from bridge.journal import Journal, Taken
 
 
 def opened(folder):
@@ -17,8 +17,8 @@ def opened(folder):
 
 def drained(journal):
     found = []
-    while (line := journal.first()) is not None:
-        found.append(line)
+    while (taken := journal.take(0.0)) is not None:
+        found.append(taken.record)
         journal.drop()
     return found
 
@@ -56,6 +56,7 @@ def test_file_is_cut_when_all_is_written_and_grows_again(tmp_path):
 def test_what_a_killed_worker_left_is_taken_over(tmp_path):
     killed = opened(tmp_path)
     killed.append([b"one", b"two"])
+    killed.take(0.0)
     killed.drop()
     abandon(killed)
 
@@ -141,14 +142,6 @@ def test_empty_journal_leaves_no_file_and_a_full_one_does(tmp_path):
     assert len(files(tmp_path)) == 1
 
 
-def test_refused_is_put_aside(tmp_path):
-    journal = opened(tmp_path)
-    journal.refuse(b"one")
-    journal.refuse(b"two")
-
-    assert (tmp_path / REFUSED).read_bytes() == b"one\ntwo\n"
-
-
 def test_what_was_begun_and_not_ended_comes_last(tmp_path):
     killed = opened(tmp_path)
     killed.begin("CA1", b"begun one")
@@ -174,4 +167,106 @@ def test_closed_journal_keeps_what_was_begun_and_nothing_else(tmp_path):
     again.begin("CA2", b"begun")
     again.end("CA2")
     again.close()
+    assert files(tmp_path) == []
+
+
+def test_what_is_put_back_stands_before_nobody(tmp_path):
+    journal = opened(tmp_path)
+    journal.append([b"one", b"two"])
+
+    assert journal.take(10.0) == Taken(b"one", 0)
+    assert journal.take(10.0) == Taken(b"one", 0)
+    journal.put_back(due_at=15.0)
+    journal.put_back(due_at=99.0)
+
+    assert journal.wait_s(10.0) == 5.0
+    assert journal.take(10.0) == Taken(b"two", 0)
+    journal.drop()
+    assert journal.take(10.0) is None
+    assert journal.waiting == 1
+    assert journal.take(15.0) == Taken(b"one", 1)
+    journal.drop()
+    assert journal.waiting == 0
+    assert journal.wait_s(15.0) is None
+
+
+def test_what_was_put_back_can_be_had_at_once(tmp_path):
+    journal = opened(tmp_path)
+    journal.append([b"one", b"two"])
+    for due_at in (50.0, 40.0):
+        journal.take(0.0)
+        journal.put_back(due_at)
+    journal.hurry()
+    assert journal.take(0.0) == Taken(b"two", 1)
+    journal.put_back(60.0)
+
+    journal.hurry(tries_max=1)
+
+    assert journal.take(0.0) == Taken(b"one", 1)
+    journal.drop()
+    assert journal.take(0.0) is None
+
+
+def test_record_that_waits_long_does_not_keep_what_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_BYTES_MIN", 100)
+    journal = opened(tmp_path)
+    journal.append([b"stuck"])
+    journal.take(0.0)
+    journal.put_back(due_at=10.0)
+
+    for at in range(50):
+        journal.append([b"%03d" % at])
+        assert journal.take(0.0).record == b"%03d" % at
+        journal.drop()
+
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size <= 110
+    assert opened(tmp_path).waiting == 0
+    abandon(journal)
+    assert b"stuck" in drained(opened(tmp_path))
+
+
+def test_full_disk_leaves_the_file_as_long_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_BYTES_MIN", 0)
+    journal = opened(tmp_path)
+    journal.append([b"one", b"two", b"three"])
+
+    def full(fd, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    for _ in range(2):
+        journal.take(0.0)
+        journal.drop()
+
+    assert drained(journal) == [b"three"]
+    assert len(files(tmp_path)) == 1
+
+
+def test_what_the_disk_refuses_is_held_and_flushed(tmp_path, monkeypatch):
+    journal = opened(tmp_path)
+    assert journal.hold([b"one", b"two", b"three"]) == 0
+    assert (journal.waiting, journal.held) == (3, 3)
+    assert journal.take(0.0) == Taken(b"one", 0)
+
+    journal.flush()
+    journal.flush()
+
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes() == b"two\nthree\n"
+    assert journal.held == 1
+    assert drained(journal) == [b"one", b"two", b"three"]
+    assert journal.held == 0
+
+
+def test_memory_has_a_limit_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "HELD_LINES_MAX", 2)
+    journal = opened(tmp_path)
+    assert journal.hold([b"one", b"two", b"three"]) == 1
+
+    monkeypatch.setattr(journal_module, "HELD_BYTES_MAX", 6)
+    monkeypatch.setattr(journal_module, "HELD_LINES_MAX", 9)
+    assert journal.hold([b"four"]) == 1
+    assert drained(journal) == [b"one", b"two"]
+    journal.close()
     assert files(tmp_path) == []

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from bridge import records
-from bridge.journal import REFUSED, Journal
+from bridge.journal import Journal
 from bridge.metrics import Metrics
 from bridge.records import RecordWriter
+from bridge.refused import REFUSED, read
 from crm import businesses, calls
 from crm.database import Database
 from tests.bridge import wire
@@ -143,8 +144,10 @@ def test_record_the_database_refuses_is_put_aside_and_does_not_stop_the_others(
         assert await sids(database, business_id) == ["CA1"]
         assert metrics.value("records", outcome="refused") == 1
         assert files(tmp_path) == [REFUSED]
-        aside = (tmp_path / "unwritten" / REFUSED).read_bytes()
-        assert msgspec.json.decode(aside, type=records.Kept).call.call_sid == "CA404"
+        (aside,) = writer.refused.lines()
+        assert read(aside).call.call_sid == "CA404"
+        assert "ForeignKeyViolationError" in read(aside).refusal
+        assert writer.refused.count() == 1
 
     written(database_url, tmp_path, steps)
 
@@ -179,6 +182,10 @@ def test_without_a_disk_records_go_to_the_database_at_once(
 
         assert await sids(database, business_id) == ["CA1"]
         assert "the journal cannot be written: [Errno 28]" in caplog.text
+        assert "1 call records are in memory only" in caplog.text
+        assert "lost" not in caplog.text
+        assert metrics.value("records", outcome="in_memory") == 1
+        assert writer.in_memory == 0
 
     written(database_url, tmp_path, steps)
 
@@ -231,5 +238,124 @@ def test_call_that_was_begun_and_ended_is_written_as_it_ended(database_url, tmp_
         (row,) = await calls.recent(database, business_id)
         assert row["end_reason"] == "tested"
         assert files(tmp_path) == []
+
+    written(database_url, tmp_path, steps)
+
+
+class ReadOnly(Away):
+    """A server that refuses what is written, whoever asks."""
+
+    def __init__(self, database, times):
+        super().__init__(
+            database, times, asyncpg.ReadOnlySQLTransactionError("cannot execute")
+        )
+
+
+PASSING = [
+    asyncpg.ReadOnlySQLTransactionError("25006"),
+    asyncpg.InsufficientPrivilegeError("42501"),
+    asyncpg.InvalidAuthorizationSpecificationError("28000"),
+    asyncpg.InvalidPasswordError("28P01"),
+    asyncpg.UndefinedTableError("42P01"),
+    asyncpg.InvalidCachedStatementError("0A000"),
+    asyncpg.InvalidCatalogNameError("3D000"),
+    asyncpg.ProtocolViolationError("08P01"),
+    asyncpg.InternalServerError("XX000"),
+    asyncpg.QueryCanceledError("57014"),
+    asyncpg.InterfaceError("pool is closing"),
+    TimeoutError(),
+    OSError(5, "Input/output error"),
+    KeyError("a fault of our own"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_what_is_not_about_the_row_is_tried_again(
+    database_url, tmp_path, monkeypatch, error
+):
+    monkeypatch.setattr(records, "RETRY_S_MIN", 0.001)
+
+    async def steps(writer, database, business_id, metrics):
+        writer = RecordWriter(Away(database, 2, error), tmp_path, metrics)
+        writer.start()
+        writer.add(kept(business_id))
+        await writer.close(5.0)
+
+        assert await sids(database, business_id) == ["CA1"]
+        assert metrics.value("records", outcome="retried") == 2
+        assert metrics.value("records", outcome="refused") == 0
+
+    written(database_url, tmp_path, steps)
+
+
+class Choosy:
+    """A database in which one business's rows always fail, for no known reason."""
+
+    def __init__(self, database, business_id):
+        self._database = database
+        self._business_id = business_id
+
+    def tenant(self, business_id):
+        if business_id == self._business_id:
+            raise RuntimeError("surprise")
+        return self._database.tenant(business_id)
+
+
+def test_record_that_always_fails_keeps_no_other_waiting(
+    database_url, tmp_path, caplog
+):
+    async def steps(writer, database, business_id, metrics):
+        writer = RecordWriter(Choosy(database, UUID(int=7)), tmp_path, metrics)
+        writer.start()
+        writer.add(kept(UUID(int=7), "CA7"))
+        for at in range(20):
+            writer.add(kept(business_id, f"CA{at:03}"))
+        await wire.until(lambda: metrics.value("records", outcome="written") == 20)
+
+        assert writer.waiting == 1
+        assert len(await sids(database, business_id)) == 20
+        # It stays in sight, with its traceback once, and is there after a restart.
+        await writer.close(0.1)
+        assert "record waits, 1 tries so far: RuntimeError: surprise" in caplog.text
+        assert caplog.text.count("Traceback") == 1
+        assert "1 call records wait on disk" in caplog.text
+        again = RecordWriter(database, tmp_path, metrics)
+        again.start()
+        assert again.waiting == 1
+        await again.close(5.0)
+
+    written(database_url, tmp_path, steps)
+
+
+def test_all_that_failed_together_is_written_together(
+    database_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(records, "RETRY_S_MIN", 0.05)
+
+    async def steps(writer, database, business_id, metrics):
+        away = ReadOnly(database, 4)
+        writer = RecordWriter(away, tmp_path, metrics)
+        writer.start()
+        for at in range(3):
+            writer.add(kept(business_id, f"CA{at}"))
+        await wire.until(lambda: metrics.value("records", outcome="written") == 3)
+        await writer.close(5.0)
+
+        assert await sids(database, business_id) == ["CA0", "CA1", "CA2"]
+
+    written(database_url, tmp_path, steps)
+
+
+def test_refused_record_that_cannot_be_put_aside_stops_no_other(database_url, tmp_path):
+    async def steps(writer, database, business_id, metrics):
+        writer.start()
+        (tmp_path / "unwritten" / REFUSED).mkdir()
+        writer.add(kept(UUID(int=404), "CA404"))
+        writer.add(kept(business_id))
+        await wire.until(lambda: metrics.value("records", outcome="written"))
+        await writer.close(0.1)
+
+        assert await sids(database, business_id) == ["CA1"]
+        assert writer.waiting == 1
 
     written(database_url, tmp_path, steps)

@@ -19,8 +19,7 @@ WILD = ["-1", str(2**63), str(2**80), "9" * 5_000, "1e400", "0.5"]
         '"content_index":%s,"delta":"/////w=="}',
         '{"type":"input_audio_buffer.speech_started","item_id":"i",'
         '"audio_start_ms":%s}',
-        '{"type":"input_audio_buffer.speech_stopped","item_id":"i",'
-        '"audio_end_ms":%s}',
+        '{"type":"input_audio_buffer.speech_stopped","item_id":"i","audio_end_ms":%s}',
     ],
 )
 def test_a_number_that_no_event_can_have_is_malformed(event, number):
