@@ -118,10 +118,12 @@ class RescheduleAppointment(
 
 
 class BookingLimits(NamedTuple):
-    """How many appointments to come a caller may have, and one who proves nothing."""
+    """How many appointments to come a caller may have, one who proves nothing, and all
+    together whose number is withheld."""
 
-    open_per_caller: int = 5
-    open_unverified: int = 2
+    per_caller: int = 5
+    unverified: int = 2
+    withheld: int = 30
 
 
 class Desk(NamedTuple):
@@ -174,7 +176,8 @@ class Desk(NamedTuple):
             own or self.reachable_at(asked.phone) or "",
             asked.name.replace("\0", "").strip(),
             self.claimant(),
-            limits.open_unverified if own is None else limits.open_per_caller,
+            limits.unverified if own is None else limits.per_caller,
+            limits.withheld,
         )
         now = datetime.now(UTC)
         try:
@@ -184,12 +187,7 @@ class Desk(NamedTuple):
         except Taken as taken:
             raise self.refused(taken, now) from None
         except TooMany as many:
-            raise LimitError(
-                "open_bookings",
-                f"nothing was booked: a caller may have {many.limit} appointments to "
-                "come, and this one has them; say so, and that the business can be "
-                "asked for more",
-            ) from None
+            raise self.too_many(many) from None
         except NoPhone:
             raise ToolError(NO_PHONE_TEXT) from None
         required = self.business.required_fields
@@ -318,6 +316,21 @@ class Desk(NamedTuple):
             "this time is taken or outside of the hours: nothing was changed; offer "
             "an alternative",
             alternatives=self.told(taken.alternatives, now),
+        )
+
+    def too_many(self, many: TooMany) -> LimitError:
+        """Return what is said of a booking beyond what a caller may have."""
+        if many.is_shared:
+            return LimitError(
+                "limit_open_bookings_withheld",
+                "nothing was booked: callers who hide their number have booked as much "
+                "as they may; they can call again with their number shown",
+            )
+        is_verified = self.standing.own_phone is not None
+        return LimitError(
+            f"limit_open_bookings_{'per_caller' if is_verified else 'unverified'}",
+            f"nothing was booked: a caller may have {many.limit} appointments to come "
+            "and has them; say so, and that the business can be asked for more",
         )
 
     def unknown(self, missing: NotFound, now: datetime) -> ToolError:

@@ -88,6 +88,7 @@ async def open_plan(
         limits=BookingLimits(
             options.limit_open_bookings_per_caller,
             options.limit_open_bookings_unverified,
+            options.limit_open_bookings_withheld,
         ),
     )
     plan = _plan(options, ringing, caller, business, lead, tools, now)

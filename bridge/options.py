@@ -128,6 +128,7 @@ class CallOptions(
     caller_trust: CallerTrust = "number"
     limit_open_bookings_per_caller: Annotated[int, _count(1, 100)] = 5
     limit_open_bookings_unverified: Annotated[int, _count(1, 100)] = 2
+    limit_open_bookings_withheld: Annotated[int, _count(1, 10_000)] = 30
 
 
 _HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)

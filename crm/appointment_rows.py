@@ -9,6 +9,8 @@ from crm.claims import Claimant
 
 # How many appointments to come a caller may have, where a business does not say.
 OPEN_MAX = 5
+# And all callers together whose number is withheld: nothing tells them apart.
+WITHHELD_MAX = 30
 _UPCOMING_MAX = 10
 _COLUMNS = (
     "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service "
@@ -32,7 +34,8 @@ class Request(NamedTuple):
     """A time asked for; who asks for the same again has it already.
 
     `phone` is "" where it was not said. `claimed_by` is who asks where nothing proves
-    that `phone` is theirs; `open_max` how many appointments to come a caller may have.
+    that `phone` is theirs; `open_max` how many appointments to come a caller may have,
+    `withheld_max` how many all whose number is withheld.
     """
 
     service: Service
@@ -41,6 +44,7 @@ class Request(NamedTuple):
     name: str = ""
     claimed_by: Claimant | None = None
     open_max: int = OPEN_MAX
+    withheld_max: int = WITHHELD_MAX
 
 
 class Holder(NamedTuple):

@@ -60,11 +60,15 @@ class NoPhone(Exception):
 
 
 class TooMany(Exception):
-    """The caller has as many appointments to come as a caller may have."""
+    """The caller has as many appointments to come as a caller may have.
 
-    def __init__(self, limit: int) -> None:
+    Or all have together whose number is withheld, where `is_shared`.
+    """
+
+    def __init__(self, limit: int, *, is_shared: bool = False) -> None:
         super().__init__(f"{limit} appointments to come")
         self.limit = limit
+        self.is_shared = is_shared
 
 
 async def free(
@@ -185,6 +189,23 @@ async def _check_open(
     )
     if count >= request.open_max:
         raise TooMany(request.open_max)
+    if claimant is not None and not claimant.from_number:
+        await _check_withheld(connection, business_id, request, now)
+
+
+async def _check_withheld(
+    connection: Any, business_id: UUID, request: Request, now: datetime
+) -> None:
+    count = await connection.fetchval(
+        "select count(*) from appointments a join claims c "
+        "on c.business_id = a.business_id and c.call_sid = a.claimed_by "
+        "where a.business_id = $1 and a.claimed_by is not null "
+        "and a.status = 'booked' and a.starts_at > $2 and c.from_number = ''",
+        business_id,
+        now,
+    )
+    if count >= request.withheld_max:
+        raise TooMany(request.withheld_max, is_shared=True)
 
 
 async def cancel(

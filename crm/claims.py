@@ -88,13 +88,13 @@ async def hold(
 async def lock_number(connection: Any, business_id: UUID, claimant: Claimant) -> None:
     """Keep the other calls from a claimant's number waiting for this transaction.
 
-    They have claims of their own; the claim is to be held first, then the number.
+    They have claims of their own, and so have all whose number is withheld, who wait
+    for each other. The claim is to be held first, then the number.
     """
-    if claimant.from_number:
-        await connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended($1, 0))",
-            f"{business_id} {claimant.from_number}",
-        )
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        f"{business_id} {claimant.from_number}",
+    )
 
 
 async def read(connection: Any, business_id: UUID, call_sid: str) -> Claim | None:

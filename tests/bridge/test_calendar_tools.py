@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import orjson
 import pytest
 
+from bridge.calendar_tools import BookingLimits
 from bridge.crm_tools import crm_tools
 from bridge.log import CallLogger
 from bridge.metrics import Metrics
@@ -24,6 +25,7 @@ class Shop:
     def __init__(self, db, business):
         self.db, self.business = db, business
         self.metrics = Metrics()
+        self.limits = BookingLimits()
 
     async def ask(self, name, arguments=None, *, caller=DANA, key="c1", sid="CA1"):
         """Run a tool as a call of `caller` does; return its output."""
@@ -32,7 +34,7 @@ class Shop:
 
     async def result(self, name, arguments=None, *, caller=DANA, key="c1", sid="CA1"):
         runner = ToolRunner(
-            crm_tools(self.db, self.business, caller, call_sid=sid),
+            crm_tools(self.db, self.business, caller, call_sid=sid, limits=self.limits),
             deadline_ms=20_000,
             log=CallLogger(sid),
             metrics=self.metrics,
@@ -200,12 +202,36 @@ def test_open_bookings_of_a_caller_have_a_limit(database_url, caller, most):
         refused = await book(most)
         assert refused["error"].startswith("nothing was booked")
         assert f"{most} appointments to come" in refused["error"]
-        assert shop.metrics.value("limits_reached", limit="open_bookings") == 1
+        which = "per_caller" if caller else "unverified"
+        limit = f"limit_open_bookings_{which}"
+        assert shop.metrics.value("limits_reached", limit=limit) == 1
         if caller is not None:
             first = (await shop.ask("calendar_cancel_appointment"))["appointments"][0]
             asked = {"starts_at": first["starts_at"]}
             assert "cancelled" in await shop.ask("calendar_cancel_appointment", asked)
             assert "booked" in await book(most)
+
+    in_shop(database_url, story)
+
+
+def test_hidden_callers_share_a_limit_however_often_they_call(database_url):
+    async def story(shop):
+        shop.limits = BookingLimits(withheld=3)
+        answers = []
+        for number in range(5):
+            at = (await shop.slots())[0]["starts_at"]
+            asked = {"starts_at": at, "phone": f"05012345{number:02}"}
+            hidden = {"caller": None, "sid": f"CA{number}"}
+            answers.append(
+                await shop.ask("calendar_create_appointment", asked, **hidden)
+            )
+
+        assert ["booked" in one for one in answers] == [True] * 3 + [False] * 2
+        assert "call again with their number shown" in answers[-1]["error"]
+        limit = "limit_open_bookings_withheld"
+        assert shop.metrics.value("limits_reached", limit=limit) == 2
+        at = (await shop.slots())[0]["starts_at"]
+        assert "booked" in await shop.book(at)
 
     in_shop(database_url, story)
 

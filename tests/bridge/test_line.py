@@ -328,6 +328,12 @@ def test_caller_has_one_name_per_business_that_does_not_tell_his_number():
     assert name == safety_identifier(settings, plan)
     assert name != safety_identifier(settings, other)
     assert name != safety_identifier(Settings(openai_api_key="sk-b"), plan)
+    # Who may be forged, or cannot be told apart, is shut out for one call alone.
+    for worth in ("none", "unverified"):
+        claim = msgspec.structs.replace(plan, caller_worth=worth)
+        later = msgspec.structs.replace(claim, call_sid="CA2")
+        names = {safety_identifier(settings, one) for one in (plan, claim, later)}
+        assert len(names) == 3
 
 
 @hall.told
