@@ -4,7 +4,7 @@ import pytest
 
 from bridge import after_stream, resumption, websocket
 from bridge.after_stream import AfterStream
-from bridge.switchboard import Ended
+from bridge.ended import Ended, EndedCalls
 from bridge.twiml import Sentence
 from tests.bridge import hall, service, wire
 from tests.bridge.test_webhooks import run
@@ -185,7 +185,7 @@ def test_answers_are_remembered_up_to_a_limit(database_url, tmp_path, monkeypatc
 
     async def told(at):
         async def find_recorded(number, call_sid):
-            return Ended("end_call:goodbye", False, Sentence("Sorry.", "en"))
+            return Ended("end_call:goodbye", False, Sentence("Sorry.", "en"), "b1")
 
         after = AfterStream(at.server.switchboard, None, find_recorded)
         for number in range(5):
@@ -205,7 +205,7 @@ def test_call_whose_caller_is_said_to_have_left_is_looked_up_too(
         sid, line, peer = await talking(at)
         peer.send_text(hall.STOP)
         await wire.until(lambda: line.is_over)
-        at.server.switchboard._ended.clear()
+        at.server.switchboard._ended = EndedCalls()
         body = await ask(at, sid)
 
         assert b"Sorry" in body
