@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from bridge.identity import Worth
+from bridge.prompt_length import CALLER_TOKENS, token_bound
 from bridge.spoken import language_name
 from crm.businesses import Business, Closure, Hours
 from crm.leads import Lead
@@ -21,6 +22,8 @@ CALL_FACTS = "{time and caller}"
 BUSINESS_HEADING = "### BUSINESS INSTRUCTIONS"
 # The next ones; a caller asks about the weeks that come.
 CLOSURES_MAX = 8
+# Of each is said; with them and what is known of the caller, CALLER_TOKENS suffice.
+REASON_CHARS_MAX = 80
 _DAYS = (
     "Sunday",
     "Monday",
@@ -124,9 +127,17 @@ def _caller(business: Business, lead: Lead | None, worth: Worth) -> str:
         zone = ZoneInfo(business.time_zone)
         known["next_appointment"] = lead.next_appointment_at.astimezone(zone)
     missing = lead.missing(business.required_fields)
-    text = orjson.dumps(known).decode()
+    text = orjson.dumps(_fitting(known)).decode()
     before = f"; called before, {lead.calls - 1} times" if lead.calls > 1 else ""
     return f"{text}{before}; still missing: {', '.join(missing) or 'nothing'}"
+
+
+def _fitting(known: dict[str, object]) -> dict[str, object]:
+    """Leave out the longest of what is known until the session can be told it."""
+    while token_bound(orjson.dumps(known).decode()) > CALLER_TOKENS // 2:
+        longest = max(known, key=lambda name: len(str(known[name])))
+        known = {name: value for name, value in known.items() if name != longest}
+    return known
 
 
 def _span(hours: Hours) -> str:
@@ -139,7 +150,8 @@ def _closure(closure: Closure) -> str:
     days = str(closure.first_day)
     if closure.last_day > closure.first_day:
         days += f" to {closure.last_day}"
-    return f"{days} ({closure.reason})" if closure.reason else days
+    reason = closure.reason[:REASON_CHARS_MAX]
+    return f"{days} ({reason})" if reason else days
 
 
 def _time(minute: int) -> str:

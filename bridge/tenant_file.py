@@ -14,6 +14,8 @@ import msgspec
 import tomli_w
 
 from bridge.options import CallOptions, OptionError, merge
+from bridge.prompt import standing_text
+from bridge.prompt_length import CALLER_TOKENS, TOKENS_MAX, token_bound
 from bridge.spoken import language_name
 from bridge.tenant_hours import (
     DAY_MINUTES,
@@ -121,7 +123,7 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
             raise TenantError(
                 f"required_fields: {name!r}: expected a word such as first_name"
             )
-    return Business(
+    business = Business(
         id=business_id,
         name=_name("name=", file.name),
         language=file.language,
@@ -137,6 +139,19 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
         closures=_closures(file.closures),
         numbers=_unique("numbers", tuple(map(_number, file.numbers))),
     )
+    _check_length(business)
+    return business
+
+
+def _check_length(business: Business) -> None:
+    """Refuse what the model would refuse, call by call."""
+    tokens = token_bound(standing_text(business))
+    if tokens > TOKENS_MAX - CALLER_TOKENS:
+        raise TenantError(
+            f"prompt: with the rules, services and hours it may be {tokens} tokens "
+            f"long: expected {TOKENS_MAX - CALLER_TOKENS} at most, for the model takes "
+            f"{TOKENS_MAX} and {CALLER_TOKENS} are for what is known of the caller"
+        )
 
 
 def _check_words(file: TenantFile) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.prompt import BUSINESS_HEADING, CALL_FACTS, build, standing_text
+from bridge.prompt_length import CALLER_TOKENS, token_bound
 from crm.businesses import Business, Closure, Hours, Service
 from crm.leads import Lead
 
@@ -136,3 +137,16 @@ def test_next_appointment_is_told_in_the_businesss_own_time():
         in build(SALON, booked, NOW).facts
     )
     assert "next_appointment" not in build(SALON, lead(), NOW).facts
+
+
+def test_what_is_known_of_a_caller_never_makes_the_session_too_long():
+    talker = lead(fields={f"field_{n}": "much to say " * 40 for n in range(40)})
+    closed = tuple(
+        Closure(date(2030, 1, day), date(2030, 1, day), "a reason " * 50)
+        for day in range(1, 20)
+    )
+    business = msgspec.structs.replace(SALON, closures=closed)
+    facts = build(business, talker, NOW).facts
+
+    assert token_bound(facts) <= CALLER_TOKENS
+    assert talker.phone in facts

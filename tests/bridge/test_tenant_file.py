@@ -1,7 +1,7 @@
 """A business as a file: read, checked with the field named, and written back."""
 
 from datetime import date
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -176,3 +176,12 @@ def test_a_number_that_no_telephone_can_have_is_refused_unless_it_is_kept(number
         check_numbers(("+12025550123", number))
     assert str(refused.value).startswith(f"numbers: '{number}': expected an intern")
     check_numbers(("+12025550123", number), known=(number,))
+
+
+def test_prompt_that_the_model_would_refuse_is_refused_when_saved():
+    words = "every dish of the menu with its price and what goes with it "
+    long = TenantFile(name="Salon", prompt=words * 2_000)
+    with pytest.raises(TenantError, match=r"prompt: .* may be \d+ tokens long"):
+        to_business(long, uuid4(), CallOptions())
+
+    to_business(TenantFile(name="Salon", prompt=words * 500), uuid4(), CallOptions())
