@@ -5,12 +5,17 @@ stops the event loop. Whole phone numbers and secrets do not pass: the formatter
 what looks like the one and knows the other. Nothing is logged per frame.
 """
 
+import io
 import logging
 import logging.handlers
+import os
 import queue
 import re
+import select
 import sys
-from collections.abc import Iterable, MutableMapping
+import threading
+from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -25,6 +30,11 @@ LEVELS = {
 }
 # Lines that wait for a stuck reader; more are dropped.
 LINES_WAITING_MAX = 10_000
+# How long the end of the process waits for a reader; then lines are lost.
+STOP_WAIT_S = 1.0
+# How long a single line waits, where no thread does.
+LINE_WAIT_S = 0.1
+_STDERR = 2
 # A secret shorter than this would blot out ordinary words.
 _SECRET_CHARS_MIN = 8
 # Nine digits or more with single spaces or hyphens between, not part of a word, a
@@ -85,9 +95,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class _QueueHandler(logging.handlers.QueueHandler):
-    """Hands records on as they are; drops them where the writer is stuck."""
+    """Hands records on as they are; drops and counts them where there is no room."""
 
-    dropped_lines = 0
+    def __init__(self, waiting: queue.Queue[Any], drop: Callable[[], None]) -> None:
+        super().__init__(waiting)
+        self._drop = drop
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
@@ -96,21 +108,29 @@ class _QueueHandler(logging.handlers.QueueHandler):
         try:
             self.queue.put_nowait(record)
         except queue.Full:
-            self.dropped_lines += 1
+            self._drop()
 
 
 class LogWriter:
-    """The thread that writes the lines of one process, from `start` to `stop`."""
+    """The thread that writes the lines of one process, from `start` to `stop`.
+
+    It writes to the descriptor of stderr and to no object of the interpreter's: a
+    thread that waits there for a reader holds no lock that the process's end needs.
+    """
 
     def __init__(
         self, level: str, secrets: Iterable[str], stream: IO[str] | None = None
     ) -> None:
-        waiting: queue.Queue[Any] = queue.Queue(LINES_WAITING_MAX)
-        self._handler = _QueueHandler(waiting)
-        output = logging.StreamHandler(stream or sys.stderr)
-        output.setFormatter(JsonFormatter(secrets))
-        self._listener = logging.handlers.QueueListener(waiting, output)
+        self._waiting: queue.Queue[logging.LogRecord | None]
+        self._waiting = queue.Queue(LINES_WAITING_MAX)
+        self._handler = _QueueHandler(self._waiting, self._drop)
+        self._formatter = JsonFormatter(secrets)
+        self._stream = stream
         self._level = LEVELS[level]
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self.dropped_lines = 0
+        self._count: Callable[[int], None] | None = None
 
     def start(self) -> None:
         """Write every line of this process from here on."""
@@ -121,14 +141,47 @@ class LogWriter:
         # picows logs each connection at info and each pause of writing as a warning;
         # the legs count both.
         logging.getLogger("picows").setLevel(logging.ERROR)
-        self._listener.start()
+        self._thread.start()
+
+    def count_with(self, count: Callable[[int], None]) -> None:
+        """Have lines that are dropped counted, those dropped so far included."""
+        self._count = count
+        count(self.dropped_lines)
 
     def stop(self) -> None:
-        """Write what waits, then stop."""
+        """Write what waits, then stop; what takes longer than STOP_WAIT_S is lost."""
         logging.getLogger().removeHandler(self._handler)
-        self._listener.stop()
-        if self._handler.dropped_lines:
-            sys.stderr.write(f"{self._handler.dropped_lines} log lines were dropped\n")
+        self._is_stopping = True
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._thread.join(STOP_WAIT_S)
+        lost = self.dropped_lines + self._waiting.qsize()
+        if lost:
+            _say(f"{lost} log lines were dropped\n", 0.0)
+
+    def _drop(self) -> None:
+        self.dropped_lines += 1
+        if self._count is not None:
+            self._count(1)
+
+    # --- in the thread ---
+
+    def _run(self) -> None:
+        while not (self._is_stopping and self._waiting.empty()):
+            record = self._waiting.get()
+            if record is None:
+                continue
+            try:
+                self._write(self._formatter.format(record) + "\n")
+            except Exception:
+                # Nobody reads any more, or the line cannot be made: the next may be.
+                self._drop()
+
+    def _write(self, line: str) -> None:
+        if self._stream is not None:
+            self._stream.write(line)
+        else:
+            write_in_time(_STDERR, line.encode(), None)
 
 
 class CallLogger(logging.LoggerAdapter[logging.Logger]):
@@ -151,7 +204,28 @@ def server_logger() -> logging.Logger:
 
 
 def write_line(level: int, text: str, secrets: Iterable[str]) -> None:
-    """Write a line at once, where no LogWriter runs."""
+    """Write a line at once, where no LogWriter runs; lost where nobody reads."""
     record = logging.LogRecord(LOGGER, level, __file__, 0, text, None, None)
-    sys.stderr.write(JsonFormatter(secrets).format(record) + "\n")
-    sys.stderr.flush()
+    _say(JsonFormatter(secrets).format(record) + "\n", LINE_WAIT_S)
+
+
+def write_in_time(fd: int, data: bytes, patience_s: float | None) -> None:
+    """Write all of it; OSError where nobody reads, within `patience_s` or ever.
+
+    A pipe that can be written at all takes PIPE_BUF bytes at once: no write blocks.
+    """
+    rest = memoryview(data)
+    while rest:
+        if not select.select((), (fd,), (), patience_s)[1]:
+            raise TimeoutError
+        rest = rest[os.write(fd, rest[: select.PIPE_BUF]) :]
+
+
+def _say(text: str, patience_s: float) -> None:
+    try:
+        fd = sys.stderr.fileno()
+    except io.UnsupportedOperation:
+        sys.stderr.write(text)
+        return
+    with suppress(OSError):
+        write_in_time(fd, text.encode(), patience_s)

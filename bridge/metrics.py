@@ -85,6 +85,7 @@ _HELP = {
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
+    "log_lines_dropped": "Log lines that found no room: nobody reads stderr",
     "journal_failures": "Writes of call records that the disk refused",
     "webhook_failures": "Webhooks whose answer failed inside, by door",
     "task_failures": "Background tasks that failed and were started again, by task",
@@ -95,6 +96,7 @@ _HELP = {
 _UNLABELLED = (
     "accepts_put_off",
     "calls_silent",
+    "log_lines_dropped",
     "streams_handed_over",
     "unknown_numbers",
 )

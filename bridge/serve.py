@@ -182,7 +182,7 @@ def _run_one(settings: Settings, database_url: str, share: Share) -> int:
     writer.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings, database_url, share))
+            return runner.run(serve(settings, database_url, share, writer))
     finally:
         writer.stop()
 
@@ -207,7 +207,9 @@ class Signals:
         self.stop.set()
 
 
-async def serve(settings: Settings, database_url: str, share: Share) -> int:
+async def serve(
+    settings: Settings, database_url: str, share: Share, writer: LogWriter
+) -> int:
     """Take calls until a signal; a second signal ends them at once."""
     loop = asyncio.get_running_loop()
     signals = Signals(loop)
@@ -218,6 +220,7 @@ async def serve(settings: Settings, database_url: str, share: Share) -> int:
         )
     database = await _open(settings, database_url, settings.database_pool_size)
     server = Server(settings, database, share.token_key, peers=share.peers)
+    writer.count_with(partial(server.metrics.count, "log_lines_dropped"))
     try:
         await server.start(share.listening)
     except OSError as error:

@@ -2,6 +2,11 @@
 
 import io
 import logging
+import os
+import re
+import select
+import threading
+from contextlib import suppress
 
 import orjson
 import pytest
@@ -120,7 +125,97 @@ def test_lines_for_a_stuck_reader_are_dropped_and_counted(monkeypatch, capsys):
     writer = log.LogWriter("info", (), io.StringIO())
     for _ in range(5):
         writer._handler.emit(record("x"))
-    writer._listener.start()
+    counted = []
+    writer.count_with(counted.append)
+    writer._handler.emit(record("x"))
+    writer.start()
     writer.stop()
 
-    assert "3 log lines were dropped" in capsys.readouterr().err
+    assert "4 log lines were dropped" in capsys.readouterr().err
+    assert counted == [3, 1]
+
+
+class Pipe:
+    """A stderr of the process's own, at first without a reader."""
+
+    def __init__(self, monkeypatch):
+        self.reads, writes = os.pipe()
+        self._writes = writes
+        os.set_blocking(writes, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writes, b"x" * select.PIPE_BUF)
+        os.set_blocking(writes, True)
+        monkeypatch.setattr(log, "_STDERR", writes)
+
+    def read(self):
+        """Read all there is, and all that comes until the writer's end is closed."""
+        found = b""
+        while data := os.read(self.reads, 1 << 20):
+            found += data
+        return found.lstrip(b"x")
+
+    def close_writing(self):
+        os.close(self._writes)
+
+
+def test_end_does_not_wait_for_who_does_not_read(monkeypatch, capsys):
+    monkeypatch.setattr(log, "STOP_WAIT_S", 0.05)
+    monkeypatch.setattr(log, "LINES_WAITING_MAX", 10)
+    pipe = Pipe(monkeypatch)
+    writer = log.LogWriter("info", ())
+    writer.start()
+    for _ in range(50):
+        log.server_logger().info("line")
+    writer.stop()
+
+    # One is in the thread's hands.
+    assert re.search(r"(49|50) log lines were dropped", capsys.readouterr().err)
+    pipe.close_writing()
+
+
+def test_reader_who_comes_late_gets_all_but_the_surplus(monkeypatch):
+    monkeypatch.setattr(log, "STOP_WAIT_S", 10.0)
+    monkeypatch.setattr(log, "LINES_WAITING_MAX", 100)
+    pipe = Pipe(monkeypatch)
+    writer = log.LogWriter("info", ())
+    writer.start()
+    for at in range(500):
+        log.server_logger().info("line %d", at)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read()))
+    reader.start()
+    writer.stop()
+    pipe.close_writing()
+    reader.join()
+
+    lines = [orjson.loads(line)["message"] for line in found[0].splitlines()]
+    assert lines[:100] == [f"line {at}" for at in range(100)]
+    assert len(lines) == 500 - writer.dropped_lines
+
+
+def test_reader_who_is_gone_costs_lines_and_nothing_else(monkeypatch):
+    pipe = Pipe(monkeypatch)
+    os.close(pipe.reads)
+    writer = log.LogWriter("info", ())
+    writer.start()
+    log.server_logger().info("line")
+    writer.stop()
+
+    assert writer.dropped_lines == 1
+    pipe.close_writing()
+
+
+def test_line_written_at_once_does_not_wait_for_ever(monkeypatch, capfd):
+    log.write_line(logging.ERROR, "worker ended", ())
+    assert orjson.loads(capfd.readouterr().err)["message"] == "worker ended"
+
+    monkeypatch.setattr(log, "LINE_WAIT_S", 0.01)
+    pipe = Pipe(monkeypatch)
+    stderr = os.fdopen(os.dup(log._STDERR), "w")
+    monkeypatch.setattr("sys.stderr", stderr)
+    log.write_line(logging.ERROR, "worker ended", ())
+    monkeypatch.undo()
+    stderr.close()
+    pipe.close_writing()
+    assert b"worker" not in pipe.read()
