@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": ("bridge.demo_cli", "two whole calls on this machine, nothing else needed"),
     "serve": ("bridge.serve", "run the service"),
     "call": ("bridge.call_cli", "place a call with recorded audio to a running bridge"),
+    "migrate": ("bridge.migrate_cli", "bring the database's schema to this build's"),
     "tenant": ("bridge.tenant_parser", "businesses without SQL"),
     "calls": ("bridge.calls_cli", "what was said and done in calls"),
     "leads": ("bridge.leads_cli", "who has called"),

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from bridge.settings import Settings, SettingsError, load
 from bridge.tenant_hours import TenantError
 from crm import businesses
 from crm.away import DATABASE_ERRORS
-from crm.connect import open_url
+from crm.connect import Schema, open_url
 from crm.database import Database
 from crm.migrate import MigrationError
 from crm.names import same_name_key
@@ -23,17 +24,23 @@ EXIT_USAGE = 2
 Steps = Callable[[Database, Settings], Awaitable[None]]
 
 
-def run_with_database(command: str, steps: Steps) -> int:
+def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) -> int:
     """Run `steps` on the database of the settings; return the exit code.
 
-    What goes wrong is one line: 2 for what was asked, 1 for what could not be had.
+    A command that reads keeps the schema as it is. What goes wrong is one line: 2 for
+    what was asked, 1 for what could not be had.
     """
     server = None
     try:
         settings = load(os.environ, Path(".env"))
         # Businesses and numbers are made by the schema's owner.
         url = settings.database_admin_url or settings.database_url
-        url, server = open_url(url, Path(settings.kolbridge_home))
+        url, server = open_url(
+            url,
+            Path(settings.kolbridge_home),
+            schema=schema,
+            on_moved=partial(_say_moved, command),
+        )
         asyncio.run(_run(url, settings, steps))
         sys.stdout.flush()
     except BrokenPipeError:
@@ -50,6 +57,10 @@ def run_with_database(command: str, steps: Steps) -> int:
         if server is not None:
             server.stop()
     return 0
+
+
+def _say_moved(command: str, files: list[str]) -> None:
+    print(f"kolbridge {command}: applied {', '.join(files)}", file=sys.stderr)
 
 
 async def _run(url: str, settings: Settings, steps: Steps) -> None:

@@ -23,7 +23,7 @@ from bridge.doctor_settings import check_settings
 from bridge.log import LOGGER
 from bridge.settings import Settings
 from crm.away import DATABASE_ERRORS
-from crm.connect import open_url, service_url
+from crm.connect import Schema, open_url, service_url
 from crm.database import Database
 from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
@@ -57,8 +57,12 @@ def run(args: argparse.Namespace) -> int:
             settings.database_url,
             Path(settings.kolbridge_home),
             admin_url=settings.database_admin_url,
+            schema=Schema.KEEP,
         )
-    except (EmbeddedError, MigrationError, *DATABASE_ERRORS) as error:
+    except MigrationError as error:
+        _show([Check("database", False, str(error))])
+        return 1
+    except (EmbeddedError, *DATABASE_ERRORS) as error:
         _show([Check("database", False, f"start it or set DATABASE_URL: {error}")])
         return 1
     try:

@@ -31,7 +31,7 @@ from bridge.succession import Door, Inheritance, ask
 from bridge.supervisor import Supervisor, stop_signals
 from bridge.tokens import new_key
 from crm.away import DATABASE_ERRORS
-from crm.connect import open_url, service_url
+from crm.connect import Schema, open_url, service_url
 from crm.database import Database, IsolationError
 from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
@@ -98,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
                 settings.database_url,
                 Path(settings.kolbridge_home),
                 admin_url=settings.database_admin_url,
+                # Who takes over may not come up yet.
+                schema=Schema.KEEP if args.take_over else Schema.MOVE,
+                on_moved=partial(_log_moved, settings),
             )
             if embedded is not None:
                 url = asyncio.run(service_url(url))
@@ -113,6 +116,10 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if embedded is not None:
             embedded.stop()
+
+
+def _log_moved(settings: Settings, files: list[str]) -> None:
+    write_line(logging.INFO, f"schema: applied {', '.join(files)}", settings.secrets)
 
 
 async def require_bound_role(settings: Settings, url: str) -> None:

@@ -26,6 +26,7 @@ from bridge.tenant_file import Closure, TenantFile
 from bridge.tenant_hours import DAYS, TenantError, days_of
 from crm import businesses
 from crm.businesses import Business, Service
+from crm.connect import Schema
 from crm.database import Database
 from crm.names import same_name_key
 from crm.saving import NumberTaken, save
@@ -41,11 +42,14 @@ _WORDS = (
     "fallback_sentence",
     "prompt",
 )
+# The first of them may find an empty database.
+_MAKES = ("create", "import")
 
 
 def run(args: Arguments) -> int:
     """Carry out one verb; 0, or one line that says what was wrong."""
-    return run_with_database("tenant", partial(VERBS[args.verb].run, args))
+    schema = Schema.MAKE if args.verb in _MAKES else Schema.KEEP
+    return run_with_database("tenant", partial(VERBS[args.verb].run, args), schema)
 
 
 async def _create(args: Arguments, db: Database, settings: Settings) -> None:

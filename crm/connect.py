@@ -6,13 +6,15 @@ bind; on the embedded server it is made here.
 """
 
 import asyncio
+from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from crm.embedded import EmbeddedServer
-from crm.migrate import MigrationError, migrate
+from crm.migrate import MigrationError, NoSchema, check, migrate
 
 SERVICE_ROLE = "kolbridge_service"
 _MAKE_SERVICE_ROLE = f"""
@@ -22,32 +24,65 @@ exception when duplicate_object or unique_violation then null;
 end $$"""
 
 
-def open_url(
-    database_url: str | None, home: Path, *, admin_url: str | None = None
-) -> tuple[str, EmbeddedServer | None]:
-    """Return a migrated database's URL, and the server to stop if we started one.
+class Schema(Enum):
+    """What becomes of the schema when a database is opened."""
 
-    Call it on the main thread, outside a running event loop. Migrations run as
-    `admin_url`, the owner. The embedded server's URL is the owner's.
+    MOVE = "brought up to date"
+    MAKE = "made where there is none"
+    KEEP = "looked at only"
+
+
+def open_url(
+    database_url: str | None,
+    home: Path,
+    *,
+    admin_url: str | None = None,
+    schema: Schema = Schema.MOVE,
+    on_moved: Callable[[list[str]], None] | None = None,
+) -> tuple[str, EmbeddedServer | None]:
+    """Return a database's URL, and the server to stop if we started one.
+
+    Call it on the main thread, outside a running event loop. Raises MigrationError
+    unless this build can work on the schema; it is moved as `admin_url`, the owner, and
+    `on_moved` is told the files. The embedded server's URL is the owner's.
     """
-    if database_url:
-        try:
-            asyncio.run(migrate(admin_url or database_url))
-        except asyncpg.InsufficientPrivilegeError as error:
-            name = "DATABASE_ADMIN_URL" if admin_url else "DATABASE_URL"
-            raise MigrationError(
-                f"{name}'s role may not change the schema ({error}): give the owner's "
-                "URL as DATABASE_ADMIN_URL"
-            ) from None
-        return database_url, None
-    server = EmbeddedServer(home)
-    url = server.start()
+    server = None
+    if database_url is None:
+        server, admin_url = EmbeddedServer(home), None
+        database_url = server.start()
     try:
-        asyncio.run(migrate(url))
+        moved = asyncio.run(_prepare(admin_url or database_url, schema))
+    except asyncpg.InsufficientPrivilegeError as error:
+        _stop(server)
+        name = "DATABASE_ADMIN_URL" if admin_url else "DATABASE_URL"
+        raise MigrationError(
+            f"{name}'s role may not change the schema ({error}): give the owner's "
+            "URL as DATABASE_ADMIN_URL"
+        ) from None
     except BaseException:
-        server.stop()
+        _stop(server)
         raise
-    return url, server
+    if moved and on_moved is not None:
+        on_moved(moved)
+    return database_url, server
+
+
+async def _prepare(url: str, schema: Schema) -> list[str]:
+    """Return the files that were applied."""
+    if schema is not Schema.MOVE:
+        try:
+            await check(url)
+        except NoSchema:
+            if schema is Schema.KEEP:
+                raise
+        else:
+            return []
+    return await migrate(url)
+
+
+def _stop(server: EmbeddedServer | None) -> None:
+    if server is not None:
+        server.stop()
 
 
 async def service_url(owner_url: str) -> str:

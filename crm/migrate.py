@@ -1,14 +1,24 @@
 """Migrations: numbered SQL files, each applied once, in one transaction with its note.
 
-All of them run under one advisory lock, so any number of processes may start at once.
-A file that changed after it was applied, or a database newer than this build, is an
-error; nothing is ever migrated down. Not through a pooler in transaction mode.
+The schema moves only when it is told to; whoever reads calls `check`. All files run
+under one advisory lock, so any number of processes may start at once; nothing is ever
+migrated down. Not through a pooler in transaction mode.
+
+Expand, then contract: a file adds only, so that the build before it goes on to serve on
+the schema after it. A file that takes something away says so in a line of its own,
+
+    -- contract: 0006
+
+with the oldest migration whose build can still serve. Any other newer schema is served.
 """
 
 import hashlib
+import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import asyncpg
+import orjson
 
 FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x6B6F6C  # "kol"
@@ -16,50 +26,134 @@ _TABLE = """
 create table if not exists schema_migrations (
   version int primary key, name text not null, sha256 text not null,
   applied_at timestamptz not null default now()
-)"""
+);
+alter table schema_migrations add column if not exists contract int not null default 0
+"""
+_CONTRACT = re.compile(r"^-- contract: (\d{4})$", re.MULTILINE)
+# A change that waits for a table lets nobody else have it: calls wait for no longer.
+_LOCK_TIMEOUT = "set lock_timeout = '5s'"
 
 
 class MigrationError(RuntimeError):
-    """The database and this build do not fit together."""
+    """The database and this build do not fit together; the text says what to do."""
 
 
-async def migrate(url: str, folder: Path = FOLDER) -> int:
-    """Bring the database up to date; return how many files were applied."""
-    files = sorted(folder.glob("[0-9]*.sql"))  # noqa: ASYNC240 a few, at start-up
+class NoSchema(MigrationError):
+    """Nothing was ever made in this database."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no schema yet: run `kolbridge migrate`")
+
+
+class _State(NamedTuple):
+    """What was applied: the hashes by number, and the oldest that still serves."""
+
+    hashes: dict[int, str]
+    contract: int
+
+
+async def check(url: str, folder: Path = FOLDER) -> None:
+    """Raise MigrationError unless this build can work on the schema; change nothing."""
+    files = _files(folder)
+    connection = await asyncpg.connect(url, timeout=30, statement_cache_size=0)
+    try:
+        state = await _read(connection)
+    finally:
+        await connection.close()
+    _check_files(state, files)
+    if not state.hashes:
+        raise NoSchema
+    if len(state.hashes) < len(files):
+        raise MigrationError(
+            f"its schema has migration {len(state.hashes)}, this build needs "
+            f"{len(files)}: run `kolbridge migrate`; a service that runs goes on"
+        )
+
+
+async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
+    """Bring the database up to date; return the names of the files applied."""
+    files = _files(folder)
     connection = await asyncpg.connect(url, timeout=30)
     try:
+        if _is_complete(await _read(connection), files):
+            return []
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        await connection.execute(_LOCK_TIMEOUT)
         await connection.execute(_TABLE)
-        rows = await connection.fetch("select version, sha256 from schema_migrations")
-        applied = {row["version"]: row["sha256"] for row in rows}
-        _check(applied, files)
-        fresh = files[len(applied) :]
-        for version, path in enumerate(fresh, start=len(applied) + 1):
+        state = await _read(connection)
+        fresh = [] if _is_complete(state, files) else files[len(state.hashes) :]
+        for version, path in enumerate(fresh, start=len(state.hashes) + 1):
             async with connection.transaction():
-                await connection.execute(path.read_text(encoding="utf-8"))
-                await connection.execute(
-                    "insert into schema_migrations (version, name, sha256) "
-                    "values ($1, $2, $3)",
-                    version,
-                    path.name,
-                    _sha256(path),
-                )
-        return len(fresh)
+                await _apply(connection, version, path)
+        return [path.name for path in fresh]
     finally:
         await connection.close()
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+async def _apply(connection: Any, version: int, path: Path) -> None:
+    text = path.read_text(encoding="utf-8")  # noqa: ASYNC240 a small one, at start-up
+    await connection.execute(text)
+    contract = _CONTRACT.search(text)
+    await connection.execute(
+        "insert into schema_migrations (version, name, sha256, contract) "
+        "values ($1, $2, $3, $4)",
+        version,
+        path.name,
+        _sha256(path),
+        int(contract[1]) if contract else 0,
+    )
 
 
-def _check(applied: dict[int, str], files: list[Path]) -> None:
+async def _read(connection: Any) -> _State:
+    """Return what was applied, as the owner or as the service's role.
+
+    A row is read as it is: a schema of before has no `contract`.
+    """
+    query = "select to_jsonb(m)::text from schema_migrations m"
+    try:
+        try:
+            rows = await connection.fetch(query)
+        except asyncpg.InsufficientPrivilegeError:
+            async with connection.transaction():
+                await connection.execute("set local role kolbridge_app")
+                rows = await connection.fetch(query)
+    except asyncpg.UndefinedTableError:
+        return _State({}, 0)
+    except asyncpg.InsufficientPrivilegeError:
+        raise MigrationError(
+            "its role may not read the schema's version: run `kolbridge migrate` with "
+            "the owner's URL as DATABASE_ADMIN_URL"
+        ) from None
+    found = [orjson.loads(row[0]) for row in rows]
+    return _State(
+        {row["version"]: row["sha256"] for row in found},
+        max((row.get("contract", 0) for row in found), default=0),
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("[0-9]*.sql"))
     for number, path in enumerate(files, start=1):
         if int(path.name.split("_")[0]) != number:
             raise MigrationError(f"expected migration {number:04}, found {path.name}")
-        if number in applied and applied[number] != _sha256(path):
+    return files
+
+
+def _is_complete(state: _State, files: list[Path]) -> bool:
+    _check_files(state, files)
+    return len(state.hashes) >= len(files)
+
+
+def _check_files(state: _State, files: list[Path]) -> None:
+    for number, path in enumerate(files, start=1):
+        if number in state.hashes and state.hashes[number] != _sha256(path):
             raise MigrationError(f"{path.name} was changed after it was applied")
-    if len(applied) > len(files):
+    if state.contract > len(files):
         raise MigrationError(
-            f"the database has migration {len(applied)}, this build only {len(files)}"
+            f"its schema serves builds with migration {state.contract} or later, this "
+            f"one has {len(files)}"
         )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

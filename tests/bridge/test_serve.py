@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from bridge.supervisor import stop_signals
+from tests.crm.test_migrate import empty_database
 
 START_S = 30.0
 KEYS = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
@@ -236,8 +237,11 @@ def test_owner_alone_is_refused(tmp_path, database_url):
     assert "could read every tenant" in error
 
 
-def test_role_without_the_schema_is_told_of_the_owner(tmp_path, role_url):
-    code, error = refused(tmp_path, DATABASE_URL=role_url)
+def test_role_without_the_schema_is_told_of_the_owner(tmp_path, database_url, role_url):
+    with empty_database(database_url) as url:
+        name = urlsplit(url).path
+        role = urlsplit(role_url)._replace(path=name).geturl()
+        code, error = refused(tmp_path, DATABASE_URL=role)
 
     assert code == 1
     assert "give the owner's URL as DATABASE_ADMIN_URL" in error

@@ -8,7 +8,6 @@ import pytest
 
 from crm import businesses, calls, leads
 from crm.database import Database
-from crm.migrate import MigrationError, migrate
 
 PHONE = "+15550000001"
 
@@ -211,26 +210,6 @@ def test_a_call_moves_its_leads_last_call_and_never_back(database_url):
         assert (await leads.find(db, business_id, PHONE)).last_call_at == late
 
     run(story, database_url)
-
-
-def test_migrations_run_once_however_many_start(database_url):
-    async def main():
-        assert (
-            await asyncio.gather(*(migrate(database_url) for _ in range(4))) == [0] * 4
-        )
-
-    asyncio.run(main())
-
-
-def test_a_changed_migration_and_a_newer_database_are_errors(database_url, tmp_path):
-    with pytest.raises(MigrationError, match="this build only 0"):
-        asyncio.run(migrate(database_url, tmp_path))
-    (tmp_path / "0001_tenants.sql").write_text("select 1")
-    with pytest.raises(MigrationError, match="changed after it was applied"):
-        asyncio.run(migrate(database_url, tmp_path))
-    (tmp_path / "0001_tenants.sql").rename(tmp_path / "0002_tenants.sql")
-    with pytest.raises(MigrationError, match="expected migration 0001"):
-        asyncio.run(migrate(database_url, tmp_path))
 
 
 def test_the_database_answers(database_url):
