@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from bridge import ending, floor, limits, openai, renewal, session
-from bridge.plan import Log, RunTool, ToolResult
+from bridge.plan import Log, Phase, RunTool, ToolResult
 from bridge.timers import Timer
 
 if TYPE_CHECKING:
@@ -275,12 +275,14 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
         call.playout.finish_all()  # the server may not have said so of each part
         call.feed()
     ask(call, call.responses.note_done(response.id, call.now))
-    ending.consider_wishes(call)
     call.timers.set(Timer.ANSWER, call.responses.answer_by)
     call.notes.response_ended(response)
     call.actions += limits.lines(call)
     if is_ours:
         call.log(call.notes.audio_total_line())
+    ending.consider_wishes(call)
+    if call.phase is Phase.ENDED:
+        return
     if response.status == "failed":
         _on_response_failed(call, response)
         return

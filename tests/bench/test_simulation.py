@@ -155,7 +155,8 @@ def wait_long(whole, self, digit, now):
 
 
 def hang_up_at_once(whole, call):
-    if call.phase is Phase.ENDING and not call.responses.is_busy:
+    is_sent = not call.responses.is_busy and not call.playout.has_unsent
+    if call.phase is Phase.ENDING and is_sent:
         ending.end(call, call.ending.reason)
 
 
