@@ -148,7 +148,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _turn(turn: calls.Turn) -> str:
-    return f"{turn.role}: {turn.text}{' (interrupted)' if turn.interrupted else ''}"
+    said = turn.text or ("" if turn.interrupted else "(spoken, without words)")
+    return f"{turn.role}: {said}{' (interrupted)' if turn.interrupted else ''}"
 
 
 def _tool(tool: calls.ToolCall) -> str:

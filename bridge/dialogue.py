@@ -114,6 +114,7 @@ def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> 
     """Note that the caller's words are not known; the model heard them."""
     call.unwritten.write(event.item_id, call.uplink)
     call.notes.transcript.close(event.item_id)
+    call.counters.untranscribed_turns += 1
     call.log(Log("warning", f"[REALTIME] No transcript of item {event.item_id}"))
 
 

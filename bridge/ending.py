@@ -54,6 +54,8 @@ class Ending:
     def __init__(self, plan: CallPlan) -> None:
         self.missing = plan.missing_fields
         self.reason = ""
+        # Why the last words are being said, whoever hangs up in them.
+        self.goodbye_reason = ""
         self.failed = False
         self.has_asked_goodbye = False
         # The item at which a loop was corrected.
@@ -256,6 +258,8 @@ def end(call: "Call", reason: str) -> None:
     has_left = reason in LEFT_BY_CALLER
     for cut in call.playout.interrupt(call.now, has_left=has_left):
         call.notes.transcript.cut(cut)
+    if call.phase is Phase.ENDING:
+        call.ending.goodbye_reason = call.ending.reason
     call.ending.reason = reason
     call.phase = Phase.ENDED
     call.timers.clear()

@@ -56,6 +56,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("streams", {"kind": "lost"}, lambda call: call.counters.lost_streams),
     ("streams", {"kind": "resumed"}, lambda call: call.counters.resumed_streams),
     ("digits", {}, lambda call: call.counters.digits),
+    ("untranscribed_turns", {}, lambda call: call.counters.untranscribed_turns),
     ("playout_underruns", {}, lambda call: call.playout.underruns),
     *(("dropped", {"limit": name}, read) for name, read in limits.OF_CALL.items()),
 )
@@ -69,6 +70,7 @@ _HELP = {
     "sessions": "Sessions changed in good time, reopened after a loss, tried in vain",
     "streams": "Callers' streams lost while the call went on, and taken up again",
     "digits": "Keys pressed by callers",
+    "untranscribed_turns": "Turns of callers that the model could not write down",
     "playout_underruns": "Silences within an item, for its audio came or went late",
     "dropped": "What a limit refused, by limit",
     "calls_ended": "Calls that have ended, by reason",

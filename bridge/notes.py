@@ -257,6 +257,7 @@ class Notes:
             answered_at_s=self._answered_at,
             ended_at_s=now,
             end_reason=call.ending.reason,
+            goodbye_reason=call.ending.goodbye_reason,
             failed=call.ending.failed,
             rx_frames=call.ear.rx_frames,
             tx_frames=call.playout.frames_sent,
@@ -278,7 +279,7 @@ class Notes:
                     heard_ms=turn.heard_ms,
                     at_s=turn.at_s,
                 )
-                for turn in self.transcript.turns()
+                for turn in self.transcript.spoken()
             ],
             tools=self.tools,
         )

@@ -165,6 +165,7 @@ class Counters:
         "tool_calls",
         "unknown_openai",
         "unknown_twilio",
+        "untranscribed_turns",
     )
 
     def __init__(self) -> None:
@@ -189,6 +190,7 @@ class Counters:
     malformed_openai: int
     unknown_twilio: int
     unknown_openai: int
+    untranscribed_turns: int
 
 
 class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,6 +225,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered_at_s: float | None
     ended_at_s: float
     end_reason: str
+    # Why the last words were said; "" where the call ended without any.
+    goodbye_reason: str = ""
     failed: bool
     rx_frames: int
     tx_frames: int

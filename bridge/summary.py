@@ -126,7 +126,7 @@ def outcome_of(record: CallRecord) -> str:
     changed = [outcome for outcome in done if outcome != "lead"]
     if changed:
         return changed[-1]
-    if record.end_reason == "end_call:declined":
+    if "end_call:declined" in (record.end_reason, record.goodbye_reason):
         return "declined"
     if done:
         return "lead"

@@ -136,6 +136,7 @@ class Transcript:
         """Note that an item gets no more words."""
         turn = self._turns.get(item_id)
         if turn is not None:
+            self.changes += turn.role == "caller"
             turn.is_whole = True
 
     def close_all(self) -> None:
@@ -170,6 +171,15 @@ class Transcript:
     def turns(self) -> list[Turn]:
         """Return the turns that have words, in order."""
         return [turn for turn in self.placed() if turn.text or turn.interrupted]
+
+    def spoken(self) -> list[Turn]:
+        """Return the turns that were spoken, in order: also those of the caller's whose
+        words nobody knows, for they could not be transcribed, or not in time."""
+        return [
+            turn
+            for turn in self.placed()
+            if turn.text or turn.interrupted or (turn.role == "caller" and not turn.parts)
+        ]
 
     def is_awaiting_words(self, since_s: float) -> bool:
         """Tell whether a turn of the caller's, not older, has yet to get its words."""

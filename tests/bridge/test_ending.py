@@ -6,6 +6,7 @@ from bridge import openai, twilio
 from bridge.call import Call
 from bridge.ending import ENDING_S_MAX, LAST_WORDS_S, MALFORMED_MAX, Ending
 from bridge.plan import HangUp, Leg, Phase, ToolResult
+from bridge.summary import outcome_of
 from tests.bridge import story
 from tests.bridge.story import (
     answered_call,
@@ -130,6 +131,36 @@ def test_end_call_without_last_words_has_the_model_say_goodbye():
 
     assert "end_call:completed" in instructions(actions)[0]
     assert call.phase is Phase.ENDING
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_what_a_call_came_to_does_not_hang_on_who_hangs_up_first(hangs_up):
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    declined = '{"reason":"declined"}'
+    call.receive_openai(tool_item(name="end_call", arguments=declined), 1.0)
+    call.receive_openai(done(), 1.1)
+    say(call, 1.2, ms=2_000)
+    if hangs_up:
+        call.receive_twilio(twilio.Stop(), 1.5)
+    fire(call, 10.0)
+
+    record = call.record(10.0)
+    reason = "caller_hung_up" if hangs_up else "end_call:declined"
+    assert (record.end_reason, outcome_of(record)) == (reason, "declined")
+
+
+def test_a_caller_whose_words_could_not_be_written_down_was_not_silent():
+    call = answered_call()
+    call.receive_openai(openai.Committed(item_id="u1"), 1.0)
+    failed = openai.TranscriptionFailed(item_id="u1")
+    call.receive_openai(failed, 1.5)
+    call.receive_twilio(twilio.Stop(), 2.0)
+
+    record = call.record(2.0)
+    assert [(turn.role, turn.text) for turn in record.turns] == [("caller", "")]
+    assert outcome_of(record) == "talked"
+    assert call.counters.untranscribed_turns == 1
 
 
 def test_a_mark_that_is_never_echoed_does_not_keep_the_line():

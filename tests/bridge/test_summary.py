@@ -92,6 +92,11 @@ def test_cost_is_the_tables():
         ({"turns": [msgspec.structs.replace(TURN, role="ai")]}, "silent"),
         ({"turns": [TURN]}, "talked"),
         ({"turns": [TURN], "end_reason": "end_call:declined"}, "declined"),
+        (
+            {"end_reason": "caller_hung_up", "goodbye_reason": "end_call:declined"},
+            "declined",
+        ),
+        ({"turns": [msgspec.structs.replace(TURN, text="")]}, "talked"),
         ({"tools": [TOOL]}, "lead"),
         ({"tools": [tool("leads_upsert", ok=False)], "turns": [TURN]}, "talked"),
         ({"tools": [tool("calendar_create_appointment"), TOOL]}, "booked"),

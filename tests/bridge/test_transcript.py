@@ -56,6 +56,18 @@ def test_turns_without_words_are_left_out():
     assert transcript.turns() == []
 
 
+def test_a_turn_whose_words_nobody_knows_was_spoken_all_the_same():
+    transcript = Transcript()
+    for item_id in ("u1", "u2", "u3"):
+        transcript.place("caller", item_id, 1.0)
+    transcript.place("ai", "a1", 1.0)
+    transcript.close("u1")
+    transcript.set_text("caller", "u2", "", 2.0)  # a noise: there were no words
+
+    assert [turn.item_id for turn in transcript.spoken()] == ["u1", "u3"]
+    assert transcript.turns() == []
+
+
 def test_an_interrupted_turn_keeps_the_words_that_were_heard():
     transcript = Transcript()
     transcript.set_text("ai", "a1", "On Tuesday I have nine, ten and eleven.", 1.0)
