@@ -13,13 +13,15 @@ import msgspec
 from bridge.calls_cli import add_listing_arguments, chosen_businesses
 from bridge.cli_database import run_with_database
 from bridge.settings import Settings
-from crm import claims, leads
+from bridge.tenant_hours import TenantError
+from crm import claims, leads, proofs
 from crm.claims import Claim
 from crm.database import Database
 from crm.leads import Lead
 
 EXAMPLES = """examples:
   kolbridge leads --business "Dana's Salon"
+  kolbridge leads --business "Dana's Salon" --accept CA0123456789abcdef0123456789abcdef
   kolbridge leads --json | jq -r '[.phone, .name, .next_appointment_at] | @tsv'
 """
 
@@ -35,6 +37,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_listing_arguments(parser)
+    parser.add_argument(
+        "--accept",
+        metavar="CALL",
+        help="let what was said in this call be the lead's whose number was named",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,11 +50,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> None:
+    if args.accept is not None:
+        await _accept(args, db)
+        return
     for business_id, name in await chosen_businesses(args, db):
         for lead in await leads.recent(db, business_id, args.limit):
             print(_row(name, lead) if args.json else _line(name, lead))
         for claim in await claims.recent(db, business_id, args.limit):
             print(_row(name, claim) if args.json else _claim_line(name, claim))
+
+
+async def _accept(args: argparse.Namespace, db: Database) -> None:
+    for business_id, name in await chosen_businesses(args, db):
+        lead = await proofs.accept(db, business_id, args.accept)
+        if lead is not None:
+            print(_row(name, lead) if args.json else _line(name, lead))
+            return
+    raise TenantError(f"--accept {args.accept}: no claim of this call names a number")
 
 
 def _row(business: str, entry: Lead | Claim) -> str:

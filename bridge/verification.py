@@ -5,7 +5,6 @@ and the network did not vouch for the number. What it answers to a wrong fact is
 same whether the number is known or not.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from bridge.calendar_tools import Desk
 from bridge.tools import Answer, LimitError, Tool, ToolError
 from crm import proofs
 from crm.calendar import Span
+from crm.claims import Claim
 from crm.leads import Lead
 from crm.proofs import Fact, NoTries
 
@@ -73,22 +73,23 @@ async def _verify(desk: Desk, asked: CallerVerify) -> Answer:
             "no more tries: the caller stays unverified. Say that nothing on file can "
             "be told or changed on this call, and take down what they want",
         ) from None
-    if verdict.lead is None:
+    if verdict.opened is None:
         raise ToolError(
             "this does not prove who the caller is", tries_left=verdict.tries_left
         )
-    desk.standing.verify()
-    return _known(desk, verdict.lead, business.required_fields)
+    if isinstance(verdict.opened, Lead):
+        desk.standing.verify()
+    return _known(desk, verdict.opened, business.required_fields)
 
 
-def _known(desk: Desk, lead: Lead, required: Sequence[str]) -> Answer:
+def _known(desk: Desk, opened: Lead | Claim, required: tuple[str, ...]) -> Answer:
     """Tell of a lead what a verified caller's prompt would have held."""
-    missing = lead.missing(tuple(required))
-    known: dict[str, object] = {"phone": lead.phone, **lead.fields}
-    if lead.name:
-        known["name"] = lead.name
-    if lead.next_appointment_at is not None:
-        at = lead.next_appointment_at
+    missing = opened.missing(required)
+    known: dict[str, object] = {"phone": opened.phone, **opened.fields}
+    if opened.name:
+        known["name"] = opened.name
+    if opened.next_appointment_at is not None:
+        at = opened.next_appointment_at
         known["next_appointment"] = desk.told([Span(at, at)], datetime.now(UTC))[0]
     return Answer(
         {"verified": True, "known": known, "missing": missing},

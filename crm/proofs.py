@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from crm import claims, leads
 from crm.claims import Claim, Claimant
 from crm.database import Database
@@ -19,6 +21,12 @@ from crm.leads import Lead
 TRIES_PER_CALL = 3
 # Of all calls from a number in a day, so that calling again brings no more.
 TRIES_PER_DAY = 6
+# Of a row's fields and its appointments; the e-mail is place 3, the time place 4.
+_IS_RIGHT = (
+    "($3 <> '' and lower(replace({}->>'email', ' ', '')) = $3 or exists (select "
+    "from appointments a where a.business_id = $1 and {} and a.status = 'booked' "
+    "and a.starts_at > now() and a.starts_at = $4))"
+)
 
 
 class NoTries(Exception):
@@ -33,9 +41,13 @@ class Fact(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The caller's lead if the fact is right, and how many tries are left if not."""
+    """What the fact opens, and how many tries are left if that is nothing.
 
-    lead: Lead | None
+    A claim is opened by a fact of an earlier claim from the same number: it holds now
+    what that one held. It opens no lead, for the same stranger may have made both.
+    """
+
+    opened: Lead | Claim | None
     tries_left: int
 
 
@@ -44,8 +56,9 @@ async def prove(
 ) -> Verdict:
     """Compare a fact with what is known of the number the caller calls from.
 
-    If it is right, what this call has claimed and booked becomes the lead's; if not, it
-    is counted. The steps are the same where the number is not known. Raises NoTries.
+    If it is the lead's, what this call has claimed and booked becomes the lead's; if it
+    is right of nothing, it is counted. The steps are the same where the number is not
+    known. Raises NoTries.
     """
     async with db.tenant(business_id) as connection:
         claim = await claims.hold(connection, business_id, claimant, None, {})
@@ -53,9 +66,15 @@ async def prove(
         left = await _tries_left(connection, business_id, claimant)
         if left <= 0:
             raise NoTries
-        if await _is_right(connection, business_id, claimant.from_number, fact):
-            lead = await _take_over(connection, business_id, claimant, claim)
+        phone = claimant.from_number
+        if await _is_of_lead(connection, business_id, phone, fact):
+            await leads.note_call(connection, business_id, phone)
+            lead = await _take_over(connection, business_id, phone, claim)
             return Verdict(lead, left)
+        earlier = await _earlier_claim(connection, business_id, claimant, fact)
+        if earlier is not None:
+            adopted = await _adopt(connection, business_id, claimant, earlier)
+            return Verdict(adopted, left)
         await connection.execute(
             "update claims set failed_tries = failed_tries + 1 "
             "where business_id = $1 and call_sid = $2",
@@ -63,6 +82,23 @@ async def prove(
             claimant.call_sid,
         )
     return Verdict(None, left - 1)
+
+
+async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:
+    """Let a claim be the lead's of the number it names: the business says that it is.
+
+    What is known of the lead stands. None where there is no such claim, or no number.
+    """
+    async with db.tenant(business_id) as connection:
+        claim = await claims.read(connection, business_id, call_sid)
+        if claim is None or claim.phone is None:
+            return None
+        lead = await leads.read(connection, business_id, claim.phone)
+        if lead is not None:
+            fields = {**claim.fields, **lead.fields}
+            claim = replace(claim, name=lead.name or claim.name, fields=fields)
+        assert claim.phone is not None, "as it was read"
+        return await _take_over(connection, business_id, claim.phone, claim)
 
 
 async def _tries_left(connection: Any, business_id: UUID, claimant: Claimant) -> int:
@@ -77,29 +113,72 @@ async def _tries_left(connection: Any, business_id: UUID, claimant: Claimant) ->
     return min(TRIES_PER_CALL - int(row["call"]), TRIES_PER_DAY - int(row["day"]))
 
 
-async def _is_right(connection: Any, business_id: UUID, phone: str, fact: Fact) -> bool:
+async def _is_of_lead(
+    connection: Any, business_id: UUID, phone: str, fact: Fact
+) -> bool:
     found: bool = await connection.fetchval(
         "select exists (select from leads l where l.business_id = $1 and l.phone = $2 "
-        "and ($3 <> '' and lower(replace(l.fields->>'email', ' ', '')) = $3 "
-        "or exists (select from appointments a where a.business_id = $1 "
-        "and a.lead_id = l.id and a.status = 'booked' and a.starts_at > now() "
-        "and a.starts_at = $4)))",
+        f"and {_IS_RIGHT.format('l.fields', 'a.lead_id = l.id')})",
         business_id,
         phone,
-        fact.email.replace(" ", "").lower(),
-        fact.appointment,
+        *_plain(fact),
     )
     return found
 
 
+async def _earlier_claim(
+    connection: Any, business_id: UUID, claimant: Claimant, fact: Fact
+) -> Claim | None:
+    """Return the newest claim of another call from the number that a fact fits."""
+    call_sid: str | None = await connection.fetchval(
+        "select c.call_sid from claims c where c.business_id = $1 "
+        "and c.from_number = $2 and c.from_number <> '' and c.lead_id is null "
+        "and c.call_sid <> $5 "
+        f"and {_IS_RIGHT.format('c.fields', 'a.claimed_by = c.call_sid')} "
+        "order by c.created_at desc limit 1",
+        business_id,
+        claimant.from_number,
+        *_plain(fact),
+        claimant.call_sid,
+    )
+    if call_sid is None:
+        return None
+    return await claims.read(connection, business_id, call_sid)
+
+
+def _plain(fact: Fact) -> tuple[str, datetime | None]:
+    return fact.email.replace(" ", "").lower(), fact.appointment
+
+
+async def _adopt(
+    connection: Any, business_id: UUID, claimant: Claimant, earlier: Claim
+) -> Claim:
+    """Let a call's claim hold what an earlier one did, which keeps its failed tries."""
+    now = await claims.read(connection, business_id, claimant.call_sid)
+    assert now is not None, "the claim is held in this transaction"
+    said = {"name": now.name or earlier.name, **earlier.fields, **now.fields}
+    both = (business_id, earlier.call_sid)
+    await connection.execute(
+        "update appointments set claimed_by = $3 where business_id = $1 "
+        "and claimed_by = $2",
+        *both,
+        claimant.call_sid,
+    )
+    await connection.execute(
+        "update claims set name = null, fields = '{}' where business_id = $1 "
+        "and call_sid = $2",
+        *both,
+    )
+    return await claims.hold(connection, business_id, claimant, None, said)
+
+
 async def _take_over(
-    connection: Any, business_id: UUID, claimant: Claimant, claim: Claim
+    connection: Any, business_id: UUID, phone: str, claim: Claim
 ) -> Lead:
-    """Let what was said and booked in this call be the lead's."""
+    """Let what was said and booked in a call be the lead's."""
     said = {"name": claim.name, **claim.fields}
-    await leads.note_call(connection, business_id, claimant.from_number)
-    lead = await leads.learn(connection, business_id, claimant.from_number, said)
-    ours = (business_id, claimant.call_sid, lead.id)
+    lead = await leads.learn(connection, business_id, phone, said)
+    ours = (business_id, claim.call_sid, lead.id)
     await connection.execute(
         "update claims set lead_id = $3 where business_id = $1 and call_sid = $2", *ours
     )
@@ -110,6 +189,6 @@ async def _take_over(
     )
     if any(row["status"] == "booked" for row in moved):
         await leads.set_status(connection, business_id, lead.id, "booked")
-    found = await leads.read(connection, business_id, claimant.from_number)
+    found = await leads.read(connection, business_id, phone)
     assert found is not None, "the lead was written in this transaction"
     return found

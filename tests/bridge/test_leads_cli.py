@@ -43,3 +43,11 @@ def test_claims_are_listed_after_the_leads_as_unverified(
         ("Dana", True),
         ("Eve", False),
     ]
+
+    assert cli.main(["leads", "--business", name, "--accept", "CA1"]) == 0
+    assert f"{name}  {PHONE}  Dana  new" in capsys.readouterr().out
+    assert cli.main(["leads", "--business", name]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith('{"city":"Acre"}')
+    assert cli.main(["leads", "--business", name, "--accept", "CA2"]) == 2
+    assert "no claim of this call" in capsys.readouterr().err

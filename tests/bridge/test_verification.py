@@ -13,8 +13,9 @@ from bridge.opening import Ringing, open_plan
 from bridge.plan import RunTool
 from bridge.settings import Settings
 from bridge.tools import ToolRunner
-from crm import businesses, calls, claims, leads
+from crm import businesses, calls, claims, leads, proofs
 from crm.database import Database
+from tests.bridge import service, wire
 from tests.crm.test_crm import call as ended_call
 
 KNOWN, UNKNOWN = "+12025550123", "+12025550124"
@@ -182,6 +183,55 @@ def test_a_second_fact_opens_the_lead_and_takes_over_what_the_call_said(
 
 
 @pytest.mark.parametrize("number", [KNOWN, UNKNOWN])
+def test_a_fact_of_an_earlier_claim_opens_that_claim_and_no_lead(database_url, number):
+    async def story(salon, at):
+        before = await salon.known()
+        first = await salon.ring(number)
+        await first.ask("leads_upsert", name="Eve", email="eve@example.org")
+        booked = (await first.book())["booked"]["starts_at"]
+
+        second = await salon.ring(number)
+        refused = await second.ask("calendar_cancel_appointment")
+        assert refused["appointments"] == []
+        told = await second.ask("caller_verify", email="eve@example.org")
+        assert told["known"].pop("next_appointment")["starts_at"] == booked
+        assert told == {
+            "verified": True,
+            "known": {"phone": number, "email": "eve@example.org", "name": "Eve"},
+            "missing": [],
+        }
+        refused = await second.ask("calendar_cancel_appointment", starts_at=at)
+        assert [one["starts_at"] for one in refused["appointments"]] == [booked]
+        gone = await second.ask("calendar_cancel_appointment")
+        assert gone["cancelled"]["starts_at"] == booked
+        assert await salon.known() == before
+        (claim,) = await claims.recent(salon.db, salon.id)
+        assert (claim.call_sid, claim.name) == (second.plan.call_sid, "Eve")
+
+    in_salon(database_url, story)
+
+
+def test_a_business_accepts_a_claim_as_its_leads(database_url):
+    async def story(salon, at):
+        before = await salon.known()
+        caller = await salon.ring()
+        await caller.ask("leads_upsert", name="Dan", city="Haifa", notes="Other.")
+        await caller.book()
+
+        lead = await proofs.accept(salon.db, salon.id, caller.plan.call_sid)
+
+        assert (lead.name, lead.calls) == ("Dana", before.calls)
+        assert lead.fields == {**before.fields, "city": "Haifa"}
+        assert await claims.recent(salon.db, salon.id) == []
+        assert await proofs.accept(salon.db, salon.id, "CA0") is None
+        dana = await salon.ring(stir_verstat=PASSED)
+        refused = await dana.ask("calendar_cancel_appointment")
+        assert len(refused["appointments"]) == 2
+
+    in_salon(database_url, story)
+
+
+@pytest.mark.parametrize("number", [KNOWN, UNKNOWN])
 def test_tries_are_few_in_a_call_and_in_a_day(database_url, number):
     async def story(salon, at):
         for _ in range(2):
@@ -238,3 +288,19 @@ def test_bad_arguments_of_a_proof_say_what_was_expected(database_url):
         assert told["error"].startswith("appointment: expected a time")
 
     in_salon(database_url, story)
+
+
+def test_the_attestation_comes_with_the_signed_webhook(embedded_url, tmp_path):
+    async def story():
+        async with service.served(embedded_url, tmp_path) as place:
+            salon = place.database, place.business_id
+            await businesses.set_setting(*salon, "caller_trust", "attested")
+            told = []
+            for more in ({"StirVerstat": PASSED}, {}):
+                await place.ring(service.new_sid(), **more)
+                _, session = await place.configured_model()
+                told.append(session["instructions"])
+            assert f'"phone":"{service.CALLER}"' in told[0]
+            assert "Caller: not verified" in told[1]
+
+    wire.run(story)
