@@ -23,17 +23,18 @@ from bridge import (
     dialogue,
     ending,
     floor,
+    greeting,
     interruption,
     keypad,
     openai,
     renewal,
     resumption,
-    session,
     spare,
     turns,
     twilio,
 )
 from bridge.ear import Ear
+from bridge.handshake import Handshake, State
 from bridge.notes import Notes
 from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import (
@@ -44,6 +45,7 @@ from bridge.plan import (
     Leg,
     Log,
     Phase,
+    Refusal,
     ToolResult,
 )
 from bridge.playout import Frames, Playout
@@ -82,7 +84,7 @@ class Call:
         self.notes = Notes(plan, now)
         self.timers = Timers()
         self.actions: list[Action] = []
-        self.is_session_ready = False
+        self.handshake = Handshake(now, renewal.OPEN_S)
         self.is_greeting_due = bool(plan.greeting)
         self.is_greeting_asked = False
         self.open_tools: set[str] = set()
@@ -101,12 +103,17 @@ class Call:
         if plan.options.openai_output_format == "audio/pcm":
             self._pcm = PcmEncoder()
         self.timers.set(Timer.STREAM, now + STREAM_WAIT_S)
-        self.timers.set(Timer.SESSION, now + ending.SESSION_WAIT_S)
+        self.timers.set(Timer.SESSION, self.handshake.deadline)
 
     @property
     def deadline(self) -> float | None:
         """When `receive_timeout` must be called, if nothing else comes before."""
         return self.timers.deadline
+
+    @property
+    def is_session_ready(self) -> bool:
+        """Tell whether the model's session is as we want it."""
+        return self.handshake.state is State.READY
 
     @property
     def is_talking(self) -> bool:
@@ -139,7 +146,9 @@ class Call:
         """Take a tool's answer."""
         return self._receive(dialogue.on_tool_result, result, now)
 
-    def receive_disconnect(self, leg: Leg, reason: str, now: float) -> list[Action]:
+    def receive_disconnect(
+        self, leg: Leg, reason: str | Refusal, now: float
+    ) -> list[Action]:
         """Take the loss of a leg, or that it could not be had at all."""
         return self._receive(ending.on_disconnect, (leg, reason), now)
 
@@ -200,25 +209,6 @@ class Call:
         return is_ready and self.phase is not Phase.ENDED
 
     # --- what the caller says ---
-
-    def greet_when_ready(self) -> None:
-        """Ask for the greeting once the model is there; talk once both sides are.
-
-        What the model says before the caller is there waits in the ledger for him.
-        """
-        if not self.is_session_ready:
-            return
-        if self.is_greeting_due and not self.is_greeting_asked:
-            self.is_greeting_asked = True
-            self.request(session.greeting(self.plan))
-            self.info("[REALTIME] Greeting sent")
-        if not self.stream_sid:
-            return
-        self.phase = Phase.TALKING
-        self.timers.set(Timer.IDLE, self.now + self.plan.options.idle_prompt_ms / 1e3)
-        if self.is_greeting_due:
-            self.timers.set(Timer.GREETING, self.now + renewal.GREETING_WAIT_S)
-        self.feed()
 
     def _on_media(self, message: twilio.Media) -> None:
         payload = message.media.payload
@@ -373,9 +363,9 @@ _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
 }
 _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.STREAM: resumption.on_no_stream,
-    Timer.SESSION: ending.on_session_late,
+    Timer.SESSION: renewal.on_handshake_due,
     Timer.FEED: Call.feed,
-    Timer.GREETING: dialogue.on_greeting_late,
+    Timer.GREETING: greeting.on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: dialogue.on_answer_due,
@@ -388,6 +378,5 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.FILLER: dialogue.on_filler_due,
     Timer.RENEW: renewal.on_renewal_due,
     Timer.SPARE: spare.on_late,
-    Timer.REOPEN: renewal.on_reopening_due,
     Timer.LAST_WORDS: ending.on_last_words_over,
 }

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from bridge import ending, floor, limits, openai, renewal, session
-from bridge.plan import Log, Phase, RunTool, ToolResult
+from bridge import ending, floor, greeting, limits, openai, renewal, session
+from bridge.handshake import State
+from bridge.plan import Log, Phase, Refusal, RunTool, ToolResult
 from bridge.timers import Timer
 
 if TYPE_CHECKING:
@@ -35,19 +36,23 @@ TOLD_S = 0.5
 
 def on_session_created(call: "Call", event: openai.SessionCreated) -> None:
     """Configure the session; nothing else is sent before it is confirmed."""
+    if call.handshake.state not in (State.OPENING, State.PAUSING):
+        return
+    call.handshake.note_created(call.now)
+    call.timers.set(Timer.SESSION, call.handshake.deadline)
     call.info("[REALTIME] Connected")
     call.actions.append(session.configure(call.plan))
 
 
 def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
     """Check that the server took what we asked for, then greet."""
-    if call.is_session_ready:
+    if call.handshake.state in (State.READY, State.CLOSED):
         return
     wrong = session.wrong_format(event.session, call.plan)
     if wrong:
         ending.fail(call, "session_refused", wrong)
         return
-    call.is_session_ready = True
+    call.handshake.note_ready()
     call.timers.cancel(Timer.SESSION)
     options = call.plan.options
     rate = "8kHz"
@@ -61,14 +66,7 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
     if call.renewal.is_reopening:
         renewal.on_ready(call)
     else:
-        call.greet_when_ready()
-
-
-def on_greeting_late(call: "Call") -> None:
-    """Listen to the caller without having greeted him."""
-    if call.is_greeting_due:
-        call.is_greeting_due = False
-        call.log(Log("warning", "[REALTIME] No greeting came: listening"))
+        greeting.greet_when_ready(call)
 
 
 # --- the caller's turn ---
@@ -347,6 +345,9 @@ def on_error(call: "Call", event: openai.Error) -> None:
     text = f"{error.code or error.type}: {error.message}"
     if session.EXPIRED in names and call.is_session_ready:
         renewal.on_lost(call, session.EXPIRED)
+    elif not call.is_session_ready and not names & session.REFUSED_CODES:
+        named = tuple(name for name in (error.code, error.type) if name)
+        renewal.on_refused(call, Refusal(reason=text, names=named))
     elif error.event_id == session.CONFIGURE_ID or not call.is_session_ready:
         ending.fail(call, "session_refused", text)
     elif names & session.FATAL_CODES:

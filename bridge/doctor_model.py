@@ -46,7 +46,7 @@ async def check_model(settings: Settings) -> list[Check]:
     with _Errors() as errors:
         line = Line(exchange, plan, tools, account_sid="", fallback=fallback)
         line.open_model()
-        await _until(lambda: line.is_over or line.call.is_session_ready)
+        await _until(lambda: bool(errors.texts) or line.call.is_session_ready)
         is_ready = line.call.is_session_ready
         line.receive(line.call.receive_hangup, "checked")
         await _until(lambda: not line.is_connected)
@@ -66,10 +66,10 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 class _Errors(logging.Handler):
-    """Keeps what was logged as an error, for the list."""
+    """Keeps what was logged as wrong, for the list: a call would try again."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -11,15 +11,13 @@ import msgspec
 
 from bridge import dialogue, floor, limits, renewal, session, spare
 from bridge.notes import ERROR_CHARS_MAX
-from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, ToolResult
+from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, Refusal, ToolResult
 from bridge.timers import Timer
 
 if TYPE_CHECKING:
     from bridge.call import Call
 
 END_CALL = "end_call"
-# Opening and configuring a session takes well under a second.
-SESSION_WAIT_S = 10.0
 # A goodbye is short; if it never comes, the call ends without it. What the model had
 # said before it is heard to its end, but not for ever.
 LAST_WORDS_S = 15.0
@@ -190,6 +188,7 @@ def _leave(call: "Call") -> None:
     call.ending.last_at = call.now + ENDING_S_MAX
     spare.close(call, "the call ends")
     call.timers.clear()
+    call.timers.set(Timer.SESSION, call.handshake.deadline)
     call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
 
 
@@ -277,21 +276,17 @@ def fail(call: "Call", reason: str, text: str) -> None:
     end(call, reason)
 
 
-def on_disconnect(call: "Call", lost: tuple[Leg, str]) -> None:
-    """A leg is gone: without the caller there is no call."""
-    leg, reason = lost
+def on_disconnect(call: "Call", lost: tuple[Leg, str | Refusal]) -> None:
+    """A leg is gone, or could not be had: without the caller there is no call."""
+    leg, why = lost
     if leg is Leg.TWILIO:
         end(call, "caller_leg_lost")
     elif leg is Leg.SPARE:
-        spare.on_lost(call, reason)
+        spare.on_lost(call, why if isinstance(why, str) else why.reason)
+    elif isinstance(why, str):
+        renewal.on_lost(call, why)
     else:
-        renewal.on_lost(call, reason)
-
-
-def on_session_late(call: "Call") -> None:
-    """The model did not confirm our configuration in time."""
-    reason = "model_lost" if call.renewal.is_reopening else "model_unreachable"
-    fail(call, reason, "no session in time")
+        renewal.on_refused(call, why)
 
 
 def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:

@@ -18,7 +18,7 @@ from bridge import openai, twilio
 from bridge.call import Call
 from bridge.log import server_logger
 from bridge.metrics import Metrics
-from bridge.plan import Action, Leg
+from bridge.plan import Action, Leg, Refusal
 from bridge.short_way import Appender, ShortWay
 from bridge.websocket import AUDIO_WAITING_BYTES_MAX, WebSocket
 from bridge.wire import media_onto, text_onto
@@ -248,6 +248,7 @@ class OpenAILeg(WebSocket):
         # None when the call has no use for this leg any more.
         self._line: Owner | None = line
         self.appender = Appender(AUDIO_WAITING_BYTES_MAX)
+        self._has_opened = False
 
     def retire(self) -> None:
         """Close without a word to the call, which has another leg by now."""
@@ -262,6 +263,8 @@ class OpenAILeg(WebSocket):
         proxy: str | None = None,
     ) -> None:
         """Open the socket; raises OSError, TimeoutError or picows.WSError.
+
+        A connection that ends before its upgrade is answered is no error to picows.
 
         What was cancelled after the TCP connection may still open: `on_ws_connected`
         closes it when the call is over by then.
@@ -281,9 +284,12 @@ class OpenAILeg(WebSocket):
                 read_buffer_init_size=MODEL_READ_BUFFER_BYTES,
                 proxy=proxy,
             )
+        if not self._has_opened:
+            raise ConnectionError("closed before the upgrade was answered")
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Use the socket, unless nobody needs it any more."""
+        self._has_opened = True
         super().on_ws_connected(transport)
         self.appender.open(transport, self.is_too_much)
         if self._line is None or self._line.is_over:
@@ -321,10 +327,16 @@ class OpenAILeg(WebSocket):
             self._line.receive(self._line.call.receive_malformed, self.leg, error)
 
     def lose(self, reason: str) -> None:
-        """Tell the call that the model is gone, or cannot be had, and forget it."""
+        """Tell the call that the model is gone, and forget it."""
         line, self._line = self._line, None
         if line is not None:
             line.receive(line.call.receive_disconnect, self.leg, reason)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Tell the call that the model cannot be had, and forget it."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.receive(line.call.receive_disconnect, self.leg, refusal)
 
     def perform(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
         """Send one event to the model."""

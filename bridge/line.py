@@ -15,9 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import picows
 from picows import WSCloseCode
-from python_socks import ProxyError
 
 from bridge import openai, twilio
 from bridge.call import Call
@@ -42,6 +40,7 @@ from bridge.plan import (
 )
 from bridge.proxy import proxy_of
 from bridge.recorder import Recorders
+from bridge.refusal import refusal_of
 from bridge.resumption import Transport
 from bridge.settings import Settings
 from bridge.short_way import ShortWay
@@ -317,8 +316,8 @@ class Line:
         tls = self._exchange.tls if url.startswith("wss:") else None
         try:
             await leg.connect(url, headers, tls, proxy_of(settings, url))
-        except (OSError, TimeoutError, picows.WSError, ProxyError) as error:
-            leg.lose(describe(error))
+        except Exception as error:  # whatever it is, the call must hear of it
+            leg.refuse(refusal_of(error))
 
     # --- the end ---
 
@@ -371,13 +370,3 @@ def safety_identifier(settings: Settings, plan: CallPlan) -> str:
     who = plan.from_number if plan.caller_worth == "verified" else plan.call_sid
     number = f"{plan.business_id}:{who}"
     return hmac.digest(key.encode(), number.encode(), "sha256").hex()
-
-
-def describe(error: Exception) -> str:
-    """Say in a few words why a socket could not be had."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP {int(response.status)}"
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    return f"{type(error).__name__}: {error}"

@@ -53,6 +53,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("sessions", {"kind": "changed"}, lambda call: call.counters.changed_sessions),
     ("sessions", {"kind": "reopened"}, lambda call: call.counters.reopened_sessions),
     ("sessions", {"kind": "not_had"}, lambda call: call.counters.failed_spares),
+    ("sessions", {"kind": "retried"}, lambda call: call.counters.retried_handshakes),
     ("streams", {"kind": "lost"}, lambda call: call.counters.lost_streams),
     ("streams", {"kind": "resumed"}, lambda call: call.counters.resumed_streams),
     ("digits", {}, lambda call: call.counters.digits),
@@ -67,7 +68,8 @@ _HELP = {
     "malformed": "Messages that could not be read, by leg",
     "unknown": "Messages of a type nobody here knows, by leg",
     "openai_errors": "Error events from the model's side",
-    "sessions": "Sessions changed in good time, reopened after a loss, tried in vain",
+    "sessions": "Sessions changed in good time, reopened after a loss, not had beside "
+    "another one, and tries to open one that were followed by another try",
     "streams": "Callers' streams lost while the call went on, and taken up again",
     "digits": "Keys pressed by callers",
     "untranscribed_turns": "Turns of callers that the model could not write down",

@@ -53,6 +53,19 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     options: CallOptions = CallOptions()
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a socket to the model could not be had.
+
+    `status` is that of the HTTP answer, 0 where there was none; `names` are the codes
+    of an error that it named.
+    """
+
+    reason: str
+    status: int = 0
+    retry_after_s: float = 0.0
+    names: tuple[str, ...] = ()
+
+
 class Log(NamedTuple):
     """A line for the log; `speech` ones hold what was said and may be kept out."""
 
@@ -162,6 +175,7 @@ class Counters:
         "refused_tools",
         "reopened_sessions",
         "resumed_streams",
+        "retried_handshakes",
         "tool_calls",
         "unknown_openai",
         "unknown_twilio",
@@ -181,6 +195,7 @@ class Counters:
     refused_tools: int
     openai_errors: int
     reopened_sessions: int
+    retried_handshakes: int
     changed_sessions: int
     lost_streams: int
     resumed_streams: int

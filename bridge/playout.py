@@ -20,9 +20,9 @@ he left the line, which we hear of as late: the same delay says that, up to WAY_
 
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
 flush, not a playback. An item whose audio ran out at the caller's ear before its next
-frame was sent has an *underrun*: the model was late, or we were. Neither that nor a hold
-begins another utterance. This module refuses audio beyond UNSENT_BYTES_MAX or PARTS_MAX
-and forgets the oldest mark beyond MARKS_MAX; all of these are counted.
+frame was sent has an *underrun*: the model was late, or we were. Neither that nor a
+hold begins another utterance. This module refuses audio beyond UNSENT_BYTES_MAX or
+PARTS_MAX and forgets the oldest mark beyond MARKS_MAX; all of these are counted.
 """
 
 from collections import deque

@@ -63,7 +63,11 @@ def of_step(step: Step, opened_at: float, timers: str = "") -> Iterator[Decision
     if kind in _EVENTS:
         yield Decision(at_s, _EVENTS[kind], _detail(message))
     if step.door == "receive_disconnect":
-        yield Decision(at_s, f"{step.what[0]} leg lost", str(step.what[1]))
+        leg, why = step.what
+        if isinstance(why, dict):
+            yield Decision(at_s, f"{leg} leg refused", str(why["reason"]))
+        else:
+            yield Decision(at_s, f"{leg} leg lost", str(why))
     if step.actions is None:
         yield Decision(at_s, "bridge failed", f"at {cause}: a bug of ours")
     for action in step.actions or ():

@@ -7,16 +7,18 @@ it: what the caller says next goes there, and nobody has waited.
 Where the socket is lost before, the spare takes its place at once, or, if there is
 none, another session is opened and given the conversation's items. Meanwhile the caller
 is withheld as under the AI's voice, so that what he says is given to the new session
-from its first sound. A model that cannot be had again within REOPEN_S ends the call
-with the fallback sentence.
+from its first sound. A model that cannot be had again within REOPEN_S, however often it
+is tried (`bridge.handshake`), ends the call with the fallback sentence.
 """
 
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from bridge import dialogue, ending, openai, retelling, session, spare
-from bridge.plan import Log, OpenModel, Phase, ToSpare, UseSpare
+from bridge import dialogue, ending, greeting, openai, retelling, session, spare
+from bridge.handshake import State, is_final
+from bridge.notes import ERROR_CHARS_MAX
+from bridge.plan import Log, OpenModel, Phase, Refusal, ToSpare, UseSpare
 from bridge.responses import Responses
 from bridge.timers import Timer
 from bridge.uplink import SILENCE_MS_MAX
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
 # looked for once it is ready.
 RENEW_AT = 0.9
 LOOK_S = 0.1
-# A caller bears this much silence; opening a session takes about half a second.
-REOPEN_S = 5.0
-REOPEN_WAIT_S = 0.25
+# How long a first session is tried for: Twilio rings, or the caller awaits a greeting.
+OPEN_S = 10.0
+# A judgement: a caller bears this much silence in a conversation, and a server that is
+# started anew is back within it; opening a session takes about half a second.
+REOPEN_S = 10.0
 # More losses than this in one call are no accident.
 LOSSES_MAX = 5
-# A caller is not left unheard for a greeting that never comes.
-GREETING_WAIT_S = 8.0
 # A turn that the server heard begin, and does not end after so much quiet, has none.
 COMMIT_WAIT_MS = SILENCE_MS_MAX + 1_000
 # Words that take longer to be written down than this are not waited for.
@@ -72,16 +74,15 @@ def on_lost(call: "Call", reason: str) -> None:
     """The model's leg is gone: open another, or give up."""
     if call.phase is Phase.ENDING:
         # The last words are in the ledger, or there are none.
-        call.is_session_ready = False
+        call.handshake.close()
+        call.timers.cancel(Timer.SESSION)
         call.responses = Responses()
         call.uplink.begin_session()
         call.playout.finish_all()
         call.feed()
         ending.hang_up_when_heard(call)
-    elif call.renewal.is_reopening:
-        call.timers.set(Timer.REOPEN, call.now + REOPEN_WAIT_S)
     elif not call.is_session_ready:
-        ending.fail(call, "model_unreachable", reason)
+        on_refused(call, Refusal(reason=reason))
     elif call.renewal.losses >= LOSSES_MAX:
         ending.fail(call, "model_lost", reason)
     else:
@@ -93,8 +94,30 @@ def on_lost(call: "Call", reason: str) -> None:
             _begin(call, reason)
 
 
-def on_reopening_due(call: "Call") -> None:
-    """Try again to open a session."""
+def on_refused(call: "Call", refusal: Refusal) -> None:
+    """A handshake has come to nothing: try again in a while, or give up."""
+    shake = call.handshake
+    if shake.state is State.PAUSING:
+        return  # it was late before it was lost
+    if call.phase is Phase.ENDING:
+        on_lost(call, refusal.reason)
+    elif is_final(refusal) or not shake.pause(call.now, refusal.retry_after_s):
+        name = "model_lost" if call.renewal.is_reopening else "model_unreachable"
+        ending.fail(call, name, refusal.reason)
+    else:
+        call.counters.retried_handshakes += 1
+        call.timers.set(Timer.SESSION, shake.deadline)
+        why = refusal.reason[:ERROR_CHARS_MAX]
+        call.log(Log("warning", f"[REALTIME] No session, to be tried again: {why}"))
+
+
+def on_handshake_due(call: "Call") -> None:
+    """A pause is over: open another socket. Or a step was late."""
+    if call.handshake.state is not State.PAUSING:
+        on_refused(call, Refusal(reason="no session in time"))
+        return
+    call.handshake.try_again(call.now)
+    call.timers.set(Timer.SESSION, call.handshake.deadline)
     call.actions.append(OpenModel("again"))
 
 
@@ -107,7 +130,7 @@ def on_ready(call: "Call") -> None:
     call.info(f"[REALTIME] Session renewed: items={len(items)}")
     if call.phase is Phase.WAITING:
         call.responses.resume()
-        call.greet_when_ready()
+        greeting.greet_when_ready(call)
         dialogue.answer_tools(call)
     else:
         _go_on(call)
@@ -117,12 +140,12 @@ def _begin(call: "Call", reason: str) -> None:
     """Open another session in the place of the one that is gone."""
     call.counters.reopened_sessions += 1
     call.renewal.is_reopening = True
-    call.is_session_ready = False
+    call.handshake.begin(call.now, REOPEN_S)
     spare.close(call, reason)
     if call.phase is Phase.WAITING:
         _greet_anew(call)
     _leave(call)
-    call.timers.set(Timer.SESSION, call.now + REOPEN_S)
+    call.timers.set(Timer.SESSION, call.handshake.deadline)
     call.actions.append(OpenModel(reason))
     call.feed()
 
@@ -164,11 +187,11 @@ def _go_on(call: "Call") -> None:
     if turn:
         call.actions += map(openai.AppendAudio, turn)
         call.uplink.resume_turn(turn)
-    greeting: openai.ResponseParams | UnsetType = UNSET
+    instead: openai.ResponseParams | UnsetType = UNSET
     if call.is_greeting_due and call.is_talking:
-        greeting = session.greeting(call.plan)
-        call.timers.set(Timer.GREETING, call.now + GREETING_WAIT_S)
-    dialogue.ask(call, call.responses.resume(greeting))
+        instead = session.greeting(call.plan)
+        call.timers.set(Timer.GREETING, call.now + greeting.GREETING_WAIT_S)
+    dialogue.ask(call, call.responses.resume(instead))
     ending.consider_wishes(call)
     dialogue.answer_tools(call)
 

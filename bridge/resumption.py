@@ -15,7 +15,7 @@ did, and no stream came in RETURN_S, the caller is lost by our fault: the call f
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from bridge import ending, floor, renewal, session, twilio
+from bridge import ending, floor, greeting, session, twilio
 from bridge.plan import Leg, Phase
 from bridge.timers import Timer
 
@@ -60,7 +60,7 @@ def on_start(call: "Call", message: twilio.Start) -> None:
         return
     ending.limit_duration(call)
     call.notes.answered(message.stream_sid, call.now)
-    call.greet_when_ready()
+    greeting.greet_when_ready(call)
 
 
 def on_transport(call: "Call", what: Transport) -> None:
@@ -120,12 +120,12 @@ def _go_on(call: "Call") -> None:
     call.info(f"[STREAM] Resumed after {call.now - lost_at:.1f} s")
     call.playout.resume()
     if call.phase is Phase.WAITING:
-        call.greet_when_ready()
+        greeting.greet_when_ready(call)
         return
     if call.is_talking:
         call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
         if call.is_greeting_due:
-            call.timers.set(Timer.GREETING, call.now + renewal.GREETING_WAIT_S)
+            call.timers.set(Timer.GREETING, call.now + greeting.GREETING_WAIT_S)
         elif not (call.playout.has_unsent or call.responses.is_busy):
             floor.when_free(call, _apologize)
     call.feed()

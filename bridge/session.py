@@ -58,6 +58,16 @@ FATAL_CODES = frozenset(
         "model_not_found",
     )
 )
+# What is wrong with the configuration itself: sent again it is refused again.
+REFUSED_CODES = FATAL_CODES | {
+    "invalid_request_error",
+    "invalid_event",
+    "invalid_value",
+    "missing_required_parameter",
+    "unknown_parameter",
+    "string_above_max_length",
+    "cannot_update_voice",
+}
 EXPIRED = "session_expired"
 # Races that the protocol calls harmless.
 NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"

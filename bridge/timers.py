@@ -8,7 +8,7 @@ class Timer(Enum):
     """Why a call wants to be woken."""
 
     STREAM = "the stream never came"
-    SESSION = "the session is not ready"
+    SESSION = "the session is not ready, or is tried again"
     FEED = "the next burst is due"
     GREETING = "the greeting has not been heard"
     HOLD = "evidence has not become a barge-in"
@@ -21,7 +21,6 @@ class Timer(Enum):
     FILLER = "a tool takes its time"
     RENEW = "the session grows old"
     SPARE = "the next session is not ready"
-    REOPEN = "the model is tried again"
     WARNING = "the call will soon have lasted long enough"
     DURATION = "the call has lasted long enough"
     LAST_WORDS = "the last words have been heard"

@@ -25,6 +25,8 @@ PURE = (
     "ending",
     "floor",
     "governor",
+    "greeting",
+    "handshake",
     "interruption",
     "keypad",
     "lenient",

@@ -7,7 +7,7 @@ from bench.simulation import run
 from bench.simulation.law import Broken
 from bench.simulation.weather import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
-from bridge import dialogue, ending, interruption, keypad, renewal, retelling
+from bridge import dialogue, ending, greeting, interruption, keypad, renewal, retelling
 from bridge.call import Call
 from bridge.plan import Phase
 from bridge.playout import Frames, Playout
@@ -207,7 +207,7 @@ def fill_always(whole, self, *args):
         (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
         (Call, "request", forget_keys, "every tool and key is answered for"),
         (keypad.Keypad, "press", wait_long, "keys are told in time"),
-        (Call, "greet_when_ready", stop, "the greeting is asked for first"),
+        (greeting, "greet_when_ready", stop, "the greeting is asked for first"),
         (Playout, "push", as_one_part, "every unheard part is truncated"),
         (Playout, "feed", swap_feed, "every frame in order, none twice"),
         (Playout, "feed", lose_frame, "every frame in order, none twice"),

@@ -61,6 +61,8 @@ class FakeModel:
         self.heads = []
         self.peers = asyncio.Queue()
         self.status = b"101 Switching Protocols"
+        # What answers the next connections instead, one each.
+        self.oddities = []
         self._writers = []
 
     async def close(self):
@@ -70,6 +72,9 @@ class FakeModel:
 
     async def serve(self, reader, writer):
         self._writers.append(writer)
+        if self.oddities:
+            await self.oddities.pop(0)(reader, writer)
+            return
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
         except asyncio.IncompleteReadError:

@@ -184,7 +184,7 @@ def test_an_expired_session_is_renewed():
 
 def test_an_error_before_the_session_is_ready_refuses_it():
     call = story.Call(story.plan(), 0.0)
-    actions = call.receive_openai(story.error("server_error"), 0.1)
+    actions = call.receive_openai(story.error("unknown_parameter"), 0.1)
 
     assert of(HangUp, actions) == [HangUp("session_refused", failed=True)]
 

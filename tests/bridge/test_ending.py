@@ -5,7 +5,7 @@ import pytest
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.ending import ENDING_S_MAX, LAST_WORDS_S, MALFORMED_MAX, Ending
-from bridge.plan import HangUp, Leg, Phase, ToolResult
+from bridge.plan import HangUp, Leg, Phase, Refusal, ToolResult
 from bridge.summary import outcome_of
 from tests.bridge import story
 from tests.bridge.story import (
@@ -369,5 +369,6 @@ def test_a_lost_caller_ends_the_call():
 def test_a_model_that_cannot_be_had_at_all_lets_the_caller_hear_the_fallback():
     call = Call(story.plan(), 0.0)
 
-    actions = call.receive_disconnect(Leg.OPENAI, "HTTP 401", 0.2)
+    refusal = Refusal(reason="HTTP 401", status=401)
+    actions = call.receive_disconnect(Leg.OPENAI, refusal, 0.2)
     assert of(HangUp, actions) == [HangUp("model_unreachable", failed=True)]

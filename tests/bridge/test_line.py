@@ -4,13 +4,12 @@ import asyncio
 import gc
 import logging
 import weakref
-from typing import NamedTuple
 
 import msgspec
 import pytest
 
 from bridge import call as call_module, openai
-from bridge.line import Line, describe, safety_identifier
+from bridge.line import Line, safety_identifier
 from bridge.plan import (
     CloseSpare,
     HangUp,
@@ -297,26 +296,6 @@ def test_action_of_every_kind_has_somewhere_to_go():
     wanted = {*kinds(openai.ClientEvent), openai.AppendAudio, Log, RunTool, HangUp}
     wanted |= {OpenModel, OpenSpare, ToSpare, UseSpare, CloseSpare}
     assert wanted <= set(_PERFORM)
-
-
-class Refusal(NamedTuple):
-    status: int
-
-
-class Refused(Exception):
-    response = Refusal(403)
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (Refused(), "HTTP 403"),
-        (TimeoutError(), "timed out"),
-        (ConnectionRefusedError("no"), "ConnectionRefusedError: no"),
-    ],
-)
-def test_failure_to_connect_is_said_in_a_few_words(error, words):
-    assert describe(error) == words
 
 
 def test_caller_has_one_name_per_business_that_does_not_tell_his_number():

@@ -225,7 +225,7 @@ def test_an_expired_session_is_one_more_loss():
 def test_a_model_that_stays_away_ends_the_call_with_the_fallback():
     call = answered_call()
     lose(call, 1.0)
-    assert lose(call, 1.1, "refused") == []
+    assert of(OpenModel, lose(call, 1.1, "refused")) == []
     assert of(OpenModel, fire(call, 1.4)) == [OpenModel("again")]
     actions = fire(call, 1.0 + REOPEN_S)
 
