@@ -11,6 +11,7 @@ import msgspec
 
 from bridge import calls_summary
 from bridge.cli_database import find_business, run_with_database
+from bridge.masking import one_line
 from bridge.prices import PRICES_DATE
 from bridge.prompt import CALL_FACTS
 from bridge.refused import RefusedRecords
@@ -140,7 +141,7 @@ async def _show(
 def _line(row: dict[str, Any]) -> str:
     lasted_s = (row["ended_at"] - row["started_at"]).total_seconds()
     cost = "-" if row["cost"] is None else f"{row['cost']:.4f}"
-    return (
+    return one_line(
         f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  {row['call_sid']}  "
         f"{row['business']}  {row['from_number'] or '-'}  {lasted_s:.0f} s  "
         f"{row['outcome']}  {row['end_reason']}  {cost}"
@@ -149,8 +150,9 @@ def _line(row: dict[str, Any]) -> str:
 
 def _turn(turn: calls.Turn) -> str:
     said = turn.text or ("" if turn.interrupted else "(spoken, without words)")
-    return f"{turn.role}: {said}{' (interrupted)' if turn.interrupted else ''}"
+    cut = " (interrupted)" if turn.interrupted else ""
+    return one_line(f"{turn.role}: {said}{cut}")
 
 
 def _tool(tool: calls.ToolCall) -> str:
-    return f"[{tool.name}] {tool.arguments} -> {tool.result}"
+    return one_line(f"[{tool.name}] {tool.arguments} -> {tool.result}")

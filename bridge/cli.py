@@ -3,8 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+
+from bridge.masking import VisibleStream
 
 # A command's module adds its own parser, whose default `run` takes the arguments and
 # returns the exit code.
@@ -38,10 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             subparsers.add_parser(name, help=text)
     args = parser.parse_args(given)
-    try:
-        code: int = args.run(args)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    # What callers and models said must not move a terminal's cursor.
+    out, errors = VisibleStream(sys.stdout), VisibleStream(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(errors):
+        try:
+            code: int = args.run(args)
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
     return code
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.doctor_check import Check
 from bridge.line import Line
-from bridge.log import mask_phone
+from bridge.masking import mask_phone
 from bridge.options import OptionError, merge
 from bridge.plan import CallRecord
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller

@@ -12,6 +12,7 @@ import msgspec
 
 from bridge.calls_cli import add_listing_arguments, chosen_businesses
 from bridge.cli_database import run_with_database
+from bridge.masking import one_line
 from bridge.settings import Settings
 from bridge.tenant_hours import TenantError
 from crm import claims, leads, proofs
@@ -78,7 +79,7 @@ def _row(business: str, entry: Lead | Claim) -> str:
 
 def _line(business: str, lead: Lead) -> str:
     last = _time(lead.last_call_at, "never", "%Y-%m-%d %H:%M:%S")
-    return (
+    return one_line(
         f"{last}  {business}  {lead.phone}  {lead.name or '-'}  {lead.status}  "
         f"calls={lead.calls}  {_rest(lead)}"
     )
@@ -86,7 +87,7 @@ def _line(business: str, lead: Lead) -> str:
 
 def _claim_line(business: str, claim: Claim) -> str:
     said_at = _time(claim.created_at, "never", "%Y-%m-%d %H:%M:%S")
-    return (
+    return one_line(
         f"{said_at}  {business}  {claim.phone or '-'}  {claim.name or '-'}  "
         f"unverified  call={claim.call_sid}  {_rest(claim)}"
     )

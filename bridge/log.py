@@ -10,7 +10,6 @@ import logging
 import logging.handlers
 import os
 import queue
-import re
 import select
 import sys
 import threading
@@ -20,6 +19,9 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 import orjson
+
+from bridge.masking import clean as clean, mask_phone as mask_phone
+from bridge.repeats import RepeatFilter
 
 LOGGER = "kolbridge"
 LEVELS = {
@@ -35,35 +37,6 @@ STOP_WAIT_S = 1.0
 # How long a single line waits, where no thread does.
 LINE_WAIT_S = 0.1
 _STDERR = 2
-# A secret shorter than this would blot out ordinary words.
-_SECRET_CHARS_MIN = 8
-# Nine digits or more with single spaces or hyphens between, not part of a word, a
-# number with a point or "name=value", and not a date: in our lines, a phone number.
-_PHONE = re.compile(
-    r"(?<![\w.=:…])(?!\d{4}-\d\d-\d\d)\+?\d(?:[ -]?\d){8,14}(?!\w|\.\d)"
-    r"|\+\d{7,15}"
-)
-
-
-def mask_phone(number: str) -> str:
-    """Return a number with only its first and last digits, to tell calls apart."""
-    plain = number.removeprefix("whatsapp:")
-    if not plain.lstrip("+").replace(" ", "").replace("-", "").isdigit():
-        return "anonymous" if not plain or plain == "anonymous" else "…"
-    return f"{plain[:4]}…{plain[-2:]}"
-
-
-def _mask_found(match: re.Match[str]) -> str:
-    return mask_phone(match.group())
-
-
-def clean(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a text without secrets and whole phone numbers."""
-    for secret in secrets:
-        if len(secret) >= _SECRET_CHARS_MIN:
-            text = text.replace(secret, "***")
-    text = text.encode("utf-8", "replace").decode()
-    return _PHONE.sub(_mask_found, text)
 
 
 def of_call(call_sid: str, business_id: str = "") -> dict[str, str]:
@@ -124,6 +97,8 @@ class LogWriter:
         self._waiting: queue.Queue[logging.LogRecord | None]
         self._waiting = queue.Queue(LINES_WAITING_MAX)
         self._handler = _QueueHandler(self._waiting, self._drop)
+        self._repeats = RepeatFilter(self._handler.emit)
+        self._handler.addFilter(self._repeats)
         self._formatter = JsonFormatter(secrets)
         self._stream = stream
         self._level = LEVELS[level]
@@ -150,6 +125,7 @@ class LogWriter:
 
     def stop(self) -> None:
         """Write what waits, then stop; what takes longer than STOP_WAIT_S is lost."""
+        self._repeats.flush()
         logging.getLogger().removeHandler(self._handler)
         self._is_stopping = True
         with suppress(queue.Full):

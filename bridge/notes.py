@@ -274,7 +274,7 @@ class Notes:
                 TurnRecord(
                     role=turn.role,
                     item_id=turn.item_id,
-                    text=turn.text,
+                    text=self._recorded(turn.role, turn.text),
                     interrupted=turn.interrupted,
                     heard_ms=turn.heard_ms,
                     at_s=turn.at_s,
@@ -283,6 +283,11 @@ class Notes:
             ],
             tools=self.tools,
         )
+
+    def _recorded(self, role: str, text: str) -> str:
+        """Return a turn's text as it is kept: keys may be a secret."""
+        is_secret = role == "keypad" and self._plan.options.keypad_secret
+        return " ".join("*" * len(text.split())) if is_secret else text
 
 
 def _chunk_line(text: str) -> Log:

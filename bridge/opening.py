@@ -13,7 +13,8 @@ from bridge import sentences
 from bridge.calendar_tools import BookingLimits
 from bridge.crm_tools import crm_tools
 from bridge.identity import Caller, caller_of
-from bridge.log import mask_phone, of_call, server_logger
+from bridge.log import of_call, server_logger
+from bridge.masking import mask_phone
 from bridge.options import CallOptions, OptionError, merge
 from bridge.plan import CallPlan
 from bridge.prompt import build

@@ -120,6 +120,7 @@ class CallOptions(
     idle_prompt_ms: Annotated[int, _ms(3_000, 600_000)] = 12_000
     max_call_seconds: Annotated[int, _count(30, 14_400)] = 1_800
     tool_filler: Switch = False
+    keypad_secret: Switch = False
 
     booking_step_minutes: Annotated[int, _count(5, 240)] = 15
     booking_lead_minutes: Annotated[int, _count(0, 43_200)] = 60

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from bridge import openai, twilio
-from bridge.log import clean, mask_phone
+from bridge.masking import clean, mask_phone
 from bridge.plan import (
     Action,
     CallPlan,
@@ -43,8 +43,12 @@ VERSION = 1
 SUFFIX = ".zip"
 STEPS_FILE = "call.jsonl"
 CALLER_FILE = "caller.ulaw"
-# A recording of the longest call is some 60 MB of text and 30 MB of audio.
-FILE_BYTES_MAX = 512 * 1024 * 1024
+AUDIO_FILES = (CALLER_FILE, "model.ulaw", "model.pcm")
+# A recording of the longest call, four hours, is some 90 MB of text, a million messages
+# and 115 MB of audio a side.
+STEPS_BYTES_MAX = 192 * 1024 * 1024
+STEPS_MAX = 2_000_000
+AUDIO_BYTES_MAX = 256 * 1024 * 1024
 _HASH_BYTES = 8
 # Actions that are tuples, by the name they have in a file.
 _TUPLES: dict[type, str] = {
@@ -230,14 +234,16 @@ def read(path: Path) -> Recording:
     """Read a recording; raises RecordingError or OSError."""
     try:
         with zipfile.ZipFile(path) as file:
-            if sum(info.file_size for info in file.infolist()) > FILE_BYTES_MAX:
-                raise RecordingError(f"{path}: expected at most {FILE_BYTES_MAX} bytes")
-            lines = file.read(STEPS_FILE).splitlines()
+            lines = _unpack(path, file, STEPS_FILE, STEPS_BYTES_MAX).split(b"\n")
+            if len(lines) > STEPS_MAX:
+                raise RecordingError(f"{path}: expected at most {STEPS_MAX} messages")
             audio = {
-                name: file.read(name) for name in file.namelist() if name != STEPS_FILE
+                name: _unpack(path, file, name, AUDIO_BYTES_MAX)
+                for name in AUDIO_FILES
+                if name in file.namelist()
             }
         header = msgspec.json.decode(lines[0], type=Header)
-        steps = [msgspec.json.decode(line, type=Step) for line in lines[1:]]
+        steps = [msgspec.json.decode(line, type=Step) for line in lines[1:] if line]
     except _UNREADABLE as error:
         raise RecordingError(f"{path}: expected a recorded call: {error}") from None
     if header.version != VERSION:
@@ -248,6 +254,13 @@ def read(path: Path) -> Recording:
     if unknown:
         raise RecordingError(f"{path}: there is no door {', '.join(sorted(unknown))}")
     return Recording(header, steps, audio)
+
+
+def _unpack(path: Path, file: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """Return a part of a recording, which may say that it is longer than it may be."""
+    if file.getinfo(name).file_size > most:
+        raise RecordingError(f"{path}: {name}: expected at most {most} bytes")
+    return file.read(name)
 
 
 def rewrite(path: Path, recording: Recording, steps: Iterable[Step]) -> None:

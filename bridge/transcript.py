@@ -178,7 +178,9 @@ class Transcript:
         return [
             turn
             for turn in self.placed()
-            if turn.text or turn.interrupted or (turn.role == "caller" and not turn.parts)
+            if turn.text
+            or turn.interrupted
+            or (turn.role == "caller" and not turn.parts)
         ]
 
     def is_awaiting_words(self, since_s: float) -> bool:

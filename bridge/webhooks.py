@@ -24,7 +24,7 @@ from bridge.authentication import (
 from bridge.ended import Ended
 from bridge.front import MEDIA_PATH
 from bridge.line import Line
-from bridge.log import mask_phone
+from bridge.masking import mask_phone
 from bridge.opening import Ringing
 from bridge.pages import added_up
 from bridge.peers import IDEMPOTENCY_HEADER, Peers

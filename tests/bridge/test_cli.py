@@ -68,3 +68,16 @@ def test_every_command_there_is_shows_how_it_is_used(name, capsys):
 
     assert ended.value.code == 0
     assert f"examples:\n  kolbridge {name}" in capsys.readouterr().out
+
+
+def test_what_a_terminal_would_obey_does_not_reach_it(monkeypatch, capsys):
+    def say(args):
+        print("name \x1b[2J\u202e")
+        print("lost \x9b", file=sys.stderr)
+        return 0
+
+    monkeypatch.setattr(serve, "run", say)
+
+    assert cli.main(["serve"]) == 0
+    out, errors = capsys.readouterr()
+    assert (out, errors) == ("name \\u001b[2J\\u202e\n", "lost \\u009b\n")

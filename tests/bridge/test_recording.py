@@ -10,7 +10,7 @@ from hypothesis import given, strategies
 
 from bridge import openai, recording
 from bridge.call import Call
-from bridge.log import clean
+from bridge.masking import clean
 from bridge.plan import HangUp, Leg, Log, RunTool, ToolResult
 from bridge.recording import Header, RecordingError, Writer, read, show
 from bridge.resumption import Transport
@@ -256,9 +256,14 @@ def test_damaged_file_is_refused_or_read_as_it_was(tmp_path):
     assert refused > 250
 
 
-def test_a_file_larger_than_any_call_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("limit", ["STEPS_BYTES_MAX", "STEPS_MAX", "AUDIO_BYTES_MAX"])
+def test_a_file_larger_than_any_call_is_refused(tmp_path, monkeypatch, limit):
     path, _ = written(tmp_path, [])
-    monkeypatch.setattr(recording, "FILE_BYTES_MAX", 10)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("model.pcm", bytes(10_000))
+        file.writestr("bomb", bytes(10_000))
+    assert set(read(path).audio) <= set(recording.AUDIO_FILES)
+    monkeypatch.setattr(recording, limit, 1)
 
-    with pytest.raises(RecordingError, match="expected at most 10 bytes"):
+    with pytest.raises(RecordingError, match="expected at most 1 "):
         read(path)
