@@ -38,6 +38,7 @@ def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) 
         url, server = open_url(
             url,
             Path(settings.kolbridge_home),
+            admin_url=settings.database_admin_url,
             schema=schema,
             on_moved=partial(_say_moved, command),
         )

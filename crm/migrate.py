@@ -34,6 +34,15 @@ _CONTRACT = re.compile(r"^-- contract: (\d{4})$", re.MULTILINE)
 _LOCK_TIMEOUT = "set lock_timeout = '5s'"
 
 
+# Whether the role that logged in can make the one that the policies bind, or has it.
+_OWNER = """
+select rolname, rolsuper, rolcreaterole, app.oid is not null as is_made,
+  coalesce(pg_has_role(current_user, app.oid, 'member'), false) as is_member
+from pg_roles left join lateral
+  (select oid from pg_roles where rolname = 'kolbridge_app') as app on true
+where rolname = current_user"""
+
+
 class MigrationError(RuntimeError):
     """The database and this build do not fit together; the text says what to do."""
 
@@ -81,6 +90,8 @@ async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
         await connection.execute(_LOCK_TIMEOUT)
         await connection.execute(_TABLE)
         state = await _read(connection)
+        if not state.hashes:
+            await _check_owner(connection)
         fresh = [] if _is_complete(state, files) else files[len(state.hashes) :]
         for version, path in enumerate(fresh, start=len(state.hashes) + 1):
             async with connection.transaction():
@@ -88,6 +99,25 @@ async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
         return [path.name for path in fresh]
     finally:
         await connection.close()
+
+
+async def _check_owner(connection: Any) -> None:
+    """Say what an owner may not do, before the first of it is tried."""
+    row = await connection.fetchrow(_OWNER)
+    if row["is_member"] or row["rolsuper"]:
+        return
+    name = row["rolname"]
+    lacks = f"the owner's role {name} (DATABASE_ADMIN_URL)"
+    if row["is_made"]:
+        raise MigrationError(
+            f"{lacks} is no member of kolbridge_app, which another database's owner "
+            f"made: as a superuser, grant kolbridge_app to {name}"
+        )
+    if not row["rolcreaterole"]:
+        raise MigrationError(
+            f"{lacks} may not make the role kolbridge_app: as a superuser, alter role "
+            f"{name} createrole"
+        )
 
 
 async def _apply(connection: Any, version: int, path: Path) -> None:
