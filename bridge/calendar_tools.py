@@ -173,7 +173,7 @@ class Desk(NamedTuple):
         request = Request(
             self.service(asked.service),
             self.moment("starts_at", asked.starts_at),
-            own or self.reachable_at(asked.phone) or "",
+            self.standing.caller.phone or self.reachable_at(asked.phone) or "",
             asked.name.replace("\0", "").strip(),
             self.claimant(),
             limits.unverified if own is None else limits.per_caller,
