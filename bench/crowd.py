@@ -8,6 +8,7 @@ import asyncio
 import hmac
 from base64 import b64encode
 from collections import Counter, deque
+from secrets import token_hex
 from time import monotonic
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, fromstring
@@ -70,7 +71,7 @@ class Caller(Stream):
     def __init__(self, crowd: "Crowd", number: int) -> None:
         super().__init__(crowd.run, number, crowd.speech)
         self._crowd = crowd
-        self.call_sid = f"CA{number:032}"
+        self.call_sid = f"CA{token_hex(16)}"
         # By which the model knows the caller.
         self.name = ""
         self.is_leaving = False

@@ -49,6 +49,7 @@ class House:
             "TWILIO_VALIDATE_SIGNATURES": "0",
             "OPENAI_REALTIME_URL": self.model_url,
             "MAX_CALLS_PER_WORKER": "10000",
+            "LIMIT_CONCURRENT_CALLS": "0",
             "LAG_BUDGET_MS": "10000",
             "MAX_BUSY_PERCENT": "100",
             "AUDIO_PREROLL_MS": "0",

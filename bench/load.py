@@ -22,6 +22,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic, process_time
 from types import MappingProxyType
 from typing import Any
@@ -63,7 +64,7 @@ async def open_stream(
     pause_s: float = 0.0,
 ) -> Stream:
     """Place one call: webhook, stream, start; Twilio pauses before the stream."""
-    call_sid = f"CA{number:032}"
+    call_sid = f"CA{token_hex(16)}"
     form = {
         "CallSid": call_sid,
         "AccountSid": ACCOUNT_SID,
@@ -229,6 +230,7 @@ async def bridge_env(database_url: str) -> dict[str, str]:
         "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "TWILIO_VALIDATE_SIGNATURES": "0",
         "MAX_CALLS_PER_WORKER": "10000",
+        "LIMIT_CONCURRENT_CALLS": "0",
         "LAG_BUDGET_MS": "10000",
         "MAX_BUSY_PERCENT": "100",
         "AUDIO_PREROLL_MS": "0",

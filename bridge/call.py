@@ -180,6 +180,10 @@ class Call:
         self.ending.reason = "internal_error"
         self.ending.failed = True
 
+    def receive_limit(self, limit: str, left_s: float, now: float) -> list[Action]:
+        """Take a limit of the business that lets the call go on for so long."""
+        return self._receive(ending.on_limit, (limit, left_s), now)
+
     def record(self, now: float) -> CallRecord:
         """Return what is to be written of this call."""
         return self.notes.record(self, now)
@@ -374,7 +378,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.RETRY: lambda call: floor.when_free(call, dialogue.ask_again),
     Timer.IDLE: ending.on_idle,
     Timer.WARNING: ending.on_warning_due,
-    Timer.DURATION: lambda call: ending.end_politely(call, "max_duration"),
+    Timer.DURATION: ending.on_time_up,
     Timer.FILLER: dialogue.on_filler_due,
     Timer.RENEW: renewal.on_renewal_due,
     Timer.SPARE: spare.on_late,

@@ -27,6 +27,8 @@ LAST_MARK_S = 1.0
 # The caller is warned a minute before the longest call ends, or at three quarters.
 WARNING_S = 60.0
 WARNING_SHARE = 0.75
+# Who is told of a limit has this long to come to an end, whatever it costs.
+LIMIT_S_MIN = 30.0
 PAUSE_LOOK_S = 0.2
 LEFT_BY_CALLER = ("caller_hung_up", "caller_leg_lost")
 # A peer that sends this much rubbish is broken.
@@ -59,6 +61,8 @@ class Ending:
         # The item at which a loop was corrected.
         self.corrected_loop: str | None = None
         self.has_warned = False
+        # The limit of its business that ends the call before its time is up.
+        self.limit = ""
         self.idle_prompted_at: float | None = None
         self.last_at = 0.0
         # By the tool call's id; those that the caller has interrupted are `stopped`.
@@ -137,6 +141,22 @@ def limit_duration(call: "Call") -> None:
     warn_s = max(limit_s - WARNING_S, limit_s * WARNING_SHARE)
     call.timers.set(Timer.WARNING, call.now + warn_s)
     call.timers.set(Timer.DURATION, call.now + limit_s)
+
+
+def on_limit(call: "Call", what: tuple[str, float]) -> None:
+    """A limit of the business leaves the call so many seconds: warn, then end."""
+    limit, left_s = what
+    if not call.is_talking or call.ending.limit:
+        return
+    call.ending.limit = limit
+    call.info(f"[LIMIT] {limit}: the call ends in {max(left_s, LIMIT_S_MIN):.0f} s")
+    call.timers.set(Timer.WARNING, call.now)
+    call.timers.bring_forward(Timer.DURATION, call.now + max(left_s, LIMIT_S_MIN))
+
+
+def on_time_up(call: "Call") -> None:
+    """The call has lasted as long as it may."""
+    end_politely(call, call.ending.limit or "max_duration")
 
 
 def on_warning_due(call: "Call") -> None:

@@ -84,8 +84,10 @@ _HELP = {
     "unsigned_parameters": "Webhook fields dropped, for no signature covers them",
     "rejected_signatures": "Requests whose signature is not Twilio's, by door",
     "refused_streams": "Media streams closed before a call was theirs, by reason",
+    "limits_unknown": "Times a business's calls could not be counted, and were let be",
+    "repeated_webhooks": "Voice webhooks of a call that was over, or another process's",
     "unknown_numbers": "Calls to a number that no business has",
-    "limits_reached": "What a business's LIMIT_… refused, by limit",
+    "limits_reached": "What a business's LIMIT_… refused, or ended, by limit",
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
@@ -100,7 +102,9 @@ _HELP = {
 _UNLABELLED = (
     "accepts_put_off",
     "calls_silent",
+    "limits_unknown",
     "log_lines_dropped",
+    "repeated_webhooks",
     "streams_handed_over",
     "unknown_numbers",
 )

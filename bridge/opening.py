@@ -3,9 +3,10 @@
 Reads the database once per call, before the model's session is opened.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -18,9 +19,11 @@ from bridge.masking import mask_phone
 from bridge.options import CallOptions, OptionError, merge
 from bridge.plan import CallPlan
 from bridge.prompt import build
+from bridge.quotas import Limit
 from bridge.settings import Settings
 from bridge.tools import Tool, specifications
 from bridge.twiml import Sentence, tag_of
+from bridge.unserved import Refused
 from crm import businesses, leads
 from crm.businesses import Business
 from crm.calendar import Rules
@@ -47,10 +50,22 @@ class Opening(NamedTuple):
     fallback: Sentence
 
 
+Admit = Callable[
+    [UUID, str, str | None, CallOptions, datetime], Awaitable[Limit | None]
+]
+
+
 async def open_plan(
-    database: Database, settings: Settings, ringing: Ringing, now: datetime
+    database: Database,
+    settings: Settings,
+    ringing: Ringing,
+    now: datetime,
+    admit: Admit | None = None,
 ) -> Opening | None:
     """Look up the dialled number; None when no business has it.
+
+    Where `admit` says that a limit refuses the call this raises Refused, and the call
+    leaves no trace.
 
     The caller becomes a lead, or is known as one from here on; one whose number is
     worth nothing is nobody's lead.
@@ -65,6 +80,10 @@ async def open_plan(
         options.caller_trust,
         ringing.stir_verstat,
     )
+    if admit is not None:
+        limit = await admit(business.id, ringing.call_sid, caller.phone, options, now)
+        if limit is not None:
+            raise Refused(limit, str(business.id), fallback_of(settings, business))
     lead = None
     if caller.own_phone is not None:
         lead = await leads.touch(database, business.id, caller.own_phone)

@@ -61,6 +61,24 @@ Rms = Annotated[
     float, Meta(ge=0, le=32_767, description="a 16-bit linear level from 0 to 32767")
 ]
 
+LimitCount = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1_000_000,
+        description="a whole number from 1 to 1000000, or 0 for no limit",
+    ),
+]
+LimitCost = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=1_000_000,
+        description="an amount of the price table's money up to 1000000, or 0 for no "
+        "limit",
+    ),
+]
+
 
 def _count(low: int, high: int) -> Meta:
     return Meta(ge=low, le=high, description=f"a whole number from {low} to {high}")
@@ -127,6 +145,11 @@ class CallOptions(
     booking_days_max: Annotated[int, _count(1, 366)] = 90
 
     caller_trust: CallerTrust = "number"
+    limit_concurrent_calls: LimitCount = 500
+    limit_calls_per_caller_per_hour: LimitCount = 120
+    limit_withheld_calls_per_hour: LimitCount = 300
+    limit_minutes_per_day: LimitCount = 10_000
+    limit_cost_per_day: LimitCost = 500.0
     limit_open_bookings_per_caller: Annotated[int, _count(1, 100)] = 5
     limit_open_bookings_unverified: Annotated[int, _count(1, 100)] = 2
     limit_open_bookings_withheld: Annotated[int, _count(1, 10_000)] = 30

@@ -41,6 +41,7 @@ _DOORS = {
     "receive_timeout": "a timer",
     "receive_tool_result": "a tool's answer",
     "receive_disconnect": "a lost leg",
+    "receive_limit": "a limit of the business",
     "receive_transport": "the caller's connection",
     "receive_hangup": "an order from outside",
 }

@@ -70,6 +70,7 @@ DOORS: dict[str, tuple[Any, ...]] = {
     "receive_tool_result": (ToolResult,),
     "receive_disconnect": (Leg, str | Refusal),
     "receive_transport": (Transport,),
+    "receive_limit": (str, float),
     "receive_malformed": (Leg, str),
     "receive_unknown": (Leg, str),
     "receive_hangup": (str,),

@@ -20,6 +20,7 @@ import asyncpg
 from aiohttp import web
 
 from bridge.acceptor import Acceptor
+from bridge.admission import Admissions
 from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
 from bridge.connections import Connections, connections_allowed
@@ -78,17 +79,23 @@ class Server:
             database, Path(settings.kolbridge_home), self.metrics
         )
         self._recorders = _recorders(settings, self.metrics)
+        self._admissions = Admissions(database, self.metrics, settings.openai_prices)
         self.switchboard = Switchboard(
             settings,
             self.metrics,
             Tokens(token_key or new_key()),
-            partial(open_plan, database, settings),
+            partial(open_plan, database, settings, admit=self._admissions.admit),
             on_record or self._on_record,
             self._recorders,
             peers,
         )
         self._checkpoints = SupervisedTask(
             "checkpoints", self._keep_checkpoints, self.metrics
+        )
+        self._limits = SupervisedTask(
+            "limits",
+            partial(self._admissions.watch, self.switchboard.live_lines),
+            self.metrics,
         )
         if on_record is None:
             self.switchboard.on_open = self._on_open
@@ -138,6 +145,7 @@ class Server:
         self._acceptor = Acceptor(listening, front, self._connections)
         self._pulse.start()
         self._records.start()
+        self._limits.start()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
         if self._peers is not None:
@@ -187,6 +195,7 @@ class Server:
         await self.switchboard.close()
         self._pulse.stop()
         await self._checkpoints.stop()
+        await self._limits.stop()
         if self._acceptor is not None:
             self._acceptor.close()
         if self._peers is not None:

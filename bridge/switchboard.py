@@ -33,6 +33,7 @@ from bridge.settings import Settings
 from bridge.tokens import TokenError, Tokens
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
+from bridge.unserved import Refused, Repeated, UnknownNumber, Unserved
 from bridge.websocket import CLOSE_WAIT_S
 
 # Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
@@ -42,18 +43,6 @@ FAREWELL_S = 8.0
 # How long a process that must stop stays for Twilio's question what comes next.
 QUESTION_S = 2.0
 _MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
-
-
-class Unserved(Exception):
-    """A call that cannot be served; the caller hears the fallback."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class UnknownNumber(Exception):
-    """A call to a number that no business has."""
 
 
 class Switchboard:
@@ -111,11 +100,13 @@ class Switchboard:
     async def open_call(self, ringing: Ringing) -> Line:
         """Return the call's line, made now or by an earlier request for it.
 
-        Raises Unserved, whatever fails, or UnknownNumber.
+        Raises what `bridge.unserved` has: Unserved whatever fails.
         """
         line = self._lines.get(ringing.call_sid)
         if line is not None:
             return line
+        if self._ended.find(ringing.call_sid) is not None:
+            raise Repeated
         task = self._opening.get(ringing.call_sid)
         if task is None:
             self._admit()
@@ -130,7 +121,7 @@ class Switchboard:
         if error is None:
             return task.result()
         try:
-            if not isinstance(error, UnknownNumber):
+            if not isinstance(error, UnknownNumber | Refused | Repeated):
                 log = self.log_of(ringing.call_sid, ringing.to_number)
                 log.error("call could not be opened", exc_info=error)
                 raise Unserved("opening_failed") from error
@@ -234,6 +225,10 @@ class Switchboard:
     def live_calls(self) -> Iterable[Call]:
         """Return the calls that have not ended."""
         return [line.call for line in self._lines.values()]
+
+    def live_lines(self) -> Iterable[Line]:
+        """Return the lines of the calls that have not ended."""
+        return list(self._lines.values())
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Return the gauges of the calls."""

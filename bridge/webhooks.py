@@ -29,8 +29,9 @@ from bridge.opening import Ringing
 from bridge.pages import added_up
 from bridge.peers import IDEMPOTENCY_HEADER, Peers
 from bridge.settings import Settings
-from bridge.switchboard import Switchboard, UnknownNumber, Unserved
+from bridge.switchboard import Switchboard
 from bridge.twiml import Sentence, StreamUrls
+from bridge.unserved import Refused, Repeated, UnknownNumber, Unserved
 from bridge.webhook_guard import WebhookGuard
 
 # Twilio's are some 40 characters; they are remembered.
@@ -102,6 +103,15 @@ class Webhooks:
             self._metrics.count("unknown_numbers")
             log.warning("no business has %s", mask_phone(ringing.to_number))
             return _twiml(twiml.not_in_service())
+        except Repeated:
+            self._metrics.count("repeated_webhooks")
+            log.warning("the webhook of a call that is over, or another's, came again")
+            return _twiml(twiml.hang_up())
+        except Refused as refused:
+            log.warning("call is refused: %s", refused.limit.value)
+            return self._fallback(
+                refused.limit.value, refused.fallback, refused.business_id
+            )
         except Unserved as unserved:
             log.warning("call is not served: %s", unserved.reason)
             sorry = self._switchboard.default_fallback()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from crm import admissions
 from crm.database import Database
 
 
@@ -141,6 +142,9 @@ async def save(
         if lead_due is not None:
             await _touch_late(connection, business_id, call, lead_due)
         await _save_parts(connection, business_id, call)
+        await admissions.close(
+            connection, business_id, call.call_sid, call.ended_at, call.cost
+        )
     return True
 
 

@@ -37,6 +37,7 @@ PURE = (
     "plan",
     "playout",
     "prices",
+    "quotas",
     "reasons",
     "renewal",
     "replay",

@@ -104,6 +104,11 @@ class Service:
         model.send_text(hall.UPDATED)
         return model, update["session"]
 
+    async def database_value(self, query, *values):
+        """Return what the business's database says."""
+        async with self.database.tenant(self.business_id) as connection:
+            return await connection.fetchval(query, *values)
+
     def fallbacks(self, reason):
         return self.server.metrics.value("fallbacks", reason=reason)
 

@@ -58,6 +58,7 @@ def doors():
         (call.receive_tool_result, (result,)),
         (call.receive_disconnect, (Leg.OPENAI, "lost")),
         (call.receive_transport, (Transport.GONE,)),
+        (call.receive_limit, ("limit_minutes_per_day", 60.0)),
         (call.receive_malformed, (Leg.TWILIO, "no JSON")),
         (call.receive_unknown, (Leg.OPENAI, "new.event")),
         (call.receive_hangup, ("shutdown",)),

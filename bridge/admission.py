@@ -1,0 +1,136 @@
+"""Admission: a business's limits, held at its webhooks and in its running calls.
+
+The database counts, for all processes of a service at once; `bridge.quotas` decides.
+No frame waits for either. While the database cannot be asked nothing is refused and
+nobody is told to end: a limit is there against abuse and must not itself cost calls.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from bridge import quotas
+from bridge.ending import ENDING_S_MAX
+from bridge.line import Line
+from bridge.log import CallLogger, server_logger
+from bridge.metrics import Metrics
+from bridge.options import CallOptions
+from bridge.prices import Prices, cost_of
+from bridge.quotas import Limit
+from bridge.unserved import Repeated
+from crm import admissions
+from crm.away import DATABASE_ERRORS
+from crm.database import Database
+
+# The caller's telephone rings meanwhile.
+ADMIT_WAIT_S = 2.0
+# How often running calls are looked at; they are warned AHEAD_S before a limit.
+LOOK_S = 10.0
+
+
+class Admissions:
+    """Who of a service's callers is let in, and who must come to an end."""
+
+    def __init__(self, database: Database, metrics: Metrics, prices: Prices) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._prices = prices
+        # Of the calls that come at once one asks; the others hold no connection.
+        self._turn = asyncio.Lock()
+
+    async def admit(
+        self,
+        business_id: UUID,
+        call_sid: str,
+        caller: str | None,
+        options: CallOptions,
+        now: datetime,
+    ) -> Limit | None:
+        """Let a call in, or return the limit that refuses it.
+
+        `caller` is None for a withheld number. Raises Repeated for a call that was let
+        in before and is not to be opened again.
+        """
+        try:
+            async with asyncio.timeout(ADMIT_WAIT_S), self._turn:
+                admitted = await admissions.admit(
+                    self._database,
+                    business_id,
+                    call_sid,
+                    caller or "",
+                    now,
+                    runs_at_most=_longest(options),
+                    decide=lambda usage: quotas.refusal(
+                        options, usage, is_withheld=caller is None
+                    ),
+                )
+        except DATABASE_ERRORS as error:
+            log = CallLogger(call_sid)
+            log.warning("limits are not known: %s", type(error).__name__)
+            self._metrics.count("limits_unknown")
+            return None
+        if admitted.is_repeated:
+            raise Repeated
+        limit: Limit | None = admitted.refused_by
+        if limit is not None:
+            self._metrics.count("limits_reached", limit=limit.value)
+        return limit
+
+    async def watch(self, live_lines: Callable[[], Iterable[Line]]) -> None:
+        """Tell running calls of a day's limit that they come near, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            by_business: dict[str, list[Line]] = {}
+            for line in live_lines():
+                if quotas.has_daily(line.call.plan.options):
+                    business_id = line.call.plan.business_id
+                    by_business.setdefault(business_id, []).append(line)
+            for business_id, lines in by_business.items():
+                try:
+                    await self.look(UUID(business_id), lines, datetime.now(UTC))
+                except DATABASE_ERRORS as error:
+                    server_logger().warning(
+                        "limits are not known: %s", type(error).__name__
+                    )
+                    self._metrics.count("limits_unknown")
+
+    async def look(self, business_id: UUID, lines: list[Line], now: datetime) -> None:
+        """Tell these calls of a business how long they may go on, if it is not long."""
+        options = lines[0].call.plan.options
+        async with asyncio.timeout(ADMIT_WAIT_S):
+            usage = await admissions.in_use(
+                self._database,
+                business_id,
+                self._costs(lines),
+                now,
+                runs_at_most=_longest(options),
+            )
+        reached = quotas.ending(options, usage)
+        if reached is None:
+            return
+        for line in lines:
+            if line.call.is_talking and not line.call.ending.limit:
+                self._metrics.count("limits_reached", limit=reached.limit.value)
+                limit, left_s = reached.limit.value, reached.left_s
+                line.receive(line.call.receive_limit, limit, left_s)
+
+    def _costs(self, lines: list[Line]) -> dict[str, float]:
+        """Return what each call has cost by now, where its model has a price."""
+        found = {}
+        for line in lines:
+            plan = line.call.plan
+            cost = cost_of(
+                line.call.notes.usage,
+                plan.options.openai_model,
+                plan.options.openai_transcription_model,
+                self._prices,
+            )
+            if cost is not None:
+                found[plan.call_sid] = cost
+        return found
+
+
+def _longest(options: CallOptions) -> timedelta:
+    """Return how long a call of these settings can run."""
+    return timedelta(seconds=options.max_call_seconds + ENDING_S_MAX)

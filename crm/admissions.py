@@ -1,0 +1,158 @@
+"""Admissions: the calls that a business was given, counted for its limits.
+
+A row is made at the webhook and closed with the call's record, so that all processes of
+a service, and the next run of it, count the same. Times are arguments.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from crm.database import Database
+
+# What is counted goes back a day, whatever the time zone; a call's record goes further.
+KEPT = timedelta(days=2)
+# A webhook is asked again within its 15 s, if the process died that had it.
+YOUNG = timedelta(seconds=15)
+
+
+class Usage(NamedTuple):
+    """What a business's calls come to at a time; today is its own day."""
+
+    # Calls that run.
+    running: int
+    # Calls of this caller, or of all callers without a number, within an hour.
+    by_caller: int
+    # Of the calls let in today; cost in the currency of the price table.
+    seconds_today: float
+    cost_today: float
+
+
+class Admission(NamedTuple):
+    """What became of asking for a call; `refused_by` as the caller's `decide` said."""
+
+    usage: Usage
+    is_repeated: bool
+    refused_by: Any
+
+
+# A call whose end was never written, for its process died, runs no longer than any may.
+_USAGE = """
+with today as (
+  select date_trunc('day', $2::timestamptz at time zone time_zone)
+    at time zone time_zone as begins
+  from businesses where id = $1
+), counted as (
+  select caller, admitted_at, cost, ended_at is null and admitted_at > $2 - $4::interval
+    as is_running, coalesce(ended_at, least($2, admitted_at + $4)) as until,
+    admitted_at >= (select begins from today) as is_today
+  from admissions
+  where business_id = $1 and admitted_at > least(
+    (select begins from today), $2 - interval '1 hour', $2 - $4)
+)
+select count(*) filter (where is_running) as running,
+  count(*) filter (where caller = $3 and admitted_at > $2 - interval '1 hour')
+    as by_caller,
+  coalesce(sum(extract(epoch from greatest(until - admitted_at, interval '0')))
+    filter (where is_today), 0)::float as seconds_today,
+  coalesce(sum(cost) filter (where is_today), 0)::float as cost_today
+from counted"""
+# When a call was let in before, if it was, and whether it has left a record.
+_KNOWN = """
+select a.admitted_at, a.ended_at, exists (
+    select from calls where business_id = $1 and call_sid = $2) as is_recorded
+from (select 1) one left join admissions a on a.business_id = $1 and a.call_sid = $2"""
+
+
+async def admit(
+    db: Database,
+    business_id: UUID,
+    call_sid: str,
+    caller: str,
+    now: datetime,
+    *,
+    runs_at_most: timedelta,
+    decide: Callable[[Usage], Any],
+) -> Admission:
+    """Let a call in, unless `decide` says what refuses it, by what is in use.
+
+    One call of a business is decided on at a time, in whatever process. A call that was
+    let in before, and has ended or runs in another process, is repeated.
+    """
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('admissions:' || $1, 0))",
+            str(business_id),
+        )
+        usage = await _usage(connection, business_id, caller, now, runs_at_most)
+        known = await connection.fetchrow(_KNOWN, business_id, call_sid)
+        if known["is_recorded"] or known["admitted_at"] is not None:
+            return Admission(usage, _is_over(known, now), None)
+        refused_by = decide(usage)
+        if refused_by is None:
+            await connection.execute(
+                "with old as (delete from admissions where business_id = $1 "
+                "and admitted_at < $5) insert into admissions "
+                "(business_id, call_sid, caller, admitted_at) values ($1, $2, $3, $4)",
+                business_id,
+                call_sid,
+                caller,
+                now,
+                now - KEPT,
+            )
+    return Admission(usage, False, refused_by)
+
+
+def _is_over(known: Mapping[str, Any], now: datetime) -> bool:
+    if known["is_recorded"] or known["ended_at"] is not None:
+        return True
+    return bool(now - known["admitted_at"] > YOUNG)
+
+
+async def in_use(
+    db: Database,
+    business_id: UUID,
+    costs: Mapping[str, float],
+    now: datetime,
+    *,
+    runs_at_most: timedelta,
+) -> Usage:
+    """Write down what running calls have cost by now, by their ids; return the usage
+    of all."""
+    async with db.tenant(business_id) as connection:
+        await connection.executemany(
+            "update admissions set cost = $3 "
+            "where business_id = $1 and call_sid = $2 and ended_at is null",
+            [(business_id, call_sid, cost) for call_sid, cost in costs.items()],
+        )
+        return await _usage(connection, business_id, "", now, runs_at_most)
+
+
+async def close(
+    connection: Any,
+    business_id: UUID,
+    call_sid: str,
+    ended_at: datetime,
+    cost: float | None,
+) -> None:
+    """Note a call's end, in the transaction that writes its record."""
+    await connection.execute(
+        "update admissions set ended_at = $3, cost = coalesce($4, cost) "
+        "where business_id = $1 and call_sid = $2",
+        business_id,
+        call_sid,
+        ended_at,
+        cost,
+    )
+
+
+async def _usage(
+    connection: Any,
+    business_id: UUID,
+    caller: str,
+    now: datetime,
+    runs_at_most: timedelta,
+) -> Usage:
+    row = await connection.fetchrow(_USAGE, business_id, now, caller, runs_at_most)
+    return Usage(**dict(row))

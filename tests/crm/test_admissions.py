@@ -1,0 +1,207 @@
+"""What is counted for a business's limits: in a real database, by any process."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from crm import admissions, businesses
+from crm.admissions import KEPT, YOUNG, Usage
+from crm.database import Database
+
+LONGEST = timedelta(minutes=30)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ANN, BEN = "+12025550123", "+12025550145"
+
+
+class House:
+    """A business and its calls."""
+
+    def __init__(self, db, business_id):
+        self.db = db
+        self.business_id = business_id
+        self.seen = []
+
+    async def admit(self, call_sid, at=NOON, caller=ANN, refuse=None):
+        def decide(usage):
+            self.seen.append(usage)
+            return refuse
+
+        return await admissions.admit(
+            self.db,
+            self.business_id,
+            call_sid,
+            caller,
+            at,
+            runs_at_most=LONGEST,
+            decide=decide,
+        )
+
+    async def close(self, call_sid, at, cost=None):
+        async with self.db.tenant(self.business_id) as connection:
+            await admissions.close(connection, self.business_id, call_sid, at, cost)
+
+    async def used(self, at=NOON, caller=ANN):
+        asked = await self.admit("CAprobe", at, caller, refuse="asked")
+        assert asked.refused_by == "asked"
+        return asked.usage
+
+
+def told(story):
+    def test(database_url):
+        async def main():
+            db = await Database.open(database_url)
+            try:
+                zone = {"time_zone": "Asia/Jerusalem"}
+                await story(House(db, await businesses.create(db, "Salon", **zone)))
+            finally:
+                await db.close()
+
+        asyncio.run(main())
+
+    test.__name__ = story.__name__
+    return test
+
+
+def minutes(number):
+    return timedelta(minutes=number)
+
+
+@told
+async def test_calls_are_counted_while_they_run_and_by_their_caller(house):
+    await house.admit("CA1")
+    await house.admit("CA2", caller=BEN)
+    await house.admit("CA3", caller="")
+    await house.close("CA1", NOON + minutes(2))
+    used = await house.used(NOON + minutes(3))
+
+    assert (used.running, used.by_caller) == (2, 1)
+    assert (await house.used(NOON + minutes(3), caller="")).by_caller == 1
+    assert used.seconds_today == (2 + 3 + 3) * 60
+
+
+@told
+async def test_an_hour_passes(house):
+    await house.admit("CA1")
+    await house.close("CA1", NOON + minutes(1))
+
+    assert (await house.used(NOON + minutes(59))).by_caller == 1
+    assert (await house.used(NOON + minutes(61))).by_caller == 0
+
+
+@told
+async def test_day_is_the_businesss_own(house):
+    # Midnight in Jerusalem is 22:00 UTC in winter.
+    eve = NOON.replace(hour=21, minute=50)
+    await house.admit("CA1", eve)
+    await house.close("CA1", eve + minutes(20), cost=2.5)
+    await house.admit("CA2", eve + minutes(30))
+    await house.close("CA2", eve + minutes(31), cost=0.5)
+
+    before = await house.used(eve + minutes(9))
+    assert before.cost_today == 3.0
+    after = await house.used(eve + minutes(40))
+    assert (after.seconds_today, after.cost_today) == (60.0, 0.5)
+
+
+@told
+async def test_call_whose_process_died_runs_no_longer_than_any_may(house):
+    await house.admit("CA1")
+
+    assert (await house.used(NOON + LONGEST - minutes(1))).running == 1
+    used = await house.used(NOON + LONGEST + minutes(1))
+    assert (used.running, used.seconds_today) == (0, LONGEST.total_seconds())
+
+
+@told
+async def test_refused_call_leaves_no_trace(house):
+    await house.admit("CA1", refuse="no")
+
+    assert (await house.used()).by_caller == 0
+    assert (await house.admit("CA1")).is_repeated is False
+
+
+@told
+async def test_webhook_that_comes_again_after_the_end_is_a_repeat(house):
+    assert not (await house.admit("CA1")).is_repeated
+    await house.close("CA1", NOON + minutes(1))
+    again = await house.admit("CA1", NOON + minutes(1))
+
+    assert again.is_repeated
+    assert (await house.used(NOON + minutes(1))).by_caller == 1
+    # Only the first was decided on.
+    assert len(house.seen) == 2
+
+
+@told
+async def test_call_of_a_process_that_died_at_once_may_be_opened_again(house):
+    await house.admit("CA1")
+
+    assert not (await house.admit("CA1", NOON + YOUNG)).is_repeated
+    assert (await house.admit("CA1", NOON + YOUNG + minutes(1))).is_repeated
+
+
+@told
+async def test_running_calls_say_what_they_have_cost(house):
+    await house.admit("CA1")
+    await house.admit("CA2", caller=BEN)
+    await house.close("CA2", NOON + minutes(1), cost=1.0)
+    used = await admissions.in_use(
+        house.db,
+        house.business_id,
+        # What has ended keeps what its record says.
+        {"CA1": 0.25, "CA2": 9.0},
+        NOON + minutes(2),
+        runs_at_most=LONGEST,
+    )
+
+    assert used == Usage(
+        running=1, by_caller=0, seconds_today=3 * 60.0, cost_today=1.25
+    )
+    # A record without a cost leaves what was known.
+    await house.close("CA1", NOON + minutes(2), cost=None)
+    assert (await house.used(NOON + minutes(2))).cost_today == 1.25
+
+
+@told
+async def test_limit_holds_where_many_ask_at_once(house):
+    """As many processes do: one is decided on at a time."""
+
+    async def ask(number):
+        asked = await admissions.admit(
+            house.db,
+            house.business_id,
+            f"CA{number}",
+            f"+1202555{number:04}",
+            NOON,
+            runs_at_most=LONGEST,
+            decide=lambda usage: "full" if usage.running >= 3 else None,
+        )
+        return asked.refused_by
+
+    answers = await asyncio.gather(*map(ask, range(12)))
+    assert answers.count(None) == 3
+
+
+@told
+async def test_old_calls_are_forgotten(house):
+    await house.admit("CA1")
+    await house.admit("CA2", NOON + KEPT + minutes(1))
+    async with house.db.tenant(house.business_id) as connection:
+        rows = await connection.fetch("select call_sid from admissions")
+
+    assert [row["call_sid"] for row in rows] == ["CA2"]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati", "UTC"])
+def test_every_time_zone_has_a_day(database_url, zone):
+    async def main():
+        db = await Database.open(database_url)
+        try:
+            house = House(db, await businesses.create(db, "Salon", time_zone=zone))
+            await house.admit("CA1")
+            assert (await house.used(NOON + minutes(1))).seconds_today == 60.0
+        finally:
+            await db.close()
+
+    asyncio.run(main())
