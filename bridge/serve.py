@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import uvloop
 
 from bridge.connections import raise_descriptor_limit
+from bridge.database_watch import tend, watch
 from bridge.log import LogWriter, server_logger, write_line
 from bridge.pauses import Pauses
 from bridge.peers import Peers
@@ -28,11 +29,13 @@ from bridge.settings import (
     warnings_of,
 )
 from bridge.succession import Door, Inheritance, ask
+from bridge.supervised import SupervisedTask
 from bridge.supervisor import Supervisor, stop_signals
 from bridge.tokens import new_key
 from crm.away import DATABASE_ERRORS
 from crm.connect import Schema, open_url, service_url
 from crm.database import Database, IsolationError
+from crm.embedded import EmbeddedServer
 from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
 
@@ -112,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             text = str(error) or type(error).__name__
             sys.stderr.write(f"kolbridge: the database cannot be had: {text}\n")
             return EXIT_FAILED
-        return _run_service(settings, url, args.take_over)
+        return _run_service(settings, url, args.take_over, embedded)
     finally:
         if embedded is not None:
             embedded.stop()
@@ -156,9 +159,16 @@ class Share(NamedTuple):
     # Whoever passes signals on to all workers.
     chief: int
     lifeline: int | None
+    # The database to watch over, where no parent does.
+    embedded: EmbeddedServer | None
 
 
-def _run_service(settings: Settings, database_url: str, takes_over: bool) -> int:
+def _run_service(
+    settings: Settings,
+    database_url: str,
+    takes_over: bool,
+    embedded: EmbeddedServer | None,
+) -> int:
     """Share the port, the key of the tokens and a folder among WORKERS processes."""
     raise_descriptor_limit()
     home = Path(settings.kolbridge_home)
@@ -176,12 +186,17 @@ def _run_service(settings: Settings, database_url: str, takes_over: bool) -> int
 
         def serve_worker(index: int, lifeline: int | None) -> int:
             peers = Peers(Path(folder), index, settings.workers)
-            share = Share(peers, listening, inherited, token_key, chief, lifeline)
+            own = embedded
+            if embedded is not None and settings.workers > 1:
+                embedded.disown()
+                own = None
+            share = Share(peers, listening, inherited, token_key, chief, lifeline, own)
             return _run_one(settings, database_url, share)
 
         if settings.workers == 1:
             return serve_worker(0, None)
-        return Supervisor(settings.workers, serve_worker, settings.secrets).run()
+        look = partial(tend, embedded, settings.secrets) if embedded else None
+        return Supervisor(settings.workers, serve_worker, settings.secrets, look).run()
 
 
 def _run_one(settings: Settings, database_url: str, share: Share) -> int:
@@ -245,8 +260,15 @@ async def serve(
         if share.inherited is not None:
             share.inherited.take()
         door.open()
+    tending = None
+    if share.embedded is not None:
+        run = partial(watch, share.embedded, server.metrics)
+        tending = SupervisedTask("embedded_database", run, server.metrics)
+        tending.start()
     with Pauses(server.metrics.gc_pause_s):
         await _take_calls(settings, server, share, signals, door)
+    if tending is not None:
+        await tending.stop()
     await database.close()
     server_logger().info("stopped")
     return 0

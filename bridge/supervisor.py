@@ -21,6 +21,8 @@ YOUNG_S = 10.0
 PAUSE_S_MAX = 30.0
 # The system has no room for another process at the moment.
 FORK_PAUSE_S = 1.0
+# How often the parent looks after what it holds for its workers.
+TEND_EVERY_S = 0.25
 
 # Serve as worker `index` with a lifeline; returns the exit code.
 ServeWorker = Callable[[int, int], int]
@@ -42,7 +44,14 @@ class _Worker(NamedTuple):
 class Supervisor:
     """The workers of one service; `run` returns when the last has ended."""
 
-    def __init__(self, count: int, serve: ServeWorker, secrets: Iterable[str]) -> None:
+    def __init__(
+        self,
+        count: int,
+        serve: ServeWorker,
+        secrets: Iterable[str],
+        tend: Callable[[], None] | None = None,
+    ) -> None:
+        self._tend = tend
         self._count = count
         self._serve = serve
         self._secrets = tuple(secrets)
@@ -64,6 +73,8 @@ class Supervisor:
             heard = signal.sigtimedwait(self._heard, self._wait_s())
             if heard is not None and heard.si_signo != signal.SIGCHLD:
                 self._stop(heard.si_signo)
+            if self._tend is not None:
+                self._tend()
             self._bury()
             self._start_due()
         return self._code
@@ -140,9 +151,11 @@ class Supervisor:
             os.kill(pid, number)
 
     def _wait_s(self) -> float:
+        longest_s = 60.0 if self._tend is None else TEND_EVERY_S
         if not self._due:
-            return 60.0
-        return max(0.0, min(self._due.values()) - time.monotonic())
+            return longest_s
+        until_due_s = max(0.0, min(self._due.values()) - time.monotonic())
+        return min(longest_s, until_due_s)
 
     def _say(self, text: str) -> None:
         write_line(logging.ERROR, text, self._secrets)

@@ -4,8 +4,13 @@
 the server: its socket lies in a folder of theirs, and peer authentication asks the
 kernel who connects. The server is a direct child that the kernel stops when we die, so
 that a killed service leaves no orphan. PDEATHSIG follows the *thread*: start it on the
-main thread, before the event loop. A second process finds the running server by its
-postmaster.pid and shares it.
+main thread. A second process finds the running server by its postmaster.pid and shares
+it.
+
+One process at a time owns the server, by a lock. Whoever uses it holds a second lock,
+shared, and the owner waits for them before it stops the server. A service that stays
+calls `tend`: it holds up no owner, but starts the server again, at the same address,
+when it or its owner has ended.
 """
 
 import ctypes
@@ -13,6 +18,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -26,7 +32,14 @@ from crm.postgres_install import EmbeddedError
 
 START_S = 30.0
 STOP_S = 20.0
+# How long an owner waits for other commands that use its server.
+USERS_WAIT_S = 20.0
+# A server that ends again and again is started with pauses up to this.
+RESTART_S_MIN = 0.25
+RESTART_S_MAX = 10.0
 _PR_SET_PDEATHSIG = 1
+# Had before any fork: what loads a library may wait for another thread's lock.
+_LIBC = ctypes.CDLL(None)
 _TEST_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -41,45 +54,109 @@ class EmbeddedServer:
         self._data = self._home / f"pg{postgres_install.major(self._bin)}"
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
+        self._name = self._data.name
         self._lock: IO[bytes] | None = None
+        self._users: IO[bytes] | None = None
         self._socket_dir: Path | None = None
+        self._restart_s = RESTART_S_MIN
+        self._started_at = self._due_at = 0.0
 
     def start(self) -> str:
         """Start the server, or find the one that runs; return its URL."""
         postgres_install.make_home(self._home)
-        self._lock = _open_private(self._home / f"{self._data.name}.lock")
+        self._users = _open_private(self._home / f"{self._name}.users")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            self._lock = None
-            return self._wait_for_other()
-        try:
-            self._data = postgres_install.data_folder(self._home, self._data.name)
-            home = self._data.parent
-            self._bin = postgres_install.runnable_binaries(self._bin, home)
-            if not (self._data / "PG_VERSION").exists():
-                self._initialise()
-            return self._launch()
+            # An owner who is stopping the server has it until that is done.
+            if not _lock_within(self._users, fcntl.LOCK_SH, START_S):
+                raise EmbeddedError(f"the server of {self._data} does not stop")
+            return self._own_or_find()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop the server, if it is ours."""
-        if self._process is not None:
+        """Let go of the server; stop it if it is ours, when no command uses it."""
+        if self._process is not None and self._process.poll() is None:
+            users = self._users or _open_private(self._home / f"{self._name}.users")
+            self._users = users
+            _lock_within(users, fcntl.LOCK_EX, USERS_WAIT_S)
             self._process.send_signal(signal.SIGINT)
             try:
                 self._process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-            self._process = None
-        if self._socket_dir is not None:
+        self._process = None
+        if self._socket_dir is not None and self._lock is not None:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.disown()
+
+    def disown(self) -> None:
+        """Let go of the locks without a word: in a forked child they are its parent's.
+
+        A lock lives as long as any process has it open.
+        """
+        self._process = None
+        for lock in (self._lock, self._users):
+            if lock is not None:
+                lock.close()
+        self._lock = self._users = None
+
+    def tend(self) -> str | None:
+        """Start the server again if it has ended, or has lost its owner; return what
+        was done.
+
+        To be called a few times a second by who stays, on the main thread. It waits for
+        nothing but the fork.
+        """
+        how = "its owner has ended"
+        if self._process is not None:
+            code = self._process.poll()
+            now = time.monotonic()
+            if code is None or now < self._due_at:
+                return None
+            how = f"it ended by {_cause(code)}"
+            if now - self._started_at > RESTART_S_MAX:
+                self._restart_s = RESTART_S_MIN
+        elif not self._inherit():
+            return None
+        if _is_running(self._data):
+            return None
+        self._spawn()
+        self._due_at = time.monotonic() + self._restart_s
+        self._restart_s = min(self._restart_s * 2, RESTART_S_MAX)
+        return f"the embedded database is started again: {how}"
+
+    def _own_or_find(self) -> str:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._own():
+                return self._launch()
+            lines = _pid_lines(self._data)
+            if _is_ready(lines) and _is_running(self._data):
+                # Where it is to be found again, should it become ours.
+                self._socket_dir = Path(lines[4].strip())
+                return _url(lines[4])
+            time.sleep(0.01)
+        raise EmbeddedError(f"another process holds {self._data} but no server runs")
+
+    def _own(self) -> bool:
+        """Take the lock of the owner, if nobody has it."""
+        lock = _open_private(self._home / f"{self._name}.lock")
+        if not _lock_within(lock, fcntl.LOCK_EX, 0.0):
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+    def _inherit(self) -> bool:
+        """Own the server if nobody does; hold up nobody who does."""
+        if self._users is not None:
+            self._users.close()
+            self._users = None
+        if self._lock is None and self._own():
+            self._prepare()
+        return self._lock is not None
 
     def _initialise(self) -> None:
         self._data.mkdir(mode=0o700, exist_ok=True)
@@ -99,9 +176,30 @@ class EmbeddedServer:
             shutil.rmtree(self._data, ignore_errors=True)
             raise EmbeddedError(f"initdb failed: {done.stderr.strip()[-400:]}")
 
+    def _prepare(self) -> None:
+        """Have a data folder and binaries that the server's user can reach."""
+        self._data = postgres_install.data_folder(self._home, self._name)
+        home = self._data.parent
+        self._bin = postgres_install.runnable_binaries(self._bin, home)
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+
     def _launch(self) -> str:
-        _wait_for_dying(self._data)
-        self._socket_dir = Path(tempfile.mkdtemp(prefix="kolbridge-"))
+        self._prepare()
+        deadline = time.monotonic() + STOP_S
+        while _is_running(self._data) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if _is_running(self._data):
+            raise EmbeddedError(f"a server of nobody's runs on {self._data}: stop it")
+        self._spawn()
+        return self._wait_until_ready()
+
+    def _spawn(self) -> None:
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        if self._socket_dir is None:
+            self._socket_dir = Path(tempfile.mkdtemp(prefix="kolbridge-"))
+        else:
+            _make_again(self._socket_dir, self._data.stat().st_uid)
         postgres_install.give(self._data)  # root's, of an earlier user
         postgres_install.give(self._socket_dir)
         options = ["listen_addresses=", f"unix_socket_directories={self._socket_dir}"]
@@ -123,7 +221,7 @@ class EmbeddedServer:
                 preexec_fn=lambda: _die_with(parent),
                 **postgres_install.process_options(),
             )
-        return self._wait_until_ready()
+        self._started_at = time.monotonic()
 
     def _wait_until_ready(self) -> str:
         assert self._process is not None
@@ -133,20 +231,10 @@ class EmbeddedServer:
                 log = self._home / f"{self._data.name}.log"
                 raise EmbeddedError(f"postgres stopped at once: see {log}")
             lines = _pid_lines(self._data)
-            if len(lines) >= 8 and lines[7].strip() == "ready":
+            if _is_ready(lines):
                 return _url(lines[4])
             time.sleep(0.005)
-        self.stop()
         raise EmbeddedError(f"postgres was not ready within {START_S:g} s")
-
-    def _wait_for_other(self) -> str:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            lines = _pid_lines(self._data)
-            if len(lines) >= 8 and lines[7].strip() == "ready":
-                return _url(lines[4])
-            time.sleep(0.01)
-        raise EmbeddedError(f"another process holds {self._data} but no server runs")
 
 
 def _pid_lines(data: Path) -> list[str]:
@@ -160,18 +248,63 @@ def _url(socket_dir: str) -> str:
     return f"postgresql://postgres@/postgres?host={quote(socket_dir.strip(), safe='')}"
 
 
-def _wait_for_dying(data: Path) -> None:
-    """Wait while a former server is still stopping; a zombie counts as gone."""
-    deadline = time.monotonic() + STOP_S
-    while (lines := _pid_lines(data)) and time.monotonic() < deadline:
+def _is_ready(lines: list[str]) -> bool:
+    return len(lines) >= 8 and lines[7].strip() == "ready"
+
+
+def _is_running(data: Path) -> bool:
+    """Tell whether the server that wrote the file lives; a zombie counts as gone."""
+    lines = _pid_lines(data)
+    try:
+        pid = int(lines[0])
+    except (IndexError, ValueError):
+        return False
+    if sys.platform != "linux":
+        return _has_process(pid)
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return "postgres" in status and ") Z " not in status
+
+
+def _has_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _make_again(folder: Path, user: int) -> None:
+    """Have a folder at an address that is known already, and nobody else's."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        found = folder.lstat()
+        is_ours = found.st_uid in (os.geteuid(), user)
+        if not is_ours or found.st_mode != stat.S_IFDIR | 0o700:
+            raise EmbeddedError(f"{folder}: expected a folder of our own") from None
+
+
+def _cause(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _lock_within(file: IO[bytes], kind: int, patience_s: float) -> bool:
+    """Lock a file, at once or within some seconds; False if others have it."""
+    deadline = time.monotonic() + patience_s
+    while True:
         try:
-            status = Path(f"/proc/{int(lines[0])}/stat").read_text()
-        except (OSError, ValueError):
-            status = ""
-        if "postgres" not in status or ") Z " in status:
-            (data / "postmaster.pid").unlink(missing_ok=True)
-            return
-        time.sleep(0.02)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def _open_private(path: Path) -> IO[bytes]:
@@ -181,6 +314,6 @@ def _open_private(path: Path) -> IO[bytes]:
 
 def _die_with(parent: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
         if os.getppid() != parent:
             os._exit(1)

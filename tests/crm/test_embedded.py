@@ -1,16 +1,23 @@
 """The embedded server's life: warm starts, sharing, and no orphan."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from crm import embedded
 from crm.embedded import EmbeddedServer
+from crm.postgres_install import EmbeddedError
 
+# The longest that anything here takes on a busy machine.
+PATIENCE_S = 20.0
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -53,6 +60,144 @@ def test_a_second_process_shares_the_server_and_does_not_stop_it(home):
     finally:
         first.stop()
     assert list(home.glob("pg*/postmaster.pid")) == []
+
+
+def until(is_true):
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def answers(url):
+    """Tell whether a query is answered at an address."""
+
+    async def ask():
+        connection = await asyncpg.connect(url, timeout=2.0)
+        try:
+            return await connection.fetchval("select 1") == 1
+        finally:
+            await connection.close()
+
+    try:
+        return asyncio.run(ask())
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False
+
+
+def stopping(server):
+    """Stop a server in a thread of its own; return the thread."""
+    thread = threading.Thread(target=server.stop)
+    thread.start()
+    return thread
+
+
+def test_owner_waits_for_the_command_that_uses_its_server(home):
+    owner, command = (EmbeddedServer(home, durable=False) for _ in range(2))
+    url = owner.start()
+    command.start()
+    thread = stopping(owner)
+    time.sleep(0.2)  # long enough to be wrong
+    assert answers(url)
+
+    command.stop()
+
+    thread.join()
+    assert not answers(url)
+
+
+def test_owner_waits_for_nobody_for_ever(home, monkeypatch):
+    monkeypatch.setattr(embedded, "USERS_WAIT_S", 0.05)
+    owner, command = (EmbeddedServer(home, durable=False) for _ in range(2))
+    url = owner.start()
+    command.start()
+    owner.stop()
+    assert not answers(url)
+    command.stop()
+
+
+def test_who_stays_takes_the_server_over_at_the_same_address(home):
+    doctor, service = (EmbeddedServer(home, durable=False) for _ in range(2))
+    url = doctor.start()
+    assert service.start() == url
+    assert service.tend() is None
+    # Who stays holds up nobody who goes.
+    doctor.stop()
+    assert not answers(url)
+
+    assert "its owner has ended" in service.tend()
+    until(lambda: answers(url))
+    assert service.tend() is None
+
+    # It is the owner now, for others to find.
+    command = EmbeddedServer(home, durable=False)
+    assert command.start() == url
+    command.stop()
+    assert answers(url)
+    service.stop()
+    assert not answers(url)
+    assert list(home.glob("pg*/postmaster.pid")) == []
+
+
+def test_killed_server_is_started_again_at_the_same_address(home, monkeypatch):
+    monkeypatch.setattr(embedded, "RESTART_S_MIN", 0.01)
+    service = EmbeddedServer(home, durable=False)
+    url = service.start()
+    os.kill(postmaster(home), signal.SIGKILL)
+    told = []
+
+    def is_back():
+        told.extend(filter(None, [service.tend()]))
+        return answers(url)
+
+    until(lambda: told or is_back())
+    # What its processes still hold may end the next at once, too.
+    until(is_back)
+    assert told[0].endswith("it ended by signal 9")
+    service.stop()
+
+
+def test_server_that_ends_at_once_is_not_started_all_the_time(home, monkeypatch):
+    service = EmbeddedServer(home, durable=False)
+    service.start()
+    (conf,) = home.glob("pg*/postgresql.conf")
+    conf.write_text("no such setting\n")
+    os.kill(postmaster(home), signal.SIGKILL)
+    until(lambda: service.tend())
+    until(lambda: service._process.poll() is not None)
+
+    assert service.tend() is None
+    monkeypatch.setattr(service, "_due_at", 0.0)
+    assert service.tend().endswith("it ended by exit code 1")
+    until(lambda: service._process.poll() is not None)
+    service.stop()
+
+
+def test_folder_of_somebody_else_is_not_made_the_servers(home):
+    doctor, service = (EmbeddedServer(home, durable=False) for _ in range(2))
+    doctor.start()
+    service.start()
+    service.tend()
+    doctor.stop()
+    folder = service._socket_dir
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o777)
+
+    with pytest.raises(EmbeddedError, match="expected a folder of our own"):
+        service.tend()
+    folder.rmdir()
+    assert service.tend() is not None
+    service.stop()
+    assert not folder.exists()
+
+
+def test_forked_child_keeps_no_lock(home):
+    parent, child = (EmbeddedServer(home, durable=False) for _ in range(2))
+    parent.start()
+    child.start()
+    child.disown()
+    assert is_running(postmaster(home))
+    parent.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
