@@ -250,7 +250,8 @@ class Call:
                 self.ear.voice_logged_at = self.now
             if self.playout.is_playing(self.now):
                 interruption.consider(self)
-        if uplink.is_turn_open:
+        is_ours = self.plan.options.turn_detection == "gate"
+        if uplink.is_unended or (is_ours and uplink.is_turn_open):
             turns.consider_end(self)
 
     def _fill_gap(self, at_ms: int, payload_bytes: int) -> None:

@@ -86,13 +86,16 @@ def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
 
 
 def on_committed(call: "Call", event: openai.Committed) -> None:
-    """Place the turn; in the VAD modes the server answers it by itself."""
+    """Place the turn; in the VAD modes the server answers what it has ended itself."""
     call.uplink.note_committed()
-    call.unwritten.commit(event.item_id, call.uplink)
+    is_ours = call.unwritten.commit(event.item_id, call.uplink)
     call.notes.committed(event, call.now)
-    if call.plan.options.turn_detection != "gate":
-        call.responses.note_committed(call.now)
-        call.timers.set(Timer.ANSWER, call.responses.answer_by)
+    if call.plan.options.turn_detection == "gate":
+        return
+    call.responses.note_committed(call.now, is_answered=not is_ours)
+    if is_ours and call.is_talking:
+        on_answer_due(call)
+    call.timers.set(Timer.ANSWER, call.responses.answer_by)
 
 
 def on_answer_due(call: "Call") -> None:

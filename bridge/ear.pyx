@@ -132,7 +132,7 @@ cdef class Ear:
             self.spoke_at = now
         if uplink.is_voice and (is_playing or now - self.voice_logged_at >= VOICE_S):
             heard |= C_NOTABLE
-        if (
+        if uplink.is_unended or (
             self._ends_turns and uplink.is_turn_open
             and uplink.quiet_ms >= self._turn_silence_ms
         ):

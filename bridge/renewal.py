@@ -215,6 +215,7 @@ def _is_between_turns(call: "Call") -> bool:
     is_turn_heard = call.responses.is_turn_heard and uplink.quiet_ms < COMMIT_WAIT_MS
     is_something_due = (
         is_turn_heard
+        or call.unwritten.is_asked
         or call.responses.is_owing
         or call.has_retried
         or call.is_tool_answer_due

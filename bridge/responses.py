@@ -122,11 +122,11 @@ class Responses:
         """The server hears a turn of the caller, which it will commit."""
         self.is_turn_heard = True
 
-    def note_committed(self, now: float) -> None:
-        """A turn of the caller is complete; the server should answer it by itself."""
+    def note_committed(self, now: float, *, is_answered: bool = True) -> None:
+        """A turn of the caller is complete; the server answers it by itself, or not."""
         self.is_turn_heard = False
         self._has_unanswered_turn = True
-        self.answer_by = now + ANSWER_WAIT_S
+        self.answer_by = now + ANSWER_WAIT_S if is_answered else now
 
     def note_refused(
         self, event_id: str | None, *, try_again: bool

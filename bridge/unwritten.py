@@ -56,16 +56,22 @@ class Unwritten:
         """The server is told to forget what is not an item."""
         self._from_ms = uplink.appended_ms
 
-    def commit(self, item_id: str, uplink: Uplink) -> None:
-        """The turn is an item now."""
-        end_ms = self._end_ms
-        if self._asked_ms:
+    @property
+    def is_asked(self) -> bool:
+        """Tell whether the server was told to make an item and has not said it did."""
+        return bool(self._asked_ms)
+
+    def commit(self, item_id: str, uplink: Uplink) -> bool:
+        """The turn is an item now; tell whether the server was told to make one."""
+        end_ms, is_asked = self._end_ms, self.is_asked
+        if is_asked:
             end_ms = self._asked_ms.pop(0)
         elif end_ms is None:
             end_ms = uplink.appended_ms
         self._spans[item_id] = self._from_ms, end_ms
         self._from_ms, self._end_ms = end_ms, None
         self._limit(self._spans)
+        return is_asked
 
     def write(self, item_id: str, uplink: Uplink) -> None:
         """The item has its words, or will never have any: its sound is not needed."""

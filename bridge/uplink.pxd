@@ -17,7 +17,7 @@ cdef class Uplink:
     cdef long long _voice_gap_frames
     cdef long long _silence_frames, _speech_end_ms, _uncommitted_ms
     cdef public long long appended_ms, turn_from_ms
-    cdef public bint is_turn_open, is_gate_open, is_voice, is_certain
+    cdef public bint is_turn_open, is_unended, is_gate_open, is_voice, is_certain
     cdef public double voice_frames
     cdef public long long voice_age_frames, quiet_frames, speech_frames
     cdef public long long forwarded_frames, silence_frames_sent, dropped_frames

@@ -13,7 +13,8 @@ digital silence, or dropped, and never more than one of these:
   is either `release` (an interruption, or an answer over the AI's last words), from the
   first sound on, or oblivion.
 
-Silence never runs without end: SILENCE_MS_MAX, or less while the server hears nothing.
+Silence ends after SILENCE_MS_MAX, or less while the server hears nothing: the turn is
+*unended* then, and whoever asks us must end it.
 """
 
 from collections import deque
@@ -78,8 +79,7 @@ class Uplink:
         self._pending_open: deque[bool] = deque()
         # The newest of what the session was given: a ring, its end, and how many count.
         self._given = [b""] * GIVEN_FRAMES_MAX
-        self._given_end = 0
-        self._given_frames = 0
+        self._given_end = self._given_frames = 0
         self.given_dropped_frames = 0
         self._remainder = b""
         # Frames from the first withheld sound to the newest; 0 when there was none.
@@ -92,7 +92,7 @@ class Uplink:
         self.turn_from_ms = 0
         self._speech_end_ms = 0
         self._uncommitted_ms = 0
-        self.is_turn_open = False
+        self.is_turn_open = self.is_unended = False
         self.is_gate_open = False
         self.is_voice = False
         self.is_certain = False
@@ -100,8 +100,7 @@ class Uplink:
         self.voice_frames = 0.0
         self.voice_age_frames = 0
         self._voice_gap_frames = 0
-        self.quiet_frames = 0
-        self.speech_frames = 0
+        self.quiet_frames = self.speech_frames = 0
         self.forwarded_frames = 0
         self.silence_frames_sent = 0
         self.dropped_frames = 0
@@ -188,13 +187,18 @@ class Uplink:
     def note_speech_stopped(self, audio_end_ms: int) -> None:
         """The server ended the turn, unless speech that it has yet to judge follows."""
         self._is_heard_by_server = False
+        # What the server has heard is no reason to commit what it has not.
+        over_ms = self._speech_end_ms - audio_end_ms
+        unheard = over_ms // FRAME_MS - self._options.audio_hangover_frames
+        self.speech_frames = min(self.speech_frames, max(0, unheard))
         judged_ms = audio_end_ms + self._options.turn_silence_ms
         if not self.is_gate_open and self._speech_end_ms <= judged_ms:
             self.close_turn()
 
     def close_turn(self) -> None:
         """End the turn: nothing more is sent until the gate opens again."""
-        self.is_turn_open = False
+        self.unended_turns += self.is_unended
+        self.is_turn_open = self.is_unended = False
         self._is_heard_by_server = False
         self._silence_frames = 0
         self.speech_frames = 0
@@ -324,8 +328,7 @@ class Uplink:
         if not self._is_heard_by_server:
             limit_ms = self._options.turn_silence_ms + UNHEARD_MARGIN_MS
         if self._silence_frames * FRAME_MS > limit_ms:
-            self.unended_turns += 1
-            self.close_turn()
+            self.is_unended = True
             return ()
         self.silence_frames_sent += frames
         silence = (SILENCE,) * frames

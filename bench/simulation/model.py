@@ -111,7 +111,7 @@ class Model:
         self._quiet_ms = 0 if is_loud else self._quiet_ms + 20
         if self._options.turn_detection == "gate":
             return
-        if not self._is_speech and self._voiced >= 3:
+        if not self._is_speech and self._voiced >= self._world.weather.server_hears_after:
             self._is_speech = True
             self._item = self._new_id("item")
             self._wait_ms = self._options.turn_silence_ms
@@ -133,8 +133,15 @@ class Model:
 
     def _on_commit(self, event: openai.CommitAudio) -> None:
         enough = self._uncommitted_ms >= COMMIT_MS_MIN
-        law(enough, "nothing under 100 ms is committed", self._uncommitted_ms)
-        self._commit(self._new_id("item"))
+        # In the VAD modes the server may have made an item of it just before.
+        is_race = self._options.turn_detection != "gate"
+        law(enough or is_race, "nothing under 100 ms is committed")
+        if not enough:
+            self._refuse("input_audio_buffer_commit_empty", event.event_id)
+            return
+        item_id = self._item if self._is_speech else self._new_id("item")
+        self._is_speech = False
+        self._commit(item_id)
 
     def _on_clear(self, event: openai.ClearAudio) -> None:
         self._uncommitted_ms = 0

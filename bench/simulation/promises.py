@@ -258,6 +258,29 @@ class Interruptions:
         law(is_late or not self._is_grace_known, "grace is kept", audible_ms)
 
 
+class Turns:
+    """A turn that the gate has heard becomes an item, by the server's doing or ours."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._was_worth = False
+
+    def before(self) -> None:
+        """Keep whether a turn is open that is worth an answer."""
+        uplink = self._call.uplink
+        self._was_worth = uplink.is_turn_open and uplink.is_worth_committing
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Look at a turn that a frame has closed."""
+        call = self._call
+        if not self._was_worth or type(what) is not twilio.Media:
+            return
+        if call.uplink.is_turn_open or not call.is_session_ready:
+            return
+        is_committed = bool(of(openai.CommitAudio, actions))
+        law(is_committed or call.phase is Phase.ENDED, "a turn becomes an item")
+
+
 class Withheld:
     """What a caller says over the AI is given from its first sound, or not at all.
 
@@ -317,6 +340,7 @@ class Promises:
         self, call: Call, weather: Weather, new_item_at: Callable[[], float]
     ) -> None:
         self._greeting = Greeting(call)
+        self._turns = Turns(call)
         self._renewed = Renewed(call)
         self.keys = Keys(call)
         self._interruptions = Interruptions(call, weather, new_item_at)
@@ -327,6 +351,7 @@ class Promises:
     def before(self, what: Any) -> None:
         """Look at the call as it is, before it takes `what`."""
         self._interruptions.before(what)
+        self._turns.before()
         if type(what) is ToolResult:
             self.tools.before()
 
@@ -338,6 +363,7 @@ class Promises:
         if self._withheld is not None:
             self._withheld.after(what, actions)
         self._interruptions.check_heard(what, actions, now)
+        self._turns.after(what, actions)
         self.tools.has_answered = False
         if not actions and type(what) is twilio.Media:
             return  # most frames
