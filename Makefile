@@ -1,5 +1,6 @@
 # Each target makes its own virtual environment, says in one line what the machine
-# lacks, and does all the rest.
+# lacks, and does all the rest. What it installs is locked, by hash, in requirements/;
+# after a change of the dependencies in pyproject.toml: `make lock`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,11 @@ DEV := $(VENV)/.dev
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*.pyx bridge/*.pxd) \
 	bridge/uplink.py bridge/playout.py
 
-.PHONY: demo test lint kernels simulate bench build clean
+INSTALL := $(BIN)/pip install --quiet
+COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
+	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
+
+.PHONY: demo test lint kernels simulate bench build lock clean
 
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
@@ -36,18 +41,31 @@ bench: $(DEV)
 	$(BIN)/kolbridge bench --png bench/results/trend.png
 
 build: $(DEV)
-	$(BIN)/python -m build --wheel
+	rm -rf build/lib* build/bdist*
+	$(BIN)/python -m build --wheel --no-isolation
+	@! $(BIN)/python -m zipfile --list dist/kolbridge-*.whl | grep '\.c '
+
+# UPGRADE=--upgrade takes the newest of everything.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) -o requirements/service.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra analysis --extra build \
+	  -o requirements/demo.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra dev -o requirements/dev.lock
 
 $(BIN)/pip:
 	@sh scripts/check_machine.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
-$(ANALYSIS): $(BIN)/pip $(SOURCES)
-	$(BIN)/pip install --quiet --editable '.[analysis]'
+$(ANALYSIS): $(BIN)/pip $(SOURCES) requirements/demo.lock
+	$(INSTALL) --require-hashes --requirement requirements/demo.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(BIN)/pip $(SOURCES)
-	$(BIN)/pip install --quiet --editable '.[dev]'
+$(DEV): $(BIN)/pip $(SOURCES) requirements/dev.lock
+	$(INSTALL) --require-hashes --requirement requirements/dev.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(ANALYSIS)
 
 clean:
