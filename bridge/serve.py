@@ -210,19 +210,24 @@ def _run_one(settings: Settings, database_url: str, share: Share) -> int:
 
 
 class Signals:
-    """What this process was told: to leave the port, to stop, and to stop at once."""
+    """What this process was told: to leave the port, to stop, and to stop at once.
+
+    `stop` is set by either of the first two, `asked` by the second alone.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.taken = asyncio.Event()
         self.stop, self.stop_now = asyncio.Event(), asyncio.Event()
-        self._is_stopping = False
+        self.asked = asyncio.Event()
         for number in stop_signals():
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGUSR2, self._on_taken)
 
     def _on_stop(self) -> None:
-        (self.stop_now if self._is_stopping else self.stop).set()
-        self._is_stopping = True
+        if self.asked.is_set():
+            self.stop_now.set()
+        self.asked.set()
+        self.stop.set()
 
     def _on_taken(self) -> None:
         self.taken.set()
@@ -285,8 +290,7 @@ async def _take_calls(
     where = f"{settings.url_host}:{server.port}"
     log.info("listening on %s as %s%s", where, server.public_url, who)
     await signals.stop.wait()
-    log.info("draining: up to %d s for the calls that run", settings.drain_seconds)
-    draining = asyncio.ensure_future(_drain(server, signals.taken))
+    draining = asyncio.ensure_future(_drain(settings, server, signals))
     at_once = asyncio.ensure_future(signals.stop_now.wait())
     await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, at_once):
@@ -298,21 +302,38 @@ async def _take_calls(
     await server.close()
 
 
-async def _drain(server: Server, taken: asyncio.Event) -> None:
-    """Drain; first leave the port if it is another's, or as soon as it is."""
+async def _drain(settings: Settings, server: Server, signals: Signals) -> None:
+    """Drain; first leave the port if it is another's, or as soon as it is.
+
+    Whoever hands over the port is in nobody's way: its calls last as long as they may,
+    until somebody asks it to stop.
+    """
+    log = server_logger()
 
     async def leave() -> None:
-        await taken.wait()
-        server_logger().info("another service has the port")
+        await signals.taken.wait()
+        log.info("another service has the port")
         await server.leave_port()
 
     leaving = asyncio.ensure_future(leave())
-    if taken.is_set():
+    if signals.taken.is_set():
         # Whatever fails at the port, the calls that run have their time.
         (failed,) = await asyncio.gather(leaving, return_exceptions=True)
         if isinstance(failed, Exception):
-            server_logger().error("the port was not left in order", exc_info=failed)
-    await server.drain()
+            log.error("the port was not left in order", exc_info=failed)
+        patience_s = server.longest_call_s()
+        log.info("draining: up to %d s for the calls that run", patience_s)
+        asked = asyncio.ensure_future(signals.asked.wait())
+        lasting = asyncio.ensure_future(server.drain(patience_s))
+        try:
+            await asyncio.wait((asked, lasting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+            lasting.cancel()
+        if not signals.asked.is_set():
+            return
+    log.info("draining: up to %d s for the calls that run", settings.drain_seconds)
+    await server.drain(settings.drain_seconds)
     leaving.cancel()
 
 

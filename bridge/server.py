@@ -23,6 +23,7 @@ from bridge.acceptor import Acceptor
 from bridge.admission import Admissions
 from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
+from bridge.ending import ENDING_S_MAX
 from bridge.connections import Connections, connections_allowed
 from bridge.ended import Ended
 from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
@@ -186,9 +187,15 @@ class Server:
             response.force_close()
         return response
 
-    async def drain(self) -> None:
+    async def drain(self, patience_s: float) -> None:
         """Take no new calls, and wait for the end of those that run."""
-        await self.switchboard.drain(self._settings.drain_seconds)
+        await self.switchboard.drain(patience_s)
+
+    def longest_call_s(self) -> float:
+        """Return how long the calls that run may still last at most."""
+        calls = self.switchboard.live_calls()
+        limits = [call.plan.options.max_call_seconds for call in calls]
+        return max(limits, default=0) + ENDING_S_MAX
 
     async def close(self) -> None:
         """End what still runs and write every record."""

@@ -38,8 +38,9 @@ from bridge.websocket import CLOSE_WAIT_S
 
 # Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
 OPEN_WAIT_S = 5.0
-# How long the last words of a call may take when the process must stop.
-FAREWELL_S = 8.0
+# How long the last words of a call may take when the process must stop. With no time to
+# drain, all of it is over within the 10 s that `docker stop` gives.
+FAREWELL_S = 6.0
 # How long a process that must stop stays for Twilio's question what comes next.
 QUESTION_S = 2.0
 _MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)

@@ -27,7 +27,8 @@ def new_sid() -> str:
 class Service:
     """The service, its model, its database with one business, and a Twilio of sorts."""
 
-    def __init__(self, server, model, database, business_id, number):
+    def __init__(self, settings, server, model, database, business_id, number):
+        self.settings = settings
         self.server = server
         self.model = model
         self.database = database
@@ -144,10 +145,11 @@ async def served(url, home, **settings):
         # The model and the callers work in this loop too.
         "max_busy_percent": 100,
     }
-    server = Server(Settings(**{**known, **settings}), database)
+    given = Settings(**{**known, **settings})
+    server = Server(given, database)
     await server.start()
     try:
-        yield Service(server, model, database, business_id, number)
+        yield Service(given, server, model, database, business_id, number)
     finally:
         await server.close()
         behind.close()

@@ -276,7 +276,7 @@ def test_draining_takes_no_new_calls_and_waits_for_the_last(database_url, tmp_pa
         sid = service.new_sid()
         await at.ring(sid)
         model, _ = await at.configured_model()
-        draining = asyncio.ensure_future(at.server.drain())
+        draining = asyncio.ensure_future(at.server.drain(at.settings.drain_seconds))
         await wire.until(lambda: at.server.switchboard.is_draining)
         answer = await at.ring(service.new_sid())
 
@@ -295,7 +295,7 @@ def test_drained_call_that_does_not_end_is_ended(database_url, tmp_path):
     async def told(at):
         await at.ring(service.new_sid())
         model, _ = await at.configured_model()
-        await at.server.drain()
+        await at.server.drain(at.settings.drain_seconds)
 
         assert list(at.server.switchboard.live_calls()) == []
         await model.close()

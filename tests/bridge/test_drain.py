@@ -1,0 +1,39 @@
+"""A service that stops: how long its calls may last, and how they end."""
+
+import asyncio
+
+from bridge import serve, server as server_module
+from tests.bridge import service, wire
+
+
+def run(story_of, database_url, home, loop="asyncio", **settings):
+    async def told():
+        async with service.served(database_url, home, **settings) as at:
+            await story_of(at)
+
+    wire.run(told, wire.LOOPS[loop])
+
+
+def test_service_that_hands_over_the_port_lets_its_calls_last(
+    database_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(server_module, "HEAD_WAIT_S", 0.01)
+
+    async def told(at):
+        sid = service.new_sid()
+        await at.ring(sid)
+        model, _ = await at.configured_model()
+        signals = serve.Signals(asyncio.get_running_loop())
+        signals.taken.set()
+        draining = asyncio.ensure_future(serve._drain(at.settings, at.server, signals))
+        await wire.until(lambda: at.server.switchboard.is_draining)
+
+        assert at.server.longest_call_s() > at.settings.call.max_call_seconds
+        await asyncio.sleep(0.1)  # its own time to drain is nothing
+        assert at.server.switchboard.find_line(sid) is not None
+        signals.asked.set()
+        await draining
+        assert at.server.switchboard.find_line(sid) is None
+        await model.close()
+
+    run(told, database_url, tmp_path, drain_seconds=0)
