@@ -16,7 +16,7 @@ from bridge.crm_tools import crm_tools
 from bridge.identity import Caller, caller_of
 from bridge.log import of_call, server_logger
 from bridge.masking import mask_phone
-from bridge.options import CallOptions, OptionError, merge
+from bridge.options import CallOptions, merge_valid
 from bridge.plan import CallPlan
 from bridge.prompt import build
 from bridge.quotas import Limit
@@ -133,16 +133,15 @@ def fallback_of(settings: Settings, business: Business | None) -> Sentence:
 
 
 def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOptions:
-    try:
-        return merge(settings.call, business.settings)
-    except OptionError as error:
+    options, wrong = merge_valid(settings.call, business.settings)
+    for line in wrong:
         # A setting that was made wrong in the database must not cost the call.
         server_logger().error(
-            "settings of the business are ignored: %s",
-            error,
+            "a setting of the business is ignored: %s",
+            line,
             extra=of_call(ringing.call_sid, str(business.id)),
         )
-        return settings.call
+    return options
 
 
 def _plan(

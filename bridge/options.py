@@ -182,6 +182,27 @@ def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
     return merged
 
 
+def merge_valid(
+    options: CallOptions, overrides: Mapping[str, object]
+) -> tuple[CallOptions, tuple[str, ...]]:
+    """Lay over `options` what of `overrides` is valid; return what is not in words.
+
+    One that is wrong takes no other with it, for some of them protect somebody; a wrong
+    CALLER_TRUST trusts nobody by the number alone.
+    """
+    try:
+        return merge(options, overrides), ()
+    except OptionError as error:
+        wrong = tuple(error.lines)
+    for name, value in overrides.items():
+        try:
+            options = merge(options, {name: value})
+        except OptionError:
+            if name.lower() == "caller_trust":
+                options = msgspec.structs.replace(options, caller_trust="attested")
+    return options, wrong
+
+
 def read_value(field: str, hint: Any, value: object) -> Any:
     """Read one value, typed or text, as `hint` says; the error uses its description."""
     plain: object = value

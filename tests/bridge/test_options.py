@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bridge.options import CallOptions, OptionError, merge
+from bridge.options import CallOptions, OptionError, merge, merge_valid
 
 
 def test_what_is_not_named_stays():
@@ -63,3 +63,29 @@ def test_text_and_typed_values_are_read_alike(name, text, value):
 def test_settings_that_contradict_each_other_are_refused(overrides, words):
     with pytest.raises(OptionError, match=re.escape(words)):
         merge(CallOptions(), overrides)
+
+
+def test_a_wrong_setting_takes_no_other_with_it():
+    options, wrong = merge_valid(
+        CallOptions(),
+        {
+            "caller_trust": "attested",
+            "openai_voice": "fable",
+            "of_a_later_version": 1,
+            "limit_open_bookings_per_caller": 3,
+        },
+    )
+
+    assert options == CallOptions(
+        caller_trust="attested", limit_open_bookings_per_caller=3
+    )
+    assert [line.partition("=")[0] for line in wrong] == [
+        "openai_voice".upper(),
+        "of_a_later_version",
+    ]
+
+
+def test_a_wrong_trust_trusts_no_number():
+    options, _ = merge_valid(CallOptions(), {"caller_trust": "everybody"})
+
+    assert options.caller_trust == "attested"
