@@ -93,7 +93,7 @@ class AfterStream:
             ended = await self._find_recorded(number, call_sid)
         if ended is None:
             self._metrics.count_fallback("unknown_call", board.business_of("", number))
-            return twiml.say_and_hang_up(board.default_fallback())
+            return twiml.say_and_hang_up(board.default_fallback(number))
         if _is_owed_a_word(ended, status):
             self._metrics.count_fallback(ended.reason, ended.business_id)
             return twiml.say_and_hang_up(ended.fallback)

@@ -27,10 +27,12 @@ class EndedCalls:
         self._ended: dict[str, Ended] = {}
         # As many as the businesses have numbers; others are never noted.
         self._business_of: dict[str, str] = {}
+        self._fallback_of: dict[str, Sentence] = {}
 
-    def note_number(self, number: str, business_id: str) -> None:
-        """Remember whose a number was when it was looked up."""
+    def note_number(self, number: str, business_id: str, fallback: Sentence) -> None:
+        """Remember whose a number was when it was looked up, and what they say."""
         self._business_of[number] = business_id
+        self._fallback_of[number] = fallback
 
     def remember(self, call_sid: str, ended: Ended) -> None:
         """Remember how a call ended; forget the oldest."""
@@ -46,3 +48,7 @@ class EndedCalls:
         """Return the business of an ended call or of a number; "" if unknown."""
         ended = self._ended.get(call_sid)
         return ended.business_id if ended else self._business_of.get(number, "")
+
+    def fallback_of(self, number: str) -> Sentence | None:
+        """Return the fallback sentence of whose number it was; None if unknown."""
+        return self._fallback_of.get(number)

@@ -313,7 +313,7 @@ class Switchboard:
         if opening is None:
             raise UnknownNumber
         business_id = opening.plan.business_id
-        self._ended.note_number(ringing.to_number, business_id)
+        self._ended.note_number(ringing.to_number, business_id, opening.fallback)
         log = CallLogger(ringing.call_sid, business_id)
         tools = ToolRunner(
             opening.tools,
@@ -381,9 +381,12 @@ class Switchboard:
             line.open_sessions for line in self._closing if line.over_at < latest
         )
 
-    def default_fallback(self) -> Sentence:
-        """Return what a caller hears whose business is not known."""
-        return fallback_of(self._settings, None)
+    def default_fallback(self, number: str = "") -> Sentence:
+        """Return what a caller hears whose business is not known, or was only before.
+
+        `number` is the one that was called.
+        """
+        return self._ended.fallback_of(number) or fallback_of(self._settings, None)
 
 
 async def _wait_for(event: asyncio.Event, patience_s: float) -> bool:

@@ -83,6 +83,7 @@ _LOCALES: dict[str, tuple[str, str | None]] = {
     "en-IE": ("en-IE", "Polly.Niamh-Neural"),
     "en-IN": ("en-IN", None),
     "en-NZ": ("en-NZ", "Polly.Aria-Neural"),
+    "en-SG": ("en-SG", "Polly.Jasmine-Neural"),
     "en-ZA": ("en-ZA", "Polly.Ayanda-Neural"),
     "es-MX": ("es-MX", None),
     "es-US": ("es-US", "Polly.Lupe"),

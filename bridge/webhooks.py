@@ -114,7 +114,7 @@ class Webhooks:
             )
         except Unserved as unserved:
             log.warning("call is not served: %s", unserved.reason)
-            sorry = self._switchboard.default_fallback()
+            sorry = self._switchboard.default_fallback(ringing.to_number)
             business_id = self._switchboard.business_of("", ringing.to_number)
             return self._fallback(unserved.reason, sorry, business_id)
         return _twiml(self._connect(line))

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from bridge import records, webhook_guard
+from bridge.ended import EndedCalls
 from bridge.webhook_guard import ANSWER_WAIT_S
 from crm import calls
 from tests.bridge import service, wire
@@ -123,7 +124,7 @@ def test_record_outlives_a_server_that_is_read_only(
             metrics = place.server.metrics
             await wire.until(lambda: metrics.value("records", outcome="retried"))
             # Nobody knows how it ended but the record that waits.
-            place.server.switchboard._ended.clear()
+            place.server.switchboard._ended = EndedCalls()
             status, body = await place.post(
                 "/twilio/after-stream", CallSid=sid, To=place.number
             )

@@ -70,6 +70,27 @@ def test_call_over_the_limit_gets_the_fallback(database_url, tmp_path):
     run(told, database_url, tmp_path, max_calls_per_worker=1)
 
 
+def test_number_that_was_called_before_has_its_own_fallback(database_url, tmp_path):
+    """However full the service is, and without a look at the database."""
+
+    async def told(at):
+        async with at.database.owner() as connection:
+            await connection.execute(
+                "update businesses set language = 'he' where id = $1", at.business_id
+            )
+        await at.ring(service.new_sid())
+        await at.database.close()
+        document = await at.ring(service.new_sid())
+        other = await at.ring(service.new_sid(), To="+12025550199")
+
+        assert says(document).startswith("מצטערים")
+        assert document.find("Say").get("language") == "he-IL"
+        assert says(other).startswith("Sorry")
+        assert at.fallbacks("full") == 2
+
+    run(told, database_url, tmp_path, max_calls_per_worker=1)
+
+
 def test_call_without_a_database_gets_the_fallback(database_url, tmp_path, caplog):
     async def told(at):
         await at.database.close()
