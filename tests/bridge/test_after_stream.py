@@ -5,6 +5,8 @@ import pytest
 from bridge import after_stream, resumption, websocket
 from bridge.after_stream import AfterStream
 from bridge.ended import Ended, EndedCalls
+from bridge.recording import read
+from bridge.replay import Replay
 from bridge.twiml import Sentence
 from tests.bridge import hall, service, wire
 from tests.bridge.test_webhooks import run
@@ -213,3 +215,26 @@ def test_call_whose_caller_is_said_to_have_left_is_looked_up_too(
         await peer.close()
 
     run(told, database_url, tmp_path)
+
+
+def test_recorded_call_that_lost_its_stream_is_made_again(database_url, tmp_path):
+    folder = tmp_path / "recordings"
+    found = []
+
+    async def told(at):
+        sid, line, peer = await talking(at)
+        await cut(line, peer)
+        parameters = service.parameters_of(service.document_of(await ask(at, sid)))
+        again = await at.stream(sid, parameters["token"])
+        await wire.until(lambda: line.twilio_leg)
+        line.receive(line.call.receive_limit, "limit_cost_per_day", 60.0)
+        again.send_text(hall.STOP)
+        await hall.expect(again, wire.CLOSE)
+        await again.close()
+        found.append(sid)
+
+    run(told, database_url, tmp_path, record_dir=str(folder), record_audio=True)
+
+    replay = Replay(read(folder / f"{found[0]}.zip"))
+    assert [one.what for one in replay.run()][-1] == "ended"
+    assert replay.difference is None

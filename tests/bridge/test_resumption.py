@@ -1,5 +1,7 @@
 """A stream that is lost without a word, and the call that goes on."""
 
+import random
+
 import pytest
 
 from bridge import openai, twilio
@@ -255,3 +257,40 @@ def test_false_alarm_of_before_the_loss_does_not_set_the_reply_free():
     lose(call, 1.6)
 
     assert bytes_of(story.fire(call, 4.0)) == b""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_replies_reach_the_caller_whole_and_in_order_whatever_is_lost(seed):
+    rng = random.Random(seed)
+    call = story.answered_call(max_call_seconds=600)
+    story.speak(call, [story.SILENCE] * 49, 0.0)
+    now, said, actions, is_there = 1.0, b"", [], True
+    for number in range(6):
+        piece = reply(rng.randrange(200, 2_000, 20))
+        response_id, item_id = f"r{number}", f"i{number}"
+        actions += call.receive_openai(story.created(response_id), now)
+        for at in range(0, len(piece), 1_600):
+            now += rng.choice((0.0, 0.01, 0.3))
+            actions += story.fire(call, now)
+            delta = openai.AudioDelta(
+                response_id=response_id,
+                item_id=item_id,
+                content_index=0,
+                delta=piece[at : at + 1_600],
+            )
+            actions += call.receive_openai(delta, now)
+            if rng.random() < 0.1 and call.resumption.losses < LOSSES_MAX:
+                if is_there:
+                    actions += lose(call, now)
+                    actions += want(call, now)
+                else:
+                    actions += come_back(call, now)
+                is_there = not is_there
+        said += piece
+        actions += call.receive_openai(story.audio_done(item_id, response_id), now)
+        actions += call.receive_openai(story.done(response_id), now)
+    if not is_there:
+        actions += come_back(call, now)
+    actions += story.fire(call, now + 14.0)
+
+    assert bytes_of(actions) == said
