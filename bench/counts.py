@@ -39,9 +39,15 @@ FRAME_S = 0.02
 
 
 class _Timer(NamedTuple):
+    """A timer of the loop's; it holds nothing that holds it, so that it is no cycle."""
+
     at: float
     callback: Callable[..., object]
-    cancel: Callable[[], None]
+    loop: "CountingLoop"
+
+    def cancel(self) -> None:
+        """Have the loop forget it."""
+        self.loop.forget(self)
 
 
 class CountingLoop(uvloop.Loop):  # type: ignore[misc]
@@ -66,7 +72,7 @@ class CountingLoop(uvloop.Loop):  # type: ignore[misc]
     def call_later(self, delay: float, callback: Any, *args: Any, **kwargs: Any) -> Any:
         self.asked["timers"] += 1
         at = self.now + delay
-        timer = _Timer(at, lambda: callback(*args), lambda: self._forget(timer))
+        timer = _Timer(at, partial(callback, *args), self)
         self._timers.append(timer)
         return timer
 
@@ -91,9 +97,9 @@ class CountingLoop(uvloop.Loop):  # type: ignore[misc]
             self.turn(timer.callback)
         self.now = until
 
-    def _forget(self, timer: _Timer) -> None:
-        if timer in self._timers:
-            self._timers.remove(timer)
+    def forget(self, timer: _Timer) -> None:
+        """Let a timer never fire."""
+        self._timers = [one for one in self._timers if one is not timer]
 
 
 class Wire:

@@ -23,9 +23,9 @@ from bridge.acceptor import Acceptor
 from bridge.admission import Admissions
 from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
-from bridge.ending import ENDING_S_MAX
 from bridge.connections import Connections, connections_allowed
 from bridge.ended import Ended
+from bridge.ending import ENDING_S_MAX
 from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
 from bridge.http_protocol import protocol_factory
 from bridge.metrics import Collector, Metrics

@@ -111,7 +111,8 @@ class Model:
         self._quiet_ms = 0 if is_loud else self._quiet_ms + 20
         if self._options.turn_detection == "gate":
             return
-        if not self._is_speech and self._voiced >= self._world.weather.server_hears_after:
+        needed = self._world.weather.server_hears_after
+        if not self._is_speech and self._voiced >= needed:
             self._is_speech = True
             self._item = self._new_id("item")
             self._wait_ms = self._options.turn_silence_ms
