@@ -13,7 +13,10 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: demo test lint kernels simulate bench build lock clean
+.PHONY: install demo test lint kernels simulate bench build lock clean
+
+install: $(ANALYSIS)
+	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
 
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
