@@ -16,6 +16,8 @@ COMMANDS = {
     "serve": ("bridge.serve", "run the service"),
     "call": ("bridge.call_cli", "place a call with recorded audio to a running bridge"),
     "migrate": ("bridge.migrate_cli", "bring the database's schema to this build's"),
+    "backup": ("bridge.backup_cli", "write all businesses to one file"),
+    "restore": ("bridge.restore_cli", "restore a backup into an empty database"),
     "tenant": ("bridge.tenant_parser", "businesses without SQL"),
     "calls": ("bridge.calls_cli", "what was said and done in calls"),
     "leads": ("bridge.leads_cli", "who has called"),

@@ -3,15 +3,17 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from bridge.settings import Settings, SettingsError, load
 from bridge.tenant_hours import TenantError
 from crm import businesses
 from crm.away import DATABASE_ERRORS
+from crm.backup import BackupError
 from crm.connect import Schema, open_url
 from crm.database import Database
 from crm.migrate import MigrationError
@@ -22,6 +24,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 Steps = Callable[[Database, Settings], Awaitable[None]]
+UrlSteps = Callable[[str, Settings], Coroutine[Any, Any, None]]
 
 
 def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) -> int:
@@ -30,6 +33,11 @@ def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) 
     A command that reads keeps the schema as it is. What goes wrong is one line: 2 for
     what was asked, 1 for what could not be had.
     """
+    return run_with_url(command, partial(_run, steps), schema)
+
+
+def run_with_url(command: str, steps: UrlSteps, schema: Schema) -> int:
+    """As `run_with_database`, for steps that take the owner's URL."""
     server = None
     try:
         settings = load(os.environ, Path(".env"))
@@ -42,7 +50,7 @@ def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) 
             schema=schema,
             on_moved=partial(_say_moved, command),
         )
-        asyncio.run(_run(url, settings, steps))
+        asyncio.run(steps(url, settings))
         sys.stdout.flush()
     except BrokenPipeError:
         # Who reads the output, such as `head`, has enough; nor is the rest flushed.
@@ -54,6 +62,9 @@ def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) 
         text = str(error) or type(error).__name__
         print(f"kolbridge {command}: the database: {text}", file=sys.stderr)
         return EXIT_FAILED
+    except BackupError as error:
+        print(f"kolbridge {command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
     finally:
         if server is not None:
             server.stop()
@@ -64,7 +75,7 @@ def _say_moved(command: str, files: list[str]) -> None:
     print(f"kolbridge {command}: applied {', '.join(files)}", file=sys.stderr)
 
 
-async def _run(url: str, settings: Settings, steps: Steps) -> None:
+async def _run(steps: Steps, url: str, settings: Settings) -> None:
     database = await Database.open(
         url,
         pool_max=1,

@@ -30,6 +30,7 @@ class Schema(Enum):
     MOVE = "brought up to date"
     MAKE = "made where there is none"
     KEEP = "looked at only"
+    ANY = "taken as it is"
 
 
 def open_url(
@@ -69,6 +70,8 @@ def open_url(
 
 async def _prepare(url: str, schema: Schema) -> list[str]:
     """Return the files that were applied."""
+    if schema is Schema.ANY:
+        return []
     if schema is not Schema.MOVE:
         try:
             await check(url)

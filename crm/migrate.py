@@ -79,9 +79,24 @@ async def check(url: str, folder: Path = FOLDER) -> None:
         )
 
 
-async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
-    """Bring the database up to date; return the names of the files applied."""
+async def version(connection: Any) -> int:
+    """Return the number of the last migration; 0 where there is no schema."""
+    return max((await _read(connection)).hashes, default=0)
+
+
+async def migrate(
+    url: str, folder: Path = FOLDER, *, upto: int | None = None
+) -> list[str]:
+    """Bring the database up to date, or to migration `upto`; return the files applied.
+
+    Raises MigrationError where this build has no such migration.
+    """
     files = _files(folder)
+    if upto is not None and upto > len(files):
+        raise MigrationError(
+            f"migration {upto} is wanted, this build has {len(files)}: take a newer one"
+        )
+    files = files[:upto]
     connection = await asyncpg.connect(url, timeout=30)
     try:
         if _is_complete(await _read(connection), files):

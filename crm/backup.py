@@ -1,0 +1,256 @@
+"""A backup of all tenants in one file, and its way back into an empty database.
+
+`pg_dump` as the owner of the tables fails or finds nothing: row-level security is
+forced, and binds the owner too. This one goes from business to business, each time as
+that tenant, in one snapshot; it needs no role that could read everybody.
+
+The file is a zip: `backup.json` says what it holds, `TABLE/BUSINESS` has the rows as
+COPY writes them. The tables, their columns and their order are the database's own, so
+that a new table is in the next backup.
+"""
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import IO, Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from crm.migrate import migrate, version
+
+FORMAT = 1
+_MANIFEST = "backup.json"
+# Of a table without a business: all of its rows.
+_ALL = "all"
+_BUSY_S = 3600.0
+
+_TABLES = """
+select c.relname as name,
+  array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0
+    and not attisdropped and attgenerated = '' order by attnum) as columns,
+  array(select distinct r.relname::text from pg_constraint k
+    join pg_class r on r.oid = k.confrelid
+    where k.conrelid = c.oid and k.contype = 'f' and r.oid <> c.oid) as needs
+from pg_class c where relnamespace = 'public'::regnamespace and relkind = 'r'
+  and relname <> 'schema_migrations' order by relname"""
+
+
+class BackupError(RuntimeError):
+    """No backup was made, or none was restored; the text says why."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table's columns in a backup, and how many rows of it."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int = 0
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a backup holds; the tables stand in the order in which they are written."""
+
+    format: int
+    schema: int
+    made_at: datetime
+    businesses: tuple[UUID, ...]
+    tables: tuple[Table, ...]
+
+    def describe(self) -> str:
+        """Return in words what it holds."""
+        rows = sum(one.rows for one in self.tables)
+        return (
+            f"{len(self.businesses)} businesses, {rows} rows in {len(self.tables)} "
+            f"tables, schema {self.schema}"
+        )
+
+
+async def back_up(url: str, path: Path) -> Manifest:
+    """Write a backup, which takes the file's place when it is whole.
+
+    `url` is the owner's. What is written meanwhile is in the next one.
+    """
+    connection = await asyncpg.connect(url, timeout=30, command_timeout=_BUSY_S)
+    try:
+        schema = await version(connection)
+        if schema == 0:
+            raise BackupError("there is no schema yet: nothing to back up")
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            found = await connection.fetch("select id from businesses order by id")
+            businesses = tuple(row["id"] for row in found)
+            tables = await _tables(connection)
+            with _new_zip(path) as archive:
+                counted = [
+                    Table(
+                        one.name,
+                        one.columns,
+                        await _save(connection, archive, one, businesses),
+                    )
+                    for one in tables
+                ]
+                manifest = Manifest(
+                    FORMAT, schema, datetime.now(UTC), businesses, tuple(counted)
+                )
+                archive.writestr(_MANIFEST, msgspec.json.encode(manifest))
+    finally:
+        await connection.close()
+    return manifest
+
+
+async def restore(url: str, path: Path) -> Manifest:
+    """Restore a backup into a database without businesses: all of it, or nothing.
+
+    An empty database gets the schema of the backup first, then its rows, then what
+    this build's schema has more, so that its migrations find them.
+    """
+    with _open_zip(path) as (archive, manifest):
+        await migrate(url, upto=manifest.schema)
+        connection = await asyncpg.connect(url, timeout=30, command_timeout=_BUSY_S)
+        try:
+            await _check_target(connection, manifest)
+            async with connection.transaction():
+                for table in manifest.tables:
+                    await _load(connection, archive, table, manifest.businesses)
+        finally:
+            await connection.close()
+        await migrate(url)
+    return manifest
+
+
+async def _tables(connection: Any) -> list[Table]:
+    """Return every table, those that others refer to first."""
+    rows = {row["name"]: row for row in await connection.fetch(_TABLES)}
+    order = TopologicalSorter({name: row["needs"] for name, row in rows.items()})
+    return [Table(name, tuple(rows[name]["columns"])) for name in order.static_order()]
+
+
+async def _save(
+    connection: Any,
+    archive: zipfile.ZipFile,
+    table: Table,
+    businesses: tuple[UUID, ...],
+) -> int:
+    """Write a table's rows of each business; return how many."""
+    rows = 0
+    for scope in _scopes(table, businesses):
+        await _enter(connection, scope)
+        with archive.open(f"{table.name}/{scope}", "w", force_zip64=True) as entry:
+            done = await connection.copy_from_query(
+                f"select {_names(table)} from {table.name}{_of(table, scope)}",
+                output=entry,
+            )
+        rows += int(done.split()[-1])
+    return rows
+
+
+async def _load(
+    connection: Any,
+    archive: zipfile.ZipFile,
+    table: Table,
+    businesses: tuple[UUID, ...],
+) -> None:
+    """Read a table's rows of each business, by way of a table without policies: COPY
+    goes into none that has them."""
+    names, rows = _names(table), 0
+    await connection.execute(
+        f"create temporary table coming on commit drop as select {names} "
+        f"from {table.name} with no data"
+    )
+    for scope in _scopes(table, businesses):
+        await _enter(connection, scope)
+        with archive.open(f"{table.name}/{scope}") as entry:
+            await connection.copy_to_table("coming", source=entry)
+        done = await connection.execute(
+            f"insert into {table.name} ({names}) select {names} from coming"
+        )
+        rows += int(done.split()[-1])
+        await connection.execute("truncate coming")
+    await connection.execute("drop table coming")
+    if rows != table.rows:
+        raise BackupError(f"{table.name}: {rows} rows of {table.rows} came back")
+
+
+async def _check_target(connection: Any, manifest: Manifest) -> None:
+    has = await version(connection)
+    if has != manifest.schema:
+        raise BackupError(
+            f"the database has schema {has}, the backup {manifest.schema}: restore it "
+            "into an empty one"
+        )
+    count = await connection.fetchval("select count(*) from businesses")
+    if count:
+        raise BackupError(
+            f"the database has {count} businesses: restore it into an empty one"
+        )
+    known = {one.name: set(one.columns) for one in await _tables(connection)}
+    for table in manifest.tables:
+        if not set(table.columns) <= known.get(table.name, set()):
+            raise BackupError(f"the database has no table {table.name} of this form")
+
+
+async def _enter(connection: Any, scope: UUID | str) -> None:
+    """Become one tenant for what follows, as far as policies go."""
+    tenant = "" if scope == _ALL else str(scope)
+    await connection.fetchval("select set_config('app.business_id', $1, true)", tenant)
+
+
+def _scopes(table: Table, businesses: tuple[UUID, ...]) -> tuple[UUID | str, ...]:
+    is_tenants = "business_id" in table.columns or table.name == "businesses"
+    return businesses if is_tenants else (_ALL,)
+
+
+def _of(table: Table, scope: UUID | str) -> str:
+    """Return which rows: a superuser would see those of all."""
+    if scope == _ALL:
+        return ""
+    column = "business_id" if "business_id" in table.columns else "id"
+    return f" where {column} = '{scope}'"
+
+
+def _names(table: Table) -> str:
+    return ", ".join(f'"{name}"' for name in table.columns)
+
+
+@contextmanager
+def _new_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yield a file that only its owner reads and that appears when it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                    yield archive
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise BackupError(f"{path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _open_zip(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _read_manifest(archive.open(_MANIFEST))
+            if manifest.format != FORMAT:
+                raise BackupError(f"{path}: a backup of format {manifest.format}")
+            yield archive, manifest
+    except FileNotFoundError as error:
+        raise BackupError(f"{path}: {error.strerror}") from None
+    except (zipfile.BadZipFile, EOFError, KeyError, msgspec.DecodeError) as error:
+        raise BackupError(f"{path}: this is no whole backup: {error}") from None
+
+
+def _read_manifest(file: IO[bytes]) -> Manifest:
+    with file:
+        return msgspec.json.decode(file.read(), type=Manifest)
