@@ -68,6 +68,11 @@ async def make(db, name):
             business_id,
             datetime(2030, 1, 1).date(),
         )
+        await connection.execute(
+            "insert into admissions (business_id, call_sid, caller, admitted_at) "
+            "values ($1, 'CAh', '', now())",
+            business_id,
+        )
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
     await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
