@@ -11,7 +11,12 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 import phonenumbers
-from phonenumbers import PhoneMetadata, PhoneNumber, ValidationResult
+from phonenumbers import (
+    PhoneMetadata,
+    PhoneNumber,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 # The countries whose national numbers can be read, as ISO 3166 names them.
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
@@ -117,14 +122,23 @@ def sent(address: str, country: str) -> str | None:
 
 
 def _is_held(number: PhoneNumber) -> bool:
-    """Say whether the numbering plan has numbers of this length that begin like this.
+    """Say whether the numbering plan can hold a number.
 
     `is_possible_number` looks at the length alone and takes what is one only within an
     area; `is_valid_number` refuses every range that was unassigned when its list was
-    made, +972 50 1 among them.
+    made, +972 50 1 among them. Such a one is taken if it is as long as the lines and
+    mobiles of its plan are and begins as its numbers do.
     """
-    reason = phonenumbers.is_possible_number_with_reason(number)
-    if reason != ValidationResult.IS_POSSIBLE:
+    # This asks the plan's first country alone, and most numbers need no more.
+    return _is_like_a_line(number) or phonenumbers.is_valid_number(number)
+
+
+def _is_like_a_line(number: PhoneNumber) -> bool:
+    if not any(
+        phonenumbers.is_possible_number_for_type_with_reason(number, kind)
+        == ValidationResult.IS_POSSIBLE
+        for kind in (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE)
+    ):
         return False
     national = phonenumbers.national_significant_number(number)
     if len(set(national)) == 1:

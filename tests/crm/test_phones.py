@@ -21,6 +21,9 @@ from crm import phones
         ("06 1234 5678", "IT", "+390612345678"),
         ("+52 1 55 1234 5678", "MX", "+525512345678"),
         ("+800 1234 5678", "US", "+80012345678"),
+        ("1-700-500-500", "IL", "+9721700500500"),
+        # An area code of no area yet.
+        ("+1 555 010 0001", "US", "+15550100001"),
     ],
 )
 def test_whole_numbers_are_read(said, country, number):
@@ -44,6 +47,9 @@ def test_whole_numbers_are_read(said, country, number):
         ("999 999 9999", "US"),
         ("911", "US"),
         ("*2700", "IL"),
+        # As long as no line of the plan, though numbers of a free service begin so.
+        ("1800 123", "IL"),
+        ("800 1111 1", "GB"),
         ("202-555-0123 or 202-555-0124", "US"),
         ("+266696687", "US"),
         ("+7378742833", "US"),
