@@ -2,13 +2,15 @@
 
 Nothing it does reaches a caller or stays in the database: the calls it places go
 through a bridge of its own on loopback, to a model of the sandbox, from a caller who
-hides his number, and leave no record. Only the session with the real model is real.
+hides his number, and leave no record. Real are the sessions with the model, in which
+nothing is said, and what Twilio is asked.
 """
 
 import argparse
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,20 @@ import asyncpg
 
 from bridge.doctor_calls import check_calls, check_signatures
 from bridge.doctor_check import Check
-from bridge.doctor_database import check_database, check_isolation, check_role
+from bridge.doctor_database import (
+    check_database,
+    check_isolation,
+    check_pool,
+    check_role,
+)
+from bridge.doctor_machine import (
+    check_clock,
+    check_folders,
+    check_public_name,
+)
 from bridge.doctor_model import check_model
 from bridge.doctor_settings import check_settings
+from bridge.doctor_twilio import check_numbers
 from bridge.log import LOGGER
 from bridge.settings import Settings
 from crm.away import DATABASE_ERRORS
@@ -28,9 +41,10 @@ from crm.database import Database
 from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
 
-DESCRIPTION = """Tries the settings of kolbridge serve, the database, Twilio's
-signatures, the model, a call to each business and what keeps them apart.
-Exit code 1 if something needs attention."""
+DESCRIPTION = """Tries the settings of kolbridge serve, the machine, the database, what
+keeps businesses apart, Twilio's signatures and where it sends each number's calls,
+sessions with the model as each business's callers have them, and a call to each.
+Exit code 1 if something needs attention; ! is for what does not yet."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     _show(checks)
     if settings is None:
         return 1
+    asyncio.run(_go_through(checks, partial(_check_machine, settings)))
     try:
         url, embedded = open_url(
             settings.database_url,
@@ -81,19 +96,20 @@ def run(args: argparse.Namespace) -> int:
 
 async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:
     database = await Database.open(owner, pgbouncer=settings.db_pgbouncer)
-    checks = []
+    checks: list[Check] = []
     try:
-        for part in (
+        await _go_through(
+            checks,
             partial(check_database, database),
             partial(check_role, settings, url),
+            partial(check_pool, settings, url),
+            partial(check_clock, settings, database),
             partial(check_isolation, database),
             partial(check_signatures, settings, database),
-            partial(check_model, settings),
+            partial(check_numbers, settings, database),
+            partial(check_model, settings, database),
             partial(check_calls, settings, database),
-        ):
-            found = await part()
-            _show(found)
-            checks += found
+        )
     except asyncpg.PostgresError as error:
         refused = Check("database", False, f"the owner's role is refused: {error}")
         _show([refused])
@@ -101,6 +117,23 @@ async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:
     finally:
         await database.close()
     return checks
+
+
+async def _check_machine(settings: Settings) -> list[Check]:
+    return [
+        *check_folders(settings),
+        *await check_public_name(settings),
+    ]
+
+
+async def _go_through(
+    checks: list[Check], *parts: Callable[[], Awaitable[list[Check]]]
+) -> None:
+    """Try one part after the other; show what each finds at once, and add it."""
+    for part in parts:
+        found = await part()
+        _show(found)
+        checks += found
 
 
 def _show(checks: list[Check]) -> None:

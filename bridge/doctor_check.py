@@ -4,11 +4,21 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """One line of the list; `text` is what was found, or what to do."""
+    """One line of the list; `text` is what was found, or what to do.
+
+    What `warns` is no fault yet: calls can be taken.
+    """
 
     name: str
     ok: bool
     text: str
+    warns: bool = False
 
     def __str__(self) -> str:
-        return f"{'✓' if self.ok else '✗'} {self.name}: {self.text}"
+        mark = "✗" if not self.ok else "!" if self.warns else "✓"
+        return f"{mark} {self.name}: {self.text}"
+
+
+def warning(name: str, text: str) -> Check:
+    """Return a line that is no fault and wants to be read."""
+    return Check(name, True, text, warns=True)

@@ -1,5 +1,6 @@
 """`kolbridge doctor`: the database, who logs in, and what keeps tenants apart."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,6 +12,18 @@ from crm import businesses
 from crm.away import DATABASE_ERRORS
 from crm.database import Database, IsolationError
 
+# What a pooler in transaction mode makes of prepared statements.
+_STATEMENT_LOST = (
+    asyncpg.DuplicatePreparedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.ProtocolViolationError,
+)
+# How often each of the connections is used.
+POOL_ROUNDS = 5
+# How many of them are tried; a hundred at once would take another's.
+POOL_TRIED_MAX = 20
+# Nobody's: a code of the ITU that is not assigned.
+NO_NUMBER = "+999000000000"
 _TENANT_TABLES = ("business_settings", "leads", "appointments", "calls", "call_turns")
 
 
@@ -34,6 +47,61 @@ async def check_role(settings: Settings, url: str) -> list[Check]:
         text = str(error) or type(error).__name__
         return [Check("service role", False, f"{text}; {ROLE_WANTED}")]
     return [Check("service role", True, "bound by row-level security")]
+
+
+async def check_pool(settings: Settings, url: str) -> list[Check]:
+    """Open as many connections as a worker does, and use them all at once.
+
+    A pooler in transaction mode hands a statement that one of them has prepared to
+    another: with a single connection nobody notices.
+    """
+    count = min(settings.database_pool_size, POOL_TRIED_MAX)
+    try:
+        database = await Database.open(
+            url, pool_min=count, pool_max=count, pgbouncer=settings.db_pgbouncer
+        )
+    except asyncpg.TooManyConnectionsError as error:
+        text = f"{count} connections at once: {error}: lower DATABASE_POOL_SIZE"
+        return [Check("connections", False, f"{text} or raise max_connections")]
+    except DATABASE_ERRORS as error:
+        text = str(error) or type(error).__name__
+        return [Check("connections", False, text)]
+    try:
+        await asyncio.gather(*(_use(database) for _ in range(2 * count)))
+    except _STATEMENT_LOST as error:
+        text = f"{type(error).__name__}: a pooler in transaction mode stands before "
+        return [Check("connections", False, f"{text}it: set DB_PGBOUNCER=1")]
+    except DATABASE_ERRORS as error:
+        text = str(error) or type(error).__name__
+        return [Check("connections", False, text)]
+    finally:
+        await database.close()
+    return [*await _check_total(settings, url), Check("connections", True, f"{count}")]
+
+
+async def _use(database: Database) -> None:
+    """Do as the service does when a call comes, some times over."""
+    for _ in range(POOL_ROUNDS):
+        await businesses.find_by_number(database, NO_NUMBER)
+
+
+async def _check_total(settings: Settings, url: str) -> list[Check]:
+    """Compare what all workers may open with what the server takes."""
+    if settings.db_pgbouncer:
+        return []
+    connection = await asyncpg.connect(url)
+    try:
+        most = int(await connection.fetchval("show max_connections"))
+    finally:
+        await connection.close()
+    wanted = settings.database_pool_size * settings.workers
+    if wanted < most:
+        return []
+    text = (
+        f"{settings.workers} workers may open {wanted}, the server takes {most}: lower "
+        "DATABASE_POOL_SIZE or raise max_connections"
+    )
+    return [Check("connections", False, text)]
 
 
 async def check_isolation(database: Database) -> list[Check]:

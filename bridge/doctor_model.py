@@ -1,26 +1,37 @@
-"""`kolbridge doctor`: sessions with the real model, configured as a call's are."""
+"""`kolbridge doctor`: sessions with the real model, configured as callers' are."""
 
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from time import monotonic
+from uuid import UUID
+
+import msgspec
 
 from bridge.doctor_check import Check
+from bridge.doctor_settings import check_shutdowns, distinct
 from bridge.line import Exchange, Line
 from bridge.log import LOGGER, CallLogger
 from bridge.metrics import Metrics
+from bridge.opening import Ringing, open_plan
 from bridge.plan import CallPlan
 from bridge.settings import Settings
 from bridge.tools import ToolRunner
 from bridge.twiml import Sentence
+from crm import businesses
+from crm.database import Database
 
 # Opening and configuring a session takes well under a second.
 SESSION_WAIT_S = 10.0
+# Sessions opened at once; accounts have a limit.
+SESSIONS_AT_ONCE = 4
 
 
-async def check_model(settings: Settings) -> list[Check]:
-    """Open and configure a session as a call does."""
+async def check_model(settings: Settings, database: Database) -> list[Check]:
+    """Open and configure a session as the settings have it, and then one for each
+    business: its prompt, language, voice, model and tools."""
     plan = CallPlan(
         call_sid="doctor",
         business_id="doctor",
@@ -32,6 +43,64 @@ async def check_model(settings: Settings) -> list[Check]:
         greeting="",
         options=settings.call,
     )
+    options, today = settings.call, datetime.now(UTC).date()
+    checks = list(check_shutdowns("the settings", options, today))
+    refused = await _refused(settings, plan)
+    if refused is not None:
+        text = f"{refused}: check OPENAI_API_KEY, OPENAI_MODEL and OPENAI_REALTIME_URL"
+        return [*checks, Check("model", False, text)]
+    text = f"{options.openai_model} with voice {options.openai_voice} is ready"
+    return [
+        *checks,
+        Check("model", True, text),
+        *await _check_businesses(settings, database),
+    ]
+
+
+async def _check_businesses(settings: Settings, database: Database) -> list[Check]:
+    at_once = asyncio.Semaphore(SESSIONS_AT_ONCE)
+
+    async def check(business_id: UUID) -> list[Check]:
+        async with at_once:
+            return await _check_business(settings, database, business_id)
+
+    every = [business_id for business_id, _ in await businesses.list_all(database)]
+    found = await asyncio.gather(*map(check, every))
+    return distinct(one for checks in found for one in checks)
+
+
+async def _check_business(
+    settings: Settings, database: Database, business_id: UUID
+) -> list[Check]:
+    """Configure a session as an unknown caller's; nothing is said in it."""
+    business = await businesses.get(database, business_id)
+    if business is None or not business.numbers:
+        return []
+    ringing = Ringing(
+        call_sid="doctor",
+        account_sid="",
+        from_number="anonymous",
+        to_number=business.numbers[0],
+    )
+    opening = await open_plan(database, settings, ringing, datetime.now(UTC))
+    if opening is None:
+        return []
+    plan = msgspec.structs.replace(opening.plan, greeting="")
+    name, options = f"model of {business.name}", plan.options
+    refused = await _refused(settings, plan)
+    if refused is not None:
+        text = f"{refused}: see `kolbridge tenant show`"
+        return [Check(name, False, text)]
+    today = datetime.now(UTC).date()
+    own: Iterator[Check] = iter(())
+    if options != settings.call:
+        own = check_shutdowns(business.name, options, today)
+    text = f"takes its prompt, voice {options.openai_voice} and {len(plan.tools)} tools"
+    return [Check(name, True, text), *own]
+
+
+async def _refused(settings: Settings, plan: CallPlan) -> str | None:
+    """Configure a session for a plan; return why that cannot be, None if it can."""
     metrics, log = Metrics(), CallLogger("doctor")
     exchange = Exchange(
         settings=settings,
@@ -42,21 +111,16 @@ async def check_model(settings: Settings) -> list[Check]:
     tools = ToolRunner(
         {}, deadline_ms=settings.tool_deadline_ms, log=log, metrics=metrics
     )
-    fallback = Sentence("", "en")
-    with _Errors() as errors:
-        line = Line(exchange, plan, tools, account_sid="", fallback=fallback)
+    with _Errors(plan.business_id) as errors:
+        line = Line(exchange, plan, tools, account_sid="", fallback=Sentence("", "en"))
         line.open_model()
         await _until(lambda: bool(errors.texts) or line.call.is_session_ready)
         is_ready = line.call.is_session_ready
         line.receive(line.call.receive_hangup, "checked")
         await _until(lambda: not line.is_connected)
-    options = settings.call
     if is_ready:
-        text = f"{options.openai_model} with voice {options.openai_voice} is ready"
-        return [Check("model", True, text)]
-    said = errors.texts[0] if errors.texts else f"no session in {SESSION_WAIT_S:g} s"
-    text = f"{said}: check OPENAI_API_KEY, OPENAI_MODEL and OPENAI_REALTIME_URL"
-    return [Check("model", False, text)]
+        return None
+    return errors.texts[0] if errors.texts else f"no session in {SESSION_WAIT_S:g} s"
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -66,14 +130,17 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 class _Errors(logging.Handler):
-    """Keeps what was logged as wrong, for the list: a call would try again."""
+    """Keeps what was logged as wrong with a session, for the list: a call would try
+    again."""
 
-    def __init__(self) -> None:
+    def __init__(self, business_id: str) -> None:
         super().__init__(logging.WARNING)
+        self._business_id = business_id
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        if getattr(record, "business", None) == self._business_id:
+            self.texts.append(record.getMessage())
 
     def __enter__(self) -> "_Errors":
         logging.getLogger(LOGGER).addHandler(self)

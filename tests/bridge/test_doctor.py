@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+from contextlib import asynccontextmanager
+from datetime import date
 from uuid import uuid4
 
 import msgspec
@@ -21,6 +23,7 @@ from bridge.settings import Settings
 from crm import businesses, calls, leads
 from crm.database import Database
 from tests.bridge import wire
+from tests.crm.test_pgbouncer import PGBOUNCER, pooled
 
 TOKEN = {"TWILIO_AUTH_TOKEN": "12345", "OPENAI_API_KEY": "sk-x"}
 
@@ -49,7 +52,11 @@ def test_settings_that_cannot_be_read_end_the_list(tmp_path):
     settings, checks = doctor_settings.check_settings({"PORT": "x"}, tmp_path / ".env")
 
     assert settings is None
-    assert str(checks[0]).startswith("✗ settings: PORT='x'")
+    assert [str(check)[:24].rstrip() for check in checks] == [
+        "✗ settings: PORT='x': ex",
+        "✗ settings: TWILIO_AUTH_",
+        "✗ settings: OPENAI_API_K",
+    ]
 
 
 def test_missing_settings_are_each_a_line(tmp_path):
@@ -95,6 +102,17 @@ def test_tenants_are_apart(database_url):
         assert check.ok
 
     told(story, database_url)
+
+
+class NoBusinesses:
+    """A database without any."""
+
+    @asynccontextmanager
+    async def owner(self):
+        yield self
+
+    async def fetch(self, *query):
+        return []
 
 
 class Leaky:
@@ -163,7 +181,7 @@ def test_model_is_asked_for_a_session_as_a_call_does(key, options, found):
                 openai_api_key=key,
                 call=CallOptions(**options),
             )
-            (check,) = await doctor_model.check_model(settings)
+            check, *_ = await doctor_model.check_model(settings, NoBusinesses())
             assert str(check).startswith(found)
 
     wire.run(story)
@@ -253,3 +271,109 @@ def test_settings_that_are_wrong_are_exit_1(tmp_path, monkeypatch, capsys):
 
     assert doctor.run(argparse.Namespace()) == 1
     assert asyncio.iscoroutinefunction(doctor.check_calls)
+
+
+def test_unknown_names_are_said_and_are_no_fault(tmp_path):
+    env = {**TOKEN, "PUBLIC_URL": "https://bridge.example", "KOLBRIDGE_DIR": "x"}
+    _, checks = doctor_settings.check_settings(env, tmp_path / ".env")
+
+    (told,) = [check for check in checks if check.warns]
+    assert str(told).startswith("! settings: KOLBRIDGE_DIR is no setting")
+    assert told.ok
+
+
+@pytest.mark.parametrize(
+    ("model", "today", "found"),
+    [
+        ("gpt-realtime-2.1", date(2030, 1, 1), []),
+        (
+            "gpt-realtime",
+            date(2027, 1, 10),
+            [
+                "! model of us: OPENAI_MODEL=gpt-realtime is switched off by the "
+                "vendor on 2027-01-20, in 10 days: choose another"
+            ],
+        ),
+        (
+            "gpt-realtime",
+            date(2027, 1, 20),
+            [
+                "✗ model of us: OPENAI_MODEL=gpt-realtime is switched off by the "
+                "vendor on 2027-01-20: choose another"
+            ],
+        ),
+        (
+            "gpt-4o-realtime-preview-2024-12-17",
+            date(2026, 11, 28),
+            [
+                "✗ model of us: OPENAI_MODEL=gpt-4o-realtime-preview-2024-12-17 is "
+                "switched off by the vendor on 2026-05-01: choose another"
+            ],
+        ),
+    ],
+)
+def test_model_that_will_be_switched_off_is_said(model, today, found):
+    options = CallOptions(openai_model=model)
+
+    checks = doctor_settings.check_shutdowns("us", options, today)
+    assert [str(check) for check in checks] == found
+
+
+def test_each_business_has_a_session_as_its_callers_do(
+    embedded_url, tmp_path, monkeypatch
+):
+    async def story(database, business_id):
+        number = f"+1555{uuid4().int % 10**9:09}"
+        await businesses.add_number(database, business_id, number)
+        name = (await businesses.get(database, business_id)).name
+        wrong = await businesses.create(database, "Wrong")
+        await businesses.add_number(database, wrong, f"+1555{uuid4().int % 10**9:09}")
+        await businesses.set_setting(
+            database, wrong, "openai_transcription_model", "none-such"
+        )
+
+        async def listed(db):
+            return [(business_id, name), (wrong, "Wrong")]
+
+        monkeypatch.setattr(businesses, "list_all", listed)
+        async with RealtimeServer() as model:
+            settings = Settings(
+                openai_realtime_url=model.url,
+                openai_api_key=model.api_key,
+                kolbridge_home=str(tmp_path),
+            )
+            checks = await doctor_model.check_model(settings, database)
+
+        found = {check.name: str(check) for check in checks}
+        assert found[f"model of {name}"].startswith(
+            f"✓ model of {name}: takes its prompt, voice shimmer and "
+        )
+        assert found["model of Wrong"].startswith("✗ model of Wrong: [REALTIME] ")
+        assert await leads.recent(database, business_id) == []
+
+    told(story, embedded_url)
+
+
+def test_pooler_in_transaction_mode_shows_unless_it_is_said(embedded_url):
+    if PGBOUNCER is None:
+        pytest.skip("pgbouncer is not installed")
+
+    async def story(url):
+        for said, mark in ((False, "✗"), (True, "✓")):
+            settings = Settings(db_pgbouncer=said, database_pool_size=6)
+            checks = await doctor_database.check_pool(settings, url)
+            assert str(checks[-1]).startswith(f"{mark} connections: ")
+            assert said or "set DB_PGBOUNCER=1" in checks[-1].text
+
+    with pooled(embedded_url) as url:
+        asyncio.run(story(url))
+
+
+def test_connections_that_the_server_does_not_take_are_said(embedded_url):
+    async def story():
+        settings = Settings(database_pool_size=100, workers=64)
+        total, pool = await doctor_database.check_pool(settings, embedded_url)
+        assert "64 workers may open 6400" in total.text
+        assert pool.ok
+
+    wire.run(story)

@@ -14,6 +14,7 @@ import pytest
 
 from crm import businesses, leads
 from crm.database import Database
+from crm.postgres_install import user_name
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 PHONE = "+15550000001"
@@ -50,7 +51,8 @@ def pooled(url):
             path.chmod(0o644)
         process = subprocess.Popen(
             [PGBOUNCER, "-q", str(folder / "pool.ini")],
-            user="nobody" if os.geteuid() == 0 else None,
+            # Whom the embedded server lets in.
+            user=user_name() if os.geteuid() == 0 else None,
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
