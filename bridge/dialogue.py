@@ -325,12 +325,14 @@ def ask_again(call: "Call") -> None:
 
 
 def _consider_loop(call: "Call") -> None:
-    """Correct an AI that repeats itself; end the call when it is repeated once more."""
-    loop = call.notes.transcript.loop()
-    if loop is None or loop == call.ending.corrected_loop:
+    """Correct an AI that repeats itself; end the call when that does not help."""
+    transcript, corrected = call.notes.transcript, call.ending.corrected_loop
+    loop = transcript.loop()
+    if loop is None or loop == corrected:
         return
-    if call.ending.corrected_loop is not None:
-        ending.end_politely(call, "loop")
+    if corrected is not None and transcript.is_loop_known(corrected):
+        if transcript.has_loop_gone_on(corrected):
+            ending.end_politely(call, "loop")
         return
     call.ending.corrected_loop = loop
     call.log(Log("warning", "[REALTIME] The AI repeats itself: corrected"))

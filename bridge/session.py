@@ -41,8 +41,9 @@ _FILLER = (
     "this conversation. Do not answer yet."
 )
 _LOOP = (
-    "You have said the same thing several times. Do not repeat it: take the "
-    "conversation one step further, or offer to end the call."
+    "You have said the same thing several times. If the caller asks to hear it again, "
+    "say it in other words. Else do not repeat it: take the conversation one step "
+    "further, or offer to end the call."
 )
 
 # Errors after which a session is of no use; OpenAI has moved names between `code` and

@@ -2,31 +2,20 @@
 
 A caller's words may arrive late and out of order; an item is placed by what the server
 says it follows, and its text comes when it comes. An interrupted turn of the AI is cut
-to what was heard. This module also notices an AI that repeats itself.
+to what was heard.
 """
 
-import re
-from difflib import SequenceMatcher
 from typing import Literal
 
+from bridge import loops
 from bridge.playout import Cut
 
 Role = Literal["caller", "ai", "keypad"]
-# Three turns alike are a loop; 0.9 lets a changed word or two pass as one.
-LOOP_TURNS = 3
-LOOP_SIMILARITY = 0.9
 # Five minutes of speech, the longest the ledger takes, are some 6,000 characters; half
 # an hour of talk some 300 turns. The oldest turns go first.
 TURN_CHARS_MAX = 10_000
 TURN_PARTS_MAX = 16
 TURNS_MAX = 2_000
-# "Yes." three times is a conversation, not a loop.
-LOOP_CHARS_MIN = 12
-# What is said again begins alike; comparing all of a long turn takes up to 30 ms, and
-# gives 0.67 for 2,700 characters of which 2 % differ.
-LOOP_CHARS_MAX = 600
-# Two machines may go round in turns of several sentences.
-ROUND_TURNS = 6
 
 
 class Turn:
@@ -191,19 +180,18 @@ class Transcript:
         )
 
     def loop(self) -> str | None:
-        """Return the newest item of a side whose last turns all say the same.
+        """Return the AI's newest item if it goes round in a loop."""
+        turn = loops.find(self.placed())
+        return None if turn is None else turn.item_id
 
-        A caller who does that is a machine as well; so are two of whom each comes back
-        to what it has said before.
-        """
-        ai, caller = self._last("ai"), self._last("caller")
-        for turns in (ai, caller):
-            if _repeats(turns[-LOOP_TURNS:]):
-                return turns[-1].item_id
-        return ai[-1].item_id if _repeats(ai) and _repeats(caller) else None
+    def is_loop_known(self, corrected: str | None) -> bool:
+        """Tell whether the loop the AI is in is the one corrected at that item."""
+        turn = self._turns.get(corrected or "")
+        return turn is not None and loops.is_same(self.placed(), turn)
 
-    def _last(self, role: Role) -> list[Turn]:
-        return [turn for turn in self.turns() if turn.role == role][-ROUND_TURNS:]
+    def has_loop_gone_on(self, corrected: str) -> bool:
+        """Tell whether that loop has gone on for so long that the call must end."""
+        return loops.goes_on(self.placed(), self._turns[corrected])
 
 
 def _heard(text: str, cut: Cut) -> str:
@@ -212,25 +200,3 @@ def _heard(text: str, cut: Cut) -> str:
         return text
     # One character more: a space there says that the last word was whole.
     return text[: keep + 1].rpartition(" ")[0]
-
-
-def _repeats(turns: list[Turn]) -> bool:
-    """Tell whether the newest of these turns says what enough of them say."""
-    if len(turns) < LOOP_TURNS:
-        return False
-    *others, newest = (_normal(turn.text) for turn in turns)
-    if len(newest) < LOOP_CHARS_MIN:
-        return False
-    alike = sum(_is_alike(newest, other) for other in others)
-    return alike >= LOOP_TURNS - 1
-
-
-def _is_alike(one: str, other: str) -> bool:
-    matcher = SequenceMatcher(None, one, other)
-    # By their lengths and letters first: most turns have others, and that is quick.
-    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
-    return all(bound() >= LOOP_SIMILARITY for bound in bounds)
-
-
-def _normal(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))[:LOOP_CHARS_MAX]

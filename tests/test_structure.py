@@ -31,6 +31,7 @@ PURE = (
     "keypad",
     "lenient",
     "limits",
+    "loops",
     "notes",
     "openai",
     "openai_events",

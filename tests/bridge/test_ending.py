@@ -343,22 +343,6 @@ def test_an_ai_that_repeats_itself_is_corrected_and_then_stopped():
     assert call.ending.reason == "loop"
 
 
-def test_a_loop_that_was_corrected_and_not_gone_on_with_does_not_end_the_call():
-    call = answered_call()
-    for number in range(3):
-        item_id = f"u{number}"
-        call.receive_openai(openai.Committed(item_id=item_id), 1.0 + number)
-        said = "I would like an appointment."
-        words = openai.TranscriptionCompleted(item_id=item_id, transcript=said)
-        call.receive_openai(words, 1.0 + number)
-    call.receive_openai(created("r1"), 5.0)
-    assert of(openai.CreateItem, call.receive_openai(done("r1"), 5.1))
-    call.receive_openai(created("r2"), 6.0)
-    call.receive_openai(done("r2"), 6.1)
-
-    assert call.phase is Phase.TALKING
-
-
 def test_a_lost_caller_ends_the_call():
     call = talking_ai()
 

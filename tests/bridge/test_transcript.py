@@ -3,9 +3,7 @@
 import pytest
 
 from bridge.playout import Cut
-from bridge.transcript import LOOP_TURNS, TURN_CHARS_MAX, TURN_PARTS_MAX, Transcript
-
-QUESTION = "Which day would you like to come?"
+from bridge.transcript import TURN_CHARS_MAX, TURN_PARTS_MAX, Transcript
 
 
 def said(transcript):
@@ -107,26 +105,6 @@ def test_cutting_what_nobody_knows_of_changes_nothing():
     assert transcript.turns() == []
 
 
-@pytest.mark.parametrize("role", ["ai", "caller"])
-def test_one_side_saying_the_same_again_and_again_is_a_loop(role):
-    transcript = Transcript()
-    for number in range(LOOP_TURNS):
-        assert transcript.loop() is None
-        text = QUESTION.upper() if number == 1 else QUESTION
-        transcript.set_text(role, f"i{number}", text, float(number))
-
-    assert transcript.loop() == f"i{LOOP_TURNS - 1}"
-
-
-@pytest.mark.parametrize("texts", [["Yes."] * 4, [QUESTION, QUESTION, "At nine then?"]])
-def test_short_words_and_a_new_sentence_are_no_loop(texts):
-    transcript = Transcript()
-    for number, text in enumerate(texts):
-        transcript.set_text("ai", f"i{number}", text, float(number))
-
-    assert transcript.loop() is None
-
-
 def two_parts():
     transcript = Transcript()
     transcript.add_text("ai", "a1", "On Tues", 1.0)
@@ -134,49 +112,6 @@ def two_parts():
     transcript.add_text("ai", "a1", "At nine", 1.0, 1)
     transcript.set_text("ai", "a1", "At nine or ten.", 1.0, 1)
     return transcript
-
-
-def test_long_turns_that_are_nearly_the_same_are_a_loop():
-    transcript = Transcript()
-    for number, hour in enumerate(("nine", "five", "four")):
-        text = (
-            f"On Tuesday I have {hour} o'clock free, on Wednesday half past {hour} "
-            "or two in the afternoon. Which of these would suit you best, or shall I "
-            "look at next week? Please tell me, and I book it. "
-        )
-        transcript.set_text("ai", f"a{number}", text * 15, 1.0)
-
-    assert transcript.loop() == "a2"
-
-
-@pytest.mark.parametrize(
-    ("callers", "is_loop"),
-    [
-        (["Leave a message after the tone.", "The line is busy, please hold."], True),
-        (["At nine o'clock, please.", "What does it cost altogether?"], True),
-        (["Yes.", "No."], False),
-        (
-            [
-                "I would like to come on Tuesday.",
-                "A haircut for my son, please.",
-                "What does it cost altogether?",
-                "Then rather at half past nine.",
-                "My name is Dana Levi.",
-                "Thank you, that is all for today.",
-            ],
-            False,
-        ),
-    ],
-)
-def test_two_machines_that_go_round_are_a_loop(callers, is_loop):
-    transcript = Transcript()
-    ai = ["How can I help you today?", "Sorry, I did not understand that."]
-    for number in range(6):
-        transcript.set_text("ai", f"a{number}", ai[number % 2], 1.0)
-        words = callers[number % len(callers)]
-        transcript.set_text("caller", f"u{number}", words, 1.0)
-
-    assert bool(transcript.loop()) is is_loop
 
 
 def test_an_item_of_two_parts_is_one_turn():
