@@ -16,7 +16,14 @@ from bridge.line import Line
 from bridge.switchboard import Switchboard
 
 THERE = "in-progress"
-OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
+# How a call is over at Twilio, and what our record says of it.
+OVER = {
+    "completed": "caller_hung_up",
+    "canceled": "caller_hung_up",
+    "busy": "call_failed",
+    "failed": "call_failed",
+    "no-answer": "call_failed",
+}
 # A stream that never began.
 NO_STREAM = ("no_stream", "stream_failed", "stream_error")
 # Twilio gives a webhook up after 15 s, and asks again at once if it asks again.
@@ -85,7 +92,8 @@ class AfterStream:
         self.end_unless_streamed(call_sid, "stream_failed")
         line = board.find_line(call_sid)
         if line is not None:
-            line.receive(line.call.receive_hangup, "caller_hung_up")
+            reason = OVER.get(status, "caller_hung_up")
+            line.receive(line.call.receive_hangup, reason)
         board.note_asked(call_sid)
         ended = board.find_ended(call_sid)
         if ended is None:

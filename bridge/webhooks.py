@@ -135,8 +135,9 @@ class Webhooks:
         """Take note of how a call fares; one that is over needs no line."""
         form = request[FORM]
         line = self._switchboard.find_line(form["CallSid"])
-        if line is not None and form.get("CallStatus") in OVER:
-            line.receive(line.call.receive_hangup, "caller_hung_up")
+        reason = OVER.get(form.get("CallStatus", ""))
+        if line is not None and reason is not None:
+            line.receive(line.call.receive_hangup, reason)
         return web.Response(status=204)
 
     async def after_stream(self, request: web.Request) -> web.Response:

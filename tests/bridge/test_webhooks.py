@@ -161,6 +161,19 @@ def test_call_that_twilio_says_is_over_is_ended(database_url, tmp_path):
     run(told, database_url, tmp_path)
 
 
+def test_call_that_failed_at_twilio_was_not_hung_up_by_its_caller(
+    database_url, tmp_path
+):
+    async def told(at):
+        sid = service.new_sid()
+        await at.ring(sid)
+        await at.post("/twilio/call-status", CallSid=sid, CallStatus="failed")
+
+        assert at.server.switchboard.find_ended(sid).reason == "call_failed"
+
+    run(told, database_url, tmp_path)
+
+
 def test_stream_that_could_not_start_ends_its_call(database_url, tmp_path, caplog):
     async def told(at):
         sid = service.new_sid()
