@@ -32,6 +32,7 @@ from bench.distributions import report
 from bench.ends import MEDIA, UPDATED, Run, Session, Stream
 from bench.kernels import frames_of
 from bench.load import FRAME_S, bridge_env, modelling, open_stream, prepare, running
+from bench.machine import free_port
 from bench.words import parser_of
 from crm.connect import open_url
 
@@ -143,7 +144,7 @@ async def place(
     )
 
 
-async def place_all(run: GreetingRun, url: str) -> dict[str, Any]:
+async def place_all(run: GreetingRun, url: str, metrics_url: str) -> dict[str, Any]:
     """Place all calls; return their times, and the bridge's own mean and count."""
     luck = random.Random(SEED)
     pauses = [luck.uniform(*PAUSES_S) for _ in range(run.calls)]
@@ -155,7 +156,7 @@ async def place_all(run: GreetingRun, url: str) -> dict[str, Any]:
                 return await place(run, http, url, number, pauses[number])
 
         times = await asyncio.gather(*(one(number) for number in range(run.calls)))
-        own = await _own(http, url, run.calls)
+        own = await _own(http, metrics_url, run.calls)
     columns = zip(*times, strict=True)
     values = {
         name: [round(ms, 2) for ms in column]
@@ -168,7 +169,7 @@ async def _own(http: aiohttp.ClientSession, url: str, calls: int) -> dict[str, f
     """Return what `/metrics` says, once every call is over."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            async with http.get(f"{url}/metrics") as answer:
+            async with http.get(url) as answer:
                 page = await answer.text()
             found = dict(
                 line.rsplit(" ", 1)  # the value stands last
@@ -185,13 +186,15 @@ async def _own(http: aiohttp.ClientSession, url: str, calls: int) -> dict[str, f
 async def _measure(database_url: str, calls: int) -> dict[str, Any]:
     await prepare(database_url)
     run = GreetingRun(calls)
-    env = await bridge_env(database_url)
+    admin_port = str(free_port())
+    env = {**await bridge_env(database_url), "ADMIN_PORT": admin_port}
     command = [sys.executable, "-m", "bridge.cli", "serve"]
     async with (
         modelling(run) as where,
         running(command, env | where) as (url, _),
     ):
-        return await place_all(run, url)
+        metrics_url = f"http://127.0.0.1:{admin_port}/metrics"
+        return await place_all(run, url, metrics_url)
 
 
 def measure(calls: int) -> dict[str, Any]:

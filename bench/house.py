@@ -32,6 +32,7 @@ class House:
         self.database_url = database_url
         self.run = CrowdRun()
         self.model_url = ""
+        self.metrics_url = ""
         self.business_id: Any = None
 
     @asynccontextmanager
@@ -39,7 +40,8 @@ class House:
         self, *options: str, module: str = "bridge.cli", **env: str
     ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
         """Run `kolbridge serve`; it is told to stop at the end, if it has not."""
-        port = env.get("PORT") or str(free_port())
+        port, admin_port = env.get("PORT") or str(free_port()), str(free_port())
+        self.metrics_url = f"http://127.0.0.1:{admin_port}/metrics"
         whole = {
             **os.environ,
             "KOLBRIDGE_HOME": str(self.home / "service"),
@@ -58,6 +60,7 @@ class House:
             "IDLE_PROMPT_MS": "600000",
             **env,
             "PORT": port,
+            "ADMIN_PORT": admin_port,
         }
         with (self.home / "bridge.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(

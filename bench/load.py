@@ -269,7 +269,7 @@ async def running(
     port = str(free_port())
     bridge = await asyncio.create_subprocess_exec(
         *command,
-        env={**os.environ, **env, "PORT": port},
+        env={**os.environ, "ADMIN_PORT": "0", **env, "PORT": port},
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:

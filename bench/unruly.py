@@ -260,7 +260,7 @@ async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figu
 
         await asyncio.gather(*(visit() for _ in range(SHORT_CALLS_AT_ONCE)))
         points.append((args.memory, rss_mb(process.pid)))
-        refusals = await _fallbacks(url)
+        refusals = await _fallbacks(house.metrics_url)
     half = min(points, key=lambda point: abs(point[0] - args.memory / 2))[1]
     marks = {f"{calls:.0f}": mb for calls, mb in points[:: max(1, len(points) // 10)]}
     growth = points[-1][1] / half - 1
@@ -272,7 +272,7 @@ async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figu
 
 async def _fallbacks(url: str) -> dict[str, float]:
     """Return how many calls were given the fallback, by reason."""
-    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as answer:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
         page = await answer.text()
     return {
         sample.labels["reason"]: sample.value

@@ -15,6 +15,7 @@ import aiofastnet
 from bridge.connections import Connections
 from bridge.log import server_logger
 
+BACKLOG_CONNECTIONS = 1_024
 ACCEPTS_A_TURN = 16
 ACCEPT_REST_S = 0.2
 # No descriptor, here or on the machine, or no memory for one.
@@ -99,3 +100,14 @@ class Acceptor:
                 break
         server_logger().warning("no connection can be taken: %s", error.strerror)
         self._rest = loop.call_later(ACCEPT_REST_S, self.start)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before anything else, so that a taken port is known at once."""
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    listening = socket.create_server(
+        (name, port), family=family, backlog=BACKLOG_CONNECTIONS
+    )
+    listening.setblocking(False)
+    return listening

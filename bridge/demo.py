@@ -8,6 +8,7 @@ timeline scrolls by; afterwards `demo/` holds the sound, the pictures and a repo
 import argparse
 import asyncio
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -147,7 +148,7 @@ async def _demo(database_url: str, out: Path, live: bool) -> int:
         async with _bridge(env) as bridge:
             placed = await _place_calls(bridge, model, ids)
             await _records_written(db, placed)
-            orphans = await _orphans(bridge.url)
+            orphans = await _orphans(env["ADMIN_PORT"])
         print()
         return await _conclude(db, out, placed, model.sessions, bridge, orphans)
     finally:
@@ -171,11 +172,18 @@ async def _make(db: Database, business: DemoBusiness) -> UUID:
     return made.id
 
 
+def _free_port() -> int:
+    """Return a port that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 def _environment(database_url: str, model: RealtimeServer | None) -> dict[str, str]:
     env = {
         **os.environ,
         "HOST": "127.0.0.1",
         "PORT": "0",
+        "ADMIN_PORT": str(_free_port()),
         "DATABASE_URL": database_url,
         "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
         "TWILIO_AUTH_TOKEN": SANDBOX_AUTH_TOKEN,
@@ -262,10 +270,11 @@ async def _records_written(db: Database, placed: list[Placed]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _orphans(url: str) -> str:
+async def _orphans(admin_port: str) -> str:
+    url = f"http://127.0.0.1:{admin_port}/metrics"
     async with (
         aiohttp.ClientSession() as http,
-        http.get(f"{url}/metrics") as answer,
+        http.get(url) as answer,
     ):
         text = await answer.text()
     return next(

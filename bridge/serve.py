@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import uvloop
 
+from bridge.acceptor import listen
+from bridge.admin import open_admin
 from bridge.connections import raise_descriptor_limit
 from bridge.database_watch import tend, watch
 from bridge.log import LogWriter, server_logger, write_line
 from bridge.pauses import Pauses
 from bridge.peers import Peers
-from bridge.server import Server, listen
+from bridge.server import Server
 from bridge.settings import (
     Settings,
     SettingsError,
@@ -154,6 +156,7 @@ class Share(NamedTuple):
 
     peers: Peers
     listening: socket.socket
+    admin: socket.socket | None
     inherited: Inheritance | None
     token_key: bytes
     # Whoever passes signals on to all workers.
@@ -181,6 +184,7 @@ def _run_service(
         where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
         sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
         return EXIT_FAILED
+    admin = open_admin(settings, inherited.admin if inherited else None)
     token_key, chief = new_key(), os.getpid()
     with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
 
@@ -190,7 +194,9 @@ def _run_service(
             if embedded is not None and settings.workers > 1:
                 embedded.disown()
                 own = None
-            share = Share(peers, listening, inherited, token_key, chief, lifeline, own)
+            share = Share(
+                peers, listening, admin, inherited, token_key, chief, lifeline, own
+            )
             return _run_one(settings, database_url, share)
 
         if settings.workers == 1:
@@ -249,7 +255,7 @@ async def serve(
     server = Server(settings, database, share.token_key, peers=share.peers)
     writer.count_with(partial(server.metrics.count, "log_lines_dropped"))
     try:
-        await server.start(share.listening)
+        await server.start(share.listening, share.admin)
     except OSError as error:
         await database.close()
         what = f"write {error.filename}" if error.filename else "start"
@@ -259,6 +265,7 @@ async def serve(
         Path(settings.kolbridge_home),
         server.port,
         share.listening,
+        share.admin,
         partial(os.kill, share.chief, signal.SIGUSR2),
     )
     if share.peers.index == 0:

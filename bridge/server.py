@@ -7,19 +7,17 @@ and the demo use it as `kolbridge serve` does.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from urllib.parse import urlsplit
 
-import asyncpg
 from aiohttp import web
 
-from bridge.acceptor import Acceptor
+from bridge.acceptor import Acceptor, listen
+from bridge.admin import admin_application, own_page
 from bridge.admission import Admissions
 from bridge.authentication import Handler
 from bridge.checkpoints import keep_running
@@ -34,6 +32,7 @@ from bridge.peers import Peers
 from bridge.plan import CallPlan, CallRecord
 from bridge.proxy import proxy_of
 from bridge.pulse import Pulse
+from bridge.readiness import Readiness
 from bridge.recorder import Recorders
 from bridge.records import RecordWriter
 from bridge.settings import Settings
@@ -46,10 +45,7 @@ from crm import businesses, calls
 from crm.away import DATABASE_ERRORS
 from crm.database import Database
 
-BACKLOG_CONNECTIONS = 1_024
 CHECK_WAIT_S = 2.0
-# A probe of the model opens a connection; orchestrators ask every few seconds.
-MODEL_CHECK_EVERY_S = 10.0
 # How long the last records may take; then they are kept in files.
 RECORDS_WAIT_S = 5.0
 # A record is written within ms of a call's end, unless the database is away.
@@ -111,20 +107,33 @@ class Server:
         self._connections = Connections(self.metrics, connections_allowed(settings))
         self._acceptor: Acceptor | None = None
         self._is_leaving = False
-        self._model_check = ("", float("-inf"))
-        self.port = 0
+        url = settings.openai_realtime_url
+        self.readiness = Readiness(
+            database,
+            proxy_of(settings, url) or url,
+            lambda: self.switchboard.is_draining,
+            self.metrics,
+        )
+        self._admin_runner: web.AppRunner | None = None
+        self._admin_acceptor: Acceptor | None = None
+        self.port = self.admin_port = 0
         self.public_url = ""
 
-    async def start(self, listening: socket.socket | None = None) -> None:
-        """Listen, on a socket that several workers share if one is given.
+    async def start(
+        self,
+        listening: socket.socket | None = None,
+        admin: socket.socket | None = None,
+    ) -> None:
+        """Listen, on a socket that several workers share if one is given, and on
+        `admin` for whoever watches.
 
         Raises OSError where the address cannot be had.
         """
         settings = self._settings
         listening = listening or listen(settings.host, settings.port)
         self.port = listening.getsockname()[1]
-        own = f"http://{settings.url_host}:{self.port}"
-        self.public_url = (settings.public_url or own).rstrip("/")
+        local = f"http://{settings.url_host}:{self.port}"
+        self.public_url = (settings.public_url or local).rstrip("/")
         stream_base = self.public_url.replace("http", "ws", 1)
         media_path = self._peers.media_path if self._peers else MEDIA_PATH
         self.switchboard.media_url = stream_base + media_path
@@ -132,8 +141,7 @@ class Server:
             settings,
             self.public_url,
             self.switchboard,
-            self._exposition,
-            self.check_ready,
+            self.readiness,
             self._find_recorded,
         )
         application = webhooks.application(self._peers)
@@ -144,18 +152,35 @@ class Server:
         http = protocol_factory(self._runner.server, self.metrics)
         front = partial(Front, self.switchboard, http, self._connections)
         self._acceptor = Acceptor(listening, front, self._connections)
+        if admin is not None:
+            await self._open_admin(admin)
+        self.readiness.start()
         self._pulse.start()
         self._records.start()
         self._limits.start()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
         if self._peers is not None:
-            self._own_runner = _runner(webhooks.application())
+            own = webhooks.application()
+            own.router.add_get("/metrics", partial(own_page, self._exposition))
+            self._own_runner = _runner(own)
             await self._own_runner.setup()
             path = self._peers.http_socket(self._peers.index)
             await web.UnixSite(self._own_runner, path).start()
             self._peers.open_door(self._acceptor.serve)
         self._acceptor.start()
+
+    async def _open_admin(self, listening: socket.socket) -> None:
+        app = admin_application(
+            self._settings, self._exposition, self.readiness, self._peers
+        )
+        self._admin_runner = _runner(app)
+        await self._admin_runner.setup()
+        assert self._admin_runner.server is not None
+        http = protocol_factory(self._admin_runner.server, self.metrics)
+        self.admin_port = listening.getsockname()[1]
+        self._admin_acceptor = Acceptor(listening, http, self._connections)
+        self._admin_acceptor.start()
 
     async def _keep_checkpoints(self) -> None:
         await keep_running(
@@ -175,6 +200,8 @@ class Server:
         assert self._runner is not None
         assert self._runner.server is not None
         self._acceptor.stop()
+        if self._admin_acceptor is not None:
+            self._admin_acceptor.stop()
         self._is_leaving = True
         await asyncio.sleep(HEAD_WAIT_S)
         self._runner.server.pre_shutdown()
@@ -203,11 +230,13 @@ class Server:
         self._pulse.stop()
         await self._checkpoints.stop()
         await self._limits.stop()
-        if self._acceptor is not None:
-            self._acceptor.close()
+        await self.readiness.stop()
+        for acceptor in (self._acceptor, self._admin_acceptor):
+            if acceptor is not None:
+                acceptor.close()
         if self._peers is not None:
             self._peers.close()
-        for runner in (self._runner, self._own_runner):
+        for runner in (self._runner, self._own_runner, self._admin_runner):
             if runner is not None:
                 await runner.cleanup()
         self._connections.close()
@@ -218,25 +247,6 @@ class Server:
             await self._recorders.close(RECORDS_WAIT_S)
         if self._peers is not None:
             self._exposition()
-
-    async def check_ready(self) -> dict[str, str]:
-        """Return what calls need, each `ok` or what is wrong with it."""
-        draining = "draining" if self.switchboard.is_draining else "ok"
-        return {
-            "calls": draining,
-            "database": await self._check_database(),
-            "model": await self._check_model(),
-        }
-
-    async def _check_database(self) -> str:
-        try:
-            async with asyncio.timeout(CHECK_WAIT_S):
-                await self._database.ping()
-        except asyncpg.ReadOnlySQLTransactionError:
-            return "read-only"
-        except DATABASE_ERRORS:
-            return "unreachable"
-        return "ok"
 
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
         """Return how a call ended that this process does not know, by its record."""
@@ -254,16 +264,6 @@ class Server:
                 return Ended("unknown_call", True, sorry, whose)
         return None
 
-    async def _check_model(self) -> str:
-        """Connect to the model's address, seldom; a session would cost."""
-        state, checked_at = self._model_check
-        if monotonic() - checked_at < MODEL_CHECK_EVERY_S:
-            return state
-        url = self._settings.openai_realtime_url
-        state = await probe(proxy_of(self._settings, url) or url)
-        self._model_check = (state, monotonic())
-        return state
-
     def _exposition(self) -> bytes:
         """Return this worker's page of metrics."""
         page = self._collector.exposition()
@@ -276,6 +276,7 @@ class Server:
         return {
             **self.switchboard.gauges(),
             **self._records.gauges(counts_refused=is_first),
+            **self.readiness.gauges(),
             "connections": connections,
         }
 
@@ -303,22 +304,6 @@ def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
     )
 
 
-async def probe(url: str) -> str:
-    """Say whether something listens at a URL, TLS included."""
-    parts = urlsplit(url)
-    is_secure = parts.scheme in ("wss", "https")
-    context = ssl.create_default_context() if is_secure else None
-    try:
-        async with asyncio.timeout(CHECK_WAIT_S):
-            _, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or (443 if is_secure else 80), ssl=context
-            )
-    except (OSError, TimeoutError) as error:
-        return f"unreachable: {type(error).__name__}"
-    writer.close()
-    return "ok"
-
-
 def _runner(application: web.Application) -> web.AppRunner:
     return web.AppRunner(
         application,
@@ -326,14 +311,3 @@ def _runner(application: web.Application) -> web.AppRunner:
         shutdown_timeout=HTTP_WAIT_S,
         auto_decompress=False,
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind before anything else, so that a taken port is known at once."""
-    name = host.strip("[]")
-    family = socket.AF_INET6 if ":" in name else socket.AF_INET
-    listening = socket.create_server(
-        (name, port), family=family, backlog=BACKLOG_CONNECTIONS
-    )
-    listening.setblocking(False)
-    return listening

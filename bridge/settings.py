@@ -127,6 +127,7 @@ LogLevel = Annotated[
 ]
 _SECRETS = frozenset(
     (
+        "admin_token",
         "database_admin_url",
         "database_url",
         "https_proxy",
@@ -145,6 +146,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: Host = "127.0.0.1"
     port: Annotated[int, _count(0, 65_535)] = 8080
     public_url: HttpUrl | None = None
+    admin_host: Host = "127.0.0.1"
+    admin_port: Annotated[int, _count(0, 65_535)] = 9464
+    admin_token: Secret | None = None
 
     database_url: DatabaseUrl | None = None
     database_admin_url: DatabaseUrl | None = None
@@ -362,6 +366,11 @@ def _check_urls(settings: Settings) -> Iterator[str]:
         yield (
             f"OPENAI_REALTIME_URL={settings.openai_realtime_url!r}: expected "
             "wss://name/path (ws:// only towards loopback)"
+        )
+    if settings.admin_token is None and not is_loopback(settings.admin_host):
+        yield (
+            f"ADMIN_HOST={settings.admin_host!r}: expected ADMIN_TOKEN to be set with "
+            "it, beyond loopback"
         )
     if not settings.twilio_validate_signatures and not settings.is_loopback:
         yield (

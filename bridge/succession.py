@@ -22,9 +22,13 @@ _HERE, _TAKEN = b"h", b"t"
 
 
 class Inheritance(NamedTuple):
-    """The listening socket of the service that runs, and the way to tell it."""
+    """The listening sockets of the service that runs, and the way to tell it.
+
+    `admin` is None where it has no such door.
+    """
 
     listening: socket.socket
+    admin: socket.socket | None
     way: socket.socket
 
     def take(self) -> None:
@@ -42,13 +46,14 @@ def ask(home: Path, port: int) -> Inheritance | None:
     way.settimeout(ANSWER_WAIT_S)
     try:
         way.connect(str(_door_of(home, port)))
-        _, descriptors, _, _ = socket.recv_fds(way, len(_HERE), 1)
+        _, descriptors, _, _ = socket.recv_fds(way, len(_HERE), 2)
     except OSError:
         descriptors = []
     if not descriptors:
         way.close()
         return None
-    return Inheritance(socket.socket(fileno=descriptors[0]), way)
+    listening, *rest = [socket.socket(fileno=one) for one in descriptors]
+    return Inheritance(listening, rest[0] if rest else None, way)
 
 
 class Door:
@@ -59,10 +64,11 @@ class Door:
         home: Path,
         port: int,
         listening: socket.socket,
+        admin: socket.socket | None,
         on_taken: Callable[[], None],
     ) -> None:
         self._path = _door_of(home, port)
-        self._listening = listening
+        self._given = [one for one in (listening, admin) if one is not None]
         self._on_taken = on_taken
         self._door: socket.socket | None = None
 
@@ -100,7 +106,7 @@ class Door:
             return
         way.setblocking(False)
         try:
-            socket.send_fds(way, [_HERE], [self._listening.fileno()])
+            socket.send_fds(way, [_HERE], [one.fileno() for one in self._given])
         except OSError as error:
             server_logger().error("the port was not handed over: %s", error)
             way.close()

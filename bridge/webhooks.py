@@ -1,4 +1,4 @@
-"""What Twilio asks over HTTP, and the doors of whoever watches the service.
+"""What Twilio asks over HTTP, and what a load balancer does.
 
 A webhook is always answered with TwiML and 200, whatever fails behind it, for anything
 else is an error tone in the caller's ear; only what is not signed by Twilio gets a 403.
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 
-import orjson
 from aiohttp import web
 
 from bridge import twiml
+from bridge.admin import alive
 from bridge.after_stream import OVER, AfterStream
 from bridge.authentication import (
     ANY_OTHER,
@@ -26,8 +26,8 @@ from bridge.front import MEDIA_PATH
 from bridge.line import Line
 from bridge.masking import mask_phone
 from bridge.opening import Ringing
-from bridge.pages import added_up
 from bridge.peers import IDEMPOTENCY_HEADER, Peers
+from bridge.readiness import Readiness
 from bridge.settings import Settings
 from bridge.switchboard import Switchboard
 from bridge.twiml import Sentence, StreamUrls
@@ -46,14 +46,12 @@ class Webhooks:
         settings: Settings,
         public_url: str,
         switchboard: Switchboard,
-        exposition: Callable[[], bytes],
-        check_ready: Callable[[], Awaitable[dict[str, str]]],
+        readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
     ) -> None:
         self._public_url = public_url
         self._switchboard = switchboard
-        self._exposition = exposition
-        self._check_ready = check_ready
+        self._readiness = readiness
         self._after_stream = AfterStream(switchboard, self._connect, find_recorded)
         self._metrics = switchboard.metrics
         self._guard = WebhookGuard(self._metrics, switchboard.default_fallback)
@@ -75,9 +73,8 @@ class Webhooks:
             web.post("/twilio/call-status", self.call_status),
             web.post("/twilio/after-stream", self.after_stream),
             web.get(MEDIA_PATH, self.media),
-            web.get("/healthz", self.healthz),
-            web.get("/readyz", self.readyz),
-            web.get("/metrics", partial(self.metrics, peers)),
+            web.get("/healthz", alive),
+            web.get("/readyz", self._readiness.answer),
         )
         methods = {door.path: door.method for door in doors}
         nowhere = partial(self.any_other, methods)
@@ -166,32 +163,6 @@ class Webhooks:
         if allowed is None:
             return answer(HTTPStatus.NOT_FOUND)
         return answer(HTTPStatus.METHOD_NOT_ALLOWED, allowed)
-
-    # --- whoever watches ---
-
-    async def healthz(self, request: web.Request) -> web.Response:
-        """Tell that the process lives."""
-        return web.Response(text="ok")
-
-    async def readyz(self, request: web.Request) -> web.Response:
-        """Tell whether calls can be taken, and if not, why."""
-        checks = await self._check_ready()
-        is_ready = all(state == "ok" for state in checks.values())
-        return web.Response(
-            status=200 if is_ready else 503,
-            body=orjson.dumps(checks),
-            content_type="application/json",
-        )
-
-    async def metrics(self, peers: Peers | None, request: web.Request) -> web.Response:
-        """Return the page that Prometheus reads, of all workers together."""
-        page = self._exposition()
-        if peers is not None:
-            page = added_up([page.decode(), *await peers.other_pages()])
-        return web.Response(
-            body=page,
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-        )
 
     # --- ours ---
 

@@ -116,6 +116,7 @@ async def serving(url, home):
             **known,
             "PYTHONPATH": str(Path(__file__).parent.parent),
             "PORT": "0",
+            "ADMIN_PORT": "0",
             "KOLBRIDGE_HOME": str(home / "data"),
             "DATABASE_URL": await service_url(url),
             "DATABASE_ADMIN_URL": url,

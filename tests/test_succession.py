@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge import succession
+from bridge.acceptor import listen
 from bridge.peers import Peers
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.realtime import RealtimeServer
@@ -128,16 +129,21 @@ def test_who_asks_and_does_not_come_up_changes_nothing(tmp_path):
         taken = asyncio.Event()
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
-            door = succession.Door(tmp_path, port, listening, taken.set)
+            admin = listen("127.0.0.1", 0)
+            door = succession.Door(tmp_path, port, listening, admin, taken.set)
             door.open()
             first = await asyncio.to_thread(succession.ask, tmp_path, port)
             with first.listening, first.way:
                 same = first.listening.getsockname() == listening.getsockname()
+                same &= first.admin.getsockname() == admin.getsockname()
+                first.admin.close()
             await asyncio.sleep(0.05)
             was_taken = taken.is_set()
             second = await asyncio.to_thread(succession.ask, tmp_path, port)
             second.take()
             second.listening.close()
+            second.admin.close()
+            admin.close()
             await asyncio.wait_for(taken.wait(), WAIT_S)
             door.close()
             third = await asyncio.to_thread(succession.ask, tmp_path, port)
@@ -150,7 +156,7 @@ def test_a_folder_with_too_long_a_name_costs_only_the_taking_over(tmp_path):
     async def told():
         home = tmp_path / ("x" * 120)
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            door = succession.Door(home, 1, listening, lambda: None)
+            door = succession.Door(home, 1, listening, None, lambda: None)
             door.open()
             door.close()
             return succession.ask(home, 1)

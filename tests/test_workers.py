@@ -13,6 +13,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from bridge.acceptor import listen
 from bridge.peers import Peers
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.clips import clip
@@ -69,7 +70,7 @@ async def servers_of(url, tmp_path, peers, key=None):
     try:
         for one in peers:
             servers.append(Server(settings, db, key, peers=one))
-            await servers[-1].start()
+            await servers[-1].start(admin=listen("127.0.0.1", 0))
         yield db, servers
     finally:
         for server in servers:
@@ -99,7 +100,9 @@ def test_calls_reach_their_worker_whichever_takes_their_requests(
                     break
                 await asyncio.sleep(0.01)
             page = await asyncio.to_thread(
-                lambda: urlopen(f"http://127.0.0.1:{servers[1].port}/metrics").read()
+                lambda: urlopen(
+                    f"http://127.0.0.1:{servers[1].admin_port}/metrics"
+                ).read()
             )
             return results, rows, servers, page.decode()
 
@@ -119,7 +122,7 @@ def test_calls_reach_their_worker_whichever_takes_their_requests(
 
 
 async def unknown_numbers(server):
-    url = f"http://127.0.0.1:{server.port}/metrics"
+    url = f"http://127.0.0.1:{server.admin_port}/metrics"
     page = await asyncio.to_thread(lambda: urlopen(url).read().decode())
     found = re.search(r"^kolbridge_unknown_numbers_total (\S+)$", page, re.MULTILINE)
     return float(found.group(1))
@@ -193,6 +196,7 @@ async def workers(url, tmp_path, model, *options, **env):
             "PATH": os.environ["PATH"],
             "PYTHONPATH": root,
             "PORT": "0",
+            "ADMIN_PORT": "0",
             "DATABASE_URL": await service_url(url),
             "DATABASE_ADMIN_URL": url,
             "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,

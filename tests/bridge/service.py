@@ -8,6 +8,7 @@ from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
 from bridge import signature
+from bridge.acceptor import listen
 from bridge.server import Server
 from bridge.settings import Settings
 from crm import businesses
@@ -35,9 +36,9 @@ class Service:
         self.business_id = business_id
         self.number = number
 
-    async def request(self, data: bytes) -> tuple[int, bytes]:
+    async def request(self, data: bytes, port: int | None = None) -> tuple[int, bytes]:
         """Send a raw request; return the status and the body."""
-        peer = await Peer.connect(self.server.port)
+        peer = await Peer.connect(port or self.server.port)
         peer.send(data)
         head = await peer.head()
         size = next(
@@ -54,6 +55,12 @@ class Service:
 
     async def get(self, path: str) -> tuple[int, bytes]:
         return await self.request(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    async def watch(self, path: str, *headers: str) -> tuple[int, bytes]:
+        """GET at the door of whoever watches."""
+        lines = "".join(f"{line}\r\n" for line in ("Host: x", *headers))
+        request = f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+        return await self.request(request, self.server.admin_port)
 
     async def post(self, path, signed=True, token=AUTH_TOKEN, headers=None, **fields):
         """POST a form as Twilio does."""
@@ -147,7 +154,7 @@ async def served(url, home, **settings):
     }
     given = Settings(**{**known, **settings})
     server = Server(given, database)
-    await server.start()
+    await server.start(admin=listen("127.0.0.1", 0))
     try:
         yield Service(given, server, model, database, business_id, number)
     finally:

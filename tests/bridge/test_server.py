@@ -3,7 +3,6 @@
 import asyncio
 import zipfile
 
-import orjson
 import pytest
 
 from bridge import server as server_module, websocket
@@ -12,7 +11,6 @@ from bridge.recording import read
 from bridge.replay import Replay
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.timeline import HangUp
-from bridge.server import probe
 from crm import calls, leads
 from tests.bridge import hall, service, story, wire
 
@@ -173,44 +171,6 @@ def test_unsigned_webhook_gets_403(database_url, tmp_path, signed):
     run(told, database_url, tmp_path)
 
 
-def test_service_is_ready_when_database_and_model_are(database_url, tmp_path):
-    async def told(at):
-        assert await at.get("/healthz") == (200, b"ok")
-        status, body = await at.get("/readyz")
-        assert (status, orjson.loads(body)) == (
-            200,
-            {"calls": "ok", "database": "ok", "model": "ok"},
-        )
-        at.server.switchboard.is_draining = True
-        status, body = await at.get("/readyz")
-        assert (status, orjson.loads(body)["calls"]) == (503, "draining")
-
-    run(told, database_url, tmp_path)
-
-
-def test_service_without_database_is_alive_and_not_ready(database_url, tmp_path):
-    async def told(at):
-        await at.database.close()
-        assert (await at.get("/healthz"))[0] == 200
-        status, body = await at.get("/readyz")
-        assert (status, orjson.loads(body)["database"]) == (503, "unreachable")
-
-    run(told, database_url, tmp_path)
-
-
-def test_metrics_are_a_page(database_url, tmp_path):
-    async def told(at):
-        await at.ring(service.new_sid())
-        status, body = await at.get("/metrics")
-
-        assert status == 200
-        assert b"kolbridge_calls_active 1.0" in body
-        assert b"kolbridge_model_sessions_orphaned 0.0" in body
-        assert b"kolbridge_records_waiting 0.0" in body
-
-    run(told, database_url, tmp_path)
-
-
 def test_closing_ends_calls_and_writes_their_records(database_url, tmp_path):
     async def told(at):
         sid = service.new_sid()
@@ -301,22 +261,6 @@ def test_drained_call_that_does_not_end_is_ended(database_url, tmp_path):
         await model.close()
 
     run(told, database_url, tmp_path)
-
-
-def test_probe_says_whether_somebody_listens(monkeypatch):
-    monkeypatch.setattr(server_module, "CHECK_WAIT_S", 0.5)
-
-    async def told():
-        behind = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
-        port = behind.sockets[0].getsockname()[1]
-        assert await probe(f"ws://127.0.0.1:{port}/x") == "ok"
-        assert await probe(f"wss://127.0.0.1:{port}/x") != "ok"
-        behind.close()
-        await behind.wait_closed()
-        refused = await probe(f"ws://127.0.0.1:{port}/x")
-        assert refused == "unreachable: ConnectionRefusedError"
-
-    wire.run(told)
 
 
 def test_taken_port_is_an_error_at_the_start(database_url, tmp_path):
