@@ -70,10 +70,10 @@ def test_the_last_words_that_fail_after_end_call_are_a_goodbye():
     call = answered_call()
     call.receive_openai(created(), 1.0)
     call.receive_openai(tool_item(name="end_call", arguments="{}"), 1.1)
-    call.receive_openai(done(status="failed"), 1.2)
 
-    (goodbye,) = asked(fire(call, 2.5))
+    (goodbye,) = asked(call.receive_openai(done(status="failed"), 1.2))
     assert "goodbye" in goodbye
+    assert asked(fire(call, 2.5)) == []
 
 
 def test_a_filler_that_fails_is_not_answered_before_its_tool():
