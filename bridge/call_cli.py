@@ -55,6 +55,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--from", dest="from_number", default="+15550100001", metavar="NUMBER"
     )
+    parser.add_argument(
+        "--stir-verstat",
+        default="TN-Validation-Passed-A",
+        metavar="WORD",
+        help="what the network says of the number (TN-Validation-Passed-A)",
+    )
     parser.add_argument("--url", help="the bridge (http://HOST:PORT of the settings)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep the recordings")
     parser.add_argument("--noise", metavar="AUDIO", help="a background, all along")
@@ -110,6 +116,7 @@ def _caller(args: argparse.Namespace, settings: Settings) -> Caller:
         public_url=settings.public_url,
         from_number=args.from_number,
         to_number=args.to,
+        stir_verstat=args.stir_verstat,
         observe=_show,
     )
 

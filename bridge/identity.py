@@ -14,9 +14,9 @@ from crm import phones
 # What Twilio sends for a withheld number: the keys of ANONYMOUS, RESTRICTED, BLOCKED,
 # UNKNOWN and UNAVAILABLE on a telephone. The words themselves are no numbers.
 WITHHELD = frozenset(("266696687", "7378742833", "2562533", "8656696", "86282452253"))
-# The caller's carrier knows its customer and his right to the number, and the signature
-# holds (STIR/SHAKEN, ATIS-1000074 5.2.3, as Twilio's StirVerstat says it). B and C are
-# a carrier's word for a customer without the number, and for a gateway.
+# The caller's carrier knows its customer and that the number is theirs, and the
+# signature holds (STIR/SHAKEN, ATIS-1000074 5.2.3, as Twilio's StirVerstat says it). B
+# and C are a carrier's word for a customer without the number, and for a gateway.
 FULL_ATTESTATION = "TN-Validation-Passed-A"
 # What CALLER_TRUST may be.
 NUMBER = "number"

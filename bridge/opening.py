@@ -94,6 +94,14 @@ async def open_plan(
             what,
             extra=of_call(ringing.call_sid, str(business.id)),
         )
+    else:
+        server_logger().info(
+            "[CRM] caller %s is not a lead: number worth %s, attestation %s",
+            mask_phone(ringing.from_number),
+            caller.worth.value,
+            ringing.stir_verstat[:64] or "none",
+            extra=of_call(ringing.call_sid, str(business.id)),
+        )
     tools = crm_tools(
         database,
         business,

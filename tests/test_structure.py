@@ -117,6 +117,15 @@ def test_the_core_is_pure(name):
     assert not roots(ROOT / "bridge" / f"{name}.py") & IMPURE
 
 
+def test_one_module_reads_numbers_and_one_says_what_they_are_worth():
+    """Who looks at the shape of a number elsewhere takes a claim for an identity."""
+    readers = {path.stem for path in FILES if "phonenumbers" in roots(path)}
+    judges = {path.stem for path in FILES if "WITHHELD =" in path.read_text()}
+
+    assert readers == {"phones"}
+    assert judges == {"identity"}
+
+
 def test_the_sandbox_shares_no_wire_code_with_the_bridge():
     for path in (ROOT / "bridge" / "sandbox").glob("*.py"):
         ours = {name for name in imports(path) if name.startswith(("bridge.", "dsp"))}

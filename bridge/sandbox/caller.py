@@ -46,6 +46,7 @@ class Caller:
     auth_token: str = SANDBOX_AUTH_TOKEN
     from_number: str = "+15550100001"
     to_number: str = "+15550100002"
+    stir_verstat: str = "TN-Validation-Passed-A"  # "": the network says nothing
     public_url: str | None = None
     signed: bool = True
     line: Line = PERFECT_LINE
@@ -230,8 +231,9 @@ class _Call:
             "ApiVersion": "2010-04-01",
             "CallStatus": self._status,
             "Direction": "inbound",
-            "StirVerstat": "TN-Validation-Passed-A",
         }
+        if caller.stir_verstat:
+            fields["StirVerstat"] = caller.stir_verstat
         for name, phone in (("From", caller.from_number), ("To", caller.to_number)):
             other = {"From": "Caller", "To": "Called"}[name]
             for prefix in (name, other):

@@ -77,6 +77,7 @@ def test_a_call_is_placed_saved_and_summed_up(
             "--save=kept/call",
             "--digits=4",
             "--stay",
+            "--stir-verstat=",
             "--patience=0.2",
             "--noise=noise-fan",
             "--noise-db=-10",
@@ -86,6 +87,7 @@ def test_a_call_is_placed_saved_and_summed_up(
         _, fields, headers = bridge.posts[0]
 
     assert fields["To"] == "+15550100002"
+    assert "StirVerstat" not in fields
     assert headers["X-Twilio-Signature"] == signature(
         "sandbox-token", f"{bridge.url}/twilio/voice", fields
     )

@@ -133,11 +133,15 @@ def test_numbers_find_their_business_and_lead_in_every_form(database_url, form):
 
 
 @pytest.mark.parametrize("withheld", ["+266696687", "86282452253", "Restricted"])
-def test_callers_who_withhold_their_number_share_no_lead(database_url, withheld):
-    plan = opened(database_url, from_number=withheld, times=2).plan
+def test_callers_who_withhold_their_number_share_no_lead(
+    database_url, withheld, caplog
+):
+    with caplog.at_level("INFO", "kolbridge"):
+        plan = opened(database_url, from_number=withheld, times=2).plan
 
     assert "Caller: unknown; the number is hidden" in plan.instructions
     assert (plan.from_number, plan.caller_worth) == (withheld, "none")
+    assert "not a lead: number worth none, attestation none" in caplog.text
 
 
 def test_number_of_no_business_has_no_plan(database_url):
