@@ -276,6 +276,8 @@ _response = record(
     {},
     {
         **_generation,
+        # A well-known client sends it without a value, and is served.
+        "instructions": nullable(_string),
         "audio": record(
             {}, {"output": record({}, {"format": _format, "voice": _voice})}
         ),

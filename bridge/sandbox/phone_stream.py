@@ -278,6 +278,7 @@ class PhoneStream:
     def _echo(self, echoes: list[Echo]) -> None:
         for echo in echoes:
             self._result.marks.append(echo)
+            self._result.frames_at_last_mark = self._result.frames_sent
             self._put_numbered("mark", mark={"name": echo.name})
 
     def _arm_echo(self, now: float) -> None:

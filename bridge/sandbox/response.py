@@ -284,7 +284,7 @@ class Response:
 
     def _fields(self, details: dict[str, Any] | None) -> dict[str, Any]:
         voice = self._voice if isinstance(self._voice, str) else self._voice["id"]
-        fields = {
+        return {
             "object": "realtime.response",
             "id": self.id,
             "status": self.status,
@@ -295,10 +295,10 @@ class Response:
             "audio": {"output": {"format": self._format, "voice": voice}},
             "usage": None if self.status == "in_progress" else self._usage(),
             "metadata": self._metadata,
+            "conversation_id": (
+                self._session.conversation_id if self.is_default else None
+            ),
         }
-        if self.is_default:
-            fields["conversation_id"] = self._session.conversation_id
-        return fields
 
     def _usage(self) -> dict[str, Any] | None:
         if self._session.faults.no_usage:

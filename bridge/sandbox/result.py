@@ -41,6 +41,8 @@ class CallResult:
     raw: list[str | bytes] = field(default_factory=list)  # every frame that came
     frames_sent: int = 0
     frames_lost: int = 0
+    # Of those, how many were on their way before the last mark's echo.
+    frames_at_last_mark: int = 0
     parameters: dict[str, str] = field(default_factory=dict)
     # What Twilio's debugger would show: each begins with its code.
     warnings: list[str] = field(default_factory=list)

@@ -313,7 +313,9 @@ class Session:
     def _on_response_create(self, event: dict[str, Any]) -> None:
         if not self.is_configured:
             self.violations.append("response.create was sent before session.updated")
-        request = event.get("response", {})
+        request = dict(event.get("response", {}))
+        if request.get("instructions", "") is None:
+            del request["instructions"]
         defaults.check_voice(self.config, request, self.has_spoken, "response")
         defaults.check_reasoning(self.config["model"], request, "response")
         for index, item in enumerate(request.get("input", ())):

@@ -291,6 +291,18 @@ def test_own_instructions_take_no_turn_of_the_script():
     run(story())
 
 
+def test_instructions_without_a_value_are_the_sessions():
+    async def story() -> None:
+        async with talking(Script([[SHORT]])) as client:
+            events = await respond(client, instructions=None)
+            content = events[-1]["response"]["output"][0]["content"]
+            assert content[0]["transcript"] == SHORT.transcript
+            conversation_id = events[-1]["response"]["conversation_id"]
+            assert conversation_id == client.session.conversation_id
+
+    run(story())
+
+
 def test_a_message_of_two_parts_is_truncated_in_each():
     async def story() -> None:
         both = Reply(SHORT.audio, "One.", (Reply(SHORT.audio[:4_000], "Two."),))

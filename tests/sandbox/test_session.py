@@ -292,7 +292,7 @@ def test_an_out_of_band_response_runs_beside_and_leaves_no_item():
             )
             done = (await client.expect("response.done"))["response"]
             assert done["metadata"] == {"purpose": "summary"}
-            assert "conversation_id" not in done
+            assert done["conversation_id"] is None
             assert done["output"][0]["content"][0]["type"] == "output_text"
             assert len(client.session.conversation) == 0
             assert client.session.active is not None
