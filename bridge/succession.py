@@ -9,6 +9,7 @@ If the next does not come up it says nothing, and nothing has changed.
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,7 @@ class Door:
         self._given = [one for one in (listening, admin) if one is not None]
         self._on_taken = on_taken
         self._door: socket.socket | None = None
+        self._made = (0, 0)
 
     def open(self) -> None:
         """Take the place of the service before, if there was one.
@@ -85,6 +87,7 @@ class Door:
             door.bind(str(self._path))
             self._path.chmod(0o600)
             door.listen(ASKING_MAX)
+            self._made = _identity(self._path)
         except OSError as error:
             door.close()
             server_logger().warning("the port cannot be taken over: %s", error)
@@ -93,9 +96,14 @@ class Door:
         asyncio.get_running_loop().add_reader(door, self._on_asked, door)
 
     def close(self) -> None:
-        """Give the socket to nobody any more; the path may be another's by now."""
+        """Give the socket to nobody any more, and take its path away unless that is
+        another's by now."""
         if self._door is not None:
             asyncio.get_running_loop().remove_reader(self._door)
+            # While the socket is open no other file can have its inode.
+            with suppress(OSError):
+                if _identity(self._path) == self._made:
+                    self._path.unlink()
             self._door.close()
             self._door = None
 
@@ -122,6 +130,11 @@ class Door:
                 is_taken = False
         if is_taken:
             self._on_taken()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _door_of(home: Path, port: int) -> Path:

@@ -162,3 +162,19 @@ def test_a_folder_with_too_long_a_name_costs_only_the_taking_over(tmp_path):
             return succession.ask(home, 1)
 
     assert asyncio.run(told()) is None
+
+
+def test_a_door_goes_with_its_service_and_leaves_the_next_ones_alone(tmp_path):
+    async def told():
+        path = tmp_path / "doors" / "1.sock"
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            first = succession.Door(tmp_path, 1, listening, lambda: None)
+            second = succession.Door(tmp_path, 1, listening, lambda: None)
+            first.open()
+            second.open()
+            first.close()
+            is_seconds = path.exists()
+            second.close()
+            return is_seconds, path.exists()
+
+    assert asyncio.run(told()) == (True, False)
