@@ -63,6 +63,7 @@ def result() -> CallResult:
         started_at=0.0,
         clears_ms=[CLEAR_MS],
         frames_sent=800,
+        frames_at_last_mark=798,
         ended_by="bridge",
     )
 
