@@ -7,11 +7,10 @@ nobody is told to end: a limit is there against abuse and must not itself cost c
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from bridge import quotas
-from bridge.ending import ENDING_S_MAX
 from bridge.line import Line
 from bridge.log import CallLogger, server_logger
 from bridge.metrics import Metrics
@@ -60,7 +59,6 @@ class Admissions:
                     call_sid,
                     caller or "",
                     now,
-                    runs_at_most=_longest(options),
                     decide=lambda usage: quotas.refusal(
                         options, usage, is_withheld=caller is None
                     ),
@@ -78,14 +76,14 @@ class Admissions:
         return limit
 
     async def watch(self, live_lines: Callable[[], Iterable[Line]]) -> None:
-        """Tell running calls of a day's limit that they come near, until cancelled."""
+        """Have running calls counted, and told of a limit that comes near, until
+        cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             by_business: dict[str, list[Line]] = {}
             for line in live_lines():
-                if quotas.has_daily(line.call.plan.options):
-                    business_id = line.call.plan.business_id
-                    by_business.setdefault(business_id, []).append(line)
+                business_id = line.call.plan.business_id
+                by_business.setdefault(business_id, []).append(line)
             for business_id, lines in by_business.items():
                 try:
                     await self.look(UUID(business_id), lines, datetime.now(UTC))
@@ -96,15 +94,11 @@ class Admissions:
                     self._metrics.count("limits_unknown")
 
     async def look(self, business_id: UUID, lines: list[Line], now: datetime) -> None:
-        """Tell these calls of a business how long they may go on, if it is not long."""
+        """Note that calls of a business run, and tell them of a limit that is near."""
         options = lines[0].call.plan.options
         async with asyncio.timeout(ADMIT_WAIT_S):
-            usage = await admissions.in_use(
-                self._database,
-                business_id,
-                self._costs(lines),
-                now,
-                runs_at_most=_longest(options),
+            usage = await admissions.see(
+                self._database, business_id, self._costs(lines), now
             )
         reached = quotas.ending(options, usage)
         if reached is None:
@@ -115,22 +109,14 @@ class Admissions:
                 limit, left_s = reached.limit.value, reached.left_s
                 line.receive(line.call.receive_limit, limit, left_s)
 
-    def _costs(self, lines: list[Line]) -> dict[str, float]:
-        """Return what each call has cost by now, where its model has a price."""
-        found = {}
-        for line in lines:
-            plan = line.call.plan
-            cost = cost_of(
+    def _costs(self, lines: list[Line]) -> dict[str, float | None]:
+        """Return what each call has cost by now; None where its model has no price."""
+        return {
+            line.call.plan.call_sid: cost_of(
                 line.call.notes.usage,
-                plan.options.openai_model,
-                plan.options.openai_transcription_model,
+                line.call.plan.options.openai_model,
+                line.call.plan.options.openai_transcription_model,
                 self._prices,
             )
-            if cost is not None:
-                found[plan.call_sid] = cost
-        return found
-
-
-def _longest(options: CallOptions) -> timedelta:
-    """Return how long a call of these settings can run."""
-    return timedelta(seconds=options.max_call_seconds + ENDING_S_MAX)
+            for line in lines
+        }

@@ -95,11 +95,6 @@ def nearest(options: CallOptions, usage: Usage, *, calls: int) -> Reached | None
     return min(found, key=lambda one: one.left_s, default=None)
 
 
-def has_daily(options: CallOptions) -> bool:
-    """Tell whether running calls may reach a limit."""
-    return bool(options.limit_minutes_per_day or options.limit_cost_per_day)
-
-
 def _share(left_s: float, calls: int) -> float:
     """Return how long so many calls may go on together."""
     return max(left_s, 0.0) / max(calls, 1)

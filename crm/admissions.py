@@ -13,6 +13,9 @@ from crm.database import Database
 
 # What is counted goes back a day, whatever the time zone; a call's record goes further.
 KEPT = timedelta(days=2)
+# A call that runs is seen every ten seconds; one that was not for so long is over, for
+# its process died or it came to nothing after it was let in.
+STALE = timedelta(seconds=30)
 # A webhook is asked again within its 15 s, if the process died that had it.
 YOUNG = timedelta(seconds=15)
 
@@ -37,19 +40,20 @@ class Admission(NamedTuple):
     refused_by: Any
 
 
-# A call whose end was never written, for its process died, runs no longer than any may.
 _USAGE = """
 with today as (
   select date_trunc('day', $2::timestamptz at time zone time_zone)
     at time zone time_zone as begins
   from businesses where id = $1
 ), counted as (
-  select caller, admitted_at, cost, ended_at is null and admitted_at > $2 - $4::interval
-    as is_running, coalesce(ended_at, least($2, admitted_at + $4)) as until,
+  select caller, admitted_at, cost,
+    ended_at is null and coalesce(seen_at, admitted_at) > $2 - $4::interval
+      as is_running,
+    coalesce(ended_at, least($2, coalesce(seen_at, admitted_at) + $4)) as until,
     admitted_at >= (select begins from today) as is_today
   from admissions
-  where business_id = $1 and admitted_at > least(
-    (select begins from today), $2 - interval '1 hour', $2 - $4)
+  where business_id = $1 and (admitted_at >= least(
+    (select begins from today), $2 - interval '1 hour') or ended_at is null)
 )
 select count(*) filter (where is_running) as running,
   count(*) filter (where caller = $3 and admitted_at > $2 - interval '1 hour')
@@ -72,7 +76,6 @@ async def admit(
     caller: str,
     now: datetime,
     *,
-    runs_at_most: timedelta,
     decide: Callable[[Usage], Any],
 ) -> Admission:
     """Let a call in, unless `decide` says what refuses it, by what is in use.
@@ -85,7 +88,7 @@ async def admit(
             "select pg_advisory_xact_lock(hashtextextended('admissions:' || $1, 0))",
             str(business_id),
         )
-        usage = await _usage(connection, business_id, caller, now, runs_at_most)
+        usage = await _usage(connection, business_id, caller, now)
         known = await connection.fetchrow(_KNOWN, business_id, call_sid)
         if known["is_recorded"] or known["admitted_at"] is not None:
             return Admission(usage, _is_over(known, now), None)
@@ -110,23 +113,29 @@ def _is_over(known: Mapping[str, Any], now: datetime) -> bool:
     return bool(now - known["admitted_at"] > YOUNG)
 
 
-async def in_use(
+async def see(
     db: Database,
     business_id: UUID,
-    costs: Mapping[str, float],
+    costs: Mapping[str, float | None],
     now: datetime,
-    *,
-    runs_at_most: timedelta,
 ) -> Usage:
-    """Write down what running calls have cost by now, by their ids; return the usage
-    of all."""
+    """Note that calls run, by id, with what each has cost by now; return the usage
+    of all.
+
+    A cost that nobody knows is None.
+    """
     async with db.tenant(business_id) as connection:
-        await connection.executemany(
-            "update admissions set cost = $3 "
-            "where business_id = $1 and call_sid = $2 and ended_at is null",
-            [(business_id, call_sid, cost) for call_sid, cost in costs.items()],
+        await connection.execute(
+            "update admissions a set seen_at = $4, cost = coalesce(v.cost, a.cost) "
+            "from unnest($2::text[], $3::float8[]) as v (call_sid, cost) "
+            "where a.business_id = $1 and a.call_sid = v.call_sid "
+            "and a.ended_at is null",
+            business_id,
+            list(costs),
+            list(costs.values()),
+            now,
         )
-        return await _usage(connection, business_id, "", now, runs_at_most)
+        return await _usage(connection, business_id, "", now)
 
 
 async def close(
@@ -152,7 +161,6 @@ async def _usage(
     business_id: UUID,
     caller: str,
     now: datetime,
-    runs_at_most: timedelta,
 ) -> Usage:
-    row = await connection.fetchrow(_USAGE, business_id, now, caller, runs_at_most)
+    row = await connection.fetchrow(_USAGE, business_id, now, caller, STALE)
     return Usage(**dict(row))

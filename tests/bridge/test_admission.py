@@ -169,7 +169,7 @@ def test_running_calls_tell_what_they_cost(database_url, tmp_path, monkeypatch):
         # A model without a price costs nobody knows what.
         line.call.notes.usage["transcription.input_tokens"] = 1
         admitted._prices = {}
-        assert admitted._costs([line]) == {}
+        assert admitted._costs([line]) == {sid: None}
 
     run(told, database_url, tmp_path)
 
@@ -181,7 +181,7 @@ def test_limits_that_cannot_be_asked_for_cost_no_call(
         raise asyncpg.UndefinedTableError("no such table")
 
     monkeypatch.setattr(rows, "admit", broken)
-    monkeypatch.setattr(rows, "in_use", broken)
+    monkeypatch.setattr(rows, "see", broken)
     monkeypatch.setattr(admission, "LOOK_S", 0.01)
 
     async def told(at):
@@ -194,24 +194,6 @@ def test_limits_that_cannot_be_asked_for_cost_no_call(
 
     run(told, database_url, tmp_path)
     assert "limits are not known: UndefinedTableError" in caplog.messages
-
-
-def test_business_without_daily_limits_is_not_looked_at(
-    database_url, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(admission, "LOOK_S", 0.001)
-
-    async def told(at):
-        await limit(at, limit_minutes_per_day=0, limit_cost_per_day=0)
-        await at.ring(service.new_sid(), From=ANN)
-
-        async def never(*args):
-            raise AssertionError
-
-        monkeypatch.setattr(at.server._admissions, "look", never)
-        await asyncio.sleep(0.02)  # what must not happen has no event
-
-    run(told, database_url, tmp_path)
 
 
 # --- webhooks that come again ---

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from crm import admissions, businesses
-from crm.admissions import KEPT, YOUNG, Usage
+from crm.admissions import KEPT, STALE, YOUNG, Usage
 from crm.database import Database
 
-LONGEST = timedelta(minutes=30)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANN, BEN = "+12025550123", "+12025550145"
 
@@ -33,9 +32,11 @@ class House:
             call_sid,
             caller,
             at,
-            runs_at_most=LONGEST,
             decide=decide,
         )
+
+    async def see(self, at, **costs):
+        return await admissions.see(self.db, self.business_id, costs, at)
 
     async def close(self, call_sid, at, cost=None):
         async with self.db.tenant(self.business_id) as connection:
@@ -73,6 +74,7 @@ async def test_calls_are_counted_while_they_run_and_by_their_caller(house):
     await house.admit("CA2", caller=BEN)
     await house.admit("CA3", caller="")
     await house.close("CA1", NOON + minutes(2))
+    await house.see(NOON + minutes(3), CA2=None, CA3=None)
     used = await house.used(NOON + minutes(3))
 
     assert (used.running, used.by_caller) == (2, 1)
@@ -105,12 +107,26 @@ async def test_day_is_the_businesss_own(house):
 
 
 @told
-async def test_call_whose_process_died_runs_no_longer_than_any_may(house):
+async def test_call_that_nobody_sees_any_more_does_not_run(house):
+    """Its process died, or it came to nothing after it was let in."""
     await house.admit("CA1")
+    assert (await house.used(NOON + STALE / 2)).running == 1
+    assert (await house.used(NOON + STALE)).running == 0
 
-    assert (await house.used(NOON + LONGEST - minutes(1))).running == 1
-    used = await house.used(NOON + LONGEST + minutes(1))
-    assert (used.running, used.seconds_today) == (0, LONGEST.total_seconds())
+    await house.see(NOON + minutes(10), CA1=0.5)
+    assert (await house.used(NOON + minutes(10) + STALE / 2)).running == 1
+    used = await house.used(NOON + minutes(20))
+    assert (used.running, used.cost_today) == (0, 0.5)
+    assert used.seconds_today == 10 * 60 + STALE.total_seconds()
+
+
+@told
+async def test_call_of_yesterday_still_runs(house):
+    eve = NOON.replace(hour=21, minute=50)
+    await house.admit("CA1", eve)
+    used = await house.see(eve + minutes(90), CA1=None)
+
+    assert (used.running, used.seconds_today) == (1, 0.0)
 
 
 @told
@@ -146,13 +162,12 @@ async def test_running_calls_say_what_they_have_cost(house):
     await house.admit("CA1")
     await house.admit("CA2", caller=BEN)
     await house.close("CA2", NOON + minutes(1), cost=1.0)
-    used = await admissions.in_use(
+    used = await admissions.see(
         house.db,
         house.business_id,
         # What has ended keeps what its record says.
         {"CA1": 0.25, "CA2": 9.0},
         NOON + minutes(2),
-        runs_at_most=LONGEST,
     )
 
     assert used == Usage(
@@ -174,7 +189,6 @@ async def test_limit_holds_where_many_ask_at_once(house):
             f"CA{number}",
             f"+1202555{number:04}",
             NOON,
-            runs_at_most=LONGEST,
             decide=lambda usage: "full" if usage.running >= 3 else None,
         )
         return asked.refused_by
@@ -200,6 +214,7 @@ def test_every_time_zone_has_a_day(database_url, zone):
         try:
             house = House(db, await businesses.create(db, "Salon", time_zone=zone))
             await house.admit("CA1")
+            await house.see(NOON + minutes(1), CA1=None)
             assert (await house.used(NOON + minutes(1))).seconds_today == 60.0
         finally:
             await db.close()
