@@ -1,7 +1,6 @@
 """`kolbridge calls`: what was said and done in calls, from the database."""
 
 import argparse
-from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 
 from bridge import calls_summary
 from bridge.cli_database import find_business, run_with_database
+from bridge.listing import local_time, money
 from bridge.masking import one_line
 from bridge.prices import PRICES_DATE
 from bridge.prompt import CALL_FACTS
@@ -85,7 +85,7 @@ async def chosen_businesses(
 async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> None:
     found = await chosen_businesses(args, db)
     if args.summary:
-        await calls_summary.show(args, db, found)
+        await calls_summary.show(args, db, found, settings.openai_prices_currency)
         return
     if args.since is not None or args.until is not None:
         raise TenantError("--since and --until: expected with --summary")
@@ -97,7 +97,7 @@ async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> 
             print(line)
         return
     if args.call_sid is not None:
-        await _show(args, db, found)
+        await _show(args, db, found, settings.openai_prices_currency)
         return
     rows = [
         {"business": name, **dict(row)}
@@ -105,12 +105,20 @@ async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> 
         for row in await calls.recent(db, business_id, args.limit)
     ]
     rows.sort(key=lambda row: row["started_at"], reverse=True)
+    zones = await businesses.time_zones(db)
     for row in rows:
-        print(msgspec.json.encode(row).decode() if args.json else _line(row))
+        print(
+            msgspec.json.encode(row).decode()
+            if args.json
+            else _line(row, zones[row["business_id"]], settings.openai_prices_currency)
+        )
 
 
 async def _show(
-    args: argparse.Namespace, db: Database, found: list[tuple[UUID, str]]
+    args: argparse.Namespace,
+    db: Database,
+    found: list[tuple[UUID, str]],
+    currency: str,
 ) -> None:
     rows = [
         (business_id, {"business": name, **dict(row)})
@@ -126,7 +134,8 @@ async def _show(
         whole = {**call, "turns": turns, "tools": tools}
         print(msgspec.json.encode(whole).decode())
         return
-    print(_line(call))
+    zones = await businesses.time_zones(db)
+    print(_line(call, zones[business_id], currency))
     if call["missing_fields"]:
         print(f"missing: {', '.join(call['missing_fields'])}")
     print()
@@ -138,13 +147,12 @@ async def _show(
     print(f"\n--- prompt {call['prompt_sha256'][:12]} ---\n{prompt}")
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any], zone: str, currency: str) -> str:
     lasted_s = (row["ended_at"] - row["started_at"]).total_seconds()
-    cost = "-" if row["cost"] is None else f"{row['cost']:.4f}"
     return one_line(
-        f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  {row['call_sid']}  "
+        f"{local_time(row['started_at'], zone)}  {row['call_sid']}  "
         f"{row['business']}  {row['from_number'] or '-'}  {lasted_s:.0f} s  "
-        f"{row['outcome']}  {row['end_reason']}  {cost}"
+        f"{row['outcome']}  {row['end_reason']}  {money(row['cost'], currency)}"
     )
 
 

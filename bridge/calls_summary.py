@@ -30,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def show(
-    args: argparse.Namespace, db: Database, found: list[tuple[UUID, str]]
+    args: argparse.Namespace,
+    db: Database,
+    found: list[tuple[UUID, str]],
+    currency: str,
 ) -> None:
     """Print a line for each business, and one of all; days are the business's own."""
     first, last = period(args.since, args.until, date.today())
@@ -43,7 +46,7 @@ async def show(
         for row in rows:
             print(msgspec.json.encode({**span, **row}).decode())
         return
-    print(f"{first} to {last}")
+    print(f"{first} to {last}, cost in {currency}")
     print(_line(dict(zip(_HEAD, _HEAD, strict=True))))
     for row in [*rows, total(rows)] if len(rows) > 1 else rows:
         print(_line(row))

@@ -4,7 +4,6 @@ What a caller said who proved nothing, a claim, is listed after the leads as unv
 """
 
 import argparse
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -12,10 +11,11 @@ import msgspec
 
 from bridge.calls_cli import add_listing_arguments, chosen_businesses
 from bridge.cli_database import run_with_database
+from bridge.listing import local_time
 from bridge.masking import one_line
 from bridge.settings import Settings
 from bridge.tenant_hours import TenantError
-from crm import claims, leads, proofs
+from crm import businesses, claims, leads, proofs
 from crm.claims import Claim
 from crm.database import Database
 from crm.leads import Lead
@@ -54,18 +54,22 @@ async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> 
     if args.accept is not None:
         await _accept(args, db)
         return
+    zones = await businesses.time_zones(db)
     for business_id, name in await chosen_businesses(args, db):
+        zone = zones[business_id]
         for lead in await leads.recent(db, business_id, args.limit):
-            print(_row(name, lead) if args.json else _line(name, lead))
+            print(_row(name, lead) if args.json else _line(name, lead, zone))
         for claim in await claims.recent(db, business_id, args.limit):
-            print(_row(name, claim) if args.json else _claim_line(name, claim))
+            print(_row(name, claim) if args.json else _claim_line(name, claim, zone))
 
 
 async def _accept(args: argparse.Namespace, db: Database) -> None:
+    zones = await businesses.time_zones(db)
     for business_id, name in await chosen_businesses(args, db):
         lead = await proofs.accept(db, business_id, args.accept)
         if lead is not None:
-            print(_row(name, lead) if args.json else _line(name, lead))
+            shown = _line(name, lead, zones[business_id])
+            print(_row(name, lead) if args.json else shown)
             return
     raise TenantError(f"--accept {args.accept}: no claim of this call names a number")
 
@@ -77,26 +81,22 @@ def _row(business: str, entry: Lead | Claim) -> str:
     return msgspec.json.encode(row).decode()
 
 
-def _line(business: str, lead: Lead) -> str:
-    last = _time(lead.last_call_at, "never", "%Y-%m-%d %H:%M:%S")
+def _line(business: str, lead: Lead, zone: str) -> str:
+    last = local_time(lead.last_call_at, zone, otherwise="never")
     return one_line(
         f"{last}  {business}  {lead.phone}  {lead.name or '-'}  {lead.status}  "
-        f"calls={lead.calls}  {_rest(lead)}"
+        f"calls={lead.calls}  {_rest(lead, zone)}"
     )
 
 
-def _claim_line(business: str, claim: Claim) -> str:
-    said_at = _time(claim.created_at, "never", "%Y-%m-%d %H:%M:%S")
+def _claim_line(business: str, claim: Claim, zone: str) -> str:
+    said_at = local_time(claim.created_at, zone)
     return one_line(
         f"{said_at}  {business}  {claim.phone or '-'}  {claim.name or '-'}  "
-        f"unverified  call={claim.call_sid}  {_rest(claim)}"
+        f"unverified  call={claim.call_sid}  {_rest(claim, zone)}"
     )
 
 
-def _rest(entry: Lead | Claim) -> str:
-    booked = _time(entry.next_appointment_at, "-", "%Y-%m-%d %H:%M")
+def _rest(entry: Lead | Claim, zone: str) -> str:
+    booked = local_time(entry.next_appointment_at, zone, timespec="minutes")
     return f"next={booked}  {msgspec.json.encode(entry.fields).decode()}"
-
-
-def _time(at: datetime | None, otherwise: str, form: str) -> str:
-    return otherwise if at is None else f"{at.astimezone(UTC):{form}}Z"

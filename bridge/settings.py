@@ -118,6 +118,10 @@ Sentence = Annotated[
         description="a sentence to be spoken, on one line",
     ),
 ]
+Currency = Annotated[
+    str,
+    Meta(pattern="^[A-Z]{3}$", description="three letters of a currency, as USD"),
+]
 LogLevel = Annotated[
     str,
     Meta(
@@ -167,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_api_key: Secret | None = None
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
     openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
+    openai_prices_currency: Currency = "USD"
 
     https_proxy: ProxyUrl | None = None
     no_proxy: str | None = None

@@ -154,6 +154,13 @@ async def list_all(db: Database) -> list[tuple[UUID, str]]:
     return [(row["id"], row["name"]) for row in rows]
 
 
+async def time_zones(db: Database) -> dict[UUID, str]:
+    """Return every business's time zone by its id."""
+    async with db.owner() as connection:
+        rows = await connection.fetch("select id, time_zone from businesses")
+    return {row["id"]: row["time_zone"] for row in rows}
+
+
 async def update(db: Database, business_id: UUID, **columns: Any) -> None:
     """Change columns of a business."""
     _check_columns(columns)

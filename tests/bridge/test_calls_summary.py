@@ -93,7 +93,7 @@ def test_day_is_the_businesss_own(told):
 
     lines = out.splitlines()
     assert code == 0
-    assert lines[0] == "2026-11-21 to 2026-11-21"
+    assert lines[0] == "2026-11-21 to 2026-11-21, cost in USD"
     assert lines[1].split() == [
         "calls",
         "minutes",

@@ -332,10 +332,12 @@ def test_calls_are_listed_and_one_is_shown_word_by_word(shell, salon, embedded_u
     sid = f"CA{uuid4().hex}"
     asked = msgspec.structs.replace(TOOL, arguments='{"name":"Dana"}', at_s=2.0)
     placed(embedded_url, salon, sid, turns=[TURN], tools=[asked])
+    shell("tenant", "set", salon, "time_zone=Asia/Jerusalem")
 
     _, out, _ = shell("calls", "--business", salon)
     assert out == (
-        f"2026-11-21 11:59:20Z  {sid}  {salon}  {CALLER}  30 s  lead  tested  0.0000\n"
+        f"2026-11-21 13:59:20+02:00  {sid}  {salon}  {CALLER}  30 s  lead  tested  "
+        "0.0000 USD\n"
     )
     _, out, _ = shell("calls", "--business", salon, "--json")
     assert orjson.loads(out)["call_sid"] == sid
@@ -359,10 +361,12 @@ def test_call_that_is_not_there_is_named(shell, salon):
 
 def test_leads_are_listed(shell, salon, embedded_url):
     placed(embedded_url, salon, f"CA{uuid4().hex}")
+    shell("tenant", "set", salon, "time_zone=Asia/Jerusalem")
 
     _, out, _ = shell("leads", "--business", salon)
     assert out == (
-        f"2026-11-21 11:59:20Z  {salon}  {CALLER}  Dana  new  calls=0  next=-  {{}}\n"
+        f"2026-11-21 13:59:20+02:00  {salon}  {CALLER}  Dana  new  calls=0  next=-  "
+        "{}\n"
     )
     _, out, _ = shell("leads", "--business", salon, "--json")
     assert orjson.loads(out)["name"] == "Dana"
