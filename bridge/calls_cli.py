@@ -110,7 +110,11 @@ async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> 
         print(
             msgspec.json.encode(row).decode()
             if args.json
-            else _line(row, zones[row["business_id"]], settings.openai_prices_currency)
+            else _line(
+                row,
+                zones.get(row["business_id"], "UTC"),
+                settings.openai_prices_currency,
+            )
         )
 
 
@@ -135,7 +139,7 @@ async def _show(
         print(msgspec.json.encode(whole).decode())
         return
     zones = await businesses.time_zones(db)
-    print(_line(call, zones[business_id], currency))
+    print(_line(call, zones.get(business_id, "UTC"), currency))
     if call["missing_fields"]:
         print(f"missing: {', '.join(call['missing_fields'])}")
     print()

@@ -56,7 +56,7 @@ async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> 
         return
     zones = await businesses.time_zones(db)
     for business_id, name in await chosen_businesses(args, db):
-        zone = zones[business_id]
+        zone = zones.get(business_id, "UTC")
         for lead in await leads.recent(db, business_id, args.limit):
             print(_row(name, lead) if args.json else _line(name, lead, zone))
         for claim in await claims.recent(db, business_id, args.limit):
@@ -68,7 +68,7 @@ async def _accept(args: argparse.Namespace, db: Database) -> None:
     for business_id, name in await chosen_businesses(args, db):
         lead = await proofs.accept(db, business_id, args.accept)
         if lead is not None:
-            shown = _line(name, lead, zones[business_id])
+            shown = _line(name, lead, zones.get(business_id, "UTC"))
             print(_row(name, lead) if args.json else shown)
             return
     raise TenantError(f"--accept {args.accept}: no claim of this call names a number")

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec.structs import replace
 
-from bridge import tenant_file
+from bridge import tenant_delete, tenant_file
 from bridge.cli_database import find_business, run_with_database
 from bridge.options import CallOptions
 from bridge.prompt import build
@@ -365,6 +365,13 @@ VERBS = {
         "is replaced",
         "  kolbridge tenant import salon.toml",
         _import,
+    ),
+    "delete": Verb(
+        "delete a business with its leads, appointments and calls, once it is sure",
+        """\
+  kolbridge tenant delete "Dana's Salon"
+  kolbridge tenant delete "Dana's Salon" --yes    for scripts: does not ask""",
+        tenant_delete.run,
     ),
     "export": Verb(
         "write a business to a TOML or JSON file",

@@ -87,6 +87,10 @@ def _to_file(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("file", type=Path, nargs="?", help="the screen, if left out")
 
 
+def _delete(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--yes", action="store_true", help="do not ask")
+
+
 _ARGUMENTS = {
     "create": _create,
     "set": _set,
@@ -97,4 +101,5 @@ _ARGUMENTS = {
     "prompt": _file,
     "import": _file,
     "export": _to_file,
+    "delete": _delete,
 }

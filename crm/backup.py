@@ -14,15 +14,16 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import structs
 
 from crm.migrate import migrate, version
+from crm.tables import Table, tables
 
 FORMAT = 1
 _MANIFEST = "backup.json"
@@ -30,27 +31,9 @@ _MANIFEST = "backup.json"
 _ALL = "all"
 _BUSY_S = 3600.0
 
-_TABLES = """
-select c.relname as name,
-  array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0
-    and not attisdropped and attgenerated = '' order by attnum) as columns,
-  array(select distinct r.relname::text from pg_constraint k
-    join pg_class r on r.oid = k.confrelid
-    where k.conrelid = c.oid and k.contype = 'f' and r.oid <> c.oid) as needs
-from pg_class c where relnamespace = 'public'::regnamespace and relkind = 'r'
-  and relname <> 'schema_migrations' order by relname"""
-
 
 class BackupError(RuntimeError):
     """No backup was made, or none was restored; the text says why."""
-
-
-class Table(msgspec.Struct, frozen=True):
-    """A table's columns in a backup, and how many rows of it."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -84,15 +67,13 @@ async def back_up(url: str, path: Path) -> Manifest:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             found = await connection.fetch("select id from businesses order by id")
             businesses = tuple(row["id"] for row in found)
-            tables = await _tables(connection)
+            every = await tables(connection)
             with _new_zip(path) as archive:
                 counted = [
-                    Table(
-                        one.name,
-                        one.columns,
-                        await _save(connection, archive, one, businesses),
+                    structs.replace(
+                        one, rows=await _save(connection, archive, one, businesses)
                     )
-                    for one in tables
+                    for one in every
                 ]
                 manifest = Manifest(
                     FORMAT, schema, datetime.now(UTC), businesses, tuple(counted)
@@ -121,13 +102,6 @@ async def restore(url: str, path: Path) -> Manifest:
             await connection.close()
         await migrate(url)
     return manifest
-
-
-async def _tables(connection: Any) -> list[Table]:
-    """Return every table, those that others refer to first."""
-    rows = {row["name"]: row for row in await connection.fetch(_TABLES)}
-    order = TopologicalSorter({name: row["needs"] for name, row in rows.items()})
-    return [Table(name, tuple(rows[name]["columns"])) for name in order.static_order()]
 
 
 async def _save(
@@ -188,9 +162,9 @@ async def _check_target(connection: Any, manifest: Manifest) -> None:
         raise BackupError(
             f"the database has {count} businesses: restore it into an empty one"
         )
-    known = {one.name: set(one.columns) for one in await _tables(connection)}
+    known = {one.name: set(one.columns) for one in await tables(connection)}
     for table in manifest.tables:
-        if not set(table.columns) <= known.get(table.name, set()):
+        if not known.get(table.name, set()) >= {*table.columns} > set():
             raise BackupError(f"the database has no table {table.name} of this form")
 
 
@@ -201,16 +175,12 @@ async def _enter(connection: Any, scope: UUID | str) -> None:
 
 
 def _scopes(table: Table, businesses: tuple[UUID, ...]) -> tuple[UUID | str, ...]:
-    is_tenants = "business_id" in table.columns or table.name == "businesses"
-    return businesses if is_tenants else (_ALL,)
+    return (_ALL,) if table.tenant_column is None else businesses
 
 
 def _of(table: Table, scope: UUID | str) -> str:
     """Return which rows: a superuser would see those of all."""
-    if scope == _ALL:
-        return ""
-    column = "business_id" if "business_id" in table.columns else "id"
-    return f" where {column} = '{scope}'"
+    return "" if scope == _ALL else f" where {table.tenant_column} = '{scope}'"
 
 
 def _names(table: Table) -> str:

@@ -1,0 +1,63 @@
+"""Deletes a whole business: every row that is its own, and nobody else's."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from crm.database import Database
+from crm.tables import Table, tables
+
+
+async def count(db: Database, business_id: UUID) -> dict[str, int]:
+    """Return how many rows of each table are a business's; none where it is none."""
+    async with db.owner() as connection:
+        found = await _own_tables(connection, business_id)
+        return {
+            one.name: rows
+            for one in found
+            if (rows := await _count(connection, one, business_id))
+        }
+
+
+async def delete(db: Database, business_id: UUID) -> dict[str, int]:
+    """Delete a business in one transaction; return how many rows of each table went."""
+    gone = {}
+    async with db.owner() as connection:
+        found = await _own_tables(connection, business_id)
+        # What is written of it meanwhile waits, and is refused then.
+        await connection.execute(
+            "select from businesses where id = $1 for update", business_id
+        )
+        for one in reversed(found):
+            done = await connection.execute(
+                f"delete from {one.name} where {one.tenant_column} = $1", business_id
+            )
+            if rows := int(done.split()[-1]):
+                gone[one.name] = rows
+    return gone
+
+
+async def recordings(db: Database, business_id: UUID, folder: Path) -> list[Path]:
+    """Return the flight recordings of a business's calls."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            "select call_sid from calls where business_id = $1", business_id
+        )
+    files = (folder / f"{row['call_sid']}.zip" for row in rows)
+    return [path for path in files if path.exists()]
+
+
+async def _own_tables(connection: Any, business_id: UUID) -> list[Table]:
+    """Return the tables with rows of businesses, and become one for the policies."""
+    await connection.fetchval(
+        "select set_config('app.business_id', $1, true)", str(business_id)
+    )
+    return [one for one in await tables(connection) if one.tenant_column is not None]
+
+
+async def _count(connection: Any, table: Table, business_id: UUID) -> int:
+    rows: int = await connection.fetchval(
+        f"select count(*) from {table.name} where {table.tenant_column} = $1",
+        business_id,
+    )
+    return rows
