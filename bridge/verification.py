@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from bridge.calendar_tools import Desk
 from bridge.tools import Answer, LimitError, Tool, ToolError
-from crm import proofs
+from crm import leads, proofs
 from crm.calendar import Span
 from crm.claims import Claim
 from crm.leads import Lead
@@ -55,14 +55,17 @@ def verification_tool(desk: Desk) -> Tool:
 
 
 async def _verify(desk: Desk, asked: CallerVerify) -> Answer:
-    claimant = desk.claimant()
+    claimant, business = desk.claimant(), desk.business
     if claimant is None:
-        return Answer({"verified": True})
+        own = desk.standing.own_phone or ""
+        lead = await leads.find(desk.database, business.id, own)
+        if lead is None:
+            return Answer({"verified": True})
+        return _known(desk, lead, business.required_fields)
     email = asked.email.replace("\0", "").strip()
     if not email and not asked.appointment.strip():
         raise ToolError("expected an email or an appointment, as the caller said it")
     at = desk.moment("appointment", asked.appointment) if asked.appointment else None
-    business = desk.business
     try:
         verdict = await proofs.prove(
             desk.database, business.id, claimant, Fact(email, at)

@@ -176,16 +176,21 @@ async def _check_open(
     claims of its calls are counted alone.
     """
     claimant = request.claimed_by
+    who: UUID | str | None
+    if claimant is None:
+        whose, who = "a.lead_id = $3", holder.lead_id
+    elif claimant.from_number:
+        whose, who = "c.from_number = $3", claimant.from_number
+    else:
+        whose, who = "a.claimed_by = $3", claimant.call_sid
     count = await connection.fetchval(
-        "select count(*) from appointments a where a.business_id = $1 "
-        "and a.status = 'booked' and a.starts_at > $2 and (a.lead_id = $3 or "
-        "a.claimed_by = $4 or a.claimed_by in (select c.call_sid from claims c "
-        "where c.business_id = $1 and c.from_number = $5 and c.from_number <> ''))",
+        "select count(*) from appointments a left join claims c "
+        "on c.business_id = a.business_id and c.call_sid = a.claimed_by "
+        "where a.business_id = $1 and a.status = 'booked' and a.starts_at > $2 "
+        f"and {whose}",
         business_id,
         now,
-        holder.lead_id,
-        holder.claimed_by,
-        claimant.from_number if claimant is not None else "",
+        who,
     )
     if count >= request.open_max:
         raise TooMany(request.open_max)
