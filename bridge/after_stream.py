@@ -14,6 +14,7 @@ from bridge.ended import Ended
 from bridge.ending import LEFT_BY_CALLER
 from bridge.line import Line
 from bridge.switchboard import Switchboard
+from bridge.twiml import Sentence
 
 THERE = "in-progress"
 # How a call is over at Twilio, and what our record says of it.
@@ -40,7 +41,9 @@ class AfterStream:
         switchboard: Switchboard,
         connect: Callable[[Line], bytes],
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
+        fallback_for: Callable[[str], Awaitable[Sentence]],
     ) -> None:
+        self._fallback_for = fallback_for
         self._switchboard = switchboard
         self._connect = connect
         self._find_recorded = find_recorded
@@ -101,7 +104,7 @@ class AfterStream:
             ended = await self._find_recorded(number, call_sid)
         if ended is None:
             self._metrics.count_fallback("unknown_call", board.business_of("", number))
-            return twiml.say_and_hang_up(board.default_fallback(number))
+            return twiml.say_and_hang_up(await self._fallback_for(number))
         if _is_owed_a_word(ended, status):
             self._metrics.count_fallback(ended.reason, ended.business_id)
             return twiml.say_and_hang_up(ended.fallback)

@@ -92,6 +92,7 @@ _HELP = {
     "recordings": "Flight recordings, by what became of them",
     "records": "Call records, by what became of them",
     "log_lines_dropped": "Log lines that found no room: nobody reads stderr",
+    "businesses_from_cache": "Calls opened with a business as it was kept on disk",
     "embedded_starts": "How often the embedded database had to be started again",
     "journal_failures": "Writes of call records that the disk refused",
     "webhook_failures": "Webhooks whose answer failed inside, by door",

@@ -3,14 +3,15 @@
 Reads the database once per call, before the model's session is opened.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from bridge import sentences
+from bridge.business_directory import BusinessDirectory, Found, uncached
 from bridge.calendar_tools import BookingLimits
 from bridge.crm_tools import crm_tools
 from bridge.identity import Caller, caller_of
@@ -24,11 +25,15 @@ from bridge.settings import Settings
 from bridge.tools import Tool, specifications
 from bridge.twiml import Sentence, tag_of
 from bridge.unserved import Refused
-from crm import businesses, leads
+from crm import leads
+from crm.away import is_away
 from crm.businesses import Business
 from crm.calendar import Rules
 from crm.database import Database
 from crm.leads import Lead
+
+# How long a caller waits to be known; then the record tells their lead of the call.
+TOUCH_WAIT_S = 1.0
 
 
 class Ringing(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +66,12 @@ async def open_plan(
     ringing: Ringing,
     now: datetime,
     admit: Admit | None = None,
+    directory: BusinessDirectory | None = None,
 ) -> Opening | None:
     """Look up the dialled number; None when no business has it.
+
+    Where the database is away a business that `directory` has kept serves: nothing is
+    known of the caller then, and the call's record tells their lead of it.
 
     Where `admit` says that a limit refuses the call this raises Refused, and the call
     leaves no trace.
@@ -70,9 +79,11 @@ async def open_plan(
     The caller becomes a lead, or is known as one from here on; one whose number is
     worth nothing is nobody's lead.
     """
-    business = await businesses.find_by_number(database, ringing.to_number)
-    if business is None:
+    directory = directory or uncached(database)
+    found = await directory.find(ringing.to_number)
+    if found is None:
         return None
+    business = found.business
     options = _options(settings, ringing, business)
     caller = caller_of(
         ringing.from_number,
@@ -80,20 +91,16 @@ async def open_plan(
         options.caller_trust,
         ringing.stir_verstat,
     )
-    if admit is not None:
+    if admit is not None and not found.is_cached:
         limit = await admit(business.id, ringing.call_sid, caller.phone, options, now)
         if limit is not None:
             raise Refused(limit, str(business.id), fallback_of(settings, business))
-    lead = None
+    lead, lead_due = None, ""
     if caller.own_phone is not None:
-        lead = await leads.touch(database, business.id, caller.own_phone)
-        what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
-        server_logger().info(
-            "[CRM] lead %s: %s",
-            mask_phone(caller.own_phone),
-            what,
-            extra=of_call(ringing.call_sid, str(business.id)),
-        )
+        touching = leads.touch(database, business.id, caller.own_phone)
+        lead, is_due = await _touched(directory, ringing, found, touching)
+        lead = lead or leads.unknown(caller.own_phone)
+        lead_due = caller.own_phone if is_due else ""
     else:
         server_logger().info(
             "[CRM] caller %s is not a lead: number worth %s, attestation %s",
@@ -120,7 +127,35 @@ async def open_plan(
         ),
     )
     plan = _plan(options, ringing, caller, business, lead, tools, now)
+    plan = msgspec.structs.replace(plan, lead_due=lead_due)
     return Opening(plan, tools, fallback_of(settings, business))
+
+
+async def _touched(
+    directory: BusinessDirectory,
+    ringing: Ringing,
+    found: Found,
+    touching: Coroutine[Any, Any, Lead],
+) -> tuple[Lead | None, bool]:
+    """Return the caller's lead, told of this call; None where it cannot be told now,
+    and whether it is to be told later."""
+    where = of_call(ringing.call_sid, str(found.business.id))
+    if found.is_cached:
+        touching.close()
+        return None, True
+    try:
+        lead = await directory.answer(touching, TOUCH_WAIT_S)
+    except Exception as error:
+        log, name = server_logger(), type(error).__name__
+        if is_away(error):
+            log.warning("[CRM] lead is told later: %s", name, extra=where)
+            return None, True
+        # What is wrong with the lead must not cost the call.
+        log.error("[CRM] lead is not told", exc_info=error, extra=where)
+        return None, False
+    what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
+    server_logger().info("[CRM] lead %s: %s", mask_phone(lead.phone), what, extra=where)
+    return lead, False
 
 
 def fallback_of(settings: Settings, business: Business | None) -> Sentence:

@@ -50,6 +50,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     missing_fields: tuple[str, ...] = ()
     # What the caller's number was worth at the beginning: identity.Worth.
     caller_worth: str = "verified"
+    # The number of a lead that is yet to be told of this call: the database was away.
+    lead_due: str = ""
     options: CallOptions = CallOptions()
 
 

@@ -20,6 +20,8 @@ from bridge.acceptor import Acceptor, listen
 from bridge.admin import admin_application, own_page
 from bridge.admission import Admissions
 from bridge.authentication import Handler
+from bridge.business_cache import BusinessCache
+from bridge.business_directory import BusinessDirectory
 from bridge.checkpoints import keep_running
 from bridge.connections import Connections, connections_allowed
 from bridge.ended import Ended
@@ -40,6 +42,7 @@ from bridge.summary import begun_row, running_row, to_row
 from bridge.supervised import SupervisedTask
 from bridge.switchboard import Switchboard
 from bridge.tokens import Tokens, new_key
+from bridge.twiml import Sentence
 from bridge.webhooks import Webhooks
 from crm import businesses, calls
 from crm.away import DATABASE_ERRORS
@@ -76,12 +79,21 @@ class Server:
             database, Path(settings.kolbridge_home), self.metrics
         )
         self._recorders = _recorders(settings, self.metrics)
+        hours = settings.business_cache_hours
+        self._cache = BusinessCache(Path(settings.kolbridge_home) / "businesses", hours)
+        self._directory = BusinessDirectory(database, self._cache, self.metrics)
         self._admissions = Admissions(database, self.metrics, settings.openai_prices)
         self.switchboard = Switchboard(
             settings,
             self.metrics,
             Tokens(token_key or new_key()),
-            partial(open_plan, database, settings, admit=self._admissions.admit),
+            partial(
+                open_plan,
+                database,
+                settings,
+                admit=self._admissions.admit,
+                directory=self._directory,
+            ),
             on_record or self._on_record,
             self._recorders,
             peers,
@@ -94,10 +106,14 @@ class Server:
             partial(self._admissions.watch, self.switchboard.live_lines),
             self.metrics,
         )
+        self._fresh = SupervisedTask(
+            "businesses", self._directory.keep_fresh, self.metrics
+        )
         if on_record is None:
             self.switchboard.on_open = self._on_open
         self._pulse = Pulse(self.switchboard.governor, self.metrics)
         self._peers = peers
+        self._is_first = peers is None or peers.index == 0
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
         )
@@ -143,6 +159,7 @@ class Server:
             self.switchboard,
             self.readiness,
             self._find_recorded,
+            self._fallback_for,
         )
         application = webhooks.application(self._peers)
         application.middlewares.append(self._part)
@@ -158,6 +175,7 @@ class Server:
         self._pulse.start()
         self._records.start()
         self._limits.start()
+        await self._start_cache()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
         if self._peers is not None:
@@ -181,6 +199,13 @@ class Server:
         self.admin_port = listening.getsockname()[1]
         self._admin_acceptor = Acceptor(listening, http, self._connections)
         self._admin_acceptor.start()
+
+    async def _start_cache(self) -> None:
+        """Keep businesses for when the database is away; one worker reads them all."""
+        if not self._settings.business_cache_hours:
+            await asyncio.to_thread(self._cache.forget_others, ())
+        elif self._is_first:
+            self._fresh.start()
 
     async def _keep_checkpoints(self) -> None:
         await keep_running(
@@ -230,6 +255,7 @@ class Server:
         self._pulse.stop()
         await self._checkpoints.stop()
         await self._limits.stop()
+        await self._fresh.stop()
         await self.readiness.stop()
         for acceptor in (self._acceptor, self._admin_acceptor):
             if acceptor is not None:
@@ -251,18 +277,28 @@ class Server:
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
         """Return how a call ended that this process does not know, by its record."""
         with suppress(*DATABASE_ERRORS):
-            async with asyncio.timeout(CHECK_WAIT_S):
-                business = await businesses.find_by_number(self._database, number)
-                if business is None:
-                    return None
-                whose, sorry = str(business.id), fallback_of(self._settings, business)
-                for _ in range(RECORD_LOOKS):
-                    row = await calls.find(self._database, business.id, call_sid)
-                    if row is not None:
-                        return Ended(row["end_reason"], row["failed"], sorry, whose)
-                    await asyncio.sleep(RECORD_LOOK_S)
-                return Ended("unknown_call", True, sorry, whose)
+            looking = self._look_for_record(number, call_sid)
+            return await self._directory.answer(looking, CHECK_WAIT_S)
         return None
+
+    async def _look_for_record(self, number: str, call_sid: str) -> Ended | None:
+        business = await businesses.find_by_number(self._database, number)
+        if business is None:
+            return None
+        whose, sorry = str(business.id), fallback_of(self._settings, business)
+        for _ in range(RECORD_LOOKS):
+            row = await calls.find(self._database, business.id, call_sid)
+            if row is not None:
+                return Ended(row["end_reason"], row["failed"], sorry, whose)
+            await asyncio.sleep(RECORD_LOOK_S)
+        return Ended("unknown_call", True, sorry, whose)
+
+    async def _fallback_for(self, number: str) -> Sentence:
+        """Return what a caller to a number hears whose call has no line."""
+        business = await self._directory.find_kept(number)
+        if business is None:
+            return self.switchboard.default_fallback(number)
+        return fallback_of(self._settings, business)
 
     def _exposition(self) -> bytes:
         """Return this worker's page of metrics."""
@@ -271,13 +307,17 @@ class Server:
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         connections = ("Open connections that are no streams", len(self._connections))
-        # The refused lie in one file for all workers, whose gauges are added up.
-        is_first = self._peers is None or self._peers.index == 0
+        # What all workers share is one's to show, for their gauges are added up.
+        is_first = self._is_first
         return {
             **self.switchboard.gauges(),
             **self._records.gauges(counts_refused=is_first),
             **self.readiness.gauges(),
             "connections": connections,
+            "business_cache_age_seconds": (
+                "How long ago all businesses were last read from the database",
+                self._directory.age_s if is_first else 0.0,
+            ),
         }
 
     def _on_open(self, plan: CallPlan) -> None:

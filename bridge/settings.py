@@ -160,6 +160,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_pool_size: Annotated[int, _count(1, 100)] = 10
     database_timeout_ms: Annotated[int, _count(100, 60_000, "ms")] = 10_000
     kolbridge_home: str = ".data"
+    business_cache_hours: Annotated[int, _count(0, 168, "hours")] = 24
 
     twilio_account_sid: AccountSid | None = None
     twilio_auth_token: Secret | None = None

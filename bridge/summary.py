@@ -74,6 +74,7 @@ def to_row(record: CallRecord, now_s: float, now: datetime, prices: Prices) -> K
                 for tool in record.tools
             ],
         ),
+        lead_due=plan.lead_due or None,
     )
 
 

@@ -5,12 +5,12 @@ that of a signature, pass.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from bridge import twiml
-from bridge.authentication import Handler
+from bridge.authentication import FORM, Handler
 from bridge.log import server_logger
 from bridge.metrics import Metrics
 from bridge.twiml import Sentence
@@ -25,9 +25,11 @@ _ASKING = frozenset(("/twilio/voice", "/twilio/after-stream"))
 class WebhookGuard:
     """Stands before the handlers of one process."""
 
-    def __init__(self, metrics: Metrics, sorry: Callable[[], Sentence]) -> None:
+    def __init__(
+        self, metrics: Metrics, fallback_for: Callable[[str], Awaitable[Sentence]]
+    ) -> None:
         self._metrics = metrics
-        self._sorry = sorry
+        self._fallback_for = fallback_for
 
     @web.middleware
     async def answer(
@@ -46,9 +48,10 @@ class WebhookGuard:
             server_logger().error("%s failed", request.path, exc_info=error)
         if request.path not in _ASKING:
             return web.Response(status=204)
+        sorry = await self._fallback_for(request[FORM].get("To", ""))
         self._metrics.count("fallbacks", reason="webhook_failed")
         return web.Response(
-            body=twiml.say_and_hang_up(self._sorry()),
+            body=twiml.say_and_hang_up(sorry),
             content_type=twiml.CONTENT_TYPE,
             charset="utf-8",
         )

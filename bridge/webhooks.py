@@ -48,13 +48,17 @@ class Webhooks:
         switchboard: Switchboard,
         readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
+        fallback_for: Callable[[str], Awaitable[Sentence]],
     ) -> None:
+        self._fallback_for = fallback_for
         self._public_url = public_url
         self._switchboard = switchboard
         self._readiness = readiness
-        self._after_stream = AfterStream(switchboard, self._connect, find_recorded)
+        self._after_stream = AfterStream(
+            switchboard, self._connect, find_recorded, fallback_for
+        )
         self._metrics = switchboard.metrics
-        self._guard = WebhookGuard(self._metrics, switchboard.default_fallback)
+        self._guard = WebhookGuard(self._metrics, fallback_for)
         self._authentication = Authentication(settings, public_url, self._metrics)
 
     def application(self, peers: Peers | None = None) -> web.Application:
@@ -111,7 +115,7 @@ class Webhooks:
             )
         except Unserved as unserved:
             log.warning("call is not served: %s", unserved.reason)
-            sorry = self._switchboard.default_fallback(ringing.to_number)
+            sorry = await self._fallback_for(ringing.to_number)
             business_id = self._switchboard.business_of("", ringing.to_number)
             return self._fallback(unserved.reason, sorry, business_id)
         return _twiml(self._connect(line))

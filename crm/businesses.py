@@ -76,11 +76,19 @@ async def find_by_number(db: Database, address: str) -> Business | None:
     return None if business_id is None else await get(db, business_id)
 
 
+async def numbers(db: Database) -> list[tuple[str, UUID]]:
+    """Return every dialled number and whose it is."""
+    async with db.routing() as connection:
+        rows = await connection.fetch("select e164, business_id from business_numbers")
+    return [(row["e164"], row["business_id"]) for row in rows]
+
+
 async def get(db: Database, business_id: UUID) -> Business | None:
     """Return one business, or None if there is none of this id."""
     async with db.tenant(business_id) as connection:
         row = await connection.fetchrow(
-            "select * from businesses where id = $1", business_id
+            f"select id, {', '.join(COLUMNS)} from businesses where id = $1",
+            business_id,
         )
         if row is None:
             return None

@@ -52,6 +52,19 @@ _COLUMNS = (
 )
 
 
+def unknown(phone: str) -> Lead:
+    """Return a lead of whom nothing can be known now; it is in no table."""
+    return Lead(
+        id=UUID(int=0),
+        phone=phone,
+        name=None,
+        status="new",
+        fields={},
+        calls=1,
+        last_call_at=None,
+    )
+
+
 async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
     """Note that this number calls: made if new, `last_call_at` set either way."""
     async with db.tenant(business_id) as connection:

@@ -81,6 +81,7 @@ class Bridge:
             f"Connection: close\r\n\r\n{body}".encode()
         )
         answer = (await peer.ended()).partition(b"\r\n\r\n")[2]
+        self.answer = answer.decode()
         await peer.close()
         parameters = fromstring(answer).iter("Parameter")
         token = next(
@@ -93,7 +94,7 @@ class Bridge:
         peer.send_text(hall.start_message(CALL_SID, token))
         model = await self.model.peers.get()
         model.send_text(hall.CREATED)
-        await until_event(model, "session.update")
+        self.session = (await until_event(model, "session.update"))["session"]
         model.send_text(hall.UPDATED)
         await until_event(model, "response.create")
         return peer, model
@@ -231,9 +232,11 @@ def crm():
         crm.stop()
 
 
-async def made_business(url):
+async def made_business(url, **columns):
     database = await Database.open(url, pool_max=1)
-    business_id = await businesses.create(database, "Salon", required_fields=["name"])
+    business_id = await businesses.create(
+        database, "Salon", required_fields=["name"], **columns
+    )
     await businesses.add_number(database, business_id, NUMBER)
     await database.close()
     return business_id

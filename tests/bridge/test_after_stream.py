@@ -189,7 +189,7 @@ def test_answers_are_remembered_up_to_a_limit(database_url, tmp_path, monkeypatc
         async def find_recorded(number, call_sid):
             return Ended("end_call:goodbye", False, Sentence("Sorry.", "en"), "b1")
 
-        after = AfterStream(at.server.switchboard, None, find_recorded)
+        after = AfterStream(at.server.switchboard, None, find_recorded, None)
         for number in range(5):
             await after.answer("CA1", at.number, "in-progress", str(number))
 

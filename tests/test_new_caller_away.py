@@ -1,0 +1,47 @@
+"""Who calls for the first time while the database is away is served, and kept."""
+
+from tests import test_database_away as away
+from tests.bridge import hall, wire
+
+crm = away.crm
+
+
+def test_new_caller_while_the_database_is_away_is_served_and_known_later(crm, tmp_path):
+    async def told():
+        business_id = await away.made_business(
+            crm.url,
+            language="he",
+            country="IL",
+            custom_prompt="Offer coffee.",
+            fallback_sentence="נחזור אליכם.",
+        )
+        async with away.serving(crm.url, tmp_path) as bridge:
+            # Nobody has called yet: all businesses are read at the start.
+            await wire.until(
+                lambda: list((tmp_path / "data/businesses").glob("*.json"))
+            )
+            crm.kill()
+
+            peer, model = await bridge.ring()
+            assert "נחזור אליכם." in bridge.answer
+            assert "Speak Hebrew" in bridge.session["instructions"]
+            assert "Offer coffee." in bridge.session["instructions"]
+            answer = await away.tool_answer(model, "leads_upsert", "t1", name="Dana")
+            assert "cannot be reached right now" in answer["error"]
+            await away.hear(peer, model, "item-a")
+            peer.send_text(hall.STOP)
+            await hall.expect(peer, wire.CLOSE)
+            await peer.close()
+            await away.until_waiting(tmp_path, 1)
+            kept = (tmp_path / "data/businesses").glob("*")
+            assert not any(away.CALLER[1:].encode() in one.read_bytes() for one in kept)
+
+            crm.start()
+            await away.until_waiting(tmp_path, 0)
+        (row,), (said,), lead = await away.what_is_written(crm.url, business_id)
+        assert (row["call_sid"], row["from_number"]) == (away.CALL_SID, away.CALLER)
+        assert len(said) == 1
+        assert (lead.calls, lead.last_call_at) == (1, row["started_at"])
+        assert row["lead_id"] == lead.id
+
+    away.run(told)
