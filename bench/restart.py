@@ -6,7 +6,8 @@ once it is ready for calls, new ones ring there and the old one gets SIGTERM. Wh
 becomes of every call is compared with the records in the database.
 
 With `--one-port` nobody balances: all ring at one port, which each new bridge takes
-over from the one before.
+over from the one before. Nobody asks that one to stop, so that its calls, the long ones
+too, end by themselves.
 
     python -m bench restart --rate 5 --restarts 3
 """
@@ -154,7 +155,8 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
         "calls": len(visits),
         **outcomes,
         "drain_s": [round(seconds, 1) for seconds, _ in drained],
-        "drain_s_allowed": DRAIN_SECONDS + FAREWELL_S + TAKE_OVER_S * args.one_port,
+        "drain_s_allowed": FAREWELL_S
+        + (LONG_S + TAKE_OVER_S if args.one_port else DRAIN_SECONDS),
         "exit_codes": [code for _, code in drained],
         "records": await _records(house, visits),
     }
