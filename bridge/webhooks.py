@@ -107,6 +107,9 @@ class Webhooks:
         except Repeated:
             self._metrics.count("repeated_webhooks")
             log.warning("the webhook of a call that is over, or another's, came again")
+            ended = self._switchboard.find_ended(ringing.call_sid)
+            if ended is not None and ended.failed:
+                return self._fallback(ended.reason, ended.fallback, ended.business_id)
             return _twiml(twiml.hang_up())
         except Refused as refused:
             log.warning("call is refused: %s", refused.limit.value)

@@ -224,6 +224,25 @@ def test_webhook_of_a_call_that_is_over_opens_nothing(
     run(told, database_url, tmp_path)
 
 
+def test_webhook_of_a_call_that_has_failed_meanwhile_is_answered_with_a_word(
+    database_url, tmp_path
+):
+    """Its first answer may never have reached Twilio."""
+
+    async def told(at):
+        at.model.status = b"401 Unauthorized"
+        sid = service.new_sid()
+        await at.ring(sid, From=ANN)
+        await wire.until(lambda: at.server.switchboard.find_ended(sid))
+        document = await at.ring(sid, From=ANN)
+
+        assert says(document).startswith("Sorry")
+        assert at.fallbacks("model_unreachable") == 1
+        assert at.server.metrics.value("repeated_webhooks") == 1
+
+    run(told, database_url, tmp_path)
+
+
 def test_webhook_of_a_call_that_runs_has_the_same_answer(database_url, tmp_path):
     async def told(at):
         await limit(at, limit_concurrent_calls=1, limit_calls_per_caller_per_hour=1)
