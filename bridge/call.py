@@ -27,6 +27,7 @@ from bridge import (
     interruption,
     keypad,
     openai,
+    recovery,
     renewal,
     resumption,
     spare,
@@ -92,7 +93,7 @@ class Call:
         self.tool_told_at = 0.0
         self.waiting: floor.Waiting = {}
         self.is_filler_said = False
-        self.has_retried = False
+        self.recovery = recovery.Recovery()
         self.keypad = keypad.Keypad()
         self.renewal = renewal.Renewal()
         self.spare = spare.Spare()
@@ -276,6 +277,8 @@ class Call:
     # --- what the caller hears ---
 
     def _on_audio_delta(self, event: openai.AudioDelta) -> None:
+        if self.responses.active_id is None:
+            dialogue.note_sign(self, event.response_id)
         if self.responses.is_cancelled(event.response_id):
             self.counters.late_deltas += 1
             if self.counters.late_deltas == 1:
@@ -283,6 +286,7 @@ class Call:
             return
         self.log(self.notes.audio_line(len(event.delta)))
         delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
+        self.recovery.note_audio(delta)
         self.playout.push(event.item_id, event.content_index, delta)
         self.feed()
 
@@ -376,7 +380,8 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.ANSWER: dialogue.on_answer_due,
     Timer.STALL: dialogue.on_stalled,
     Timer.FLOOR: floor.on_look,
-    Timer.RETRY: lambda call: floor.when_free(call, dialogue.ask_again),
+    Timer.RETRY: recovery.on_retry_due,
+    Timer.ERROR: recovery.on_error_unfollowed,
     Timer.IDLE: ending.on_idle,
     Timer.WARNING: ending.on_warning_due,
     Timer.DURATION: ending.on_time_up,

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from bridge import ending, floor, greeting, limits, openai, renewal, session
+from bridge import (
+    ending,
+    floor,
+    greeting,
+    limits,
+    openai,
+    recovery,
+    renewal,
+    session,
+)
 from bridge.handshake import State
 from bridge.plan import Log, Phase, Refusal, RunTool, ToolResult
 from bridge.timers import Timer
@@ -19,7 +28,6 @@ from bridge.timers import Timer
 if TYPE_CHECKING:
     from bridge.call import Call
 
-RETRY_WAIT_S = 1.0
 # A judgement: a caller who has waited so long asks whether anyone is there.
 STALL_S = 15.0
 # What a tool may be asked, and how many in one call; more is a model gone astray.
@@ -148,17 +156,29 @@ def on_stalled(call: "Call") -> None:
 
 def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
     """A response runs now."""
+    _begin_response(call, event.response.id)
+
+
+def note_sign(call: "Call", response_id: str) -> None:
+    """Something of a response has come, whose beginning may not have been told."""
+    if call.responses.is_unannounced(response_id):
+        _begin_response(call, response_id)
+
+
+def _begin_response(call: "Call", response_id: str) -> None:
     if not call.responses.is_asked and call.now >= call.tool_told_at + TOLD_S:
         note_tools_answered(call)
-    call.responses.note_created(event.response.id)
+    call.responses.note_created(response_id)
+    call.recovery.begin()
     call.timers.cancel(Timer.ANSWER, Timer.RETRY)
     call.timers.set(Timer.STALL, call.now + STALL_S)
-    call.waiting.pop(ask_again, None)
+    call.waiting.pop(recovery.ask_again, None)
     call.notes.response_began()
 
 
 def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
     """Place a spoken item in the transcript before its words come."""
+    note_sign(call, event.response_id)
     if event.item.type == "message":
         at_s = call.notes.at_s(call.now)
         call.notes.transcript.place("ai", event.item.id, at_s)
@@ -179,14 +199,19 @@ def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
 def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     """Run the tool the model asks for; this event alone has complete arguments."""
     item = event.item
+    note_sign(call, event.response_id)
     if item.type == "message":
         call.notes.transcript.close(item.id)
-    if item.type != "function_call" or item.call_id is None or item.name is None:
+    if item.type != "function_call":
+        return
+    if not item.call_id or not item.name:
+        call.recovery.is_nameless = True
         return
     is_whole = item.status != "incomplete"
     is_stopped = call.responses.is_cancelled(event.response_id)
     if is_stopped and not is_whole:
         return  # nobody waits for what was stopped in the middle of its arguments
+    call.recovery.has_tool = True
     call.counters.tool_calls += 1
     call.open_tools.add(item.call_id)
     arguments = item.arguments or ("{}" if is_whole else "")
@@ -271,12 +296,14 @@ def on_filler_due(call: "Call") -> None:
 
 def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     """A response has ended: send what waited for that, or the last words."""
-    response = event.response
-    is_ours = call.responses.active_id == response.id
+    response, responses = event.response, call.responses
+    is_announced = responses.active_id is not None
+    is_ours = responses.is_its_end(response.id)
+    is_judged = is_ours and not responses.is_stopped(response.id)
     if is_ours and call.playout.has_unsent:
         call.playout.finish_all()  # the server may not have said so of each part
         call.feed()
-    ask(call, call.responses.note_done(response.id, call.now))
+    ask(call, responses.note_done(response.id, call.now))
     call.timers.set(Timer.ANSWER, call.responses.answer_by)
     call.notes.response_ended(response)
     call.actions += limits.lines(call)
@@ -285,43 +312,16 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     ending.consider_wishes(call)
     if call.phase is Phase.ENDED:
         return
-    if response.status == "failed":
-        _on_response_failed(call, response)
+    answer_tools(call)
+    if is_judged and recovery.is_bad(call, response, is_announced=is_announced):
         return
-    call.has_retried = False
     is_waiting = not call.stream_sid and call.playout.has_unsent
     if is_ours and not is_waiting and not call.playout.is_playing(call.now):
         call.is_greeting_due = False
-    answer_tools(call)
     if not call.is_talking:
         ending.say_last_words(call)
     else:
         _consider_loop(call)
-
-
-def _on_response_failed(call: "Call", response: openai.Response) -> None:
-    details = response.status_details
-    error = details.error if details is not None else None
-    names = {error.code, error.type} if error is not None else set()
-    text = f"response failed: {error.code or error.type}" if error else "it failed"
-    if names & session.FATAL_CODES or call.has_retried:
-        ending.fail(call, "model_failed", text)
-        return
-    call.log(Log("warning", f"[REALTIME] {text}: asking once more"))
-    call.has_retried = True
-    call.timers.set(Timer.RETRY, call.now + RETRY_WAIT_S)
-
-
-def ask_again(call: "Call") -> None:
-    """Ask once more for what failed, unless other words come in its place."""
-    if call.is_greeting_due:
-        call.request(session.greeting(call.plan))
-    elif call.open_tools or call.responses.is_busy:
-        return  # the tools' answer, or what runs, is the second try
-    elif call.is_talking:
-        call.request(call.responses.params)
-    else:
-        ending.ask_goodbye(call)
 
 
 def _consider_loop(call: "Call") -> None:
@@ -359,11 +359,13 @@ def on_error(call: "Call", event: openai.Error) -> None:
         ending.fail(call, "model_failed", text)
     elif "conversation_already_has_active_response" in names:
         ask(call, call.responses.note_refused(error.event_id, try_again=True))
+        if not call.responses.is_busy:  # it waits for an end nobody may have told
+            recovery.watch(call, text)
     elif session.NOTHING_TO_COMMIT in names:
         call.unwritten.refuse()
     elif not names & session.HARMLESS_CODES:
-        call.responses.note_refused(error.event_id, try_again=False)
         call.log(call.notes.refusal_line(error.code or error.type or "", text))
+        recovery.on_error(call, error, text)
 
 
 HANDLERS: dict[type, Callable[["Call", Any], None]] = {

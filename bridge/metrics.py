@@ -9,6 +9,7 @@ per call: their number is bounded by the code, not by the traffic.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -23,6 +24,7 @@ from bridge.business_metrics import BusinessMetrics, Figures
 from bridge.call import Call
 from bridge.plan import CallRecord
 from bridge.prices import VENDOR_PRICES, Prices
+from bridge.recovery import Mute
 
 PREFIX = "kolbridge_"
 # Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
@@ -34,6 +36,12 @@ LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # A pass over the young objects takes some 10 us; 20 ms would be a frame.
 GC_PAUSE_BOUNDS_S = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
+
+
+def _mute_answers(kind: Mute, call: Call) -> int:
+    count: int = getattr(call.counters, f"mute_{kind.value}")
+    return count
+
 
 # What a call counts itself: (metric, labels) and where it stands.
 _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
@@ -49,6 +57,11 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("malformed", {"leg": "openai"}, lambda call: call.counters.malformed_openai),
     ("unknown", {"leg": "twilio"}, lambda call: call.counters.unknown_twilio),
     ("unknown", {"leg": "openai"}, lambda call: call.counters.unknown_openai),
+    ("bad_answers", {"kind": "failed"}, lambda call: call.counters.failed_answers),
+    *(
+        ("bad_answers", {"kind": kind.value}, partial(_mute_answers, kind))
+        for kind in Mute
+    ),
     ("openai_errors", {}, lambda call: call.counters.openai_errors),
     ("sessions", {"kind": "changed"}, lambda call: call.counters.changed_sessions),
     ("sessions", {"kind": "reopened"}, lambda call: call.counters.reopened_sessions),
@@ -67,6 +80,7 @@ _HELP = {
     "barge_ins": "Interruptions of the AI, and voice that did not become one",
     "malformed": "Messages that could not be read, by leg",
     "unknown": "Messages of a type nobody here knows, by leg",
+    "bad_answers": "Answers that failed, or of which nothing could be heard, by kind",
     "openai_errors": "Error events from the model's side",
     "sessions": "Sessions changed in good time, reopened after a loss, not had beside "
     "another one, and tries to open one that were followed by another try",

@@ -197,6 +197,19 @@ class StatusDetails(msgspec.Struct, frozen=True):
     error: ErrorBody | None = None
 
 
+class OutputPart(msgspec.Struct, frozen=True):
+    """A part of what a response has put out, as far as it tells sound from text."""
+
+    type: Id = ""
+
+
+class OutputItem(msgspec.Struct, frozen=True):
+    """An item of what a response has put out."""
+
+    type: Id = ""
+    content: tuple[OutputPart, ...] | None = None
+
+
 class Response(msgspec.Struct, frozen=True):
     """A response; `conversation_id` is null when it is out of band.
 
@@ -207,7 +220,14 @@ class Response(msgspec.Struct, frozen=True):
     status: Id = "in_progress"
     status_details: StatusDetails | None = None
     conversation_id: Id | None = None
+    output: tuple[OutputItem, ...] | None = None
     usage: dict[str, Any] | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Tell whether a part of it is text, which no caller hears."""
+        parts = (part for item in self.output or () for part in item.content or ())
+        return any(part.type in ("output_text", "text") for part in parts)
 
 
 class ResponseCreated(ServerEvent, frozen=True, tag="response.created"):

@@ -167,12 +167,20 @@ class Counters:
         "barge_ins_false",
         "changed_sessions",
         "digits",
+        "failed_answers",
         "failed_spares",
         "gap_frames",
         "late_deltas",
         "lost_streams",
         "malformed_openai",
         "malformed_twilio",
+        "mute_cancelled",
+        "mute_empty",
+        "mute_filtered",
+        "mute_nameless",
+        "mute_silent",
+        "mute_text",
+        "mute_tokens",
         "openai_errors",
         "refused_tools",
         "reopened_sessions",
@@ -202,6 +210,14 @@ class Counters:
     lost_streams: int
     resumed_streams: int
     failed_spares: int
+    failed_answers: int
+    mute_cancelled: int
+    mute_empty: int
+    mute_filtered: int
+    mute_nameless: int
+    mute_silent: int
+    mute_text: int
+    mute_tokens: int
     after_end: int
     malformed_twilio: int
     malformed_openai: int

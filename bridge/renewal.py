@@ -173,11 +173,17 @@ def _leave(call: "Call") -> None:
     call.notes.transcript.close_all()
     is_asked_later = is_turn_asked or bool(call.open_tools)
     call.responses.suspend(is_asked_later=is_asked_later)
-    if call.has_retried and not is_asked_later:
+    is_tried_again = call.recovery.failures and call.phase is not Phase.WAITING
+    if is_tried_again and not is_asked_later:
         call.request(call.responses.params)  # a second try was due, or ran
     call.uplink.begin_session()
     call.timers.cancel(
-        Timer.ANSWER, Timer.RETRY, Timer.RENEW, Timer.GREETING, Timer.STALL
+        Timer.ANSWER,
+        Timer.RETRY,
+        Timer.ERROR,
+        Timer.RENEW,
+        Timer.GREETING,
+        Timer.STALL,
     )
 
 
@@ -217,7 +223,7 @@ def _is_between_turns(call: "Call") -> bool:
         is_turn_heard
         or call.unwritten.is_asked
         or call.responses.is_owing
-        or call.has_retried
+        or call.recovery.failures > 0
         or call.is_tool_answer_due
         or bool(call.open_tools)
         or bool(call.waiting)

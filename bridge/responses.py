@@ -5,6 +5,10 @@ request made while one runs waits here, and goes out when it has ended; requests
 wait are merged, because one answer serves them all. In the VAD modes the server itself
 answers a turn, but not one that ended while a response ran: such a turn is noticed and
 asked for.
+
+Whatever ends a response frees its place for the next one: its `response.done`, whether
+its beginning was announced or not, an error that names it, a session that is gone, or
+that it is given up. Of what is never announced the first sign is its beginning.
 """
 
 from collections import deque
@@ -17,8 +21,11 @@ from bridge import openai
 ANSWER_WAIT_S = 1.0
 # The same after a response has ended: the server would have begun at once.
 ANSWER_WAIT_AFTER_S = 0.25
-# Late deltas of a cancelled response are recognised by its id; a few are enough.
+# What comes late of a response is recognised by its id; a few are enough.
 CANCELLED_KEPT = 16
+ENDED_KEPT = 16
+# A response that the server gives no id.
+NAMELESS = ""
 
 
 class Responses:
@@ -35,6 +42,7 @@ class Responses:
         self._has_ended_since = False
         self._waiting: openai.ResponseCreate | None = None
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
+        self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
         self._count = 0
         # The server hears a turn that it has not committed.
         self.is_turn_heard = False
@@ -62,6 +70,16 @@ class Responses:
     def is_asked(self) -> bool:
         """Tell whether what begins next was asked for by us."""
         return self._asked is not None
+
+    @property
+    def asked_id(self) -> str | None:
+        """The name of the request that has not begun, by which an error may be its."""
+        return None if self._asked is None else str(self._asked.event_id)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether what was asked for has not been called off since."""
+        return self._asked is not None and not self._is_asked_cancelled
 
     def request(
         self, params: openai.ResponseParams | UnsetType = UNSET
@@ -94,10 +112,39 @@ class Responses:
 
     def is_cancelled(self, response_id: str) -> bool:
         """Tell whether what arrives for this response is late."""
+        if self.active_id == NAMELESS and NAMELESS in self._cancelled:
+            return True
         return response_id in self._cancelled
+
+    def is_stopped(self, response_id: str) -> bool:
+        """Tell whether we have stopped the response of this end, begun or not."""
+        is_asked_stopped = self.active_id is None and self._is_asked_cancelled
+        return is_asked_stopped or self.is_cancelled(response_id)
+
+    def is_unannounced(self, response_id: str) -> bool:
+        """Tell whether a sign of a response is its beginning, for none was told."""
+        is_free = self.active_id is None and response_id not in self._ended
+        return is_free and self._is_awaited and response_id not in self._cancelled
+
+    def is_its_end(self, response_id: str) -> bool:
+        """Tell whether this is the end of what runs, or of what was awaited."""
+        if response_id in self._ended:
+            return False
+        if self.active_id is None:
+            return self._is_awaited
+        return NAMELESS in (response_id, self.active_id) or (
+            response_id == self.active_id
+        )
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Tell whether a response should begin: we asked, or the server should."""
+        return self._asked is not None or self._has_unanswered_turn
 
     def note_created(self, response_id: str) -> None:
         """A response has begun, asked for by us or by the server's turn detection."""
+        if response_id in self._ended:
+            return
         self.active_id = response_id
         self.params = UNSET if self._asked is None else self._asked.response
         if self._is_asked_cancelled:
@@ -108,15 +155,18 @@ class Responses:
 
     def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
         """A response has ended; return the request that waited for it."""
-        if self.active_id == response_id:
-            self.active_id = None
+        if self.is_its_end(response_id):
+            self._free(response_id)
         self._has_ended_since = True
         if self._has_unanswered_turn:
             self.answer_by = now + ANSWER_WAIT_AFTER_S
-        if self._waiting is None or self.is_busy:
-            return []
-        event, self._waiting = self._waiting, None
-        return self._ask(event)
+        return self._go_on()
+
+    def give_up(self) -> list[openai.ResponseCreate]:
+        """Wait no longer for what is cancelled; return what waited for its end."""
+        if not self._is_suspended:
+            self._free(self.active_id or NAMELESS)
+        return self._go_on()
 
     def note_speech(self) -> None:
         """The server hears a turn of the caller, which it will commit."""
@@ -144,7 +194,10 @@ class Responses:
         is_wanted = not self._is_spare and not self._is_asked_cancelled
         self._asked = self._last_asked = None
         self._is_asked_cancelled = False
-        if not try_again or not is_wanted or self._waiting is not None:
+        self.params = refused.response
+        if not try_again:
+            return self._go_on()
+        if not is_wanted or self._waiting is not None:
             return []
         if self._has_ended_since and not self.is_busy:
             return self._ask(refused)
@@ -204,6 +257,25 @@ class Responses:
         self._is_spare = self._has_ended_since = False
         self._answered()
         return [event]
+
+    def _go_on(self) -> list[openai.ResponseCreate]:
+        """Send the request that waited, if its place is free."""
+        if self._waiting is None or self.is_busy:
+            return []
+        event, self._waiting = self._waiting, None
+        return self._ask(event)
+
+    def _free(self, response_id: str) -> None:
+        """What ran, or was asked for and never announced, is over."""
+        if self.active_id is None and self._asked is not None:
+            self.params = self._asked.response
+        self._ended += {response_id, self.active_id or NAMELESS} - {NAMELESS}
+        if NAMELESS in self._cancelled:
+            self._cancelled.remove(NAMELESS)
+        if self.active_id is None:
+            self._asked = None
+            self._is_asked_cancelled = False
+        self.active_id = None
 
     def _answered(self) -> None:
         self._has_unanswered_turn = False

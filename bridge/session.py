@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import UNSET
 
-from bridge import openai
+from bridge import openai, sentences
 from bridge.plan import CallPlan, ToolRecord
 from bridge.transcript import Role
 
@@ -19,6 +19,22 @@ PCM = openai.Format(type="audio/pcm", rate=24_000)
 # The verbatim form of the protocol: an empty input hides the history, the output joins
 # the conversation all the same.
 _VERBATIM = "Say exactly the following, nothing before or after: {text}"
+# Whose business's language we cannot write is told to the model by its code.
+_SAY_AGAIN = {
+    "ar": "عذرًا، لم أستطع الإجابة. هل يمكنكم إعادة ما قلتم؟",
+    "de": "Entschuldigung, ich konnte nicht antworten. Sagen Sie es bitte noch einmal?",
+    "en": "Sorry, I could not answer that. Could you please say it again?",
+    "es": "Lo siento, no he podido responder. ¿Puede repetirlo, por favor?",
+    "fr": "Désolé, je n'ai pas pu répondre. Pouvez-vous répéter, s'il vous plaît ?",
+    "he": "סליחה, לא הצלחתי לענות. אפשר לומר את זה שוב בבקשה?",
+    "it": "Mi scusi, non sono riuscito a rispondere. Può ripetere, per favore?",
+    "pt": "Desculpe, não consegui responder. Pode repetir, por favor?",
+    "ru": "Извините, я не смог ответить. Повторите, пожалуйста, ещё раз.",
+}
+_TRANSLATED = (
+    "Say exactly the following in the language with the ISO 639-1 code {language}, "
+    "translated, nothing before or after: {text}"
+)
 _STILL_THERE = (
     "The caller has been silent for a while. In one short sentence, in the language of "
     "this conversation, ask whether they are still there."
@@ -137,9 +153,22 @@ def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
 
 def greeting(plan: CallPlan) -> openai.ResponseParams:
     """Return the request that has the greeting spoken word for word."""
-    return openai.ResponseParams(
-        input=(), tool_choice="none", instructions=_VERBATIM.format(text=plan.greeting)
-    )
+    return _verbatim(plan.greeting)
+
+
+def own_greeting(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request for a greeting of ours in the place of the business's."""
+    text = sentences.greeting_in(plan.language) or sentences.GREETINGS["en"]
+    return _verbatim(text.format(name=plan.business_name))
+
+
+def say_again(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request for our words in the place of an answer without sound."""
+    text = _SAY_AGAIN.get(plan.language)
+    if text is not None or not plan.language:
+        return _verbatim(text or _SAY_AGAIN["en"])
+    text = _TRANSLATED.format(language=plan.language, text=_SAY_AGAIN["en"])
+    return openai.ResponseParams(input=(), tool_choice="none", instructions=text)
 
 
 def still_there() -> openai.ResponseParams:
@@ -211,6 +240,13 @@ def sounded(audio: bytes) -> openai.CreateItem:
     """Return a turn of the caller's that an earlier session has not written down."""
     content = (openai.InputAudio(audio),)
     return openai.CreateItem(item=openai.MessageItem(role="user", content=content))
+
+
+def _verbatim(text: str) -> openai.ResponseParams:
+    instructions = _VERBATIM.format(text=text)
+    return openai.ResponseParams(
+        input=(), tool_choice="none", instructions=instructions
+    )
 
 
 def _message(role: Literal["user", "system"], text: str) -> openai.CreateItem:

@@ -17,6 +17,7 @@ class Timer(Enum):
     STALL = "an answer does not go on"
     FLOOR = "the caller may have ended"
     RETRY = "a failed response is asked for again"
+    ERROR = "an error may have cost an answer"
     IDLE = "nobody speaks"
     FILLER = "a tool takes its time"
     RENEW = "the session grows old"

@@ -40,6 +40,7 @@ PURE = (
     "prices",
     "quotas",
     "reasons",
+    "recovery",
     "renewal",
     "replay",
     "responses",
@@ -55,8 +56,10 @@ PURE = (
     "unwritten",
     "uplink",
 )
-# Three sides of one thing: what the model does may end its session, or the call.
-ONE = dict.fromkeys(("bridge.ending", "bridge.renewal"), "bridge.dialogue")
+# Four sides of one thing: what the model does may end an answer, its session, the call.
+ONE = dict.fromkeys(
+    ("bridge.ending", "bridge.recovery", "bridge.renewal"), "bridge.dialogue"
+)
 IMPURE = {"asyncio", "time", "logging", "os", "picows", "aiohttp", "crm", "socket"}
 
 

@@ -25,6 +25,8 @@ ACTIONS_MAX = 700
 # How often a timer may fire without the clock going on.
 SPINS_MAX = 8
 _MS = 1e-3
+# What comes of a response that runs.
+_SIGNS = (openai.OutputItemAdded, openai.AudioDelta, openai.OutputItemDone)
 # An item, and which of its contents.
 Part = tuple[str, int]
 
@@ -63,7 +65,7 @@ class Laws:
         self._was_over = self._call.phase is Phase.ENDED
         self._was_playing = self._call.playout.is_playing(now)
         self._downlink.before(what)
-        self._asked.before(what)
+        self._asked.before(what, now)
         self._promises.before(what)
         if self._uplink is not None:
             self._uplink.before(what)
@@ -76,13 +78,13 @@ class Laws:
             is_line = all(type(action) is Log for action in actions)
             law(is_line, "nothing is done after the end", actions[:3])
         self._check_timer(what, now)
-        self._check_order(actions)
+        self._check_order(what, actions)
         self._check_end(actions)
         self._downlink.after(actions, now)
         self._promises.after(what, actions, self._was_playing, now)
         if self._promises.tools.has_answered or self._promises.keys.are_told:
             self._asked.told(now)
-        self._asked.after(actions, now)
+        self._asked.after(what, actions, now)
         self._asked.check_answered(now, bool(self._promises.tools.open))
         if self._uplink is not None:
             self._uplink.after(actions)
@@ -98,8 +100,11 @@ class Laws:
             law(self._spins <= SPINS_MAX, "a timer goes on", deadline, now)
         law(deadline is None or deadline < now + 4_000, "a deadline is near", deadline)
 
-    def _check_order(self, actions: list[Any]) -> None:
-        """Clear, then truncate, then cancel, then speech; withheld until then."""
+    def _check_order(self, what: Any, actions: list[Any]) -> None:
+        """Clear, then truncate, then cancel, then speech; withheld until then.
+
+        A timer may give up an answer of which nothing is heard.
+        """
         rank, is_renewed = 0, False
         for action in actions:
             kind = type(action)
@@ -110,7 +115,8 @@ class Laws:
             elif kind is openai.ConversationItemTruncate:
                 law(rank == 1, "truncate follows clear", kind, rank)
             elif kind is openai.ResponseCancel:
-                law(rank == 1, "cancel follows clear and truncate", rank)
+                is_given_up = what is None and rank == 0
+                law(rank == 1 or is_given_up, "cancel follows truncate", rank)
                 rank = 2
             elif kind is openai.AppendAudio and action.audio != SILENCE:
                 is_free = not self._was_playing or rank > 0 or is_renewed
@@ -152,6 +158,7 @@ class Downlink:
         self._received_ms: dict[Part, float] = {}
         self._first_at: dict[Part, float] = {}
         self._active: str | None = None
+        self._ended: set[str] = set()
         self._is_next_cancelled = False
         self._frames = 0
         # Frames sent before the last clear: played or flushed, heard no more.
@@ -169,6 +176,8 @@ class Downlink:
         """Keep the bytes that are now owed to the caller."""
         if self._call.phase is Phase.ENDED:
             return
+        if type(what) in _SIGNS and what.response_id not in self._ended:
+            self._begin(what.response_id)
         if type(what) is openai.AudioDelta:
             if what.response_id in self._cancelled:
                 return
@@ -188,14 +197,22 @@ class Downlink:
         elif what == "model lost" or _is_expiry(what):
             self._end_items()
         elif type(what) is openai.ResponseCreated:
-            self._active = what.response.id
+            self._begin(what.response.id)
+        elif type(what) is openai.ResponseDone:
+            self._ended.add(what.response.id)
+            if self._active in (None, what.response.id):
+                self._is_next_cancelled = False
+                self._active = None
+                for item in self._items:
+                    item[2] = True
+
+    def _begin(self, response_id: str) -> None:
+        """What runs is known by its announcement, or by the first sign of it."""
+        if self._active is None:
+            self._active = response_id
             if self._is_next_cancelled:
                 self._cancelled.add(self._active)
             self._is_next_cancelled = False
-        elif type(what) is openai.ResponseDone and self._active == what.response.id:
-            self._active = None
-            for item in self._items:
-                item[2] = True
 
     def after(self, actions: list[Any], now: float) -> None:
         """Compare each frame with what is owed; forget it at a clear."""

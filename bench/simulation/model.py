@@ -61,6 +61,7 @@ class Model:
         self._open_part: tuple[str, int] | None = None
         self._steps: Iterator[Step] | None = None
         self._is_answer_owed = False
+        self._has_strayed = False
         self.is_closed = False
         self.is_breaking = False
         self.appended = 0
@@ -173,7 +174,8 @@ class Model:
 
     def _on_create(self, event: openai.ResponseCreate) -> None:
         if self._running is not None:
-            is_race = self._options.turn_detection != "gate"
+            # Who was told of an end that was nobody's may ask once more.
+            is_race = self._options.turn_detection != "gate" or self._has_strayed
             law(is_race, "nobody but the bridge asks in gate mode")
             self._collide(event.event_id)
             return
@@ -228,15 +230,19 @@ class Model:
 
     def _response(self, response_id: str, has_tools: bool) -> Iterator[Step]:
         rng = self._rng
-        response = openai.Response(id=response_id)
-        yield rng.uniform(0.02, 0.6), openai.ResponseCreated(response=response)
-        if self._world.weather.is_fault and rng.random() < 0.06:
-            self._end(response_id, "failed")
+        begins: openai.Inbound = openai.ResponseCreated(openai.Response(response_id))
+        if self._world.weather.is_fault and rng.random() < 0.04:
+            begins = openai.ItemAdded()  # its beginning is never told
+        yield rng.uniform(0.02, 0.6), begins
+        if self._world.weather.is_fault and rng.random() < 0.1:
+            self._end(response_id, rng.choice(("failed", "failed", "incomplete")))
             return
-        if self._world.weather.is_fault and rng.random() < 0.02:
-            item = openai.Item(id=self._new_id("item"), type="message")
-            self._steps = None  # nothing more comes of it
+        if self._world.weather.is_fault and rng.random() < 0.03:
+            self._steps = None  # nothing more comes of it, or an error alone
             self.is_breaking = True
+            if rng.random() < 0.5:
+                self._refuse("server_error", None)
+            item = openai.Item(id=self._new_id("item"), type="message")
             yield 0.0, OutputItemAdded(response_id=response_id, item=item)
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
             yield from self._message(response_id)
@@ -313,6 +319,7 @@ class Model:
             self._world.give_unknown()
         elif kind < 0.8:
             done = openai.Response(id="nobody", status="completed")
+            self._has_strayed = True
             self._send(openai.ResponseDone(response=done))
         elif kind < 0.9:
             self._world.lose_model(self)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.simulation.law import law
+from bench.simulation.requests import Sessions
 from bench.simulation.weather import Weather, number_of
 from bridge import ending, floor, openai, twilio
 from bridge.call import Call
@@ -347,6 +348,7 @@ class Promises:
         is_numbered = not weather.has_odd_payloads and weather.loss == 0.0
         self._withheld = Withheld(call) if is_numbered else None
         self.tools = Tools(call)
+        self._sessions = Sessions(call)
 
     def before(self, what: Any) -> None:
         """Look at the call as it is, before it takes `what`."""
@@ -360,6 +362,7 @@ class Promises:
     ) -> None:
         """Check them all."""
         self.keys.after(what, actions, was_playing, now)
+        self._sessions.after(now)
         if self._withheld is not None:
             self._withheld.after(what, actions)
         self._interruptions.check_heard(what, actions, now)

@@ -5,12 +5,17 @@ from typing import Any
 from msgspec import UNSET
 
 from bench.simulation.law import law
-from bridge import floor, openai
+from bridge import floor, openai, twilio
 from bridge.call import Call
-from bridge.plan import Log, OpenModel, RunTool, UseSpare
+from bridge.plan import Log, OpenModel, Phase, RunTool, UseSpare
+from bridge.renewal import OPEN_S, REOPEN_S
 
 # How late the answer to a turn may be asked for: the core's second, and a stall's.
 ANSWER_S = 2.5
+# The same after an error that no answer's end follows: the core's three, and a stall's.
+ERROR_S = 4.5
+# How long there may be no session: what is tried for, and a stall.
+HANDSHAKE_S = max(OPEN_S, REOPEN_S) + 1.5
 
 
 def is_renewal(action: Any) -> bool:
@@ -32,9 +37,15 @@ class Asked:
         self._has_news = False
         self._is_ready = False
         self._is_cancelled = False
+        self._ended: set[str] = set()
         self._tools: set[str] = set()
+        # What came of the answer that runs, and whether one that ended had no sound.
+        self._is_heard = False
+        self._is_mute = False
+        self._error_at: float | None = None
+        self._is_error = False
 
-    def before(self, what: Any) -> None:
+    def before(self, what: Any, now: float) -> None:
         """Learn what runs from what the server says."""
         kind = type(what)
         if kind is openai.SessionUpdated:
@@ -42,20 +53,55 @@ class Asked:
         elif kind is openai.ResponseCreated:
             self._active, self._asked = what.response.id, None
             self._committed_at = self._told_at = None
-            self._is_cancelled = False
-        elif kind is openai.ResponseDone and self._active == what.response.id:
-            self._active = None
-            self._has_news |= what.response.status != "completed"
+            self._is_cancelled = self._is_heard = False
+        elif kind is openai.AudioDelta:
+            self._begin_unannounced(what.response_id)
+            self._is_heard = True
+        elif kind is openai.OutputItemAdded:
+            self._begin_unannounced(what.response_id)
+            self._error_at = None if self._error_at is None else now
+        elif kind is openai.OutputItemDone:
+            self._begin_unannounced(what.response_id)
+            self._is_heard |= what.item.type == "function_call"
+        elif kind is openai.ResponseDone:
+            self._on_done(what.response)
         elif kind is openai.Error:
             is_collision = what.error.code == "conversation_already_has_active_response"
             self._has_news |= is_collision
+            self._is_error = what.error.code == "server_error" and (
+                what.error.event_id is None
+            )
             is_its = what.error.event_id == self._asked
             if is_its or (is_collision and what.error.event_id is None):
                 self._asked = None
 
-    def after(self, actions: list[Any], now: float) -> None:
+    def _begin_unannounced(self, response_id: str) -> None:
+        """The first sign of what was never announced is its beginning."""
+        is_awaited = self._asked is not None or self._committed_at is not None
+        if self._active is None and is_awaited and response_id not in self._ended:
+            self._active, self._asked = response_id, None
+            self._committed_at = self._told_at = None
+            self._is_cancelled = self._is_heard = False
+
+    def _on_done(self, response: openai.Response) -> None:
+        is_its = self._active == response.id
+        is_awaited = self._active is None and self._asked is not None
+        self._has_news |= response.status != "completed" and is_its
+        if is_its or (is_awaited and response.id not in self._ended):
+            is_mute = is_awaited or not self._is_heard
+            self._is_mute = is_mute and not self._is_cancelled
+            self._has_news |= is_mute
+            self._active = self._asked = None
+        self._ended.add(response.id)
+
+    def after(self, what: Any, actions: list[Any], now: float) -> None:
         """Check every request."""
         is_renewed = False
+        is_clear = any(type(action) is twilio.Clear for action in actions)
+        self._check_error(actions, now)
+        if self._is_mute:
+            self._is_mute = False
+            self.told(now)
         for action in actions:
             kind = type(action)
             is_renewed = is_renewed or is_renewal(action)
@@ -72,6 +118,10 @@ class Asked:
                 self._committed_at = self._told_at = None
             elif kind is openai.ResponseCancel:
                 self._is_cancelled = True
+                if what is None and not is_clear:  # it is given up
+                    self._ended.add(self._active or "")
+                    self._active = self._asked = None
+                    self._has_news = True
             elif kind is openai.CommitAudio:
                 law(self._is_ready, "nothing before the session is confirmed", kind)
                 self.committed(now)
@@ -87,6 +137,21 @@ class Asked:
             elif kind is RunTool:
                 law(action.tool_call_id not in self._tools, "a tool runs once")
                 self._tools.add(action.tool_call_id)
+
+    def _check_error(self, actions: list[Any], now: float) -> None:
+        """An error that may have cost an answer is not waited over for long."""
+        is_busy = self._active is not None or self._asked is not None
+        if self._is_error and is_busy and self._error_at is None:
+            self._error_at = now
+        kinds = {type(action) for action in actions}
+        is_ended = kinds & {openai.ResponseCancel, openai.ResponseCreate, OpenModel}
+        if not is_busy or is_ended or self._is_heard or UseSpare in kinds:
+            self._error_at = None
+        self._is_error = False
+        is_off = not self._is_ready or not self._call.is_talking
+        self._error_at = now if is_off and self._error_at else self._error_at
+        waited_s = now - (self._error_at or now)
+        law(waited_s <= ERROR_S, "an error without an end is noticed", waited_s)
 
     def _lose_session(self, now: float) -> None:
         """What ran or was asked for is owed by the next session."""
@@ -124,3 +189,19 @@ class Asked:
         law(waited_s <= ANSWER_S, "every turn is answered", waited_s)
         waited_s = now - (self._told_at or now)
         law(waited_s <= ANSWER_S, "every tool and key is answered for", waited_s)
+
+
+class Sessions:
+    """A session is there within the time of a handshake, or the call ends."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._since: float | None = None
+
+    def after(self, now: float) -> None:
+        """Look how long there has been none."""
+        call = self._call
+        is_off = call.is_session_ready or call.phase in (Phase.ENDING, Phase.ENDED)
+        self._since = None if is_off else now if self._since is None else self._since
+        waited_s = now - (now if self._since is None else self._since)
+        law(waited_s <= HANDSHAKE_S, "a session is had, or the call ends", waited_s)

@@ -25,6 +25,7 @@ from bridge.plan import (
     Log,
     OpenModel,
     OpenSpare,
+    Refusal,
     RunTool,
     ToolResult,
     ToSpare,
@@ -161,19 +162,19 @@ class World:
         """Let the model close its socket, after what it has said."""
         model.to_bridge.send(self.lose_model, model)
 
-    def lose_model(self, model: Model) -> None:
+    def lose_model(self, model: Model, why: str | Refusal = "1006") -> None:
         """Cut the model's socket, or let it not be had at all."""
         if model.is_closed:
             return
         stands_until = self.weather.unstalled(self.now)
         if stands_until > self.now:
-            self.at(stands_until, self.lose_model, model)
+            self.at(stands_until, self.lose_model, model, why)
             return
         model.close()
         if model is self._spare:
-            self._give("spare lost", self.call.receive_disconnect, Leg.SPARE, "1006")
+            self._give("spare lost", self.call.receive_disconnect, Leg.SPARE, why)
         else:
-            self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, "1006")
+            self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
 
     def _give(self, what: Any, door: Callable[..., list[Any]], *args: Any) -> None:
         stands_until = self.weather.unstalled(self.now)
@@ -204,11 +205,23 @@ class World:
         model = Model(self, len(self.models), to_bridge=down, to_model=up)
         self.models.append(model)
         takes_s = weather.rng.uniform(0.05, 0.5)
-        if weather.is_fault and weather.rng.random() < 0.1:
+        chance = weather.rng.random() if weather.is_fault else 1.0
+        if chance < 0.05:
             self.after(takes_s, self.lose_model, model)
-        else:
+        elif chance < 0.15:
+            self.after(takes_s, self.refuse_model, model)
+        elif chance > 0.17 or not weather.is_fault:  # else nobody ever answers
             self.after(takes_s, model.start)
         return model
+
+    def refuse_model(self, model: Model) -> None:
+        """Answer a handshake with something else than a socket."""
+        rng = self.weather.rng
+        status = rng.choice((0, 429, 500, 503, 503, 401))
+        after_s = rng.choice((0.0, 0.0, 1.0, 60.0))
+        self.lose_model(
+            model, Refusal(reason="no", status=status, retry_after_s=after_s)
+        )
 
     def _open_again(self, action: OpenModel) -> None:
         law(self._spare is None, "the next session is closed, or it serves")
@@ -229,7 +242,8 @@ class World:
 
     def _use_spare(self, action: UseSpare) -> None:
         assert self._spare is not None, "there is no second session"
-        if not self._serving.is_closed and not self._serving.is_breaking:
+        is_left = self._serving.is_breaking or self.call.recovery.failures
+        if not self._serving.is_closed and not is_left:
             law(not self._serving.is_at_work, "a session is left between turns")
         self._serving.close()
         self._serving, self._spare = self._spare, None

@@ -122,6 +122,14 @@ def audio_done(item_id: str, response_id: str = "r1") -> openai.AudioDone:
     return openai.AudioDone(response_id=response_id, item_id=item_id)
 
 
+def begun(call: Call, response_id: str, now: float) -> list:
+    """Let an answer begin, of which 20 ms are heard."""
+    actions = call.receive_openai(created(response_id), now)
+    item_id = f"item of {response_id}"
+    actions += call.receive_openai(audio_delta(item_id, 20, response_id), now)
+    return actions + call.receive_openai(audio_done(item_id, response_id), now)
+
+
 def error(code: str, event_id: str | None = None, message: str = "no") -> openai.Error:
     return openai.Error(
         error=openai.ErrorBody(message=message, code=code, event_id=event_id)

@@ -77,7 +77,7 @@ def test_the_answer_waits_for_the_filler_and_starts_once():
     actions = call.receive_openai(done("filler"), 2.2)
     assert len(of(openai.ResponseCreate, actions)) == 1
 
-    call.receive_openai(created("r3"), 2.3)
+    story.begun(call, "r3", 2.3)
     assert of(openai.ResponseCreate, call.receive_openai(done("r3"), 2.4)) == []
 
 
@@ -250,7 +250,8 @@ def test_a_failed_response_is_asked_for_once_more():
     actions = call.receive_openai(
         done("r2", status="failed", status_details=details), 2.4
     )
-    assert of(HangUp, actions) == [HangUp("model_failed", failed=True)]
+    text = "response failed: rate_limit_exceeded"
+    assert of(OpenModel, actions) == [OpenModel(text)]
 
 
 def test_a_request_that_collides_is_repeated_after_the_running_response():

@@ -328,7 +328,7 @@ def test_an_ai_that_repeats_itself_is_corrected_and_then_stopped():
     actions = []
     for number in range(4):
         response_id = f"r{number}"
-        actions = call.receive_openai(created(response_id), 1.0 + number)
+        actions = story.begun(call, response_id, 1.0 + number)
         call.receive_openai(
             openai.TranscriptDone(
                 response_id=response_id,

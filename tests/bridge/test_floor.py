@@ -4,6 +4,7 @@ from msgspec import UNSET
 
 from bridge import openai
 from bridge.floor import FLOOR_WAIT_S
+from tests.bridge import story
 from tests.bridge.story import (
     SILENCE,
     answered_call,
@@ -75,7 +76,7 @@ def test_the_servers_answer_to_the_caller_answers_the_tool_as_well():
     now = end_turn(call, now)
     call.receive_openai(openai.Committed("c1"), now)
     actions = fire(call, now + 0.3)
-    call.receive_openai(created("r2"), now + 0.3)
+    story.begun(call, "r2", now + 0.3)
     actions += call.receive_openai(done("r2"), now + 1.0)
 
     assert not asked(actions + fire(call, now + 5.0))
@@ -116,7 +117,7 @@ def test_no_filler_and_no_warning_talk_over_the_caller():
 
     (warning,) = asked(actions)
     assert "about a minute" in warning.response.instructions
-    call.receive_openai(created("r2"), now + 0.8)
+    story.begun(call, "r2", now + 0.8)
     (request,) = asked(call.receive_openai(done("r2"), now + 0.8))
     assert request.response is UNSET
 
@@ -149,7 +150,7 @@ def test_an_answer_we_ask_for_at_the_turns_end_answers_the_tool_as_well():
     answer(call, now)
     more, now = speak(call, QUIET * 12, now)
     assert len(asked(actions + more)) == 1
-    call.receive_openai(created("r2"), now)
+    story.begun(call, "r2", now)
     actions = call.receive_openai(done("r2"), now + 1.0)
 
     assert not asked(actions + fire(call, now + 5.0))
@@ -161,7 +162,7 @@ def test_an_answer_we_ask_for_in_the_servers_place_answers_the_tool_as_well():
     now = end_turn(call, now)
     call.receive_openai(openai.Committed("c1"), now)
     assert len(asked(fire(call, now + 1.5))) == 1
-    call.receive_openai(created("r2"), now + 1.6)
+    story.begun(call, "r2", now + 1.6)
     actions = call.receive_openai(done("r2"), now + 2.0)
 
     assert not asked(actions + fire(call, now + 5.0))

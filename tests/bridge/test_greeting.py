@@ -116,9 +116,11 @@ def test_a_caller_who_speaks_at_once_does_not_swallow_an_early_greeting():
     assert call.playout.has_unsent
 
 
-def test_an_early_greeting_without_a_sound_leaves_the_caller_heard():
+def test_greetings_without_a_sound_leave_the_caller_heard():
     call = early_call(audio_ms=0)
     call.receive_twilio(story.start(), 0.9)
+    call.receive_openai(story.created("r2"), 0.9)
+    call.receive_openai(story.done("r2"), 0.9)
     actions, _ = speak(call, QUIET * 20 + VOICE[:60], 0.9)
 
     assert appended(actions)

@@ -8,7 +8,7 @@ from bridge.plan import Phase
 from bridge.playout import Cut
 from bridge.transcript import Transcript
 from tests.bridge import story
-from tests.bridge.story import answered_call, created, done, of
+from tests.bridge.story import answered_call, done, of
 
 QUESTION = "Which day would you like to come?"
 SORRY = "Sorry, I did not understand that. Could you say it again?"
@@ -190,7 +190,7 @@ def converse(call, ai, caller=(), now=1.0):
             words = caller[number % len(caller)]
             said = openai.TranscriptionCompleted(item_id=f"u{name}", transcript=words)
             call.receive_openai(said, now)
-        call.receive_openai(created(f"r{name}"), now)
+        story.begun(call, f"r{name}", now)
         whole = openai.TranscriptDone(f"r{name}", f"a{name}", text)
         call.receive_openai(whole, now)
         actions = call.receive_openai(done(f"r{name}"), now)
@@ -245,7 +245,7 @@ def test_a_correction_that_helps_ends_nothing():
 def test_a_response_without_words_is_no_news():
     call = answered_call()
     assert converse(call, [QUESTION] * 3) == ([3], 0)
-    call.receive_openai(created("x"), 30.0)
+    story.begun(call, "x", 30.0)
     assert not of(openai.CreateItem, call.receive_openai(done("x"), 30.0))
 
     assert call.phase is Phase.TALKING

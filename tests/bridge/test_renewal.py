@@ -99,7 +99,7 @@ def test_the_new_session_knows_the_conversation_and_speaks_only_when_it_must():
     run_tool(call, 3.2)
     call.receive_tool_result(result(), 3.3)
     call.receive_openai(done("r2"), 3.4)
-    call.receive_openai(created("r3"), 3.5)
+    story.begun(call, "r3", 3.5)
     call.receive_openai(done("r3"), 3.6)
     assert of(OpenModel, lose(call, 4.0)) == [OpenModel("1006")]
     actions = ready(call, 4.5)
@@ -162,7 +162,7 @@ def test_a_tool_that_answers_meanwhile_is_told_once_and_answered_once():
     assert items(actions)[-2:] == [("FunctionCall", "t1"), ("FunctionCallOutput", "t1")]
     assert len(of(openai.ResponseCreate, actions)) == 1
 
-    call.receive_openai(created("r9"), 4.1)
+    story.begun(call, "r9", 4.1)
     assert of(openai.ResponseCreate, call.receive_openai(done("r9"), 4.2)) == []
 
 

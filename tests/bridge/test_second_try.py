@@ -5,6 +5,7 @@ import pytest
 from bridge import openai
 from bridge.dialogue import STALL_S
 from bridge.plan import HangUp, OpenModel, Phase
+from bridge.recovery import ERROR_WAIT_S
 from tests.bridge import story
 from tests.bridge.story import (
     answered_call,
@@ -89,7 +90,7 @@ def test_an_answer_on_its_way_is_the_second_try():
     fail(call, 2.1, "filler")
     assert asked(call.receive_tool_result(tool_result(), 3.05)) == [""]
     assert asked(fire(call, 3.2)) == []
-    call.receive_openai(created("r3"), 3.3)
+    story.begun(call, "r3", 3.3)
 
     assert asked(call.receive_openai(done("r3"), 3.4) + fire(call, 5.0)) == []
 
@@ -102,7 +103,7 @@ def test_keys_and_a_tool_that_wait_for_the_same_end_get_one_answer():
     call.receive_openai(tool_item(), 1.1)
     call.receive_tool_result(tool_result(), 1.2)
     assert asked(call.receive_openai(done(), 1.3)) == [""]
-    call.receive_openai(created("r2"), 1.4)
+    story.begun(call, "r2", 1.4)
 
     assert asked(call.receive_openai(done("r2"), 1.5) + fire(call, 4.0)) == []
 
@@ -171,18 +172,18 @@ def test_an_answer_that_is_being_heard_has_come():
 
 def test_an_answer_that_came_to_its_end_is_not_waited_for():
     call = answered_call(idle_prompt_ms=60_000)
-    call.receive_openai(created(), 1.0)
+    story.begun(call, "r1", 1.0)
     call.receive_openai(done(), 2.0)
 
     assert not of(OpenModel, fire(call, 50.0))
 
 
-def test_what_waits_for_an_end_we_never_heard_of_goes_out_at_last():
+def test_what_waits_for_an_end_we_never_heard_of_goes_out_soon():
     call = answered_call(idle_prompt_ms=60_000)
     call.receive_twilio(story.dtmf("#"), 1.0)
     (request,) = of(openai.ResponseCreate, fire(call, 1.0))
     collision = "conversation_already_has_active_response"
     actions = call.receive_openai(story.error(collision, request.event_id), 1.1)
-    assert asked(actions + fire(call, STALL_S)) == []
+    assert asked(actions + fire(call, 1.0 + ERROR_WAIT_S)) == []
 
-    assert of(openai.ResponseCreate, fire(call, 1.1 + STALL_S)) == [request]
+    assert of(openai.ResponseCreate, fire(call, 1.2 + ERROR_WAIT_S)) == [request]

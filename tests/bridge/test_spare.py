@@ -115,7 +115,7 @@ def test_what_was_said_meanwhile_is_told_before_the_change():
     fire(call, DUE)
     configured(call, DUE + 0.1)
     heard(call, "u1", "Tuesday?", DUE + 0.2)
-    call.receive_openai(created("r2"), DUE + 0.2)
+    story.begun(call, "r2", DUE + 0.2)
     confirmed(call, DUE + 0.3, 1)
     assert of(UseSpare, fire(call, DUE + 0.4)) == []
     call.receive_openai(done("r2"), DUE + 0.5)

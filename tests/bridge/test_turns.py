@@ -69,7 +69,7 @@ def test_a_server_that_hears_late_answers_once():
     asked = call.receive_openai(openai.Committed(item_id="u"), now)
     (request,) = of(openai.ResponseCreate, asked)
     call.receive_openai(story.error(REFUSED), now)
-    call.receive_openai(created(), now)
+    story.begun(call, "r1", now)
     code = "conversation_already_has_active_response"
     call.receive_openai(story.error(code, request.event_id), now)
 

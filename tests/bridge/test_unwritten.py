@@ -6,7 +6,7 @@ from bridge import limits, openai, renewal
 from bridge.plan import Leg, UseSpare
 from bridge.uplink import GIVEN_FRAMES_MAX, SILENCE
 from tests.bridge import story
-from tests.bridge.story import answered_call, clip, created, done, fire, of, speak
+from tests.bridge.story import answered_call, clip, done, fire, of, speak
 
 QUIET = [b"\xff" * 159 + b"\x7e"]
 VOICE = clip("human-en-reader-1")[20:]
@@ -178,7 +178,7 @@ def test_sound_outlives_a_second_loss():
 def test_a_planned_change_tells_as_sound_what_words_never_came_for():
     call, frames, now = speaking(VOICE[:40] + QUIET * 30)
     heard(call, frames, now)
-    call.receive_openai(created(), now)
+    story.begun(call, "r1", now)
     call.receive_openai(done(), now)
     renewal.on_renewal_due(call)
     now = call.now
