@@ -118,6 +118,8 @@ _HELP = {
 _UNLABELLED = (
     "accepts_put_off",
     "calls_silent",
+    "embedded_starts",
+    "journal_failures",
     "limits_unknown",
     "log_lines_dropped",
     "repeated_webhooks",
