@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from bridge.options import nearest
 from bridge.settings import Settings, SettingsError, load
 from bridge.tenant_hours import TenantError
 from crm import businesses
@@ -97,5 +98,6 @@ async def find_business(database: Database, wanted: str) -> UUID:
         found = [one for one, name in every if same_name_key(name) == key]
     if len(found) != 1:
         count = "no" if not found else "more than one"
-        raise TenantError(f"{wanted!r}: {count} business has this name or id")
+        meant = "" if found else nearest(wanted, [name for _, name in every])
+        raise TenantError(f"{wanted!r}: {count} business has this name or id{meant}")
     return found[0]

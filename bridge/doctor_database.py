@@ -76,7 +76,10 @@ async def check_pool(settings: Settings, url: str) -> list[Check]:
         return [Check("connections", False, text)]
     finally:
         await database.close()
-    return [*await _check_total(settings, url), Check("connections", True, f"{count}")]
+    return [
+        *await _check_total(settings, url),
+        Check("connections", True, f"{count} at once"),
+    ]
 
 
 async def _use(database: Database) -> None:

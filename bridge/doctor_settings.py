@@ -104,7 +104,8 @@ def _check_prices(settings: Settings) -> Check:
     if unknown:
         models = " and ".join(unknown)
         text = f"calls are written without: OPENAI_PRICES has no price of {models}"
-    elif prices is VENDOR_PRICES:
+        return warning("costs", text)
+    if prices is VENDOR_PRICES:
         text = f"by the vendor's prices of {PRICES_DATE}, in US dollars"
     else:
         text = "by OPENAI_PRICES"

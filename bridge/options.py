@@ -5,13 +5,16 @@ allowed range and the words an error uses for it. This module owns those ranges 
 one way to read a value that came as text; it reads no environment and no file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 FRAME_MS = 20
+# How alike two names are, as difflib counts, of which one may be meant by the other.
+NEAR_RATIO = 0.6
 FRAME_BYTES = 160
 VOICES = (
     "alloy",
@@ -171,7 +174,8 @@ def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
         field = name.lower()
         try:
             if field not in _HINTS:
-                raise OptionError(f"{name}={value!r}: there is no such setting")
+                meant = nearest(name.upper(), map(str.upper, _HINTS))
+                raise OptionError(f"{name}={value!r}: there is no such setting{meant}")
             changes[field] = read_value(field, _HINTS[field], value)
         except OptionError as error:
             wrong += error.lines
@@ -201,6 +205,12 @@ def merge_valid(
             if name.lower() == "caller_trust":
                 options = msgspec.structs.replace(options, caller_trust="attested")
     return options, wrong
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question for the name that may have been meant; "" if none is near."""
+    near = get_close_matches(name, list(known), 1, NEAR_RATIO)
+    return f": is {near[0]} meant?" if near else ""
 
 
 def read_value(field: str, hint: Any, value: object) -> Any:

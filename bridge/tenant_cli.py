@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from bridge import tenant_delete, tenant_file
 from bridge.cli_database import find_business, run_with_database
-from bridge.options import CallOptions
+from bridge.options import CallOptions, nearest
 from bridge.prompt import build
 from bridge.settings import Settings
 from bridge.tenant_file import Closure, TenantFile
@@ -105,7 +105,9 @@ async def _set(args: Arguments, db: Database, settings: Settings) -> None:
             elif name == "required_fields":
                 words[name] = tuple(value.replace(",", " ").split())
             elif name.lower() not in CallOptions.__struct_fields__:
-                raise TenantError(f"{name}: there is no such field or setting")
+                known = (*_WORDS, "required_fields", *CallOptions.__struct_fields__)
+                meant = nearest(name.lower(), known)
+                raise TenantError(f"{name}: there is no such field or setting{meant}")
             elif value:
                 own[name.lower()] = value
             else:

@@ -27,6 +27,7 @@ def test_what_is_not_named_stays():
         ("TOOL_FILLER", "maybe", "on or off"),
         ("BARGE_IN_IGNORE_BACKCHANNEL", "2", "on or off"),
         ("NO_SUCH", "1", "there is no such setting"),
+        ("openai_voices", "marin", "no such setting: is OPENAI_VOICE meant?"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name, value, words):

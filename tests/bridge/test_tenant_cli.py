@@ -88,6 +88,7 @@ def test_set_changes_words_and_settings_and_resets(shell, salon, embedded_url):
         ("OPENAI_VOICE=fable", "OPENAI_VOICE='fable': expected one of alloy"),
         ("SNR_STOP_NORMAL=30", "SNR_STOP_NORMAL=30: expected at most"),
         ("COLOUR=red", "COLOUR: there is no such field or setting"),
+        ("time-zone=UTC", "no such field or setting: is time_zone meant?"),
         ("time_zone=Mars", "time_zone='Mars': expected a zone"),
         ("greeting", "expected NAME=VALUE, got 'greeting'"),
     ],
