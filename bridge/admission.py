@@ -64,7 +64,7 @@ class Admissions:
                     ),
                 )
         except DATABASE_ERRORS as error:
-            log = CallLogger(call_sid)
+            log = CallLogger(call_sid, str(business_id))
             log.warning("limits are not known: %s", type(error).__name__)
             self._metrics.count("limits_unknown")
             return None

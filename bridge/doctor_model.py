@@ -101,7 +101,7 @@ async def _check_business(
 
 async def _refused(settings: Settings, plan: CallPlan) -> str | None:
     """Configure a session for a plan; return why that cannot be, None if it can."""
-    metrics, log = Metrics(), CallLogger("doctor")
+    metrics, log = Metrics(), CallLogger("doctor", plan.business_id)
     exchange = Exchange(
         settings=settings,
         metrics=metrics,

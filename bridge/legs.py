@@ -16,7 +16,7 @@ from picows import WSCloseCode, WSTransport
 
 from bridge import openai, twilio
 from bridge.call import Call
-from bridge.log import server_logger
+from bridge.log import of_call, server_logger
 from bridge.metrics import Metrics
 from bridge.plan import Action, Leg, Refusal
 from bridge.short_way import Appender, ShortWay
@@ -40,7 +40,14 @@ MODEL_READ_BUFFER_BYTES = 16_384
 
 
 class StreamRefused(Exception):
-    """A media stream is nobody's; the text is a reason for the log and the metrics."""
+    """A media stream is nobody's; the text is a reason for the log and the metrics.
+
+    `business_id` is that of the call it names, if there is one.
+    """
+
+    def __init__(self, reason: str, business_id: str = "") -> None:
+        super().__init__(reason)
+        self.business_id = business_id
 
 
 class Owner(Protocol):
@@ -215,16 +222,17 @@ class TwilioLeg(WebSocket):
         try:
             line = self._lobby.claim_line(self, start)
         except StreamRefused as refused:
-            self._refuse(str(refused))
+            call_sid = start.start.call_sid
+            self._refuse(str(refused), of_call(call_sid, refused.business_id))
             return
         self._line = line
         self._media_begins = twilio.media_begins(start.stream_sid)
         line.receive(line.call.receive_twilio, start)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, of: dict[str, str] | None = None) -> None:
         self._stop_timer()
         self._metrics.count("refused_streams", reason=reason)
-        server_logger().warning("media stream refused: %s", reason)
+        server_logger().warning("media stream refused: %s", reason, extra=of)
         self.close(WSCloseCode.POLICY_VIOLATION)
 
     def _read_on(self, below: asyncio.Transport) -> None:

@@ -5,6 +5,7 @@ else, is a line of a SettingsError, which names the variable, the value and what
 allowed; secret values are not shown. What a business may override: `bridge.options`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -275,7 +276,7 @@ def warnings_of(env: Mapping[str, str], dotenv: Path | None = None) -> list[str]
 
 def missing_of(error: SettingsError) -> list[str]:
     """Return what is missing beside what is wrong, as `check_complete` does."""
-    wrong = " ".join(error.lines)
+    wrong = {re.split("[=:]", line)[0] for line in error.lines}
     missing = check_complete(error.settings)
     return [line for line in missing if line.split()[0] not in wrong]
 

@@ -206,18 +206,19 @@ class Switchboard:
         line = self._lines.get(body.call_sid)
         if line is None:
             raise StreamRefused("no_such_call")
+        business_id = line.call.plan.business_id
         if line.account_sid and body.account_sid != line.account_sid:
-            raise StreamRefused("wrong_account")
+            raise StreamRefused("wrong_account", business_id)
         if body.media_format != _MU_LAW:
-            raise StreamRefused("wrong_format")
+            raise StreamRefused("wrong_format", business_id)
         if line.twilio_leg is not None:
-            raise StreamRefused("second_stream")
+            raise StreamRefused("second_stream", business_id)
         token = body.custom_parameters.get("token", "")
         try:
             self._tokens.redeem(token, body.call_sid, monotonic())
         except TokenError as error:
             line.log.warning("%s", error)
-            raise StreamRefused("wrong_token") from None
+            raise StreamRefused("wrong_token", business_id) from None
         line.attach(leg)
         return line
 

@@ -125,7 +125,7 @@ def test_model_that_refuses_gives_the_fallback_after_the_stream(database_url, tm
 
 
 @pytest.mark.parametrize("how", ["token", "used", "call", "account"])
-def test_stream_that_is_not_the_calls_is_closed(database_url, tmp_path, how):
+def test_stream_that_is_not_the_calls_is_closed(database_url, tmp_path, how, caplog):
     async def told(at):
         sid = service.new_sid()
         token = service.parameters_of(await at.ring(sid))["token"]
@@ -145,6 +145,9 @@ def test_stream_that_is_not_the_calls_is_closed(database_url, tmp_path, how):
 
         assert (await hall.expect(peer, wire.CLOSE))[:2] == (1008).to_bytes(2)
         assert at.server.metrics.value("refused_streams", reason=reason) == 1
+        (line,) = [one for one in caplog.records if "refused: " in one.message]
+        assert hasattr(line, "call")
+        assert how == "call" or line.business == str(at.business_id)
         for one in filter(None, (peer, good)):
             await one.close()
 

@@ -197,6 +197,10 @@ def test_what_is_missing_is_told_beside_what_is_wrong():
     (line,) = missing_of(raised.value)
     assert line.startswith("TWILIO_AUTH_TOKEN is not set")
 
+    with pytest.raises(SettingsError) as raised:
+        load({"TWILIO_AUTH_TOKEN_SECONDARY": "two words"})
+    assert missing_of(raised.value)[0].startswith("TWILIO_AUTH_TOKEN is not set")
+
 
 def test_unknown_name_is_told_with_the_nearest(tmp_path):
     path = tmp_path / ".env"
