@@ -9,7 +9,8 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
-from bridge.doctor_check import Check
+from bridge.doctor_check import Check, warning
+from bridge.identity import ATTESTED, Worth
 from bridge.line import Line
 from bridge.masking import mask_phone
 from bridge.options import OptionError, merge
@@ -19,13 +20,17 @@ from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.timeline import HangUp, WaitForAi
 from bridge.server import Server
 from bridge.settings import Settings
-from crm import businesses
+from crm import businesses, calls
 from crm.businesses import Business
 from crm.database import Database
 
 CALL_WAIT_S = 20.0
 # Calls placed at once; the machine may be small.
 CALLS_AT_ONCE = 4
+# So many of a business's last calls without an attestation, and none with one, are no
+# chance.
+CALLS_LOOKED_AT = 50
+UNPROVEN_MIN = 10
 
 
 async def check_signatures(settings: Settings, database: Database) -> list[Check]:
@@ -101,9 +106,28 @@ async def _call(
         result = await caller.call([WaitForAi("starts"), HangUp()], max_s=CALL_WAIT_S)
     trouble = [*result.problems, *result.warnings, *result.spoken]
     if result.media and not trouble:
-        return Check(name, True, f"answered on {mask_phone(number)}")
+        text = f"answered on {mask_phone(number)}"
+        asked = await _asked_in_vain(database, business, settings)
+        return warning(name, f"{text}; {asked}") if asked else Check(name, True, text)
     text = "; ".join(trouble) or "nothing was heard"
     return Check(name, False, f"{text}: see `kolbridge tenant show`")
+
+
+async def _asked_in_vain(
+    database: Database, business: Business, settings: Settings
+) -> str | None:
+    """Say if a business asks for attested numbers where none comes."""
+    if merge(settings.call, business.settings).caller_trust != ATTESTED:
+        return None
+    rows = await calls.recent(database, business.id, CALLS_LOOKED_AT)
+    worths = [row["caller_worth"] for row in rows]
+    unproven = worths.count(Worth.UNVERIFIED.value)
+    if unproven < UNPROVEN_MIN or Worth.VERIFIED.value in worths:
+        return None
+    return (
+        f"no number of its last {len(rows)} calls was fully attested: every caller "
+        "must say a second fact; CALLER_TRUST=number trusts the number alone"
+    )
 
 
 def _wrong_business(business: Business, settings: Settings) -> str | None:
