@@ -156,9 +156,8 @@ class Peers:
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
         """Send a webhook on to the worker whose call it is."""
-        if request.method != "POST":
-            return await handler(request)
-        owner = self.owner_of(request[FORM]["CallSid"])
+        form = request.get(FORM)
+        owner = self.index if form is None else self.owner_of(form["CallSid"])
         if owner == self.index:
             return await handler(request)
         try:

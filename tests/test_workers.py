@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from aiohttp import ClientSession
 
 from bridge.acceptor import listen
 from bridge.peers import Peers
@@ -119,6 +120,16 @@ def test_calls_reach_their_worker_whichever_takes_their_requests(
     ended = re.search(r'calls_ended_total{reason="end_call:goodbye"} (\d+)', page)
     assert int(ended.group(1)) == 8
     assert f"kolbridge_streams_handed_over_total {float(handed)}" in page
+
+
+def test_path_that_leads_nowhere_is_no_workers(embedded_url, tmp_path):
+    async def told():
+        async with two_servers(embedded_url, tmp_path) as (_, servers):
+            url = f"http://127.0.0.1:{servers[0].port}/nowhere"
+            async with ClientSession() as http, http.post(url, data=b"x") as answer:
+                return answer.status
+
+    assert asyncio.run(asyncio.wait_for(told(), WAIT_S)) == 404
 
 
 async def unknown_numbers(server):
