@@ -16,7 +16,7 @@ from bridge.connections import Connections
 from bridge.log import server_logger
 
 BACKLOG_CONNECTIONS = 1_024
-ACCEPTS_A_TURN = 16
+ACCEPTS_A_TURN = 4
 ACCEPT_REST_S = 0.2
 # No descriptor, here or on the machine, or no memory for one.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))

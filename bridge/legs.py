@@ -138,6 +138,17 @@ class TwilioLeg(WebSocket):
         else:
             self._line.receive(self._line.call.receive_malformed, Leg.TWILIO, error)
 
+    def pause_writing(self) -> None:
+        """Before `start` there is nothing to send: cut who has it sent and does not
+        read."""
+        if self._line is not None:
+            super().pause_writing()
+        elif self._transport is not None:
+            self._metrics.count("refused_streams", reason="unread")
+            # Not from within the write that was one too many.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._transport.disconnect, False)
+
     def rest(self) -> None:
         """Read nothing for a while, after a flood of messages that are not audio.
 

@@ -130,10 +130,14 @@ cdef class CallerListener(WSListener):
         leg.on_ws_disconnected(transport)
 
     cpdef pause_writing(self):
-        """Do nothing: every send looks at what waits."""
+        """Tell the leg that its peer does not read."""
+        if self._leg is not None:
+            self._leg.pause_writing()
 
     cpdef resume_writing(self):
-        """Do nothing."""
+        """Tell the leg that its peer reads again."""
+        if self._leg is not None:
+            self._leg.resume_writing()
 
     cdef bint _took(self, WSFrame frame) except -1:
         """Take a frame that is usual, or that nobody will read."""

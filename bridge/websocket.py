@@ -22,6 +22,8 @@ WAITING_BYTES_MAX = 1_048_576
 # Else the kernel takes megabytes, minutes of audio, before anything waits here; it
 # doubles this.
 SEND_BUFFER_BYTES = 32_768
+# How often what waits is looked at while the peer does not read.
+LOOK_S = 0.1
 # How long the other side may take to answer our CLOSE.
 CLOSE_WAIT_S = 2.0
 # An attribute of an enumeration costs as much as ten locals.
@@ -42,6 +44,7 @@ class WebSocket(WSListener):
         self._fragments = bytearray()
         self._is_joining = False
         self._closing: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -72,15 +75,30 @@ class WebSocket(WSListener):
         """Forget the transport and tell the call."""
         self._transport = None
         self._waiting_bytes = int
+        self.resume_writing()
         if self._closing is not None:
             self._closing.cancel()
         self.lose(_reason_of(transport))
 
     def pause_writing(self) -> None:
-        """Do nothing: every send looks at what waits."""
+        """Look again and again at what waits: pongs are sent without our doing."""
+        if self._look is None and self._transport is not None:
+            self._look_at_waiting()
 
     def resume_writing(self) -> None:
-        """Do nothing: every send looks at what waits."""
+        """Look no more: the peer reads."""
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def _look_at_waiting(self) -> None:
+        self._look = None
+        waiting_bytes = self._waiting_bytes()
+        if waiting_bytes > WAITING_BYTES_MAX:
+            self.is_too_much(waiting_bytes, is_audio=False)
+            return
+        loop = asyncio.get_running_loop()
+        self._look = loop.call_later(LOOK_S, self._look_at_waiting)
 
     def receive(self, data: bytes) -> None:
         """Take one whole text message."""

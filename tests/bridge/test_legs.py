@@ -315,3 +315,29 @@ async def test_legs_are_named_as_the_call_names_them(place):
 
     assert legs.TwilioLeg.leg is Leg.TWILIO
     assert (line.model_leg.leg, spare.leg) == (Leg.OPENAI, Leg.SPARE)
+
+
+@pytest.mark.parametrize("has_started", [False, True])
+def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch, has_started):
+    monkeypatch.setattr(websocket, "LOOK_S", 0.01)
+    monkeypatch.setattr(websocket, "WAITING_BYTES_MAX", 100_000)
+    monkeypatch.setattr(legs, "START_WAIT_S", 60.0)
+
+    async def told():
+        async with hall.opened() as place:
+            place.new_line()
+            peer = await place.open_stream(start=has_started)
+            peer.reader._transport.pause_reading()
+            pings = wire.frame(wire.PING, b"x" * 125) * 100
+            loop, began = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+            while not peer.writer.transport.is_closing() and loop.time() < began + 8:
+                peer.send(pings)
+                await asyncio.sleep(0)
+
+            assert peer.writer.transport.is_closing()
+            unread = place.metrics.value("refused_streams", reason="unread")
+            cut = place.metrics.value("dropped", limit="twilio_waiting_bytes")
+            assert (unread, cut) == ((0, 1) if has_started else (1, 0))
+            peer.writer.transport.abort()
+
+    wire.run(told, wire.LOOPS["uvloop"])
