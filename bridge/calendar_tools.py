@@ -7,12 +7,15 @@ reaches what was booked for the number they have proven to be theirs, and nothin
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import msgspec
-from msgspec import Meta
-
+from bridge.calendar_arguments import (
+    CancelAppointment,
+    CreateAppointment,
+    FindSlots,
+    RescheduleAppointment,
+)
 from bridge.identity import Standing
 from bridge.spoken import say_time
 from bridge.tools import Answer, LimitError, Tool, ToolError
@@ -20,7 +23,7 @@ from crm import appointments, calendar, phones
 from crm.appointment_rows import Appointment, NotFound, Request
 from crm.appointments import NoPhone, Taken, TooMany
 from crm.businesses import Business, Service
-from crm.calendar import PartOfDay, Rules, Span, Wish
+from crm.calendar import Rules, Span, Wish
 from crm.claims import Claimant
 from crm.database import Database
 from crm.names import same_name_key
@@ -36,6 +39,8 @@ _DAYS_DEFAULT = 14
 _DAYS_MAX = 62
 # Far enough from the calendar's ends to count days and offsets from there.
 _YEARS = range(1900, 2200)
+_A_DAY = "a day as 2026-11-24, of the years 1900 to 2199"
+_A_TIME = "a time such as 2026-11-24T16:30:00+02:00, of the years 1900 to 2199"
 _DONE_BEFORE = "this was so before, nothing new was done: tell the caller it is settled"
 # What is booked where a business has named no service.
 _PLAIN = Service("", 30)
@@ -45,76 +50,6 @@ HIDDEN_TEXT = (
     "from the number it was booked for"
 )
 NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
-
-_Text = Annotated[str, Meta(max_length=200)]
-_ServiceName = Annotated[
-    str, Meta(max_length=200, description="Which service, by its name.")
-]
-_Day = Annotated[
-    str,
-    Meta(
-        pattern=r"^(\d{4}-\d{2}-\d{2})?$",
-        description="A day of the business's calendar, as 2026-11-24.",
-    ),
-]
-_Clock = Annotated[
-    str,
-    Meta(
-        pattern=r"^([01]\d:[0-5]\d|2[0-3]:[0-5]\d)?$",
-        description="The hour that suits best, as 16:30; the nearest come first.",
-    ),
-]
-_Slot = Annotated[
-    str, Meta(max_length=40, description="starts_at as calendar_find_slots gave it.")
-]
-_Own = Annotated[
-    str,
-    Meta(
-        max_length=40,
-        description="Which of the caller's appointments, by its starts_at; leave out "
-        "where there is one only.",
-    ),
-]
-
-
-class FindSlots(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Arguments of `calendar_find_slots`."""
-
-    service: _ServiceName = ""
-    date_from: _Day = ""
-    date_to: _Day = ""
-    part_of_day: PartOfDay = "any"
-    near_time: _Clock = ""
-
-
-class CreateAppointment(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """Arguments of `calendar_create_appointment`."""
-
-    starts_at: _Slot
-    service: _ServiceName = ""
-    name: Annotated[_Text, Meta(description="The caller's full name.")] = ""
-    phone: Annotated[
-        _Text, Meta(description="Only where the caller's own number is hidden.")
-    ] = ""
-
-
-class CancelAppointment(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """Arguments of `calendar_cancel_appointment`."""
-
-    starts_at: _Own = ""
-
-
-class RescheduleAppointment(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """Arguments of `calendar_reschedule_appointment`."""
-
-    new_starts_at: _Slot
-    starts_at: _Own = ""
 
 
 class BookingLimits(NamedTuple):
@@ -161,6 +96,8 @@ class Desk(NamedTuple):
         return Answer(
             {
                 "time_zone": self.business.time_zone,
+                # A call may have gone over midnight since its prompt was made.
+                "now": now.astimezone(zone).isoformat(timespec="minutes"),
                 "slots": self.told(found, now),
                 "free_in_all": len(slots),
             }
@@ -279,12 +216,26 @@ class Desk(NamedTuple):
         except ValueError:
             found = None
         if found is None or found.year not in _YEARS:
-            raise ToolError(
-                f"{field}: expected a time such as 2026-11-24T16:30:00+02:00"
-            )
+            raise ToolError(f"{field}: expected {_A_TIME}")
         if found.tzinfo is None:
-            found = found.replace(tzinfo=ZoneInfo(self.business.time_zone))
+            found = self.on_the_clock(field, found)
         return found.astimezone(UTC)
+
+    def on_the_clock(self, field: str, shown: datetime) -> datetime:
+        """Return when the business's clock shows a time, where it does so once."""
+        local = shown.replace(tzinfo=ZoneInfo(self.business.time_zone), fold=0)
+        later = local.replace(fold=1)
+        if local.utcoffset() == later.utcoffset():
+            return local
+        is_twice = local.astimezone(UTC) < later.astimezone(UTC)
+        raise ToolError(
+            f"{field}: the clocks change then, and this hour "
+            + (
+                "comes twice: give the offset that calendar_find_slots gave"
+                if is_twice
+                else "is left out: ask for another"
+            )
+        )
 
     def told(
         self, times: Iterable[Span | Appointment], now: datetime
@@ -387,5 +338,5 @@ def _day(field: str, text: str) -> date | None:
     except ValueError:
         found = date.min
     if found is not None and found.year not in _YEARS:
-        raise ToolError(f"{field}: expected a day as 2026-11-24, got {text}")
+        raise ToolError(f"{field}: expected {_A_DAY}, got {text}")
     return found

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from bridge import tenant_delete, tenant_file
 from bridge.cli_database import find_business, run_with_database
+from bridge.masking import one_line
 from bridge.options import CallOptions, nearest
 from bridge.prompt import build
 from bridge.settings import Settings
@@ -75,7 +76,7 @@ async def _list(args: Arguments, db: Database, settings: Settings) -> None:
             business = await _get(db, business_id)
             print(msgspec.json.encode(business).decode())
         else:
-            print(f"{business_id}  {name}")
+            print(one_line(f"{business_id}  {name}"))
 
 
 async def _show(args: Arguments, db: Database, settings: Settings) -> None:

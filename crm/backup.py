@@ -59,7 +59,7 @@ async def back_up(url: str, path: Path) -> Manifest:
 
     `url` is the owner's. What is written meanwhile is in the next one.
     """
-    connection = await asyncpg.connect(url, timeout=30, command_timeout=_BUSY_S)
+    connection = await _connect(url)
     try:
         schema = await version(connection)
         if schema == 0:
@@ -92,7 +92,7 @@ async def restore(url: str, path: Path) -> Manifest:
     """
     with _open_zip(path) as (archive, manifest):
         await migrate(url, upto=manifest.schema)
-        connection = await asyncpg.connect(url, timeout=30, command_timeout=_BUSY_S)
+        connection = await _connect(url)
         try:
             await _check_target(connection, manifest)
             async with connection.transaction():
@@ -102,6 +102,13 @@ async def restore(url: str, path: Path) -> Manifest:
             await connection.close()
         await migrate(url)
     return manifest
+
+
+async def _connect(url: str) -> Any:
+    # Nothing is prepared: there may be a pooler between.
+    return await asyncpg.connect(
+        url, timeout=30, command_timeout=_BUSY_S, statement_cache_size=0
+    )
 
 
 async def _save(

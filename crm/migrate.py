@@ -51,7 +51,10 @@ class NoSchema(MigrationError):
     """Nothing was ever made in this database."""
 
     def __init__(self) -> None:
-        super().__init__("there is no schema yet: run `kolbridge migrate`")
+        super().__init__(
+            "there is no schema yet: run `kolbridge migrate`, or make the first "
+            "business with `kolbridge tenant create`"
+        )
 
 
 class _State(NamedTuple):
@@ -109,8 +112,13 @@ async def migrate(
             await _check_owner(connection)
         fresh = [] if _is_complete(state, files) else files[len(state.hashes) :]
         for version, path in enumerate(fresh, start=len(state.hashes) + 1):
-            async with connection.transaction():
-                await _apply(connection, version, path)
+            try:
+                async with connection.transaction():
+                    await _apply(connection, version, path)
+            except asyncpg.LockNotAvailableError:
+                raise MigrationError(
+                    f"{path.name}: a table is in use, calls go first: try again"
+                ) from None
         return [path.name for path in fresh]
     finally:
         await connection.close()

@@ -107,6 +107,28 @@ def test_moving_to_where_it_is_and_cancelling_twice_are_told_as_done(database_ur
 
 
 @pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("2027-10-31T01:30", "comes twice: give the offset"),
+        ("2027-03-26T02:30", "is left out: ask for another"),
+    ],
+)
+def test_an_hour_of_a_clock_change_needs_its_offset(database_url, at, words):
+    async def story(shop):
+        for name, asked in (
+            ("calendar_create_appointment", {"starts_at": at}),
+            ("calendar_reschedule_appointment", {"new_starts_at": at}),
+            ("calendar_cancel_appointment", {"starts_at": at}),
+        ):
+            assert words in (await shop.ask(name, asked))["error"]
+        offset = {"starts_at": f"{at}+02:00"}
+        taken = await shop.ask("calendar_create_appointment", offset)
+        assert "outside of the hours" in taken["error"]
+
+    in_shop(database_url, story)
+
+
+@pytest.mark.parametrize(
     ("stored", "typed"),
     [
         ("Women\u2019s cut", "women's  CUT "),
