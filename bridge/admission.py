@@ -1,13 +1,17 @@
 """Admission: a business's limits, held at its webhooks and in its running calls.
 
 The database counts, for all processes of a service at once; `bridge.quotas` decides.
-No frame waits for either. While the database cannot be asked nothing is refused and
-nobody is told to end: a limit is there against abuse and must not itself cost calls.
+No frame waits for either. While the database cannot be asked a process goes by what it
+has itself: calls that run here, and whose they were within the hour. Nobody is told to
+end then, and no day's limit refuses anybody: a limit is there against abuse, and must
+not itself cost calls.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from bridge import quotas
@@ -19,6 +23,7 @@ from bridge.prices import Prices, cost_of
 from bridge.quotas import Limit
 from bridge.unserved import Repeated
 from crm import admissions
+from crm.admissions import Usage
 from crm.away import DATABASE_ERRORS
 from crm.database import Database
 
@@ -26,6 +31,9 @@ from crm.database import Database
 ADMIT_WAIT_S = 2.0
 # How often running calls are looked at; they are warned AHEAD_S before a limit.
 LOOK_S = 10.0
+HOUR = timedelta(hours=1)
+# A busy process's calls of an hour, while the database is away.
+RECENT_MAX = 10_000
 
 
 class Admissions:
@@ -35,6 +43,10 @@ class Admissions:
         self._database = database
         self._metrics = metrics
         self._prices = prices
+        # The calls of this process that run.
+        self.live_lines: Callable[[], Iterable[Line]] = tuple
+        # Who was let in here within the hour, and to which business; the oldest first.
+        self._recent: deque[tuple[datetime, UUID, str]] = deque(maxlen=RECENT_MAX)
         # Of the calls that come at once one asks; the others hold no connection.
         self._turn = asyncio.Lock()
 
@@ -45,43 +57,57 @@ class Admissions:
         caller: str | None,
         options: CallOptions,
         now: datetime,
+        *,
+        is_away: bool = False,
     ) -> Limit | None:
         """Let a call in, or return the limit that refuses it.
 
+        `is_away` says that the database cannot be asked.
         `caller` is None for a withheld number. Raises Repeated for a call that was let
         in before and is not to be opened again.
         """
+        who = caller or ""
+        decide = partial(quotas.refusal, options, is_withheld=caller is None)
         try:
+            if is_away:
+                raise ConnectionError
             async with asyncio.timeout(ADMIT_WAIT_S), self._turn:
                 admitted = await admissions.admit(
-                    self._database,
-                    business_id,
-                    call_sid,
-                    caller or "",
-                    now,
-                    decide=lambda usage: quotas.refusal(
-                        options, usage, is_withheld=caller is None
-                    ),
+                    self._database, business_id, call_sid, who, now, decide=decide
                 )
         except DATABASE_ERRORS as error:
             log = CallLogger(call_sid, str(business_id))
             log.warning("limits are not known: %s", type(error).__name__)
             self._metrics.count("limits_unknown")
-            return None
-        if admitted.is_repeated:
-            raise Repeated
-        limit: Limit | None = admitted.refused_by
+            limit: Limit | None = decide(self._own_usage(business_id, who, now))
+        else:
+            if admitted.is_repeated:
+                raise Repeated
+            limit = admitted.refused_by
         if limit is not None:
             self._metrics.count("limits_reached", limit=limit.value)
+        else:
+            self._recent.append((now, business_id, who))
         return limit
 
-    async def watch(self, live_lines: Callable[[], Iterable[Line]]) -> None:
+    def _own_usage(self, business_id: UUID, caller: str, now: datetime) -> Usage:
+        """Return what this process alone knows: less than all, and never more."""
+        running = sum(
+            line.call.plan.business_id == str(business_id) for line in self.live_lines()
+        )
+        by_caller = sum(
+            (of, who) == (business_id, caller) and now - at < HOUR
+            for at, of, who in self._recent
+        )
+        return Usage(running, by_caller, seconds_today=0.0, cost_today=0.0)
+
+    async def watch(self) -> None:
         """Have running calls counted, and told of a limit that comes near, until
         cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             by_business: dict[str, list[Line]] = {}
-            for line in live_lines():
+            for line in self.live_lines():
                 business_id = line.call.plan.business_id
                 by_business.setdefault(business_id, []).append(line)
             for business_id, lines in by_business.items():

@@ -3,9 +3,9 @@
 Reads the database once per call, before the model's session is opened.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -55,9 +55,20 @@ class Opening(NamedTuple):
     fallback: Sentence
 
 
-Admit = Callable[
-    [UUID, str, str | None, CallOptions, datetime], Awaitable[Limit | None]
-]
+class Admit(Protocol):
+    """Asks a business's limits for a call."""
+
+    def __call__(
+        self,
+        business_id: UUID,
+        call_sid: str,
+        caller: str | None,
+        options: CallOptions,
+        now: datetime,
+        *,
+        is_away: bool,
+    ) -> Awaitable[Limit | None]:
+        """Return the limit that refuses the call, None where it may be let in."""
 
 
 async def open_plan(
@@ -91,8 +102,15 @@ async def open_plan(
         options.caller_trust,
         ringing.stir_verstat,
     )
-    if admit is not None and not found.is_cached:
-        limit = await admit(business.id, ringing.call_sid, caller.phone, options, now)
+    if admit is not None:
+        limit = await admit(
+            business.id,
+            ringing.call_sid,
+            caller.phone,
+            options,
+            now,
+            is_away=found.is_cached,
+        )
         if limit is not None:
             raise Refused(limit, str(business.id), fallback_of(settings, business))
     lead, lead_due = None, ""

@@ -101,9 +101,10 @@ class Server:
         self._checkpoints = SupervisedTask(
             "checkpoints", self._keep_checkpoints, self.metrics
         )
+        self._admissions.live_lines = self.switchboard.live_lines
         self._limits = SupervisedTask(
             "limits",
-            partial(self._admissions.watch, self.switchboard.live_lines),
+            self._admissions.watch,
             self.metrics,
         )
         self._fresh = SupervisedTask(

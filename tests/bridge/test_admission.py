@@ -2,12 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from bridge import admission, websocket
+from bridge.admission import Admissions
 from bridge.ended import EndedCalls
+from bridge.metrics import Metrics
+from bridge.options import CallOptions
+from bridge.quotas import Limit
 from crm import admissions as rows, businesses, calls
 from tests.bridge import service, wire
 from tests.bridge.test_webhooks import run, says
@@ -172,6 +177,49 @@ def test_running_calls_tell_what_they_cost(database_url, tmp_path, monkeypatch):
         assert admitted._costs([line]) == {sid: None}
 
     run(told, database_url, tmp_path)
+
+
+def test_process_goes_by_its_own_calls_while_limits_cannot_be_asked_for(
+    database_url, tmp_path, monkeypatch
+):
+    async def broken(*args, **kwargs):
+        raise asyncpg.UndefinedTableError("no such table")
+
+    async def told(at):
+        await limit(at, limit_concurrent_calls=3, limit_calls_per_caller_per_hour=2)
+        assert is_stream(await at.ring(service.new_sid(), From=ANN))
+        monkeypatch.setattr(rows, "admit", broken)
+        assert is_stream(await at.ring(service.new_sid(), From=ANN))
+
+        assert not is_stream(await at.ring(service.new_sid(), From=ANN))
+        assert counted(at, "limit_calls_per_caller_per_hour") == 1
+        assert is_stream(await at.ring(service.new_sid(), From=BEN))
+        assert not is_stream(await at.ring(service.new_sid(), From="anonymous"))
+        assert counted(at, "limit_concurrent_calls") == 1
+
+    run(told, database_url, tmp_path)
+
+
+def test_database_that_is_known_to_be_away_is_not_asked(database_url, monkeypatch):
+    async def never(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(rows, "admit", never)
+
+    async def told():
+        metrics = Metrics()
+        ours = Admissions(None, metrics, {})
+        options = CallOptions(limit_withheld_calls_per_hour=1)
+        asked = []
+        for minutes in (0, 1, 62):
+            now = datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(minutes=minutes)
+            asked.append(
+                await ours.admit(UUID(int=1), "CA1", None, options, now, is_away=True)
+            )
+        assert asked == [None, Limit.WITHHELD_CALLS, None]
+        assert metrics.value("limits_unknown") == 3
+
+    asyncio.run(told())
 
 
 def test_limits_that_cannot_be_asked_for_cost_no_call(
