@@ -89,14 +89,16 @@ class Connections:
 
     def _cut_idle(self) -> None:
         loop = asyncio.get_running_loop()
+        # First of all: whatever fails below, there is a next time.
+        self._sweep = loop.call_later(SWEEP_S, self._cut_idle)
         latest = loop.time() - IDLE_S
         for one, touched_at in list(self._touched_at.items()):
             if touched_at > latest:
                 break
             self._cut(one, "idle")
-        self._sweep = None
-        if self._touched_at:
-            self._sweep = loop.call_later(SWEEP_S, self._cut_idle)
+        if not self._touched_at:
+            self._sweep.cancel()
+            self._sweep = None
 
     def _cut(self, connection: Connection, reason: str) -> None:
         self._count(reason)

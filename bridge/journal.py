@@ -142,8 +142,12 @@ class Journal:
         folder = self._path.with_suffix(_RUNNING)
         folder.mkdir(exist_ok=True, mode=0o700)
         part = self._path.with_suffix(_PART)
-        part.write_bytes(record)
-        part.replace(folder / name)
+        try:
+            part.write_bytes(record)
+            part.replace(folder / name)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     def end(self, name: str) -> None:
         """Forget what was begun: its record is in the journal, or in the database."""

@@ -34,7 +34,7 @@ from bridge.succession import Door, Inheritance, ask
 from bridge.supervised import SupervisedTask
 from bridge.supervisor import Supervisor, stop_signals
 from bridge.tokens import new_key
-from crm.away import DATABASE_ERRORS
+from crm.away import DATABASE_ERRORS, is_away
 from crm.connect import Schema, open_url, service_url
 from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedServer
@@ -142,9 +142,24 @@ async def require_bound_role(settings: Settings, url: str) -> None:
         await database.close()
 
 
-async def _open(settings: Settings, url: str, pool_max: int) -> Database:
+async def open_for_calls(settings: Settings, url: str) -> Database:
+    """Open the database; one that is away now is connected to when it is back, and a
+    worker that was started again meanwhile serves what is kept on disk."""
+    try:
+        return await _open(settings, url, settings.database_pool_size)
+    except Exception as error:
+        if not is_away(error):
+            raise
+        server_logger().error("the database is away: %s", type(error).__name__)
+        return await _open(settings, url, settings.database_pool_size, pool_min=0)
+
+
+async def _open(
+    settings: Settings, url: str, pool_max: int, *, pool_min: int = 1
+) -> Database:
     return await Database.open(
         url,
+        pool_min=pool_min,
         pool_max=pool_max,
         command_timeout_s=settings.database_timeout_ms / 1e3,
         pgbouncer=settings.db_pgbouncer,
@@ -251,7 +266,7 @@ async def serve(
         loop.add_reader(
             share.lifeline, _on_orphaned, loop, share.lifeline, signals.stop
         )
-    database = await _open(settings, database_url, settings.database_pool_size)
+    database = await open_for_calls(settings, database_url)
     server = Server(settings, database, share.token_key, peers=share.peers)
     writer.count_with(partial(server.metrics.count, "log_lines_dropped"))
     try:

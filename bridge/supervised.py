@@ -66,6 +66,10 @@ class SupervisedTask:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._live(), name=self._name)
 
+    def done(self) -> bool:
+        """Tell whether it does not run: not started yet, or stopped."""
+        return self._task is None or self._task.done()
+
     async def stop(self) -> None:
         """Cancel it, and return when it has ended."""
         if self._task is None:

@@ -1,5 +1,10 @@
 """Who calls for the first time while the database is away is served, and kept."""
 
+import pytest
+
+from bridge.serve import open_for_calls
+from bridge.settings import Settings
+from crm import businesses
 from tests import test_database_away as away
 from tests.bridge import hall, wire
 
@@ -43,5 +48,28 @@ def test_new_caller_while_the_database_is_away_is_served_and_known_later(crm, tm
         assert len(said) == 1
         assert (lead.calls, lead.last_call_at) == (1, row["started_at"])
         assert row["lead_id"] == lead.id
+
+    away.run(told)
+
+
+def test_worker_that_starts_while_the_database_is_away_finds_it_later(crm):
+    async def told():
+        business_id = await away.made_business(crm.url)
+        crm.kill()
+        database = await open_for_calls(Settings(), crm.url)
+        with pytest.raises(OSError, match="No such file"):
+            await businesses.get(database, business_id)
+
+        crm.start()
+        assert (await businesses.get(database, business_id)).name == "Salon"
+        await database.close()
+
+    away.run(told)
+
+
+def test_error_of_ours_is_no_database_that_is_away(crm):
+    async def told():
+        with pytest.raises(ValueError, match="port"):
+            await open_for_calls(Settings(), "postgresql://x@127.0.0.1:none/x")
 
     away.run(told)

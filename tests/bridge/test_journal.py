@@ -270,3 +270,20 @@ def test_memory_has_a_limit_too(tmp_path, monkeypatch):
     assert drained(journal) == [b"one", b"two"]
     journal.close()
     assert files(tmp_path) == []
+
+
+def test_full_disk_keeps_what_was_begun_before(tmp_path, monkeypatch):
+    journal = opened(tmp_path)
+    journal.begin("CA1", b"older")
+
+    def full(self, data):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.begin("CA1", b"newer")
+
+    abandon(journal)
+    assert list(tmp_path.glob("*.part")) == []
+    assert drained(opened(tmp_path)) == [b"older"]

@@ -22,10 +22,13 @@ def supervise(run, until):
 
     async def told():
         task = SupervisedTask("work", run, metrics)
+        assert task.done()
         task.start()
         await wire.until(until)
+        assert not task.done()
         await task.stop()
         await task.stop()
+        assert task.done()
 
     wire.run(told)
     return metrics
