@@ -300,6 +300,9 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     is_announced = responses.active_id is not None
     is_ours = responses.is_its_end(response.id)
     is_judged = is_ours and not responses.is_stopped(response.id)
+    if is_ours and not is_announced:  # what came before was another answer's
+        call.recovery.begin()
+        call.notes.response_began()
     if is_ours and call.playout.has_unsent:
         call.playout.finish_all()  # the server may not have said so of each part
         call.feed()

@@ -37,6 +37,9 @@ _BETA = Refused(
     "The Realtime Beta API is no longer supported. Remove the OpenAI-Beta header.",
 )
 
+# No answer to an upgrade: the connection is cut instead.
+CLOSED = 0
+
 Scripts = Script | Sequence[Script] | Callable[[Session], Script]
 
 
@@ -44,7 +47,8 @@ class RealtimeServer:
     """A server on loopback; `sessions` holds every session it ever had.
 
     `scripts` is one script for all, one per connection in order (the last for the
-    rest), or a function from the configured session to its script.
+    rest), or a function from the configured session to its script. `handshakes` are the
+    answers to the first upgrades: an HTTP status, or CLOSED for none at all.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class RealtimeServer:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str = "sk-sandbox",
+        handshakes: Sequence[int] = (),
         options: Options | None = None,
         **overrides: Any,
     ) -> None:
@@ -62,6 +67,7 @@ class RealtimeServer:
         self._host = host
         self._port = port
         self._api_key = api_key
+        self._handshakes = list(handshakes)
         self._options = replace(options or Options(), **overrides)
         self._server: Server | None = None
         self.sessions: list[Session] = []
@@ -116,6 +122,9 @@ class RealtimeServer:
         if status is None:
             return None
         self.refused_handshakes.append(status)
+        if status == CLOSED:
+            connection.transport.abort()
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "")
         return connection.respond(http.HTTPStatus(status), "Refused.\n")
 
     def _refusal(self, request: Request) -> int | None:
@@ -123,6 +132,8 @@ class RealtimeServer:
             return 404
         if request.headers.get("Authorization") != f"Bearer {self._api_key}":
             return 401
+        if self._handshakes:
+            return self._handshakes.pop(0)
         choice = self._choice(len(self.sessions))
         return choice.faults.handshake_status if isinstance(choice, Script) else None
 

@@ -15,7 +15,16 @@ import msgspec
 
 from bridge.sandbox.conversation import Item, Part
 from bridge.sandbox.formats import FORMATS
-from bridge.sandbox.script import Drop, Fail, Output, Reply, Stall, ToolUse
+from bridge.sandbox.script import (
+    Drop,
+    ErrorOnly,
+    Fail,
+    Incomplete,
+    Output,
+    Reply,
+    Stall,
+    ToolUse,
+)
 
 if TYPE_CHECKING:
     from bridge.sandbox.session import Session
@@ -60,6 +69,8 @@ class Response:
             Reply: self._speak,
             ToolUse: self._call_tool,
             Fail: self._fail,
+            Incomplete: self._break_off,
+            ErrorOnly: self._err,
             Stall: self._stall,
             Drop: self._drop,
         }
@@ -67,7 +78,8 @@ class Response:
     async def run(self) -> None:
         """Generate everything the script says, at the pace of the session."""
         session = self._session
-        session.send("response.created", response=self._fields(None))
+        if not session.faults.no_response_created:
+            session.send("response.created", response=self._fields(None))
         session.send("rate_limits.updated", rate_limits=session.rate_limits())
         await asyncio.sleep(session.options.thinking_ms / 1000)
         try:
@@ -100,7 +112,7 @@ class Response:
         """Make one content of a message; the one before it is complete."""
         if item.parts:
             self._close_part(item)
-        is_spoken = self._modalities == ["audio"]
+        is_spoken = self._modalities == ["audio"] and not reply.is_text
         part: dict[str, Any] = (
             {"type": "audio", "transcript": ""}
             if is_spoken
@@ -170,14 +182,15 @@ class Response:
     async def _call_tool(self, use: ToolUse) -> None:
         if self._tool_choice == "none":
             return
-        if use.name not in self._tools:
+        if use.name is not None and use.name not in self._tools:
             self._session.violations.append(f"tool {use.name} was not offered")
             return
         arguments = msgspec.json.encode(use.arguments).decode()
+        name = {} if use.name is None else {"name": use.name}
         item = self._begin(
             {
                 "type": "function_call",
-                "name": use.name,
+                **name,
                 "call_id": self._session.new_id("call"),
                 "arguments": "",
             }
@@ -195,14 +208,27 @@ class Response:
             "function_call_arguments.done",
             item,
             call_id=call_id,
-            name=use.name,
             arguments=arguments,
+            **name,
         )
         self._close_open("completed")
 
     async def _fail(self, fail: Fail) -> None:
         error = {"type": fail.kind, "code": fail.code, "message": fail.message}
         self._finish("failed", {"type": "failed", "error": error})
+        raise _Ended
+
+    async def _break_off(self, early: Incomplete) -> None:
+        self._close_open("incomplete")
+        self._finish("incomplete", {"type": "incomplete", "reason": early.reason})
+        raise _Ended
+
+    async def _err(self, error: ErrorOnly) -> None:
+        names = {"type": error.kind, "code": error.code}
+        nothing = {"param": None, "event_id": None}
+        body = {**names, "message": "The server had an error.", **nothing}
+        self._session.send("error", error=body)
+        self._session.note_response_done(self)
         raise _Ended
 
     async def _stall(self, stall: Stall) -> None:

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """One spoken message: mu-law audio and its words; `more` are further parts."""
+    """One spoken message: mu-law audio and its words; `more` are further parts.
+
+    With `is_text` it is written where speech was asked for, as real models were
+    reported to do.
+    """
 
     audio: bytes
     transcript: str
     more: tuple[Reply, ...] = ()
+    is_text: bool = False
 
     @classmethod
     def clip(cls, name: str, transcript: str | None = None) -> Reply:
@@ -35,9 +40,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class ToolUse:
-    """One function call; it is left out where the request forbids tools."""
+    """One function call; it is left out where the request forbids tools.
 
-    name: str
+    Without a name it is one that nobody can answer.
+    """
+
+    name: str | None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -47,6 +55,21 @@ class Fail:
 
     code: str
     message: str = "The server had an error while processing your request."
+    kind: str = "server_error"
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """The response ends early: `content_filter`, or `max_output_tokens`."""
+
+    reason: str = "content_filter"
+
+
+@dataclass(frozen=True)
+class ErrorOnly:
+    """An `error` comes that names nothing, and the response is not heard of again."""
+
+    code: str | None = None
     kind: str = "server_error"
 
 
@@ -64,7 +87,7 @@ class Drop:
     code: int | None = None
 
 
-Output = Reply | ToolUse | Fail | Stall | Drop
+Output = Reply | ToolUse | Fail | Incomplete | ErrorOnly | Stall | Drop
 Turn = Sequence[Output] | Callable[["Session"], Sequence[Output]]
 
 
@@ -78,6 +101,7 @@ class Faults:
     refuse_update: str | None = None  # refuse every session.update with this code
     ignore_update: bool = False
     ignore_responses: bool = False  # never answer anything
+    no_response_created: bool = False  # responses begin unannounced
     unknown_events: bool = False  # mix in types and fields no client knows yet
     no_usage: bool = False
 

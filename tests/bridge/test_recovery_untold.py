@@ -21,6 +21,17 @@ def test_an_end_whose_beginning_never_came_frees_the_call():
     assert asked(fire(call, 1.3)) == [""]
 
 
+def test_an_end_whose_beginning_never_came_has_not_the_sound_of_the_one_before():
+    call = pressed()
+    story.begun(call, "r1", 1.1)
+    call.receive_openai(done("r1"), 1.2)
+    call.receive_twilio(story.dtmf("#"), 2.0)
+    fire(call, 2.0)
+    call.receive_openai(done("r2"), 2.1)
+
+    assert call.counters.mute_empty == 1
+
+
 def test_an_end_whose_beginning_never_came_is_asked_for_once_more_after_a_while():
     call = pressed()
     assert asked(call.receive_openai(done("r1"), 1.2)) == []
