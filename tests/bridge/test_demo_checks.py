@@ -7,6 +7,7 @@ from msgspec import structs
 
 from bridge.demo_checks import check
 from bridge.sandbox.options import TimedAudio
+from bridge.sandbox.timeline import Happening
 from tests.bridge import demo_call
 
 
@@ -152,6 +153,21 @@ def test_noise_is_told_by_its_place_though_the_same_lies_beside_speech(loops):
 
     assert failed(seen) == ["no line noise forwarded"]
     assert figure(seen, "no line noise forwarded").startswith("10 of ")
+
+
+def test_soft_end_of_a_turn_is_no_noise():
+    goodbye, at_ms = demo_call.clip("caller-he-goodbye"), 14_400
+    seen = demo_call.evidence()
+    near = bytearray(seen.result.near)
+    near[at_ms * 8 : at_ms * 8 + len(goodbye.audio)] = goodbye.audio
+    seen.result.near = bytes(near[: demo_call.LENGTH_MS * 8])
+    seen.result.happenings += [
+        Happening(at_ms, "says", goodbye.name),
+        Happening(at_ms + goodbye.duration_ms, "has said", ""),
+    ]
+    seen.session.audio.append(TimedAudio(16.0, seen.result.near[at_ms * 8 :]))
+
+    assert failed(seen) == []
 
 
 def test_call_whose_speech_was_not_forwarded_is_told():
