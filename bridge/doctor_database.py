@@ -66,16 +66,19 @@ async def check_pool(settings: Settings, url: str) -> list[Check]:
     except DATABASE_ERRORS as error:
         text = str(error) or type(error).__name__
         return [Check("connections", False, text)]
-    try:
-        await asyncio.gather(*(_use(database) for _ in range(2 * count)))
-    except _STATEMENT_LOST as error:
-        text = f"{type(error).__name__}: a pooler in transaction mode stands before "
-        return [Check("connections", False, f"{text}it: set DB_PGBOUNCER=1")]
-    except DATABASE_ERRORS as error:
-        text = str(error) or type(error).__name__
+    # Each ends by itself: a query that is called off is more than some poolers bear.
+    found = await asyncio.gather(
+        *(_use(database) for _ in range(2 * count)), return_exceptions=True
+    )
+    await database.close()
+    errors = [one for one in found if one is not None]
+    for lost in errors:
+        if isinstance(lost, _STATEMENT_LOST):
+            text = f"{type(lost).__name__}: a pooler in transaction mode stands before"
+            return [Check("connections", False, f"{text} it: set DB_PGBOUNCER=1")]
+    if errors:
+        text = str(errors[0]) or type(errors[0]).__name__
         return [Check("connections", False, text)]
-    finally:
-        await database.close()
     return [
         *await _check_total(settings, url),
         Check("connections", True, f"{count} at once"),
