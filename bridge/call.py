@@ -26,6 +26,7 @@ from bridge import (
     greeting,
     interruption,
     keypad,
+    last_turn,
     openai,
     recovery,
     renewal,
@@ -60,7 +61,6 @@ from dsp.resample import PcmEncoder
 STREAM_WAIT_S = 30.0
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
-AFTER_END = Log("info", "what arrives after the end is dropped")
 
 
 class Call:
@@ -195,10 +195,8 @@ class Call:
         assert now >= self.now, "time went backwards"
         self.now = now
         if self.phase is Phase.ENDED:
-            if answer is ending.on_disconnect:
-                return []  # the sockets we have closed
-            self.counters.after_end += 1
-            return [AFTER_END] if self.counters.after_end == 1 else []
+            is_lost = answer is ending.on_disconnect
+            return last_turn.receive_late(self, what, is_lost=is_lost)
         if self.ear.spoke_at >= 0:
             self.notes.caller_spoke(self.ear.spoke_at)
             self.ear.spoke_at = -1.0
@@ -206,6 +204,11 @@ class Call:
         self.ear.is_open = self._hears
         actions, self.actions = self.actions, []
         return actions
+
+    @property
+    def awaits_words(self) -> bool:
+        """Tell whether the call is over but for words of the caller's, on their way."""
+        return last_turn.is_awaited(self)
 
     @property
     def _hears(self) -> bool:

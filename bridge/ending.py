@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from bridge import dialogue, floor, limits, renewal, session, spare
+from bridge import dialogue, floor, last_turn, limits, renewal, session, spare
 from bridge.notes import ERROR_CHARS_MAX
 from bridge.plan import CallPlan, HangUp, Leg, Log, Phase, Refusal, ToolResult
 from bridge.timers import Timer
@@ -56,6 +56,8 @@ class Ending:
         self.reason = ""
         # Why the last words are being said, whoever hangs up in them.
         self.goodbye_reason = ""
+        # Nothing that the caller has said can get words any more.
+        self.is_written = True
         self.failed = False
         self.has_asked_goodbye = False
         # The item at which a loop was corrected.
@@ -282,6 +284,7 @@ def end(call: "Call", reason: str) -> None:
     call.ending.reason = reason
     call.phase = Phase.ENDED
     call.timers.clear()
+    last_turn.commit(call, reason)
     call.actions += limits.lines(call)
     call.actions.append(call.notes.stop_line(call, reason))
     if call.notes.is_answered and call.playout.frames_sent == 0:

@@ -19,6 +19,7 @@ from picows import WSCloseCode
 
 from bridge import openai, twilio
 from bridge.call import Call
+from bridge.last_turn import WORDS_WAIT_S
 from bridge.legs import OpenAILeg, TwilioLeg
 from bridge.log import LEVELS, CallLogger
 from bridge.metrics import Metrics
@@ -83,6 +84,8 @@ class Line:
         self.token = ""
         # When its sockets were closed and its record handed on; 0.0 until then.
         self.over_at = 0.0
+        # When it needed no session with the model any more.
+        self.left_at = float("inf")
         # When another stream was last asked of Twilio.
         self.promised_at = float("-inf")
         self.logs_events = exchange.settings.log_openai_events
@@ -96,10 +99,12 @@ class Line:
         # The recorder keeps whole messages, and those only the long way has.
         self.short_way.is_open = self._recorder is None
         self._tools = tools
-        self._tool_tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
         self._spare_leg: OpenAILeg | None = None
         self._spare_task: asyncio.Task[None] | None = None
+        # What the caller has said last is written down, or never will be.
+        self._words_come = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._arm()
@@ -118,7 +123,8 @@ class Line:
 
         A bug of ours ends this call only.
         """
-        if self.is_over and door != self.call.receive_disconnect:
+        is_late = self.is_over and not self.call.awaits_words
+        if is_late and door != self.call.receive_disconnect:
             self._exchange.metrics.count("dropped", limit="after_end")
         now, recorder = monotonic(), self._recorder
         try:
@@ -131,6 +137,8 @@ class Line:
             if self.twilio_leg is not None:
                 self.twilio_leg.flush()
             self._arm()
+            if self.is_over and not self.call.awaits_words:
+                self._words_come.set()
         except Exception:
             self.crash()
 
@@ -187,9 +195,10 @@ class Line:
         return sum(leg is not None and leg.is_open for leg in legs)
 
     @property
-    def tools_running(self) -> frozenset[asyncio.Task[None]]:
-        """The tools that have not answered; each does, by its deadline."""
-        return frozenset(task for task in self._tool_tasks if not task.done())
+    def unfinished(self) -> frozenset[asyncio.Task[None]]:
+        """What the record waits for: tools, each of which answers by its deadline, and
+        words of the caller's."""
+        return frozenset(task for task in self._tasks if not task.done())
 
     def record(self) -> CallRecord:
         """Return what is to be written of the call; whole once it is over."""
@@ -244,11 +253,11 @@ class Line:
             self._spare_task.cancel()
 
     def _run_tool(self, asked: RunTool) -> None:
-        is_too_many = len(self._tool_tasks) >= TOOLS_IN_FLIGHT_MAX
+        is_too_many = len(self._tasks) >= TOOLS_IN_FLIGHT_MAX
         run = self._tools.refuse if is_too_many else self._tools.run
         task = asyncio.get_running_loop().create_task(self._answer_tool(run(asked)))
-        self._tool_tasks.add(task)
-        task.add_done_callback(self._tool_tasks.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _answer_tool(self, running: Coroutine[Any, Any, ToolResult]) -> None:
         result = await running
@@ -328,13 +337,32 @@ class Line:
             self._timer = None
         if self.twilio_leg is not None:
             self.twilio_leg.close(code)
-        self.model_leg.close()
+        if self.call.awaits_words and self.model_leg.is_open:
+            task = asyncio.get_running_loop().create_task(self._await_words())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._leave_model()
         if self._spare_leg is not None:
             self._spare_leg.close()
         if self._recorder is not None and self._exchange.recorders is not None:
             self._exchange.recorders.finish(self._recorder)
             self._recorder = None
         self._exchange.on_over(self)
+
+    async def _await_words(self) -> None:
+        """Keep the model's session until what the caller said last is written down."""
+        try:
+            async with asyncio.timeout(WORDS_WAIT_S):
+                await self._words_come.wait()
+        except TimeoutError:
+            self.log.warning("[REALTIME] No words came of what the caller said last")
+        finally:
+            self._leave_model()
+
+    def _leave_model(self) -> None:
+        self.left_at = monotonic()
+        self.model_leg.close()
 
 
 _PERFORM: dict[type, Callable[[Line, Any], None]] = {

@@ -17,10 +17,12 @@ from typing import Any
 
 from bridge import short_way, signature, twilio
 from bridge.call import Call
+from bridge.draining import QUESTION_S, end_in_time, wait_for
 from bridge.ended import Ended, EndedCalls
 from bridge.ending import LEFT_BY_CALLER
 from bridge.front import MEDIA_PATH, Head
 from bridge.governor import Governor, few_max
+from bridge.last_turn import SHUTDOWN
 from bridge.legs import StreamRefused, TwilioLeg
 from bridge.line import Exchange, Line
 from bridge.log import CallLogger, server_logger
@@ -41,8 +43,6 @@ OPEN_WAIT_S = 5.0
 # How long the last words of a call may take when the process must stop. With no time to
 # drain, all of it is over within the 10 s that `docker stop` gives.
 FAREWELL_S = 6.0
-# How long a process that must stop stays for Twilio's question what comes next.
-QUESTION_S = 2.0
 _MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
 
 
@@ -78,7 +78,7 @@ class Switchboard:
         self._opening: dict[str, asyncio.Task[Line]] = {}
         self._ended = EndedCalls()
         self._closing: set[Line] = set()
-        # Calls that are over but for a tool that has not answered.
+        # Calls that are over but for a tool's answer, or the caller's last words.
         self._recording: set[asyncio.Task[None]] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
@@ -260,18 +260,17 @@ class Switchboard:
         Then Twilio may still ask what comes after the last of them.
         """
         self.is_draining = True
-        await self._end_in_time(patience_s)
-        await _wait_for(self._no_unasked, QUESTION_S)
-
-    async def _end_in_time(self, patience_s: float) -> None:
-        if await _wait_for(self._no_calls, patience_s):
-            return
-        for line in list(self._lines.values()):
-            hang_up = partial(line.call.receive_hangup, politely=True)
-            line.receive(hang_up, "shutdown")
-        if await _wait_for(self._no_calls, FAREWELL_S):
-            return
-        self.end_all("shutdown")
+        began_at = monotonic()
+        await end_in_time(
+            self._lines.values,
+            self._no_calls,
+            patience_s=patience_s,
+            farewell_s=FAREWELL_S,
+        )
+        # What a long reply has taken more is not there for the question.
+        over_s = monotonic() - began_at - patience_s - FAREWELL_S
+        question_s = QUESTION_S if patience_s else QUESTION_S - max(over_s, 0.0)
+        await wait_for(self._no_unasked, question_s)
 
     def end_all(self, reason: str) -> None:
         """End every call now."""
@@ -283,7 +282,7 @@ class Switchboard:
         self.is_draining = True
         for task in list(self._opening.values()):
             task.cancel()
-        self.end_all("shutdown")
+        self.end_all(SHUTDOWN)
         if self._recording:
             # Every tool answers by its deadline.
             await asyncio.wait(self._recording)
@@ -357,29 +356,31 @@ class Switchboard:
         ended = Ended(record.end_reason, record.failed, fallback, plan.business_id)
         self._ended.remember(call_sid, ended)
         self.metrics.add_call(line.call, record, self._settings.openai_prices)
-        running = line.tools_running
-        if not running:
+        unfinished = line.unfinished
+        if not unfinished:
             self._on_record(record)
             return
-        task = asyncio.get_running_loop().create_task(self._record_late(line, running))
+        task = asyncio.get_running_loop().create_task(
+            self._record_late(line, unfinished)
+        )
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
 
     async def _record_late(
-        self, line: Line, running: frozenset[asyncio.Task[None]]
+        self, line: Line, unfinished: frozenset[asyncio.Task[None]]
     ) -> None:
-        """Hand a record on once the call's last tools have answered."""
+        """Hand a record on once nothing can come to it any more."""
         try:
-            await asyncio.wait(running)
+            await asyncio.wait(unfinished)
         finally:
             self._on_record(line.record())
 
     def _count_orphans(self) -> int:
-        """Count the model's sockets that are open longer after the end than closing
+        """Count the model's sockets that are open longer after their use than closing
         one in order may take."""
         latest = monotonic() - 2 * CLOSE_WAIT_S
         return sum(
-            line.open_sessions for line in self._closing if line.over_at < latest
+            line.open_sessions for line in self._closing if line.left_at < latest
         )
 
     def default_fallback(self, number: str = "") -> Sentence:
@@ -388,12 +389,3 @@ class Switchboard:
         `number` is the one that was called.
         """
         return self._ended.fallback_of(number) or fallback_of(self._settings, None)
-
-
-async def _wait_for(event: asyncio.Event, patience_s: float) -> bool:
-    try:
-        async with asyncio.timeout(patience_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -80,6 +80,12 @@ class Transcript:
                 del self._turns[self._order.pop(0)]
         return turn
 
+    def rename(self, item_id: str, other: str) -> None:
+        """Give a turn the id of its item, if it has none and the other is new."""
+        if item_id in self._turns and other not in self._turns:
+            turn = self._turns[other] = self._turns.pop(item_id)
+            self._order[self._order.index(item_id)] = turn.item_id = other
+
     def add_text(
         self, role: Role, item_id: str, delta: str, at_s: float, part: int = 0
     ) -> None:

@@ -107,6 +107,11 @@ class Unwritten:
         self._from_ms, self._end_ms = 0, None
         return is_asked
 
+    @property
+    def has_turn(self) -> bool:
+        """Tell whether the last session was left in a turn, and none has it yet."""
+        return bool(self._turn)
+
     def take_turn(self) -> list[bytes]:
         """Return the turn that the last session was left in, from its first frame."""
         frames, self._turn = self._turn, []

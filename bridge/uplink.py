@@ -83,15 +83,12 @@ class Uplink:
         self.given_dropped_frames = 0
         self._remainder = b""
         # Frames from the first withheld sound to the newest; 0 when there was none.
-        self._sound_frames = 0
-        self._frames_since_sound = 0
+        self._sound_frames = self._frames_since_sound = 0
         self._is_withholding = False
         self._is_heard_by_server = False
         self._silence_frames = 0
-        self.appended_ms = 0
-        self.turn_from_ms = 0
-        self._speech_end_ms = 0
-        self._uncommitted_ms = 0
+        self.appended_ms = self.turn_from_ms = 0
+        self._speech_end_ms = self._uncommitted_ms = 0
         self.is_turn_open = self.is_unended = False
         self.is_gate_open = False
         self.is_voice = False
@@ -101,10 +98,8 @@ class Uplink:
         self.voice_age_frames = 0
         self._voice_gap_frames = 0
         self.quiet_frames = self.speech_frames = 0
-        self.forwarded_frames = 0
-        self.silence_frames_sent = 0
-        self.dropped_frames = 0
-        self.withheld_dropped_frames = 0
+        self.forwarded_frames = self.silence_frames_sent = 0
+        self.dropped_frames = self.withheld_dropped_frames = 0
         self.unended_turns = 0
 
     def cut(self, payload: bytes) -> list[bytes]:
@@ -234,6 +229,11 @@ class Uplink:
         kept = self._kept()[-needed:] if needed else []
         self._given = kept + [b""] * (GIVEN_FRAMES_MAX - len(kept))
         self._given_end = self._given_frames = len(kept)
+
+    @property
+    def has_withheld_speech(self) -> bool:
+        """Tell whether the caller was heard over the AI, and not long ago."""
+        return self._sound_frames > 0 and self._frames_since_sound <= self._late_frames
 
     @property
     def is_worth_committing(self) -> bool:

@@ -30,6 +30,7 @@ PURE = (
     "interruption",
     "keypad",
     "lenient",
+    "last_turn",
     "limits",
     "loops",
     "notes",

@@ -49,6 +49,8 @@ class Laws:
         self._spun_at = -1.0
         self._hang_ups = 0
         self._stop_lines = 0
+        # When the call ended in the midst of a turn of the caller's, if it did.
+        self.spoke_last_at: float | None = None
         self.cuts: list[tuple[Part, int]] = []
         self.steps = 0
 
@@ -64,6 +66,8 @@ class Laws:
         """Look at the call as it is, before it takes `what`."""
         self._was_over = self._call.phase is Phase.ENDED
         self._was_playing = self._call.playout.is_playing(now)
+        uplink = self._call.uplink
+        self._was_spoken = uplink.is_turn_open and uplink.is_worth_committing
         self._downlink.before(what)
         self._asked.before(what, now)
         self._promises.before(what)
@@ -106,6 +110,8 @@ class Laws:
         A timer may give up an answer of which nothing is heard.
         """
         rank, is_renewed = 0, False
+        # What the caller has said last is given and committed at the end.
+        is_last = any(type(action) is HangUp for action in actions)
         for action in actions:
             kind = type(action)
             is_renewed = is_renewed or is_renewal(action)
@@ -115,11 +121,11 @@ class Laws:
             elif kind is openai.ConversationItemTruncate:
                 law(rank == 1, "truncate follows clear", kind, rank)
             elif kind is openai.ResponseCancel:
-                is_given_up = what is None and rank == 0
+                is_given_up = is_last or (what is None and rank == 0)
                 law(rank == 1 or is_given_up, "cancel follows truncate", rank)
                 rank = 2
             elif kind is openai.AppendAudio and action.audio != SILENCE:
-                is_free = not self._was_playing or rank > 0 or is_renewed
+                is_free = not self._was_playing or rank > 0 or is_renewed or is_last
                 law(is_free, "speech is withheld while the AI is audible")
                 rank = rank and 3
             law(kind is not twilio.OutboundMedia or rank == 0, "no audio after clear")
@@ -133,6 +139,8 @@ class Laws:
         for at, action in enumerate(actions):
             if isinstance(action, HangUp):
                 self._hang_ups += 1
+                if self._was_spoken:
+                    self.spoke_last_at = self._call.now
                 law(at == len(actions) - 1, "hanging up is the last thing done")
             elif isinstance(action, Log) and action.text.startswith("WS_STOP"):
                 self._stop_lines += 1

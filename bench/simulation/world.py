@@ -17,8 +17,10 @@ from bench.simulation.phone import STREAM_SID, Phone
 from bench.simulation.weather import Link, Weather
 from bridge import openai, twilio
 from bridge.call import Call
+from bridge.last_turn import WORDS_WAIT_S
 from bridge.plan import (
     CallPlan,
+    CallRecord,
     CloseSpare,
     HangUp,
     Leg,
@@ -109,7 +111,7 @@ class World:
     def run(self) -> None:
         """Run the call to its end; raises `Broken` where a law is broken."""
         late_s = self.weather.tick_late_s
-        while self._over_at is None or self.now < self._over_at + AFTER_S:
+        while self._over_at is None or self.now < self._over_at + self._after_s:
             deadline = self.call.deadline
             due = float("inf") if deadline is None else max(deadline + late_s, self.now)
             if not self._queue and self._over_at is not None:
@@ -123,7 +125,20 @@ class World:
                 self.now = max(self.now, when)
                 what(*args)
             law(self.now < CALL_S_MAX, "every call ends", self.call.phase)
-        self.call.record(self.now)
+        self._check_last_turn(self.call.record(self.now))
+
+    @property
+    def _after_s(self) -> float:
+        return WORDS_WAIT_S if self.call.awaits_words else AFTER_S
+
+    def _check_last_turn(self, record: CallRecord) -> None:
+        """What the caller was saying at the end is a turn, unless it had no words."""
+        if self.laws.spoke_last_at is None:
+            return
+        at_s = round(self.laws.spoke_last_at, 3)
+        placed = self.call.notes.transcript.placed()
+        found = any(turn.role == "caller" and turn.at_s >= at_s for turn in placed)
+        law(found, "what is said last is recorded", at_s)
 
     # --- what reaches the bridge ---
 
@@ -289,7 +304,8 @@ class World:
         self._over_at = self.now
         self.phone.close()
         for model in self.models:
-            model.close()
+            if model is not self._serving or not self.call.awaits_words:
+                model.close()
 
     def _log(self, line: Log) -> None:
         law(len(line.text) < 2_000, "a line is a line")

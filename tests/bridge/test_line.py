@@ -232,7 +232,7 @@ def test_tools_over_the_limit_are_refused_at_once():
             line = place.new_line(tools={"wait": Tool(Nothing, "Wait.", never)})
             asked = [RunTool(f"call_{n}", "wait", "{}") for n in range(9)]
             line.receive(lambda now: asked)
-            await wire.until(lambda: not line._tool_tasks)
+            await wire.until(lambda: not line._tasks)
 
             tools = place.metrics
             assert tools.value("tools", name="wait", outcome="late") == 8

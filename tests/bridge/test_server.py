@@ -216,7 +216,7 @@ def test_tool_that_runs_at_the_end_is_in_the_record(
             b'"{\\"name\\":\\"Dana\\"}"}}'
         )
         line = at.server.switchboard.find_line(sid)
-        await wire.until(lambda: line.tools_running)
+        await wire.until(lambda: line.unfinished)
         if end == "hang up":
             peer.send_text(hall.STOP)
             await wire.until(lambda: line.is_over)
