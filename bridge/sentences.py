@@ -1,8 +1,8 @@
 """What a caller hears of us in their own language before anybody has written anything.
 
-Pure data by ISO 639-1: the fallback sentence, which Twilio speaks in its own voice, and
-the greeting, which the model speaks word for word. Both know every language that
-Twilio's <Say> can speak (`bridge.twiml`).
+Pure data by ISO 639-1: the fallback sentence, which Twilio speaks in its own voice, in
+every language that its <Say> is known to speak (`bridge.twiml`); and the greeting,
+which the model speaks word for word, in some more.
 """
 
 # "Sorry, we cannot take your call right now. Please call again later."
@@ -68,11 +68,9 @@ SORRY = {
     "ru": "Извините, сейчас мы не можем ответить. Пожалуйста, перезвоните позже.",
     "sk": "Ospravedlňujeme sa, váš hovor teraz nemôžeme prijať. Zavolajte prosím "
     "neskôr.",
-    "sl": "Žal vašega klica trenutno ne moremo sprejeti. Prosimo, pokličite pozneje.",
     "sr": "Жао нам је, тренутно не можемо да одговоримо на ваш позив. Молимо вас, "
     "позовите касније.",
     "sv": "Tyvärr kan vi inte ta emot ditt samtal just nu. Ring gärna igen senare.",
-    "sw": "Samahani, hatuwezi kupokea simu yako kwa sasa. Tafadhali piga tena baadaye.",
     "ta": "மன்னிக்கவும், இப்போது உங்கள் அழைப்பை எடுக்க முடியவில்லை. தயவுசெய்து "
     "சிறிது நேரம் கழித்து மீண்டும் அழைக்கவும்.",
     "te": "క్షమించండి, ఇప్పుడు మీ కాల్ తీసుకోలేకపోతున్నాము. దయచేసి కొంత సమయం తర్వాత మళ్ళీ కాల్ చేయండి.",
