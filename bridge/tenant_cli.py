@@ -24,7 +24,7 @@ from bridge.options import CallOptions, nearest
 from bridge.prompt import build
 from bridge.settings import Settings
 from bridge.tenant_file import Closure, TenantFile
-from bridge.tenant_hours import DAYS, TenantError, days_of
+from bridge.tenant_hours import DAYS, TenantError, days_of, is_closed
 from crm import businesses
 from crm.businesses import Business, Service
 from crm.connect import Schema
@@ -134,10 +134,9 @@ async def _hours(args: Arguments, db: Database, settings: Settings) -> None:
             return file
         if not args.spans:
             raise TenantError("expected hours such as 09:00-17:30, or closed")
-        is_closed = args.spans == ["closed"]
         hours = dict(file.hours)
         for day in days_of(args.day):
-            hours[day] = () if is_closed else tuple(args.spans)
+            hours[day] = () if is_closed(args.spans) else tuple(args.spans)
         return replace(file, hours={day: hours[day] for day in DAYS if hours.get(day)})
 
     file = await _edit(args, db, settings, change)

@@ -1,7 +1,7 @@
 """Opening hours as they are typed: days such as monday, Mon or mon-fri, and spans."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from crm.businesses import Hours
@@ -18,6 +18,7 @@ DAYS = (
 DAY_MINUTES = 24 * 60
 # Two letters tell the days of the week apart.
 _LETTERS_MIN = 2
+_SPAN = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", re.ASCII)
 _DASHES = re.compile(r"\s*[-\u2010-\u2015]\s*")
 
 
@@ -47,8 +48,13 @@ def read_hours(given: Mapping[str, tuple[str, ...]]) -> tuple[Hours, ...]:
         for day in days_of(text):
             if day in week:
                 raise TenantError(f"hours.{text}: {day} stands there twice")
-            week[day] = spans
+            week[day] = () if is_closed(spans) else spans
     return tuple(one for day in DAYS for one in _hours_of(day, week.get(day, ())))
+
+
+def is_closed(spans: Sequence[str]) -> bool:
+    """Tell whether a day's hours say in a word that there are none."""
+    return [one.strip().casefold() for one in spans] == ["closed"]
 
 
 def show_span(hours: Hours) -> str:
@@ -81,7 +87,7 @@ def _hours_of(day: str, spans: tuple[str, ...]) -> list[Hours]:
 
 
 def _span(day: str, text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", text)
+    found = _SPAN.fullmatch(_DASHES.sub("-", text.strip()))
     hours = [int(part) for part in found.groups()] if found else [99] * 4
     opens, closes = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
     is_time = max(hours[1], hours[3]) < 60 and opens < DAY_MINUTES >= closes
