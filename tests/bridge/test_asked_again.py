@@ -1,11 +1,14 @@
 """What a caller asks for again is theirs already, and told so: on a real database."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
-from crm import businesses, leads
+from crm import appointments, businesses, leads
+from crm.appointment_rows import Request
 from crm.businesses import Service
+from crm.calendar import Rules
 from tests.bridge.test_calendar_tools import DAN, DANA, in_shop
 
 
@@ -25,6 +28,24 @@ def test_a_booking_asked_for_many_times_at_once_is_told_of_each_time(database_ur
     in_shop(database_url, story, pool_max=8)
 
 
+def test_the_last_that_a_caller_may_have_is_told_of_each_time(database_url):
+    async def story(shop):
+        at = datetime.fromisoformat((await shop.slots())[0]["starts_at"])
+        service = shop.business.services[0]
+        request = Request(service, at, DANA, open_max=1)
+
+        def book():
+            now = datetime.now(UTC)
+            return appointments.book(shop.db, shop.business, request, Rules(), now)
+
+        booked = await asyncio.gather(*(book() for _ in range(8)))
+
+        assert sum(one.is_new for one in booked) == 1
+        assert len({one.appointment.id for one in booked}) == 1
+
+    in_shop(database_url, story, pool_max=8)
+
+
 def test_who_proves_nothing_is_told_of_their_own_calls_booking_alone(database_url):
     async def story(shop):
         at = (await shop.slots())[0]["starts_at"]
@@ -40,8 +61,14 @@ def test_who_proves_nothing_is_told_of_their_own_calls_booking_alone(database_ur
         other = await book("CA2")
         assert "is taken" in other["error"]
         assert "own" not in other
-        # Nor the number's own, who has proven that it is theirs.
+        # Nor the number's own, who has proven that it is theirs; nor, of what that one
+        # has booked, whoever only names the number.
         assert "own" not in await shop.book(at, caller=DAN)
+        asked["starts_at"] = (await shop.slots())[0]["starts_at"]
+        assert "booked" in await shop.book(asked["starts_at"], caller=DAN)
+        named = await book("CA3")
+        assert "is taken" in named["error"]
+        assert "own" not in named
 
     in_shop(database_url, story)
 
