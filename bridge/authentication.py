@@ -57,18 +57,22 @@ class Authentication:
         is_routed = ANY_OTHER not in request.match_info
         if request.method != "POST" or not is_routed:
             if request.can_read_body and is_routed:
-                return self._refuse(HTTPStatus.BAD_REQUEST, "body")
+                return self._refuse(request, HTTPStatus.BAD_REQUEST, "body")
             return await handler(request)
         refusal = self._refuse_by_head(request) or await self._read(request)
         return refusal or await handler(request)
 
     def _refuse_by_head(self, request: web.Request) -> web.Response | None:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            return self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding")
+            return self._refuse(
+                request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding"
+            )
         if self._is_checked and not request.headers.get(signature.HEADER):
             return self._refuse_signature(request)
         if (request.content_length or 0) > BODY_BYTES_MAX:
-            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
+            return self._refuse(
+                request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"
+            )
         return None
 
     async def _read(self, request: web.Request) -> web.Response | None:
@@ -76,23 +80,25 @@ class Authentication:
             async with asyncio.timeout(BODY_WAIT_S):
                 body = await _read_body(request.content)
         except TimeoutError:
-            return self._refuse(HTTPStatus.REQUEST_TIMEOUT, "body_late")
+            return self._refuse(request, HTTPStatus.REQUEST_TIMEOUT, "body_late")
         except (web.RequestPayloadError, OSError) as error:
             # The body keeps its error, which keeps the frames that lead to the body.
             error.__traceback__ = None
-            return self._refuse(HTTPStatus.BAD_REQUEST, "body_broken")
+            return self._refuse(request, HTTPStatus.BAD_REQUEST, "body_broken")
         if len(body) > BODY_BYTES_MAX or body.count(b"&") >= FIELDS_MAX:
-            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
+            return self._refuse(
+                request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"
+            )
         try:
             params = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
         except UnicodeDecodeError:
-            return self._refuse(HTTPStatus.BAD_REQUEST, "not_utf8")
+            return self._refuse(request, HTTPStatus.BAD_REQUEST, "not_utf8")
         signed = self._signed(request, params)
         if signed is None:
             return self._refuse_signature(request)
         form = dict(signed)
         if not _is_call_sid(form.get("CallSid", "")):
-            return self._refuse(HTTPStatus.BAD_REQUEST, "call_sid")
+            return self._refuse(request, HTTPStatus.BAD_REQUEST, "call_sid")
         request[BODY], request[FORM] = body, form
         self._note_unsigned(request, params, form)
         return None
@@ -125,12 +131,14 @@ class Authentication:
     def _refuse_signature(self, request: web.Request) -> web.Response:
         self._metrics.count("rejected_signatures", door=request.path)
         server_logger().warning("%s refused: signature", request.path)
-        return answer(HTTPStatus.FORBIDDEN)
+        return answer(request, HTTPStatus.FORBIDDEN)
 
-    def _refuse(self, status: HTTPStatus, reason: str) -> web.Response:
+    def _refuse(
+        self, request: web.Request, status: HTTPStatus, reason: str
+    ) -> web.Response:
         self._metrics.count("requests_refused", reason=reason)
         server_logger().warning("a request was refused: %d %s", status, reason)
-        return answer(status)
+        return answer(request, status)
 
 
 def claim_of(headers: Any) -> Claim:
@@ -156,10 +164,13 @@ def _is_call_sid(text: str) -> bool:
     return text.isascii() and text.isalnum() and len(text) <= CALL_SID_CHARS_MAX
 
 
-def answer(status: HTTPStatus, allowed: str | None = None) -> web.Response:
-    """Return a refusal; what follows on its connection is not read."""
+def answer(
+    request: web.Request, status: HTTPStatus, allowed: str | None = None
+) -> web.Response:
+    """Return a refusal; where a body is still on its way its connection is closed."""
     headers = {"Allow": allowed} if allowed else None
     text = f"{status.value} {status.phrase}"
     response = web.Response(status=status, text=text, headers=headers)
-    response.force_close()
+    if not request.content.is_eof():
+        response.force_close()
     return response

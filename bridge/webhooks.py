@@ -168,8 +168,8 @@ class Webhooks:
         self._metrics.count("requests_refused", reason="no_such_door")
         allowed = methods.get(request.path)
         if allowed is None:
-            return answer(HTTPStatus.NOT_FOUND)
-        return answer(HTTPStatus.METHOD_NOT_ALLOWED, allowed)
+            return answer(request, HTTPStatus.NOT_FOUND)
+        return answer(request, HTTPStatus.METHOD_NOT_ALLOWED, allowed)
 
     # --- ours ---
 

@@ -227,3 +227,20 @@ def test_stream_signed_by_a_shared_key_is_taken(database_url, tmp_path):
         await peer.close()
 
     run(told, database_url, tmp_path, twilio_shared_keys="webhooks_sharedkey_1=shared")
+
+
+@pytest.mark.parametrize(("size", "stays"), [(3, True), (9, False)])
+def test_connection_is_kept_where_the_refused_body_is_whole(
+    database_url, tmp_path, size, stays
+):
+    async def told(at):
+        peer = await wire.Peer.connect(at.server.port)
+        head = f"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: {size}"
+        peer.send(f"{head}\r\n\r\na=b".encode())
+
+        answer = await peer.head()
+        assert answer.startswith("HTTP/1.1 403")
+        assert ("connection: close" not in answer.lower()) is stays
+        await peer.close()
+
+    run(told, database_url, tmp_path)
