@@ -141,6 +141,12 @@ class Authentication:
         return answer(request, status)
 
 
+async def refuse_expectation(request: web.Request) -> web.Response:
+    """Refuse to say "100 Continue": its sender's body would follow an answer, and look
+    like a request of its own."""
+    return answer(request, HTTPStatus.EXPECTATION_FAILED)
+
+
 def claim_of(headers: Any) -> Claim:
     """Return what a request's headers say of its signature."""
     return Claim(

@@ -165,7 +165,8 @@ class Front(asyncio.Protocol):
         if self._head:
             return True
         begins = data.startswith(_STREAM_BEGINS) or _STREAM_BEGINS.startswith(data)
-        return begins and self._guest.is_answered
+        is_body = getattr(self._http, "has_rest", False)
+        return begins and self._guest.is_answered and not is_body
 
     def _dispatch(self, data: bytes, head_end: int) -> None:
         self._stop_timer()

@@ -21,9 +21,21 @@ LINGER_S = 1.0
 class HttpProtocol(web.RequestHandler):
     """One connection; made by `protocol_factory`."""
 
-    __slots__ = ("_metrics",)
+    __slots__ = ("_metrics", "has_rest")
 
     _metrics: Metrics
+    # Whether the last request was answered before all of its body had come.
+    has_rest: bool
+
+    async def finish_response(
+        self,
+        request: web.BaseRequest,
+        resp: web.StreamResponse,
+        start_time: float | None,
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer; what comes of the body after that is no request."""
+        self.has_rest = not request.content.is_eof()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,
@@ -60,7 +72,7 @@ def protocol_factory(
             lingering_time=LINGER_S,
             auto_decompress=False,
         )
-        protocol._metrics = metrics
+        protocol._metrics, protocol.has_rest = metrics, False
         return protocol
 
     return make

@@ -20,6 +20,7 @@ from bridge.authentication import (
     FORM,
     Authentication,
     answer,
+    refuse_expectation,
 )
 from bridge.ended import Ended
 from bridge.front import MEDIA_PATH
@@ -82,7 +83,14 @@ class Webhooks:
         )
         methods = {door.path: door.method for door in doors}
         nowhere = partial(self.any_other, methods)
-        app.add_routes([*doors, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)])
+        routes = [*doors, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)]
+        for route in routes:
+            app.router.add_route(
+                route.method,
+                route.path,
+                route.handler,
+                expect_handler=refuse_expectation,
+            )
         return app
 
     # --- Twilio ---

@@ -244,3 +244,45 @@ def test_connection_is_kept_where_the_refused_body_is_whole(
         await peer.close()
 
     run(told, database_url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST /nowhere HTTP/1.1\r\nHost: x",
+        "POST /twilio/voice HTTP/1.1\r\nHost: x",
+        "POST /twilio/voice HTTP/1.1\r\nHost: x\r\nExpect: 100-continue",
+        "GET /healthz HTTP/1.1\r\nHost: x",
+    ],
+)
+def test_body_that_looks_like_a_handshake_opens_no_stream(database_url, tmp_path, head):
+    async def told(at):
+        url = at.server.switchboard.media_url
+        signed = signature.sign(service.AUTH_TOKEN, url)
+        handshake = wire.upgrade(X_Twilio_Signature=signed)
+        peer = await wire.Peer.connect(at.server.port)
+        peer.send(f"{head}\r\nContent-Length: {len(handshake)}\r\n\r\n".encode())
+
+        assert (await peer.head()).split()[1] in ("400", "403", "404", "417")
+        peer.send(handshake)
+        rest = await peer.reader.read()
+        assert b"101" not in rest
+        peer.writer.transport.abort()
+
+    run(told, database_url, tmp_path)
+
+
+def test_a_kept_connection_may_open_a_stream(database_url, tmp_path):
+    async def told(at):
+        url = at.server.switchboard.media_url
+        signed = signature.sign(service.AUTH_TOKEN, url)
+        peer = await wire.Peer.connect(at.server.port)
+        peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b")
+        await peer.head()
+        await peer.reader.readexactly(len("404 Not Found"))
+        peer.send(wire.upgrade(X_Twilio_Signature=signed))
+
+        assert (await peer.head()).startswith("HTTP/1.1 101")
+        await peer.close()
+
+    run(told, database_url, tmp_path)
