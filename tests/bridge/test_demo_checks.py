@@ -163,7 +163,7 @@ def test_soft_end_of_a_turn_is_no_noise():
     seen.result.near = bytes(near[: demo_call.LENGTH_MS * 8])
     seen.result.happenings += [
         Happening(at_ms, "says", goodbye.name),
-        Happening(at_ms + goodbye.duration_ms, "has said", ""),
+        Happening(demo_call.LENGTH_MS, "has said", goodbye.name),
     ]
     seen.session.audio.append(TimedAudio(16.0, seen.result.near[at_ms * 8 :]))
 
