@@ -5,7 +5,8 @@ sound is as bad as a failed one, whatever the server calls it: empty, text alone
 filtered, out of tokens, an item that cannot be answered, digital silence, or an `error`
 that no end of the answer follows. Of such answers in a row
 
-    the first    is asked for once more (a failed one after a pause);
+    the first    is asked for once more (a failed one after a pause, and one that is
+                 over a limit of the account's again and again, for no session helps);
     the second   is, without a sound, replaced by a sentence of ours; a failed one is
                  asked of another session, for this one may answer nothing but errors;
     the others   are asked of other sessions, up to FAILURES_MAX: then the call fails.
@@ -99,15 +100,22 @@ class Recovery:
             return Mute.SILENT
         return Mute.TEXT if response.has_text else Mute.EMPTY
 
-    def watch(self, call: "Call", text: str) -> None:
-        """An error has come: look in a while whether the answer goes on."""
-        self._watched, self._watched_at = self._progress(call), call.now
+    def watch(self, call: "Call", text: str) -> bool:
+        """An error has come; tell whether it is the first since the answer went on."""
+        progress, watched = self._progress(call), self._watched
         self._error = text
+        if progress == watched:
+            return False
+        self._watched, self._watched_at = progress, call.now
+        return True
+
+    def forget(self) -> None:
+        """Nothing is watched any more."""
+        self._watched = None
 
     def unfollowed(self, call: "Call") -> str | None:
         """Return the error, if nothing has come of the answer for ERROR_WAIT_S."""
-        if self._watched != self._progress(call):
-            self.watch(call, self._error)
+        self.watch(call, self._error)
         is_over = call.now >= self._watched_at + ERROR_WAIT_S
         return self._error if is_over else None
 
@@ -146,7 +154,8 @@ def on_failed(
     call.log(Log("warning", f"[REALTIME] {text[:ERROR_CHARS_MAX]}: asking once more"))
     if _is_over(call, "model_failed", text):
         return
-    if recovery.failures % 2 == 0:
+    is_limited = bool(names & session.LIMITED_CODES)
+    if recovery.failures % 2 == 0 and not is_limited:
         renewal.on_lost(call, text)
         return
     if recovery.failures > 1:
@@ -236,19 +245,21 @@ def on_error(call: "Call", error: openai.ErrorBody, text: str) -> None:
 
 def watch(call: "Call", text: str) -> None:
     """Look in ERROR_WAIT_S whether the answer goes on, that an error may have cost."""
-    call.recovery.watch(call, text)
-    call.timers.set(Timer.ERROR, call.now + ERROR_LOOK_S)
+    if call.recovery.watch(call, text):
+        call.timers.set(Timer.ERROR, call.now + ERROR_LOOK_S)
 
 
 def on_error_unfollowed(call: "Call") -> None:
     """Give up an answer of which nothing has come since an error."""
     responses = call.responses
     if not call.is_session_ready or not (responses.is_busy or responses.is_waiting):
+        call.recovery.forget()
         return
     text = call.recovery.unfollowed(call)
     if text is None:
         call.timers.set(Timer.ERROR, call.now + ERROR_LOOK_S)
         return
+    call.recovery.forget()
     call.actions += responses.cancel()
     dialogue.ask(call, responses.give_up())
     on_failed(call, set(), f"no answer after {text}", wait_s=0.0)

@@ -177,6 +177,7 @@ def _leave(call: "Call") -> None:
     if is_tried_again and not is_asked_later:
         call.request(call.responses.params)  # a second try was due, or ran
     call.uplink.begin_session()
+    call.recovery.forget()
     call.timers.cancel(
         Timer.ANSWER,
         Timer.RETRY,

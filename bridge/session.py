@@ -85,6 +85,8 @@ REFUSED_CODES = FATAL_CODES | {
     "string_above_max_length",
     "cannot_update_voice",
 }
+# Of an account, by the minute: the next session has no more of it, only time helps.
+LIMITED_CODES = frozenset(("rate_limit_exceeded", "inference_rate_limit_exceeded"))
 EXPIRED = "session_expired"
 # Races that the protocol calls harmless.
 NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"

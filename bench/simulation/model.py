@@ -296,7 +296,8 @@ class Model:
         self._running = self._steps = self._open_part = None
         details = None
         if status == "failed":
-            details = StatusDetails(error=openai.ErrorBody(code="rate_limit_exceeded"))
+            code = self._rng.choice(("rate_limit_exceeded", "server_error"))
+            details = StatusDetails(error=openai.ErrorBody(code=code))
         response = openai.Response(
             id=response_id, status=status, status_details=details
         )

@@ -8,6 +8,7 @@ from bench.simulation.law import law
 from bridge import floor, openai, twilio
 from bridge.call import Call
 from bridge.plan import Log, OpenModel, Phase, RunTool, UseSpare
+from bridge.recovery import RETRY_WAIT_LATER_S
 from bridge.renewal import OPEN_S, REOPEN_S
 
 # How late the answer to a turn may be asked for: the core's second, and a stall's.
@@ -42,6 +43,7 @@ class Asked:
         # What came of the answer that runs, and whether one that ended had no sound.
         self._is_heard = False
         self._is_mute = False
+        self._pause_s = 0.0
         self._error_at: float | None = None
         self._is_error = False
 
@@ -90,6 +92,8 @@ class Asked:
         if is_its or (is_awaited and response.id not in self._ended):
             is_mute = is_awaited or not self._is_heard
             self._is_mute = is_mute and not self._is_cancelled
+            is_failed = response.status == "failed"
+            self._pause_s = RETRY_WAIT_LATER_S if is_failed else 0.0
             self._has_news |= is_mute
             self._active = self._asked = None
         self._ended.add(response.id)
@@ -101,7 +105,7 @@ class Asked:
         self._check_error(actions, now)
         if self._is_mute:
             self._is_mute = False
-            self.told(now)
+            self.told(now + self._pause_s)
         for action in actions:
             kind = type(action)
             is_renewed = is_renewed or is_renewal(action)

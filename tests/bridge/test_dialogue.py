@@ -242,7 +242,7 @@ def test_several_tools_of_one_response_get_one_answer():
 def test_a_failed_response_is_asked_for_once_more():
     call = answered_call()
     call.receive_openai(created(), 1.0)
-    details = StatusDetails(error=openai.ErrorBody(code="rate_limit_exceeded"))
+    details = StatusDetails(error=openai.ErrorBody(code="server_error"))
     call.receive_openai(done(status="failed", status_details=details), 1.1)
 
     assert len(of(openai.ResponseCreate, fire(call, 2.2))) == 1
@@ -250,7 +250,7 @@ def test_a_failed_response_is_asked_for_once_more():
     actions = call.receive_openai(
         done("r2", status="failed", status_details=details), 2.4
     )
-    text = "response failed: rate_limit_exceeded"
+    text = "response failed: server_error"
     assert of(OpenModel, actions) == [OpenModel(text)]
 
 

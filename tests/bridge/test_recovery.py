@@ -1,5 +1,7 @@
 """An answer that fails, or of which nothing is heard, is asked for again."""
 
+from itertools import pairwise
+
 import pytest
 
 from bridge import openai, twilio
@@ -245,6 +247,24 @@ def test_failures_have_an_end():
 
     assert of(HangUp, actions) == [HangUp("model_failed", failed=True)]
     assert call.counters.failed_answers == FAILURES_MAX + 1
+
+
+def test_what_is_over_a_limit_is_tried_for_ten_seconds_in_the_same_session():
+    call, now, tries = pressed(), 1.1, []
+    details = StatusDetails(error=openai.ErrorBody(code="rate_limit_exceeded"))
+    actions = []
+    while not of(HangUp, actions):
+        tries.append(now)
+        more = {"status": "failed", "status_details": details}
+        actions = mute(call, now, f"r{now}", **more)
+        assert not of(OpenModel, actions)
+        if not of(HangUp, actions):
+            now = call.deadline
+            assert asked(fire(call, now)) == [""]
+
+    assert [after - before for before, after in pairwise(tries)] == pytest.approx(
+        [1.0, 3.0, 3.0, 3.0]
+    )
 
 
 def test_a_greeting_that_fails_twice_is_asked_of_another_session():

@@ -137,6 +137,17 @@ def test_an_error_that_no_end_follows_is_noticed_in_three_seconds(has_begun):
     assert asked(actions) == [""]
 
 
+def test_more_errors_do_not_put_it_off():
+    call = pressed()
+    call.receive_openai(created(), 1.1)
+    actions = []
+    for number in range(40):
+        now = 1.2 + number / 10
+        actions += fire(call, now) + call.receive_openai(error(), now)
+
+    assert len(of(openai.ResponseCancel, actions)) == 1
+
+
 def test_an_answer_that_goes_on_after_an_error_is_left_alone():
     call = pressed()
     call.receive_openai(created(), 1.1)
