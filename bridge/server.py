@@ -296,9 +296,10 @@ class Server:
 
     async def _fallback_for(self, number: str) -> Sentence:
         """Return what a caller to a number hears whose call has no line."""
-        business = await self._directory.find_kept(number)
-        if business is None:
+        if self.switchboard.business_of("", number):
+            # In a flood of calls that are turned away no disk is read.
             return self.switchboard.default_fallback(number)
+        business = await self._directory.find_kept(number)
         return fallback_of(self._settings, business)
 
     def _exposition(self) -> bytes:

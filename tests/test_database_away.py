@@ -7,13 +7,12 @@ caller and the model are in this process, by hand over loopback.
 import asyncio
 import base64
 import os
-import signal
 import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from xml.etree.ElementTree import fromstring
 
 import msgspec
@@ -24,43 +23,15 @@ from bridge.records import Kept
 from crm import businesses, calls, leads
 from crm.connect import service_url
 from crm.database import Database
-from crm.embedded import EmbeddedServer
 from crm.migrate import migrate
 from tests.bridge import hall, story, wire
 from tests.bridge.wire import Peer
+from tests.crm.outage import Crm
 
 NUMBER = "+15550100400"
 CALLER = "+15550000001"
 CALL_SID = "CA" + "3" * 32
 PATIENCE_S = 60.0
-
-
-class Crm:
-    """A PostgreSQL that can be killed, always at the same address."""
-
-    def __init__(self, home):
-        self._home = Path(home)
-        self._link = self._home / "address"
-        self._server = None
-        self.url = f"postgresql://postgres@/postgres?host={quote(str(self._link), '')}"
-
-    def start(self):
-        self._server = EmbeddedServer(self._home)
-        self._server.start()
-        self._link.unlink(missing_ok=True)
-        self._link.symlink_to(self._server._socket_dir)
-
-    def kill(self):
-        """Kill the server and its children, who would answer for a moment longer."""
-        pid = self._server._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, children)):
-            os.kill(one, signal.SIGKILL)
-        self._server._process.wait()
-        self._server.stop()
-
-    def stop(self):
-        self._server.stop()
 
 
 class Bridge:

@@ -1,5 +1,8 @@
 """Who calls for the first time while the database is away is served, and kept."""
 
+import signal
+import time
+
 import pytest
 
 from bridge.serve import open_for_calls
@@ -52,6 +55,27 @@ def test_new_caller_while_the_database_is_away_is_served_and_known_later(crm, tm
     away.run(told)
 
 
+def test_database_that_hangs_keeps_no_caller_waiting_for_long(crm, tmp_path):
+    async def told():
+        await away.made_business(crm.url, custom_prompt="Offer coffee.")
+        async with away.serving(crm.url, tmp_path) as bridge:
+            await wire.until(
+                lambda: list((tmp_path / "data/businesses").glob("*.json"))
+            )
+            crm.signal(signal.SIGSTOP)
+            try:
+                rang_at = time.monotonic()
+                peer, _ = await bridge.ring()
+                # Twilio's patience is 15 s, and the switchboard's 5.
+                assert time.monotonic() - rang_at < 5.0
+                assert "Offer coffee." in bridge.session["instructions"]
+                await peer.close()
+            finally:
+                crm.signal(signal.SIGCONT)
+
+    away.run(told)
+
+
 def test_worker_that_starts_while_the_database_is_away_finds_it_later(crm):
     async def told():
         business_id = await away.made_business(crm.url)
@@ -69,7 +93,7 @@ def test_worker_that_starts_while_the_database_is_away_finds_it_later(crm):
 
 def test_error_of_ours_is_no_database_that_is_away(crm):
     async def told():
-        with pytest.raises(ValueError, match="port"):
+        with pytest.raises(ValueError, match="none"):
             await open_for_calls(Settings(), "postgresql://x@127.0.0.1:none/x")
 
     away.run(told)
