@@ -209,7 +209,8 @@ def _spoken_spans(result: CallResult) -> list[tuple[float, float]]:
     spans = []
     ends = result.times_ms("has said")
     for begin, end in zip(result.times_ms("says"), ends, strict=False):
-        loud = [at for at in range(int(begin / 20), int(end / 20)) if near[at]]
+        last = min(int(end / 20), len(near))
+        loud = [at for at in range(int(begin / 20), last) if near[at]]
         if loud:
             spans.append((loud[0] * 20.0, loud[-1] * 20.0 + 20))
     return spans
