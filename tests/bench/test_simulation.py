@@ -216,7 +216,7 @@ def fill_always(whole, self, *args):
         (Uplink, "_forward", twice, "no frame twice"),
         (Uplink, "release", lose_first, "no frame of a turn is lost"),
         (Uplink, "admit", never_withhold, "speech is withheld while the AI is audible"),
-        (interruption, "interrupt", cancel_first, "cancel follows clear and truncate"),
+        (interruption, "interrupt", cancel_first, "cancel follows truncate"),
         (Responses, "request", ask_always, "never two responses"),
         (Call, "receive_timeout", forget_timer, "owed audio has a timer"),
     ],
