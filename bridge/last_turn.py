@@ -1,10 +1,11 @@
 """Last turn: what the caller has said by the end and nobody has written down yet.
 
 The last turn may be open, withheld under the AI's voice, or an item whose words are on
-their way. At the end it is given to the model and committed; from then on it stands in
-the record, without words at first. The session is kept for a moment more, WORDS_WAIT_S
-at most, and for that alone: words that come by then take their place. Nothing is said
-or asked any more; what else the model says is dropped.
+their way; keys may have been pressed in a row that no pause has ended. At the end all
+of it is given to the model and committed; from then on it stands in the record, without
+words at first. The session is kept for a moment more, WORDS_WAIT_S at most, and for
+that alone: words that come by then take their place. Nothing is said or asked any more;
+what else the model says is dropped.
 
 A process that must stop has no such moment, a session that is gone has nothing to say.
 """
@@ -42,6 +43,8 @@ def commit(call: "Call", reason: str) -> None:
     if is_open and is_ready:
         call.actions.append(openai.CommitAudio())
         call.unwritten.ask(uplink)
+    if call.keypad.has_digits:  # a row that no pause has ended
+        call.notes.digits_pressed(call.keypad.take(), call.now)
     call.ending.is_written = not is_ready
     if is_awaited(call):
         call.actions += call.responses.cancel()

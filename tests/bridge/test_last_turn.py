@@ -124,6 +124,16 @@ def test_without_a_session_the_turn_stands_as_spoken():
     assert turns_of(call) == [("caller", ITEM_ID, "")]
 
 
+def test_keys_pressed_last_are_in_the_record():
+    call = answered_call()
+    for at, digit in enumerate("78"):
+        call.receive_twilio(story.dtmf(digit), 1.0 + at / 10)
+    call.receive_twilio(twilio.Stop(), 1.5)
+
+    assert turns_of(call) == [("keypad", "keypad-1", "7 8")]
+    assert not call.awaits_words
+
+
 def test_a_process_that_must_stop_waits_for_no_words():
     call = answered_call()
     _, now = speak(call, [SILENCE] * 50 + VOICE, 0.0)
