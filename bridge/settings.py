@@ -62,10 +62,14 @@ HttpUrl = Annotated[
 WsUrl = Annotated[
     str, Meta(pattern=r"^wss?://[^\s#@]+$", description="wss://name/path")
 ]
+# Whatever else the driver would take apart, and show parts of a password in its error.
 DatabaseUrl = Annotated[
     str,
     Meta(
-        pattern=r"^postgres(ql)?://\S+$", description="postgresql://user@host/database"
+        pattern=r"^postgres(ql)?://([^\s/?#\[\]]*@)?"
+        r"([\w.%-]*|\[[\da-fA-F:.]+\])(:\d+)?"
+        r"(,([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?)*(/[^\s?#@]*)?(\?\S*)?$",
+        description="postgresql://user@host/database (in a password / is %2F, # %23)",
     ),
 ]
 ProxyUrl = Annotated[

@@ -94,6 +94,9 @@ def test_sentence_that_no_document_can_hold_is_refused():
     ("variable", "value"),
     [
         ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("DATABASE_URL", "postgresql://u:hun/ter2@db:5432/x"),
+        ("DATABASE_URL", "postgresql://u:hun:ter2#x@db:5432/x"),
+        ("DATABASE_URL", "postgresql://u:hun[ter2@db:5432/x"),
         ("TWILIO_AUTH_TOKEN", "two words"),
         ("OPENAI_API_KEY", "sk-ключ"),
         ("TWILIO_AUTH_TOKEN_SECONDARY", "a,,b"),
@@ -319,3 +322,19 @@ def test_prices_are_a_table_in_one_variable():
     assert load({}).openai_prices == VENDOR_PRICES
     with pytest.raises(SettingsError, match=r"OPENAI_PRICES: expected .* got `str`"):
         load({"OPENAI_PRICES": '{"m":{"audio_in":"x"}}'})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@h/d",
+        "postgres://u:p%2Fq@h.example:5432/d?sslmode=require",
+        "postgresql://u:p@ss@h/d",
+        "postgresql://u:p@[::1]:5432/d",
+        "postgresql://u:p@h1:1,h2:2/d",
+        "postgresql:///d?host=/tmp/x",
+        "postgresql://%2Ftmp%2Fx/d",
+    ],
+)
+def test_urls_that_the_driver_takes_are_taken(url):
+    assert load({"DATABASE_URL": url}).database_url == url
