@@ -265,7 +265,7 @@ class _Walk:
         finally:
             sys.setprofile(None)
         again = self._out.sent - sent
-        asked = self._loop.asked
+        asked = self._loop.asked.copy()  # before the call's end asks for more
         self._loop.turn(self._stage.end)
         return {
             "crossings": crossings / (len(counting) * self._per),

@@ -37,6 +37,7 @@ UPDATED = orjson.dumps({"type": "session.updated", "session": _SESSION})
 _TAG_BYTES = 9
 MEDIA = b'{"event":"media"'
 QUIET = b64encode(b"\xff" * FRAME_BYTES)
+_SOUND = b64encode(b"\x60" * FRAME_BYTES).decode()
 _REPLY_REST = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES - _TAG_BYTES)).decode()
 
 
@@ -152,8 +153,9 @@ class Session(ModelEnd):  # type: ignore[misc]
         if event["type"] == "session.update":
             self.wire.send(UPDATED)
         elif event["type"] == "response.create":
-            self._asked += 1
-            self._send(_response(f"asked-{self._asked}"))
+            # What a tool has said is answered by the next reply.
+            if "instructions" in event.get("response", {}):
+                self._say_as_told()
         elif event["type"] == "conversation.item.create":
             item = event["item"]
             if item["type"] == "function_call_output":
@@ -199,6 +201,14 @@ class Session(ModelEnd):  # type: ignore[misc]
         self._send(whole[0 if is_first else 1 : 2])
         if is_last:
             self._end_reply(name)
+
+    def _say_as_told(self) -> None:
+        """Say a greeting or a goodbye, as short as a sound can be."""
+        self._asked += 1
+        name = f"asked-{self._asked}"
+        delta = {"delta": _SOUND, "content_index": 0, **_part(name)}
+        done = {"type": _AUDIO + "done", "content_index": 0, **_part(name)}
+        self._send(_response(name, {"type": _AUDIO + "delta", **delta}, done))
 
     def _end_reply(self, name: str) -> None:
         self._send(_response(name, {"type": _AUDIO + "done", **_part(name)})[1:])

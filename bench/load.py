@@ -106,7 +106,8 @@ async def open_calls(run: Run, url: str) -> list[Stream]:
             streams += [await open_stream(run, http, url, number, speech)]
             while len(run.sessions) <= number:  # noqa: ASYNC110 it is being opened
                 await asyncio.sleep(0.001)
-    await asyncio.sleep(1.0)
+    # The greetings are over for longer than a gap that counts as an underrun.
+    await asyncio.sleep(1.5)
     return streams
 
 
@@ -215,11 +216,14 @@ async def serving(
     run = Run(calls)
     env = {**await bridge_env(database_url), "WORKERS": str(workers), **extra}
     command = [sys.executable, "-m", server, "serve"]
-    async with (
-        modelling(run, tls) as where,
-        running(command, env | where) as (url, pid),
-    ):
-        yield run, url, pid
+    with tempfile.TemporaryDirectory(prefix="kolbridge-served-") as home:
+        # What an earlier run could not write is none of this one's.
+        env = {"KOLBRIDGE_HOME": home, **env}
+        async with (
+            modelling(run, tls) as where,
+            running(command, env | where) as (url, pid),
+        ):
+            yield run, url, pid
 
 
 async def bridge_env(database_url: str) -> dict[str, str]:
