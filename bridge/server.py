@@ -28,6 +28,7 @@ from bridge.ended import Ended
 from bridge.ending import ENDING_S_MAX
 from bridge.front import HEAD_WAIT_S, MEDIA_PATH, Front
 from bridge.http_protocol import protocol_factory
+from bridge.last_turn import WORDS_WAIT_S
 from bridge.metrics import Collector, Metrics
 from bridge.opening import fallback_of, open_plan
 from bridge.peers import Peers
@@ -48,12 +49,13 @@ from crm import businesses, calls
 from crm.away import DATABASE_ERRORS
 from crm.database import Database
 
-CHECK_WAIT_S = 2.0
 # How long the last records may take; then they are kept in files.
 RECORDS_WAIT_S = 5.0
-# A record is written within ms of a call's end, unless the database is away.
-RECORD_LOOKS = 5
+# A record is written within ms of a call's end, or when the caller's last words have
+# come, unless the database is away. Twilio waits for 15 s.
 RECORD_LOOK_S = 0.2
+RECORD_LOOKS = round((WORDS_WAIT_S + 1.0) / RECORD_LOOK_S)
+RECORD_LOOKS_S = WORDS_WAIT_S + 3.0
 # How long an HTTP request that runs may take when the process stops.
 HTTP_WAIT_S = 2.0
 
@@ -279,7 +281,7 @@ class Server:
         """Return how a call ended that this process does not know, by its record."""
         with suppress(*DATABASE_ERRORS):
             looking = self._look_for_record(number, call_sid)
-            return await self._directory.answer(looking, CHECK_WAIT_S)
+            return await self._directory.answer(looking, RECORD_LOOKS_S)
         return None
 
     async def _look_for_record(self, number: str, call_sid: str) -> Ended | None:

@@ -168,8 +168,8 @@ def test_a_door_goes_with_its_service_and_leaves_the_next_ones_alone(tmp_path):
     async def told():
         path = tmp_path / "doors" / "1.sock"
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            first = succession.Door(tmp_path, 1, listening, lambda: None)
-            second = succession.Door(tmp_path, 1, listening, lambda: None)
+            first = succession.Door(tmp_path, 1, listening, None, lambda: None)
+            second = succession.Door(tmp_path, 1, listening, None, lambda: None)
             first.open()
             second.open()
             first.close()

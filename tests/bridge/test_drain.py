@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bridge import serve, server as server_module
+from bridge import last_turn, serve, server as server_module
 from tests.bridge import service, wire
 
 
@@ -37,3 +37,11 @@ def test_service_that_hands_over_the_port_lets_its_calls_last(
         await model.close()
 
     run(told, database_url, tmp_path, drain_seconds=0)
+
+
+def test_another_process_waits_for_a_record_as_long_as_for_the_last_words():
+    looked_for_s = server_module.RECORD_LOOKS * server_module.RECORD_LOOK_S
+
+    assert last_turn.WORDS_WAIT_S < looked_for_s < server_module.RECORD_LOOKS_S
+    # Twilio gives a webhook up after 15 s, and we answer it after 12 whatever happens.
+    assert server_module.RECORD_LOOKS_S < 12.0

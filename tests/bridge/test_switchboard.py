@@ -22,6 +22,16 @@ from bridge.twiml import Sentence
 from tests.bridge import hall, story, wire
 
 SORRY = Sentence("Sorry.", "en")
+# What the model says: one frame of sound.
+SOUND = msgspec.json.encode(b"\x60" * 160)
+GREETING = (
+    b'{"type":"response.created","response":{"id":"r"}}',
+    b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i",'
+    b'"content_index":0,"delta":%s}' % SOUND,
+    b'{"type":"response.output_audio.done","response_id":"r","item_id":"i",'
+    b'"content_index":0}',
+    b'{"type":"response.done","response":{"id":"r","status":"completed"}}',
+)
 
 
 def ringing(call_sid=story.CALL_SID):
@@ -192,8 +202,8 @@ def test_drained_conversation_hears_a_goodbye_before_it_is_ended(monkeypatch):
         line.receive(line.call.receive_twilio, start_for(line))
         peer.send_text(hall.UPDATED)
         assert "Hello." in (await peer.event())["response"]["instructions"]
-        peer.send_text(b'{"type":"response.created","response":{"id":"r"}}')
-        peer.send_text(b'{"type":"response.done","response":{"id":"r"}}')
+        for event in GREETING:
+            peer.send_text(event)
         await wire.until(lambda: not line.call.responses.is_busy)
 
         await at.board.drain(0.0)
