@@ -2,7 +2,7 @@
 
 Nothing it does reaches a caller or stays in the database: the calls it places go
 through a bridge of its own on loopback, to a model of the sandbox, from a caller who
-hides his number, and leave no record. Real are the sessions with the model, in which
+hides their number, and leave no record. Real are the sessions with the model, in which
 nothing is said, and what Twilio is asked.
 """
 
@@ -26,6 +26,7 @@ from bridge.doctor_database import (
     check_role,
 )
 from bridge.doctor_machine import (
+    check_build,
     check_clock,
     check_folders,
     check_public_name,
@@ -121,6 +122,7 @@ async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:
 
 async def _check_machine(settings: Settings) -> list[Check]:
     return [
+        *check_build(),
         *check_folders(settings),
         *await check_public_name(settings),
     ]

@@ -1,4 +1,4 @@
-"""`kolbridge doctor`: the machine: folders, its name and its clock."""
+"""`kolbridge doctor`: the machine: what is built, folders, its name and its clock."""
 
 import asyncio
 import socket
@@ -20,6 +20,33 @@ from crm.database import Database
 # written, and bookings are made, by this clock; TLS and tokens allow minutes.
 SKEW_S_MAX = 5.0
 ANSWER_WAIT_S = 5.0
+CHECKOUT = Path(__file__).parent.parent
+
+
+def check_build(checkout: Path = CHECKOUT) -> list[Check]:
+    """In a checkout, look for what was compiled before its source changed.
+
+    Such a module lacks what the others ask of it: each call ends with an error.
+    """
+    if not (checkout / ".git").exists():
+        return []
+    stale = [
+        built.name.partition(".")[0]
+        for package in ("bridge", "dsp")
+        for built in sorted((checkout / package).glob("*.so"))
+        if _is_older(built)
+    ]
+    if not stale:
+        return []
+    text = f"older than their source: {', '.join(stale)}: build them by `make install`"
+    return [warning("compiled modules", text)]
+
+
+def _is_older(built: Path) -> bool:
+    stem = built.with_name(built.name.partition(".")[0])
+    sources = [stem.with_suffix(suffix) for suffix in (".py", ".pyx", ".pxd")]
+    changed = [source.stat().st_mtime for source in sources if source.exists()]
+    return any(time > built.stat().st_mtime for time in changed)
 
 
 def check_folders(settings: Settings) -> list[Check]:

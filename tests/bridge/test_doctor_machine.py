@@ -1,4 +1,4 @@
-"""What doctor says of the machine: folders, its name, its clock."""
+"""What doctor says of the machine: what is built, folders, its name, its clock."""
 
 import asyncio
 import os
@@ -21,6 +21,24 @@ def test_folders_are_written_to(tmp_path):
     assert check.ok
     assert "home and RECORD_DIR=" in check.text
     assert [list(folder.iterdir()) for folder in tmp_path.iterdir()] == [[], []]
+
+
+def test_modules_compiled_before_their_source_changed_are_named(tmp_path):
+    (tmp_path / "bridge").mkdir()
+    files = {"ear.pyx": 10, "ear.cpython-311.so": 20, "uplink.py": 30, "uplink.pxd": 10}
+    for name, time in {**files, "uplink.cpython-311.so": 20}.items():
+        (tmp_path / "bridge" / name).touch()
+        os.utime(tmp_path / "bridge" / name, (time, time))
+    assert doctor_machine.check_build(tmp_path) == []  # no checkout
+
+    (tmp_path / ".git").mkdir()
+    (check,) = doctor_machine.check_build(tmp_path)
+
+    assert check.warns
+    assert check.text == "older than their source: uplink: build them by `make install`"
+
+    os.utime(tmp_path / "bridge" / "uplink.py", (20, 20))
+    assert doctor_machine.check_build(tmp_path) == []
 
 
 def test_folder_that_cannot_be_written_is_named(tmp_path):
