@@ -60,13 +60,13 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Go through the list; 0 if all is well."""
+    """Go through the list; 0 if all is well, 2 where a setting cannot be read."""
     # The list says what matters; without this, warnings would run through it.
     logging.getLogger(LOGGER).addHandler(logging.NullHandler())
     settings, checks = check_settings(os.environ, Path(".env"))
     _show(checks)
     if settings is None:
-        return 1
+        return 2
     asyncio.run(_go_through(checks, partial(_check_machine, settings)))
     try:
         url, embedded = open_url(

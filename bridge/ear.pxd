@@ -17,6 +17,8 @@ cdef class Ear:
     # How many messages that are not audio may come now, as of a time.
     cdef double _credit
     cdef double _credit_at
+    cdef double _audio_credit
+    cdef double _audio_at
     cdef public bint is_open
     cdef public long long rx_frames
     # Dropped unread.

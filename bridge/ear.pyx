@@ -43,6 +43,10 @@ cdef enum:
     # (`keypad.KEY_S`), or marks come back, which is two a second.
     MESSAGES_AT_ONCE = 40
     MESSAGES_A_SECOND = 12
+    # Audio that is not read the short way: half a minute that was held up, and after
+    # that twice what a line sends.
+    AUDIO_AT_ONCE = 1_500
+    AUDIO_A_SECOND = 100
     # As many as one that is malformed counts for.
     MALFORMED_MESSAGES = 8
     FIRST_PRINTABLE = 32
@@ -85,6 +89,8 @@ cdef class Ear:
         self._turn_silence_ms = turn_silence_ms
         self._credit = MESSAGES_AT_ONCE
         self._credit_at = -1e300
+        self._audio_credit = AUDIO_AT_ONCE
+        self._audio_at = 0.0
         self.voice_logged_at = -1e300
         self.next_timestamp_ms = -1
         self.spoke_at = -1
@@ -142,11 +148,20 @@ cdef class Ear:
     cpdef bint is_flood(self, bytes data, double now):
         """Take note of a message that is not usual; tell whether to drop it unread.
 
-        Only audio may come as fast as it likes, 20 ms to a message, in whatever order
-        and with whatever blanks: it alone has a payload.
+        Audio, which alone has a payload, may come in whatever order and with whatever
+        blanks, as fast as a line that was held up lets it out, and no faster.
         """
         if b'"payload"' in data:
-            return False
+            self._audio_credit = min(
+                <double> AUDIO_AT_ONCE,
+                self._audio_credit + (now - self._audio_at) * AUDIO_A_SECOND,
+            )
+            self._audio_at = now
+            if self._audio_credit >= 1.0:
+                self._audio_credit -= 1.0
+                return False
+            self.flood_messages += 1
+            return True
         self._credit = min(
             <double> MESSAGES_AT_ONCE,
             self._credit + (now - self._credit_at) * MESSAGES_A_SECOND,

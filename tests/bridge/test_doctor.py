@@ -266,11 +266,11 @@ def test_database_that_cannot_be_had_ends_the_list(tmp_path, monkeypatch, capsys
     assert "✗ database: start it or set DATABASE_URL" in capsys.readouterr().out
 
 
-def test_settings_that_are_wrong_are_exit_1(tmp_path, monkeypatch, capsys):
+def test_settings_that_are_wrong_are_exit_2(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORT", "x")
 
-    assert doctor.run(argparse.Namespace()) == 1
+    assert doctor.run(argparse.Namespace()) == 2
     assert asyncio.iscoroutinefunction(doctor.check_calls)
 
 
