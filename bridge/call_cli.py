@@ -26,9 +26,9 @@ from bridge.sandbox.timeline import (
 from bridge.settings import Settings, SettingsError, load
 
 EXAMPLES = """examples:
-  kolbridge call hello.wav name.wav --to +15550100002
-  kolbridge call caller-en-1 caller-en-2 --to +15550100002 --save call/
-  kolbridge call caller-he-1 caller-he-interrupts --to +97250000002 \\
+  kolbridge call hello.wav name.wav --to +12025550123
+  kolbridge call caller-en-1 caller-en-2 --to +12025550123 --save call/
+  kolbridge call caller-he-1 caller-he-interrupts --to +97225550123 \\
       --noise noise-fan --interrupt-after 1500 --digits 42#
 
 Each recording is spoken when the other side has finished. AUDIO is a WAV file, a file
@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("audio", nargs="+", metavar="AUDIO")
     parser.add_argument("--to", required=True, metavar="NUMBER", help="the business")
     parser.add_argument(
-        "--from", dest="from_number", default="+15550100001", metavar="NUMBER"
+        "--from", dest="from_number", default="+12025550101", metavar="NUMBER"
     )
     parser.add_argument(
         "--stir-verstat",

@@ -1,6 +1,7 @@
 """`kolbridge`: one command per module, imported only when it is asked for."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,6 +28,7 @@ COMMANDS = {
     "doctor": ("bridge.doctor", "the checklist before going live"),
 }
 EXIT_INTERRUPTED = 130
+EXIT_CUT_OFF = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with redirect_stdout(out), redirect_stderr(errors):
         try:
             code: int = args.run(args)
+            sys.stdout.flush()
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # Who reads the output, such as `head`, has enough; nor is the rest flushed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return EXIT_CUT_OFF
     return code
 
 

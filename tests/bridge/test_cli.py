@@ -1,5 +1,6 @@
 """The command line: what it lists, what it imports, what it returns."""
 
+import os
 import subprocess
 import sys
 
@@ -59,6 +60,23 @@ def test_interrupted_command_says_so_in_its_exit_code(monkeypatch):
     monkeypatch.setattr(serve, "run", interrupted)
 
     assert cli.main(["serve"]) == cli.EXIT_INTERRUPTED
+
+
+@pytest.mark.parametrize("printed", ["'a line'", "'many\\n' * 100_000"])
+def test_reader_who_has_enough_gets_no_traceback(printed):
+    script = (
+        "import sys\nfrom bridge import cli, serve\n"
+        f"serve.run = lambda args: print({printed}) or 0\n"
+        "sys.exit(cli.main(['serve']))"
+    )
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes) as gone:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=gone, stderr=subprocess.PIPE
+        )
+
+    assert (done.returncode, done.stderr) == (cli.EXIT_CUT_OFF, b"")
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
