@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Go through the list; 0 if all is well, 2 where a setting cannot be read."""
     # The list says what matters; without this, warnings would run through it.
     logging.getLogger(LOGGER).addHandler(logging.NullHandler())
+    os.umask(0o077)  # what it leaves below KOLBRIDGE_HOME is the service's
     settings, checks = check_settings(os.environ, Path(".env"))
     _show(checks)
     if settings is None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from datetime import date
 from uuid import uuid4
@@ -246,8 +247,15 @@ def test_list_ends_with_how_many_need_attention(
         return []
 
     monkeypatch.setattr(doctor, "check_calls", none)
-    code = doctor.run(argparse.Namespace())
+    before = os.umask(0o022)
+    try:
+        code = doctor.run(argparse.Namespace())
+    finally:
+        os.umask(before)
 
+    left = [path for path in (tmp_path / ".data").rglob("*") if path.is_dir()]
+    assert left
+    assert {path.stat().st_mode & 0o777 for path in left} == {0o700}
     shown = capsys.readouterr().out
     assert code == 1
     assert "✓ tenant isolation" in shown
