@@ -77,6 +77,7 @@ def on_lost(call: "Call", reason: str) -> None:
         call.handshake.close()
         call.timers.cancel(Timer.SESSION)
         call.responses = Responses()
+        call.unwritten.leave(call.uplink)  # said over the goodbye, it is recorded
         call.uplink.begin_session()
         call.playout.finish_all()
         call.feed()

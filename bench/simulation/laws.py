@@ -230,6 +230,8 @@ class Downlink:
                 self._check_frame(action.media.payload, now)
             elif kind is OpenModel or kind is UseSpare:
                 self._end_items()
+                if self._call.phase is Phase.WAITING:
+                    self._items.clear()  # the new session greets from the beginning
             elif kind is twilio.Clear:
                 self._check_cuts(actions, now)
                 self._items.clear()

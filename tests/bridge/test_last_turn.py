@@ -192,3 +192,13 @@ async def test_the_session_is_not_kept_for_ever(place, monkeypatch):
     assert [turn.text for turn in line.record().turns if turn.role == "caller"] == [""]
     await model.close()
     await peer.close()
+
+
+def test_a_turn_over_the_goodbye_outlives_a_lost_session():
+    call = answered_call()
+    call.receive_hangup("limit", 0.0, politely=True)
+    _, now = speak(call, [SILENCE] * 50 + VOICE, 0.0)
+    assert call.phase is Phase.ENDING
+    call.receive_disconnect(Leg.OPENAI, "gone", now)
+
+    assert turns_of(call) == [("caller", ITEM_ID, "")]
