@@ -122,9 +122,12 @@ class Responses:
         return is_asked_stopped or self.is_cancelled(response_id)
 
     def is_unannounced(self, response_id: str) -> bool:
-        """Tell whether a sign of a response is its beginning, for none was told."""
+        """Tell whether a sign of a response is its beginning, for none was told.
+
+        So it is though none was awaited any more: what sounds can be interrupted.
+        """
         is_free = self.active_id is None and response_id not in self._ended
-        return is_free and self._is_awaited and response_id not in self._cancelled
+        return is_free and response_id not in self._cancelled
 
     def is_its_end(self, response_id: str) -> bool:
         """Tell whether this is the end of what runs, or of what was awaited."""

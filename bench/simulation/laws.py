@@ -123,7 +123,8 @@ class Laws:
             elif kind is openai.ResponseCancel:
                 is_given_up = is_last or (what is None and rank == 0)
                 law(rank == 1 or is_given_up, "cancel follows truncate", rank)
-                rank = 2
+                # What is given up without an interruption plays on.
+                rank = rank and 2
             elif kind is openai.AppendAudio and action.audio != SILENCE:
                 is_free = not self._was_playing or rank > 0 or is_renewed or is_last
                 law(is_free, "speech is withheld while the AI is audible")

@@ -229,3 +229,15 @@ def test_something_else_can_be_asked_for_instead():
 
     (event,) = responses.resume(GOODBYE)
     assert event.response == GOODBYE
+
+
+def test_what_sounds_runs_though_a_stray_end_has_taken_its_place():
+    responses = Responses()
+    responses.request()
+    responses.note_done("nobody", 1.0)
+
+    assert responses.is_unannounced("r1")
+    responses.note_created("r1")
+    assert responses.cancel() == [openai.ResponseCancel()]
+    responses.note_done("r1", 2.0)
+    assert not responses.is_unannounced("r1")
