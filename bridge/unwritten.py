@@ -28,6 +28,8 @@ class Unwritten:
         self._from_ms = 0
         self._asked_ms: list[int] = []
         self._end_ms: int | None = None
+        # What it was told to forget last ends here.
+        self._cleared_ms = 0
         self.dropped_turns = 0
 
     # --- what the session makes of it ---
@@ -50,11 +52,13 @@ class Unwritten:
     def refuse(self) -> None:
         """The server made no item of what it was told to: it had nothing of it."""
         if self._asked_ms:
-            self._from_ms = max(self._from_ms, self._asked_ms.pop(0))
+            self._go_on_from(max(self._from_ms, self._asked_ms.pop(0)))
 
     def clear(self, uplink: Uplink) -> None:
-        """The server is told to forget what is not an item."""
-        self._from_ms = uplink.appended_ms
+        """The server is told to forget what is not an item, nor to become one."""
+        self._cleared_ms = uplink.appended_ms
+        if not self._asked_ms:
+            self._from_ms = self._cleared_ms
 
     @property
     def is_asked(self) -> bool:
@@ -69,9 +73,16 @@ class Unwritten:
         elif end_ms is None:
             end_ms = uplink.appended_ms
         self._spans[item_id] = self._from_ms, end_ms
-        self._from_ms, self._end_ms = end_ms, None
+        self._end_ms = None
+        self._go_on_from(end_ms)
         self._limit(self._spans)
         return is_asked
+
+    def _go_on_from(self, end_ms: int) -> None:
+        """What is no item begins here, or where a clear after it has ended."""
+        until_ms = self._asked_ms[0] if self._asked_ms else self._cleared_ms
+        is_cleared = end_ms < self._cleared_ms <= until_ms
+        self._from_ms = self._cleared_ms if is_cleared else end_ms
 
     def write(self, item_id: str, uplink: Uplink) -> None:
         """The item has its words, or will never have any: its sound is not needed."""
@@ -104,7 +115,7 @@ class Unwritten:
             from_ms = max(self._from_ms, uplink.turn_from_ms)
             self._turn = uplink.given(from_ms, uplink.appended_ms)
         self._spans, self._asked_ms = {}, []
-        self._from_ms, self._end_ms = 0, None
+        self._from_ms, self._end_ms, self._cleared_ms = 0, None, 0
         return is_asked
 
     @property

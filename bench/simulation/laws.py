@@ -123,8 +123,7 @@ class Laws:
             elif kind is openai.ResponseCancel:
                 is_given_up = is_last or (what is None and rank == 0)
                 law(rank == 1 or is_given_up, "cancel follows truncate", rank)
-                # What is given up without an interruption plays on.
-                rank = rank and 2
+                rank = rank and 2  # what is given up without a clear plays on
             elif kind is openai.AppendAudio and action.audio != SILENCE:
                 is_free = not self._was_playing or rank > 0 or is_renewed or is_last
                 law(is_free, "speech is withheld while the AI is audible")
@@ -231,8 +230,8 @@ class Downlink:
                 self._check_frame(action.media.payload, now)
             elif kind is OpenModel or kind is UseSpare:
                 self._end_items()
-                if self._call.phase is Phase.WAITING:
-                    self._items.clear()  # the new session greets from the beginning
+                if self._call.phase is Phase.WAITING:  # it greets from the beginning
+                    self._items.clear()
             elif kind is twilio.Clear:
                 self._check_cuts(actions, now)
                 self._items.clear()
@@ -351,12 +350,14 @@ class UplinkLaws:
         self._call = call
         self._last = -1
         self._at: int | None = None
-        self._silence = 0
-        self._next_ms = 0
+        self._silence = self._next_ms = 0
+        self._is_asked = False  # we have ended a turn, and the server not said so
 
     def before(self, what: Any) -> None:
         """Forget a place that a long gap has made unknowable."""
         self._was_open = self._call.uplink.is_turn_open
+        if type(what) in (openai.Committed, openai.Error):
+            self._is_asked = self._is_asked and _is_expiry(what)
         if type(what) is not twilio.Media:
             return
         at_ms = int(what.media.timestamp)
@@ -372,6 +373,8 @@ class UplinkLaws:
         if is_again:
             self._last = -1  # a broken turn, with the gaps it had
         for action in actions:
+            if type(action) is openai.CommitAudio:
+                self._is_asked = True
             if type(action) is not openai.AppendAudio:
                 continue
             if action.audio == SILENCE:
@@ -389,7 +392,9 @@ class UplinkLaws:
             law(is_next, "no frame of a turn is lost", number, self._at)
             self._at = self._last = number
             self._silence = 0
-        if not uplink.is_turn_open or uplink._is_withholding:
+        is_known = uplink.is_turn_open and not uplink._is_withholding
+        if not is_known or (is_again and self._is_asked):
             self._at = None
+        self._is_asked = self._is_asked and not is_again
         if not uplink.is_turn_open:
             self._silence = 0

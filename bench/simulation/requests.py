@@ -79,8 +79,7 @@ class Asked:
 
     def _begin_unannounced(self, response_id: str) -> None:
         """The first sign of what was never announced is its beginning."""
-        is_awaited = self._asked is not None or self._committed_at is not None
-        if self._active is None and is_awaited and response_id not in self._ended:
+        if self._active is None and response_id not in self._ended:
             self._active, self._asked = response_id, None
             self._committed_at = self._told_at = None
             self._is_cancelled = self._is_heard = False

@@ -214,3 +214,17 @@ def test_so_much_is_kept_and_no_more():
     assert len(call.uplink.given(0, call.uplink.appended_ms)) == GIVEN_FRAMES_MAX
     dropped = limits.OF_CALL["given_frames"](call)
     assert dropped == call.uplink.appended_ms // 20 - GIVEN_FRAMES_MAX > 0
+
+
+def test_a_clear_behind_a_commit_takes_nothing_of_the_turn():
+    call, frames, now = speaking(VOICE[:60], turn_detection="gate")
+    call.unwritten.ask(call.uplink)
+    said_ms = call.uplink.appended_ms
+    speak(call, VOICE[60:70], now)
+    call.unwritten.clear(call.uplink)
+    call.unwritten.commit("u1", call.uplink)
+
+    assert len(call.unwritten.sound_of("u1", call.uplink)) == said_ms * 8
+    assert frames
+    call.unwritten.commit("u2", call.uplink)  # the cleared part is none of it
+    assert call.unwritten.sound_of("u2", call.uplink) == b""
