@@ -161,7 +161,7 @@ def runnable_binaries(folder: Path, home: Path) -> Path:
     target = home / f"postgres-{major(folder)}"
     if not (target / "whole").exists():
         shutil.rmtree(target, ignore_errors=True)
-        _make_open(target)
+        make_home(target)
         _make_open(target / "install")
         install = folder.parent
         shutil.copytree(install, target / "install" / install.name, symlinks=True)
