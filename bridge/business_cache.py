@@ -1,8 +1,9 @@
 """Businesses as the database last had them, on disk, for calls while it is away.
 
 One file per dialled number below KOLBRIDGE_HOME, for this service's user alone, put in
-place whole: several processes read and write them. A file holds what a business has
-set, and nothing of its callers. What is older than BUSINESS_CACHE_HOURS is not used.
+place whole: several processes and threads read and write them. A file holds what a
+business has set, and nothing of its callers. What is older than BUSINESS_CACHE_HOURS is
+not used.
 Every method blocks on the disk and may be called from any thread.
 """
 
@@ -10,6 +11,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import get_ident
 
 import msgspec
 
@@ -53,7 +55,7 @@ class BusinessCache:
             return
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._path(number)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = path.with_suffix(f".{os.getpid()}-{get_ident()}.part")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
             with open(os.open(part, flags, 0o600), "wb") as file:

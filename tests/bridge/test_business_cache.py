@@ -1,5 +1,6 @@
 """What is kept of businesses is their own, for this service, and not for long."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -104,3 +105,16 @@ def test_nothing_is_kept_where_it_is_off(tmp_path):
 
     off.forget_others(())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_keep_one_number_are_in_nobodys_way(tmp_path):
+    cache = BusinessCache(tmp_path / "businesses", 24)
+    cache.keep(NUMBER, business())
+
+    def keep_and_find(_):
+        cache.keep(NUMBER, business())
+        return cache.find(NUMBER, NOW) is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(keep_and_find, range(400)))
+    assert len(list((tmp_path / "businesses").iterdir())) == 1
