@@ -1,9 +1,9 @@
 """Laws: what must hold after every step of a call, whatever comes.
 
-A reference of the downlink (the bytes of every item not cancelled) and of the uplink
-(the numbers written into the caller's frames) is kept here, that of the responses in
-`requests.py`, and what takes a while in `promises.py`: from nothing but what went into
-the call and what came out. A step that breaks a law raises `Broken`.
+A reference of the downlink (the bytes of every item not cancelled) is kept here, that
+of the uplink (the numbers written into the caller's frames) in `speech.py`, that of the
+responses in `requests.py`, and what takes a while in `promises.py`: from nothing but
+what went into the call and what came out. A step that breaks a law raises `Broken`.
 """
 
 from collections import deque
@@ -12,13 +12,14 @@ from typing import Any
 from bench.simulation.law import law
 from bench.simulation.promises import Promises, check_last_words
 from bench.simulation.requests import Asked, is_renewal
-from bench.simulation.weather import Weather, number_of
+from bench.simulation.speech import UplinkLaws, is_expiry
+from bench.simulation.weather import Weather
 from bridge import openai, twilio
 from bridge.call import Call
 from bridge.options import FRAME_BYTES, FRAME_MS
 from bridge.plan import HangUp, Log, OpenModel, Phase, UseSpare
 from bridge.playout import BYTES_PER_MS, MARKS_MAX, UNSENT_BYTES_MAX
-from bridge.uplink import SILENCE, SILENCE_MS_MAX
+from bridge.uplink import SILENCE
 
 # A step may release the ring, refill the lead and write lines, and no more.
 ACTIONS_MAX = 700
@@ -202,7 +203,7 @@ class Downlink:
                 is_its = item[0] == part_of(what)
                 if is_its and what.response_id not in self._cancelled:
                     item[2] = True
-        elif what == "model lost" or _is_expiry(what):
+        elif what == "model lost" or is_expiry(what):
             self._end_items()
         elif type(what) is openai.ResponseCreated:
             self._begin(what.response.id)
@@ -337,64 +338,3 @@ class Downlink:
         limit = max(lead_s, 0.3 if call.playout.is_held else 0.0) + 0.02
         law(wait is not None, "owed audio has a timer")
         law(wait is not None and wait - now <= limit, "owed audio goes on", wait, now)
-
-
-def _is_expiry(what: Any) -> bool:
-    return type(what) is openai.Error and what.error.code == "session_expired"
-
-
-class UplinkLaws:
-    """The caller's frames: in order, none twice, none lost inside a turn."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._last = -1
-        self._at: int | None = None
-        self._silence = self._next_ms = 0
-        self._is_asked = False  # we have ended a turn, and the server not said so
-
-    def before(self, what: Any) -> None:
-        """Forget a place that a long gap has made unknowable."""
-        self._was_open = self._call.uplink.is_turn_open
-        if type(what) in (openai.Committed, openai.Error):
-            self._is_asked = self._is_asked and _is_expiry(what)
-        if type(what) is not twilio.Media:
-            return
-        at_ms = int(what.media.timestamp)
-        if at_ms - self._next_ms > 25 * FRAME_MS:
-            self._at = None
-        self._next_ms = at_ms + FRAME_MS
-
-    def after(self, actions: list[Any]) -> None:
-        """Follow the place in the caller's speech that the model has come to."""
-        uplink = self._call.uplink
-        is_inside = self._was_open or uplink.is_turn_open
-        is_again = any(is_renewal(action) for action in actions)
-        if is_again:
-            self._last = -1  # a broken turn, with the gaps it had
-        for action in actions:
-            if type(action) is openai.CommitAudio:
-                self._is_asked = True
-            if type(action) is not openai.AppendAudio:
-                continue
-            if action.audio == SILENCE:
-                # A turn may begin and end in one step, with lost audio at its head.
-                is_inside = is_inside or len(actions) > 1
-                law(is_inside, "silence is given inside turns alone")
-                self._silence += 1
-                self._at = None if self._at is None else self._at + 1
-                limit = SILENCE_MS_MAX // FRAME_MS + 60
-                law(self._silence <= limit, "silence ends", self._silence)
-                continue
-            number = number_of(action.audio)
-            law(number > self._last, "no frame twice", number, self._last)
-            is_next = is_again or self._at is None or number == self._at + 1
-            law(is_next, "no frame of a turn is lost", number, self._at)
-            self._at = self._last = number
-            self._silence = 0
-        is_known = uplink.is_turn_open and not uplink._is_withholding
-        if not is_known or (is_again and self._is_asked):
-            self._at = None
-        self._is_asked = self._is_asked and not is_again
-        if not uplink.is_turn_open:
-            self._silence = 0

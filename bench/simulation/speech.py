@@ -1,0 +1,78 @@
+"""Speech: what must hold of the caller's frames on their way to the model."""
+
+from typing import Any
+
+from bench.simulation.law import law
+from bench.simulation.requests import is_renewal
+from bench.simulation.weather import number_of
+from bridge import openai, twilio
+from bridge.call import Call
+from bridge.options import FRAME_MS
+from bridge.uplink import SILENCE, SILENCE_MS_MAX
+
+
+def is_expiry(what: Any) -> bool:
+    """Tell whether the session has ended by its age."""
+    return type(what) is openai.Error and what.error.code == "session_expired"
+
+
+class UplinkLaws:
+    """The caller's frames: in order, none twice, none lost inside a turn."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._last = -1
+        self._at: int | None = None
+        self._silence = self._next_ms = 0
+        self._is_asked = False  # we have ended a turn, and the server not said so
+        self._is_unsure = False  # silence was given since the place was forgotten
+
+    def before(self, what: Any) -> None:
+        """Forget a place that a long gap has made unknowable."""
+        self._was_open = self._call.uplink.is_turn_open
+        if type(what) in (openai.Committed, openai.Error):
+            self._is_asked = self._is_asked and is_expiry(what)
+        if type(what) is not twilio.Media:
+            return
+        at_ms = int(what.media.timestamp)
+        if at_ms - self._next_ms > 25 * FRAME_MS:
+            self._at = None
+        self._next_ms = at_ms + FRAME_MS
+
+    def after(self, actions: list[Any]) -> None:
+        """Follow the place in the caller's speech that the model has come to."""
+        uplink = self._call.uplink
+        is_inside = self._was_open or uplink.is_turn_open
+        is_again = any(is_renewal(action) for action in actions)
+        if is_again:
+            self._last = -1  # a broken turn, with the gaps it had
+        for action in actions:
+            if type(action) is openai.CommitAudio:
+                self._is_asked = True
+            if type(action) is not openai.AppendAudio:
+                continue
+            if action.audio == SILENCE:
+                # A turn may begin and end in one step, with lost audio at its head.
+                is_inside = is_inside or len(actions) > 1
+                law(is_inside, "silence is given inside turns alone")
+                self._silence += 1
+                self._is_unsure = self._is_unsure or self._at is None
+                self._at = None if self._at is None else self._at + 1
+                limit = SILENCE_MS_MAX // FRAME_MS + 60
+                law(self._silence <= limit, "silence ends", self._silence)
+                continue
+            number = number_of(action.audio)
+            law(number > self._last, "no frame twice", number, self._last)
+            is_next = is_again or self._at is None or number == self._at + 1
+            law(is_next, "no frame of a turn is lost", number, self._at)
+            self._at = self._last = number
+            self._silence = 0
+            self._is_unsure = self._is_unsure and is_again
+        is_known = uplink.is_turn_open and not uplink._is_withholding
+        # Given again, that silence is no better known; a frame after it would be.
+        is_lost = self._is_asked or (self._is_unsure and self._silence > 0)
+        if not is_known or (is_again and is_lost):
+            self._at = None
+        self._is_asked = self._is_asked and not is_again
+        if not uplink.is_turn_open:
+            self._silence = 0
