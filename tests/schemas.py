@@ -18,8 +18,8 @@ _FOLDER = Path(os.environ.get("KOLBRIDGE_SHARED", _BESIDE)) / "protocols" / "sch
 needed = pytest.mark.skipif(not _FOLDER.is_dir(), reason="no public schemas here")
 
 
-# OpenAI's description of the field: "If `none`, [...] the value of `conversation_id` will
-# be `null`"; its schema has a plain string.
+# OpenAI's description of the field: "If `none`, [...] the value of `conversation_id`
+# will be `null`"; its schema has a plain string.
 _NULL_TOO = (("RealtimeResponse", "conversation_id"),)
 
 
