@@ -28,13 +28,18 @@ def serve(folder, **env):
         name: value for name, value in os.environ.items() if name in ("PATH", "HOME")
     }
     root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-    return subprocess.Popen(
-        [sys.executable, "-m", "bridge.cli", "serve"],
-        cwd=folder,
-        env={**kept, "PYTHONPATH": root, **env},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # Whoever runs the tests under nohup ignores it, and a child does as its parent.
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "bridge.cli", "serve"],
+            cwd=folder,
+            env={**kept, "PYTHONPATH": root, **env},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
 
 
 def refused(folder, **env):
