@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
-SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*.pyx bridge/*.pxd) \
-	bridge/uplink.py bridge/playout.py
+SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx bridge/*/*.pxd) \
+	bridge/media/uplink.py bridge/media/playout.py
 
 INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \

@@ -26,11 +26,11 @@ HAS_AVX2_BUILD = platform.machine() == "x86_64" and sys.platform != "win32"
 KERNELS = [
     path
     for folder in ("dsp", "bridge")
-    for path in sorted(Path(folder).glob("*.pyx"))
+    for path in sorted(Path(folder).rglob("*.pyx"))
     if path != AVX2 or HAS_AVX2_BUILD
 ]
 # The core's busiest modules; the types that make them fast are in a .pxd beside each.
-PYTHON = [Path("bridge/playout.py"), Path("bridge/uplink.py")]
+PYTHON = [Path("bridge/media/playout.py"), Path("bridge/media/uplink.py")]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": CHECKED,

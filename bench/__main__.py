@@ -27,7 +27,7 @@ COMMANDS = {
     "kernels": "bench.reference",
     "walks": "bench.walks",
     "latency": "bench.latency",
-    "bite": "bench.bite",
+    "bite": "bench.gate_self_test",
     "simulate": "bench.simulation.run",
     "capacity": "bench.capacity",
     "peers": "bench.peers.run",
@@ -38,7 +38,7 @@ COMMANDS = {
     "database": "bench.database",
     "overload": "bench.overload",
     "restart": "bench.restart",
-    "unruly": "bench.unruly",
+    "unruly": "bench.bad_input",
 }
 GATES = ("counts", "kernels", "walks", "latency")
 # These have nothing to choose.

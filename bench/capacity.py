@@ -11,9 +11,9 @@ processor, what is loaded another.
 - `ahead`: the same, with a model two seconds ahead of his ear.
 
     python -m bench capacity --calls 200 --rounds 8
-    python -m bench capacity --server bridge.cli+tls bridge.cli
-    python -m bench capacity --server bridge.cli+huge bridge.cli
-    python -m bench capacity --calls 100 --server bridge.cli+2 bridge.cli
+    python -m bench capacity --server bridge.cli.main+tls bridge.cli.main
+    python -m bench capacity --server bridge.cli.main+huge bridge.cli.main
+    python -m bench capacity --calls 100 --server bridge.cli.main+2 bridge.cli.main
 """
 
 import asyncio

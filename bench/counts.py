@@ -24,14 +24,15 @@ from picows.picows import _make_test_ws_frame  # type: ignore[attr-defined]
 
 from bench import allocations, budget, results, walks
 from bench.kernels import FRAME_BYTES, frames_of
-from bridge import line, short_way, twilio
-from bridge.legs import TwilioLeg
-from bridge.line import Exchange, Line
-from bridge.log import CallLogger, server_logger
-from bridge.metrics import Metrics
-from bridge.settings import Settings
-from bridge.tools import ToolRunner
-from bridge.twiml import Sentence
+from bridge.agent.tools import ToolRunner
+from bridge.line import driver, fast_path
+from bridge.line.driver import Exchange, Line
+from bridge.line.legs import TwilioLeg
+from bridge.settings.process import Settings
+from bridge.telemetry.log import CallLogger, server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony import twilio
+from bridge.telephony.twiml import Sentence
 
 WARM_FRAMES, FRAMES = 100, 200
 DELTA_FRAMES = 10
@@ -166,7 +167,7 @@ class Stage:
         self.metrics = metrics
         self.caller, self.model = Wire(), Wire()
         self._leg = TwilioLeg(self)
-        self.leg = short_way.CallerListener(self._leg)
+        self.leg = fast_path.CallerListener(self._leg)
         self._leg.on_ws_connected(self.caller)
         self.line.model_leg.on_ws_connected(self.model)
         start = _make_test_ws_frame(WSMsgType.TEXT, twilio_start(), True, False)
@@ -217,14 +218,14 @@ def walk(way: str) -> dict[str, float]:
     Without the log: it has a line in two seconds of voice, and none per frame.
     """
     loop, logger = CountingLoop(), server_logger()
-    was, line.monotonic = line.monotonic, loop.clock
+    was, driver.monotonic = driver.monotonic, loop.clock
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
         return _Walk(loop, way).run()
     finally:
         logger.setLevel(level)
-        line.monotonic = was
+        driver.monotonic = was
         loop.close()
 
 

@@ -27,7 +27,7 @@ import uvloop
 from bench.ends import Run, Stream
 from bench.load import measure, open_calls, spread, talk
 from bench.words import parser_of
-from bridge.crm_tools import LEADS_UPSERT
+from bridge.agent.crm_tools import LEADS_UPSERT
 from crm.connect import open_url
 
 Figures = dict[str, dict[str, float]]

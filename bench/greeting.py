@@ -188,7 +188,7 @@ async def _measure(database_url: str, calls: int) -> dict[str, Any]:
     run = GreetingRun(calls)
     admin_port = str(free_port())
     env = {**await bridge_env(database_url), "ADMIN_PORT": admin_port}
-    command = [sys.executable, "-m", "bridge.cli", "serve"]
+    command = [sys.executable, "-m", "bridge.cli.main", "serve"]
     async with (
         modelling(run) as where,
         running(command, env | where) as (url, _),

@@ -49,7 +49,7 @@ ACCOUNT_SID = "AC" + "0" * 32
 FRAME_S = 0.02
 # A frame's time is cut into as many slots; a slot's calls send at once.
 SLOTS = 20
-KOLBRIDGE = "bridge.cli"
+KOLBRIDGE = "bridge.cli.main"
 # The largest of the peers imports for ten seconds where others work.
 READY_S = 60.0
 STOP_S = 5.0

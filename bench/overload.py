@@ -27,10 +27,10 @@ from typing import Any
 
 import orjson
 
-from bench.bite import burner
-from bench.crowd import Crowd
-from bench.house import House, run_scenario
+from bench.call_churn import Crowd
+from bench.gate_self_test import burner
 from bench.machine import apart, cpu_seconds, spread
+from bench.service import House, run_scenario
 from bench.words import parser_of
 
 OVERLOAD = 1.5
@@ -182,7 +182,7 @@ async def drive(
 
     Crowd and bridge have a processor each; the neighbours share the bridge's.
     """
-    module = "bench.slower" if args.spin else "bridge.cli"
+    module = "bench.slower" if args.spin else "bridge.cli.main"
     bridge = partial(house.bridge, module=module, SPIN_US=str(args.spin))
     capacity = args.capacity
     if not capacity:

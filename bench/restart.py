@@ -25,9 +25,9 @@ from typing import Any
 
 import orjson
 
-from bench.crowd import Crowd
-from bench.house import House, run_scenario
+from bench.call_churn import Crowd
 from bench.machine import free_port
+from bench.service import House, run_scenario
 from bench.words import parser_of
 from crm.database import Database
 

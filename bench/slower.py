@@ -13,19 +13,19 @@ from time import thread_time
 
 from picows import WSFrame, WSTransport
 
-from bridge import short_way
-from bridge.cli import main
+from bridge.cli.main import main
+from bridge.line import fast_path
 
 
 def before_messages(work: Callable[[], None]) -> None:
     """Have something done before each message of a caller's."""
 
-    class Listener(short_way.CallerListener):
+    class Listener(fast_path.CallerListener):
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             work()
             super().on_ws_frame(transport, frame)
 
-    short_way.CallerListener = Listener  # type: ignore[misc]
+    fast_path.CallerListener = Listener  # type: ignore[misc]
 
 
 def spin(seconds: float) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from bench.cases import RATE
 from bench.gate import subset
 from bench.walks import answered
-from bridge import openai, twilio
-from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
-from bridge.plan import Action
+from bridge.call.plan import Action
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
+from bridge.telephony import twilio
 
 FRAME_S = FRAME_MS / 1e3
 SPEECH_DBOV = -20.0

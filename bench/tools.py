@@ -18,11 +18,11 @@ import asyncpg
 import orjson
 
 from bench.machine import spread
-from bridge.crm_tools import crm_tools
-from bridge.log import CallLogger
-from bridge.metrics import Metrics
-from bridge.plan import RunTool, ToolResult
-from bridge.tools import ToolRunner
+from bridge.agent.crm_tools import crm_tools
+from bridge.agent.tools import ToolRunner
+from bridge.call.plan import RunTool, ToolResult
+from bridge.telemetry.log import CallLogger
+from bridge.telemetry.metrics import Metrics
 from crm import businesses
 from crm.businesses import Business, Service
 from crm.database import Database

@@ -29,9 +29,10 @@ from bench.cases import Case, cases, cut
 from bench.distributions import report
 from bench.walks import answered
 from bench.words import parser_of
-from bridge import openai, twilio
-from bridge.call import Call
-from bridge.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
+from bridge.call.machine import Call
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
+from bridge.telephony import twilio
 
 FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3

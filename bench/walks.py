@@ -11,11 +11,12 @@ from time import perf_counter_ns
 
 from bench import budget, results
 from bench.kernels import frames_of
-from bridge import openai, twilio
-from bridge.call import Call
-from bridge.options import FRAME_BYTES, CallOptions
-from bridge.plan import CallPlan
-from bridge.wire import media_onto
+from bridge.call.machine import Call
+from bridge.call.plan import CallPlan
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES, CallOptions
+from bridge.telephony import twilio
+from bridge.wire.audio import media_onto
 
 # The whole walk listens, decides and keeps a ledger; the naive one only relays.
 NAIVE_RATIO_MAX = 2.0

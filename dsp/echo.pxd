@@ -8,7 +8,7 @@
 # And one for each delay that an echo can have: how far a frame lies over what was
 # played so long ago, whenever that was about the loudest, as the level under which half
 # of them lie. An echo adds to the line, so the path that predicts most says how loud it
-# is now. It is an input of the score over what we play (over.pxd).
+# is now. It is an input of the score over what we play (double_talk.pxd).
 #
 # The first was chosen on minutes of each of nine noises and on the evaluation's calls,
 # together (`python -m bench barge`): memory 3 to 6 frames, margin 3 to 6 dB, step 0.06

@@ -12,8 +12,8 @@ has been gone for the hangover:
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
 dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
 staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd).
-Whether it interrupts is for a score of its own to say (dsp/over.pxd): its log-odds are
-summed until a caller is certain (dsp/evidence.pxd), however loud he is.
+Whether it interrupts is for a score of its own to say (dsp/double_talk.pxd): its
+log-odds are summed until a caller is certain (dsp/evidence.pxd), at any level.
 Without the score the SNR decides alone: voicing, or much more SNR for longer, confirms,
 so that a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest
 far frame of the last half second counts as its echo.
@@ -52,11 +52,11 @@ from dsp.features cimport (
     power_db,
 )
 from dsp.g711 cimport LINEAR
-from dsp.latch cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, Latch, latch_step
+from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, Latch, latch_step
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
-from dsp.over cimport OVER_INPUTS, Over, over_hear
+from dsp.double_talk cimport OVER_INPUTS, Over, over_hear
 from dsp.score cimport SCORE_WEIGHTS, Score, score_update
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 

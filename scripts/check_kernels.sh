@@ -19,9 +19,9 @@ check() {
     { cat build.log; exit 1; }
   shift 2
   env "$@" PYTHONPATH="$copy" "$python" -m pytest -q -x -p no:cacheprovider tests/dsp \
-    tests/bridge/test_uplink.py tests/bridge/test_playout.py \
-    tests/bridge/test_playout_marks.py tests/bridge/test_ear.py \
-    tests/bridge/test_short_way.py tests/bridge/test_wire.py
+    tests/bridge/media/test_uplink.py tests/bridge/media/test_playout.py \
+    tests/bridge/media/test_playout_marks.py tests/bridge/media/test_fast_path.py \
+    tests/bridge/line/test_fast_path.py tests/bridge/wire/test_audio.py
 }
 
 # The interpreter is not built with them, and leaves its own memory behind.

@@ -24,8 +24,8 @@ from bridge.sandbox.timeline import (
     Step,
     WaitForAi,
 )
-from bridge.server import Server
-from bridge.settings import Settings
+from bridge.service.server import Server
+from bridge.settings.process import Settings
 from crm import businesses
 from crm.connect import open_url
 from crm.database import Database

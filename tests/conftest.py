@@ -40,9 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse to test what was compiled from another text than the one here."""
     root = Path(__file__).parent.parent
     for folder in ("bridge", "dsp"):
-        for built in (root / folder).glob("*.so"):
+        for built in (root / folder).rglob("*.so"):
             name = built.name.partition(".")[0]
-            for text in (root / folder).glob(f"{name}.p*"):
+            for text in built.parent.glob(f"{name}.p*"):
                 if text.suffix != ".pyi" and text.stat().st_mtime > _built_at(built):
                     pytest.exit(f"{text} is newer than what was built of it: make test")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.bridge import service, wire
+from tests.bridge import running_service, ws_peer
 
 RULES = Path(__file__).parent.parent / "deploy" / "prometheus" / "alerts.yml"
 # What Prometheus makes itself.
@@ -29,10 +29,10 @@ def counted(url, home):
     pages = []
 
     async def story():
-        async with service.served(url, home) as at:
+        async with running_service.served(url, home) as at:
             pages.append(at.server._exposition().decode())
 
-    wire.run(story)
+    ws_peer.run(story)
     names = set()
     for family in text_string_to_metric_families(pages[0]):
         ends = {

@@ -16,7 +16,7 @@ from bridge.sandbox.script import (
     Script,
     ToolUse,
 )
-from tests.bridge import hall, wire
+from tests.bridge import loopback, ws_peer
 
 HELLO = [Reply(b"\x58" * 800, "Hello.")]
 OFFER = [Reply(b"\x58" * 1_600, "On Tuesday.")]
@@ -31,7 +31,7 @@ async def heard_after_a_key(scripts, handshakes=()):
     model = RealtimeServer(
         scripts, handshakes=handshakes, api_key="sk-test", speed=100.0, thinking_ms=1
     )
-    async with model, hall.opened() as place:
+    async with model, loopback.opened() as place:
         settings = msgspec.structs.replace(
             place.settings, openai_realtime_url=model.url
         )
@@ -40,15 +40,15 @@ async def heard_after_a_key(scripts, handshakes=()):
         line.open_model()
         peer = await place.open_stream()
         call = line.call
-        await wire.until(lambda: call.playout.frames_sent >= 5)
-        await wire.until(lambda: not call.responses.is_busy)
+        await ws_peer.until(lambda: call.playout.frames_sent >= 5)
+        await ws_peer.until(lambda: not call.responses.is_busy)
         sent = call.playout.frames_sent
         peer.send_text(DIGIT)
-        await wire.until(lambda: call.playout.frames_sent >= sent + 10)
-        await wire.until(lambda: not call.responses.is_busy)
+        await ws_peer.until(lambda: call.playout.frames_sent >= sent + 10)
+        await ws_peer.until(lambda: not call.responses.is_busy)
         line.receive(call.receive_hangup, "test over")
         await peer.close()
-        await wire.until(lambda: not line.is_connected)
+        await ws_peer.until(lambda: not line.is_connected)
     assert not any(session.violations for session in model.sessions)
     return call, model
 
@@ -71,7 +71,7 @@ def test_an_answer_without_sound_is_followed_by_one(odd, kind):
         assert getattr(call.counters, f"mute_{kind}") == 1
         assert len(model.sessions) == 1
 
-    wire.run(told)
+    ws_peer.run(told)
 
 
 @pytest.mark.parametrize("odd", [[], TEXT, [Incomplete()]])
@@ -82,7 +82,7 @@ def test_a_greeting_without_sound_is_followed_by_one(odd):
         call, _ = await heard_after_a_key(script)
         assert call.recovery.failures == 0
 
-    wire.run(told)
+    ws_peer.run(told)
 
 
 def test_two_answers_without_sound_are_followed_by_our_words():
@@ -93,7 +93,7 @@ def test_two_answers_without_sound_are_followed_by_our_words():
         assert "say it again" in asked["instructions"]
         assert (call.counters.mute_empty, call.counters.mute_text) == (1, 1)
 
-    wire.run(told)
+    ws_peer.run(told)
 
 
 def test_two_failed_answers_lead_to_a_session_that_answers():
@@ -103,7 +103,7 @@ def test_two_failed_answers_lead_to_a_session_that_answers():
         assert len(model.sessions) == 2
         assert call.counters.failed_answers == 2
 
-    wire.run(told)
+    ws_peer.run(told)
 
 
 def test_an_error_alone_is_followed_by_an_answer():
@@ -112,7 +112,7 @@ def test_an_error_alone_is_followed_by_an_answer():
         call, _ = await heard_after_a_key(script)
         assert call.counters.failed_answers == 1
 
-    wire.run(told)
+    ws_peer.run(told)
 
 
 def test_answers_that_are_never_announced_are_heard():
@@ -122,7 +122,7 @@ def test_answers_that_are_never_announced_are_heard():
         call, _ = await heard_after_a_key(script)
         assert call.counters.mute_empty == 1
 
-    wire.run(told)
+    ws_peer.run(told)
 
 
 @pytest.mark.parametrize("handshakes", [[503], [CLOSED], [429, CLOSED]])
@@ -133,4 +133,4 @@ def test_a_session_that_is_refused_at_first_is_had(handshakes):
         assert call.counters.retried_handshakes == len(handshakes)
         assert model.refused_handshakes == handshakes
 
-    wire.run(told)
+    ws_peer.run(told)

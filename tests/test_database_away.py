@@ -19,13 +19,13 @@ import msgspec
 import orjson
 import pytest
 
-from bridge.records import Kept
+from bridge.records.writer import Kept
 from crm import businesses, calls, leads
 from crm.connect import service_url
 from crm.database import Database
 from crm.migrate import migrate
-from tests.bridge import hall, story, wire
-from tests.bridge.wire import Peer
+from tests.bridge import builders, loopback, ws_peer
+from tests.bridge.ws_peer import Peer
 from tests.crm.outage import Crm
 
 NUMBER = "+15550100400"
@@ -44,7 +44,7 @@ class Bridge:
 
     async def ring(self):
         form = {"CallSid": CALL_SID, "From": CALLER, "To": NUMBER}
-        body = urlencode({**form, "AccountSid": story.ACCOUNT_SID})
+        body = urlencode({**form, "AccountSid": builders.ACCOUNT_SID})
         peer = await Peer.connect(self.port)
         peer.send(
             f"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
@@ -59,14 +59,14 @@ class Bridge:
             one.get("value") for one in parameters if one.get("name") == "token"
         )
         peer = await Peer.connect(self.port)
-        peer.send(wire.upgrade())
+        peer.send(ws_peer.upgrade())
         assert (await peer.head()).startswith("HTTP/1.1 101")
-        peer.send_text(hall.CONNECTED)
-        peer.send_text(hall.start_message(CALL_SID, token))
+        peer.send_text(loopback.CONNECTED)
+        peer.send_text(loopback.start_message(CALL_SID, token))
         model = await self.model.peers.get()
-        model.send_text(hall.CREATED)
+        model.send_text(loopback.CREATED)
         self.session = (await until_event(model, "session.update"))["session"]
-        model.send_text(hall.UPDATED)
+        model.send_text(loopback.UPDATED)
         await until_event(model, "response.create")
         return peer, model
 
@@ -78,11 +78,11 @@ class Bridge:
 @asynccontextmanager
 async def serving(url, home):
     """Run the service; it is killed, not stopped, at the end."""
-    model = hall.FakeModel()
+    model = loopback.FakeModel()
     behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
     known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.cli", "serve"),
+        *(sys.executable, "-m", "bridge.cli.main", "serve"),
         cwd=home,
         env={
             **known,
@@ -166,7 +166,7 @@ async def hear(peer, model, item_id):
     send(model, **text, transcript=f"This is {item_id}.")
     send(model, type="response.done", response={**response, "status": "completed"})
     while True:
-        message = orjson.loads(await hall.expect(peer))
+        message = orjson.loads(await loopback.expect(peer))
         if message["event"] == "media":
             heard = base64.b64decode(message["media"]["payload"])
             if heard == payload[:160]:
@@ -175,9 +175,9 @@ async def hear(peer, model, item_id):
 
 async def speak(peer):
     """Say something, at the pace of speech."""
-    for frame in story.clip("human-en-reader-1"):
-        peer.send_text(hall.media_message(frame))
-        await asyncio.sleep(story.FRAME_S)
+    for frame in builders.clip("human-en-reader-1"):
+        peer.send_text(loopback.media_message(frame))
+        await asyncio.sleep(builders.FRAME_S)
 
 
 async def until_waiting(home, count):
@@ -244,8 +244,8 @@ async def call_without_a_database(bridge, crm):
     speaking = asyncio.ensure_future(speak(peer))
     await until_event(model, "input_audio_buffer.append")
     speaking.cancel()
-    peer.send_text(hall.STOP)
-    await hall.expect(peer, wire.CLOSE)
+    peer.send_text(loopback.STOP)
+    await loopback.expect(peer, ws_peer.CLOSE)
     await peer.close()
 
 
@@ -308,7 +308,7 @@ def test_what_was_said_outlives_both_in_mid_call(crm, tmp_path):
             await tool_answer(model, "leads_upsert", "t2", city="Haifa")
             await hear(peer, model, "item-b")
             running = tmp_path / "data" / "unwritten"
-            await wire.until(
+            await ws_peer.until(
                 lambda: any(
                     b"This is item-b." in one.read_bytes()
                     for one in running.glob("*.running/*")
@@ -357,12 +357,12 @@ def test_call_whose_process_is_killed_is_known(crm, tmp_path):
         async with serving(crm.url, tmp_path) as bridge:
             peer, _ = await bridge.ring()
             folder = tmp_path / "data" / "unwritten"
-            await wire.until(lambda: list(folder.glob("*.running/*")))
+            await ws_peer.until(lambda: list(folder.glob("*.running/*")))
             await bridge.kill()
             await peer.close()
 
         async with serving(crm.url, tmp_path):
-            await wire.until(lambda: not list(folder.glob("*.running/*")))
+            await ws_peer.until(lambda: not list(folder.glob("*.running/*")))
             await until_waiting(tmp_path, 0)
         (row,), _, _ = await what_is_written(crm.url, business_id)
         assert (row["call_sid"], row["end_reason"]) == (CALL_SID, "process_lost")

@@ -11,8 +11,8 @@ from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.script import Reply, Script
 from bridge.sandbox.timeline import HangUp, WaitForAi
-from bridge.server import Server
-from bridge.settings import Settings
+from bridge.service.server import Server
+from bridge.settings.process import Settings
 from crm import businesses, calls
 from crm.database import Database
 from tests.test_whole_call import until, written

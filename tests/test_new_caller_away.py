@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from bridge.serve import open_for_calls
-from bridge.settings import Settings
+from bridge.service.serve import open_for_calls
+from bridge.settings.process import Settings
 from crm import businesses
 from tests import test_database_away as away
-from tests.bridge import hall, wire
+from tests.bridge import loopback, ws_peer
 
 crm = away.crm
 
@@ -25,20 +25,20 @@ def test_new_caller_while_the_database_is_away_is_served_and_known_later(crm, tm
         )
         async with away.serving(crm.url, tmp_path) as bridge:
             # Nobody has called yet: all businesses are read at the start.
-            await wire.until(
+            await ws_peer.until(
                 lambda: list((tmp_path / "data/businesses").glob("*.json"))
             )
             crm.kill()
 
             peer, model = await bridge.ring()
             assert "נחזור אליכם." in bridge.answer
-            assert "Speak Hebrew" in bridge.session["instructions"]
-            assert "Offer coffee." in bridge.session["instructions"]
+            assert "Speak Hebrew" in bridge.call.session_config["instructions"]
+            assert "Offer coffee." in bridge.call.session_config["instructions"]
             answer = await away.tool_answer(model, "leads_upsert", "t1", name="Dana")
             assert "cannot be reached right now" in answer["error"]
             await away.hear(peer, model, "item-a")
-            peer.send_text(hall.STOP)
-            await hall.expect(peer, wire.CLOSE)
+            peer.send_text(loopback.STOP)
+            await loopback.expect(peer, ws_peer.CLOSE)
             await peer.close()
             await away.until_waiting(tmp_path, 1)
             kept = (tmp_path / "data/businesses").glob("*")
@@ -59,7 +59,7 @@ def test_database_that_hangs_keeps_no_caller_waiting_for_long(crm, tmp_path):
     async def told():
         await away.made_business(crm.url, custom_prompt="Offer coffee.")
         async with away.serving(crm.url, tmp_path) as bridge:
-            await wire.until(
+            await ws_peer.until(
                 lambda: list((tmp_path / "data/businesses").glob("*.json"))
             )
             crm.signal(signal.SIGSTOP)
@@ -68,7 +68,7 @@ def test_database_that_hangs_keeps_no_caller_waiting_for_long(crm, tmp_path):
                 peer, _ = await bridge.ring()
                 # Twilio's patience is 15 s, and the switchboard's 5.
                 assert time.monotonic() - rang_at < 5.0
-                assert "Offer coffee." in bridge.session["instructions"]
+                assert "Offer coffee." in bridge.call.session_config["instructions"]
                 await peer.close()
             finally:
                 crm.signal(signal.SIGCONT)

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from bridge.options import CallOptions
-from bridge.switchboard import FAREWELL_S, QUESTION_S
+from bridge.settings.options import CallOptions
+from bridge.switchboard.dispatch import FAREWELL_S, QUESTION_S
 
 ROOT = Path(__file__).parent.parent
 PROJECT = loads((ROOT / "pyproject.toml").read_text())

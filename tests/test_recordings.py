@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.recording import read
-from bridge.replay import Replay
+from bridge.recorder.recording import read
+from bridge.recorder.replay import Replay
 
 FOLDER = Path(__file__).parent / "recordings"
 FILES = sorted(FOLDER.glob("*.zip"))

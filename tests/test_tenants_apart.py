@@ -14,16 +14,16 @@ import msgspec
 import orjson
 import pytest
 
-from bridge.calendar_tools import (
+from bridge.agent.calendar_tools import (
     CANCEL_APPOINTMENT,
     CREATE_APPOINTMENT,
     RESCHEDULE_APPOINTMENT,
 )
-from bridge.crm_tools import crm_tools
-from bridge.log import CallLogger
-from bridge.metrics import Metrics
-from bridge.plan import RunTool
-from bridge.tools import ToolRunner
+from bridge.agent.crm_tools import crm_tools
+from bridge.agent.tools import ToolRunner
+from bridge.call.plan import RunTool
+from bridge.telemetry.log import CallLogger
+from bridge.telemetry.metrics import Metrics
 from crm import businesses, calls, claims, leads
 from crm.businesses import Service
 from crm.claims import Claimant

@@ -9,7 +9,6 @@ import os
 
 import pytest
 
-from bridge.options import CallOptions
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
@@ -22,8 +21,9 @@ from bridge.sandbox.timeline import (
     StayOnLine,
     WaitForAi,
 )
-from bridge.server import Server
-from bridge.settings import Settings
+from bridge.service.server import Server
+from bridge.settings.options import CallOptions
+from bridge.settings.process import Settings
 from crm import businesses, calls, leads
 from crm.database import Database
 from tests.schemas import checker, load, needed

@@ -14,15 +14,15 @@ import orjson
 import pytest
 from aiohttp import ClientSession
 
-from bridge.acceptor import listen
-from bridge.peers import Peers
+from bridge.ports.acceptor import listen
+from bridge.ports.workers import Peers
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.script import Reply, Script, ToolUse
 from bridge.sandbox.timeline import Say, StayOnLine, WaitForAi
-from bridge.server import Server
-from bridge.settings import Settings
+from bridge.service.server import Server
+from bridge.settings.process import Settings
 from crm import businesses, calls
 from crm.connect import service_url
 from crm.database import Database
@@ -201,7 +201,7 @@ async def workers(url, tmp_path, model, *options, **env):
     """Run the service: two workers, unless `env` says otherwise."""
     root = os.path.dirname(os.path.dirname(__file__))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.cli", "serve", *options),
+        *(sys.executable, "-m", "bridge.cli.main", "serve", *options),
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],

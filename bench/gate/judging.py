@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from bench.gate import corpus
-from bridge.gate_trial import Recording, decide
-from bridge.options import CallOptions, merge
+from bridge.cli.gate_trial import Recording, decide
+from bridge.settings.options import CallOptions, merge
 
 RIVALS = ("webrtc3", "silero50")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 
 from bench.gate import subset
-from bridge import gate_trial
-from bridge.options import CallOptions, merge
+from bridge.cli import gate_trial
+from bridge.settings.options import CallOptions, merge
 
 RECORDED = Path(__file__).parent / "recorded.json"
 # In the figure's own unit: percent, a minute, ms, onsets.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.gate_trial import Recording, Segment
+from bridge.cli.gate_trial import Recording, Segment
 from bridge.sandbox.clips import clip
 from dsp.g711 import decode, encode
 

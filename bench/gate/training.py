@@ -17,7 +17,7 @@ from bench.gate import corpus, material
 from bench.gate.corpus import Calls
 
 WEIGHTS = Path(__file__).parents[2] / "dsp" / "score.weights"
-OVER_WEIGHTS = WEIGHTS.with_name("over.weights")
+OVER_WEIGHTS = WEIGHTS.with_name("double_talk.weights")
 
 
 def run(evaluator: Path, seeds: list[int], steps: int) -> int:
@@ -34,15 +34,15 @@ def run(evaluator: Path, seeds: list[int], steps: int) -> int:
 
 def run_over(evaluator: Path, steps: int) -> int:
     """Do the same for the score over what we play."""
-    from bench.gate import over, recurrent, train_over
+    from bench.gate import double_talk, recurrent, train_double_talk
 
     split = prepare(evaluator, unheard)
     calls = Calls([], [], [])
-    for kind, seeds, count in over.RECIPE:
-        make = partial(over.generate, evaluator, split, kind, count)
+    for kind, seeds, count in double_talk.RECIPE:
+        make = partial(double_talk.generate, evaluator, split, kind, count)
         _add(calls, _generated(make, seeds))
-    net = recurrent.train(train_over.RECIPE, calls, steps)
-    made_of = (*train_over.MADE_OF, WEIGHTS)
+    net = recurrent.train(train_double_talk.RECIPE, calls, steps)
+    made_of = (*train_double_talk.MADE_OF, WEIGHTS)
     count = len(calls.features)
     recurrent.save(net, OVER_WEIGHTS, made_of, calls=count, steps=steps)
     print(f"wrote {OVER_WEIGHTS}; build again and run: python -m bench barge")

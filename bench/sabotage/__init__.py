@@ -20,7 +20,7 @@ def go_on() -> int:
 
 def _run() -> int:
     if sys.argv[1:] == ["serve"]:
-        from bridge.cli import main
+        from bridge.cli.main import main
     else:
         from bench.__main__ import main
     return main()

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from bench.sabotage import go_on
-from bridge.line import Line
+from bridge.line.driver import Line
 
 
 def apply() -> None:

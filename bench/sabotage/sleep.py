@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.sabotage import go_on
 from bench.slower import before_messages
-from bridge.line import Line
+from bridge.line.driver import Line
 
 EVERY = 50
 SLEEP_S = 0.002

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from bench.simulation.law import law
-from bridge import openai
-from bridge.openai_events import OutputItemAdded, StatusDetails
-from bridge.uplink import SILENCE
+from bench.simulation.invariant import law
+from bridge.media.uplink import SILENCE
+from bridge.realtime import openai
+from bridge.realtime.openai_events import OutputItemAdded, StatusDetails
 from dsp.g711 import frame_levels
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ heard is known here, and only here.
 from collections import deque
 from typing import TYPE_CHECKING
 
-from bench.simulation.weather import QUIET, stamp
-from bridge import twilio
-from bridge.options import FRAME_BYTES
+from bench.simulation.scenario import QUIET, stamp
+from bridge.settings.options import FRAME_BYTES
+from bridge.telephony import twilio
 
 if TYPE_CHECKING:
-    from bench.simulation.laws import Part
+    from bench.simulation.invariants import Part
     from bench.simulation.world import World
 
 STREAM_SID = "MZ" + "5" * 32

@@ -4,12 +4,14 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bench.simulation.law import law
-from bridge import floor, openai, twilio
-from bridge.call import Call
-from bridge.plan import Log, OpenModel, Phase, RunTool, UseSpare
-from bridge.recovery import RETRY_WAIT_LATER_S
-from bridge.renewal import OPEN_S, REOPEN_S
+from bench.simulation.invariant import law
+from bridge.call import floor
+from bridge.call.machine import Call
+from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseSpare
+from bridge.call.recovery import RETRY_WAIT_LATER_S
+from bridge.call.session_rollover import OPEN_S, REOPEN_S
+from bridge.realtime import openai
+from bridge.telephony import twilio
 
 # How late the answer to a turn may be asked for: the core's second, and a stall's.
 ANSWER_S = 2.5

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from bench.simulation.law import law
+from bench.simulation.invariant import law
 from bench.simulation.requests import is_renewal
-from bench.simulation.weather import number_of
-from bridge import openai, twilio
-from bridge.call import Call
-from bridge.options import FRAME_MS
-from bridge.uplink import SILENCE, SILENCE_MS_MAX
+from bench.simulation.scenario import number_of
+from bridge.call.machine import Call
+from bridge.media.uplink import SILENCE, SILENCE_MS_MAX
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_MS
+from bridge.telephony import twilio
 
 
 def is_expiry(what: Any) -> bool:

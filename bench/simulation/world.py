@@ -10,15 +10,14 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple
 
-from bench.simulation.law import law
-from bench.simulation.laws import Laws, Part
+from bench.simulation.invariant import law
+from bench.simulation.invariants import Laws, Part
 from bench.simulation.model import Model
 from bench.simulation.phone import STREAM_SID, Phone
-from bench.simulation.weather import Link, Weather
-from bridge import openai, twilio
-from bridge.call import Call
-from bridge.last_turn import WORDS_WAIT_S
-from bridge.plan import (
+from bench.simulation.scenario import Link, Weather
+from bridge.call.last_turn import WORDS_WAIT_S
+from bridge.call.machine import Call
+from bridge.call.plan import (
     CallPlan,
     CallRecord,
     CloseSpare,
@@ -33,6 +32,8 @@ from bridge.plan import (
     ToSpare,
     UseSpare,
 )
+from bridge.realtime import openai
+from bridge.telephony import twilio
 
 # A call that nobody ends is over by its own limits before this.
 CALL_S_MAX = 150.0

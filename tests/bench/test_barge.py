@@ -7,7 +7,7 @@ import pytest
 from bench import barge, barge_calls, noises
 from bench.__main__ import main
 from bench.gate import subset
-from bridge.options import CallOptions
+from bridge.settings.options import CallOptions
 from dsp.g711 import decode, frame_levels
 
 

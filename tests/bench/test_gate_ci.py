@@ -4,8 +4,8 @@ import pytest
 
 from bench import budget, capacity, counts, latency, reference, results
 from bench.sabotage import hop, kernel, sleep
-from bridge import short_way
-from bridge.line import Line
+from bridge.line import fast_path
+from bridge.line.driver import Line
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_hop_through_a_queue_is_counted(monkeypatch):
 def test_a_message_in_fifty_sleeps(monkeypatch, way, messages):
     slept = []
     monkeypatch.setattr(Line, "receive", Line.receive)
-    monkeypatch.setattr(short_way, "CallerListener", short_way.CallerListener)
+    monkeypatch.setattr(fast_path, "CallerListener", fast_path.CallerListener)
     monkeypatch.setattr(sleep.time, "sleep", slept.append)
     sleep.apply()
 

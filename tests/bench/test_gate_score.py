@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bench.gate import score, subset
-from bridge.gate_trial import Recording, figures
-from bridge.options import CallOptions, merge
+from bridge.cli.gate_trial import Recording, figures
+from bridge.settings.options import CallOptions, merge
 
 
 def test_both_gates_hear_as_well_as_recorded(capsys):

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from bench import overload, restart, unruly
+from bench import bad_input, overload, restart
 
 
 @pytest.mark.parametrize("more", [(), ("--one-port",)])
@@ -72,12 +72,12 @@ def test_calls_hurt_by_overload_are_reported():
 
 
 def test_the_unruly_are_cut_off_and_nobody_else(monkeypatch, capsys):
-    monkeypatch.setattr(unruly, "PAUSE_S", 0.1)
+    monkeypatch.setattr(bad_input, "PAUSE_S", 0.1)
     # Times are not judged here: one short round beside other tests says nothing.
-    monkeypatch.setattr(unruly, "P99_RATIO_MAX", 10_000.0)
-    kinds = ["rubbish", "slow_reader", "key_flood", "brief", unruly.HALF_OPEN]
+    monkeypatch.setattr(bad_input, "P99_RATIO_MAX", 10_000.0)
+    kinds = ["rubbish", "slow_reader", "key_flood", "brief", bad_input.HALF_OPEN]
     small = ["--calls", "4", "--seconds", "0.5", "--rounds", "1"]
-    assert unruly.main([*small, "--kinds", *kinds]) == 0
+    assert bad_input.main([*small, "--kinds", *kinds]) == 0
     lines = capsys.readouterr().out.splitlines()
     found = {line.split()[0]: orjson.loads(line[line.index("{") :]) for line in lines}
     assert set(found) == {*kinds, "crowd"}
@@ -86,9 +86,9 @@ def test_the_unruly_are_cut_off_and_nobody_else(monkeypatch, capsys):
 
 
 def test_short_calls_are_counted_and_their_memory_is_measured(monkeypatch, capsys):
-    monkeypatch.setattr(unruly, "RSS_EVERY_CALLS", 4)
-    monkeypatch.setattr(unruly, "GROWTH_MAX", float("inf"))
-    assert unruly.main(["--memory", "40"]) == 0
+    monkeypatch.setattr(bad_input, "RSS_EVERY_CALLS", 4)
+    monkeypatch.setattr(bad_input, "GROWTH_MAX", float("inf"))
+    assert bad_input.main(["--memory", "40"]) == 0
     out = capsys.readouterr().out
     found = orjson.loads(out[out.index("{") : out.index("\n")])
     assert found["accepted"] == 40
@@ -105,7 +105,7 @@ def test_whoever_is_hurt_by_the_unruly_is_reported():
     # Half a millisecond more is no more than what the crowd's slots tell apart.
     ways = {"uplink_ms": p99(10.0, 12.0), "downlink_ms": p99(0.5, 1.0)}
     found = {"rubbish": ways, "crowd": {"lost": 1}, "memory": {"growth": 0.07}}
-    assert unruly.judge(found) == [
+    assert bad_input.judge(found) == [
         "rubbish: uplink_ms p99 x 1.2, allowed 1.1",
         "crowd: 1 calls were lost",
         "memory: grew by 7.0%, allowed 5%",
@@ -117,7 +117,7 @@ def test_figures_are_the_medians_of_their_pairs():
         return {"uplink_ms": {"p99": p99}, "downlink_ms": {"p99": 1.0}, "cpu": 0.1}
 
     pairs = [{"quiet": phase(low), "unruly": phase(2.0)} for low in (1.0, 2.0, 4.0)]
-    found = unruly.summary(pairs)["uplink_ms"]
+    found = bad_input.summary(pairs)["uplink_ms"]
     ratios = [2.0, 1.0, 0.5]
     p99s = {"quiet_p99": 2.0, "unruly_p99": 2.0}
     assert found == {**p99s, "ratio": 1.0, "ratios": ratios}

@@ -4,16 +4,24 @@ import pytest
 
 from bench.__main__ import main
 from bench.simulation import run
-from bench.simulation.law import Broken
-from bench.simulation.weather import QUIET, Weather, number_of, stamp
+from bench.simulation.invariant import Broken
+from bench.simulation.scenario import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
-from bridge import dialogue, ending, greeting, interruption, keypad, renewal, retelling
-from bridge.call import Call
-from bridge.plan import Phase
-from bridge.playout import Frames, Playout
-from bridge.responses import Responses
-from bridge.spare import Spare
-from bridge.uplink import SILENCE, Uplink
+from bridge.call import (
+    ending,
+    greeting,
+    history_seed,
+    interruption,
+    keypad,
+    model_events,
+    session_rollover,
+)
+from bridge.call.machine import Call
+from bridge.call.plan import Phase
+from bridge.call.responses import Responses
+from bridge.call.standby_session import Spare
+from bridge.media.playout import Frames, Playout
+from bridge.media.uplink import SILENCE, Uplink
 
 SEEDS = range(0, 250)
 
@@ -46,7 +54,7 @@ def replace(monkeypatch, owner, name, method):
     """Replace a method; what is compiled is replaced as a whole where calls find it."""
     if owner in (Playout, Uplink):
         broken = type(owner.__name__, (owner,), {name: method})
-        monkeypatch.setattr(f"bridge.call.{owner.__name__}", broken)
+        monkeypatch.setattr(f"bridge.call.machine.{owner.__name__}", broken)
     else:
         monkeypatch.setattr(owner, name, method)
 
@@ -193,16 +201,21 @@ def fill_always(whole, self, *args):
         (interruption, "consider", know_no_grace, "grace is kept"),
         (Call, "feed", begin_grace_anew, "a certain voice interrupts"),
         (ending, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
-        (dialogue, "answer_tools", stop, "every tool and key is answered for"),
+        (model_events, "answer_tools", stop, "every tool and key is answered for"),
         (
-            dialogue,
+            model_events,
             "answer_tools",
             ask_early,
             "tools are answered together, in a pause",
         ),
-        (retelling, "entries", lose_last, "a new session knows the conversation"),
+        (history_seed, "entries", lose_last, "a new session knows the conversation"),
         (Spare, "tell", forget_told, "a new session knows the conversation"),
-        (renewal, "_is_between_turns", at_once, "a session is left between turns"),
+        (
+            session_rollover,
+            "_is_between_turns",
+            at_once,
+            "a session is left between turns",
+        ),
         (keypad, "_silence", stop, "a key silences the AI"),
         (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
         (Call, "request", forget_keys, "every tool and key is answered for"),

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from bridge import cli
+from bridge.cli import main
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def shell(embedded_url, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DATABASE_URL", embedded_url)
 
     def type_in(*words):
-        code = cli.main(list(words))
+        code = main.main(list(words))
         shown = capsys.readouterr()
         return code, shown.out, shown.err
 

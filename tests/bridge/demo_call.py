@@ -5,17 +5,17 @@ from uuid import uuid4
 
 import msgspec
 
-from bridge.demo_checks import Evidence
-from bridge.demo_script import OFFERED
-from bridge.options import FRAME_BYTES
+from bridge.cli.demo.checks import Evidence
+from bridge.cli.demo.script import OFFERED
 from bridge.sandbox.clips import clip
 from bridge.sandbox.options import Options, Timed, TimedAudio
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import Script
 from bridge.sandbox.session import Session
 from bridge.sandbox.timeline import Happening
+from bridge.settings.options import FRAME_BYTES
 from crm.leads import Lead
-from tests.bridge import story
+from tests.bridge import builders
 
 BYTES_PER_MS = 8
 GREETING_AT_MS = 300
@@ -46,8 +46,8 @@ def result() -> CallResult:
     first, interrupts = clip("caller-en-1"), clip("caller-en-interrupts")
     heard_ms = int(CLEAR_MS) - OFFER_AT_MS
     return CallResult(
-        call_sid=story.CALL_SID,
-        stream_sid=story.STREAM_SID,
+        call_sid=builders.CALL_SID,
+        stream_sid=builders.STREAM_SID,
         near=track((FIRST_AT_MS, first.audio), (INTERRUPTS_AT_MS, interrupts.audio)),
         far=track(
             (GREETING_AT_MS, clip("ai-en-greeting").audio[: 3_000 * BYTES_PER_MS]),
@@ -90,7 +90,7 @@ def session(of: CallResult) -> Session:
         spoken = of.near[int(begin) * BYTES_PER_MS : int(end) * BYTES_PER_MS]
         whole = len(spoken) - len(spoken) % FRAME_BYTES
         made.audio.append(TimedAudio(end / 1e3, spoken[:whole]))
-        made.audio.append(TimedAudio(end / 1e3, story.SILENCE * 25))
+        made.audio.append(TimedAudio(end / 1e3, builders.SILENCE * 25))
     return made
 
 

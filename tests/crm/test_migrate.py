@@ -12,7 +12,7 @@ import pytest
 
 from crm.connect import Schema, open_url, service_url
 from crm.migrate import FOLDER, MigrationError, NoSchema, check, migrate
-from tests.bridge import service, wire
+from tests.bridge import running_service, ws_peer
 
 LAST = len(list(FOLDER.glob("*.sql")))
 
@@ -137,10 +137,10 @@ def test_this_build_serves_calls_on_the_next_ones_schema(embedded_url, tmp_path)
         open_url(url, Path("unused"), schema=Schema.KEEP)
 
         async def told():
-            async with service.served(url, tmp_path) as place:
-                assert (await place.ring(service.new_sid())).tag == "Response"
+            async with running_service.served(url, tmp_path) as place:
+                assert (await place.ring(running_service.new_sid())).tag == "Response"
 
-        wire.run(told)
+        ws_peer.run(told)
         assert version(url) == LAST + 1
 
 

@@ -1,0 +1,321 @@
+"""Bad input under load moves nobody else's p99, and memory stays flat.
+
+A crowd talks. In every other phase one caller in twenty is joined by somebody unruly:
+one who sends rubbish, who does not read, who leaves sockets half open, who floods with
+keys or with marks; or, to compare, by one who behaves and never stays. Whoever is gone
+dials again a second later. The crowd's own frames are timed, phase by phase in turn,
+and their 99th percentiles compared pair by pair.
+
+Then many short calls, and what is left of them in memory.
+
+    python -m bench unruly --calls 100 --rounds 8
+    python -m bench unruly --memory 10000
+"""
+
+import argparse
+import asyncio
+import sys
+from functools import partial
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.call_churn import Caller, Crowd, CrowdRun
+from bench.fast.wires import BINARY
+from bench.load import FRAME_S
+from bench.machine import cpu_seconds, rss_mb, spread
+from bench.service import House, run_scenario
+from bench.words import parser_of
+
+SHARE = 0.05
+P99_RATIO_MAX = 1.1
+# The crowd sends in slots of a ms: less than this is not told apart.
+P99_MORE_MS_MIN = 1.0
+FLOOD_A_TICK = 20
+BRIEF_FRAMES = 5
+# A client's frame carries a mask; this one changes nothing.
+_NO_MASK = bytes(4)
+FIRST_UNRULY = 20_000
+# Nobody dials faster.
+REDIAL_S = 1.0
+# Between phases, for what was begun to end.
+PAUSE_S = 0.5
+SHORT_CALL_FRAMES = 10
+SHORT_CALLS_AT_ONCE = 24
+RSS_EVERY_CALLS = 250
+# In the second half of the calls: what is kept of a call for a while is there by then,
+# and the allocator takes a MB now and then. A kilobyte a call would be 7 %.
+GROWTH_MAX = 0.05
+
+Figures = dict[str, Any]
+
+
+class Rubbish(Caller):
+    """Sends what is no message, in turn of several kinds."""
+
+    def tick(self) -> None:
+        self.frames += 1
+        texts = (
+            b'{"event":"media"',
+            b'{"event":"media","media":{"payload":"%%%"}}',
+            b'{"event":"start"}',
+            b"[" * 15_000,
+            b'{"event":"media","media":{"payload":"' + b"/" * 20_000 + b'"}}',
+            b"\xff\xfe",
+        )
+        if self.wire is not None and self.frames % 7 == 0:
+            self.wire.send(b"\x00" * 160, BINARY)
+        elif self.wire is not None:
+            self.wire.send(texts[self.frames % len(texts)])
+
+
+class SlowReader(Caller):
+    """Talks, and reads nothing of what is sent."""
+
+    def tick(self) -> None:
+        if self.wire is not None and self.frames == 0:
+            self.wire.rest(True)
+        super().tick()
+
+    def hang_up(self) -> None:
+        if self.wire is not None:
+            self.wire.rest(False)
+        super().hang_up()
+
+
+class KeyFlood(Caller):
+    """Presses a thousand keys a second."""
+
+    text = b'{"event":"dtmf","sequenceNumber":"5","dtmf":{"digit":"5"}}'
+
+    def tick(self) -> None:
+        # One write: a flood is to cost the bridge more than those who measure it.
+        if self.wire is not None:
+            head = bytes((0x81, 0x80 | len(self.text)))
+            burst = (head + _NO_MASK + self.text) * FLOOD_A_TICK
+            self.wire.write(burst)
+
+
+class MarkFlood(KeyFlood):
+    """Echoes a thousand marks a second that nobody sent."""
+
+    text = b'{"event":"mark","sequenceNumber":"5","mark":{"name":"x:0:500"}}'
+
+
+class Brief(Caller):
+    """Behaves, and hangs up as soon as a flood is cut off: what opening calls costs."""
+
+    def tick(self) -> None:
+        super().tick()
+        if self.frames == BRIEF_FRAMES:
+            self.hang_up()
+            self.lost.set()
+
+
+KINDS = {
+    "rubbish": Rubbish,
+    "slow_reader": SlowReader,
+    "key_flood": KeyFlood,
+    "mark_flood": MarkFlood,
+    "brief": Brief,
+}
+HALF_OPEN = "half_open"
+_HEADS = (
+    b"GET /twilio/media HTTP/1.1\r\nHost: x\r\n",
+    b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\nCallSid=",
+    b"GET /twilio/media HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
+    b"Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+)
+
+
+async def misbehave(
+    crowd: Crowd, url: str, kind: str, number: int, enough: asyncio.Event
+) -> None:
+    """Be unruly in one way until it is enough; who is cut off dials again."""
+    until = asyncio.ensure_future(enough.wait())
+    while not enough.is_set():
+        if kind == HALF_OPEN:
+            await _leave_half_open(url, _HEADS[number % len(_HEADS)], until)
+            continue
+        caller = await crowd.join(url, crowd.new_caller(KINDS[kind]))
+        if caller is not None:
+            lost = asyncio.ensure_future(caller.lost.wait())
+            await asyncio.wait((lost, until), return_when=asyncio.FIRST_COMPLETED)
+            lost.cancel()
+            crowd.leave(caller)
+        await asyncio.wait((until,), timeout=REDIAL_S)
+
+
+async def _leave_half_open(url: str, head: bytes, until: asyncio.Future[bool]) -> None:
+    """Send a part of a request and nothing more, until the bridge has had enough."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(head)
+    ended = asyncio.ensure_future(reader.read())
+    await asyncio.wait((ended, until), return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    await asyncio.gather(ended, return_exceptions=True)
+    writer.close()
+
+
+class Phases:
+    """The crowd's figures of every phase of one kind, and of the quiet ones before."""
+
+    def __init__(self, run: CrowdRun, pid: int, unruly: int, seconds: float) -> None:
+        self._run = run
+        self._unruly = unruly
+        self._pid = pid
+        self._seconds = seconds
+        self.found: dict[str, list[dict[str, Figures]]] = {}
+
+    async def pair(self, kind: str, crowd: Crowd, url: str, number: int) -> None:
+        """Measure a quiet phase and an unruly one, in turn of which is first."""
+        pair = {}
+        unruly = number % 2 == 0
+        for is_unruly in (unruly, not unruly):
+            name = "unruly" if is_unruly else "quiet"
+            enough = asyncio.Event()
+            tasks = [
+                asyncio.ensure_future(misbehave(crowd, url, kind, at, enough))
+                for at in range(self._unruly if is_unruly else 0)
+            ]
+            await asyncio.sleep(PAUSE_S)
+            pair[name] = await self._measure()
+            enough.set()
+            await asyncio.gather(*tasks)
+            await asyncio.sleep(PAUSE_S)
+        self.found.setdefault(kind, []).append(pair)
+
+    async def _measure(self) -> Figures:
+        self._run.forget()
+        cpu = cpu_seconds(self._pid)
+        await asyncio.sleep(self._seconds)
+        return {
+            "uplink_ms": spread(self._run.uplink_ms),
+            "downlink_ms": spread(self._run.downlink_ms),
+            "cpu": (cpu_seconds(self._pid) - cpu) / self._seconds,
+        }
+
+
+def summary(pairs: list[dict[str, Figures]]) -> Figures:
+    """Return the medians of the phases, and of the ratios of each pair."""
+    found: Figures = {}
+    for way in ("uplink_ms", "downlink_ms"):
+        quiet = [pair["quiet"][way]["p99"] for pair in pairs]
+        unruly = [pair["unruly"][way]["p99"] for pair in pairs]
+        ratios = [high / low for high, low in zip(unruly, quiet, strict=True)]
+        found[way] = {
+            "quiet_p99": round(median(quiet), 2),
+            "unruly_p99": round(median(unruly), 2),
+            "ratio": round(median(ratios), 3),
+            "ratios": [round(one, 2) for one in ratios],
+        }
+    for name in ("quiet", "unruly"):
+        found[f"cpu_{name}"] = round(median(pair[name]["cpu"] for pair in pairs), 3)
+    return found
+
+
+async def drive(args: argparse.Namespace, house: House) -> dict[str, Figures]:
+    """Go through all kinds in turn, round by round."""
+    async with (
+        house.bridge() as (url, process),
+        Crowd(house.run) as crowd,
+    ):
+        for _ in range(args.calls):
+            await crowd.join(url)
+        aside = CrowdRun()
+        aside.by_name = house.run.by_name
+        phases = Phases(
+            house.run, process.pid, max(1, round(args.calls * SHARE)), args.seconds
+        )
+        async with Crowd(aside, FIRST_UNRULY) as unruly:
+            await asyncio.sleep(args.seconds)
+            for number in range(args.rounds):
+                for kind in args.kinds:
+                    await phases.pair(kind, unruly, url, number)
+            figures = {kind: summary(pairs) for kind, pairs in phases.found.items()}
+            lost = args.calls - sum(not one.is_lost for one in crowd.callers)
+        return {**figures, "crowd": {"lost": lost, "unruly": unruly.outcomes}}
+
+
+async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figures]:
+    """Place short calls as fast as they come; return what memory became of."""
+    points: list[tuple[float, float]] = []
+    async with house.bridge() as (url, process), Crowd(house.run) as crowd:
+        numbers = iter(range(args.memory))
+
+        async def visit() -> None:
+            for number in numbers:
+                if number % RSS_EVERY_CALLS == 0:
+                    points.append((number, rss_mb(process.pid)))
+                caller = await crowd.join(url)
+                if caller is not None:
+                    await asyncio.sleep(SHORT_CALL_FRAMES * FRAME_S)
+                    crowd.leave(caller)
+
+        await asyncio.gather(*(visit() for _ in range(SHORT_CALLS_AT_ONCE)))
+        points.append((args.memory, rss_mb(process.pid)))
+        refusals = await _fallbacks(house.metrics_url)
+    half = min(points, key=lambda point: abs(point[0] - args.memory / 2))[1]
+    marks = {f"{calls:.0f}": mb for calls, mb in points[:: max(1, len(points) // 10)]}
+    growth = points[-1][1] / half - 1
+    return {
+        "memory": {"rss_mb": marks, "growth": round(growth, 3), **crowd.outcomes},
+        "refused": refusals,
+    }
+
+
+async def _fallbacks(url: str) -> dict[str, float]:
+    """Return how many calls were given the fallback, by reason."""
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        page = await answer.text()
+    return {
+        sample.labels["reason"]: sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "kolbridge_fallbacks_total"
+    }
+
+
+def judge(found: dict[str, Figures]) -> list[str]:
+    """Return a line for whoever was hurt by the unruly."""
+    broken = []
+    for kind, figures in found.items():
+        for way in ("uplink_ms", "downlink_ms"):
+            found_p99 = figures.get(way)
+            if found_p99 is None:
+                continue
+            ratio = found_p99["ratio"]
+            more_ms = found_p99["unruly_p99"] - found_p99["quiet_p99"]
+            if ratio > P99_RATIO_MAX and more_ms > P99_MORE_MS_MIN:
+                broken.append(f"{kind}: {way} p99 x {ratio}, allowed {P99_RATIO_MAX}")
+    if found.get("crowd", {}).get("lost"):
+        broken.append(f"crowd: {found['crowd']['lost']} calls were lost")
+    growth = found.get("memory", {}).get("growth", 0.0)
+    if growth > GROWTH_MAX:
+        broken.append(f"memory: grew by {growth:.1%}, allowed {GROWTH_MAX:.0%}")
+    return broken
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures as JSON; 1 if somebody was hurt."""
+    parser = parser_of("unruly", __doc__)
+    kinds = [*KINDS, HALF_OPEN]
+    parser.add_argument("--calls", type=int, default=100, help="that behave (100)")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a phase (3)")
+    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds)
+    parser.add_argument("--memory", type=int, default=0, help="short calls instead")
+    args = parser.parse_args(argv)
+    found = run_scenario(partial(drive_memory if args.memory else drive, args))
+    for name, figures in found.items():
+        print(f"{name:12}{orjson.dumps(figures).decode()}")
+    broken = judge(found)
+    for line in broken:
+        print(f"over budget: {line}", file=sys.stderr)
+    return 1 if broken else 0

@@ -1,0 +1,392 @@
+"""Promises: what a call owes somebody, and by when.
+
+`laws.py` looks at every frame and every request by itself; what takes a while is
+followed here, from the same ins and outs: a greeting, keys, tools, the whole of an
+interruption, a conversation told to a new session, the last words. Whatever is not kept
+is a broken law.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.simulation.invariant import law
+from bench.simulation.requests import Sessions
+from bench.simulation.scenario import Weather, number_of
+from bridge.call import ending, floor
+from bridge.call.history_seed import ENTRIES_MAX
+from bridge.call.interruption import frames_needed
+from bridge.call.keypad import DIGITS_MAX, PAUSE_S
+from bridge.call.machine import Call
+from bridge.call.plan import (
+    Log,
+    OpenSpare,
+    Phase,
+    RunTool,
+    ToolResult,
+    ToSpare,
+    UseSpare,
+)
+from bridge.media.uplink import GIVEN_FRAMES_MAX, SILENCE
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES, FRAME_MS
+from bridge.telephony import twilio
+
+# How late a row of keys may be told: a stall, and the pause itself.
+KEYS_LATE_S = 1.5
+# A calm line delays echoes by less: an utterance after such a gap is a new one.
+GAP_S = 0.1
+
+
+def of(kind: type, actions: list[Any]) -> list[Any]:
+    """Return the actions of one type."""
+    return [action for action in actions if type(action) is kind]
+
+
+class Greeting:
+    """It is asked for with the first session, before anything else."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._is_asked = not call.plan.greeting
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Look at the first request of the call."""
+        if self._is_asked or not self._call.is_session_ready:
+            return
+        self._is_asked = True
+        asked = of(openai.ResponseCreate, actions)
+        is_first = bool(asked) and self._call.plan.greeting in str(asked[0].response)
+        law(is_first, "the greeting is asked for first", what)
+
+
+class Renewed:
+    """A new session is told the whole conversation, each turn once and in order."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._told: list[openai.CreateItem] = []
+        # The newest turn of the caller's that has no words.
+        self._wordless: str | None = None
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Compare what is told with the transcript."""
+        if type(what) is openai.Committed:
+            self._wordless = what.item_id
+        elif type(what) is openai.TranscriptionCompleted:
+            self._wordless = self._wordless if self._wordless != what.item_id else None
+        # A broken turn as long as all that is kept leaves no room for one before it.
+        given = len(of(openai.AppendAudio, actions))
+        for at, action in enumerate(actions):
+            kind = type(action)
+            if kind is OpenSpare:
+                self._told = []
+            elif kind is ToSpare and type(action.event) is openai.CreateItem:
+                self._told.append(action.event)
+            elif kind is UseSpare:
+                # Keys may be told in the same step, then straight away.
+                self._check(given, self._told + of(openai.CreateItem, actions[at:]))
+            elif kind is Log and "Session renewed" in action.text:
+                self._check(given, of(openai.CreateItem, actions))
+
+    def _check(self, given: int, told: list[openai.CreateItem]) -> None:
+        notes = self._call.notes
+        wanted = [turn.text for turn in notes.transcript.turns() if turn.text]
+        parts = [
+            one.item.content[0] for one in told if type(one.item) is openai.MessageItem
+        ]
+        has_sound = any(type(part) is openai.InputAudio for part in parts)
+        is_known = has_sound or not self._wordless or given >= GIVEN_FRAMES_MAX
+        law(is_known, "a turn without words is told as sound")
+        said = [
+            part.text.removeprefix("Keypad: ")
+            for part in parts
+            if type(part) is not openai.InputAudio
+        ]
+        answered = sum(type(one.item) is openai.FunctionCallOutput for one in told)
+        if len(wanted) + len(notes.tools) <= ENTRIES_MAX:
+            law(said == wanted, "a new session knows the conversation", said, wanted)
+            law(answered >= len(notes.tools), "a new session knows the tools", answered)
+
+
+class Keys:
+    """Every key silences the AI, and is told to the model in its row."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._row = ""
+        self._pressed_at = 0.0
+        self.are_told = False
+
+    def after(
+        self, what: Any, actions: list[Any], was_playing: bool, now: float
+    ) -> None:
+        """Follow a row from its first key to the model."""
+        self.are_told = False
+        if not actions and not self._row:
+            return
+        lines = [line.text for line in of(Log, actions) if "[DTMF]" in line.text]
+        is_talking = self._call.is_talking
+        if "[DTMF] digit received" in lines:
+            self._row += what.dtmf.digit
+            self._pressed_at = now
+            is_silent = bool(of(twilio.Clear, actions)) or not was_playing
+            law(is_silent or not is_talking, "a key silences the AI")
+        elif lines:
+            row, self._row = self._row[:DIGITS_MAX], ""
+            told = [str(one.item) for one in of(openai.CreateItem, actions)]
+            is_told = any(f"Keypad: {' '.join(row)}'" in one for one in told)
+            is_ready = self._call.is_session_ready
+            law(is_told or not is_ready, "the keys are told as pressed", row, told)
+            self.are_told = is_ready
+        if not is_talking:
+            self._pressed_at = now
+        late_s = now - self._pressed_at - PAUSE_S
+        law(not self._row or late_s < KEYS_LATE_S, "keys are told in time", late_s)
+
+
+class Tools:
+    """Every tool is answered, all of a response together, and `end_call` last."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.open: set[str] = set()
+        self._wishes: set[str] = set()
+        self.has_answered = False
+        self._was_his = False
+
+    def before(self) -> None:
+        """Keep whether the caller speaks."""
+        self._was_his = floor.is_callers(self._call)
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Check the answers."""
+        self.open |= {action.tool_call_id for action in of(RunTool, actions)}
+        if type(what) is openai.OutputItemDone and what.item.name == ending.END_CALL:
+            self._wishes.add(what.item.call_id or "")
+        if type(what) is not ToolResult or what.tool_call_id not in self.open:
+            return
+        self.open.discard(what.tool_call_id)
+        if self._was_his or self.open:
+            asked = of(openai.ResponseCreate, actions)
+            law(not asked, "tools are answered together, in a pause", self.open)
+        if not self._call.is_session_ready or self._call.phase is Phase.ENDED:
+            return
+        told = [
+            one.item.call_id
+            for one in of(openai.CreateItem, actions)
+            if type(one.item) is openai.FunctionCallOutput
+        ]
+        is_told = told[:1] == [what.tool_call_id] and self._wishes.issuperset(told[1:])
+        law(is_told, "the model learns what a tool says", told)
+        law(not self.open or not told[1:], "end_call is decided last", self.open)
+        self.has_answered = True
+
+
+class Interruptions:
+    """Voice waits for grace and cooldown and no longer; a stale echo says nothing.
+
+    `new_item_at` tells since when the newest item that followed a silence is sent.
+    """
+
+    def __init__(
+        self, call: Call, weather: Weather, new_item_at: Callable[[], float]
+    ) -> None:
+        self._call = call
+        self._new_item_at = new_item_at
+        self._is_whole = not weather.has_odd_payloads
+        self._was_held = False
+        # Where echoes lag the core may count an utterance from an earlier one.
+        self._is_grace_known = weather.is_calm and weather.marks == "echoed"
+        self._spoke_at = float("-inf")
+        self._audible_since = 0.0
+        self._ends_at = float("-inf")
+        self._stale: tuple[int, float] | None = None
+
+    def before(self, what: Any) -> None:
+        """Keep what an echo of before a clear must not change."""
+        playout = self._call.playout
+        self._was_held |= playout.is_held
+        if type(what) is not twilio.Mark:
+            return
+        if int(what.mark.name.split(":")[1]) < playout.generation:
+            self._stale = playout.marks_in_flight, playout.ends_at()
+
+    def check_heard(self, what: Any, actions: list[Any], now: float) -> None:
+        """Check that a voice that is certain interrupts once nothing forbids it.
+
+        Neither a false alarm nor an underrun begins grace anew.
+        """
+        call, options = self._call, self._call.plan.options
+        uplink = call.uplink
+        if type(what) is not twilio.Media or not self._is_whole or not call.is_talking:
+            return
+        is_voice = uplink.is_voice and uplink.is_certain
+        if not is_voice or uplink.voice_frames < frames_needed(call):
+            return
+        if of(twilio.Clear, actions):
+            return
+        audible_ms = (now - self._new_item_at()) * 1e3 - 1e-6
+        cooled_ms = (now - self._spoke_at) * 1e3 - 1e-6
+        is_barred = (
+            audible_ms < options.barge_in_grace_ms
+            or cooled_ms < options.barge_in_cooldown_ms
+            or not call.playout.is_playing(now)
+        )
+        law(is_barred, "a certain voice interrupts", audible_ms, cooled_ms)
+
+    def after(self, what: Any, actions: list[Any], now: float) -> None:
+        """Check who may silence the AI, and when."""
+        playout, options = self._call.playout, self._call.plan.options
+        if self._stale is not None and self._call.phase is not Phase.ENDED:
+            now_is = playout.marks_in_flight, playout.ends_at()
+            law(now_is == self._stale, "a stale echo changes nothing", now_is)
+        self._stale = None
+        for action in actions:
+            if type(action) is twilio.OutboundMedia:
+                if now > self._ends_at + GAP_S and not self._was_held:
+                    self._audible_since = max(self._new_item_at(), self._audible_since)
+                self._was_held = False
+                self._ends_at = max(self._ends_at, now) + FRAME_MS / 1e3
+            elif type(action) is twilio.Clear:
+                self._ends_at = now
+                if type(what) is twilio.Media:
+                    self._check_voice(options, now)
+
+    def _check_voice(self, options: Any, now: float) -> None:
+        cooled_ms = (now - self._spoke_at) * 1e3 + 1e-6
+        law(cooled_ms >= options.barge_in_cooldown_ms, "voice cools down", cooled_ms)
+        self._spoke_at = now
+        audible_ms = (now - self._audible_since) * 1e3 + 1e-6
+        is_late = audible_ms >= options.barge_in_grace_ms
+        law(is_late or not self._is_grace_known, "grace is kept", audible_ms)
+
+
+class Turns:
+    """A turn that the gate has heard becomes an item, by the server's doing or ours."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._was_worth = False
+
+    def before(self) -> None:
+        """Keep whether a turn is open that is worth an answer."""
+        uplink = self._call.uplink
+        self._was_worth = uplink.is_turn_open and uplink.is_worth_committing
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Look at a turn that a frame has closed."""
+        call = self._call
+        if not self._was_worth or type(what) is not twilio.Media:
+            return
+        if call.uplink.is_turn_open or not call.is_session_ready:
+            return
+        is_committed = bool(of(openai.CommitAudio, actions))
+        law(is_committed or call.phase is Phase.ENDED, "a turn becomes an item")
+
+
+class Withheld:
+    """What a caller says over the AI is given from its first sound, or not at all.
+
+    Holds where no frame is lost, so that the frames' numbers count.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._first: int | None = None
+        self._last_sound = 0
+        self._last_given = -1
+        self._was_withholding = False
+        self._late_frames = call.plan.options.late_answer_ms // FRAME_MS
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Follow the sounds in the ring, and look at what comes out of it."""
+        uplink = self._call.uplink
+        if type(what) is twilio.Media and self._call.phase is not Phase.ENDED:
+            number = number_of(what.media.payload)
+            is_kept = number - self._last_sound - 1 <= self._late_frames
+            is_over = self._was_withholding and not uplink._is_withholding
+            is_clear = False
+            if actions and self._call.is_session_ready:
+                is_clear = bool(of(twilio.Clear, actions))
+            if uplink.is_gate_open and not (is_over and is_kept):
+                if self._first is None or not is_kept:
+                    self._first = number
+                self._last_sound = number
+            if self._first is not None and (is_clear or (is_over and is_kept)):
+                self._check(actions, number)
+            if not uplink._is_withholding:
+                self._first = None
+                self._last_given = number - len(uplink._pending)
+        self._was_withholding = uplink._is_withholding
+
+    def _check(self, actions: list[Any], number: int) -> None:
+        assert self._first is not None
+        given = [
+            number_of(one.audio)
+            for one in of(openai.AppendAudio, actions)
+            if one.audio != SILENCE
+        ]
+        options = self._call.plan.options
+        wanted = max(
+            self._first - options.audio_preroll_ms // FRAME_MS,
+            number - options.barge_in_ring_ms // FRAME_MS + 1,
+            self._last_given + 1,
+        )
+        is_whole = bool(given) and given[0] <= wanted
+        law(is_whole, "what was withheld is given whole", given[:1], wanted)
+
+
+class Promises:
+    """All of one call."""
+
+    def __init__(
+        self, call: Call, weather: Weather, new_item_at: Callable[[], float]
+    ) -> None:
+        self._greeting = Greeting(call)
+        self._turns = Turns(call)
+        self._renewed = Renewed(call)
+        self.keys = Keys(call)
+        self._interruptions = Interruptions(call, weather, new_item_at)
+        is_numbered = not weather.has_odd_payloads and weather.loss == 0.0
+        self._withheld = Withheld(call) if is_numbered else None
+        self.tools = Tools(call)
+        self._sessions = Sessions(call)
+
+    def before(self, what: Any) -> None:
+        """Look at the call as it is, before it takes `what`."""
+        self._interruptions.before(what)
+        self._turns.before()
+        if type(what) is ToolResult:
+            self.tools.before()
+
+    def after(
+        self, what: Any, actions: list[Any], was_playing: bool, now: float
+    ) -> None:
+        """Check them all."""
+        self.keys.after(what, actions, was_playing, now)
+        self._sessions.after(now)
+        if self._withheld is not None:
+            self._withheld.after(what, actions)
+        self._interruptions.check_heard(what, actions, now)
+        self._turns.after(what, actions)
+        self.tools.has_answered = False
+        if not actions and type(what) is twilio.Media:
+            return  # most frames
+        self._greeting.after(what, actions)
+        self._renewed.after(what, actions)
+        self._interruptions.after(what, actions, now)
+        self.tools.after(what, actions)
+
+
+POLITE = ("silence", "loop", "max_duration", "drain")
+
+
+def check_last_words(
+    call: Call, reason: str, owed_bytes: int, ends_at: float, now: float
+) -> None:
+    """Check at a hang-up that what was said to the caller has been heard."""
+    is_polite = reason in POLITE or reason.startswith("end_call")
+    if not is_polite or now >= call.ending.last_at:
+        return
+    law(owed_bytes < FRAME_BYTES, "the last words are sent", owed_bytes)
+    law(ends_at <= now + 1e-6, "the last words are heard", ends_at, now)

@@ -1,0 +1,342 @@
+"""The tools that read and write the calendar, bound to one business and one caller.
+
+A time goes out with its offset and comes back with it, so a clock hour that occurs
+twice stays one moment. Cancelling and moving have no argument for a phone: a caller
+reaches what was booked for the number they have proven to be theirs, and nothing else.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from bridge.agent.calendar_arguments import (
+    CancelAppointment,
+    CreateAppointment,
+    FindSlots,
+    RescheduleAppointment,
+)
+from bridge.agent.identity import Standing
+from bridge.agent.spoken import say_time
+from bridge.agent.tools import Answer, LimitError, Tool, ToolError
+from crm import appointments, calendar, phones
+from crm.appointment_rows import Appointment, NotFound, Request
+from crm.appointments import NoPhone, Taken, TooMany
+from crm.businesses import Business, Service
+from crm.calendar import Rules, Span, Wish
+from crm.claims import Claimant
+from crm.database import Database
+from crm.names import same_name_key
+
+FIND_SLOTS = "calendar_find_slots"
+CREATE_APPOINTMENT = "calendar_create_appointment"
+CANCEL_APPOINTMENT = "calendar_cancel_appointment"
+RESCHEDULE_APPOINTMENT = "calendar_reschedule_appointment"
+
+# As many as a caller can keep in mind, and some to choose from.
+SLOTS_MAX = 6
+_DAYS_DEFAULT = 14
+_DAYS_MAX = 62
+# Far enough from the calendar's ends to count days and offsets from there.
+_YEARS = range(1900, 2200)
+_A_DAY = "a day as 2026-11-24, of the years 1900 to 2199"
+_A_TIME = "a time such as 2026-11-24T16:30:00+02:00, of the years 1900 to 2199"
+_DONE_BEFORE = "this was so before, nothing new was done: tell the caller it is settled"
+# What is booked where a business has named no service.
+_PLAIN = Service("", 30)
+
+HIDDEN_TEXT = (
+    "the caller's number is hidden: what was booked before this call is changed only "
+    "from the number it was booked for"
+)
+NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
+
+
+class BookingLimits(NamedTuple):
+    """How many appointments to come a caller may have, one who proves nothing, and all
+    together whose number is withheld."""
+
+    per_caller: int = 5
+    unverified: int = 2
+    withheld: int = 30
+
+
+class Desk(NamedTuple):
+    """Where a caller is served: one business, one call."""
+
+    database: Database
+    business: Business
+    standing: Standing
+    call_sid: str
+    rules: Rules
+    limits: BookingLimits
+
+    async def find(self, asked: FindSlots, _: str) -> Answer:
+        """Find free slots, the nearest to what was asked for first."""
+        now = datetime.now(UTC)
+        zone = ZoneInfo(self.business.time_zone)
+        today = now.astimezone(zone).date()
+        first = max(_day("date_from", asked.date_from) or today, today)
+        last = _day("date_to", asked.date_to) or first + timedelta(days=_DAYS_DEFAULT)
+        if last < first:
+            raise ToolError(f"date_to: expected a day from {first} on, got {last}")
+        last = min(last, first + timedelta(days=_DAYS_MAX))
+        slots = await appointments.free(
+            self.database,
+            self.business,
+            self.service(asked.service),
+            Wish(first, last, asked.part_of_day),
+            self.rules,
+            now,
+        )
+        hour, _, minute = asked.near_time.partition(":")
+        minutes = int(hour) * 60 + int(minute) if minute else 0
+        target = calendar.to_utc(first, minutes, zone)
+        found = calendar.nearest(slots, target, SLOTS_MAX)
+        return Answer(
+            {
+                "time_zone": self.business.time_zone,
+                # A call may have gone over midnight since its prompt was made.
+                "now": now.astimezone(zone).isoformat(timespec="minutes"),
+                "slots": self.told(found, now),
+                "free_in_all": len(slots),
+            }
+        )
+
+    async def create(self, asked: CreateAppointment, _: str) -> Answer:
+        """Book, or say that the caller has it already, or what else is free."""
+        own = self.standing.own_phone
+        limits = self.limits
+        request = Request(
+            self.service(asked.service),
+            self.moment("starts_at", asked.starts_at),
+            self.standing.caller.phone or self.reachable_at(asked.phone) or "",
+            asked.name.replace("\0", "").strip(),
+            self.claimant(),
+            limits.unverified if own is None else limits.per_caller,
+            limits.withheld,
+        )
+        now = datetime.now(UTC)
+        try:
+            booked, lead, is_new = await appointments.book(
+                self.database, self.business, request, self.rules, now
+            )
+        except Taken as taken:
+            raise self.refused(taken, now) from None
+        except TooMany as many:
+            raise self.too_many(many) from None
+        except NoPhone:
+            raise ToolError(NO_PHONE_TEXT) from None
+        required = self.business.required_fields
+        missing = required if lead is None else lead.missing(required)
+        told = self.told([booked], now)[0]
+        return Answer(
+            {"booked": told, "missing": missing, **_again(is_new)},
+            missing,
+            "appointment booked" if is_new else "appointment was booked before",
+        )
+
+    async def cancel(self, asked: CancelAppointment, _: str) -> Answer:
+        """Cancel the caller's own appointment."""
+        now = datetime.now(UTC)
+        try:
+            found, is_new = await appointments.cancel(
+                self.database,
+                self.business.id,
+                self.standing.own_phone or "",
+                self.moment("starts_at", asked.starts_at) if asked.starts_at else None,
+                now,
+                self.claimant(),
+            )
+        except NotFound as missing:
+            raise self.unknown(missing, now) from None
+        return Answer(
+            {"cancelled": self.told([found], now)[0], **_again(is_new)},
+            None,
+            "appointment cancelled" if is_new else "appointment was cancelled before",
+        )
+
+    async def reschedule(self, asked: RescheduleAppointment, _: str) -> Answer:
+        """Move the caller's own appointment, or say what else is free."""
+        now = datetime.now(UTC)
+        request = Request(
+            _PLAIN,
+            self.moment("new_starts_at", asked.new_starts_at),
+            self.standing.own_phone or "",
+            claimed_by=self.claimant(),
+        )
+        which = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
+        try:
+            moved, is_new = await appointments.move(
+                self.database, self.business, request, which, self.rules, now
+            )
+        except Taken as taken:
+            raise self.refused(taken, now) from None
+        except NotFound as missing:
+            raise self.unknown(missing, now) from None
+        return Answer(
+            {"moved": self.told([moved], now)[0], **_again(is_new)},
+            None,
+            "appointment moved" if is_new else "appointment was there before",
+        )
+
+    def claimant(self) -> Claimant | None:
+        """Return who claims what a caller says; None where the caller is verified."""
+        caller = self.standing.caller
+        if caller.own_phone is not None:
+            return None
+        return Claimant(self.call_sid, caller.phone or "")
+
+    def reachable_at(self, said: str) -> str | None:
+        """Return the number that a caller says; None where they say none."""
+        try:
+            country = self.business.country
+            return phones.to_e164(said, country) if said.strip() else None
+        except phones.PhoneError as error:
+            raise ToolError(str(error)) from None
+
+    def service(self, name: str) -> Service:
+        """Return the service of a name; a business with one needs no name."""
+        services = self.business.services
+        wanted = same_name_key(name)
+        alike = [one for one in services if same_name_key(one.name) == wanted]
+        if alike:
+            return min(alike, key=lambda one: one.name != name)
+        if len(services) < 2 and not wanted:
+            return services[0] if services else _PLAIN
+        if not services:
+            return _PLAIN
+        known = ", ".join(one.name for one in services)
+        raise ToolError(f"service: expected one of {known}, got {name[:64]!r}")
+
+    def moment(self, field: str, text: str) -> datetime:
+        """Return a time; one without an offset is the business's local time."""
+        try:
+            found = datetime.fromisoformat(text.strip())
+        except ValueError:
+            found = None
+        if found is None or found.year not in _YEARS:
+            raise ToolError(f"{field}: expected {_A_TIME}")
+        if found.tzinfo is None:
+            found = self.on_the_clock(field, found)
+        return found.astimezone(UTC)
+
+    def on_the_clock(self, field: str, shown: datetime) -> datetime:
+        """Return when the business's clock shows a time, where it does so once."""
+        local = shown.replace(tzinfo=ZoneInfo(self.business.time_zone), fold=0)
+        later = local.replace(fold=1)
+        if local.utcoffset() == later.utcoffset():
+            return local
+        is_twice = local.astimezone(UTC) < later.astimezone(UTC)
+        raise ToolError(
+            f"{field}: the clocks change then, and this hour "
+            + (
+                "comes twice: give the offset that calendar_find_slots gave"
+                if is_twice
+                else "is left out: ask for another"
+            )
+        )
+
+    def told(
+        self, times: Iterable[Span | Appointment], now: datetime
+    ) -> list[dict[str, Any]]:
+        """Return times as the model is told them."""
+        zone = ZoneInfo(self.business.time_zone)
+        today = now.astimezone(zone).date()
+        return [
+            {
+                "starts_at": (local := one.starts_at.astimezone(zone)).isoformat(),
+                "spoken": say_time(
+                    local, today, self.business.language, self.business.country
+                ),
+            }
+            for one in times
+        ]
+
+    def refused(self, taken: Taken, now: datetime) -> ToolError:
+        """Return what is said of a time that cannot be had."""
+        if taken.own is not None:
+            service = f" ({taken.own.service})" if taken.own.service else ""
+            return ToolError(
+                f"the caller has an appointment of their own then{service}: nothing "
+                "was changed; ask whether to keep or to move it",
+                own=self.told([taken.own], now)[0],
+                alternatives=self.told(taken.alternatives, now),
+            )
+        return ToolError(
+            "this time is taken or outside of the hours: nothing was changed; offer "
+            "an alternative",
+            alternatives=self.told(taken.alternatives, now),
+        )
+
+    def too_many(self, many: TooMany) -> LimitError:
+        """Return what is said of a booking beyond what a caller may have."""
+        if many.is_shared:
+            return LimitError(
+                "limit_open_bookings_withheld",
+                "nothing was booked: callers who hide their number have booked as much "
+                "as they may; they can call again with their number shown",
+            )
+        is_verified = self.standing.own_phone is not None
+        return LimitError(
+            f"limit_open_bookings_{'per_caller' if is_verified else 'unverified'}",
+            f"nothing was booked: a caller may have {many.limit} appointments to come "
+            "and has them; say so, and that the business can be asked for more",
+        )
+
+    def unknown(self, missing: NotFound, now: datetime) -> ToolError:
+        """Return what is said of an appointment that the caller does not have."""
+        caller = self.standing.caller
+        if missing.upcoming:
+            text = "starts_at: ask which of these, nothing was changed"
+        elif caller.phone is None:
+            text = HIDDEN_TEXT
+        elif caller.own_phone is None:
+            text = (
+                "the caller is not verified, nothing was changed: caller_verify first"
+            )
+        else:
+            text = "nothing is booked for the number they call from"
+        return ToolError(text, appointments=self.told(missing.upcoming, now))
+
+
+def calendar_tools(desk: Desk) -> dict[str, Tool]:
+    """Return the calendar's tools under the names that the model sees."""
+    return {
+        FIND_SLOTS: Tool(
+            FindSlots,
+            "Find free times, the nearest first. Offer two or three as `spoken` says "
+            "them. Never offer a time that this did not return.",
+            desk.find,
+        ),
+        CREATE_APPOINTMENT: Tool(
+            CreateAppointment,
+            "Book a free time once the caller has agreed to it. It is booked only when "
+            "this returns `booked`.",
+            desk.create,
+        ),
+        CANCEL_APPOINTMENT: Tool(
+            CancelAppointment,
+            "Cancel the caller's own appointment, once they have confirmed it.",
+            desk.cancel,
+        ),
+        RESCHEDULE_APPOINTMENT: Tool(
+            RescheduleAppointment,
+            "Move the caller's own appointment to another free time.",
+            desk.reschedule,
+        ),
+    }
+
+
+def _again(is_new: bool) -> dict[str, str]:
+    return {} if is_new else {"note": _DONE_BEFORE}
+
+
+def _day(field: str, text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text) if text else None
+    except ValueError:
+        found = date.min
+    if found is not None and found.year not in _YEARS:
+        raise ToolError(f"{field}: expected {_A_DAY}, got {text}")
+    return found

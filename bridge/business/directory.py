@@ -1,0 +1,184 @@
+"""Whose number was dialled: the database's word, or the cache's while that is away.
+
+Every business is read again now and then, so that one that has had no call for hours is
+known, too. What is served from the cache is said in the log and counted.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+import asyncpg
+
+from bridge.business.cache import BusinessCache
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from crm import businesses, phones
+from crm.businesses import Business
+from crm.database import Database
+from crm.transient import is_away
+
+# The caller hears ringing meanwhile; the switchboard gives an opening 5 s.
+LOOKUP_WAIT_S = 2.0
+# How old what the cache says of a business is, at most, when the database goes away.
+REFRESH_S = 300.0
+# Between two businesses, so that a thousand of them are a small load of 20 s.
+BREATH_S = 0.02
+
+_T = TypeVar("_T")
+
+
+class Found(NamedTuple):
+    """A business; `is_cached` where the database could not be asked."""
+
+    business: Business
+    is_cached: bool = False
+
+
+class BusinessDirectory:
+    """The businesses as one process sees them."""
+
+    def __init__(
+        self, database: Database, cache: BusinessCache, metrics: Metrics
+    ) -> None:
+        self._database = database
+        self._cache = cache
+        self._metrics = metrics
+        self._kept: dict[str, Business] = {}
+        self._refreshed_at = monotonic()
+        # What no call waits for: the disk, and queries that were given up, which hold a
+        # connection until it times out.
+        self._late: set[asyncio.Task[Any]] = set()
+
+    @property
+    def age_s(self) -> float:
+        """How long ago all businesses were read."""
+        return monotonic() - self._refreshed_at
+
+    async def find(self, address: str) -> Found | None:
+        """Return the business that a `To` belongs to, None where none has it.
+
+        Raises what the database did where the cache knows no more.
+        """
+        number = phones.dialled(address)
+        try:
+            business = await self.answer(self._ask(number), LOOKUP_WAIT_S)
+        except Exception as error:
+            cached = await self._find_cached(number)
+            if cached is None:
+                raise
+            self._metrics.count("businesses_from_cache")
+            server_logger().warning(
+                "the database is away (%s): a business as of %s is served",
+                type(error).__name__,
+                f"{cached.read_at:%Y-%m-%d %H:%M:%S}Z",
+            )
+            return Found(cached.business, is_cached=True)
+        if business is None:
+            self._leave_behind(self._forget(number))
+            return None
+        self._leave_behind(self._keep(number, business))
+        return Found(business)
+
+    async def find_kept(self, address: str) -> Business | None:
+        """Return what is kept of a number's business; the database is not asked."""
+        cached = await self._find_cached(phones.dialled(address))
+        return None if cached is None else cached.business
+
+    async def answer(self, asking: Coroutine[Any, Any, _T], patience_s: float) -> _T:
+        """Return a query's answer, or raise TimeoutError and leave it behind.
+
+        It is told to stop but not waited for: a query of a database that hangs cannot
+        be called off in time.
+        """
+        task = asyncio.get_running_loop().create_task(asking)
+        try:
+            await asyncio.wait((task,), timeout=patience_s)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._note_late(task)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+
+    async def refresh(self) -> None:
+        """Read every business again, for the cache; raises where that cannot be."""
+        numbers = await businesses.numbers(self._database)
+        for number, business_id in numbers:
+            try:
+                business = await businesses.get(self._database, business_id)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                server_logger().error("a business cannot be read", exc_info=error)
+                continue
+            if business is not None:
+                await self._keep(number, business, is_new=True)
+            await asyncio.sleep(BREATH_S)
+        await asyncio.to_thread(
+            self._cache.forget_others, [number for number, _ in numbers]
+        )
+        self._refreshed_at = monotonic()
+
+    async def keep_fresh(self) -> None:
+        """Refresh now and then, until cancelled; an error waits for the next time."""
+        while True:
+            try:
+                await self.refresh()
+            except Exception as error:
+                server_logger().warning(
+                    "businesses are not read again: %s: %s", type(error).__name__, error
+                )
+            await asyncio.sleep(REFRESH_S)
+
+    async def _ask(self, number: str) -> Business | None:
+        try:
+            return await businesses.find_by_number(self._database, number)
+        except asyncpg.InvalidCachedStatementError:
+            # The next version of this service has changed the schema.
+            return await businesses.find_by_number(self._database, number)
+
+    async def _find_cached(self, number: str) -> Any:
+        return await asyncio.to_thread(self._cache.find, number, datetime.now(UTC))
+
+    async def _keep(
+        self, number: str, business: Business, *, is_new: bool = False
+    ) -> None:
+        """Keep what has changed, or what is as new as it can be."""
+        if self._kept.get(number) == business and not is_new:
+            return
+        try:
+            await asyncio.to_thread(self._cache.keep, number, business)
+        except OSError as error:
+            server_logger().warning("a business is not kept on disk: %s", error)
+            return
+        self._kept[number] = business
+
+    async def _forget(self, number: str) -> None:
+        self._kept.pop(number, None)
+        with suppress(OSError):
+            await asyncio.to_thread(self._cache.forget, number)
+
+    def _leave_behind(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let a call go on while the disk is written."""
+        self._note_late(asyncio.get_running_loop().create_task(work))
+
+    def _note_late(self, task: asyncio.Task[Any]) -> None:
+        self._late.add(task)
+        task.add_done_callback(self._forget_late)
+
+    def _forget_late(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            name = type(task.exception()).__name__
+            server_logger().warning("what a call did not wait for failed: %s", name)
+
+
+def uncached(database: Database) -> BusinessDirectory:
+    """Return a directory that keeps nothing: without the database it knows nothing."""
+    return BusinessDirectory(database, BusinessCache(Path(), 0), Metrics())

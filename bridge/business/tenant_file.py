@@ -1,0 +1,252 @@
+"""A business as one file: what it may say, in TOML or JSON, and what is wrong with it.
+
+Every change of a business, from the command line or from a file, becomes such a file
+first and is checked as a whole; an error begins with the field's name.
+"""
+
+import re
+from datetime import date
+from typing import Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+import msgspec
+import tomli_w
+
+from bridge.agent.prompt import standing_text
+from bridge.agent.prompt_length import CALLER_TOKENS, TOKENS_MAX, token_bound
+from bridge.agent.spoken import language_name
+from bridge.business.opening_hours import (
+    DAY_MINUTES,
+    DAYS,
+    TenantError,
+    read_hours,
+    show_span,
+)
+from bridge.settings.options import CallOptions, OptionError, merge
+from crm.businesses import Business, Closure as StoredClosure, Service
+from crm.names import same_name_key, tidy, unwritable
+from crm.phones import COUNTRIES, E164, PhoneError, check as check_phone
+
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A day, or days up to and with `until`, on which the business is closed."""
+
+    day: date
+    until: date | None = None
+    reason: str = ""
+
+
+class TenantFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a business but its id; hours are spans such as 09:00-17:30, of a day or
+    of days such as mon-fri."""
+
+    name: str
+    language: str = "en"
+    country: str = "US"
+    time_zone: str = "UTC"
+    numbers: tuple[str, ...] = ()
+    greeting: str = ""
+    fallback_sentence: str = ""
+    required_fields: tuple[str, ...] = ()
+    prompt: str = ""
+    settings: dict[str, Any] = {}
+    hours: dict[str, tuple[str, ...]] = {}
+    closures: tuple[Closure, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+def read(data: bytes, *, is_json: bool) -> TenantFile:
+    """Read a file; raises TenantError naming what is wrong."""
+    try:
+        if is_json:
+            return msgspec.json.decode(data, type=TenantFile)
+        return msgspec.toml.decode(data, type=TenantFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what, _, where = str(error).partition(" - at `$.")
+        named = f"{where.rstrip('`')}: " if where else ""
+        raise TenantError(f"{named}{what[:1].lower()}{what[1:]}") from None
+
+
+def write(file: TenantFile, *, is_json: bool) -> str:
+    """Return a file's text; what is empty is left out."""
+    # TOML has dates of its own.
+    kept = () if is_json else (date,)
+    fields = msgspec.to_builtins(file, builtin_types=kept)
+    plain = {name: value for name, value in fields.items() if value}
+    plain["closures"] = [
+        {name: value for name, value in one.items() if value}
+        for one in plain.pop("closures", [])
+    ]
+    if is_json:
+        return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
+    return tomli_w.dumps(plain, multiline_strings=True)
+
+
+def from_business(business: Business) -> TenantFile:
+    """Return the file of a business."""
+    hours: dict[str, tuple[str, ...]] = {}
+    for one in business.hours:
+        day = DAYS[one.dow]
+        hours[day] = (*hours.get(day, ()), show_span(one))
+    return TenantFile(
+        name=business.name,
+        language=business.language,
+        country=business.country,
+        time_zone=business.time_zone,
+        numbers=business.numbers,
+        greeting=business.greeting,
+        fallback_sentence=business.fallback_sentence,
+        required_fields=business.required_fields,
+        prompt=business.custom_prompt,
+        settings=business.settings,
+        hours=hours,
+        closures=tuple(
+            Closure(
+                one.first_day,
+                one.last_day if one.last_day > one.first_day else None,
+                one.reason,
+            )
+            for one in business.closures
+        ),
+        services=business.services,
+    )
+
+
+def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> Business:
+    """Return the business of a file; raises TenantError naming the field."""
+    _check_words(file)
+    for name in file.required_fields:
+        if not _FIELD.fullmatch(name):
+            raise TenantError(
+                f"required_fields: {name!r}: expected a word such as first_name"
+            )
+    business = Business(
+        id=business_id,
+        name=_name("name=", file.name),
+        language=file.language,
+        country=file.country,
+        time_zone=file.time_zone,
+        greeting=file.greeting,
+        custom_prompt=file.prompt,
+        fallback_sentence=file.fallback_sentence,
+        required_fields=_unique("required_fields", file.required_fields),
+        settings=_settings(file.settings, defaults),
+        services=_services(file.services),
+        hours=read_hours(file.hours),
+        closures=_closures(file.closures),
+        numbers=_unique("numbers", tuple(map(_number, file.numbers))),
+    )
+    _check_length(business)
+    return business
+
+
+def _check_length(business: Business) -> None:
+    """Refuse what the model would refuse, call by call."""
+    tokens = token_bound(standing_text(business))
+    if tokens > TOKENS_MAX - CALLER_TOKENS:
+        raise TenantError(
+            f"prompt: with the rules, services and hours it may be {tokens} tokens "
+            f"long: expected {TOKENS_MAX - CALLER_TOKENS} at most, for the model takes "
+            f"{TOKENS_MAX} and {CALLER_TOKENS} are for what is known of the caller"
+        )
+
+
+def _check_words(file: TenantFile) -> None:
+    if len(file.language) != 2 or language_name(file.language) is None:
+        raise TenantError(
+            f"language={file.language!r}: expected the two letters of a language such "
+            "as en or he"
+        )
+    if file.country not in COUNTRIES:
+        raise TenantError(
+            f"country={file.country!r}: expected a country such as US or IL"
+        )
+    if file.time_zone not in available_timezones():
+        raise TenantError(
+            f"time_zone={file.time_zone!r}: expected a zone such as Asia/Jerusalem"
+        )
+    for name in ("greeting", "fallback_sentence", "prompt"):
+        _check_text(name, getattr(file, name))
+    for one in file.closures:
+        _check_text(f"closures: {one.day}: reason", one.reason)
+
+
+def _check_text(field: str, text: str) -> None:
+    """Refuse what neither the database nor a document for Twilio can hold."""
+    if (found := unwritable(text)) is not None:
+        raise TenantError(f"{field}: expected text, got the character {found!a}")
+
+
+def _name(field: str, name: str) -> str:
+    try:
+        return tidy(name)
+    except ValueError as error:
+        raise TenantError(f"{field}{name!r}: {error}") from None
+
+
+def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
+    """Check settings against each other and the process's; keep the typed values."""
+    try:
+        merged = merge(defaults, given)
+    except OptionError as error:
+        raise TenantError(f"settings: {error}") from None
+    return {name.lower(): getattr(merged, name.lower()) for name in given}
+
+
+def _number(number: str) -> str:
+    if not E164.fullmatch(number):
+        raise TenantError(
+            f"numbers: {number!r}: expected an international number such as "
+            "+12025550123"
+        )
+    return number
+
+
+def check_numbers(numbers: tuple[str, ...], known: tuple[str, ...] = ()) -> None:
+    """Refuse a number that no telephone can have; raises TenantError.
+
+    One of `known`, which the business has already, stands as it is.
+    """
+    for number in numbers:
+        try:
+            if number not in known:
+                check_phone(number, "numbers")
+        except PhoneError as error:
+            raise TenantError(str(error).replace(": ", f": {number!r}: ", 1)) from None
+
+
+def _services(services: tuple[Service, ...]) -> tuple[Service, ...]:
+    kept: dict[str, Service] = {}
+    for one in services:
+        at = f"services: {one.name!r}"
+        if not 5 <= one.minutes <= DAY_MINUTES:
+            raise TenantError(f"{at}: minutes={one.minutes}: expected 5 to 1440")
+        if not 0 <= one.buffer_minutes <= DAY_MINUTES:
+            buffer = one.buffer_minutes
+            raise TenantError(f"{at}: buffer_minutes={buffer}: expected 0 to 1440")
+        tidied = msgspec.structs.replace(one, name=_name("services: ", one.name))
+        same = kept.setdefault(same_name_key(one.name), tidied)
+        if same is not tidied:
+            also = "" if same.name == one.name else f", as {same.name!r}"
+            raise TenantError(f"{at} stands there twice{also}")
+    return tuple(kept.values())
+
+
+def _closures(closures: tuple[Closure, ...]) -> tuple[StoredClosure, ...]:
+    for one in closures:
+        if one.until is not None and one.until < one.day:
+            raise TenantError(f"closures: {one.day}: until {one.until} is before it")
+    _unique("closures", tuple(str(one.day) for one in closures))
+    return tuple(
+        StoredClosure(one.day, one.until or one.day, one.reason) for one in closures
+    )
+
+
+def _unique(field: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise TenantError(f"{field}: {value!r} stands there twice")
+    return values

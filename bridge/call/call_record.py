@@ -1,0 +1,299 @@
+"""Notes: what a call says in the log and writes in its record.
+
+It hears of everything and decides nothing. A line is written once per event and never
+once per frame; its text is what operators search for and does not change.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bridge.call.plan import (
+    CallPlan,
+    CallRecord,
+    Log,
+    ToolRecord,
+    ToolResult,
+    TurnRecord,
+)
+from bridge.call.transcript import Transcript
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES, FRAME_MS
+from bridge.settings.prices import TRANSCRIPTION
+from dsp.gate import NoiseGate
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+VOICE_LINE_EVERY_S = 2.0
+# A call has at most a few hundred turns; these lists cannot grow without end.
+LATENCIES_MAX = 1_000
+# More kinds of refusals than the protocol knows of.
+REFUSALS_MAX = 32
+# The API counts some ten kinds of tokens, nested twice.
+USAGE_KINDS_MAX = 64
+USAGE_DEPTH_MAX = 4
+# A response has at most some hundred thousand tokens; a number beyond this is none.
+TOKENS_MAX = 1_000_000_000
+# What is logged of a text of the server's.
+ERROR_CHARS_MAX = 500
+
+
+class Notes:
+    """The memory of one call."""
+
+    def __init__(self, plan: CallPlan, now: float) -> None:
+        self._plan = plan
+        self._opened_at = now
+        self._answered_at: float | None = None
+        self._hangover_s = plan.options.audio_hangover_frames * FRAME_MS / 1e3
+        self._spoke_at: float | None = None
+        self._is_answer_due = False
+        self._voice_logged_at = float("-inf")
+        self._refusals: set[str] = set()
+        self._rx_bytes = 0
+        self._rx_chunks = 0
+        self._is_frame_due = False
+        self._is_total_due = False
+        self.tools: list[ToolRecord] = []
+        self._keypad_rows = 0
+        self.stream_sid = ""
+        self.transcript = Transcript()
+        self.usage: dict[str, float] = {}
+        self.greeting_ms: float | None = None
+        self.answer_ms: list[float] = []
+        self.barge_in_ms: list[float] = []
+        self.dropped_usage = 0
+        self.dropped_latencies = 0
+        # The limits of which a line has told.
+        self.limits_told: set[str] = set()
+
+    def at_s(self, now: float) -> float:
+        """Return the time since the call was opened."""
+        return round(now - self._opened_at, 3)
+
+    @property
+    def learnt(self) -> int:
+        """A count that grows with every turn and tool; what it equals is the same."""
+        return len(self.tools) + self.transcript.changes
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether a stream ever began."""
+        return self._answered_at is not None
+
+    @property
+    def active_at(self) -> float:
+        """When the caller was last heard of."""
+        return max(self._spoke_at or 0.0, self._answered_at or self._opened_at)
+
+    # --- the caller ---
+
+    def answered(self, stream_sid: str, now: float) -> None:
+        """The stream has begun."""
+        self.stream_sid = stream_sid
+        self._answered_at = now
+
+    def resumed(self, stream_sid: str) -> None:
+        """Another stream has taken the place of one that was lost."""
+        self.stream_sid = stream_sid
+
+    def caller_spoke(self, now: float) -> None:
+        """The gate is open, or a key was pressed."""
+        self._spoke_at = now
+        self._is_answer_due = True
+
+    def voice_line(self, gate: NoiseGate, now: float) -> Log | None:
+        """Return the line for a voiced frame, at most one in two seconds."""
+        if now - self._voice_logged_at < VOICE_LINE_EVERY_S:
+            return None
+        self._voice_logged_at = now
+        text = f"rms={gate.rms:.0f} snr={gate.snr_db:.1f} (voice detected)"
+        return Log("info", f"[REAL_VOICE] {text}")
+
+    def committed(self, event: openai.Committed, now: float) -> None:
+        """A turn of the caller became an item."""
+        self.transcript.place(
+            "caller", event.item_id, self.at_s(now), event.previous_item_id
+        )
+
+    def caller_said(self, event: openai.TranscriptionCompleted, now: float) -> Log:
+        """The caller's words are known; transcribing them is billed apart."""
+        self._add_tokens(TRANSCRIPTION, event.usage or {})
+        turn = self.transcript.set_text(
+            "caller", event.item_id, event.transcript, self.at_s(now)
+        )
+        return Log("info", f"[REALTIME] Caller said: {turn.text}", speech=True)
+
+    def digits_pressed(self, digits: str, now: float) -> None:
+        """A row of digits went to the model."""
+        self._keypad_rows += 1
+        item_id = f"keypad-{self._keypad_rows}"
+        self.transcript.set_text("keypad", item_id, " ".join(digits), self.at_s(now))
+
+    # --- the model ---
+
+    def ai_said(self, event: openai.TranscriptDone, now: float) -> Log:
+        """The words of a part are complete; of a cut turn, those that were heard."""
+        part = event.content_index
+        turn = self.transcript.set_text(
+            "ai", event.item_id, event.transcript, self.at_s(now), part
+        )
+        cut = " (interrupted)" if turn.interrupted else ""
+        said = turn.parts.get(part, "")
+        return Log("info", f"[REALTIME] AI said: {said}{cut}", speech=True)
+
+    def response_began(self) -> None:
+        """The next chunk and the next frame are the first of a response."""
+        self._rx_bytes = self._rx_chunks = 0
+        self._is_frame_due = True
+
+    def refusal_line(self, code: str, text: str) -> Log | None:
+        """Return the line for the first refusal of a kind; all are counted."""
+        if code in self._refusals or len(self._refusals) >= REFUSALS_MAX:
+            return None
+        self._refusals.add(code)
+        return Log("warning", f"[REALTIME] Error {text[:ERROR_CHARS_MAX]}")
+
+    def audio_line(self, chunk_bytes: int) -> Log | None:
+        """Return the line for the first chunk of a response."""
+        self._rx_bytes += chunk_bytes
+        self._rx_chunks += 1
+        if self._rx_chunks > 1:
+            return None
+        return _chunk_line(f"bytes={chunk_bytes}")
+
+    def audio_total_line(self) -> Log | None:
+        """Return the line with a response's totals, if it had audio."""
+        if not self._rx_chunks:
+            return None
+        return _chunk_line(f"bytes={self._rx_bytes} (total of {self._rx_chunks})")
+
+    def frame_line(self, total_frames: int, now: float) -> Log | None:
+        """Return the line for the first frame of a response, and time it."""
+        if not self._is_frame_due:
+            return None
+        self._is_frame_due = False
+        self._is_total_due = True
+        self._time_answer(now)
+        return _frame_line(FRAME_BYTES, total_frames)
+
+    def frame_total_line(self, total_frames: int) -> Log | None:
+        """Return the line with the totals, once all of a response was sent."""
+        if not self._is_total_due:
+            return None
+        self._is_total_due = False
+        return _frame_line(total_frames * FRAME_BYTES, total_frames)
+
+    def greeted(self, now: float) -> Log:
+        """Return the line for the greeting's first frame, and time it from `start`."""
+        assert self._answered_at is not None, "greeted before anybody was there"
+        self.greeting_ms = (now - self._answered_at) * 1e3
+        self._is_answer_due = False
+        text = f"Greeting begins: {self.greeting_ms:.0f} ms after start"
+        return Log("info", f"[REALTIME] {text}")
+
+    def _time_answer(self, now: float) -> None:
+        if self._is_answer_due and self._spoke_at is not None:
+            ended_at = self._spoke_at - self._hangover_s
+            self._keep_latency(self.answer_ms, (now - ended_at) * 1e3)
+        self._is_answer_due = False
+
+    def barged_in(self, latency_ms: float) -> None:
+        """The caller has interrupted, so long after he began to speak."""
+        self._keep_latency(self.barge_in_ms, latency_ms)
+
+    def _keep_latency(self, kept: list[float], latency_ms: float) -> None:
+        if len(kept) < LATENCIES_MAX:
+            kept.append(latency_ms)
+        else:
+            self.dropped_latencies += 1
+
+    def response_ended(self, response: openai.Response) -> None:
+        """Add up what a response cost, in tokens by kind."""
+        self._add_tokens("", response.usage or {})
+
+    def _add_tokens(self, prefix: str, usage: dict[str, Any]) -> None:
+        for name, value in usage.items():
+            kind = prefix + name[:ERROR_CHARS_MAX]
+            if isinstance(value, dict) and prefix.count(".") < USAGE_DEPTH_MAX:
+                self._add_tokens(f"{kind}.", value)
+            elif isinstance(value, int | float) and 0 <= value < TOKENS_MAX:
+                if kind in self.usage or len(self.usage) < USAGE_KINDS_MAX:
+                    self.usage[kind] = self.usage.get(kind, 0) + value
+                else:
+                    self.dropped_usage += 1
+
+    def tool_answered(self, result: ToolResult, now: float) -> None:
+        """A tool has answered."""
+        self.tools.append(
+            ToolRecord(
+                tool_call_id=result.tool_call_id,
+                name=result.name,
+                arguments=result.arguments,
+                result=result.output,
+                ok=result.ok,
+                duration_ms=result.duration_ms,
+                at_s=self.at_s(now),
+            )
+        )
+
+    # --- the end ---
+
+    def stop_line(self, call: "Call", reason: str) -> Log:
+        """Return the one line that sums a call up."""
+        uplink, playout = call.uplink, call.playout
+        return Log(
+            "info",
+            f"WS_STOP sid={self.stream_sid or '-'} rx={call.ear.rx_frames} "
+            f"tx={playout.frames_sent} forwarded={uplink.forwarded_frames} "
+            f"dropped={uplink.dropped_frames} reason={reason}",
+        )
+
+    def record(self, call: "Call", now: float) -> CallRecord:
+        """Return the whole call as it is written to the database."""
+        return CallRecord(
+            plan=self._plan,
+            stream_sid=self.stream_sid,
+            opened_at_s=self._opened_at,
+            answered_at_s=self._answered_at,
+            ended_at_s=now,
+            end_reason=call.ending.reason,
+            goodbye_reason=call.ending.goodbye_reason,
+            failed=call.ending.failed,
+            rx_frames=call.ear.rx_frames,
+            tx_frames=call.playout.frames_sent,
+            forwarded_frames=call.uplink.forwarded_frames,
+            dropped_frames=call.uplink.dropped_frames,
+            silence_frames=call.uplink.silence_frames_sent,
+            barge_ins=call.counters.barge_ins,
+            greeting_ms=self.greeting_ms,
+            answer_ms=self.answer_ms,
+            barge_in_ms=self.barge_in_ms,
+            missing_fields=call.ending.missing,
+            usage=self.usage,
+            turns=[
+                TurnRecord(
+                    role=turn.role,
+                    item_id=turn.item_id,
+                    text=self._recorded(turn.role, turn.text),
+                    interrupted=turn.interrupted,
+                    heard_ms=turn.heard_ms,
+                    at_s=turn.at_s,
+                )
+                for turn in self.transcript.spoken()
+            ],
+            tools=self.tools,
+        )
+
+    def _recorded(self, role: str, text: str) -> str:
+        """Return a turn's text as it is kept: keys may be a secret."""
+        is_secret = role == "keypad" and self._plan.options.keypad_secret
+        return " ".join("*" * len(text.split())) if is_secret else text
+
+
+def _chunk_line(text: str) -> Log:
+    return Log("info", f"[REALTIME] got audio chunk from OpenAI: {text}")
+
+
+def _frame_line(sent_bytes: int, total_frames: int) -> Log:
+    text = f"bytes={sent_bytes}, total_sent={total_frames}"
+    return Log("info", f"[REALTIME] sent media frame to Twilio: {text}")

@@ -1,0 +1,349 @@
+"""Ending: how a call ends, and who may end it.
+
+`Ending` is what a call knows about its own end; the functions below it carry it out:
+the silent caller, the last words, the failures. A call that ends with `fail` lets the
+caller hear the fallback sentence.
+"""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from bridge.call import (
+    floor,
+    last_turn,
+    limits,
+    model_events,
+    session_config,
+    session_rollover,
+    standby_session,
+)
+from bridge.call.call_record import ERROR_CHARS_MAX
+from bridge.call.plan import CallPlan, HangUp, Leg, Log, Phase, Refusal, ToolResult
+from bridge.call.timers import Timer
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+END_CALL = "end_call"
+# A goodbye is short; if it never comes, the call ends without it. What the model had
+# said before it is heard to its end, but not for ever.
+LAST_WORDS_S = 15.0
+ENDING_S_MAX = 60.0
+# How long after the ledger's end a mark's echo may come.
+LAST_MARK_S = 1.0
+# The caller is warned a minute before the longest call ends, or at three quarters.
+WARNING_S = 60.0
+WARNING_SHARE = 0.75
+# Who is told of a limit has this long to come to an end, whatever it costs.
+LIMIT_S_MIN = 30.0
+PAUSE_LOOK_S = 0.2
+LEFT_BY_CALLER = ("caller_hung_up", "caller_leg_lost")
+# A peer that sends this much rubbish is broken.
+MALFORMED_MAX = 50
+
+
+class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of `end_call`."""
+
+    reason: Literal["completed", "goodbye", "declined"] = "completed"
+
+
+class Wish(NamedTuple):
+    """An `end_call` that is not decided yet."""
+
+    arguments: str
+    response_id: str
+
+
+class Ending:
+    """What one call knows about its own end."""
+
+    def __init__(self, plan: CallPlan) -> None:
+        self.missing = plan.missing_fields
+        self.reason = ""
+        # Why the last words are being said, whoever hangs up in them.
+        self.goodbye_reason = ""
+        # Nothing that the caller has said can get words any more.
+        self.is_written = True
+        self.failed = False
+        self.has_asked_goodbye = False
+        # The item at which a loop was corrected.
+        self.corrected_loop: str | None = None
+        self.has_warned = False
+        # The limit of its business that ends the call before its time is up.
+        self.limit = ""
+        self.idle_prompted_at: float | None = None
+        self.last_at = 0.0
+        # By the tool call's id; those that the caller has interrupted are `stopped`.
+        self.wishes: dict[str, Wish] = {}
+        self.stopped: set[str] = set()
+
+    def learn(self, result: ToolResult) -> None:
+        """Take from a tool's result which required fields are still missing."""
+        if result.missing_fields is not None:
+            self.missing = result.missing_fields
+
+    def wish(self, tool_call_id: str, arguments: str, response_id: str) -> None:
+        """Take the model's wish to end the call, for `decide` to answer later."""
+        self.wishes[tool_call_id] = Wish(arguments, response_id)
+
+    def stop(self) -> None:
+        """The caller has interrupted: no wish of before is honoured."""
+        self.stopped |= self.wishes.keys()
+
+    def decide(
+        self, tool_call_id: str, arguments: str, *, is_stopped: bool = False
+    ) -> ToolResult:
+        """Answer the model's wish to end the call.
+
+        It is honoured when the business has what it requires, or when the caller said
+        goodbye or declined; else the model learns what is missing. Who has stopped the
+        response by speaking is not hung up on.
+        """
+        ok, output = self._judge(arguments, is_stopped)
+        return ToolResult(
+            tool_call_id=tool_call_id,
+            name=END_CALL,
+            arguments=arguments,
+            output=msgspec.json.encode(output).decode(),
+            ok=ok,
+            duration_ms=0.0,
+        )
+
+    def _judge(
+        self, arguments: str, is_stopped: bool
+    ) -> tuple[bool, dict[str, object]]:
+        if is_stopped:
+            return False, {"error": "the caller interrupted: listen first"}
+        try:
+            asked = msgspec.json.decode(arguments, type=EndCall)
+        except msgspec.ValidationError as error:
+            return False, {"error": f"end_call: {error}"}
+        except msgspec.DecodeError as error:
+            return False, {"error": f"end_call: arguments are no JSON: {error}"}
+        if asked.reason == "completed" and self.missing:
+            missing = list(self.missing)
+            return False, {"error": "required fields are missing", "missing": missing}
+        self.reason = f"end_call:{asked.reason}"
+        return True, {"ok": True}
+
+
+def on_idle(call: "Call") -> None:
+    """Ask a silent caller once whether he is there; then end politely."""
+    idle_s = call.plan.options.idle_prompt_ms / 1e3
+    quiet_since = max(call.notes.active_at, call.playout.ends_at())
+    prompted_at = call.ending.idle_prompted_at
+    is_at_work = call.responses.is_busy or call.open_tools
+    if call.now < quiet_since + idle_s or is_at_work:
+        call.timers.set(Timer.IDLE, max(quiet_since + idle_s, call.now + 1.0))
+    elif prompted_at is None or prompted_at < call.notes.active_at:
+        call.ending.idle_prompted_at = call.now
+        call.timers.set(Timer.IDLE, call.now + idle_s)
+        call.request(session_config.still_there())
+    else:
+        end_politely(call, "silence")
+
+
+def limit_duration(call: "Call") -> None:
+    """Count the call's time from now on; the caller is warned before it ends."""
+    limit_s = call.plan.options.max_call_seconds
+    warn_s = max(limit_s - WARNING_S, limit_s * WARNING_SHARE)
+    call.timers.set(Timer.WARNING, call.now + warn_s)
+    call.timers.set(Timer.DURATION, call.now + limit_s)
+
+
+def on_limit(call: "Call", what: tuple[str, float]) -> None:
+    """A limit of the business leaves the call so many seconds: warn, then end."""
+    limit, left_s = what
+    if not call.is_talking or call.ending.limit:
+        return
+    call.ending.limit = limit
+    call.info(f"[LIMIT] {limit}: the call ends in {max(left_s, LIMIT_S_MIN):.0f} s")
+    call.timers.set(Timer.WARNING, call.now)
+    call.timers.bring_forward(Timer.DURATION, call.now + max(left_s, LIMIT_S_MIN))
+
+
+def on_time_up(call: "Call") -> None:
+    """The call has lasted as long as it may."""
+    end_politely(call, call.ending.limit or "max_duration")
+
+
+def on_warning_due(call: "Call") -> None:
+    """Have the model say, in the next pause, that the call must end soon."""
+    if not call.is_talking or call.ending.has_warned:
+        return
+    if call.responses.is_busy or call.playout.is_playing(call.now):
+        call.timers.set(Timer.WARNING, call.now + PAUSE_LOOK_S)
+        return
+    floor.when_free(call, _warn)
+
+
+def _warn(call: "Call") -> None:
+    call.ending.has_warned = True
+    call.request(session_config.closing_soon())
+
+
+def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
+    """Decide on the model's wishes to end, once all else it asked for has answered.
+
+    What is still missing may be in a tool call of the same response, before or after.
+    Whoever speaks by the time that a slow tool has answered is listened to first.
+    """
+    wishes = call.ending.wishes
+    responses = call.responses
+    if not wishes or call.open_tools - wishes.keys():
+        return
+    if any(wish.response_id == responses.active_id for wish in wishes.values()):
+        return
+    call.ending.wishes = {}
+    for tool_call_id, wish in wishes.items():
+        is_stopped = (
+            tool_call_id in call.ending.stopped
+            or responses.is_cancelled(wish.response_id)
+            or (is_late and floor.is_callers(call))
+        )
+        result = call.ending.decide(tool_call_id, wish.arguments, is_stopped=is_stopped)
+        if result.ok and call.is_talking:
+            _leave(call)
+        model_events.give_result(call, result)
+    if call.phase is Phase.ENDING:
+        say_last_words(call)
+        _speak_on(call)
+
+
+def _leave(call: "Call") -> None:
+    """Leave the conversation; the last words are still to be heard."""
+    call.phase = Phase.ENDING
+    call.ending.last_at = call.now + ENDING_S_MAX
+    standby_session.close(call, "the call ends")
+    call.timers.clear()
+    call.timers.set(Timer.SESSION, call.handshake.deadline)
+    call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
+
+
+def _speak_on(call: "Call") -> None:
+    """Nobody interrupts any more: what was held goes on."""
+    if call.phase is not Phase.ENDED:
+        call.playout.resume()
+        call.feed()
+
+
+def end_politely(call: "Call", reason: str) -> None:
+    """End the call with a goodbye, or at once where nobody could hear it."""
+    if call.phase is Phase.ENDING:
+        return
+    if not call.is_talking:
+        end(call, reason)
+        return
+    call.ending.reason = reason
+    ask_goodbye(call)
+    _leave(call)
+    _speak_on(call)
+
+
+def say_last_words(call: "Call") -> None:
+    """After a response: hang up once it is heard, or ask for a goodbye first."""
+    if call.phase is not Phase.ENDING or call.responses.is_busy:
+        return
+    is_speaking = call.playout.is_playing(call.now) or call.playout.has_unsent
+    if is_speaking or call.ending.has_asked_goodbye:
+        hang_up_when_heard(call)
+        return
+    ask_goodbye(call)
+
+
+def ask_goodbye(call: "Call") -> None:
+    """Ask for the last words."""
+    call.ending.has_asked_goodbye = True
+    call.request(session_config.goodbye(call.ending.reason))
+
+
+def hang_up_when_heard(call: "Call") -> None:
+    """Hang up if the last words were heard; else wait for their mark, not for ever."""
+    if call.phase is not Phase.ENDING or call.responses.is_busy:
+        return
+    if call.playout.has_unsent:
+        return
+    if call.playout.marks_in_flight == 0 and not call.playout.is_playing(call.now):
+        end(call, call.ending.reason)
+        return
+    call.timers.set(Timer.LAST_WORDS, call.playout.ends_at() + LAST_MARK_S)
+
+
+def on_last_words_over(call: "Call") -> None:
+    """Hang up without the mark or the goodbye that did not come."""
+    playout = call.playout
+    is_speaking = playout.deadline is not None or playout.ends_at() > call.now
+    if is_speaking and call.now < call.ending.last_at:
+        wait_until = min(call.now + LAST_WORDS_S, call.ending.last_at)
+        call.timers.set(Timer.LAST_WORDS, wait_until)
+        return
+    end(call, call.ending.reason)
+
+
+def end(call: "Call", reason: str) -> None:
+    """End the call now; unheard turns are cut to what was heard."""
+    has_left = reason in LEFT_BY_CALLER
+    for cut in call.playout.interrupt(call.now, has_left=has_left):
+        call.notes.transcript.cut(cut)
+    if call.phase is Phase.ENDING:
+        call.ending.goodbye_reason = call.ending.reason
+    call.ending.reason = reason
+    call.phase = Phase.ENDED
+    call.timers.clear()
+    last_turn.commit(call, reason)
+    call.actions += limits.lines(call)
+    call.actions.append(call.notes.stop_line(call, reason))
+    if call.notes.is_answered and call.playout.frames_sent == 0:
+        call.actions.append(Log("error", "tx=0: the caller heard nothing"))
+    call.actions.append(HangUp(reason, call.ending.failed))
+
+
+def fail(call: "Call", reason: str, text: str) -> None:
+    """End the call so that the caller hears the fallback sentence."""
+    call.log(Log("error", f"[REALTIME] {reason}: {text[:ERROR_CHARS_MAX]}"))
+    call.ending.failed = True
+    end(call, reason)
+
+
+def on_disconnect(call: "Call", lost: tuple[Leg, str | Refusal]) -> None:
+    """A leg is gone, or could not be had: without the caller there is no call."""
+    leg, why = lost
+    if leg is Leg.TWILIO:
+        end(call, "caller_leg_lost")
+    elif leg is Leg.SPARE:
+        standby_session.on_lost(call, why if isinstance(why, str) else why.reason)
+    elif isinstance(why, str):
+        session_rollover.on_lost(call, why)
+    else:
+        session_rollover.on_refused(call, why)
+
+
+def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
+    """Count a message that could not be read; log the first, end past the limit."""
+    leg, error = what
+    if leg is Leg.SPARE:
+        standby_session.on_lost(
+            call, error
+        )  # the session that serves is not to suffer for it
+        return
+    name = f"malformed_{leg.value}"
+    count = getattr(call.counters, name) + 1
+    setattr(call.counters, name, count)
+    if leg is Leg.TWILIO:
+        call.ear.note_malformed()
+    if count == 1:
+        call.log(Log("warning", f"dropped from {leg.value}: {error}"))
+    elif count > MALFORMED_MAX:
+        fail(call, name, f"more than {MALFORMED_MAX} malformed messages")
+
+
+def on_unknown(call: "Call", what: tuple[Leg, str]) -> None:
+    """Count a message of a type nobody here knows; log the first."""
+    leg, kind = what
+    name = f"unknown_{leg.value}"
+    count = getattr(call.counters, name) + 1
+    setattr(call.counters, name, count)
+    if count == 1:
+        call.log(Log("info", f"unknown type from {leg.value}: {kind[:64]}"))

@@ -1,0 +1,106 @@
+"""Last turn: what the caller has said by the end and nobody has written down yet.
+
+The last turn may be open, withheld under the AI's voice, or an item whose words are on
+their way; keys may have been pressed in a row that no pause has ended. At the end all
+of it is given to the model and committed; from then on it stands in the record, without
+words at first. The session is kept for a moment more, WORDS_WAIT_S at most, and for
+that alone: words that come by then take their place. Nothing is said or asked any more;
+what else the model says is dropped.
+
+A process that must stop has no such moment, a session that is gone has nothing to say.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bridge.call import session_config
+from bridge.call.plan import Action, Leg, Log, Phase
+from bridge.realtime import openai
+from bridge.realtime.openai_events import ServerEvent
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+# Most transcripts come within a second of the commit; a model's session costs nothing
+# while it is silent.
+WORDS_WAIT_S = 3.0
+# A turn without words for longer than this will hardly get any.
+WORDS_LATE_S = 10.0
+SHUTDOWN = "shutdown"
+# The item of a turn that the server has not made one of.
+ITEM_ID = "last-turn"
+AFTER_END = Log("info", "what arrives after the end is dropped")
+
+
+def commit(call: "Call", reason: str) -> None:
+    """Give the model what the caller has said last, and have it written down."""
+    uplink = call.uplink
+    is_ready = call.is_session_ready and not call.ending.failed and reason != SHUTDOWN
+    if is_ready and uplink.has_withheld_speech:
+        call.actions += map(openai.AppendAudio, uplink.release())
+    is_open = uplink.is_turn_open and uplink.is_worth_committing
+    if is_open or call.unwritten.has_turn:
+        call.notes.transcript.place("caller", ITEM_ID, call.notes.at_s(call.now))
+    if is_open and is_ready:
+        call.actions.append(openai.CommitAudio())
+        call.unwritten.ask(uplink)
+    if call.keypad.has_digits:  # a row that no pause has ended
+        call.notes.digits_pressed(call.keypad.take(), call.now)
+    call.ending.is_written = not is_ready
+    if is_awaited(call):
+        call.actions += call.responses.cancel()
+
+
+def is_awaited(call: "Call") -> bool:
+    """Tell whether words of the caller's may still come."""
+    if call.phase is not Phase.ENDED or call.ending.is_written:
+        return False
+    since_s = call.notes.at_s(call.now) - WORDS_LATE_S
+    is_asked = call.unwritten.is_asked
+    return is_asked or call.notes.transcript.is_awaiting_words(since_s)
+
+
+def receive_late(call: "Call", what: Any, *, is_lost: bool) -> list[Action]:
+    """Take what comes after the end: words, the loss of a leg, or nothing of use."""
+    if is_lost:
+        call.ending.is_written |= what[0] is Leg.OPENAI
+        return []  # the sockets we have closed
+    if not is_awaited(call) or not isinstance(what, ServerEvent):
+        call.counters.after_end += 1
+        return [AFTER_END] if call.counters.after_end == 1 else []
+    answer = _ON_EVENT.get(type(what))
+    line = None if answer is None else answer(call, what)
+    return [] if line is None else [line]
+
+
+def _on_committed(call: "Call", event: openai.Committed) -> None:
+    call.notes.transcript.rename(ITEM_ID, event.item_id)
+    call.notes.committed(event, call.now)
+    call.unwritten.commit(event.item_id, call.uplink)
+
+
+def _on_completed(call: "Call", event: openai.TranscriptionCompleted) -> Log:
+    return call.notes.caller_said(event, call.now)
+
+
+def _on_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
+    call.notes.transcript.close(event.item_id)
+
+
+def _on_done(call: "Call", event: openai.ResponseDone) -> None:
+    call.notes.response_ended(event.response)  # it is billed all the same
+
+
+def _on_error(call: "Call", event: openai.Error) -> None:
+    if session_config.NOTHING_TO_COMMIT in (event.error.code, event.error.type):
+        call.unwritten.refuse()
+        call.notes.transcript.close(ITEM_ID)
+
+
+_ON_EVENT: dict[type, Callable[["Call", Any], Log | None]] = {
+    openai.Committed: _on_committed,
+    openai.TranscriptionCompleted: _on_completed,
+    openai.TranscriptionFailed: _on_failed,
+    openai.ResponseDone: _on_done,
+    openai.Error: _on_error,
+}

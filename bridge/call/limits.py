@@ -1,0 +1,46 @@
+"""Limits: what a call's own bounds have refused, counted, and told once of each kind.
+
+Every buffer of a call is bounded where it is owned, and counts there what it lets go.
+Here all these counts have their names, for the metrics and for the log.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from bridge.call.plan import Log
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+# What a call in good order lets go as well is not worth a line here.
+_USUAL = ("late_deltas", "barge_in_ring_frames", "given_frames")
+
+
+def _counters() -> dict[str, Callable[["Call"], int]]:
+    return {
+        "late_deltas": lambda call: call.counters.late_deltas,
+        "barge_in_ring_frames": lambda call: call.uplink.withheld_dropped_frames,
+        "given_frames": lambda call: call.uplink.given_dropped_frames,
+        "unwritten_turns": lambda call: call.unwritten.dropped_turns,
+        "flood": lambda call: call.ear.flood_messages,
+        "unsent_playout_bytes": lambda call: call.playout.refused_bytes,
+        "playout_parts": lambda call: call.playout.refused_parts,
+        "marks_in_flight": lambda call: call.playout.forgotten_marks,
+        "digits": lambda call: call.keypad.dropped_digits,
+        "tool_calls": lambda call: call.counters.refused_tools,
+        "turns": lambda call: call.notes.transcript.dropped_turns,
+        "turn_chars": lambda call: call.notes.transcript.dropped_chars,
+        "usage_kinds": lambda call: call.notes.dropped_usage,
+        "latencies": lambda call: call.notes.dropped_latencies,
+    }
+
+
+OF_CALL = _counters()
+
+
+def lines(call: "Call") -> Iterator[Log]:
+    """Return a line for each limit that has refused something for the first time."""
+    for name, read in OF_CALL.items():
+        if name not in _USUAL and name not in call.notes.limits_told and read(call):
+            call.notes.limits_told.add(name)
+            yield Log("warning", f"over the limit of {name}: counted from here on")

@@ -1,0 +1,395 @@
+"""Call: one phone call as a state machine, without sockets, clock or tasks.
+
+Theory of operation. Whoever owns the sockets hands every message, event, timer, tool
+result and loss to one `receive_*` with the time, and performs every action it returns,
+in order, before the next. `deadline` is the one timer: call `receive_timeout` then.
+
+    WAITING --(stream and session ready)--> TALKING --(last words)--> ENDING --> ENDED
+
+A call may leave any phase for ENDED; ENDED is final: what still arrives is counted.
+While the AI is audible by the ledger the caller is withheld from the model. Facts have
+one owner: `Playout` what was heard, `Uplink` what the model was given, `Responses`
+which answer runs, `Ending` how the call ends. `bridge.call.interruption` weighs voice
+and keys, `bridge.call.session_rollover` replaces the session, and
+`bridge.call.model_events` answers the model's other events.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from bridge.call import (
+    ending,
+    floor,
+    greeting,
+    interruption,
+    keypad,
+    last_turn,
+    model_events,
+    recovery,
+    resumption,
+    session_rollover,
+    standby_session,
+    turns,
+)
+from bridge.call.call_record import Notes
+from bridge.call.handshake import Handshake, State
+from bridge.call.plan import (
+    Action,
+    CallPlan,
+    CallRecord,
+    Counters,
+    Leg,
+    Log,
+    Phase,
+    Refusal,
+    ToolResult,
+)
+from bridge.call.responses import Responses
+from bridge.call.timers import Timer, Timers
+from bridge.media.fast_path import Ear
+from bridge.media.playout import Frames, Playout
+from bridge.media.untranscribed import Unwritten
+from bridge.media.uplink import Uplink
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES, FRAME_MS
+from bridge.telephony import twilio
+from dsp.resample import PcmEncoder
+
+# The webhook's answer reaches Twilio, and Twilio us, within a second or two.
+STREAM_WAIT_S = 30.0
+# Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
+GAP_FRAMES_MAX = 25
+
+
+class Call:
+    """One phone call; every `receive_*` returns the actions to perform, in order."""
+
+    def __init__(self, plan: CallPlan, now: float) -> None:
+        self.plan = plan
+        self.now = now
+        self.phase = Phase.WAITING
+        self.counters = Counters()
+        self.uplink = Uplink(plan.options)
+        self.unwritten = Unwritten()
+        self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
+        self.ear = Ear(
+            self.uplink,
+            self.playout,
+            ends_turns=plan.options.turn_detection == "gate",
+            turn_silence_ms=plan.options.turn_silence_ms,
+        )
+        self.responses = Responses()
+        self.ending = ending.Ending(plan)
+        self.notes = Notes(plan, now)
+        self.timers = Timers()
+        self.actions: list[Action] = []
+        self.handshake = Handshake(now, session_rollover.OPEN_S)
+        self.is_greeting_due = bool(plan.greeting)
+        self.is_greeting_asked = False
+        self.open_tools: set[str] = set()
+        self.is_tool_answer_due = False
+        self.tool_told_at = 0.0
+        self.waiting: floor.Waiting = {}
+        self.is_filler_said = False
+        self.recovery = recovery.Recovery()
+        self.keypad = keypad.Keypad()
+        self.renewal = session_rollover.Renewal()
+        self.spare = standby_session.Spare()
+        self.resumption = resumption.Resumption()
+        self.stream_sid = ""
+        self.barged_in_at = float("-inf")
+        self._pcm: PcmEncoder | None = None
+        if plan.options.openai_output_format == "audio/pcm":
+            self._pcm = PcmEncoder()
+        self.timers.set(Timer.STREAM, now + STREAM_WAIT_S)
+        self.timers.set(Timer.SESSION, self.handshake.deadline)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `receive_timeout` must be called, if nothing else comes before."""
+        return self.timers.deadline
+
+    @property
+    def is_session_ready(self) -> bool:
+        """Tell whether the model's session is as we want it."""
+        return self.handshake.state is State.READY
+
+    @property
+    def is_talking(self) -> bool:
+        """Tell whether the conversation runs."""
+        return self.phase is Phase.TALKING
+
+    # --- doors ---
+
+    def receive_twilio(self, message: twilio.Inbound, now: float) -> list[Action]:
+        """Take one message from Twilio."""
+        return self._receive(_ON_TWILIO[type(message)], message, now)
+
+    def receive_heard(self, now: float) -> list[Action]:
+        """Weigh a frame that came by the ear, which found it NOTABLE."""
+        return self._receive(Call._weigh_frame, None, now)
+
+    def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
+        """Take one event from the model."""
+        return self._receive(_ON_OPENAI[type(event)], event, now)
+
+    def receive_spare(self, event: openai.Inbound, now: float) -> list[Action]:
+        """Take one event from the session that is to be the next."""
+        return self._receive(standby_session.on_event, event, now)
+
+    def receive_timeout(self, now: float) -> list[Action]:
+        """Take the passing of `deadline`."""
+        return self._receive(Call._on_timeout, None, now)
+
+    def receive_tool_result(self, result: ToolResult, now: float) -> list[Action]:
+        """Take a tool's answer."""
+        return self._receive(model_events.on_tool_result, result, now)
+
+    def receive_disconnect(
+        self, leg: Leg, reason: str | Refusal, now: float
+    ) -> list[Action]:
+        """Take the loss of a leg, or that it could not be had at all."""
+        return self._receive(ending.on_disconnect, (leg, reason), now)
+
+    def receive_transport(self, what: resumption.Transport, now: float) -> list[Action]:
+        """Take what is heard of the caller's connection, beside its messages."""
+        return self._receive(resumption.on_transport, what, now)
+
+    def receive_malformed(self, leg: Leg, error: str, now: float) -> list[Action]:
+        """Take a message that could not be read; past a limit it ends the call."""
+        return self._receive(ending.on_malformed, (leg, error), now)
+
+    def receive_unknown(self, leg: Leg, kind: str, now: float) -> list[Action]:
+        """Take note of a message of a type nobody here knows."""
+        return self._receive(ending.on_unknown, (leg, kind), now)
+
+    def receive_hangup(
+        self, reason: str, now: float, *, politely: bool = False
+    ) -> list[Action]:
+        """End the call, at once or with a spoken goodbye."""
+        end = ending.end_politely if politely else ending.end
+        return self._receive(end, reason, now)
+
+    def break_off(self) -> None:
+        """A bug of ours has ended the call: nothing is done any more, or begun."""
+        self.phase = Phase.ENDED
+        self.timers.clear()
+        self.ear.is_open = False
+        self.actions = []
+        self.ending.reason = "internal_error"
+        self.ending.failed = True
+
+    def receive_limit(self, limit: str, left_s: float, now: float) -> list[Action]:
+        """Take a limit of the business that lets the call go on for so long."""
+        return self._receive(ending.on_limit, (limit, left_s), now)
+
+    def record(self, now: float) -> CallRecord:
+        """Return what is to be written of this call."""
+        return self.notes.record(self, now)
+
+    def _receive(
+        self, answer: Callable[["Call", Any], None], what: Any, now: float
+    ) -> list[Action]:
+        assert now >= self.now, "time went backwards"
+        self.now = now
+        if self.phase is Phase.ENDED:
+            is_lost = answer is ending.on_disconnect
+            return last_turn.receive_late(self, what, is_lost=is_lost)
+        if self.ear.spoke_at >= 0:
+            self.notes.caller_spoke(self.ear.spoke_at)
+            self.ear.spoke_at = -1.0
+        answer(self, what)
+        self.ear.is_open = self._hears
+        actions, self.actions = self.actions, []
+        return actions
+
+    @property
+    def awaits_words(self) -> bool:
+        """Tell whether the call is over but for words of the caller's, on their way."""
+        return last_turn.is_awaited(self)
+
+    @property
+    def _hears(self) -> bool:
+        """Tell whether the caller is listened to while the AI is silent."""
+        is_ready = self.is_session_ready and not self.is_greeting_due
+        return is_ready and self.phase is not Phase.ENDED
+
+    # --- what the caller says ---
+
+    def _on_media(self, message: twilio.Media) -> None:
+        payload = message.media.payload
+        if message.media.timestamp:
+            try:
+                at_ms = message.media.at_ms()
+            except twilio.ProtocolError as error:
+                ending.on_malformed(self, (Leg.TWILIO, str(error)))
+                return
+            self._fill_gap(at_ms, len(payload))
+        if len(payload) == FRAME_BYTES and not self.uplink.has_remainder:
+            self._on_frame(payload)
+            return
+        for frame in self.uplink.cut(payload):
+            self._on_frame(frame)
+
+    def _on_frame(self, frame: bytes) -> None:
+        now, uplink = self.now, self.uplink
+        self.ear.rx_frames += 1
+        withhold = self.playout.is_playing(now) or not self._hears
+        far_dbfs = self.playout.far_dbfs(now)
+        for given in uplink.admit(frame, far_dbfs, withhold):
+            self.actions.append(openai.AppendAudio(given))
+        if uplink.is_gate_open:
+            self.notes.caller_spoke(now)
+        self._weigh_frame()
+
+    def _weigh_frame(self, _: None = None) -> None:
+        """Act on what the newest frame shows."""
+        uplink = self.uplink
+        if uplink.is_voice:
+            line = self.notes.voice_line(uplink.gate, self.now)
+            if line is not None:
+                self.actions.append(line)
+                self.ear.voice_logged_at = self.now
+            if self.playout.is_playing(self.now):
+                interruption.consider(self)
+        is_ours = self.plan.options.turn_detection == "gate"
+        if uplink.is_unended or (is_ours and uplink.is_turn_open):
+            turns.consider_end(self)
+
+    def _fill_gap(self, at_ms: int, payload_bytes: int) -> None:
+        """Keep an open turn's time where the network lost audio."""
+        expected_ms = self.ear.next_timestamp_ms
+        self.ear.next_timestamp_ms = at_ms + payload_bytes * FRAME_MS // FRAME_BYTES
+        if expected_ms < 0 or at_ms - expected_ms < FRAME_MS:
+            return
+        lost = (at_ms - expected_ms) // FRAME_MS
+        self.counters.gap_frames += lost
+        self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
+
+    def _on_mark(self, message: twilio.Mark) -> None:
+        if self.playout.receive_mark(message.mark.name, self.now):
+            ending.hang_up_when_heard(self)
+        else:
+            ending.on_malformed(self, (Leg.TWILIO, "expected a mark we sent, once"))
+
+    def _on_stop(self, message: twilio.Stop) -> None:
+        ending.end(self, "caller_hung_up")
+
+    # --- what the caller hears ---
+
+    def _on_audio_delta(self, event: openai.AudioDelta) -> None:
+        if self.responses.active_id is None:
+            model_events.note_sign(self, event.response_id)
+        if self.responses.is_cancelled(event.response_id):
+            self.counters.late_deltas += 1
+            if self.counters.late_deltas == 1:
+                self.info("[REALTIME] Late audio of a cancelled response: dropped")
+            return
+        self.log(self.notes.audio_line(len(event.delta)))
+        delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
+        self.recovery.note_audio(delta)
+        self.playout.push(event.item_id, event.content_index, delta)
+        self.feed()
+
+    def _on_audio_done(self, event: openai.AudioDone) -> None:
+        if self.responses.is_cancelled(event.response_id):
+            return
+        if self._pcm is not None:
+            self.playout.push(event.item_id, event.content_index, self._pcm.flush())
+        self.playout.finish(event.item_id, event.content_index)
+        self.feed()
+
+    def feed(self) -> None:
+        """Send what is due; the rest stays in the ledger until `deadline`."""
+        if not self.stream_sid:
+            return
+        first = self.playout.frames_sent + 1
+        for piece in self.playout.feed(self.now):
+            if isinstance(piece, Frames):
+                self.actions.append(twilio.OutboundAudio(self.stream_sid, piece.audio))
+                if self.is_greeting_due:
+                    self.is_greeting_due = False
+                    self.log(self.notes.greeted(self.now))
+                self.log(self.notes.frame_line(first, self.now))
+                first += len(piece.audio) // FRAME_BYTES
+            else:
+                body = twilio.MarkBody(piece.name)
+                self.actions.append(twilio.OutboundMark(self.stream_sid, body))
+        self.timers.set(Timer.FEED, self.playout.deadline)
+        if not self.playout.has_unsent:
+            self.log(self.notes.frame_total_line(self.playout.frames_sent))
+            ending.hang_up_when_heard(self)
+
+    def go_on(self, now: float) -> bytes:
+        """Return what is due of speech in its midst; all else is a timeout's."""
+        audio = self.playout.go_on(now) if self.stream_sid else b""
+        if audio:
+            self.timers.set(Timer.FEED, self.playout.deadline)
+        return audio
+
+    # --- what we ask for ---
+
+    def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
+        """Ask the model to speak, now or when it has ended what it says."""
+        model_events.ask(self, self.responses.request(params))
+
+    def tell(self, event: openai.ClientEvent) -> None:
+        """Send the model what concerns its session; nothing while there is none.
+
+        A new session is given the conversation as it stands by then.
+        """
+        if self.is_session_ready:
+            self.actions.append(event)
+
+    def log(self, line: Log | None) -> None:
+        """Write a line, if there is one to write."""
+        if line is not None:
+            self.actions.append(line)
+
+    def info(self, text: str) -> None:
+        """Write an ordinary line."""
+        self.actions.append(Log("info", text))
+
+    # --- time ---
+
+    def _on_timeout(self, _: None) -> None:
+        for timer in self.timers.due(self.now):
+            if self.timers.take(timer, self.now):
+                _ON_TIMER[timer](self)
+
+
+_ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
+    twilio.Connected: lambda call, message: None,  # `start` follows
+    twilio.Start: resumption.on_start,
+    twilio.Media: Call._on_media,
+    twilio.Dtmf: keypad.on_digit,
+    twilio.Mark: Call._on_mark,
+    twilio.Stop: Call._on_stop,
+}
+_ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
+    openai.AudioDelta: Call._on_audio_delta,
+    openai.AudioDone: Call._on_audio_done,
+    **model_events.HANDLERS,
+}
+_ON_TIMER: dict[Timer, Callable[[Call], None]] = {
+    Timer.STREAM: resumption.on_no_stream,
+    Timer.SESSION: session_rollover.on_handshake_due,
+    Timer.FEED: Call.feed,
+    Timer.GREETING: greeting.on_greeting_late,
+    Timer.HOLD: interruption.on_hold_over,
+    Timer.KEYPAD: keypad.on_pause,
+    Timer.ANSWER: model_events.on_answer_due,
+    Timer.STALL: model_events.on_stalled,
+    Timer.FLOOR: floor.on_look,
+    Timer.RETRY: recovery.on_retry_due,
+    Timer.ERROR: recovery.on_error_unfollowed,
+    Timer.IDLE: ending.on_idle,
+    Timer.WARNING: ending.on_warning_due,
+    Timer.DURATION: ending.on_time_up,
+    Timer.FILLER: model_events.on_filler_due,
+    Timer.RENEW: session_rollover.on_renewal_due,
+    Timer.SPARE: standby_session.on_late,
+    Timer.LAST_WORDS: ending.on_last_words_over,
+}

@@ -1,0 +1,392 @@
+"""Dialogue: what a call does with the events of the model's side, audio apart.
+
+Each function answers one event of `bridge.realtime.openai` for a `Call`, and is an
+entry of the table at the end: session set-up, turns, transcripts, responses, tools and
+errors. The audio itself goes straight through `Call`.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+
+from bridge.call import (
+    ending,
+    floor,
+    greeting,
+    limits,
+    recovery,
+    session_config,
+    session_rollover,
+)
+from bridge.call.handshake import State
+from bridge.call.plan import Log, Phase, Refusal, RunTool, ToolResult
+from bridge.call.timers import Timer
+from bridge.realtime import openai
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+# A judgement: a caller who has waited so long asks whether anyone is there.
+STALL_S = 15.0
+# What a tool may be asked, and how many in one call; more is a model gone astray.
+ARGUMENT_CHARS_MAX = 8_192
+TOOLS_MAX = 200
+# A pause this long makes a caller ask whether anyone is there.
+FILLER_AFTER_S = 0.8
+# One that the server begins sooner after a tool's answer was told may not know of it.
+TOLD_S = 0.5
+
+
+# --- the session ---
+
+
+def on_session_created(call: "Call", event: openai.SessionCreated) -> None:
+    """Configure the session; nothing else is sent before it is confirmed."""
+    if call.handshake.state not in (State.OPENING, State.PAUSING):
+        return
+    call.handshake.note_created(call.now)
+    call.timers.set(Timer.SESSION, call.handshake.deadline)
+    call.info("[REALTIME] Connected")
+    call.actions.append(session_config.configure(call.plan))
+
+
+def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
+    """Check that the server took what we asked for, then greet."""
+    if call.handshake.state in (State.READY, State.CLOSED):
+        return
+    wrong = session_config.wrong_format(event.session, call.plan)
+    if wrong:
+        ending.fail(call, "session_refused", wrong)
+        return
+    call.handshake.note_ready()
+    call.timers.cancel(Timer.SESSION)
+    options = call.plan.options
+    rate = "8kHz"
+    if options.openai_output_format == "audio/pcm":
+        rate = "24kHz, resampled and encoded here"
+    call.info(
+        f"[REALTIME] Session configured: voice={options.openai_voice}, "
+        f"format={options.openai_output_format} ({rate})"
+    )
+    session_rollover.limit_age(call, call.now)
+    if call.renewal.is_reopening:
+        session_rollover.on_ready(call)
+    else:
+        greeting.greet_when_ready(call)
+
+
+# --- the caller's turn ---
+
+
+def on_speech_started(call: "Call", event: openai.SpeechStarted) -> None:
+    """Keep the turn open until the server has heard its end."""
+    call.uplink.note_speech_started()
+    call.unwritten.begin(event.audio_start_ms)
+    call.responses.note_speech()
+
+
+def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
+    """Stop the silence, if no newer speech follows."""
+    call.uplink.note_speech_stopped(event.audio_end_ms)
+    call.unwritten.end(event.audio_end_ms)
+
+
+def on_committed(call: "Call", event: openai.Committed) -> None:
+    """Place the turn; in the VAD modes the server answers what it has ended itself."""
+    call.uplink.note_committed()
+    is_ours = call.unwritten.commit(event.item_id, call.uplink)
+    call.notes.committed(event, call.now)
+    if call.plan.options.turn_detection == "gate":
+        return
+    call.responses.note_committed(call.now, is_answered=not is_ours)
+    if is_ours and call.is_talking:
+        on_answer_due(call)
+    call.timers.set(Timer.ANSWER, call.responses.answer_by)
+
+
+def on_answer_due(call: "Call") -> None:
+    """Ask for the answer that the server has not begun."""
+    ask(call, call.responses.ask_for_unanswered(call.now))
+
+
+def on_transcription_completed(
+    call: "Call", event: openai.TranscriptionCompleted
+) -> None:
+    """Write down what the caller said."""
+    call.unwritten.write(event.item_id, call.uplink)
+    call.log(call.notes.caller_said(event, call.now))
+
+
+def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
+    """Note that the caller's words are not known; the model heard them."""
+    call.unwritten.write(event.item_id, call.uplink)
+    call.notes.transcript.close(event.item_id)
+    call.counters.untranscribed_turns += 1
+    call.log(Log("warning", f"[REALTIME] No transcript of item {event.item_id}"))
+
+
+# --- the model's turn ---
+
+
+def ask(call: "Call", requests: list[openai.ResponseCreate]) -> None:
+    """Send requests, and see to it that something comes of them."""
+    if requests:
+        call.actions += requests
+        call.timers.set(Timer.STALL, call.now + STALL_S)
+    if any(request.response is UNSET for request in requests):
+        note_tools_answered(call)
+
+
+def on_stalled(call: "Call") -> None:
+    """A session that owes an answer and says nothing is as good as lost."""
+    if not call.is_session_ready:
+        return
+    if not call.responses.is_busy:
+        if call.responses.is_waiting:  # for the end of an answer we never heard of
+            call.request()
+        return
+    silent_until = call.playout.ends_at() + STALL_S
+    if call.now < silent_until:
+        call.timers.set(Timer.STALL, silent_until)
+    else:
+        session_rollover.on_lost(call, f"no answer for {STALL_S:.0f} s")
+
+
+def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
+    """A response runs now."""
+    _begin_response(call, event.response.id)
+
+
+def note_sign(call: "Call", response_id: str) -> None:
+    """Something of a response has come, whose beginning may not have been told."""
+    if call.responses.is_unannounced(response_id):
+        _begin_response(call, response_id)
+
+
+def _begin_response(call: "Call", response_id: str) -> None:
+    if not call.responses.is_asked and call.now >= call.tool_told_at + TOLD_S:
+        note_tools_answered(call)
+    call.responses.note_created(response_id)
+    call.recovery.begin()
+    call.timers.cancel(Timer.ANSWER, Timer.RETRY)
+    call.timers.set(Timer.STALL, call.now + STALL_S)
+    call.waiting.pop(recovery.ask_again, None)
+    call.notes.response_began()
+
+
+def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
+    """Place a spoken item in the transcript before its words come."""
+    note_sign(call, event.response_id)
+    if event.item.type == "message":
+        at_s = call.notes.at_s(call.now)
+        call.notes.transcript.place("ai", event.item.id, at_s)
+
+
+def on_transcript_delta(call: "Call", event: openai.TranscriptDelta) -> None:
+    """Merge a piece of the model's words into its turn."""
+    at_s = call.notes.at_s(call.now)
+    part = event.content_index
+    call.notes.transcript.add_text("ai", event.item_id, event.delta, at_s, part)
+
+
+def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
+    """Write down what the model said."""
+    call.log(call.notes.ai_said(event, call.now))
+
+
+def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
+    """Run the tool the model asks for; this event alone has complete arguments."""
+    item = event.item
+    note_sign(call, event.response_id)
+    if item.type == "message":
+        call.notes.transcript.close(item.id)
+    if item.type != "function_call":
+        return
+    if not item.call_id or not item.name:
+        call.recovery.is_nameless = True
+        return
+    is_whole = item.status != "incomplete"
+    is_stopped = call.responses.is_cancelled(event.response_id)
+    if is_stopped and not is_whole:
+        return  # nobody waits for what was stopped in the middle of its arguments
+    call.recovery.has_tool = True
+    call.counters.tool_calls += 1
+    call.open_tools.add(item.call_id)
+    arguments = item.arguments or ("{}" if is_whole else "")
+    if len(arguments) > ARGUMENT_CHARS_MAX or call.counters.tool_calls > TOOLS_MAX:
+        _refuse_tool(call, item.call_id)
+        return
+    if item.name != ending.END_CALL:
+        call.actions.append(RunTool(item.call_id, item.name, arguments))
+        if call.plan.options.tool_filler and not call.is_filler_said:
+            call.timers.set(Timer.FILLER, call.now + FILLER_AFTER_S)
+        return
+    call.ending.wish(item.call_id, arguments, event.response_id)
+    ending.consider_wishes(call)
+
+
+def _refuse_tool(call: "Call", tool_call_id: str) -> None:
+    """Answer a tool call that is over a limit; nothing of it is kept."""
+    call.counters.refused_tools += 1
+    error = (
+        f"expected at most {TOOLS_MAX} tool calls in a call, each with at most "
+        f"{ARGUMENT_CHARS_MAX} characters of arguments: nothing was done"
+    )
+    call.open_tools.discard(tool_call_id)
+    _tell_output(call, tool_call_id, msgspec.json.encode({"error": error}).decode())
+
+
+def on_tool_result(call: "Call", result: ToolResult) -> None:
+    """Give the model a tool's answer; the last one may allow the call to end."""
+    give_result(call, result)
+    ending.consider_wishes(call, is_late=True)
+
+
+def give_result(call: "Call", result: ToolResult) -> None:
+    """Give the model a tool's answer, once."""
+    if result.tool_call_id not in call.open_tools:
+        return
+    call.open_tools.discard(result.tool_call_id)
+    call.ending.learn(result)
+    call.notes.tool_answered(result, call.now)
+    if result.tool_call_id in call.renewal.old_tools:
+        call.tell(
+            session_config.tool_call(result.tool_call_id, result.name, result.arguments)
+        )
+    _tell_output(call, result.tool_call_id, result.output)
+
+
+def _tell_output(call: "Call", tool_call_id: str, output: str) -> None:
+    call.tell(session_config.tool_output(tool_call_id, output))
+    call.is_tool_answer_due = True
+    call.tool_told_at = call.now
+    answer_tools(call)
+
+
+def note_tools_answered(call: "Call") -> None:
+    """An answer comes that knows all that the tools have said, if none runs."""
+    if not call.open_tools:
+        call.is_tool_answer_due = call.is_filler_said = False
+
+
+def answer_tools(call: "Call") -> None:
+    """Ask for one answer to all tools of a response, once it has ended."""
+    if call.is_tool_answer_due:
+        floor.when_free(call, _answer_tools)
+
+
+def _answer_tools(call: "Call") -> None:
+    if not call.is_tool_answer_due or call.open_tools or call.responses.is_busy:
+        return
+    if call.is_talking:
+        call.request()
+
+
+def on_filler_due(call: "Call") -> None:
+    """Have a word said while a tool takes its time, once, and never over another."""
+    if not call.open_tools or not call.is_talking or call.is_filler_said:
+        return
+    is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
+    if is_speaking or floor.is_callers(call):
+        call.timers.set(Timer.FILLER, call.now + ending.PAUSE_LOOK_S)
+        return
+    call.is_filler_said = True
+    call.request(session_config.filler())
+
+
+def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
+    """A response has ended: send what waited for that, or the last words."""
+    response, responses = event.response, call.responses
+    is_announced = responses.active_id is not None
+    is_ours = responses.is_its_end(response.id)
+    is_judged = is_ours and not responses.is_stopped(response.id)
+    if is_ours and not is_announced:  # what came before was another answer's
+        call.recovery.begin()
+        call.notes.response_began()
+    if is_ours and call.playout.has_unsent:
+        call.playout.finish_all()  # the server may not have said so of each part
+        call.feed()
+    ask(call, responses.note_done(response.id, call.now))
+    call.timers.set(Timer.ANSWER, call.responses.answer_by)
+    call.notes.response_ended(response)
+    call.actions += limits.lines(call)
+    if is_ours:
+        call.log(call.notes.audio_total_line())
+    ending.consider_wishes(call)
+    if call.phase is Phase.ENDED:
+        return
+    answer_tools(call)
+    if is_judged and recovery.is_bad(call, response, is_announced=is_announced):
+        return
+    is_waiting = not call.stream_sid and call.playout.has_unsent
+    if is_ours and not is_waiting and not call.playout.is_playing(call.now):
+        call.is_greeting_due = False
+    if not call.is_talking:
+        ending.say_last_words(call)
+    else:
+        _consider_loop(call)
+
+
+def _consider_loop(call: "Call") -> None:
+    """Correct an AI that repeats itself; end the call when that does not help."""
+    transcript, corrected = call.notes.transcript, call.ending.corrected_loop
+    loop = transcript.loop()
+    if loop is None or loop == corrected:
+        return
+    if corrected is not None and transcript.is_loop_known(corrected):
+        if transcript.has_loop_gone_on(corrected):
+            ending.end_politely(call, "loop")
+        return
+    call.ending.corrected_loop = loop
+    call.log(Log("warning", "[REALTIME] The AI repeats itself: corrected"))
+    call.tell(session_config.loop_correction())
+
+
+# --- errors ---
+
+
+def on_error(call: "Call", event: openai.Error) -> None:
+    """Ignore, try again or end the call, by the error's code."""
+    error = event.error
+    call.counters.openai_errors += 1
+    names = {error.code, error.type}
+    text = f"{error.code or error.type}: {error.message}"
+    if session_config.EXPIRED in names and call.is_session_ready:
+        session_rollover.on_lost(call, session_config.EXPIRED)
+    elif not call.is_session_ready and not names & session_config.REFUSED_CODES:
+        named = tuple(name for name in (error.code, error.type) if name)
+        session_rollover.on_refused(call, Refusal(reason=text, names=named))
+    elif error.event_id == session_config.CONFIGURE_ID or not call.is_session_ready:
+        ending.fail(call, "session_refused", text)
+    elif names & session_config.FATAL_CODES:
+        ending.fail(call, "model_failed", text)
+    elif "conversation_already_has_active_response" in names:
+        ask(call, call.responses.note_refused(error.event_id, try_again=True))
+        if not call.responses.is_busy:  # it waits for an end nobody may have told
+            recovery.watch(call, text)
+    elif session_config.NOTHING_TO_COMMIT in names:
+        call.unwritten.refuse()
+    elif not names & session_config.HARMLESS_CODES:
+        call.log(call.notes.refusal_line(error.code or error.type or "", text))
+        recovery.on_error(call, error, text)
+
+
+HANDLERS: dict[type, Callable[["Call", Any], None]] = {
+    openai.SessionCreated: on_session_created,
+    openai.SessionUpdated: on_session_updated,
+    openai.SpeechStarted: on_speech_started,
+    openai.SpeechStopped: on_speech_stopped,
+    openai.Committed: on_committed,
+    openai.TranscriptionCompleted: on_transcription_completed,
+    openai.TranscriptionFailed: on_transcription_failed,
+    openai.ResponseCreated: on_response_created,
+    openai.ItemAdded: lambda call, event: None,  # concerns a spare alone
+    openai.OutputItemAdded: on_output_item_added,
+    openai.OutputItemDone: on_output_item_done,
+    openai.TranscriptDelta: on_transcript_delta,
+    openai.TranscriptDone: on_transcript_done,
+    openai.ResponseDone: on_response_done,
+    openai.Error: on_error,
+}

@@ -1,0 +1,277 @@
+"""What a call is made from and what it leaves behind: plain data, no behaviour.
+
+`CallPlan` comes from the database and the settings; `Counters` is what metrics read;
+`CallRecord` is what is written when the call has ended.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from bridge.realtime import openai
+from bridge.settings.options import CallOptions
+from bridge.telephony import twilio
+
+
+class Leg(Enum):
+    """The two WebSockets of a call, and the one that is to be the model's next."""
+
+    TWILIO = "twilio"
+    OPENAI = "openai"
+    SPARE = "spare"
+
+
+class Phase(Enum):
+    """Where a call stands."""
+
+    WAITING = "waiting"
+    TALKING = "talking"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one call needs to know before it begins."""
+
+    call_sid: str
+    business_id: str
+    business_name: str
+    # As E.164 where it is a number, else as the network sent it.
+    from_number: str
+    to_number: str
+    language: str
+    instructions: str
+    greeting: str
+    # The instructions as they are kept: what all calls share, and what is of this one.
+    prompt: str = ""
+    prompt_facts: str = ""
+    tools: tuple[openai.FunctionTool, ...] = ()
+    missing_fields: tuple[str, ...] = ()
+    # What the caller's number was worth at the beginning: identity.Worth.
+    caller_worth: str = "verified"
+    # The number of a lead that is yet to be told of this call: the database was away.
+    lead_due: str = ""
+    options: CallOptions = CallOptions()
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a socket to the model could not be had.
+
+    `status` is that of the HTTP answer, 0 where there was none; `names` are the codes
+    of an error that it named.
+    """
+
+    reason: str
+    status: int = 0
+    retry_after_s: float = 0.0
+    names: tuple[str, ...] = ()
+
+
+class Log(NamedTuple):
+    """A line for the log; `speech` ones hold what was said and may be kept out."""
+
+    level: str
+    text: str
+    speech: bool = False
+
+
+class RunTool(NamedTuple):
+    """A tool the model asked for; the result comes back as `receive_tool_result`."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+class OpenModel(NamedTuple):
+    """A new session is needed: close the model's leg without a word, and open another.
+
+    `receive_openai` then begins again with `SessionCreated`.
+    """
+
+    reason: str
+
+
+class OpenSpare(NamedTuple):
+    """Open a second session beside the one that serves.
+
+    What it says comes back as `receive_spare`, its loss as that of `Leg.SPARE`.
+    """
+
+    reason: str
+
+
+class ToSpare(NamedTuple):
+    """Something to tell the second session."""
+
+    event: openai.ClientEvent
+
+
+class UseSpare(NamedTuple):
+    """The second session serves from here on: close the first without a word.
+
+    All that follows goes to it, and what it says comes back as `receive_openai`.
+    """
+
+    reason: str
+
+
+class CloseSpare(NamedTuple):
+    """Close the second session without a word; the first goes on."""
+
+    reason: str
+
+
+class HangUp(NamedTuple):
+    """The call has ended: close both legs. `failed`: the caller hears the fallback."""
+
+    reason: str
+    failed: bool
+
+
+Action = (
+    twilio.Outbound
+    | openai.ClientEvent
+    | openai.AppendAudio
+    | Log
+    | RunTool
+    | OpenModel
+    | OpenSpare
+    | ToSpare
+    | UseSpare
+    | CloseSpare
+    | HangUp
+)
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool's answer. `missing_fields` is what the business still must learn of the
+    caller, None when the tool does not say."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    output: str
+    ok: bool
+    duration_ms: float
+    missing_fields: tuple[str, ...] | None = None
+
+
+class Counters:
+    """What one call counts; every limit that refuses something has its own count."""
+
+    __slots__ = (
+        "after_end",
+        "barge_ins",
+        "barge_ins_false",
+        "changed_sessions",
+        "digits",
+        "failed_answers",
+        "failed_spares",
+        "gap_frames",
+        "late_deltas",
+        "lost_streams",
+        "malformed_openai",
+        "malformed_twilio",
+        "mute_cancelled",
+        "mute_empty",
+        "mute_filtered",
+        "mute_nameless",
+        "mute_silent",
+        "mute_text",
+        "mute_tokens",
+        "openai_errors",
+        "refused_tools",
+        "reopened_sessions",
+        "resumed_streams",
+        "retried_handshakes",
+        "tool_calls",
+        "unknown_openai",
+        "unknown_twilio",
+        "untranscribed_turns",
+    )
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    gap_frames: int
+    barge_ins: int
+    barge_ins_false: int
+    digits: int
+    late_deltas: int
+    tool_calls: int
+    refused_tools: int
+    openai_errors: int
+    reopened_sessions: int
+    retried_handshakes: int
+    changed_sessions: int
+    lost_streams: int
+    resumed_streams: int
+    failed_spares: int
+    failed_answers: int
+    mute_cancelled: int
+    mute_empty: int
+    mute_filtered: int
+    mute_nameless: int
+    mute_silent: int
+    mute_text: int
+    mute_tokens: int
+    after_end: int
+    malformed_twilio: int
+    malformed_openai: int
+    unknown_twilio: int
+    unknown_openai: int
+    untranscribed_turns: int
+
+
+class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of the transcript; `at_s` from the start of the call."""
+
+    role: str
+    item_id: str
+    text: str
+    interrupted: bool
+    heard_ms: int | None
+    at_s: float
+
+
+class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool call, with what it was asked and what it answered."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    result: str
+    ok: bool
+    duration_ms: float
+    at_s: float
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a call when it has ended; times in s on the call's own clock."""
+
+    plan: CallPlan
+    stream_sid: str
+    opened_at_s: float
+    answered_at_s: float | None
+    ended_at_s: float
+    end_reason: str
+    # Why the last words were said; "" where the call ended without any.
+    goodbye_reason: str = ""
+    failed: bool
+    rx_frames: int
+    tx_frames: int
+    forwarded_frames: int
+    dropped_frames: int
+    silence_frames: int
+    barge_ins: int
+    greeting_ms: float | None
+    answer_ms: Sequence[float]
+    barge_in_ms: Sequence[float]
+    missing_fields: Sequence[str]
+    usage: dict[str, float]
+    turns: Sequence[TurnRecord]
+    tools: Sequence[ToolRecord]

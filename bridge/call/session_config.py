@@ -1,0 +1,257 @@
+"""What a session is told: its configuration, and the few sentences of our own.
+
+Pure functions from a `CallPlan` to client events; the words the model is given outside
+the business's own prompt are all here.
+"""
+
+from typing import Literal
+
+from msgspec import UNSET
+
+from bridge.call.plan import CallPlan, ToolRecord
+from bridge.call.transcript import Role
+from bridge.realtime import openai
+from bridge.telephony import sentences
+
+CONFIGURE_ID = "configure"
+PCMU = openai.Format(type="audio/pcmu")
+PCM = openai.Format(type="audio/pcm", rate=24_000)
+
+# The verbatim form of the protocol: an empty input hides the history, the output joins
+# the conversation all the same.
+_VERBATIM = "Say exactly the following, nothing before or after: {text}"
+# Whose business's language we cannot write is told to the model by its code.
+_SAY_AGAIN = {
+    "ar": "عذرًا، لم أستطع الإجابة. هل يمكنكم إعادة ما قلتم؟",
+    "de": "Entschuldigung, ich konnte nicht antworten. Sagen Sie es bitte noch einmal?",
+    "en": "Sorry, I could not answer that. Could you please say it again?",
+    "es": "Lo siento, no he podido responder. ¿Puede repetirlo, por favor?",
+    "fr": "Désolé, je n'ai pas pu répondre. Pouvez-vous répéter, s'il vous plaît ?",
+    "he": "סליחה, לא הצלחתי לענות. אפשר לומר את זה שוב בבקשה?",
+    "it": "Mi scusi, non sono riuscito a rispondere. Può ripetere, per favore?",
+    "pt": "Desculpe, não consegui responder. Pode repetir, por favor?",
+    "ru": "Извините, я не смог ответить. Повторите, пожалуйста, ещё раз.",
+}
+_TRANSLATED = (
+    "Say exactly the following in the language with the ISO 639-1 code {language}, "
+    "translated, nothing before or after: {text}"
+)
+_STILL_THERE = (
+    "The caller has been silent for a while. In one short sentence, in the language of "
+    "this conversation, ask whether they are still there."
+)
+_GOODBYE = (
+    "Say one short, polite goodbye in the language of this conversation and nothing "
+    "else. Reason for ending the call: {reason}."
+)
+_CLOSING = (
+    "This call must end in about a minute. Say so in one short, polite sentence, in "
+    "the language of this conversation, and ask what is still most important."
+)
+_LINE_WAS_LOST = (
+    "The telephone line was lost for some seconds and is back; what the caller said "
+    "meanwhile was not heard. Say so in one short sentence, in the language of this "
+    "conversation, and ask them to go on."
+)
+_FILLER = (
+    "Say only that it will take a moment, in two to five words, in the language of "
+    "this conversation. Do not answer yet."
+)
+_LOOP = (
+    "You have said the same thing several times. If the caller asks to hear it again, "
+    "say it in other words. Else do not repeat it: take the conversation one step "
+    "further, or offer to end the call."
+)
+
+# Errors after which a session is of no use; OpenAI has moved names between `code` and
+# `type`, so both are looked at.
+FATAL_CODES = frozenset(
+    (
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "invalid_api_key",
+        "beta_api_shape_disabled",
+        "model_not_found",
+    )
+)
+# What is wrong with the configuration itself: sent again it is refused again.
+REFUSED_CODES = FATAL_CODES | {
+    "invalid_request_error",
+    "invalid_event",
+    "invalid_value",
+    "missing_required_parameter",
+    "unknown_parameter",
+    "string_above_max_length",
+    "cannot_update_voice",
+}
+# Of an account, by the minute: the next session has no more of it, only time helps.
+LIMITED_CODES = frozenset(("rate_limit_exceeded", "inference_rate_limit_exceeded"))
+EXPIRED = "session_expired"
+# Races that the protocol calls harmless.
+NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
+HARMLESS_CODES = frozenset(
+    (
+        "response_cancel_not_active",
+        NOTHING_TO_COMMIT,
+        "item_create_duplicate_item_id",
+    )
+)
+
+
+def configure(plan: CallPlan) -> openai.SessionUpdate:
+    """Return the one `session.update` of a call."""
+    options = plan.options
+    is_custom = options.openai_voice.startswith("voice_")
+    return openai.SessionUpdate(
+        event_id=CONFIGURE_ID,
+        session=openai.SessionConfig(
+            instructions=plan.instructions,
+            tools=plan.tools,
+            audio=openai.SessionAudio(
+                input=openai.AudioInput(
+                    format=PCMU,
+                    transcription=openai.Transcription(
+                        model=options.openai_transcription_model,
+                        language=plan.language or UNSET,
+                    ),
+                    turn_detection=_turn_detection(plan),
+                ),
+                output=openai.AudioOutput(
+                    format=output_format(plan),
+                    voice={"id": options.openai_voice}
+                    if is_custom
+                    else options.openai_voice,
+                ),
+            ),
+        ),
+    )
+
+
+def output_format(plan: CallPlan) -> openai.Format:
+    """Return the format the model's speech comes in."""
+    return PCM if plan.options.openai_output_format == "audio/pcm" else PCMU
+
+
+def _turn_detection(plan: CallPlan) -> openai.ServerVad | openai.SemanticVad | None:
+    if plan.options.turn_detection == "server_vad":
+        return openai.ServerVad(silence_duration_ms=plan.options.turn_silence_ms)
+    if plan.options.turn_detection == "semantic_vad":
+        return openai.SemanticVad()
+    return None
+
+
+def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
+    """Say what is wrong with the session the server echoed, or None.
+
+    It may leave a format out: what it has confirmed is then what we asked for.
+    """
+    for side, wanted in (("input", PCMU), ("output", output_format(plan))):
+        echoed = getattr(session.audio, side).format
+        if echoed is not None and echoed.type != wanted.type:
+            return f"expected {side} format {wanted.type}, got {echoed.type}"
+    return None
+
+
+def greeting(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request that has the greeting spoken word for word."""
+    return _verbatim(plan.greeting)
+
+
+def own_greeting(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request for a greeting of ours in the place of the business's."""
+    text = sentences.greeting_in(plan.language) or sentences.GREETINGS["en"]
+    return _verbatim(text.format(name=plan.business_name))
+
+
+def say_again(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request for our words in the place of an answer without sound."""
+    text = _SAY_AGAIN.get(plan.language)
+    if text is not None or not plan.language:
+        return _verbatim(text or _SAY_AGAIN["en"])
+    text = _TRANSLATED.format(language=plan.language, text=_SAY_AGAIN["en"])
+    return openai.ResponseParams(input=(), tool_choice="none", instructions=text)
+
+
+def still_there() -> openai.ResponseParams:
+    """Return the request that asks a silent caller whether he is there."""
+    return openai.ResponseParams(tool_choice="none", instructions=_STILL_THERE)
+
+
+def closing_soon() -> openai.ResponseParams:
+    """Return the request that warns of the call's end."""
+    return openai.ResponseParams(tool_choice="none", instructions=_CLOSING)
+
+
+def line_was_lost() -> openai.ResponseParams:
+    """Return the request for a word to a caller whose line was lost and is back."""
+    return openai.ResponseParams(tool_choice="none", instructions=_LINE_WAS_LOST)
+
+
+def filler() -> openai.ResponseParams:
+    """Return the request for a word while a tool takes its time."""
+    return openai.ResponseParams(tool_choice="none", instructions=_FILLER)
+
+
+def goodbye(reason: str) -> openai.ResponseParams:
+    """Return the request for the last words of a call that we end."""
+    return openai.ResponseParams(
+        tool_choice="none", instructions=_GOODBYE.format(reason=reason)
+    )
+
+
+def loop_correction() -> openai.CreateItem:
+    """Return the item that takes the model out of a loop."""
+    return _message("system", _LOOP)
+
+
+def keypad(digits: str) -> openai.CreateItem:
+    """Return the caller's digits as an item; the model does not hear the tones."""
+    return _message("user", f"Keypad: {' '.join(digits.replace(' ', ''))}")
+
+
+def tool_output(tool_call_id: str, output: str) -> openai.CreateItem:
+    """Return a tool's answer as an item."""
+    return openai.CreateItem(
+        item=openai.FunctionCallOutput(call_id=tool_call_id, output=output)
+    )
+
+
+def tool_call(tool_call_id: str, name: str, arguments: str) -> openai.CreateItem:
+    """Return the call of a tool that an earlier session made."""
+    return openai.CreateItem(
+        item=openai.FunctionCall(call_id=tool_call_id, name=name, arguments=arguments)
+    )
+
+
+def tool_pair(tool: ToolRecord) -> tuple[openai.CreateItem, ...]:
+    """Return a tool's call and answer in an earlier session."""
+    asked = tool_call(tool.tool_call_id, tool.name, tool.arguments)
+    return asked, tool_output(tool.tool_call_id, tool.result)
+
+
+def said(role: Role, text: str) -> openai.CreateItem:
+    """Return a turn of an earlier session."""
+    if role == "ai":
+        item = openai.MessageItem(role="assistant", content=(openai.OutputText(text),))
+        return openai.CreateItem(item=item)
+    return keypad(text) if role == "keypad" else _message("user", text)
+
+
+def sounded(audio: bytes) -> openai.CreateItem:
+    """Return a turn of the caller's that an earlier session has not written down."""
+    content = (openai.InputAudio(audio),)
+    return openai.CreateItem(item=openai.MessageItem(role="user", content=content))
+
+
+def _verbatim(text: str) -> openai.ResponseParams:
+    instructions = _VERBATIM.format(text=text)
+    return openai.ResponseParams(
+        input=(), tool_choice="none", instructions=instructions
+    )
+
+
+def _message(role: Literal["user", "system"], text: str) -> openai.CreateItem:
+    content = (openai.InputText(text=text),)
+    return openai.CreateItem(item=openai.MessageItem(role=role, content=content))

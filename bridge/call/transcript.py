@@ -1,0 +1,208 @@
+"""The conversation as text: one turn per item, in the conversation's order.
+
+A caller's words may arrive late and out of order; an item is placed by what the server
+says it follows, and its text comes when it comes. An interrupted turn of the AI is cut
+to what was heard.
+"""
+
+from typing import Literal
+
+from bridge.call import loops
+from bridge.media.playout import Cut
+
+Role = Literal["caller", "ai", "keypad"]
+# Five minutes of speech, the longest the ledger takes, are some 6,000 characters; half
+# an hour of talk some 300 turns. The oldest turns go first.
+TURN_CHARS_MAX = 10_000
+TURN_PARTS_MAX = 16
+TURNS_MAX = 2_000
+
+
+class Turn:
+    """One side's words in one item, by content part; `at_s` from the call's start."""
+
+    __slots__ = (
+        "at_s",
+        "dropped_chars",
+        "heard_ms",
+        "interrupted",
+        "is_whole",
+        "item_id",
+        "late_cut",
+        "parts",
+        "role",
+    )
+
+    def __init__(self, role: Role, item_id: str, at_s: float) -> None:
+        self.role = role
+        self.item_id = item_id
+        self.at_s = at_s
+        self.parts: dict[int, str] = {}
+        self.interrupted = False
+        # No more words come.
+        self.is_whole = False
+        self.heard_ms: int | None = None
+        # Where it was cut, if its words were still to come.
+        self.late_cut: Cut | None = None
+        # Of its pieces; the whole text is over the limit by as much, and counts once.
+        self.dropped_chars = 0
+
+    @property
+    def text(self) -> str:
+        """All its words."""
+        return " ".join(words for _, words in sorted(self.parts.items()) if words)
+
+
+class Transcript:
+    """The turns of one call."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, Turn] = {}
+        self._order: list[str] = []
+        # Grows with every turn that is whole or cut.
+        self.changes = 0
+        self.dropped_turns = 0
+        self.dropped_chars = 0
+
+    def place(
+        self, role: Role, item_id: str, at_s: float, after: str | None = None
+    ) -> Turn:
+        """Return the item's turn, made behind item `after` (or at the end) if new."""
+        turn = self._turns.get(item_id)
+        if turn is None:
+            turn = self._turns[item_id] = Turn(role, item_id, at_s)
+            at = len(self._order)
+            if after in self._turns and after != item_id:
+                at = self._order.index(after) + 1
+            self._order.insert(at, item_id)
+            if len(self._order) > TURNS_MAX:
+                self.dropped_turns += 1
+                del self._turns[self._order.pop(0)]
+        return turn
+
+    def rename(self, item_id: str, other: str) -> None:
+        """Give a turn the id of its item, if it has none and the other is new."""
+        if item_id in self._turns and other not in self._turns:
+            turn = self._turns[other] = self._turns.pop(item_id)
+            self._order[self._order.index(item_id)] = turn.item_id = other
+
+    def add_text(
+        self, role: Role, item_id: str, delta: str, at_s: float, part: int = 0
+    ) -> None:
+        """Append a piece of the text of a part of the item."""
+        turn = self.place(role, item_id, at_s)
+        if not turn.interrupted:
+            over = self._set_part(turn, part, turn.parts.get(part, "") + delta)
+            self.dropped_chars += over
+            turn.dropped_chars += over
+
+    def set_text(
+        self, role: Role, item_id: str, text: str, at_s: float, part: int = 0
+    ) -> Turn:
+        """Replace the text of a part by the whole; a cut turn stays cut.
+
+        Words that come only after the cut are cut as if they had been there.
+        """
+        turn = self.place(role, item_id, at_s)
+        self.changes += 1
+        turn.is_whole = True
+        if not turn.interrupted:
+            over = self._set_part(turn, part, text.strip())
+            again = min(over, turn.dropped_chars)
+            self.dropped_chars += over - again
+            turn.dropped_chars -= again
+        elif turn.late_cut is not None and turn.late_cut.content_index == part:
+            self._set_part(turn, part, _heard(text.strip(), turn.late_cut))
+            turn.late_cut = None
+        return turn
+
+    def _set_part(self, turn: Turn, part: int, text: str) -> int:
+        """Keep the words of a part, as far as its turn has room; return what not."""
+        room = TURN_CHARS_MAX - sum(
+            len(words) for at, words in turn.parts.items() if at != part
+        )
+        if part not in turn.parts and len(turn.parts) >= TURN_PARTS_MAX:
+            room = 0
+        if room:
+            turn.parts[part] = text[:room]
+        return max(0, len(text) - room)
+
+    def close(self, item_id: str) -> None:
+        """Note that an item gets no more words."""
+        turn = self._turns.get(item_id)
+        if turn is not None:
+            self.changes += turn.role == "caller"
+            turn.is_whole = True
+
+    def close_all(self) -> None:
+        """Note that no item gets more words: their session is gone."""
+        for turn in self._turns.values():
+            turn.is_whole = True
+
+    def cut(self, cut: Cut) -> None:
+        """Mark a turn as interrupted and keep the words that were heard.
+
+        Speech is taken as even: the share of audio heard is the share of text kept,
+        to the word. Of the parts that follow nothing was heard.
+        """
+        turn = self._turns.get(cut.item_id)
+        if turn is None:
+            return
+        self.changes += 1
+        if turn.heard_ms is None:
+            turn.heard_ms = cut.before_ms + cut.heard_ms
+        turn.interrupted = turn.is_whole = True
+        text = turn.parts.get(cut.content_index, "")
+        if not text and cut.heard_ms:
+            turn.late_cut = cut
+        text = _heard(text, cut)
+        kept = {at: one for at, one in turn.parts.items() if at < cut.content_index}
+        turn.parts = {**kept, cut.content_index: text}
+
+    def placed(self) -> list[Turn]:
+        """Return every turn in order, also those whose words have yet to come."""
+        return [self._turns[item_id] for item_id in self._order]
+
+    def turns(self) -> list[Turn]:
+        """Return the turns that have words, in order."""
+        return [turn for turn in self.placed() if turn.text or turn.interrupted]
+
+    def spoken(self) -> list[Turn]:
+        """Return the turns that were spoken, in order: also those of the caller's whose
+        words nobody knows, for they could not be transcribed, or not in time."""
+        return [
+            turn
+            for turn in self.placed()
+            if turn.text
+            or turn.interrupted
+            or (turn.role == "caller" and not turn.parts)
+        ]
+
+    def is_awaiting_words(self, since_s: float) -> bool:
+        """Tell whether a turn of the caller's, not older, has yet to get its words."""
+        return any(
+            turn.role == "caller" and not turn.is_whole and turn.at_s >= since_s
+            for turn in self._turns.values()
+        )
+
+    def loop(self) -> str | None:
+        """Return the AI's newest item if it goes round in a loop."""
+        turn = loops.find(self.placed())
+        return None if turn is None else turn.item_id
+
+    def is_loop_known(self, corrected: str | None) -> bool:
+        """Tell whether the loop the AI is in is the one corrected at that item."""
+        turn = self._turns.get(corrected or "")
+        return turn is not None and loops.is_same(self.placed(), turn)
+
+    def has_loop_gone_on(self, corrected: str) -> bool:
+        """Tell whether that loop has gone on for so long that the call must end."""
+        return loops.goes_on(self.placed(), self._turns[corrected])
+
+
+def _heard(text: str, cut: Cut) -> str:
+    keep = round(len(text) * cut.heard_ms / cut.total_ms) if cut.total_ms else 0
+    if keep >= len(text):
+        return text
+    # One character more: a space there says that the last word was whole.
+    return text[: keep + 1].rpartition(" ")[0]

@@ -1,0 +1,37 @@
+"""Turns: when the bridge itself ends a turn of the caller's.
+
+In `gate` mode that is how every turn ends. In the VAD modes the server ends them, and
+answers; a turn that it does not hear, or not the end of, is ended here after the turn's
+silence and a second more (`Uplink.is_unended`). Its answer is asked for when the server
+says that it made an item: a turn that it has ended meanwhile, and answers, leaves
+nothing to commit, which it refuses without harm.
+"""
+
+from typing import TYPE_CHECKING
+
+from bridge.realtime import openai
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+
+def consider_end(call: "Call") -> None:
+    """Commit the open turn after enough quiet; in `gate` mode, ask for the answer."""
+    options, uplink = call.plan.options, call.uplink
+    is_quiet = uplink.quiet_ms >= options.turn_silence_ms
+    if not uplink.is_unended and not is_quiet:
+        return
+    is_gate = options.turn_detection == "gate"
+    if uplink.is_worth_committing:
+        call.tell(openai.CommitAudio())
+        call.unwritten.ask(uplink)
+        if not is_gate:
+            call.info("[REALTIME] A turn whose end the model did not hear: committed")
+        elif call.is_talking:  # a goodbye is not answered
+            call.request()
+    elif is_gate:
+        call.tell(openai.ClearAudio())
+        call.unwritten.clear(uplink)
+    uplink.close_turn()
+    if is_gate:
+        uplink.note_committed()

@@ -1,0 +1,8 @@
+"""The commands of `kolbridge`, one module each, imported when it is called.
+
+Owns the command line: arguments, printed lists, exit codes and plots. Refuses an
+unknown name and suggests the nearest one. Behaviour belongs to the packages below; a
+command only calls it and prints what it answers.
+May use: `business`, `agent`, `records`, `recorder`, `media`, `telemetry`, `settings`,
+`sandbox`, `crm` and `dsp`. `serve`, `doctor` and `demo` start what is below.
+"""

@@ -1,0 +1,38 @@
+"""`kolbridge backup`: all businesses, to one file."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bridge.cli.database import run_with_url
+from bridge.settings.process import Settings
+from crm.backup import back_up
+from crm.connect import Schema
+
+DESCRIPTION = """Write every business with its leads, appointments and calls to one
+file, as of one moment, while the service runs. It holds what callers said: keep it as
+you keep the database. Recordings (RECORD_DIR), and calls that wait in KOLBRIDGE_HOME
+for the database, are files already and are not in it."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `backup` to the command line."""
+    parser = subparsers.add_parser(
+        "backup",
+        description=DESCRIPTION,
+        epilog="examples:\n  kolbridge backup kolbridge.backup\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("file", type=Path)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file; 0, or one line that says what was wrong."""
+    return run_with_url("backup", partial(_backup, args.file), Schema.ANY)
+
+
+async def _backup(file: Path, url: str, settings: Settings) -> None:
+    manifest = await back_up(url, file)
+    print(f"written: {manifest.describe()}")

@@ -1,0 +1,51 @@
+"""Where in the caller's recording the model's audio is from.
+
+Told by position and time, not by bytes alone: the demo's fan repeats itself every ten
+seconds, so that a frame of noise looks like one that lies beside speech.
+"""
+
+from collections.abc import Iterator
+
+from bridge.media.playout import SILENCE_BYTE
+from bridge.sandbox.result import CallResult
+from bridge.sandbox.session import Session
+from bridge.settings.options import FRAME_BYTES, FRAME_MS
+
+SILENCE = SILENCE_BYTE * FRAME_BYTES
+# What is withheld under the AI's voice is at most this old when it is given, and half
+# of the fan's loop.
+AGE_MS_MAX = 5_000
+# The caller's clock is read when a frame has been laid on the line.
+_LEAD_FRAMES = 2
+
+
+def frames(audio: bytes) -> list[bytes]:
+    """Return the whole frames of a recording."""
+    whole = len(audio) - len(audio) % FRAME_BYTES
+    return [audio[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]
+
+
+def positions(result: CallResult, session: Session) -> list[int | None]:
+    """Return for each sounding frame that the model was given which one it is.
+
+    They are given in the caller's order, each once; None is a frame that he has not
+    sent within AGE_MS_MAX before.
+    """
+    near = frames(result.near)
+    found: list[int | None] = []
+    next_at = 0
+    for at_ms, frame in _given(session, result.started_at or 0.0):
+        latest = min(int(at_ms / FRAME_MS) + _LEAD_FRAMES, len(near) - 1)
+        first = max(next_at, int((at_ms - AGE_MS_MAX) / FRAME_MS))
+        place = next((i for i in range(first, latest + 1) if near[i] == frame), None)
+        found.append(place)
+        if place is not None:
+            next_at = place + 1
+    return found
+
+
+def _given(session: Session, started_at: float) -> Iterator[tuple[float, bytes]]:
+    for piece in session.audio:
+        for frame in frames(piece.audio):
+            if frame != SILENCE:
+                yield (piece.at - started_at) * 1e3, frame

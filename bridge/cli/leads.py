@@ -1,0 +1,102 @@
+"""`kolbridge leads`: who has called, and what is known of them.
+
+What a caller said who proved nothing, a claim, is listed after the leads as unverified.
+"""
+
+import argparse
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from bridge.business.opening_hours import TenantError
+from bridge.cli.calls import add_listing_arguments, chosen_businesses
+from bridge.cli.database import run_with_database
+from bridge.cli.listing import local_time
+from bridge.settings.process import Settings
+from bridge.telemetry.masking import one_line
+from crm import businesses, claims, leads, proofs
+from crm.claims import Claim
+from crm.database import Database
+from crm.leads import Lead
+
+EXAMPLES = """examples:
+  kolbridge leads --business "Dana's Salon"
+  kolbridge leads --business "Dana's Salon" --accept CA0123456789abcdef0123456789abcdef
+  kolbridge leads --json | jq -r '[.phone, .name, .next_appointment_at] | @tsv'
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `leads` to the command line."""
+    parser = subparsers.add_parser(
+        "leads",
+        description="List leads, those who called last first, then what callers said "
+        "of themselves who are not verified.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add_listing_arguments(parser)
+    parser.add_argument(
+        "--accept",
+        metavar="CALL",
+        help="let what was said in this call be the lead's whose number was named",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """List leads; 0, or one line that says what was wrong."""
+    return run_with_database("leads", partial(_leads, args))
+
+
+async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> None:
+    if args.accept is not None:
+        await _accept(args, db)
+        return
+    zones = await businesses.time_zones(db)
+    for business_id, name in await chosen_businesses(args, db):
+        zone = zones.get(business_id, "UTC")
+        for lead in await leads.recent(db, business_id, args.limit):
+            print(_row(name, lead) if args.json else _line(name, lead, zone))
+        for claim in await claims.recent(db, business_id, args.limit):
+            print(_row(name, claim) if args.json else _claim_line(name, claim, zone))
+
+
+async def _accept(args: argparse.Namespace, db: Database) -> None:
+    zones = await businesses.time_zones(db)
+    for business_id, name in await chosen_businesses(args, db):
+        lead = await proofs.accept(db, business_id, args.accept)
+        if lead is not None:
+            shown = _line(name, lead, zones.get(business_id, "UTC"))
+            print(_row(name, lead) if args.json else shown)
+            return
+    raise TenantError(f"--accept {args.accept}: no claim of this call names a number")
+
+
+def _row(business: str, entry: Lead | Claim) -> str:
+    is_verified = isinstance(entry, Lead)
+    fields = msgspec.structs.asdict(entry)
+    row = {"business": business, "verified": is_verified, **fields}
+    return msgspec.json.encode(row).decode()
+
+
+def _line(business: str, lead: Lead, zone: str) -> str:
+    last = local_time(lead.last_call_at, zone, otherwise="never")
+    return one_line(
+        f"{last}  {business}  {lead.phone}  {lead.name or '-'}  {lead.status}  "
+        f"calls={lead.calls}  {_rest(lead, zone)}"
+    )
+
+
+def _claim_line(business: str, claim: Claim, zone: str) -> str:
+    said_at = local_time(claim.created_at, zone)
+    return one_line(
+        f"{said_at}  {business}  {claim.phone or '-'}  {claim.name or '-'}  "
+        f"unverified  call={claim.call_sid}  {_rest(claim, zone)}"
+    )
+
+
+def _rest(entry: Lead | Claim, zone: str) -> str:
+    booked = local_time(entry.next_appointment_at, zone, timespec="minutes")
+    return f"next={booked}  {msgspec.json.encode(entry.fields).decode()}"

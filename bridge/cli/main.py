@@ -1,0 +1,74 @@
+"""`kolbridge`: one command per module, imported only when it is asked for."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from bridge.telemetry.masking import VisibleStream
+
+# A command's module adds its own parser, whose default `run` takes the arguments and
+# returns the exit code.
+COMMANDS = {
+    "demo": (
+        "bridge.cli.demo.command",
+        "two whole calls on this machine, nothing else needed",
+    ),
+    "serve": ("bridge.service.serve", "run the service"),
+    "call": ("bridge.cli.call", "place a call with recorded audio to a running bridge"),
+    "migrate": ("bridge.cli.migrate", "bring the database's schema to this build's"),
+    "backup": ("bridge.cli.backup", "write all businesses to one file"),
+    "restore": ("bridge.cli.restore", "restore a backup into an empty database"),
+    "tenant": ("bridge.cli.tenant_parser", "businesses without SQL"),
+    "calls": ("bridge.cli.calls", "what was said and done in calls"),
+    "leads": ("bridge.cli.leads", "who has called"),
+    "gate": ("bridge.cli.gate", "run recordings through the gate"),
+    "replay": ("bridge.cli.replay", "a recorded call made again, and why it did so"),
+    "bench": ("bridge.cli.bench", "what the benches found, and their trend"),
+    "doctor": ("bridge.cli.doctor.checklist", "the checklist before going live"),
+}
+EXIT_INTERRUPTED = 130
+EXIT_CUT_OFF = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(
+        prog="kolbridge", description="An AI voice on a business's phone."
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (module, text) in COMMANDS.items():
+        if given[:1] == [name]:
+            import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=text)
+    args = parser.parse_args(given)
+    # What callers and models said must not move a terminal's cursor.
+    out, errors = VisibleStream(sys.stdout), VisibleStream(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(errors):
+        try:
+            code: int = args.run(args)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # Who reads the output, such as `head`, has enough; nor is the rest flushed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return EXIT_CUT_OFF
+    return code
+
+
+def _version() -> str:
+    try:
+        return f"kolbridge {version('kolbridge')}"
+    except PackageNotFoundError:
+        return "kolbridge, not installed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

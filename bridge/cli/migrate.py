@@ -1,0 +1,38 @@
+"""`kolbridge migrate`: brings the schema to this build's, which no reading does."""
+
+import argparse
+from typing import Any
+
+from bridge.cli.database import run_with_database
+from bridge.settings.process import Settings
+from crm.connect import Schema
+from crm.database import Database
+
+DESCRIPTION = """Bring the database's schema to this build's, as DATABASE_ADMIN_URL's
+role or the owner of the embedded one. `kolbridge serve` does so, too, when it starts;
+`serve --take-over` and all that only read leave it as it is. A service of the version
+before goes on to serve on the new schema."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `migrate` to the command line."""
+    parser = subparsers.add_parser(
+        "migrate",
+        description=DESCRIPTION,
+        epilog="examples:\n  kolbridge migrate && kolbridge serve --take-over\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Move the schema; 0, or one line that says what was wrong."""
+    return run_with_database("migrate", _say_version, Schema.MOVE)
+
+
+async def _say_version(db: Database, settings: Settings) -> None:
+    async with db.owner() as connection:
+        version = await connection.fetchval(
+            "select max(version) from schema_migrations"
+        )
+    print(f"the schema has migration {version}")

@@ -1,0 +1,157 @@
+"""`kolbridge replay`: a recorded call made again, with why it did what it did."""
+
+import argparse
+import os
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bridge.cli.pictures import NoPicturesError
+from bridge.recorder import explain
+from bridge.recorder.explain import Decision
+from bridge.recorder.recording import SUFFIX, Recording, RecordingError, read, rewrite
+from bridge.recorder.replay import Difference, Replay
+from bridge.settings.process import SettingsError, load
+
+EXIT_DIFFERENT = 1
+EXIT_UNUSABLE = 2
+WHY_CHARS = 100
+DIFFERENCE_CHARS = 200
+DESCRIPTION = """Runs each recorded CALL through the same code without sockets, compares
+every byte it answers with what it answered then, and shows what started, stopped and
+interrupted it."""
+EXAMPLES = """examples:
+  kolbridge replay recordings/CA0123.zip
+  kolbridge replay CA0123                            looked for in RECORD_DIR
+  kolbridge replay CA0123.zip --plot CA0123.png
+  kolbridge replay tests/recordings/*.zip            exit code 1 if one differs
+  kolbridge replay tests/recordings/*.zip --accept   take today's answers as right
+
+`kolbridge serve` records calls with RECORD_DIR=recordings; with RECORD_AUDIO=1 as well
+they can be made again byte for byte. A recording moved to tests/recordings/ is a test.
+Exit codes: 0 as recorded, or explained only; 1 different; 2 not usable.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `replay` to the command line."""
+    parser = subparsers.add_parser(
+        "replay",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "calls", nargs="+", metavar="CALL", help="a file, or the id of a recorded call"
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw one call")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="write today's answers into the recording",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay each recording; return the worst exit code."""
+    try:
+        if args.plot is not None and len(args.calls) > 1:
+            raise RecordingError("--plot draws one call")
+        return max(_replay(_find(call), args.plot, args.accept) for call in args.calls)
+    except (RecordingError, SettingsError, NoPicturesError, OSError) as error:
+        print(f"kolbridge replay: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+
+
+def _find(call: str) -> Path:
+    """Return a call's file; what is no file is looked for where calls are recorded."""
+    path = Path(call)
+    if path.suffix == SUFFIX or path.exists():
+        return path
+    folder = load(os.environ, Path(".env")).record_dir
+    if folder is None:
+        raise RecordingError(f"{call}: expected a file, or RECORD_DIR to be set")
+    return Path(folder) / f"{call}{SUFFIX}"
+
+
+def _replay(path: Path, plot: Path | None, accepts: bool) -> int:
+    recording = read(path)
+    print(f"{path}: {_summary(recording)}")
+    why_not = recording.why_not_replayed
+    if why_not:
+        if plot is not None or accepts:
+            raise RecordingError(f"{path}: cannot be made again: {why_not}")
+        _explain(recording)
+        print(f"not made again: {why_not}; this is what was noted then")
+        return 0
+    replay = Replay(recording)
+    if accepts:
+        rewrite(path, recording, replay.accept())
+        print("today's answers are the recorded ones now")
+        return 0
+    decisions = []
+    for decision in replay.run():
+        decisions.append(decision)
+        print(_row(decision))
+    if plot is not None:
+        from bridge.cli import replay_plot
+
+        replay_plot.draw(plot, path.stem, replay.measures, decisions)
+    if replay.difference is not None:
+        print(_show_difference(replay.difference))
+        return EXIT_DIFFERENT
+    print(f"as recorded: {len(replay.steps)} messages, every answer the same")
+    return 0
+
+
+def _explain(recording: Recording) -> None:
+    """Print what the recorded notes say, without making the call again."""
+    opened_at = recording.header.opened_at
+    for decision in chain.from_iterable(
+        explain.of_step(step, opened_at) for step in recording.steps
+    ):
+        print(_row(decision))
+
+
+def _summary(recording: Recording) -> str:
+    header, steps = recording.header, recording.steps
+    lasted_s = steps[-1].now - header.opened_at if steps else 0.0
+    return (
+        f"{header.plan.call_sid}, {lasted_s:.1f} s, {len(steps)} messages, "
+        f"{header.plan.options.turn_detection}"
+    )
+
+
+def _row(decision: Decision) -> str:
+    why = decision.why
+    if len(why) > WHY_CHARS:
+        why = why[: WHY_CHARS - 1] + "…"
+    return f"{decision.at_s:9.3f} s  {decision.what:20} {why}".rstrip()
+
+
+def _show_difference(found: Difference) -> str:
+    texts = [
+        "nothing" if action is None else msgspec.json.encode(action).decode()
+        for action in (found.recorded, found.recomputed)
+    ]
+    pairs = enumerate(zip(*texts, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), 0)
+    recorded, recomputed = (_from(text, same) for text in texts)
+    return (
+        f"different at {found.at_s:.3f} s, message {found.message}, "
+        f"action {found.action}\n"
+        f"  recorded:   {recorded}\n"
+        f"  recomputed: {recomputed}"
+    )
+
+
+def _from(text: str, different_at: int) -> str:
+    """Return the part of a long text around its first other character."""
+    begin = max(0, different_at - DIFFERENCE_CHARS // 2)
+    end = begin + DIFFERENCE_CHARS
+    before, after = "…" if begin else "", "…" if len(text) > end else ""
+    return f"{before}{text[begin:end]}{after}"

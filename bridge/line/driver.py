@@ -1,0 +1,400 @@
+"""Line: the one owner of a call, its legs, its timer and its tools.
+
+Whatever comes goes through `receive` to the `Call`, and every action it answers is
+performed before the next. Whichever way a call ends, both sockets close, no timer and
+no tool stays behind, and its record is handed on once. A line knows no other line.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Callable, Coroutine
+from ssl import SSLContext
+from time import monotonic
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from picows import WSCloseCode
+
+from bridge.agent.tools import ToolRunner
+from bridge.call.last_turn import WORDS_WAIT_S
+from bridge.call.machine import Call
+from bridge.call.plan import (
+    Action,
+    CallPlan,
+    CallRecord,
+    CloseSpare,
+    HangUp,
+    Leg,
+    Log,
+    OpenModel,
+    OpenSpare,
+    Phase,
+    RunTool,
+    ToolResult,
+    ToSpare,
+    UseSpare,
+)
+from bridge.call.resumption import Transport
+from bridge.line.fast_path import ShortWay
+from bridge.line.legs import OpenAILeg, TwilioLeg
+from bridge.line.refusal import refusal_of
+from bridge.realtime import openai
+from bridge.recorder.flight_recorder import Recorders
+from bridge.settings.process import Settings
+from bridge.settings.proxy import proxy_of
+from bridge.telemetry.log import LEVELS, CallLogger
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony import twilio
+from bridge.telephony.twiml import Sentence
+
+# The loop counts in whole ms; a timer must not be early, for the call would only be
+# asked again.
+TIMER_SLACK_S = 0.001
+# One response asks for one or two tools; more at once is a model gone astray.
+TOOLS_IN_FLIGHT_MAX = 8
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What all lines of a process share; `on_over` is told of each once."""
+
+    settings: Settings
+    metrics: Metrics
+    tls: SSLContext | None
+    on_over: Callable[["Line"], None]
+    recorders: Recorders | None = None
+
+
+class Line:
+    """One call with its sockets; made at the webhook, over when `is_over` says so."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        plan: CallPlan,
+        tools: ToolRunner,
+        *,
+        account_sid: str,
+        fallback: Sentence,
+    ) -> None:
+        now = monotonic()
+        self.call = Call(plan, now)
+        self.account_sid = account_sid
+        self.fallback = fallback
+        self.token = ""
+        # When its sockets were closed and its record handed on; 0.0 until then.
+        self.over_at = 0.0
+        # When it needed no session with the model any more.
+        self.left_at = float("inf")
+        # When another stream was last asked of Twilio.
+        self.promised_at = float("-inf")
+        self.logs_events = exchange.settings.log_openai_events
+        self.log = CallLogger(plan.call_sid, plan.business_id)
+        self.model_leg = OpenAILeg(self, exchange.metrics)
+        self.twilio_leg: TwilioLeg | None = None
+        self._exchange = exchange
+        recorders = exchange.recorders
+        self._recorder = recorders.begin(plan, now) if recorders is not None else None
+        self.short_way = ShortWay(self.call.ear, self.model_leg.appender, monotonic)
+        # The recorder keeps whole messages, and those only the long way has.
+        self.short_way.is_open = self._recorder is None
+        self._tools = tools
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._model_task: asyncio.Task[None] | None = None
+        self._spare_leg: OpenAILeg | None = None
+        self._spare_task: asyncio.Task[None] | None = None
+        # What the caller has said last is written down, or never will be.
+        self._words_come = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._arm()
+
+    def open_model(self) -> None:
+        """Begin to open the model's session; the call hears of it by its events."""
+        self._model_task = self._open(self.model_leg)
+
+    def attach(self, leg: TwilioLeg) -> None:
+        """Make this the socket of the caller; its `start` is received next."""
+        assert self.twilio_leg is None, "a line has one caller"
+        self.twilio_leg = leg
+
+    def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
+        """Give the call what came and perform all it answers.
+
+        A bug of ours ends this call only.
+        """
+        is_late = self.is_over and not self.call.awaits_words
+        if is_late and door != self.call.receive_disconnect:
+            self._exchange.metrics.count("dropped", limit="after_end")
+        now, recorder = monotonic(), self._recorder
+        try:
+            if recorder is None:
+                actions = door(*what, now)
+            else:
+                actions = recorder.take(door, what, now)
+            for action in actions:
+                _PERFORM[type(action)](self, action)
+            if self.twilio_leg is not None:
+                self.twilio_leg.flush()
+            self._arm()
+            if self.is_over and not self.call.awaits_words:
+                self._words_come.set()
+        except Exception:
+            self.crash()
+
+    def weigh(self) -> None:
+        """Have the call weigh the frame that came the short way."""
+        self.receive(self.call.receive_heard)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, which it alone knows."""
+        return self.call.phase is Phase.ENDED
+
+    def crash(self) -> None:
+        """End this call after a bug of ours: say which, and leave nothing behind."""
+        self.log.exception("internal error: the call ends")
+        if not self.over_at:
+            self.call.break_off()
+            self._end(WSCloseCode.INTERNAL_ERROR)
+
+    def note_event(self, kind: str | None) -> None:
+        """Log the type of an event of the model's."""
+        self.log.info("[REALTIME] event %s", kind)
+
+    def lose_caller(self, leg: TwilioLeg, reason: str) -> None:
+        """Take it that a socket of the caller's is gone; the call may outlive it."""
+        if self.twilio_leg is leg and not self.is_over:
+            self.twilio_leg = None
+            self.log.warning("[STREAM] lost: %s", reason)
+            self.receive(self.call.receive_transport, Transport.GONE)
+
+    def await_caller(self) -> None:
+        """Let the caller's next stream be this call's, for Twilio asks for one.
+
+        What is left of the one before is cut.
+        """
+        self.promised_at = monotonic()
+        leg, self.twilio_leg = self.twilio_leg, None
+        if leg is not None:
+            leg.retire()
+        self.receive(self.call.receive_transport, Transport.WANTED)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a socket of this line is still open, or being opened."""
+        tasks = (self._model_task, self._spare_task)
+        is_opening = any(task is not None and not task.done() for task in tasks)
+        is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
+        return is_opening or is_twilio_open or self.open_sessions > 0
+
+    @property
+    def open_sessions(self) -> int:
+        """How many sockets to the model are open; two while one is to follow."""
+        legs = (self.model_leg, self._spare_leg)
+        return sum(leg is not None and leg.is_open for leg in legs)
+
+    @property
+    def unfinished(self) -> frozenset[asyncio.Task[None]]:
+        """What the record waits for: tools, each of which answers by its deadline, and
+        words of the caller's."""
+        return frozenset(task for task in self._tasks if not task.done())
+
+    def record(self) -> CallRecord:
+        """Return what is to be written of the call; whole once it is over."""
+        return self.call.record(self.over_at or monotonic())
+
+    # --- what the call asks for ---
+
+    def _to_twilio(self, message: twilio.Outbound) -> None:
+        if self.twilio_leg is not None:
+            self.twilio_leg.perform(message)
+
+    def _to_model(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
+        self.model_leg.perform(event)
+
+    def _log(self, line: Log) -> None:
+        if not line.speech or self._exchange.settings.log_transcripts:
+            self.log.log(LEVELS[line.level], "%s", line.text)
+
+    def _open_model_again(self, action: OpenModel) -> None:
+        """Leave the model's leg behind and open another."""
+        self.log.info("[REALTIME] Opening another session: %s", action.reason)
+        self.model_leg.retire()
+        if self._model_task is not None:
+            self._model_task.cancel()
+        self.model_leg = OpenAILeg(self, self._exchange.metrics)
+        self.short_way.appender = self.model_leg.appender
+        self.open_model()
+
+    def _open_spare(self, action: OpenSpare) -> None:
+        """Open a second leg to the model, beside the first."""
+        self.log.info("[REALTIME] Opening the next session: %s", action.reason)
+        self._spare_leg = OpenAILeg(self, self._exchange.metrics, Leg.SPARE)
+        self._spare_task = self._open(self._spare_leg)
+
+    def _to_spare(self, action: ToSpare) -> None:
+        if self._spare_leg is not None:
+            self._spare_leg.perform(action.event)
+
+    def _use_spare(self, action: UseSpare) -> None:
+        """Let the second leg be the model's: the very next frame goes there."""
+        assert self._spare_leg is not None, "there is no second session"
+        first, self.model_leg, self._spare_leg = self.model_leg, self._spare_leg, None
+        self._model_task, self._spare_task = self._spare_task, None
+        self.model_leg.leg = Leg.OPENAI
+        self.short_way.appender = self.model_leg.appender
+        first.retire()
+
+    def _close_spare(self, action: CloseSpare) -> None:
+        if self._spare_leg is not None:
+            self._spare_leg.retire()
+        if self._spare_task is not None:
+            self._spare_task.cancel()
+
+    def _run_tool(self, asked: RunTool) -> None:
+        is_too_many = len(self._tasks) >= TOOLS_IN_FLIGHT_MAX
+        run = self._tools.refuse if is_too_many else self._tools.run
+        task = asyncio.get_running_loop().create_task(self._answer_tool(run(asked)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer_tool(self, running: Coroutine[Any, Any, ToolResult]) -> None:
+        result = await running
+        if self.is_over:
+            # Nobody hears of it any more, but a booking made is a booking made.
+            self.call.ending.learn(result)
+            self.call.notes.tool_answered(result, monotonic())
+        else:
+            self.receive(self.call.receive_tool_result, result)
+
+    def _hang_up(self, action: HangUp) -> None:
+        self._end(WSCloseCode.OK)
+
+    # --- time ---
+
+    def _arm(self) -> None:
+        """Have the loop call us at the call's deadline.
+
+        A timer that is too early is left alone and set anew when it fires: deadlines
+        mostly move away, and setting one costs more than a look.
+        """
+        deadline = self.call.deadline
+        if deadline is None or self.is_over:
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        delay = max(deadline - monotonic(), 0.0) + TIMER_SLACK_S
+        self._timer_at = deadline
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._recorder is None:
+            self._go_on()
+        deadline = self.call.deadline
+        if self.is_over or deadline is None or monotonic() < deadline:
+            self._arm()
+        else:
+            self.receive(self.call.receive_timeout)
+
+    def _go_on(self) -> None:
+        """Play speech on: what a timer is for, nearly always, and the way is short."""
+        try:
+            audio = self.call.go_on(monotonic())
+            if audio and self.twilio_leg is not None:
+                self.twilio_leg.play(audio)
+        except Exception:
+            self.crash()
+
+    # --- the model's socket ---
+
+    def _open(self, leg: OpenAILeg) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._connect(leg))
+
+    async def _connect(self, leg: OpenAILeg) -> None:
+        settings, plan = self._exchange.settings, self.call.plan
+        url = settings.openai_realtime_url
+        join = "&" if "?" in url else "?"
+        url = f"{url}{join}model={quote(plan.options.openai_model)}"
+        headers = {"OpenAI-Safety-Identifier": safety_identifier(settings, plan)}
+        if settings.openai_api_key is not None:
+            headers["Authorization"] = f"Bearer {settings.openai_api_key}"
+        tls = self._exchange.tls if url.startswith("wss:") else None
+        try:
+            await leg.connect(url, headers, tls, proxy_of(settings, url))
+        except Exception as error:  # whatever it is, the call must hear of it
+            leg.refuse(refusal_of(error))
+
+    # --- the end ---
+
+    def _end(self, code: WSCloseCode) -> None:
+        self.over_at = monotonic()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.twilio_leg is not None:
+            self.twilio_leg.close(code)
+        if self.call.awaits_words and self.model_leg.is_open:
+            task = asyncio.get_running_loop().create_task(self._await_words())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._leave_model()
+        if self._spare_leg is not None:
+            self._spare_leg.close()
+        if self._recorder is not None and self._exchange.recorders is not None:
+            self._exchange.recorders.finish(self._recorder)
+            self._recorder = None
+        self._exchange.on_over(self)
+
+    async def _await_words(self) -> None:
+        """Keep the model's session until what the caller said last is written down."""
+        try:
+            async with asyncio.timeout(WORDS_WAIT_S):
+                await self._words_come.wait()
+        except TimeoutError:
+            self.log.warning("[REALTIME] No words came of what the caller said last")
+        finally:
+            self._leave_model()
+
+    def _leave_model(self) -> None:
+        self.left_at = monotonic()
+        self.model_leg.close()
+
+
+_PERFORM: dict[type, Callable[[Line, Any], None]] = {
+    twilio.OutboundAudio: Line._to_twilio,
+    twilio.OutboundMark: Line._to_twilio,
+    twilio.Clear: Line._to_twilio,
+    openai.AppendAudio: Line._to_model,
+    openai.CommitAudio: Line._to_model,
+    openai.ClearAudio: Line._to_model,
+    openai.SessionUpdate: Line._to_model,
+    openai.CreateItem: Line._to_model,
+    openai.ConversationItemTruncate: Line._to_model,
+    openai.ResponseCreate: Line._to_model,
+    openai.ResponseCancel: Line._to_model,
+    Log: Line._log,
+    RunTool: Line._run_tool,
+    OpenModel: Line._open_model_again,
+    OpenSpare: Line._open_spare,
+    ToSpare: Line._to_spare,
+    UseSpare: Line._use_spare,
+    CloseSpare: Line._close_spare,
+    HangUp: Line._hang_up,
+}
+
+
+def safety_identifier(settings: Settings, plan: CallPlan) -> str:
+    """Return a stable name for the caller that does not give the number away.
+
+    Callers who prove no number are told apart by their calls: one who is shut out must
+    not shut out the others, or whose number it is.
+    """
+    key = settings.openai_api_key or settings.twilio_auth_token or "loopback"
+    who = plan.from_number if plan.caller_worth == "verified" else plan.call_sid
+    number = f"{plan.business_id}:{who}"
+    return hmac.digest(key.encode(), number.encode(), "sha256").hex()

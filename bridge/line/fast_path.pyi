@@ -1,0 +1,24 @@
+from collections.abc import Callable
+
+from picows import WSListener, WSTransport
+
+from bridge.line.legs import TwilioLeg
+from bridge.media.fast_path import Ear
+
+class Appender:
+    def __init__(self, waiting_bytes_max: int) -> None: ...
+    def open(
+        self, transport: WSTransport, is_too_much: Callable[[int, bool], bool]
+    ) -> None: ...
+    def close(self) -> None: ...
+    def append(self, audio: bytes) -> None: ...
+
+class ShortWay:
+    appender: Appender
+    is_open: bool
+    def __init__(
+        self, ear: Ear, appender: Appender, clock: Callable[[], float]
+    ) -> None: ...
+
+class CallerListener(WSListener):
+    def __init__(self, leg: TwilioLeg) -> None: ...

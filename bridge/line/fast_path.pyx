@@ -1,0 +1,154 @@
+"""The short way: a usual frame from socket to socket, in one compiled call.
+
+`Ear` reads the frame and decides; here it meets the sockets. Whatever is not usual is
+left untouched, for `TwilioLeg.receive` and `Line.receive`, which take everything.
+"""
+
+from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
+
+from picows import WSMsgType as MESSAGE_TYPES
+
+from bridge.media.fast_path cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, Ear
+from bridge.wire.audio cimport C_HEAD_ROOM, append_into
+
+# An attribute of an enumeration costs as much as ten locals.
+cdef object TEXT = MESSAGE_TYPES.TEXT
+# All calls write their audio here: picows has sent or copied it when it returns.
+cdef bytearray BUFFER = bytearray()
+
+
+cdef class Appender:
+    """What gives the model audio, while its socket is open.
+
+    Over `waiting_bytes_max` in the socket, `is_too_much(waiting_bytes, True)` is asked
+    and told; if it is, the audio is dropped.
+    """
+
+    cdef object _send
+    cdef object _waiting_bytes
+    cdef object _is_too_much
+    cdef Py_ssize_t _waiting_bytes_max
+
+    def __init__(self, Py_ssize_t waiting_bytes_max):
+        self._waiting_bytes_max = waiting_bytes_max
+
+    def open(self, transport, is_too_much):
+        """Use this transport of picows' from here on."""
+        self._is_too_much = is_too_much
+        self._send = transport.send_reuse_external_bytearray
+        self._waiting_bytes = transport.underlying_transport.get_write_buffer_size
+
+    def close(self):
+        """Drop whatever comes: there is no socket."""
+        self._send = self._waiting_bytes = self._is_too_much = None
+
+    cpdef append(self, bytes audio):
+        """Give the model a piece of the caller's audio, unless too much waits."""
+        cdef Py_ssize_t waiting_bytes
+        if self._send is None:
+            return
+        waiting_bytes = self._waiting_bytes()
+        if waiting_bytes > self._waiting_bytes_max:
+            if self._is_too_much(waiting_bytes, True):
+                return
+        append_into(BUFFER, audio)
+        self._send(TEXT, BUFFER, C_HEAD_ROOM)
+
+
+cdef class ShortWay:
+    """The short way of one call; shut until `is_open` is set.
+
+    `appender` is that of the model's leg, and another when it has another.
+    """
+
+    cdef Ear _ear
+    cdef object _clock
+    cdef public Appender appender
+    cdef public bint is_open
+
+    def __init__(self, Ear ear not None, Appender appender not None, clock):
+        self._ear = ear
+        self._clock = clock
+        self.appender = appender
+
+    cdef int hear(self, const char *data, Py_ssize_t size) except? -2:
+        """Give the model what the frame brings it; as `Ear.hear`."""
+        cdef int heard
+        if not self.is_open:
+            return C_UNUSUAL
+        heard = self._ear.hear_text(data, size, self._clock())
+        if heard > 0 and heard & C_GIVEN:
+            for given in self._ear.given:
+                self.appender.append(given)
+        return heard
+
+    cdef bint is_flood(self, bytes data) except? True:
+        return self._ear.is_flood(data, self._clock())
+
+
+cdef class CallerListener(WSListener):
+    """What picows tells of a caller's socket, and whom it concerns.
+
+    A frame that is not usual goes to `leg.receive_frame`, one that must be weighed to
+    the `weigh` of its line, a bug of ours to its `crash`. What comes too fast is
+    dropped unread, and `leg.rest` told to read no more for a while.
+    """
+
+    cdef object _leg
+    # What the leg has once it is known whose call it is.
+    cdef object _line
+    cdef ShortWay _way
+
+    def __init__(self, leg):
+        self._leg = leg
+
+    cpdef on_ws_connected(self, WSTransport transport):
+        """Tell the leg."""
+        self._leg.on_ws_connected(transport)
+
+    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        """Take a frame of Twilio's; its memory is valid until this returns."""
+        if self._line is None:
+            self._leg.receive_frame(transport, frame)
+            self._line = self._leg.line
+            if self._line is not None:
+                self._way = self._line.short_way
+            return
+        line = self._line
+        try:
+            if self._took(frame):
+                return
+        except Exception:
+            line.crash()
+            return
+        self._leg.receive_frame(transport, frame)
+
+    cpdef on_ws_disconnected(self, WSTransport transport):
+        """Tell the leg, and lead nowhere."""
+        leg = self._leg
+        self._leg = self._line = self._way = None
+        leg.on_ws_disconnected(transport)
+
+    cpdef pause_writing(self):
+        """Tell the leg that its peer does not read."""
+        if self._leg is not None:
+            self._leg.pause_writing()
+
+    cpdef resume_writing(self):
+        """Tell the leg that its peer reads again."""
+        if self._leg is not None:
+            self._leg.resume_writing()
+
+    cdef bint _took(self, WSFrame frame) except -1:
+        """Take a frame that is usual, or that nobody will read."""
+        cdef int heard
+        if frame.msg_type != WSMsgType.TEXT or not frame.fin:
+            return False
+        heard = self._way.hear(frame.payload_ptr, frame.payload_size)
+        if heard == C_UNUSUAL:
+            if not self._way.is_flood(frame.get_payload_as_bytes()):
+                return False
+            self._leg.rest()
+        elif heard & C_NOTABLE:
+            self._line.weigh()
+        return True

@@ -1,0 +1,366 @@
+"""The two WebSocket legs of a call: bytes to messages and back.
+
+A message is decoded where it arrives, given to the call, and every action it causes is
+performed before the next: no await, no queue, no task per message. A leg owns its
+socket and its buffers and decides nothing about the call.
+"""
+
+import asyncio
+from collections.abc import Callable
+from socket import SO_RCVBUF, SOL_SOCKET
+from ssl import SSLContext
+from typing import Any, Protocol
+
+import picows
+from picows import WSCloseCode, WSTransport
+
+from bridge.call.machine import Call
+from bridge.call.plan import Action, Leg, Refusal
+from bridge.line.fast_path import Appender, ShortWay
+from bridge.line.websocket import AUDIO_WAITING_BYTES_MAX, WebSocket
+from bridge.realtime import openai
+from bridge.telemetry.log import of_call, server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony import twilio
+from bridge.wire.audio import media_onto, text_onto
+
+# Twilio sends `start` right after the upgrade.
+START_WAIT_S = 5.0
+# How long a caller's socket is not read after a flood: TCP holds the rest back.
+FLOOD_REST_S = 1.0
+# And what it may hold back: some thousand messages of a flood, which are dropped in a
+# few ms. Else the kernel takes megabytes. It doubles this; with a quarter of it a call
+# cost 8 % more, for audio was acknowledged frame by frame.
+RECEIVE_BUFFER_BYTES = 131_072
+# Connecting and upgrading to the model takes some hundred ms.
+MODEL_OPEN_S = 5.0
+# A model that is silent for this long is asked whether it is there.
+MODEL_PING_S = 20.0
+# Audio deltas are some KB; the buffer grows for more.
+MODEL_READ_BUFFER_BYTES = 16_384
+
+
+class StreamRefused(Exception):
+    """A media stream is nobody's; the text is a reason for the log and the metrics.
+
+    `business_id` is that of the call it names, if there is one.
+    """
+
+    def __init__(self, reason: str, business_id: str = "") -> None:
+        super().__init__(reason)
+        self.business_id = business_id
+
+
+class Owner(Protocol):
+    """The owner of a call and of its legs, as a leg sees it."""
+
+    call: Call
+    short_way: ShortWay
+    logs_events: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+
+    def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
+        """Give the call what came, and perform what it answers."""
+
+    def weigh(self) -> None:
+        """Have the call weigh the frame that came the short way."""
+
+    def crash(self) -> None:
+        """End this call, after a bug of ours."""
+
+    def note_event(self, kind: str | None) -> None:
+        """Log the type of an event."""
+
+    def lose_caller(self, leg: "TwilioLeg", reason: str) -> None:
+        """Take it that a socket of the caller's is gone."""
+
+
+class Lobby(Protocol):
+    """Where a stream finds the call it belongs to."""
+
+    metrics: Metrics
+
+    def claim_line(self, leg: "TwilioLeg", start: twilio.Start) -> Owner:
+        """Return the call's line, to be told of `start`; or raise StreamRefused."""
+
+
+class TwilioLeg(WebSocket):
+    """The socket Twilio opened; nobody's until `start` names its call."""
+
+    leg = Leg.TWILIO
+    message_bytes_max = twilio.MESSAGE_BYTES_MAX
+
+    def __init__(self, lobby: Lobby) -> None:
+        super().__init__(lobby.metrics)
+        self._lobby = lobby
+        # Messages of a server, each with its head as RFC 6455 has it.
+        self._burst = bytearray()
+        self._media_begins = b""
+        self._line: Owner | None = None
+        self._start_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def line(self) -> Owner | None:
+        """The owner of the call, from `start` until the socket is gone."""
+        return self._line
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Wait for `start`, not for ever."""
+        super().on_ws_connected(transport)
+        raw = transport.underlying_transport.get_extra_info("socket")
+        raw.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        loop = asyncio.get_running_loop()
+        self._start_timer = loop.call_later(START_WAIT_S, self._refuse, "no_start")
+
+    def receive(self, data: bytes) -> None:
+        """Take one message of Twilio's."""
+        line = self._line
+        if line is None:
+            self._receive_first(data)
+            return
+        try:
+            message = twilio.decode(data)
+        except twilio.ProtocolError as error:
+            line.receive(line.call.receive_malformed, Leg.TWILIO, str(error))
+            return
+        if message is None:
+            line.receive(line.call.receive_unknown, Leg.TWILIO, "event")
+        else:
+            line.receive(line.call.receive_twilio, message)
+
+    def receive_malformed(self, error: str) -> None:
+        """Tell the call of what is no message; before `start` there is no excuse."""
+        if self._line is None:
+            self._refuse("malformed")
+        else:
+            self._line.receive(self._line.call.receive_malformed, Leg.TWILIO, error)
+
+    def pause_writing(self) -> None:
+        """Before `start` there is nothing to send: cut who has it sent and does not
+        read."""
+        if self._line is not None:
+            super().pause_writing()
+        elif self._transport is not None:
+            self._metrics.count("refused_streams", reason="unread")
+            # Not from within the write that was one too many.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._transport.disconnect, False)
+
+    def rest(self) -> None:
+        """Read nothing for a while, after a flood of messages that are not audio.
+
+        Whoever goes on with it is at last cut off, as one who sends rubbish.
+        """
+        if self._rest_timer is not None:
+            return
+        assert self._transport is not None
+        below = self._transport.underlying_transport
+        below.pause_reading()
+        loop = asyncio.get_running_loop()
+        self._rest_timer = loop.call_later(FLOOD_REST_S, self._read_on, below)
+        self.receive_malformed("expected at most 12 messages a second beside audio")
+
+    def lose(self, reason: str) -> None:
+        """Tell the call that the caller's side is gone, and forget it."""
+        self._stop_timer()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        line, self._line = self._line, None
+        if line is not None:
+            line.lose_caller(self, reason)
+
+    def retire(self) -> None:
+        """Cut the socket without a word to the call, which awaits another."""
+        self._line = None
+        if self._transport is not None:
+            self._transport.disconnect(False)
+
+    def perform(self, message: twilio.Outbound) -> None:
+        """Send one message to Twilio, or the many of some audio, with the next `flush`.
+
+        Where too much waits, audio is dropped.
+        """
+        if not self._takes(isinstance(message, twilio.OutboundAudio)):
+            return
+        if isinstance(message, twilio.OutboundAudio):
+            media_onto(self._burst, self._media_begins, message.frames)
+        else:
+            twilio.encode_into(message, self._buffer)
+            text_onto(self._burst, self._buffer)
+
+    def play(self, frames: bytes) -> None:
+        """Send audio at once, as `perform` and `flush` would."""
+        if self._takes(True):
+            media_onto(self._burst, self._media_begins, frames)
+            self.flush()
+
+    def _takes(self, is_audio: bool) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_close_frame_sent:
+            return False
+        waiting_bytes = self._waiting_bytes() + len(self._burst)
+        if waiting_bytes <= AUDIO_WAITING_BYTES_MAX:
+            return True
+        return not self.is_too_much(waiting_bytes, is_audio)
+
+    def flush(self) -> None:
+        """Write what was performed: a burst of messages is one system call."""
+        if self._burst and self._transport is not None:
+            self._transport.underlying_transport.write(self._burst)
+            self._burst = bytearray()
+
+    def close(self, code: WSCloseCode = WSCloseCode.OK) -> None:
+        """Write what waits, and close in order."""
+        self.flush()
+        super().close(code)
+
+    def _receive_first(self, data: bytes) -> None:
+        try:
+            message = twilio.decode(data)
+        except twilio.ProtocolError:
+            self._refuse("malformed")
+            return
+        if isinstance(message, twilio.Start):
+            self._claim(message)
+        elif not isinstance(message, twilio.Connected):
+            self._refuse("no_start")
+
+    def _claim(self, start: twilio.Start) -> None:
+        self._stop_timer()
+        try:
+            line = self._lobby.claim_line(self, start)
+        except StreamRefused as refused:
+            call_sid = start.start.call_sid
+            self._refuse(str(refused), of_call(call_sid, refused.business_id))
+            return
+        self._line = line
+        self._media_begins = twilio.media_begins(start.stream_sid)
+        line.receive(line.call.receive_twilio, start)
+
+    def _refuse(self, reason: str, of: dict[str, str] | None = None) -> None:
+        self._stop_timer()
+        self._metrics.count("refused_streams", reason=reason)
+        server_logger().warning("media stream refused: %s", reason, extra=of)
+        self.close(WSCloseCode.POLICY_VIOLATION)
+
+    def _read_on(self, below: asyncio.Transport) -> None:
+        self._rest_timer = None
+        below.resume_reading()
+
+    def _stop_timer(self) -> None:
+        if self._start_timer is not None:
+            self._start_timer.cancel()
+            self._start_timer = None
+
+
+class OpenAILeg(WebSocket):
+    """A socket we open to the model; `leg` says whether it serves or is the spare."""
+
+    message_bytes_max = openai.EVENT_BYTES_MAX
+
+    def __init__(self, line: Owner, metrics: Metrics, leg: Leg = Leg.OPENAI) -> None:
+        super().__init__(metrics)
+        self.leg = leg
+        # None when the call has no use for this leg any more.
+        self._line: Owner | None = line
+        self.appender = Appender(AUDIO_WAITING_BYTES_MAX)
+        self._has_opened = False
+
+    def retire(self) -> None:
+        """Close without a word to the call, which has another leg by now."""
+        self._line = None
+        self.close()
+
+    async def connect(
+        self,
+        url: str,
+        headers: dict[str, str],
+        tls: SSLContext | None,
+        proxy: str | None = None,
+    ) -> None:
+        """Open the socket; raises OSError, TimeoutError or picows.WSError.
+
+        A connection that ends before its upgrade is answered is no error to picows.
+
+        What was cancelled after the TCP connection may still open: `on_ws_connected`
+        closes it when the call is over by then.
+        """
+        async with asyncio.timeout(MODEL_OPEN_S):
+            await picows.ws_connect(
+                lambda: self,
+                url,
+                ssl_context=tls,
+                websocket_handshake_timeout=MODEL_OPEN_S,
+                enable_auto_ping=True,
+                auto_ping_idle_timeout=MODEL_PING_S,
+                auto_ping_reply_timeout=MODEL_PING_S,
+                max_frame_size=openai.EVENT_BYTES_MAX,
+                extra_headers=headers,
+                max_redirects=0,
+                read_buffer_init_size=MODEL_READ_BUFFER_BYTES,
+                proxy=proxy,
+            )
+        if not self._has_opened:
+            raise ConnectionError("closed before the upgrade was answered")
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Use the socket, unless nobody needs it any more."""
+        self._has_opened = True
+        super().on_ws_connected(transport)
+        self.appender.open(transport, self.is_too_much)
+        if self._line is None or self._line.is_over:
+            self.close()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Give the model nothing more."""
+        self.appender.close()
+        super().on_ws_disconnected(transport)
+
+    def receive(self, data: bytes) -> None:
+        """Take one event of the model's."""
+        line = self._line
+        if line is None:
+            return
+        if line.logs_events:
+            line.note_event(openai.event_type(data))
+        try:
+            event = openai.decode(data)
+        except openai.ProtocolError as error:
+            line.receive(line.call.receive_malformed, self.leg, str(error))
+            return
+        if event is not None:
+            is_spare = self.leg is Leg.SPARE
+            door = line.call.receive_spare if is_spare else line.call.receive_openai
+            line.receive(door, event)
+            return
+        kind = openai.event_type(data)
+        if not openai.is_known(kind):
+            line.receive(line.call.receive_unknown, Leg.OPENAI, str(kind))
+
+    def receive_malformed(self, error: str) -> None:
+        """Tell the call of what is no event."""
+        if self._line is not None:
+            self._line.receive(self._line.call.receive_malformed, self.leg, error)
+
+    def lose(self, reason: str) -> None:
+        """Tell the call that the model is gone, and forget it."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.receive(line.call.receive_disconnect, self.leg, reason)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Tell the call that the model cannot be had, and forget it."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.receive(line.call.receive_disconnect, self.leg, refusal)
+
+    def perform(self, event: openai.ClientEvent | openai.AppendAudio) -> None:
+        """Send one event to the model."""
+        if type(event) is openai.AppendAudio:
+            self.appender.append(event.audio)
+        else:
+            self.send(event, openai.encode_into, False)

@@ -1,0 +1,192 @@
+"""One WebSocket of a call: whole text messages in, encoded ones out, closed in order.
+
+Nothing is sent without a look at what still waits in the socket: picows takes bytes
+without end, and the kernel megabytes, so that it is given SEND_BUFFER_BYTES. Over
+AUDIO_WAITING_BYTES_MAX audio is dropped and counted, for late audio is worse than lost;
+over WAITING_BYTES_MAX the peer does not read: the socket is closed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from socket import SO_SNDBUF, SOL_SOCKET
+from typing import Any
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from bridge.call.plan import Leg
+from bridge.telemetry.metrics import Metrics
+
+# Three seconds of 20 ms messages in base64 to Twilio, five to the model.
+AUDIO_WAITING_BYTES_MAX = 65_536
+WAITING_BYTES_MAX = 1_048_576
+# Else the kernel takes megabytes, minutes of audio, before anything waits here; it
+# doubles this.
+SEND_BUFFER_BYTES = 32_768
+# How often what waits is looked at while the peer does not read.
+LOOK_S = 0.1
+# How long the other side may take to answer our CLOSE.
+CLOSE_WAIT_S = 2.0
+# An attribute of an enumeration costs as much as ten locals.
+TEXT = WSMsgType.TEXT
+
+
+class WebSocket(WSListener):
+    """One WebSocket: whole text messages in, encoded ones out, closed in order."""
+
+    leg: Leg
+    message_bytes_max: int
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._transport: WSTransport | None = None
+        self._waiting_bytes: Callable[[], int] = int
+        self._buffer = bytearray()
+        self._fragments = bytearray()
+        self._is_joining = False
+        self._closing: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket is connected."""
+        return self._transport is not None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Keep the transport; the socket may be used from here on."""
+        self._transport = transport
+        below = transport.underlying_transport
+        self._waiting_bytes = below.get_write_buffer_size
+        raw = below.get_extra_info("socket")
+        raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame; its memory is valid until this returns."""
+        self.receive_frame(transport, frame)
+
+    def receive_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame, whatever it is."""
+        if frame.msg_type == TEXT and frame.fin:
+            self._is_joining = False
+            self.receive(frame.get_payload_as_bytes())
+        else:
+            self._on_other_frame(transport, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Forget the transport and tell the call."""
+        self._transport = None
+        self._waiting_bytes = int
+        self.resume_writing()
+        if self._closing is not None:
+            self._closing.cancel()
+        self.lose(_reason_of(transport))
+
+    def pause_writing(self) -> None:
+        """Look again and again at what waits: pongs are sent without our doing."""
+        if self._look is None and self._transport is not None:
+            self._look_at_waiting()
+
+    def resume_writing(self) -> None:
+        """Look no more: the peer reads."""
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def _look_at_waiting(self) -> None:
+        self._look = None
+        waiting_bytes = self._waiting_bytes()
+        if waiting_bytes > WAITING_BYTES_MAX:
+            self.is_too_much(waiting_bytes, is_audio=False)
+            return
+        loop = asyncio.get_running_loop()
+        self._look = loop.call_later(LOOK_S, self._look_at_waiting)
+
+    def receive(self, data: bytes) -> None:
+        """Take one whole text message."""
+        raise NotImplementedError
+
+    def receive_malformed(self, error: str) -> None:
+        """Take note of what is no message."""
+        raise NotImplementedError
+
+    def lose(self, reason: str) -> None:
+        """Take the end of the socket, whoever ended it."""
+        raise NotImplementedError
+
+    def close(self, code: WSCloseCode = WSCloseCode.OK) -> None:
+        """Close in order: CLOSE, its answer within CLOSE_WAIT_S, then the end."""
+        transport = self._transport
+        if transport is None or transport.is_close_frame_sent:
+            return
+        transport.send_close(code)
+        self._cut_late(transport)
+
+    def send(self, message: Any, encode_into: Any, is_audio: bool) -> None:
+        """Send one message, unless too much waits already."""
+        transport = self._transport
+        if transport is None:
+            return
+        waiting_bytes = self._waiting_bytes()
+        if waiting_bytes > AUDIO_WAITING_BYTES_MAX and self.is_too_much(
+            waiting_bytes, is_audio
+        ):
+            return
+        encode_into(message, self._buffer)
+        transport.send(TEXT, self._buffer)
+
+    def _cut_late(self, transport: WSTransport) -> None:
+        """Cut a socket that is not closed within CLOSE_WAIT_S."""
+        loop = asyncio.get_running_loop()
+        self._closing = loop.call_later(CLOSE_WAIT_S, transport.disconnect, False)
+
+    def is_too_much(self, waiting_bytes: int, is_audio: bool) -> bool:
+        """Count what is not sent; cut a peer that reads nothing at all."""
+        if waiting_bytes > WAITING_BYTES_MAX:
+            self._metrics.count("dropped", limit=f"{self.leg.value}_waiting_bytes")
+            assert self._transport is not None
+            self._transport.disconnect(False)
+            return True
+        if is_audio:
+            self._metrics.count("dropped", limit=f"{self.leg.value}_audio_waiting")
+        return is_audio
+
+    def _on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind == WSMsgType.CLOSE:
+            if not transport.is_close_frame_sent:
+                transport.send_close(WSCloseCode.OK)
+                # Who does not read would keep what still waits, and the socket.
+                self._cut_late(transport)
+            transport.disconnect()
+        elif kind == WSMsgType.TEXT:
+            self._is_joining = True
+            self._fragments = bytearray(frame.get_payload_as_memoryview())
+        elif kind == WSMsgType.CONTINUATION:
+            self._join(frame)
+        elif kind == WSMsgType.BINARY:
+            self.receive_malformed(
+                f"expected text, got {frame.payload_size} bytes of binary"
+            )
+
+    def _join(self, frame: WSFrame) -> None:
+        """Add a fragment; a message over the limit is dropped to its last one."""
+        if not self._is_joining:
+            return
+        if len(self._fragments) + frame.payload_size > self.message_bytes_max:
+            self._is_joining = False
+            self.receive_malformed(
+                f"expected a message of at most {self.message_bytes_max} bytes"
+            )
+        else:
+            self._fragments += frame.get_payload_as_memoryview()
+            if frame.fin:
+                self._is_joining = False
+                self.receive(bytes(self._fragments))
+
+
+def _reason_of(transport: WSTransport) -> str:
+    """Say how a socket ended."""
+    handshake = transport.close_handshake
+    if handshake is None or handshake.recv is None:
+        return "connection lost"
+    reason = f"closed with {handshake.recv.code:d}"
+    return f"{reason} {handshake.recv.reason}" if handshake.recv.reason else reason

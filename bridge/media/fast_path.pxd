@@ -1,0 +1,35 @@
+"""The types of `ear.pyx`, for the short way that leads through it."""
+
+from bridge.media.playout cimport Playout
+from bridge.media.uplink cimport Uplink
+
+cdef enum:
+    C_UNUSUAL = -1
+    C_GIVEN = 1
+    C_NOTABLE = 2
+
+
+cdef class Ear:
+    cdef Uplink _uplink
+    cdef Playout _playout
+    cdef bint _ends_turns
+    cdef long long _turn_silence_ms
+    # How many messages that are not audio may come now, as of a time.
+    cdef double _credit
+    cdef double _credit_at
+    cdef double _audio_credit
+    cdef double _audio_at
+    cdef public bint is_open
+    cdef public long long rx_frames
+    # Dropped unread.
+    cdef readonly long long flood_messages
+    # -1 until there was one.
+    cdef public long long next_timestamp_ms
+    # When the gate was last open, for whom it concerns; -1 when that was taken.
+    cdef public double spoke_at
+    cdef public double voice_logged_at
+    cdef readonly object given
+
+    cpdef int hear(self, bytes data, double now) except? -2
+    cdef int hear_text(self, const char *data, Py_ssize_t size, double now) except? -2
+    cpdef bint is_flood(self, bytes data, double now)

@@ -1,0 +1,313 @@
+"""Ear: the way of a usual frame of the caller's, compiled from end to end.
+
+Nearly all that Twilio sends is 20 ms of audio in a message of one shape, and nearly all
+of it changes nothing but the uplink. `Ear.hear` takes such a message whole: reads it,
+asks the playout what the caller hears, gives the frame to the uplink, and says in one
+small number what is left to do. Whatever is not usual it leaves untouched, and answers
+UNUSUAL: `twilio.decode` and `Call.receive_twilio` take everything, and lead to the same
+(tests/bridge/media/test_fast_path.py).
+
+Like the call it belongs to it has no socket and no clock.
+"""
+
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp, strlen
+
+from bridge.media.playout cimport Playout
+from bridge.media.uplink cimport Uplink
+
+UNUSUAL = C_UNUSUAL
+GIVEN = C_GIVEN
+NOTABLE = C_NOTABLE
+
+cdef enum:
+    FRAME = 160
+    FRAME_MS = 20
+    FRAME_TEXT = 216            # 160 bytes in base64, with "=="
+    TEXT_MAX = 1024             # Twilio's media messages have about 330 bytes
+    DIGITS_MAX = 15
+    QUOTE = 34                  # "
+    COMMA = 44                  # ,
+    ZERO = 48                   # 0
+    COLON = 58                  # :
+    PAD = 61                    # =
+    BACKSLASH = 92
+    OPENS = 123                 # {
+    CLOSES = 125                # }
+    # A row of keys at once, and some marks; then as fast as fingers press keys
+    # (`keypad.KEY_S`), or marks come back, which is two a second.
+    MESSAGES_AT_ONCE = 40
+    MESSAGES_A_SECOND = 12
+    # Audio that is not read the short way: half a minute that was held up, and after
+    # that twice what a line sends.
+    AUDIO_AT_ONCE = 1_500
+    AUDIO_A_SECOND = 100
+    # As many as one that is malformed counts for.
+    MALFORMED_MESSAGES = 8
+    FIRST_PRINTABLE = 32
+    LAST_PRINTABLE = 126
+
+# As `notes.VOICE_LINE_EVERY_S`: voice that is only to be logged is not notable sooner.
+cdef double VOICE_S = 2.0
+
+cdef char *ALPHABET = (
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+)
+cdef uint8_t VALUES[256]        # of a base64 digit; 64 for what is none
+
+
+cdef void _fill() noexcept:
+    cdef int i
+    for i in range(256):
+        VALUES[i] = 64
+    for i in range(64):
+        VALUES[<uint8_t> ALPHABET[i]] = <uint8_t> i
+
+
+_fill()
+
+
+cdef class Ear:
+    """What the caller's line brings to one call.
+
+    `is_open` says that usual frames may come this way. `given` are the frames that the
+    model must be given after an answer with GIVEN.
+    """
+
+    def __init__(
+        self, Uplink uplink not None, Playout playout not None, *,
+        bint ends_turns, long long turn_silence_ms,
+    ):
+        self._uplink = uplink
+        self._playout = playout
+        self._ends_turns = ends_turns
+        self._turn_silence_ms = turn_silence_ms
+        self._credit = MESSAGES_AT_ONCE
+        self._credit_at = -1e300
+        self._audio_credit = AUDIO_AT_ONCE
+        self._audio_at = 0.0
+        self.voice_logged_at = -1e300
+        self.next_timestamp_ms = -1
+        self.spoke_at = -1
+        self.given = ()
+
+    cpdef int hear(self, bytes data, double now) except? -2:
+        """Take one message of Twilio's, as text.
+
+        Returns UNUSUAL and has done nothing, or GIVEN | NOTABLE: frames for the model,
+        and something that the call must weigh.
+        """
+        if data is None:
+            return C_UNUSUAL
+        return self.hear_text(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), now)
+
+    cdef int hear_text(
+        self, const char *data, Py_ssize_t size, double now
+    ) except? -2:
+        """Take one message of Twilio's where it lies, as `hear`."""
+        cdef Uplink uplink = self._uplink
+        cdef Playout playout = self._playout
+        cdef const char *text = NULL
+        cdef long long timestamp_ms = 0
+        cdef bytes frame
+        cdef bint is_playing
+        cdef int heard = 0
+        if not self.is_open or self.next_timestamp_ms < 0 or uplink._remainder:
+            return C_UNUSUAL
+        if size > TEXT_MAX or not read_media(data, size, &text, &timestamp_ms):
+            return C_UNUSUAL
+        if timestamp_ms - self.next_timestamp_ms >= FRAME_MS:
+            return C_UNUSUAL
+        frame = PyBytes_FromStringAndSize(NULL, FRAME)
+        if not decode_frame(
+            <const uint8_t *> text, <uint8_t *> PyBytes_AS_STRING(frame)
+        ):
+            return C_UNUSUAL
+        self.next_timestamp_ms = timestamp_ms + FRAME_MS
+        self.rx_frames += 1
+        is_playing = playout.is_playing(now)
+        self.given = uplink.admit(frame, playout.far_dbfs(now), is_playing)
+        if self.given:
+            heard |= C_GIVEN
+        if uplink.is_gate_open:
+            self.spoke_at = now
+        if uplink.is_voice and (is_playing or now - self.voice_logged_at >= VOICE_S):
+            heard |= C_NOTABLE
+        if uplink.is_unended or (
+            self._ends_turns and uplink.is_turn_open
+            and uplink.quiet_ms >= self._turn_silence_ms
+        ):
+            heard |= C_NOTABLE
+        return heard
+
+    cpdef bint is_flood(self, bytes data, double now):
+        """Take note of a message that is not usual; tell whether to drop it unread.
+
+        Audio, which alone has a payload, may come in whatever order and with whatever
+        blanks, as fast as a line that was held up lets it out, and no faster.
+        """
+        if b'"payload"' in data:
+            self._audio_credit = min(
+                <double> AUDIO_AT_ONCE,
+                self._audio_credit + (now - self._audio_at) * AUDIO_A_SECOND,
+            )
+            self._audio_at = now
+            if self._audio_credit >= 1.0:
+                self._audio_credit -= 1.0
+                return False
+            self.flood_messages += 1
+            return True
+        self._credit = min(
+            <double> MESSAGES_AT_ONCE,
+            self._credit + (now - self._credit_at) * MESSAGES_A_SECOND,
+        )
+        self._credit_at = now
+        if self._credit >= 1.0:
+            self._credit -= 1.0
+            return False
+        self.flood_messages += 1
+        return True
+
+    def note_malformed(self):
+        """Take note that a message could not be read: fewer may follow."""
+        self._credit = max(0.0, self._credit - MALFORMED_MESSAGES)
+
+
+cdef bint read_media(
+    const char *data, Py_ssize_t size, const char **payload, long long *timestamp_ms
+) noexcept nogil:
+    """Find the audio and the time of a media message in its usual shape.
+
+    That is JSON without blanks, escapes or anything but ASCII, all values strings, one
+    object within; each of the four names once.
+    """
+    cdef Py_ssize_t at = 1, name_at, name_size, value_at, value_size
+    cdef bint is_media = False, has_payload = False, has_time = False, is_payload
+    cdef bint is_inside = False, was_inside = False
+    if size < 2 or data[0] != OPENS:
+        return False
+    while True:
+        name_at = at + 1
+        name_size = string_size(data, at, size)
+        if name_size < 0:
+            return False
+        at = name_at + name_size + 1
+        if at + 1 >= size or data[at] != COLON:
+            return False
+        at += 1
+        if data[at] == OPENS:
+            if was_inside or not is_name(data, name_at, name_size, b"media"):
+                return False
+            is_inside = was_inside = True
+            at += 1
+            continue
+        value_at = at + 1
+        is_payload = is_inside and is_name(data, name_at, name_size, b"payload")
+        if is_payload:
+            # Its characters are looked at when it is decoded.
+            value_size = FRAME_TEXT
+            if (
+                has_payload or value_at + FRAME_TEXT >= size
+                or data[at] != QUOTE or data[value_at + FRAME_TEXT] != QUOTE
+            ):
+                return False
+        else:
+            value_size = string_size(data, at, size)
+        if value_size < 0:
+            return False
+        at = value_at + value_size + 1
+        if is_payload:
+            has_payload = True
+            payload[0] = data + value_at
+        elif is_inside and is_name(data, name_at, name_size, b"timestamp"):
+            if has_time or not read_digits(data + value_at, value_size, timestamp_ms):
+                return False
+            has_time = True
+        elif not is_inside and is_name(data, name_at, name_size, b"event"):
+            if is_media or not is_name(data, value_at, value_size, b"media"):
+                return False
+            is_media = True
+        if at >= size:
+            return False
+        if data[at] == CLOSES and is_inside:
+            is_inside = False
+            at += 1
+            if at >= size:
+                return False
+        if data[at] == CLOSES:
+            return (
+                at == size - 1 and not is_inside
+                and is_media and has_payload and has_time
+            )
+        if data[at] != COMMA:
+            return False
+        at += 1
+
+
+cdef Py_ssize_t string_size(
+    const char *data, Py_ssize_t at, Py_ssize_t size
+) noexcept nogil:
+    """Return how long the string is that begins at the quote `at`; -1 if unusual."""
+    cdef Py_ssize_t begin = at + 1
+    if at >= size or data[at] != QUOTE:
+        return -1
+    at = begin
+    while at < size:
+        if data[at] == QUOTE:
+            return at - begin
+        # Signed or not, bytes over 0x7E and control characters are outside.
+        if not FIRST_PRINTABLE <= data[at] <= LAST_PRINTABLE or data[at] == BACKSLASH:
+            return -1
+        at += 1
+    return -1
+
+
+cdef bint is_name(
+    const char *data, Py_ssize_t at, Py_ssize_t size, const char *name
+) noexcept nogil:
+    return <size_t> size == strlen(name) and memcmp(data + at, name, size) == 0
+
+
+cdef bint read_digits(
+    const char *text, Py_ssize_t size, long long *number
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef long long value = 0
+    if size < 1 or size > DIGITS_MAX:
+        return False
+    for i in range(size):
+        if not ZERO <= text[i] <= ZERO + 9:
+            return False
+        value = 10 * value + (text[i] - ZERO)
+    number[0] = value
+    return True
+
+
+cdef bint decode_frame(const uint8_t *text, uint8_t *frame) noexcept nogil:
+    """Read FRAME_TEXT digits of base64, the last of them "=", into a frame."""
+    cdef int i, group
+    cdef uint32_t a, b, c, d, bad = 0
+    for i in range(FRAME // 3):
+        a = VALUES[text[4 * i]]
+        b = VALUES[text[4 * i + 1]]
+        c = VALUES[text[4 * i + 2]]
+        d = VALUES[text[4 * i + 3]]
+        bad |= a | b | c | d
+        group = <int> (a << 18 | b << 12 | c << 6 | d)
+        frame[3 * i] = <uint8_t> (group >> 16)
+        frame[3 * i + 1] = <uint8_t> (group >> 8 & 0xFF)
+        frame[3 * i + 2] = <uint8_t> (group & 0xFF)
+    # 160 = 53 groups of three and one byte: two digits and "==".
+    a = VALUES[text[FRAME_TEXT - 4]]
+    b = VALUES[text[FRAME_TEXT - 3]]
+    bad |= a | b
+    frame[FRAME - 1] = <uint8_t> (a << 2 | b >> 4)
+    return (
+        bad < 64 and b & 15 == 0
+        and text[FRAME_TEXT - 2] == PAD and text[FRAME_TEXT - 1] == PAD
+    )

@@ -1,0 +1,400 @@
+"""Playout: what was sent to the caller, and what he has heard.
+
+Theory of operation. The model speaks faster than real time, so its audio waits here, by
+item and content part, and goes out in whole 20 ms frames a short *lead* ahead of the
+caller's ear, in small bursts. Twilio plays what it has in real time, so one number says
+what was heard:
+
+    heard = sent - (time at which all that was sent will have been played - now)
+
+`_clock_end` is that time by our own clock, the earliest it can be: a frame starts when
+it is sent or when its predecessor ends. Unheard audio is always the tail of what was
+sent, so a pause in sending needs no bookkeeping.
+
+Three questions are asked of it. What will have been heard when a `clear` sent now is
+there: our clock alone says that, for the clear is as long on its way as the audio was.
+And what the caller hears while he says what reaches us now: a mark's echo shows how
+much that lags behind our clock, there and back; the least of the last few echoes is
+used, because an echo can be late by itself and never early. And what he had heard when
+he left the line, which we hear of as late: the same delay says that, up to WAY_S_MAX.
+
+`Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
+flush, not a playback. An item whose audio ran out at the caller's ear before its next
+frame was sent has an *underrun*: the model was late, or we were. Neither that nor a
+hold begins another utterance. This module refuses audio beyond UNSENT_BYTES_MAX or
+PARTS_MAX and forgets the oldest mark beyond MARKS_MAX; all of these are counted.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from bridge.settings.options import FRAME_BYTES, FRAME_MS
+from dsp.g711 import frame_levels
+
+SILENCE_BYTE = b"\xff"
+FRAME_S = FRAME_MS / 1000
+# Sums of 0.02 drift; a microsecond is far below a frame.
+EPSILON_S = 1e-6
+BYTES_PER_MS = FRAME_BYTES // FRAME_MS
+MARK_EVERY_FRAMES = 25  # about two marks a second
+# Five minutes of mu-law: no reply is that long, a runaway model is.
+UNSENT_BYTES_MAX = 5 * 60 * 8_000
+PARTS_MAX = 256  # a reply has one or two
+MARKS_MAX = 256
+# How many echoes the delay is the least of: two seconds' worth.
+DELAYS_KEPT = 4
+# The way there and back, as far as an echo is believed: one that is late by itself
+# makes an error of so much at most, and so does a way of up to twice as much.
+WAY_S_MAX = 0.06
+# `far_dbfs` when nothing is played; the floor of a one-byte level.
+NOTHING_DBFS = -127
+
+
+class Frames(NamedTuple):
+    """Whole frames for the caller, one behind the other."""
+
+    audio: bytes
+
+
+class MarkName(NamedTuple):
+    """A mark to send after the frames before it."""
+
+    name: str
+
+
+class Cut(NamedTuple):
+    """A part not fully heard, in ms of its own audio; before it are `before_ms`."""
+
+    item_id: str
+    content_index: int
+    heard_ms: int
+    total_ms: int
+    before_ms: int = 0
+
+
+class _Item:
+    """An item's audio, or one of its parts where it has several."""
+
+    def __init__(self, item_id: str, content_index: int, before_ms: int) -> None:
+        self.item_id = item_id
+        self.content_index = content_index
+        self.before_ms = before_ms
+        self.unsent = bytearray()
+        self.received_bytes = 0
+        self.is_done = False
+        self.first_frame = 0
+        self.frames_sent = 0
+        self.frames_since_mark = 0
+
+    def is_part(self, item_id: str, content_index: int) -> bool:
+        """Tell whether this is that part of that item."""
+        return self.item_id == item_id and self.content_index == content_index
+
+    def take(self, frames: int) -> bytes:
+        """Cut off at most so many frames; the tail is padded once the item is done."""
+        unsent = self.unsent
+        whole = min(frames, len(unsent) // FRAME_BYTES) * FRAME_BYTES
+        if not whole and not self.is_done:
+            return b""  # the tail waits
+        audio = bytes(memoryview(unsent)[: whole or FRAME_BYTES])
+        del unsent[: len(audio)]
+        return audio if whole or not audio else audio.ljust(FRAME_BYTES, SILENCE_BYTE)
+
+
+class _MarkInFlight(NamedTuple):
+    name: str
+    expected_at: float
+
+
+class Playout:
+    """The ledger of one call's downlink; time is an argument of every method."""
+
+    def __init__(self, *, lead_ms: int) -> None:
+        self._lead_s = lead_ms / 1000
+        self._refill_s = self._lead_s / 2
+        self._items: deque[_Item] = deque()
+        self._marks: deque[_MarkInFlight] = deque()
+        # Of before a clear, and forgotten ones: their echoes are stale.
+        self._flushed: deque[str] = deque(maxlen=MARKS_MAX)
+        self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
+        self._delay_s = 0.0
+        self._clock_end = 0.0
+        self._levels = bytearray()
+        self._levels_first_frame = 0
+        self._unsent_bytes = 0
+        # What audio came of last, also when it was heard to its end.
+        self._newest: _Item | None = None
+        self.generation = 0
+        self.frames_sent = 0
+        self.audible_since = 0.0
+        self.is_held = False
+        self._was_held = False
+        self.underruns = 0
+        self.refused_bytes = 0
+        self.refused_parts = 0
+        self.stale_marks = 0
+        self.forgotten_marks = 0
+
+    # --- from the model ---
+
+    def push(self, item_id: str, content_index: int, delta: bytes) -> None:
+        """Take a piece of an item's speech; a new one, or part, ends the one before."""
+        if self._unsent_bytes + len(delta) > UNSENT_BYTES_MAX:
+            self.refused_bytes += len(delta)
+            return
+        item = self._items[-1] if self._items else None
+        if item is None or not item.is_part(item_id, content_index):
+            item = self._open(item_id, content_index)
+            if item is None:
+                self.refused_parts += 1
+                return
+        item.unsent += delta
+        item.received_bytes += len(delta)
+        self._unsent_bytes += len(delta)
+
+    def finish(self, item_id: str, content_index: int = 0) -> None:
+        """Note that a part has all its audio, so that its tail may be padded."""
+        for item in self._items:
+            if item.is_part(item_id, content_index):
+                item.is_done = True
+
+    def finish_all(self) -> set[str]:
+        """Note that no item gets more audio, for their session is gone; return them."""
+        for item in self._items:
+            item.is_done = True
+        return {item.item_id for item in self._items}
+
+    def unheard(self, now: float) -> set[str]:
+        """Return the items that have not been heard to their end."""
+        self._forget_heard(now)
+        return {item.item_id for item in self._items}
+
+    # --- to the caller ---
+
+    def feed(self, now: float) -> list[Frames | MarkName]:
+        """Return what must be sent now, in order; call again at `deadline`."""
+        # Items whose end became known after their last frame was sent.
+        out: list[Frames | MarkName] = [
+            self._mark(ended)
+            for ended in self._items
+            if ended.frames_since_mark and _has_ended(ended)
+        ]
+        room = self._room(now)
+        while room:
+            item = self._sending()
+            if item is None:
+                break
+            audio = item.take(min(room, MARK_EVERY_FRAMES - item.frames_since_mark))
+            if not audio:
+                break
+            room -= len(audio) // FRAME_BYTES
+            self._note_levels(audio, now)
+            self._send(item, len(audio) // FRAME_BYTES, now)
+            out.append(Frames(audio))
+            if item.frames_since_mark >= MARK_EVERY_FRAMES or _has_ended(item):
+                out.append(self._mark(item))
+        self._forget_heard(now)
+        return out
+
+    def go_on(self, now: float) -> bytes:
+        """Return what must be sent now of an item in its midst, as `feed` would.
+
+        Nothing where `feed` has more to tell: a mark is due, or an item begins or ends.
+        """
+        item = self._sending()
+        if item is None or not item.frames_sent:
+            return b""
+        room = self._room(now)
+        if (
+            not room
+            or room >= len(item.unsent) // FRAME_BYTES
+            or room >= MARK_EVERY_FRAMES - item.frames_since_mark
+        ):
+            return b""
+        audio = item.take(room)
+        self._note_levels(audio, now)
+        self._send(item, room, now)
+        return audio
+
+    @property
+    def deadline(self) -> float | None:
+        """When `feed` must be called again, if nothing is pushed before."""
+        item = None if self.is_held else self._sending()
+        if item is None or not item.unsent:
+            return None
+        if len(item.unsent) < FRAME_BYTES and not item.is_done:
+            return None
+        return self._clock_end - self._refill_s
+
+    def hold(self) -> None:
+        """Send nothing more until `resume`; what Twilio has plays out."""
+        self.is_held = True
+
+    def resume(self) -> None:
+        """Go on from the very next byte; what was held is no new utterance."""
+        self._was_held |= self.is_held and self._sending() is not None
+        self.is_held = False
+
+    # --- from the caller's side ---
+
+    def receive_mark(self, name: str, now: float) -> bool:
+        """Take a mark's echo; False if no such mark awaits one.
+
+        An echo from before a clear says nothing of playback.
+        """
+        if name in self._flushed:
+            self._flushed.remove(name)
+            self.stale_marks += 1
+            return True
+        if all(mark.name != name for mark in self._marks):
+            return False
+        mark = self._marks.popleft()
+        while mark.name != name:
+            mark = self._marks.popleft()
+        self._delays.append(max(0.0, now - mark.expected_at))
+        self._delay_s = min(self._delays)
+        return True
+
+    def is_playing(self, now: float) -> bool:
+        """Tell whether the caller hears speech, or would if it were not held."""
+        return self.is_held or self._clock_end + self._delay_s > now
+
+    @property
+    def has_unsent(self) -> bool:
+        """Tell whether audio waits here, or an item has yet to end."""
+        return self._sending() is not None
+
+    @property
+    def marks_in_flight(self) -> int:
+        """How many marks Twilio has yet to echo."""
+        return len(self._marks)
+
+    def ends_at(self) -> float:
+        """Return when the audio sent so far will have been heard."""
+        return self._clock_end + self._delay_s
+
+    def heard_frames(self, now: float) -> float:
+        """Return how many of the frames sent since the call began were heard."""
+        left_s = max(0.0, self._clock_end + self._delay_s - now)
+        return max(0.0, self.frames_sent - left_s / FRAME_S)
+
+    def far_dbfs(self, now: float) -> int:
+        """Return the level of the frame the caller hears now, in dBFS."""
+        if self._clock_end + self._delay_s <= now:
+            return NOTHING_DBFS
+        index = int(self.heard_frames(now)) - self._levels_first_frame
+        if 0 <= index < len(self._levels):
+            return self._levels[index] + NOTHING_DBFS
+        return NOTHING_DBFS
+
+    def interrupt(self, now: float, *, has_left: bool = False) -> list[Cut]:
+        """Forget what was not heard and say which items that cuts, in order.
+
+        The caller must send `clear` first, then a truncate for each cut. Who has left
+        the line did so before we hear of it.
+        """
+        way_s = min(self._delay_s, WAY_S_MAX) if has_left else 0.0
+        left_s = max(0.0, self._clock_end - now + way_s)
+        heard = self.frames_sent - left_s / FRAME_S
+        cuts = []
+        for item in self._items:
+            total_ms = item.received_bytes // BYTES_PER_MS
+            heard_ms = 0
+            if item.frames_sent:
+                heard_ms = round((heard - item.first_frame) * FRAME_MS)
+                heard_ms = min(max(heard_ms, 0), total_ms)
+            if heard_ms < total_ms or not item.is_done:
+                where = item.item_id, item.content_index
+                cuts.append(Cut(*where, heard_ms, total_ms, item.before_ms))
+        self._items.clear()
+        self._flushed.extend(mark.name for mark in self._marks)
+        self._marks.clear()
+        self._levels.clear()
+        self._levels_first_frame = self.frames_sent
+        self._unsent_bytes = 0
+        self._newest = None
+        # Nothing plays any more, however late Twilio's echoes were.
+        self._clock_end = now - self._delay_s
+        self.generation += 1
+        self.is_held = False
+        return cuts
+
+    # --- inside ---
+
+    def _open(self, item_id: str, content_index: int) -> _Item | None:
+        """Return the part that audio comes of: a new one, if there is room.
+
+        Or one that waits behind the newest: only within an item is order promised.
+        """
+        before_ms = 0
+        for item in (self._newest, *self._items):
+            if item is not None and item.item_id == item_id:
+                if item.is_part(item_id, content_index) and item.unsent:
+                    return item
+                before_ms = item.before_ms + item.received_bytes // BYTES_PER_MS
+        if len(self._items) >= PARTS_MAX:
+            return None
+        if self._items:
+            self._items[-1].is_done = True
+        self._newest = _Item(item_id, content_index, before_ms)
+        self._items.append(self._newest)
+        return self._newest
+
+    def _room(self, now: float) -> int:
+        """Return how many frames fill the lead; none before that is worth a message."""
+        ahead_s = self._clock_end - now
+        if self.is_held or ahead_s > self._refill_s + EPSILON_S:
+            return 0
+        # To the nearest, or a delta a millisecond early would leave one behind.
+        return int((self._lead_s - max(ahead_s, 0.0)) / FRAME_S + 0.5)
+
+    def _sending(self) -> _Item | None:
+        """Return the first item that still has, or may get, audio to send."""
+        for item in self._items:
+            if item.unsent or not item.is_done:
+                return item
+        return None
+
+    def _send(self, item: _Item, frames: int, now: float) -> None:
+        is_new = item.frames_sent + item.before_ms == 0 and not self._was_held
+        if is_new and self._clock_end + self._delay_s <= now:
+            self.audible_since = now
+        if item.frames_sent == 0:
+            item.first_frame = self.frames_sent
+        elif self._clock_end < now - EPSILON_S and not self._was_held:
+            self.underruns += 1
+        self._was_held = False
+        self._clock_end = max(self._clock_end, now) + frames * FRAME_S
+        self._unsent_bytes -= min(frames * FRAME_BYTES, self._unsent_bytes)
+        item.frames_sent += frames
+        item.frames_since_mark += frames
+        self.frames_sent += frames
+
+    def _mark(self, item: _Item) -> MarkName:
+        item.frames_since_mark = 0
+        ms = item.before_ms + item.frames_sent * FRAME_MS
+        name = f"{item.item_id}:{self.generation}:{ms}"
+        if len(self._marks) >= MARKS_MAX:
+            self._flushed.append(self._marks.popleft().name)
+            self.forgotten_marks += 1
+        self._marks.append(_MarkInFlight(name, self._clock_end))
+        return MarkName(name)
+
+    def _note_levels(self, audio: bytes, now: float) -> None:
+        heard = int(self.heard_frames(now)) - self._levels_first_frame
+        if heard > 0:
+            del self._levels[:heard]
+            self._levels_first_frame += heard
+        self._levels += frame_levels(audio)
+
+    def _forget_heard(self, now: float) -> None:
+        heard = self.heard_frames(now)
+        while self._items:
+            item = self._items[0]
+            if not _has_ended(item) or heard < item.first_frame + item.frames_sent:
+                return
+            self._items.popleft()
+
+
+def _has_ended(item: _Item) -> bool:
+    return item.is_done and not item.unsent

@@ -1,0 +1,400 @@
+"""Uplink: which of the caller's frames the model is given, and when.
+
+Theory of operation. Every frame goes through the gate once and then waits in `_pending`
+until its fate is known; there it is either given to the model as it came, or given as
+digital silence, or dropped, and never more than one of these:
+
+- between turns, the last few frames wait as preroll; older ones are dropped;
+- when the gate opens, the preroll and everything after it goes out: a turn is open;
+- inside an open turn, frames of a shut gate go out as silence: at once, or, if they may
+  be a soft onset, when the gate has not opened IN_TURN_WAIT_FRAMES later. The server's
+  turn detection counts audio, not time, and the model hears the caller's own rhythm;
+- while the AI is audible everything is withheld, up to BARGE_IN_RING_MS. What follows
+  is either `release` (an interruption, or an answer over the AI's last words), from the
+  first sound on, or oblivion.
+
+Silence ends after SILENCE_MS_MAX, or less while the server hears nothing: the turn is
+*unended* then, and whoever asks us must end it.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions
+from dsp.fastest import NoiseGate
+from dsp.g711 import GAIN_TABLES
+from dsp.gate import CERTAIN, FAINT, HINT, SOUND, SPEECH, STATE_MASK, VOICE
+
+SILENCE = b"\xff" * FRAME_BYTES
+# Covers the gate's onset (2 to 3 frames) and a soft first sound. If all frames waited,
+# the server would hear the end of each turn 100 ms late.
+IN_TURN_WAIT_FRAMES = 5
+# Longer than semantic_vad's longest wait (8 s, eagerness low).
+SILENCE_MS_MAX = 10_000
+# With no speech_started from the server, the turn was too faint for it: stop soon.
+UNHEARD_MARGIN_MS = 1_000
+# The server refuses to commit less than this.
+COMMIT_MS_MIN = 100
+# So many frames without a voice and it was none, or is over.
+VOICE_GAP_FRAMES = 3
+# What was given is kept until words stand for it. A socket that takes nothing yet holds
+# 12 s of it (`websocket.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely as long.
+GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
+# A turn with fewer frames that sound is a knock or a cough: not worth an answer.
+SPEECH_FRAMES_MIN = 5
+# What rises less than this over the louder fifth of the quiet that followed it was no
+# sound but the line's; so many frames are looked at. The score remembers a word for
+# longer, and a noise that swells keeps its memory awake.
+RISE = 10 ** (2 / 20)
+TAIL_FRAMES_MAX = 6
+
+
+class Uplink:
+    """The owner of what the model was given; time is counted in frames."""
+
+    def __init__(self, options: CallOptions) -> None:
+        self._options = options
+        self.gate = NoiseGate(
+            calibration_ms=options.noise_calibration_ms,
+            snr_start_normal_db=options.snr_start_normal,
+            snr_stop_normal_db=options.snr_stop_normal,
+            snr_start_music_db=options.snr_start_music,
+            snr_stop_music_db=options.snr_stop_music,
+            noise_floor_rms=options.noise_floor_rms,
+            vad_threshold_rms=options.vad_threshold_rms,
+            voice_threshold_rms=options.voice_threshold_rms,
+            hangover_frames=options.audio_hangover_frames,
+            agc=options.audio_agc,
+            score=options.gate_score,
+        )
+        self._preroll_frames = options.audio_preroll_ms // FRAME_MS
+        self._ring_frames = options.barge_in_ring_ms // FRAME_MS
+        self._late_frames = options.late_answer_ms // FRAME_MS
+        self._is_agc_on = options.audio_agc
+        self._ends_turns = options.turn_detection == "gate"
+        # Levels of the frames that a turn's end is sought in, linear.
+        self._end_frames = options.turn_silence_ms // FRAME_MS
+        self._levels: deque[float] = deque(maxlen=self._end_frames + TAIL_FRAMES_MAX)
+        self._pending: deque[bytes] = deque()
+        self._pending_open: deque[bool] = deque()
+        # The newest of what the session was given: a ring, its end, and how many count.
+        self._given = [b""] * GIVEN_FRAMES_MAX
+        self._given_end = self._given_frames = 0
+        self.given_dropped_frames = 0
+        self._remainder = b""
+        # Frames from the first withheld sound to the newest; 0 when there was none.
+        self._sound_frames = self._frames_since_sound = 0
+        self._is_withholding = False
+        self._is_heard_by_server = False
+        self._silence_frames = 0
+        self.appended_ms = self.turn_from_ms = 0
+        self._speech_end_ms = self._uncommitted_ms = 0
+        self.is_turn_open = self.is_unended = False
+        self.is_gate_open = False
+        self.is_voice = False
+        self.is_certain = False
+        self._may_begin = False
+        self.voice_frames = 0.0
+        self.voice_age_frames = 0
+        self._voice_gap_frames = 0
+        self.quiet_frames = self.speech_frames = 0
+        self.forwarded_frames = self.silence_frames_sent = 0
+        self.dropped_frames = self.withheld_dropped_frames = 0
+        self.unended_turns = 0
+
+    def cut(self, payload: bytes) -> list[bytes]:
+        """Cut audio of any length into frames; what is left waits for the next."""
+        data = self._remainder + payload
+        whole = len(data) - len(data) % FRAME_BYTES
+        self._remainder = data[whole:]
+        return [data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]
+
+    @property
+    def has_remainder(self) -> bool:
+        """Tell whether a part of a frame waits for the rest."""
+        return bool(self._remainder)
+
+    def admit(self, frame: bytes, far_dbfs: float, withhold: bool) -> Sequence[bytes]:
+        """Take one frame from the caller; return what the model must be given now.
+
+        `far_dbfs` is the level of what he hears in the same 20 ms; `withhold` says that
+        the AI is audible.
+        """
+        code = self.gate.analyze(frame, far_dbfs)
+        self._note(code)
+        if self._is_agc_on:
+            frame = self._gained(frame)
+        is_free = not withhold and not self._is_withholding
+        if self.is_gate_open and is_free and not self._pending:
+            given = (frame,)
+            self._give_speech(given)
+            return given
+        self._pending.append(frame)
+        self._pending_open.append(self.is_gate_open)
+        if withhold:
+            return self._withhold()
+        if self._is_withholding:
+            late = self._end_withholding()
+            if late:
+                return late
+        if self.is_gate_open:
+            return self._forward()
+        return self._wait()
+
+    def release(self) -> list[bytes]:
+        """Return the withheld speech from its first sound on; the turn is open now.
+
+        Gaps inside it come as silence; what lay before it is dropped and counted.
+        """
+        older = len(self._pending) - min(self._sound_frames, len(self._pending))
+        self._drop_oldest(older)
+        frames: list[bytes] = []
+        has_begun = False
+        while self._pending:
+            frame, is_open = self._pending.popleft(), self._pending_open.popleft()
+            has_begun = has_begun or is_open
+            frames.append(frame if is_open or not has_begun else SILENCE)
+        self._sound_frames = 0
+        self._is_withholding = False
+        self._give_speech(frames)
+        return frames
+
+    def fill_gap(self, frames: int) -> None:
+        """Let silence stand where the network lost audio: a turn keeps its time.
+
+        It takes its place behind the frames that wait, and goes where they go.
+        """
+        self._pending.extend([SILENCE] * frames)
+        self._pending_open.extend([False] * frames)
+        self._frames_since_sound += frames
+        if self._sound_frames:
+            self._sound_frames += frames
+
+    # --- what the server says of the turn ---
+
+    def note_speech_started(self) -> None:
+        """The server heard speech: silence must now run until it has heard the end."""
+        self._is_heard_by_server = True
+        if not self.is_turn_open:
+            self.is_turn_open = True
+            self._silence_frames = 0
+
+    def note_speech_stopped(self, audio_end_ms: int) -> None:
+        """The server ended the turn, unless speech that it has yet to judge follows."""
+        self._is_heard_by_server = False
+        # What the server has heard is no reason to commit what it has not.
+        over_ms = self._speech_end_ms - audio_end_ms
+        unheard = over_ms // FRAME_MS - self._options.audio_hangover_frames
+        self.speech_frames = min(self.speech_frames, max(0, unheard))
+        judged_ms = audio_end_ms + self._options.turn_silence_ms
+        if not self.is_gate_open and self._speech_end_ms <= judged_ms:
+            self.close_turn()
+
+    def close_turn(self) -> None:
+        """End the turn: nothing more is sent until the gate opens again."""
+        self.unended_turns += self.is_unended
+        self.is_turn_open = self.is_unended = False
+        self._is_heard_by_server = False
+        self._silence_frames = 0
+        self.speech_frames = 0
+
+    def note_committed(self) -> None:
+        """Everything appended so far is an item now."""
+        self._uncommitted_ms = 0
+
+    def begin_session(self) -> None:
+        """Another session listens from here on: its offsets begin at 0."""
+        self.close_turn()
+        self.forget_given(self.appended_ms)
+        self.appended_ms = self.turn_from_ms = 0
+        self._speech_end_ms = self._uncommitted_ms = 0
+
+    def resume_turn(self, frames: Sequence[bytes]) -> None:
+        """Go on with a turn of which a new session is given this, again."""
+        self.is_turn_open = True
+        self.turn_from_ms = self.appended_ms
+        self.speech_frames = sum(frame != SILENCE for frame in frames)
+        self._keep_given(frames)
+        self._speech_end_ms = self.appended_ms
+
+    def given(self, start_ms: int, end_ms: int) -> list[bytes]:
+        """Return what the session was given from one time in it to another."""
+        oldest = self.appended_ms // FRAME_MS - self._given_frames
+        first = max(start_ms // FRAME_MS - oldest, 0)
+        return self._kept()[first : max(-(-end_ms // FRAME_MS) - oldest, 0)]
+
+    def forget_given(self, before_ms: int) -> None:
+        """Keep nothing of what the session was given before."""
+        needed = max(self.appended_ms - before_ms, 0) // FRAME_MS
+        kept = self._kept()[-needed:] if needed else []
+        self._given = kept + [b""] * (GIVEN_FRAMES_MAX - len(kept))
+        self._given_end = self._given_frames = len(kept)
+
+    @property
+    def has_withheld_speech(self) -> bool:
+        """Tell whether the caller was heard over the AI, and not long ago."""
+        return self._sound_frames > 0 and self._frames_since_sound <= self._late_frames
+
+    @property
+    def is_worth_committing(self) -> bool:
+        """Tell whether the open turn holds speech, and enough audio for a commit."""
+        return (
+            self._uncommitted_ms >= COMMIT_MS_MIN
+            and self.speech_frames >= SPEECH_FRAMES_MIN
+        )
+
+    @property
+    def quiet_ms(self) -> int:
+        """How long it is since the last sound; 0 while the gate is open."""
+        if self.is_gate_open:
+            return 0
+        return (self.quiet_frames + self._tail_frames()) * FRAME_MS
+
+    # --- inside ---
+
+    def _note(self, code: int) -> None:
+        self.is_gate_open = code & STATE_MASK == SPEECH
+        self.is_voice = bool(code & VOICE)
+        self._may_begin = bool(code & HINT)
+        self.quiet_frames = 0 if code & SOUND else self.quiet_frames + 1
+        self.is_certain = bool(code & CERTAIN)
+        if code & FAINT:
+            self.voice_frames += 1
+            self._voice_gap_frames = 0
+        else:
+            # A dip between two syllables does not end continuous voice; halves were
+            # measured to give 10 % fewer false interruptions than wholes, and faster.
+            self.voice_frames = max(0.0, self.voice_frames - 0.5)
+            self._voice_gap_frames += 1
+        if self._voice_gap_frames > VOICE_GAP_FRAMES:
+            self.voice_frames = 0.0
+        self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
+        self.speech_frames += self.quiet_frames == 0
+        if self._ends_turns:
+            self._levels.append(self.gate.rms)
+
+    def _tail_frames(self) -> int:
+        """Tell how many of the last sounds do not rise over the quiet since.
+
+        Asked only where it can make out that the turn has ended already.
+        """
+        quiet = self.quiet_frames
+        lacking = self._end_frames - quiet
+        if not 0 < lacking <= TAIL_FRAMES_MAX or len(self._levels) <= quiet:
+            return 0
+        newest_first = list(self._levels)[::-1]
+        bar = sorted(newest_first[:quiet])[4 * quiet // 5] * RISE
+        tail = 0
+        for level in newest_first[quiet : quiet + TAIL_FRAMES_MAX]:
+            if level >= bar:
+                break
+            tail += 1
+        return tail
+
+    def _forward(self) -> Sequence[bytes]:
+        frames = list(self._pending)
+        self._pending.clear()
+        self._pending_open.clear()
+        self._give_speech(frames)
+        return frames
+
+    def _give_speech(self, frames: Sequence[bytes]) -> None:
+        if not self.is_turn_open:
+            self.turn_from_ms = self.appended_ms
+            self.is_turn_open = True
+        self._silence_frames = 0
+        self.forwarded_frames += len(frames)
+        self._keep_given(frames)
+        self._speech_end_ms = self.appended_ms
+
+    def _gained(self, frame: bytes) -> bytes:
+        return frame.translate(GAIN_TABLES[self.gate.gain_step])
+
+    def _wait(self) -> Sequence[bytes]:
+        if not self.is_turn_open:
+            self.speech_frames = 0
+            self._trim(self._preroll_frames)
+            return ()
+        wait = IN_TURN_WAIT_FRAMES if self._may_begin else 0
+        over = len(self._pending) - min(wait, self._preroll_frames)
+        if over <= 0:
+            return ()
+        self._drop_oldest(over)
+        return self._in_turn_silence(over)
+
+    def _in_turn_silence(self, frames: int = 1) -> Sequence[bytes]:
+        self._silence_frames += frames
+        limit_ms = SILENCE_MS_MAX
+        if not self._is_heard_by_server:
+            limit_ms = self._options.turn_silence_ms + UNHEARD_MARGIN_MS
+        if self._silence_frames * FRAME_MS > limit_ms:
+            self.is_unended = True
+            return ()
+        self.silence_frames_sent += frames
+        silence = (SILENCE,) * frames
+        self._keep_given(silence)
+        return silence
+
+    def _keep_given(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            if self._given_end == len(self._given):
+                self._given_end = 0
+            self._given[self._given_end] = frame
+            self._given_end += 1
+            if self._given_frames < len(self._given):
+                self._given_frames += 1
+            else:
+                self.given_dropped_frames += 1
+        self.appended_ms += len(frames) * FRAME_MS
+        self._uncommitted_ms += len(frames) * FRAME_MS
+
+    def _kept(self) -> list[bytes]:
+        turned = self._given[self._given_end :] + self._given[: self._given_end]
+        return turned[GIVEN_FRAMES_MAX - self._given_frames :]
+
+    def _withhold(self) -> Sequence[bytes]:
+        # What waited for a soft onset when the AI began has its time in the turn, too.
+        due = 1 if self._is_withholding else len(self._pending)
+        if self._sound_frames:
+            self._sound_frames += 1
+        elif self.is_turn_open and self.is_gate_open and not self._is_withholding:
+            self._sound_frames = len(self._pending)  # all that waits is of this turn
+            self._frames_since_sound = 0
+        self._is_withholding = True
+        if self.is_gate_open:
+            is_new = self._frames_since_sound > self._late_frames
+            if self._sound_frames == 0 or is_new:
+                self._sound_frames = self._preroll_frames + 1
+            self._frames_since_sound = 0
+        else:
+            self._frames_since_sound += 1
+        # What lies before the first sound, and before its preroll, is of no use.
+        self._trim(max(self._sound_frames, self._preroll_frames + 1))
+        while len(self._pending) > self._ring_frames:
+            self.withheld_dropped_frames += 1
+            self._drop_oldest(1)
+        # What he says now is given later, if at all; silence in its place would make
+        # the model hear that time twice.
+        if not self.is_turn_open or self.is_gate_open:
+            return ()
+        return self._in_turn_silence(due)
+
+    def _end_withholding(self) -> Sequence[bytes]:
+        """The AI has fallen silent: send an answer begun over its last words."""
+        self._is_withholding = False
+        if self._sound_frames and self._frames_since_sound <= self._late_frames:
+            self._sound_frames += 1  # the newest frame waits already
+            return self.release()
+        self.withheld_dropped_frames += min(self._sound_frames, len(self._pending))
+        self._sound_frames = 0
+        self._trim(self._preroll_frames + 1)
+        return ()
+
+    def _trim(self, keep: int) -> None:
+        self._drop_oldest(len(self._pending) - keep)
+
+    def _drop_oldest(self, count: int) -> None:
+        for _ in range(count):
+            self._pending.popleft()
+            self._pending_open.popleft()
+            self.dropped_frames += 1

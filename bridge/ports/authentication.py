@@ -1,0 +1,182 @@
+"""Which HTTP requests are read, and which of them Twilio has signed.
+
+Before a signature is checked a request costs what its head costs: a body is read only
+where a signature came with it, never inflated, within BODY_BYTES_MAX and BODY_WAIT_S,
+and taken apart only within FIELDS_MAX. Whatever is refused is answered with a status,
+counted, and said in one line; the refusals return and do not raise, for an exception
+that leaves a coroutine stays in a cycle with its frames.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from bridge.settings.process import Settings
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony import signature
+from bridge.telephony.signature import Claim
+
+# A webhook is a few KB of form fields: some forty, and one for each of a SIP call's
+# headers.
+BODY_BYTES_MAX = 65_536
+FIELDS_MAX = 256
+# It comes in one packet; whoever dribbles it holds a connection.
+BODY_WAIT_S = 5.0
+# An id that names files and log lines: "CA" and 32 digits, or a sandbox's.
+CALL_SID_CHARS_MAX = 64
+
+# What a path that leads nowhere is matched by; aiohttp's own way is an exception each.
+ANY_OTHER = "any_other"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Form = dict[str, str]
+# What `authenticate` leaves in a webhook's request.
+BODY = web.RequestKey("body", bytes)
+FORM = web.RequestKey("form", Form)
+
+
+class Authentication:
+    """Checks the requests of one process before anything else sees them."""
+
+    def __init__(self, settings: Settings, public_url: str, metrics: Metrics) -> None:
+        self._is_checked = settings.twilio_validate_signatures
+        self._secrets = settings.signing_secrets
+        self._public_url = public_url
+        self._metrics = metrics
+
+    @web.middleware
+    async def authenticate(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Put a webhook's BODY and FORM into its request, or refuse it."""
+        is_routed = ANY_OTHER not in request.match_info
+        if request.method != "POST" or not is_routed:
+            if request.can_read_body and is_routed:
+                return self._refuse(request, HTTPStatus.BAD_REQUEST, "body")
+            return await handler(request)
+        refusal = self._refuse_by_head(request) or await self._read(request)
+        return refusal or await handler(request)
+
+    def _refuse_by_head(self, request: web.Request) -> web.Response | None:
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return self._refuse(
+                request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding"
+            )
+        if self._is_checked and not request.headers.get(signature.HEADER):
+            return self._refuse_signature(request)
+        if (request.content_length or 0) > BODY_BYTES_MAX:
+            return self._refuse(
+                request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"
+            )
+        return None
+
+    async def _read(self, request: web.Request) -> web.Response | None:
+        try:
+            async with asyncio.timeout(BODY_WAIT_S):
+                body = await _read_body(request.content)
+        except TimeoutError:
+            return self._refuse(request, HTTPStatus.REQUEST_TIMEOUT, "body_late")
+        except (web.RequestPayloadError, OSError) as error:
+            # The body keeps its error, which keeps the frames that lead to the body.
+            error.__traceback__ = None
+            return self._refuse(request, HTTPStatus.BAD_REQUEST, "body_broken")
+        if len(body) > BODY_BYTES_MAX or body.count(b"&") >= FIELDS_MAX:
+            return self._refuse(
+                request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"
+            )
+        try:
+            params = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            return self._refuse(request, HTTPStatus.BAD_REQUEST, "not_utf8")
+        signed = self._signed(request, params)
+        if signed is None:
+            return self._refuse_signature(request)
+        form = dict(signed)
+        if not _is_call_sid(form.get("CallSid", "")):
+            return self._refuse(request, HTTPStatus.BAD_REQUEST, "call_sid")
+        request[BODY], request[FORM] = body, form
+        self._note_unsigned(request, params, form)
+        return None
+
+    def _signed(
+        self, request: web.Request, params: signature.Params
+    ) -> signature.Params | None:
+        if not self._is_checked:
+            return params
+        path = request.raw_path
+        if not path.startswith("/"):
+            return None
+        return signature.signed_params(
+            self._secrets, self._public_url + path, params, claim_of(request.headers)
+        )
+
+    def _note_unsigned(
+        self, request: web.Request, params: signature.Params, form: Form
+    ) -> None:
+        unsigned = sorted({name for name, _ in params} - form.keys())
+        for name in unsigned:
+            self._metrics.count("unsigned_parameters", name=name)
+        if unsigned:
+            server_logger().warning(
+                "%s unsigned_parameters=%s: they are not used",
+                request.path,
+                ",".join(unsigned),
+            )
+
+    def _refuse_signature(self, request: web.Request) -> web.Response:
+        self._metrics.count("rejected_signatures", door=request.path)
+        server_logger().warning("%s refused: signature", request.path)
+        return answer(request, HTTPStatus.FORBIDDEN)
+
+    def _refuse(
+        self, request: web.Request, status: HTTPStatus, reason: str
+    ) -> web.Response:
+        self._metrics.count("requests_refused", reason=reason)
+        server_logger().warning("a request was refused: %d %s", status, reason)
+        return answer(request, status)
+
+
+async def refuse_expectation(request: web.Request) -> web.Response:
+    """Refuse to say "100 Continue": its sender's body would follow an answer, and look
+    like a request of its own."""
+    return answer(request, HTTPStatus.EXPECTATION_FAILED)
+
+
+def claim_of(headers: Any) -> Claim:
+    """Return what a request's headers say of its signature."""
+    return Claim(
+        headers.get(signature.HEADER, ""), headers.get(signature.SETTINGS_HEADER, "")
+    )
+
+
+async def _read_body(content: Any) -> bytes:
+    """Read a body to its end, or a little beyond BODY_BYTES_MAX."""
+    body = bytearray()
+    while len(body) <= BODY_BYTES_MAX:
+        piece = await content.readany()
+        if not piece:
+            break
+        body += piece
+    return bytes(body)
+
+
+def _is_call_sid(text: str) -> bool:
+    """Tell whether a text may name a call: it names files and log lines, too."""
+    return text.isascii() and text.isalnum() and len(text) <= CALL_SID_CHARS_MAX
+
+
+def answer(
+    request: web.Request, status: HTTPStatus, allowed: str | None = None
+) -> web.Response:
+    """Return a refusal; where a body is still on its way its connection is closed."""
+    headers = {"Allow": allowed} if allowed else None
+    text = f"{status.value} {status.phrase}"
+    response = web.Response(status=status, text=text, headers=headers)
+    if not request.content.is_eof():
+        response.force_close()
+    return response

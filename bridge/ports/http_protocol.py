@@ -1,0 +1,78 @@
+"""aiohttp's side of a connection, for a port that anybody may send anything to.
+
+What is no HTTP is answered, counted and said in one line, without the traceback that
+aiohttp would write; bodies stay as they came; nobody lingers.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from bridge.ports.connections import IDLE_S
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+
+# How long the rest of a refused body is read, so that its sender reads the answer.
+LINGER_S = 1.0
+
+
+class HttpProtocol(web.RequestHandler):
+    """One connection; made by `protocol_factory`."""
+
+    __slots__ = ("_metrics", "has_rest")
+
+    _metrics: Metrics
+    # Whether the last request was answered before all of its body had come.
+    has_rest: bool
+
+    async def finish_response(
+        self,
+        request: web.BaseRequest,
+        resp: web.StreamResponse,
+        start_time: float | None,
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer; what comes of the body after that is no request."""
+        self.has_rest = not request.content.is_eof()
+        return await super().finish_response(request, resp, start_time)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP; our own faults are aiohttp's to log."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return super().handle_error(request, status, exc, message)
+        if exc is not None:
+            # It keeps the frames that keep it.
+            exc.__traceback__ = None
+        self._metrics.count("requests_refused", reason="malformed")
+        server_logger().warning("a request was refused: %d malformed", status)
+        response = web.Response(status=status, text=f"{status} malformed")
+        response.force_close()
+        return response
+
+
+def protocol_factory(
+    server: web.Server, metrics: Metrics
+) -> Callable[[], HttpProtocol]:
+    """Return what makes the protocol of each connection to `server`."""
+    loop = asyncio.get_running_loop()
+
+    def make() -> HttpProtocol:
+        protocol = HttpProtocol(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # as AppRunner passes it
+            keepalive_timeout=IDLE_S,
+            lingering_time=LINGER_S,
+            auto_decompress=False,
+        )
+        protocol._metrics, protocol.has_rest = metrics, False
+        return protocol
+
+    return make

@@ -1,0 +1,212 @@
+"""The other workers of one service, and how a call finds its own.
+
+Every call belongs to one worker, told by its CallSid alone, so that any worker knows
+whose it is. The kernel gives a connection to any of them: a webhook of another is
+sent on to it over a Unix socket, whole; a media stream, whose URL names its worker, is
+handed over as an open socket with what was read of it. After that nothing stands
+between the stream and its call.
+
+The sockets lie in a folder that only the service's user may enter. Its name is the
+service's, for while one service takes over from another on the same port, a stream may
+reach either of them.
+"""
+
+import array
+import asyncio
+import contextlib
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from zlib import crc32
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
+from yarl import URL
+
+from bridge.ports.authentication import BODY, FORM, Handler
+from bridge.ports.port_demux import HEAD_BYTES_MAX, MEDIA_PATH
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics_merge import Pages
+from bridge.telephony import signature
+
+# Twilio gives a webhook up after 15 s, and the worker whose call it is may take 5.
+FORWARD_WAIT_S = 8.0
+METRICS_WAIT_S = 1.0
+# What one worker may have handed over and the other not yet taken.
+HANDED_OVER_MAX = 256
+# The head, and what may have come in the same read.
+HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
+
+# What a webhook is checked by and read with.
+IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
+FORWARDED_HEADERS = (
+    "Content-Type",
+    IDEMPOTENCY_HEADER,
+    signature.HEADER,
+    signature.SETTINGS_HEADER,
+)
+
+# What follows the media path: a service's name, and the number of its worker.
+_STREAM = re.compile(r"([\w-]{1,64})/(\d{1,3})")
+
+Adopt = Callable[[socket.socket, bytes], None]
+
+
+class Peers:
+    """The workers as worker `index` of `count` sees them."""
+
+    def __init__(self, folder: Path, index: int, count: int) -> None:
+        self.index = index
+        self.count = count
+        self.pages = Pages(folder, index)
+        self._folder = folder
+        self._door: socket.socket | None = None
+
+    def owner_of(self, call_sid: str) -> int:
+        """Return the worker whose call this is."""
+        return crc32(call_sid.encode("utf-8", "surrogateescape")) % self.count
+
+    @property
+    def media_path(self) -> str:
+        """The path of this worker's streams."""
+        return f"{MEDIA_PATH}/{self._folder.name}/{self.index}"
+
+    def door_of_stream(self, path: str) -> Path | None:
+        """Return where a stream is handed over that names another worker, of this
+        service or of one beside it; None where it is to be served here."""
+        named = _STREAM.fullmatch(path.removeprefix(MEDIA_PATH).strip("/"))
+        if named is None:
+            return None
+        door = self._folder.parent / named[1] / f"{int(named[2])}.streams"
+        return door if door != self._door_of(self.index) and door.exists() else None
+
+    def http_socket(self, index: int) -> str:
+        """Return where a worker answers what others send on to it."""
+        return str(self._folder / f"{index}.http")
+
+    # --- streams ---
+
+    def open_door(self, adopt: Adopt) -> None:
+        """Take what others hand over; `adopt` gets each socket and what was read."""
+        path = self._door_of(self.index)
+        # A worker that was killed leaves its socket behind.
+        path.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.setblocking(False)
+        door.bind(str(path))
+        door.listen(HANDED_OVER_MAX)
+        self._door = door
+        asyncio.get_running_loop().add_reader(door, self._on_handed, door, adopt)
+
+    def hand_over(self, door: Path, file_descriptor: int, data: bytes) -> bool:
+        """Give an open connection to another worker; False if that cannot be."""
+        if len(data) > HANDED_BYTES_MAX:
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as way:
+            way.setblocking(False)
+            try:
+                way.connect(str(door))
+                rights = array.array("i", [file_descriptor])
+                ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
+                # A fresh Unix socket's buffer takes all of it at once.
+                return way.sendmsg([data], [ancillary]) == len(data)
+            except OSError as error:
+                server_logger().error(
+                    "worker %s does not take a stream: %s", door.stem, error
+                )
+                return False
+
+    def close(self) -> None:
+        """Take nothing more."""
+        if self._door is not None:
+            asyncio.get_running_loop().remove_reader(self._door)
+            self._door.close()
+            self._door = None
+
+    def _door_of(self, index: int) -> Path:
+        return self._folder / f"{index}.streams"
+
+    def _on_handed(self, door: socket.socket, adopt: Adopt) -> None:
+        try:
+            way, _ = door.accept()
+        except OSError:
+            return
+        # Whoever connects sends at once, but may be put off the processor in between.
+        way.setblocking(False)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(way, self._on_sent, way, adopt)
+
+    def _on_sent(self, way: socket.socket, adopt: Adopt) -> None:
+        asyncio.get_running_loop().remove_reader(way)
+        with way:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(way, HANDED_BYTES_MAX, 1)
+            except OSError as error:
+                server_logger().error("a stream was lost on its way: %s", error)
+                return
+            for descriptor in descriptors:
+                connection = socket.socket(fileno=descriptor)
+                connection.setblocking(False)
+                adopt(connection, data)
+
+    # --- webhooks ---
+
+    @web.middleware
+    async def to_owner(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Send a webhook on to the worker whose call it is."""
+        form = request.get(FORM)
+        owner = self.index if form is None else self.owner_of(form["CallSid"])
+        if owner == self.index:
+            return await handler(request)
+        try:
+            return await self._forward(owner, request, request[BODY])
+        except (ClientError, TimeoutError, OSError) as error:
+            # Its call is lost with it. Here nobody knows the call, and Twilio is told
+            # what is told of any call that is not known.
+            server_logger().error("worker %d does not answer: %s", owner, error)
+            return await handler(request)
+
+    async def _forward(
+        self, owner: int, request: web.Request, body: bytes
+    ) -> web.Response:
+        headers = {
+            name: request.headers[name]
+            for name in FORWARDED_HEADERS
+            if name in request.headers
+        }
+        async with (
+            self._session(owner, FORWARD_WAIT_S) as session,
+            session.post(
+                URL(f"http://worker{request.raw_path}", encoded=True),
+                data=body,
+                headers=headers,
+            ) as answer,
+        ):
+            return web.Response(
+                status=answer.status,
+                body=await answer.read(),
+                headers={"Content-Type": answer.headers.get("Content-Type", "")},
+            )
+
+    def _session(self, index: int, wait_s: float) -> ClientSession:
+        connector = UnixConnector(self.http_socket(index))
+        return ClientSession(connector=connector, timeout=ClientTimeout(total=wait_s))
+
+    # --- metrics ---
+
+    async def other_pages(self) -> list[str]:
+        """Return the metrics of the other workers; of who is late or gone, what it
+        left when it was last asked."""
+        others = [index for index in range(self.count) if index != self.index]
+        return await asyncio.gather(*(self._page(index) for index in others))
+
+    async def _page(self, index: int) -> str:
+        with contextlib.suppress(ClientError, TimeoutError, OSError):
+            async with (
+                self._session(index, METRICS_WAIT_S) as session,
+                session.get("http://worker/metrics") as answer,
+            ):
+                return await answer.text()
+        return self.pages.left_by(index)

@@ -1,0 +1,7 @@
+"""The flight recorder: what went into a call, kept so that it can be replayed.
+
+Owns the recording's file format, the ring of each running call, replay through the same
+state machine, and the explanations of its decisions. Refuses what is beyond its limits
+and counts it; masks phone numbers and secrets. Nothing on the audio path waits for it.
+May use: `call`, `realtime`, `telephony` and `telemetry`.
+"""

@@ -1,0 +1,327 @@
+"""A recorded call as a file: all that went into a `Call`, and all that it answered.
+
+One zip per call. `call.jsonl` is a `Header` and then one `Step` per message, with times
+on the bridge's own clock. Audio is not in it: a piece of it is its size and a hash and,
+where audio is kept, its place in `caller.ulaw` or `model.ulaw` (`model.pcm` where the
+session's output is PCM). What the call answered is always given by size and hash alone.
+
+Phone numbers are masked as in the log, secrets and stream tokens taken out, and the
+digits of the keypad written as 0. Masking is applied to both sides, so that a call made
+again from what was written still answers what was written.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bridge.call.plan import (
+    Action,
+    CallPlan,
+    CloseSpare,
+    HangUp,
+    Leg,
+    Log,
+    OpenModel,
+    OpenSpare,
+    Refusal,
+    RunTool,
+    ToolResult,
+    ToSpare,
+    UseSpare,
+)
+from bridge.call.resumption import Transport
+from bridge.realtime import openai
+from bridge.telemetry.masking import clean, mask_phone
+from bridge.telephony import twilio
+
+VERSION = 1
+SUFFIX = ".zip"
+STEPS_FILE = "call.jsonl"
+CALLER_FILE = "caller.ulaw"
+AUDIO_FILES = (CALLER_FILE, "model.ulaw", "model.pcm")
+# A recording of the longest call, four hours, is some 90 MB of text, a million messages
+# and 115 MB of audio a side.
+STEPS_BYTES_MAX = 192 * 1024 * 1024
+STEPS_MAX = 2_000_000
+AUDIO_BYTES_MAX = 256 * 1024 * 1024
+_HASH_BYTES = 8
+# Actions that are tuples, by the name they have in a file.
+_TUPLES: dict[type, str] = {
+    Log: "log",
+    RunTool: "run_tool",
+    OpenModel: "open_model",
+    OpenSpare: "open_spare",
+    ToSpare: "to_spare",
+    UseSpare: "use_spare",
+    CloseSpare: "close_spare",
+    HangUp: "hang_up",
+}
+# What comes through each door of a `Call`, before the time.
+DOORS: dict[str, tuple[Any, ...]] = {
+    "receive_twilio": (twilio.Inbound,),
+    "receive_openai": (openai.Inbound,),
+    "receive_spare": (openai.Inbound,),
+    "receive_timeout": (),
+    "receive_tool_result": (ToolResult,),
+    "receive_disconnect": (Leg, str | Refusal),
+    "receive_transport": (Transport,),
+    "receive_limit": (str, float),
+    "receive_malformed": (Leg, str),
+    "receive_unknown": (Leg, str),
+    "receive_hangup": (str,),
+}
+# NotImplementedError and RuntimeError: a zip compressed or locked in another way.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+    msgspec.DecodeError,
+)
+_KEYPAD = "Keypad: "
+_ZEROS = str.maketrans("123456789", "000000000")
+
+
+class RecordingError(ValueError):
+    """A file that is no recording of ours; the text says what was expected."""
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording is of; `dropped` counts messages its limits let go."""
+
+    version: int = VERSION
+    plan: CallPlan
+    opened_at: float
+    has_audio: bool
+    dropped: int = 0
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message and its answer, as plain data.
+
+    `actions` is None where the bridge itself failed at this message.
+    """
+
+    now: float
+    door: str
+    what: list[Any] = []
+    politely: bool = False
+    actions: list[Any] | None = None
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A recording as it was read: its steps, and its audio by file."""
+
+    header: Header
+    steps: list[Step]
+    audio: dict[str, bytes]
+
+    @property
+    def why_not_replayed(self) -> str:
+        """Say why the call cannot be made again from this, or nothing."""
+        if self.header.dropped:
+            return f"its first {self.header.dropped} messages were dropped"
+        return "" if self.header.has_audio else "it was recorded without audio"
+
+    def arguments(self, step: Step) -> list[Any]:
+        """Return a step's message as the `Call` takes it; needs the audio."""
+        kinds, what = DOORS[step.door], step.what
+        try:
+            if what and isinstance(what[0], dict):
+                what = [self._with_audio(step.door, what[0]), *what[1:]]
+            return [
+                msgspec.convert(one, kind, builtin_types=(bytes,))
+                for one, kind in zip(what, kinds, strict=True)
+            ]
+        except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
+            text = f"{type(error).__name__}: {error}"
+            raise RecordingError(f"{step.door} at {step.now}: {text}") from None
+
+    def _with_audio(self, door: str, message: dict[str, Any]) -> dict[str, Any]:
+        if door == "receive_twilio" and message.get("event") == "media":
+            body = message["media"]
+            payload = self._find(CALLER_FILE, body["payload"])
+            return {**message, "media": {**body, "payload": payload}}
+        if message.get("type") == "response.output_audio.delta":
+            delta = self._find(model_file(self.header.plan), message["delta"])
+            return {**message, "delta": delta}
+        return message
+
+    def _find(self, name: str, where: dict[str, Any]) -> bytes:
+        piece = self.audio[name][where["at"] : where["at"] + where["bytes"]]
+        if fingerprint(piece) != {key: where[key] for key in ("bytes", "hash")}:
+            raise RecordingError(f"{name} is not the audio of {STEPS_FILE}")
+        return piece
+
+
+class Writer:
+    """Turns what passed through a `Call` into a file; hides what no file may show."""
+
+    def __init__(
+        self, header: Header, *, secrets: Iterable[str] = (), keeps_audio: bool
+    ) -> None:
+        self._header = header
+        self._hide = partial(clean, secrets=tuple(secrets))
+        self._model_file = model_file(header.plan)
+        self.audio = {CALLER_FILE: bytearray(), self._model_file: bytearray()}
+        self._keeps_audio = keeps_audio
+
+    def step(
+        self,
+        door: Callable[..., list[Action]],
+        what: tuple[Any, ...],
+        now: float,
+        actions: list[Action] | None,
+    ) -> Step:
+        """Return one message and its answer as they are written."""
+        of = door.func if isinstance(door, partial) else door
+        is_polite = isinstance(door, partial) and door.keywords.get("politely", False)
+        keep = fingerprint
+        if self._keeps_audio:
+            is_caller = of.__name__ == "receive_twilio"
+            keep = partial(self._keep, CALLER_FILE if is_caller else self._model_file)
+        return Step(
+            now=now,
+            door=of.__name__,
+            what=[_plain(_public(one), self._hide, keep) for one in what],
+            politely=is_polite,
+            actions=None
+            if actions is None
+            else [show(one, self._hide) for one in twilio.messages_of(actions)],
+        )
+
+    def write(self, path: Path, steps: Iterable[Step]) -> None:
+        """Write the file, whole or not at all; raises OSError."""
+        part = path.with_suffix(".part")
+        part.touch(mode=0o600)
+        try:
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
+                with file.open(STEPS_FILE, "w") as lines:
+                    lines.write(msgspec.json.encode(self._cleaned_header()) + b"\n")
+                    for step in steps:
+                        lines.write(msgspec.json.encode(step) + b"\n")
+                for name, audio in self.audio.items():
+                    if self._keeps_audio:
+                        file.writestr(name, bytes(audio))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _cleaned_header(self) -> Header:
+        plan = self._header.plan
+        shown = _plain(msgspec.to_builtins(plan), self._hide, fingerprint)
+        shown["from_number"] = mask_phone(plan.from_number)
+        shown["to_number"] = mask_phone(plan.to_number)
+        return msgspec.structs.replace(
+            self._header, plan=msgspec.convert(shown, CallPlan)
+        )
+
+    def _keep(self, name: str, audio: bytes) -> dict[str, Any]:
+        at = len(self.audio[name])
+        self.audio[name] += audio
+        return {"at": at, **fingerprint(audio)}
+
+
+def read(path: Path) -> Recording:
+    """Read a recording; raises RecordingError or OSError."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            lines = _unpack(path, file, STEPS_FILE, STEPS_BYTES_MAX).split(b"\n")
+            if len(lines) > STEPS_MAX:
+                raise RecordingError(f"{path}: expected at most {STEPS_MAX} messages")
+            audio = {
+                name: _unpack(path, file, name, AUDIO_BYTES_MAX)
+                for name in AUDIO_FILES
+                if name in file.namelist()
+            }
+        header = msgspec.json.decode(lines[0], type=Header)
+        steps = [msgspec.json.decode(line, type=Step) for line in lines[1:] if line]
+    except _UNREADABLE as error:
+        raise RecordingError(f"{path}: expected a recorded call: {error}") from None
+    if header.version != VERSION:
+        raise RecordingError(
+            f"{path}: expected version {VERSION}, got {header.version}"
+        )
+    unknown = {step.door for step in steps} - DOORS.keys()
+    if unknown:
+        raise RecordingError(f"{path}: there is no door {', '.join(sorted(unknown))}")
+    return Recording(header, steps, audio)
+
+
+def _unpack(path: Path, file: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """Return a part of a recording, which may say that it is longer than it may be."""
+    if file.getinfo(name).file_size > most:
+        raise RecordingError(f"{path}: {name}: expected at most {most} bytes")
+    return file.read(name)
+
+
+def rewrite(path: Path, recording: Recording, steps: Iterable[Step]) -> None:
+    """Write a recording that was read with other answers; its audio stays."""
+    writer = Writer(recording.header, keeps_audio=recording.header.has_audio)
+    writer.audio.update((name, bytearray(one)) for name, one in recording.audio.items())
+    writer.write(path, steps)
+
+
+def model_file(plan: CallPlan) -> str:
+    """Return the name of the model's audio, which says its format."""
+    is_pcm = plan.options.openai_output_format == "audio/pcm"
+    return "model.pcm" if is_pcm else "model.ulaw"
+
+
+def fingerprint(audio: bytes) -> dict[str, Any]:
+    """Return what stands for a piece of audio."""
+    name = blake2b(audio, digest_size=_HASH_BYTES).hexdigest()
+    return {"bytes": len(audio), "hash": name}
+
+
+def show(
+    action: Action | twilio.OutboundMedia, hide: Callable[[str], str] = clean
+) -> Any:
+    """Return an action as plain data, its audio by fingerprint."""
+    shown = _plain(_public(action), hide, fingerprint)
+    name = _TUPLES.get(type(action))
+    return shown if name is None else {name: shown}
+
+
+def _public(message: Any) -> Any:
+    """Return a message as plain data, without the parameters that hold the token."""
+    plain = msgspec.to_builtins(message, builtin_types=(bytes,))
+    if type(message) is twilio.Start:
+        plain["start"].pop("customParameters", None)
+    return plain
+
+
+def _plain(
+    value: Any, hide: Callable[[str], str], keep: Callable[[bytes], Any], key: str = ""
+) -> Any:
+    """Walk through plain data: hide in texts, keep audio, leave names of things."""
+    if isinstance(value, str):
+        return value if _is_name(key) else hide(_without_digits(key, value))
+    if isinstance(value, bytes):
+        return keep(value)
+    if isinstance(value, dict):
+        return {name: _plain(one, hide, keep, name) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one, hide, keep, key) for one in value]
+    return value
+
+
+def _is_name(key: str) -> bool:
+    """Tell names, which must stay as they are to be found again, from texts."""
+    return key == "name" or key.lower().endswith("id")
+
+
+def _without_digits(key: str, text: str) -> str:
+    """Hide what a caller types: it may be the number of a card."""
+    is_typed = key == "digit" or (key == "text" and text.startswith(_KEYPAD))
+    return text.translate(_ZEROS) if is_typed else text

@@ -1,0 +1,114 @@
+"""Replay: a recorded call made again in the pure core, and compared byte for byte.
+
+`Replay.run` gives the `Call` every message at its recorded time and compares what it
+answers with what it answered then; the first difference ends it. A bug of the bridge's
+that a recording holds is raised again: that is what it was recorded for.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bridge.call.machine import Call
+from bridge.recorder import explain
+from bridge.recorder.explain import Decision
+from bridge.recorder.recording import Recording, Step, show
+from bridge.telephony import twilio
+
+
+class Difference(NamedTuple):
+    """Where a call made again first answers otherwise; numbers from 1."""
+
+    message: int
+    action: int
+    at_s: float
+    recorded: Any
+    recomputed: Any
+
+
+class Measures(NamedTuple):
+    """A call at each of the caller's messages: s, 16-bit RMS, dB and dBFS."""
+
+    at_s: list[float]
+    rms: list[float]
+    floor_rms: list[float]
+    snr_db: list[float]
+    is_gate_open: list[bool]
+    given_frames: list[int]
+    far_dbfs: list[int]
+
+
+class Replay:
+    """One recording made again; what it shows is complete when `run` has ended."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.difference: Difference | None = None
+        self.measures = Measures([], [], [], [], [], [], [])
+        self.steps: list[Step] = []
+
+    def run(self) -> Iterator[Decision]:
+        """Make the call again; return what it decides as it goes.
+
+        Ends at the first difference. Raises RecordingError where the audio is missing.
+        """
+        header = self.recording.header
+        call = Call(header.plan, header.opened_at)
+        watch = explain.Watch(call, header.opened_at)
+        for number, step in enumerate(self.recording.steps, 1):
+            due = call.timers.due(step.now) if step.door == "receive_timeout" else []
+            again = self._again(call, step)
+            self.steps.append(again)
+            self.difference = _compare(number, step, again, header.opened_at)
+            if self.difference is not None:
+                return
+            yield from watch.look(again)
+            timers = ", ".join(timer.value for timer in due)
+            yield from explain.of_step(again, header.opened_at, timers)
+
+    def accept(self) -> list[Step]:
+        """Make the call again and return its steps with what the core answers now."""
+        header = self.recording.header
+        call = Call(header.plan, header.opened_at)
+        return [self._again(call, step) for step in self.recording.steps]
+
+    def _again(self, call: Call, step: Step) -> Step:
+        door = getattr(call, step.door)
+        how = {"politely": True} if step.politely else {}
+        actions = door(*self.recording.arguments(step), step.now, **how)
+        if step.door == "receive_twilio":
+            self._measure(call, step)
+        shown = [show(one) for one in twilio.messages_of(actions)]
+        return msgspec.structs.replace(step, actions=shown)
+
+    def _measure(self, call: Call, step: Step) -> None:
+        gate, made = call.uplink.gate, self.measures
+        made.at_s.append(step.now - self.recording.header.opened_at)
+        made.rms.append(gate.rms)
+        made.floor_rms.append(gate.floor_rms)
+        made.snr_db.append(gate.snr_db)
+        made.is_gate_open.append(call.uplink.is_gate_open)
+        made.given_frames.append(call.uplink.forwarded_frames)
+        made.far_dbfs.append(call.playout.far_dbfs(step.now))
+
+
+def _compare(
+    number: int, step: Step, again: Step, opened_at: float
+) -> Difference | None:
+    """Return the first action that is not the same; one may be missing."""
+    recorded, recomputed = step.actions or [], again.actions or []
+    if step.actions is None or recorded == recomputed:
+        return None
+    same = 0
+    for one, other in zip(recorded, recomputed, strict=False):
+        if one != other:
+            break
+        same += 1
+    return Difference(
+        message=number,
+        action=same + 1,
+        at_s=step.now - opened_at,
+        recorded=recorded[same] if same < len(recorded) else None,
+        recomputed=recomputed[same] if same < len(recomputed) else None,
+    )

@@ -1,0 +1,332 @@
+"""Writes what a call leaves behind, beside the calls that run.
+
+A record goes to the worker's journal first, and from there into the database, however
+long that is away; a restart goes on where the last run stopped, and the database tells
+what it has already, so that each call is written exactly once. What the database says
+of the record itself is final: it is put aside (`refused.py`). Whatever else fails is
+tried again, and the other records do not wait for it. Nothing waits for this module.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from bridge.records.journal import Journal, Taken
+from bridge.records.refused import RefusedRecords
+from bridge.telemetry.log import CallLogger, server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import Backoff, SupervisedTask
+from crm import calls
+from crm.database import Database
+from crm.transient import DATABASE_ERRORS, is_about_the_row
+
+# Two hours of a busy worker's calls, while the disk does not answer.
+RECORDS_INCOMING_MAX = 10_000
+RETRY_S_MIN = 0.5
+RETRY_S_MAX = 30.0
+# How long a full disk is left alone while nothing new is to be written.
+DISK_RETRY_S = 5.0
+# A record that failed while others did, too, is tried at once when one is written: the
+# database is back. One that was tried more often fails for reasons of its own.
+TRIES_WITH_OTHERS_MAX = 5
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A call as it waits to be written.
+
+    `lead_due` is the caller's number where the database was away when they called:
+    their lead is yet to be told of the call.
+    """
+
+    business_id: UUID
+    call: calls.Call
+    lead_due: str | None = None
+
+
+class _Incoming(NamedTuple):
+    """A record, or the one a call would leave if the process did not outlive it."""
+
+    kept: Kept
+    is_begun: bool
+
+
+class RecordWriter:
+    """The one writer of a process's records, from `start` to `close`."""
+
+    def __init__(self, database: Database, home: Path, metrics: Metrics) -> None:
+        self._database = database
+        self._journal = Journal(home / "unwritten")
+        self.refused = RefusedRecords(home / "unwritten")
+        self._metrics = metrics
+        self._incoming: asyncio.Queue[_Incoming] = asyncio.Queue(RECORDS_INCOMING_MAX)
+        # What is on its way into the journal, also if that fails halfway.
+        self._batch: list[_Incoming] = []
+        # Records, and not begun ones, that are not in the journal yet.
+        self._unkept = 0
+        self._is_disk_full = False
+        self._has_more = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._backoff = Backoff(RETRY_S_MIN, RETRY_S_MAX)
+        # How many records in a row could not be written.
+        self._failed_in_a_row = 0
+        self._is_started = False
+        self._tasks = (
+            SupervisedTask("journal", self._keep, metrics),
+            SupervisedTask("records", self._run, metrics),
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not in the database yet."""
+        return self._unkept + self._journal.waiting
+
+    @property
+    def in_memory(self) -> int:
+        """How many of them the disk has refused so far."""
+        return self._journal.held
+
+    def gauges(self, *, counts_refused: bool) -> dict[str, tuple[str, float]]:
+        """Return the gauges of records."""
+        refused = (
+            "Call records that the database has refused: kolbridge calls --refused",
+            self.refused.count() if counts_refused else 0,
+        )
+        return {
+            "records_waiting": ("Call records not in the database yet", self.waiting),
+            "records_in_memory": (
+                "Those of them that the disk has refused",
+                self.in_memory,
+            ),
+            "records_refused": refused,
+        }
+
+    def start(self) -> None:
+        """Begin to write, first of all what an earlier run could not; OSError where the
+        journal cannot be had."""
+        self._journal.open()
+        if self._journal.waiting:
+            server_logger().warning(
+                "%d call records of an earlier run are to be written", self.waiting
+            )
+        self._is_started = True
+        for task in self._tasks:
+            task.start()
+
+    def begin(self, kept: Kept) -> None:
+        """Keep what is to be written of a call should the process die before `add`."""
+        self._put(_Incoming(kept, is_begun=True))
+
+    def add(self, kept: Kept) -> None:
+        """Have a record written, soon."""
+        self._put(_Incoming(kept, is_begun=False))
+
+    def _put(self, incoming: _Incoming) -> None:
+        kept = incoming.kept
+        try:
+            self._incoming.put_nowait(incoming)
+            self._unkept += not incoming.is_begun
+        except asyncio.QueueFull:
+            self._metrics.count("records", outcome="lost")
+            _log(kept).error("record lost: the disk is too slow")
+
+    async def close(self, patience_s: float) -> None:
+        """Try to write all that waits; what cannot be written stays in the journal."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s if self._is_started else 0):
+                await self._incoming.join()
+                self._is_idle.clear()
+                await asyncio.to_thread(self._journal.hurry)
+                self._has_more.set()
+                await self._is_idle.wait()
+        for task in self._tasks:
+            await task.stop()
+        await asyncio.to_thread(self._say_what_is_left)
+        self._journal.close()
+
+    def _say_what_is_left(self) -> None:
+        with suppress(OSError):
+            if self._journal.held:
+                self._journal.flush()
+        lost = self._journal.held + self._unkept
+        if lost:
+            self._metrics.count("records", lost, outcome="lost")
+            server_logger().error(
+                "%d call records are lost: neither the disk nor the database took them",
+                lost,
+            )
+        if self.waiting > lost:
+            server_logger().error("%d call records wait on disk", self.waiting - lost)
+
+    # --- into the journal ---
+
+    async def _keep(self) -> None:
+        """Move records into the journal as they come."""
+        while True:
+            await self._next_batch()
+            await asyncio.to_thread(self._to_disk, self._batch)
+            self._unkept -= sum(not one.is_begun for one in self._batch)
+            done, self._batch = self._batch, []
+            self._is_idle.clear()
+            self._has_more.set()
+            for _ in done:
+                self._incoming.task_done()
+
+    async def _next_batch(self) -> None:
+        """Wait for records, or until the disk may have room for what it refused."""
+        if self._batch:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISK_RETRY_S if self._journal.held else None):
+                self._batch.append(await self._incoming.get())
+        while not self._incoming.empty():
+            self._batch.append(self._incoming.get_nowait())
+
+    def _to_disk(self, batch: list[_Incoming]) -> None:
+        begun = [one.kept for one in batch if one.is_begun]
+        ended = [one.kept for one in batch if not one.is_begun]
+        try:
+            self._journal.flush()
+            for kept in begun:
+                self._journal.begin(kept.call.call_sid, msgspec.json.encode(kept))
+        except OSError as error:
+            self._note_disk(error)
+        if ended:
+            self._append(ended)
+
+    def _append(self, ended: list[Kept]) -> None:
+        records = [msgspec.json.encode(kept) for kept in ended]
+        try:
+            self._journal.append(records)
+        except OSError as error:
+            self._note_disk(error)
+            lost = self._journal.hold(records)
+            self._metrics.count("records", len(records) - lost, outcome="in_memory")
+            if lost:
+                self._metrics.count("records", lost, outcome="lost")
+                server_logger().error("%d call records are lost: memory is full", lost)
+            server_logger().error(
+                "%d call records are in memory only: the disk refuses them",
+                self._journal.held,
+            )
+            return
+        self._note_disk(None)
+        for kept in ended:
+            self._end(kept.call.call_sid)
+
+    def _note_disk(self, error: OSError | None) -> None:
+        """Say once that the disk refuses, and once that it takes again."""
+        if error is not None:
+            self._metrics.count("journal_failures")
+        if (error is not None) == self._is_disk_full:
+            return
+        self._is_disk_full = error is not None
+        if error is None:
+            server_logger().warning("the journal is written again")
+        else:
+            server_logger().error("the journal cannot be written: %s", error)
+
+    def _end(self, call_sid: str) -> None:
+        # What stays behind is written once more, and known to the database.
+        with suppress(OSError):
+            self._journal.end(call_sid)
+
+    # --- into the database ---
+
+    async def _run(self) -> None:
+        """Write the journal's records, those that failed before after the others."""
+        while True:
+            self._has_more.clear()
+            taken = None
+            try:
+                taken = await asyncio.to_thread(self._journal.take, monotonic())
+                if taken is not None:
+                    await self._settle(taken)
+                    continue
+            except Exception as error:
+                await self._put_back(taken, error)
+                continue
+            if not self._journal.waiting:
+                self._is_idle.set()
+            now = monotonic()
+            await self._wait(await asyncio.to_thread(self._journal.wait_s, now))
+
+    async def _settle(self, taken: Taken) -> None:
+        """Write a record, or put it aside for good; raises whatever may pass."""
+        try:
+            kept = msgspec.json.decode(taken.record, type=Kept)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            server_logger().error("no call record in the journal: %s", error)
+            await self._refuse(taken, f"no call record: {error}")
+            await asyncio.to_thread(self._journal.drop)
+            return
+        log = _log(kept)
+        try:
+            is_new = await calls.save(
+                self._database, kept.business_id, kept.call, lead_due=kept.lead_due
+            )
+        except asyncpg.PostgresError as error:
+            if not is_about_the_row(error):
+                raise
+            text = f"{type(error).__name__}: {error}"
+            await self._refuse(taken, text)
+            log.error("record refused, see kolbridge calls --refused: %s", text)
+        else:
+            self._metrics.count("records", outcome="written" if is_new else "known")
+            if is_new:
+                log.info("[CRM] call written: turns=%d", len(kept.call.turns))
+        await asyncio.to_thread(self._forget, kept.call.call_sid)
+
+    async def _refuse(self, taken: Taken, refusal: str) -> None:
+        await asyncio.to_thread(self.refused.add, taken.record, refusal)
+        self._metrics.count("records", outcome="refused")
+
+    def _forget(self, call_sid: str) -> None:
+        """Take a record out: the database has it, or has refused it for good."""
+        self._journal.drop()
+        self._end(call_sid)
+        self._backoff.reset()
+        if self._failed_in_a_row > 1:
+            self._journal.hurry(TRIES_WITH_OTHERS_MAX)
+        self._failed_in_a_row = 0
+
+    async def _put_back(self, taken: Taken | None, error: Exception) -> None:
+        """Keep a record for later, and leave the database alone for a while."""
+        tries = 0 if taken is None else taken.tries
+        retry_s = min(RETRY_S_MIN * 2 ** min(tries, 16), RETRY_S_MAX)
+        await asyncio.to_thread(self._journal.put_back, monotonic() + retry_s)
+        self._failed_in_a_row += 1
+        self._metrics.count("records", outcome="retried")
+        is_ours = not isinstance(error, DATABASE_ERRORS) and not tries
+        _log_of(taken).warning(
+            "record waits, %d tries so far: %s: %s",
+            tries + 1,
+            type(error).__name__,
+            error,
+            exc_info=error if is_ours else None,
+        )
+        await self._wait(self._backoff.next_s())
+
+    async def _wait(self, pause_s: float | None) -> None:
+        """Wait so long, or for a new record: it is tried at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._has_more.wait()
+
+
+def _log(kept: Kept) -> CallLogger:
+    return CallLogger(kept.call.call_sid, str(kept.business_id))
+
+
+def _log_of(taken: Taken | None) -> logging.Logger | CallLogger:
+    """Return the log of whose record it is, where that can be told."""
+    try:
+        return _log(msgspec.json.decode(taken.record if taken else b"", type=Kept))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return server_logger()

@@ -1,0 +1,104 @@
+"""The door of whoever watches the service: alive, ready, what is counted.
+
+It is not the port that Twilio reaches: ADMIN_HOST is loopback by default, and beyond it
+ADMIN_TOKEN is asked for ("Authorization: Bearer ..."). Where ADMIN_PORT cannot be had
+the service does without, and says so: callers matter more.
+"""
+
+import hmac
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from bridge.ports.acceptor import listen
+from bridge.ports.authentication import Handler
+from bridge.ports.workers import Peers
+from bridge.service.readiness import Readiness
+from bridge.settings.process import Settings
+from bridge.telemetry.log import write_line
+from bridge.telemetry.metrics_merge import added_up
+
+_PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def open_admin(
+    settings: Settings, inherited: socket.socket | None
+) -> socket.socket | None:
+    """Return the listening socket, which may be the last service's; None without."""
+    if settings.admin_port == 0:
+        return None
+    wanted = settings.admin_host.strip("[]"), settings.admin_port
+    if inherited is not None:
+        if inherited.getsockname()[:2] == wanted:
+            return inherited
+        inherited.close()
+    try:
+        return listen(*wanted)
+    except OSError as error:
+        where = f"ADMIN_HOST={settings.admin_host} ADMIN_PORT={settings.admin_port}"
+        text = f"no metrics: cannot listen on {where}: {error.strerror}"
+        write_line(logging.ERROR, text, settings.secrets)
+        return None
+
+
+def admin_application(
+    settings: Settings,
+    exposition: Callable[[], bytes],
+    readiness: Readiness,
+    peers: Peers | None,
+) -> web.Application:
+    """Return the doors; the page of metrics is that of all workers together."""
+    app = web.Application(middlewares=[_requiring(settings.admin_token)])
+    app.add_routes(
+        [
+            web.get("/healthz", alive),
+            web.get("/readyz", readiness.answer),
+            web.get("/metrics", partial(whole_page, exposition, peers)),
+        ]
+    )
+    return app
+
+
+async def alive(request: web.Request) -> web.Response:
+    """Tell that the process lives."""
+    return web.Response(text="ok")
+
+
+async def own_page(
+    exposition: Callable[[], bytes], request: web.Request
+) -> web.Response:
+    """Return one worker's page, for the others."""
+    return _page(exposition())
+
+
+async def whole_page(
+    exposition: Callable[[], bytes], peers: Peers | None, request: web.Request
+) -> web.Response:
+    """Return the page that Prometheus reads."""
+    page = exposition()
+    if peers is not None:
+        page = added_up([page.decode(), *await peers.other_pages()])
+    return _page(page)
+
+
+def _page(page: bytes) -> web.Response:
+    return web.Response(body=page, headers={"Content-Type": _PAGE_TYPE})
+
+
+def _requiring(token: str | None) -> Middleware:
+    """Return what lets in who knows the token, or everybody where there is none."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if token is not None:
+            given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+            if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+                challenge = {"WWW-Authenticate": "Bearer"}
+                return web.Response(status=401, headers=challenge)
+        return await handler(request)
+
+    return check

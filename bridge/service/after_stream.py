@@ -1,0 +1,118 @@
+"""What comes after a stream, for Twilio asks: another stream, an apology, or nothing.
+
+The status that Twilio sends with the question decides, not what became of our socket:
+whoever is `in-progress` is on the telephone. They are connected to their call again if
+it still runs here, and hear the fallback sentence if it ended without a word of ours. A
+question that comes twice has one answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+from bridge.call.ending import LEFT_BY_CALLER
+from bridge.line.driver import Line
+from bridge.switchboard.dispatch import Switchboard
+from bridge.switchboard.ended import Ended
+from bridge.telephony import twiml
+from bridge.telephony.twiml import Sentence
+
+THERE = "in-progress"
+# How a call is over at Twilio, and what our record says of it.
+OVER = {
+    "completed": "caller_hung_up",
+    "canceled": "caller_hung_up",
+    "busy": "call_failed",
+    "failed": "call_failed",
+    "no-answer": "call_failed",
+}
+# A stream that never began.
+NO_STREAM = ("no_stream", "stream_failed", "stream_error")
+# Twilio gives a webhook up after 15 s, and asks again at once if it asks again.
+REPEAT_S = 15.0
+# How many answers are remembered; a repeat comes within seconds.
+ANSWERS_MAX = 1_024
+
+
+class AfterStream:
+    """Answers the question of one process's calls."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        connect: Callable[[Line], bytes],
+        find_recorded: Callable[[str, str], Awaitable[Ended | None]],
+        fallback_for: Callable[[str], Awaitable[Sentence]],
+    ) -> None:
+        self._fallback_for = fallback_for
+        self._switchboard = switchboard
+        self._connect = connect
+        self._find_recorded = find_recorded
+        self._metrics = switchboard.metrics
+        # Answers by call and I-Twilio-Idempotency-Token.
+        self._answers: dict[tuple[str, str], bytes] = {}
+
+    async def answer(
+        self, call_sid: str, number: str, status: str, repeat_key: str
+    ) -> bytes:
+        """Return the document for a call whose <Connect> has ended.
+
+        `number` was dialled, `status` is CallStatus as Twilio sent it, `repeat_key` the
+        same in each repeat of a question, or empty.
+        """
+        known = self._answers.get((call_sid, repeat_key)) if repeat_key else None
+        if known is not None:
+            return known
+        document = (
+            self._connect_again(call_sid, repeat_key) if status == THERE else None
+        )
+        if document is None:
+            document = await self._end(call_sid, number, status)
+        if repeat_key:
+            self._answers[call_sid, repeat_key] = document
+            if len(self._answers) > ANSWERS_MAX:
+                del self._answers[next(iter(self._answers))]
+        return document
+
+    def end_unless_streamed(self, call_sid: str, reason: str) -> None:
+        """End a call whose stream could not begin; one that was lost may come back."""
+        line = self._switchboard.find_line(call_sid)
+        if line is not None and not line.call.notes.is_answered:
+            line.receive(line.call.receive_hangup, reason)
+
+    def _connect_again(self, call_sid: str, repeat_key: str) -> bytes | None:
+        """Return the document for another stream; None if no call is left for it."""
+        line = self._switchboard.find_line(call_sid)
+        if line is None or not line.call.notes.is_answered:
+            return None
+        # Without a key, a question that follows its own answer closely is a repeat.
+        is_new = monotonic() - line.promised_at > REPEAT_S
+        if repeat_key or is_new or line.twilio_leg is None:
+            self._switchboard.await_caller(line)
+        return None if line.is_over else self._connect(line)
+
+    async def _end(self, call_sid: str, number: str, status: str) -> bytes:
+        board = self._switchboard
+        self.end_unless_streamed(call_sid, "stream_failed")
+        line = board.find_line(call_sid)
+        if line is not None:
+            reason = OVER.get(status, "caller_hung_up")
+            line.receive(line.call.receive_hangup, reason)
+        board.note_asked(call_sid)
+        ended = board.find_ended(call_sid)
+        if ended is None:
+            # It may have been another process's, which has written how it ended.
+            ended = await self._find_recorded(number, call_sid)
+        if ended is None:
+            self._metrics.count_fallback("unknown_call", board.business_of("", number))
+            return twiml.say_and_hang_up(await self._fallback_for(number))
+        if _is_owed_a_word(ended, status):
+            self._metrics.count_fallback(ended.reason, ended.business_id)
+            return twiml.say_and_hang_up(ended.fallback)
+        return twiml.hang_up()
+
+
+def _is_owed_a_word(ended: Ended, status: str) -> bool:
+    """Tell whether a call ended in a way that its caller has not been told of."""
+    if ended.failed or ended.reason in ("stream_failed", "stream_error"):
+        return True
+    return status == THERE and ended.reason in (*LEFT_BY_CALLER, *NO_STREAM)

@@ -1,0 +1,125 @@
+"""Whether the service can take calls, and what of it is degraded.
+
+Both are looked at in the background, and whoever asks is told what was found last: to
+ask costs the same however often it is done, takes no connection from the calls, and
+dials nobody. A service that drains is not ready. One whose database or model is away
+is, but degraded: its callers hear the fallback, by us, while a balancer that turned
+every replica away would leave them an error tone.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import asyncpg
+import orjson
+from aiohttp import web
+
+from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import SupervisedTask
+from crm.database import Database
+from crm.transient import DATABASE_ERRORS
+
+CHECK_WAIT_S = 2.0
+CHECK_EVERY_S = 2.0
+# A probe of the model opens a connection to somebody else's house.
+MODEL_CHECK_ROUNDS = 5
+OK, UNKNOWN = "ok", "not asked yet"
+
+
+class Readiness:
+    """What calls need, as it was found last."""
+
+    def __init__(
+        self,
+        database: Database,
+        model_url: str,
+        is_draining: Callable[[], bool],
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._model_url = model_url
+        self._is_draining = is_draining
+        self._found = {"database": OK, "model": UNKNOWN}
+        self._task = SupervisedTask("readiness", self._look, metrics)
+        is_secure = urlsplit(model_url).scheme in ("wss", "https")
+        # To read the authorities' certificates takes as long as a frame lasts.
+        self._tls = ssl.create_default_context() if is_secure else None
+
+    def start(self) -> None:
+        """Look from here on."""
+        self._task.start()
+
+    async def stop(self) -> None:
+        """Look no more."""
+        await self._task.stop()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls are taken."""
+        return not self._is_draining()
+
+    @property
+    def degraded(self) -> list[str]:
+        """What is not as it should be, while calls are taken."""
+        return [
+            name for name, state in self._found.items() if state not in (OK, UNKNOWN)
+        ]
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer `/readyz`: 503 while draining, and in any case the state of each."""
+        found: dict[str, str | list[str]] = {
+            "calls": OK if self.is_ready else "draining",
+            **self._found,
+        }
+        if self.degraded:
+            found["degraded"] = self.degraded
+        return web.Response(
+            status=200 if self.is_ready else 503,
+            body=orjson.dumps(found),
+            content_type="application/json",
+        )
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Return a gauge for each thing that may be degraded."""
+        text = "Workers that take calls, though they do not reach the"
+        degraded = self.degraded
+        return {
+            "degraded_database": (f"{text} database", float("database" in degraded)),
+            "degraded_model": (f"{text} model", float("model" in degraded)),
+        }
+
+    async def check(self) -> None:
+        """Look at the database now."""
+        self._found["database"] = await self._check_database()
+
+    async def _look(self) -> None:
+        while True:
+            self._found["model"] = await probe(self._model_url, self._tls)
+            for _ in range(MODEL_CHECK_ROUNDS):
+                await self.check()
+                await asyncio.sleep(CHECK_EVERY_S)
+
+    async def _check_database(self) -> str:
+        try:
+            async with asyncio.timeout(CHECK_WAIT_S):
+                await self._database.ping()
+        except asyncpg.ReadOnlySQLTransactionError:
+            return "read-only"
+        except DATABASE_ERRORS:
+            return "unreachable"
+        return OK
+
+
+async def probe(url: str, tls: ssl.SSLContext | None) -> str:
+    """Say whether something listens at a URL, TLS included where it is given."""
+    parts = urlsplit(url)
+    port = parts.port or (80 if tls is None else 443)
+    try:
+        async with asyncio.timeout(CHECK_WAIT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+    except (OSError, TimeoutError) as error:
+        return f"unreachable: {type(error).__name__}"
+    writer.close()
+    return OK

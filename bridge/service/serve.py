@@ -1,0 +1,367 @@
+"""`kolbridge serve`: the service from its settings to its last record."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import uvloop
+
+from bridge.ports.acceptor import listen
+from bridge.ports.connections import raise_descriptor_limit
+from bridge.ports.workers import Peers
+from bridge.service.admin import open_admin
+from bridge.service.database_watch import tend, watch
+from bridge.service.server import Server
+from bridge.service.socket_handover import Door, Inheritance, ask
+from bridge.service.supervisor import Supervisor, stop_signals
+from bridge.settings.process import (
+    Settings,
+    SettingsError,
+    check_complete,
+    load,
+    missing_of,
+    warnings_of,
+)
+from bridge.telemetry.gc_monitor import Pauses
+from bridge.telemetry.log import LogWriter, server_logger, write_line
+from bridge.telemetry.supervised import SupervisedTask
+from bridge.telephony.tokens import new_key
+from crm.connect import Schema, open_url, service_url
+from crm.database import Database, IsolationError
+from crm.embedded import EmbeddedServer
+from crm.migrate import MigrationError
+from crm.postgres_install import EmbeddedError
+from crm.transient import DATABASE_ERRORS, is_away
+
+EXAMPLES = """examples:
+  kolbridge serve
+  PORT=9000 LOG_LEVEL=debug kolbridge serve
+  kolbridge serve --take-over    a new version: the running one drains, no call is lost
+  RECORD_DIR=recordings RECORD_AUDIO=1 kolbridge serve    see kolbridge replay
+"""
+# What DATABASE_URL must be, in the words of SQL.
+ROLE_WANTED = (
+    "expected one made by: create role kolbridge_service login password '...' "
+    "noinherit in role kolbridge_app; the owner's URL is DATABASE_ADMIN_URL"
+)
+NO_DATABASE = (EmbeddedError, MigrationError, *DATABASE_ERRORS)
+NO_TAKE_OVER = (
+    "--take-over expects DATABASE_URL: the embedded database ends with the service "
+    "that started it"
+)
+EXIT_SETTINGS = 2
+EXIT_FAILED = 1
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `serve` to the command line."""
+    parser = subparsers.add_parser(
+        "serve",
+        description="Takes calls until SIGTERM, SIGINT or SIGHUP; settings come from "
+        "the environment and .env.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="take the port from the service that has it, if one has; it then drains",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP; return the exit code."""
+    # Records, recordings and caches are for this user alone.
+    os.umask(0o077)
+    dotenv = Path(".env")
+    ignored = warnings_of(os.environ, dotenv)
+    try:
+        settings = load(os.environ, dotenv)
+        missing = check_complete(settings)
+        if args.take_over and settings.database_url is None:
+            missing = [*missing, NO_TAKE_OVER]
+    except SettingsError as error:
+        missing = [*error.lines, *missing_of(error), *ignored]
+    if missing:
+        sys.stderr.write("".join(f"kolbridge: {line}\n" for line in missing))
+        return EXIT_SETTINGS
+    for line in ignored:
+        write_line(logging.WARNING, line, settings.secrets)
+    embedded = None
+    try:
+        try:
+            url, embedded = open_url(
+                settings.database_url,
+                Path(settings.kolbridge_home),
+                admin_url=settings.database_admin_url,
+                # Who takes over may not come up yet.
+                schema=Schema.KEEP if args.take_over else Schema.MOVE,
+                on_moved=partial(_log_moved, settings),
+            )
+            if embedded is not None:
+                url = asyncio.run(service_url(url))
+            asyncio.run(require_bound_role(settings, url))
+        except IsolationError as error:
+            sys.stderr.write(f"kolbridge: DATABASE_URL: {error}; {ROLE_WANTED}\n")
+            return EXIT_SETTINGS
+        except NO_DATABASE as error:
+            text = str(error) or type(error).__name__
+            sys.stderr.write(f"kolbridge: the database cannot be had: {text}\n")
+            return EXIT_FAILED
+        return _run_service(settings, url, args.take_over, embedded)
+    finally:
+        if embedded is not None:
+            embedded.stop()
+
+
+def _log_moved(settings: Settings, files: list[str]) -> None:
+    write_line(logging.INFO, f"schema: applied {', '.join(files)}", settings.secrets)
+
+
+async def require_bound_role(settings: Settings, url: str) -> None:
+    """Raise IsolationError for a role that could bypass row-level security.
+
+    One that cannot log in, or not become the policies' role, raises one of
+    DATABASE_ERRORS.
+    """
+    database = await _open(settings, url, pool_max=1)
+    try:
+        await database.check_isolation()
+        async with database.routing():
+            pass
+    finally:
+        await database.close()
+
+
+async def open_for_calls(settings: Settings, url: str) -> Database:
+    """Open the database; one that is away now is connected to when it is back, and a
+    worker that was started again meanwhile serves what is kept on disk."""
+    try:
+        return await _open(settings, url, settings.database_pool_size)
+    except Exception as error:
+        if not is_away(error):
+            raise
+        server_logger().error("the database is away: %s", type(error).__name__)
+        return await _open(settings, url, settings.database_pool_size, pool_min=0)
+
+
+async def _open(
+    settings: Settings, url: str, pool_max: int, *, pool_min: int = 1
+) -> Database:
+    return await Database.open(
+        url,
+        pool_min=pool_min,
+        pool_max=pool_max,
+        command_timeout_s=settings.database_timeout_ms / 1e3,
+        pgbouncer=settings.db_pgbouncer,
+    )
+
+
+class Share(NamedTuple):
+    """What a worker has from its parent, or from itself where it is the only one."""
+
+    peers: Peers
+    listening: socket.socket
+    admin: socket.socket | None
+    inherited: Inheritance | None
+    token_key: bytes
+    # Whoever passes signals on to all workers.
+    chief: int
+    lifeline: int | None
+    # The database to watch over, where no parent does.
+    embedded: EmbeddedServer | None
+
+
+def _run_service(
+    settings: Settings,
+    database_url: str,
+    takes_over: bool,
+    embedded: EmbeddedServer | None,
+) -> int:
+    """Share the port, the key of the tokens and a folder among WORKERS processes."""
+    raise_descriptor_limit()
+    home = Path(settings.kolbridge_home)
+    inherited = ask(home, settings.port) if takes_over else None
+    try:
+        listening = (
+            inherited.listening if inherited else listen(settings.host, settings.port)
+        )
+    except OSError as error:
+        where = f"cannot listen on HOST={settings.host} PORT={settings.port}"
+        sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
+        return EXIT_FAILED
+    admin = open_admin(settings, inherited.admin if inherited else None)
+    token_key, chief = new_key(), os.getpid()
+    with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
+
+        def serve_worker(index: int, lifeline: int | None) -> int:
+            peers = Peers(Path(folder), index, settings.workers)
+            own = embedded
+            if embedded is not None and settings.workers > 1:
+                embedded.disown()
+                own = None
+            share = Share(
+                peers, listening, admin, inherited, token_key, chief, lifeline, own
+            )
+            return _run_one(settings, database_url, share)
+
+        if settings.workers == 1:
+            return serve_worker(0, None)
+        look = partial(tend, embedded, settings.secrets) if embedded else None
+        return Supervisor(settings.workers, serve_worker, settings.secrets, look).run()
+
+
+def _run_one(settings: Settings, database_url: str, share: Share) -> int:
+    writer = LogWriter(settings.log_level, settings.secrets)
+    writer.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings, database_url, share, writer))
+    finally:
+        writer.stop()
+
+
+class Signals:
+    """What this process was told: to leave the port, to stop, and to stop at once.
+
+    `stop` is set by either of the first two, `asked` by the second alone.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.taken = asyncio.Event()
+        self.stop, self.stop_now = asyncio.Event(), asyncio.Event()
+        self.asked = asyncio.Event()
+        for number in stop_signals():
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGUSR2, self._on_taken)
+
+    def _on_stop(self) -> None:
+        if self.asked.is_set():
+            self.stop_now.set()
+        self.asked.set()
+        self.stop.set()
+
+    def _on_taken(self) -> None:
+        self.taken.set()
+        self.stop.set()
+
+
+async def serve(
+    settings: Settings, database_url: str, share: Share, writer: LogWriter
+) -> int:
+    """Take calls until a signal; a second signal ends them at once."""
+    loop = asyncio.get_running_loop()
+    signals = Signals(loop)
+    if share.lifeline is not None:
+        # Readable only when the parent is gone.
+        loop.add_reader(
+            share.lifeline, _on_orphaned, loop, share.lifeline, signals.stop
+        )
+    database = await open_for_calls(settings, database_url)
+    server = Server(settings, database, share.token_key, peers=share.peers)
+    writer.count_with(partial(server.metrics.count, "log_lines_dropped"))
+    try:
+        await server.start(share.listening, share.admin)
+    except OSError as error:
+        await database.close()
+        what = f"write {error.filename}" if error.filename else "start"
+        sys.stderr.write(f"kolbridge: cannot {what}: {error.strerror}\n")
+        return EXIT_FAILED
+    door = Door(
+        Path(settings.kolbridge_home),
+        server.port,
+        share.listening,
+        share.admin,
+        partial(os.kill, share.chief, signal.SIGUSR2),
+    )
+    if share.peers.index == 0:
+        if share.inherited is not None:
+            share.inherited.take()
+        door.open()
+    tending = None
+    if share.embedded is not None:
+        run = partial(watch, share.embedded, server.metrics)
+        tending = SupervisedTask("embedded_database", run, server.metrics)
+        tending.start()
+    with Pauses(server.metrics.gc_pause_s):
+        await _take_calls(settings, server, share, signals, door)
+    if tending is not None:
+        await tending.stop()
+    await database.close()
+    server_logger().info("stopped")
+    return 0
+
+
+async def _take_calls(
+    settings: Settings, server: Server, share: Share, signals: Signals, door: Door
+) -> None:
+    """Serve until the first signal, drain until the second, and close."""
+    log = server_logger()
+    who = ""
+    if settings.workers > 1:
+        who = f", worker {share.peers.index} of {settings.workers}, pid {os.getpid()}"
+    where = f"{settings.url_host}:{server.port}"
+    log.info("listening on %s as %s%s", where, server.public_url, who)
+    await signals.stop.wait()
+    draining = asyncio.ensure_future(_drain(settings, server, signals))
+    at_once = asyncio.ensure_future(signals.stop_now.wait())
+    await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, at_once):
+        task.cancel()
+    failed, _ = await asyncio.gather(draining, at_once, return_exceptions=True)
+    if isinstance(failed, Exception):
+        log.error("the calls that ran had no time to end", exc_info=failed)
+    door.close()
+    await server.close()
+
+
+async def _drain(settings: Settings, server: Server, signals: Signals) -> None:
+    """Drain; first leave the port if it is another's, or as soon as it is.
+
+    Whoever hands over the port is in nobody's way: its calls last as long as they may,
+    until somebody asks it to stop.
+    """
+    log = server_logger()
+
+    async def leave() -> None:
+        await signals.taken.wait()
+        log.info("another service has the port")
+        await server.leave_port()
+
+    leaving = asyncio.ensure_future(leave())
+    if signals.taken.is_set():
+        # Whatever fails at the port, the calls that run have their time.
+        (failed,) = await asyncio.gather(leaving, return_exceptions=True)
+        if isinstance(failed, Exception):
+            log.error("the port was not left in order", exc_info=failed)
+        patience_s = server.longest_call_s()
+        log.info("draining: up to %d s for the calls that run", patience_s)
+        asked = asyncio.ensure_future(signals.asked.wait())
+        lasting = asyncio.ensure_future(server.drain(patience_s))
+        try:
+            await asyncio.wait((asked, lasting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+            lasting.cancel()
+        if not signals.asked.is_set():
+            return
+    log.info("draining: up to %d s for the calls that run", settings.drain_seconds)
+    await server.drain(settings.drain_seconds)
+    leaving.cancel()
+
+
+def _on_orphaned(
+    loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event
+) -> None:
+    """The parent is gone: drain, as on a signal."""
+    loop.remove_reader(lifeline)
+    stop.set()

@@ -1,0 +1,357 @@
+"""The service in one process: the port, the webhooks, the switchboard, the records.
+
+`start`, then calls are taken; `drain`, then no new ones; `close`, and nothing is left:
+no socket, no task, no unwritten record. It runs inside any event loop, so that tests
+and the demo use it as `kolbridge serve` does.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from aiohttp import web
+
+from bridge.business.cache import BusinessCache
+from bridge.business.directory import BusinessDirectory
+from bridge.call.ending import ENDING_S_MAX
+from bridge.call.last_turn import WORDS_WAIT_S
+from bridge.call.plan import CallPlan, CallRecord
+from bridge.ports.acceptor import Acceptor, listen
+from bridge.ports.authentication import Handler
+from bridge.ports.connections import Connections, connections_allowed
+from bridge.ports.http_protocol import protocol_factory
+from bridge.ports.port_demux import HEAD_WAIT_S, MEDIA_PATH, Front
+from bridge.ports.workers import Peers
+from bridge.recorder.flight_recorder import Recorders
+from bridge.records.checkpoints import keep_running
+from bridge.records.summary import begun_row, running_row, to_row
+from bridge.records.writer import RecordWriter
+from bridge.service.admin import admin_application, own_page
+from bridge.service.loop_monitor import Pulse
+from bridge.service.readiness import Readiness
+from bridge.service.webhooks import Webhooks
+from bridge.settings.process import Settings
+from bridge.settings.proxy import proxy_of
+from bridge.switchboard.business_limits import Admissions
+from bridge.switchboard.call_setup import fallback_of, open_plan
+from bridge.switchboard.dispatch import Switchboard
+from bridge.switchboard.ended import Ended
+from bridge.telemetry.metrics import Collector, Metrics
+from bridge.telemetry.supervised import SupervisedTask
+from bridge.telephony.tokens import Tokens, new_key
+from bridge.telephony.twiml import Sentence
+from crm import businesses, calls
+from crm.database import Database
+from crm.transient import DATABASE_ERRORS
+
+# How long the last records may take; then they are kept in files.
+RECORDS_WAIT_S = 5.0
+# A record is written within ms of a call's end, or when the caller's last words have
+# come, unless the database is away. Twilio waits for 15 s.
+RECORD_LOOK_S = 0.2
+RECORD_LOOKS = round((WORDS_WAIT_S + 1.0) / RECORD_LOOK_S)
+RECORD_LOOKS_S = WORDS_WAIT_S + 3.0
+# How long an HTTP request that runs may take when the process stops.
+HTTP_WAIT_S = 2.0
+
+
+class Server:
+    """One process of the bridge; everything it needs is given.
+
+    `on_record` takes what calls leave behind instead of the database.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        token_key: bytes | None = None,
+        on_record: Callable[[CallRecord], None] | None = None,
+        peers: Peers | None = None,
+    ) -> None:
+        self.metrics = Metrics()
+        self._settings = settings
+        self._database = database
+        self._records = RecordWriter(
+            database, Path(settings.kolbridge_home), self.metrics
+        )
+        self._recorders = _recorders(settings, self.metrics)
+        hours = settings.business_cache_hours
+        self._cache = BusinessCache(Path(settings.kolbridge_home) / "businesses", hours)
+        self._directory = BusinessDirectory(database, self._cache, self.metrics)
+        self._admissions = Admissions(database, self.metrics, settings.openai_prices)
+        self.switchboard = Switchboard(
+            settings,
+            self.metrics,
+            Tokens(token_key or new_key()),
+            partial(
+                open_plan,
+                database,
+                settings,
+                admit=self._admissions.admit,
+                directory=self._directory,
+            ),
+            on_record or self._on_record,
+            self._recorders,
+            peers,
+        )
+        self._checkpoints = SupervisedTask(
+            "checkpoints", self._keep_checkpoints, self.metrics
+        )
+        self._admissions.live_lines = self.switchboard.live_lines
+        self._limits = SupervisedTask(
+            "limits",
+            self._admissions.watch,
+            self.metrics,
+        )
+        self._fresh = SupervisedTask(
+            "businesses", self._directory.keep_fresh, self.metrics
+        )
+        if on_record is None:
+            self.switchboard.on_open = self._on_open
+        self._pulse = Pulse(self.switchboard.governor, self.metrics)
+        self._peers = peers
+        self._is_first = peers is None or peers.index == 0
+        self._collector = Collector(
+            self.metrics, self.switchboard.live_calls, self._gauges
+        )
+        self._runner: web.AppRunner | None = None
+        # What other workers send on.
+        self._own_runner: web.AppRunner | None = None
+        self._connections = Connections(self.metrics, connections_allowed(settings))
+        self._acceptor: Acceptor | None = None
+        self._is_leaving = False
+        url = settings.openai_realtime_url
+        self.readiness = Readiness(
+            database,
+            proxy_of(settings, url) or url,
+            lambda: self.switchboard.is_draining,
+            self.metrics,
+        )
+        self._admin_runner: web.AppRunner | None = None
+        self._admin_acceptor: Acceptor | None = None
+        self.port = self.admin_port = 0
+        self.public_url = ""
+
+    async def start(
+        self,
+        listening: socket.socket | None = None,
+        admin: socket.socket | None = None,
+    ) -> None:
+        """Listen, on a socket that several workers share if one is given, and on
+        `admin` for whoever watches.
+
+        Raises OSError where the address cannot be had.
+        """
+        settings = self._settings
+        listening = listening or listen(settings.host, settings.port)
+        self.port = listening.getsockname()[1]
+        local = f"http://{settings.url_host}:{self.port}"
+        self.public_url = (settings.public_url or local).rstrip("/")
+        stream_base = self.public_url.replace("http", "ws", 1)
+        media_path = self._peers.media_path if self._peers else MEDIA_PATH
+        self.switchboard.media_url = stream_base + media_path
+        webhooks = Webhooks(
+            settings,
+            self.public_url,
+            self.switchboard,
+            self.readiness,
+            self._find_recorded,
+            self._fallback_for,
+        )
+        application = webhooks.application(self._peers)
+        application.middlewares.append(self._part)
+        self._runner = _runner(application)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        http = protocol_factory(self._runner.server, self.metrics)
+        front = partial(Front, self.switchboard, http, self._connections)
+        self._acceptor = Acceptor(listening, front, self._connections)
+        if admin is not None:
+            await self._open_admin(admin)
+        self.readiness.start()
+        self._pulse.start()
+        self._records.start()
+        self._limits.start()
+        await self._start_cache()
+        if self.switchboard.on_open is not None:
+            self._checkpoints.start()
+        if self._peers is not None:
+            own = webhooks.application()
+            own.router.add_get("/metrics", partial(own_page, self._exposition))
+            self._own_runner = _runner(own)
+            await self._own_runner.setup()
+            path = self._peers.http_socket(self._peers.index)
+            await web.UnixSite(self._own_runner, path).start()
+            self._peers.open_door(self._acceptor.serve)
+        self._acceptor.start()
+
+    async def _open_admin(self, listening: socket.socket) -> None:
+        app = admin_application(
+            self._settings, self._exposition, self.readiness, self._peers
+        )
+        self._admin_runner = _runner(app)
+        await self._admin_runner.setup()
+        assert self._admin_runner.server is not None
+        http = protocol_factory(self._admin_runner.server, self.metrics)
+        self.admin_port = listening.getsockname()[1]
+        self._admin_acceptor = Acceptor(listening, http, self._connections)
+        self._admin_acceptor.start()
+
+    async def _start_cache(self) -> None:
+        """Keep businesses for when the database is away; one worker reads them all."""
+        if not self._settings.business_cache_hours:
+            await asyncio.to_thread(self._cache.forget_others, ())
+        elif self._is_first:
+            self._fresh.start()
+
+    async def _keep_checkpoints(self) -> None:
+        await keep_running(
+            self.switchboard.live_calls,
+            lambda call_sid: self.switchboard.find_line(call_sid) is not None,
+            self._on_running,
+            self.metrics,
+        )
+
+    async def leave_port(self) -> None:
+        """Accept nothing more, for another service does, and serve all that was.
+
+        A connection shows what it wants within HEAD_WAIT_S, or is closed; one that a
+        proxy keeps is closed with its next answer, or when it has rested for so long.
+        """
+        assert self._acceptor is not None
+        assert self._runner is not None
+        assert self._runner.server is not None
+        self._acceptor.stop()
+        if self._admin_acceptor is not None:
+            self._admin_acceptor.stop()
+        self._is_leaving = True
+        await asyncio.sleep(HEAD_WAIT_S)
+        self._runner.server.pre_shutdown()
+        await self._runner.server.shutdown(HTTP_WAIT_S)
+
+    @web.middleware
+    async def _part(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if self._is_leaving:
+            response.force_close()
+        return response
+
+    async def drain(self, patience_s: float) -> None:
+        """Take no new calls, and wait for the end of those that run."""
+        await self.switchboard.drain(patience_s)
+
+    def longest_call_s(self) -> float:
+        """Return how long the calls that run may still last at most."""
+        calls = self.switchboard.live_calls()
+        limits = [call.plan.options.max_call_seconds for call in calls]
+        return max(limits, default=0) + ENDING_S_MAX
+
+    async def close(self) -> None:
+        """End what still runs and write every record."""
+        await self.switchboard.close()
+        self._pulse.stop()
+        await self._checkpoints.stop()
+        await self._limits.stop()
+        await self._fresh.stop()
+        await self.readiness.stop()
+        for acceptor in (self._acceptor, self._admin_acceptor):
+            if acceptor is not None:
+                acceptor.close()
+        if self._peers is not None:
+            self._peers.close()
+        for runner in (self._runner, self._own_runner, self._admin_runner):
+            if runner is not None:
+                await runner.cleanup()
+        self._connections.close()
+        # A transport closes its socket in the loop's next turn.
+        await asyncio.sleep(0)
+        await self._records.close(RECORDS_WAIT_S)
+        if self._recorders is not None:
+            await self._recorders.close(RECORDS_WAIT_S)
+        if self._peers is not None:
+            self._exposition()
+
+    async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
+        """Return how a call ended that this process does not know, by its record."""
+        with suppress(*DATABASE_ERRORS):
+            looking = self._look_for_record(number, call_sid)
+            return await self._directory.answer(looking, RECORD_LOOKS_S)
+        return None
+
+    async def _look_for_record(self, number: str, call_sid: str) -> Ended | None:
+        business = await businesses.find_by_number(self._database, number)
+        if business is None:
+            return None
+        whose, sorry = str(business.id), fallback_of(self._settings, business)
+        for _ in range(RECORD_LOOKS):
+            row = await calls.find(self._database, business.id, call_sid)
+            if row is not None:
+                return Ended(row["end_reason"], row["failed"], sorry, whose)
+            await asyncio.sleep(RECORD_LOOK_S)
+        return Ended("unknown_call", True, sorry, whose)
+
+    async def _fallback_for(self, number: str) -> Sentence:
+        """Return what a caller to a number hears whose call has no line."""
+        if self.switchboard.business_of("", number):
+            # In a flood of calls that are turned away no disk is read.
+            return self.switchboard.default_fallback(number)
+        business = await self._directory.find_kept(number)
+        return fallback_of(self._settings, business)
+
+    def _exposition(self) -> bytes:
+        """Return this worker's page of metrics."""
+        page = self._collector.exposition()
+        return page if self._peers is None else self._peers.pages.keep(page)
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        connections = ("Open connections that are no streams", len(self._connections))
+        # What all workers share is one's to show, for their gauges are added up.
+        is_first = self._is_first
+        return {
+            **self.switchboard.gauges(),
+            **self._records.gauges(counts_refused=is_first),
+            **self.readiness.gauges(),
+            "connections": connections,
+            "business_cache_age_seconds": (
+                "How long ago all businesses were last read from the database",
+                self._directory.age_s if is_first else 0.0,
+            ),
+        }
+
+    def _on_open(self, plan: CallPlan) -> None:
+        self._records.begin(begun_row(plan, datetime.now(UTC)))
+
+    def _on_running(self, record: CallRecord) -> None:
+        prices = self._settings.openai_prices
+        self._records.begin(running_row(record, monotonic(), datetime.now(UTC), prices))
+
+    def _on_record(self, record: CallRecord) -> None:
+        prices = self._settings.openai_prices
+        self._records.add(to_row(record, monotonic(), datetime.now(UTC), prices))
+
+
+def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
+    """Return the flight recorders, if they are asked for."""
+    if settings.record_dir is None:
+        return None
+    return Recorders(
+        Path(settings.record_dir),
+        metrics,
+        secrets=settings.secrets,
+        keeps_audio=settings.record_audio,
+    )
+
+
+def _runner(application: web.Application) -> web.AppRunner:
+    return web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=HTTP_WAIT_S,
+        auto_decompress=False,
+    )

@@ -1,0 +1,57 @@
+"""A webhook of Twilio's is answered with 200 whatever fails behind it, and in time.
+
+Anything else is an error tone in the caller's ear. Refusals that are meant, such as
+that of a signature, pass.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from bridge.ports.authentication import FORM, Handler
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony import twiml
+from bridge.telephony.twiml import Sentence
+
+# Twilio gives a webhook up after 15 s.
+ANSWER_WAIT_S = 12.0
+_WEBHOOKS = "/twilio/"
+# What comes after these is Twilio's to do; the others are told, and ask nothing.
+_ASKING = frozenset(("/twilio/voice", "/twilio/after-stream"))
+
+
+class WebhookGuard:
+    """Stands before the handlers of one process."""
+
+    def __init__(
+        self, metrics: Metrics, fallback_for: Callable[[str], Awaitable[Sentence]]
+    ) -> None:
+        self._metrics = metrics
+        self._fallback_for = fallback_for
+
+    @web.middleware
+    async def answer(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Return the handler's answer, or the fallback in its place."""
+        if request.method != "POST" or not request.path.startswith(_WEBHOOKS):
+            return await handler(request)
+        try:
+            async with asyncio.timeout(ANSWER_WAIT_S):
+                return await handler(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            self._metrics.count("webhook_failures", door=request.path)
+            server_logger().error("%s failed", request.path, exc_info=error)
+        if request.path not in _ASKING:
+            return web.Response(status=204)
+        sorry = await self._fallback_for(request[FORM].get("To", ""))
+        self._metrics.count("fallbacks", reason="webhook_failed")
+        return web.Response(
+            body=twiml.say_and_hang_up(sorry),
+            content_type=twiml.CONTENT_TYPE,
+            charset="utf-8",
+        )

@@ -1,0 +1,205 @@
+"""What Twilio asks over HTTP, and what a load balancer does.
+
+A webhook is always answered with TwiML and 200, whatever fails behind it, for anything
+else is an error tone in the caller's ear; only what is not signed by Twilio gets a 403.
+Requests may come twice and in any order.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+
+from aiohttp import web
+
+from bridge.line.driver import Line
+from bridge.ports.authentication import (
+    ANY_OTHER,
+    BODY_BYTES_MAX,
+    FORM,
+    Authentication,
+    answer,
+    refuse_expectation,
+)
+from bridge.ports.port_demux import MEDIA_PATH
+from bridge.ports.workers import IDEMPOTENCY_HEADER, Peers
+from bridge.service.admin import alive
+from bridge.service.after_stream import OVER, AfterStream
+from bridge.service.readiness import Readiness
+from bridge.service.webhook_guard import WebhookGuard
+from bridge.settings.process import Settings
+from bridge.switchboard.call_setup import Ringing
+from bridge.switchboard.dispatch import Switchboard
+from bridge.switchboard.ended import Ended
+from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
+from bridge.telemetry.masking import mask_phone
+from bridge.telephony import twiml
+from bridge.telephony.twiml import Sentence, StreamUrls
+
+# Twilio's are some 40 characters; they are remembered.
+IDEMPOTENCY_CHARS_MAX = 128
+
+
+class Webhooks:
+    """The HTTP side of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        public_url: str,
+        switchboard: Switchboard,
+        readiness: Readiness,
+        find_recorded: Callable[[str, str], Awaitable[Ended | None]],
+        fallback_for: Callable[[str], Awaitable[Sentence]],
+    ) -> None:
+        self._fallback_for = fallback_for
+        self._public_url = public_url
+        self._switchboard = switchboard
+        self._readiness = readiness
+        self._after_stream = AfterStream(
+            switchboard, self._connect, find_recorded, fallback_for
+        )
+        self._metrics = switchboard.metrics
+        self._guard = WebhookGuard(self._metrics, fallback_for)
+        self._authentication = Authentication(settings, public_url, self._metrics)
+
+    def application(self, peers: Peers | None = None) -> web.Application:
+        """Return the routes; with `peers`, for whatever comes to any worker."""
+        app = web.Application(
+            client_max_size=BODY_BYTES_MAX,
+            middlewares=[
+                self._authentication.authenticate,
+                self._guard.answer,
+                *([peers.to_owner] if peers else []),
+            ],
+        )
+        doors = (
+            web.post("/twilio/voice", self.voice),
+            web.post("/twilio/stream-status", self.stream_status),
+            web.post("/twilio/call-status", self.call_status),
+            web.post("/twilio/after-stream", self.after_stream),
+            web.get(MEDIA_PATH, self.media),
+            web.get("/healthz", alive),
+            web.get("/readyz", self._readiness.answer),
+        )
+        methods = {door.path: door.method for door in doors}
+        nowhere = partial(self.any_other, methods)
+        routes = [*doors, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)]
+        for route in routes:
+            app.router.add_route(
+                route.method,
+                route.path,
+                route.handler,
+                expect_handler=refuse_expectation,
+            )
+        return app
+
+    # --- Twilio ---
+
+    async def voice(self, request: web.Request) -> web.Response:
+        """Answer a ringing call with the stream it shall open."""
+        form = request[FORM]
+        ringing = Ringing(
+            call_sid=form["CallSid"],
+            account_sid=form.get("AccountSid", ""),
+            from_number=form.get("From", ""),
+            to_number=form.get("To", ""),
+            stir_verstat=form.get("StirVerstat", ""),
+        )
+        log = self._switchboard.log_of(ringing.call_sid, ringing.to_number)
+        try:
+            line = await self._switchboard.open_call(ringing)
+        except UnknownNumber:
+            self._metrics.count("unknown_numbers")
+            log.warning("no business has %s", mask_phone(ringing.to_number))
+            return _twiml(twiml.not_in_service())
+        except Repeated:
+            self._metrics.count("repeated_webhooks")
+            log.warning("the webhook of a call that is over, or another's, came again")
+            ended = self._switchboard.find_ended(ringing.call_sid)
+            if ended is not None and ended.failed:
+                return self._fallback(ended.reason, ended.fallback, ended.business_id)
+            return _twiml(twiml.hang_up())
+        except Refused as refused:
+            log.warning("call is refused: %s", refused.limit.value)
+            return self._fallback(
+                refused.limit.value, refused.fallback, refused.business_id
+            )
+        except Unserved as unserved:
+            log.warning("call is not served: %s", unserved.reason)
+            sorry = await self._fallback_for(ringing.to_number)
+            business_id = self._switchboard.business_of("", ringing.to_number)
+            return self._fallback(unserved.reason, sorry, business_id)
+        return _twiml(self._connect(line))
+
+    async def stream_status(self, request: web.Request) -> web.Response:
+        """Take note of how a stream fares at Twilio."""
+        form = request[FORM]
+        event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
+        log = self._switchboard.log_of(form["CallSid"], form.get("To", ""))
+        if event == "stream-error":
+            log.error("Twilio could not stream: %s", error[:200])
+            self._after_stream.end_unless_streamed(form["CallSid"], "stream_error")
+        else:
+            log.info("Twilio says %s", event[:64])
+        return web.Response(status=204)
+
+    async def call_status(self, request: web.Request) -> web.Response:
+        """Take note of how a call fares; one that is over needs no line."""
+        form = request[FORM]
+        line = self._switchboard.find_line(form["CallSid"])
+        reason = OVER.get(form.get("CallStatus", ""))
+        if line is not None and reason is not None:
+            line.receive(line.call.receive_hangup, reason)
+        return web.Response(status=204)
+
+    async def after_stream(self, request: web.Request) -> web.Response:
+        """Say what comes after the stream."""
+        form = request[FORM]
+        document = await self._after_stream.answer(
+            form["CallSid"],
+            form.get("To", ""),
+            form.get("CallStatus", ""),
+            request.headers.get(IDEMPOTENCY_HEADER, "")[:IDEMPOTENCY_CHARS_MAX],
+        )
+        return _twiml(document)
+
+    async def media(self, request: web.Request) -> web.Response:
+        """Tell who asks for the stream without a WebSocket what it is."""
+        return web.Response(
+            status=426, text="this is a WebSocket", headers={"Upgrade": "websocket"}
+        )
+
+    async def any_other(
+        self, methods: dict[str, str], request: web.Request
+    ) -> web.Response:
+        """Refuse what no door is for; read nothing more of its connection."""
+        self._metrics.count("requests_refused", reason="no_such_door")
+        allowed = methods.get(request.path)
+        if allowed is None:
+            return answer(request, HTTPStatus.NOT_FOUND)
+        return answer(request, HTTPStatus.METHOD_NOT_ALLOWED, allowed)
+
+    # --- ours ---
+
+    def _connect(self, line: Line) -> bytes:
+        plan = line.call.plan
+        urls = StreamUrls(
+            media=self._switchboard.media_url,
+            after=f"{self._public_url}/twilio/after-stream",
+            status=f"{self._public_url}/twilio/stream-status",
+        )
+        parameters = {
+            "token": line.token,
+            "business": plan.business_id,
+            "from": plan.from_number,
+            "to": plan.to_number,
+        }
+        return twiml.connect_stream(urls, parameters, line.fallback)
+
+    def _fallback(self, reason: str, sorry: Sentence, business_id: str) -> web.Response:
+        self._metrics.count_fallback(reason, business_id)
+        return _twiml(twiml.say_and_hang_up(sorry))
+
+
+def _twiml(document: bytes) -> web.Response:
+    return web.Response(body=document, content_type=twiml.CONTENT_TYPE, charset="utf-8")

@@ -1,0 +1,397 @@
+"""The settings of one process, read once from the environment and `.env`.
+
+A field's name is its variable in lower case. What is wrong, or contradicts something
+else, is a line of a SettingsError, which names the variable, the value and what is
+allowed; secret values are not shown. What a business may override:
+`bridge.settings.options`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from bridge.settings.environment import (
+    EnvironmentFileError,
+    read_dotenv,
+    read_environment,
+    unknown_names,
+)
+from bridge.settings.options import (
+    CallOptions,
+    LanguageTag,
+    OptionError,
+    Switch,
+    describe,
+    merge,
+    read_value,
+)
+from bridge.settings.prices import VENDOR_PRICES, Prices, read_prices
+from bridge.settings.signing import SigningSecrets, by_name
+
+
+class SettingsError(ValueError):
+    """The service cannot start like this.
+
+    Each of `lines` tells the operator of one fault; `settings` has defaults in the
+    place of what is wrong.
+    """
+
+    def __init__(self, *lines: str, settings: "Settings | None" = None) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+        self.settings = settings or Settings()
+
+
+def _count(low: int, high: int, unit: str = "") -> Meta:
+    of = f" of {unit}" if unit else ""
+    return Meta(ge=low, le=high, description=f"a whole number{of} from {low} to {high}")
+
+
+Host = Annotated[
+    str, Meta(pattern=r"^[\w.:\[\]-]+$", description="an address to listen on")
+]
+HttpUrl = Annotated[
+    str,
+    Meta(pattern=r"^https?://[^\s?#@]+$", description="https://name[/path], no more"),
+]
+WsUrl = Annotated[
+    str, Meta(pattern=r"^wss?://[^\s#@]+$", description="wss://name/path")
+]
+# Whatever else the driver would take apart, and show parts of a password in its error.
+DatabaseUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^postgres(ql)?://([^\s/?#\[\]]*@)?"
+        r"([\w.%-]*|\[[\da-fA-F:.]+\])(:\d+)?"
+        r"(,([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?)*(/[^\s?#@]*)?(\?\S*)?$",
+        description="postgresql://user@host/database (in a password / is %2F, # %23)",
+    ),
+]
+ProxyUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://)?([^\s/@]+@)?[\w.-]+(:\d+)?/?$|"
+        r"^(https?://)?([^\s/@]+@)?\[[0-9a-fA-F:.]+\](:\d+)?/?$",
+        description="http://[user:password@]host:port, a proxy that knows CONNECT",
+    ),
+]
+AccountSid = Annotated[
+    str,
+    Meta(pattern="^AC[0-9a-fA-F]{32}$", description="AC and 32 hexadecimal digits"),
+]
+Secret = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x7e]+$",
+        description="one word of ASCII, nothing invisible in it",
+    ),
+]
+Secrets = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x2b\x2d-\x7e]+(,[\x21-\x2b\x2d-\x7e]+)*$",
+        description="words with commas between",
+    ),
+]
+# What each secret is for stands before it: "AC...=token,AC...=token".
+AccountSecrets = Annotated[
+    str,
+    Meta(
+        pattern=r"^AC[0-9a-fA-F]{32}=[\x21-\x2b\x2d-\x7e]+"
+        r"(,AC[0-9a-fA-F]{32}=[\x21-\x2b\x2d-\x7e]+)*$",
+        description="AccountSid=token, with commas between",
+    ),
+]
+KeySecrets = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\w.-]+=[\x21-\x2b\x2d-\x7e]+(,[\w.-]+=[\x21-\x2b\x2d-\x7e]+)*$",
+        description="id=secret, with commas between",
+    ),
+]
+Sentence = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1_000,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+        description="a sentence to be spoken, on one line",
+    ),
+]
+Currency = Annotated[
+    str,
+    Meta(pattern="^[A-Z]{3}$", description="three letters of a currency, as USD"),
+]
+LogLevel = Annotated[
+    str,
+    Meta(
+        pattern="^(debug|info|warning|error)$",
+        description="debug, info, warning or error",
+    ),
+]
+_SECRETS = frozenset(
+    (
+        "admin_token",
+        "database_admin_url",
+        "database_url",
+        "https_proxy",
+        "openai_api_key",
+        "twilio_auth_token",
+        "twilio_auth_token_secondary",
+        "twilio_shared_keys",
+        "twilio_subaccounts",
+    )
+)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service is told; `.env.example` says what each is for."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, _count(0, 65_535)] = 8080
+    public_url: HttpUrl | None = None
+    admin_host: Host = "127.0.0.1"
+    admin_port: Annotated[int, _count(0, 65_535)] = 9464
+    admin_token: Secret | None = None
+
+    database_url: DatabaseUrl | None = None
+    database_admin_url: DatabaseUrl | None = None
+    db_pgbouncer: Switch = False
+    database_pool_size: Annotated[int, _count(1, 100)] = 10
+    database_timeout_ms: Annotated[int, _count(100, 60_000, "ms")] = 10_000
+    kolbridge_home: str = ".data"
+    business_cache_hours: Annotated[int, _count(0, 168, "hours")] = 24
+
+    twilio_account_sid: AccountSid | None = None
+    twilio_auth_token: Secret | None = None
+    twilio_auth_token_secondary: Secrets | None = None
+    twilio_subaccounts: AccountSecrets | None = None
+    twilio_shared_keys: KeySecrets | None = None
+    twilio_validate_signatures: Switch = True
+
+    openai_api_key: Secret | None = None
+    openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
+    openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
+    openai_prices_currency: Currency = "USD"
+
+    https_proxy: ProxyUrl | None = None
+    no_proxy: str | None = None
+
+    workers: Annotated[int, _count(1, 64)] = 1
+    max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500
+    max_busy_percent: Annotated[int, _count(1, 100, "percent")] = 88
+    lag_budget_ms: Annotated[int, _count(1, 10_000, "ms")] = 20
+    drain_seconds: Annotated[int, _count(0, 3_600, "seconds")] = 30
+    tool_deadline_ms: Annotated[int, _count(100, 30_000, "ms")] = 4_000
+    fallback_sentence: Sentence | None = None
+    fallback_language: LanguageTag = "en"
+
+    log_level: LogLevel = "info"
+    log_openai_events: Switch = False
+    log_transcripts: Switch = True
+    record_dir: str | None = None
+    record_audio: Switch = False
+
+    call: CallOptions = CallOptions()
+
+    def __repr__(self) -> str:
+        """Show everything but secrets."""
+        shown = (
+            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that no log may show."""
+        whole = filter(None, (getattr(self, name) for name in sorted(_SECRETS)))
+        return tuple(dict.fromkeys((*whole, *self.signing_secrets.all)))
+
+    @property
+    def signing_secrets(self) -> SigningSecrets:
+        """What Twilio's signatures are checked with."""
+        tokens = (
+            f"{self.twilio_auth_token or ''},{self.twilio_auth_token_secondary or ''}"
+        )
+        return SigningSecrets(
+            tuple(filter(None, tokens.split(","))),
+            by_name(self.twilio_subaccounts or ""),
+            by_name(self.twilio_shared_keys or ""),
+        )
+
+    @property
+    def url_host(self) -> str:
+        """`host` as a URL has it: an IPv6 address in brackets."""
+        name = self.host.strip("[]")
+        return f"[{name}]" if ":" in name else name
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return is_loopback(self.host)
+
+
+_HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+del _HINTS["call"], _HINTS["openai_prices"]
+NAMES = frozenset(
+    name.upper() for name in (*_HINTS, "openai_prices", *CallOptions.__struct_fields__)
+)
+
+
+def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """Read the settings; the environment goes before the `.env` file.
+
+    An empty value counts as not given. Raises SettingsError with all that is wrong.
+    """
+    wrong: list[str] = []
+    in_file = _in_file(dotenv, wrong)
+    given = read_environment(env, in_file)
+    values: dict[str, Any] = {}
+    for field, hint in _HINTS.items():
+        if field.upper() in given:
+            try:
+                values[field] = _read(field, hint, given[field.upper()])
+            except SettingsError as error:
+                wrong += error.lines
+    values["call"] = _read_options(given, wrong)
+    if "OPENAI_PRICES" in given:
+        try:
+            values["openai_prices"] = read_prices(given["OPENAI_PRICES"])
+        except ValueError as error:
+            wrong.append(f"OPENAI_PRICES: {error}")
+    settings = Settings(**values)
+    wrong += [*_check_urls(settings), *_check_recording(settings)]
+    if wrong:
+        raise SettingsError(*wrong, settings=settings)
+    return settings
+
+
+def warnings_of(env: Mapping[str, str], dotenv: Path | None = None) -> list[str]:
+    """Return a line for each name, in the environment or in `.env`, that looks like a
+    setting and is none."""
+    return list(unknown_names(NAMES, env, _in_file(dotenv, [])))
+
+
+def missing_of(error: SettingsError) -> list[str]:
+    """Return what is missing beside what is wrong, as `check_complete` does."""
+    wrong = {re.split("[=:]", line)[0] for line in error.lines}
+    missing = check_complete(error.settings)
+    return [line for line in missing if line.split()[0] not in wrong]
+
+
+def _in_file(dotenv: Path | None, wrong: list[str]) -> dict[str, str]:
+    """Read a file that is there; add what is wrong with it to `wrong`."""
+    if dotenv is None or not dotenv.exists():
+        return {}
+    try:
+        return read_dotenv(dotenv)
+    except EnvironmentFileError as error:
+        wrong += error.lines
+        return {}
+
+
+def _read_options(given: Mapping[str, str], wrong: list[str]) -> CallOptions:
+    """Read what a business may override; add what is wrong with it to `wrong`."""
+    fields = CallOptions.__struct_fields__
+    overrides = {name: given[name.upper()] for name in fields if name.upper() in given}
+    try:
+        return merge(CallOptions(), overrides)
+    except OptionError as error:
+        wrong += error.lines
+        return CallOptions()
+
+
+def check_complete(settings: Settings) -> list[str]:
+    """Return a line for each setting that taking real calls needs and that is missing,
+    most important first."""
+    missing = []
+    if not settings.signing_secrets.all and settings.twilio_validate_signatures:
+        missing.append(
+            "TWILIO_AUTH_TOKEN is not set: expected the account's auth token, "
+            "with which Twilio signs (or TWILIO_VALIDATE_SIGNATURES=0 on loopback)"
+        )
+    is_real = not is_loopback(urlsplit(settings.openai_realtime_url).hostname or "")
+    if settings.openai_api_key is None and is_real:
+        missing.append("OPENAI_API_KEY is not set: expected a key of the OpenAI API")
+    if settings.public_url is None and not settings.is_loopback:
+        missing.append(
+            "PUBLIC_URL is not set: expected https://name, how Twilio reaches HOST="
+            f"{settings.host}"
+        )
+    return missing
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address is this machine."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read(field: str, hint: Any, text: str) -> Any:
+    """Read one variable; `X | None` is read as X, since an empty one is not given."""
+    wanted = next((one for one in _choices(hint) if one is not type(None)), hint)
+    try:
+        return read_value(field, wanted, text)
+    except OptionError as error:
+        if field in _SECRETS:
+            allowed = describe(wanted)
+            raise SettingsError(f"{field.upper()}: expected {allowed}") from None
+        raise SettingsError(str(error)) from None
+
+
+def _check_recording(settings: Settings) -> Iterator[str]:
+    """Refuse recordings that contradict what else was asked for."""
+    if settings.record_audio and settings.record_dir is None:
+        yield "RECORD_AUDIO='1': expected RECORD_DIR to be set with it"
+    if settings.record_dir is not None and not settings.log_transcripts:
+        yield (
+            f"RECORD_DIR={settings.record_dir!r}: a recording holds what was said: "
+            "expected LOG_TRANSCRIPTS=1 with it"
+        )
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    is_optional = type(None) in getattr(hint, "__args__", ())
+    return tuple(hint.__args__) if is_optional else (hint,)
+
+
+def _check_urls(settings: Settings) -> Iterator[str]:
+    """Refuse what would send audio or accept calls in the clear, beyond loopback."""
+    if settings.public_url is not None:
+        public = urlsplit(settings.public_url)
+        if public.scheme != "https" and not is_loopback(public.hostname or ""):
+            yield (
+                f"PUBLIC_URL={settings.public_url!r}: expected https://name "
+                "(http:// only towards loopback)"
+            )
+    model = urlsplit(settings.openai_realtime_url)
+    if model.scheme != "wss" and not is_loopback(model.hostname or ""):
+        yield (
+            f"OPENAI_REALTIME_URL={settings.openai_realtime_url!r}: expected "
+            "wss://name/path (ws:// only towards loopback)"
+        )
+    if settings.admin_token is None and not is_loopback(settings.admin_host):
+        yield (
+            f"ADMIN_HOST={settings.admin_host!r}: expected ADMIN_TOKEN to be set with "
+            "it, beyond loopback"
+        )
+    if not settings.twilio_validate_signatures and not settings.is_loopback:
+        yield (
+            "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while HOST is not loopback "
+            f"(HOST={settings.host!r})"
+        )
+    public_name = urlsplit(settings.public_url or "http://localhost").hostname or ""
+    if not settings.twilio_validate_signatures and not is_loopback(public_name):
+        yield (
+            "TWILIO_VALIDATE_SIGNATURES='0': expected 1 while PUBLIC_URL is not "
+            f"loopback (PUBLIC_URL={settings.public_url!r})"
+        )

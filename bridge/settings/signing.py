@@ -1,0 +1,50 @@
+"""The secrets with which Twilio may sign requests, as they are set.
+
+`bridge.telephony.signature` checks signatures with them.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class SigningSecrets(NamedTuple):
+    """The secrets with which Twilio may sign; of each kind several, to change them.
+
+    A subaccount signs with its own token and never with the account's; `subaccounts`
+    is by AccountSid, `shared_keys` by the key's id.
+    """
+
+    auth_tokens: tuple[str, ...] = ()
+    subaccounts: Mapping[str, tuple[str, ...]] = _NONE
+    shared_keys: Mapping[str, tuple[str, ...]] = _NONE
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every secret, for logs that must not show them."""
+        return (
+            *self.auth_tokens,
+            *(one for of_one in self.subaccounts.values() for one in of_one),
+            *(one for of_one in self.shared_keys.values() for one in of_one),
+        )
+
+    def of_account(self, account_sid: str) -> tuple[str, ...]:
+        """Return the tokens of the account that a form names."""
+        return self.subaccounts.get(account_sid, self.auth_tokens)
+
+    @property
+    def of_any_account(self) -> tuple[str, ...]:
+        """Every auth token: a handshake does not say whose it is."""
+        subaccounts = self.subaccounts.values()
+        return (*self.auth_tokens, *(one for tokens in subaccounts for one in tokens))
+
+
+def by_name(text: str) -> dict[str, tuple[str, ...]]:
+    """Read "name=secret,name=secret"; a name that comes twice has two secrets."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in filter(None, text.split(",")):
+        name, _, secret = pair.partition("=")
+        found[name] = (*found.get(name, ()), secret)
+    return found

@@ -1,0 +1,167 @@
+"""The governor: takes no new call where it would hurt those that run.
+
+Theory of operation. Two measures of the event loop decide, and both must allow a call.
+
+*How busy it is*: the share of the last BUSY_S in which it worked, or waited while a
+neighbour had the processor. That is the cause: near the whole of its time every frame
+waits for others, and long before that nobody does. What a call costs while it opens is
+as much as seconds of it cost later, and is not seen at once; so each call let in counts
+for OPENING_COST_S until OPENING_S have passed. All of it may be up to `busy_max`.
+
+*How late it is*: a timer asks to be called every TICK_S; how much later that happens is
+the loop's lag, and what any frame that came meanwhile had to wait. That is the effect,
+whatever the cause. The last WINDOW_TICKS count. Their 99th percentile is over a bound
+when more than one in a hundred is: two counters decide, and nothing is sorted. The loop
+is late when the percentile is over the budget, until it is not over REOPEN_SHARE of it.
+
+*Whose doing it is*: a neighbour on the machine makes a loop wait, so that it is late
+and seems busy whatever the number of its calls, and turning a caller away makes no
+frame earlier. So nothing of this shuts a loop whose own share of the time, working or
+blocked and not waiting for a processor, is below `few_max`: it is far from its
+capacity.
+
+Where a loop is busy to the limit calls end and others take their places, so that the
+door is shut and open several times a second. What is told is when that begins, and when
+it has not been shut for SHUT_TOLD_S.
+
+It owns no clock and no timer: `bridge.service.loop_monitor` gives it what it measures.
+"""
+
+from collections import deque
+from enum import Enum
+
+TICK_S = 0.02
+BUSY_S = 1.0
+# Measured, `bench/README.md`: 8.2 ms of CPU a call that opens and ends at once.
+OPENING_COST_S = 0.008
+# From the webhook to the stream, and to a configured session with the model.
+OPENING_S = 0.5
+SHUT_TOLD_S = 10.0
+# Ten seconds of a loop that is on time; five late ticks in them change nothing.
+WINDOW_TICKS = 500
+LATE_TICKS_MAX = WINDOW_TICKS // 100
+# Below half of the budget there is room for more than one call.
+REOPEN_SHARE = 0.5
+# A quarter of what a loop may be busy is ninety calls of 2.5 ms of work a second.
+FEW_SHARE = 0.25
+
+
+class Shut(Enum):
+    """Why no call is taken, as the fallback's reason says it."""
+
+    BUSY = "busy"
+    LATE = "lagging"
+
+
+class Change(Enum):
+    """What a measurement did to the door."""
+
+    CLOSED = "closed"
+    REOPENED = "reopened"
+
+
+def few_max(busy_max: float, workers: int, processors: int) -> float:
+    """Return the share of its time below which a worker is far from its capacity.
+
+    Workers that are more than the processors have less of one each; together they must
+    not fill the machine before one of them minds.
+    """
+    return busy_max * FEW_SHARE * min(1.0, processors / workers)
+
+
+class Governor:
+    """How busy and how late one event loop is, and whether it may be given a call.
+
+    Shares are of the time of one processor, from 0 to 1.
+    """
+
+    def __init__(self, budget_ms: float, busy_max: float, few_max: float = 0.0) -> None:
+        self.budget_ms = budget_ms
+        self.busy_max = busy_max
+        self.few_max = few_max
+        # The share of the last BUSY_S, older times counting ever less; and of it what
+        # the loop worked, or was blocked, and did not wait for the processor.
+        self.busy = 0.0
+        self.own = 0.0
+        # Whether the door is shut, or was within the last SHUT_TOLD_S.
+        self.is_closed = False
+        self._shut_at = 0.0
+        self._opened_at: deque[float] = deque()
+        self._is_late = False
+        self._lags_ms: deque[float] = deque(maxlen=WINDOW_TICKS)
+        # Ticks of the window over the budget, and over what it takes to open again.
+        self._late = 0
+        self._slow = 0
+
+    def shut(self, now: float) -> Shut | None:
+        """Return why no call may be let in; None when one may."""
+        if self.own + self._opening_share(now) < self.few_max:
+            return None
+        if self._is_late:
+            return Shut.LATE
+        return Shut.BUSY if self.busy_expected(now) > self.busy_max else None
+
+    def busy_expected(self, now: float) -> float:
+        """Return how busy the loop is with the calls that open; at most 1.
+
+        So a limit of 1 is never passed.
+        """
+        return min(1.0, self.busy + self._opening_share(now))
+
+    def let_in(self, now: float) -> None:
+        """Take note of a call that opens."""
+        self._opened_at.append(now)
+
+    def note(
+        self,
+        now: float,
+        passed_s: float,
+        busy_s: float,
+        lag_ms: float,
+        waited_s: float = 0.0,
+    ) -> Change | None:
+        """Take what a tick measured; return what it changed.
+
+        Of the time passed since the last one the loop was busy for `busy_s`, and for
+        `waited_s` of that a neighbour had the processor. A loop that is late for longer
+        than it waited was kept by its own work, or blocked.
+        """
+        if passed_s > 0.0:
+            weight = min(1.0, passed_s / BUSY_S)
+            own_s = max(0.0, max(busy_s, lag_ms / 1e3) - waited_s)
+            self.busy += weight * (min(1.0, busy_s / passed_s) - self.busy)
+            self.own += weight * (min(1.0, own_s / passed_s) - self.own)
+        self._note_lag(lag_ms)
+        if self.shut(now) is not None:
+            self._shut_at = now
+            if not self.is_closed:
+                self.is_closed = True
+                return Change.CLOSED
+        elif self.is_closed and now - self._shut_at >= SHUT_TOLD_S:
+            self.is_closed = False
+            return Change.REOPENED
+        return None
+
+    @property
+    def lag_ms_p99(self) -> float:
+        """The lag that one tick of the window in a hundred passes."""
+        worst = sorted(self._lags_ms, reverse=True)
+        return worst[LATE_TICKS_MAX] if len(worst) > LATE_TICKS_MAX else 0.0
+
+    def _opening_share(self, now: float) -> float:
+        """Return the share that the calls let in and not seen yet will take."""
+        while self._opened_at and now - self._opened_at[0] >= OPENING_S:
+            self._opened_at.popleft()
+        return len(self._opened_at) * OPENING_COST_S / BUSY_S
+
+    def _note_lag(self, lag_ms: float) -> None:
+        if len(self._lags_ms) == WINDOW_TICKS:
+            self._count(self._lags_ms[0], -1)
+        self._lags_ms.append(lag_ms)
+        self._count(lag_ms, 1)
+        bound = self._slow if self._is_late else self._late
+        self._is_late = bound > LATE_TICKS_MAX
+
+    def _count(self, lag_ms: float, by: int) -> None:
+        self._late += by * (lag_ms > self.budget_ms)
+        self._slow += by * (lag_ms > self.budget_ms * REOPEN_SHARE)

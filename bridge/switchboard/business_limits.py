@@ -1,0 +1,148 @@
+"""Admission: a business's limits, held at its webhooks and in its running calls.
+
+The database counts, for all processes of a service at once; `bridge.business.quotas`
+decides. No frame waits for either. While the database cannot be asked a process goes by
+what it has itself: calls that run here, and whose they were within the hour. Nobody is
+told to end then, and no day's limit refuses anybody: a limit is there against abuse,
+and must not itself cost calls.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from bridge.business import quotas
+from bridge.business.quotas import Limit
+from bridge.line.driver import Line
+from bridge.settings.options import CallOptions
+from bridge.settings.prices import Prices, cost_of
+from bridge.switchboard.unserved import Repeated
+from bridge.telemetry.log import CallLogger, server_logger
+from bridge.telemetry.metrics import Metrics
+from crm import admissions
+from crm.admissions import Usage
+from crm.database import Database
+from crm.transient import DATABASE_ERRORS
+
+# The caller's telephone rings meanwhile.
+ADMIT_WAIT_S = 2.0
+# How often running calls are looked at; they are warned AHEAD_S before a limit.
+LOOK_S = 10.0
+HOUR = timedelta(hours=1)
+# A busy process's calls of an hour, while the database is away.
+RECENT_MAX = 10_000
+
+
+class Admissions:
+    """Who of a service's callers is let in, and who must come to an end."""
+
+    def __init__(self, database: Database, metrics: Metrics, prices: Prices) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._prices = prices
+        # The calls of this process that run.
+        self.live_lines: Callable[[], Iterable[Line]] = tuple
+        # Who was let in here within the hour, and to which business; the oldest first.
+        self._recent: deque[tuple[datetime, UUID, str]] = deque(maxlen=RECENT_MAX)
+        # Of the calls that come at once one asks; the others hold no connection.
+        self._turn = asyncio.Lock()
+
+    async def admit(
+        self,
+        business_id: UUID,
+        call_sid: str,
+        caller: str | None,
+        options: CallOptions,
+        now: datetime,
+        *,
+        is_away: bool = False,
+    ) -> Limit | None:
+        """Let a call in, or return the limit that refuses it.
+
+        `is_away` says that the database cannot be asked.
+        `caller` is None for a withheld number. Raises Repeated for a call that was let
+        in before and is not to be opened again.
+        """
+        who = caller or ""
+        decide = partial(quotas.refusal, options, is_withheld=caller is None)
+        try:
+            if is_away:
+                raise ConnectionError
+            async with asyncio.timeout(ADMIT_WAIT_S), self._turn:
+                admitted = await admissions.admit(
+                    self._database, business_id, call_sid, who, now, decide=decide
+                )
+        except DATABASE_ERRORS as error:
+            log = CallLogger(call_sid, str(business_id))
+            log.warning("limits are not known: %s", type(error).__name__)
+            self._metrics.count("limits_unknown")
+            limit: Limit | None = decide(self._own_usage(business_id, who, now))
+        else:
+            if admitted.is_repeated:
+                raise Repeated
+            limit = admitted.refused_by
+        if limit is not None:
+            self._metrics.count("limits_reached", limit=limit.value)
+        else:
+            self._recent.append((now, business_id, who))
+        return limit
+
+    def _own_usage(self, business_id: UUID, caller: str, now: datetime) -> Usage:
+        """Return what this process alone knows: less than all, and never more."""
+        running = sum(
+            line.call.plan.business_id == str(business_id) for line in self.live_lines()
+        )
+        by_caller = sum(
+            (of, who) == (business_id, caller) and now - at < HOUR
+            for at, of, who in self._recent
+        )
+        return Usage(running, by_caller, seconds_today=0.0, cost_today=0.0)
+
+    async def watch(self) -> None:
+        """Have running calls counted, and told of a limit that comes near, until
+        cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            by_business: dict[str, list[Line]] = {}
+            for line in self.live_lines():
+                business_id = line.call.plan.business_id
+                by_business.setdefault(business_id, []).append(line)
+            for business_id, lines in by_business.items():
+                try:
+                    await self.look(UUID(business_id), lines, datetime.now(UTC))
+                except DATABASE_ERRORS as error:
+                    server_logger().warning(
+                        "limits are not known: %s", type(error).__name__
+                    )
+                    self._metrics.count("limits_unknown")
+
+    async def look(self, business_id: UUID, lines: list[Line], now: datetime) -> None:
+        """Note that calls of a business run, and tell them of a limit that is near."""
+        options = lines[0].call.plan.options
+        async with asyncio.timeout(ADMIT_WAIT_S):
+            usage = await admissions.see(
+                self._database, business_id, self._costs(lines), now
+            )
+        reached = quotas.ending(options, usage)
+        if reached is None:
+            return
+        for line in lines:
+            if line.call.is_talking and not line.call.ending.limit:
+                self._metrics.count("limits_reached", limit=reached.limit.value)
+                limit, left_s = reached.limit.value, reached.left_s
+                line.receive(line.call.receive_limit, limit, left_s)
+
+    def _costs(self, lines: list[Line]) -> dict[str, float | None]:
+        """Return what each call has cost by now; None where its model has no price."""
+        return {
+            line.call.plan.call_sid: cost_of(
+                line.call.notes.usage,
+                line.call.plan.options.openai_model,
+                line.call.plan.options.openai_transcription_model,
+                self._prices,
+            )
+            for line in lines
+        }

@@ -1,0 +1,238 @@
+"""From a ringing telephone to a plan: which business, which caller, what is said.
+
+Reads the database once per call, before the model's session is opened.
+"""
+
+from collections.abc import Awaitable, Coroutine, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+
+from bridge.agent.calendar_tools import BookingLimits
+from bridge.agent.crm_tools import crm_tools
+from bridge.agent.identity import Caller, caller_of
+from bridge.agent.prompt import build
+from bridge.agent.tools import Tool, specifications
+from bridge.business.directory import BusinessDirectory, Found, uncached
+from bridge.business.quotas import Limit
+from bridge.call.plan import CallPlan
+from bridge.settings.options import CallOptions, merge_valid
+from bridge.settings.process import Settings
+from bridge.switchboard.unserved import Refused
+from bridge.telemetry.log import of_call, server_logger
+from bridge.telemetry.masking import mask_phone
+from bridge.telephony import sentences
+from bridge.telephony.twiml import Sentence, tag_of
+from crm import leads
+from crm.businesses import Business
+from crm.calendar import Rules
+from crm.database import Database
+from crm.leads import Lead
+from crm.transient import is_away
+
+# How long a caller waits to be known; then the record tells their lead of the call.
+TOUCH_WAIT_S = 1.0
+
+
+class Ringing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the voice webhook says of a call."""
+
+    call_sid: str
+    account_sid: str
+    from_number: str
+    to_number: str
+    # STIR/SHAKEN as Twilio says it; "" where it said nothing, or nobody signed it.
+    stir_verstat: str = ""
+
+
+class Opening(NamedTuple):
+    """All that a line is made from."""
+
+    plan: CallPlan
+    tools: Mapping[str, Tool]
+    fallback: Sentence
+
+
+class Admit(Protocol):
+    """Asks a business's limits for a call."""
+
+    def __call__(
+        self,
+        business_id: UUID,
+        call_sid: str,
+        caller: str | None,
+        options: CallOptions,
+        now: datetime,
+        *,
+        is_away: bool,
+    ) -> Awaitable[Limit | None]:
+        """Return the limit that refuses the call, None where it may be let in."""
+
+
+async def open_plan(
+    database: Database,
+    settings: Settings,
+    ringing: Ringing,
+    now: datetime,
+    admit: Admit | None = None,
+    directory: BusinessDirectory | None = None,
+) -> Opening | None:
+    """Look up the dialled number; None when no business has it.
+
+    Where the database is away a business that `directory` has kept serves: nothing is
+    known of the caller then, and the call's record tells their lead of it.
+
+    Where `admit` says that a limit refuses the call this raises Refused, and the call
+    leaves no trace.
+
+    The caller becomes a lead, or is known as one from here on; one whose number is
+    worth nothing is nobody's lead.
+    """
+    directory = directory or uncached(database)
+    found = await directory.find(ringing.to_number)
+    if found is None:
+        return None
+    business = found.business
+    options = _options(settings, ringing, business)
+    caller = caller_of(
+        ringing.from_number,
+        business.country,
+        options.caller_trust,
+        ringing.stir_verstat,
+    )
+    if admit is not None:
+        limit = await admit(
+            business.id,
+            ringing.call_sid,
+            caller.phone,
+            options,
+            now,
+            is_away=found.is_cached,
+        )
+        if limit is not None:
+            raise Refused(limit, str(business.id), fallback_of(settings, business))
+    lead, lead_due = None, ""
+    if caller.own_phone is not None:
+        touching = leads.touch(database, business.id, caller.own_phone)
+        lead, is_due = await _touched(directory, ringing, found, touching)
+        lead = lead or leads.unknown(caller.own_phone)
+        lead_due = caller.own_phone if is_due else ""
+    else:
+        server_logger().info(
+            "[CRM] caller %s is not a lead: number worth %s, attestation %s",
+            mask_phone(ringing.from_number),
+            caller.worth.value,
+            ringing.stir_verstat[:64] or "none",
+            extra=of_call(ringing.call_sid, str(business.id)),
+        )
+    tools = crm_tools(
+        database,
+        business,
+        caller.phone,
+        call_sid=ringing.call_sid,
+        rules=Rules(
+            options.booking_step_minutes,
+            options.booking_lead_minutes,
+            options.booking_days_max,
+        ),
+        worth=caller.worth,
+        limits=BookingLimits(
+            options.limit_open_bookings_per_caller,
+            options.limit_open_bookings_unverified,
+            options.limit_open_bookings_withheld,
+        ),
+    )
+    plan = _plan(options, ringing, caller, business, lead, tools, now)
+    plan = msgspec.structs.replace(plan, lead_due=lead_due)
+    return Opening(plan, tools, fallback_of(settings, business))
+
+
+async def _touched(
+    directory: BusinessDirectory,
+    ringing: Ringing,
+    found: Found,
+    touching: Coroutine[Any, Any, Lead],
+) -> tuple[Lead | None, bool]:
+    """Return the caller's lead, told of this call; None where it cannot be told now,
+    and whether it is to be told later."""
+    where = of_call(ringing.call_sid, str(found.business.id))
+    if found.is_cached:
+        touching.close()
+        return None, True
+    try:
+        lead = await directory.answer(touching, TOUCH_WAIT_S)
+    except Exception as error:
+        log, name = server_logger(), type(error).__name__
+        if is_away(error):
+            log.warning("[CRM] lead is told later: %s", name, extra=where)
+            return None, True
+        # What is wrong with the lead must not cost the call.
+        log.error("[CRM] lead is not told", exc_info=error, extra=where)
+        return None, False
+    what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
+    server_logger().info("[CRM] lead %s: %s", mask_phone(lead.phone), what, extra=where)
+    return lead, False
+
+
+def fallback_of(settings: Settings, business: Business | None) -> Sentence:
+    """Return what Twilio says when the assistant cannot be had.
+
+    What the operator wrote is in the operator's language, whatever the business's.
+    """
+    language = "en" if business is None else business.language
+    country = "" if business is None else business.country
+    if business is not None and business.fallback_sentence:
+        return Sentence(business.fallback_sentence, tag_of(language, country))
+    if settings.fallback_sentence:
+        return Sentence(settings.fallback_sentence, settings.fallback_language)
+    text = sentences.sorry_in(language, country)
+    if text is None:
+        return Sentence(sentences.SORRY["en"], "en")
+    return Sentence(text, tag_of(language, country))
+
+
+def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOptions:
+    options, wrong = merge_valid(settings.call, business.settings)
+    for line in wrong:
+        # A setting that was made wrong in the database must not cost the call.
+        server_logger().error(
+            "a setting of the business is ignored: %s",
+            line,
+            extra=of_call(ringing.call_sid, str(business.id)),
+        )
+    return options
+
+
+def _plan(
+    options: CallOptions,
+    ringing: Ringing,
+    caller: Caller,
+    business: Business,
+    lead: Lead | None,
+    tools: Mapping[str, Tool],
+    now: datetime,
+) -> CallPlan:
+    ours = sentences.greeting_in(business.language, business.country)
+    greeting = business.greeting or (ours or sentences.GREETINGS["en"]).format(
+        name=business.name
+    )
+    required = business.required_fields
+    prompt = build(business, lead, now, caller.worth)
+    return CallPlan(
+        call_sid=ringing.call_sid,
+        business_id=str(business.id),
+        business_name=business.name,
+        from_number=caller.phone or ringing.from_number,
+        to_number=ringing.to_number,
+        caller_worth=caller.worth.value,
+        language=business.language,
+        instructions=prompt.instructions,
+        prompt=prompt.text,
+        prompt_facts=prompt.facts,
+        greeting=greeting,
+        tools=specifications(tools),
+        missing_fields=required if lead is None else lead.missing(required),
+        options=options,
+    )

@@ -1,0 +1,392 @@
+"""The calls of one process: opened by a webhook, joined by a stream, and ended.
+
+The switchboard admits calls up to a limit, decides which stream is whose, and remembers
+for a while how ended calls ended, for Twilio asks what comes next. It is the only owner
+of lines; a line is in it from its webhook to its end.
+"""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+
+from bridge.agent.tools import ToolRunner
+from bridge.call.ending import LEFT_BY_CALLER
+from bridge.call.last_turn import SHUTDOWN
+from bridge.call.machine import Call
+from bridge.call.plan import CallPlan, CallRecord
+from bridge.line import fast_path
+from bridge.line.driver import Exchange, Line
+from bridge.line.legs import StreamRefused, TwilioLeg
+from bridge.line.websocket import CLOSE_WAIT_S
+from bridge.ports.port_demux import MEDIA_PATH, Head
+from bridge.ports.workers import Peers
+from bridge.recorder.flight_recorder import Recorders
+from bridge.settings.process import Settings
+from bridge.switchboard.admission import Governor, few_max
+from bridge.switchboard.call_setup import Opening, Ringing, fallback_of
+from bridge.switchboard.draining import QUESTION_S, end_in_time, wait_for
+from bridge.switchboard.ended import Ended, EndedCalls
+from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
+from bridge.telemetry.log import CallLogger, server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony import signature, twilio
+from bridge.telephony.tokens import TokenError, Tokens
+from bridge.telephony.twiml import Sentence
+
+# Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
+OPEN_WAIT_S = 5.0
+# How long the last words of a call may take when the process must stop. With no time to
+# drain, all of it is over within the 10 s that `docker stop` gives.
+FAREWELL_S = 6.0
+_MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
+
+
+class Switchboard:
+    """The calls of one process, and who may join them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        tokens: Tokens,
+        plan_for: Callable[[Ringing, datetime], Awaitable[Opening | None]],
+        on_record: Callable[[CallRecord], None],
+        recorders: Recorders | None = None,
+        peers: Peers | None = None,
+    ) -> None:
+        self.metrics = metrics
+        self._peers = peers
+        busy_max = settings.max_busy_percent / 100
+        self.governor = Governor(
+            settings.lag_budget_ms,
+            busy_max,
+            few_max(busy_max, settings.workers, os.cpu_count() or 1),
+        )
+        self.is_draining = False
+        self.media_url = ""
+        self._settings = settings
+        self._signing_secrets = settings.signing_secrets
+        self._tokens = tokens
+        self._plan_for = plan_for
+        self._on_record = on_record
+        self._lines: dict[str, Line] = {}
+        self._opening: dict[str, asyncio.Task[Line]] = {}
+        self._ended = EndedCalls()
+        self._closing: set[Line] = set()
+        # Calls that are over but for a tool's answer, or the caller's last words.
+        self._recording: set[asyncio.Task[None]] = set()
+        self._no_calls = asyncio.Event()
+        self._no_calls.set()
+        # Calls that we ended while draining, and Twilio has not asked about yet.
+        self._unasked: set[str] = set()
+        self._no_unasked = asyncio.Event()
+        self._no_unasked.set()
+        # Told of each call that opens; whoever keeps records sets it before the first.
+        self.on_open: Callable[[CallPlan], None] | None = None
+        self._exchange = Exchange(
+            settings=settings,
+            metrics=metrics,
+            tls=ssl.create_default_context(),
+            on_over=self._on_over,
+            recorders=recorders,
+        )
+
+    # --- webhooks ---
+
+    async def open_call(self, ringing: Ringing) -> Line:
+        """Return the call's line, made now or by an earlier request for it.
+
+        Raises what `bridge.switchboard.unserved` has: Unserved whatever fails.
+        """
+        line = self._lines.get(ringing.call_sid)
+        if line is not None:
+            return line
+        if self._ended.find(ringing.call_sid) is not None:
+            raise Repeated
+        task = self._opening.get(ringing.call_sid)
+        if task is None:
+            self._admit()
+            task = asyncio.get_running_loop().create_task(self._open(ringing))
+            self._opening[ringing.call_sid] = task
+            task.add_done_callback(partial(self._forget_opening, ringing.call_sid))
+        await asyncio.wait((task,), timeout=OPEN_WAIT_S)
+        if not task.done() or task.cancelled():
+            task.cancel()
+            raise Unserved("database_late")
+        error = task.exception()
+        if error is None:
+            return task.result()
+        try:
+            if not isinstance(error, UnknownNumber | Refused | Repeated):
+                log = self.log_of(ringing.call_sid, ringing.to_number)
+                log.error("call could not be opened", exc_info=error)
+                raise Unserved("opening_failed") from error
+            raise error
+        finally:
+            # The error keeps this frame, which must not keep the error.
+            del error, task
+
+    def find_line(self, call_sid: str) -> Line | None:
+        """Return the line of a call that has not ended."""
+        return self._lines.get(call_sid)
+
+    def business_of(self, call_sid: str, to_number: str = "") -> str:
+        """Return the business of a call, or of a number called before; "" if neither
+        is known."""
+        line = self._lines.get(call_sid)
+        if line is not None:
+            return line.call.plan.business_id
+        return self._ended.business_of(call_sid, to_number)
+
+    def log_of(self, call_sid: str, to_number: str = "") -> CallLogger:
+        """Return the logger of a call, whatever has become of it."""
+        return CallLogger(call_sid, self.business_of(call_sid, to_number))
+
+    def find_ended(self, call_sid: str) -> Ended | None:
+        """Return how a call ended, if it was one of the last."""
+        return self._ended.find(call_sid)
+
+    def note_asked(self, call_sid: str) -> None:
+        """Take note that Twilio has asked what comes after a call's stream."""
+        self._unasked.discard(call_sid)
+        if not self._unasked:
+            self._no_unasked.set()
+
+    def await_caller(self, line: Line) -> None:
+        """Let the caller's next stream be this line's; it needs a token of its own."""
+        line.await_caller()
+        line.token = self._tokens.issue(line.call.plan.call_sid, monotonic())
+
+    # --- streams ---
+
+    def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
+        """Hand a stream to the worker it names, with what was read of it."""
+        if self._peers is None:
+            return False
+        door = self._peers.door_of_stream(head.path)
+        if door is None:
+            return False
+        transport.pause_reading()
+        connection = transport.get_extra_info("socket").fileno()
+        if self._peers.hand_over(door, connection, data):
+            self.metrics.count("streams_handed_over")
+        else:
+            self.metrics.count("connections_refused", reason="worker_away")
+        # Closes our end of it; where it was handed over the other's stays open.
+        transport.abort()
+        return True
+
+    def admit_stream(self, head: Head) -> fast_path.CallerListener | HTTPStatus:
+        """Check the signature of a handshake, before its upgrade."""
+        settings = self._settings
+        if settings.twilio_validate_signatures:
+            base, _, _ = self.media_url.partition(MEDIA_PATH)
+            is_valid = signature.is_valid_handshake(
+                self._signing_secrets,
+                base + head.target,
+                signature.Claim(
+                    head.headers.get(signature.HEADER.lower(), ""),
+                    head.headers.get(signature.SETTINGS_HEADER.lower(), ""),
+                ),
+            )
+            if not is_valid:
+                self.metrics.count("rejected_signatures", door="media")
+                server_logger().warning("media stream refused: signature")
+                return HTTPStatus.FORBIDDEN
+        return fast_path.CallerListener(TwilioLeg(self))
+
+    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
+        """Return the line a stream's `start` names; raises StreamRefused."""
+        body = start.start
+        line = self._lines.get(body.call_sid)
+        if line is None:
+            raise StreamRefused("no_such_call")
+        business_id = line.call.plan.business_id
+        if line.account_sid and body.account_sid != line.account_sid:
+            raise StreamRefused("wrong_account", business_id)
+        if body.media_format != _MU_LAW:
+            raise StreamRefused("wrong_format", business_id)
+        if line.twilio_leg is not None:
+            raise StreamRefused("second_stream", business_id)
+        token = body.custom_parameters.get("token", "")
+        try:
+            self._tokens.redeem(token, body.call_sid, monotonic())
+        except TokenError as error:
+            line.log.warning("%s", error)
+            raise StreamRefused("wrong_token", business_id) from None
+        line.attach(leg)
+        return line
+
+    # --- what is true now ---
+
+    def live_calls(self) -> Iterable[Call]:
+        """Return the calls that have not ended."""
+        return [line.call for line in self._lines.values()]
+
+    def live_lines(self) -> Iterable[Line]:
+        """Return the lines of the calls that have not ended."""
+        return list(self._lines.values())
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Return the gauges of the calls."""
+        return {
+            "calls_active": ("Calls that run", len(self._lines)),
+            "admission_closed": (
+                "Workers that turn calls away, or did so in the last ten seconds, "
+                "because their loop is busy or late",
+                float(self.governor.is_closed),
+            ),
+            "loop_busy": (
+                "Share of the last second in which the event loop worked or waited for "
+                "the processor; of several workers the sum",
+                self.governor.busy,
+            ),
+            "model_sessions_orphaned": (
+                "Sessions with the model whose call has ended; 0, or a bug",
+                self._count_orphans(),
+            ),
+        }
+
+    # --- the end ---
+
+    async def drain(self, patience_s: float) -> None:
+        """Take no new calls; let those that run end, at last with a goodbye.
+
+        Then Twilio may still ask what comes after the last of them.
+        """
+        self.is_draining = True
+        began_at = monotonic()
+        await end_in_time(
+            self._lines.values,
+            self._no_calls,
+            patience_s=patience_s,
+            farewell_s=FAREWELL_S,
+        )
+        # What a long reply has taken more is not there for the question.
+        over_s = monotonic() - began_at - patience_s - FAREWELL_S
+        question_s = QUESTION_S if patience_s else QUESTION_S - max(over_s, 0.0)
+        await wait_for(self._no_unasked, question_s)
+
+    def end_all(self, reason: str) -> None:
+        """End every call now."""
+        for line in list(self._lines.values()):
+            line.receive(line.call.receive_hangup, reason)
+
+    async def close(self) -> None:
+        """End every call; wait for its last tools and until its sockets are closed."""
+        self.is_draining = True
+        for task in list(self._opening.values()):
+            task.cancel()
+        self.end_all(SHUTDOWN)
+        if self._recording:
+            # Every tool answers by its deadline.
+            await asyncio.wait(self._recording)
+        deadline = monotonic() + 2 * CLOSE_WAIT_S
+        while any(line.is_connected for line in self._closing):
+            if monotonic() > deadline:
+                return
+            await asyncio.sleep(0.005)
+
+    # --- ours ---
+
+    def _admit(self) -> None:
+        if self.is_draining:
+            raise Unserved("draining")
+        calls = len(self._lines) + len(self._opening)
+        if calls >= self._settings.max_calls_per_worker:
+            raise Unserved("full")
+        # An empty house is never shut: there is nobody whom a call could hurt.
+        now = monotonic()
+        shut = self.governor.shut(now)
+        if shut is not None and calls:
+            raise Unserved(shut.value)
+        self.governor.let_in(now)
+
+    async def _open(self, ringing: Ringing) -> Line:
+        settings = self._settings
+        opening = await self._plan_for(ringing, datetime.now(UTC))
+        if opening is None:
+            raise UnknownNumber
+        business_id = opening.plan.business_id
+        self._ended.note_number(ringing.to_number, business_id, opening.fallback)
+        log = CallLogger(ringing.call_sid, business_id)
+        tools = ToolRunner(
+            opening.tools,
+            deadline_ms=settings.tool_deadline_ms,
+            log=log,
+            metrics=self.metrics,
+            logs_speech=settings.log_transcripts,
+        )
+        line = Line(
+            self._exchange,
+            opening.plan,
+            tools,
+            account_sid=ringing.account_sid,
+            fallback=opening.fallback,
+        )
+        line.token = self._tokens.issue(ringing.call_sid, monotonic())
+        self._lines[ringing.call_sid] = line
+        self._no_calls.clear()
+        if self.on_open is not None:
+            self.on_open(opening.plan)
+        line.open_model()
+        return line
+
+    def _forget_opening(self, call_sid: str, task: asyncio.Task[Line]) -> None:
+        self._opening.pop(call_sid, None)
+
+    def _on_over(self, line: Line) -> None:
+        call_sid = line.call.plan.call_sid
+        self._lines.pop(call_sid, None)
+        if not self._lines:
+            self._no_calls.set()
+        self._closing = {one for one in self._closing if one.is_connected} | {line}
+        record = line.record()
+        # Twilio does not ask about a call that its caller has left.
+        is_asked_about = line.twilio_leg and record.end_reason not in LEFT_BY_CALLER
+        if self.is_draining and is_asked_about:
+            self._unasked.add(call_sid)
+            self._no_unasked.clear()
+        plan, fallback = record.plan, line.fallback
+        ended = Ended(record.end_reason, record.failed, fallback, plan.business_id)
+        self._ended.remember(call_sid, ended)
+        self.metrics.add_call(line.call, record, self._settings.openai_prices)
+        unfinished = line.unfinished
+        if not unfinished:
+            self._on_record(record)
+            return
+        task = asyncio.get_running_loop().create_task(
+            self._record_late(line, unfinished)
+        )
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+
+    async def _record_late(
+        self, line: Line, unfinished: frozenset[asyncio.Task[None]]
+    ) -> None:
+        """Hand a record on once nothing can come to it any more."""
+        try:
+            await asyncio.wait(unfinished)
+        finally:
+            self._on_record(line.record())
+
+    def _count_orphans(self) -> int:
+        """Count the model's sockets that are open longer after their use than closing
+        one in order may take."""
+        latest = monotonic() - 2 * CLOSE_WAIT_S
+        return sum(
+            line.open_sessions for line in self._closing if line.left_at < latest
+        )
+
+    def default_fallback(self, number: str = "") -> Sentence:
+        """Return what a caller hears whose business is not known, or was only before.
+
+        `number` is the one that was called.
+        """
+        return self._ended.fallback_of(number) or fallback_of(self._settings, None)

@@ -1,0 +1,59 @@
+"""Draining: how the calls of a process that must stop come to their end.
+
+They have the operator's patience to end by themselves. Then each is told to say goodbye
+behind what it is saying, and the last words have a while. A reply that was begun before
+is not cut for that: it is heard to its end as far as the stop gives time, which is
+QUESTION_S more where the process must go at once, and REPLY_S where it had patience.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from functools import partial
+from time import monotonic
+
+from bridge.call.last_turn import SHUTDOWN
+from bridge.line.driver import Line
+
+# How long a process that must stop stays for Twilio's question what comes next.
+QUESTION_S = 2.0
+# A reply of 12 s is a long one. With the last words, Twilio's question and the records
+# it is within the 20 s that README has an operator give beyond DRAIN_SECONDS.
+REPLY_S = 6.0
+LOOK_S = 0.05
+
+
+async def end_in_time(
+    lines: Callable[[], Collection[Line]],
+    no_calls: asyncio.Event,
+    *,
+    patience_s: float,
+    farewell_s: float,
+) -> None:
+    """End the calls, at last with a goodbye, and then at once."""
+    if await wait_for(no_calls, patience_s):
+        return
+    for line in list(lines()):
+        hang_up = partial(line.call.receive_hangup, politely=True)
+        line.receive(hang_up, SHUTDOWN)
+    await wait_for(no_calls, farewell_s)
+    latest = monotonic() + (REPLY_S if patience_s else QUESTION_S)
+    while any(map(_is_heard, lines())) and monotonic() < latest:
+        await wait_for(no_calls, LOOK_S)
+    for line in list(lines()):
+        line.receive(line.call.receive_hangup, SHUTDOWN)
+
+
+def _is_heard(line: Line) -> bool:
+    """Tell whether the caller hears the AI, or is about to."""
+    playout = line.call.playout
+    return playout.is_playing(monotonic()) or playout.has_unsent
+
+
+async def wait_for(event: asyncio.Event, patience_s: float) -> bool:
+    """Wait for an event, not for ever; tell whether it came."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,265 @@
+"""What the process counts, and how Prometheus reads it.
+
+`Metrics` is plain numbers, counted where things happen: an increment costs nanoseconds
+and knows no Prometheus. What is counted per frame lives in the call itself; it is added
+up when the call ends, and for the calls that run when `Collector` is asked. No labels
+per call: their number is bounded by the code, not by the traffic.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from bridge.call import limits
+from bridge.call.machine import Call
+from bridge.call.plan import CallRecord
+from bridge.call.recovery import Mute
+from bridge.settings.prices import VENDOR_PRICES, Prices
+from bridge.telemetry.business_metrics import BusinessMetrics, Figures
+
+PREFIX = "kolbridge_"
+# Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
+ANSWER_BOUNDS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+# A greeting that waited for its caller takes some ms, one that did not is an answer.
+GREETING_BOUNDS_S = (0.005, 0.02, 0.05, *ANSWER_BOUNDS_S)
+# Around a frame, 20 ms, the default of LAG_BUDGET_MS.
+LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+# A pass over the young objects takes some 10 us; 20 ms would be a frame.
+GC_PAUSE_BOUNDS_S = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+BARGE_IN_BOUNDS_S = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.5, 1.0)
+
+
+def _mute_answers(kind: Mute, call: Call) -> int:
+    count: int = getattr(call.counters, f"mute_{kind.value}")
+    return count
+
+
+# What a call counts itself: (metric, labels) and where it stands.
+_OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
+    ("frames", {"kind": "rx"}, lambda call: call.ear.rx_frames),
+    ("frames", {"kind": "tx"}, lambda call: call.playout.frames_sent),
+    ("frames", {"kind": "forwarded"}, lambda call: call.uplink.forwarded_frames),
+    ("frames", {"kind": "dropped"}, lambda call: call.uplink.dropped_frames),
+    ("frames", {"kind": "silence"}, lambda call: call.uplink.silence_frames_sent),
+    ("frames", {"kind": "gap"}, lambda call: call.counters.gap_frames),
+    ("barge_ins", {"kind": "confirmed"}, lambda call: call.counters.barge_ins),
+    ("barge_ins", {"kind": "false_alarm"}, lambda call: call.counters.barge_ins_false),
+    ("malformed", {"leg": "twilio"}, lambda call: call.counters.malformed_twilio),
+    ("malformed", {"leg": "openai"}, lambda call: call.counters.malformed_openai),
+    ("unknown", {"leg": "twilio"}, lambda call: call.counters.unknown_twilio),
+    ("unknown", {"leg": "openai"}, lambda call: call.counters.unknown_openai),
+    ("bad_answers", {"kind": "failed"}, lambda call: call.counters.failed_answers),
+    *(
+        ("bad_answers", {"kind": kind.value}, partial(_mute_answers, kind))
+        for kind in Mute
+    ),
+    ("openai_errors", {}, lambda call: call.counters.openai_errors),
+    ("sessions", {"kind": "changed"}, lambda call: call.counters.changed_sessions),
+    ("sessions", {"kind": "reopened"}, lambda call: call.counters.reopened_sessions),
+    ("sessions", {"kind": "not_had"}, lambda call: call.counters.failed_spares),
+    ("sessions", {"kind": "retried"}, lambda call: call.counters.retried_handshakes),
+    ("streams", {"kind": "lost"}, lambda call: call.counters.lost_streams),
+    ("streams", {"kind": "resumed"}, lambda call: call.counters.resumed_streams),
+    ("digits", {}, lambda call: call.counters.digits),
+    ("untranscribed_turns", {}, lambda call: call.counters.untranscribed_turns),
+    ("playout_underruns", {}, lambda call: call.playout.underruns),
+    *(("dropped", {"limit": name}, read) for name, read in limits.OF_CALL.items()),
+)
+_HELP = {
+    "frames": "20 ms frames: rx and tx of callers; forwarded to the model, silence in "
+    "their place, dropped; gap: lost by the network",
+    "barge_ins": "Interruptions of the AI, and voice that did not become one",
+    "malformed": "Messages that could not be read, by leg",
+    "unknown": "Messages of a type nobody here knows, by leg",
+    "bad_answers": "Answers that failed, or of which nothing could be heard, by kind",
+    "openai_errors": "Error events from the model's side",
+    "sessions": "Sessions changed in good time, reopened after a loss, not had beside "
+    "another one, and tries to open one that were followed by another try",
+    "streams": "Callers' streams lost while the call went on, and taken up again",
+    "digits": "Keys pressed by callers",
+    "untranscribed_turns": "Turns of callers that the model could not write down",
+    "playout_underruns": "Silences within an item, for its audio came or went late",
+    "dropped": "What a limit refused, by limit",
+    "calls_ended": "Calls that have ended, by reason",
+    "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
+    "admission_changes": "How often calls began to be turned away, and ceased to be",
+    "fallbacks": "Calls that were given the spoken fallback, by reason",
+    "accepts_put_off": "Times nothing was accepted, for want of a file descriptor",
+    "requests_refused": "Requests that were refused before they were read, by reason",
+    "unsigned_parameters": "Webhook fields dropped, for no signature covers them",
+    "rejected_signatures": "Requests whose signature is not Twilio's, by door",
+    "refused_streams": "Media streams closed before a call was theirs, by reason",
+    "limits_unknown": "Times a business's calls could not be counted, and were let be",
+    "repeated_webhooks": "Voice webhooks of a call that was over, or another process's",
+    "unknown_numbers": "Calls to a number that no business has",
+    "limits_reached": "What a business's LIMIT_… refused, or ended, by limit",
+    "tools": "Tool calls, by name and outcome",
+    "recordings": "Flight recordings, by what became of them",
+    "records": "Call records, by what became of them",
+    "log_lines_dropped": "Log lines that found no room: nobody reads stderr",
+    "businesses_from_cache": "Calls opened with a business as it was kept on disk",
+    "embedded_starts": "How often the embedded database had to be started again",
+    "journal_failures": "Writes of call records that the disk refused",
+    "webhook_failures": "Webhooks whose answer failed inside, by door",
+    "task_failures": "Background tasks that failed and were started again, by task",
+    "streams_handed_over": "Streams that arrived at another worker than their call's",
+    "connections_refused": "Connections closed before they were a request, by reason",
+}
+# These show as 0 from the start; the others appear with their first label.
+_UNLABELLED = (
+    "accepts_put_off",
+    "calls_silent",
+    "embedded_starts",
+    "journal_failures",
+    "limits_unknown",
+    "log_lines_dropped",
+    "repeated_webhooks",
+    "streams_handed_over",
+    "unknown_numbers",
+)
+# So do these: an increase is seen only of what was there before.
+_RARE = (("records", "outcome", "refused"), ("records", "outcome", "lost"))
+
+
+class Histogram:
+    """Counts values by upper bound; the last bucket takes what is beyond all."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def family(self, name: str, text: str) -> HistogramMetricFamily:
+        """Return it as Prometheus wants it: counts add up from bucket to bucket."""
+        total, buckets = 0, []
+        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        for bound, count in zip(bounds, self._counts, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        return HistogramMetricFamily(
+            PREFIX + name, text, buckets=buckets, sum_value=self._sum
+        )
+
+
+class Metrics:
+    """The numbers of one process."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[tuple[tuple[str, str], ...]]] = {
+            name: Counter() for name in _HELP
+        }
+        for name in _UNLABELLED:
+            self.count(name, 0)
+        for name, label, value in _RARE:
+            self.count(name, 0, **{label: value})
+        self.businesses = BusinessMetrics()
+        self.answer_s = Histogram(ANSWER_BOUNDS_S)
+        self.greeting_s = Histogram(GREETING_BOUNDS_S)
+        self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
+        self.loop_lag_s = Histogram(LAG_BOUNDS_S)
+        self.gc_pause_s = Histogram(GC_PAUSE_BOUNDS_S)
+
+    def count(self, name: str, by: int = 1, /, **labels: str) -> None:
+        """Add to a counter, which is one of `_HELP`."""
+        self._counts[name][tuple(labels.items())] += by
+
+    def value(self, name: str, /, **labels: str) -> int:
+        """Return what a counter stands at."""
+        return self._counts[name][tuple(labels.items())]
+
+    def count_fallback(self, reason: str, business_id: str) -> None:
+        """Count a caller who is given the spoken fallback."""
+        self.count("fallbacks", reason=reason)
+        self.businesses.add(business_id, Figures(fallbacks=1))
+
+    def add_call(
+        self, call: Call, record: CallRecord, prices: Prices = VENDOR_PRICES
+    ) -> None:
+        """Add up a call that has ended; to be called once."""
+        for name, labels, read in _OF_CALL:
+            self.count(name, read(call), **labels)
+        self.count("calls_ended", reason=record.end_reason)
+        self.businesses.add_call(record, prices)
+        if record.answered_at_s is not None and record.tx_frames == 0:
+            self.count("calls_silent")
+        if record.greeting_ms is not None:
+            self.greeting_s.observe(record.greeting_ms / 1e3)
+        for latency_ms in record.answer_ms:
+            self.answer_s.observe(latency_ms / 1e3)
+        for latency_ms in record.barge_in_ms:
+            self.barge_in_s.observe(latency_ms / 1e3)
+
+    def counters(self, live: Iterable[Call]) -> Iterator[CounterMetricFamily]:
+        """Return every counter, the calls that still run included."""
+        running = list(live)
+        for name, text in _HELP.items():
+            found = self._counts[name].copy()
+            for of_name, labels, read in _OF_CALL:
+                if of_name == name:
+                    key = tuple(labels.items())
+                    found[key] += sum(read(call) for call in running)
+            keys = [key for key, _ in next(iter(found), ())]
+            family = CounterMetricFamily(PREFIX + name, text, labels=keys)
+            for key, count in found.items():
+                family.add_metric([value for _, value in key], count)
+            yield family
+
+
+class Collector:
+    """Reads the numbers when Prometheus asks.
+
+    What is true now is the owner of the calls' to say: the calls that run, and each
+    gauge's help text and value.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        live_calls: Callable[[], Iterable[Call]],
+        gauges: Callable[[], Mapping[str, tuple[str, float]]],
+    ) -> None:
+        self._metrics = metrics
+        self._live_calls = live_calls
+        self._gauges = gauges
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return every family."""
+        yield from self._metrics.counters(self._live_calls())
+        yield from self._metrics.businesses.families(PREFIX)
+        for name, (text, value) in self._gauges().items():
+            yield GaugeMetricFamily(PREFIX + name, text, value=value)
+        yield self._metrics.answer_s.family(
+            "answer_seconds", "From the end of the caller's speech to the first frame"
+        )
+        yield self._metrics.greeting_s.family(
+            "greeting_seconds", "From the stream's start to the greeting's first frame"
+        )
+        yield self._metrics.barge_in_s.family(
+            "barge_in_seconds", "From the onset of the caller's speech to clear"
+        )
+        yield self._metrics.loop_lag_s.family(
+            "loop_lag_seconds", "How late the event loop is, measured 50 times a second"
+        )
+        yield self._metrics.gc_pause_s.family(
+            "gc_pause_seconds", "How long a pass of the garbage collector stopped all"
+        )
+
+    def exposition(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return generate_latest(self._registry)

@@ -1,0 +1,101 @@
+"""Background tasks that must live as long as their owner, supervised.
+
+A task that nobody awaits dies of its first surprise in silence. One that is started
+here is restarted, with a pause that grows while it fails again and again; each failure
+is logged with its traceback and counted. A coroutine that returns has failed, too.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import Any
+
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+
+RESTART_S_MIN = 0.1
+RESTART_S_MAX = 30.0
+# Who has lived for so long begins again with the shortest pause.
+STEADY_S = 60.0
+
+
+class Backoff:
+    """Pauses between tries: each twice the one before, from `first_s` to `last_s`."""
+
+    def __init__(self, first_s: float, last_s: float) -> None:
+        self._first_s = first_s
+        self._last_s = last_s
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """Return how long to wait before the next try."""
+        pause_s, self._next_s = self._next_s, min(self._next_s * 2, self._last_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """Begin with the shortest pause again: a try went well."""
+        self._next_s = self._first_s
+
+
+def note_failure(metrics: Metrics, name: str, error: BaseException | None) -> None:
+    """Log and count that what must live has failed; None if it just returned."""
+    metrics.count("task_failures", task=name)
+    server_logger().error("task %s failed and is started again", name, exc_info=error)
+
+
+class SupervisedTask:
+    """One coroutine, run again and again from `start` to `stop`.
+
+    `run` begins anew at each call and keeps between two of them what it must not lose.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[], Coroutine[Any, Any, None]],
+        metrics: Metrics,
+    ) -> None:
+        self._name = name
+        self._run = run
+        self._metrics = metrics
+        self._backoff = Backoff(RESTART_S_MIN, RESTART_S_MAX)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to run in the running loop."""
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._live(), name=self._name)
+
+    def done(self) -> bool:
+        """Tell whether it does not run: not started yet, or stopped."""
+        return self._task is None or self._task.done()
+
+    async def stop(self) -> None:
+        """Cancel it, and return when it has ended."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _live(self) -> None:
+        while True:
+            began_at = monotonic()
+            note_failure(self._metrics, self._name, await self._failure())
+            if monotonic() - began_at > STEADY_S:
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next_s())
+
+    async def _failure(self) -> BaseException | None:
+        """Run to the end of it; return what it died of."""
+        try:
+            await self._run()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # A library cancelled what it waited for; nobody has stopped us.
+            return error.with_traceback(None)
+        except Exception as error:
+            return error
+        return None

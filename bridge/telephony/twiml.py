@@ -1,0 +1,180 @@
+"""TwiML: what Twilio is told to do before, beside and after the stream.
+
+Pure functions from values to documents; everything is escaped by the XML library, and
+what no document can hold is left out. The verbs are
+https://www.twilio.com/docs/voice/twiml.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from bridge.telephony.sentences import ALIASES
+from crm.names import writable
+
+CONTENT_TYPE = "text/xml"
+# "name plus value together under 500 characters each": twiml/stream, custom parameters.
+PARAMETER_CHARS_MAX = 499
+
+# What <Say> needs to speak a language: its locale, and a voice where the default
+# engine has none for it. By ISO 639-1, and by language and country where a country has
+# a voice of its own: twilio.com/docs/voice/twiml/say/text-speech, available voices.
+_LOCALES: dict[str, tuple[str, str | None]] = {
+    "af": ("af-ZA", "Google.af-ZA-Standard-A"),
+    "am": ("am-ET", "Google.am-ET-Standard-A"),
+    "ar": ("arb", "Polly.Zeina"),
+    "bg": ("bg-BG", "Google.bg-BG-Standard-A"),
+    "bn": ("bn-IN", "Google.bn-IN-Standard-C"),
+    "ca": ("ca-ES", "Google.ca-ES-Standard-A"),
+    "cs": ("cs-CZ", "Google.cs-CZ-Standard-A"),
+    "cy": ("cy-GB", "Polly.Gwyneth"),
+    "da": ("da-DK", None),
+    "de": ("de-DE", None),
+    "el": ("el-GR", "Google.el-GR-Standard-A"),
+    "en": ("en-US", None),
+    "es": ("es-ES", None),
+    "et": ("et-EE", "Google.et-EE-Chirp3-HD-Aoede"),
+    "eu": ("eu-ES", "Google.eu-ES-Standard-A"),
+    "fi": ("fi-FI", None),
+    "fr": ("fr-FR", None),
+    "gl": ("gl-ES", "Google.gl-ES-Standard-A"),
+    "gu": ("gu-IN", "Google.gu-IN-Standard-C"),
+    "he": ("he-IL", "Google.he-IL-Standard-A"),
+    "hi": ("hi-IN", "Polly.Aditi"),
+    "hr": ("hr-HR", "Google.hr-HR-Chirp3-HD-Aoede"),
+    "hu": ("hu-HU", "Google.hu-HU-Standard-A"),
+    "id": ("id-ID", "Google.id-ID-Standard-A"),
+    "is": ("is-IS", "Polly.Dora"),
+    "it": ("it-IT", None),
+    "ja": ("ja-JP", None),
+    "kn": ("kn-IN", "Google.kn-IN-Standard-C"),
+    "ko": ("ko-KR", None),
+    "lt": ("lt-LT", "Google.lt-LT-Standard-A"),
+    "lv": ("lv-LV", "Google.lv-LV-Standard-A"),
+    "ml": ("ml-IN", "Google.ml-IN-Wavenet-C"),
+    "mr": ("mr-IN", "Google.mr-IN-Standard-A"),
+    "ms": ("ms-MY", "Google.ms-MY-Standard-A"),
+    "nb": ("nb-NO", None),
+    "nl": ("nl-NL", None),
+    "pa": ("pa-IN", "Google.pa-IN-Standard-A"),
+    "pl": ("pl-PL", None),
+    "pt": ("pt-BR", None),
+    "ro": ("ro-RO", "Polly.Carmen"),
+    "ru": ("ru-RU", None),
+    "sk": ("sk-SK", "Google.sk-SK-Standard-A"),
+    "sr": ("sr-RS", "Google.sr-RS-Standard-A"),
+    "sv": ("sv-SE", None),
+    "ta": ("ta-IN", "Google.ta-IN-Standard-C"),
+    "te": ("te-IN", "Google.te-IN-Standard-A"),
+    "th": ("th-TH", "Google.th-TH-Standard-A"),
+    "tl": ("fil-PH", "Google.fil-PH-Standard-A"),
+    "tr": ("tr-TR", "Polly.Filiz"),
+    "uk": ("uk-UA", "Google.uk-UA-Standard-A"),
+    "ur": ("ur-IN", "Google.ur-IN-Standard-A"),
+    "vi": ("vi-VN", "Google.vi-VN-Standard-A"),
+    "zh": ("cmn-CN", "Polly.Zhiyu"),
+    "ar-AE": ("ar-AE", "Polly.Hala-Neural"),
+    "de-AT": ("de-AT", "Polly.Hannah-Neural"),
+    "en-AU": ("en-AU", None),
+    "en-CA": ("en-CA", None),
+    "en-GB": ("en-GB", None),
+    "en-IE": ("en-IE", "Polly.Niamh-Neural"),
+    "en-IN": ("en-IN", None),
+    "en-NZ": ("en-NZ", "Polly.Aria-Neural"),
+    "en-SG": ("en-SG", "Polly.Jasmine-Neural"),
+    "en-ZA": ("en-ZA", "Polly.Ayanda-Neural"),
+    "es-MX": ("es-MX", None),
+    "es-US": ("es-US", "Polly.Lupe"),
+    "fr-BE": ("fr-BE", "Polly.Isabelle-Neural"),
+    "fr-CA": ("fr-CA", None),
+    "nl-BE": ("nl-BE", "Google.nl-BE-Standard-A"),
+    "pt-PT": ("pt-PT", None),
+    "zh-HK": ("yue-HK", "Google.yue-HK-Standard-A"),
+    "zh-TW": ("cmn-TW", "Google.cmn-TW-Standard-A"),
+}
+_NOT_IN_SERVICE = "The number you have dialed is not in service."
+
+
+class Sentence(NamedTuple):
+    """Something Twilio says in its own voice.
+
+    `language` as in ISO 639-1, or what `tag_of` made of it and a country.
+    """
+
+    text: str
+    language: str
+
+
+class StreamUrls(NamedTuple):
+    """Where Twilio finds us: the stream, what comes after it, and its status."""
+
+    media: str
+    after: str
+    status: str
+
+
+def tag_of(language: str, country: str) -> str:
+    """Return the name of a language as it is spoken in a country, by ISO codes.
+
+    That is the language's own, unless Twilio has a voice for the country's.
+    """
+    language = ALIASES.get(language, language)
+    tag = f"{language}-{country}"
+    return tag if tag in _LOCALES else language
+
+
+def connect_stream(
+    urls: StreamUrls, parameters: Mapping[str, str], fallback: Sentence
+) -> bytes:
+    """Return the document that opens the stream; `fallback` is spoken if it cannot."""
+    response = Element("Response")
+    connect = SubElement(response, "Connect", action=urls.after, method="POST")
+    stream = SubElement(
+        connect,
+        "Stream",
+        url=urls.media,
+        statusCallback=urls.status,
+        statusCallbackMethod="POST",
+    )
+    for name, value in parameters.items():
+        kept = writable(value)[: PARAMETER_CHARS_MAX - len(name)]
+        SubElement(stream, "Parameter", name=name, value=kept)
+    _say(response, fallback)
+    return _document(response)
+
+
+def say_and_hang_up(sentence: Sentence) -> bytes:
+    """Return the document for a call that we cannot serve."""
+    response = Element("Response")
+    _say(response, sentence)
+    SubElement(response, "Hangup")
+    return _document(response)
+
+
+def not_in_service() -> bytes:
+    """Return the document for a number that no business has."""
+    return say_and_hang_up(Sentence(_NOT_IN_SERVICE, "en"))
+
+
+def hang_up() -> bytes:
+    """Return the document for a call that has ended well."""
+    response = Element("Response")
+    SubElement(response, "Hangup")
+    return _document(response)
+
+
+def _say(parent: Element, sentence: Sentence) -> None:
+    language, _, _ = sentence.language.partition("-")
+    known = _LOCALES.get(sentence.language) or _LOCALES.get(language)
+    locale, voice = known or (None, None)
+    say = SubElement(parent, "Say")
+    if locale is not None:
+        say.set("language", locale)
+    if voice is not None:
+        say.set("voice", voice)
+    say.text = writable(sentence.text)
+
+
+def _document(response: Element) -> bytes:
+    document: bytes = tostring(response, encoding="UTF-8", xml_declaration=True)
+    return document

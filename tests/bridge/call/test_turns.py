@@ -1,0 +1,126 @@
+"""Turns that the bridge ends: each that the gate hears is answered, and once."""
+
+import pytest
+from msgspec import UNSET
+
+from bridge.call.plan import Phase
+from bridge.realtime import openai
+from tests.bridge import builders
+from tests.bridge.builders import SILENCE, answered_call, clip, created, done, of, speak
+
+QUIET = [SILENCE]
+VOICE = clip("human-en-reader-1")[20:70]
+VAD_MODES = ("server_vad", "semantic_vad")
+REFUSED = "input_audio_buffer_commit_empty"
+
+
+def said(call, quiet_frames=100, now=0.0):
+    """The caller says something, and is quiet; the actions and the time."""
+    actions, now = speak(call, QUIET * 50 + VOICE, now)
+    more, now = speak(call, QUIET * quiet_frames, now)
+    return actions + more, now
+
+
+@pytest.mark.parametrize("mode", VAD_MODES)
+def test_a_turn_that_the_server_does_not_hear_is_committed_and_answered(mode):
+    call = answered_call(turn_detection=mode, turn_silence_ms=500)
+    actions, now = said(call, quiet_frames=70)
+    assert not of(openai.CommitAudio, actions)
+    actions, now = speak(call, QUIET * 20, now)
+
+    assert len(of(openai.CommitAudio, actions)) == 1
+    assert not of(openai.ResponseCreate, actions)  # there may be nothing to answer
+    asked = call.receive_openai(openai.Committed(item_id="u"), now + 0.1)
+    assert [one.response for one in of(openai.ResponseCreate, asked)] == [UNSET]
+    actions, _ = speak(call, QUIET * 200, now + 0.1)
+    assert not of(openai.CommitAudio, actions)
+    assert not of(openai.ResponseCreate, actions)
+
+
+def test_a_turn_whose_end_the_server_does_not_hear_is_committed_at_last():
+    call = answered_call()
+    _, now = speak(call, QUIET * 50 + VOICE, 0.0)
+    call.receive_openai(openai.SpeechStarted(item_id="u", audio_start_ms=0), now)
+    actions, now = speak(call, QUIET * 490, now)
+    assert not of(openai.CommitAudio, actions)
+
+    assert len(of(openai.CommitAudio, speak(call, QUIET * 30, now)[0])) == 1
+
+
+def test_a_turn_that_the_server_ends_in_time_is_left_to_it():
+    call = answered_call()
+    _, now = speak(call, QUIET * 50 + VOICE, 0.0)
+    call.receive_openai(openai.SpeechStarted(item_id="u", audio_start_ms=0), now)
+    end_ms = call.uplink.appended_ms
+    _, now = speak(call, QUIET * 30, now)
+    call.receive_openai(openai.SpeechStopped(item_id="u", audio_end_ms=end_ms), now)
+    call.receive_openai(openai.Committed(item_id="u"), now)
+    call.receive_openai(created(), now)
+    call.receive_openai(done(), now)
+
+    assert not of(openai.CommitAudio, speak(call, QUIET * 200, now)[0])
+
+
+def test_a_server_that_hears_late_answers_once():
+    """It has ended the turn by itself when the commit arrives, and refuses that."""
+    call = answered_call()
+    actions, now = said(call)
+    assert of(openai.CommitAudio, actions)
+    asked = call.receive_openai(openai.Committed(item_id="u"), now)
+    (request,) = of(openai.ResponseCreate, asked)
+    call.receive_openai(builders.error(REFUSED), now)
+    builders.begun(call, "r1", now)
+    code = "conversation_already_has_active_response"
+    call.receive_openai(builders.error(code, request.event_id), now)
+
+    assert not of(openai.ResponseCreate, call.receive_openai(done(), now + 1.0))
+
+
+def test_a_commit_that_is_refused_asks_for_nothing():
+    call = answered_call()
+    _, now = said(call)
+    call.receive_openai(builders.error(REFUSED), now)
+
+    actions, _ = speak(call, QUIET * 200, now)
+    assert not of(openai.ResponseCreate, actions)
+    assert not call.unwritten.is_asked
+
+
+def test_a_turn_committed_while_the_ai_speaks_is_answered_after_it():
+    call = answered_call()
+    _, now = said(call)
+    call.receive_openai(created(), now)
+    asked = call.receive_openai(openai.Committed(item_id="u"), now)
+    assert not of(openai.ResponseCreate, asked)
+    call.receive_openai(done(), now + 0.1)
+
+    assert len(of(openai.ResponseCreate, builders.fire(call, now + 1.0))) == 1
+
+
+def test_a_knock_is_no_turn():
+    call = answered_call()
+    call.uplink.is_turn_open = True
+    actions, _ = speak(call, QUIET * 200, 0.0)
+
+    assert not of(openai.CommitAudio, actions)
+    assert call.uplink.unended_turns == 1
+
+
+def test_a_goodbye_is_not_answered():
+    call = answered_call()
+    _, now = speak(call, QUIET * 50 + VOICE, 0.0)
+    call.receive_hangup("silence", now, politely=True)
+    assert call.phase is Phase.ENDING
+    actions, now = speak(call, QUIET * 90, now)
+    assert of(openai.CommitAudio, actions)
+
+    asked = call.receive_openai(openai.Committed(item_id="u"), now)
+    assert not of(openai.ResponseCreate, asked)
+
+
+def test_in_gate_mode_the_bridge_asks_after_the_turns_silence():
+    call = answered_call(turn_detection="gate", turn_silence_ms=500)
+    actions, _ = said(call, quiet_frames=31)
+
+    assert len(of(openai.CommitAudio, actions)) == 1
+    assert len(of(openai.ResponseCreate, actions)) == 1

@@ -1,0 +1,85 @@
+"""`kolbridge tenant delete`: all of one business goes, and nothing of another."""
+
+import asyncio
+import io
+
+import asyncpg
+import pytest
+
+from crm import businesses, calls
+from crm.deleting import count, delete
+from crm.migrate import migrate
+from tests.bridge.cli.test_tenant import placed, stored
+from tests.crm.test_backup import everything, owned_database, two_shops
+from tests.crm.test_crm import call
+from tests.crm.test_migrate import empty_database
+from tests.test_tenants_apart import run
+
+
+@pytest.mark.parametrize("databases", [empty_database, owned_database])
+def test_every_row_of_one_tenant_goes_and_none_of_another(database_url, databases):
+    async def story(db):
+        before = await two_shops(db)
+        gone_id, kept_id = {one for _, one in before}
+        had = {
+            table: len(rows) for (table, one), rows in before.items() if one == gone_id
+        }
+
+        assert await count(db, gone_id) == had
+        assert await delete(db, gone_id) == had
+        assert await count(db, gone_id) == {}
+        kept = {key: rows for key, rows in before.items() if key[1] == kept_id}
+        assert await everything(db) == kept
+
+    with databases(database_url) as url:
+        asyncio.run(migrate(url))
+        run(story, url)
+
+
+def test_what_would_go_is_shown_and_yes_is_asked_for(
+    shell, salon, embedded_url, monkeypatch, tmp_path
+):
+    placed(embedded_url, salon, "CA1")
+    monkeypatch.setenv("RECORD_DIR", str(tmp_path))
+    (tmp_path / "CA1.zip").touch()
+    (tmp_path / "CA2.zip").touch()
+
+    code, out, error = shell("tenant", "delete", salon)
+    assert code == 2
+    assert "1 business numbers, 1 businesses, 1 calls, 1 leads" in out
+    assert f"1 recordings of its calls lie in {tmp_path} and stay there" in out
+    assert "nothing was deleted: expected --yes" in error
+    assert stored(embedded_url, salon).name == salon
+
+    code, out, _ = shell("tenant", "delete", salon, "--yes")
+    assert code == 0
+    assert "deleted: 1 business numbers, 1 businesses" in out
+    assert salon not in shell("tenant", "list")[1]
+    assert (tmp_path / "CA1.zip").exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_its_name_is_asked_for(shell, salon, embedded_url, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal("another\n"))
+    code, _, error = shell("tenant", "delete", salon)
+    assert (code, "that is not its name" in error) == (2, True)
+    assert stored(embedded_url, salon).name == salon
+
+    monkeypatch.setattr("sys.stdin", Terminal(f"{salon}\n"))
+    assert shell("tenant", "delete", salon)[0] == 0
+    assert salon not in shell("tenant", "list")[1]
+
+
+def test_a_call_that_ends_after_it_makes_nothing_of_it_again(embedded_url):
+    async def story(db):
+        gone = await businesses.create(db, "Gone")
+        await delete(db, gone)
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            await calls.save(db, gone, call("CA1"))
+        return await count(db, gone)
+
+    assert run(story, embedded_url) == {}

@@ -1,0 +1,126 @@
+"""The short way between real sockets: taken for what is usual, left for what is not."""
+
+import asyncio
+from contextlib import suppress
+
+from bridge.line import legs
+from bridge.telephony import twilio
+from tests.bridge import builders, loopback, ws_peer
+from tests.bridge.media.test_fast_path import text
+
+VOICE = builders.clip("human-en-reader-1")[:100]
+
+
+async def listening(place):
+    """Return the line and both its other ends, once it hears the caller."""
+    line = place.new_line(builders.plan())
+    peer, model = await place.open_stream(), await place.open_model()
+    model.send_text(loopback.CREATED)
+    assert (await model.event())["type"] == "session.update"
+    model.send_text(loopback.UPDATED)
+    peer.send_text(text(builders.SILENCE, 0))
+    await ws_peer.until(lambda: line.call.ear.is_open and line.call.ear.rx_frames == 1)
+    return line, peer, model
+
+
+@loopback.told
+async def test_usual_frames_never_take_the_long_way(place, monkeypatch):
+    line, peer, model = await listening(place)
+    monkeypatch.setattr(twilio, "decode", None)
+    for number, frame in enumerate(VOICE, 1):
+        peer.send_text(text(frame, number))
+    await ws_peer.until(lambda: line.call.ear.rx_frames == 1 + len(VOICE))
+
+    assert (await model.event())["type"] == "input_audio_buffer.append"
+    assert not line.is_over
+    monkeypatch.undo()
+    peer.send_text(loopback.STOP)
+    await ws_peer.until(lambda: line.is_over)
+    assert line.record().end_reason == "caller_hung_up"
+    await peer.close()
+    await model.close()
+
+
+@loopback.told
+async def test_our_own_bug_on_it_ends_the_call(place, monkeypatch, caplog):
+    line, peer, model = await listening(place)
+    monkeypatch.setattr(line, "weigh", None)
+    for number, frame in enumerate(VOICE, 1):
+        peer.send_text(text(frame, number))
+    await ws_peer.until(lambda: line.is_over)
+
+    assert line.record().end_reason == "internal_error"
+    assert "internal error: the call ends" in caplog.text
+    await peer.close()
+    await model.close()
+
+
+@loopback.told
+async def test_model_that_is_gone_is_given_nothing(place):
+    line, peer, model = await listening(place)
+    gone = line.model_leg.appender
+    await model.close()
+    await ws_peer.until(lambda: line.model_leg.appender is not gone)
+
+    gone.append(builders.SILENCE)
+    assert line.short_way.appender is line.model_leg.appender
+    await peer.close()
+
+
+KEY = b'{"event":"dtmf","dtmf":{"digit":"1"}}'
+
+
+@loopback.told
+async def test_a_flood_is_dropped_and_not_read_for_a_while(place, monkeypatch):
+    monkeypatch.setattr(legs, "FLOOD_REST_S", 0.2)
+    line, peer, model = await listening(place)
+    ear, counters = line.call.ear, line.call.counters
+    for _ in range(10_000):
+        peer.send_text(KEY)
+    peer.send_text(text(builders.SILENCE, 1))
+    await ws_peer.until(lambda: ear.flood_messages)
+    # What had been read with it, some KB, and no more.
+    dropped = ear.flood_messages
+    assert dropped < 1_000
+    assert counters.malformed_twilio >= 1
+    await asyncio.sleep(0.05)
+    assert ear.flood_messages == dropped
+
+    # It is read on, as much as the kernel holds back, and comes to an end.
+    await ws_peer.until(lambda: ear.flood_messages > dropped)
+    assert ear.flood_messages < dropped + 2 * 2 * legs.RECEIVE_BUFFER_BYTES / len(KEY)
+    assert not line.is_over
+    monkeypatch.setattr(legs, "FLOOD_REST_S", 0.0)
+    while not line.is_over:
+        for _ in range(200):
+            peer.send_text(KEY)
+        await asyncio.sleep(0.01)
+    assert line.record().end_reason == "malformed_twilio"
+    await peer.close()
+    await model.close()
+
+
+@loopback.told
+async def test_audio_with_blanks_goes_the_long_way_and_is_no_flood(place):
+    line, peer, model = await listening(place)
+    for number in range(1, 101):
+        peer.send_text(text(VOICE[0], number).replace(b'":', b'": '))
+    await ws_peer.until(lambda: line.call.ear.rx_frames == 101)
+    assert line.call.ear.flood_messages == 0
+    await peer.close()
+    await model.close()
+
+
+@loopback.told
+async def test_who_is_lost_while_his_flood_rests_leaves_no_timer(place, monkeypatch):
+    line, peer, model = await listening(place)
+    for _ in range(100):
+        peer.send_text(KEY)
+    await ws_peer.until(lambda: line.call.ear.flood_messages)
+    leg = line.twilio_leg
+    leg._transport.disconnect(False)
+    await ws_peer.until(lambda: not leg.is_open)
+    assert leg._rest_timer.cancelled()
+    with suppress(ConnectionResetError):  # what he sent and nobody read
+        await peer.close()
+    await model.close()

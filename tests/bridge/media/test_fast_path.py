@@ -1,0 +1,280 @@
+"""The short way of a usual frame: it leads where the long one does, or is not taken."""
+
+import json
+from base64 import b64encode
+
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from bridge.media.fast_path import GIVEN, NOTABLE, UNUSUAL
+from bridge.realtime import openai
+from bridge.settings.options import FRAME_BYTES
+from bridge.telephony import twilio
+from tests.bridge import builders
+
+QUIET = builders.SILENCE
+VOICE = builders.clip("human-en-reader-1")
+
+
+def text(frame, number, **changes):
+    """One media message as Twilio writes it."""
+    inner = {
+        "track": "inbound",
+        "chunk": str(number),
+        "timestamp": str(number * 20),
+        "payload": b64encode(frame).decode(),
+        **changes.pop("media", {}),
+    }
+    message = {
+        "event": "media",
+        "sequenceNumber": str(number),
+        "media": inner,
+        "streamSid": builders.STREAM_SID,
+        **changes,
+    }
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def by_the_ear(call, data, now):
+    """What the line does with a message; the actions it leads to."""
+    heard = call.ear.hear(data, now)
+    if heard == UNUSUAL:
+        return call.receive_twilio(twilio.decode(data), now)
+    actions = []
+    if heard & GIVEN:
+        actions += [openai.AppendAudio(frame) for frame in call.ear.given]
+    if heard & NOTABLE:
+        actions += call.receive_heard(now)
+    return actions
+
+
+def facts(call):
+    """Everything a later decision may rest on, and everything that is recorded."""
+    uplink, notes = call.uplink, call.notes
+    if call.ear.spoke_at >= 0:
+        notes.caller_spoke(call.ear.spoke_at)
+        call.ear.spoke_at = -1.0
+    return {
+        "uplink": {
+            name: getattr(uplink, name)
+            for name in dir(uplink)
+            if not name.startswith("__") and type(getattr(uplink, name)) in KINDS
+        },
+        "waiting": list(uplink._pending),
+        "gate": (uplink.gate.frames, uplink.gate.score, uplink.gate.floor_rms),
+        "ear": (call.ear.rx_frames, call.ear.next_timestamp_ms, call.ear.is_open),
+        "counters": {
+            name: getattr(call.counters, name) for name in type(call.counters).__slots__
+        },
+        "spoke": (notes._spoke_at, notes._is_answer_due, notes._voice_logged_at),
+        "deadline": call.deadline,
+        "held": call.playout.is_held,
+        "phase": call.phase,
+    }
+
+
+KINDS = (int, float, bool)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("quiet"), st.integers(1, 60)),
+        st.tuples(st.just("voice"), st.integers(1, 80)),
+        st.tuples(st.just("lost"), st.integers(1, 30)),
+        st.tuples(st.just("odd"), st.sampled_from([80, 159, 161, 320])),
+        st.tuples(st.just("reply"), st.integers(1, 80)),
+        st.tuples(st.just("stopped"), st.just(0)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(
+    STEPS,
+    st.sampled_from(["server_vad", "semantic_vad", "gate"]),
+    st.booleans(),
+)
+@example([("voice", 65), ("reply", 2), ("voice", 65)], "server_vad", False)
+@settings(max_examples=60, deadline=None)
+def test_short_way_and_long_way_are_the_same(steps, mode, agc):
+    options = {"turn_detection": mode, "audio_agc": agc}
+    short, long = (builders.answered_call(**options) for _ in range(2))
+    number, now, at = 0, 1.0, 0
+    for kind, count in steps:
+        if kind == "reply":
+            delta = builders.audio_delta(f"i{number}", 20 * count)
+            for call in (short, long):
+                call.receive_openai(delta, now)
+        elif kind == "stopped":
+            event = openai.SpeechStopped(item_id="x", audio_end_ms=10**6)
+            for call in (short, long):
+                call.receive_openai(event, now)
+        elif kind == "lost":
+            number += count
+        else:
+            size = count if kind == "odd" else FRAME_BYTES
+            for _ in range(1 if kind == "odd" else count):
+                number, now, at = number + 1, now + 0.02, at + 1
+                frame = QUIET if kind == "quiet" else VOICE[at % len(VOICE)]
+                frame = (frame * 3)[:size]
+                data = text(frame, number)
+                heard = by_the_ear(short, data, now)
+                assert heard == long.receive_twilio(twilio.decode(data), now)
+                while short.deadline is not None and short.deadline <= now:
+                    assert short.receive_timeout(now) == long.receive_timeout(now)
+        assert facts(short) == facts(long)
+
+
+def listening():
+    call = builders.answered_call()
+    call.receive_twilio(twilio.decode(text(QUIET, 0)), 1.0)
+    assert call.ear.is_open
+    return call
+
+
+def test_usual_frames_go_the_short_way():
+    call = listening()
+    frames = [*[QUIET] * 50, *VOICE[:100]]
+    heard = []
+    for number, frame in enumerate(frames, 1):
+        now = 1.0 + number * 0.02
+        heard.append(call.ear.hear(text(frame, number), now))
+        if heard[-1] & NOTABLE:
+            call.receive_heard(now)
+    assert UNUSUAL not in heard
+    assert set(heard[:40]) == {0}
+    assert heard.count(GIVEN) > 60
+    # The line of the log about a voice, at most one in two seconds.
+    assert [bool(one & NOTABLE) for one in heard].count(True) in (1, 2)
+    assert call.ear.rx_frames == 151
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b'{"event":"media"}',
+        b'{"event":"media","media":{}}',
+        text(QUIET, 1)[:-1],
+        text(QUIET, 1) + b" ",
+        text(QUIET, 1) + b"}",
+        text(QUIET, 1).replace(b",", b", "),
+        text(QUIET, 1).replace(b'"event"', b'"\\u0065vent"'),
+        text(QUIET, 1).replace(b'"event":"media"', b'"event":"mark"'),
+        text(QUIET, 1).replace(b'"sequenceNumber":"1"', b'"sequenceNumber":1'),
+        text(QUIET, 1, media={"timestamp": ""}),
+        text(QUIET, 1, media={"timestamp": "-20"}),
+        text(QUIET, 1, media={"timestamp": "20.0"}),
+        text(QUIET, 1, media={"timestamp": "9" * 16}),
+        text(QUIET, 1, media={"timestamp": "60"}),
+        text(QUIET, 1, media={"payload": "*" * 216}),
+        text(QUIET, 1, media={"payload": "/" * 216}),
+        text(QUIET, 1, media={"payload": "/" * 215 + "="}),
+        text(QUIET, 1, media={"payload": "/" * 213 + "/=="}),
+        text(QUIET[:159], 1),
+        text(QUIET * 2, 1),
+        text(QUIET, 1, streamSid="ü"),
+        text(QUIET, 1).replace(b'"track":"inbound"', b'"track":"\xff"'),
+        text(QUIET, 1).replace(b'"track":"inbound"', b'"timestamp":"20"'),
+        text(QUIET, 1).replace(b'"track"', b'"payload"'),
+        text(QUIET, 1).replace(b'"sequenceNumber":"1"', b'"event":"media"'),
+        text(QUIET, 1).replace(b'"track":"inbound"', b'"track":{"a":"b"}'),
+        text(QUIET, 1, sequenceNumber="1" * 1_024),
+        b"\x00" * 330,
+    ],
+)
+def test_whatever_is_not_usual_is_left_untouched(data):
+    call = listening()
+    before = facts(call)
+    assert call.ear.hear(data, 2.0) == UNUSUAL
+    assert facts(call) == before
+
+
+@given(
+    st.binary(max_size=400) | st.integers(0, 330).map(lambda at: text(QUIET, 1)[:at])
+)
+def test_no_bytes_surprise_it(data):
+    assert listening().ear.hear(data, 2.0) == UNUSUAL
+
+
+@given(st.integers(0, 329), st.integers(0, 255))
+def test_one_wrong_byte_is_read_as_the_long_way_reads_it(at, byte):
+    data = bytearray(text(VOICE[40], 1))
+    data[at % len(data)] = byte
+    call = listening()
+    if call.ear.hear(bytes(data), 2.0) != UNUSUAL:
+        message = twilio.decode(bytes(data))
+        assert isinstance(message, twilio.Media)
+        assert len(message.media.payload) == FRAME_BYTES
+        other = listening()
+        other.receive_twilio(message, 2.0)
+        assert facts(call)["gate"] == facts(other)["gate"]
+        assert facts(call)["waiting"] == facts(other)["waiting"]
+
+
+def test_ear_is_shut_while_nobody_may_be_heard():
+    call = builders.Call(builders.plan(greeting="Hello."), 0.0)
+    call.receive_twilio(builders.start(), 0.0)
+    assert not call.ear.is_open
+    talking = listening()
+    talking.receive_hangup("tested", 2.0)
+    assert not talking.ear.is_open
+    assert talking.ear.hear(text(QUIET, 1), 2.0) == UNUSUAL
+
+
+KEY = b'{"event":"dtmf","dtmf":{"digit":"1"}}'
+
+
+def test_a_row_of_keys_at_once_is_read_and_then_as_many_as_fingers_press():
+    ear = builders.answered_call().ear
+    assert [ear.is_flood(KEY, 1.0) for _ in range(100)] == [False] * 40 + [True] * 60
+    assert ear.flood_messages == 60
+    # Twelve a second, however often it is asked.
+    later = [ear.is_flood(KEY, 1.0 + tick / 100) for tick in range(1, 1_001)]
+    assert later.count(False) == pytest.approx(120, abs=1)
+
+
+def test_fingers_and_marks_are_never_a_flood():
+    ear = builders.answered_call().ear
+    assert not any(ear.is_flood(KEY, press * 0.0834) for press in range(1_000))
+    assert ear.flood_messages == 0
+
+
+def test_a_rest_is_saved_up_to_a_row():
+    ear = builders.answered_call().ear
+    for _ in range(100):
+        ear.is_flood(KEY, 1.0)
+    assert sum(not ear.is_flood(KEY, 1_000.0) for _ in range(100)) == 40
+
+
+def test_audio_is_no_flood_however_it_looks_and_whatever_comes_beside_it():
+    ear = builders.answered_call().ear
+    for number in range(500):
+        assert not ear.is_flood(text(QUIET, number), 1.0)
+        assert not ear.is_flood(b'{"event": "media", "media": {"payload": "', 1.0)
+        assert not ear.is_flood(b'{"media":{"payload":""},"event":"media"}', 1.0)
+    assert not ear.is_flood(b'{"event":"mark"}', 1.0)
+    assert [ear.is_flood(b"{", 1.0) for _ in range(40)] == [False] * 39 + [True]
+
+
+def test_after_what_is_malformed_fewer_messages_may_follow():
+    ear = builders.answered_call().ear
+    ear.is_flood(KEY, 1.0)
+    for _ in range(4):
+        ear.note_malformed()
+    assert [ear.is_flood(KEY, 1.0) for _ in range(9)] == [False] * 7 + [True] * 2
+    for _ in range(50):
+        ear.note_malformed()
+    # It is no debt: a second later twelve may come.
+    assert sum(not ear.is_flood(KEY, 2.0) for _ in range(20)) == 12
+
+
+def test_what_only_says_that_it_is_audio_is_a_flood_at_last():
+    ear = builders.answered_call().ear
+    data = b'{"event":"x","payload":""}'
+
+    at_once = [ear.is_flood(data, 1.0) for _ in range(2_000)]
+    assert at_once == [False] * 1_500 + [True] * 500
+    # Twice as fast as a line is: nothing is lost of what it sends in whatever form.
+    assert not any(ear.is_flood(data, 2.0 + at / 100) for at in range(5_000))
