@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx bridge/*/*.pxd) \
 	bridge/media/uplink.py bridge/media/playout.py
 
@@ -13,7 +14,7 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test lint kernels simulate bench build lock clean
+.PHONY: install demo test lint kernels simulate bench build docs lock clean
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -48,6 +49,12 @@ build: $(DEV)
 	$(BIN)/python -m build --wheel --no-isolation
 	@! $(BIN)/python -m zipfile --list dist/kolbridge-*.whl | grep '\.c '
 
+# Builds the pages of docs/ into build/site. A link to a page, a heading or a file that
+# is missing fails, as does a page that loads anything from another host.
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python scripts/check_site.py build/site
+
 # UPGRADE=--upgrade takes the newest of everything.
 lock:
 	$(PYTHON) -m venv build/lock
@@ -56,6 +63,8 @@ lock:
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra analysis --extra build \
 	  -o requirements/demo.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra dev -o requirements/dev.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra docs \
+	  --constraint requirements/dev.lock -o requirements/docs.lock
 
 $(BIN)/pip:
 	@sh scripts/check_machine.sh $(PYTHON)
@@ -70,6 +79,10 @@ $(DEV): $(BIN)/pip $(SOURCES) requirements/dev.lock
 	$(INSTALL) --require-hashes --requirement requirements/dev.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(ANALYSIS)
+
+$(DOCS): $(BIN)/pip requirements/docs.lock
+	$(INSTALL) --require-hashes --requirement requirements/docs.lock
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo dsp/*.c dsp/*.so bridge/*.c bridge/*.so
