@@ -14,7 +14,7 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test lint kernels simulate bench build docs lock clean
+.PHONY: install demo test lint kernels simulate bench build docs references lock clean
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -54,6 +54,10 @@ build: $(DEV)
 docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python scripts/check_site.py build/site
+
+# Writes the pages that follow from the types, and .env.example.
+references: $(DEV)
+	$(BIN)/python scripts/write_references.py
 
 # UPGRADE=--upgrade takes the newest of everything.
 lock:
