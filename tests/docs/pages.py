@@ -89,11 +89,11 @@ def shell_commands(text: str) -> Iterator[list[str]]:
     Operators separate commands; redirections and comments are left out.
     """
     reader = shlex.shlex(_joined(text), posix=True, punctuation_chars=True)
-    reader.whitespace = " \t\r"
+    reader.whitespace_split = True
     words: list[str] = []
     is_target = False
     for word in reader:
-        if set(word) <= set(";&|()\n"):
+        if set(word) <= set(";&|()"):
             if words:
                 yield words
             words = []
@@ -112,7 +112,7 @@ def shell_commands(text: str) -> Iterator[list[str]]:
 def _joined(text: str) -> str:
     """Return the lines with a `;` between; one that ends in a backslash goes on."""
     whole = re.sub(r"\\\n\s*", " ", text)
-    return "\n".join(re.sub(r"(^|\s)#.*$", "", line) for line in whole.split("\n"))
+    return " ; ".join(re.sub(r"(^|\s)#.*$", "", line) for line in whole.split("\n"))
 
 
 def spans_of(path: Path) -> Iterator[tuple[int, str]]:

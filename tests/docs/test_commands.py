@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import pairwise
 
 import pytest
 
@@ -69,9 +70,15 @@ def kolbridge_words(words: list[str]) -> list[str] | None:
     while words and "=" in words[0]:
         words = words[1:]
     if words and words[0] in WRAPPERS:
-        # A user, a service and an image have that name, too, and come before.
-        last = max((i for i, word in enumerate(words) if _is_ours(word)), default=0)
-        words = words[last:]
+        # A user, a service and an image have that name, too.
+        words = next(
+            (
+                words[at:]
+                for at, (word, after) in enumerate(pairwise(words))
+                if _is_ours(word) and after in COMMANDS
+            ),
+            [],
+        )
     if len(words) < 2 or not _is_ours(words[0]):
         return None
     return words[1:]
@@ -95,7 +102,7 @@ def faults_of(block: Block) -> Iterator[str]:
                 if target not in TARGETS and "=" not in target:
                     yield f"{block.page}:{block.line}: make has no target {target}"
         for word in words:
-            is_ours = re.match(r"(deploy|scripts|docs|tests|bench)/[\w./-]+$", word)
+            is_ours = re.match(r"(deploy|scripts|docs|tests|bench)/[\w./@-]+$", word)
             if is_ours and not (ROOT / word).exists():
                 yield f"{block.page}:{block.line}: there is no {word}"
 

@@ -25,7 +25,7 @@ CODE = "\n".join(path.read_text() for path in SOURCES)
 TEXTS = re.sub(r'"\s*\n\s*f?"', "", CODE)
 METRICS = {one.name for one in families()}
 # Of the database, of Docker and of the folders of a deployment.
-NOT_METRICS = {"kolbridge_app", "kolbridge_service"}
+NOT_METRICS = {"kolbridge_app", "kolbridge_owner", "kolbridge_service"}
 # What other programs read.
 FOREIGN = {"PYTHONMALLOC", "GLIBC_TUNABLES", "LD_PRELOAD"}
 # Pages whose text in code font is a log line where it is several words.
