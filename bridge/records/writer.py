@@ -101,7 +101,7 @@ class RecordWriter:
         return {
             "records_waiting": ("Call records not in the database yet", self.waiting),
             "records_in_memory": (
-                "Those of them that the disk has refused",
+                "Call records in memory alone, because the disk has refused them",
                 self.in_memory,
             ),
             "records_refused": refused,

@@ -83,7 +83,7 @@ class Readiness:
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Return a gauge for each thing that may be degraded."""
-        text = "Workers that take calls, though they do not reach the"
+        text = "Workers that take calls and do not reach the"
         degraded = self.degraded
         return {
             "degraded_database": (f"{text} database", float("database" in degraded)),

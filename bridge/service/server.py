@@ -310,7 +310,10 @@ class Server:
         return page if self._peers is None else self._peers.pages.keep(page)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        connections = ("Open connections that are no streams", len(self._connections))
+        connections = (
+            "Open connections without a media stream",
+            len(self._connections),
+        )
         # What all workers share is one's to show, for their gauges are added up.
         is_first = self._is_first
         return {

@@ -236,19 +236,19 @@ class Switchboard:
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Return the gauges of the calls."""
         return {
-            "calls_active": ("Calls that run", len(self._lines)),
+            "calls_active": ("Calls in progress", len(self._lines)),
             "admission_closed": (
-                "Workers that turn calls away, or did so in the last ten seconds, "
-                "because their loop is busy or late",
+                "Workers that turn new calls away, or did so in the last ten seconds, "
+                "because their event loop is busy or late",
                 float(self.governor.is_closed),
             ),
             "loop_busy": (
                 "Share of the last second in which the event loop worked or waited for "
-                "the processor; of several workers the sum",
+                "the processor; with several workers, the sum",
                 self.governor.busy,
             ),
             "model_sessions_orphaned": (
-                "Sessions with the model whose call has ended; 0, or a bug",
+                "Sessions with the model whose call has ended; above 0 it is a bug",
                 self._count_orphans(),
             ),
         }

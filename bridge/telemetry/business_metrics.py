@@ -97,7 +97,7 @@ class BusinessMetrics:
             yield family
         yield CounterMetricFamily(
             prefix + "business_unlabelled",
-            f"Calls and fallbacks counted as {OTHER}: more than "
+            f"Calls and fallbacks counted under {OTHER}, because more than "
             f"{BUSINESSES_SHOWN_MAX} businesses have calls",
             value=self.unlabelled,
         )

@@ -75,44 +75,48 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     *(("dropped", {"limit": name}, read) for name, read in limits.OF_CALL.items()),
 )
 _HELP = {
-    "frames": "20 ms frames: rx and tx of callers; forwarded to the model, silence in "
-    "their place, dropped; gap: lost by the network",
-    "barge_ins": "Interruptions of the AI, and voice that did not become one",
+    "frames": "20 ms frames. rx, tx: from and to callers. forwarded, silence: to the "
+    "model, as they came or as silence. dropped: not sent to it. gap: lost on the "
+    "network",
+    "barge_ins": "Interruptions of the AI, and holds that became none",
     "malformed": "Messages that could not be read, by leg",
-    "unknown": "Messages of a type nobody here knows, by leg",
-    "bad_answers": "Answers that failed, or of which nothing could be heard, by kind",
-    "openai_errors": "Error events from the model's side",
-    "sessions": "Sessions changed in good time, reopened after a loss, not had beside "
-    "another one, and tries to open one that were followed by another try",
-    "streams": "Callers' streams lost while the call went on, and taken up again",
+    "unknown": "Messages of an unknown type, by leg",
+    "bad_answers": "Responses that failed or had no sound, by kind",
+    "openai_errors": "Error events from the model",
+    "sessions": "Sessions with the model. changed: rolled over in time. reopened: "
+    "after a loss. not_had: a standby session could not be opened. retried: a try to "
+    "open one failed, and another followed",
+    "streams": "Media streams lost while the call went on, and resumed",
     "digits": "Keys pressed by callers",
-    "untranscribed_turns": "Turns of callers that the model could not write down",
-    "playout_underruns": "Silences within an item, for its audio came or went late",
-    "dropped": "What a limit refused, by limit",
+    "untranscribed_turns": "Turns of callers without a transcript",
+    "playout_underruns": "Gaps within an item, because its audio came or went late",
+    "dropped": "What a limit inside a call refused, by limit",
     "calls_ended": "Calls that have ended, by reason",
     "calls_silent": "Answered calls in which the caller heard nothing (tx=0)",
-    "admission_changes": "How often calls began to be turned away, and ceased to be",
+    "admission_changes": "How often new calls began, and ceased, to be turned away",
     "fallbacks": "Calls that were given the spoken fallback, by reason",
-    "accepts_put_off": "Times nothing was accepted, for want of a file descriptor",
-    "requests_refused": "Requests that were refused before they were read, by reason",
-    "unsigned_parameters": "Webhook fields dropped, for no signature covers them",
-    "rejected_signatures": "Requests whose signature is not Twilio's, by door",
-    "refused_streams": "Media streams closed before a call was theirs, by reason",
-    "limits_unknown": "Times a business's calls could not be counted, and were let be",
-    "repeated_webhooks": "Voice webhooks of a call that was over, or another process's",
+    "accepts_put_off": "Times no connection could be accepted for want of a file "
+    "descriptor",
+    "requests_refused": "Requests refused before they were read, by reason",
+    "unsigned_parameters": "Webhook fields not used, because no signature covers them",
+    "rejected_signatures": "Requests with a wrong signature or none, by endpoint",
+    "refused_streams": "Media streams closed before they belonged to a call, by reason",
+    "limits_unknown": "Times the database could not count a business's calls, and the "
+    "call was let in",
+    "repeated_webhooks": "Voice webhooks of a call that is over, or another process's",
     "unknown_numbers": "Calls to a number that no business has",
-    "limits_reached": "What a business's LIMIT_… refused, or ended, by limit",
+    "limits_reached": "Calls and bookings that a business's LIMIT_… refused or ended",
     "tools": "Tool calls, by name and outcome",
-    "recordings": "Flight recordings, by what became of them",
-    "records": "Call records, by what became of them",
-    "log_lines_dropped": "Log lines that found no room: nobody reads stderr",
-    "businesses_from_cache": "Calls opened with a business as it was kept on disk",
+    "recordings": "Flight recordings, by outcome",
+    "records": "Call records, by outcome",
+    "log_lines_dropped": "Log lines dropped, because nobody reads stderr",
+    "businesses_from_cache": "Calls opened with a business from the cache on disk",
     "embedded_starts": "How often the embedded database had to be started again",
     "journal_failures": "Writes of call records that the disk refused",
-    "webhook_failures": "Webhooks whose answer failed inside, by door",
+    "webhook_failures": "Webhooks whose handler failed, by endpoint",
     "task_failures": "Background tasks that failed and were started again, by task",
     "streams_handed_over": "Streams that arrived at another worker than their call's",
-    "connections_refused": "Connections closed before they were a request, by reason",
+    "connections_refused": "Connections closed before they sent a request, by reason",
 }
 # These show as 0 from the start; the others appear with their first label.
 _UNLABELLED = (
@@ -257,7 +261,7 @@ class Collector:
             "loop_lag_seconds", "How late the event loop is, measured 50 times a second"
         )
         yield self._metrics.gc_pause_s.family(
-            "gc_pause_seconds", "How long a pass of the garbage collector stopped all"
+            "gc_pause_seconds", "How long a garbage collection stopped the process"
         )
 
     def exposition(self) -> bytes:
