@@ -23,7 +23,6 @@ from dsp.gate import NoiseGate
 if TYPE_CHECKING:
     from bridge.call.machine import Call
 
-VOICE_LINE_EVERY_S = 2.0
 # A call has at most a few hundred turns; these lists cannot grow without end.
 LATENCIES_MAX = 1_000
 # More kinds of refusals than the protocol knows of.
@@ -47,11 +46,11 @@ class Notes:
         self._hangover_s = plan.options.audio_hangover_frames * FRAME_MS / 1e3
         self._spoke_at: float | None = None
         self._is_answer_due = False
-        self._voice_logged_at = float("-inf")
         self._refusals: set[str] = set()
         self._rx_bytes = 0
         self._rx_chunks = 0
-        self._is_frame_due = False
+        # The next frame is the first of a response.
+        self.is_frame_due = False
         self._is_total_due = False
         self.tools: list[ToolRecord] = []
         self._keypad_rows = 0
@@ -101,14 +100,6 @@ class Notes:
         self._spoke_at = now
         self._is_answer_due = True
 
-    def voice_line(self, gate: NoiseGate, now: float) -> Log | None:
-        """Return the line for a voiced frame, at most one in two seconds."""
-        if now - self._voice_logged_at < VOICE_LINE_EVERY_S:
-            return None
-        self._voice_logged_at = now
-        text = f"rms={gate.rms:.0f} snr={gate.snr_db:.1f} (voice detected)"
-        return Log("info", f"[REAL_VOICE] {text}")
-
     def committed(self, event: openai.Committed, now: float) -> None:
         """A turn of the caller became an item."""
         self.transcript.place(
@@ -144,7 +135,7 @@ class Notes:
     def response_began(self) -> None:
         """The next chunk and the next frame are the first of a response."""
         self._rx_bytes = self._rx_chunks = 0
-        self._is_frame_due = True
+        self.is_frame_due = True
 
     def refusal_line(self, code: str, text: str) -> Log | None:
         """Return the line for the first refusal of a kind; all are counted."""
@@ -169,9 +160,9 @@ class Notes:
 
     def frame_line(self, total_frames: int, now: float) -> Log | None:
         """Return the line for the first frame of a response, and time it."""
-        if not self._is_frame_due:
+        if not self.is_frame_due:
             return None
-        self._is_frame_due = False
+        self.is_frame_due = False
         self._is_total_due = True
         self._time_answer(now)
         return _frame_line(FRAME_BYTES, total_frames)
@@ -288,6 +279,12 @@ class Notes:
         """Return a turn's text as it is kept: keys may be a secret."""
         is_secret = role == "keypad" and self._plan.options.keypad_secret
         return " ".join("*" * len(text.split())) if is_secret else text
+
+
+def voice_line(gate: NoiseGate) -> Log:
+    """Return the line for a voiced frame."""
+    text = f"rms={gate.rms:.0f} snr={gate.snr_db:.1f} (voice detected)"
+    return Log("info", f"[REAL_VOICE] {text}")
 
 
 def _chunk_line(text: str) -> Log:

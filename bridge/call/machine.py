@@ -33,7 +33,7 @@ from bridge.call import (
     standby_session,
     turns,
 )
-from bridge.call.call_record import Notes
+from bridge.call.call_record import Notes, voice_line
 from bridge.call.handshake import Handshake, State
 from bridge.call.plan import (
     Action,
@@ -48,12 +48,12 @@ from bridge.call.plan import (
 )
 from bridge.call.responses import Responses
 from bridge.call.timers import Timer, Timers
-from bridge.media.fast_path import Ear
+from bridge.media.fast_path import GIVEN, NOTABLE, Ear
 from bridge.media.playout import Frames, Playout
 from bridge.media.untranscribed import Unwritten
 from bridge.media.uplink import Uplink
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, FRAME_MS
+from bridge.settings.options import FRAME_BYTES
 from bridge.telephony import twilio
 from dsp.resample import PcmEncoder
 
@@ -74,12 +74,7 @@ class Call:
         self.uplink = Uplink(plan.options)
         self.unwritten = Unwritten()
         self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
-        self.ear = Ear(
-            self.uplink,
-            self.playout,
-            ends_turns=plan.options.turn_detection == "gate",
-            turn_silence_ms=plan.options.turn_silence_ms,
-        )
+        self.ear = Ear(self.uplink, self.playout)
         self.responses = Responses()
         self.ending = ending.Ending(plan)
         self.notes = Notes(plan, now)
@@ -197,9 +192,7 @@ class Call:
         if self.phase is Phase.ENDED:
             is_lost = answer is ending.on_disconnect
             return last_turn.receive_late(self, what, is_lost=is_lost)
-        if self.ear.spoke_at >= 0:
-            self.notes.caller_spoke(self.ear.spoke_at)
-            self.ear.spoke_at = -1.0
+        self._note_spoken()
         answer(self, what)
         self.ear.is_open = self._hears
         actions, self.actions = self.actions, []
@@ -227,46 +220,44 @@ class Call:
                 ending.on_malformed(self, (Leg.TWILIO, str(error)))
                 return
             self._fill_gap(at_ms, len(payload))
-        if len(payload) == FRAME_BYTES and not self.uplink.has_remainder:
+        if len(payload) == FRAME_BYTES and not self.uplink.remainder:
             self._on_frame(payload)
             return
         for frame in self.uplink.cut(payload):
             self._on_frame(frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        now, uplink = self.now, self.uplink
-        self.ear.rx_frames += 1
-        withhold = self.playout.is_playing(now) or not self._hears
-        far_dbfs = self.playout.far_dbfs(now)
-        for given in uplink.admit(frame, far_dbfs, withhold):
-            self.actions.append(openai.AppendAudio(given))
-        if uplink.is_gate_open:
-            self.notes.caller_spoke(now)
-        self._weigh_frame()
+        heard = self.ear.take(frame, self.now, self._hears)
+        self._note_spoken()
+        if heard & GIVEN:
+            self.actions += map(openai.AppendAudio, self.ear.given)
+        if heard & NOTABLE:
+            self._weigh_frame()
 
     def _weigh_frame(self, _: None = None) -> None:
         """Act on what the newest frame shows."""
-        uplink = self.uplink
-        if uplink.is_voice:
-            line = self.notes.voice_line(uplink.gate, self.now)
-            if line is not None:
-                self.actions.append(line)
-                self.ear.voice_logged_at = self.now
-            if self.playout.is_playing(self.now):
-                interruption.consider(self)
-        is_ours = self.plan.options.turn_detection == "gate"
-        if uplink.is_unended or (is_ours and uplink.is_turn_open):
-            turns.consider_end(self)
+        ear, now = self.ear, self.now
+        if ear.is_voice_line_due(now):
+            ear.note_voice_line(now)
+            self.actions.append(voice_line(self.uplink.gate))
+        if ear.is_double_talk(now):
+            interruption.consider(self)
+        if self.uplink.has_turn_ended():
+            turns.end_turn(self)
+
+    def _note_spoken(self) -> None:
+        """Take note of when the gate was open last."""
+        if self.ear.spoke_at >= 0:
+            self.notes.caller_spoke(self.ear.spoke_at)
+            self.ear.spoke_at = -1.0
 
     def _fill_gap(self, at_ms: int, payload_bytes: int) -> None:
         """Keep an open turn's time where the network lost audio."""
-        expected_ms = self.ear.next_timestamp_ms
-        self.ear.next_timestamp_ms = at_ms + payload_bytes * FRAME_MS // FRAME_BYTES
-        if expected_ms < 0 or at_ms - expected_ms < FRAME_MS:
-            return
-        lost = (at_ms - expected_ms) // FRAME_MS
-        self.counters.gap_frames += lost
-        self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
+        lost = self.ear.lost_frames(at_ms)
+        self.ear.note_timestamp(at_ms, payload_bytes)
+        if lost:
+            self.counters.gap_frames += lost
+            self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
 
     def _on_mark(self, message: twilio.Mark) -> None:
         if self.playout.receive_mark(message.mark.name, self.now):
@@ -309,10 +300,8 @@ class Call:
         for piece in self.playout.feed(self.now):
             if isinstance(piece, Frames):
                 self.actions.append(twilio.OutboundAudio(self.stream_sid, piece.audio))
-                if self.is_greeting_due:
-                    self.is_greeting_due = False
-                    self.log(self.notes.greeted(self.now))
-                self.log(self.notes.frame_line(first, self.now))
+                if self._is_frame_notable:
+                    self._note_frame(first)
                 first += len(piece.audio) // FRAME_BYTES
             else:
                 body = twilio.MarkBody(piece.name)
@@ -324,10 +313,23 @@ class Call:
 
     def go_on(self, now: float) -> bytes:
         """Return what is due of speech in its midst; all else is a timeout's."""
-        audio = self.playout.go_on(now) if self.stream_sid else b""
+        if not self.stream_sid or self._is_frame_notable:
+            return b""
+        audio = self.playout.go_on(now)
         if audio:
             self.timers.set(Timer.FEED, self.playout.deadline)
         return audio
+
+    @property
+    def _is_frame_notable(self) -> bool:
+        """Tell whether the next frame is the first of the greeting or of a response."""
+        return self.is_greeting_due or self.notes.is_frame_due
+
+    def _note_frame(self, total_frames: int) -> None:
+        if self.is_greeting_due:
+            self.is_greeting_due = False
+            self.log(self.notes.greeted(self.now))
+        self.log(self.notes.frame_line(total_frames, self.now))
 
     # --- what we ask for ---
 

@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from bridge.call.machine import Call
 
 
-def consider_end(call: "Call") -> None:
-    """Commit the open turn after enough quiet; in `gate` mode, ask for the answer."""
-    options, uplink = call.plan.options, call.uplink
-    is_quiet = uplink.quiet_ms >= options.turn_silence_ms
-    if not uplink.is_unended and not is_quiet:
-        return
-    is_gate = options.turn_detection == "gate"
+def end_turn(call: "Call") -> None:
+    """Commit the turn that has ended; in `gate` mode, ask for the answer."""
+    uplink = call.uplink
+    is_gate = call.plan.options.turn_detection == "gate"
     if uplink.is_worth_committing:
         call.tell(openai.CommitAudio())
         call.unwritten.ask(uplink)

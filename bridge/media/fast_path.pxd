@@ -12,8 +12,6 @@ cdef enum:
 cdef class Ear:
     cdef Uplink _uplink
     cdef Playout _playout
-    cdef bint _ends_turns
-    cdef long long _turn_silence_ms
     # How many messages that are not audio may come now, as of a time.
     cdef double _credit
     cdef double _credit_at
@@ -27,9 +25,15 @@ cdef class Ear:
     cdef public long long next_timestamp_ms
     # When the gate was last open, for whom it concerns; -1 when that was taken.
     cdef public double spoke_at
-    cdef public double voice_logged_at
+    cdef double _voice_logged_at
     cdef readonly object given
 
     cpdef int hear(self, bytes data, double now) except? -2
     cdef int hear_text(self, const char *data, Py_ssize_t size, double now) except? -2
+    cpdef long long lost_frames(self, long long timestamp_ms)
+    cpdef note_timestamp(self, long long timestamp_ms, Py_ssize_t payload_bytes)
+    cpdef int take(self, bytes frame, double now, bint is_listening) except? -2
+    cpdef bint is_voice_line_due(self, double now)
+    cpdef note_voice_line(self, double now)
+    cpdef bint is_double_talk(self, double now)
     cpdef bint is_flood(self, bytes data, double now)

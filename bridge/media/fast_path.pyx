@@ -1,11 +1,14 @@
 """Ear: the way of a usual frame of the caller's, compiled from end to end.
 
 Nearly all that Twilio sends is 20 ms of audio in a message of one shape, and nearly all
-of it changes nothing but the uplink. `Ear.hear` takes such a message whole: reads it,
-asks the playout what the caller hears, gives the frame to the uplink, and says in one
-small number what is left to do. Whatever is not usual it leaves untouched, and answers
-UNUSUAL: `twilio.decode` and `Call.receive_twilio` take everything, and lead to the same
-(tests/bridge/media/test_fast_path.py).
+of it changes nothing but the uplink. `Ear.hear` reads such a message, gives its frame
+to `Ear.take`, and says in one small number what is left to do. Whatever is not usual it
+leaves untouched, and answers UNUSUAL: `twilio.decode` and `Call.receive_twilio` take
+everything.
+
+The two ways differ in how they read a message. What is decided of a frame is decided by
+the methods of `Ear` between `lost_frames` and `is_double_talk`, and by
+`Uplink.has_turn_ended`; both ways ask these (tests/bridge/media/test_fast_path.py).
 
 Like the call it belongs to it has no socket and no clock.
 """
@@ -30,7 +33,7 @@ cdef enum:
     FRAME_MS = 20
     FRAME_TEXT = 216            # 160 bytes in base64, with "=="
     TEXT_MAX = 1024             # Twilio's media messages have about 330 bytes
-    DIGITS_MAX = 15
+    DIGITS_MAX = 10             # `twilio.TIMESTAMP_DIGITS_MAX`
     QUOTE = 34                  # "
     COMMA = 44                  # ,
     ZERO = 48                   # 0
@@ -52,8 +55,8 @@ cdef enum:
     FIRST_PRINTABLE = 32
     LAST_PRINTABLE = 126
 
-# As `notes.VOICE_LINE_EVERY_S`: voice that is only to be logged is not notable sooner.
-cdef double VOICE_S = 2.0
+# How often the log says that a voice is heard.
+cdef double VOICE_LINE_EVERY_S = 2.0
 
 cdef char *ALPHABET = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -79,19 +82,14 @@ cdef class Ear:
     model must be given after an answer with GIVEN.
     """
 
-    def __init__(
-        self, Uplink uplink not None, Playout playout not None, *,
-        bint ends_turns, long long turn_silence_ms,
-    ):
+    def __init__(self, Uplink uplink not None, Playout playout not None):
         self._uplink = uplink
         self._playout = playout
-        self._ends_turns = ends_turns
-        self._turn_silence_ms = turn_silence_ms
         self._credit = MESSAGES_AT_ONCE
         self._credit_at = -1e300
         self._audio_credit = AUDIO_AT_ONCE
         self._audio_at = 0.0
-        self.voice_logged_at = -1e300
+        self._voice_logged_at = -1e300
         self.next_timestamp_ms = -1
         self.spoke_at = -1
         self.given = ()
@@ -110,40 +108,70 @@ cdef class Ear:
         self, const char *data, Py_ssize_t size, double now
     ) except? -2:
         """Take one message of Twilio's where it lies, as `hear`."""
-        cdef Uplink uplink = self._uplink
-        cdef Playout playout = self._playout
         cdef const char *text = NULL
         cdef long long timestamp_ms = 0
         cdef bytes frame
-        cdef bint is_playing
-        cdef int heard = 0
-        if not self.is_open or self.next_timestamp_ms < 0 or uplink._remainder:
+        if not self.is_open or self.next_timestamp_ms < 0 or self._uplink.remainder:
             return C_UNUSUAL
         if size > TEXT_MAX or not read_media(data, size, &text, &timestamp_ms):
             return C_UNUSUAL
-        if timestamp_ms - self.next_timestamp_ms >= FRAME_MS:
+        if self.lost_frames(timestamp_ms):
             return C_UNUSUAL
         frame = PyBytes_FromStringAndSize(NULL, FRAME)
         if not decode_frame(
             <const uint8_t *> text, <uint8_t *> PyBytes_AS_STRING(frame)
         ):
             return C_UNUSUAL
-        self.next_timestamp_ms = timestamp_ms + FRAME_MS
+        self.note_timestamp(timestamp_ms, FRAME)
+        return self.take(frame, now, True)
+
+    cpdef long long lost_frames(self, long long timestamp_ms):
+        """Tell how many frames the network lost before audio with this timestamp."""
+        cdef long long lost_ms = timestamp_ms - self.next_timestamp_ms
+        if self.next_timestamp_ms < 0 or lost_ms < FRAME_MS:
+            return 0
+        return lost_ms // FRAME_MS
+
+    cpdef note_timestamp(self, long long timestamp_ms, Py_ssize_t payload_bytes):
+        """Take note of when audio began, for the next is to begin where it ends."""
+        self.next_timestamp_ms = timestamp_ms + payload_bytes * FRAME_MS // FRAME
+
+    cpdef int take(self, bytes frame, double now, bint is_listening) except? -2:
+        """Give the uplink one frame; return GIVEN | NOTABLE, as `hear`.
+
+        `is_listening` says that the model may be given what the caller says now.
+        """
+        cdef Uplink uplink = self._uplink
+        cdef Playout playout = self._playout
+        cdef bint is_withheld = not is_listening or playout.is_playing(now)
+        cdef int heard = 0
         self.rx_frames += 1
-        is_playing = playout.is_playing(now)
-        self.given = uplink.admit(frame, playout.far_dbfs(now), is_playing)
+        self.given = uplink.admit(frame, playout.far_dbfs(now), is_withheld)
         if self.given:
             heard |= C_GIVEN
         if uplink.is_gate_open:
             self.spoke_at = now
-        if uplink.is_voice and (is_playing or now - self.voice_logged_at >= VOICE_S):
-            heard |= C_NOTABLE
-        if uplink.is_unended or (
-            self._ends_turns and uplink.is_turn_open
-            and uplink.quiet_ms >= self._turn_silence_ms
+        if (
+            self.is_voice_line_due(now)
+            or self.is_double_talk(now)
+            or uplink.has_turn_ended()
         ):
             heard |= C_NOTABLE
         return heard
+
+    cpdef bint is_voice_line_due(self, double now):
+        """Tell whether the log is to say that there is a voice in the newest frame."""
+        return (
+            self._uplink.is_voice and now - self._voice_logged_at >= VOICE_LINE_EVERY_S
+        )
+
+    cpdef note_voice_line(self, double now):
+        """Take note that the log has said so."""
+        self._voice_logged_at = now
+
+    cpdef bint is_double_talk(self, double now):
+        """Tell whether there is a voice in the newest frame while playout goes on."""
+        return self._uplink.is_voice and self._playout.is_playing(now)
 
     cpdef bint is_flood(self, bytes data, double now):
         """Take note of a message that is not usual; tell whether to drop it unread.

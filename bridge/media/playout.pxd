@@ -9,6 +9,7 @@ cdef class _Item:
     cdef public long long first_frame, frames_sent, frames_since_mark
 
     cpdef bint is_part(self, object item_id, long long content_index)
+    cdef bint is_mark_due(self, long long frames)
     cdef bytes take(self, long long frames)
 
 
@@ -32,7 +33,8 @@ cdef class Playout:
     cdef _Item _open(self, object item_id, long long content_index)
     cdef long long _room(self, double now)
     cdef _Item _sending(self)
-    cdef _send(self, _Item item, long long frames, double now)
+    cdef bytes _send(self, _Item item, long long room, double now)
+    cdef _count(self, _Item item, long long frames, double now)
     cdef _mark(self, _Item item)
     cdef _note_levels(self, bytes audio, double now)
     cdef _forget_heard(self, double now)

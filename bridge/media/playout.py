@@ -41,8 +41,7 @@ MARK_EVERY_FRAMES = 25  # about two marks a second
 UNSENT_BYTES_MAX = 5 * 60 * 8_000
 PARTS_MAX = 256  # a reply has one or two
 MARKS_MAX = 256
-# How many echoes the delay is the least of: two seconds' worth.
-DELAYS_KEPT = 4
+DELAYS_KEPT = 4  # the delay is the least of so many echoes: two seconds' worth
 # The way there and back, as far as an echo is believed: one that is late by itself
 # makes an error of so much at most, and so does a way of up to twice as much.
 WAY_S_MAX = 0.06
@@ -89,6 +88,11 @@ class _Item:
     def is_part(self, item_id: str, content_index: int) -> bool:
         """Tell whether this is that part of that item."""
         return self.item_id == item_id and self.content_index == content_index
+
+    def is_mark_due(self, frames: int) -> bool:
+        """Tell whether a mark must follow once so many more frames were sent."""
+        is_last = self.is_done and frames * FRAME_BYTES >= len(self.unsent)
+        return is_last or self.frames_since_mark + frames >= MARK_EVERY_FRAMES
 
     def take(self, frames: int) -> bytes:
         """Cut off at most so many frames; the tail is padded once the item is done."""
@@ -184,14 +188,12 @@ class Playout:
             item = self._sending()
             if item is None:
                 break
-            audio = item.take(min(room, MARK_EVERY_FRAMES - item.frames_since_mark))
+            audio = self._send(item, room, now)
             if not audio:
                 break
             room -= len(audio) // FRAME_BYTES
-            self._note_levels(audio, now)
-            self._send(item, len(audio) // FRAME_BYTES, now)
             out.append(Frames(audio))
-            if item.frames_since_mark >= MARK_EVERY_FRAMES or _has_ended(item):
+            if item.is_mark_due(0):
                 out.append(self._mark(item))
         self._forget_heard(now)
         return out
@@ -201,20 +203,10 @@ class Playout:
 
         Nothing where `feed` has more to tell: a mark is due, or an item begins or ends.
         """
-        item = self._sending()
-        if item is None or not item.frames_sent:
+        item, room = self._sending(), self._room(now)
+        if item is None or not item.frames_sent or not room or item.is_mark_due(room):
             return b""
-        room = self._room(now)
-        if (
-            not room
-            or room >= len(item.unsent) // FRAME_BYTES
-            or room >= MARK_EVERY_FRAMES - item.frames_since_mark
-        ):
-            return b""
-        audio = item.take(room)
-        self._note_levels(audio, now)
-        self._send(item, room, now)
-        return audio
+        return self._send(item, room, now)
 
     @property
     def deadline(self) -> float | None:
@@ -355,7 +347,15 @@ class Playout:
                 return item
         return None
 
-    def _send(self, item: _Item, frames: int, now: float) -> None:
+    def _send(self, item: _Item, room: int, now: float) -> bytes:
+        """Cut off what goes out before the next mark, and keep account of it."""
+        audio = item.take(min(room, MARK_EVERY_FRAMES - item.frames_since_mark))
+        if audio:
+            self._note_levels(audio, now)
+            self._count(item, len(audio) // FRAME_BYTES, now)
+        return audio
+
+    def _count(self, item: _Item, frames: int, now: float) -> None:
         is_new = item.frames_sent + item.before_ms == 0 and not self._was_held
         if is_new and self._clock_end + self._delay_s <= now:
             self.audible_since = now

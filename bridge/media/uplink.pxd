@@ -11,8 +11,8 @@ cdef class Uplink:
     cdef object _pending_open, _levels
     cdef list _given
     cdef Py_ssize_t _given_end, _given_frames
-    cdef long long _end_frames
-    cdef bytes _remainder
+    cdef long long _end_frames, _turn_silence_ms
+    cdef readonly bytes remainder
     cdef long long _sound_frames, _frames_since_sound
     cdef long long _voice_gap_frames
     cdef long long _silence_frames, _speech_end_ms, _uncommitted_ms
@@ -25,11 +25,11 @@ cdef class Uplink:
     cdef public long long unended_turns
 
     cpdef admit(self, bytes frame, double far_dbfs, bint withhold)
+    cpdef bint has_turn_ended(self)
     cdef _note(self, long code)
-    cdef _tail_frames(self)
+    cdef long long _tail_frames(self)
     cpdef _forward(self)
     cdef _give_speech(self, object frames)
-    cdef _gained(self, bytes frame)
     cdef _wait(self)
     cdef _in_turn_silence(self, long long frames=*)
     cdef _keep_given(self, object frames)

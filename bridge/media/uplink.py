@@ -72,6 +72,7 @@ class Uplink:
         self._late_frames = options.late_answer_ms // FRAME_MS
         self._is_agc_on = options.audio_agc
         self._ends_turns = options.turn_detection == "gate"
+        self._turn_silence_ms = options.turn_silence_ms
         # Levels of the frames that a turn's end is sought in, linear.
         self._end_frames = options.turn_silence_ms // FRAME_MS
         self._levels: deque[float] = deque(maxlen=self._end_frames + TAIL_FRAMES_MAX)
@@ -81,7 +82,8 @@ class Uplink:
         self._given = [b""] * GIVEN_FRAMES_MAX
         self._given_end = self._given_frames = 0
         self.given_dropped_frames = 0
-        self._remainder = b""
+        # The part of a frame that waits for the rest.
+        self.remainder = b""
         # Frames from the first withheld sound to the newest; 0 when there was none.
         self._sound_frames = self._frames_since_sound = 0
         self._is_withholding = False
@@ -104,15 +106,10 @@ class Uplink:
 
     def cut(self, payload: bytes) -> list[bytes]:
         """Cut audio of any length into frames; what is left waits for the next."""
-        data = self._remainder + payload
+        data = self.remainder + payload
         whole = len(data) - len(data) % FRAME_BYTES
-        self._remainder = data[whole:]
+        self.remainder = data[whole:]
         return [data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]
-
-    @property
-    def has_remainder(self) -> bool:
-        """Tell whether a part of a frame waits for the rest."""
-        return bool(self._remainder)
 
     def admit(self, frame: bytes, far_dbfs: float, withhold: bool) -> Sequence[bytes]:
         """Take one frame from the caller; return what the model must be given now.
@@ -123,7 +120,7 @@ class Uplink:
         code = self.gate.analyze(frame, far_dbfs)
         self._note(code)
         if self._is_agc_on:
-            frame = self._gained(frame)
+            frame = frame.translate(GAIN_TABLES[self.gate.gain_step])
         is_free = not withhold and not self._is_withholding
         if self.is_gate_open and is_free and not self._pending:
             given = (frame,)
@@ -186,7 +183,7 @@ class Uplink:
         over_ms = self._speech_end_ms - audio_end_ms
         unheard = over_ms // FRAME_MS - self._options.audio_hangover_frames
         self.speech_frames = min(self.speech_frames, max(0, unheard))
-        judged_ms = audio_end_ms + self._options.turn_silence_ms
+        judged_ms = audio_end_ms + self._turn_silence_ms
         if not self.is_gate_open and self._speech_end_ms <= judged_ms:
             self.close_turn()
 
@@ -242,6 +239,12 @@ class Uplink:
             self._uncommitted_ms >= COMMIT_MS_MIN
             and self.speech_frames >= SPEECH_FRAMES_MIN
         )
+
+    def has_turn_ended(self) -> bool:
+        """Tell whether the bridge must end the open turn now."""
+        is_ours = self._ends_turns and self.is_turn_open
+        is_quiet = is_ours and self.quiet_ms >= self._turn_silence_ms
+        return self.is_unended or is_quiet
 
     @property
     def quiet_ms(self) -> int:
@@ -307,9 +310,6 @@ class Uplink:
         self._keep_given(frames)
         self._speech_end_ms = self.appended_ms
 
-    def _gained(self, frame: bytes) -> bytes:
-        return frame.translate(GAIN_TABLES[self.gate.gain_step])
-
     def _wait(self) -> Sequence[bytes]:
         if not self.is_turn_open:
             self.speech_frames = 0
@@ -326,7 +326,7 @@ class Uplink:
         self._silence_frames += frames
         limit_ms = SILENCE_MS_MAX
         if not self._is_heard_by_server:
-            limit_ms = self._options.turn_silence_ms + UNHEARD_MARGIN_MS
+            limit_ms = self._turn_silence_ms + UNHEARD_MARGIN_MS
         if self._silence_frames * FRAME_MS > limit_ms:
             self.is_unended = True
             return ()

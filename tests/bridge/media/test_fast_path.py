@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
@@ -48,6 +49,10 @@ def by_the_ear(call, data, now):
     return actions
 
 
+def by_the_long_way(call, data, now):
+    return call.receive_twilio(twilio.decode(data), now)
+
+
 def facts(call):
     """Everything a later decision may rest on, and everything that is recorded."""
     uplink, notes = call.uplink, call.notes
@@ -66,7 +71,8 @@ def facts(call):
         "counters": {
             name: getattr(call.counters, name) for name in type(call.counters).__slots__
         },
-        "spoke": (notes._spoke_at, notes._is_answer_due, notes._voice_logged_at),
+        "spoke": (notes._spoke_at, notes._is_answer_due),
+        "voice": call.ear.is_voice_line_due(call.now),
         "deadline": call.deadline,
         "held": call.playout.is_held,
         "phase": call.phase,
@@ -118,14 +124,14 @@ def test_short_way_and_long_way_are_the_same(steps, mode, agc):
                 frame = (frame * 3)[:size]
                 data = text(frame, number)
                 heard = by_the_ear(short, data, now)
-                assert heard == long.receive_twilio(twilio.decode(data), now)
+                assert heard == by_the_long_way(long, data, now)
                 while short.deadline is not None and short.deadline <= now:
                     assert short.receive_timeout(now) == long.receive_timeout(now)
         assert facts(short) == facts(long)
 
 
-def listening():
-    call = builders.answered_call()
+def listening(**options):
+    call = builders.answered_call(**options)
     call.receive_twilio(twilio.decode(text(QUIET, 0)), 1.0)
     assert call.ear.is_open
     return call
@@ -148,6 +154,44 @@ def test_usual_frames_go_the_short_way():
     assert call.ear.rx_frames == 151
 
 
+@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+def test_a_gap_is_counted_from_a_whole_frame_on(hear):
+    """The gap, in ms, and the frames that the network lost."""
+    for gap_ms, lost in [(-20, 0), (0, 0), (19, 0), (20, 1), (39, 1), (40, 2)]:
+        call = listening()
+        media = {"timestamp": str(20 + gap_ms)}
+        hear(call, text(QUIET, 1, media=media), 2.0)
+        assert call.counters.gap_frames == lost
+        assert call.ear.next_timestamp_ms == 40 + gap_ms
+
+
+@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+def test_a_turn_is_committed_with_the_frame_that_makes_its_silence_whole(hear):
+    call = listening(turn_detection="gate", turn_silence_ms=500)
+    committed = {}
+    for number, frame in enumerate([*VOICE[20:70], *[QUIET] * 60], 1):
+        actions = hear(call, text(frame, number), 1.0 + number * 0.02)
+        if builders.of(openai.CommitAudio, actions):
+            committed[number] = call.uplink.quiet_ms
+
+    assert list(committed.values()) == [500]
+
+
+@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+def test_a_voice_is_told_at_most_once_in_two_seconds(hear):
+    call = listening()
+    told_at = []
+    for number in range(1, 401):
+        now = 1.0 + number * 0.02
+        actions = hear(call, text(VOICE[20 + number % 50], number), now)
+        if any("[REAL_VOICE]" in line for line in builders.texts(actions)):
+            told_at.append(now)
+
+    pauses_s = [later - at for at, later in pairwise(told_at)]
+    assert len(pauses_s) == 3
+    assert all(2.0 - 1e-9 <= pause_s < 2.1 for pause_s in pauses_s)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -167,6 +211,8 @@ def test_usual_frames_go_the_short_way():
         text(QUIET, 1, media={"timestamp": "-20"}),
         text(QUIET, 1, media={"timestamp": "20.0"}),
         text(QUIET, 1, media={"timestamp": "9" * 16}),
+        text(QUIET, 1, media={"timestamp": "0" * 9 + "20"}),
+        text(QUIET, 1, media={"timestamp": "40"}),
         text(QUIET, 1, media={"timestamp": "60"}),
         text(QUIET, 1, media={"payload": "*" * 216}),
         text(QUIET, 1, media={"payload": "/" * 216}),

@@ -72,37 +72,6 @@ def test_the_rest_goes_out_a_lead_ahead_of_the_ear_and_never_underruns():
     assert playout.underruns == 0
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
-def test_going_on_is_what_feeding_would_have_been(pauses_ms):
-    fed, gone_on = speaking(ms=6_000), speaking(ms=6_000)
-    for playout in (fed, gone_on):
-        playout.push("item_2", 0, b"\x20" * 8_100)
-        playout.finish("item_2")
-    now = 10.0
-    for pause_ms in pauses_ms:
-        now += pause_ms / 1e3
-        audio = gone_on.go_on(now)
-        pieces = [] if audio else gone_on.feed(now)
-        pieces = [Frames(audio)] if audio else pieces
-        expected = fed.feed(now)
-        assert (frames(pieces), marks(pieces)) == (frames(expected), marks(expected))
-        assert gone_on.deadline == fed.deadline
-        assert gone_on.underruns == fed.underruns
-
-
-def test_going_on_is_nothing_where_feeding_has_more_to_tell():
-    playout = Playout(lead_ms=LEAD_MS)
-    playout.push("item_1", 0, b"\x10" * (8 * 560))
-    assert playout.go_on(10.0) == b""  # the item begins
-    playout.feed(10.0)
-    assert playout.go_on(10.1) == b""  # not due
-    assert len(playout.go_on(10.16)) == 8 * FRAME_BYTES
-    assert playout.go_on(10.32) == b""  # a mark, and all there is
-    assert len(frames(playout.feed(10.32))) == 5
-    playout.hold()
-    assert playout.go_on(10.5) == b""
-
-
 def test_a_late_tick_catches_up():
     playout = speaking(now=10.0)
 

@@ -1,10 +1,13 @@
-"""The ledger's marks: when they are sent, and what their echoes say."""
+"""The ledger's marks: when they are sent, what their echoes say, and that speech which
+goes on by itself leaves none out."""
 
 import pytest
+from hypothesis import given, strategies as st
 
-from bridge.media.playout import MARK_EVERY_FRAMES, MARKS_MAX, Playout
+from bridge.media.playout import MARK_EVERY_FRAMES, MARKS_MAX, Frames, Playout
 from bridge.settings.options import FRAME_BYTES
-from tests.bridge.media.test_playout import LEAD_MS, marks, run, speaking
+from dsp.g711 import frame_levels
+from tests.bridge.media.test_playout import LEAD_MS, frames, marks, run, speaking
 
 
 def test_marks_come_twice_a_second_and_at_the_end_of_each_item():
@@ -110,3 +113,59 @@ def test_marks_that_are_never_echoed_are_forgotten():
 
     assert playout.forgotten_marks == 3
     assert playout.marks_in_flight == MARKS_MAX
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
+def test_going_on_is_what_feeding_would_have_been(pauses_ms):
+    fed, gone_on = speaking(ms=6_000), speaking(ms=6_000)
+    for playout in (fed, gone_on):
+        playout.push("item_2", 0, b"\x20" * 8_100)
+        playout.finish("item_2")
+    now = 10.0
+    for pause_ms in pauses_ms:
+        now += pause_ms / 1e3
+        audio = gone_on.go_on(now)
+        pieces = [] if audio else gone_on.feed(now)
+        pieces = [Frames(audio)] if audio else pieces
+        expected = fed.feed(now)
+        assert (frames(pieces), marks(pieces)) == (frames(expected), marks(expected))
+        assert gone_on.deadline == fed.deadline
+        assert gone_on.underruns == fed.underruns
+        assert gone_on.far_dbfs(now) == fed.far_dbfs(now)
+
+
+def test_going_on_notes_how_loud_it_is_in_the_ear():
+    playout = speaking(ms=600)
+    assert len(playout.go_on(10.16)) == 8 * FRAME_BYTES
+
+    # The lead is heard by then, and a frame of what went on is in the ear.
+    assert playout.far_dbfs(10.31) == frame_levels(b"\x10" * FRAME_BYTES)[0] - 127
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_the_last_frames_of_an_item_go_out_with_its_mark(is_done):
+    playout = speaking(ms=0)
+    playout.push("item_1", 0, b"\x10" * 23 * FRAME_BYTES)
+    playout.feed(10.0)
+    if is_done:
+        playout.finish("item_1")
+
+    # Eight fill the lead, and eight are left.
+    went_on = playout.go_on(10.16)
+    assert bool(went_on) is not is_done
+    pieces = playout.feed(10.16)
+    assert len(went_on) // FRAME_BYTES + len(frames(pieces)) == 8
+    assert len(marks(pieces)) == is_done
+
+
+def test_going_on_is_nothing_where_feeding_has_more_to_tell():
+    playout = Playout(lead_ms=LEAD_MS)
+    playout.push("item_1", 0, b"\x10" * (8 * 560))
+    assert playout.go_on(10.0) == b""  # the item begins
+    playout.feed(10.0)
+    assert playout.go_on(10.1) == b""  # not due
+    assert len(playout.go_on(10.16)) == 8 * FRAME_BYTES
+    assert playout.go_on(10.32) == b""  # a mark, and all there is
+    assert len(frames(playout.feed(10.32))) == 5
+    playout.hold()
+    assert playout.go_on(10.5) == b""

@@ -63,10 +63,10 @@ def test_a_voice_is_counted_from_its_faint_beginning_and_forgotten_after_a_gap()
 def test_audio_of_any_length_is_cut_into_frames():
     uplink = Uplink(CallOptions())
     assert uplink.cut(b"a" * 200) == [b"a" * 160]
-    assert uplink.has_remainder
+    assert uplink.remainder
 
     assert uplink.cut(b"b" * 120) == [b"a" * 40 + b"b" * 120]
-    assert not uplink.has_remainder
+    assert not uplink.remainder
 
 
 def test_a_turn_begins_with_the_preroll_and_leaves_nothing_out():
