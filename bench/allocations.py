@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from bridge.settings.options import FRAME_BYTES
+from dsp.g711 import FRAME_BYTES
 
 
 class Allocations(NamedTuple):

@@ -29,8 +29,9 @@ from bench.barge_calls import Played, callers, evaluated, quiet
 from bench.noises import NOISES
 from bench.talk import Talk
 from bench.words import parser_of
-from bridge.settings.options import FRAME_MS, CallOptions, merge
+from bridge.settings.options import CallOptions, merge
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_MS
 
 MISSED_MS = 1_500.0
 PERCENTILES = (50, 90, 95, 99)

@@ -11,8 +11,7 @@ from bench import noises
 from bench.cases import PART, RATE, Case, cases, cut
 from bench.gate import corpus, subset
 from bench.talk import ai_speech
-from bridge.settings.options import FRAME_BYTES
-from dsp.g711 import decode
+from dsp.g711 import FRAME_BYTES, decode
 
 # What counts as an onset, in s: the quiet before it and the speech after it.
 QUIET_S, SPEECH_S = 1.0, 0.3

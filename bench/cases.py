@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.gate import subset
 from bench.gate.subset import RATE, Audio
-from bridge.settings.options import FRAME_BYTES
+from dsp.g711 import FRAME_BYTES
 
 # The gate knows the line by then, and the AI has been heard for a second.
 ONSET_S = 3.0

@@ -20,7 +20,7 @@ from bench.fast.frames import (
     tag_of,
 )
 from bench.fast.wires import Wires
-from bridge.settings.options import FRAME_BYTES
+from dsp.g711 import FRAME_BYTES
 
 DELTA_FRAMES = 10
 PERIOD_FRAMES = 500

@@ -13,8 +13,9 @@ from bench.gate import subset
 from bench.walks import answered
 from bridge.call.plan import Action
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
+from bridge.settings.options import CallOptions, merge
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 FRAME_S = FRAME_MS / 1e3
 SPEECH_DBOV = -20.0

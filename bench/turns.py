@@ -31,8 +31,9 @@ from bench.walks import answered
 from bench.words import parser_of
 from bridge.call.machine import Call
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions, merge
+from bridge.settings.options import CallOptions, merge
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3

@@ -14,9 +14,10 @@ from bench.kernels import frames_of
 from bridge.call.machine import Call
 from bridge.call.plan import CallPlan
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, CallOptions
+from bridge.settings.options import CallOptions
 from bridge.telephony import twilio
 from bridge.wire.audio import media_onto
+from dsp.g711 import FRAME_BYTES
 
 # The whole walk listens, decides and keeps a ledger; the naive one only relays.
 NAIVE_RATIO_MAX = 2.0

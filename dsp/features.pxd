@@ -18,10 +18,12 @@ from libc.math cimport log10f
 
 from dsp.bands cimport BANDS
 from dsp.echo cimport EchoPath, echo_predicted, far_loudest
+from dsp.g711 cimport FRAME
 
 cdef enum:
     FEATURES = 32
     CREST_PARTS = 8
+    PART = FRAME // CREST_PARTS     # samples: 2.5 ms
     FAR_HEARD_DB = 30       # -60 dBov: what is softer is not heard coming back
     OVER_DB_MAX = 30        # 30 and 31 lie between this and its negative
 
@@ -57,8 +59,8 @@ cdef inline float crest_db(const float *x) noexcept nogil:
     cdef int i, k
     for k in range(CREST_PARTS):
         part = 0
-        for i in range(20):
-            part += x[20 * k + i] * x[20 * k + i]
+        for i in range(PART):
+            part += x[PART * k + i] * x[PART * k + i]
         total += part
         loudest = max(loudest, part)
     return 10 * log10f((CREST_PARTS * loudest + 16) / (total + 16))
@@ -69,7 +71,7 @@ cdef inline void features_update(
     const float *over_db, const float *floors_db, float voiced, int lag, bint is_tone,
     float *out,
 ) noexcept nogil:
-    """Fill in FEATURES numbers from a frame of 160 samples and its band levels.
+    """Fill in FEATURES numbers from a frame and its band levels.
 
     `echo` has the far level of this frame already.
     """
@@ -83,9 +85,9 @@ cdef inline void features_update(
         rise += max(<float> 0, levels_db[i] - state.last_db[i])
         open_bands += over_db[i] > 6
         state.last_db[i] = levels_db[i]
-    for i in range(160):
+    for i in range(FRAME):
         power += x[i] * x[i]
-    level_db = line_db(power / 160)
+    level_db = line_db(power / FRAME)
     out[16] = level_db
     out[17] = voiced
     out[18] = 10 * log10f(<float> 0.1 * max(lag, 10))

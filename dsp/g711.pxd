@@ -1,6 +1,16 @@
-"""G.711 mu-law: one table from code to 16-bit linear, filled at import."""
+"""G.711 mu-law: one table from code to 16-bit linear, filled at import.
+
+Here alone stands what a frame is: 20 ms at 8 kHz, a byte for each sample.
+"""
 
 from libc.stdint cimport int16_t, uint8_t
+
+cdef enum:
+    FRAME = 160             # samples
+
+cpdef enum:
+    FRAME_BYTES = FRAME
+    FRAME_MS = 20
 
 cdef int16_t LINEAR[256]
 

@@ -1,3 +1,5 @@
+FRAME_BYTES: int
+FRAME_MS: int
 SILENCE_BYTE: int
 LEVEL_OFFSET: int
 GAIN_TABLES: tuple[bytes, ...]

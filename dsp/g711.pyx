@@ -17,7 +17,6 @@ SILENCE_BYTE = 0xFF
 LEVEL_OFFSET = 127
 
 cdef enum:
-    FRAME = 160
     BIAS = 132      # 33 << 2: G.711's bias in 16-bit units
     CLIP = 32635    # the largest magnitude that does not overflow the last segment
 

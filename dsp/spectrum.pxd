@@ -8,8 +8,10 @@
 
 from libc.string cimport memcpy
 
+from dsp.g711 cimport FRAME
+
 cdef enum:
-    HOP = 160
+    HOP = FRAME
     WINDOW = 256
     HALF_WINDOW = 128
     BINS = 129
@@ -32,7 +34,7 @@ cdef SpectrumTables SPECTRUM_TABLES
 cdef inline void spectrum_update(
     const SpectrumTables *tables, Spectrum *state, const float *x, float *power
 ) noexcept nogil:
-    """Take one frame of 160 samples; fill in `power`, 129 bins of 31.25 Hz."""
+    """Take one frame; fill in `power`, 129 bins of 31.25 Hz."""
     cdef float work[256]
     cdef float re_a[128]
     cdef float im_a[128]

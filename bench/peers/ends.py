@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from bench.ends import DELTA_FRAMES, Run, Session, Stream
-from bridge.settings.options import FRAME_BYTES
+from dsp.g711 import FRAME_BYTES
 
 UPLINK_MARK_FRAMES = 15
 DOWNLINK_MARK_DELTAS = 4

@@ -28,8 +28,8 @@ from bridge.call.plan import (
 )
 from bridge.media.uplink import GIVEN_FRAMES_MAX, SILENCE
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, FRAME_MS
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 # How late a row of keys may be told: a stall, and the pause itself.
 KEYS_LATE_S = 1.5

@@ -19,8 +19,8 @@ from bridge.call.plan import HangUp, Log, OpenModel, Phase, UseSpare
 from bridge.media.playout import BYTES_PER_MS, MARKS_MAX, UNSENT_BYTES_MAX
 from bridge.media.uplink import SILENCE
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, FRAME_MS
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 # A step may release the ring, refill the lead and write lines, and no more.
 ACTIONS_MAX = 700

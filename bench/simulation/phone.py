@@ -9,8 +9,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from bench.simulation.scenario import QUIET, stamp
-from bridge.settings.options import FRAME_BYTES
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES
 
 if TYPE_CHECKING:
     from bench.simulation.invariants import Part

@@ -9,7 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from bridge.settings.options import FRAME_BYTES, CallOptions
+from bridge.settings.options import CallOptions
+from dsp.g711 import FRAME_BYTES
 
 CLIPS = Path(__file__).parents[2] / "bridge" / "sandbox" / "clips"
 QUIET = b"\xfe\x7e" * (FRAME_BYTES // 2)

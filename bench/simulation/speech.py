@@ -8,8 +8,8 @@ from bench.simulation.scenario import number_of
 from bridge.call.machine import Call
 from bridge.media.uplink import SILENCE, SILENCE_MS_MAX
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_MS
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_MS
 
 
 def is_expiry(what: Any) -> bool:

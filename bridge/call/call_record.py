@@ -16,8 +16,8 @@ from bridge.call.plan import (
 )
 from bridge.call.transcript import Transcript
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, FRAME_MS
 from bridge.settings.prices import TRANSCRIPTION
+from dsp.g711 import FRAME_BYTES, FRAME_MS
 from dsp.gate import NoiseGate
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from bridge.call.timers import Timer
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_MS
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_MS
 
 if TYPE_CHECKING:
     from bridge.call.machine import Call

@@ -53,8 +53,8 @@ from bridge.media.playout import Frames, Playout
 from bridge.media.untranscribed import Unwritten
 from bridge.media.uplink import Uplink
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES
 from dsp.resample import PcmEncoder
 
 # The webhook's answer reaches Twilio, and Twilio us, within a second or two.

@@ -12,8 +12,8 @@ from statistics import median
 from typing import NamedTuple
 
 from bridge.media.uplink import Uplink
-from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions
-from dsp.g711 import frame_levels
+from bridge.settings.options import CallOptions
+from dsp.g711 import FRAME_BYTES, FRAME_MS, frame_levels
 from dsp.gate import SPEECH, STATE_MASK, VOICE
 
 FRAME_S = FRAME_MS / 1e3

@@ -28,8 +28,7 @@ PARTS_MAX and forgets the oldest mark beyond MARKS_MAX; all of these are counted
 from collections import deque
 from typing import NamedTuple
 
-from bridge.settings.options import FRAME_BYTES, FRAME_MS
-from dsp.g711 import frame_levels
+from dsp.g711 import FRAME_BYTES, FRAME_MS, frame_levels
 
 SILENCE_BYTE = b"\xff"
 FRAME_S = FRAME_MS / 1000

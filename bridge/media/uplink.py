@@ -20,9 +20,9 @@ Silence ends after SILENCE_MS_MAX, or less while the server hears nothing: the t
 from collections import deque
 from collections.abc import Sequence
 
-from bridge.settings.options import FRAME_BYTES, FRAME_MS, CallOptions
+from bridge.settings.options import CallOptions
 from dsp.fastest import NoiseGate
-from dsp.g711 import GAIN_TABLES
+from dsp.g711 import FRAME_BYTES, FRAME_MS, GAIN_TABLES
 from dsp.gate import CERTAIN, FAINT, HINT, SOUND, SPEECH, STATE_MASK, VOICE
 
 SILENCE = b"\xff" * FRAME_BYTES

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-FRAME_MS = 20
+from dsp.g711 import FRAME_MS
+
 # How alike two names are, as difflib counts, of which one may be meant by the other.
 NEAR_RATIO = 0.6
-FRAME_BYTES = 160
 VOICES = (
     "alloy",
     "ash",

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from bridge.settings.options import FRAME_BYTES
 from bridge.wire import lenient
+from dsp.g711 import FRAME_BYTES
 
 # The largest message accepted. Twilio sends about 330 bytes for 20 ms; a second of
 # audio in one message is 10.7 KB in base64.

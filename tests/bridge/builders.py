@@ -6,8 +6,9 @@ from pathlib import Path
 from bridge.call.machine import Call
 from bridge.call.plan import CallPlan, ToolResult
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES, CallOptions
+from bridge.settings.options import CallOptions
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES
 
 CLIPS = Path(__file__).parents[2] / "bridge" / "sandbox" / "clips"
 STREAM_SID = "MZ" + "0" * 32

@@ -13,8 +13,8 @@ from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import Script
 from bridge.sandbox.session import Session
 from bridge.sandbox.timeline import Happening
-from bridge.settings.options import FRAME_BYTES
 from crm.leads import Lead
+from dsp.g711 import FRAME_BYTES
 from tests.bridge import builders
 
 BYTES_PER_MS = 8

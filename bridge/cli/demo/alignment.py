@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from bridge.media.playout import SILENCE_BYTE
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.session import Session
-from bridge.settings.options import FRAME_BYTES, FRAME_MS
+from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 SILENCE = SILENCE_BYTE * FRAME_BYTES
 # What is withheld under the AI's voice is at most this old when it is given, and half

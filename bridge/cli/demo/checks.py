@@ -15,7 +15,7 @@ from bridge.sandbox.clips import clip
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.session import Session
 from crm.leads import Lead
-from dsp.g711 import frame_levels
+from dsp.g711 import FRAME_MS, frame_levels
 
 # A frame this loud (dBFS) belongs to recorded speech; the clips' pauses lie below.
 SPEECH_DBFS = -42
@@ -82,8 +82,8 @@ def check(seen: Evidence) -> list[Check]:
 
 def _greeting(far: bytes) -> Check:
     first = next((at for at, level in enumerate(far) if level > 0), None)
-    ok = first is not None and first * 20 < 3_000
-    figure = "never" if first is None else f"after {first * 20} ms"
+    ok = first is not None and first * FRAME_MS < 3_000
+    figure = "never" if first is None else f"after {first * FRAME_MS} ms"
     return Check("greeting heard", ok, figure)
 
 
@@ -104,7 +104,9 @@ def _noise(result: CallResult, session: Session) -> Check:
     allowed = {
         at
         for begin, end in _voiced_spans(result)
-        for at in range(int((begin - BEFORE_MS) / 20), int((end + AFTER_MS) / 20))
+        for at in range(
+            int((begin - BEFORE_MS) / FRAME_MS), int((end + AFTER_MS) / FRAME_MS)
+        )
     }
     stray = sum(at not in allowed for at in given)
     text = f"{stray} of {len(given)} forwarded frames outside speech"
@@ -167,7 +169,7 @@ def _heard(seen: Evidence, session: Session, far: bytes) -> Check:
 def _lead_in_ms(seen: Evidence) -> float:
     """The interrupted clip's own silence before its first sound."""
     levels = _levels(clip(f"ai-{seen.language}-offer").audio)
-    return 20.0 * next(at for at, level in enumerate(levels) if level > 0)
+    return float(FRAME_MS) * next(at for at, level in enumerate(levels) if level > 0)
 
 
 def _digits(session: Session) -> Check:
@@ -199,8 +201,9 @@ def _levels(audio: bytes) -> bytes:
 
 
 def _next_sound(far: bytes, after_ms: float) -> float:
-    at = int(after_ms / 20)
-    return next((i * 20.0 for i in range(at, len(far)) if far[i]), len(far) * 20.0)
+    at = int(after_ms / FRAME_MS)
+    found = next((i for i in range(at, len(far)) if far[i]), len(far))
+    return float(found * FRAME_MS)
 
 
 def _spoken_spans(result: CallResult) -> list[tuple[float, float]]:
@@ -209,10 +212,10 @@ def _spoken_spans(result: CallResult) -> list[tuple[float, float]]:
     spans = []
     ends = result.times_ms("has said")
     for begin, end in zip(result.times_ms("says"), ends, strict=False):
-        last = min(int(end / 20), len(near))
-        loud = [at for at in range(int(begin / 20), last) if near[at]]
+        last = min(int(end / FRAME_MS), len(near))
+        loud = [at for at in range(int(begin / FRAME_MS), last) if near[at]]
         if loud:
-            spans.append((loud[0] * 20.0, loud[-1] * 20.0 + 20))
+            spans.append((float(loud[0] * FRAME_MS), float((loud[-1] + 1) * FRAME_MS)))
     return spans
 
 
@@ -225,7 +228,9 @@ def _voiced_spans(result: CallResult) -> list[tuple[float, float]]:
             levels = frame_levels(clip(event.detail).audio)
             voiced = [at for at, level in enumerate(levels) if level - 127 > SOFT_DBFS]
             first, last = voiced[0], voiced[-1]
-            spans.append((event.at_ms + first * 20, event.at_ms + last * 20 + 20))
+            spans.append(
+                (event.at_ms + first * FRAME_MS, event.at_ms + (last + 1) * FRAME_MS)
+            )
     return spans
 
 

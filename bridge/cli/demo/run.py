@@ -38,11 +38,11 @@ from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import by_language
 from bridge.sandbox.session import Session
 from bridge.sandbox.timeline import Happening
-from bridge.settings.options import FRAME_BYTES
 from crm import calls, leads, saving
 from crm.businesses import Business
 from crm.connect import open_url, service_url
 from crm.database import Database
+from dsp.g711 import FRAME_BYTES
 
 START_S = 20.0
 STOP_S = 15.0

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings, strategies as st
 
 from bridge.media.fast_path import GIVEN, NOTABLE, UNUSUAL
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES
 from bridge.telephony import twilio
+from dsp.g711 import FRAME_BYTES
 from tests.bridge import builders
 
 QUIET = builders.SILENCE

@@ -13,7 +13,7 @@ from bridge.media.playout import (
     MarkName,
     Playout,
 )
-from bridge.settings.options import FRAME_BYTES
+from dsp.g711 import FRAME_BYTES
 
 LEAD_MS = 300
 LEAD_FRAMES = 15

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.media.playout import MARK_EVERY_FRAMES, MARKS_MAX, Frames, Playout
-from bridge.settings.options import FRAME_BYTES
-from dsp.g711 import frame_levels
+from dsp.g711 import FRAME_BYTES, frame_levels
 from tests.bridge.media.test_playout import LEAD_MS, frames, marks, run, speaking
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from bridge.media.playout import NOTHING_DBFS
 from bridge.media.uplink import IN_TURN_WAIT_FRAMES, Uplink
-from bridge.settings.options import FRAME_MS, CallOptions
+from bridge.settings.options import CallOptions
+from dsp.g711 import FRAME_MS
 from tests.bridge.builders import SILENCE, clip
 
 # Without the room's quiet before the first word.

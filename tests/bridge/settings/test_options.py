@@ -5,6 +5,7 @@ import re
 import pytest
 
 from bridge.settings.options import CallOptions, OptionError, merge, merge_valid
+from dsp.g711 import FRAME_MS
 
 
 def test_what_is_not_named_stays():
@@ -90,3 +91,9 @@ def test_a_wrong_trust_trusts_no_number():
     options, _ = merge_valid(CallOptions(), {"caller_trust": "everybody"})
 
     assert options.caller_trust == "attested"
+
+
+def test_the_one_size_of_a_frame_is_what_a_frame_is():
+    assert CallOptions().audio_frame_size_ms == FRAME_MS
+    with pytest.raises(OptionError):
+        merge(CallOptions(), {"AUDIO_FRAME_SIZE_MS": 2 * FRAME_MS})

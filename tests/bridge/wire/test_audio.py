@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.realtime import openai
-from bridge.settings.options import FRAME_BYTES
 from bridge.telephony import twilio
 from bridge.wire.audio import HEAD_ROOM, append_into, media_onto, text_onto
+from dsp.g711 import FRAME_BYTES
 from tests.bridge import builders
 
 BEGINS = twilio.media_begins(builders.STREAM_SID)
