@@ -51,7 +51,7 @@ from dsp.features cimport (
     line_db,
     power_db,
 )
-from dsp.g711 cimport LINEAR
+from dsp.g711 cimport FRAME, FRAME_MS, LINEAR
 from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, Latch, latch_step
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
@@ -60,19 +60,19 @@ from dsp.double_talk cimport OVER_INPUTS, Over, over_hear
 from dsp.score cimport SCORE_WEIGHTS, Score, score_update
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
-SILENCE = STATE_SILENCE
-MAYBE_SPEECH = STATE_MAYBE
-SPEECH = STATE_SPEECH
-STATE_MASK = 3
-VOICE = 4
-MUSIC = 8
-HINT = 16
-SOUND = 32
-FAINT = 64
-CERTAIN = 128
+cpdef enum:                 # a state and flags: what `analyze` returns
+    SILENCE = STATE_SILENCE
+    MAYBE_SPEECH = STATE_MAYBE
+    SPEECH = STATE_SPEECH
+    STATE_MASK = 3
+    VOICE = 4
+    MUSIC = 8
+    HINT = 16
+    SOUND = 32
+    FAINT = 64
+    CERTAIN = 128
 
 cdef enum:
-    FRAME = 160
     CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
     CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
@@ -160,7 +160,7 @@ cdef class NoiseGate:
         echo_reset(&self._echo, power_db(0))
         self._far_max = -127
         noise_reset(
-            &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // 20
+            &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // FRAME_MS
         )
 
     def analyze(self, bytes frame not None, double far_dbfs=-127.0):
@@ -311,17 +311,17 @@ cdef class NoiseGate:
     cdef int _code(self, bint is_music) noexcept nogil:
         cdef int code = self._latch.state
         if self._evidence.over_bar > 0:
-            code |= 4
+            code |= VOICE
         if self._evidence.over_bar >= EVIDENCE_FAINT:
-            code |= 64
+            code |= FAINT
         if evidence_is_certain(&self._evidence):
-            code |= 128
+            code |= CERTAIN
         if is_music:
-            code |= 8
+            code |= MUSIC
         if self._is_hint:
-            code |= 16
+            code |= HINT
         if self._is_sound and self._latch.state == STATE_SPEECH:
-            code |= 32
+            code |= SOUND
         return code
 
     @property
