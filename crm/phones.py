@@ -20,7 +20,8 @@ from phonenumbers import (
 
 # The countries whose national numbers can be read, as ISO 3166 names them.
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# As the database checks it, too (crm/migrations).
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 # A URI's scheme before a number, as Twilio has it in To and From.
 _SCHEME = re.compile(r"^(?:sips?|tel|whatsapp):", re.IGNORECASE)
 # What people set between digits, and marks that no one sees.
@@ -29,11 +30,16 @@ _BETWEEN = re.compile(
 )
 # Mexico's mobile prefix from abroad, gone since August 2019; people still say it.
 _MEXICO, _MEXICO_OLD = 52, re.compile(r"1(\d{10})")
-_EXAMPLE = "+12025550123"
+EXAMPLE = "+12025550123"
 
 
 class PhoneError(ValueError):
     """This is no telephone number; the text begins with the field's name."""
+
+
+def is_e164(number: str) -> bool:
+    """Tell whether a number has the form of E.164, whatever its plan can hold."""
+    return _E164.fullmatch(number) is not None
 
 
 def to_e164(number: str, country: str) -> str:
@@ -41,7 +47,7 @@ def to_e164(number: str, country: str) -> str:
     found = read(number, country)
     if found is None:
         raise PhoneError(
-            f"phone: expected an international number such as {_EXAMPLE} or a whole "
+            f"phone: expected an international number such as {EXAMPLE} or a whole "
             f"national one of {country}, area code and all, got {len(number)} "
             "characters of another form"
         )
@@ -50,9 +56,9 @@ def to_e164(number: str, country: str) -> str:
 
 def check(number: str, field: str = "phone") -> str:
     """Return a number that is E.164 already and that its plan can hold."""
-    if not E164.fullmatch(number) or read(number, "ZZ") != number:
+    if not is_e164(number) or read(number, "ZZ") != number:
         raise PhoneError(
-            f"{field}: expected an international number such as {_EXAMPLE}, country "
+            f"{field}: expected an international number such as {EXAMPLE}, country "
             f"code, area code and all its digits, got {len(number)} characters of "
             "another form"
         )
@@ -75,7 +81,7 @@ def read(number: str, country: str) -> str | None:
     if not _is_held(parsed):
         return None
     found = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return found if E164.fullmatch(found) else None
+    return found if is_e164(found) else None
 
 
 def plain(address: str) -> str:

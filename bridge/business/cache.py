@@ -79,5 +79,5 @@ class BusinessCache:
 
     def _path(self, number: str) -> Path:
         # The dialled number comes from outside; only digits make a name.
-        is_number = phones.E164.fullmatch(number)
-        return self._folder / f"{number[1:] if is_number else 'none'}{_SUFFIX}"
+        name = number[1:] if phones.is_e164(number) else "none"
+        return self._folder / f"{name}{_SUFFIX}"

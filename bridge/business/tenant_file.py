@@ -24,9 +24,9 @@ from bridge.business.opening_hours import (
     show_span,
 )
 from bridge.settings.options import CallOptions, OptionError, merge
+from crm import phones
 from crm.businesses import Business, Closure as StoredClosure, Service
 from crm.names import same_name_key, tidy, unwritable
-from crm.phones import COUNTRIES, E164, PhoneError, check as check_phone
 
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -160,7 +160,7 @@ def _check_words(file: TenantFile) -> None:
             f"language={file.language!r}: expected the two letters of a language such "
             "as en or he"
         )
-    if file.country not in COUNTRIES:
+    if file.country not in phones.COUNTRIES:
         raise TenantError(
             f"country={file.country!r}: expected a country such as US or IL"
         )
@@ -197,10 +197,10 @@ def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
 
 
 def _number(number: str) -> str:
-    if not E164.fullmatch(number):
+    if not phones.is_e164(number):
         raise TenantError(
             f"numbers: {number!r}: expected an international number such as "
-            "+12025550123"
+            f"{phones.EXAMPLE}"
         )
     return number
 
@@ -213,8 +213,8 @@ def check_numbers(numbers: tuple[str, ...], known: tuple[str, ...] = ()) -> None
     for number in numbers:
         try:
             if number not in known:
-                check_phone(number, "numbers")
-        except PhoneError as error:
+                phones.check(number, "numbers")
+        except phones.PhoneError as error:
             raise TenantError(str(error).replace(": ", f": {number!r}: ", 1)) from None
 
 

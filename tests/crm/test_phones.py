@@ -1,8 +1,13 @@
 """Numbers as people say them and as networks send them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from crm import phones
+
+MIGRATIONS = Path(phones.__file__).parent / "migrations"
 
 
 @pytest.mark.parametrize(
@@ -116,3 +121,29 @@ def test_a_sender_without_a_plus_is_read_by_the_businesss_country(
     address, country, number
 ):
     assert phones.sent(address, country) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "is_one"),
+    [
+        ("+1234567", True),
+        ("+123456789012345", True),
+        ("+123456", False),
+        ("+1234567890123456", False),
+        ("+0234567", False),
+        ("1234567", False),
+        ("+123 4567", False),
+        ("+1234567\n", False),
+        ("+\u0661234567", False),
+    ],
+)
+def test_the_form_of_a_number_is_one_for_us_and_for_the_database(number, is_one):
+    checks = [
+        found
+        for path in MIGRATIONS.glob("*.sql")
+        for found in re.findall(r"~ '\^(\\\+[^']*)\$'", path.read_text())
+    ]
+
+    assert len(checks) == 3
+    assert phones.is_e164(number) is is_one
+    assert all(bool(re.fullmatch(check, number)) is is_one for check in checks)
