@@ -8,6 +8,7 @@ from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
 from picows import WSMsgType as MESSAGE_TYPES
 
+from bridge.line.backlog cimport Backlog
 from bridge.media.fast_path cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, Ear
 from bridge.wire.audio cimport C_HEAD_ROOM, append_into
 
@@ -18,39 +19,26 @@ cdef bytearray BUFFER = bytearray()
 
 
 cdef class Appender:
-    """What gives the model audio, while its socket is open.
-
-    Over `waiting_bytes_max` in the socket, `is_too_much(waiting_bytes, True)` is asked
-    and told; if it is, the audio is dropped.
-    """
+    """What gives the model audio, while its socket is open."""
 
     cdef object _send
-    cdef object _waiting_bytes
-    cdef object _is_too_much
-    cdef Py_ssize_t _waiting_bytes_max
+    cdef Backlog _backlog
 
-    def __init__(self, Py_ssize_t waiting_bytes_max):
-        self._waiting_bytes_max = waiting_bytes_max
+    def __init__(self, Backlog backlog not None):
+        self._backlog = backlog
 
-    def open(self, transport, is_too_much):
+    def open(self, transport):
         """Use this transport of picows' from here on."""
-        self._is_too_much = is_too_much
         self._send = transport.send_reuse_external_bytearray
-        self._waiting_bytes = transport.underlying_transport.get_write_buffer_size
 
     def close(self):
         """Drop whatever comes: there is no socket."""
-        self._send = self._waiting_bytes = self._is_too_much = None
+        self._send = None
 
     cpdef append(self, bytes audio):
         """Give the model a piece of the caller's audio, unless too much waits."""
-        cdef Py_ssize_t waiting_bytes
-        if self._send is None:
+        if self._send is None or not self._backlog.takes(True):
             return
-        waiting_bytes = self._waiting_bytes()
-        if waiting_bytes > self._waiting_bytes_max:
-            if self._is_too_much(waiting_bytes, True):
-                return
         append_into(BUFFER, audio)
         self._send(TEXT, BUFFER, C_HEAD_ROOM)
 

@@ -17,7 +17,7 @@ from picows import WSCloseCode, WSTransport
 from bridge.call.machine import Call
 from bridge.call.plan import Action, Leg, Refusal
 from bridge.line.fast_path import Appender, ShortWay
-from bridge.line.websocket import AUDIO_WAITING_BYTES_MAX, WebSocket
+from bridge.line.websocket import WebSocket
 from bridge.realtime import openai
 from bridge.telemetry.log import of_call, server_logger
 from bridge.telemetry.metrics import Metrics
@@ -202,10 +202,7 @@ class TwilioLeg(WebSocket):
         transport = self._transport
         if transport is None or transport.is_close_frame_sent:
             return False
-        waiting_bytes = self._waiting_bytes() + len(self._burst)
-        if waiting_bytes <= AUDIO_WAITING_BYTES_MAX:
-            return True
-        return not self.is_too_much(waiting_bytes, is_audio)
+        return self.backlog.takes(is_audio, len(self._burst))
 
     def flush(self) -> None:
         """Write what was performed: a burst of messages is one system call."""
@@ -267,7 +264,7 @@ class OpenAILeg(WebSocket):
         self.leg = leg
         # None when the call has no use for this leg any more.
         self._line: Owner | None = line
-        self.appender = Appender(AUDIO_WAITING_BYTES_MAX)
+        self.appender = Appender(self.backlog)
         self._has_opened = False
 
     def retire(self) -> None:
@@ -311,7 +308,7 @@ class OpenAILeg(WebSocket):
         """Use the socket, unless nobody needs it any more."""
         self._has_opened = True
         super().on_ws_connected(transport)
-        self.appender.open(transport, self.is_too_much)
+        self.appender.open(transport)
         if self._line is None or self._line.is_over:
             self.close()
 

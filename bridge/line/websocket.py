@@ -1,24 +1,20 @@
 """One WebSocket of a call: whole text messages in, encoded ones out, closed in order.
 
-Nothing is sent without a look at what still waits in the socket: picows takes bytes
-without end, and the kernel megabytes, so that it is given SEND_BUFFER_BYTES. Over
-AUDIO_WAITING_BYTES_MAX audio is dropped and counted, for late audio is worse than lost;
-over WAITING_BYTES_MAX the peer does not read: the socket is closed.
+Nothing is sent without a look at what still waits in the socket
+(`bridge.line.backlog`). The kernel takes megabytes, so that it is given
+SEND_BUFFER_BYTES.
 """
 
 import asyncio
-from collections.abc import Callable
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from bridge.call.plan import Leg
+from bridge.line.backlog import Backlog
 from bridge.telemetry.metrics import Metrics
 
-# Three seconds of 20 ms messages in base64 to Twilio, five to the model.
-AUDIO_WAITING_BYTES_MAX = 65_536
-WAITING_BYTES_MAX = 1_048_576
 # Else the kernel takes megabytes, minutes of audio, before anything waits here; it
 # doubles this.
 SEND_BUFFER_BYTES = 32_768
@@ -39,7 +35,7 @@ class WebSocket(WSListener):
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._transport: WSTransport | None = None
-        self._waiting_bytes: Callable[[], int] = int
+        self.backlog = Backlog()
         self._buffer = bytearray()
         self._fragments = bytearray()
         self._is_joining = False
@@ -55,7 +51,7 @@ class WebSocket(WSListener):
         """Keep the transport; the socket may be used from here on."""
         self._transport = transport
         below = transport.underlying_transport
-        self._waiting_bytes = below.get_write_buffer_size
+        self.backlog.open(below, self._drop)
         raw = below.get_extra_info("socket")
         raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
 
@@ -74,7 +70,7 @@ class WebSocket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Forget the transport and tell the call."""
         self._transport = None
-        self._waiting_bytes = int
+        self.backlog.close()
         self.resume_writing()
         if self._closing is not None:
             self._closing.cancel()
@@ -93,12 +89,9 @@ class WebSocket(WSListener):
 
     def _look_at_waiting(self) -> None:
         self._look = None
-        waiting_bytes = self._waiting_bytes()
-        if waiting_bytes > WAITING_BYTES_MAX:
-            self.is_too_much(waiting_bytes, is_audio=False)
-            return
-        loop = asyncio.get_running_loop()
-        self._look = loop.call_later(LOOK_S, self._look_at_waiting)
+        if self.backlog.takes(False):
+            loop = asyncio.get_running_loop()
+            self._look = loop.call_later(LOOK_S, self._look_at_waiting)
 
     def receive(self, data: bytes) -> None:
         """Take one whole text message."""
@@ -123,12 +116,7 @@ class WebSocket(WSListener):
     def send(self, message: Any, encode_into: Any, is_audio: bool) -> None:
         """Send one message, unless too much waits already."""
         transport = self._transport
-        if transport is None:
-            return
-        waiting_bytes = self._waiting_bytes()
-        if waiting_bytes > AUDIO_WAITING_BYTES_MAX and self.is_too_much(
-            waiting_bytes, is_audio
-        ):
+        if transport is None or not self.backlog.takes(is_audio):
             return
         encode_into(message, self._buffer)
         transport.send(TEXT, self._buffer)
@@ -138,16 +126,13 @@ class WebSocket(WSListener):
         loop = asyncio.get_running_loop()
         self._closing = loop.call_later(CLOSE_WAIT_S, transport.disconnect, False)
 
-    def is_too_much(self, waiting_bytes: int, is_audio: bool) -> bool:
+    def _drop(self, is_unread: bool) -> None:
         """Count what is not sent; cut a peer that reads nothing at all."""
-        if waiting_bytes > WAITING_BYTES_MAX:
-            self._metrics.count("dropped", limit=f"{self.leg.value}_waiting_bytes")
+        limit = "waiting_bytes" if is_unread else "audio_waiting"
+        self._metrics.count("dropped", limit=f"{self.leg.value}_{limit}")
+        if is_unread:
             assert self._transport is not None
             self._transport.disconnect(False)
-            return True
-        if is_audio:
-            self._metrics.count("dropped", limit=f"{self.leg.value}_audio_waiting")
-        return is_audio
 
     def _on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type

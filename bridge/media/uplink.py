@@ -38,7 +38,7 @@ COMMIT_MS_MIN = 100
 # So many frames without a voice and it was none, or is over.
 VOICE_GAP_FRAMES = 3
 # What was given is kept until words stand for it. A socket that takes nothing yet holds
-# 12 s of it (`websocket.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely as long.
+# 12 s of it (`backlog.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely as long.
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
 # A turn with fewer frames that sound is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5

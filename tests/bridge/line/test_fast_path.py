@@ -3,12 +3,64 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
+
 from bridge.line import legs
+from bridge.line.backlog import AUDIO_WAITING_BYTES_MAX, WAITING_BYTES_MAX, Backlog
+from bridge.line.fast_path import Appender
 from bridge.telephony import twilio
 from tests.bridge import builders, loopback, ws_peer
 from tests.bridge.media.test_fast_path import text
 
 VOICE = builders.clip("human-en-reader-1")[:100]
+
+
+class Transport:
+    """A socket of picows' in which so many bytes wait, and what it was given."""
+
+    def __init__(self, waiting_bytes):
+        self.underlying_transport = self
+        self.get_write_buffer_size = lambda: waiting_bytes
+        self.sent = []
+
+    def send_reuse_external_bytearray(self, kind, buffer, room):
+        self.sent.append(bytes(buffer[room:]))
+
+
+@pytest.mark.parametrize(
+    ("waiting_bytes", "takes_audio", "takes_else", "dropped"),
+    [
+        (0, True, True, []),
+        (AUDIO_WAITING_BYTES_MAX, True, True, []),
+        (AUDIO_WAITING_BYTES_MAX + 1, False, True, [False]),
+        (WAITING_BYTES_MAX, False, True, [False]),
+        (WAITING_BYTES_MAX + 1, False, False, [True, True]),
+    ],
+)
+def test_audio_is_dropped_first_and_then_the_peer(
+    waiting_bytes, takes_audio, takes_else, dropped
+):
+    backlog, told = Backlog(), []
+    backlog.open(Transport(waiting_bytes - 7), told.append)
+
+    assert backlog.takes(True, 7) is takes_audio
+    assert backlog.takes(False, 7) is takes_else
+    assert told == dropped
+    backlog.close()
+    assert not backlog.takes(False)
+
+
+@pytest.mark.parametrize("over_bytes", [0, 1])
+def test_model_that_reads_slowly_is_given_no_audio_the_short_way(over_bytes):
+    transport = Transport(AUDIO_WAITING_BYTES_MAX + over_bytes)
+    backlog, told = Backlog(), []
+    appender = Appender(backlog)
+    backlog.open(transport, told.append)
+    appender.open(transport)
+    appender.append(builders.SILENCE)
+
+    assert len(transport.sent) == 1 - over_bytes
+    assert told == [False] * over_bytes
 
 
 async def listening(place):

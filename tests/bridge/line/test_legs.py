@@ -6,7 +6,7 @@ from socket import SO_SNDBUF, SOL_SOCKET
 import pytest
 
 from bridge.call.plan import Leg
-from bridge.line import legs, websocket
+from bridge.line import backlog, legs, websocket
 from bridge.ports import port_demux
 from bridge.realtime import openai
 from bridge.telephony import twilio
@@ -156,20 +156,23 @@ class Slow(legs.TwilioLeg):
 
     def on_ws_connected(self, transport):
         super().on_ws_connected(transport)
-        self._waiting_bytes = lambda: self._waiting
+        self.backlog.open(self, self._drop)
+
+    def get_write_buffer_size(self):
+        return self._waiting
 
 
 @pytest.mark.parametrize(
     ("waiting", "arrives", "counted", "is_open"),
     [
-        (websocket.AUDIO_WAITING_BYTES_MAX, ["media", "clear"], "", True),
+        (backlog.AUDIO_WAITING_BYTES_MAX, ["media", "clear"], "", True),
         (
-            websocket.AUDIO_WAITING_BYTES_MAX + 1,
+            backlog.AUDIO_WAITING_BYTES_MAX + 1,
             ["clear"],
             "twilio_audio_waiting",
             True,
         ),
-        (websocket.WAITING_BYTES_MAX + 1, [], "twilio_waiting_bytes", False),
+        (backlog.WAITING_BYTES_MAX + 1, [], "twilio_waiting_bytes", False),
     ],
 )
 @loopback.told
@@ -204,7 +207,8 @@ async def test_peer_that_reads_nothing_and_says_goodbye_is_not_waited_for(
     line, peer = await place.join()
     leg = line.twilio_leg
     peer.reader._transport.pause_reading()
-    while leg._waiting_bytes() < websocket.WAITING_BYTES_MAX // 2:
+    below = leg._transport.underlying_transport
+    while below.get_write_buffer_size() < backlog.WAITING_BYTES_MAX // 2:
         leg.perform(twilio.Clear("x" * 1_000))
         leg.flush()
     peer.send(ws_peer.frame(ws_peer.CLOSE, (1000).to_bytes(2)))
@@ -325,7 +329,7 @@ async def test_legs_are_named_as_the_call_names_them(place):
 @pytest.mark.parametrize("has_started", [False, True])
 def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch, has_started):
     monkeypatch.setattr(websocket, "LOOK_S", 0.01)
-    monkeypatch.setattr(websocket, "WAITING_BYTES_MAX", 100_000)
+    monkeypatch.setattr(backlog, "WAITING_BYTES_MAX", 100_000)
     monkeypatch.setattr(legs, "START_WAIT_S", 60.0)
 
     async def told():
