@@ -23,9 +23,9 @@ READ = sorted(
 GROUND = {
     "bridge": set(),
     "sandbox": set(),
-    "settings": set(),
+    "settings": {"dsp"},
     "wire": set(),
-    "telephony": {"settings", "wire", "crm"},
+    "telephony": {"settings", "wire", "crm", "dsp"},
     "realtime": {"wire"},
     "media": {"settings", "dsp"},
 }
@@ -58,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "call", "line", "ports", "sandbox", "service"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
-    "cli.demo": {"agent", "cli", "media", "sandbox", "settings", "crm", "dsp"},
+    "cli.demo": {"agent", "cli", "media", "sandbox", "crm", "dsp"},
 }
 # Rooms that take messages and time and return actions.
 PURE = ("call", "media", "realtime", "telephony", "wire")
