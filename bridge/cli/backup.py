@@ -10,10 +10,10 @@ from bridge.settings.process import Settings
 from crm.backup import back_up
 from crm.connect import Schema
 
-DESCRIPTION = """Write every business with its leads, appointments and calls to one
-file, as of one moment, while the service runs. It holds what callers said: keep it as
-you keep the database. Recordings (RECORD_DIR), and calls that wait in KOLBRIDGE_HOME
-for the database, are files already and are not in it."""
+DESCRIPTION = """Write all businesses with their leads, appointments and calls to one
+file, as of one moment, while the service runs. The file contains what callers said:
+protect it like the database. It does not contain recordings (RECORD_DIR) and call
+records that wait in KOLBRIDGE_HOME for the database."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, help="the backup to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,11 +12,11 @@ import msgspec
 
 from bridge.cli.pictures import NoPicturesError
 
-DESCRIPTION = """What the benches found, as a table, and their trend over commits,
-from the JSON files that make bench leaves; nothing is measured here."""
+DESCRIPTION = """Show benchmark results as a table, and their trend over commits, from
+the JSON files that `make bench` writes. This command measures nothing."""
 EXAMPLES = """examples:
   kolbridge bench                       after `make bench`
-  kolbridge bench --png trend.png       the trend as a picture, too
+  kolbridge bench --png trend.png       also draw the trend
 """
 RESULTS = Path("bench/results")
 RUNS_SHOWN = 12
@@ -87,7 +87,13 @@ def add_parser(subparsers: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS,
+        metavar="FOLDER",
+        help=f"folder of the results ({RESULTS})",
+    )
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw the trend")
     parser.set_defaults(run=run)
 

@@ -31,8 +31,8 @@ EXAMPLES = """examples:
   kolbridge call caller-he-1 caller-he-interrupts --to +97225550123 \\
       --noise noise-fan --interrupt-after 1500 --digits 42#
 
-Each recording is spoken when the other side has finished. AUDIO is a WAV file, a file
-of raw mu-law (8 kHz), or the name of a packaged recording:
+Each recording is played when the AI has finished speaking. AUDIO is a WAV file, a raw
+mu-law file (8 kHz), or the name of a packaged recording:
   """
 KEYS = frozenset("0123456789*#")
 
@@ -50,38 +50,56 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("audio", nargs="+", metavar="AUDIO")
-    parser.add_argument("--to", required=True, metavar="NUMBER", help="the business")
     parser.add_argument(
-        "--from", dest="from_number", default="+12025550101", metavar="NUMBER"
+        "audio", nargs="+", metavar="AUDIO", help="what the caller says, in order"
+    )
+    parser.add_argument(
+        "--to", required=True, metavar="NUMBER", help="number of the business"
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_number",
+        default="+12025550101",
+        metavar="NUMBER",
+        help="number of the caller (+12025550101)",
     )
     parser.add_argument(
         "--stir-verstat",
         default="TN-Validation-Passed-A",
         metavar="WORD",
-        help="what the network says of the number (TN-Validation-Passed-A)",
+        help="the STIR/SHAKEN result, StirVerstat (TN-Validation-Passed-A)",
     )
-    parser.add_argument("--url", help="the bridge (http://HOST:PORT of the settings)")
-    parser.add_argument("--save", type=Path, metavar="DIR", help="keep the recordings")
-    parser.add_argument("--noise", metavar="AUDIO", help="a background, all along")
-    parser.add_argument("--noise-db", type=float, default=0.0, help="its gain (0)")
-    parser.add_argument("--digits", default="", help="keys to press at the end")
+    parser.add_argument(
+        "--url", help="URL of the bridge (http://HOST:PORT of the settings)"
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="folder for recordings of both sides"
+    )
+    parser.add_argument("--noise", metavar="AUDIO", help="background noise")
+    parser.add_argument(
+        "--noise-db", type=float, default=0.0, help="gain of the noise in dB (0)"
+    )
+    parser.add_argument(
+        "--digits", default="", help="keys to press after the last recording"
+    )
     parser.add_argument(
         "--interrupt-after",
         type=float,
         metavar="MS",
-        help="from the second recording on, speak after MS of each answer",
+        help="interrupt each answer after MS, from the second recording on",
     )
     parser.add_argument(
         "--patience",
         type=float,
         default=20,
         metavar="SECONDS",
-        help="how long to wait for each answer (20)",
+        help="maximum wait for each answer (20)",
     )
-    parser.add_argument("--max-seconds", type=float, default=180, help="(180)")
     parser.add_argument(
-        "--stay", action="store_true", help="let the other side hang up"
+        "--max-seconds", type=float, default=180, help="maximum call duration (180)"
+    )
+    parser.add_argument(
+        "--stay", action="store_true", help="wait until the bridge hangs up"
     )
 
 

@@ -22,17 +22,17 @@ from crm import businesses, calls
 from crm.database import Database
 
 LIMIT_MAX = 10_000
-DESCRIPTION = f"""List calls, newest first; or show one, word by word. The last column
-is the cost, by OPENAI_PRICES or else the vendor's prices of {PRICES_DATE}
-in US dollars; '-' where a model has none."""
+DESCRIPTION = f"""List calls, newest first, or show one call with its transcript. The
+last column is the cost by OPENAI_PRICES, or by the vendor's prices of {PRICES_DATE}
+in US dollars; '-' if a model has no price."""
 EXAMPLES = """examples:
   kolbridge calls
   kolbridge calls --business "Dana's Salon" --limit 100
   kolbridge calls CA0123456789abcdef0123456789abcdef
   kolbridge calls --summary --since 7d
   kolbridge calls --json | jq -r 'select(.outcome == "failed") | .call_sid'
-  kolbridge calls --refused            records that the database has refused, and why
-  kolbridge calls --retry-refused      write them again, each once
+  kolbridge calls --refused            records that the database refused, and why
+  kolbridge calls --retry-refused      write them again, each exactly once
 """
 
 
@@ -45,10 +45,10 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("call_sid", nargs="?", help="show this call")
+    parser.add_argument("call_sid", nargs="?", help="CallSid of the call to show")
     refused = parser.add_mutually_exclusive_group()
     refused.add_argument(
-        "--refused", action="store_true", help="list records the database has refused"
+        "--refused", action="store_true", help="list records that the database refused"
     )
     refused.add_argument(
         "--retry-refused", action="store_true", help="write refused records again"
@@ -58,10 +58,14 @@ def add_parser(subparsers: Any) -> None:
 
 
 def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what lists of calls and of leads have alike."""
-    parser.add_argument("--business", help="its name or id; all, if left out")
-    parser.add_argument("--limit", type=int, default=20, help="of each business (20)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    """Add the arguments that lists of calls and of leads share."""
+    parser.add_argument("--business", help="name or id of a business (all)")
+    parser.add_argument(
+        "--limit", type=int, default=20, help="maximum per business (20)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object per line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

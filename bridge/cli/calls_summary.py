@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--summary",
         action="store_true",
-        help="a line for each business: calls, minutes, failures, fallbacks, cost",
+        help="total calls, minutes, failures, fallbacks and cost per business",
     )
     parser.add_argument(
-        "--since", metavar="DAY", help=f"first day, or how many: 7d ({DAYS}d)"
+        "--since", metavar="DAY", help=f"first day, or a number of days: 7d ({DAYS}d)"
     )
-    parser.add_argument("--until", metavar="DAY", help="last day, included (today)")
+    parser.add_argument("--until", metavar="DAY", help="last day, inclusive (today)")
 
 
 async def show(

@@ -14,20 +14,22 @@ from bridge.cli.pictures import NoPicturesError
 from bridge.settings.options import CallOptions, OptionError, merge
 from dsp.g711 import encode
 
-DESCRIPTION = """AUDIO is raw 8 kHz mu-law, an 8 kHz 16-bit WAV (mono, or the caller
-left and the AI right), or a folder of them; NAME.far.ulaw beside NAME.ulaw is
-what the caller heard."""
+DESCRIPTION = """Run recordings through the noise gate and print what it decided.
+
+AUDIO is a raw 8 kHz mu-law file, an 8 kHz 16-bit WAV file (mono, or the caller on the
+left and the AI on the right channel), or a folder of such files. NAME.far.ulaw beside
+NAME.ulaw is what the caller heard."""
 EXAMPLES = """examples:
   kolbridge gate call.wav                      caller left, AI right
   kolbridge gate caller.ulaw --far ai.ulaw --plot gate.png
   kolbridge gate *.wav --set SNR_START_NORMAL=9 --set AUDIO_HANGOVER_FRAMES=12
   kolbridge gate recordings/ --sweep SNR_START_NORMAL=6,8,10,12 --plot sweep.png
-  kolbridge gate recordings/ --ab GATE_SCORE=off     today's settings against others
-  kolbridge gate near.ulaw --far far.ulaw --frames out.txt   one "state sent" a frame
+  kolbridge gate recordings/ --ab GATE_SCORE=off     compare with another setting
+  kolbridge gate near.ulaw --far far.ulaw --frames out.txt   one "state sent" per frame
 
-A file of the same name ending in .txt is the ground truth: an Audacity label track,
-"start end label" in seconds a line, one for each time the near caller speaks. With it
-come recall, leak, balanced error and delays.
+A file of the same name that ends in .txt is the ground truth: an Audacity label track
+with one line "start end label", in seconds, for each time the near caller speaks. With
+ground truth the figures include recall, leak, balanced error and delays.
 """
 SUFFIXES = (".wav", ".ulaw", ".raw")
 
@@ -41,9 +43,9 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("audio", nargs="+", type=Path, metavar="AUDIO")
-    parser.add_argument("--far", type=Path, help="what the caller heard meanwhile")
+    parser.add_argument("--far", type=Path, help="what the caller heard")
     parser.add_argument(
-        "--frames", type=Path, metavar="OUT", help="write one 'state sent' a frame"
+        "--frames", type=Path, metavar="OUT", help="write one 'state sent' per frame"
     )
     parser.add_argument(
         "--plot", type=Path, metavar="PNG", help="draw the recording, sweep or trial"
@@ -54,10 +56,10 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         dest="values",
-        help="a setting other than the default; may be given again",
+        help="a setting; may be repeated",
     )
     trial = parser.add_mutually_exclusive_group()
-    trial.add_argument("--sweep", metavar="NAME=V1,V2,…", help="try values")
+    trial.add_argument("--sweep", metavar="NAME=V1,V2,…", help="try each value")
     trial.add_argument(
         "--ab", action="append", metavar="NAME=VALUE", help="compare with this setting"
     )

@@ -31,8 +31,8 @@ def add_parser(subparsers: Any) -> None:
     """Add `leads` to the command line."""
     parser = subparsers.add_parser(
         "leads",
-        description="List leads, those who called last first, then what callers said "
-        "of themselves who are not verified.",
+        description="List leads, latest callers first, then the claims of callers who "
+        "are not verified.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--accept",
         metavar="CALL",
-        help="let what was said in this call be the lead's whose number was named",
+        help="merge the claim of this call into the lead whose number it names",
     )
 
 

@@ -15,20 +15,23 @@ from bridge.telemetry.masking import VisibleStream
 COMMANDS = {
     "demo": (
         "bridge.cli.demo.command",
-        "two whole calls on this machine, nothing else needed",
+        "place two calls on this machine, without any account",
     ),
     "serve": ("bridge.service.serve", "run the service"),
     "call": ("bridge.cli.call", "place a call with recorded audio to a running bridge"),
-    "migrate": ("bridge.cli.migrate", "bring the database's schema to this build's"),
+    "migrate": ("bridge.cli.migrate", "bring the database schema to this version"),
     "backup": ("bridge.cli.backup", "write all businesses to one file"),
     "restore": ("bridge.cli.restore", "restore a backup into an empty database"),
-    "tenant": ("bridge.cli.tenant_parser", "businesses without SQL"),
-    "calls": ("bridge.cli.calls", "what was said and done in calls"),
-    "leads": ("bridge.cli.leads", "who has called"),
-    "gate": ("bridge.cli.gate", "run recordings through the gate"),
-    "replay": ("bridge.cli.replay", "a recorded call made again, and why it did so"),
-    "bench": ("bridge.cli.bench", "what the benches found, and their trend"),
-    "doctor": ("bridge.cli.doctor.checklist", "the checklist before going live"),
+    "tenant": ("bridge.cli.tenant_parser", "manage businesses"),
+    "calls": ("bridge.cli.calls", "list calls, or show one with its transcript"),
+    "leads": ("bridge.cli.leads", "list leads: the callers of each business"),
+    "gate": ("bridge.cli.gate", "run recordings through the noise gate"),
+    "replay": (
+        "bridge.cli.replay",
+        "replay recorded calls and explain their decisions",
+    ),
+    "bench": ("bridge.cli.bench", "show benchmark results and their trend"),
+    "doctor": ("bridge.cli.doctor.checklist", "check everything before going live"),
 }
 EXIT_INTERRUPTED = 130
 EXIT_CUT_OFF = 1

@@ -8,10 +8,10 @@ from bridge.settings.process import Settings
 from crm.connect import Schema
 from crm.database import Database
 
-DESCRIPTION = """Bring the database's schema to this build's, as DATABASE_ADMIN_URL's
-role or the owner of the embedded one. `kolbridge serve` does so, too, when it starts;
-`serve --take-over` and all that only read leave it as it is. A service of the version
-before goes on to serve on the new schema."""
+DESCRIPTION = """Bring the database schema to this version, as the role of
+DATABASE_ADMIN_URL or as the owner of the embedded database. `kolbridge serve` migrates
+at its start, too. `serve --take-over` and commands that only read never migrate. A
+service of the previous version keeps running on the new schema."""
 
 
 def add_parser(subparsers: Any) -> None:

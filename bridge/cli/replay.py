@@ -20,19 +20,19 @@ EXIT_DIFFERENT = 1
 EXIT_UNUSABLE = 2
 WHY_CHARS = 100
 DIFFERENCE_CHARS = 200
-DESCRIPTION = """Runs each recorded CALL through the same code without sockets, compares
-every byte it answers with what it answered then, and shows what started, stopped and
-interrupted it."""
+DESCRIPTION = """Run each recorded CALL through the same code without sockets, compare
+every byte of the answers with the recorded answers, and show what opened each turn and
+what interrupted the AI."""
 EXAMPLES = """examples:
   kolbridge replay recordings/CA0123.zip
-  kolbridge replay CA0123                            looked for in RECORD_DIR
+  kolbridge replay CA0123                            searched in RECORD_DIR
   kolbridge replay CA0123.zip --plot CA0123.png
   kolbridge replay tests/recordings/*.zip            exit code 1 if one differs
-  kolbridge replay tests/recordings/*.zip --accept   take today's answers as right
+  kolbridge replay tests/recordings/*.zip --accept   accept the new answers
 
-`kolbridge serve` records calls with RECORD_DIR=recordings; with RECORD_AUDIO=1 as well
-they can be made again byte for byte. A recording moved to tests/recordings/ is a test.
-Exit codes: 0 as recorded, or explained only; 1 different; 2 not usable.
+`kolbridge serve` records calls with RECORD_DIR=recordings. Replay byte for byte also
+needs RECORD_AUDIO=1. A recording in tests/recordings/ is a test.
+Exit codes: 0 same as recorded, or explained only; 1 different; 2 not usable.
 """
 
 
@@ -45,13 +45,16 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "calls", nargs="+", metavar="CALL", help="a file, or the id of a recorded call"
+        "calls",
+        nargs="+",
+        metavar="CALL",
+        help="a file, or the CallSid of a recorded call",
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw one call")
     parser.add_argument(
         "--accept",
         action="store_true",
-        help="write today's answers into the recording",
+        help="write the new answers into the recording",
     )
     parser.set_defaults(run=run)
 

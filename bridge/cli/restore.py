@@ -10,9 +10,9 @@ from bridge.settings.process import Settings
 from crm.backup import restore
 from crm.connect import Schema
 
-DESCRIPTION = """Restore a backup into an empty database: of another name in
-DATABASE_ADMIN_URL, or the embedded one of another KOLBRIDGE_HOME. All of it, or
-nothing. A backup by an earlier version is brought up to date."""
+DESCRIPTION = """Restore a backup into an empty database: the one of
+DATABASE_ADMIN_URL, or the embedded one of another KOLBRIDGE_HOME. The restore is all or
+nothing. A backup of an earlier version is migrated."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, help="the backup to read")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -309,7 +309,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "create": Verb(
-        "make a business",
+        "create a business",
         """\
   kolbridge tenant create "Dana's Salon" --number +12025550123 \\
       --time-zone America/New_York --greeting "Hello, Dana's Salon." --required name""",
@@ -317,12 +317,12 @@ VERBS = {
     ),
     "list": Verb("list businesses", "  kolbridge tenant list --json", _list),
     "show": Verb(
-        "show all of a business, and what the model is told",
+        "show a business, and the prompt that the model gets",
         """  kolbridge tenant show "Dana's Salon\"""",
         _show,
     ),
     "set": Verb(
-        "change fields, or settings of its calls; an empty setting resets it",
+        "change fields or call settings; an empty value resets a setting",
         """\
   kolbridge tenant set "Dana's Salon" OPENAI_VOICE=cedar SNR_START_NORMAL=9
   kolbridge tenant set "Dana's Salon" greeting="Good morning." OPENAI_VOICE=
@@ -330,14 +330,14 @@ VERBS = {
         _set,
     ),
     "numbers": Verb(
-        "list, add or remove its numbers",
+        "list, add or remove phone numbers",
         """\
   kolbridge tenant numbers "Dana's Salon"
   kolbridge tenant numbers "Dana's Salon" --add +12025550123 --remove +12025550124""",
         _numbers,
     ),
     "hours": Verb(
-        "list its hours, or set those of a day or of days",
+        "list opening hours, or set them for one or more days",
         """\
   kolbridge tenant hours "Dana's Salon" mon-fri 09:00-18:00
   kolbridge tenant hours "Dana's Salon" sunday 09:00-13:00 14:00-18:30
@@ -345,35 +345,34 @@ VERBS = {
         _hours,
     ),
     "closures": Verb(
-        "list, add or remove days on which it is closed",
+        "list, add or remove closed days",
         """\
   kolbridge tenant closures "Dana's Salon" --add 2026-12-24..2026-12-26 --reason Feast
   kolbridge tenant closures "Dana's Salon" --remove 2026-12-24""",
         _closures,
     ),
     "services": Verb(
-        "list its services, or add, change or remove one",
+        "list services, or add, change or remove one",
         """\
   kolbridge tenant services "Dana's Salon" Haircut 45 --buffer 5
   kolbridge tenant services "Dana's Salon" Haircut --remove""",
         _services,
     ),
     "prompt": Verb(
-        "take its instructions from a file",
+        "read the business's instructions from a file",
         """  kolbridge tenant prompt "Dana's Salon" prompt.txt""",
         _prompt,
     ),
     "import": Verb(
-        "make or change the business of this name from a TOML or JSON file; all of it "
-        "is replaced",
+        "create or replace the business of this name from a TOML or JSON file",
         "  kolbridge tenant import salon.toml",
         _import,
     ),
     "delete": Verb(
-        "delete a business with its leads, appointments and calls, once it is sure",
+        "delete a business with its leads, appointments and calls, after confirmation",
         """\
   kolbridge tenant delete "Dana's Salon"
-  kolbridge tenant delete "Dana's Salon" --yes    for scripts: does not ask""",
+  kolbridge tenant delete "Dana's Salon" --yes    without confirmation, for scripts""",
         tenant_delete.run,
     ),
     "export": Verb(

@@ -44,7 +44,7 @@ from crm.transient import DATABASE_ERRORS, is_away
 EXAMPLES = """examples:
   kolbridge serve
   PORT=9000 LOG_LEVEL=debug kolbridge serve
-  kolbridge serve --take-over    a new version: the running one drains, no call is lost
+  kolbridge serve --take-over    zero-downtime upgrade: the running service drains
   RECORD_DIR=recordings RECORD_AUDIO=1 kolbridge serve    see kolbridge replay
 """
 # What DATABASE_URL must be, in the words of SQL.
@@ -65,15 +65,15 @@ def add_parser(subparsers: Any) -> None:
     """Add `serve` to the command line."""
     parser = subparsers.add_parser(
         "serve",
-        description="Takes calls until SIGTERM, SIGINT or SIGHUP; settings come from "
-        "the environment and .env.",
+        description="Run the service until SIGTERM, SIGINT or SIGHUP. Settings come "
+        "from the environment and from .env.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--take-over",
         action="store_true",
-        help="take the port from the service that has it, if one has; it then drains",
+        help="take over the port of the running service, which then drains",
     )
     parser.set_defaults(run=run)
 

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-DESCRIPTION = """Starts the database, the bridge and the sandbox, places a call to an
-English and to a Hebrew business at once, and writes the sound, a picture and a report.
-Exit code 1 if a check of the list fails."""
+DESCRIPTION = """Start the database, the bridge and the sandbox, place a call to an
+English and to a Hebrew business at once, and write the audio, a picture and a report.
+The exit code is 1 if a check fails."""
 EXAMPLES = """examples:
   kolbridge demo
   kolbridge demo --out first-call
@@ -22,11 +22,13 @@ def add_parser(subparsers: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (demo)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="output folder (demo)"
+    )
     parser.add_argument(
         "--live",
         action="store_true",
-        help="talk to the real OpenAI with OPENAI_API_KEY",
+        help="use the real OpenAI API, with OPENAI_API_KEY",
     )
     parser.set_defaults(run=_run)
 

@@ -42,10 +42,10 @@ from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
 from crm.transient import DATABASE_ERRORS
 
-DESCRIPTION = """Tries the settings of kolbridge serve, the machine, the database, what
-keeps businesses apart, Twilio's signatures and where it sends each number's calls,
-sessions with the model as each business's callers have them, and a call to each.
-Exit code 1 if something needs attention; ! is for what does not yet."""
+DESCRIPTION = """Check the settings of kolbridge serve, the machine, the database
+and its tenant isolation, Twilio's signatures and the webhooks of each number, a model
+session with each business's configuration, and one call to each business.
+The exit code is 1 if something must be fixed; ! marks a warning."""
 
 
 def add_parser(subparsers: Any) -> None:
