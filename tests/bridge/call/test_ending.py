@@ -2,7 +2,13 @@
 
 import pytest
 
-from bridge.call.ending import ENDING_S_MAX, LAST_WORDS_S, MALFORMED_MAX, Ending
+from bridge.call.ending import (
+    ENDING_S_MAX,
+    LAST_MARK_S,
+    LAST_WORDS_S,
+    MALFORMED_MAX,
+    Ending,
+)
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Leg, Phase, Refusal, ToolResult
 from bridge.realtime import openai
@@ -234,6 +240,37 @@ def test_end_call_lets_the_last_words_be_heard():
 
     actions = call.receive_twilio(builders.mark(marks[-1]), 10.65)
     assert of(HangUp, actions) == [HangUp("end_call:goodbye", failed=False)]
+
+
+def last_words(call, now):
+    """Let the model say 200 ms of last words; return the name of their mark."""
+    call.receive_hangup("drain", now, politely=True)
+    call.receive_openai(created(), now)
+    actions = call.receive_openai(audio_delta("item_1", 200), now)
+    actions += call.receive_openai(audio_done("item_1"), now)
+    actions += fire(call, now + 0.1)
+    (mark,) = of(twilio.OutboundMark, actions)
+    return mark.mark.name
+
+
+def test_an_echo_that_comes_too_early_does_not_cut_the_last_words():
+    call = answered_call()
+    name = last_words(call, 1.0)
+    call.receive_openai(done(), 1.12)
+    assert call.playout.is_playing(1.15)
+
+    assert not of(HangUp, call.receive_twilio(builders.mark(name), 1.15))
+    assert not of(HangUp, fire(call, 1.19))
+    assert of(HangUp, fire(call, 1.2 + LAST_MARK_S))
+
+
+def test_the_echo_of_the_last_words_is_waited_for_though_their_time_is_over():
+    call = answered_call()
+    name = last_words(call, 1.0)
+    assert not call.playout.is_playing(1.25)
+    assert not of(HangUp, call.receive_openai(done(), 1.25))
+
+    assert of(HangUp, call.receive_twilio(builders.mark(name), 1.3))
 
 
 def test_a_long_reply_and_the_goodbye_behind_it_are_heard_to_the_end():
