@@ -7,14 +7,19 @@ BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
-SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx bridge/*/*.pxd) \
-	bridge/media/uplink.py bridge/media/playout.py
+BUILT := $(VENV)/.built
+SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx \
+	bridge/*/*.pxd) bridge/media/uplink.py bridge/media/playout.py
+# The core's tests: no database, no server, seconds.
+CORE := $(addprefix tests/bridge/,call media wire telephony realtime \
+	line/test_fast_path.py) tests/dsp
 
 INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test lint kernels simulate bench build docs references lock clean
+.PHONY: install demo test check core build-ext lint kernels simulate \
+	bench build docs references lock clean
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -22,8 +27,20 @@ install: $(ANALYSIS)
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
 
-test: $(DEV)
+test: $(BUILT)
 	$(BIN)/python -m pytest -q
+
+# Before each commit; a tool and the tests run at once.
+check: $(BUILT)
+	@began=$$(date +%s); $(MAKE) --no-print-directory -j2 core lint && \
+	  echo "Checked lint, types and the core's tests:" \
+	    "$$(($$(date +%s) - began)) s. The whole suite: make test"
+
+core: $(BUILT)
+	$(BIN)/python -m pytest -q -x $(CORE)
+
+# Compiles what has changed, and what includes it. `make check` and the like do it, too.
+build-ext: $(BUILT)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -31,13 +48,13 @@ lint: $(DEV)
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp bridge bench/fast
 
-kernels: $(DEV)
+kernels: $(BUILT)
 	scripts/check_kernels.sh
 
-simulate: $(DEV)
+simulate: $(BUILT)
 	$(BIN)/python -m bench simulate
 
-bench: $(DEV)
+bench: $(BUILT)
 	$(BIN)/python -m bench
 	$(BIN)/python -m pytest -q tests/bench/test_timings.py --benchmark-enable \
 	  --benchmark-only --benchmark-max-time=0.2 --benchmark-columns=min,median,rounds \
@@ -79,13 +96,18 @@ $(ANALYSIS): $(BIN)/pip $(SOURCES) requirements/demo.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(BIN)/pip $(SOURCES) requirements/dev.lock
+$(DEV): $(BIN)/pip setup.py pyproject.toml requirements/dev.lock
 	$(INSTALL) --require-hashes --requirement requirements/dev.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(ANALYSIS)
 
 $(DOCS): $(BIN)/pip requirements/docs.lock
 	$(INSTALL) --require-hashes --requirement requirements/docs.lock
+	@touch $@
+
+# Not through pip, which compiles everything for a change of one module.
+$(BUILT): $(DEV) $(SOURCES)
+	$(BIN)/python setup.py -q build_ext --inplace -j2
 	@touch $@
 
 clean:
