@@ -18,7 +18,7 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test check core build-ext lint kernels simulate \
+.PHONY: install demo test check core build-ext coverage lint kernels simulate \
 	bench build docs references lock clean
 
 install: $(ANALYSIS)
@@ -41,6 +41,9 @@ core: $(BUILT)
 
 # Compiles what has changed, and what includes it. `make check` and the like do it, too.
 build-ext: $(BUILT)
+
+coverage: $(BUILT)
+	scripts/measure_coverage.sh $(CORE)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

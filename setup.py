@@ -4,6 +4,8 @@
 checked, so that the same tests find what the release build would get wrong silently.
 `KOLBRIDGE_SANITIZE=1` has the C compiler watch every access to memory and every
 arithmetic that C leaves undefined; `scripts/check_kernels.sh` runs the tests of both.
+`KOLBRIDGE_TRACE=1` compiles those of `bridge` so that their lines are counted, for
+`scripts/measure_coverage.sh`.
 `KOLBRIDGE_NATIVE=1` compiles for this machine's processor; never for a wheel.
 """
 
@@ -17,6 +19,7 @@ from setuptools import Extension, setup
 
 CHECKED = os.environ.get("KOLBRIDGE_CHECKED") == "1"
 SANITIZE = os.environ.get("KOLBRIDGE_SANITIZE") == "1"
+TRACE = os.environ.get("KOLBRIDGE_TRACE") == "1"
 NATIVE = os.environ.get("KOLBRIDGE_NATIVE") == "1"
 
 # Built where it could run; `dsp.fastest` asks the processor. Without FMA, which was
@@ -29,6 +32,9 @@ KERNELS = [
     for path in sorted(Path(folder).rglob("*.pyx"))
     if path != AVX2 or HAS_AVX2_BUILD
 ]
+# Of the kernels each sample is many lines: their tests would take hours.
+if TRACE:
+    KERNELS = [path for path in KERNELS if path.parts[0] == "bridge"]
 # The core's busiest modules; the types that make them fast are in a .pxd beside each.
 PYTHON = [Path("bridge/media/playout.py"), Path("bridge/media/uplink.py")]
 DIRECTIVES = {
@@ -39,7 +45,10 @@ DIRECTIVES = {
     "initializedcheck": CHECKED,
     "embedsignature": True,
     "freethreading_compatible": True,
+    "linetrace": TRACE,
 }
+# Line tracing of what runs with and without the interpreter's lock.
+MACROS = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
 # Not -ffast-math: it drops NaN handling and switches denormals off process-wide. Sums
 # may be reordered, so that they run on vectors.
 COMPILE_ARGS = [
@@ -50,6 +59,8 @@ COMPILE_ARGS = [
     "-fassociative-math",
 ]
 LINK_ARGS = []
+if TRACE:
+    COMPILE_ARGS = ["-O0"]
 if SANITIZE:
     LINK_ARGS = ["-fsanitize=address,undefined"]
     COMPILE_ARGS = ["-O1", "-g1", "-fno-sanitize-recover=all", *LINK_ARGS]
@@ -80,6 +91,7 @@ def extensions(sources: list[Path], directives: dict[str, object]) -> list[Exten
             Extension(
                 ".".join(path.with_suffix("").parts),
                 [str(path)],
+                define_macros=MACROS,
                 extra_compile_args=compile_args(path),
                 extra_link_args=LINK_ARGS,
             )
@@ -87,8 +99,9 @@ def extensions(sources: list[Path], directives: dict[str, object]) -> list[Exten
         ],
         compiler_directives=directives,
         nthreads=0 if sys.platform == "darwin" else 2,
-        # cythonize does not look at directives: a checked build must not reuse C.
-        force=CHECKED,
+        # cythonize does not look at directives: a checked or traced build must not
+        # reuse C.
+        force=CHECKED or TRACE,
     )
     return found
 
