@@ -18,7 +18,7 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test check core build-ext coverage lint kernels simulate \
+.PHONY: install demo test check core build-ext coverage mutants lint kernels simulate \
 	bench build docs references lock clean
 
 install: $(ANALYSIS)
@@ -44,6 +44,10 @@ build-ext: $(BUILT)
 
 coverage: $(BUILT)
 	scripts/measure_coverage.sh $(CORE)
+
+# MUTANTS="--sample 0.05 --seed 2 --only ending" tries a part.
+mutants: $(BUILT)
+	$(BIN)/python -m scripts.mutate $(MUTANTS) $(filter-out tests/dsp,$(CORE))
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ checked, so that the same tests find what the release build would get wrong sile
 arithmetic that C leaves undefined; `scripts/check_kernels.sh` runs the tests of both.
 `KOLBRIDGE_TRACE=1` compiles those of `bridge` so that their lines are counted, for
 `scripts/measure_coverage.sh`.
+`KOLBRIDGE_DRAFT=1` leaves the optimiser out, for builds that are used once.
 `KOLBRIDGE_NATIVE=1` compiles for this machine's processor; never for a wheel.
 """
 
@@ -20,6 +21,7 @@ from setuptools import Extension, setup
 CHECKED = os.environ.get("KOLBRIDGE_CHECKED") == "1"
 SANITIZE = os.environ.get("KOLBRIDGE_SANITIZE") == "1"
 TRACE = os.environ.get("KOLBRIDGE_TRACE") == "1"
+DRAFT = os.environ.get("KOLBRIDGE_DRAFT") == "1"
 NATIVE = os.environ.get("KOLBRIDGE_NATIVE") == "1"
 
 # Built where it could run; `dsp.fastest` asks the processor. Without FMA, which was
@@ -59,7 +61,7 @@ COMPILE_ARGS = [
     "-fassociative-math",
 ]
 LINK_ARGS = []
-if TRACE:
+if DRAFT or TRACE:
     COMPILE_ARGS = ["-O0"]
 if SANITIZE:
     LINK_ARGS = ["-fsanitize=address,undefined"]
