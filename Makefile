@@ -118,4 +118,5 @@ $(BUILT): $(DEV) $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo dsp/*.c dsp/*.so bridge/*.c bridge/*.so
+	rm -rf $(VENV) build dist *.egg-info demo dsp/*.c dsp/*.so bridge/*/*.c \
+	  bridge/*/*.so
