@@ -62,6 +62,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 # Rooms that take messages and time and return actions.
 PURE = ("call", "media", "realtime", "telephony", "wire")
+# Who owns a part of a call's state does not know who holds it.
+OWNERS = ("greeting", "timers")
 # Call and what answers for it hold each other: they are one object in several files.
 ONE = dict.fromkeys(
     ("bridge.call.ending", "bridge.call.recovery", "bridge.call.session_rollover"),
@@ -161,6 +163,18 @@ def test_imports_never_lead_back():
 def test_the_core_is_pure(room):
     for path in (ROOT / "bridge" / room).glob("*.py"):
         assert not roots(path) & IMPURE, path.name
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_an_owner_does_not_know_the_call(name):
+    assert (ROOT / "bridge" / "call" / f"{name}.py").exists()
+    seen, left = set(), {f"bridge.call.{name}"}
+    while left:
+        seen |= left
+        paths = (ROOT / f"{one.replace('.', '/')}.py" for one in left)
+        found = set().union(*(imports(path) for path in paths if path.exists()))
+        left = {one for one in found if one.startswith("bridge.")} - seen
+    assert "bridge.call.machine" not in seen
 
 
 def test_one_module_reads_numbers_and_one_says_what_they_are_worth():

@@ -1,41 +1,74 @@
-"""Greeting: the first words of a call, and the moment from which it talks.
+"""Greeting: the first words of a call, until the caller has heard them.
 
-The model is asked for them as soon as its session is ready; what it has said when the
-caller comes waits in the ledger.
+Theory of operation. The model is asked for the greeting as soon as its session is
+ready; what it has said when the caller comes waits in the ledger. Until the greeting is
+over the caller is not listened to, so the wait for it has a limit. The time counts
+while the caller and a session are there.
+
+    DUE --(asked for)--> ASKED --(heard, replaced, late)--> OVER
+     ^__(session lost before the caller came)__|
+
+A call without a greeting begins in OVER. `Greeting` asks for nothing itself.
 """
 
-from typing import TYPE_CHECKING
+from enum import Enum
 
-from bridge.call import session_config
-from bridge.call.plan import Log, Phase
-from bridge.call.timers import Timer
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
+from bridge.call.timers import OwnTimer
 
 # A caller is not left unheard for a greeting that never comes.
 GREETING_WAIT_S = 8.0
 
 
-def greet_when_ready(call: "Call") -> None:
-    """Ask for the greeting once the model is there; talk once both sides are."""
-    if not call.is_session_ready:
-        return
-    if call.is_greeting_due and not call.is_greeting_asked:
-        call.is_greeting_asked = True
-        call.request(session_config.greeting(call.plan))
-        call.info("[REALTIME] Greeting sent")
-    if not call.stream_sid:
-        return
-    call.phase = Phase.TALKING
-    call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
-    if call.is_greeting_due:
-        call.timers.set(Timer.GREETING, call.now + GREETING_WAIT_S)
-    call.feed()
+class State(Enum):
+    """Where a greeting stands."""
+
+    DUE = "the greeting is to be asked for"
+    ASKED = "the greeting is asked for and not heard"
+    OVER = "the greeting is heard, not waited for any more, or not wanted"
 
 
-def on_greeting_late(call: "Call") -> None:
-    """Listen to the caller without having greeted him."""
-    if call.is_greeting_due:
-        call.is_greeting_due = False
-        call.log(Log("warning", "[REALTIME] No greeting came: listening"))
+_NEXT: dict[State, frozenset[State]] = {
+    # A server may speak before it is asked.
+    State.DUE: frozenset((State.ASKED, State.OVER)),
+    State.ASKED: frozenset((State.DUE, State.OVER)),
+    State.OVER: frozenset(),
+}
+
+
+class Greeting:
+    """The owner of one call's greeting, and of the timer GREETING."""
+
+    def __init__(self, timer: OwnTimer, *, is_wanted: bool) -> None:
+        self.state = State.DUE if is_wanted else State.OVER
+        self._timer = timer
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether the caller has yet to hear it."""
+        return self.state is not State.OVER
+
+    def note_asked(self) -> None:
+        """The model is asked for it."""
+        self._to(State.ASKED)
+
+    def note_lost(self) -> None:
+        """The session is gone and the caller was not there: it is asked for anew."""
+        self._to(State.DUE)
+
+    def wait(self, now: float) -> None:
+        """The caller is there and hears nothing: wait for a limited time."""
+        if self.is_due:
+            self._timer.set(now + GREETING_WAIT_S)
+
+    def pause(self) -> None:
+        """The caller or the session is gone: the time does not count."""
+        self._timer.cancel()
+
+    def end(self) -> None:
+        """It was heard, other words took its place, or it is not waited for."""
+        self._to(State.OVER)
+        self._timer.cancel()
+
+    def _to(self, state: State) -> None:
+        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
+        self.state = state

@@ -20,9 +20,9 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from bridge.call import (
+    conversation_start,
     ending,
     floor,
-    greeting,
     interruption,
     keypad,
     last_turn,
@@ -34,6 +34,7 @@ from bridge.call import (
     turns,
 )
 from bridge.call.call_record import Notes, voice_line
+from bridge.call.greeting import Greeting
 from bridge.call.handshake import Handshake, State
 from bridge.call.plan import (
     Action,
@@ -81,8 +82,8 @@ class Call:
         self.timers = Timers()
         self.actions: list[Action] = []
         self.handshake = Handshake(now, session_rollover.OPEN_S)
-        self.is_greeting_due = bool(plan.greeting)
-        self.is_greeting_asked = False
+        own = self.timers.own
+        self.greeting = Greeting(own(Timer.GREETING), is_wanted=bool(plan.greeting))
         self.open_tools: set[str] = set()
         self.is_tool_answer_due = False
         self.tool_told_at = 0.0
@@ -206,7 +207,7 @@ class Call:
     @property
     def _hears(self) -> bool:
         """Tell whether the caller is listened to while the AI is silent."""
-        is_ready = self.is_session_ready and not self.is_greeting_due
+        is_ready = self.is_session_ready and not self.greeting.is_due
         return is_ready and self.phase is not Phase.ENDED
 
     # --- what the caller says ---
@@ -323,11 +324,11 @@ class Call:
     @property
     def _is_frame_notable(self) -> bool:
         """Tell whether the next frame is the first of the greeting or of a response."""
-        return self.is_greeting_due or self.notes.is_frame_due
+        return self.greeting.is_due or self.notes.is_frame_due
 
     def _note_frame(self, total_frames: int) -> None:
-        if self.is_greeting_due:
-            self.is_greeting_due = False
+        if self.greeting.is_due:
+            self.greeting.end()
             self.log(self.notes.greeted(self.now))
         self.log(self.notes.frame_line(total_frames, self.now))
 
@@ -379,7 +380,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.STREAM: resumption.on_no_stream,
     Timer.SESSION: session_rollover.on_handshake_due,
     Timer.FEED: Call.feed,
-    Timer.GREETING: greeting.on_greeting_late,
+    Timer.GREETING: conversation_start.on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: model_events.on_answer_due,

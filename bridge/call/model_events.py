@@ -12,9 +12,9 @@ import msgspec
 from msgspec import UNSET
 
 from bridge.call import (
+    conversation_start,
     ending,
     floor,
-    greeting,
     limits,
     recovery,
     session_config,
@@ -74,7 +74,7 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
     if call.renewal.is_reopening:
         session_rollover.on_ready(call)
     else:
-        greeting.greet_when_ready(call)
+        conversation_start.greet_when_ready(call)
 
 
 # --- the caller's turn ---
@@ -321,8 +321,9 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     if is_judged and recovery.is_bad(call, response, is_announced=is_announced):
         return
     is_waiting = not call.stream_sid and call.playout.has_unsent
-    if is_ours and not is_waiting and not call.playout.is_playing(call.now):
-        call.is_greeting_due = False
+    is_heard = not is_waiting and not call.playout.is_playing(call.now)
+    if is_ours and is_heard and call.greeting.is_due:
+        call.greeting.end()
     if not call.is_talking:
         ending.say_last_words(call)
     else:

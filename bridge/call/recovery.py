@@ -222,14 +222,11 @@ def ask_again(call: "Call") -> None:
         return  # what runs is the second try
     if call.phase is Phase.ENDING:
         ending.ask_goodbye(call)
-    elif call.is_greeting_due:
-        # What the caller says meanwhile is heard from the second one on.
-        call.is_greeting_due = not call.recovery.is_own_due
-        ask_for = (
-            session_config.greeting
-            if call.is_greeting_due
-            else session_config.own_greeting
-        )
+    elif call.greeting.is_due:
+        is_own = call.recovery.is_own_due
+        if is_own:  # from here on, what the caller says is heard
+            call.greeting.end()
+        ask_for = session_config.own_greeting if is_own else session_config.greeting
         call.request(ask_for(call.plan))
     elif call.open_tools:
         return  # the tools' answer is the second try

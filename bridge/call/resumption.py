@@ -15,7 +15,7 @@ did, and no stream came in RETURN_S, the caller is lost by our fault: the call f
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from bridge.call import ending, floor, greeting, session_config
+from bridge.call import conversation_start, ending, floor, session_config
 from bridge.call.plan import Leg, Phase
 from bridge.call.timers import Timer
 from bridge.telephony import twilio
@@ -61,7 +61,7 @@ def on_start(call: "Call", message: twilio.Start) -> None:
         return
     ending.limit_duration(call)
     call.notes.answered(message.stream_sid, call.now)
-    greeting.greet_when_ready(call)
+    conversation_start.greet_when_ready(call)
 
 
 def on_transport(call: "Call", what: Transport) -> None:
@@ -99,7 +99,8 @@ def _on_gone(call: "Call") -> None:
     call.stream_sid = ""
     # Another stream counts its time from 0.
     call.ear.next_timestamp_ms = -1
-    call.timers.cancel(Timer.HOLD, Timer.FEED, Timer.IDLE, Timer.GREETING)
+    call.timers.cancel(Timer.HOLD, Timer.FEED, Timer.IDLE)
+    call.greeting.pause()
     call.playout.hold()
     call.timers.set(Timer.STREAM, call.now + ASK_S)
 
@@ -121,13 +122,13 @@ def _go_on(call: "Call") -> None:
     call.info(f"[STREAM] Resumed after {call.now - lost_at:.1f} s")
     call.playout.resume()
     if call.phase is Phase.WAITING:
-        greeting.greet_when_ready(call)
+        conversation_start.greet_when_ready(call)
         return
     if call.is_talking:
         call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
-        if call.is_greeting_due:
-            call.timers.set(Timer.GREETING, call.now + greeting.GREETING_WAIT_S)
-        elif not (call.playout.has_unsent or call.responses.is_busy):
+        call.greeting.wait(call.now)
+        is_speaking = call.greeting.is_due or call.playout.has_unsent
+        if not is_speaking and not call.responses.is_busy:
             floor.when_free(call, _apologize)
     call.feed()
 

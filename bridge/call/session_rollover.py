@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from bridge.call import (
+    conversation_start,
     ending,
     greeting,
     history_seed,
@@ -139,7 +140,7 @@ def on_ready(call: "Call") -> None:
     call.info(f"[REALTIME] Session renewed: items={len(items)}")
     if call.phase is Phase.WAITING:
         call.responses.resume()
-        greeting.greet_when_ready(call)
+        conversation_start.greet_when_ready(call)
         model_events.answer_tools(call)
     else:
         _go_on(call)
@@ -192,9 +193,9 @@ def _leave(call: "Call") -> None:
         Timer.RETRY,
         Timer.ERROR,
         Timer.RENEW,
-        Timer.GREETING,
         Timer.STALL,
     )
+    call.greeting.pause()
 
 
 def _go_on(call: "Call") -> None:
@@ -204,9 +205,9 @@ def _go_on(call: "Call") -> None:
         call.actions += map(openai.AppendAudio, turn)
         call.uplink.resume_turn(turn)
     instead: openai.ResponseParams | UnsetType = UNSET
-    if call.is_greeting_due and call.is_talking:
+    if call.greeting.is_due and call.is_talking:
         instead = session_config.greeting(call.plan)
-        call.timers.set(Timer.GREETING, call.now + greeting.GREETING_WAIT_S)
+        call.greeting.wait(call.now)
     model_events.ask(call, call.responses.resume(instead))
     ending.consider_wishes(call)
     model_events.answer_tools(call)
@@ -217,7 +218,8 @@ def _greet_anew(call: "Call") -> None:
     for cut in call.playout.interrupt(call.now):
         call.notes.transcript.cut(cut)
     call.responses = Responses()
-    call.is_greeting_asked = False
+    if call.greeting.state is greeting.State.ASKED:
+        call.greeting.note_lost()
 
 
 def _is_between_turns(call: "Call") -> bool:

@@ -35,7 +35,14 @@ class Timers:
 
     def __init__(self) -> None:
         self._at: dict[Timer, float] = {}
+        self._owned: set[Timer] = set()
         self.deadline: float | None = None
+
+    def own(self, timer: Timer) -> "OwnTimer":
+        """Give the timer to the one owner that sets it from now on."""
+        assert timer not in self._owned, f"{timer} has an owner"
+        self._owned.add(timer)
+        return OwnTimer(self, timer)
 
     def set(self, timer: Timer, at: float | None) -> None:
         """Set the timer's time, or cancel it with None."""
@@ -76,3 +83,21 @@ class Timers:
             return False
         self.cancel(timer)
         return True
+
+
+class OwnTimer:
+    """One timer of a call, as its owner sees it: the others are out of reach."""
+
+    __slots__ = ("_timer", "_timers")
+
+    def __init__(self, timers: Timers, timer: Timer) -> None:
+        self._timers = timers
+        self._timer = timer
+
+    def set(self, at: float | None) -> None:
+        """Set the time, or cancel it with None."""
+        self._timers.set(self._timer, at)
+
+    def cancel(self) -> None:
+        """Forget the time."""
+        self._timers.cancel(self._timer)

@@ -8,8 +8,8 @@ from bench.simulation.invariant import Broken
 from bench.simulation.scenario import QUIET, Weather, number_of, stamp
 from bench.simulation.world import World
 from bridge.call import (
+    conversation_start,
     ending,
-    greeting,
     history_seed,
     interruption,
     keypad,
@@ -220,7 +220,12 @@ def fill_always(whole, self, *args):
         (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
         (Call, "request", forget_keys, "every tool and key is answered for"),
         (keypad.Keypad, "press", wait_long, "keys are told in time"),
-        (greeting, "greet_when_ready", stop, "the greeting is asked for first"),
+        (
+            conversation_start,
+            "greet_when_ready",
+            stop,
+            "the greeting is asked for first",
+        ),
         (Playout, "push", as_one_part, "every unheard part is truncated"),
         (Playout, "feed", swap_feed, "every frame in order, none twice"),
         (Playout, "feed", lose_frame, "every frame in order, none twice"),

@@ -2,11 +2,14 @@
 
 import pytest
 
+from bridge.call import greeting
+from bridge.call.greeting import GREETING_WAIT_S, Greeting, State
 from bridge.call.machine import Call
 from bridge.call.plan import Phase
+from bridge.call.timers import Timer, Timers
 from bridge.realtime import openai
 from bridge.telephony import twilio
-from tests.bridge import builders
+from tests.bridge import builders, tables
 from tests.bridge.builders import (
     SILENCE,
     answered_call,
@@ -24,6 +27,63 @@ from tests.bridge.builders import (
 
 VOICE = clip("human-en-reader-1")
 QUIET = [SILENCE]
+STEPS = {
+    Greeting.note_asked: State.ASKED,
+    Greeting.note_lost: State.DUE,
+    Greeting.end: State.OVER,
+}
+
+
+def greeting_in(state, timers=None):
+    made = Greeting((timers or Timers()).own(Timer.GREETING), is_wanted=True)
+    if state is not State.DUE:
+        made.note_asked()
+    if state is State.OVER:
+        made.end()
+    assert made.state is state
+    return made
+
+
+# --- the table ---
+
+
+def test_every_state_is_in_the_table():
+    assert greeting._NEXT.keys() == set(State)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("step", STEPS)
+def test_an_illegal_step_raises_and_changes_nothing(state, step):
+    made = greeting_in(state)
+    if STEPS[step] in greeting._NEXT[state]:
+        step(made)
+        assert made.state is STEPS[step]
+    else:
+        made.wait(1.0)
+        tables.refuses(made, lambda: step(made))
+
+
+def test_a_greeting_that_nobody_wants_is_over():
+    made = Greeting(tables.own_timer(Timer.GREETING), is_wanted=False)
+    assert not made.is_due
+    tables.refuses(made, made.note_asked)
+
+
+def test_a_greeting_is_waited_for_while_it_is_due():
+    timers = Timers()
+    made = greeting_in(State.ASKED, timers)
+    made.wait(3.0)
+    assert timers.deadline == 3.0 + GREETING_WAIT_S
+    made.pause()
+    assert timers.deadline is None and made.is_due
+
+    made.wait(4.0)
+    made.end()
+    made.wait(5.0)
+    assert timers.deadline is None
+
+
+# --- a call ---
 
 
 def early_call(*, audio_ms=500, is_whole=True):

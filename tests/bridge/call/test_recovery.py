@@ -200,7 +200,7 @@ def test_a_greeting_without_sound_is_greeted_by_us_at_last():
     (own,) = asked(mute(call, 0.9, "r2"))
 
     assert "you have reached Salon" in own
-    assert not call.is_greeting_due
+    assert not call.greeting.is_due
 
 
 def test_a_caller_who_speaks_is_not_talked_over_by_a_second_try():

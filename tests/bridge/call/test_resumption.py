@@ -168,7 +168,7 @@ def test_greeting_that_nobody_has_heard_is_heard_after_the_loss():
     back = come_back(call, 1.0)
 
     assert bytes_of(back)
-    assert not call.is_greeting_due
+    assert not call.greeting.is_due
 
 
 def test_loss_before_the_session_is_ready_costs_nothing():

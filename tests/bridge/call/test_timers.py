@@ -1,5 +1,7 @@
 """Of all timers only the earliest shows."""
 
+import pytest
+
 from bridge.call.timers import Timer, Timers
 
 
@@ -54,3 +56,21 @@ def test_timers_can_be_cancelled_one_by_one_or_all():
 
     timers.clear()
     assert timers.deadline is None
+
+
+def test_an_owner_sets_its_own_timer_alone():
+    timers = Timers()
+    timers.set(Timer.FEED, 2.0)
+    own = timers.own(Timer.IDLE)
+    own.set(1.0)
+    assert timers.due(1.0) == [Timer.IDLE]
+
+    own.cancel()
+    assert timers.deadline == 2.0
+
+
+def test_a_timer_has_one_owner():
+    timers = Timers()
+    timers.own(Timer.IDLE)
+    with pytest.raises(AssertionError, match="has an owner"):
+        timers.own(Timer.IDLE)

@@ -1,0 +1,32 @@
+"""Conversation start: what a call does once the model and the caller are there."""
+
+from typing import TYPE_CHECKING
+
+from bridge.call import greeting, session_config
+from bridge.call.plan import Log, Phase
+from bridge.call.timers import Timer
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+
+def greet_when_ready(call: "Call") -> None:
+    """Ask for the greeting once the model is there; talk once both sides are."""
+    if not call.is_session_ready:
+        return
+    if call.greeting.state is greeting.State.DUE:
+        call.greeting.note_asked()
+        call.request(session_config.greeting(call.plan))
+        call.info("[REALTIME] Greeting sent")
+    if not call.stream_sid:
+        return
+    call.phase = Phase.TALKING
+    call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
+    call.greeting.wait(call.now)
+    call.feed()
+
+
+def on_greeting_late(call: "Call") -> None:
+    """Listen to the caller without having greeted them."""
+    call.greeting.end()
+    call.log(Log("warning", "[REALTIME] No greeting came: listening"))
