@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
 # Rooms that take messages and time and return actions.
 PURE = ("call", "media", "realtime", "telephony", "wire")
 # Who owns a part of a call's state does not know who holds it.
-OWNERS = ("greeting", "timers")
+OWNERS = ("greeting", "timers", "tool_calls")
 # Call and what answers for it hold each other: they are one object in several files.
 ONE = dict.fromkeys(
     ("bridge.call.ending", "bridge.call.recovery", "bridge.call.session_rollover"),

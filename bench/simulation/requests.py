@@ -161,7 +161,7 @@ class Asked:
     def _lose_session(self, now: float) -> None:
         """What ran or was asked for is owed by the next session."""
         is_cut = self._active is not None and not self._is_cancelled
-        if (is_cut or self._asked is not None) and self._call.open_tools:
+        if (is_cut or self._asked is not None) and self._call.tool_calls.open:
             self.told(now)
         elif is_cut or self._asked is not None:
             self._committed_at = now

@@ -13,10 +13,10 @@ from bridge.call import (
     floor,
     last_turn,
     limits,
-    model_events,
     session_config,
     session_rollover,
     standby_session,
+    tool_answers,
 )
 from bridge.call.call_record import ERROR_CHARS_MAX
 from bridge.call.plan import CallPlan, HangUp, Leg, Log, Phase, Refusal, ToolResult
@@ -134,7 +134,7 @@ def on_idle(call: "Call") -> None:
     idle_s = call.plan.options.idle_prompt_ms / 1e3
     quiet_since = max(call.notes.active_at, call.playout.ends_at())
     prompted_at = call.ending.idle_prompted_at
-    is_at_work = call.responses.is_busy or call.open_tools
+    is_at_work = call.responses.is_busy or call.tool_calls.open
     if call.now < quiet_since + idle_s or is_at_work:
         call.timers.set(Timer.IDLE, max(quiet_since + idle_s, call.now + 1.0))
     elif prompted_at is None or prompted_at < call.notes.active_at:
@@ -192,7 +192,7 @@ def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
     """
     wishes = call.ending.wishes
     responses = call.responses
-    if not wishes or call.open_tools - wishes.keys():
+    if not wishes or call.tool_calls.open - wishes.keys():
         return
     if any(wish.response_id == responses.active_id for wish in wishes.values()):
         return
@@ -206,7 +206,7 @@ def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
         result = call.ending.decide(tool_call_id, wish.arguments, is_stopped=is_stopped)
         if result.ok and call.is_talking:
             _leave(call)
-        model_events.give_result(call, result)
+        tool_answers.give_result(call, result)
     if call.phase is Phase.ENDING:
         say_last_words(call)
         _speak_on(call)

@@ -31,6 +31,7 @@ from bridge.call import (
     resumption,
     session_rollover,
     standby_session,
+    tool_answers,
     turns,
 )
 from bridge.call.call_record import Notes, voice_line
@@ -49,6 +50,7 @@ from bridge.call.plan import (
 )
 from bridge.call.responses import Responses
 from bridge.call.timers import Timer, Timers
+from bridge.call.tool_calls import ToolCalls
 from bridge.media.fast_path import GIVEN, NOTABLE, Ear
 from bridge.media.playout import Frames, Playout
 from bridge.media.untranscribed import Unwritten
@@ -84,11 +86,10 @@ class Call:
         self.handshake = Handshake(now, session_rollover.OPEN_S)
         own = self.timers.own
         self.greeting = Greeting(own(Timer.GREETING), is_wanted=bool(plan.greeting))
-        self.open_tools: set[str] = set()
-        self.is_tool_answer_due = False
-        self.tool_told_at = 0.0
+        self.tool_calls = ToolCalls(
+            own(Timer.FILLER), self.counters, has_filler=plan.options.tool_filler
+        )
         self.waiting: floor.Waiting = {}
-        self.is_filler_said = False
         self.recovery = recovery.Recovery()
         self.keypad = keypad.Keypad()
         self.renewal = session_rollover.Renewal()
@@ -391,7 +392,7 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.IDLE: ending.on_idle,
     Timer.WARNING: ending.on_warning_due,
     Timer.DURATION: ending.on_time_up,
-    Timer.FILLER: model_events.on_filler_due,
+    Timer.FILLER: tool_answers.on_filler_due,
     Timer.RENEW: session_rollover.on_renewal_due,
     Timer.SPARE: standby_session.on_late,
     Timer.LAST_WORDS: ending.on_last_words_over,

@@ -8,17 +8,16 @@ errors. The audio itself goes straight through `Call`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import UNSET
 
 from bridge.call import (
     conversation_start,
     ending,
-    floor,
     limits,
     recovery,
     session_config,
     session_rollover,
+    tool_answers,
 )
 from bridge.call.handshake import State
 from bridge.call.plan import Log, Phase, Refusal, RunTool, ToolResult
@@ -30,13 +29,6 @@ if TYPE_CHECKING:
 
 # A judgement: a caller who has waited so long asks whether anyone is there.
 STALL_S = 15.0
-# What a tool may be asked, and how many in one call; more is a model gone astray.
-ARGUMENT_CHARS_MAX = 8_192
-TOOLS_MAX = 200
-# A pause this long makes a caller ask whether anyone is there.
-FILLER_AFTER_S = 0.8
-# One that the server begins sooner after a tool's answer was told may not know of it.
-TOLD_S = 0.5
 
 
 # --- the session ---
@@ -136,7 +128,7 @@ def ask(call: "Call", requests: list[openai.ResponseCreate]) -> None:
         call.actions += requests
         call.timers.set(Timer.STALL, call.now + STALL_S)
     if any(request.response is UNSET for request in requests):
-        note_tools_answered(call)
+        call.tool_calls.note_answered()
 
 
 def on_stalled(call: "Call") -> None:
@@ -166,8 +158,8 @@ def note_sign(call: "Call", response_id: str) -> None:
 
 
 def _begin_response(call: "Call", response_id: str) -> None:
-    if not call.responses.is_asked and call.now >= call.tool_told_at + TOLD_S:
-        note_tools_answered(call)
+    if not call.responses.is_asked:
+        call.tool_calls.note_begun(call.now)
     call.responses.note_created(response_id)
     call.recovery.begin()
     call.timers.cancel(Timer.ANSWER, Timer.RETRY)
@@ -212,88 +204,26 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     if is_stopped and not is_whole:
         return  # nobody waits for what was stopped in the middle of its arguments
     call.recovery.has_tool = True
-    call.counters.tool_calls += 1
-    call.open_tools.add(item.call_id)
-    arguments = item.arguments or ("{}" if is_whole else "")
-    if len(arguments) > ARGUMENT_CHARS_MAX or call.counters.tool_calls > TOOLS_MAX:
-        _refuse_tool(call, item.call_id)
-        return
-    if item.name != ending.END_CALL:
-        call.actions.append(RunTool(item.call_id, item.name, arguments))
-        if call.plan.options.tool_filler and not call.is_filler_said:
-            call.timers.set(Timer.FILLER, call.now + FILLER_AFTER_S)
-        return
-    call.ending.wish(item.call_id, arguments, event.response_id)
-    ending.consider_wishes(call)
+    _call_tool(call, event, item.arguments or ("{}" if is_whole else ""))
 
 
-def _refuse_tool(call: "Call", tool_call_id: str) -> None:
-    """Answer a tool call that is over a limit; nothing of it is kept."""
-    call.counters.refused_tools += 1
-    error = (
-        f"expected at most {TOOLS_MAX} tool calls in a call, each with at most "
-        f"{ARGUMENT_CHARS_MAX} characters of arguments: nothing was done"
-    )
-    call.open_tools.discard(tool_call_id)
-    _tell_output(call, tool_call_id, msgspec.json.encode({"error": error}).decode())
+def _call_tool(call: "Call", event: openai.OutputItemDone, arguments: str) -> None:
+    tool_call_id, name = event.item.call_id, event.item.name
+    assert tool_call_id and name, "expected a function call with id and name"
+    is_end = name == ending.END_CALL
+    if not call.tool_calls.begin(tool_call_id, arguments, call.now, is_slow=not is_end):
+        tool_answers.refuse(call, tool_call_id)
+    elif is_end:
+        call.ending.wish(tool_call_id, arguments, event.response_id)
+        ending.consider_wishes(call)
+    else:
+        call.actions.append(RunTool(tool_call_id, name, arguments))
 
 
 def on_tool_result(call: "Call", result: ToolResult) -> None:
     """Give the model a tool's answer; the last one may allow the call to end."""
-    give_result(call, result)
+    tool_answers.give_result(call, result)
     ending.consider_wishes(call, is_late=True)
-
-
-def give_result(call: "Call", result: ToolResult) -> None:
-    """Give the model a tool's answer, once."""
-    if result.tool_call_id not in call.open_tools:
-        return
-    call.open_tools.discard(result.tool_call_id)
-    call.ending.learn(result)
-    call.notes.tool_answered(result, call.now)
-    if result.tool_call_id in call.renewal.old_tools:
-        call.tell(
-            session_config.tool_call(result.tool_call_id, result.name, result.arguments)
-        )
-    _tell_output(call, result.tool_call_id, result.output)
-
-
-def _tell_output(call: "Call", tool_call_id: str, output: str) -> None:
-    call.tell(session_config.tool_output(tool_call_id, output))
-    call.is_tool_answer_due = True
-    call.tool_told_at = call.now
-    answer_tools(call)
-
-
-def note_tools_answered(call: "Call") -> None:
-    """An answer comes that knows all that the tools have said, if none runs."""
-    if not call.open_tools:
-        call.is_tool_answer_due = call.is_filler_said = False
-
-
-def answer_tools(call: "Call") -> None:
-    """Ask for one answer to all tools of a response, once it has ended."""
-    if call.is_tool_answer_due:
-        floor.when_free(call, _answer_tools)
-
-
-def _answer_tools(call: "Call") -> None:
-    if not call.is_tool_answer_due or call.open_tools or call.responses.is_busy:
-        return
-    if call.is_talking:
-        call.request()
-
-
-def on_filler_due(call: "Call") -> None:
-    """Have a word said while a tool takes its time, once, and never over another."""
-    if not call.open_tools or not call.is_talking or call.is_filler_said:
-        return
-    is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
-    if is_speaking or floor.is_callers(call):
-        call.timers.set(Timer.FILLER, call.now + ending.PAUSE_LOOK_S)
-        return
-    call.is_filler_said = True
-    call.request(session_config.filler())
 
 
 def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
@@ -317,7 +247,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     ending.consider_wishes(call)
     if call.phase is Phase.ENDED:
         return
-    answer_tools(call)
+    tool_answers.answer_tools(call)
     if is_judged and recovery.is_bad(call, response, is_announced=is_announced):
         return
     is_waiting = not call.stream_sid and call.playout.has_unsent

@@ -228,7 +228,7 @@ def ask_again(call: "Call") -> None:
             call.greeting.end()
         ask_for = session_config.own_greeting if is_own else session_config.greeting
         call.request(ask_for(call.plan))
-    elif call.open_tools:
+    elif call.tool_calls.open:
         return  # the tools' answer is the second try
     elif call.is_talking:
         is_own = call.recovery.is_own_due

@@ -23,6 +23,7 @@ from bridge.call import (
     model_events,
     session_config,
     standby_session,
+    tool_answers,
 )
 from bridge.call.call_record import ERROR_CHARS_MAX
 from bridge.call.handshake import State, is_final
@@ -141,7 +142,7 @@ def on_ready(call: "Call") -> None:
     if call.phase is Phase.WAITING:
         call.responses.resume()
         conversation_start.greet_when_ready(call)
-        model_events.answer_tools(call)
+        tool_answers.answer_tools(call)
     else:
         _go_on(call)
 
@@ -178,10 +179,10 @@ def _leave(call: "Call") -> None:
     """Owe to the next session what the one until now has not done."""
     # Older ones that are not there any more cannot be truncated or answered.
     call.renewal.old_items = call.playout.finish_all()
-    call.renewal.old_tools = set(call.open_tools)
+    call.renewal.old_tools = set(call.tool_calls.open)
     is_turn_asked = call.unwritten.leave(call.uplink)
     call.notes.transcript.close_all()
-    is_asked_later = is_turn_asked or bool(call.open_tools)
+    is_asked_later = is_turn_asked or bool(call.tool_calls.open)
     call.responses.suspend(is_asked_later=is_asked_later)
     is_tried_again = call.recovery.failures and call.phase is not Phase.WAITING
     if is_tried_again and not is_asked_later:
@@ -210,7 +211,7 @@ def _go_on(call: "Call") -> None:
         call.greeting.wait(call.now)
     model_events.ask(call, call.responses.resume(instead))
     ending.consider_wishes(call)
-    model_events.answer_tools(call)
+    tool_answers.answer_tools(call)
 
 
 def _greet_anew(call: "Call") -> None:
@@ -236,8 +237,8 @@ def _is_between_turns(call: "Call") -> bool:
         or call.unwritten.is_asked
         or call.responses.is_owing
         or call.recovery.failures > 0
-        or call.is_tool_answer_due
-        or bool(call.open_tools)
+        or call.tool_calls.is_answer_due
+        or bool(call.tool_calls.open)
         or bool(call.waiting)
         or call.keypad.has_digits
     )

@@ -13,13 +13,14 @@ from bridge.call import (
     history_seed,
     interruption,
     keypad,
-    model_events,
     session_rollover,
+    tool_answers,
 )
 from bridge.call.machine import Call
 from bridge.call.plan import Phase
 from bridge.call.responses import Responses
 from bridge.call.standby_session import Spare
+from bridge.call.tool_calls import State
 from bridge.media.playout import Frames, Playout
 from bridge.media.uplink import SILENCE, Uplink
 
@@ -169,9 +170,12 @@ def hang_up_at_once(whole, call):
 
 
 def ask_early(whole, call):
-    open_tools, call.open_tools = call.open_tools, set()
+    tools = call.tool_calls
+    if tools.is_answer_due:
+        tools.state = State.OWED
     whole(call)
-    call.open_tools = open_tools
+    if tools.open:
+        tools.state = State.PARTLY
 
 
 def as_one_part(whole, self, item_id, part, delta):
@@ -201,9 +205,9 @@ def fill_always(whole, self, *args):
         (interruption, "consider", know_no_grace, "grace is kept"),
         (Call, "feed", begin_grace_anew, "a certain voice interrupts"),
         (ending, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
-        (model_events, "answer_tools", stop, "every tool and key is answered for"),
+        (tool_answers, "answer_tools", stop, "every tool and key is answered for"),
         (
-            model_events,
+            tool_answers,
             "answer_tools",
             ask_early,
             "tools are answered together, in a pause",

@@ -5,8 +5,8 @@ import pytest
 from bridge.call import limits
 from bridge.call.call_record import ERROR_CHARS_MAX, LATENCIES_MAX, USAGE_KINDS_MAX
 from bridge.call.keypad import DIGITS_MAX
-from bridge.call.model_events import ARGUMENT_CHARS_MAX, TOOLS_MAX
 from bridge.call.plan import RunTool
+from bridge.call.tool_calls import ARGUMENT_CHARS_MAX, TOOLS_MAX
 from bridge.call.transcript import TURN_CHARS_MAX, TURNS_MAX
 from bridge.media.playout import PARTS_MAX
 from bridge.media.untranscribed import SPANS_MAX
@@ -44,7 +44,7 @@ def many_tools(call):
     assert len(ran) == len(call.notes.tools) == TOOLS_MAX
     (told,) = of(openai.CreateItem, actions)
     assert "at most 200 tool calls" in told.item.output
-    assert not call.open_tools
+    assert not call.tool_calls.open
     return "tool_calls", 2
 
 
@@ -56,7 +56,7 @@ def long_arguments(call):
     (told,) = of(openai.CreateItem, actions)
     assert (told.item.call_id, call.notes.tools) == ("t1", [])
     # The model is answered, as by a tool.
-    assert call.is_tool_answer_due or of(openai.ResponseCreate, actions)
+    assert call.tool_calls.is_answer_due or of(openai.ResponseCreate, actions)
     return "tool_calls", 1
 
 

@@ -1,0 +1,60 @@
+"""Tool answers: the model is told what its tools have answered, and answers that."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bridge.call import floor, session_config
+from bridge.call.plan import ToolResult
+from bridge.call.tool_calls import ARGUMENT_CHARS_MAX, TOOLS_MAX, State
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+
+def give_result(call: "Call", result: ToolResult) -> None:
+    """Give the model a tool's answer, once."""
+    tool_call_id = result.tool_call_id
+    if tool_call_id not in call.tool_calls.open:
+        return
+    call.ending.learn(result)
+    call.notes.tool_answered(result, call.now)
+    if tool_call_id in call.renewal.old_tools:
+        call.tell(session_config.tool_call(tool_call_id, result.name, result.arguments))
+    call.tell(session_config.tool_output(tool_call_id, result.output))
+    call.tool_calls.end(tool_call_id, call.now)
+    answer_tools(call)
+
+
+def refuse(call: "Call", tool_call_id: str) -> None:
+    """Answer a tool call that is over a limit; nothing of it is kept."""
+    error = (
+        f"expected at most {TOOLS_MAX} tool calls in a call, each with at most "
+        f"{ARGUMENT_CHARS_MAX} characters of arguments: nothing was done"
+    )
+    output = msgspec.json.encode({"error": error}).decode()
+    call.tell(session_config.tool_output(tool_call_id, output))
+    call.tool_calls.refuse(call.now)
+    answer_tools(call)
+
+
+def answer_tools(call: "Call") -> None:
+    """Ask for one answer to all tools of a response, once it has ended."""
+    if call.tool_calls.is_answer_due:
+        floor.when_free(call, _answer_tools)
+
+
+def _answer_tools(call: "Call") -> None:
+    is_owed = call.tool_calls.state is State.OWED
+    if is_owed and not call.responses.is_busy and call.is_talking:
+        call.request()
+
+
+def on_filler_due(call: "Call") -> None:
+    """Have a word said while a tool takes its time, once, and never over another."""
+    if not call.is_talking:
+        return
+    is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
+    is_free = not is_speaking and not floor.is_callers(call)
+    if call.tool_calls.take_filler(call.now, is_free=is_free):
+        call.request(session_config.filler())

@@ -1,0 +1,129 @@
+"""Tool calls: which tools run, and whether the model has answered what they said.
+
+Theory of operation. Tools run aside. The model is told each result as it comes, and is
+asked for one answer to all of them once none runs. A tool that takes its time has a
+filler said over it: one in a row of tools, until the model has answered.
+
+    QUIET --(called)--> RUNNING --(one has answered)--> PARTLY
+      ^                    |  (all have answered)         | ^
+      |                    +-----------> OWED <-----------+ |(another is called)
+      +----(the model answers)------------+ +---------------+
+
+A call over a limit is refused: the refusal is its result. `ToolCalls` sends nothing
+itself, and does not know what a tool does.
+"""
+
+from enum import Enum
+
+from bridge.call.plan import Counters
+from bridge.call.timers import OwnTimer
+
+# What a tool may be asked, and how many in one call; more is a model gone astray.
+ARGUMENT_CHARS_MAX = 8_192
+TOOLS_MAX = 200
+# A pause this long makes a caller ask whether anyone is there.
+FILLER_AFTER_S = 0.8
+# How often a pause for the filler is looked for while somebody speaks.
+FILLER_LOOK_S = 0.2
+# An answer that the server begins sooner after a result may not know of it.
+TOLD_S = 0.5
+
+
+class State(Enum):
+    """Where the tools of a call stand."""
+
+    QUIET = "no tool runs, and the model has answered all results"
+    RUNNING = "tools run, and no result awaits an answer"
+    PARTLY = "tools run, and results await an answer"
+    OWED = "no tool runs, and results await an answer"
+
+
+_NEXT: dict[State, frozenset[State]] = {
+    State.QUIET: frozenset((State.RUNNING, State.OWED)),
+    State.RUNNING: frozenset((State.RUNNING, State.PARTLY, State.OWED)),
+    State.PARTLY: frozenset((State.PARTLY, State.OWED)),
+    State.OWED: frozenset((State.QUIET, State.PARTLY, State.OWED)),
+}
+
+
+class ToolCalls:
+    """The owner of one call's tool calls, and of the timer FILLER."""
+
+    def __init__(
+        self, timer: OwnTimer, counters: Counters, *, has_filler: bool
+    ) -> None:
+        self.state = State.QUIET
+        self.open: set[str] = set()
+        self._timer = timer
+        self._counters = counters
+        self._has_filler = has_filler
+        self._is_filler_said = False
+        self._told_at = 0.0
+
+    @property
+    def is_answer_due(self) -> bool:
+        """Tell whether there are results that the model has not answered."""
+        return self.state in (State.PARTLY, State.OWED)
+
+    def begin(
+        self, tool_call_id: str, arguments: str, now: float, *, is_slow: bool
+    ) -> bool:
+        """The model calls a tool; False if the call is over a limit.
+
+        Who refuses it tells the model so, and then `refuse`. Over a slow one a filler
+        may be said.
+        """
+        self._counters.tool_calls += 1
+        is_long = len(arguments) > ARGUMENT_CHARS_MAX
+        if is_long or self._counters.tool_calls > TOOLS_MAX:
+            self._counters.refused_tools += 1
+            return False
+        self._to(State.PARTLY if self.is_answer_due else State.RUNNING)
+        self.open.add(tool_call_id)
+        if is_slow and self._has_filler and not self._is_filler_said:
+            self._timer.set(now + FILLER_AFTER_S)
+        return True
+
+    def refuse(self, now: float) -> None:
+        """The model is told that a call is refused."""
+        self._to(State.PARTLY if self.open else State.OWED)
+        self._told_at = now
+
+    def end(self, tool_call_id: str, now: float) -> None:
+        """The model is told the result of a tool that runs."""
+        assert tool_call_id in self.open, f"{tool_call_id} does not run"
+        left = self.open - {tool_call_id}
+        self._to(State.PARTLY if left else State.OWED)
+        self.open = left
+        self._told_at = now
+
+    def note_answered(self) -> None:
+        """An answer comes that knows every result so far: it settles all, if none runs.
+
+        While others run the answer to all of them is still to come.
+        """
+        if self.state is State.OWED:
+            self._to(State.QUIET)
+            self._is_filler_said = False
+
+    def note_begun(self, now: float) -> None:
+        """The server begins an answer by itself; it may not know the last result."""
+        if now >= self._told_at + TOLD_S:
+            self.note_answered()
+
+    def take_filler(self, now: float, *, is_free: bool) -> bool:
+        """FILLER is due: tell whether the filler is to be said now.
+
+        While somebody speaks, so that it is not free, it is looked for again.
+        """
+        if not self.open or self._is_filler_said:
+            return False
+        if not is_free:
+            self._timer.set(now + FILLER_LOOK_S)
+            return False
+        self._is_filler_said = True
+        return True
+
+    def _to(self, state: State) -> None:
+        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
+        self.state = state
