@@ -13,7 +13,7 @@ A call without a greeting begins in OVER. `Greeting` asks for nothing itself.
 
 from enum import Enum
 
-from bridge.call.timers import OwnTimer
+from bridge.call.timers import OwnTimers, Timer, Timers
 
 # A caller is not left unheard for a greeting that never comes.
 GREETING_WAIT_S = 8.0
@@ -38,9 +38,9 @@ _NEXT: dict[State, frozenset[State]] = {
 class Greeting:
     """The owner of one call's greeting, and of the timer GREETING."""
 
-    def __init__(self, timer: OwnTimer, *, is_wanted: bool) -> None:
+    def __init__(self, timers: Timers, *, is_wanted: bool) -> None:
         self.state = State.DUE if is_wanted else State.OVER
-        self._timer = timer
+        self._timers = OwnTimers(timers, Timer.GREETING)
 
     @property
     def is_due(self) -> bool:
@@ -58,16 +58,16 @@ class Greeting:
     def wait(self, now: float) -> None:
         """The caller is there and hears nothing: wait for a limited time."""
         if self.is_due:
-            self._timer.set(now + GREETING_WAIT_S)
+            self._timers.set(Timer.GREETING, now + GREETING_WAIT_S)
 
     def pause(self) -> None:
         """The caller or the session is gone: the time does not count."""
-        self._timer.cancel()
+        self._timers.cancel(Timer.GREETING)
 
     def end(self) -> None:
         """It was heard, other words took its place, or it is not waited for."""
         self._to(State.OVER)
-        self._timer.cancel()
+        self._timers.cancel(Timer.GREETING)
 
     def _to(self, state: State) -> None:
         assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"

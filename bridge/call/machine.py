@@ -84,10 +84,9 @@ class Call:
         self.timers = Timers()
         self.actions: list[Action] = []
         self.handshake = Handshake(now, session_rollover.OPEN_S)
-        own = self.timers.own
-        self.greeting = Greeting(own(Timer.GREETING), is_wanted=bool(plan.greeting))
+        self.greeting = Greeting(self.timers, is_wanted=bool(plan.greeting))
         self.tool_calls = ToolCalls(
-            own(Timer.FILLER), self.counters, has_filler=plan.options.tool_filler
+            self.timers, self.counters, has_filler=plan.options.tool_filler
         )
         self.waiting: floor.Waiting = {}
         self.recovery = recovery.Recovery()

@@ -35,14 +35,7 @@ class Timers:
 
     def __init__(self) -> None:
         self._at: dict[Timer, float] = {}
-        self._owned: set[Timer] = set()
         self.deadline: float | None = None
-
-    def own(self, timer: Timer) -> "OwnTimer":
-        """Give the timer to the one owner that sets it from now on."""
-        assert timer not in self._owned, f"{timer} has an owner"
-        self._owned.add(timer)
-        return OwnTimer(self, timer)
 
     def set(self, timer: Timer, at: float | None) -> None:
         """Set the timer's time, or cancel it with None."""
@@ -85,19 +78,19 @@ class Timers:
         return True
 
 
-class OwnTimer:
-    """One timer of a call, as its owner sees it: the others are out of reach."""
+class OwnTimers:
+    """Those of a call's timers that one owner sets; no other is within its reach."""
 
-    __slots__ = ("_timer", "_timers")
-
-    def __init__(self, timers: Timers, timer: Timer) -> None:
+    def __init__(self, timers: Timers, *own: Timer) -> None:
         self._timers = timers
-        self._timer = timer
+        self._own = frozenset(own)
 
-    def set(self, at: float | None) -> None:
-        """Set the time, or cancel it with None."""
-        self._timers.set(self._timer, at)
+    def set(self, timer: Timer, at: float | None) -> None:
+        """Set the timer's time, or cancel it with None."""
+        assert timer in self._own, f"{timer} has another owner"
+        self._timers.set(timer, at)
 
-    def cancel(self) -> None:
-        """Forget the time."""
-        self._timers.cancel(self._timer)
+    def cancel(self, *timers: Timer) -> None:
+        """Forget these timers."""
+        assert self._own.issuperset(timers), f"{timers} have another owner"
+        self._timers.cancel(*timers)

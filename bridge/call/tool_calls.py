@@ -16,7 +16,7 @@ itself, and does not know what a tool does.
 from enum import Enum
 
 from bridge.call.plan import Counters
-from bridge.call.timers import OwnTimer
+from bridge.call.timers import OwnTimers, Timer, Timers
 
 # What a tool may be asked, and how many in one call; more is a model gone astray.
 ARGUMENT_CHARS_MAX = 8_192
@@ -49,12 +49,10 @@ _NEXT: dict[State, frozenset[State]] = {
 class ToolCalls:
     """The owner of one call's tool calls, and of the timer FILLER."""
 
-    def __init__(
-        self, timer: OwnTimer, counters: Counters, *, has_filler: bool
-    ) -> None:
+    def __init__(self, timers: Timers, counters: Counters, *, has_filler: bool) -> None:
         self.state = State.QUIET
         self.open: set[str] = set()
-        self._timer = timer
+        self._timers = OwnTimers(timers, Timer.FILLER)
         self._counters = counters
         self._has_filler = has_filler
         self._is_filler_said = False
@@ -81,7 +79,7 @@ class ToolCalls:
         self._to(State.PARTLY if self.is_answer_due else State.RUNNING)
         self.open.add(tool_call_id)
         if is_slow and self._has_filler and not self._is_filler_said:
-            self._timer.set(now + FILLER_AFTER_S)
+            self._timers.set(Timer.FILLER, now + FILLER_AFTER_S)
         return True
 
     def refuse(self, now: float) -> None:
@@ -119,7 +117,7 @@ class ToolCalls:
         if not self.open or self._is_filler_said:
             return False
         if not is_free:
-            self._timer.set(now + FILLER_LOOK_S)
+            self._timers.set(Timer.FILLER, now + FILLER_LOOK_S)
             return False
         self._is_filler_said = True
         return True

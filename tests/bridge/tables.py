@@ -5,11 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.call.timers import OwnTimer, Timer, Timers
-
-
-def own_timer(timer: Timer) -> OwnTimer:
-    return Timers().own(timer)
+from bridge.call.timers import Timer
 
 
 def snapshot(what: Any) -> Any:

@@ -6,7 +6,7 @@ from bridge.call import greeting
 from bridge.call.greeting import GREETING_WAIT_S, Greeting, State
 from bridge.call.machine import Call
 from bridge.call.plan import Phase
-from bridge.call.timers import Timer, Timers
+from bridge.call.timers import Timers
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from tests.bridge import builders, tables
@@ -35,7 +35,7 @@ STEPS = {
 
 
 def greeting_in(state, timers=None):
-    made = Greeting((timers or Timers()).own(Timer.GREETING), is_wanted=True)
+    made = Greeting(timers or Timers(), is_wanted=True)
     if state is not State.DUE:
         made.note_asked()
     if state is State.OVER:
@@ -64,7 +64,7 @@ def test_an_illegal_step_raises_and_changes_nothing(state, step):
 
 
 def test_a_greeting_that_nobody_wants_is_over():
-    made = Greeting(tables.own_timer(Timer.GREETING), is_wanted=False)
+    made = Greeting(Timers(), is_wanted=False)
     assert not made.is_due
     tables.refuses(made, made.note_asked)
 

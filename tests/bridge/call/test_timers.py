@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call.timers import Timer, Timers
+from bridge.call.timers import OwnTimers, Timer, Timers
 
 
 def test_the_earliest_is_the_deadline():
@@ -58,19 +58,16 @@ def test_timers_can_be_cancelled_one_by_one_or_all():
     assert timers.deadline is None
 
 
-def test_an_owner_sets_its_own_timer_alone():
+def test_an_owner_sets_its_own_timers_alone():
     timers = Timers()
     timers.set(Timer.FEED, 2.0)
-    own = timers.own(Timer.IDLE)
-    own.set(1.0)
+    own = OwnTimers(timers, Timer.IDLE)
+    own.set(Timer.IDLE, 1.0)
     assert timers.due(1.0) == [Timer.IDLE]
-
-    own.cancel()
+    own.cancel(Timer.IDLE)
     assert timers.deadline == 2.0
 
-
-def test_a_timer_has_one_owner():
-    timers = Timers()
-    timers.own(Timer.IDLE)
-    with pytest.raises(AssertionError, match="has an owner"):
-        timers.own(Timer.IDLE)
+    for step in (lambda: own.set(Timer.FEED, 1.0), lambda: own.cancel(Timer.FEED)):
+        with pytest.raises(AssertionError, match="another owner"):
+            step()
+    assert timers.deadline == 2.0

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.call import tool_calls
 from bridge.call.plan import Counters
-from bridge.call.timers import Timer, Timers
+from bridge.call.timers import Timers
 from bridge.call.tool_calls import (
     ARGUMENT_CHARS_MAX,
     FILLER_AFTER_S,
@@ -19,9 +19,7 @@ from tests.bridge import tables
 
 def tools_in(state, timers=None, *, has_filler=True):
     """Tools of which t1 and t2 run, as far as any do."""
-    tools = ToolCalls(
-        (timers or Timers()).own(Timer.FILLER), Counters(), has_filler=has_filler
-    )
+    tools = ToolCalls(timers or Timers(), Counters(), has_filler=has_filler)
     if state is not State.QUIET:
         assert tools.begin("t1", "{}", 1.0, is_slow=True)
     if state is State.PARTLY:
