@@ -63,11 +63,18 @@ ALLOWED: dict[str, set[str]] = {
 # Rooms that take messages and time and return actions.
 PURE = ("call", "media", "realtime", "telephony", "wire")
 # Who owns a part of a call's state does not know who holds it.
-OWNERS = ("greeting", "timers", "tool_calls")
-# Call and what answers for it hold each other: they are one object in several files.
+OWNERS = (
+    "greeting",
+    "handshake",
+    "history_seed",
+    "sessions",
+    "standby_session",
+    "timers",
+    "tool_calls",
+)
+# Three sides of one thing: what the model does may end an answer, or the call.
 ONE = dict.fromkeys(
-    ("bridge.call.ending", "bridge.call.recovery", "bridge.call.session_rollover"),
-    "bridge.call.model_events",
+    ("bridge.call.ending", "bridge.call.recovery"), "bridge.call.model_events"
 )
 IMPURE = {"asyncio", "time", "logging", "os", "picows", "aiohttp", "socket", "asyncpg"}
 

@@ -9,7 +9,7 @@ from bridge.call import floor
 from bridge.call.machine import Call
 from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseSpare
 from bridge.call.recovery import RETRY_WAIT_LATER_S
-from bridge.call.session_rollover import OPEN_S, REOPEN_S
+from bridge.call.sessions import OPEN_S, REOPEN_S
 from bridge.realtime import openai
 from bridge.telephony import twilio
 

@@ -7,6 +7,7 @@ once per frame; its text is what operators search for and does not change.
 from typing import TYPE_CHECKING, Any
 
 from bridge.call.plan import (
+    ERROR_CHARS_MAX,
     CallPlan,
     CallRecord,
     Log,
@@ -32,8 +33,6 @@ USAGE_KINDS_MAX = 64
 USAGE_DEPTH_MAX = 4
 # A response has at most some hundred thousand tokens; a number beyond this is none.
 TOKENS_MAX = 1_000_000_000
-# What is logged of a text of the server's.
-ERROR_CHARS_MAX = 500
 
 
 class Notes:

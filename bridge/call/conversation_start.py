@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from bridge.call import greeting, session_config
 from bridge.call.plan import Log, Phase
+from bridge.call.responses import Responses
 from bridge.call.timers import Timer
 
 if TYPE_CHECKING:
@@ -30,3 +31,12 @@ def on_greeting_late(call: "Call") -> None:
     """Listen to the caller without having greeted them."""
     call.greeting.end()
     call.log(Log("warning", "[REALTIME] No greeting came: listening"))
+
+
+def begin_anew(call: "Call") -> None:
+    """Drop what waits for the caller: another session greets from the beginning."""
+    for cut in call.playout.interrupt(call.now):
+        call.notes.transcript.cut(cut)
+    call.responses = Responses()
+    if call.greeting.state is greeting.State.ASKED:
+        call.greeting.note_lost()

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from bridge.call import (
-    floor,
-    last_turn,
-    limits,
-    session_config,
-    session_rollover,
-    standby_session,
-    tool_answers,
+from bridge.call import floor, last_turn, limits, session_config, tool_answers
+from bridge.call.plan import (
+    ERROR_CHARS_MAX,
+    CallPlan,
+    HangUp,
+    Leg,
+    Log,
+    Phase,
+    ToolResult,
 )
-from bridge.call.call_record import ERROR_CHARS_MAX
-from bridge.call.plan import CallPlan, HangUp, Leg, Log, Phase, Refusal, ToolResult
 from bridge.call.timers import Timer
 
 if TYPE_CHECKING:
@@ -216,9 +215,8 @@ def _leave(call: "Call") -> None:
     """Leave the conversation; the last words are still to be heard."""
     call.phase = Phase.ENDING
     call.ending.last_at = call.now + ENDING_S_MAX
-    standby_session.close(call, "the call ends")
     call.timers.clear()
-    call.timers.set(Timer.SESSION, call.handshake.deadline)
+    call.actions += call.sessions.let_go("the call ends")
     call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
 
 
@@ -307,27 +305,9 @@ def fail(call: "Call", reason: str, text: str) -> None:
     end(call, reason)
 
 
-def on_disconnect(call: "Call", lost: tuple[Leg, str | Refusal]) -> None:
-    """A leg is gone, or could not be had: without the caller there is no call."""
-    leg, why = lost
-    if leg is Leg.TWILIO:
-        end(call, "caller_leg_lost")
-    elif leg is Leg.SPARE:
-        standby_session.on_lost(call, why if isinstance(why, str) else why.reason)
-    elif isinstance(why, str):
-        session_rollover.on_lost(call, why)
-    else:
-        session_rollover.on_refused(call, why)
-
-
 def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
     """Count a message that could not be read; log the first, end past the limit."""
     leg, error = what
-    if leg is Leg.SPARE:
-        standby_session.on_lost(
-            call, error
-        )  # the session that serves is not to suffer for it
-        return
     name = f"malformed_{leg.value}"
     count = getattr(call.counters, name) + 1
     setattr(call.counters, name, count)

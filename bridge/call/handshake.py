@@ -11,8 +11,8 @@ the server has said that no try will ever be any good.
        +---------- PAUSING                            begin() <---------+
 
 A first handshake runs while Twilio rings, another one while a caller waits; the owner
-says how long each may take. `Handshake` opens nothing: `bridge.call.session_rollover`
-asks for that.
+says how long each may take. `Handshake` opens nothing: `bridge.call.sessions` asks for
+that.
 """
 
 from enum import Enum
@@ -61,11 +61,6 @@ class Handshake:
         self._until = 0.0
         self._tries = 0
         self._start(now, within_s)
-
-    @property
-    def is_trying(self) -> bool:
-        """Tell whether a session is awaited."""
-        return self.deadline is not None
 
     def begin(self, now: float, within_s: float) -> None:
         """A session is gone: another one is opened, and may be tried for so long."""

@@ -6,14 +6,13 @@ can change it any more: a turn of the AI that has been heard or cut, one of the 
 whose words have come.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from bridge.call import session_config
+from bridge.call.plan import ToolRecord
 from bridge.call.transcript import Turn
 from bridge.realtime import openai
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
 # What a new session is told of the old one: its newest turns and tools.
 ENTRIES_MAX = 100
@@ -28,19 +27,31 @@ class Entry(NamedTuple):
     is_settled: bool
 
 
-def entries(call: "Call") -> list[Entry]:
-    """Return the newest of the conversation, oldest first."""
-    unheard = call.playout.unheard(call.now)
+# Returns the entries as they stand when it is asked.
+Retell = Callable[[], list[Entry]]
+
+
+def entries(
+    turns: Iterable[Turn],
+    tools: Iterable[ToolRecord],
+    unheard: set[str],
+    sound_of: Callable[[str], bytes],
+) -> list[Entry]:
+    """Return the newest of the conversation, oldest first.
+
+    `unheard` are the items whose sound the caller has yet to hear; `sound_of` returns
+    that of an item without words.
+    """
     found = [
         Entry(
             turn.item_id,
             turn.at_s,
-            _items(call, turn),
+            _items(turn, sound_of),
             turn.is_whole and turn.item_id not in unheard,
         )
-        for turn in call.notes.transcript.placed()
+        for turn in turns
     ]
-    for tool in call.notes.tools:
+    for tool in tools:
         at = sum(entry.at_s <= tool.at_s for entry in found)
         pair = session_config.tool_pair(tool)
         found.insert(at, Entry(tool.tool_call_id, tool.at_s, pair, True))
@@ -49,8 +60,10 @@ def entries(call: "Call") -> list[Entry]:
     ]
 
 
-def _items(call: "Call", turn: Turn) -> tuple[openai.CreateItem, ...]:
+def _items(
+    turn: Turn, sound_of: Callable[[str], bytes]
+) -> tuple[openai.CreateItem, ...]:
     if turn.text:
         return (session_config.said(turn.role, turn.text),)
-    sound = call.unwritten.sound_of(turn.item_id, call.uplink)
+    sound = sound_of(turn.item_id)
     return (session_config.sounded(sound),) if sound else ()

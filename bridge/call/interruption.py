@@ -68,7 +68,7 @@ def interrupt(call: "Call", why: str) -> None:
     call.actions.append(twilio.Clear(call.stream_sid))
     heard = []
     for cut in call.playout.interrupt(call.now):
-        if cut.item_id not in call.renewal.old_items:
+        if cut.item_id not in call.sessions.old_items:
             call.tell(
                 openai.ConversationItemTruncate(
                     item_id=cut.item_id,

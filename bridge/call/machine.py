@@ -10,8 +10,8 @@ A call may leave any phase for ENDED; ENDED is final: what still arrives is coun
 While the AI is audible by the ledger the caller is withheld from the model. Facts have
 one owner: `Playout` what was heard, `Uplink` what the model was given, `Responses`
 which answer runs, `Ending` how the call ends. `bridge.call.interruption` weighs voice
-and keys, `bridge.call.session_rollover` replaces the session, and
-`bridge.call.model_events` answers the model's other events.
+and keys, `bridge.call.model_events` answers the model's events, and
+`bridge.call.sessions` opens and changes its sessions.
 """
 
 from collections.abc import Callable
@@ -30,13 +30,12 @@ from bridge.call import (
     recovery,
     resumption,
     session_rollover,
-    standby_session,
     tool_answers,
     turns,
 )
 from bridge.call.call_record import Notes, voice_line
 from bridge.call.greeting import Greeting
-from bridge.call.handshake import Handshake, State
+from bridge.call.handshake import State
 from bridge.call.plan import (
     Action,
     CallPlan,
@@ -49,6 +48,7 @@ from bridge.call.plan import (
     ToolResult,
 )
 from bridge.call.responses import Responses
+from bridge.call.sessions import Sessions
 from bridge.call.timers import Timer, Timers
 from bridge.call.tool_calls import ToolCalls
 from bridge.media.fast_path import GIVEN, NOTABLE, Ear
@@ -83,7 +83,7 @@ class Call:
         self.notes = Notes(plan, now)
         self.timers = Timers()
         self.actions: list[Action] = []
-        self.handshake = Handshake(now, session_rollover.OPEN_S)
+        self.sessions = Sessions(plan, self.counters, self.timers, now)
         self.greeting = Greeting(self.timers, is_wanted=bool(plan.greeting))
         self.tool_calls = ToolCalls(
             self.timers, self.counters, has_filler=plan.options.tool_filler
@@ -91,8 +91,6 @@ class Call:
         self.waiting: floor.Waiting = {}
         self.recovery = recovery.Recovery()
         self.keypad = keypad.Keypad()
-        self.renewal = session_rollover.Renewal()
-        self.spare = standby_session.Spare()
         self.resumption = resumption.Resumption()
         self.stream_sid = ""
         self.barged_in_at = float("-inf")
@@ -100,7 +98,6 @@ class Call:
         if plan.options.openai_output_format == "audio/pcm":
             self._pcm = PcmEncoder()
         self.timers.set(Timer.STREAM, now + STREAM_WAIT_S)
-        self.timers.set(Timer.SESSION, self.handshake.deadline)
 
     @property
     def deadline(self) -> float | None:
@@ -110,7 +107,7 @@ class Call:
     @property
     def is_session_ready(self) -> bool:
         """Tell whether the model's session is as we want it."""
-        return self.handshake.state is State.READY
+        return self.sessions.handshake.state is State.READY
 
     @property
     def is_talking(self) -> bool:
@@ -133,7 +130,7 @@ class Call:
 
     def receive_spare(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the session that is to be the next."""
-        return self._receive(standby_session.on_event, event, now)
+        return self._receive(session_rollover.on_spare_event, event, now)
 
     def receive_timeout(self, now: float) -> list[Action]:
         """Take the passing of `deadline`."""
@@ -147,7 +144,7 @@ class Call:
         self, leg: Leg, reason: str | Refusal, now: float
     ) -> list[Action]:
         """Take the loss of a leg, or that it could not be had at all."""
-        return self._receive(ending.on_disconnect, (leg, reason), now)
+        return self._receive(session_rollover.on_disconnect, (leg, reason), now)
 
     def receive_transport(self, what: resumption.Transport, now: float) -> list[Action]:
         """Take what is heard of the caller's connection, beside its messages."""
@@ -155,7 +152,7 @@ class Call:
 
     def receive_malformed(self, leg: Leg, error: str, now: float) -> list[Action]:
         """Take a message that could not be read; past a limit it ends the call."""
-        return self._receive(ending.on_malformed, (leg, error), now)
+        return self._receive(session_rollover.on_malformed, (leg, error), now)
 
     def receive_unknown(self, leg: Leg, kind: str, now: float) -> list[Action]:
         """Take note of a message of a type nobody here knows."""
@@ -191,7 +188,7 @@ class Call:
         assert now >= self.now, "time went backwards"
         self.now = now
         if self.phase is Phase.ENDED:
-            is_lost = answer is ending.on_disconnect
+            is_lost = answer is session_rollover.on_disconnect
             return last_turn.receive_late(self, what, is_lost=is_lost)
         self._note_spoken()
         answer(self, what)
@@ -338,6 +335,10 @@ class Call:
         """Ask the model to speak, now or when it has ended what it says."""
         model_events.ask(self, self.responses.request(params))
 
+    def lose_session(self, why: str | Refusal) -> None:
+        """Do without the model's session: it is of no use, or could not be had."""
+        session_rollover.on_lost(self, why)
+
     def tell(self, event: openai.ClientEvent) -> None:
         """Send the model what concerns its session; nothing while there is none.
 
@@ -374,6 +375,8 @@ _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
 _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     openai.AudioDelta: Call._on_audio_delta,
     openai.AudioDone: Call._on_audio_done,
+    openai.SessionCreated: session_rollover.on_session_created,
+    openai.SessionUpdated: session_rollover.on_session_updated,
     **model_events.HANDLERS,
 }
 _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
@@ -393,6 +396,6 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.DURATION: ending.on_time_up,
     Timer.FILLER: tool_answers.on_filler_due,
     Timer.RENEW: session_rollover.on_renewal_due,
-    Timer.SPARE: standby_session.on_late,
+    Timer.SPARE: session_rollover.on_spare_late,
     Timer.LAST_WORDS: ending.on_last_words_over,
 }

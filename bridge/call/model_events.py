@@ -1,14 +1,14 @@
 """Dialogue: what a call does with the events of the model's side, audio apart.
 
 Each function answers one event of `bridge.realtime.openai` for a `Call`, and is an
-entry of the table at the end: session set-up, turns, transcripts, responses, tools and
-errors. The audio itself goes straight through `Call`.
+entry of the table at the end: turns, transcripts, responses, tools and errors. The
+audio itself goes straight through `Call`.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bridge.call import (
     conversation_start,
@@ -16,10 +16,8 @@ from bridge.call import (
     limits,
     recovery,
     session_config,
-    session_rollover,
     tool_answers,
 )
-from bridge.call.handshake import State
 from bridge.call.plan import Log, Phase, Refusal, RunTool, ToolResult
 from bridge.call.timers import Timer
 from bridge.realtime import openai
@@ -29,44 +27,6 @@ if TYPE_CHECKING:
 
 # A judgement: a caller who has waited so long asks whether anyone is there.
 STALL_S = 15.0
-
-
-# --- the session ---
-
-
-def on_session_created(call: "Call", event: openai.SessionCreated) -> None:
-    """Configure the session; nothing else is sent before it is confirmed."""
-    if call.handshake.state not in (State.OPENING, State.PAUSING):
-        return
-    call.handshake.note_created(call.now)
-    call.timers.set(Timer.SESSION, call.handshake.deadline)
-    call.info("[REALTIME] Connected")
-    call.actions.append(session_config.configure(call.plan))
-
-
-def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
-    """Check that the server took what we asked for, then greet."""
-    if call.handshake.state in (State.READY, State.CLOSED):
-        return
-    wrong = session_config.wrong_format(event.session, call.plan)
-    if wrong:
-        ending.fail(call, "session_refused", wrong)
-        return
-    call.handshake.note_ready()
-    call.timers.cancel(Timer.SESSION)
-    options = call.plan.options
-    rate = "8kHz"
-    if options.openai_output_format == "audio/pcm":
-        rate = "24kHz, resampled and encoded here"
-    call.info(
-        f"[REALTIME] Session configured: voice={options.openai_voice}, "
-        f"format={options.openai_output_format} ({rate})"
-    )
-    session_rollover.limit_age(call, call.now)
-    if call.renewal.is_reopening:
-        session_rollover.on_ready(call)
-    else:
-        conversation_start.greet_when_ready(call)
 
 
 # --- the caller's turn ---
@@ -143,7 +103,7 @@ def on_stalled(call: "Call") -> None:
     if call.now < silent_until:
         call.timers.set(Timer.STALL, silent_until)
     else:
-        session_rollover.on_lost(call, f"no answer for {STALL_S:.0f} s")
+        call.lose_session(f"no answer for {STALL_S:.0f} s")
 
 
 def on_response_created(call: "Call", event: openai.ResponseCreated) -> None:
@@ -275,6 +235,48 @@ def _consider_loop(call: "Call") -> None:
     call.tell(session_config.loop_correction())
 
 
+# --- another session ---
+
+
+def is_something_due(call: "Call") -> bool:
+    """Tell whether an answer, a tool or a row of keys is yet to come."""
+    return (
+        call.responses.is_owing
+        or call.recovery.failures > 0
+        or call.tool_calls.is_answer_due
+        or bool(call.tool_calls.open)
+        or bool(call.waiting)
+        or call.keypad.has_digits
+    )
+
+
+def suspend(call: "Call", *, is_turn_asked: bool) -> None:
+    """The session is left: what ran or was owed is asked for at `resume`."""
+    is_asked_later = is_turn_asked or bool(call.tool_calls.open)
+    call.responses.suspend(is_asked_later=is_asked_later)
+    is_tried_again = call.recovery.failures and call.phase is not Phase.WAITING
+    if is_tried_again and not is_asked_later:
+        call.request(call.responses.params)  # a second try was due, or ran
+    call.recovery.forget()
+    call.timers.cancel(Timer.ANSWER, Timer.RETRY, Timer.ERROR, Timer.STALL)
+    call.greeting.pause()
+
+
+def resume(call: "Call") -> None:
+    """Another session serves: ask it for what is owed."""
+    if call.phase is Phase.WAITING:
+        call.responses.resume()
+        conversation_start.greet_when_ready(call)
+    else:
+        instead: openai.ResponseParams | UnsetType = UNSET
+        if call.greeting.is_due and call.is_talking:
+            instead = session_config.greeting(call.plan)
+            call.greeting.wait(call.now)
+        ask(call, call.responses.resume(instead))
+        ending.consider_wishes(call)
+    tool_answers.answer_tools(call)
+
+
 # --- errors ---
 
 
@@ -285,10 +287,10 @@ def on_error(call: "Call", event: openai.Error) -> None:
     names = {error.code, error.type}
     text = f"{error.code or error.type}: {error.message}"
     if session_config.EXPIRED in names and call.is_session_ready:
-        session_rollover.on_lost(call, session_config.EXPIRED)
+        call.lose_session(session_config.EXPIRED)
     elif not call.is_session_ready and not names & session_config.REFUSED_CODES:
         named = tuple(name for name in (error.code, error.type) if name)
-        session_rollover.on_refused(call, Refusal(reason=text, names=named))
+        call.lose_session(Refusal(reason=text, names=named))
     elif error.event_id == session_config.CONFIGURE_ID or not call.is_session_ready:
         ending.fail(call, "session_refused", text)
     elif names & session_config.FATAL_CODES:
@@ -305,8 +307,6 @@ def on_error(call: "Call", event: openai.Error) -> None:
 
 
 HANDLERS: dict[type, Callable[["Call", Any], None]] = {
-    openai.SessionCreated: on_session_created,
-    openai.SessionUpdated: on_session_updated,
     openai.SpeechStarted: on_speech_started,
     openai.SpeechStopped: on_speech_stopped,
     openai.Committed: on_committed,

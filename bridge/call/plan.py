@@ -14,6 +14,9 @@ from bridge.realtime import openai
 from bridge.settings.options import CallOptions
 from bridge.telephony import twilio
 
+# What is logged of a text of the server's.
+ERROR_CHARS_MAX = 500
+
 
 class Leg(Enum):
     """The two WebSockets of a call, and the one that is to be the model's next."""

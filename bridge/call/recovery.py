@@ -20,16 +20,8 @@ that runs; who asks, and when the caller leaves us the floor, is
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from bridge.call import (
-    ending,
-    floor,
-    interruption,
-    model_events,
-    session_config,
-    session_rollover,
-)
-from bridge.call.call_record import ERROR_CHARS_MAX
-from bridge.call.plan import Log, Phase
+from bridge.call import ending, floor, interruption, model_events, session_config
+from bridge.call.plan import ERROR_CHARS_MAX, Log, Phase
 from bridge.call.timers import Timer
 from bridge.realtime import openai
 
@@ -164,7 +156,7 @@ def on_failed(
         return
     is_limited = bool(names & session_config.LIMITED_CODES)
     if recovery.failures % 2 == 0 and not is_limited:
-        session_rollover.on_lost(call, text)
+        call.lose_session(text)
         return
     if recovery.failures > 1:
         wait_s = RETRY_WAIT_LATER_S
@@ -183,7 +175,7 @@ def _on_mute(call: "Call", kind: Mute, wait_s: float) -> None:
     if _is_over(call, "model_mute", text):
         return
     if call.recovery.failures > 2:
-        session_rollover.on_lost(call, text)
+        call.lose_session(text)
     elif wait_s:
         call.timers.set(Timer.RETRY, call.now + wait_s)
     else:

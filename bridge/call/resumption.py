@@ -87,7 +87,7 @@ def _on_gone(call: "Call") -> None:
         return
     if call.phase is Phase.ENDING:
         # The last words were being said.
-        ending.on_disconnect(call, (Leg.TWILIO, Transport.GONE.value))
+        ending.end(call, "caller_leg_lost")
         return
     call.resumption.losses += 1
     call.counters.lost_streams += 1

@@ -3,42 +3,77 @@
 Theory of operation. A session ends after an hour, and opening another takes longer than
 the pauses of a conversation. So in good time a second one is opened, configured, and
 told the conversation as far as it is settled, while the first goes on as if nothing
-were. Ready is the spare when the server has confirmed every item;
-`bridge.call.session_rollover` then changes to it in a moment in which nobody would
+were. `bridge.call.sessions` then changes to it in a moment in which nobody would
 notice, between two frames, and tells it just before what was said meanwhile.
+
+    NONE --> OPENING --(session_config.updated)--> TELLING --(all is confirmed)--> READY
+     ^______________________________________________________________________|
+       closed, from any state: lost, refused, late, or of no use; or it serves now
 
 A spare that cannot be had, refuses what it is told or takes too long is closed and
 counted, and opened anew up to TRIES_MAX times. Without one the session that serves goes
-on to its end.
+on to its end. `Spare` knows no call: it takes the spare's events and the time, sets its
+own timers, and returns the actions to perform.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
 
-from bridge.call import history_seed, session_config
-from bridge.call.call_record import ERROR_CHARS_MAX
-from bridge.call.plan import CloseSpare, Log, OpenSpare, ToSpare
-from bridge.call.timers import Timer
+from bridge.call import session_config
+from bridge.call.history_seed import Entry, Retell
+from bridge.call.plan import (
+    ERROR_CHARS_MAX,
+    Action,
+    CallPlan,
+    CloseSpare,
+    Counters,
+    Log,
+    OpenSpare,
+    ToSpare,
+)
+from bridge.call.timers import OwnTimers, Timer
 from bridge.realtime import openai
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
-
+# The share of a session's life after which a spare is opened, and how often a pause is
+# looked for once it is ready.
+RENEW_AT = 0.9
+LOOK_S = 0.1
 # Opening, configuring and a hundred items take a second or two; nobody waits for it.
 READY_S = 10.0
 # A server that could not be had may be back by then; the session has minutes left.
 AGAIN_S = 10.0
 TRIES_MAX = 5
+AGED = "the session grows old"
+
+
+class State(Enum):
+    """Where the spare stands."""
+
+    NONE = "there is none"
+    OPENING = "a socket is opened and told what we want"
+    TELLING = "it is told the conversation"
+    READY = "it has confirmed all that it was told"
+
+
+_NEXT: dict[State, frozenset[State]] = {
+    State.NONE: frozenset((State.OPENING,)),
+    State.OPENING: frozenset((State.TELLING, State.NONE)),
+    State.TELLING: frozenset((State.READY, State.NONE)),
+    State.READY: frozenset((State.NONE,)),
+}
 
 
 class Spare:
-    """What one call knows of the session that is to be its next."""
+    """The owner of the session that is to be a call's next."""
 
-    def __init__(self) -> None:
-        self.is_open = False
-        self.is_told = False
+    def __init__(self, plan: CallPlan, counters: Counters, timers: OwnTimers) -> None:
+        self.state = State.NONE
         self.configured_at = 0.0
         self.tries = 0
+        self._plan = plan
+        self._counters = counters
+        self._timers = timers
         # The entries of the conversation it was told, and the items it must confirm.
         self._told: set[str] = set()
         self._unconfirmed = 0
@@ -46,124 +81,154 @@ class Spare:
     @property
     def is_ready(self) -> bool:
         """Tell whether the server has confirmed all that the spare was told."""
-        return self.is_told and self._unconfirmed <= 0
+        return self.state is State.READY
 
-    def begin(self) -> None:
-        """Another spare is being opened."""
-        self.end()
-        self.is_open = True
+    # --- what is wanted of it ---
+
+    def limit_age(self, since: float, now: float) -> None:
+        """A session serves since then: open the next before it ends by itself."""
+        age_s = self._plan.options.openai_session_seconds * RENEW_AT
+        self._timers.set(Timer.RENEW, max(since + age_s, now))
+
+    def on_due(self, now: float, *, is_talking: bool) -> list[Action]:
+        """Open it, in a conversation; or look again soon."""
+        if self.state is State.NONE and is_talking:
+            return self.open(now)
+        if self.state in (State.NONE, State.READY):
+            self._timers.set(Timer.RENEW, now + LOOK_S)
+        return []
+
+    def open(self, now: float) -> list[Action]:
+        """Have a second session opened."""
+        self._to(State.OPENING)
         self.tries += 1
+        self._timers.set(Timer.SPARE, now + READY_S)
+        return [OpenSpare(AGED)]
 
-    def end(self) -> None:
-        """There is no spare: it was closed, or it is the session now."""
-        self.is_open = self.is_told = False
-        self._told = set()
-        self._unconfirmed = 0
+    def serve(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
+        """It is the session from here on; return what it is still to be told."""
+        assert self.state is State.READY, f"{self.state} cannot serve"
+        items = self._tell(entries)
+        self._leave()
+        self.tries = 0
+        return items
 
-    def confirm(self) -> None:
-        """One item that it was told is in its conversation."""
-        self._unconfirmed -= 1
+    def close(self, why: str) -> list[Action]:
+        """Do without it, and open none until the age of a session asks for one."""
+        self._timers.cancel(Timer.RENEW)
+        if self.state is State.NONE:
+            return []
+        self._leave()
+        return [CloseSpare(why)]
 
-    def tell(self, call: "Call", *, is_last: bool) -> list[openai.CreateItem]:
-        """Return what it has not been told: all of it, or as far as it is settled."""
-        items: list[openai.CreateItem] = []
-        for entry in history_seed.entries(call):
-            if not is_last and not entry.is_settled:
+    def forget(self) -> None:
+        """Another session serves, which is young: this one's tries are forgotten."""
+        self.tries = 0
+
+    # --- what it says ---
+
+    def receive(
+        self, event: openai.Inbound, now: float, retell: Retell
+    ) -> list[Action]:
+        """Take an event of its own; most say nothing while it does not serve."""
+        answer = _ON_EVENT.get(type(event))
+        if answer is None or self.state is State.NONE:
+            return []
+        return answer(self, event, now, retell)
+
+    def on_lost(self, why: str, now: float) -> list[Action]:
+        """Its socket is gone, or could not be had, or brings what nobody can read."""
+        return [] if self.state is State.NONE else self._give_up(why, now)
+
+    def on_late(self, now: float) -> list[Action]:
+        """It was not ready in time."""
+        return self.on_lost("not ready in time", now)
+
+    def _on_created(
+        self, event: openai.SessionCreated, now: float, retell: Retell
+    ) -> list[Action]:
+        return [ToSpare(session_config.configure(self._plan))]
+
+    def _on_updated(
+        self, event: openai.SessionUpdated, now: float, retell: Retell
+    ) -> list[Action]:
+        if self.state is not State.OPENING:
+            return []
+        wrong = session_config.wrong_format(event.session, self._plan)
+        if wrong:
+            return self._give_up(wrong, now)
+        self._to(State.TELLING)
+        self.configured_at = now
+        settled = []
+        for entry in retell():
+            if not entry.is_settled:
                 break
+            settled.append(entry)
+        items = self._tell(settled)
+        self._look(now)
+        return [ToSpare(item) for item in items]
+
+    def _on_item_added(
+        self, event: openai.ItemAdded, now: float, retell: Retell
+    ) -> list[Action]:
+        if self.state is State.TELLING:
+            self._unconfirmed -= 1
+            self._look(now)
+        return []
+
+    def _on_error(
+        self, event: openai.Error, now: float, retell: Retell
+    ) -> list[Action]:
+        error = event.error
+        if {error.code, error.type} & session_config.HARMLESS_CODES:
+            return []
+        return self._give_up(f"{error.code or error.type}: {error.message}", now)
+
+    # --- within ---
+
+    def _tell(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
+        """Return the items of what it has not been told."""
+        items: list[openai.CreateItem] = []
+        for entry in entries:
             if entry.name not in self._told:
                 self._told.add(entry.name)
                 items += entry.items
-        self.is_told = True
         self._unconfirmed += len(items)
         return items
 
+    def _look(self, now: float) -> None:
+        """Once all is confirmed, look for the moment to change to it, from now on."""
+        if self._unconfirmed <= 0:
+            self._to(State.READY)
+            self._timers.cancel(Timer.SPARE)
+            self._timers.set(Timer.RENEW, now)
 
-def open_spare(call: "Call") -> None:
-    """Have a second session opened."""
-    call.spare.begin()
-    call.timers.set(Timer.SPARE, call.now + READY_S)
-    call.actions.append(OpenSpare("the session grows old"))
+    def _give_up(self, why: str, now: float) -> list[Action]:
+        self._counters.failed_spares += 1
+        why = why[:ERROR_CHARS_MAX]
+        actions = self.close(why)
+        if self.tries < TRIES_MAX:
+            self._timers.set(Timer.RENEW, now + AGAIN_S)
+            line = Log("warning", f"[REALTIME] No second session: {why}")
+        else:
+            text = f"{why}: this one serves to its end"
+            line = Log("error", f"[REALTIME] No second session: {text}")
+        return [*actions, line]
 
+    def _leave(self) -> None:
+        self._to(State.NONE)
+        self._told = set()
+        self._unconfirmed = 0
+        self._timers.cancel(Timer.SPARE)
 
-def close(call: "Call", why: str) -> None:
-    """Do without the spare, if there is one."""
-    if call.spare.is_open:
-        call.spare.end()
-        call.timers.cancel(Timer.SPARE)
-        call.actions.append(CloseSpare(why))
-
-
-def on_event(call: "Call", event: openai.Inbound) -> None:
-    """Take an event of the spare's; most say nothing while it does not serve."""
-    answer = _ON_EVENT.get(type(event))
-    if answer is not None and call.spare.is_open:
-        answer(call, event)
-
-
-def on_lost(call: "Call", reason: str) -> None:
-    """Its socket is gone, or could not be had, or brings what nobody can read."""
-    if call.spare.is_open:
-        _give_up(call, reason)
-
-
-def on_late(call: "Call") -> None:
-    """It was not ready in time."""
-    _give_up(call, "not ready in time")
+    def _to(self, state: State) -> None:
+        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
+        self.state = state
 
 
-def _give_up(call: "Call", why: str) -> None:
-    call.counters.failed_spares += 1
-    why = why[:ERROR_CHARS_MAX]
-    close(call, why)
-    if call.spare.tries < TRIES_MAX:
-        call.timers.set(Timer.RENEW, call.now + AGAIN_S)
-        call.log(Log("warning", f"[REALTIME] No second session: {why}"))
-    else:
-        call.timers.cancel(Timer.RENEW)
-        text = f"{why}: this one serves to its end"
-        call.log(Log("error", f"[REALTIME] No second session: {text}"))
-
-
-def _on_created(call: "Call", event: openai.SessionCreated) -> None:
-    call.actions.append(ToSpare(session_config.configure(call.plan)))
-
-
-def _on_updated(call: "Call", event: openai.SessionUpdated) -> None:
-    if call.spare.is_told:
-        return
-    wrong = session_config.wrong_format(event.session, call.plan)
-    if wrong:
-        _give_up(call, wrong)
-        return
-    call.spare.configured_at = call.now
-    told = call.spare.tell(call, is_last=False)
-    call.actions += map(ToSpare, told)
-    _look(call)
-
-
-def _on_item_added(call: "Call", event: openai.ItemAdded) -> None:
-    if call.spare.is_told and not call.spare.is_ready:
-        call.spare.confirm()
-        _look(call)
-
-
-def _look(call: "Call") -> None:
-    """Once it is ready, look for the moment to change to it, from now on."""
-    if call.spare.is_ready:
-        call.timers.cancel(Timer.SPARE)
-        call.timers.set(Timer.RENEW, call.now)
-
-
-def _on_error(call: "Call", event: openai.Error) -> None:
-    error = event.error
-    names = {error.code, error.type}
-    if not names & session_config.HARMLESS_CODES:
-        _give_up(call, f"{error.code or error.type}: {error.message}")
-
-
-_ON_EVENT: dict[type, Callable[["Call", Any], None]] = {
-    openai.SessionCreated: _on_created,
-    openai.SessionUpdated: _on_updated,
-    openai.ItemAdded: _on_item_added,
-    openai.Error: _on_error,
+_ON_EVENT: dict[type, Callable[[Spare, Any, float, Retell], list[Action]]] = {
+    openai.SessionCreated: Spare._on_created,
+    openai.SessionUpdated: Spare._on_updated,
+    openai.ItemAdded: Spare._on_item_added,
+    openai.Error: Spare._on_error,
 }

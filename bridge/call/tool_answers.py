@@ -19,7 +19,7 @@ def give_result(call: "Call", result: ToolResult) -> None:
         return
     call.ending.learn(result)
     call.notes.tool_answered(result, call.now)
-    if tool_call_id in call.renewal.old_tools:
+    if tool_call_id in call.sessions.old_tools:
         call.tell(session_config.tool_call(tool_call_id, result.name, result.arguments))
     call.tell(session_config.tool_output(tool_call_id, result.output))
     call.tool_calls.end(tool_call_id, call.now)

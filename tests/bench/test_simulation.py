@@ -182,9 +182,9 @@ def as_one_part(whole, self, item_id, part, delta):
     whole(self, item_id, 0, delta)
 
 
-def forget_told(whole, self, call, **how):
+def forget_told(whole, self, entries):
     self._told.clear()
-    return whole(self, call, **how)
+    return whole(self, entries)
 
 
 def at_once(whole, call):
@@ -213,10 +213,10 @@ def fill_always(whole, self, *args):
             "tools are answered together, in a pause",
         ),
         (history_seed, "entries", lose_last, "a new session knows the conversation"),
-        (Spare, "tell", forget_told, "a new session knows the conversation"),
+        (Spare, "_tell", forget_told, "a new session knows the conversation"),
         (
             session_rollover,
-            "_is_between_turns",
+            "is_between_turns",
             at_once,
             "a session is left between turns",
         ),

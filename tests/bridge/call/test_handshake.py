@@ -20,7 +20,7 @@ from bridge.call.plan import (
     Phase,
     Refusal,
 )
-from bridge.call.session_rollover import OPEN_S, REOPEN_S
+from bridge.call.sessions import OPEN_S, REOPEN_S
 from bridge.call.timers import Timer
 from bridge.realtime import openai
 from tests.bridge import builders

@@ -1,17 +1,17 @@
 """What a session that was not there is told, and what may still change."""
 
-from bridge.call import history_seed
+from bridge.call import session_rollover
 from bridge.realtime import openai
 from tests.bridge import builders
 from tests.bridge.builders import answered_call, fire
 
 
 def told(call):
-    return [(entry.name, len(entry.items)) for entry in history_seed.entries(call)]
+    return [(entry.name, len(entry.items)) for entry in session_rollover.entries(call)]
 
 
 def settled(call):
-    return [entry.name for entry in history_seed.entries(call) if entry.is_settled]
+    return [entry.name for entry in session_rollover.entries(call) if entry.is_settled]
 
 
 def words(call, item_id, text, now):

@@ -3,9 +3,9 @@
 import pytest
 
 from bridge.call import limits
-from bridge.call.call_record import ERROR_CHARS_MAX, LATENCIES_MAX, USAGE_KINDS_MAX
+from bridge.call.call_record import LATENCIES_MAX, USAGE_KINDS_MAX
 from bridge.call.keypad import DIGITS_MAX
-from bridge.call.plan import RunTool
+from bridge.call.plan import ERROR_CHARS_MAX, RunTool
 from bridge.call.tool_calls import ARGUMENT_CHARS_MAX, TOOLS_MAX
 from bridge.call.transcript import TURN_CHARS_MAX, TURNS_MAX
 from bridge.media.playout import PARTS_MAX

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.call.history_seed import ENTRIES_MAX
 from bridge.call.plan import HangUp, Leg, OpenModel, Phase, ToolResult
-from bridge.call.session_rollover import LOSSES_MAX, REOPEN_S
+from bridge.call.sessions import LOSSES_MAX, REOPEN_S
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from tests.bridge import builders
@@ -309,10 +309,10 @@ def test_what_a_session_does_not_know_is_forgotten_with_the_item_and_the_tool():
     call = told_call()
     run_tool(call, 3.2)
     lose(call, 3.3)
-    assert call.renewal.old_tools == {"t1"}
+    assert call.sessions.old_tools == {"t1"}
     ready(call, 3.5)
     call.receive_tool_result(result(), 3.6)
     call.receive_openai(created("r3"), 3.7)
     call.receive_openai(audio_delta("i3", 500, "r3"), 3.7)
     lose(call, 3.8)
-    assert (call.renewal.old_tools, call.renewal.old_items) == (set(), {"i3"})
+    assert (call.sessions.old_tools, call.sessions.old_items) == (set(), {"i3"})

@@ -29,7 +29,7 @@ from tests.bridge.builders import (
 )
 
 AGE_S = 60
-DUE = AGE_S * session_rollover.RENEW_AT
+DUE = AGE_S * standby_session.RENEW_AT
 QUIET = [SILENCE[:-1] + b"\x7e"]
 VOICE = clip("human-en-reader-1")[20:]
 
@@ -189,7 +189,7 @@ def test_nothing_is_changed_while_anything_is_due(busy):
     busy(call, DUE)
     now = call.now
     assert of(UseSpare, configured(call, now) + fire(call, now + 0.2)) == []
-    assert call.spare.is_ready
+    assert call.sessions.spare.is_ready
 
 
 def test_a_turn_that_the_server_never_ends_does_not_keep_the_old_session_for_ever():
@@ -293,7 +293,7 @@ def test_a_session_that_is_lost_has_its_successor_at_once():
     call.receive_openai(created(), DUE + 0.1)
     call.receive_openai(audio_delta("i1", 2_000), DUE + 0.1)
     configured(call, DUE + 0.2)
-    assert call.spare.is_ready
+    assert call.sessions.spare.is_ready
     actions = call.receive_disconnect(Leg.OPENAI, "1006", DUE + 0.3)
 
     assert of(UseSpare, actions) == [UseSpare("1006")]
@@ -312,7 +312,7 @@ def test_a_session_that_is_lost_before_the_next_is_ready_is_opened_again():
     assert kinds == [CloseSpare, OpenModel]
     call.receive_openai(openai.SessionCreated(session=openai.Session()), DUE + 0.2)
     call.receive_openai(openai.SessionUpdated(session=builders.session()), DUE + 0.3)
-    assert call.spare.tries == 0
+    assert call.sessions.spare.tries == 0
     assert of(OpenSpare, fire(call, DUE + 0.3 + DUE - 0.1)) == []
     assert len(of(OpenSpare, fire(call, DUE + 0.3 + DUE))) == 1
 

@@ -1,6 +1,5 @@
 """A line with two sessions: opened side by side, changed between two frames."""
 
-from bridge.call import standby_session
 from bridge.call.plan import CloseSpare, OpenSpare, ToSpare, UseSpare
 from bridge.realtime import openai
 from tests.bridge import loopback, ws_peer
@@ -72,9 +71,7 @@ async def test_next_session_that_cannot_be_had_leaves_the_call_alone(place):
 
 
 def _open_spare(call):
-    standby_session.open_spare(call)
-    actions, call.actions = call.actions, []
-    return actions
+    return call.sessions.spare.open(call.now)
 
 
 @loopback.told

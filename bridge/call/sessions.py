@@ -1,0 +1,245 @@
+"""Sessions: the model's sessions of one call, of which one serves at a time.
+
+Theory of operation. A call outlives its session with the model: one ends after an hour,
+or with its socket; there is no resume. In good time a spare is made ready beside it
+(`bridge.call.standby_session`), and between turns the call changes to it: what the
+caller says next goes there, and nobody has waited. Where the socket is lost before, the
+spare takes its place at once, or, if there is none, another session is opened
+(`bridge.call.handshake`) and given the conversation's items. A model that cannot be had
+again within REOPEN_S, however often it is tried, ends the call with the fallback
+sentence.
+
+    FIRST --(it is lost)--> LATER --(it is lost)--> LATER
+      |___(the call ends)_____|___(the call ends)___> LAST: no other is opened
+
+`Sessions` knows no call. It takes facts and the time, sets its own timers, and returns
+orders: actions to perform as they are, and what the rest of the call must now do.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
+
+from bridge.call import session_config
+from bridge.call.handshake import Handshake, State, is_final
+from bridge.call.history_seed import Retell
+from bridge.call.plan import (
+    ERROR_CHARS_MAX,
+    Action,
+    CallPlan,
+    Counters,
+    Log,
+    OpenModel,
+    Refusal,
+    ToSpare,
+    UseSpare,
+)
+from bridge.call.standby_session import AGED, Spare
+from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.realtime import openai
+
+# How long a first session is tried for: Twilio rings, or the caller awaits a greeting.
+OPEN_S = 10.0
+# A judgement: a caller bears this much silence in a conversation, and a server that is
+# started anew is back within it; opening a session takes about half a second.
+REOPEN_S = 10.0
+# More losses than this in one call are no accident.
+LOSSES_MAX = 5
+
+
+class Stage(Enum):
+    """Which of a call's sessions serves, or is being had."""
+
+    FIRST = "the first one, or the spare that took its place"
+    LATER = "one in the place of another that was lost"
+    LAST = "the one that hears the call's last words, if there is one"
+
+
+_NEXT: dict[Stage, frozenset[Stage]] = {
+    Stage.FIRST: frozenset((Stage.LATER, Stage.LAST)),
+    Stage.LATER: frozenset((Stage.LATER, Stage.LAST)),
+    Stage.LAST: frozenset(),
+}
+
+
+class Notice(Enum):
+    """What has come of a call's session: the rest of the call has to act on it."""
+
+    READY = "the first one is as we want it"
+    LEFT = "it is gone, and another is being opened"
+    CHANGED = "the spare has taken its place"
+    RENEWED = "another is as we want it, and knows the conversation"
+    GONE = "it is gone, and no other is opened"
+
+
+class Fail(NamedTuple):
+    """The call must end, so that the caller hears the fallback sentence."""
+
+    reason: str
+    text: str
+
+
+Order = Action | Notice | Fail
+
+
+class Sessions:
+    """The owner of one call's sessions; times in s on the call's clock."""
+
+    def __init__(
+        self, plan: CallPlan, counters: Counters, timers: Timers, now: float
+    ) -> None:
+        self.stage = Stage.FIRST
+        self.handshake = Handshake(now, OPEN_S)
+        renewal_timers = OwnTimers(timers, Timer.RENEW, Timer.SPARE)
+        self.spare = Spare(plan, counters, renewal_timers)
+        self.losses = 0
+        # Items in the ledger and open tool calls that this session has never heard of.
+        self.old_items: set[str] = set()
+        self.old_tools: set[str] = set()
+        self._plan = plan
+        self._counters = counters
+        self._timers = OwnTimers(timers, Timer.SESSION)
+        self._await_handshake()
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether the session that serves is as we want it."""
+        return self.handshake.state is State.READY
+
+    def note_left(self, items: Iterable[str], tools: Iterable[str]) -> None:
+        """A session was left; of these the one that serves now has never heard."""
+        # Older ones that are not there any more cannot be truncated or answered.
+        self.old_items, self.old_tools = set(items), set(tools)
+
+    def let_go(self, why: str) -> list[Action]:
+        """The call ends: open no other, though one that is being had is awaited."""
+        self._to(Stage.LAST)
+        self._await_handshake()
+        return self.spare.close(why)
+
+    # --- what the session says ---
+
+    def on_created(self, now: float) -> list[Order]:
+        """Configure the session; nothing else is sent before it is confirmed."""
+        if self.handshake.state not in (State.OPENING, State.PAUSING):
+            return []
+        self.handshake.note_created(now)
+        self._await_handshake()
+        return [
+            Log("info", "[REALTIME] Connected"),
+            session_config.configure(self._plan),
+        ]
+
+    def on_updated(
+        self, echoed: openai.Session, now: float, retell: Retell
+    ) -> list[Order]:
+        """Check that the server took what we asked for; tell it what has been said."""
+        if self.handshake.state in (State.READY, State.CLOSED):
+            return []
+        wrong = session_config.wrong_format(echoed, self._plan)
+        if wrong:
+            return [Fail("session_refused", wrong)]
+        self.handshake.note_ready()
+        self._await_handshake()
+        self.spare.limit_age(now, now)
+        configured = self._configured_line()
+        if self.stage is Stage.FIRST:
+            return [configured, Notice.READY]
+        self.spare.forget()
+        items = [item for entry in retell() for item in entry.items]
+        text = f"[REALTIME] Session renewed: items={len(items)}"
+        return [configured, *items, Log("info", text), Notice.RENEWED]
+
+    def _configured_line(self) -> Log:
+        options = self._plan.options
+        rate = "8kHz"
+        if options.openai_output_format == "audio/pcm":
+            rate = "24kHz, resampled and encoded here"
+        return Log(
+            "info",
+            f"[REALTIME] Session configured: voice={options.openai_voice}, "
+            f"format={options.openai_output_format} ({rate})",
+        )
+
+    # --- its loss, and its age ---
+
+    def on_lost(self, reason: str, now: float, retell: Retell) -> list[Order]:
+        """It is gone, or of no use any more: open another, or give up."""
+        if self.stage is Stage.LAST:
+            return self._give_up()
+        if not self.is_ready:
+            return self.on_refused(Refusal(reason=reason), now)
+        if self.losses >= LOSSES_MAX:
+            return [Fail("model_lost", reason)]
+        self.losses += 1
+        line = Log("warning", f"[REALTIME] Model lost: {reason}")
+        if self.spare.is_ready:
+            return [line, *self._change(reason, now, retell)]
+        return [line, *self._open_another(reason, now)]
+
+    def on_refused(self, refusal: Refusal, now: float) -> list[Order]:
+        """A handshake has come to nothing: try again in a while, or give up."""
+        shake = self.handshake
+        if shake.state is State.PAUSING:
+            return []  # it was late before it was lost
+        if self.stage is Stage.LAST:
+            return self._give_up()
+        if is_final(refusal) or not shake.pause(now, refusal.retry_after_s):
+            is_first = self.stage is Stage.FIRST
+            name = "model_unreachable" if is_first else "model_lost"
+            return [Fail(name, refusal.reason)]
+        self._counters.retried_handshakes += 1
+        self._await_handshake()
+        why = refusal.reason[:ERROR_CHARS_MAX]
+        return [Log("warning", f"[REALTIME] No session, to be tried again: {why}")]
+
+    def on_handshake_due(self, now: float) -> list[Order]:
+        """A pause is over: open another socket. Or a step was late."""
+        if self.handshake.state is not State.PAUSING:
+            return self.on_refused(Refusal(reason="no session in time"), now)
+        self.handshake.try_again(now)
+        self._await_handshake()
+        return [OpenModel("again")]
+
+    def on_renewal_due(
+        self, now: float, retell: Retell, *, is_talking: bool, is_between_turns: bool
+    ) -> list[Order]:
+        """Open a spare; once it is ready, change to it where nobody would notice."""
+        if self.spare.is_ready and is_between_turns:
+            return self._change(AGED, now, retell)
+        return list(self.spare.on_due(now, is_talking=is_talking))
+
+    # --- within ---
+
+    def _open_another(self, reason: str, now: float) -> list[Order]:
+        """Open another session in the place of the one that is gone."""
+        self._to(Stage.LATER)
+        self.handshake.begin(now, REOPEN_S)
+        self._await_handshake()
+        self._counters.reopened_sessions += 1
+        return [*self.spare.close(reason), OpenModel(reason), Notice.LEFT]
+
+    def _change(self, reason: str, now: float, retell: Retell) -> list[Order]:
+        """Let the spare be the session from here on."""
+        self._counters.changed_sessions += 1
+        items = self.spare.serve(retell())
+        self.spare.limit_age(self.spare.configured_at, now)
+        text = f"[REALTIME] Session changed: {reason}, items={len(items)} at the last"
+        return [
+            *map(ToSpare, items),
+            UseSpare(reason),
+            Log("info", text),
+            Notice.CHANGED,
+        ]
+
+    def _give_up(self) -> list[Order]:
+        self.handshake.close()
+        self._await_handshake()
+        return [Notice.GONE]
+
+    def _await_handshake(self) -> None:
+        self._timers.set(Timer.SESSION, self.handshake.deadline)
+
+    def _to(self, stage: Stage) -> None:
+        assert stage in _NEXT[self.stage], f"{self.stage} does not lead to {stage}"
+        self.stage = stage
