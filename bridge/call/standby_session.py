@@ -107,7 +107,7 @@ class Spare:
 
     def serve(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
         """It is the session from here on; return what it is still to be told."""
-        assert self.state is State.READY, f"{self.state} cannot serve"
+        assert self.is_ready, f"{self.state} does not lead to its service"
         items = self._tell(entries)
         self._leave()
         self.tries = 0

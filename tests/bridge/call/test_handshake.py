@@ -23,7 +23,7 @@ from bridge.call.plan import (
 from bridge.call.sessions import OPEN_S, REOPEN_S
 from bridge.call.timers import Timer
 from bridge.realtime import openai
-from tests.bridge import builders
+from tests.bridge import builders, tables
 from tests.bridge.builders import answered_call, fire, of
 
 CREATED = openai.SessionCreated(session=openai.Session())
@@ -43,16 +43,42 @@ def refused(call, now, reason="closed", **more):
 # --- the table ---
 
 
-def test_every_state_is_in_the_table_and_an_illegal_step_changes_nothing():
-    assert handshake._NEXT.keys() == set(State)
-    shake = Handshake(0.0, OPEN_S)
-    shake.note_created(0.1)
-    shake.note_ready()
-    with pytest.raises(AssertionError):
-        shake.note_created(0.2)
+STEPS = {
+    State.OPENING: lambda shake: shake.begin(2.0, OPEN_S),
+    State.CONFIGURING: lambda shake: shake.note_created(2.0),
+    State.PAUSING: lambda shake: shake.pause(2.0),
+    State.READY: Handshake.note_ready,
+    State.CLOSED: lambda shake: shake._to(State.CLOSED),
+}
 
-    assert shake.state is State.READY
-    assert shake.deadline is None
+
+def handshake_in(state):
+    shake = Handshake(0.0, OPEN_S)
+    if state is not State.OPENING:
+        STEPS[state](shake)
+    assert shake.state is state
+    return shake
+
+
+def test_every_state_is_in_the_table():
+    assert handshake._NEXT.keys() == set(State)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("other", State)
+def test_an_illegal_step_raises_and_changes_nothing(state, other):
+    shake = handshake_in(state)
+    if other in handshake._NEXT[state]:
+        STEPS[other](shake)
+        assert shake.state is other
+    else:
+        tables.refuses(shake, lambda: STEPS[other](shake))
+
+
+def test_only_what_pauses_is_tried_again():
+    for state in set(State) - {State.PAUSING, State.READY}:
+        shake = handshake_in(state)
+        tables.refuses(shake, lambda shake=shake: shake.try_again(2.0))
 
 
 def test_pauses_grow_to_the_last_and_end_with_the_time_of_the_whole():
