@@ -81,7 +81,7 @@ def uplink(call: Call, messages: list[bytes]) -> int:
 
 def downlink(call: Call, events: list[bytes]) -> int:
     """Walk the model's deltas through; return how many frames came out."""
-    burst, begins = bytearray(), twilio.media_begins(call.stream_sid)
+    burst, begins = bytearray(), twilio.media_begins(call.streams.sid)
     out, now = 0, 0.0
     for data in events:
         event = openai.decode(data)

@@ -69,6 +69,7 @@ OWNERS = (
     "history_seed",
     "sessions",
     "standby_session",
+    "streams",
     "timers",
     "tool_calls",
 )

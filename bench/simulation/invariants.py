@@ -329,7 +329,7 @@ class Downlink:
         call = self._call
         while self._items and not self._items[0][1] and self._items[0][2]:
             self._items.popleft()
-        if call.phase is Phase.ENDED or not self._items or not call.stream_sid:
+        if call.phase is Phase.ENDED or not self._items or not call.streams.sid:
             return
         _, owed, is_done = self._items[0]
         if len(owed) < FRAME_BYTES and not (owed and is_done):

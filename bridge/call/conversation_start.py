@@ -19,7 +19,7 @@ def greet_when_ready(call: "Call") -> None:
         call.greeting.note_asked()
         call.request(session_config.greeting(call.plan))
         call.info("[REALTIME] Greeting sent")
-    if not call.stream_sid:
+    if not call.streams.sid:
         return
     call.phase = Phase.TALKING
     call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)

@@ -13,12 +13,15 @@ from bridge.call import floor, last_turn, limits, session_config, tool_answers
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
     CallPlan,
+    End,
+    Fail,
     HangUp,
     Leg,
     Log,
     Phase,
     ToolResult,
 )
+from bridge.call.streams import CALLER_LOST
 from bridge.call.timers import Timer
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ WARNING_SHARE = 0.75
 # Who is told of a limit has this long to come to an end, whatever it costs.
 LIMIT_S_MIN = 30.0
 PAUSE_LOOK_S = 0.2
-LEFT_BY_CALLER = ("caller_hung_up", "caller_leg_lost")
+LEFT_BY_CALLER = ("caller_hung_up", CALLER_LOST)
 # A peer that sends this much rubbish is broken.
 MALFORMED_MAX = 50
 
@@ -303,6 +306,14 @@ def fail(call: "Call", reason: str, text: str) -> None:
     call.log(Log("error", f"[REALTIME] {reason}: {text[:ERROR_CHARS_MAX]}"))
     call.ending.failed = True
     end(call, reason)
+
+
+def obey(call: "Call", order: End | Fail) -> None:
+    """End the call, for an owner has decided so."""
+    if isinstance(order, Fail):
+        fail(call, order.reason, order.text)
+    else:
+        end(call, order.reason)
 
 
 def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:

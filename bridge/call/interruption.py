@@ -65,7 +65,7 @@ def _barge_in(call: "Call") -> None:
 def interrupt(call: "Call", why: str) -> None:
     """Stop the AI: clear first, then what was heard of each item, then cancel."""
     call.timers.cancel(Timer.HOLD, Timer.FEED)
-    call.actions.append(twilio.Clear(call.stream_sid))
+    call.actions.append(twilio.Clear(call.streams.sid))
     heard = []
     for cut in call.playout.interrupt(call.now):
         if cut.item_id not in call.sessions.old_items:

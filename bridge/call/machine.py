@@ -49,6 +49,7 @@ from bridge.call.plan import (
 )
 from bridge.call.responses import Responses
 from bridge.call.sessions import Sessions
+from bridge.call.streams import Streams, Transport
 from bridge.call.timers import Timer, Timers
 from bridge.call.tool_calls import ToolCalls
 from bridge.media.fast_path import GIVEN, NOTABLE, Ear
@@ -60,8 +61,6 @@ from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES
 from dsp.resample import PcmEncoder
 
-# The webhook's answer reaches Twilio, and Twilio us, within a second or two.
-STREAM_WAIT_S = 30.0
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
 
@@ -91,13 +90,10 @@ class Call:
         self.waiting: floor.Waiting = {}
         self.recovery = recovery.Recovery()
         self.keypad = keypad.Keypad()
-        self.resumption = resumption.Resumption()
-        self.stream_sid = ""
+        self.streams = Streams(self.counters, self.timers, now)
         self.barged_in_at = float("-inf")
-        self._pcm: PcmEncoder | None = None
-        if plan.options.openai_output_format == "audio/pcm":
-            self._pcm = PcmEncoder()
-        self.timers.set(Timer.STREAM, now + STREAM_WAIT_S)
+        is_pcm = plan.options.openai_output_format == "audio/pcm"
+        self._pcm = PcmEncoder() if is_pcm else None
 
     @property
     def deadline(self) -> float | None:
@@ -146,7 +142,7 @@ class Call:
         """Take the loss of a leg, or that it could not be had at all."""
         return self._receive(session_rollover.on_disconnect, (leg, reason), now)
 
-    def receive_transport(self, what: resumption.Transport, now: float) -> list[Action]:
+    def receive_transport(self, what: Transport, now: float) -> list[Action]:
         """Take what is heard of the caller's connection, beside its messages."""
         return self._receive(resumption.on_transport, what, now)
 
@@ -292,18 +288,19 @@ class Call:
 
     def feed(self) -> None:
         """Send what is due; the rest stays in the ledger until `deadline`."""
-        if not self.stream_sid:
+        stream_sid = self.streams.sid
+        if not stream_sid:
             return
         first = self.playout.frames_sent + 1
         for piece in self.playout.feed(self.now):
             if isinstance(piece, Frames):
-                self.actions.append(twilio.OutboundAudio(self.stream_sid, piece.audio))
+                self.actions.append(twilio.OutboundAudio(stream_sid, piece.audio))
                 if self._is_frame_notable:
                     self._note_frame(first)
                 first += len(piece.audio) // FRAME_BYTES
             else:
                 body = twilio.MarkBody(piece.name)
-                self.actions.append(twilio.OutboundMark(self.stream_sid, body))
+                self.actions.append(twilio.OutboundMark(stream_sid, body))
         self.timers.set(Timer.FEED, self.playout.deadline)
         if not self.playout.has_unsent:
             self.log(self.notes.frame_total_line(self.playout.frames_sent))
@@ -311,7 +308,7 @@ class Call:
 
     def go_on(self, now: float) -> bytes:
         """Return what is due of speech in its midst; all else is a timeout's."""
-        if not self.stream_sid or self._is_frame_notable:
+        if not self.streams.sid or self._is_frame_notable:
             return b""
         audio = self.playout.go_on(now)
         if audio:
@@ -375,13 +372,12 @@ _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
 _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     openai.AudioDelta: Call._on_audio_delta,
     openai.AudioDone: Call._on_audio_done,
-    openai.SessionCreated: session_rollover.on_session_created,
-    openai.SessionUpdated: session_rollover.on_session_updated,
+    **session_rollover.HANDLERS,
     **model_events.HANDLERS,
 }
 _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
-    Timer.STREAM: resumption.on_no_stream,
-    Timer.SESSION: session_rollover.on_handshake_due,
+    Timer.STREAM: resumption.on_stream_late,
+    **session_rollover.TIMERS,
     Timer.FEED: Call.feed,
     Timer.GREETING: conversation_start.on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
@@ -395,7 +391,5 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.WARNING: ending.on_warning_due,
     Timer.DURATION: ending.on_time_up,
     Timer.FILLER: tool_answers.on_filler_due,
-    Timer.RENEW: session_rollover.on_renewal_due,
-    Timer.SPARE: session_rollover.on_spare_late,
     Timer.LAST_WORDS: ending.on_last_words_over,
 }

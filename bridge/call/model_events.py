@@ -210,7 +210,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     tool_answers.answer_tools(call)
     if is_judged and recovery.is_bad(call, response, is_announced=is_announced):
         return
-    is_waiting = not call.stream_sid and call.playout.has_unsent
+    is_waiting = not call.streams.sid and call.playout.has_unsent
     is_heard = not is_waiting and not call.playout.is_playing(call.now)
     if is_ours and is_heard and call.greeting.is_due:
         call.greeting.end()

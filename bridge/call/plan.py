@@ -127,6 +127,19 @@ class CloseSpare(NamedTuple):
     reason: str
 
 
+class End(NamedTuple):
+    """What an owner decides: the call is over."""
+
+    reason: str
+
+
+class Fail(NamedTuple):
+    """What an owner decides: the call is over, and the caller hears the fallback."""
+
+    reason: str
+    text: str
+
+
 class HangUp(NamedTuple):
     """The call has ended: close both legs. `failed`: the caller hears the fallback."""
 

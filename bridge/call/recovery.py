@@ -196,9 +196,9 @@ def _is_over(call: "Call", reason: str, text: str) -> bool:
 
 def _drop_silence(call: "Call") -> None:
     """Let what is said next not wait behind an answer of silence."""
-    if call.stream_sid and call.playout.is_playing(call.now):
+    if call.streams.sid and call.playout.is_playing(call.now):
         interruption.interrupt(call, "the answer is silent")
-    elif not call.stream_sid:
+    elif not call.streams.sid:
         for cut in call.playout.interrupt(call.now):
             call.notes.transcript.cut(cut)
 

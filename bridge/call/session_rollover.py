@@ -5,14 +5,16 @@ the caller is withheld as under the AI's voice, so that what they say is given t
 next session from its first sound; a turn that was broken is given to it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.call import conversation_start, ending, history_seed, model_events
-from bridge.call.plan import Leg, Phase, Refusal
+from bridge.call.plan import Fail, Leg, Phase, Refusal
 from bridge.call.responses import Responses
-from bridge.call.sessions import Fail, Notice, Order
+from bridge.call.sessions import Notice, Order
+from bridge.call.streams import CALLER_LOST
+from bridge.call.timers import Timer
 from bridge.media.uplink import SILENCE_MS_MAX
 from bridge.realtime import openai
 
@@ -78,7 +80,7 @@ def on_disconnect(call: "Call", lost: tuple[Leg, str | Refusal]) -> None:
     """A leg is gone, or could not be had: without the caller there is no call."""
     leg, why = lost
     if leg is Leg.TWILIO:
-        ending.end(call, "caller_leg_lost")
+        ending.end(call, CALLER_LOST)
     elif leg is Leg.SPARE:
         reason = why.reason if isinstance(why, Refusal) else why
         call.actions += call.sessions.spare.on_lost(reason, call.now)
@@ -134,7 +136,7 @@ def _obey(call: "Call", orders: Iterable[Order]) -> None:
         if isinstance(order, Notice):
             _ON_NOTICE[order](call)
         elif isinstance(order, Fail):
-            ending.fail(call, order.reason, order.text)
+            ending.obey(call, order)
         else:
             call.actions.append(order)
 
@@ -187,4 +189,13 @@ _ON_NOTICE = {
     Notice.CHANGED: _on_changed,
     Notice.RENEWED: _go_on,
     Notice.GONE: _on_gone,
+}
+HANDLERS: dict[type, Callable[["Call", Any], None]] = {
+    openai.SessionCreated: on_session_created,
+    openai.SessionUpdated: on_session_updated,
+}
+TIMERS: dict[Timer, Callable[["Call"], None]] = {
+    Timer.SESSION: on_handshake_due,
+    Timer.RENEW: on_renewal_due,
+    Timer.SPARE: on_spare_late,
 }

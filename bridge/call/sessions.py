@@ -18,7 +18,6 @@ orders: actions to perform as they are, and what the rest of the call must now d
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import NamedTuple
 
 from bridge.call import session_config
 from bridge.call.handshake import Handshake, State, is_final
@@ -28,6 +27,7 @@ from bridge.call.plan import (
     Action,
     CallPlan,
     Counters,
+    Fail,
     Log,
     OpenModel,
     Refusal,
@@ -70,13 +70,6 @@ class Notice(Enum):
     CHANGED = "the spare has taken its place"
     RENEWED = "another is as we want it, and knows the conversation"
     GONE = "it is gone, and no other is opened"
-
-
-class Fail(NamedTuple):
-    """The call must end, so that the caller hears the fallback sentence."""
-
-    reason: str
-    text: str
 
 
 Order = Action | Notice | Fail

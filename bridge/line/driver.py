@@ -35,7 +35,7 @@ from bridge.call.plan import (
     ToSpare,
     UseSpare,
 )
-from bridge.call.resumption import Transport
+from bridge.call.streams import Transport
 from bridge.line.fast_path import ShortWay
 from bridge.line.legs import OpenAILeg, TwilioLeg
 from bridge.line.refusal import refusal_of

@@ -35,7 +35,7 @@ from bridge.call.plan import (
     ToSpare,
     UseSpare,
 )
-from bridge.call.resumption import Transport
+from bridge.call.streams import Transport
 from bridge.realtime import openai
 from bridge.telemetry.masking import clean, mask_phone
 from bridge.telephony import twilio

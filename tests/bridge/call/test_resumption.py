@@ -7,7 +7,7 @@ import pytest
 from bridge.call.ending import LAST_WORDS_S
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp
-from bridge.call.resumption import ASK_S, LOSSES_MAX, RETURN_S, Transport
+from bridge.call.streams import ASK_S, LOSSES_MAX, RETURN_S, Transport
 from bridge.realtime import openai
 from bridge.records.summary import outcome_of
 from bridge.telephony import twilio
@@ -117,7 +117,7 @@ def test_caller_who_is_there_and_does_not_come_back_was_lost_by_us():
 def test_question_may_come_before_the_loss_is_known():
     call, said, sent = call_in_mid_reply()
     want(call, 1.5)
-    assert not call.stream_sid
+    assert not call.streams.sid
     # The socket that Twilio has left tells of its end at last.
     assert lose(call, 1.6) == []
     back = come_back(call, 2.0) + builders.fire(call, 9.0)
@@ -138,7 +138,7 @@ def test_second_start_of_a_stream_that_is_there_changes_nothing():
     call = builders.answered_call()
     come_back(call, 1.0)
 
-    assert call.stream_sid == builders.STREAM_SID
+    assert call.streams.sid == builders.STREAM_SID
     assert call.counters.malformed_twilio == 1
 
 
@@ -280,7 +280,7 @@ def test_replies_reach_the_caller_whole_and_in_order_whatever_is_lost(seed):
                 delta=piece[at : at + 1_600],
             )
             actions += call.receive_openai(delta, now)
-            if rng.random() < 0.1 and call.resumption.losses < LOSSES_MAX:
+            if rng.random() < 0.1 and call.streams.losses < LOSSES_MAX:
                 if is_there:
                     actions += lose(call, now)
                     actions += want(call, now)

@@ -8,6 +8,7 @@ from bridge.call.history_seed import Entry
 from bridge.call.plan import (
     CloseSpare,
     Counters,
+    Fail,
     Log,
     OpenModel,
     OpenSpare,
@@ -15,7 +16,7 @@ from bridge.call.plan import (
     ToSpare,
     UseSpare,
 )
-from bridge.call.sessions import LOSSES_MAX, REOPEN_S, Fail, Notice, Sessions, Stage
+from bridge.call.sessions import LOSSES_MAX, REOPEN_S, Notice, Sessions, Stage
 from bridge.call.standby_session import RENEW_AT
 from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.realtime import openai

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bridge.agent.tools import Answer, Tool
-from bridge.call import machine as call_module
+from bridge.call import streams
 from bridge.call.plan import (
     CloseSpare,
     HangUp,
@@ -20,6 +20,7 @@ from bridge.call.plan import (
     ToSpare,
     UseSpare,
 )
+from bridge.call.timers import Timer
 from bridge.line.driver import Line, safety_identifier
 from bridge.realtime import openai
 from bridge.settings.process import Settings
@@ -65,7 +66,7 @@ async def test_call_runs_over_both_sockets_to_a_record(place):
 
 @pytest.mark.parametrize("loop", ws_peer.LOOPS)
 def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
-    monkeypatch.setattr(call_module, "STREAM_WAIT_S", 0.02)
+    monkeypatch.setattr(streams, "STREAM_WAIT_S", 0.02)
 
     async def told():
         async with loopback.opened() as place:
@@ -84,7 +85,7 @@ def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
 async def test_earlier_deadline_takes_the_timers_place(place):
     line = place.new_line()
     first = line._timer
-    line.call.timers.set(call_module.Timer.KEYPAD, line.call.now + 0.01)
+    line.call.timers.set(Timer.KEYPAD, line.call.now + 0.01)
     line.receive(lambda now: [])
 
     assert first.cancelled()

@@ -10,7 +10,7 @@ from hypothesis import given, strategies
 
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Leg, Log, RunTool, ToolResult
-from bridge.call.resumption import Transport
+from bridge.call.streams import Transport
 from bridge.realtime import openai
 from bridge.recorder import recording
 from bridge.recorder.recording import Header, RecordingError, Writer, read, show

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call import resumption
+from bridge.call import streams
 from bridge.line import websocket
 from bridge.recorder.recording import read
 from bridge.recorder.replay import Replay
@@ -132,7 +132,7 @@ async def test_caller_who_has_hung_up_ends_the_call(at):
 
 
 def test_late_question_is_answered_with_a_word(database_url, tmp_path, monkeypatch):
-    monkeypatch.setattr(resumption, "ASK_S", 0.01)
+    monkeypatch.setattr(streams, "ASK_S", 0.01)
 
     async def told(at):
         sid, line, peer = await talking(at)
@@ -150,7 +150,7 @@ def test_late_question_is_answered_with_a_word(database_url, tmp_path, monkeypat
 def test_caller_who_does_not_come_back_was_lost_by_us(
     database_url, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(resumption, "RETURN_S", 0.01)
+    monkeypatch.setattr(streams, "RETURN_S", 0.01)
 
     async def told(at):
         sid, line, peer = await talking(at)
