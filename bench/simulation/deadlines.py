@@ -12,7 +12,7 @@ from typing import Any
 from bench.simulation.invariant import law
 from bench.simulation.requests import Sessions
 from bench.simulation.scenario import Weather, number_of
-from bridge.call import ending, floor
+from bridge.call import ending
 from bridge.call.history_seed import ENTRIES_MAX
 from bridge.call.interruption import frames_needed
 from bridge.call.keypad import DIGITS_MAX, PAUSE_S
@@ -156,7 +156,7 @@ class Tools:
 
     def before(self) -> None:
         """Keep whether the caller speaks."""
-        self._was_his = floor.is_callers(self._call)
+        self._was_his = self._call.has_caller_floor
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the answers."""

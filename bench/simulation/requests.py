@@ -188,7 +188,7 @@ class Asked:
         if is_off or is_tool_open:
             self._told_at = self._told_at and now
             self._told_first = now
-        elif self._told_at is not None and floor.is_callers(self._call):
+        elif self._told_at is not None and self._call.has_caller_floor:
             self._told_at = min(now, self._told_first + floor.FLOOR_WAIT_S)
         waited_s = now - (self._committed_at or now)
         law(waited_s <= ANSWER_S, "every turn is answered", waited_s)

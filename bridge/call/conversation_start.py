@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from bridge.call import greeting, session_config
 from bridge.call.plan import Log, Phase
-from bridge.call.responses import Responses
 from bridge.call.timers import Timer
 
 if TYPE_CHECKING:
@@ -37,6 +36,6 @@ def begin_anew(call: "Call") -> None:
     """Drop what waits for the caller: another session greets from the beginning."""
     for cut in call.playout.interrupt(call.now):
         call.notes.transcript.cut(cut)
-    call.responses = Responses()
+    call.responses.begin_anew()
     if call.greeting.state is greeting.State.ASKED:
         call.greeting.note_lost()

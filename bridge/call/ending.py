@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from bridge.call import floor, last_turn, limits, session_config, tool_answers
+from bridge.call import last_turn, limits, session_config, tool_answers
+from bridge.call.floor import Due
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
     CallPlan,
@@ -23,6 +24,7 @@ from bridge.call.plan import (
 )
 from bridge.call.streams import CALLER_LOST
 from bridge.call.timers import Timer
+from bridge.telephony import twilio
 
 if TYPE_CHECKING:
     from bridge.call.machine import Call
@@ -178,10 +180,11 @@ def on_warning_due(call: "Call") -> None:
     if call.responses.is_busy or call.playout.is_playing(call.now):
         call.timers.set(Timer.WARNING, call.now + PAUSE_LOOK_S)
         return
-    floor.when_free(call, _warn)
+    call.when_free(Due.WARNING)
 
 
-def _warn(call: "Call") -> None:
+def warn(call: "Call") -> None:
+    """The floor is free: have the model say that the call must end soon."""
     call.ending.has_warned = True
     call.request(session_config.closing_soon())
 
@@ -203,7 +206,7 @@ def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
         is_stopped = (
             tool_call_id in call.ending.stopped
             or responses.is_cancelled(wish.response_id)
-            or (is_late and floor.is_callers(call))
+            or (is_late and call.has_caller_floor)
         )
         result = call.ending.decide(tool_call_id, wish.arguments, is_stopped=is_stopped)
         if result.ok and call.is_talking:
@@ -299,6 +302,19 @@ def end(call: "Call", reason: str) -> None:
     if call.notes.is_answered and call.playout.frames_sent == 0:
         call.actions.append(Log("error", "tx=0: the caller heard nothing"))
     call.actions.append(HangUp(reason, call.ending.failed))
+
+
+def on_mark(call: "Call", message: twilio.Mark) -> None:
+    """Twilio has played to a mark: the last words may have been heard."""
+    if call.playout.receive_mark(message.mark.name, call.now):
+        hang_up_when_heard(call)
+    else:
+        on_malformed(call, (Leg.TWILIO, "expected a mark we sent, once"))
+
+
+def on_stop(call: "Call", message: twilio.Stop) -> None:
+    """The caller has hung up."""
+    end(call, "caller_hung_up")
 
 
 def fail(call: "Call", reason: str, text: str) -> None:

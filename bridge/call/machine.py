@@ -8,10 +8,8 @@ in order, before the next. `deadline` is the one timer: call `receive_timeout` t
 
 A call may leave any phase for ENDED; ENDED is final: what still arrives is counted.
 While the AI is audible by the ledger the caller is withheld from the model. Facts have
-one owner: `Playout` what was heard, `Uplink` what the model was given, `Responses`
-which answer runs, `Ending` how the call ends. `bridge.call.interruption` weighs voice
-and keys, `bridge.call.model_events` answers the model's events, and
-`bridge.call.sessions` opens and changes its sessions.
+owners that know no call: `Playout` what was heard, `Responses` which answer runs. The
+modules whose functions take a `Call` wire the owners together, and own nothing.
 """
 
 from collections.abc import Callable
@@ -20,22 +18,21 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from bridge.call import (
+    bad_answers,
     conversation_start,
     ending,
-    floor,
     interruption,
     keypad,
     last_turn,
     model_events,
-    recovery,
     resumption,
     session_rollover,
     tool_answers,
     turns,
 )
 from bridge.call.call_record import Notes, voice_line
+from bridge.call.floor import Due, Floor
 from bridge.call.greeting import Greeting
-from bridge.call.handshake import State
 from bridge.call.plan import (
     Action,
     CallPlan,
@@ -47,6 +44,7 @@ from bridge.call.plan import (
     Refusal,
     ToolResult,
 )
+from bridge.call.recovery import Recovery
 from bridge.call.responses import Responses
 from bridge.call.sessions import Sessions
 from bridge.call.streams import Streams, Transport
@@ -69,30 +67,29 @@ class Call:
     """One phone call; every `receive_*` returns the actions to perform, in order."""
 
     def __init__(self, plan: CallPlan, now: float) -> None:
+        options = plan.options
         self.plan = plan
         self.now = now
         self.phase = Phase.WAITING
         self.counters = Counters()
-        self.uplink = Uplink(plan.options)
+        self.timers = Timers()
+        self.uplink = Uplink(options)
         self.unwritten = Unwritten()
-        self.playout = Playout(lead_ms=plan.options.playout_lead_ms)
+        self.playout = Playout(lead_ms=options.playout_lead_ms)
         self.ear = Ear(self.uplink, self.playout)
-        self.responses = Responses()
         self.ending = ending.Ending(plan)
         self.notes = Notes(plan, now)
-        self.timers = Timers()
         self.actions: list[Action] = []
         self.sessions = Sessions(plan, self.counters, self.timers, now)
         self.greeting = Greeting(self.timers, is_wanted=bool(plan.greeting))
-        self.tool_calls = ToolCalls(
-            self.timers, self.counters, has_filler=plan.options.tool_filler
-        )
-        self.waiting: floor.Waiting = {}
-        self.recovery = recovery.Recovery()
+        self.tool_calls = ToolCalls(self.timers, self.counters, options)
+        self.responses = Responses(self.timers)
+        self.recovery = Recovery(self.timers)
+        self.floor = Floor(self.timers, options)
         self.keypad = keypad.Keypad()
         self.streams = Streams(self.counters, self.timers, now)
         self.barged_in_at = float("-inf")
-        is_pcm = plan.options.openai_output_format == "audio/pcm"
+        is_pcm = options.openai_output_format == "audio/pcm"
         self._pcm = PcmEncoder() if is_pcm else None
 
     @property
@@ -103,7 +100,7 @@ class Call:
     @property
     def is_session_ready(self) -> bool:
         """Tell whether the model's session is as we want it."""
-        return self.sessions.handshake.state is State.READY
+        return self.sessions.is_ready
 
     @property
     def is_talking(self) -> bool:
@@ -253,15 +250,6 @@ class Call:
             self.counters.gap_frames += lost
             self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
 
-    def _on_mark(self, message: twilio.Mark) -> None:
-        if self.playout.receive_mark(message.mark.name, self.now):
-            ending.hang_up_when_heard(self)
-        else:
-            ending.on_malformed(self, (Leg.TWILIO, "expected a mark we sent, once"))
-
-    def _on_stop(self, message: twilio.Stop) -> None:
-        ending.end(self, "caller_hung_up")
-
     # --- what the caller hears ---
 
     def _on_audio_delta(self, event: openai.AudioDelta) -> None:
@@ -330,17 +318,30 @@ class Call:
 
     def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
         """Ask the model to speak, now or when it has ended what it says."""
-        model_events.ask(self, self.responses.request(params))
+        self.ask(self.responses.request(self.now, params))
+
+    def ask(self, requests: list[openai.ResponseCreate]) -> None:
+        """Send what is to be asked for now; a plain answer is one to all tools."""
+        self.actions += requests
+        if any(request.response is UNSET for request in requests):
+            self.tool_calls.note_answered()
+
+    @property
+    def has_caller_floor(self) -> bool:
+        """Tell whether the caller speaks, or awaits the server's answer."""
+        return self.floor.is_callers(self.uplink, self.responses.answer_by)
+
+    def when_free(self, what: Due) -> None:
+        """Do it now, or as soon as the caller leaves us the floor."""
+        if self.floor.take(what, self.now, is_callers=self.has_caller_floor):
+            model_events.ON_FLOOR[what](self)
 
     def lose_session(self, why: str | Refusal) -> None:
         """Do without the model's session: it is of no use, or could not be had."""
         session_rollover.on_lost(self, why)
 
     def tell(self, event: openai.ClientEvent) -> None:
-        """Send the model what concerns its session; nothing while there is none.
-
-        A new session is given the conversation as it stands by then.
-        """
+        """Send the model what its session must know; a later one is told all anew."""
         if self.is_session_ready:
             self.actions.append(event)
 
@@ -366,8 +367,8 @@ _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Start: resumption.on_start,
     twilio.Media: Call._on_media,
     twilio.Dtmf: keypad.on_digit,
-    twilio.Mark: Call._on_mark,
-    twilio.Stop: Call._on_stop,
+    twilio.Mark: ending.on_mark,
+    twilio.Stop: ending.on_stop,
 }
 _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     openai.AudioDelta: Call._on_audio_delta,
@@ -384,9 +385,9 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.KEYPAD: keypad.on_pause,
     Timer.ANSWER: model_events.on_answer_due,
     Timer.STALL: model_events.on_stalled,
-    Timer.FLOOR: floor.on_look,
-    Timer.RETRY: recovery.on_retry_due,
-    Timer.ERROR: recovery.on_error_unfollowed,
+    Timer.FLOOR: model_events.on_floor_look,
+    Timer.RETRY: bad_answers.on_retry_due,
+    Timer.ERROR: bad_answers.on_error_unfollowed,
     Timer.IDLE: ending.on_idle,
     Timer.WARNING: ending.on_warning_due,
     Timer.DURATION: ending.on_time_up,

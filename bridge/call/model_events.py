@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from bridge.call import (
+    bad_answers,
     conversation_start,
     ending,
     limits,
-    recovery,
+    resumption,
     session_config,
     tool_answers,
 )
+from bridge.call.floor import Due
 from bridge.call.plan import Log, Phase, Refusal, RunTool, ToolResult
-from bridge.call.timers import Timer
+from bridge.call.responses import STALL_S
 from bridge.realtime import openai
 
 if TYPE_CHECKING:
     from bridge.call.machine import Call
-
-# A judgement: a caller who has waited so long asks whether anyone is there.
-STALL_S = 15.0
 
 
 # --- the caller's turn ---
@@ -55,12 +54,11 @@ def on_committed(call: "Call", event: openai.Committed) -> None:
     call.responses.note_committed(call.now, is_answered=not is_ours)
     if is_ours and call.is_talking:
         on_answer_due(call)
-    call.timers.set(Timer.ANSWER, call.responses.answer_by)
 
 
 def on_answer_due(call: "Call") -> None:
     """Ask for the answer that the server has not begun."""
-    ask(call, call.responses.ask_for_unanswered(call.now))
+    call.ask(call.responses.ask_for_unanswered(call.now))
 
 
 def on_transcription_completed(
@@ -82,27 +80,13 @@ def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> 
 # --- the model's turn ---
 
 
-def ask(call: "Call", requests: list[openai.ResponseCreate]) -> None:
-    """Send requests, and see to it that something comes of them."""
-    if requests:
-        call.actions += requests
-        call.timers.set(Timer.STALL, call.now + STALL_S)
-    if any(request.response is UNSET for request in requests):
-        call.tool_calls.note_answered()
-
-
 def on_stalled(call: "Call") -> None:
     """A session that owes an answer and says nothing is as good as lost."""
     if not call.is_session_ready:
         return
-    if not call.responses.is_busy:
-        if call.responses.is_waiting:  # for the end of an answer we never heard of
-            call.request()
-        return
-    silent_until = call.playout.ends_at() + STALL_S
-    if call.now < silent_until:
-        call.timers.set(Timer.STALL, silent_until)
-    else:
+    if call.responses.is_waiting and not call.responses.is_busy:
+        call.request()  # it waited for the end of an answer we never heard of
+    elif call.responses.is_stalled(call.now, call.playout.ends_at()):
         call.lose_session(f"no answer for {STALL_S:.0f} s")
 
 
@@ -120,11 +104,9 @@ def note_sign(call: "Call", response_id: str) -> None:
 def _begin_response(call: "Call", response_id: str) -> None:
     if not call.responses.is_asked:
         call.tool_calls.note_begun(call.now)
-    call.responses.note_created(response_id)
-    call.recovery.begin()
-    call.timers.cancel(Timer.ANSWER, Timer.RETRY)
-    call.timers.set(Timer.STALL, call.now + STALL_S)
-    call.waiting.pop(recovery.ask_again, None)
+    call.responses.note_created(response_id, call.now)
+    call.recovery.begin(is_announced=True)
+    call.floor.drop(Due.SECOND_TRY)
     call.notes.response_began()
 
 
@@ -157,13 +139,13 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     if item.type != "function_call":
         return
     if not item.call_id or not item.name:
-        call.recovery.is_nameless = True
+        call.recovery.note_nameless()
         return
     is_whole = item.status != "incomplete"
     is_stopped = call.responses.is_cancelled(event.response_id)
     if is_stopped and not is_whole:
         return  # nobody waits for what was stopped in the middle of its arguments
-    call.recovery.has_tool = True
+    call.recovery.note_tool()
     _call_tool(call, event, item.arguments or ("{}" if is_whole else ""))
 
 
@@ -193,13 +175,12 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     is_ours = responses.is_its_end(response.id)
     is_judged = is_ours and not responses.is_stopped(response.id)
     if is_ours and not is_announced:  # what came before was another answer's
-        call.recovery.begin()
+        call.recovery.begin(is_announced=False)
         call.notes.response_began()
     if is_ours and call.playout.has_unsent:
         call.playout.finish_all()  # the server may not have said so of each part
         call.feed()
-    ask(call, responses.note_done(response.id, call.now))
-    call.timers.set(Timer.ANSWER, call.responses.answer_by)
+    call.ask(responses.note_done(response.id, call.now))
     call.notes.response_ended(response)
     call.actions += limits.lines(call)
     if is_ours:
@@ -208,7 +189,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     if call.phase is Phase.ENDED:
         return
     tool_answers.answer_tools(call)
-    if is_judged and recovery.is_bad(call, response, is_announced=is_announced):
+    if is_judged and bad_answers.is_bad(call, response, is_announced=is_announced):
         return
     is_waiting = not call.streams.sid and call.playout.has_unsent
     is_heard = not is_waiting and not call.playout.is_playing(call.now)
@@ -245,7 +226,7 @@ def is_something_due(call: "Call") -> bool:
         or call.recovery.failures > 0
         or call.tool_calls.is_answer_due
         or bool(call.tool_calls.open)
-        or bool(call.waiting)
+        or call.floor.is_wanted
         or call.keypad.has_digits
     )
 
@@ -257,24 +238,32 @@ def suspend(call: "Call", *, is_turn_asked: bool) -> None:
     is_tried_again = call.recovery.failures and call.phase is not Phase.WAITING
     if is_tried_again and not is_asked_later:
         call.request(call.responses.params)  # a second try was due, or ran
-    call.recovery.forget()
-    call.timers.cancel(Timer.ANSWER, Timer.RETRY, Timer.ERROR, Timer.STALL)
+    call.recovery.leave_session()
     call.greeting.pause()
 
 
 def resume(call: "Call") -> None:
     """Another session serves: ask it for what is owed."""
     if call.phase is Phase.WAITING:
-        call.responses.resume()
+        call.responses.resume(call.now)
         conversation_start.greet_when_ready(call)
     else:
         instead: openai.ResponseParams | UnsetType = UNSET
         if call.greeting.is_due and call.is_talking:
             instead = session_config.greeting(call.plan)
             call.greeting.wait(call.now)
-        ask(call, call.responses.resume(instead))
+        call.ask(call.responses.resume(call.now, instead))
         ending.consider_wishes(call)
     tool_answers.answer_tools(call)
+
+
+# --- the floor ---
+
+
+def on_floor_look(call: "Call") -> None:
+    """Have the model say what need not wait for the caller any longer."""
+    for what in call.floor.look(call.now, is_callers=call.has_caller_floor):
+        ON_FLOOR[what](call)
 
 
 # --- errors ---
@@ -282,7 +271,7 @@ def resume(call: "Call") -> None:
 
 def on_error(call: "Call", event: openai.Error) -> None:
     """Ignore, try again or end the call, by the error's code."""
-    error = event.error
+    error, responses = event.error, call.responses
     call.counters.openai_errors += 1
     names = {error.code, error.type}
     text = f"{error.code or error.type}: {error.message}"
@@ -296,16 +285,23 @@ def on_error(call: "Call", event: openai.Error) -> None:
     elif names & session_config.FATAL_CODES:
         ending.fail(call, "model_failed", text)
     elif "conversation_already_has_active_response" in names:
-        ask(call, call.responses.note_refused(error.event_id, try_again=True))
-        if not call.responses.is_busy:  # it waits for an end nobody may have told
-            recovery.watch(call, text)
+        refused = responses.note_refused(error.event_id, call.now, try_again=True)
+        call.ask(refused)
+        if not responses.is_busy:  # it waits for an end nobody may have told
+            bad_answers.watch(call, text)
     elif session_config.NOTHING_TO_COMMIT in names:
         call.unwritten.refuse()
     elif not names & session_config.HARMLESS_CODES:
         call.log(call.notes.refusal_line(error.code or error.type or "", text))
-        recovery.on_error(call, error, text)
+        bad_answers.on_error(call, error, text)
 
 
+ON_FLOOR: dict[Due, Callable[["Call"], None]] = {
+    Due.TOOL_ANSWER: tool_answers.ask_for_answer,
+    Due.SECOND_TRY: bad_answers.ask_again,
+    Due.WARNING: ending.warn,
+    Due.APOLOGY: resumption.apologize,
+}
 HANDLERS: dict[type, Callable[["Call", Any], None]] = {
     openai.SpeechStarted: on_speech_started,
     openai.SpeechStopped: on_speech_stopped,

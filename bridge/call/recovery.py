@@ -12,21 +12,19 @@ that no end of the answer follows. Of such answers in a row
     the others   are asked of other sessions, up to FAILURES_MAX: then the call fails.
 
 An answer that is heard, or calls a tool, begins the row anew. In the last words of a
-call there is one more try, and then the end. `Recovery` holds what came of the answer
-that runs; who asks, and when the caller leaves us the floor, is
-`bridge.call.model_events`'s and `bridge.call.floor`'s.
+call there is one more try, and then the end. What has come of the answer that runs is
+its `Outcome`, which only grows:
+
+    NOTHING --> SILENCE --> NAMELESS --> ANSWER    (each may be left out)
+
+`Recovery` returns a `Remedy`; who asks, and when the caller leaves us the floor, is
+`bridge.call.bad_answers`'s and `Floor`'s.
 """
 
 from enum import Enum
-from typing import TYPE_CHECKING
 
-from bridge.call import ending, floor, interruption, model_events, session_config
-from bridge.call.plan import ERROR_CHARS_MAX, Log, Phase
-from bridge.call.timers import Timer
+from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.realtime import openai
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
 # Before a failed answer is asked for again: what failed at once fails at once again.
 RETRY_WAIT_S = 1.0
@@ -43,6 +41,23 @@ FAILURES_MAX = 4
 SILENT = bytes((*range(0x7C, 0x80), *range(0xFC, 0x100)))
 
 
+class Outcome(Enum):
+    """What has come of the answer that runs."""
+
+    NOTHING = "nothing, or text alone"
+    SILENCE = "digital silence"
+    NAMELESS = "a tool call that cannot be answered"
+    ANSWER = "sound, or a tool call"
+
+
+_NEXT: dict[Outcome, frozenset[Outcome]] = {
+    Outcome.NOTHING: frozenset((Outcome.SILENCE, Outcome.NAMELESS, Outcome.ANSWER)),
+    Outcome.SILENCE: frozenset((Outcome.NAMELESS, Outcome.ANSWER)),
+    Outcome.NAMELESS: frozenset((Outcome.ANSWER,)),
+    Outcome.ANSWER: frozenset(),
+}
+
+
 class Mute(Enum):
     """Why nothing of an answer can be heard."""
 
@@ -55,36 +70,70 @@ class Mute(Enum):
     SILENT = "silent"
 
 
-class Recovery:
-    """What one call knows of the answer that runs, and of bad ones in a row."""
+class Remedy(Enum):
+    """What is to be done about a bad answer."""
 
-    def __init__(self) -> None:
+    WAIT = "RETRY will say when it is asked for once more"
+    ASK = "it is asked for once more when the floor is free"
+    OTHER_SESSION = "another session is asked"
+    HANG_UP = "nothing more is tried in the last words"
+    FAIL = "nothing more is tried: the call fails"
+
+
+# What stands of an answer: the id of what runs, the request's, and its deltas.
+Progress = tuple[str | None, str | None, int]
+
+
+class Recovery:
+    """The owner of what is known of bad answers, and of the timers RETRY and ERROR."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = OwnTimers(timers, Timer.RETRY, Timer.ERROR)
         self.failures = 0
-        self.has_sound = False
-        self.has_tool = False
-        self.is_nameless = False
         # What is asked for next is a sentence of ours, not the answer once more.
         self.is_own_due = False
+        self.outcome = Outcome.NOTHING
         self._deltas = 0
         # What stood when an error came that may have cost an answer, and its text.
-        self._watched: tuple[str | None, str | None, int] | None = None
+        self._watched: Progress | None = None
         self._watched_at = 0.0
         self._error = ""
 
-    def begin(self) -> None:
-        """Another answer runs: nothing has come of it."""
-        self.has_sound = self.has_tool = self.is_nameless = False
+    # --- the answer that runs ---
+
+    def begin(self, *, is_announced: bool) -> None:
+        """Another answer runs: nothing has come of it.
+
+        One that is announced is the second try, where one was to be asked for.
+        """
+        self.outcome = Outcome.NOTHING
         self._deltas = 0
+        if is_announced:
+            self._timers.cancel(Timer.RETRY)
 
     def note_audio(self, audio: bytes) -> None:
         """A piece of the answer's sound has come."""
         self._deltas += 1
-        if not self.has_sound:
-            self.has_sound = bool(audio.strip(SILENT))
+        if self.outcome is Outcome.ANSWER:
+            return
+        if audio.strip(SILENT):
+            self._to(Outcome.ANSWER)
+        elif self.outcome is Outcome.NOTHING:
+            self._to(Outcome.SILENCE)
+
+    def note_tool(self) -> None:
+        """It calls a tool."""
+        if self.outcome is not Outcome.ANSWER:
+            self._to(Outcome.ANSWER)
+
+    def note_nameless(self) -> None:
+        """It calls a tool without a name, or in a way that cannot be answered."""
+        if self.outcome not in (Outcome.NAMELESS, Outcome.ANSWER):
+            self._to(Outcome.NAMELESS)
 
     def mute_kind(self, response: openai.Response) -> Mute | None:
         """Say why nothing of the answer that has ended was heard, if nothing was."""
-        if self.has_sound or self.has_tool:
+        if self.outcome is Outcome.ANSWER:
             return None
         details = response.status_details
         reason = details.reason if details is not None else None
@@ -94,175 +143,99 @@ class Recovery:
             return Mute.FILTERED
         if response.status == "incomplete":
             return Mute.TOKENS
-        if self.is_nameless:
+        if self.outcome is Outcome.NAMELESS:
             return Mute.NAMELESS
-        if self._deltas:
+        if self.outcome is Outcome.SILENCE:
             return Mute.SILENT
         return Mute.TEXT if response.has_text else Mute.EMPTY
 
-    def watch(self, call: "Call", text: str) -> bool:
-        """An error has come; tell whether it is the first since the answer went on."""
-        progress, watched = self._progress(call), self._watched
+    # --- bad ones in a row ---
+
+    def note_good(self) -> None:
+        """An answer was one: the row is over."""
+        self.failures = 0
+
+    def note_failed(
+        self, now: float, wait_s: float, *, is_ending: bool, is_limited: bool
+    ) -> Remedy:
+        """An answer has failed; it may be asked for again after `wait_s`.
+
+        `is_limited`: over a limit of the account's, which no other session has more of.
+        """
+        self.failures += 1
+        self.is_own_due = False
+        if self._is_over(is_ending):
+            return self._last_remedy(is_ending)
+        if self.failures % 2 == 0 and not is_limited:
+            return Remedy.OTHER_SESSION
+        if self.failures > 1:
+            wait_s = RETRY_WAIT_LATER_S
+        self._timers.set(Timer.RETRY, now + wait_s)
+        return Remedy.WAIT
+
+    def note_mute(self, now: float, *, is_ending: bool, is_announced: bool) -> Remedy:
+        """Nothing of an answer could be heard."""
+        self.failures += 1
+        self.is_own_due = self.failures > 1
+        if self._is_over(is_ending):
+            return self._last_remedy(is_ending)
+        if self.failures > 2:
+            return Remedy.OTHER_SESSION
+        if is_announced:
+            return Remedy.ASK
+        self._timers.set(Timer.RETRY, now + UNANNOUNCED_WAIT_S)
+        return Remedy.WAIT
+
+    def _is_over(self, is_ending: bool) -> bool:
+        return self.failures > (1 if is_ending else FAILURES_MAX)
+
+    def _last_remedy(self, is_ending: bool) -> Remedy:
+        return Remedy.HANG_UP if is_ending else Remedy.FAIL
+
+    # --- an error that no end follows ---
+
+    def watch(self, runs: str | None, asked: str | None, text: str, now: float) -> None:
+        """An error has come that may have cost the answer: look whether it goes on.
+
+        `runs` and `asked` are the ids of the response and of the request.
+        """
+        if self._note_progress(runs, asked, text, now):
+            self._timers.set(Timer.ERROR, now + ERROR_LOOK_S)
+
+    def look(self, runs: str | None, asked: str | None, now: float) -> str | None:
+        """ERROR is due: return the error, if nothing came for ERROR_WAIT_S.
+
+        Else it is looked at again.
+        """
+        self._note_progress(runs, asked, self._error, now)
+        if now < self._watched_at + ERROR_WAIT_S:
+            self._timers.set(Timer.ERROR, now + ERROR_LOOK_S)
+            return None
+        self._watched = None
+        return self._error
+
+    def forget(self) -> None:
+        """The error has cost nothing: no answer is owed."""
+        self._watched = None
+
+    def leave_session(self) -> None:
+        """What is owed is asked of the next session, at once."""
+        self.forget()
+        self._timers.cancel(Timer.RETRY, Timer.ERROR)
+
+    def _note_progress(
+        self, runs: str | None, asked: str | None, text: str, now: float
+    ) -> bool:
+        """Note what stands; tell whether that is another answer, or more of it."""
+        progress, watched = (runs, asked, self._deltas), self._watched
         self._error = text
         if progress == watched:
             return False
-        self._watched, self._watched_at = progress, call.now
+        self._watched, self._watched_at = progress, now
         return True
 
-    def forget(self) -> None:
-        """Nothing is watched any more."""
-        self._watched = None
-
-    def unfollowed(self, call: "Call") -> str | None:
-        """Return the error, if nothing has come of the answer for ERROR_WAIT_S."""
-        self.watch(call, self._error)
-        is_over = call.now >= self._watched_at + ERROR_WAIT_S
-        return self._error if is_over else None
-
-    def _progress(self, call: "Call") -> tuple[str | None, str | None, int]:
-        return call.responses.active_id, call.responses.asked_id, self._deltas
-
-
-def is_bad(call: "Call", response: openai.Response, *, is_announced: bool) -> bool:
-    """Judge an answer that has ended by itself; see to another one if it was none."""
-    if response.status == "failed":
-        details = response.status_details
-        error = details.error if details is not None else None
-        names = {error.code, error.type} if error is not None else set()
-        text = f"response failed: {error.code or error.type}" if error else "it failed"
-        on_failed(call, names, text)
-        return True
-    kind = call.recovery.mute_kind(response)
-    if kind is None:
-        call.recovery.failures = 0
-        return False
-    _on_mute(call, kind, 0.0 if is_announced else UNANNOUNCED_WAIT_S)
-    return True
-
-
-def on_failed(
-    call: "Call", names: set[str | None], text: str, wait_s: float = RETRY_WAIT_S
-) -> None:
-    """An answer has failed: have another one, or give up."""
-    call.counters.failed_answers += 1
-    if names & session_config.FATAL_CODES:
-        ending.fail(call, "model_failed", text)
-        return
-    recovery = call.recovery
-    recovery.failures += 1
-    recovery.is_own_due = False
-    call.log(Log("warning", f"[REALTIME] {text[:ERROR_CHARS_MAX]}: asking once more"))
-    if _is_over(call, "model_failed", text):
-        return
-    is_limited = bool(names & session_config.LIMITED_CODES)
-    if recovery.failures % 2 == 0 and not is_limited:
-        call.lose_session(text)
-        return
-    if recovery.failures > 1:
-        wait_s = RETRY_WAIT_LATER_S
-    call.timers.set(Timer.RETRY, call.now + wait_s)
-
-
-def _on_mute(call: "Call", kind: Mute, wait_s: float) -> None:
-    name = f"mute_{kind.value}"
-    setattr(call.counters, name, getattr(call.counters, name) + 1)
-    call.recovery.failures += 1
-    call.recovery.is_own_due = call.recovery.failures > 1
-    text = f"an answer without sound: {kind.value}"
-    call.log(Log("warning", f"[REALTIME] {text}"))
-    if kind is Mute.SILENT:
-        _drop_silence(call)
-    if _is_over(call, "model_mute", text):
-        return
-    if call.recovery.failures > 2:
-        call.lose_session(text)
-    elif wait_s:
-        call.timers.set(Timer.RETRY, call.now + wait_s)
-    else:
-        floor.when_free(call, ask_again)
-
-
-def _is_over(call: "Call", reason: str, text: str) -> bool:
-    """End the call where nothing more is tried; tell whether that is so."""
-    failures = call.recovery.failures
-    if call.phase is Phase.ENDING and failures > 1:
-        ending.hang_up_when_heard(call)
-        return True
-    if failures > FAILURES_MAX:
-        ending.fail(call, reason, text)
-        return True
-    return False
-
-
-def _drop_silence(call: "Call") -> None:
-    """Let what is said next not wait behind an answer of silence."""
-    if call.streams.sid and call.playout.is_playing(call.now):
-        interruption.interrupt(call, "the answer is silent")
-    elif not call.streams.sid:
-        for cut in call.playout.interrupt(call.now):
-            call.notes.transcript.cut(cut)
-
-
-def on_retry_due(call: "Call") -> None:
-    """Ask once more, as soon as the caller leaves us the floor."""
-    floor.when_free(call, ask_again)
-
-
-def ask_again(call: "Call") -> None:
-    """Ask once more for what was bad, unless other words come in its place."""
-    if call.responses.is_busy:
-        return  # what runs is the second try
-    if call.phase is Phase.ENDING:
-        ending.ask_goodbye(call)
-    elif call.greeting.is_due:
-        is_own = call.recovery.is_own_due
-        if is_own:  # from here on, what the caller says is heard
-            call.greeting.end()
-        ask_for = session_config.own_greeting if is_own else session_config.greeting
-        call.request(ask_for(call.plan))
-    elif call.tool_calls.open:
-        return  # the tools' answer is the second try
-    elif call.is_talking:
-        is_own = call.recovery.is_own_due
-        call.request(
-            session_config.say_again(call.plan) if is_own else call.responses.params
+    def _to(self, outcome: Outcome) -> None:
+        assert outcome in _NEXT[self.outcome], (
+            f"{self.outcome} does not lead to {outcome}"
         )
-
-
-def on_error(call: "Call", error: openai.ErrorBody, text: str) -> None:
-    """An error that may have cost an answer: at once where it names what was asked."""
-    responses = call.responses
-    if error.event_id is not None and error.event_id == responses.asked_id:
-        is_wanted = responses.is_wanted
-        model_events.ask(call, responses.note_refused(error.event_id, try_again=False))
-        if is_wanted:
-            on_failed(call, {error.code, error.type}, text)
-        return
-    # What was wrong with an event of ours costs no answer.
-    is_about_event = {error.code, error.type} & session_config.REFUSED_CODES
-    is_about_item = (error.code or "").startswith("item_")
-    is_nobodys = error.event_id is None and not is_about_event and not is_about_item
-    if responses.is_busy and is_nobodys:
-        watch(call, text)
-
-
-def watch(call: "Call", text: str) -> None:
-    """Look in ERROR_WAIT_S whether the answer goes on, that an error may have cost."""
-    if call.recovery.watch(call, text):
-        call.timers.set(Timer.ERROR, call.now + ERROR_LOOK_S)
-
-
-def on_error_unfollowed(call: "Call") -> None:
-    """Give up an answer of which nothing has come since an error."""
-    responses = call.responses
-    if not call.is_session_ready or not (responses.is_busy or responses.is_waiting):
-        call.recovery.forget()
-        return
-    text = call.recovery.unfollowed(call)
-    if text is None:
-        call.timers.set(Timer.ERROR, call.now + ERROR_LOOK_S)
-        return
-    call.recovery.forget()
-    call.actions += responses.cancel()
-    model_events.ask(call, responses.give_up())
-    on_failed(call, set(), f"no answer after {text}", wait_s=0.0)
+        self.outcome = outcome

@@ -1,26 +1,39 @@
 """Responses: which answer of the model runs, and which one waits.
 
-The server writes one response at a time into a conversation and refuses a second. So a
-request made while one runs waits here, and goes out when it has ended; requests that
-wait are merged, because one answer serves them all. In the VAD modes the server itself
-answers a turn, but not one that ended while a response ran: such a turn is noticed and
-asked for.
+Theory of operation. The server writes one response at a time into a conversation, and
+refuses a second. So there is one place, and what it holds is a `Place`:
 
-Whatever ends a response frees its place for the next one: its `response.done`, whether
-its beginning was announced or not, an error that names it, a session that is gone, or
-that it is given up. Of what is never announced the first sign is its beginning.
+    FREE --(asked for)--> ASKED --(begun)--> RUNNING --(ended)--> FREE
+                            |(cancelled)        |(cancelled)
+                        CALLED_OFF --(begun)--> STOPPED --(ended)--> FREE
+
+    all but SUSPENDED --(session left)--> SUSPENDED --(next one ready)--> FREE
+
+A request made while the place is taken waits, and goes out when it is free; requests
+that wait are merged, because one answer serves them all. Whatever ends a response frees
+the place: its `response.done`, whether its beginning was announced or not, an error
+that names it, or that it is given up. Of what is never announced the first sign is its
+beginning. In the VAD modes the server itself answers a `Turn`, but not one that ended
+while a response ran: such a turn is noticed and asked for. What a late refusal means
+for the newest request is its `Repeat`.
+
+The events of a session that is not confirmed move nothing.
 """
 
 from collections import deque
+from enum import Enum
 
 from msgspec import UNSET, UnsetType
 
+from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.realtime import openai
 
 # How long the server may take to begin its own answer to a turn it committed.
 ANSWER_WAIT_S = 1.0
 # The same after a response has ended: the server would have begun at once.
 ANSWER_WAIT_AFTER_S = 0.25
+# A judgement: a caller who has waited so long asks whether anyone is there.
+STALL_S = 15.0
 # What comes late of a response is recognised by its id; a few are enough.
 CANCELLED_KEPT = 16
 ENDED_KEPT = 16
@@ -28,33 +41,93 @@ ENDED_KEPT = 16
 NAMELESS = ""
 
 
-class Responses:
-    """The owner of one call's responses; returns the events that must be sent."""
+class Place(Enum):
+    """What the one place for a response in the conversation holds."""
 
-    def __init__(self) -> None:
+    FREE = "nothing"
+    ASKED = "a request whose response has not begun"
+    CALLED_OFF = "a request that was cancelled before its response began"
+    RUNNING = "a response that runs"
+    STOPPED = "a response that was cancelled and has not ended"
+    SUSPENDED = "nothing, for there is no session"
+
+
+class Turn(Enum):
+    """Whether the caller's last turn is answered, where the server answers it."""
+
+    ANSWERED = "it is answered, or there was none"
+    AWAITED = "the server's answer is awaited until `answer_by`"
+    LATER = "another response runs, at whose end the answer is awaited again"
+
+
+class Repeat(Enum):
+    """What becomes of the newest request if the server refuses it."""
+
+    AFTER_END = "it is repeated when what runs has ended"
+    AT_ONCE = "it is repeated, for what ran has ended"
+    NEVER = "what runs is the answer that it asked for"
+
+
+_GONE = frozenset((Place.FREE, Place.SUSPENDED))
+_BEGUN = frozenset((Place.RUNNING, Place.STOPPED))
+_NEXT_PLACE: dict[Place, frozenset[Place]] = {
+    # What the server begins may have an id that was cancelled already.
+    Place.FREE: _BEGUN | {Place.ASKED, Place.SUSPENDED},
+    Place.ASKED: _BEGUN | _GONE | {Place.CALLED_OFF},
+    Place.CALLED_OFF: _GONE | {Place.STOPPED},
+    # The server may announce another one before the end of the first.
+    Place.RUNNING: _BEGUN | _GONE,
+    Place.STOPPED: _BEGUN | _GONE,
+    Place.SUSPENDED: frozenset((Place.FREE,)),
+}
+_NEXT_TURN: dict[Turn, frozenset[Turn]] = {
+    Turn.ANSWERED: frozenset((Turn.AWAITED,)),
+    Turn.AWAITED: frozenset((Turn.ANSWERED, Turn.AWAITED, Turn.LATER)),
+    Turn.LATER: frozenset((Turn.ANSWERED, Turn.AWAITED)),
+}
+_NEXT_REPEAT: dict[Repeat, frozenset[Repeat]] = {
+    Repeat.AFTER_END: frozenset((Repeat.AT_ONCE, Repeat.NEVER)),
+    Repeat.AT_ONCE: frozenset(),
+    Repeat.NEVER: frozenset(),
+}
+
+
+class Responses:
+    """The owner of one call's responses, and of the timers ANSWER and STALL.
+
+    Returns the events that must be sent.
+    """
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = OwnTimers(timers, Timer.ANSWER, Timer.STALL)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The session is gone, and nothing of it is owed."""
+        self.place = Place.FREE
+        self.turn = Turn.ANSWERED
+        # Of what runs; nothing where none does.
         self.active_id: str | None = None
         # What the newest response was asked for with; nothing where the server began.
         self.params: openai.ResponseParams | UnsetType = UNSET
+        # The server hears a turn that it has not committed.
+        self.is_turn_heard = False
+        self.answer_by: float | None = None
         self._asked: openai.ResponseCreate | None = None
-        self._last_asked: openai.ResponseCreate | None = None
-        self._is_asked_cancelled = False
-        self._is_spare = False
-        self._has_ended_since = False
+        self._newest: openai.ResponseCreate | None = None
+        self._repeat = Repeat.AFTER_END
         self._waiting: openai.ResponseCreate | None = None
         self._cancelled: deque[str] = deque(maxlen=CANCELLED_KEPT)
         self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
         self._count = 0
-        # The server hears a turn that it has not committed.
-        self.is_turn_heard = False
-        self._has_unanswered_turn = False
-        self._is_suspended = False
-        self.answer_by: float | None = None
+        self._timers.cancel(Timer.ANSWER, Timer.STALL)
+
+    # --- what is known ---
 
     @property
     def is_busy(self) -> bool:
         """Tell whether a response runs, has been asked for, or must wait."""
-        is_running = self.active_id is not None or self._asked is not None
-        return is_running or self._is_suspended
+        return self.place is not Place.FREE
 
     @property
     def is_waiting(self) -> bool:
@@ -79,10 +152,41 @@ class Responses:
     @property
     def is_wanted(self) -> bool:
         """Tell whether what was asked for has not been called off since."""
-        return self._asked is not None and not self._is_asked_cancelled
+        return self.place is Place.ASKED
+
+    def is_cancelled(self, response_id: str) -> bool:
+        """Tell whether what arrives for this response is late."""
+        if self.place is Place.STOPPED and self.active_id == NAMELESS:
+            return True
+        return response_id in self._cancelled
+
+    def is_stopped(self, response_id: str) -> bool:
+        """Tell whether we have stopped the response of this end, begun or not."""
+        return self.place is Place.CALLED_OFF or self.is_cancelled(response_id)
+
+    def is_unannounced(self, response_id: str) -> bool:
+        """Tell whether a sign of a response is its beginning, for none was told.
+
+        So it is though none was awaited any more: what sounds can be interrupted.
+        """
+        if self.place in _BEGUN or self.place is Place.SUSPENDED:
+            return False
+        return response_id not in self._ended and response_id not in self._cancelled
+
+    def is_its_end(self, response_id: str) -> bool:
+        """Tell whether this is the end of what runs, or of what was awaited."""
+        if response_id in self._ended or self.place is Place.SUSPENDED:
+            return False
+        if self.place in _BEGUN:
+            return response_id in (self.active_id, NAMELESS) or (
+                self.active_id == NAMELESS
+            )
+        return self.is_asked or self.turn is not Turn.ANSWERED
+
+    # --- what we want ---
 
     def request(
-        self, params: openai.ResponseParams | UnsetType = UNSET
+        self, now: float, params: openai.ResponseParams | UnsetType = UNSET
     ) -> list[openai.ResponseCreate]:
         """Ask for a response, now or as soon as the running one has ended."""
         event = self._new(params)
@@ -90,7 +194,7 @@ class Responses:
             if self._waiting is not None and params is UNSET:
                 event = self._waiting
             self._waiting = None
-            return self._ask(event)
+            return self._ask(event, now)
         # Words of our own (a goodbye) outrank a plain answer.
         if self._waiting is None or params is not UNSET:
             self._waiting = event
@@ -101,75 +205,72 @@ class Responses:
 
         Its late deltas must be dropped.
         """
-        if self.active_id is None:
-            is_first = self._asked is not None and not self._is_asked_cancelled
-            self._is_asked_cancelled = self._asked is not None
-            return [openai.ResponseCancel()] if is_first else []
-        if self.active_id in self._cancelled:
+        if self.place is Place.ASKED:
+            self._to(Place.CALLED_OFF)
+        elif self.place is Place.RUNNING:
+            assert self.active_id is not None, "what runs has an id"
+            self._to(Place.STOPPED)
+            self._cancelled.append(self.active_id)
+        else:
             return []
-        self._cancelled.append(self.active_id)
         return [openai.ResponseCancel()]
 
-    def is_cancelled(self, response_id: str) -> bool:
-        """Tell whether what arrives for this response is late."""
-        if self.active_id == NAMELESS and NAMELESS in self._cancelled:
-            return True
-        return response_id in self._cancelled
+    def give_up(self, now: float) -> list[openai.ResponseCreate]:
+        """Wait no longer for what is cancelled; return what waited for its end."""
+        if self.place is not Place.SUSPENDED:
+            self._free(self.active_id or NAMELESS)
+        return self._go_on(now)
 
-    def is_stopped(self, response_id: str) -> bool:
-        """Tell whether we have stopped the response of this end, begun or not."""
-        is_asked_stopped = self.active_id is None and self._is_asked_cancelled
-        return is_asked_stopped or self.is_cancelled(response_id)
+    def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
+        """Ask for the answer that the server did not begin by `answer_by`."""
+        if self.turn is not Turn.AWAITED:
+            return []
+        if self.is_busy:
+            self._turn_to(Turn.LATER)
+            return []
+        if self.answer_by is None or now < self.answer_by:
+            return []
+        events = self.request(now)
+        self._repeat_to(Repeat.NEVER)
+        return events
 
-    def is_unannounced(self, response_id: str) -> bool:
-        """Tell whether a sign of a response is its beginning, for none was told.
+    def is_stalled(self, now: float, audible_until: float) -> bool:
+        """STALL is due: tell whether what is owed is given up.
 
-        So it is though none was awaited any more: what sounds can be interrupted.
+        While the caller still hears what came of it, it is looked at again.
         """
-        is_free = self.active_id is None and response_id not in self._ended
-        return is_free and response_id not in self._cancelled
-
-    def is_its_end(self, response_id: str) -> bool:
-        """Tell whether this is the end of what runs, or of what was awaited."""
-        if response_id in self._ended:
+        if not self.is_busy:
             return False
-        if self.active_id is None:
-            return self._is_awaited
-        return NAMELESS in (response_id, self.active_id) or (
-            response_id == self.active_id
-        )
+        silent_until = audible_until + STALL_S
+        if now < silent_until:
+            self._timers.set(Timer.STALL, silent_until)
+        return now >= silent_until
 
-    @property
-    def _is_awaited(self) -> bool:
-        """Tell whether a response should begin: we asked, or the server should."""
-        return self._asked is not None or self._has_unanswered_turn
+    # --- what the server does ---
 
-    def note_created(self, response_id: str) -> None:
+    def note_created(self, response_id: str, now: float) -> None:
         """A response has begun, asked for by us or by the server's turn detection."""
-        if response_id in self._ended:
+        if response_id in self._ended or self.place is Place.SUSPENDED:
             return
+        if self.place is Place.CALLED_OFF:
+            self._cancelled.append(response_id)
+        is_cancelled = response_id in self._cancelled
+        self._to(Place.STOPPED if is_cancelled else Place.RUNNING)
         self.active_id = response_id
         self.params = UNSET if self._asked is None else self._asked.response
-        if self._is_asked_cancelled:
-            self._cancelled.append(response_id)
         self._asked = None
-        self._is_asked_cancelled = False
-        self._answered()
+        self._note_answered()
+        self._timers.set(Timer.STALL, now + STALL_S)
 
     def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
         """A response has ended; return the request that waited for it."""
         if self.is_its_end(response_id):
             self._free(response_id)
-        self._has_ended_since = True
-        if self._has_unanswered_turn:
-            self.answer_by = now + ANSWER_WAIT_AFTER_S
-        return self._go_on()
-
-    def give_up(self) -> list[openai.ResponseCreate]:
-        """Wait no longer for what is cancelled; return what waited for its end."""
-        if not self._is_suspended:
-            self._free(self.active_id or NAMELESS)
-        return self._go_on()
+        if self._repeat is Repeat.AFTER_END:
+            self._repeat_to(Repeat.AT_ONCE)
+        if self.turn is not Turn.ANSWERED:
+            self._turn_to(Turn.AWAITED, now + ANSWER_WAIT_AFTER_S)
+        return self._go_on(now)
 
     def note_speech(self) -> None:
         """The server hears a turn of the caller, which it will commit."""
@@ -178,76 +279,70 @@ class Responses:
     def note_committed(self, now: float, *, is_answered: bool = True) -> None:
         """A turn of the caller is complete; the server answers it by itself, or not."""
         self.is_turn_heard = False
-        self._has_unanswered_turn = True
-        self.answer_by = now + ANSWER_WAIT_S if is_answered else now
+        self._turn_to(Turn.AWAITED, now + ANSWER_WAIT_S if is_answered else now)
 
     def note_refused(
-        self, event_id: str | None, *, try_again: bool
+        self, event_id: str | None, now: float, *, try_again: bool
     ) -> list[openai.ResponseCreate]:
         """The server refused a request: forget it, or repeat it once it can be served.
 
         That may be now, for refusals come late. A collision that names no request can
-        only be the last one's. One made for an unanswered turn is never repeated: what
-        runs answers it.
+        only be the newest one's. One made for an unanswered turn is never repeated.
         """
-        refused = self._last_asked
+        refused = self._newest
         is_its = event_id is None and try_again
         if refused is None or not (is_its or refused.event_id == event_id):
             return []
-        is_wanted = not self._is_spare and not self._is_asked_cancelled
-        self._asked = self._last_asked = None
-        self._is_asked_cancelled = False
+        is_wanted = (
+            self._repeat is not Repeat.NEVER and self.place is not Place.CALLED_OFF
+        )
+        if self.is_asked:
+            self._to(Place.FREE)
+        self._asked = self._newest = None
         self.params = refused.response
         if not try_again:
-            return self._go_on()
+            return self._go_on(now)
         if not is_wanted or self._waiting is not None:
             return []
-        if self._has_ended_since and not self.is_busy:
-            return self._ask(refused)
+        if self._repeat is Repeat.AT_ONCE and not self.is_busy:
+            return self._ask(refused, now)
         self._waiting = refused
         return []
 
-    def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
-        """Ask for the answer that the server did not begin by `answer_by`."""
-        if not self._has_unanswered_turn or self.answer_by is None:
-            return []
-        if self.is_busy:
-            self.answer_by = None
-            return []
-        if now < self.answer_by:
-            return []
-        events = self.request()
-        self._is_spare = True
-        return events
+    # --- when the session changes ---
 
     def suspend(self, *, is_asked_later: bool = False) -> None:
         """The session is gone: what ran or was owed is asked for at `resume`.
 
         Nothing plain where tools run, or a turn is to be ended anew, for then we ask.
         """
-        is_owed = self.active_id is not None and not self.is_cancelled(self.active_id)
+        is_owed = self.place is Place.RUNNING or self.turn is not Turn.ANSWERED
         asked = self._waiting
-        if asked is None and not self._is_asked_cancelled:
+        if asked is None and self.place is Place.ASKED:
             asked = self._asked
-        if asked is None and (is_owed or self._has_unanswered_turn):
+        self._to(Place.SUSPENDED)
+        if asked is None and is_owed:
             asked = self._new(UNSET)
         if is_asked_later and asked is not None and asked.response is UNSET:
             asked = None
-        self.active_id = self._asked = self._last_asked = None
-        self._is_asked_cancelled = self.is_turn_heard = False
-        self._answered()
+        self.active_id = self._asked = self._newest = None
+        self.is_turn_heard = False
+        self._note_answered()
         self._waiting = asked
-        self._is_suspended = True
+        self._timers.cancel(Timer.STALL)
 
     def resume(
-        self, instead: openai.ResponseParams | UnsetType = UNSET
+        self, now: float, instead: openai.ResponseParams | UnsetType = UNSET
     ) -> list[openai.ResponseCreate]:
         """A new session is ready; return the request that is owed, or `instead`."""
-        self._is_suspended = False
+        assert self.place is Place.SUSPENDED, f"{self.place} does not lead to a resume"
+        self._to(Place.FREE)
         event, self._waiting = self._waiting, None
         if instead is not UNSET:
             event = self._new(instead)
-        return [] if event is None else self._ask(event)
+        return [] if event is None else self._ask(event, now)
+
+    # --- within ---
 
     def _new(self, params: openai.ResponseParams | UnsetType) -> openai.ResponseCreate:
         self._count += 1
@@ -255,31 +350,51 @@ class Responses:
             event_id=f"response-{self._count}", response=params
         )
 
-    def _ask(self, event: openai.ResponseCreate) -> list[openai.ResponseCreate]:
-        self._asked = self._last_asked = event
-        self._is_spare = self._has_ended_since = False
-        self._answered()
+    def _ask(
+        self, event: openai.ResponseCreate, now: float
+    ) -> list[openai.ResponseCreate]:
+        self._to(Place.ASKED)
+        self._asked = self._newest = event
+        self._repeat = Repeat.AFTER_END
+        self._note_answered()
+        self._timers.set(Timer.STALL, now + STALL_S)
         return [event]
 
-    def _go_on(self) -> list[openai.ResponseCreate]:
+    def _go_on(self, now: float) -> list[openai.ResponseCreate]:
         """Send the request that waited, if its place is free."""
         if self._waiting is None or self.is_busy:
             return []
         event, self._waiting = self._waiting, None
-        return self._ask(event)
+        return self._ask(event, now)
 
     def _free(self, response_id: str) -> None:
         """What ran, or was asked for and never announced, is over."""
-        if self.active_id is None and self._asked is not None:
+        if self._asked is not None:
             self.params = self._asked.response
         self._ended += {response_id, self.active_id or NAMELESS} - {NAMELESS}
         if NAMELESS in self._cancelled:
             self._cancelled.remove(NAMELESS)
-        if self.active_id is None:
-            self._asked = None
-            self._is_asked_cancelled = False
-        self.active_id = None
+        if self.is_busy:
+            self._to(Place.FREE)
+        self.active_id = self._asked = None
 
-    def _answered(self) -> None:
-        self._has_unanswered_turn = False
-        self.answer_by = None
+    def _note_answered(self) -> None:
+        if self.turn is not Turn.ANSWERED:
+            self._turn_to(Turn.ANSWERED)
+
+    def _to(self, place: Place) -> None:
+        _check(place in _NEXT_PLACE[self.place], self.place, place)
+        self.place = place
+
+    def _turn_to(self, turn: Turn, answer_by: float | None = None) -> None:
+        _check(turn in _NEXT_TURN[self.turn], self.turn, turn)
+        self.turn, self.answer_by = turn, answer_by
+        self._timers.set(Timer.ANSWER, answer_by)
+
+    def _repeat_to(self, repeat: Repeat) -> None:
+        _check(repeat in _NEXT_REPEAT[self._repeat], self._repeat, repeat)
+        self._repeat = repeat
+
+
+def _check(is_legal: bool, state: Enum, following: Enum) -> None:
+    assert is_legal, f"{state} does not lead to {following}"

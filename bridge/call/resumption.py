@@ -9,7 +9,8 @@ apology where nothing was being said.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from bridge.call import conversation_start, ending, floor, session_config
+from bridge.call import conversation_start, ending, session_config
+from bridge.call.floor import Due
 from bridge.call.plan import Leg, Log, Phase
 from bridge.call.streams import Notice, Order, State, Transport
 from bridge.call.timers import Timer
@@ -76,11 +77,12 @@ def _on_resumed(call: "Call") -> None:
         call.greeting.wait(call.now)
         is_speaking = call.greeting.is_due or call.playout.has_unsent
         if not is_speaking and not call.responses.is_busy:
-            floor.when_free(call, _apologize)
+            call.when_free(Due.APOLOGY)
     call.feed()
 
 
-def _apologize(call: "Call") -> None:
+def apologize(call: "Call") -> None:
+    """The floor is free: have the model say that the line was lost."""
     call.request(session_config.line_was_lost())
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.call import conversation_start, ending, history_seed, model_events
 from bridge.call.plan import Fail, Leg, Phase, Refusal
-from bridge.call.responses import Responses
 from bridge.call.sessions import Notice, Order
 from bridge.call.streams import CALLER_LOST
 from bridge.call.timers import Timer
@@ -157,7 +156,7 @@ def _on_changed(call: "Call") -> None:
 
 def _on_gone(call: "Call") -> None:
     """The last words are in the ledger, or there are none."""
-    call.responses = Responses()
+    call.responses.begin_anew()
     call.unwritten.leave(call.uplink)  # said over the goodbye, it is recorded
     call.uplink.begin_session()
     call.playout.finish_all()

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bridge.call import floor, session_config
+from bridge.call import session_config
+from bridge.call.floor import Due
 from bridge.call.plan import ToolResult
 from bridge.call.tool_calls import ARGUMENT_CHARS_MAX, TOOLS_MAX, State
 
@@ -41,10 +42,11 @@ def refuse(call: "Call", tool_call_id: str) -> None:
 def answer_tools(call: "Call") -> None:
     """Ask for one answer to all tools of a response, once it has ended."""
     if call.tool_calls.is_answer_due:
-        floor.when_free(call, _answer_tools)
+        call.when_free(Due.TOOL_ANSWER)
 
 
-def _answer_tools(call: "Call") -> None:
+def ask_for_answer(call: "Call") -> None:
+    """The floor is free: ask, if it is still owed and nothing else is being said."""
     is_owed = call.tool_calls.state is State.OWED
     if is_owed and not call.responses.is_busy and call.is_talking:
         call.request()
@@ -55,6 +57,6 @@ def on_filler_due(call: "Call") -> None:
     if not call.is_talking:
         return
     is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
-    is_free = not is_speaking and not floor.is_callers(call)
+    is_free = not is_speaking and not call.has_caller_floor
     if call.tool_calls.take_filler(call.now, is_free=is_free):
         call.request(session_config.filler())

@@ -17,6 +17,7 @@ from enum import Enum
 
 from bridge.call.plan import Counters
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.settings.options import CallOptions
 
 # What a tool may be asked, and how many in one call; more is a model gone astray.
 ARGUMENT_CHARS_MAX = 8_192
@@ -49,12 +50,14 @@ _NEXT: dict[State, frozenset[State]] = {
 class ToolCalls:
     """The owner of one call's tool calls, and of the timer FILLER."""
 
-    def __init__(self, timers: Timers, counters: Counters, *, has_filler: bool) -> None:
+    def __init__(
+        self, timers: Timers, counters: Counters, options: CallOptions
+    ) -> None:
         self.state = State.QUIET
         self.open: set[str] = set()
         self._timers = OwnTimers(timers, Timer.FILLER)
         self._counters = counters
-        self._has_filler = has_filler
+        self._has_filler = options.tool_filler
         self._is_filler_said = False
         self._told_at = 0.0
 

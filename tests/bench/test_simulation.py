@@ -18,7 +18,7 @@ from bridge.call import (
 )
 from bridge.call.machine import Call
 from bridge.call.plan import Phase
-from bridge.call.responses import Responses
+from bridge.call.responses import Place, Responses
 from bridge.call.standby_session import Spare
 from bridge.call.tool_calls import State
 from bridge.media.playout import Frames, Playout
@@ -112,7 +112,7 @@ def never_withhold(whole, self, frame, far_dbfs, withhold):
 
 
 def ask_always(whole, self, *args):
-    self.active_id = None
+    self.place = Place.FREE
     return whole(self, *args)
 
 

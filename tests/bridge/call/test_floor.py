@@ -2,8 +2,11 @@
 
 from msgspec import UNSET
 
-from bridge.call.floor import FLOOR_WAIT_S
+from bridge.call import model_events
+from bridge.call.floor import FLOOR_WAIT_S, LOOK_S, Due, Floor
+from bridge.call.timers import Timers
 from bridge.realtime import openai
+from bridge.settings.options import CallOptions
 from tests.bridge import builders
 from tests.bridge.builders import (
     SILENCE,
@@ -49,6 +52,63 @@ def end_turn(call, now):
 
 def asked(actions):
     return of(openai.ResponseCreate, actions)
+
+
+# --- the owner ---
+
+
+def test_all_that_may_wait_is_done_once_it_is_free():
+    assert model_events.ON_FLOOR.keys() == set(Due)
+
+
+def test_what_finds_the_floor_free_is_said_at_once():
+    timers = Timers()
+    floor = Floor(timers, CallOptions())
+    assert floor.take(Due.WARNING, 1.0, is_callers=False)
+
+    assert not floor.is_wanted
+    assert timers.deadline is None
+
+
+def test_what_waits_is_said_once_in_the_order_in_which_it_came():
+    timers = Timers()
+    floor = Floor(timers, CallOptions())
+    for what in (Due.WARNING, Due.TOOL_ANSWER, Due.WARNING, Due.APOLOGY):
+        assert not floor.take(what, 1.0, is_callers=True)
+    assert floor.is_wanted
+    assert timers.deadline == 1.0 + LOOK_S
+    floor.drop(Due.APOLOGY)
+    floor.drop(Due.APOLOGY)
+    assert floor.look(1.1, is_callers=True) == []
+    assert timers.deadline == 1.1 + LOOK_S
+    timers.clear()
+
+    assert floor.look(1.2, is_callers=False) == [Due.WARNING, Due.TOOL_ANSWER]
+    assert not floor.is_wanted
+    assert timers.deadline is None
+
+
+def test_what_is_said_at_once_does_not_wait_as_well():
+    floor = Floor(Timers(), CallOptions())
+    assert not floor.take(Due.WARNING, 1.0, is_callers=True)
+    assert floor.take(Due.WARNING, 1.1, is_callers=False)
+    assert floor.look(1.2, is_callers=False) == []
+
+
+def test_nothing_waits_longer_than_its_limit_from_when_it_was_first_asked_for():
+    timers = Timers()
+    floor = Floor(timers, CallOptions())
+    floor.take(Due.WARNING, 1.0, is_callers=True)
+    floor.take(Due.APOLOGY, 2.0, is_callers=True)
+    floor.take(Due.WARNING, 3.0, is_callers=True)
+
+    assert floor.look(1.0 + FLOOR_WAIT_S - 0.01, is_callers=True) == []
+    assert floor.look(1.0 + FLOOR_WAIT_S, is_callers=True) == [Due.WARNING]
+    assert timers.deadline == 1.0 + FLOOR_WAIT_S + LOOK_S
+    assert floor.look(2.0 + FLOOR_WAIT_S, is_callers=True) == [Due.APOLOGY]
+
+
+# --- a call ---
 
 
 def test_a_tool_that_answers_into_the_callers_words_waits_for_their_end():

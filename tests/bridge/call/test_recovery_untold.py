@@ -2,13 +2,13 @@
 
 import pytest
 
-from bridge.call import recovery, session_config
+from bridge.call import bad_answers, session_config
 from bridge.call.plan import OpenModel
 from bridge.call.recovery import ERROR_WAIT_S, UNANNOUNCED_WAIT_S
 from bridge.realtime import openai, openai_events
 from tests.bridge import builders
 from tests.bridge.builders import created, done, fire, of
-from tests.bridge.call.test_recovery import asked, pressed, renew
+from tests.bridge.call.test_bad_answers import asked, pressed, renew
 
 # --- what is never announced ---
 
@@ -192,6 +192,6 @@ def test_an_error_of_a_session_that_is_gone_is_forgotten():
     call.receive_openai(error(), 1.2)
     call.receive_openai(error("session_expired"), 1.3)
     renew(call, 1.8)
-    recovery.on_error_unfollowed(call)
+    bad_answers.on_error_unfollowed(call)
 
     assert call.recovery.failures == 0

@@ -14,12 +14,14 @@ from bridge.call.tool_calls import (
     State,
     ToolCalls,
 )
+from bridge.settings.options import CallOptions
 from tests.bridge import tables
 
 
 def tools_in(state, timers=None, *, has_filler=True):
     """Tools of which t1 and t2 run, as far as any do."""
-    tools = ToolCalls(timers or Timers(), Counters(), has_filler=has_filler)
+    options = CallOptions(tool_filler=has_filler)
+    tools = ToolCalls(timers or Timers(), Counters(), options)
     if state is not State.QUIET:
         assert tools.begin("t1", "{}", 1.0, is_slow=True)
     if state is State.PARTLY:

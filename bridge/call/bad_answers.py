@@ -1,0 +1,140 @@
+"""Bad answers: how a call sees to another answer where one failed or had no sound."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bridge.call import ending, interruption, session_config
+from bridge.call.floor import Due
+from bridge.call.plan import ERROR_CHARS_MAX, Log, Phase
+from bridge.call.recovery import RETRY_WAIT_S, Mute, Remedy
+from bridge.realtime import openai
+
+if TYPE_CHECKING:
+    from bridge.call.machine import Call
+
+
+def is_bad(call: "Call", response: openai.Response, *, is_announced: bool) -> bool:
+    """Judge an answer that has ended by itself; see to another one if it was none."""
+    if response.status == "failed":
+        details = response.status_details
+        error = details.error if details is not None else None
+        names = {error.code, error.type} if error is not None else set()
+        text = f"response failed: {error.code or error.type}" if error else "it failed"
+        _on_failed(call, names, text)
+        return True
+    kind = call.recovery.mute_kind(response)
+    if kind is None:
+        call.recovery.note_good()
+        return False
+    _on_mute(call, kind, is_announced=is_announced)
+    return True
+
+
+def _on_failed(
+    call: "Call", names: set[str | None], text: str, wait_s: float = RETRY_WAIT_S
+) -> None:
+    """An answer has failed: have another one, or give up."""
+    call.counters.failed_answers += 1
+    if names & session_config.FATAL_CODES:
+        ending.fail(call, "model_failed", text)
+        return
+    remedy = call.recovery.note_failed(
+        call.now,
+        wait_s,
+        is_ending=call.phase is Phase.ENDING,
+        is_limited=bool(names & session_config.LIMITED_CODES),
+    )
+    call.log(Log("warning", f"[REALTIME] {text[:ERROR_CHARS_MAX]}: asking once more"))
+    _REMEDIES[remedy](call, "model_failed", text)
+
+
+def _on_mute(call: "Call", kind: Mute, *, is_announced: bool) -> None:
+    name = f"mute_{kind.value}"
+    setattr(call.counters, name, getattr(call.counters, name) + 1)
+    remedy = call.recovery.note_mute(
+        call.now, is_ending=call.phase is Phase.ENDING, is_announced=is_announced
+    )
+    text = f"an answer without sound: {kind.value}"
+    call.log(Log("warning", f"[REALTIME] {text}"))
+    if kind is Mute.SILENT:
+        _drop_silence(call)
+    _REMEDIES[remedy](call, "model_mute", text)
+
+
+def _drop_silence(call: "Call") -> None:
+    """Let what is said next not wait behind an answer of silence."""
+    if call.streams.sid and call.playout.is_playing(call.now):
+        interruption.interrupt(call, "the answer is silent")
+    elif not call.streams.sid:
+        for cut in call.playout.interrupt(call.now):
+            call.notes.transcript.cut(cut)
+
+
+def on_retry_due(call: "Call") -> None:
+    """Ask once more, as soon as the caller leaves us the floor."""
+    call.when_free(Due.SECOND_TRY)
+
+
+def ask_again(call: "Call") -> None:
+    """Ask once more for what was bad, unless other words come in its place."""
+    if call.responses.is_busy:
+        return  # what runs is the second try
+    is_own = call.recovery.is_own_due
+    if call.phase is Phase.ENDING:
+        ending.ask_goodbye(call)
+    elif call.greeting.is_due:
+        if is_own:  # from here on, what the caller says is heard
+            call.greeting.end()
+        ask_for = session_config.own_greeting if is_own else session_config.greeting
+        call.request(ask_for(call.plan))
+    elif call.tool_calls.open:
+        return  # the tools' answer is the second try
+    elif call.is_talking:
+        call.request(
+            session_config.say_again(call.plan) if is_own else call.responses.params
+        )
+
+
+def on_error(call: "Call", error: openai.ErrorBody, text: str) -> None:
+    """An error that may have cost an answer: at once where it names what was asked."""
+    responses = call.responses
+    if error.event_id is not None and error.event_id == responses.asked_id:
+        is_wanted = responses.is_wanted
+        call.ask(responses.note_refused(error.event_id, call.now, try_again=False))
+        if is_wanted:
+            _on_failed(call, {error.code, error.type}, text)
+        return
+    # What was wrong with an event of ours costs no answer.
+    is_about_event = {error.code, error.type} & session_config.REFUSED_CODES
+    is_about_item = (error.code or "").startswith("item_")
+    is_nobodys = error.event_id is None and not is_about_event and not is_about_item
+    if responses.is_busy and is_nobodys:
+        watch(call, text)
+
+
+def watch(call: "Call", text: str) -> None:
+    """Look whether the answer goes on, that an error may have cost."""
+    responses = call.responses
+    call.recovery.watch(responses.active_id, responses.asked_id, text, call.now)
+
+
+def on_error_unfollowed(call: "Call") -> None:
+    """Give up an answer of which nothing has come since an error."""
+    responses = call.responses
+    if not call.is_session_ready or not (responses.is_busy or responses.is_waiting):
+        call.recovery.forget()
+        return
+    text = call.recovery.look(responses.active_id, responses.asked_id, call.now)
+    if text is not None:
+        call.actions += responses.cancel()
+        call.ask(responses.give_up(call.now))
+        _on_failed(call, set(), f"no answer after {text}", wait_s=0.0)
+
+
+_REMEDIES: dict[Remedy, Callable[["Call", str, str], None]] = {
+    Remedy.WAIT: lambda call, reason, text: None,  # until RETRY is due
+    Remedy.ASK: lambda call, reason, text: call.when_free(Due.SECOND_TRY),
+    Remedy.OTHER_SESSION: lambda call, reason, text: call.lose_session(text),
+    Remedy.HANG_UP: lambda call, reason, text: ending.hang_up_when_heard(call),
+    Remedy.FAIL: ending.fail,
+}
