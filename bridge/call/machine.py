@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from bridge.call import (
+    answers,
     bad_answers,
     conversation_start,
     ending,
@@ -254,7 +255,7 @@ class Call:
 
     def _on_audio_delta(self, event: openai.AudioDelta) -> None:
         if self.responses.active_id is None:
-            model_events.note_sign(self, event.response_id)
+            answers.note_sign(self, event.response_id)
         if self.responses.is_cancelled(event.response_id):
             self.counters.late_deltas += 1
             if self.counters.late_deltas == 1:
@@ -334,7 +335,7 @@ class Call:
     def when_free(self, what: Due) -> None:
         """Do it now, or as soon as the caller leaves us the floor."""
         if self.floor.take(what, self.now, is_callers=self.has_caller_floor):
-            model_events.ON_FLOOR[what](self)
+            answers.ON_FLOOR[what](self)
 
     def lose_session(self, why: str | Refusal) -> None:
         """Do without the model's session: it is of no use, or could not be had."""
@@ -383,9 +384,9 @@ _ON_TIMER: dict[Timer, Callable[[Call], None]] = {
     Timer.GREETING: conversation_start.on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
     Timer.KEYPAD: keypad.on_pause,
-    Timer.ANSWER: model_events.on_answer_due,
-    Timer.STALL: model_events.on_stalled,
-    Timer.FLOOR: model_events.on_floor_look,
+    Timer.ANSWER: answers.on_answer_due,
+    Timer.STALL: answers.on_stalled,
+    Timer.FLOOR: answers.on_floor_look,
     Timer.RETRY: bad_answers.on_retry_due,
     Timer.ERROR: bad_answers.on_error_unfollowed,
     Timer.IDLE: ending.on_idle,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge.call import conversation_start, ending, history_seed, model_events
+from bridge.call import answers, conversation_start, ending, history_seed
 from bridge.call.plan import Fail, Leg, Phase, Refusal
 from bridge.call.sessions import Notice, Order
 from bridge.call.streams import CALLER_LOST
@@ -119,7 +119,7 @@ def is_between_turns(call: "Call") -> bool:
     )
     is_turn_heard = call.responses.is_turn_heard and uplink.quiet_ms < COMMIT_WAIT_MS
     is_something_due = (
-        is_turn_heard or call.unwritten.is_asked or model_events.is_something_due(call)
+        is_turn_heard or call.unwritten.is_asked or answers.is_something_due(call)
     )
     if not call.is_talking or is_somebody_speaking or is_something_due:
         return False
@@ -169,7 +169,7 @@ def _leave(call: "Call") -> None:
     call.sessions.note_left(call.playout.finish_all(), call.tool_calls.open)
     is_turn_asked = call.unwritten.leave(call.uplink)
     call.notes.transcript.close_all()
-    model_events.suspend(call, is_turn_asked=is_turn_asked)
+    answers.suspend(call, is_turn_asked=is_turn_asked)
     call.uplink.begin_session()
 
 
@@ -179,7 +179,7 @@ def _go_on(call: "Call") -> None:
     if turn:
         call.actions += map(openai.AppendAudio, turn)
         call.uplink.resume_turn(turn)
-    model_events.resume(call)
+    answers.resume(call)
 
 
 _ON_NOTICE = {

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge.call.model_events import STALL_S
 from bridge.call.plan import HangUp, OpenModel, Phase
 from bridge.call.recovery import ERROR_WAIT_S
+from bridge.call.responses import STALL_S
 from bridge.realtime import openai
 from tests.bridge import builders
 from tests.bridge.builders import (
