@@ -140,6 +140,10 @@ def _obey(call: "Call", orders: Iterable[Order]) -> None:
             call.actions.append(order)
 
 
+def _on_ready(call: "Call") -> None:
+    conversation_start.greet_when_ready(call)
+
+
 def _on_left(call: "Call") -> None:
     """Wait for another session; a greeting that nobody has heard is said anew."""
     if call.phase is Phase.WAITING:
@@ -183,7 +187,7 @@ def _go_on(call: "Call") -> None:
 
 
 _ON_NOTICE = {
-    Notice.READY: conversation_start.greet_when_ready,
+    Notice.READY: _on_ready,
     Notice.LEFT: _on_left,
     Notice.CHANGED: _on_changed,
     Notice.RENEWED: _go_on,
