@@ -337,8 +337,8 @@ class Call:
         if self.floor.take(what, self.now, is_callers=self.has_caller_floor):
             answers.ON_FLOOR[what](self)
 
-    def lose_session(self, why: str | Refusal) -> None:
-        """Do without the model's session: it is of no use, or could not be had."""
+    def lose_session(self, why: str) -> None:
+        """Do without the model's session: it is of no use any more."""
         session_rollover.on_lost(self, why)
 
     def tell(self, event: openai.ClientEvent) -> None:

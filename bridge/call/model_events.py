@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bridge.call import answers, bad_answers, ending, session_config, tool_answers
-from bridge.call.plan import Log, Refusal, RunTool, ToolResult
+from bridge.call.plan import Log, RunTool, ToolResult
 from bridge.realtime import openai
 
 if TYPE_CHECKING:
@@ -126,21 +126,11 @@ def on_tool_result(call: "Call", result: ToolResult) -> None:
 
 
 def on_error(call: "Call", event: openai.Error) -> None:
-    """Ignore, try again or end the call, by the error's code."""
+    """Ignore an error that leaves the session as it is, or try again."""
     error, responses = event.error, call.responses
-    call.counters.openai_errors += 1
     names = {error.code, error.type}
     text = f"{error.code or error.type}: {error.message}"
-    if session_config.EXPIRED in names and call.is_session_ready:
-        call.lose_session(session_config.EXPIRED)
-    elif not call.is_session_ready and not names & session_config.REFUSED_CODES:
-        named = tuple(name for name in (error.code, error.type) if name)
-        call.lose_session(Refusal(reason=text, names=named))
-    elif error.event_id == session_config.CONFIGURE_ID or not call.is_session_ready:
-        ending.fail(call, "session_refused", text)
-    elif names & session_config.FATAL_CODES:
-        ending.fail(call, "model_failed", text)
-    elif "conversation_already_has_active_response" in names:
+    if "conversation_already_has_active_response" in names:
         refused = responses.note_refused(error.event_id, call.now, try_again=True)
         call.ask(refused)
         if not responses.is_busy:  # it waits for an end nobody may have told
@@ -165,5 +155,4 @@ HANDLERS: dict[type, Callable[["Call", Any], None]] = {
     openai.TranscriptDelta: on_transcript_delta,
     openai.TranscriptDone: on_transcript_done,
     openai.ResponseDone: answers.on_response_done,
-    openai.Error: on_error,
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge.call import answers, conversation_start, ending, history_seed
+from bridge.call import answers, conversation_start, ending, history_seed, model_events
 from bridge.call.plan import Fail, Leg, Phase, Refusal
 from bridge.call.sessions import Notice, Order
 from bridge.call.streams import CALLER_LOST
@@ -38,6 +38,17 @@ def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
     """The server has confirmed the session's configuration."""
     retell = partial(entries, call)
     _obey(call, call.sessions.on_updated(event.session, call.now, retell))
+
+
+def on_error(call: "Call", event: openai.Error) -> None:
+    """The server reports an error, which may have cost the session, or an answer."""
+    call.counters.openai_errors += 1
+    retell = partial(entries, call)
+    orders = call.sessions.on_error(event.error, call.now, retell)
+    if orders is None:
+        model_events.on_error(call, event)
+    else:
+        _obey(call, orders)
 
 
 def on_spare_event(call: "Call", event: openai.Inbound) -> None:
@@ -196,6 +207,7 @@ _ON_NOTICE = {
 HANDLERS: dict[type, Callable[["Call", Any], None]] = {
     openai.SessionCreated: on_session_created,
     openai.SessionUpdated: on_session_updated,
+    openai.Error: on_error,
 }
 TIMERS: dict[Timer, Callable[["Call"], None]] = {
     Timer.SESSION: on_handshake_due,

@@ -154,6 +154,23 @@ class Sessions:
             f"format={options.openai_output_format} ({rate})",
         )
 
+    def on_error(
+        self, error: openai.ErrorBody, now: float, retell: Retell
+    ) -> list[Order] | None:
+        """Judge an error by its code; None where the session is as good as before."""
+        names = {error.code, error.type}
+        text = f"{error.code or error.type}: {error.message}"
+        if session_config.EXPIRED in names and self.is_ready:
+            return self.on_lost(session_config.EXPIRED, now, retell)
+        if not self.is_ready and not names & session_config.REFUSED_CODES:
+            named = tuple(name for name in (error.code, error.type) if name)
+            return self.on_refused(Refusal(reason=text, names=named), now)
+        if error.event_id == session_config.CONFIGURE_ID or not self.is_ready:
+            return [Fail("session_refused", text)]
+        if names & session_config.FATAL_CODES:
+            return [Fail("model_failed", text)]
+        return None
+
     # --- its loss, and its age ---
 
     def on_lost(self, reason: str, now: float, retell: Retell) -> list[Order]:

@@ -207,6 +207,51 @@ def test_what_the_next_session_has_never_heard_of_is_kept():
     assert (owner.its.old_items, owner.its.old_tools) == ({"i2"}, set())
 
 
+# --- its errors ---
+
+
+def error_of(code, event_id=None):
+    return openai.ErrorBody(code=code, message="text", event_id=event_id)
+
+
+@pytest.mark.parametrize(
+    ("error", "orders"),
+    [
+        (error_of("server_error"), None),
+        (error_of("invalid_value"), None),
+        (error_of("invalid_value", "configure"), [Fail("session_refused", "text")]),
+        (error_of("insufficient_quota"), [Fail("model_failed", "text")]),
+        (error_of("session_expired"), [OpenModel("session_expired"), Notice.LEFT]),
+    ],
+)
+def test_an_error_in_a_session_that_serves(error, orders):
+    owner = Owner()
+    found = owner.its.on_error(error, 1.0, told)
+    if orders and isinstance(orders[0], Fail):
+        orders = [Fail(orders[0].reason, f"{error.code}: text")]
+    assert (found if found is None else others(found)) == orders
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (error_of("server_error"), State.PAUSING),
+        (error_of("session_expired"), State.PAUSING),
+        (error_of("invalid_value"), State.CONFIGURING),
+        (error_of("invalid_api_key"), State.CONFIGURING),
+    ],
+)
+def test_an_error_before_a_session_is_ready_is_a_try_that_failed(error, state):
+    owner = Owner(is_ready=False)
+    owner.its.on_created(0.1)
+    (order,) = owner.its.on_error(error, 0.2, told)
+
+    assert owner.its.handshake.state is state
+    is_tried_again = state is State.PAUSING
+    wanted = Fail("session_refused", f"{error.code}: text")
+    assert isinstance(order, Log) if is_tried_again else order == wanted
+
+
 # --- its age ---
 
 
