@@ -13,7 +13,8 @@ from bridge.line import driver
 from bridge.settings.process import Settings
 from crm import appointments, proofs
 from crm.businesses import Business
-from tests.docs.page import flat, page, rows, section
+
+from .page import flat, page, rows, section
 
 PAGE = page("tools.md")
 SALON = Business(
