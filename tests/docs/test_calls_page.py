@@ -1,0 +1,120 @@
+"""docs/calls.md: its pictures are drawn from real runs, its figures are the code's."""
+
+import ast
+import re
+import runpy
+
+import pytest
+
+from bridge.call import (
+    ending,
+    greeting,
+    history_seed,
+    interruption,
+    keypad,
+    last_turn,
+    resumption,
+    session_rollover,
+)
+from bridge.settings.options import CallOptions
+
+from .page import DOCS, ROOT, flat, page, rows, section
+
+PAGE = page("calls.md")
+PICTURES = sorted(path.name for path in (DOCS / "pictures").glob("*.svg"))
+
+
+@pytest.fixture(scope="module")
+def script():
+    pytest.importorskip("matplotlib")
+    return runpy.run_path(str(ROOT / "scripts" / "draw_docs.py"))
+
+
+def test_the_script_draws_the_pictures_of_the_page(script, tmp_path):
+    script["main"](tmp_path)
+
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == PICTURES == sorted(re.findall(r"\(pictures/(.*?)\)", PAGE))
+
+
+def test_the_short_sound_is_one_that_only_holds_the_reply(script):
+    recording = script["read"](script["RECORDED"])
+    until_s = script["VOICE_AT_S"] + script["COUGH_S"]
+
+    trace = script["run"](recording, 7.6, until_s)
+
+    held = [at for at, one in zip(trace.at_s, trace.is_held, strict=True) if one]
+    assert 0.2 < held[-1] - held[0] <= interruption.HOLD_S
+    assert "Clear" not in [name for _, name in trace.marks]
+    assert trace.sent_s[-1] > trace.sent_s[trace.at_s.index(held[-1])]
+
+
+def test_the_voice_is_one_that_interrupts_and_is_given_from_its_first_sound(script):
+    trace = script["run"](script["read"](script["RECORDED"]), 7.6)
+
+    clear_s = next(at for at, name in trace.marks if name == "Clear")
+    voiced = zip(trace.at_s, trace.voice, strict=True)
+    given = [at for at, one in voiced if one == script["GIVEN_AT"] and at > 6]
+    assert script["VOICE_AT_S"] < clear_s < script["VOICE_AT_S"] + 0.2
+    assert given[0] < script["VOICE_AT_S"]
+
+
+@pytest.mark.parametrize("name", CallOptions.__struct_fields__)
+def test_a_default_in_brackets_is_the_settings(name):
+    default = getattr(CallOptions(), name)
+    shown = {True: "on", False: "off"}.get(default, f"{default}".removesuffix(".0"))
+    for value in re.findall(rf"`{name.upper()}` \(([\w.]+)", PAGE):
+        assert value in (shown, "default"), name
+    for cells in rows(section(PAGE, "## Barge-in: how a caller interrupts"), HEADER):
+        if cells[0] == f"`{name.upper()}`":
+            assert cells[1] == shown
+
+
+HEADER = "| setting | default | meaning |"
+TEXT = flat(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("After {} frames of voice", interruption.EVIDENCE_FRAMES),
+        ("not confirmed within {} ms", round(interruption.HOLD_S * 1e3)),
+        ("a pause of {} s", keypad.PAUSE_S),
+        ("at most {} of them", keypad.DIGITS_MAX),
+        ("no greeting comes within {:.0f} s", greeting.GREETING_WAIT_S),
+        ("for at most {:.0f} s, and stands in the record", last_turn.WORDS_WAIT_S),
+        ("more than {} messages could not be read", ending.MALFORMED_MAX),
+        ("asks within {:.0f} s what comes next", resumption.ASK_S),
+        ("must come within {:.0f} s", resumption.RETURN_S),
+        ("More than {} lost streams", resumption.LOSSES_MAX),
+        ("up to {} entries of the conversation", history_seed.ENTRIES_MAX),
+        ("no session can be had within {:.0f} s", session_rollover.REOPEN_S),
+        ("More than {} lost sessions", session_rollover.LOSSES_MAX),
+    ],
+)
+def test_a_figure_in_the_text_is_the_codes(words, value):
+    assert words.format(value) in TEXT
+
+
+def test_the_other_figures_are_the_codes():
+    assert session_rollover.RENEW_AT == 0.9
+    assert "At nine tenths of its life" in TEXT
+    assert ending.WARNING_S == 60
+
+
+def test_every_reason_of_an_end_is_explained():
+    ends = {"end", "end_politely", "fail"}
+    reasons = {
+        node.args[1].value
+        for path in (ROOT / "bridge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ends
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+    }
+    table = rows(
+        section(PAGE, "## Endings"), "| reason | what happened | the caller hears |"
+    )
+    explained = {name.strip("`") for cells in table for name in cells[0].split(", ")}
+
+    assert len(reasons) > 5
+    assert reasons <= explained
