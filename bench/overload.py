@@ -1,7 +1,7 @@
 """Half as many callers again as the bridge can carry: those let in keep their p99.
 
 So many people call, stay for `--stay` seconds and call again; who is turned away tries
-again REDIAL_S later. First they call a bridge whose governor is off, more and more
+again REDIAL_S later. First they call a bridge whose admission is off, more and more
 of them, until the 99th percentile of a frame's way passes P99_MS_MAX; on a machine with
 other work, twice what it was for the first: what stood before that is the capacity.
 Then they call one with the default settings, in turn as many as that and OVERLOAD times
@@ -46,7 +46,7 @@ SHARE_MIN = 0.9
 REDIAL_S = 10.0
 # Newcomers a second: what opening their calls costs is no part of a phase.
 RATE = 20.0
-# From the last newcomer to the phase: the governor looks back one second.
+# From the last newcomer to the phase: the admission looks back one second.
 SETTLE_S = 3.0
 LOOK_S = 0.25
 SEED = 6
@@ -192,7 +192,7 @@ async def drive(
                 capacity = await find_capacity(people, args)
                 await people.become(0)
         house.run.by_name.clear()
-    settings = UNGOVERNED if args.ungoverned else GOVERNED
+    settings = UNGOVERNED if args.unlimited else GOVERNED
     async with bridge(**settings) as (url, process), Crowd(house.run) as crowd:
         people = People(crowd, url, process.pid, args.stay)
         with apart(process.pid, *neighbours):
@@ -241,7 +241,7 @@ _FIGURES = {
 
 
 def judge(found: dict[str, Any]) -> list[str]:
-    """Return a line for what the governor did not keep."""
+    """Return a line for what the admission did not keep."""
     broken = []
     overload = found["overload"]
     for way in ("uplink", "downlink"):
@@ -270,7 +270,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=15.0, help="of a phase (15)")
     parser.add_argument("--spin", type=float, default=0.0, help="us a message (0)")
     parser.add_argument("--neighbours", type=int, default=0, help="on its processor")
-    parser.add_argument("--ungoverned", action="store_true", help="without a limit")
+    parser.add_argument("--unlimited", action="store_true", help="without a limit")
     args = parser.parse_args(argv)
     with ExitStack() as stack:
         burning = [stack.enter_context(burner()) for _ in range(args.neighbours)]

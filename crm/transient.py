@@ -29,6 +29,6 @@ def is_about_the_row(error: BaseException) -> bool:
     return str(error.sqlstate)[:2] in _ROW_CLASSES
 
 
-def is_away(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Tell whether the database does not serve now, whatever it was asked."""
     return isinstance(error, DATABASE_ERRORS) and not is_about_the_row(error)

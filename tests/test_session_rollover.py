@@ -14,7 +14,7 @@ import pytest
 from bench.simulation.scenario import number_of, stamp
 from bridge.call import session_rollover
 from bridge.ports.connections import Connections
-from bridge.ports.port_demux import Front
+from bridge.ports.port_demux import PortDemux
 from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.script import Faults, Reply, Script
@@ -50,12 +50,12 @@ async def calling(model):
     """Bring a call to where its caller may talk."""
     place = loopback.Hall(None, int(model.url.split(":")[2].split("/")[0]))
     loop = asyncio.get_running_loop()
-    front = await loop.create_server(
-        lambda: Front(place, asyncio.Protocol, Connections(place.metrics)),
+    port_demux = await loop.create_server(
+        lambda: PortDemux(place, asyncio.Protocol, Connections(place.metrics)),
         "127.0.0.1",
         0,
     )
-    place.port = front.sockets[0].getsockname()[1]
+    place.port = port_demux.sockets[0].getsockname()[1]
     sessions = len(model.sessions)
     plan = builders.plan(noise_calibration_ms=200, idle_prompt_ms=600_000)
     line = place.new_line(plan)
@@ -69,8 +69,8 @@ async def calling(model):
         line.receive(line.call.receive_hangup, "test over")
         await ws_peer.until(lambda: not line.is_connected)
         await peer.close()
-        front.close()
-        await front.wait_closed()
+        port_demux.close()
+        await port_demux.wait_closed()
 
 
 async def talk(callers, frames, first=0):

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.ports.acceptor import listen
-from bridge.ports.workers import Peers
+from bridge.ports.workers import Workers
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.service import socket_handover
+from bridge.service.socket_handover import HandoverSocket
 from crm import calls
 from crm.database import Database
 from tests.test_workers import SCRIPT, STEPS, business, servers_of, workers
@@ -90,7 +91,7 @@ def two_services(url, tmp_path):
     folders = tmp_path / "old", tmp_path / "new"
     for folder in folders:
         folder.mkdir()
-    return servers_of(url, tmp_path, [Peers(folder, 0, 1) for folder in folders])
+    return servers_of(url, tmp_path, [Workers(folder, 0, 1) for folder in folders])
 
 
 class Astray(Caller):
@@ -130,8 +131,8 @@ def test_who_asks_and_does_not_come_up_changes_nothing(tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
             admin = listen("127.0.0.1", 0)
-            door = socket_handover.Door(tmp_path, port, listening, admin, taken.set)
-            door.open()
+            handover = HandoverSocket(tmp_path, port, listening, admin, taken.set)
+            handover.open()
             first = await asyncio.to_thread(socket_handover.ask, tmp_path, port)
             with first.listening, first.way:
                 same = first.listening.getsockname() == listening.getsockname()
@@ -145,7 +146,7 @@ def test_who_asks_and_does_not_come_up_changes_nothing(tmp_path):
             second.admin.close()
             admin.close()
             await asyncio.wait_for(taken.wait(), WAIT_S)
-            door.close()
+            handover.close()
             third = await asyncio.to_thread(socket_handover.ask, tmp_path, port)
             return same, was_taken, third
 
@@ -156,9 +157,9 @@ def test_a_folder_with_too_long_a_name_costs_only_the_taking_over(tmp_path):
     async def told():
         home = tmp_path / ("x" * 120)
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            door = socket_handover.Door(home, 1, listening, None, lambda: None)
-            door.open()
-            door.close()
+            handover = HandoverSocket(home, 1, listening, None, lambda: None)
+            handover.open()
+            handover.close()
             return socket_handover.ask(home, 1)
 
     assert asyncio.run(told()) is None
@@ -168,8 +169,8 @@ def test_a_door_goes_with_its_service_and_leaves_the_next_ones_alone(tmp_path):
     async def told():
         path = tmp_path / "doors" / "1.sock"
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            first = socket_handover.Door(tmp_path, 1, listening, None, lambda: None)
-            second = socket_handover.Door(tmp_path, 1, listening, None, lambda: None)
+            first = HandoverSocket(tmp_path, 1, listening, None, lambda: None)
+            second = HandoverSocket(tmp_path, 1, listening, None, lambda: None)
             first.open()
             second.open()
             first.close()

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientSession
 
 from bridge.ports.acceptor import listen
-from bridge.ports.workers import Peers
+from bridge.ports.workers import Workers
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
@@ -57,7 +57,7 @@ def settings_of(model, home):
 
 def two_servers(url, tmp_path):
     """Two workers in one process, each on a port of its own, as if they shared one."""
-    both = [Peers(tmp_path, index, 2) for index in range(2)]
+    both = [Workers(tmp_path, index, 2) for index in range(2)]
     return servers_of(url, tmp_path, both, b"k" * 32)
 
 
@@ -70,7 +70,7 @@ async def servers_of(url, tmp_path, peers, key=None):
     settings = settings_of(model, tmp_path)
     try:
         for one in peers:
-            servers.append(Server(settings, db, key, peers=one))
+            servers.append(Server(settings, db, key, workers=one))
             await servers[-1].start(admin=listen("127.0.0.1", 0))
         yield db, servers
     finally:
@@ -112,7 +112,7 @@ def test_calls_reach_their_worker_whichever_takes_their_requests(
     assert [result.warnings + result.problems for result in results] == [[]] * 8
     assert {result.ended_by for result in results} == {"bridge"}
     assert {row["end_reason"] for row in rows} == {"end_call:goodbye"}
-    peers = Peers(tmp_path, 0, 2)
+    peers = Workers(tmp_path, 0, 2)
     of_second = sum(peers.owner_of(result.call_sid) for result in results)
     handed = servers[0].metrics.value("streams_handed_over")
     assert handed == of_second
@@ -167,7 +167,7 @@ def test_webhooks_of_a_worker_that_is_away_are_served_by_another(
     assert [result.ended_by for result in results] == ["bridge"] * 6
 
 
-class Workers:
+class RunningWorkers:
     """`kolbridge serve` with two workers, and what it says."""
 
     def __init__(self, process):
@@ -220,7 +220,7 @@ async def workers(url, tmp_path, model, *options, **env):
         },
         stderr=asyncio.subprocess.PIPE,
     )
-    running = Workers(process)
+    running = RunningWorkers(process)
     try:
         await running.until_said("listening", int(env.get("WORKERS", "2")))
         yield running
@@ -272,7 +272,7 @@ def test_processes_share_the_port_and_one_that_dies_hurts_only_its_calls(
         assert len(ended_well) == 8
         return
     victim = int(re.search(r"worker (\d)", running.said("listening")[0]["message"])[1])
-    peers = Peers(tmp_path, 0, 2)
+    peers = Workers(tmp_path, 0, 2)
     for result in results:
         if peers.owner_of(result.call_sid) != victim:
             assert result.call_sid in ended_well
@@ -281,8 +281,8 @@ def test_processes_share_the_port_and_one_that_dies_hurts_only_its_calls(
 def test_a_stream_whose_sender_is_put_off_is_still_taken(tmp_path):
     async def told():
         taken = asyncio.get_running_loop().create_future()
-        peers = Peers(tmp_path, 0, 2)
-        peers.open_door(lambda connection, data: taken.set_result((connection, data)))
+        peers = Workers(tmp_path, 0, 2)
+        peers.listen(lambda connection, data: taken.set_result((connection, data)))
         ours, theirs = socket.socketpair()
         with ours, theirs, socket.socket(socket.AF_UNIX) as way:
             way.connect(str(tmp_path / "0.streams"))

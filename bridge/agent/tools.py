@@ -19,7 +19,7 @@ from bridge.call.plan import RunTool, ToolResult
 from bridge.realtime.openai import FunctionTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
-from crm.transient import is_away
+from crm.transient import is_transient
 
 # What a tool answers; more is of no use to who listens.
 OUTPUT_BYTES_MAX = 16_384
@@ -149,7 +149,7 @@ class ToolRunner:
 
     def _failed(self, asked: RunTool, error: Exception) -> tuple[str, Answer]:
         """Return what the model is told: the database's fault, or our own."""
-        if is_away(error):
+        if is_transient(error):
             self._log.warning("tool %s: %s", asked.name, type(error).__name__)
             return "unreachable", Answer({"error": _UNREACHABLE_TEXT})
         self._log.error("tool %s failed", asked.name, exc_info=error)

@@ -20,7 +20,7 @@ from bridge.telemetry.metrics import Metrics
 from crm import businesses, phones
 from crm.businesses import Business
 from crm.database import Database
-from crm.transient import is_away
+from crm.transient import is_transient
 
 # The caller hears ringing meanwhile; the switchboard gives an opening 5 s.
 LOOKUP_WAIT_S = 2.0
@@ -113,7 +113,7 @@ class BusinessDirectory:
             try:
                 business = await businesses.get(self._database, business_id)
             except Exception as error:
-                if is_away(error):
+                if is_transient(error):
                     raise
                 server_logger().error("a business cannot be read", exc_info=error)
                 continue

@@ -5,7 +5,7 @@ that the front is out of a stream's path. It stays in front of aiohttp, for prox
 connections and may ask for the stream in a later request of one: aiohttp is then told
 that its connection is gone, and picows gets it.
 
-It refuses heads over HEAD_BYTES_MAX or slower than HEAD_WAIT_S, and whatever `Door`
+It refuses heads over HEAD_BYTES_MAX or slower than HEAD_WAIT_S, and whatever `Endpoint`
 does not admit, before the upgrade. Until it is a stream a connection is one of
 `Connections`, which cuts what rests for too long.
 """
@@ -58,7 +58,7 @@ class Head(NamedTuple):
         return self.method == "GET" and is_media and upgrade == "websocket"
 
 
-class Door(Protocol):
+class Endpoint(Protocol):
     """Decides about a stream before its upgrade."""
 
     def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
@@ -82,16 +82,16 @@ def parse_head(data: bytes) -> Head | None:
     return Head(parts[0], parts[1], headers, lines)
 
 
-class Front(asyncio.Protocol):
+class PortDemux(asyncio.Protocol):
     """One accepted connection, until it is known what it wants."""
 
     def __init__(
         self,
-        door: Door,
+        endpoint: Endpoint,
         http_factory: Callable[[], asyncio.Protocol],
         connections: Connections,
     ) -> None:
-        self._door = door
+        self._endpoint = endpoint
         self._http_factory = http_factory
         self._connections = connections
         self._metrics = connections.metrics
@@ -175,10 +175,10 @@ class Front(asyncio.Protocol):
         if head is None or not head.is_stream:
             self._give_http(data)
             return
-        if self._door.pass_on(head, self._transport, data):
+        if self._endpoint.pass_on(head, self._transport, data):
             self._leave_http()
             return
-        admitted = self._door.admit_stream(head)
+        admitted = self._endpoint.admit_stream(head)
         if isinstance(admitted, HTTPStatus):
             self._refuse(admitted, "stream_refused")
             return

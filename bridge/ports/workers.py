@@ -26,7 +26,7 @@ from yarl import URL
 from bridge.ports.authentication import BODY, FORM, Handler
 from bridge.ports.port_demux import HEAD_BYTES_MAX, MEDIA_PATH
 from bridge.telemetry.log import server_logger
-from bridge.telemetry.metrics_merge import Pages
+from bridge.telemetry.metrics_merge import MetricsMerge
 from bridge.telephony import signature
 
 # Twilio gives a webhook up after 15 s, and the worker whose call it is may take 5.
@@ -52,15 +52,15 @@ _STREAM = re.compile(r"([\w-]{1,64})/(\d{1,3})")
 Adopt = Callable[[socket.socket, bytes], None]
 
 
-class Peers:
+class Workers:
     """The workers as worker `index` of `count` sees them."""
 
     def __init__(self, folder: Path, index: int, count: int) -> None:
         self.index = index
         self.count = count
-        self.pages = Pages(folder, index)
+        self.metrics_merge = MetricsMerge(folder, index)
         self._folder = folder
-        self._door: socket.socket | None = None
+        self._listening: socket.socket | None = None
 
     def owner_of(self, call_sid: str) -> int:
         """Return the worker whose call this is."""
@@ -71,14 +71,15 @@ class Peers:
         """The path of this worker's streams."""
         return f"{MEDIA_PATH}/{self._folder.name}/{self.index}"
 
-    def door_of_stream(self, path: str) -> Path | None:
+    def socket_of_stream(self, path: str) -> Path | None:
         """Return where a stream is handed over that names another worker, of this
         service or of one beside it; None where it is to be served here."""
         named = _STREAM.fullmatch(path.removeprefix(MEDIA_PATH).strip("/"))
         if named is None:
             return None
-        door = self._folder.parent / named[1] / f"{int(named[2])}.streams"
-        return door if door != self._door_of(self.index) and door.exists() else None
+        owners = self._folder.parent / named[1] / f"{int(named[2])}.streams"
+        is_own = owners == self._streams_socket(self.index)
+        return owners if owners.exists() and not is_own else None
 
     def http_socket(self, index: int) -> str:
         """Return where a worker answers what others send on to it."""
@@ -86,49 +87,50 @@ class Peers:
 
     # --- streams ---
 
-    def open_door(self, adopt: Adopt) -> None:
+    def listen(self, adopt: Adopt) -> None:
         """Take what others hand over; `adopt` gets each socket and what was read."""
-        path = self._door_of(self.index)
+        path = self._streams_socket(self.index)
         # A worker that was killed leaves its socket behind.
         path.unlink(missing_ok=True)
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        door.setblocking(False)
-        door.bind(str(path))
-        door.listen(HANDED_OVER_MAX)
-        self._door = door
-        asyncio.get_running_loop().add_reader(door, self._on_handed, door, adopt)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
+        listener.bind(str(path))
+        listener.listen(HANDED_OVER_MAX)
+        self._listening = listener
+        loop = asyncio.get_running_loop()
+        loop.add_reader(listener, self._on_handed, listener, adopt)
 
-    def hand_over(self, door: Path, file_descriptor: int, data: bytes) -> bool:
+    def hand_over(self, path: Path, file_descriptor: int, data: bytes) -> bool:
         """Give an open connection to another worker; False if that cannot be."""
         if len(data) > HANDED_BYTES_MAX:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as way:
             way.setblocking(False)
             try:
-                way.connect(str(door))
+                way.connect(str(path))
                 rights = array.array("i", [file_descriptor])
                 ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
                 # A fresh Unix socket's buffer takes all of it at once.
                 return way.sendmsg([data], [ancillary]) == len(data)
             except OSError as error:
                 server_logger().error(
-                    "worker %s does not take a stream: %s", door.stem, error
+                    "worker %s does not take a stream: %s", path.stem, error
                 )
                 return False
 
     def close(self) -> None:
         """Take nothing more."""
-        if self._door is not None:
-            asyncio.get_running_loop().remove_reader(self._door)
-            self._door.close()
-            self._door = None
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
 
-    def _door_of(self, index: int) -> Path:
+    def _streams_socket(self, index: int) -> Path:
         return self._folder / f"{index}.streams"
 
-    def _on_handed(self, door: socket.socket, adopt: Adopt) -> None:
+    def _on_handed(self, listener: socket.socket, adopt: Adopt) -> None:
         try:
-            way, _ = door.accept()
+            way, _ = listener.accept()
         except OSError:
             return
         # Whoever connects sends at once, but may be put off the processor in between.
@@ -209,4 +211,4 @@ class Peers:
                 session.get("http://worker/metrics") as answer,
             ):
                 return await answer.text()
-        return self.pages.left_by(index)
+        return self.metrics_merge.left_by(index)

@@ -1,4 +1,4 @@
-"""The door of whoever watches the service: alive, ready, what is counted.
+"""The admin endpoints: alive, ready, what is counted.
 
 It is not the port that Twilio reaches: ADMIN_HOST is loopback by default, and beyond it
 ADMIN_TOKEN is asked for ("Authorization: Bearer ..."). Where ADMIN_PORT cannot be had
@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from bridge.ports.acceptor import listen
 from bridge.ports.authentication import Handler
-from bridge.ports.workers import Peers
+from bridge.ports.workers import Workers
 from bridge.service.readiness import Readiness
 from bridge.settings.process import Settings
 from bridge.telemetry.log import write_line
@@ -49,15 +49,15 @@ def admin_application(
     settings: Settings,
     exposition: Callable[[], bytes],
     readiness: Readiness,
-    peers: Peers | None,
+    workers: Workers | None,
 ) -> web.Application:
-    """Return the doors; the page of metrics is that of all workers together."""
+    """Return the endpoints; the page of metrics is that of all workers together."""
     app = web.Application(middlewares=[_requiring(settings.admin_token)])
     app.add_routes(
         [
             web.get("/healthz", alive),
             web.get("/readyz", readiness.answer),
-            web.get("/metrics", partial(whole_page, exposition, peers)),
+            web.get("/metrics", partial(whole_page, exposition, workers)),
         ]
     )
     return app
@@ -76,12 +76,12 @@ async def own_page(
 
 
 async def whole_page(
-    exposition: Callable[[], bytes], peers: Peers | None, request: web.Request
+    exposition: Callable[[], bytes], workers: Workers | None, request: web.Request
 ) -> web.Response:
     """Return the page that Prometheus reads."""
     page = exposition()
-    if peers is not None:
-        page = added_up([page.decode(), *await peers.other_pages()])
+    if workers is not None:
+        page = added_up([page.decode(), *await workers.other_pages()])
     return _page(page)
 
 

@@ -1,4 +1,4 @@
-"""The pulse of an event loop: a timer that measures how late and how busy it is.
+"""The loop monitor of an event loop: a timer that measures how late and how busy it is.
 
 Busy is when the loop's thread works, by its own clock, and when it could but a
 neighbour has the processor, by the kernel's books (`schedstat`, field 2, in ns). Where
@@ -9,7 +9,7 @@ import asyncio
 import os
 from time import monotonic, thread_time
 
-from bridge.switchboard.admission import TICK_S, Change, Governor, Shut
+from bridge.switchboard.admission import TICK_S, Admission, Change, Shut
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import (
@@ -23,11 +23,11 @@ _SCHEDSTAT = "/proc/thread-self/schedstat"
 _SCHEDSTAT_BYTES = 64
 
 
-class Pulse:
-    """Tells a governor of its loop, from `start` to `stop`."""
+class LoopMonitor:
+    """Tells a admission of its loop, from `start` to `stop`."""
 
-    def __init__(self, governor: Governor, metrics: Metrics) -> None:
-        self._governor = governor
+    def __init__(self, admission: Admission, metrics: Metrics) -> None:
+        self._admission = admission
         self._metrics = metrics
         self._began = self._due = 0.0
         self._work_s = self._waited_s = 0.0
@@ -74,7 +74,7 @@ class Pulse:
         self._metrics.loop_lag_s.observe(lag_s)
         waited_s = all_waited_s - self._waited_s
         busy_s = work_s - self._work_s + waited_s
-        change = self._governor.note(
+        change = self._admission.note(
             now, now - self._began, busy_s, lag_s * 1e3, waited_s
         )
         self._work_s, self._waited_s = work_s, all_waited_s
@@ -90,23 +90,23 @@ class Pulse:
         return thread_time(), waited_ns / 1e9
 
     def _tell(self, change: Change, now: float) -> None:
-        governor, log = self._governor, server_logger()
+        admission, log = self._admission, server_logger()
         self._metrics.count("admission_changes", to=change.value)
         if change is Change.REOPENED:
             log.warning(
                 "[ADMISSION] open: the loop is %.0f %% busy, its lag p99 is %.1f ms",
-                governor.busy * 100,
-                governor.lag_ms_p99,
+                admission.busy * 100,
+                admission.lag_ms_p99,
             )
-        elif governor.shut(now) is Shut.LATE:
+        elif admission.shut(now) is Shut.LATE:
             log.warning(
                 "[ADMISSION] closed: the loop's lag p99 is %.1f ms, LAG_BUDGET_MS=%g",
-                governor.lag_ms_p99,
-                governor.budget_ms,
+                admission.lag_ms_p99,
+                admission.budget_ms,
             )
         else:
             log.warning(
                 "[ADMISSION] closed: the loop is %.0f %% busy, MAX_BUSY_PERCENT=%g",
-                governor.busy_expected(now) * 100,
-                governor.busy_max * 100,
+                admission.busy_expected(now) * 100,
+                admission.busy_max * 100,
             )

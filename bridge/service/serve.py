@@ -16,11 +16,11 @@ import uvloop
 
 from bridge.ports.acceptor import listen
 from bridge.ports.connections import raise_descriptor_limit
-from bridge.ports.workers import Peers
+from bridge.ports.workers import Workers
 from bridge.service.admin import open_admin
 from bridge.service.database_watch import tend, watch
 from bridge.service.server import Server
-from bridge.service.socket_handover import Door, Inheritance, ask
+from bridge.service.socket_handover import HandoverSocket, Inheritance, ask
 from bridge.service.supervisor import Supervisor, stop_signals
 from bridge.settings.process import (
     Settings,
@@ -30,7 +30,7 @@ from bridge.settings.process import (
     missing_of,
     warnings_of,
 )
-from bridge.telemetry.gc_monitor import Pauses
+from bridge.telemetry.gc_monitor import GcMonitor
 from bridge.telemetry.log import LogWriter, server_logger, write_line
 from bridge.telemetry.supervised import SupervisedTask
 from bridge.telephony.tokens import new_key
@@ -39,7 +39,7 @@ from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedServer
 from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
-from crm.transient import DATABASE_ERRORS, is_away
+from crm.transient import DATABASE_ERRORS, is_transient
 
 EXAMPLES = """examples:
   kolbridge serve
@@ -148,7 +148,7 @@ async def open_for_calls(settings: Settings, url: str) -> Database:
     try:
         return await _open(settings, url, settings.database_pool_size)
     except Exception as error:
-        if not is_away(error):
+        if not is_transient(error):
             raise
         server_logger().error("the database is away: %s", type(error).__name__)
         return await _open(settings, url, settings.database_pool_size, pool_min=0)
@@ -169,7 +169,7 @@ async def _open(
 class Share(NamedTuple):
     """What a worker has from its parent, or from itself where it is the only one."""
 
-    peers: Peers
+    workers: Workers
     listening: socket.socket
     admin: socket.socket | None
     inherited: Inheritance | None
@@ -204,13 +204,13 @@ def _run_service(
     with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
 
         def serve_worker(index: int, lifeline: int | None) -> int:
-            peers = Peers(Path(folder), index, settings.workers)
+            workers = Workers(Path(folder), index, settings.workers)
             own = embedded
             if embedded is not None and settings.workers > 1:
                 embedded.disown()
                 own = None
             share = Share(
-                peers, listening, admin, inherited, token_key, chief, lifeline, own
+                workers, listening, admin, inherited, token_key, chief, lifeline, own
             )
             return _run_one(settings, database_url, share)
 
@@ -267,7 +267,7 @@ async def serve(
             share.lifeline, _on_orphaned, loop, share.lifeline, signals.stop
         )
     database = await open_for_calls(settings, database_url)
-    server = Server(settings, database, share.token_key, peers=share.peers)
+    server = Server(settings, database, share.token_key, workers=share.workers)
     writer.count_with(partial(server.metrics.count, "log_lines_dropped"))
     try:
         await server.start(share.listening, share.admin)
@@ -276,24 +276,24 @@ async def serve(
         what = f"write {error.filename}" if error.filename else "start"
         sys.stderr.write(f"kolbridge: cannot {what}: {error.strerror}\n")
         return EXIT_FAILED
-    door = Door(
+    handover = HandoverSocket(
         Path(settings.kolbridge_home),
         server.port,
         share.listening,
         share.admin,
         partial(os.kill, share.chief, signal.SIGUSR2),
     )
-    if share.peers.index == 0:
+    if share.workers.index == 0:
         if share.inherited is not None:
             share.inherited.take()
-        door.open()
+        handover.open()
     tending = None
     if share.embedded is not None:
         run = partial(watch, share.embedded, server.metrics)
         tending = SupervisedTask("embedded_database", run, server.metrics)
         tending.start()
-    with Pauses(server.metrics.gc_pause_s):
-        await _take_calls(settings, server, share, signals, door)
+    with GcMonitor(server.metrics.gc_pause_s):
+        await _take_calls(settings, server, share, signals, handover)
     if tending is not None:
         await tending.stop()
     await database.close()
@@ -302,13 +302,17 @@ async def serve(
 
 
 async def _take_calls(
-    settings: Settings, server: Server, share: Share, signals: Signals, door: Door
+    settings: Settings,
+    server: Server,
+    share: Share,
+    signals: Signals,
+    handover: HandoverSocket,
 ) -> None:
     """Serve until the first signal, drain until the second, and close."""
     log = server_logger()
     who = ""
     if settings.workers > 1:
-        who = f", worker {share.peers.index} of {settings.workers}, pid {os.getpid()}"
+        who = f", worker {share.workers.index} of {settings.workers}, pid {os.getpid()}"
     where = f"{settings.url_host}:{server.port}"
     log.info("listening on %s as %s%s", where, server.public_url, who)
     await signals.stop.wait()
@@ -320,7 +324,7 @@ async def _take_calls(
     failed, _ = await asyncio.gather(draining, at_once, return_exceptions=True)
     if isinstance(failed, Exception):
         log.error("the calls that ran had no time to end", exc_info=failed)
-    door.close()
+    handover.close()
     await server.close()
 
 

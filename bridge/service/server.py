@@ -25,14 +25,14 @@ from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler
 from bridge.ports.connections import Connections, connections_allowed
 from bridge.ports.http_protocol import protocol_factory
-from bridge.ports.port_demux import HEAD_WAIT_S, MEDIA_PATH, Front
-from bridge.ports.workers import Peers
+from bridge.ports.port_demux import HEAD_WAIT_S, MEDIA_PATH, PortDemux
+from bridge.ports.workers import Workers
 from bridge.recorder.flight_recorder import Recorders
 from bridge.records.checkpoints import keep_running
 from bridge.records.summary import begun_row, running_row, to_row
 from bridge.records.writer import RecordWriter
 from bridge.service.admin import admin_application, own_page
-from bridge.service.loop_monitor import Pulse
+from bridge.service.loop_monitor import LoopMonitor
 from bridge.service.readiness import Readiness
 from bridge.service.webhooks import Webhooks
 from bridge.settings.process import Settings
@@ -72,7 +72,7 @@ class Server:
         database: Database,
         token_key: bytes | None = None,
         on_record: Callable[[CallRecord], None] | None = None,
-        peers: Peers | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._settings = settings
@@ -98,7 +98,7 @@ class Server:
             ),
             on_record or self._on_record,
             self._recorders,
-            peers,
+            workers,
         )
         self._checkpoints = SupervisedTask(
             "checkpoints", self._keep_checkpoints, self.metrics
@@ -114,9 +114,9 @@ class Server:
         )
         if on_record is None:
             self.switchboard.on_open = self._on_open
-        self._pulse = Pulse(self.switchboard.governor, self.metrics)
-        self._peers = peers
-        self._is_first = peers is None or peers.index == 0
+        self._loop_monitor = LoopMonitor(self.switchboard.admission, self.metrics)
+        self._workers = workers
+        self._is_first = workers is None or workers.index == 0
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
         )
@@ -154,7 +154,7 @@ class Server:
         local = f"http://{settings.url_host}:{self.port}"
         self.public_url = (settings.public_url or local).rstrip("/")
         stream_base = self.public_url.replace("http", "ws", 1)
-        media_path = self._peers.media_path if self._peers else MEDIA_PATH
+        media_path = self._workers.media_path if self._workers else MEDIA_PATH
         self.switchboard.media_url = stream_base + media_path
         webhooks = Webhooks(
             settings,
@@ -164,36 +164,36 @@ class Server:
             self._find_recorded,
             self._fallback_for,
         )
-        application = webhooks.application(self._peers)
+        application = webhooks.application(self._workers)
         application.middlewares.append(self._part)
         self._runner = _runner(application)
         await self._runner.setup()
         assert self._runner.server is not None
         http = protocol_factory(self._runner.server, self.metrics)
-        front = partial(Front, self.switchboard, http, self._connections)
-        self._acceptor = Acceptor(listening, front, self._connections)
+        port_demux = partial(PortDemux, self.switchboard, http, self._connections)
+        self._acceptor = Acceptor(listening, port_demux, self._connections)
         if admin is not None:
             await self._open_admin(admin)
         self.readiness.start()
-        self._pulse.start()
+        self._loop_monitor.start()
         self._records.start()
         self._limits.start()
         await self._start_cache()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
-        if self._peers is not None:
+        if self._workers is not None:
             own = webhooks.application()
             own.router.add_get("/metrics", partial(own_page, self._exposition))
             self._own_runner = _runner(own)
             await self._own_runner.setup()
-            path = self._peers.http_socket(self._peers.index)
+            path = self._workers.http_socket(self._workers.index)
             await web.UnixSite(self._own_runner, path).start()
-            self._peers.open_door(self._acceptor.serve)
+            self._workers.listen(self._acceptor.serve)
         self._acceptor.start()
 
     async def _open_admin(self, listening: socket.socket) -> None:
         app = admin_application(
-            self._settings, self._exposition, self.readiness, self._peers
+            self._settings, self._exposition, self.readiness, self._workers
         )
         self._admin_runner = _runner(app)
         await self._admin_runner.setup()
@@ -255,7 +255,7 @@ class Server:
     async def close(self) -> None:
         """End what still runs and write every record."""
         await self.switchboard.close()
-        self._pulse.stop()
+        self._loop_monitor.stop()
         await self._checkpoints.stop()
         await self._limits.stop()
         await self._fresh.stop()
@@ -263,8 +263,8 @@ class Server:
         for acceptor in (self._acceptor, self._admin_acceptor):
             if acceptor is not None:
                 acceptor.close()
-        if self._peers is not None:
-            self._peers.close()
+        if self._workers is not None:
+            self._workers.close()
         for runner in (self._runner, self._own_runner, self._admin_runner):
             if runner is not None:
                 await runner.cleanup()
@@ -274,7 +274,7 @@ class Server:
         await self._records.close(RECORDS_WAIT_S)
         if self._recorders is not None:
             await self._recorders.close(RECORDS_WAIT_S)
-        if self._peers is not None:
+        if self._workers is not None:
             self._exposition()
 
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
@@ -307,7 +307,7 @@ class Server:
     def _exposition(self) -> bytes:
         """Return this worker's page of metrics."""
         page = self._collector.exposition()
-        return page if self._peers is None else self._peers.pages.keep(page)
+        return page if self._workers is None else self._workers.metrics_merge.keep(page)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         connections = (

@@ -25,7 +25,7 @@ _HERE, _TAKEN = b"h", b"t"
 class Inheritance(NamedTuple):
     """The listening sockets of the service that runs, and the way to tell it.
 
-    `admin` is None where it has no such door.
+    `admin` is None where it has no such listener.
     """
 
     listening: socket.socket
@@ -46,7 +46,7 @@ def ask(home: Path, port: int) -> Inheritance | None:
     way = socket.socket(socket.AF_UNIX)
     way.settimeout(ANSWER_WAIT_S)
     try:
-        way.connect(str(_door_of(home, port)))
+        way.connect(str(_socket_path(home, port)))
         _, descriptors, _, _ = socket.recv_fds(way, len(_HERE), 2)
     except OSError:
         descriptors = []
@@ -57,7 +57,7 @@ def ask(home: Path, port: int) -> Inheritance | None:
     return Inheritance(listening, rest[0] if rest else None, way)
 
 
-class Door:
+class HandoverSocket:
     """Where the next service asks; `on_taken` is called when it has the port."""
 
     def __init__(
@@ -68,10 +68,10 @@ class Door:
         admin: socket.socket | None,
         on_taken: Callable[[], None],
     ) -> None:
-        self._path = _door_of(home, port)
+        self._path = _socket_path(home, port)
         self._given = [one for one in (listening, admin) if one is not None]
         self._on_taken = on_taken
-        self._door: socket.socket | None = None
+        self._listening: socket.socket | None = None
         self._made = (0, 0)
 
     def open(self) -> None:
@@ -79,37 +79,37 @@ class Door:
 
         Where the system has no such sockets, or no such long names, nobody can ask.
         """
-        door = socket.socket(socket.AF_UNIX)
-        door.setblocking(False)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.setblocking(False)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._path.unlink(missing_ok=True)
-            door.bind(str(self._path))
+            listener.bind(str(self._path))
             self._path.chmod(0o600)
-            door.listen(ASKING_MAX)
+            listener.listen(ASKING_MAX)
             self._made = _identity(self._path)
         except OSError as error:
-            door.close()
+            listener.close()
             server_logger().warning("the port cannot be taken over: %s", error)
             return
-        self._door = door
-        asyncio.get_running_loop().add_reader(door, self._on_asked, door)
+        self._listening = listener
+        asyncio.get_running_loop().add_reader(listener, self._on_asked, listener)
 
     def close(self) -> None:
         """Give the socket to nobody any more, and take its path away unless that is
         another's by now."""
-        if self._door is not None:
-            asyncio.get_running_loop().remove_reader(self._door)
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
             # While the socket is open no other file can have its inode.
             with suppress(OSError):
                 if _identity(self._path) == self._made:
                     self._path.unlink()
-            self._door.close()
-            self._door = None
+            self._listening.close()
+            self._listening = None
 
-    def _on_asked(self, door: socket.socket) -> None:
+    def _on_asked(self, listener: socket.socket) -> None:
         try:
-            way, _ = door.accept()
+            way, _ = listener.accept()
         except OSError:
             return
         way.setblocking(False)
@@ -137,5 +137,5 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _door_of(home: Path, port: int) -> Path:
+def _socket_path(home: Path, port: int) -> Path:
     return home / "doors" / f"{port}.sock"

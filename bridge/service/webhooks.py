@@ -21,7 +21,7 @@ from bridge.ports.authentication import (
     refuse_expectation,
 )
 from bridge.ports.port_demux import MEDIA_PATH
-from bridge.ports.workers import IDEMPOTENCY_HEADER, Peers
+from bridge.ports.workers import IDEMPOTENCY_HEADER, Workers
 from bridge.service.admin import alive
 from bridge.service.after_stream import OVER, AfterStream
 from bridge.service.readiness import Readiness
@@ -62,17 +62,17 @@ class Webhooks:
         self._guard = WebhookGuard(self._metrics, fallback_for)
         self._authentication = Authentication(settings, public_url, self._metrics)
 
-    def application(self, peers: Peers | None = None) -> web.Application:
-        """Return the routes; with `peers`, for whatever comes to any worker."""
+    def application(self, workers: Workers | None = None) -> web.Application:
+        """Return the routes; with `workers`, for whatever comes to any worker."""
         app = web.Application(
             client_max_size=BODY_BYTES_MAX,
             middlewares=[
                 self._authentication.authenticate,
                 self._guard.answer,
-                *([peers.to_owner] if peers else []),
+                *([workers.to_owner] if workers else []),
             ],
         )
-        doors = (
+        endpoints = (
             web.post("/twilio/voice", self.voice),
             web.post("/twilio/stream-status", self.stream_status),
             web.post("/twilio/call-status", self.call_status),
@@ -81,9 +81,9 @@ class Webhooks:
             web.get("/healthz", alive),
             web.get("/readyz", self._readiness.answer),
         )
-        methods = {door.path: door.method for door in doors}
+        methods = {route.path: route.method for route in endpoints}
         nowhere = partial(self.any_other, methods)
-        routes = [*doors, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)]
+        routes = [*endpoints, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)]
         for route in routes:
             app.router.add_route(
                 route.method,
@@ -172,7 +172,7 @@ class Webhooks:
     async def any_other(
         self, methods: dict[str, str], request: web.Request
     ) -> web.Response:
-        """Refuse what no door is for; read nothing more of its connection."""
+        """Refuse what no endpoint is for; read nothing more of its connection."""
         self._metrics.count("requests_refused", reason="no_such_door")
         allowed = methods.get(request.path)
         if allowed is None:

@@ -1,4 +1,4 @@
-"""The governor: takes no new call where it would hurt those that run.
+"""The admission: takes no new call where it would hurt those that run.
 
 Theory of operation. Two measures of the event loop decide, and both must allow a call.
 
@@ -69,7 +69,7 @@ def few_max(busy_max: float, workers: int, processors: int) -> float:
     return busy_max * FEW_SHARE * min(1.0, processors / workers)
 
 
-class Governor:
+class Admission:
     """How busy and how late one event loop is, and whether it may be given a call.
 
     Shares are of the time of one processor, from 0 to 1.

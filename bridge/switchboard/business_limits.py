@@ -58,18 +58,18 @@ class Admissions:
         options: CallOptions,
         now: datetime,
         *,
-        is_away: bool = False,
+        is_database_down: bool = False,
     ) -> Limit | None:
         """Let a call in, or return the limit that refuses it.
 
-        `is_away` says that the database cannot be asked.
+        `is_database_down` says that the database cannot be asked.
         `caller` is None for a withheld number. Raises Repeated for a call that was let
         in before and is not to be opened again.
         """
         who = caller or ""
         decide = partial(quotas.refusal, options, is_withheld=caller is None)
         try:
-            if is_away:
+            if is_database_down:
                 raise ConnectionError
             async with asyncio.timeout(ADMIT_WAIT_S), self._turn:
                 admitted = await admissions.admit(

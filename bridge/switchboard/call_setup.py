@@ -30,7 +30,7 @@ from crm.businesses import Business
 from crm.calendar import Rules
 from crm.database import Database
 from crm.leads import Lead
-from crm.transient import is_away
+from crm.transient import is_transient
 
 # How long a caller waits to be known; then the record tells their lead of the call.
 TOUCH_WAIT_S = 1.0
@@ -47,7 +47,7 @@ class Ringing(msgspec.Struct, frozen=True, kw_only=True):
     stir_verstat: str = ""
 
 
-class Opening(NamedTuple):
+class CallSetup(NamedTuple):
     """All that a line is made from."""
 
     plan: CallPlan
@@ -66,7 +66,7 @@ class Admit(Protocol):
         options: CallOptions,
         now: datetime,
         *,
-        is_away: bool,
+        is_database_down: bool,
     ) -> Awaitable[Limit | None]:
         """Return the limit that refuses the call, None where it may be let in."""
 
@@ -78,7 +78,7 @@ async def open_plan(
     now: datetime,
     admit: Admit | None = None,
     directory: BusinessDirectory | None = None,
-) -> Opening | None:
+) -> CallSetup | None:
     """Look up the dialled number; None when no business has it.
 
     Where the database is away a business that `directory` has kept serves: nothing is
@@ -109,7 +109,7 @@ async def open_plan(
             caller.phone,
             options,
             now,
-            is_away=found.is_cached,
+            is_database_down=found.is_cached,
         )
         if limit is not None:
             raise Refused(limit, str(business.id), fallback_of(settings, business))
@@ -146,7 +146,7 @@ async def open_plan(
     )
     plan = _plan(options, ringing, caller, business, lead, tools, now)
     plan = msgspec.structs.replace(plan, lead_due=lead_due)
-    return Opening(plan, tools, fallback_of(settings, business))
+    return CallSetup(plan, tools, fallback_of(settings, business))
 
 
 async def _touched(
@@ -165,7 +165,7 @@ async def _touched(
         lead = await directory.answer(touching, TOUCH_WAIT_S)
     except Exception as error:
         log, name = server_logger(), type(error).__name__
-        if is_away(error):
+        if is_transient(error):
             log.warning("[CRM] lead is told later: %s", name, extra=where)
             return None, True
         # What is wrong with the lead must not cost the call.

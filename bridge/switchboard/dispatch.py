@@ -25,11 +25,11 @@ from bridge.line.driver import Exchange, Line
 from bridge.line.legs import StreamRefused, TwilioLeg
 from bridge.line.websocket import CLOSE_WAIT_S
 from bridge.ports.port_demux import MEDIA_PATH, Head
-from bridge.ports.workers import Peers
+from bridge.ports.workers import Workers
 from bridge.recorder.flight_recorder import Recorders
 from bridge.settings.process import Settings
-from bridge.switchboard.admission import Governor, few_max
-from bridge.switchboard.call_setup import Opening, Ringing, fallback_of
+from bridge.switchboard.admission import Admission, few_max
+from bridge.switchboard.call_setup import CallSetup, Ringing, fallback_of
 from bridge.switchboard.draining import QUESTION_S, end_in_time, wait_for
 from bridge.switchboard.ended import Ended, EndedCalls
 from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
@@ -55,15 +55,15 @@ class Switchboard:
         settings: Settings,
         metrics: Metrics,
         tokens: Tokens,
-        plan_for: Callable[[Ringing, datetime], Awaitable[Opening | None]],
+        plan_for: Callable[[Ringing, datetime], Awaitable[CallSetup | None]],
         on_record: Callable[[CallRecord], None],
         recorders: Recorders | None = None,
-        peers: Peers | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.metrics = metrics
-        self._peers = peers
+        self._workers = workers
         busy_max = settings.max_busy_percent / 100
-        self.governor = Governor(
+        self.admission = Admission(
             settings.lag_budget_ms,
             busy_max,
             few_max(busy_max, settings.workers, os.cpu_count() or 1),
@@ -167,14 +167,14 @@ class Switchboard:
 
     def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
         """Hand a stream to the worker it names, with what was read of it."""
-        if self._peers is None:
+        if self._workers is None:
             return False
-        door = self._peers.door_of_stream(head.path)
-        if door is None:
+        path = self._workers.socket_of_stream(head.path)
+        if path is None:
             return False
         transport.pause_reading()
         connection = transport.get_extra_info("socket").fileno()
-        if self._peers.hand_over(door, connection, data):
+        if self._workers.hand_over(path, connection, data):
             self.metrics.count("streams_handed_over")
         else:
             self.metrics.count("connections_refused", reason="worker_away")
@@ -240,12 +240,12 @@ class Switchboard:
             "admission_closed": (
                 "Workers that turn new calls away, or did so in the last ten seconds, "
                 "because their event loop is busy or late",
-                float(self.governor.is_closed),
+                float(self.admission.is_closed),
             ),
             "loop_busy": (
                 "Share of the last second in which the event loop worked or waited for "
                 "the processor; with several workers, the sum",
-                self.governor.busy,
+                self.admission.busy,
             ),
             "model_sessions_orphaned": (
                 "Sessions with the model whose call has ended; above 0 it is a bug",
@@ -303,10 +303,10 @@ class Switchboard:
             raise Unserved("full")
         # An empty house is never shut: there is nobody whom a call could hurt.
         now = monotonic()
-        shut = self.governor.shut(now)
+        shut = self.admission.shut(now)
         if shut is not None and calls:
             raise Unserved(shut.value)
-        self.governor.let_in(now)
+        self.admission.let_in(now)
 
     async def _open(self, ringing: Ringing) -> Line:
         settings = self._settings

@@ -29,7 +29,7 @@ FULL_EVERY = 15
 LIVE_MAX = 5_000
 
 
-class Pauses:
+class GcMonitor:
     """Keeps the collector's passes short and times them, while it is entered.
 
     To be entered inside of the loop that the process serves with.

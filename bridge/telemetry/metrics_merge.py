@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 
-class Pages:
+class MetricsMerge:
     """The pages that the workers of one service leave behind."""
 
     def __init__(self, folder: Path, index: int) -> None:

@@ -14,7 +14,7 @@ from bridge.line.driver import Exchange, Line
 from bridge.line.fast_path import CallerListener
 from bridge.line.legs import StreamRefused, TwilioLeg
 from bridge.ports.connections import Connections
-from bridge.ports.port_demux import Front
+from bridge.ports.port_demux import PortDemux
 from bridge.settings.process import Settings
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
@@ -187,14 +187,14 @@ async def opened(**settings):
     hall = Hall(model, behind.sockets[0].getsockname()[1], **settings)
     loop = asyncio.get_running_loop()
     connections = Connections(hall.metrics)
-    front = await loop.create_server(
-        lambda: Front(hall, asyncio.Protocol, connections), "127.0.0.1", 0
+    port_demux = await loop.create_server(
+        lambda: PortDemux(hall, asyncio.Protocol, connections), "127.0.0.1", 0
     )
-    hall.port = front.sockets[0].getsockname()[1]
+    hall.port = port_demux.sockets[0].getsockname()[1]
     try:
         yield hall
     finally:
-        front.close()
+        port_demux.close()
         connections.close()
         behind.close()
         if hall.line is not None and not hall.line.is_over:

@@ -13,7 +13,7 @@ from picows import WSListener
 
 from bridge.ports import port_demux
 from bridge.ports.connections import Connections
-from bridge.ports.port_demux import Front, parse_head
+from bridge.ports.port_demux import PortDemux, parse_head
 from bridge.telemetry.metrics import Metrics
 from tests.bridge import ws_peer
 from tests.bridge.ws_peer import Peer
@@ -24,7 +24,7 @@ class Echo(WSListener):
         transport.send(frame.msg_type, frame.get_payload_as_bytes())
 
 
-class OpenDoor:
+class OpenEndpoint:
     """Admits everybody who does not ask for a query."""
 
     def __init__(self):
@@ -39,7 +39,7 @@ class OpenDoor:
 
 
 @asynccontextmanager
-async def listening(door, metrics=None):
+async def listening(endpoint, metrics=None):
     async def answer(request):
         return web.Response(text=f"{request.path} {(await request.read()).decode()}")
 
@@ -49,7 +49,7 @@ async def listening(door, metrics=None):
     await runner.setup()
     connections = Connections(metrics or Metrics())
     server = await asyncio.get_running_loop().create_server(
-        lambda: Front(door, runner.server, connections), "127.0.0.1", 0
+        lambda: PortDemux(endpoint, runner.server, connections), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]
@@ -67,7 +67,7 @@ async def expect_echo(peer, payload=b"hello"):
 @pytest.mark.parametrize("loop", ws_peer.LOOPS)
 def test_stream_goes_to_picows_and_everything_else_to_aiohttp(loop):
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             stream, http = await Peer.connect(port), await Peer.connect(port)
             stream.send(ws_peer.upgrade())
             http.send(
@@ -90,7 +90,7 @@ def test_stream_goes_to_picows_and_everything_else_to_aiohttp(loop):
 @pytest.mark.parametrize("loop", ws_peer.LOOPS)
 def test_stream_may_be_the_second_request_of_a_connection(loop):
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             peer = await Peer.connect(port)
             for _ in range(2):
                 peer.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -107,7 +107,7 @@ def test_stream_may_be_the_second_request_of_a_connection(loop):
 
 def test_second_request_is_known_even_when_its_head_comes_in_pieces():
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             peer = await Peer.connect(port)
             peer.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             await peer.head()
@@ -125,8 +125,8 @@ def test_second_request_is_known_even_when_its_head_comes_in_pieces():
 
 def test_body_that_looks_like_a_handshake_stays_a_body():
     async def story():
-        door = OpenDoor()
-        async with listening(door) as port:
+        endpoint = OpenEndpoint()
+        async with listening(endpoint) as port:
             peer, body = await Peer.connect(port), ws_peer.upgrade()
             head = f"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             peer.send(head.encode())
@@ -134,7 +134,7 @@ def test_body_that_looks_like_a_handshake_stays_a_body():
             peer.send(body)
 
             assert (await peer.head()).startswith("HTTP/1.1 200")
-            assert door.heads == []
+            assert endpoint.heads == []
             await peer.close()
 
     ws_peer.run(story)
@@ -143,7 +143,7 @@ def test_body_that_looks_like_a_handshake_stays_a_body():
 @pytest.mark.parametrize("connection", ["keep-alive, Upgrade", "upgrade", "UPGRADE"])
 def test_handshake_of_any_browser_is_accepted(connection):
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             peer = await Peer.connect(port)
             peer.send(ws_peer.upgrade(connection=connection))
 
@@ -155,7 +155,7 @@ def test_handshake_of_any_browser_is_accepted(connection):
 
 def test_frames_that_come_with_the_handshake_are_not_lost():
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             peer = await Peer.connect(port)
             large = b"x" * 9_000
             peer.send(ws_peer.upgrade() + ws_peer.frame(ws_peer.TEXT, large))
@@ -170,7 +170,7 @@ def test_frames_that_come_with_the_handshake_are_not_lost():
 def test_stream_the_door_refuses_gets_its_status_and_no_upgrade():
     async def story():
         metrics = Metrics()
-        async with listening(OpenDoor(), metrics) as port:
+        async with listening(OpenEndpoint(), metrics) as port:
             peer = await Peer.connect(port)
             peer.send(ws_peer.upgrade("/twilio/media?token=x"))
 
@@ -185,13 +185,13 @@ def test_stream_the_door_refuses_gets_its_status_and_no_upgrade():
 
 def test_door_sees_the_path_and_the_headers():
     async def story():
-        door = OpenDoor()
-        async with listening(door) as port:
+        endpoint = OpenEndpoint()
+        async with listening(endpoint) as port:
             peer = await Peer.connect(port)
             peer.send(ws_peer.upgrade("/twilio/media/", X_TWILIO_SIGNATURE="abc="))
             await peer.head()
 
-            (head,) = door.heads
+            (head,) = endpoint.heads
             assert head.path == "/twilio/media"
             assert head.headers["x-twilio-signature"] == "abc="
             await peer.close()
@@ -209,7 +209,7 @@ def test_door_sees_the_path_and_the_headers():
 def test_head_too_large_is_refused(data):
     async def story():
         metrics = Metrics()
-        async with listening(OpenDoor(), metrics) as port:
+        async with listening(OpenEndpoint(), metrics) as port:
             peer = await Peer.connect(port)
             peer.send(data)
 
@@ -225,7 +225,7 @@ def test_head_that_does_not_come_is_not_waited_for(monkeypatch):
 
     async def story():
         metrics = Metrics()
-        async with listening(OpenDoor(), metrics) as port:
+        async with listening(OpenEndpoint(), metrics) as port:
             peer = await Peer.connect(port)
             peer.send(b"GET / HT")
 
@@ -239,7 +239,7 @@ def test_head_that_does_not_come_is_not_waited_for(monkeypatch):
 @pytest.mark.parametrize("gone_after", [b"", b"GET /", b"GET / HTTP/1.1\r\n\r\n"])
 def test_client_that_leaves_early_leaves_nothing_behind(gone_after):
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             peer = await Peer.connect(port)
             peer.send(gone_after)
             peer.writer.write_eof()
@@ -251,7 +251,7 @@ def test_client_that_leaves_early_leaves_nothing_behind(gone_after):
 
 def test_request_that_is_none_is_aiohttps_to_refuse():
     async def story():
-        async with listening(OpenDoor()) as port:
+        async with listening(OpenEndpoint()) as port:
             peer = await Peer.connect(port)
             peer.send(b"rubbish\r\n\r\n")
 

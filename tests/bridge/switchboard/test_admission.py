@@ -1,4 +1,4 @@
-"""The governor: when new calls are turned away, and when they are let in again."""
+"""The admission: when new calls are turned away, and when they are let in again."""
 
 import pytest
 
@@ -10,8 +10,8 @@ from bridge.switchboard.admission import (
     SHUT_TOLD_S,
     TICK_S,
     WINDOW_TICKS,
+    Admission,
     Change,
-    Governor,
     Shut,
     few_max,
 )
@@ -21,27 +21,27 @@ BUSY_MAX = 0.8
 
 
 class Loop:
-    """A loop as its governor sees it: every tick has a time, a lag and a load."""
+    """A loop as its admission sees it: every tick has a time, a lag and a load."""
 
     def __init__(self, few_max=0.0):
-        self.governor = Governor(BUDGET_MS, BUSY_MAX, few_max)
+        self.admission = Admission(BUDGET_MS, BUSY_MAX, few_max)
         self.now = 100.0
 
     def go_on(self, ticks, lag_ms=0.1, busy=0.1, waited_ms=0.0):
-        """Return what the governor told in so many ticks."""
+        """Return what the admission told in so many ticks."""
         told = []
         for _ in range(ticks):
             passed_s = TICK_S + lag_ms / 1e3
             self.now += passed_s
             busy_s = busy * passed_s
             told.append(
-                self.governor.note(self.now, passed_s, busy_s, lag_ms, waited_ms / 1e3)
+                self.admission.note(self.now, passed_s, busy_s, lag_ms, waited_ms / 1e3)
             )
         return [change for change in told if change]
 
     @property
     def shut(self):
-        return self.governor.shut(self.now)
+        return self.admission.shut(self.now)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def ticks(seconds):
 def test_a_loop_with_time_to_spare_takes_calls(loop):
     assert loop.go_on(ticks(60), busy=0.79) == []
     assert loop.shut is None
-    assert loop.governor.busy == pytest.approx(0.79)
+    assert loop.admission.busy == pytest.approx(0.79)
 
 
 def test_a_busy_loop_takes_none_within_a_second_or_two(loop):
@@ -75,47 +75,47 @@ def test_a_moment_of_work_shuts_nothing(loop):
 
 
 def test_the_share_is_of_the_time_that_passed_however_late_the_tick():
-    governor = Governor(BUDGET_MS, BUSY_MAX)
-    governor.note(100.0, 2 * BUSY_S, BUSY_S, 0.0)
-    assert governor.busy == 0.5
+    admission = Admission(BUDGET_MS, BUSY_MAX)
+    admission.note(100.0, 2 * BUSY_S, BUSY_S, 0.0)
+    assert admission.busy == 0.5
     # A clock that does not move says nothing; two clocks may differ a little.
-    governor.note(100.0, 0.0, 0.001, 0.0)
-    assert governor.busy == 0.5
-    governor.note(110.0, 10 * BUSY_S, 10.1 * BUSY_S, 0.0)
-    assert governor.busy == 1.0
+    admission.note(100.0, 0.0, 0.001, 0.0)
+    assert admission.busy == 0.5
+    admission.note(110.0, 10 * BUSY_S, 10.1 * BUSY_S, 0.0)
+    assert admission.busy == 1.0
 
 
 def test_calls_that_open_count_before_they_are_seen(loop):
     loop.go_on(ticks(60), busy=0.7)
     let_in = 0
     while loop.shut is None:
-        loop.governor.let_in(loop.now)
+        loop.admission.let_in(loop.now)
         let_in += 1
     # Whatever fits into the tenth of a second that is left, and the one that passes it.
     assert let_in == int((BUSY_MAX - 0.7) / OPENING_COST_S) + 1
-    assert loop.governor.busy_expected(loop.now) > BUSY_MAX
+    assert loop.admission.busy_expected(loop.now) > BUSY_MAX
 
     loop.go_on(ticks(OPENING_S) + 1, busy=0.7)
     assert loop.shut is None
-    assert not loop.governor._opened_at
+    assert not loop.admission._opened_at
 
 
 def test_an_idle_loop_takes_a_hundred_calls_at_once_and_not_all_that_come(loop):
     loop.go_on(ticks(60), busy=0.0)
     let_in = 0
     while loop.shut is None and let_in < 1_000:
-        loop.governor.let_in(loop.now)
+        loop.admission.let_in(loop.now)
         let_in += 1
     assert let_in == BUSY_MAX / OPENING_COST_S + 1
 
 
 def test_with_a_limit_of_all_its_time_a_loop_is_never_too_busy():
-    governor = Governor(BUDGET_MS, 1.0)
-    governor.note(100.0, BUSY_S, BUSY_S, 0.0)
+    admission = Admission(BUDGET_MS, 1.0)
+    admission.note(100.0, BUSY_S, BUSY_S, 0.0)
     for _ in range(1_000):
-        governor.let_in(100.0)
-    assert governor.busy_expected(100.0) == 1.0
-    assert governor.shut(100.0) is None
+        admission.let_in(100.0)
+    assert admission.busy_expected(100.0) == 1.0
+    assert admission.shut(100.0) is None
 
 
 def test_a_crowd_fills_the_loop_to_its_limit_and_not_beyond(loop):
@@ -125,14 +125,14 @@ def test_a_crowd_fills_the_loop_to_its_limit_and_not_beyond(loop):
         ending_at = [at for at in ending_at if at > loop.now]
         opened = 0
         if tick % 5 == 0 and loop.shut is None:
-            loop.governor.let_in(loop.now)
+            loop.admission.let_in(loop.now)
             ending_at.append(loop.now + 60.0)
             opened = 1
         busy = len(ending_at) * share + opened * OPENING_COST_S / TICK_S
         loop.go_on(1, busy=busy)
         if tick > ticks(120):
             calls.append(len(ending_at))
-            seen.append(loop.governor.busy)
+            seen.append(loop.admission.busy)
     # What is missing is work too: ten calls a second that open, and seem to for longer.
     assert min(calls) * share > 0.85 * BUSY_MAX
     assert max(seen) < BUSY_MAX + 0.01
@@ -174,21 +174,21 @@ def test_a_late_loop_is_on_time_at_half_of_the_budget_and_not_before(loop):
 
 
 def test_the_percentile_is_what_one_tick_in_a_hundred_passes(loop):
-    assert loop.governor.lag_ms_p99 == 0.0
+    assert loop.admission.lag_ms_p99 == 0.0
     lags_ms = [lag / WINDOW_TICKS for lag in range(WINDOW_TICKS)]
     for lag_ms in lags_ms:
         loop.go_on(1, lag_ms=lag_ms)
-    above = sum(lag_ms > loop.governor.lag_ms_p99 for lag_ms in lags_ms)
+    above = sum(lag_ms > loop.admission.lag_ms_p99 for lag_ms in lags_ms)
     assert above == LATE_TICKS_MAX
 
 
 def test_memory_is_bounded_and_counts_match_the_window(loop):
     for tick in range(5 * WINDOW_TICKS):
         loop.go_on(1, lag_ms=tick * 7919 % 23)
-    kept = list(loop.governor._lags_ms)
+    kept = list(loop.admission._lags_ms)
     assert len(kept) == WINDOW_TICKS
-    assert loop.governor._late == sum(lag_ms > BUDGET_MS for lag_ms in kept)
-    assert loop.governor._slow == sum(lag_ms > BUDGET_MS / 2 for lag_ms in kept)
+    assert loop.admission._late == sum(lag_ms > BUDGET_MS for lag_ms in kept)
+    assert loop.admission._slow == sum(lag_ms > BUDGET_MS / 2 for lag_ms in kept)
 
 
 # --- whose doing it is ---
@@ -206,15 +206,15 @@ def test_a_loop_with_few_calls_takes_one_however_late_neighbours_make_it(shared)
     assert told == []
     assert shared.shut is None
     # It is seen all the same.
-    assert shared.governor.lag_ms_p99 == 200.0
-    assert shared.governor.busy > BUSY_MAX
+    assert shared.admission.lag_ms_p99 == 200.0
+    assert shared.admission.busy > BUSY_MAX
 
 
 def test_a_loop_with_many_calls_is_shut_whoever_makes_it_late(shared):
     shared.go_on(ticks(10), busy=0.5)
     shared.go_on(WINDOW_TICKS, lag_ms=50.0, busy=0.9, waited_ms=40.0)
 
-    assert shared.governor.own > shared.governor.few_max
+    assert shared.admission.own > shared.admission.few_max
     assert shared.shut is Shut.LATE
 
 
@@ -229,10 +229,10 @@ def test_calls_that_open_at_once_are_not_few(shared):
     shared.go_on(WINDOW_TICKS, lag_ms=50.0, busy=0.75, waited_ms=50.0)
     let_in = 0
     while shared.shut is None:
-        shared.governor.let_in(shared.now)
+        shared.admission.let_in(shared.now)
         let_in += 1
 
-    room = shared.governor.few_max - shared.governor.own
+    room = shared.admission.few_max - shared.admission.own
     assert let_in == int(room / OPENING_COST_S) + 1
 
 
@@ -254,11 +254,11 @@ def test_that_the_door_is_open_is_told_when_it_has_been_for_a_while(loop):
         told += loop.go_on(ticks(1), busy=0.5)
         told += loop.go_on(ticks(2), busy=0.95)
     assert told == [Change.CLOSED]
-    assert loop.governor.is_closed
+    assert loop.admission.is_closed
 
     assert loop.go_on(ticks(SHUT_TOLD_S), busy=0.1) == []
     assert loop.go_on(ticks(1), busy=0.1) == [Change.REOPENED]
-    assert not loop.governor.is_closed
+    assert not loop.admission.is_closed
 
 
 def test_each_change_is_told_once(loop):

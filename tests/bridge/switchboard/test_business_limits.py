@@ -217,7 +217,9 @@ def test_database_that_is_known_to_be_away_is_not_asked(database_url, monkeypatc
         for minutes in (0, 1, 62):
             now = datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(minutes=minutes)
             asked.append(
-                await ours.admit(UUID(int=1), "CA1", None, options, now, is_away=True)
+                await ours.admit(
+                    UUID(int=1), "CA1", None, options, now, is_database_down=True
+                )
             )
         assert asked == [None, Limit.WITHHELD_CALLS, None]
         assert metrics.value("limits_unknown") == 3

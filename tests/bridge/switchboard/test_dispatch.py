@@ -14,7 +14,7 @@ from bridge.ports.port_demux import MEDIA_PATH, parse_head
 from bridge.settings.process import Settings
 from bridge.switchboard import dispatch as switchboard_module, ended
 from bridge.switchboard.admission import BUSY_S, SHUT_TOLD_S, WINDOW_TICKS
-from bridge.switchboard.call_setup import Opening, Ringing
+from bridge.switchboard.call_setup import CallSetup, Ringing
 from bridge.switchboard.dispatch import Switchboard, Unserved
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony import twilio
@@ -61,7 +61,7 @@ class Board:
 
     async def _plan_for(self, ringing, now):
         plan = msgspec.structs.replace(self.plan, call_sid=ringing.call_sid)
-        return Opening(plan, {}, SORRY)
+        return CallSetup(plan, {}, SORRY)
 
     async def open_line(self, call_sid=builders.CALL_SID):
         return await self.board.open_call(ringing(call_sid))
@@ -272,7 +272,7 @@ def test_call_that_is_being_opened_when_all_ends_is_given_up():
 def test_late_loop_takes_no_second_call_but_always_a_first():
     async def story_of(at, model):
         for _ in range(WINDOW_TICKS):
-            at.board.governor.note(monotonic(), BUSY_S, 0.0, 1_000.0)
+            at.board.admission.note(monotonic(), BUSY_S, 0.0, 1_000.0)
         closed = at.board.gauges()["admission_closed"][1]
         first = await at.open_line("CA1")
         with pytest.raises(Unserved, match="lagging"):
@@ -280,8 +280,8 @@ def test_late_loop_takes_no_second_call_but_always_a_first():
         # A webhook that comes twice is still the same call's.
         assert await at.open_line("CA1") is first
         for _ in range(WINDOW_TICKS):
-            at.board.governor.note(monotonic(), BUSY_S, 0.0, 0.0)
-        at.board.governor.note(monotonic() + SHUT_TOLD_S, BUSY_S, 0.0, 0.0)
+            at.board.admission.note(monotonic(), BUSY_S, 0.0, 0.0)
+        at.board.admission.note(monotonic() + SHUT_TOLD_S, BUSY_S, 0.0, 0.0)
 
         second = await at.open_line("CA2")
         await ws_peer.until(
@@ -295,15 +295,15 @@ def test_late_loop_takes_no_second_call_but_always_a_first():
 
 def test_busy_loop_takes_no_second_call_but_always_a_first():
     async def story_of(at, model):
-        at.board.governor.note(monotonic(), BUSY_S, 0.9 * BUSY_S, 0.0)
+        at.board.admission.note(monotonic(), BUSY_S, 0.9 * BUSY_S, 0.0)
         first = await at.open_line("CA1")
-        # Its governor is told of it: it counts before it is seen.
-        assert at.board.governor.busy_expected(monotonic()) > 0.9
+        # Its admission is told of it: it counts before it is seen.
+        assert at.board.admission.busy_expected(monotonic()) > 0.9
         with pytest.raises(Unserved, match="busy"):
             await at.open_line("CA2")
         assert at.board.gauges()["loop_busy"][1] == 0.9
 
-        at.board.governor.note(monotonic(), BUSY_S, 0.1 * BUSY_S, 0.0)
+        at.board.admission.note(monotonic(), BUSY_S, 0.1 * BUSY_S, 0.0)
         second = await at.open_line("CA2")
         await ws_peer.until(
             lambda: first.model_leg.is_open and second.model_leg.is_open
@@ -315,7 +315,7 @@ def test_busy_loop_takes_no_second_call_but_always_a_first():
 def test_loop_that_neighbours_make_late_takes_the_calls_it_is_far_from_filling():
     async def story_of(at, model):
         for _ in range(WINDOW_TICKS):
-            at.board.governor.note(monotonic(), BUSY_S, 0.99 * BUSY_S, 900.0, 0.95)
+            at.board.admission.note(monotonic(), BUSY_S, 0.99 * BUSY_S, 900.0, 0.95)
 
         lines = [await at.open_line(f"CA{number}") for number in range(5)]
         await ws_peer.until(lambda: all(line.model_leg.is_open for line in lines))

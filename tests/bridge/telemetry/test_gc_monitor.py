@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections import deque
 
-from bridge.telemetry.gc_monitor import FULL_EVERY, LIVE_MAX, THRESHOLDS, Pauses
+from bridge.telemetry.gc_monitor import FULL_EVERY, LIVE_MAX, THRESHOLDS, GcMonitor
 from bridge.telemetry.metrics import Histogram
 from tests.bridge import ws_peer
 
@@ -27,7 +27,7 @@ def test_passes_are_timed_while_it_is_entered():
     async def told():
         histogram = Histogram((1.0,))
         before = gc.get_threshold(), list(gc.callbacks)
-        with Pauses(histogram):
+        with GcMonitor(histogram):
             assert gc.get_freeze_count() > 1_000
             assert gc.get_threshold() == THRESHOLDS
             counted = passes(histogram)
@@ -53,7 +53,7 @@ def test_what_becomes_garbage_late_never_piles_up():
             if phase == "start" and info["generation"] == 2:
                 found.append(len(gc.get_objects()))
 
-        with Pauses(Histogram((1.0,))):
+        with GcMonitor(Histogram((1.0,))):
             gc.callbacks.append(look)
             for at in range(100_000):
                 in_flight.append(Node())
@@ -76,7 +76,7 @@ def test_what_lives_long_is_looked_at_once():
             if phase == "start" and info["generation"] == 2:
                 found.append(len(gc.get_objects()))
 
-        with Pauses(Histogram((1.0,))):
+        with GcMonitor(Histogram((1.0,))):
             frozen = gc.get_freeze_count()
             gc.callbacks.append(look)
             for at in range(60_000):
@@ -96,7 +96,7 @@ def test_what_lives_long_is_looked_at_once():
 
 def test_a_full_pass_that_comes_too_late_is_none():
     async def told():
-        guard = Pauses(Histogram((1.0,)))
+        guard = GcMonitor(Histogram((1.0,)))
         with guard:
             pass
         frozen = gc.get_freeze_count()

@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.telemetry.metrics import Collector, Metrics
-from bridge.telemetry.metrics_merge import Pages, added_up
+from bridge.telemetry.metrics_merge import MetricsMerge, added_up
 
 
 class Worker:
@@ -11,12 +11,12 @@ class Worker:
 
     def __init__(self, folder, index=0):
         self.metrics = Metrics()
-        self.pages = Pages(folder, index)
+        self.metrics_merge = MetricsMerge(folder, index)
         gauges = {"calls_active": ("Calls", 3.0)}
         self._collector = Collector(self.metrics, lambda: (), lambda: gauges)
 
     def asked(self):
-        return self.pages.keep(self._collector.exposition()).decode()
+        return self.metrics_merge.keep(self._collector.exposition()).decode()
 
 
 def value(page, name, **labels):
@@ -71,7 +71,7 @@ def test_others_count_what_a_worker_left(tmp_path):
     worker.metrics.count("fallbacks", 5, reason="full")
     worker.asked()
 
-    left = Worker(tmp_path, index=0).pages.left_by(1)
+    left = Worker(tmp_path, index=0).metrics_merge.left_by(1)
     assert value(left, "fallbacks_total", reason="full") == 5
     assert value(left, "calls_active") is None
-    assert Worker(tmp_path, index=0).pages.left_by(7) == ""
+    assert Worker(tmp_path, index=0).metrics_merge.left_by(7) == ""
