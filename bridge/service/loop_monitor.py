@@ -1,4 +1,4 @@
-"""The loop monitor of an event loop: a timer that measures how late and how busy it is.
+"""The monitor of an event loop: a timer that measures how late and how busy it is.
 
 Busy is when the loop's thread works, by its own clock, and when it could but a
 neighbour has the processor, by the kernel's books (`schedstat`, field 2, in ns). Where
@@ -64,7 +64,7 @@ class LoopMonitor:
             self._measure(now)
             self._backoff.reset()
         except Exception as error:
-            note_failure(self._metrics, "pulse", error)
+            note_failure(self._metrics, "loop_monitor", error)
             pause_s = self._backoff.next_s()
         self._wait(now, pause_s)
 

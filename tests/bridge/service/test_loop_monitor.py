@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 
-from bridge.service import loop_monitor as pulses
+from bridge.service import loop_monitor
 from bridge.service.loop_monitor import LoopMonitor
 from bridge.switchboard.admission import TICK_S, WINDOW_TICKS, Admission, Change
 from bridge.telemetry.metrics import Metrics
@@ -68,7 +68,7 @@ def test_a_loop_that_works_without_a_rest_closes_the_door(caplog):
 
 def test_a_loop_that_rests_is_not_busy(monkeypatch, caplog):
     # A kernel without books; else a neighbour of this test would count.
-    monkeypatch.setattr(pulses, "_SCHEDSTAT", "/proc/thread-self/none")
+    monkeypatch.setattr(loop_monitor, "_SCHEDSTAT", "/proc/thread-self/none")
     admission = Admission(NEVER_LATE_MS, 0.5)
 
     async def story():
@@ -84,7 +84,7 @@ def test_a_loop_that_rests_is_not_busy(monkeypatch, caplog):
 def test_the_wait_for_the_processor_is_busy_too(monkeypatch, tmp_path):
     books = tmp_path / "schedstat"
     books.write_text("0 5000000000 1\n")
-    monkeypatch.setattr(pulses, "_SCHEDSTAT", str(books))
+    monkeypatch.setattr(loop_monitor, "_SCHEDSTAT", str(books))
     admission, found = Admission(NEVER_LATE_MS, NEVER_BUSY), []
 
     async def story():
@@ -131,5 +131,5 @@ def test_a_tick_that_fails_is_not_the_last(monkeypatch, caplog):
 
     metrics = watched(admission, story)
 
-    assert metrics.value("task_failures", task="loop monitor") == 1
-    assert "task loop monitor failed" in caplog.text
+    assert metrics.value("task_failures", task="loop_monitor") == 1
+    assert "task loop_monitor failed" in caplog.text
