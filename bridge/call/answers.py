@@ -49,9 +49,11 @@ def note_sign(call: "Call", response_id: str) -> None:
 
 
 def _begin(call: "Call", response_id: str) -> None:
-    if not call.responses.is_asked:
+    is_asked = call.responses.is_asked
+    if not call.responses.note_created(response_id, call.now):
+        return
+    if not is_asked:
         call.tool_calls.note_begun(call.now)
-    call.responses.note_created(response_id, call.now)
     call.recovery.begin(is_announced=True)
     call.floor.drop(Due.SECOND_TRY)
     call.notes.response_began()

@@ -248,10 +248,10 @@ class Responses:
 
     # --- what the server does ---
 
-    def note_created(self, response_id: str, now: float) -> None:
-        """A response has begun, asked for by us or by the server's turn detection."""
+    def note_created(self, response_id: str, now: float) -> bool:
+        """A response begins; False if it has ended before, or there is no session."""
         if response_id in self._ended or self.place is Place.SUSPENDED:
-            return
+            return False
         if self.place is Place.CALLED_OFF:
             self._cancelled.append(response_id)
         is_cancelled = response_id in self._cancelled
@@ -261,6 +261,7 @@ class Responses:
         self._asked = None
         self._note_answered()
         self._timers.set(Timer.STALL, now + STALL_S)
+        return True
 
     def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
         """A response has ended; return the request that waited for it."""
@@ -293,16 +294,14 @@ class Responses:
         is_its = event_id is None and try_again
         if refused is None or not (is_its or refused.event_id == event_id):
             return []
-        is_wanted = (
-            self._repeat is not Repeat.NEVER and self.place is not Place.CALLED_OFF
-        )
+        is_off = self._repeat is Repeat.NEVER or self.place is Place.CALLED_OFF
         if self.is_asked:
             self._to(Place.FREE)
         self._asked = self._newest = None
         self.params = refused.response
         if not try_again:
             return self._go_on(now)
-        if not is_wanted or self._waiting is not None:
+        if is_off or self._waiting is not None:
             return []
         if self._repeat is Repeat.AT_ONCE and not self.is_busy:
             return self._ask(refused, now)

@@ -49,6 +49,14 @@ def test_a_beginning_that_comes_after_anothers_end_is_the_answer():
     assert asked(fire(call, 5.0)) == []
 
 
+def test_a_beginning_that_is_told_after_its_end_does_not_call_off_the_second_try():
+    call = pressed()
+    call.receive_openai(done("r1"), 1.2)
+    call.receive_openai(created("r1"), 1.3)
+
+    assert asked(fire(call, 1.3 + UNANNOUNCED_WAIT_S)) == [""]
+
+
 def test_sound_that_was_never_announced_is_an_answer():
     call = pressed()
     call.receive_openai(builders.audio_delta("i1", 200), 1.2)
