@@ -64,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
 PURE = ("call", "media", "realtime", "telephony", "wire")
 # Who owns a part of a call's state does not know who holds it.
 OWNERS = (
+    "barge_in",
     "floor",
     "greeting",
     "handshake",

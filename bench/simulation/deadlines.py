@@ -14,7 +14,6 @@ from bench.simulation.requests import Sessions
 from bench.simulation.scenario import Weather, number_of
 from bridge.call import ending
 from bridge.call.history_seed import ENTRIES_MAX
-from bridge.call.interruption import frames_needed
 from bridge.call.keypad import DIGITS_MAX, PAUSE_S
 from bridge.call.machine import Call
 from bridge.call.plan import (
@@ -221,7 +220,7 @@ class Interruptions:
         if type(what) is not twilio.Media or not self._is_whole or not call.is_talking:
             return
         is_voice = uplink.is_voice and uplink.is_certain
-        if not is_voice or uplink.voice_frames < frames_needed(call):
+        if not is_voice or uplink.voice_frames < call.barge_in.frames_needed:
             return
         if of(twilio.Clear, actions):
             return

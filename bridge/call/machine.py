@@ -19,8 +19,6 @@ from msgspec import UNSET, UnsetType
 
 from bridge.call import (
     answers,
-    bad_answers,
-    conversation_start,
     ending,
     interruption,
     keypad,
@@ -28,9 +26,10 @@ from bridge.call import (
     model_events,
     resumption,
     session_rollover,
-    tool_answers,
+    timeouts,
     turns,
 )
+from bridge.call.barge_in import BargeIn
 from bridge.call.call_record import Notes, voice_line
 from bridge.call.floor import Due, Floor
 from bridge.call.greeting import Greeting
@@ -89,7 +88,7 @@ class Call:
         self.floor = Floor(self.timers, options)
         self.keypad = keypad.Keypad()
         self.streams = Streams(self.counters, self.timers, now)
-        self.barged_in_at = float("-inf")
+        self.barge_in = BargeIn(self.timers, options)
         is_pcm = options.openai_output_format == "audio/pcm"
         self._pcm = PcmEncoder() if is_pcm else None
 
@@ -128,7 +127,7 @@ class Call:
 
     def receive_timeout(self, now: float) -> list[Action]:
         """Take the passing of `deadline`."""
-        return self._receive(Call._on_timeout, None, now)
+        return self._receive(timeouts.on_timeout, None, now)
 
     def receive_tool_result(self, result: ToolResult, now: float) -> list[Action]:
         """Take a tool's answer."""
@@ -355,13 +354,6 @@ class Call:
         """Write an ordinary line."""
         self.actions.append(Log("info", text))
 
-    # --- time ---
-
-    def _on_timeout(self, _: None) -> None:
-        for timer in self.timers.due(self.now):
-            if self.timers.take(timer, self.now):
-                _ON_TIMER[timer](self)
-
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
@@ -376,22 +368,4 @@ _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     openai.AudioDone: Call._on_audio_done,
     **session_rollover.HANDLERS,
     **model_events.HANDLERS,
-}
-_ON_TIMER: dict[Timer, Callable[[Call], None]] = {
-    Timer.STREAM: resumption.on_stream_late,
-    **session_rollover.TIMERS,
-    Timer.FEED: Call.feed,
-    Timer.GREETING: conversation_start.on_greeting_late,
-    Timer.HOLD: interruption.on_hold_over,
-    Timer.KEYPAD: keypad.on_pause,
-    Timer.ANSWER: answers.on_answer_due,
-    Timer.STALL: answers.on_stalled,
-    Timer.FLOOR: answers.on_floor_look,
-    Timer.RETRY: bad_answers.on_retry_due,
-    Timer.ERROR: bad_answers.on_error_unfollowed,
-    Timer.IDLE: ending.on_idle,
-    Timer.WARNING: ending.on_warning_due,
-    Timer.DURATION: ending.on_time_up,
-    Timer.FILLER: tool_answers.on_filler_due,
-    Timer.LAST_WORDS: ending.on_last_words_over,
 }

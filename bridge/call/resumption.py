@@ -60,7 +60,8 @@ def _on_lost(call: "Call") -> None:
     """Hold what the caller has yet to hear."""
     # Another stream counts its time from 0.
     call.ear.next_timestamp_ms = -1
-    call.timers.cancel(Timer.HOLD, Timer.FEED, Timer.IDLE)
+    call.barge_in.forget()
+    call.timers.cancel(Timer.FEED, Timer.IDLE)
     call.greeting.pause()
     call.playout.hold()
 

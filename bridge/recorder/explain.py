@@ -8,7 +8,7 @@ the AI did not interrupt it, when turns and playout began and ended. It decides 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bridge.call.interruption import EVIDENCE_FRAMES, frames_needed
+from bridge.call.barge_in import EVIDENCE_FRAMES
 from bridge.call.machine import Call
 from bridge.recorder.recording import Step
 
@@ -183,7 +183,7 @@ class Watch:
     def _limit(self, now: float) -> str:
         """Return what forbids to interrupt now, or nothing."""
         options, audible_ms = self._call.plan.options, self._audible_ms(now)
-        cooled_ms = (now - self._call.barged_in_at) * 1e3
+        cooled_ms = self._call.barge_in.cooled_ms(now)
         if not self._call.is_talking:
             return "the call is ending"
         if audible_ms < options.barge_in_grace_ms:
@@ -197,7 +197,7 @@ class Watch:
 
     def _voice(self) -> str:
         frames = self._call.uplink.voice_frames
-        needed = frames_needed(self._call)
+        needed = self._call.barge_in.frames_needed
         return f"voice {frames:g} of {needed} frames ({self._gate()})"
 
     def _gate(self) -> str:

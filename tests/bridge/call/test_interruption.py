@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call.interruption import BACKCHANNEL_FRAMES, frames_needed
+from bridge.call.barge_in import BACKCHANNEL_FRAMES
 from bridge.call.plan import Leg
 from bridge.call.timers import Timer
 from bridge.realtime import openai
@@ -80,7 +80,7 @@ def test_ignoring_backchannels_never_asks_for_less(is_ignored, wanted, needed):
     call = answered_call(
         barge_in_ignore_backchannel=is_ignored, min_consecutive_voice_frames=wanted
     )
-    assert frames_needed(call) == needed
+    assert call.barge_in.frames_needed == needed
 
 
 def test_after_a_false_alarm_nothing_was_lost_and_nothing_comes_twice():
