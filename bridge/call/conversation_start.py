@@ -20,7 +20,7 @@ def greet_when_ready(call: "Call") -> None:
         call.info("[REALTIME] Greeting sent")
     if not call.streams.sid:
         return
-    call.phase = Phase.TALKING
+    call.enter(Phase.TALKING)
     call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
     call.greeting.wait(call.now)
     call.feed()

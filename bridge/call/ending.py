@@ -219,7 +219,7 @@ def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
 
 def _leave(call: "Call") -> None:
     """Leave the conversation; the last words are still to be heard."""
-    call.phase = Phase.ENDING
+    call.enter(Phase.ENDING)
     call.ending.last_at = call.now + ENDING_S_MAX
     call.timers.clear()
     call.actions += call.sessions.let_go("the call ends")
@@ -294,7 +294,7 @@ def end(call: "Call", reason: str) -> None:
     if call.phase is Phase.ENDING:
         call.ending.goodbye_reason = call.ending.reason
     call.ending.reason = reason
-    call.phase = Phase.ENDED
+    call.enter(Phase.ENDED)
     call.timers.clear()
     last_turn.commit(call, reason)
     call.actions += limits.lines(call)

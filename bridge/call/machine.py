@@ -61,6 +61,12 @@ from dsp.resample import PcmEncoder
 
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
+_NEXT: dict[Phase, frozenset[Phase]] = {
+    Phase.WAITING: frozenset((Phase.TALKING, Phase.ENDED)),
+    Phase.TALKING: frozenset((Phase.ENDING, Phase.ENDED)),
+    Phase.ENDING: frozenset((Phase.ENDED,)),
+    Phase.ENDED: frozenset(),
+}
 
 
 class Call:
@@ -106,6 +112,11 @@ class Call:
     def is_talking(self) -> bool:
         """Tell whether the conversation runs."""
         return self.phase is Phase.TALKING
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to another phase; one that does not follow is a bug of ours."""
+        assert phase in _NEXT[self.phase], f"{self.phase} does not lead to {phase}"
+        self.phase = phase
 
     # --- doors ---
 
@@ -160,7 +171,7 @@ class Call:
 
     def break_off(self) -> None:
         """A bug of ours has ended the call: nothing is done any more, or begun."""
-        self.phase = Phase.ENDED
+        self.phase = Phase.ENDED  # from wherever it was
         self.timers.clear()
         self.ear.is_open = False
         self.actions = []
