@@ -72,8 +72,10 @@ OWNERS = (
     "recovery",
     "responses",
     "sessions",
+    "silence",
     "standby_session",
     "streams",
+    "time_limit",
     "timers",
     "tool_calls",
 )

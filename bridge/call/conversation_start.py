@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from bridge.call import greeting, session_config
 from bridge.call.plan import Log, Phase
-from bridge.call.timers import Timer
 
 if TYPE_CHECKING:
     from bridge.call.machine import Call
@@ -21,7 +20,7 @@ def greet_when_ready(call: "Call") -> None:
     if not call.streams.sid:
         return
     call.enter(Phase.TALKING)
-    call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
+    call.silence.begin(call.now)
     call.greeting.wait(call.now)
     call.feed()
 

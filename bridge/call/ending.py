@@ -22,6 +22,7 @@ from bridge.call.plan import (
     Phase,
     ToolResult,
 )
+from bridge.call.silence import Verdict
 from bridge.call.streams import CALLER_LOST
 from bridge.call.timers import Timer
 from bridge.telephony import twilio
@@ -36,12 +37,6 @@ LAST_WORDS_S = 15.0
 ENDING_S_MAX = 60.0
 # How long after the ledger's end a mark's echo may come.
 LAST_MARK_S = 1.0
-# The caller is warned a minute before the longest call ends, or at three quarters.
-WARNING_S = 60.0
-WARNING_SHARE = 0.75
-# Who is told of a limit has this long to come to an end, whatever it costs.
-LIMIT_S_MIN = 30.0
-PAUSE_LOOK_S = 0.2
 LEFT_BY_CALLER = ("caller_hung_up", CALLER_LOST)
 # A peer that sends this much rubbish is broken.
 MALFORMED_MAX = 50
@@ -74,10 +69,6 @@ class Ending:
         self.has_asked_goodbye = False
         # The item at which a loop was corrected.
         self.corrected_loop: str | None = None
-        self.has_warned = False
-        # The limit of its business that ends the call before its time is up.
-        self.limit = ""
-        self.idle_prompted_at: float | None = None
         self.last_at = 0.0
         # By the tool call's id; those that the caller has interrupted are `stopped`.
         self.wishes: dict[str, Wish] = {}
@@ -134,58 +125,46 @@ class Ending:
 
 
 def on_idle(call: "Call") -> None:
-    """Ask a silent caller once whether he is there; then end politely."""
-    idle_s = call.plan.options.idle_prompt_ms / 1e3
-    quiet_since = max(call.notes.active_at, call.playout.ends_at())
-    prompted_at = call.ending.idle_prompted_at
-    is_at_work = call.responses.is_busy or call.tool_calls.open
-    if call.now < quiet_since + idle_s or is_at_work:
-        call.timers.set(Timer.IDLE, max(quiet_since + idle_s, call.now + 1.0))
-    elif prompted_at is None or prompted_at < call.notes.active_at:
-        call.ending.idle_prompted_at = call.now
-        call.timers.set(Timer.IDLE, call.now + idle_s)
+    """Ask a silent caller once whether they are there; then end politely."""
+    verdict = call.silence.look(
+        call.now,
+        call.notes.active_at,
+        call.playout.ends_at(),
+        is_at_work=call.responses.is_busy or bool(call.tool_calls.open),
+    )
+    if verdict is Verdict.ASK:
         call.request(session_config.still_there())
-    else:
+    elif verdict is Verdict.END:
         end_politely(call, "silence")
-
-
-def limit_duration(call: "Call") -> None:
-    """Count the call's time from now on; the caller is warned before it ends."""
-    limit_s = call.plan.options.max_call_seconds
-    warn_s = max(limit_s - WARNING_S, limit_s * WARNING_SHARE)
-    call.timers.set(Timer.WARNING, call.now + warn_s)
-    call.timers.set(Timer.DURATION, call.now + limit_s)
 
 
 def on_limit(call: "Call", what: tuple[str, float]) -> None:
     """A limit of the business leaves the call so many seconds: warn, then end."""
     limit, left_s = what
-    if not call.is_talking or call.ending.limit:
+    if not call.is_talking or call.time_limit.limit:
         return
-    call.ending.limit = limit
-    call.info(f"[LIMIT] {limit}: the call ends in {max(left_s, LIMIT_S_MIN):.0f} s")
-    call.timers.set(Timer.WARNING, call.now)
-    call.timers.bring_forward(Timer.DURATION, call.now + max(left_s, LIMIT_S_MIN))
+    left_s = call.time_limit.shorten(limit, left_s, call.now)
+    call.info(f"[LIMIT] {limit}: the call ends in {left_s:.0f} s")
 
 
 def on_time_up(call: "Call") -> None:
     """The call has lasted as long as it may."""
-    end_politely(call, call.ending.limit or "max_duration")
+    end_politely(call, call.time_limit.reason)
 
 
 def on_warning_due(call: "Call") -> None:
     """Have the model say, in the next pause, that the call must end soon."""
-    if not call.is_talking or call.ending.has_warned:
+    if not call.is_talking or call.time_limit.has_warned:
         return
     if call.responses.is_busy or call.playout.is_playing(call.now):
-        call.timers.set(Timer.WARNING, call.now + PAUSE_LOOK_S)
-        return
-    call.when_free(Due.WARNING)
+        call.time_limit.put_off(call.now)
+    else:
+        call.when_free(Due.WARNING)
 
 
 def warn(call: "Call") -> None:
     """The floor is free: have the model say that the call must end soon."""
-    call.ending.has_warned = True
+    call.time_limit.note_warned()
     call.request(session_config.closing_soon())
 
 

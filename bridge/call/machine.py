@@ -47,7 +47,9 @@ from bridge.call.plan import (
 from bridge.call.recovery import Recovery
 from bridge.call.responses import Responses
 from bridge.call.sessions import Sessions
+from bridge.call.silence import Silence
 from bridge.call.streams import Streams, Transport
+from bridge.call.time_limit import TimeLimit
 from bridge.call.timers import Timer, Timers
 from bridge.call.tool_calls import ToolCalls
 from bridge.media.fast_path import GIVEN, NOTABLE, Ear
@@ -93,6 +95,8 @@ class Call:
         self.recovery = Recovery(self.timers)
         self.floor = Floor(self.timers, options)
         self.keypad = keypad.Keypad()
+        self.silence = Silence(self.timers, options)
+        self.time_limit = TimeLimit(self.timers, options)
         self.streams = Streams(self.counters, self.timers, now)
         self.barge_in = BargeIn(self.timers, options)
         is_pcm = options.openai_output_format == "audio/pcm"

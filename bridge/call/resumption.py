@@ -51,7 +51,7 @@ def _obey(call: "Call", orders: Iterable[Order]) -> None:
 
 
 def _on_began(call: "Call") -> None:
-    ending.limit_duration(call)
+    call.time_limit.begin(call.now)
     call.notes.answered(call.streams.sid, call.now)
     conversation_start.greet_when_ready(call)
 
@@ -61,7 +61,8 @@ def _on_lost(call: "Call") -> None:
     # Another stream counts its time from 0.
     call.ear.next_timestamp_ms = -1
     call.barge_in.forget()
-    call.timers.cancel(Timer.FEED, Timer.IDLE)
+    call.timers.cancel(Timer.FEED)
+    call.silence.pause()
     call.greeting.pause()
     call.playout.hold()
 
@@ -74,7 +75,7 @@ def _on_resumed(call: "Call") -> None:
         conversation_start.greet_when_ready(call)
         return
     if call.is_talking:
-        call.timers.set(Timer.IDLE, call.now + call.plan.options.idle_prompt_ms / 1e3)
+        call.silence.begin(call.now)
         call.greeting.wait(call.now)
         is_speaking = call.greeting.is_due or call.playout.has_unsent
         if not is_speaking and not call.responses.is_busy:

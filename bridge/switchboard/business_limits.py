@@ -130,7 +130,7 @@ class Admissions:
         if reached is None:
             return
         for line in lines:
-            if line.call.is_talking and not line.call.ending.limit:
+            if line.call.is_talking and not line.call.time_limit.limit:
                 self._metrics.count("limits_reached", limit=reached.limit.value)
                 limit, left_s = reached.limit.value, reached.left_s
                 line.receive(line.call.receive_limit, limit, left_s)

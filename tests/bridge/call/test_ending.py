@@ -99,7 +99,7 @@ def test_the_warning_waits_for_a_pause():
     assert instructions(fire(call, 32.0)) == []
 
     assert len(instructions(fire(call, 33.0))) == 1
-    assert call.ending.has_warned
+    assert call.time_limit.has_warned
 
 
 def test_a_caller_who_answers_is_asked_again_the_next_time():

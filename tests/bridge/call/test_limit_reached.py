@@ -1,7 +1,7 @@
 """A limit of the business that is reached in a call: a warning, and a goodbye."""
 
-from bridge.call.ending import LIMIT_S_MIN
 from bridge.call.machine import Call
+from bridge.call.time_limit import LIMIT_S_MIN
 from tests.bridge import builders
 from tests.bridge.builders import answered_call, fire
 from tests.bridge.call.test_ending import instructions, say
@@ -34,4 +34,4 @@ def test_a_limit_is_told_once_and_only_to_who_talks():
     call.receive_limit("limit_minutes_per_day", 60.0, 5.0)
 
     assert call.receive_limit("limit_cost_per_day", 1.0, 5.1) == []
-    assert call.ending.limit == "limit_minutes_per_day"
+    assert call.time_limit.limit == "limit_minutes_per_day"

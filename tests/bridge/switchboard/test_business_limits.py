@@ -149,11 +149,11 @@ def test_running_call_is_told_of_a_limit_that_comes_near(
         token = running_service.parameters_of(await at.ring(sid, From=ANN))["token"]
         model, _ = await at.configured_model()
         peer = await at.stream(sid, token)
-        ending_of = at.server.switchboard.find_line(sid).call.ending
-        assert ending_of.limit == ""
+        time_limit = at.server.switchboard.find_line(sid).call.time_limit
+        assert time_limit.limit == ""
         await note_used(at, seconds=300.0)
 
-        await ws_peer.until(lambda: ending_of.limit == "limit_minutes_per_day")
+        await ws_peer.until(lambda: time_limit.limit == "limit_minutes_per_day")
         assert counted(at, "limit_minutes_per_day") == 1
         await peer.close()
         await model.close()
