@@ -69,6 +69,7 @@ OWNERS = (
     "greeting",
     "handshake",
     "history_seed",
+    "last_words",
     "recovery",
     "responses",
     "sessions",
@@ -182,6 +183,11 @@ def test_an_owner_does_not_know_the_call(name):
         found = set().union(*(imports(path) for path in paths if path.exists()))
         left = {one for one in found if one.startswith("bridge.")} - seen
     assert "bridge.call.machine" not in seen
+
+
+def test_only_an_owner_sets_a_timer():
+    setters = {path.stem for path in FILES if ".timers.set(" in path.read_text()}
+    assert setters == {"machine"}  # the one that says when speech is due
 
 
 def test_one_module_reads_numbers_and_one_says_what_they_are_worth():

@@ -385,7 +385,7 @@ def check_last_words(
 ) -> None:
     """Check at a hang-up that what was said to the caller has been heard."""
     is_polite = reason in POLITE or reason.startswith("end_call")
-    if not is_polite or now >= call.ending.last_at:
+    if not is_polite or now >= call.last_words.ends_at:
         return
     law(owed_bytes < FRAME_BYTES, "the last words are sent", owed_bytes)
     law(ends_at <= now + 1e-6, "the last words are heard", ends_at, now)

@@ -24,19 +24,12 @@ from bridge.call.plan import (
 )
 from bridge.call.silence import Verdict
 from bridge.call.streams import CALLER_LOST
-from bridge.call.timers import Timer
 from bridge.telephony import twilio
 
 if TYPE_CHECKING:
     from bridge.call.machine import Call
 
 END_CALL = "end_call"
-# A goodbye is short; if it never comes, the call ends without it. What the model had
-# said before it is heard to its end, but not for ever.
-LAST_WORDS_S = 15.0
-ENDING_S_MAX = 60.0
-# How long after the ledger's end a mark's echo may come.
-LAST_MARK_S = 1.0
 LEFT_BY_CALLER = ("caller_hung_up", CALLER_LOST)
 # A peer that sends this much rubbish is broken.
 MALFORMED_MAX = 50
@@ -66,10 +59,8 @@ class Ending:
         # Nothing that the caller has said can get words any more.
         self.is_written = True
         self.failed = False
-        self.has_asked_goodbye = False
         # The item at which a loop was corrected.
         self.corrected_loop: str | None = None
-        self.last_at = 0.0
         # By the tool call's id; those that the caller has interrupted are `stopped`.
         self.wishes: dict[str, Wish] = {}
         self.stopped: set[str] = set()
@@ -199,10 +190,9 @@ def consider_wishes(call: "Call", *, is_late: bool = False) -> None:
 def _leave(call: "Call") -> None:
     """Leave the conversation; the last words are still to be heard."""
     call.enter(Phase.ENDING)
-    call.ending.last_at = call.now + ENDING_S_MAX
     call.timers.clear()
     call.actions += call.sessions.let_go("the call ends")
-    call.timers.set(Timer.LAST_WORDS, call.now + LAST_WORDS_S)
+    call.last_words.begin(call.now)
 
 
 def _speak_on(call: "Call") -> None:
@@ -230,7 +220,7 @@ def say_last_words(call: "Call") -> None:
     if call.phase is not Phase.ENDING or call.responses.is_busy:
         return
     is_speaking = call.playout.is_playing(call.now) or call.playout.has_unsent
-    if is_speaking or call.ending.has_asked_goodbye:
+    if is_speaking or call.last_words.is_asked:
         hang_up_when_heard(call)
         return
     ask_goodbye(call)
@@ -238,7 +228,7 @@ def say_last_words(call: "Call") -> None:
 
 def ask_goodbye(call: "Call") -> None:
     """Ask for the last words."""
-    call.ending.has_asked_goodbye = True
+    call.last_words.note_asked()
     call.request(session_config.goodbye(call.ending.reason))
 
 
@@ -251,18 +241,15 @@ def hang_up_when_heard(call: "Call") -> None:
     if call.playout.marks_in_flight == 0 and not call.playout.is_playing(call.now):
         end(call, call.ending.reason)
         return
-    call.timers.set(Timer.LAST_WORDS, call.playout.ends_at() + LAST_MARK_S)
+    call.last_words.await_mark(call.playout.ends_at())
 
 
 def on_last_words_over(call: "Call") -> None:
     """Hang up without the mark or the goodbye that did not come."""
     playout = call.playout
     is_speaking = playout.deadline is not None or playout.ends_at() > call.now
-    if is_speaking and call.now < call.ending.last_at:
-        wait_until = min(call.now + LAST_WORDS_S, call.ending.last_at)
-        call.timers.set(Timer.LAST_WORDS, wait_until)
-        return
-    end(call, call.ending.reason)
+    if call.last_words.are_over(call.now, is_speaking=is_speaking):
+        end(call, call.ending.reason)
 
 
 def end(call: "Call", reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.call import ending, interruption, session_config
 from bridge.call.plan import Leg, Phase
-from bridge.call.timers import Timer
+from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.telephony import twilio
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ KEY_S = 0.08
 class Keypad:
     """The digits the model has not been told of yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, timers: Timers) -> None:
+        self._timers = OwnTimers(timers, Timer.KEYPAD)
         self._digits = ""
         # When fingers could have pressed all the keys that came.
         self._pressed_by = 0.0
@@ -38,13 +39,17 @@ class Keypad:
         self._pressed_by = pressed_by
         return False
 
-    def press(self, digit: str, now: float) -> float:
-        """Add a digit and return when the row has ended, if no other follows."""
+    def press(self, digit: str, now: float) -> None:
+        """Add a digit; KEYPAD says when the row has ended, if no other follows."""
         if len(self._digits) >= DIGITS_MAX:
             self.dropped_digits += 1
         else:
             self._digits += digit
-        return now if digit == "#" else now + PAUSE_S
+        self._timers.set(Timer.KEYPAD, now if digit == "#" else now + PAUSE_S)
+
+    def put_off(self, now: float) -> None:
+        """Nobody can take the row yet."""
+        self._timers.set(Timer.KEYPAD, now + PAUSE_S)
 
     @property
     def has_digits(self) -> bool:
@@ -65,14 +70,14 @@ def on_digit(call: "Call", message: twilio.Dtmf) -> None:
     call.counters.digits += 1
     call.info("[DTMF] digit received")
     call.notes.caller_spoke(call.now)
-    call.timers.set(Timer.KEYPAD, call.keypad.press(message.dtmf.digit, call.now))
+    call.keypad.press(message.dtmf.digit, call.now)
     _silence(call)
 
 
 def on_pause(call: "Call") -> None:
     """Tell the model what was typed, and have it answer."""
     if call.phase is Phase.WAITING:
-        call.timers.set(Timer.KEYPAD, call.now + PAUSE_S)
+        call.keypad.put_off(call.now)
     if not call.is_talking:
         return
     digits = call.keypad.take()

@@ -33,6 +33,7 @@ from bridge.call.barge_in import BargeIn
 from bridge.call.call_record import Notes, voice_line
 from bridge.call.floor import Due, Floor
 from bridge.call.greeting import Greeting
+from bridge.call.last_words import LastWords
 from bridge.call.plan import (
     Action,
     CallPlan,
@@ -94,9 +95,10 @@ class Call:
         self.responses = Responses(self.timers)
         self.recovery = Recovery(self.timers)
         self.floor = Floor(self.timers, options)
-        self.keypad = keypad.Keypad()
+        self.keypad = keypad.Keypad(self.timers)
         self.silence = Silence(self.timers, options)
         self.time_limit = TimeLimit(self.timers, options)
+        self.last_words = LastWords(self.timers)
         self.streams = Streams(self.counters, self.timers, now)
         self.barge_in = BargeIn(self.timers, options)
         is_pcm = options.openai_output_format == "audio/pcm"

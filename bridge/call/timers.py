@@ -45,10 +45,6 @@ class Timers:
             self._at[timer] = at
         self.deadline = min(self._at.values(), default=None)
 
-    def bring_forward(self, timer: Timer, at: float) -> None:
-        """Set the timer's time, unless it is set to an earlier one."""
-        self.set(timer, min(at, self._at.get(timer, at)))
-
     def cancel(self, *timers: Timer) -> None:
         """Forget these timers."""
         for timer in timers:

@@ -18,8 +18,8 @@ from aiohttp import web
 
 from bridge.business.cache import BusinessCache
 from bridge.business.directory import BusinessDirectory
-from bridge.call.ending import ENDING_S_MAX
 from bridge.call.last_turn import WORDS_WAIT_S
+from bridge.call.last_words import ENDING_S_MAX
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler

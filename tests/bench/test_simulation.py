@@ -20,6 +20,7 @@ from bridge.call.machine import Call
 from bridge.call.plan import Phase
 from bridge.call.responses import Place, Responses
 from bridge.call.standby_session import Spare
+from bridge.call.timers import Timer
 from bridge.call.tool_calls import State
 from bridge.media.playout import Frames, Playout
 from bridge.media.uplink import SILENCE, Uplink
@@ -160,7 +161,7 @@ def forget_keys(whole, self, *args):
 
 def wait_long(whole, self, digit, now):
     whole(self, digit, now)
-    return now + 100.0
+    self._timers.set(Timer.KEYPAD, now + 100.0)
 
 
 def hang_up_at_once(whole, call):

@@ -11,7 +11,14 @@ import pytest
 
 from bridge.agent.crm_tools import crm_tools
 from bridge.agent.tools import Answer, Tool, ToolRunner, specifications
-from bridge.call import ending, interruption, machine, session_config, session_rollover
+from bridge.call import (
+    ending,
+    machine,
+    session_config,
+    session_rollover,
+    timeouts,
+)
+from bridge.call.barge_in import BargeIn, Verdict
 from bridge.call.plan import HangUp, Leg, OpenModel, RunTool
 from bridge.call.timers import Timer
 from bridge.line.legs import OpenAILeg
@@ -129,7 +136,7 @@ def test_the_grace_is_where_it_says(monkeypatch):
     assert interrupted(barge_in_grace_ms=0)
     assert not interrupted(barge_in_grace_ms=1_500)
 
-    monkeypatch.setattr(interruption, "consider", lambda call: None)
+    monkeypatch.setattr(BargeIn, "weigh", lambda *args: Verdict.NOTHING)
     assert not interrupted(barge_in_grace_ms=0)
 
 
@@ -240,12 +247,12 @@ def test_gate_ledger_and_tools_know_no_carrier():
 
 
 def test_the_silent_caller_is_prompted_where_it_says(monkeypatch):
-    assert machine._ON_TIMER[Timer.IDLE] is ending.on_idle
+    assert timeouts._ON_TIMER[Timer.IDLE] is ending.on_idle
 
     call = answered_call(idle_prompt_ms=5_000)
     asked = of(openai.ResponseCreate, fire(call, 5.1))
     assert [one.response for one in asked] == [session_config.still_there()]
-    call.responses = type(call.responses)()
+    call.responses.begin_anew()
     ended = of(HangUp, fire(call, 60.0))
     assert ended[0].reason == "silence"
 

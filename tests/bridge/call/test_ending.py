@@ -2,13 +2,8 @@
 
 import pytest
 
-from bridge.call.ending import (
-    ENDING_S_MAX,
-    LAST_MARK_S,
-    LAST_WORDS_S,
-    MALFORMED_MAX,
-    Ending,
-)
+from bridge.call.ending import MALFORMED_MAX, Ending
+from bridge.call.last_words import ENDING_S_MAX, LAST_MARK_S, LAST_WORDS_S
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Leg, Phase, Refusal, ToolResult
 from bridge.realtime import openai

@@ -4,6 +4,7 @@ from bridge.call import ending
 from bridge.call.keypad import DIGITS_MAX, KEY_S, PAUSE_S, Keypad
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Phase
+from bridge.call.timers import Timers
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from tests.bridge import builders
@@ -23,17 +24,22 @@ QUIET = [SILENCE]
 
 
 def test_a_row_waits_for_the_next_digit_and_a_hash_ends_it():
-    keypad = Keypad()
-    assert keypad.press("1", 5.0) == 5.0 + PAUSE_S
-    assert keypad.press("#", 5.5) == 5.5
+    timers = Timers()
+    keypad = Keypad(timers)
+    keypad.press("1", 5.0)
+    assert timers.deadline == 5.0 + PAUSE_S
+    keypad.press("#", 5.5)
+    assert timers.deadline == 5.5
     assert keypad.has_digits
+    keypad.put_off(6.0)
+    assert timers.deadline == 6.0 + PAUSE_S
 
     assert keypad.take() == "1#"
     assert not keypad.has_digits
 
 
 def test_a_stuck_key_is_limited_and_counted():
-    keypad = Keypad()
+    keypad = Keypad(Timers())
     for _ in range(DIGITS_MAX + 3):
         keypad.press("7", 1.0)
 
@@ -93,7 +99,7 @@ def test_a_row_that_comes_at_once_is_taken_and_a_flood_ends_the_call():
 
 
 def test_the_fastest_fingers_are_no_flood():
-    keypad = Keypad()
+    keypad = Keypad(Timers())
     assert not any(keypad.is_flooded(key * KEY_S) for key in range(1_000))
     # After a burst, room comes back with time.
     for _ in range(DIGITS_MAX):

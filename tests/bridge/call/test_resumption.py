@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bridge.call.ending import LAST_WORDS_S
+from bridge.call.last_words import LAST_WORDS_S
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp
 from bridge.call.streams import ASK_S, LOSSES_MAX, RETURN_S, Transport
