@@ -3,8 +3,8 @@
 Without a word all that CI gates on: `counts`, `kernels`, `walks` and `latency`; each of
 them also alone, as are the others, whose `--help` says more:
 
-    bite      shows that the gate sees what it is for
-    simulate  thousands of simulated calls, and the laws they keep
+    self-test shows that the gate detects slow-downs
+    simulate  thousands of simulated calls, and the invariants they keep
     capacity  what a call costs beside a bare relay
     peers     the same load against relays and other bridges
     barge     interruptions over recorded speech, false ones in nine noises
@@ -12,9 +12,9 @@ them also alone, as are the others, whose `--help` says more:
     greeting  from `start` to the greeting
     tools     the CRM's tools against a full database
     database  calls while tools run, and while the database hangs
-    overload  half as many calls again as the bridge can carry
+    overload  150 % of the capacity
     restart   bridges replaced under load: no call and no record is lost
-    unruly    callers who behave badly beside others
+    bad-input callers with bad input beside others
 """
 
 import sys
@@ -27,7 +27,7 @@ COMMANDS = {
     "kernels": "bench.reference",
     "walks": "bench.walks",
     "latency": "bench.latency",
-    "bite": "bench.gate_self_test",
+    "self-test": "bench.gate_self_test",
     "simulate": "bench.simulation.run",
     "capacity": "bench.capacity",
     "peers": "bench.peers.run",
@@ -38,7 +38,7 @@ COMMANDS = {
     "database": "bench.database",
     "overload": "bench.overload",
     "restart": "bench.restart",
-    "unruly": "bench.bad_input",
+    "bad-input": "bench.bad_input",
 }
 GATES = ("counts", "kernels", "walks", "latency")
 # These have nothing to choose.
@@ -46,7 +46,7 @@ PLAIN = ("counts", "kernels", "walks", "tools")
 
 
 def main() -> int:
-    """Run what is asked for; 1 if a budget or a law is broken."""
+    """Run what is asked for; 1 if a budget or an invariant is broken."""
     words = sys.argv[1:]
     if not words:
         return max(run(name, []) for name in GATES)

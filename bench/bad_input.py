@@ -1,15 +1,15 @@
 """Bad input under load moves nobody else's p99, and memory stays flat.
 
-A crowd talks. In every other phase one caller in twenty is joined by somebody unruly:
+Callers talk. In every other phase one in twenty is joined by a disturbing caller:
 one who sends rubbish, who does not read, who leaves sockets half open, who floods with
 keys or with marks; or, to compare, by one who behaves and never stays. Whoever is gone
-dials again a second later. The crowd's own frames are timed, phase by phase in turn,
-and their 99th percentiles compared pair by pair.
+dials again a second later. The frames of the other callers are timed, phase by phase in
+turn, and their 99th percentiles compared pair by pair.
 
 Then many short calls, and what is left of them in memory.
 
-    python -m bench unruly --calls 100 --rounds 8
-    python -m bench unruly --memory 10000
+    python -m bench bad-input --calls 100 --rounds 8
+    python -m bench bad-input --memory 10000
 """
 
 import argparse
@@ -24,7 +24,7 @@ import aiohttp
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.call_churn import Caller, Crowd, CrowdRun
+from bench.call_churn import CallChurn, Caller, ChurnRun
 from bench.fast.wires import BINARY
 from bench.load import FRAME_S
 from bench.machine import cpu_seconds, rss_mb, spread
@@ -33,13 +33,13 @@ from bench.words import parser_of
 
 SHARE = 0.05
 P99_RATIO_MAX = 1.1
-# The crowd sends in slots of a ms: less than this is not told apart.
+# Callers send in slots of a ms: less than this is not told apart.
 P99_MORE_MS_MIN = 1.0
 FLOOD_A_TICK = 20
 BRIEF_FRAMES = 5
 # A client's frame carries a mask; this one changes nothing.
 _NO_MASK = bytes(4)
-FIRST_UNRULY = 20_000
+FIRST_DISTURBING = 20_000
 # Nobody dials faster.
 REDIAL_S = 1.0
 # Between phases, for what was begun to end.
@@ -134,20 +134,20 @@ _HEADS = (
 
 
 async def misbehave(
-    crowd: Crowd, url: str, kind: str, number: int, enough: asyncio.Event
+    churn: CallChurn, url: str, kind: str, number: int, enough: asyncio.Event
 ) -> None:
-    """Be unruly in one way until it is enough; who is cut off dials again."""
+    """Send one kind of bad input until it is enough; redial when cut off."""
     until = asyncio.ensure_future(enough.wait())
     while not enough.is_set():
         if kind == HALF_OPEN:
             await _leave_half_open(url, _HEADS[number % len(_HEADS)], until)
             continue
-        caller = await crowd.join(url, crowd.new_caller(KINDS[kind]))
+        caller = await churn.join(url, churn.new_caller(KINDS[kind]))
         if caller is not None:
             lost = asyncio.ensure_future(caller.lost.wait())
             await asyncio.wait((lost, until), return_when=asyncio.FIRST_COMPLETED)
             lost.cancel()
-            crowd.leave(caller)
+            churn.leave(caller)
         await asyncio.wait((until,), timeout=REDIAL_S)
 
 
@@ -164,25 +164,27 @@ async def _leave_half_open(url: str, head: bytes, until: asyncio.Future[bool]) -
 
 
 class Phases:
-    """The crowd's figures of every phase of one kind, and of the quiet ones before."""
+    """The other callers' figures of each phase of one kind, and of the quiet ones."""
 
-    def __init__(self, run: CrowdRun, pid: int, unruly: int, seconds: float) -> None:
+    def __init__(
+        self, run: ChurnRun, pid: int, disturbing: int, seconds: float
+    ) -> None:
         self._run = run
-        self._unruly = unruly
+        self._disturbing = disturbing
         self._pid = pid
         self._seconds = seconds
         self.found: dict[str, list[dict[str, Figures]]] = {}
 
-    async def pair(self, kind: str, crowd: Crowd, url: str, number: int) -> None:
-        """Measure a quiet phase and an unruly one, in turn of which is first."""
+    async def pair(self, kind: str, churn: CallChurn, url: str, number: int) -> None:
+        """Measure a quiet and a disturbed phase; which is first alternates."""
         pair = {}
-        unruly = number % 2 == 0
-        for is_unruly in (unruly, not unruly):
-            name = "unruly" if is_unruly else "quiet"
+        disturbing = number % 2 == 0
+        for is_disturbed in (disturbing, not disturbing):
+            name = "disturbed" if is_disturbed else "quiet"
             enough = asyncio.Event()
             tasks = [
-                asyncio.ensure_future(misbehave(crowd, url, kind, at, enough))
-                for at in range(self._unruly if is_unruly else 0)
+                asyncio.ensure_future(misbehave(churn, url, kind, at, enough))
+                for at in range(self._disturbing if is_disturbed else 0)
             ]
             await asyncio.sleep(PAUSE_S)
             pair[name] = await self._measure()
@@ -207,15 +209,15 @@ def summary(pairs: list[dict[str, Figures]]) -> Figures:
     found: Figures = {}
     for way in ("uplink_ms", "downlink_ms"):
         quiet = [pair["quiet"][way]["p99"] for pair in pairs]
-        unruly = [pair["unruly"][way]["p99"] for pair in pairs]
-        ratios = [high / low for high, low in zip(unruly, quiet, strict=True)]
+        disturbing = [pair["disturbed"][way]["p99"] for pair in pairs]
+        ratios = [high / low for high, low in zip(disturbing, quiet, strict=True)]
         found[way] = {
             "quiet_p99": round(median(quiet), 2),
-            "unruly_p99": round(median(unruly), 2),
+            "disturbed_p99": round(median(disturbing), 2),
             "ratio": round(median(ratios), 3),
             "ratios": [round(one, 2) for one in ratios],
         }
-    for name in ("quiet", "unruly"):
+    for name in ("quiet", "disturbed"):
         found[f"cpu_{name}"] = round(median(pair[name]["cpu"] for pair in pairs), 3)
     return found
 
@@ -224,39 +226,39 @@ async def drive(args: argparse.Namespace, house: House) -> dict[str, Figures]:
     """Go through all kinds in turn, round by round."""
     async with (
         house.bridge() as (url, process),
-        Crowd(house.run) as crowd,
+        CallChurn(house.run) as churn,
     ):
         for _ in range(args.calls):
-            await crowd.join(url)
-        aside = CrowdRun()
+            await churn.join(url)
+        aside = ChurnRun()
         aside.by_name = house.run.by_name
         phases = Phases(
             house.run, process.pid, max(1, round(args.calls * SHARE)), args.seconds
         )
-        async with Crowd(aside, FIRST_UNRULY) as unruly:
+        async with CallChurn(aside, FIRST_DISTURBING) as disturbing:
             await asyncio.sleep(args.seconds)
             for number in range(args.rounds):
                 for kind in args.kinds:
-                    await phases.pair(kind, unruly, url, number)
+                    await phases.pair(kind, disturbing, url, number)
             figures = {kind: summary(pairs) for kind, pairs in phases.found.items()}
-            lost = args.calls - sum(not one.is_lost for one in crowd.callers)
-        return {**figures, "crowd": {"lost": lost, "unruly": unruly.outcomes}}
+            lost = args.calls - sum(not one.is_lost for one in churn.callers)
+        return {**figures, "churn": {"lost": lost, "disturbed": disturbing.outcomes}}
 
 
 async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figures]:
     """Place short calls as fast as they come; return what memory became of."""
     points: list[tuple[float, float]] = []
-    async with house.bridge() as (url, process), Crowd(house.run) as crowd:
+    async with house.bridge() as (url, process), CallChurn(house.run) as churn:
         numbers = iter(range(args.memory))
 
         async def visit() -> None:
             for number in numbers:
                 if number % RSS_EVERY_CALLS == 0:
                     points.append((number, rss_mb(process.pid)))
-                caller = await crowd.join(url)
+                caller = await churn.join(url)
                 if caller is not None:
                     await asyncio.sleep(SHORT_CALL_FRAMES * FRAME_S)
-                    crowd.leave(caller)
+                    churn.leave(caller)
 
         await asyncio.gather(*(visit() for _ in range(SHORT_CALLS_AT_ONCE)))
         points.append((args.memory, rss_mb(process.pid)))
@@ -265,7 +267,7 @@ async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figu
     marks = {f"{calls:.0f}": mb for calls, mb in points[:: max(1, len(points) // 10)]}
     growth = points[-1][1] / half - 1
     return {
-        "memory": {"rss_mb": marks, "growth": round(growth, 3), **crowd.outcomes},
+        "memory": {"rss_mb": marks, "growth": round(growth, 3), **churn.outcomes},
         "refused": refusals,
     }
 
@@ -283,7 +285,7 @@ async def _fallbacks(url: str) -> dict[str, float]:
 
 
 def judge(found: dict[str, Figures]) -> list[str]:
-    """Return a line for whoever was hurt by the unruly."""
+    """Return a line for each figure that bad input made worse."""
     broken = []
     for kind, figures in found.items():
         for way in ("uplink_ms", "downlink_ms"):
@@ -291,11 +293,11 @@ def judge(found: dict[str, Figures]) -> list[str]:
             if found_p99 is None:
                 continue
             ratio = found_p99["ratio"]
-            more_ms = found_p99["unruly_p99"] - found_p99["quiet_p99"]
+            more_ms = found_p99["disturbed_p99"] - found_p99["quiet_p99"]
             if ratio > P99_RATIO_MAX and more_ms > P99_MORE_MS_MIN:
                 broken.append(f"{kind}: {way} p99 x {ratio}, allowed {P99_RATIO_MAX}")
-    if found.get("crowd", {}).get("lost"):
-        broken.append(f"crowd: {found['crowd']['lost']} calls were lost")
+    if found.get("churn", {}).get("lost"):
+        broken.append(f"churn: {found['churn']['lost']} calls were lost")
     growth = found.get("memory", {}).get("growth", 0.0)
     if growth > GROWTH_MAX:
         broken.append(f"memory: grew by {growth:.1%}, allowed {GROWTH_MAX:.0%}")
@@ -304,7 +306,7 @@ def judge(found: dict[str, Figures]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if somebody was hurt."""
-    parser = parser_of("unruly", __doc__)
+    parser = parser_of("bad-input", __doc__)
     kinds = [*KINDS, HALF_OPEN]
     parser.add_argument("--calls", type=int, default=100, help="that behave (100)")
     parser.add_argument("--rounds", type=int, default=8)

@@ -1,6 +1,6 @@
 """Callers who come and go: rings, talks and hangs up as Twilio's streams do.
 
-A crowd is in front of any number of bridges; the model's side of all of them is here,
+The callers face any number of bridges; the model's side of all of them is here,
 too. Each caller speaks half of the time and hears a reply in the other half.
 """
 
@@ -33,7 +33,7 @@ _FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 _UPDATE = b'{"type":"session.update"'
 
 
-class CrowdSession(Session):
+class ChurnSession(Session):
     """The model's end of one call, which may be spoken in once it is configured."""
 
     is_configured = False
@@ -46,17 +46,17 @@ class CrowdSession(Session):
         self.is_configured = False
 
 
-class CrowdRun(Run):
-    """What a crowd measures; a session is found by the name of its caller."""
+class ChurnRun(Run):
+    """What call churn measures; a session is found by the name of its caller."""
 
     def __init__(self) -> None:
         super().__init__(0)
-        self.by_name: dict[str, CrowdSession] = {}
+        self.by_name: dict[str, ChurnSession] = {}
 
-    def session(self, headers: Headers) -> CrowdSession:
+    def session(self, headers: Headers) -> ChurnSession:
         """Return the model's side of a call that is opened."""
         name = headers.get("openai-safety-identifier", "")
-        self.by_name[name] = session = CrowdSession(self)
+        self.by_name[name] = session = ChurnSession(self)
         return session
 
     def forget(self) -> None:
@@ -68,9 +68,9 @@ class CrowdRun(Run):
 class Caller(Stream):
     """One caller and his stream."""
 
-    def __init__(self, crowd: "Crowd", number: int) -> None:
-        super().__init__(crowd.run, number, crowd.speech)
-        self._crowd = crowd
+    def __init__(self, churn: "CallChurn", number: int) -> None:
+        super().__init__(churn.run, number, churn.speech)
+        self._churn = churn
         self.call_sid = f"CA{token_hex(16)}"
         # By which the model knows the caller.
         self.name = ""
@@ -97,7 +97,7 @@ class Caller(Stream):
         parameters = {one.get("name"): one.get("value") for one in found}
         owner = f"{parameters['business']}:{parameters['from']}"
         self.name = hmac.digest(b"loopback", owner.encode(), "sha256").hex()
-        await dial(self._crowd.run.wires, self, found.get("url") or "")
+        await dial(self._churn.run.wires, self, found.get("url") or "")
         self.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         start = {
             "streamSid": self.sid,
@@ -114,7 +114,7 @@ class Caller(Stream):
         """Send the next 20 ms, and be spoken to."""
         place = SHAPE.place(self.frames, self.number)
         self.send_frame(PLAN.speaking[place])
-        session = self._crowd.run.by_name.get(self.name)
+        session = self._churn.run.by_name.get(self.name)
         if place >= HEARD_FRAMES or place % DELTA_FRAMES or session is None:
             return
         if session.is_configured:
@@ -140,27 +140,27 @@ class Caller(Stream):
             "From": f"+1555{self.number:07}",
             "To": NUMBER,
         }
-        http = self._crowd.http
+        http = self._churn.http
         async with http.post(url, data=urlencode(form), headers=_FORM) as answer:
             return fromstring(await answer.text())
 
 
-class Crowd:
+class CallChurn:
     """The callers of one run; used as a context, for it keeps connections."""
 
-    def __init__(self, run: CrowdRun, first_number: int = 0) -> None:
+    def __init__(self, run: ChurnRun, first_number: int = 0) -> None:
         self.run = run
         # With a breath at the end: nobody speaks without a pause.
         self.speech = [b64encode(frame) for frame in frames_of("human-en-reader-1")]
         self.speech += [QUIET] * 25
         self.callers: set[Caller] = set()
         self.outcomes: Counter[str] = Counter()
-        # How late the crowd itself was, in ms, at every slot of a frame.
+        # How late the callers themselves were, in ms, at every slot of a frame.
         self.own_lag_ms: deque[float] = deque(maxlen=LAGS_KEPT)
         self._next = first_number
         self._slots: list[list[Caller]] = [[] for _ in range(SLOTS)]
 
-    async def __aenter__(self) -> "Crowd":
+    async def __aenter__(self) -> "CallChurn":
         self.http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
             timeout=aiohttp.ClientTimeout(total=WEBHOOK_S),

@@ -1,6 +1,6 @@
-"""`python -m bench bite`: each slow-down of `bench.sabotage` turns its gate red.
+"""`python -m bench self-test`: each slow-down of `bench.sabotage` turns its gate red.
 
-python -m bench bite --beside-burner 20      an honest build and a busy neighbour
+python -m bench self-test --beside-cpu-hog 20   an honest build and a busy neighbour
 """
 
 import subprocess
@@ -30,7 +30,7 @@ def gate(words: list[str], module: str = "bench") -> tuple[int, list[str]]:
 
 
 @contextmanager
-def burner() -> Iterator[int]:
+def cpu_hog() -> Iterator[int]:
     """Keep one core busy; yields the process that does."""
     neighbour = subprocess.Popen([sys.executable, "-c", _BURN])
     try:
@@ -40,7 +40,7 @@ def burner() -> Iterator[int]:
         neighbour.wait()
 
 
-def bite() -> list[str]:
+def self_test() -> list[str]:
     """Apply each slow-down; return a line for each that stays green."""
     broken = []
     for name, words, module in BITES:
@@ -49,25 +49,27 @@ def bite() -> list[str]:
         print(f"{name}: {'red' if code == 1 and over else 'not seen'}")
         print("\n".join(f"  {line}" for line in over))
         if code != 1 or not over:
-            broken.append(f"bite: {words[0]} does not see {name}: {said[-3:]}")
+            broken.append(f"self-test: {words[0]} does not see {name}: {said[-3:]}")
     return broken
 
 
-def beside_burner(runs: int) -> list[str]:
+def beside_cpu_hog(runs: int) -> list[str]:
     """Run the honest gates beside a busy neighbour; return a line for each red run."""
     broken = []
-    with burner():
+    with cpu_hog():
         for number in range(1, runs + 1):
             found = [(words[0], *gate(words)) for words in HONEST]
             red = [f"{name}: {said[-3:]}" for name, code, said in found if code]
             print(f"run {number}: {red if red else 'green'}", flush=True)
-            broken += [f"bite: run {number} beside a burner: {line}" for line in red]
+            broken += [
+                f"self-test: run {number} beside a CPU hog: {line}" for line in red
+            ]
     return broken
 
 
 def main(argv: list[str]) -> int:
     """Show one or the other; 1 if the gate does not see, or cries wolf."""
-    parser = parser_of("bite", __doc__)
-    parser.add_argument("--beside-burner", type=int, default=0, metavar="RUNS")
-    runs = parser.parse_args(argv).beside_burner
-    return budget.report(beside_burner(runs) if runs else bite())
+    parser = parser_of("self-test", __doc__)
+    parser.add_argument("--beside-cpu-hog", type=int, default=0, metavar="RUNS")
+    runs = parser.parse_args(argv).beside_cpu_hog
+    return budget.report(beside_cpu_hog(runs) if runs else self_test())

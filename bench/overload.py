@@ -1,13 +1,13 @@
-"""Half as many callers again as the bridge can carry: those let in keep their p99.
+"""150 % of capacity: the admitted calls keep their p99.
 
 So many people call, stay for `--stay` seconds and call again; who is turned away tries
-again REDIAL_S later. First they call a bridge whose admission is off, more and more
+again REDIAL_S later. First they call a bridge without admission, more and more
 of them, until the 99th percentile of a frame's way passes P99_MS_MAX; on a machine with
 other work, twice what it was for the first: what stood before that is the capacity.
 Then they call one with the default settings, in turn as many as that and OVERLOAD times
 as many; the phases are compared pair by pair.
 
-The crowd costs as much as the bridge, and is to be at its end later: with `--spin` each
+Call churn costs as much as the bridge, and must end later: with `--spin` each
 message costs the bridge so many us more, as on a slower processor, and with
 `--neighbours` so many processes that never rest share its processor.
 
@@ -27,8 +27,8 @@ from typing import Any
 
 import orjson
 
-from bench.call_churn import Crowd
-from bench.gate_self_test import burner
+from bench.call_churn import CallChurn
+from bench.gate_self_test import cpu_hog
 from bench.machine import apart, cpu_seconds, spread
 from bench.service import House, run_scenario
 from bench.words import parser_of
@@ -46,14 +46,14 @@ SHARE_MIN = 0.9
 REDIAL_S = 10.0
 # Newcomers a second: what opening their calls costs is no part of a phase.
 RATE = 20.0
-# From the last newcomer to the phase: the admission looks back one second.
+# From the last newcomer to the phase: admission looks back one second.
 SETTLE_S = 3.0
 LOOK_S = 0.25
 SEED = 6
 # No limit.
-UNGOVERNED = {"LAG_BUDGET_MS": "10000", "MAX_BUSY_PERCENT": "100"}
+UNLIMITED = {"LAG_BUDGET_MS": "10000", "MAX_BUSY_PERCENT": "100"}
 # What the product does by itself.
-GOVERNED = {"LAG_BUDGET_MS": "", "MAX_BUSY_PERCENT": ""}
+LIMITED = {"LAG_BUDGET_MS": "", "MAX_BUSY_PERCENT": ""}
 
 Figures = dict[str, Any]
 
@@ -61,8 +61,8 @@ Figures = dict[str, Any]
 class People:
     """Who calls a bridge, and what becomes of them."""
 
-    def __init__(self, crowd: Crowd, url: str, pid: int, stay_s: float) -> None:
-        self._crowd = crowd
+    def __init__(self, churn: CallChurn, url: str, pid: int, stay_s: float) -> None:
+        self._churn = churn
         self._url = url
         self._pid = pid
         self._stay_s = stay_s
@@ -93,7 +93,7 @@ class People:
         me = asyncio.current_task()
         assert me is not None
         while True:
-            caller = await self._crowd.join(self._url)
+            caller = await self._churn.join(self._url)
             if caller is None:
                 await asyncio.sleep(self._luck.uniform(0.5, 1.5) * REDIAL_S)
                 continue
@@ -105,7 +105,7 @@ class People:
             except TimeoutError:
                 pass
             finally:
-                self._crowd.leave(caller)
+                self._churn.leave(caller)
                 self._talking.discard(me)
             self._waiting.add(me)
             stay_s = self._stay_s
@@ -113,12 +113,12 @@ class People:
     async def listen(self, seconds: float) -> Figures:
         """Measure for a while."""
         self._has_listened = True
-        crowd, run = self._crowd, self._crowd.run
+        churn, run = self._churn, self._churn.run
         run.forget()
-        crowd.own_lag_ms.clear()
-        before, cpu, calls = Counter(crowd.outcomes), cpu_seconds(self._pid), []
+        churn.own_lag_ms.clear()
+        before, cpu, calls = Counter(churn.outcomes), cpu_seconds(self._pid), []
         for _ in range(round(seconds / LOOK_S)):
-            calls.append(len(crowd.callers))
+            calls.append(len(churn.callers))
             await asyncio.sleep(LOOK_S)
         return {
             "people": len(self._talking) + len(self._waiting),
@@ -126,8 +126,8 @@ class People:
             "uplink_ms": spread(run.uplink_ms),
             "downlink_ms": spread(run.downlink_ms),
             "cpu": round((cpu_seconds(self._pid) - cpu) / seconds, 2),
-            "tool_lag_ms": spread(list(crowd.own_lag_ms)),
-            **{name: n - before[name] for name, n in crowd.outcomes.items()},
+            "tool_lag_ms": spread(list(churn.own_lag_ms)),
+            **{name: n - before[name] for name, n in churn.outcomes.items()},
         }
 
 
@@ -180,21 +180,21 @@ async def drive(
 ) -> dict[str, Any]:
     """Find the capacity, then compare it with overload, pair by pair.
 
-    Crowd and bridge have a processor each; the neighbours share the bridge's.
+    Callers and bridge have a processor each; the neighbours share the bridge's.
     """
     module = "bench.slower" if args.spin else "bridge.cli.main"
     bridge = partial(house.bridge, module=module, SPIN_US=str(args.spin))
     capacity = args.capacity
     if not capacity:
-        async with bridge(**UNGOVERNED) as (url, process), Crowd(house.run) as crowd:
-            people = People(crowd, url, process.pid, args.stay)
+        async with bridge(**UNLIMITED) as (url, process), CallChurn(house.run) as churn:
+            people = People(churn, url, process.pid, args.stay)
             with apart(process.pid, *neighbours):
                 capacity = await find_capacity(people, args)
                 await people.become(0)
         house.run.by_name.clear()
-    settings = UNGOVERNED if args.unlimited else GOVERNED
-    async with bridge(**settings) as (url, process), Crowd(house.run) as crowd:
-        people = People(crowd, url, process.pid, args.stay)
+    settings = UNLIMITED if args.unlimited else LIMITED
+    async with bridge(**settings) as (url, process), CallChurn(house.run) as churn:
+        people = People(churn, url, process.pid, args.stay)
         with apart(process.pid, *neighbours):
             pairs = [
                 await compare(people, number, capacity, args.seconds)
@@ -241,7 +241,7 @@ _FIGURES = {
 
 
 def judge(found: dict[str, Any]) -> list[str]:
-    """Return a line for what the admission did not keep."""
+    """Return a line for what admission did not keep."""
     broken = []
     overload = found["overload"]
     for way in ("uplink", "downlink"):
@@ -273,7 +273,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--unlimited", action="store_true", help="without a limit")
     args = parser.parse_args(argv)
     with ExitStack() as stack:
-        burning = [stack.enter_context(burner()) for _ in range(args.neighbours)]
+        burning = [stack.enter_context(cpu_hog()) for _ in range(args.neighbours)]
         found = run_scenario(partial(drive, args, burning))
     print(orjson.dumps(found).decode())
     broken = judge(found)

@@ -25,7 +25,7 @@ from typing import Any
 
 import orjson
 
-from bench.call_churn import Crowd
+from bench.call_churn import CallChurn
 from bench.machine import free_port
 from bench.service import House, run_scenario
 from bench.words import parser_of
@@ -59,23 +59,23 @@ class Current:
 class Visit:
     """One call from its ring to its end, and what its caller made of it."""
 
-    def __init__(self, crowd: Crowd, current: Current) -> None:
-        self.crowd = crowd
+    def __init__(self, churn: CallChurn, current: Current) -> None:
+        self.churn = churn
         self.current = current
-        self.caller = crowd.new_caller()
+        self.caller = churn.new_caller()
         self.is_long = self.caller.number % LONG_EVERY == 0
         self.outcome = "open"
 
     async def run(self) -> None:
         """Ring where calls ring now, stay, and leave or be left."""
         url = self.current.url
-        if await self.crowd.join(url, self.caller) is None:
+        if await self.churn.join(url, self.caller) is None:
             self.outcome = "not_accepted"
             return
         await self._until_lost(LONG_S if self.is_long else CALL_S)
         is_lost = self.caller.is_lost
         if is_lost or self.caller.number % ENDED_BY_MODEL_EVERY:
-            self.crowd.leave(self.caller)
+            self.churn.leave(self.caller)
             self.outcome = "lost" if is_lost else "left"
             if is_lost and self.is_long:
                 self.outcome = await self._what_next("ended_at_deadline")
@@ -90,10 +90,10 @@ class Visit:
     async def _end_by_model(self) -> str:
         """Have the model end the call; the new process is asked what comes next."""
         caller = self.caller
-        self.crowd.run.by_name[caller.name].call_tool(f"end-{caller.number}", *END_CALL)
+        self.churn.run.by_name[caller.name].call_tool(f"end-{caller.number}", *END_CALL)
         await self._until_lost(FAREWELL_S)
         is_ended = caller.is_lost
-        self.crowd.leave(caller)
+        self.churn.leave(caller)
         if not is_ended:
             return "not_ended"
         return await self._what_next("ended")
@@ -108,7 +108,7 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
     current, visits, drains = Current(), [], []
     tasks: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
-        crowd = await stack.enter_async_context(Crowd(house.run))
+        churn = await stack.enter_async_context(CallChurn(house.run))
 
         async def start() -> asyncio.subprocess.Process:
             bridge = house.bridge(
@@ -127,7 +127,7 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
 
         async def ring() -> None:
             while True:
-                visits.append(Visit(crowd, current))
+                visits.append(Visit(churn, current))
                 tasks.append(asyncio.ensure_future(visits[-1].run()))
                 await asyncio.sleep(1 / args.rate)
 

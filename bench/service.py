@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from bench.call_churn import CrowdRun
+from bench.call_churn import ChurnRun
 from bench.dialling import answering
 from bench.load import ACCOUNT_SID, NUMBER
 from bench.machine import free_port
@@ -30,7 +30,7 @@ class House:
     def __init__(self, home: Path, database_url: str) -> None:
         self.home = home
         self.database_url = database_url
-        self.run = CrowdRun()
+        self.run = ChurnRun()
         self.model_url = ""
         self.metrics_url = ""
         self.business_id: Any = None
@@ -110,7 +110,7 @@ def run_scenario(scenario: Scenario) -> Any:
 
 async def _run(house: House, scenario: Scenario) -> Any:
     database = await Database.open(house.database_url, pool_max=1)
-    house.business_id = await businesses.create(database, "Crowd")
+    house.business_id = await businesses.create(database, "Load")
     await businesses.add_number(database, house.business_id, NUMBER)
     await database.close()
     async with answering(house.run.wires, house.run.session) as port:

@@ -1,4 +1,4 @@
-"""Deliberate slow-downs, to show that the gate sees them (`python -m bench bite`).
+"""Deliberate slow-downs, to show that the gate sees them (`python -m bench self-test`).
 
 Each module patches the program from outside and goes on as the service, when it is told
 to `serve`, or as `python -m bench`. Nothing of the product knows of them.

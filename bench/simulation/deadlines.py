@@ -1,17 +1,17 @@
-"""Promises: what a call owes somebody, and by when.
+"""Deadlines: what a call owes somebody, and by when.
 
-`laws.py` looks at every frame and every request by itself; what takes a while is
+`invariants.py` looks at every frame and every request by itself; what takes a while is
 followed here, from the same ins and outs: a greeting, keys, tools, the whole of an
 interruption, a conversation told to a new session, the last words. Whatever is not kept
-is a broken law.
+is a broken invariant.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from bench.simulation.invariant import law
+from bench.simulation.invariant import check
 from bench.simulation.requests import Sessions
-from bench.simulation.scenario import Weather, number_of
+from bench.simulation.scenario import Scenario, number_of
 from bridge.call import ending
 from bridge.call.history_seed import ENTRIES_MAX
 from bridge.call.keypad import DIGITS_MAX, PAUSE_S
@@ -55,7 +55,7 @@ class Greeting:
         self._is_asked = True
         asked = of(openai.ResponseCreate, actions)
         is_first = bool(asked) and self._call.plan.greeting in str(asked[0].response)
-        law(is_first, "the greeting is asked for first", what)
+        check(is_first, "the greeting is asked for first", what)
 
 
 class Renewed:
@@ -95,7 +95,7 @@ class Renewed:
         ]
         has_sound = any(type(part) is openai.InputAudio for part in parts)
         is_known = has_sound or not self._wordless or given >= GIVEN_FRAMES_MAX
-        law(is_known, "a turn without words is told as sound")
+        check(is_known, "a turn without words is told as sound")
         said = [
             part.text.removeprefix("Keypad: ")
             for part in parts
@@ -103,8 +103,10 @@ class Renewed:
         ]
         answered = sum(type(one.item) is openai.FunctionCallOutput for one in told)
         if len(wanted) + len(notes.tools) <= ENTRIES_MAX:
-            law(said == wanted, "a new session knows the conversation", said, wanted)
-            law(answered >= len(notes.tools), "a new session knows the tools", answered)
+            check(said == wanted, "a new session knows the conversation", said, wanted)
+            check(
+                answered >= len(notes.tools), "a new session knows the tools", answered
+            )
 
 
 class Keys:
@@ -129,18 +131,18 @@ class Keys:
             self._row += what.dtmf.digit
             self._pressed_at = now
             is_silent = bool(of(twilio.Clear, actions)) or not was_playing
-            law(is_silent or not is_talking, "a key silences the AI")
+            check(is_silent or not is_talking, "a key silences the AI")
         elif lines:
             row, self._row = self._row[:DIGITS_MAX], ""
             told = [str(one.item) for one in of(openai.CreateItem, actions)]
             is_told = any(f"Keypad: {' '.join(row)}'" in one for one in told)
             is_ready = self._call.is_session_ready
-            law(is_told or not is_ready, "the keys are told as pressed", row, told)
+            check(is_told or not is_ready, "the keys are told as pressed", row, told)
             self.are_told = is_ready
         if not is_talking:
             self._pressed_at = now
         late_s = now - self._pressed_at - PAUSE_S
-        law(not self._row or late_s < KEYS_LATE_S, "keys are told in time", late_s)
+        check(not self._row or late_s < KEYS_LATE_S, "keys are told in time", late_s)
 
 
 class Tools:
@@ -167,7 +169,7 @@ class Tools:
         self.open.discard(what.tool_call_id)
         if self._was_his or self.open:
             asked = of(openai.ResponseCreate, actions)
-            law(not asked, "tools are answered together, in a pause", self.open)
+            check(not asked, "tools are answered together, in a pause", self.open)
         if not self._call.is_session_ready or self._call.phase is Phase.ENDED:
             return
         told = [
@@ -176,8 +178,8 @@ class Tools:
             if type(one.item) is openai.FunctionCallOutput
         ]
         is_told = told[:1] == [what.tool_call_id] and self._wishes.issuperset(told[1:])
-        law(is_told, "the model learns what a tool says", told)
-        law(not self.open or not told[1:], "end_call is decided last", self.open)
+        check(is_told, "the model learns what a tool says", told)
+        check(not self.open or not told[1:], "end_call is decided last", self.open)
         self.has_answered = True
 
 
@@ -188,14 +190,14 @@ class Interruptions:
     """
 
     def __init__(
-        self, call: Call, weather: Weather, new_item_at: Callable[[], float]
+        self, call: Call, scenario: Scenario, new_item_at: Callable[[], float]
     ) -> None:
         self._call = call
         self._new_item_at = new_item_at
-        self._is_whole = not weather.has_odd_payloads
+        self._is_whole = not scenario.has_odd_payloads
         self._was_held = False
         # Where echoes lag the core may count an utterance from an earlier one.
-        self._is_grace_known = weather.is_calm and weather.marks == "echoed"
+        self._is_grace_known = scenario.is_calm and scenario.marks == "echoed"
         self._spoke_at = float("-inf")
         self._audible_since = 0.0
         self._ends_at = float("-inf")
@@ -231,14 +233,14 @@ class Interruptions:
             or cooled_ms < options.barge_in_cooldown_ms
             or not call.playout.is_playing(now)
         )
-        law(is_barred, "a certain voice interrupts", audible_ms, cooled_ms)
+        check(is_barred, "a certain voice interrupts", audible_ms, cooled_ms)
 
     def after(self, what: Any, actions: list[Any], now: float) -> None:
         """Check who may silence the AI, and when."""
         playout, options = self._call.playout, self._call.plan.options
         if self._stale is not None and self._call.phase is not Phase.ENDED:
             now_is = playout.marks_in_flight, playout.ends_at()
-            law(now_is == self._stale, "a stale echo changes nothing", now_is)
+            check(now_is == self._stale, "a stale echo changes nothing", now_is)
         self._stale = None
         for action in actions:
             if type(action) is twilio.OutboundMedia:
@@ -253,11 +255,11 @@ class Interruptions:
 
     def _check_voice(self, options: Any, now: float) -> None:
         cooled_ms = (now - self._spoke_at) * 1e3 + 1e-6
-        law(cooled_ms >= options.barge_in_cooldown_ms, "voice cools down", cooled_ms)
+        check(cooled_ms >= options.barge_in_cooldown_ms, "voice cools down", cooled_ms)
         self._spoke_at = now
         audible_ms = (now - self._audible_since) * 1e3 + 1e-6
         is_late = audible_ms >= options.barge_in_grace_ms
-        law(is_late or not self._is_grace_known, "grace is kept", audible_ms)
+        check(is_late or not self._is_grace_known, "grace is kept", audible_ms)
 
 
 class Turns:
@@ -280,7 +282,7 @@ class Turns:
         if call.uplink.is_turn_open or not call.is_session_ready:
             return
         is_committed = bool(of(openai.CommitAudio, actions))
-        law(is_committed or call.phase is Phase.ENDED, "a turn becomes an item")
+        check(is_committed or call.phase is Phase.ENDED, "a turn becomes an item")
 
 
 class Withheld:
@@ -332,21 +334,21 @@ class Withheld:
             self._last_given + 1,
         )
         is_whole = bool(given) and given[0] <= wanted
-        law(is_whole, "what was withheld is given whole", given[:1], wanted)
+        check(is_whole, "what was withheld is given whole", given[:1], wanted)
 
 
-class Promises:
+class Deadlines:
     """All of one call."""
 
     def __init__(
-        self, call: Call, weather: Weather, new_item_at: Callable[[], float]
+        self, call: Call, scenario: Scenario, new_item_at: Callable[[], float]
     ) -> None:
         self._greeting = Greeting(call)
         self._turns = Turns(call)
         self._renewed = Renewed(call)
         self.keys = Keys(call)
-        self._interruptions = Interruptions(call, weather, new_item_at)
-        is_numbered = not weather.has_odd_payloads and weather.loss == 0.0
+        self._interruptions = Interruptions(call, scenario, new_item_at)
+        is_numbered = not scenario.has_odd_payloads and scenario.loss == 0.0
         self._withheld = Withheld(call) if is_numbered else None
         self.tools = Tools(call)
         self._sessions = Sessions(call)
@@ -387,5 +389,5 @@ def check_last_words(
     is_polite = reason in POLITE or reason.startswith("end_call")
     if not is_polite or now >= call.last_words.ends_at:
         return
-    law(owed_bytes < FRAME_BYTES, "the last words are sent", owed_bytes)
-    law(ends_at <= now + 1e-6, "the last words are heard", ends_at, now)
+    check(owed_bytes < FRAME_BYTES, "the last words are sent", owed_bytes)
+    check(ends_at <= now + 1e-6, "the last words are heard", ends_at, now)

@@ -1,11 +1,11 @@
-"""A law, and what it is when it is broken."""
+"""An invariant, and what it is when it is broken."""
 
 
 class Broken(AssertionError):
-    """A law does not hold."""
+    """An invariant does not hold."""
 
 
-def law(holds: bool, text: str, *facts: object) -> None:
-    """Raise unless the law holds."""
+def check(holds: bool, text: str, *facts: object) -> None:
+    """Raise unless the invariant holds."""
     if not holds:
         raise Broken(f"{text}: {', '.join(map(str, facts))}" if facts else text)

@@ -1,19 +1,20 @@
-"""Laws: what must hold after every step of a call, whatever comes.
+"""Invariants: what must hold after every step of a call, whatever comes.
 
 A reference of the downlink (the bytes of every item not cancelled) is kept here, that
 of the uplink (the numbers written into the caller's frames) in `speech.py`, that of the
-responses in `requests.py`, and what takes a while in `promises.py`: from nothing but
-what went into the call and what came out. A step that breaks a law raises `Broken`.
+responses in `requests.py`, and what takes a while in `deadlines.py`: from nothing but
+what went into the call and what came out. A step that breaks an invariant raises
+`Broken`.
 """
 
 from collections import deque
 from typing import Any
 
-from bench.simulation.deadlines import Promises, check_last_words
-from bench.simulation.invariant import law
+from bench.simulation.deadlines import Deadlines, check_last_words
+from bench.simulation.invariant import check
 from bench.simulation.requests import Asked, is_renewal
-from bench.simulation.scenario import Weather
-from bench.simulation.speech import UplinkLaws, is_expiry
+from bench.simulation.scenario import Scenario
+from bench.simulation.speech import UplinkInvariants, is_expiry
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Log, OpenModel, Phase, UseSpare
 from bridge.media.playout import BYTES_PER_MS, MARKS_MAX, UNSENT_BYTES_MAX
@@ -38,14 +39,14 @@ def part_of(event: Any) -> Part:
     return event.item_id, event.content_index
 
 
-class Laws:
-    """The laws of one call."""
+class Invariants:
+    """The invariants of one call."""
 
-    def __init__(self, call: Call, weather: Weather) -> None:
+    def __init__(self, call: Call, scenario: Scenario) -> None:
         self._call = call
         self._downlink = Downlink(call)
-        self._uplink = None if weather.has_odd_payloads else UplinkLaws(call)
-        self._promises = Promises(call, weather, lambda: self._downlink.new_item_at)
+        self._uplink = None if scenario.has_odd_payloads else UplinkInvariants(call)
+        self._deadlines = Deadlines(call, scenario, lambda: self._downlink.new_item_at)
         self._asked = Asked(call)
         self._spins = 0
         self._spun_at = -1.0
@@ -72,26 +73,26 @@ class Laws:
         self._was_spoken = uplink.is_turn_open and uplink.is_worth_committing
         self._downlink.before(what)
         self._asked.before(what, now)
-        self._promises.before(what)
+        self._deadlines.before(what)
         if self._uplink is not None:
             self._uplink.before(what)
 
     def after(self, what: Any, actions: list[Any], now: float) -> None:
         """Check what the call answered, and the call."""
         self.steps += 1
-        law(len(actions) <= ACTIONS_MAX, "actions are bounded", len(actions))
+        check(len(actions) <= ACTIONS_MAX, "actions are bounded", len(actions))
         if self._was_over:
             is_line = all(type(action) is Log for action in actions)
-            law(is_line, "nothing is done after the end", actions[:3])
+            check(is_line, "nothing is done after the end", actions[:3])
         self._check_timer(what, now)
         self._check_order(what, actions)
         self._check_end(actions)
         self._downlink.after(actions, now)
-        self._promises.after(what, actions, self._was_playing, now)
-        if self._promises.tools.has_answered or self._promises.keys.are_told:
+        self._deadlines.after(what, actions, self._was_playing, now)
+        if self._deadlines.tools.has_answered or self._deadlines.keys.are_told:
             self._asked.told(now)
         self._asked.after(what, actions, now)
-        self._asked.check_answered(now, bool(self._promises.tools.open))
+        self._asked.check_answered(now, bool(self._deadlines.tools.open))
         if self._uplink is not None:
             self._uplink.after(actions)
         self._check_limits()
@@ -99,12 +100,14 @@ class Laws:
     def _check_timer(self, what: Any, now: float) -> None:
         deadline = self._call.deadline
         if self._call.phase is Phase.ENDED:
-            law(deadline is None, "an ended call wants no timer", deadline)
+            check(deadline is None, "an ended call wants no timer", deadline)
         elif what is None:
             self._spins = self._spins + 1 if now == self._spun_at else 0
             self._spun_at = now
-            law(self._spins <= SPINS_MAX, "a timer goes on", deadline, now)
-        law(deadline is None or deadline < now + 4_000, "a deadline is near", deadline)
+            check(self._spins <= SPINS_MAX, "a timer goes on", deadline, now)
+        check(
+            deadline is None or deadline < now + 4_000, "a deadline is near", deadline
+        )
 
     def _check_order(self, what: Any, actions: list[Any]) -> None:
         """Clear, then truncate, then cancel, then speech; withheld until then.
@@ -118,19 +121,19 @@ class Laws:
             kind = type(action)
             is_renewed = is_renewed or is_renewal(action)
             if kind is twilio.Clear:
-                law(rank == 0, "clear comes first", kind)
+                check(rank == 0, "clear comes first", kind)
                 rank = 1
             elif kind is openai.ConversationItemTruncate:
-                law(rank == 1, "truncate follows clear", kind, rank)
+                check(rank == 1, "truncate follows clear", kind, rank)
             elif kind is openai.ResponseCancel:
                 is_given_up = is_last or (what is None and rank == 0)
-                law(rank == 1 or is_given_up, "cancel follows truncate", rank)
+                check(rank == 1 or is_given_up, "cancel follows truncate", rank)
                 rank = rank and 2  # what is given up without a clear plays on
             elif kind is openai.AppendAudio and action.audio != SILENCE:
                 is_free = not self._was_playing or rank > 0 or is_renewed or is_last
-                law(is_free, "speech is withheld while the AI is audible")
+                check(is_free, "speech is withheld while the AI is audible")
                 rank = rank and 3
-            law(kind is not twilio.OutboundMedia or rank == 0, "no audio after clear")
+            check(kind is not twilio.OutboundMedia or rank == 0, "no audio after clear")
         self.cuts = [
             (part_of(action), action.audio_end_ms)
             for action in actions
@@ -143,19 +146,19 @@ class Laws:
                 self._hang_ups += 1
                 if self._was_spoken:
                     self.spoke_last_at = self._call.now
-                law(at == len(actions) - 1, "hanging up is the last thing done")
+                check(at == len(actions) - 1, "hanging up is the last thing done")
             elif isinstance(action, Log) and action.text.startswith("WS_STOP"):
                 self._stop_lines += 1
         is_over = self._call.phase is Phase.ENDED
-        law(self._hang_ups == is_over, "a call hangs up once", self._hang_ups)
-        law(self._stop_lines == is_over, "one WS_STOP a call", self._stop_lines)
+        check(self._hang_ups == is_over, "a call hangs up once", self._hang_ups)
+        check(self._stop_lines == is_over, "one WS_STOP a call", self._stop_lines)
 
     def _check_limits(self) -> None:
         playout, uplink = self._call.playout, self._call.uplink
-        law(playout.marks_in_flight <= MARKS_MAX, "marks are limited")
-        law(playout._unsent_bytes <= UNSENT_BYTES_MAX, "unsent audio is limited")
+        check(playout.marks_in_flight <= MARKS_MAX, "marks are limited")
+        check(playout._unsent_bytes <= UNSENT_BYTES_MAX, "unsent audio is limited")
         ring = uplink._ring_frames + 30
-        law(len(uplink._pending) <= ring, "the ring is limited", len(uplink._pending))
+        check(len(uplink._pending) <= ring, "the ring is limited", len(uplink._pending))
 
 
 class Downlink:
@@ -277,19 +280,19 @@ class Downlink:
         }
         missing = unheard - self._old - told
         is_ready = self._call.is_session_ready
-        law(not missing or not is_ready, "every unheard part is truncated", missing)
+        check(not missing or not is_ready, "every unheard part is truncated", missing)
 
     def _check_frame(self, payload: bytes, now: float) -> None:
-        law(len(payload) == FRAME_BYTES, "a frame is 160 bytes", len(payload))
+        check(len(payload) == FRAME_BYTES, "a frame is 160 bytes", len(payload))
         while self._items and not self._items[0][1]:
-            law(self._items[0][2], "no frame while an item has none")
+            check(self._items[0][2], "no frame while an item has none")
             self._items.popleft()
-        law(bool(self._items), "a frame is owed")
+        check(bool(self._items), "a frame is owed")
         part, owed, is_done = self._items[0]
         wanted = bytes(owed[:FRAME_BYTES])
-        law(is_done or len(wanted) == FRAME_BYTES, "the tail waits for the end")
+        check(is_done or len(wanted) == FRAME_BYTES, "the tail waits for the end")
         wanted = wanted.ljust(FRAME_BYTES, b"\xff")
-        law(payload == wanted, "every frame in order, none twice", part)
+        check(payload == wanted, "every frame in order, none twice", part)
         del owed[:FRAME_BYTES]
         self._frames += 1
         is_first = all(item_id != part[0] for item_id, _ in self._first_at)
@@ -303,26 +306,26 @@ class Downlink:
         lead_ms = self._call.plan.options.playout_lead_ms
         ahead_ms = (self._clock_end - now) * 1e3
         nearest_ms = lead_ms + FRAME_MS / 2 + 1
-        law(ahead_ms <= nearest_ms, "no more than the lead is sent", ahead_ms)
+        check(ahead_ms <= nearest_ms, "no more than the lead is sent", ahead_ms)
         self.sent.append(part)
 
     def _check_cut(self, cut: openai.ConversationItemTruncate, now: float) -> None:
         heard_ms = cut.audio_end_ms
         received_ms = self._received_ms.get(part_of(cut), 0.0)
         first_at = self._first_at.get(part_of(cut), now)
-        law(0 <= heard_ms <= received_ms, "heard <= received", heard_ms, received_ms)
+        check(0 <= heard_ms <= received_ms, "heard <= received", heard_ms, received_ms)
         elapsed_ms = (now - first_at) * 1e3
-        law(heard_ms <= elapsed_ms + 1, "heard <= elapsed", heard_ms, elapsed_ms)
+        check(heard_ms <= elapsed_ms + 1, "heard <= elapsed", heard_ms, elapsed_ms)
 
     def _check_heard(self, now: float) -> None:
         if self._call.phase is Phase.ENDED:
             return
         heard = self._call.playout.heard_frames(now)
-        law(heard <= self._frames, "heard <= sent", heard, self._frames)
+        check(heard <= self._frames, "heard <= sent", heard, self._frames)
         first_at = self._first_frame_at
         elapsed = 0.0 if first_at is None else (now - first_at) / FRAME_MS * 1e3
         fresh = heard - self._flushed
-        law(fresh <= elapsed + 0.1, "heard <= elapsed", fresh, elapsed)
+        check(fresh <= elapsed + 0.1, "heard <= elapsed", fresh, elapsed)
 
     def _check_goes_on(self, now: float) -> None:
         """What is owed and not held back is sent in time."""
@@ -337,5 +340,5 @@ class Downlink:
         wait = call.deadline
         lead_s = call.plan.options.playout_lead_ms * _MS
         limit = max(lead_s, 0.3 if call.playout.is_held else 0.0) + 0.02
-        law(wait is not None, "owed audio has a timer")
-        law(wait is not None and wait - now <= limit, "owed audio goes on", wait, now)
+        check(wait is not None, "owed audio has a timer")
+        check(wait is not None and wait - now <= limit, "owed audio goes on", wait, now)

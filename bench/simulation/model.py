@@ -2,7 +2,7 @@
 
 It hears the audio it is given and nothing else: turns are detected in audio time. It
 refuses what the API refuses, and a refusal the bridge could have avoided is a broken
-law. Speech is made faster than real time.
+invariant. Speech is made faster than real time.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from bench.simulation.invariant import law
+from bench.simulation.invariant import check
 from bridge.media.uplink import SILENCE
 from bridge.realtime import openai
 from bridge.realtime.openai_events import OutputItemAdded, StatusDetails
@@ -44,7 +44,7 @@ class Model:
         self.to_bridge = to_bridge
         self.to_model = to_model
         self._world = world
-        self._rng = world.weather.rng
+        self._rng = world.scenario.rng
         self._number = number
         self._ids = 0
         self._options = world.plan.options
@@ -67,9 +67,9 @@ class Model:
         self.appended = 0
 
     def start(self) -> None:
-        """Greet the socket; in bad weather, sometimes break later on."""
+        """Greet the socket; in a scenario with faults, sometimes break later on."""
         self._send(openai.SessionCreated(session=openai.Session()))
-        if self._world.weather.is_fault:
+        if self._world.scenario.is_fault:
             self._world.after(self._rng.expovariate(1 / 5.0), self._misbehave)
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Model:
             _RECEIVE[type(event)](self, event)
 
     def _on_update(self, event: openai.SessionUpdate) -> None:
-        if self._world.weather.is_fault and self._rng.random() < 0.02:
+        if self._world.scenario.is_fault and self._rng.random() < 0.02:
             self._refuse("unknown_parameter", event.event_id)
             return
         self._is_ready = True
@@ -102,8 +102,8 @@ class Model:
         self._send(echoed)
 
     def _on_append(self, event: openai.AppendAudio) -> None:
-        law(self._is_ready, "no audio before the session is confirmed")
-        law(len(event.audio) == 160, "audio goes out in frames", len(event.audio))
+        check(self._is_ready, "no audio before the session is confirmed")
+        check(len(event.audio) == 160, "audio goes out in frames", len(event.audio))
         self.appended += 1
         self._appended_ms += 20
         self._uncommitted_ms += 20
@@ -112,7 +112,7 @@ class Model:
         self._quiet_ms = 0 if is_loud else self._quiet_ms + 20
         if self._options.turn_detection == "gate":
             return
-        needed = self._world.weather.server_hears_after
+        needed = self._world.scenario.server_hears_after
         if not self._is_speech and self._voiced >= needed:
             self._is_speech = True
             self._item = self._new_id("item")
@@ -137,7 +137,7 @@ class Model:
         enough = self._uncommitted_ms >= COMMIT_MS_MIN
         # In the VAD modes the server may have made an item of it just before.
         is_race = self._options.turn_detection != "gate"
-        law(enough or is_race, "nothing under 100 ms is committed")
+        check(enough or is_race, "nothing under 100 ms is committed")
         if not enough:
             self._refuse("input_audio_buffer_commit_empty", event.event_id)
             return
@@ -150,9 +150,9 @@ class Model:
 
     def _on_item(self, event: openai.CreateItem) -> None:
         item = event.item
-        law(self._is_ready, "no item before the session is confirmed")
+        check(self._is_ready, "no item before the session is confirmed")
         is_message = isinstance(item, openai.MessageItem)
-        is_fault = is_message and self._world.weather.is_fault
+        is_fault = is_message and self._world.scenario.is_fault
         if is_fault and self._rng.random() < 0.03:
             self._refuse("invalid_value", event.event_id)
             return
@@ -161,25 +161,25 @@ class Model:
             self._open_tools.add(item.call_id)
         elif isinstance(item, openai.FunctionCallOutput):
             is_open = item.call_id in self._open_tools
-            law(is_open, "a tool is answered once", item.call_id)
+            check(is_open, "a tool is answered once", item.call_id)
             self._open_tools.discard(item.call_id)
 
     def _on_truncate(self, event: openai.ConversationItemTruncate) -> None:
         known_ms = self._part_ms.get((event.item_id, event.content_index))
-        law(known_ms is not None, "only known parts are truncated", event.item_id)
+        check(known_ms is not None, "only known parts are truncated", event.item_id)
         is_inside = known_ms is not None and event.audio_end_ms <= known_ms
-        law(is_inside, "truncate inside the audio", event.audio_end_ms, known_ms)
-        if self._world.weather.is_fault and self._rng.random() < 0.1:
+        check(is_inside, "truncate inside the audio", event.audio_end_ms, known_ms)
+        if self._world.scenario.is_fault and self._rng.random() < 0.1:
             self._refuse("invalid_value", None)
 
     def _on_create(self, event: openai.ResponseCreate) -> None:
         if self._running is not None:
             # Who was told of an end that was nobody's may ask once more.
             is_race = self._options.turn_detection != "gate" or self._has_strayed
-            law(is_race, "nobody but the bridge asks in gate mode")
+            check(is_race, "nobody but the bridge asks in gate mode")
             self._collide(event.event_id)
             return
-        if self._world.weather.is_fault and self._rng.random() < 0.01:
+        if self._world.scenario.is_fault and self._rng.random() < 0.01:
             self.is_breaking = True
             return  # it is not heard of again
         params = event.response
@@ -231,13 +231,13 @@ class Model:
     def _response(self, response_id: str, has_tools: bool) -> Iterator[Step]:
         rng = self._rng
         begins: openai.Inbound = openai.ResponseCreated(openai.Response(response_id))
-        if self._world.weather.is_fault and rng.random() < 0.04:
+        if self._world.scenario.is_fault and rng.random() < 0.04:
             begins = openai.ItemAdded()  # its beginning is never told
         yield rng.uniform(0.02, 0.6), begins
-        if self._world.weather.is_fault and rng.random() < 0.1:
+        if self._world.scenario.is_fault and rng.random() < 0.1:
             self._end(response_id, rng.choice(("failed", "failed", "incomplete")))
             return
-        if self._world.weather.is_fault and rng.random() < 0.03:
+        if self._world.scenario.is_fault and rng.random() < 0.03:
             self._steps = None  # nothing more comes of it, or an error alone
             self.is_breaking = True
             if rng.random() < 0.5:
@@ -275,7 +275,7 @@ class Model:
         speed = rng.choice((1.5, 4.0, 20.0))
         at = rng.randrange(8_000)
         while left > 0:
-            if self._world.weather.is_fault and rng.random() < 0.002:
+            if self._world.scenario.is_fault and rng.random() < 0.002:
                 self._end(response_id, "failed")  # and no word of the part's end
                 return
             size = min(left, rng.randrange(1, 4_000))
@@ -331,9 +331,9 @@ class Model:
         self._world.after(rng.expovariate(1 / 5.0), self._misbehave)
 
     def _collide(self, event_id: Any) -> None:
-        """Refuse a second response: in bad weather late, or without saying which."""
+        """Refuse a second response; with faults late, or without saying which."""
         code, rng = "conversation_already_has_active_response", self._rng
-        if not self._world.weather.is_fault:
+        if not self._world.scenario.is_fault:
             self._refuse(code, event_id)
             return
         named = event_id if rng.random() < 0.7 else None

@@ -26,8 +26,8 @@ class Phone:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._weather = world.weather
-        self._caller = world.weather.caller()
+        self._scenario = world.scenario
+        self._caller = world.scenario.caller()
         self._number = 0
         self._ends_at = 0.0
         self._bunch_at = 0.0
@@ -47,20 +47,20 @@ class Phone:
         body = twilio.StartBody(STREAM_SID, "AC1", "CA1", media_format)
         world.to_bridge(twilio.Start(stream_sid=STREAM_SID, start=body))
         world.after(FRAME_S, self._speak)
-        if self._weather.hang_up_s is not None:
-            world.after(self._weather.hang_up_s, self._hang_up)
-        world.after(self._weather.rng.expovariate(1 / 10.0), self._press)
+        if self._scenario.hang_up_s is not None:
+            world.after(self._scenario.hang_up_s, self._hang_up)
+        world.after(self._scenario.rng.expovariate(1 / 10.0), self._press)
 
     def _speak(self) -> None:
         if self._is_closed:
             return
-        rng, weather = self._weather.rng, self._weather
+        rng, scenario = self._scenario.rng, self._scenario
         number, self._number = self._number, self._number + 1
-        is_talking = number * FRAME_S < weather.talks_s
+        is_talking = number * FRAME_S < scenario.talks_s
         frame = stamp(next(self._caller) if is_talking else QUIET, number)
-        if weather.loss == 0.0 or rng.random() >= weather.loss:
+        if scenario.loss == 0.0 or rng.random() >= scenario.loss:
             pieces = [frame]
-            if weather.has_odd_payloads:
+            if scenario.has_odd_payloads:
                 at = rng.randrange(FRAME_BYTES)
                 pieces = [frame[:at], frame[at:]]
             for piece in pieces:
@@ -71,8 +71,8 @@ class Phone:
         self._world.after(FRAME_S, self._speak)
 
     def _press(self) -> None:
-        rng = self._weather.rng
-        if self._is_closed or self._number * FRAME_S > self._weather.talks_s:
+        rng = self._scenario.rng
+        if self._is_closed or self._number * FRAME_S > self._scenario.talks_s:
             return
         for digit in rng.choices("0123456789*#", k=rng.choice((1, 1, 3, 40))):
             self._world.to_bridge(twilio.Dtmf(dtmf=twilio.DtmfBody(digit=digit)))
@@ -82,7 +82,7 @@ class Phone:
         if self._is_closed:
             return
         self._is_closed = True
-        if not self._weather.hangs_up_rudely:
+        if not self._scenario.hangs_up_rudely:
             self._world.to_bridge(twilio.Stop())
         self._world.lose_phone()
 
@@ -127,7 +127,7 @@ class Phone:
                 return
 
     def _send_echo(self, name: str) -> None:
-        rng, how = self._weather.rng, self._weather.marks
+        rng, how = self._scenario.rng, self._scenario.marks
         if how == "never" or self._is_closed:
             return
         message = twilio.Mark(mark=twilio.MarkBody(name=name))
@@ -139,6 +139,6 @@ class Phone:
                 self._bunch_at = now + BUNCH_S
             at = self._bunch_at
         self._world.at(at, self._world.to_bridge, message)
-        if self._weather.is_fault and rng.random() < 0.05:
+        if self._scenario.is_fault and rng.random() < 0.05:
             stranger = twilio.Mark(mark=twilio.MarkBody(name="nobody:0:20"))
             self._world.at(at, self._world.to_bridge, stranger)

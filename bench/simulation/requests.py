@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bench.simulation.invariant import law
+from bench.simulation.invariant import check
 from bridge.call import floor
 from bridge.call.machine import Call
 from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseSpare
@@ -113,11 +113,11 @@ class Asked:
             if is_renewed and kind is openai.AppendAudio:
                 self._committed_at = None  # the turn is open again
             if kind is openai.ResponseCreate:
-                law(self._is_ready, "no response before the session is confirmed")
+                check(self._is_ready, "no response before the session is confirmed")
                 is_free = self._active is None and self._asked is None
-                law(is_free, "never two responses", self._active, self._asked)
+                check(is_free, "never two responses", self._active, self._asked)
                 if action.response is UNSET:
-                    law(self._has_news, "nothing is answered twice", action)
+                    check(self._has_news, "nothing is answered twice", action)
                     self._has_news = False
                 self._asked = action.event_id
                 self._committed_at = self._told_at = None
@@ -128,19 +128,19 @@ class Asked:
                     self._active = self._asked = None
                     self._has_news = True
             elif kind is openai.CommitAudio:
-                law(self._is_ready, "nothing before the session is confirmed", kind)
+                check(self._is_ready, "nothing before the session is confirmed", kind)
                 self.committed(now)
             elif kind is OpenModel or kind is UseSpare:
                 self._lose_session(now)
                 self._is_ready = kind is UseSpare
             elif kind in (openai.AppendAudio, openai.CreateItem):
-                law(self._is_ready, "nothing before the session is confirmed", kind)
+                check(self._is_ready, "nothing before the session is confirmed", kind)
                 is_item = kind is openai.CreateItem
                 self._has_news |= (
                     is_item and type(action.item) is openai.FunctionCallOutput
                 )
             elif kind is RunTool:
-                law(action.tool_call_id not in self._tools, "a tool runs once")
+                check(action.tool_call_id not in self._tools, "a tool runs once")
                 self._tools.add(action.tool_call_id)
 
     def _check_error(self, actions: list[Any], now: float) -> None:
@@ -156,7 +156,7 @@ class Asked:
         is_off = not self._is_ready or not self._call.is_talking
         self._error_at = now if is_off and self._error_at else self._error_at
         waited_s = now - (self._error_at or now)
-        law(waited_s <= ERROR_S, "an error without an end is noticed", waited_s)
+        check(waited_s <= ERROR_S, "an error without an end is noticed", waited_s)
 
     def _lose_session(self, now: float) -> None:
         """What ran or was asked for is owed by the next session."""
@@ -191,9 +191,9 @@ class Asked:
         elif self._told_at is not None and self._call.has_caller_floor:
             self._told_at = min(now, self._told_first + floor.FLOOR_WAIT_S)
         waited_s = now - (self._committed_at or now)
-        law(waited_s <= ANSWER_S, "every turn is answered", waited_s)
+        check(waited_s <= ANSWER_S, "every turn is answered", waited_s)
         waited_s = now - (self._told_at or now)
-        law(waited_s <= ANSWER_S, "every tool and key is answered for", waited_s)
+        check(waited_s <= ANSWER_S, "every tool and key is answered for", waited_s)
 
 
 class Sessions:
@@ -209,4 +209,4 @@ class Sessions:
         is_off = call.is_session_ready or call.phase in (Phase.ENDING, Phase.ENDED)
         self._since = None if is_off else now if self._since is None else self._since
         waited_s = now - (now if self._since is None else self._since)
-        law(waited_s <= HANDSHAKE_S, "a session is had, or the call ends", waited_s)
+        check(waited_s <= HANDSHAKE_S, "a session is had, or the call ends", waited_s)

@@ -1,6 +1,6 @@
-"""`python -m bench simulate`: thousands of seeded calls, every law after every step.
+"""`python -m bench simulate`: seeded calls, every invariant after every step.
 
-A law that breaks prints its seed; `python -m bench simulate --seed N` runs that call
+A broken invariant prints its seed; `python -m bench simulate --seed N` runs that call
 again, step by step.
 """
 
@@ -32,7 +32,7 @@ COUNTED = (
 
 
 class Outcome(NamedTuple):
-    """What came of one seed; `broken` says which law broke, if one did."""
+    """What came of one seed; `broken` says which invariant broke, if one did."""
 
     seed: int
     broken: str | None
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 def run_seed(seed: int) -> Outcome:
-    """Run one call to its end; any error at all is a broken law."""
+    """Run one call to its end; any error at all is a broken invariant."""
     world = World(seed)
     broken = None
     try:
@@ -56,7 +56,7 @@ def run_seed(seed: int) -> Outcome:
         seed,
         broken,
         world.now,
-        world.laws.steps,
+        world.invariants.steps,
         world.call.ending.reason,
         tuple(getattr(counters, name) for name in COUNTED),
     )
@@ -75,7 +75,7 @@ def run_many(calls: int, first: int = 0) -> Iterator[list[Outcome]]:
 
 
 def tell(seed: int) -> int:
-    """Run one call and print its story; 1 if a law breaks."""
+    """Run one call and print its story; 1 if an invariant breaks."""
     world = World(seed)
     world.story = []
     try:
@@ -86,12 +86,12 @@ def tell(seed: int) -> int:
         traceback.print_exc(limit=-4)
         return 1
     print("\n".join(world.story))
-    print(f"seed {seed}: every law holds")
+    print(f"seed {seed}: every invariant holds")
     return 0
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; 1 if a law is broken in any call."""
+    """Run the command; 1 if an invariant is broken in any call."""
     parser = parser_of("simulate", __doc__)
     parser.add_argument("--calls", type=int, default=10_000, help="how many (10000)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")

@@ -1,4 +1,4 @@
-"""Weather: everything that is left to chance in one simulated call, from its seed.
+"""Scenario: everything that is left to chance in one simulated call, from its seed.
 
 A seed draws the business's options, the networks of both sides, what the caller says
 and when he is gone, and which faults fall in between. Two runs of a seed are alike.
@@ -46,7 +46,7 @@ class Link(NamedTuple):
     jitter_s: float
 
 
-class Weather:
+class Scenario:
     """The choices of one call; `rng` goes on to serve the fakes."""
 
     def __init__(self, seed: int) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.simulation.invariant import law
+from bench.simulation.invariant import check
 from bench.simulation.requests import is_renewal
 from bench.simulation.scenario import number_of
 from bridge.call.machine import Call
@@ -17,7 +17,7 @@ def is_expiry(what: Any) -> bool:
     return type(what) is openai.Error and what.error.code == "session_expired"
 
 
-class UplinkLaws:
+class UplinkInvariants:
     """The caller's frames: in order, none twice, none lost inside a turn."""
 
     def __init__(self, call: Call) -> None:
@@ -55,17 +55,17 @@ class UplinkLaws:
             if action.audio == SILENCE:
                 # A turn may begin and end in one step, with lost audio at its head.
                 is_inside = is_inside or len(actions) > 1
-                law(is_inside, "silence is given inside turns alone")
+                check(is_inside, "silence is given inside turns alone")
                 self._silence += 1
                 self._is_unsure = self._is_unsure or self._at is None
                 self._at = None if self._at is None else self._at + 1
                 limit = SILENCE_MS_MAX // FRAME_MS + 60
-                law(self._silence <= limit, "silence ends", self._silence)
+                check(self._silence <= limit, "silence ends", self._silence)
                 continue
             number = number_of(action.audio)
-            law(number > self._last, "no frame twice", number, self._last)
+            check(number > self._last, "no frame twice", number, self._last)
             is_next = is_again or self._at is None or number == self._at + 1
-            law(is_next, "no frame of a turn is lost", number, self._at)
+            check(is_next, "no frame of a turn is lost", number, self._at)
             self._at = self._last = number
             self._silence = 0
             self._is_unsure = self._is_unsure and is_again

@@ -1,7 +1,7 @@
 """One simulated call: the pure core between a phone and a model, on simulated time.
 
 Everything that happens lies in one queue by its time. Whatever reaches the bridge goes
-through `_give`, which has the laws checked before and after and performs the actions;
+through `_give`, which checks the invariants before and after and performs the actions;
 a process that stands still for a moment takes all that came meanwhile at its end.
 """
 
@@ -10,11 +10,11 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple
 
-from bench.simulation.invariant import law
-from bench.simulation.invariants import Laws, Part
+from bench.simulation.invariant import check
+from bench.simulation.invariants import Invariants, Part
 from bench.simulation.model import Model
 from bench.simulation.phone import STREAM_SID, Phone
-from bench.simulation.scenario import Link, Weather
+from bench.simulation.scenario import Link, Scenario
 from bridge.call.last_turn import WORDS_WAIT_S
 from bridge.call.machine import Call
 from bridge.call.plan import (
@@ -61,7 +61,7 @@ class Wire:
 
     def send(self, receive: Callable[..., None], *what: Any) -> None:
         """Have `receive` called when this arrives."""
-        rng = self._world.weather.rng
+        rng = self._world.scenario.rng
         latency_s = self._link.latency_s + rng.random() ** 4 * self._link.jitter_s
         self._last_at = max(self._last_at, self._world.now + latency_s)
         self._world.at(self._last_at, receive, *what)
@@ -71,7 +71,7 @@ class World:
     """One call from its webhook to its end."""
 
     def __init__(self, seed: int) -> None:
-        weather = self.weather = Weather(seed)
+        scenario = self.scenario = Scenario(seed)
         self.now = 0.0
         self.story: list[str] | None = None
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -84,20 +84,20 @@ class World:
             to_number="+15550000002",
             language="en",
             instructions="",
-            greeting=weather.greeting,
-            missing_fields=weather.rng.choice(((), ("name",))),
-            options=weather.options(),
+            greeting=scenario.greeting,
+            missing_fields=scenario.rng.choice(((), ("name",))),
+            options=scenario.options(),
         )
         self.call = Call(self.plan, 0.0)
-        self.laws = Laws(self.call, weather)
+        self.invariants = Invariants(self.call, scenario)
         self.phone = Phone(self)
         self.models: list[Model] = []
         self._spare: Model | None = None
-        self._to_bridge = Wire(self, weather.phone_up)
-        self._to_phone = Wire(self, weather.phone_down)
+        self._to_bridge = Wire(self, scenario.phone_up)
+        self._to_phone = Wire(self, scenario.phone_down)
         self._over_at: float | None = None
         self._serving = self._new_model()
-        self.after(weather.start_s, self.phone.start)
+        self.after(scenario.start_s, self.phone.start)
 
     # --- time ---
 
@@ -110,22 +110,22 @@ class World:
         self.at(self.now + wait_s, what, *args)
 
     def run(self) -> None:
-        """Run the call to its end; raises `Broken` where a law is broken."""
-        late_s = self.weather.tick_late_s
+        """Run the call to its end; raises `Broken` where an invariant is broken."""
+        late_s = self.scenario.tick_late_s
         while self._over_at is None or self.now < self._over_at + self._after_s:
             deadline = self.call.deadline
             due = float("inf") if deadline is None else max(deadline + late_s, self.now)
             if not self._queue and self._over_at is not None:
                 break
             if not self._queue or due <= self._queue[0][0]:
-                law(due < float("inf"), "a call that runs wants to be woken")
+                check(due < float("inf"), "a call that runs wants to be woken")
                 self.now = due
                 self._give(None, self.call.receive_timeout)
             else:
                 when, _, what, args = heappop(self._queue)
                 self.now = max(self.now, when)
                 what(*args)
-            law(self.now < CALL_S_MAX, "every call ends", self.call.phase)
+            check(self.now < CALL_S_MAX, "every call ends", self.call.phase)
         self._check_last_turn(self.call.record(self.now))
 
     @property
@@ -134,12 +134,12 @@ class World:
 
     def _check_last_turn(self, record: CallRecord) -> None:
         """What the caller was saying at the end is a turn, unless it had no words."""
-        if self.laws.spoke_last_at is None:
+        if self.invariants.spoke_last_at is None:
             return
-        at_s = round(self.laws.spoke_last_at, 3)
+        at_s = round(self.invariants.spoke_last_at, 3)
         placed = self.call.notes.transcript.placed()
         found = any(turn.role == "caller" and turn.at_s >= at_s for turn in placed)
-        law(found, "what is said last is recorded", at_s)
+        check(found, "what is said last is recorded", at_s)
 
     # --- what reaches the bridge ---
 
@@ -152,7 +152,7 @@ class World:
         model.to_bridge.send(self._arrive, model, event)
 
     def _arrive(self, model: Model, event: openai.Inbound) -> None:
-        stands_until = self.weather.unstalled(self.now)
+        stands_until = self.scenario.unstalled(self.now)
         if stands_until > self.now:
             self.at(stands_until, self._arrive, model, event)
         elif model is self._spare:
@@ -162,10 +162,10 @@ class World:
 
     def give_unknown(self) -> None:
         """Let a message of an unknown type, or none at all, arrive."""
-        leg = self.weather.rng.choice((Leg.TWILIO, Leg.OPENAI))
+        leg = self.scenario.rng.choice((Leg.TWILIO, Leg.OPENAI))
         self._give("unknown", self.call.receive_unknown, leg, "new.type")
         self._give("malformed", self.call.receive_malformed, leg, "no JSON")
-        if self._spare is not None and self.weather.rng.random() < 0.3:
+        if self._spare is not None and self.scenario.rng.random() < 0.3:
             rubbish = (self.call.receive_malformed, Leg.SPARE, "no JSON")
             self._give("malformed", *rubbish)
 
@@ -182,7 +182,7 @@ class World:
         """Cut the model's socket, or let it not be had at all."""
         if model.is_closed:
             return
-        stands_until = self.weather.unstalled(self.now)
+        stands_until = self.scenario.unstalled(self.now)
         if stands_until > self.now:
             self.at(stands_until, self.lose_model, model, why)
             return
@@ -193,11 +193,11 @@ class World:
             self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
 
     def _give(self, what: Any, door: Callable[..., list[Any]], *args: Any) -> None:
-        stands_until = self.weather.unstalled(self.now)
+        stands_until = self.scenario.unstalled(self.now)
         if stands_until > self.now and what is not None:
             self.at(stands_until, self._give, what, door, *args)
             return
-        self.laws.before(what, self.now)
+        self.invariants.before(what, self.now)
         actions = list(twilio.messages_of(door(*args, self.now)))
         if self.story is not None:
             self._tell(what, actions)
@@ -205,34 +205,34 @@ class World:
             type(what) is openai.Committed
             and self.plan.options.turn_detection != "gate"
         ):
-            self.laws.note_committed(self.now)
-        self.laws.after(what, actions, self.now)
+            self.invariants.note_committed(self.now)
+        self.invariants.after(what, actions, self.now)
         for action in actions:
             _PERFORM[type(action)](self, action)
-        if self.weather.is_calm and self.laws.cuts:
-            for part, heard_ms in self.laws.cuts:
+        if self.scenario.is_calm and self.invariants.cuts:
+            for part, heard_ms in self.invariants.cuts:
                 self.after(COMPARE_S, self._compare, part, heard_ms)
 
     # --- what the bridge does ---
 
     def _new_model(self) -> Model:
-        weather = self.weather
-        down, up = Wire(self, weather.model_down), Wire(self, weather.model_up)
+        scenario = self.scenario
+        down, up = Wire(self, scenario.model_down), Wire(self, scenario.model_up)
         model = Model(self, len(self.models), to_bridge=down, to_model=up)
         self.models.append(model)
-        takes_s = weather.rng.uniform(0.05, 0.5)
-        chance = weather.rng.random() if weather.is_fault else 1.0
+        takes_s = scenario.rng.uniform(0.05, 0.5)
+        chance = scenario.rng.random() if scenario.is_fault else 1.0
         if chance < 0.05:
             self.after(takes_s, self.lose_model, model)
         elif chance < 0.15:
             self.after(takes_s, self.refuse_model, model)
-        elif chance > 0.17 or not weather.is_fault:  # else nobody ever answers
+        elif chance > 0.17 or not scenario.is_fault:  # else nobody ever answers
             self.after(takes_s, model.start)
         return model
 
     def refuse_model(self, model: Model) -> None:
         """Answer a handshake with something else than a socket."""
-        rng = self.weather.rng
+        rng = self.scenario.rng
         status = rng.choice((0, 429, 500, 503, 503, 401))
         after_s = rng.choice((0.0, 0.0, 1.0, 60.0))
         self.lose_model(
@@ -240,31 +240,33 @@ class World:
         )
 
     def _open_again(self, action: OpenModel) -> None:
-        law(self._spare is None, "the next session is closed, or it serves")
+        check(self._spare is None, "the next session is closed, or it serves")
         self._serving.close()
         self._serving = self._new_model()
 
     def _open_spare(self, action: OpenSpare) -> None:
-        law(self._spare is None, "one session follows another")
-        law(not self._serving.is_closed, "a session is prepared beside one that serves")
+        check(self._spare is None, "one session follows another")
+        check(
+            not self._serving.is_closed, "a session is prepared beside one that serves"
+        )
         self._spare = self._new_model()
 
     def _to_spare(self, action: ToSpare) -> None:
         spare, kind = self._spare, type(action.event)
         assert spare is not None, "there is no second session"
         is_set_up = kind in (openai.SessionUpdate, openai.CreateItem)
-        law(is_set_up, "what does not serve is only set up", kind)
+        check(is_set_up, "what does not serve is only set up", kind)
         spare.to_model.send(spare.receive, action.event)
 
     def _use_spare(self, action: UseSpare) -> None:
         assert self._spare is not None, "there is no second session"
         is_left = self._serving.is_breaking or self.call.recovery.failures
         if not self._serving.is_closed and not is_left:
-            law(not self._serving.is_at_work, "a session is left between turns")
+            check(not self._serving.is_at_work, "a session is left between turns")
         self._serving.close()
         self._serving, self._spare = self._spare, None
         are_open = sum(not model.is_closed for model in self.models)
-        law(are_open <= 1, "there is one session after the change", are_open)
+        check(are_open <= 1, "there is one session after the change", are_open)
 
     def _close_spare(self, action: CloseSpare) -> None:
         assert self._spare is not None, "there is no second session"
@@ -276,18 +278,18 @@ class World:
         model.to_model.send(model.receive, event)
 
     def _play(self, message: twilio.OutboundMedia) -> None:
-        law(message.stream_sid == STREAM_SID, "the stream's own sid")
-        self._to_phone.send(self.phone.play, self.laws.sent_part())
+        check(message.stream_sid == STREAM_SID, "the stream's own sid")
+        self._to_phone.send(self.phone.play, self.invariants.sent_part())
 
     def _mark(self, message: twilio.OutboundMark) -> None:
-        law(bool(message.mark.name), "a mark has a name")
+        check(bool(message.mark.name), "a mark has a name")
         self._to_phone.send(self.phone.mark, message.mark.name)
 
     def _clear(self, message: twilio.Clear) -> None:
         self._to_phone.send(self.phone.clear)
 
     def _run_tool(self, asked: RunTool) -> None:
-        rng = self.weather.rng
+        rng = self.scenario.rng
         missing = rng.choice((None, (), ("name",)))
         result = ToolResult(
             tool_call_id=asked.tool_call_id,
@@ -309,13 +311,13 @@ class World:
                 model.close()
 
     def _log(self, line: Log) -> None:
-        law(len(line.text) < 2_000, "a line is a line")
+        check(len(line.text) < 2_000, "a line is a line")
 
     def _compare(self, part: Part, told_ms: int) -> None:
         """Compare what the model was told was heard with the caller's recording."""
         heard_ms = self.phone.heard_ms(part)
         is_right = abs(heard_ms - told_ms) <= HEARD_MS
-        law(is_right, "what was heard is right to 60 ms", part, told_ms, heard_ms)
+        check(is_right, "what was heard is right to 60 ms", part, told_ms, heard_ms)
 
     def _tell(self, what: Any, actions: list[Any]) -> None:
         assert self.story is not None

@@ -80,9 +80,9 @@ def test_the_unruly_are_cut_off_and_nobody_else(monkeypatch, capsys):
     assert bad_input.main([*small, "--kinds", *kinds]) == 0
     lines = capsys.readouterr().out.splitlines()
     found = {line.split()[0]: orjson.loads(line[line.index("{") :]) for line in lines}
-    assert set(found) == {*kinds, "crowd"}
-    assert found["crowd"]["lost"] == 0
-    assert found["crowd"]["unruly"]["accepted"] >= 2
+    assert set(found) == {*kinds, "churn"}
+    assert found["churn"]["lost"] == 0
+    assert found["churn"]["disturbed"]["accepted"] >= 2
 
 
 def test_short_calls_are_counted_and_their_memory_is_measured(monkeypatch, capsys):
@@ -95,19 +95,19 @@ def test_short_calls_are_counted_and_their_memory_is_measured(monkeypatch, capsy
 
 
 def test_whoever_is_hurt_by_the_unruly_is_reported():
-    def p99(quiet, unruly):
+    def p99(quiet, disturbed):
         return {
             "quiet_p99": quiet,
-            "unruly_p99": unruly,
-            "ratio": round(unruly / quiet, 2),
+            "disturbed_p99": disturbed,
+            "ratio": round(disturbed / quiet, 2),
         }
 
-    # Half a millisecond more is no more than what the crowd's slots tell apart.
+    # Half a millisecond more is no more than what the callers' slots resolve.
     ways = {"uplink_ms": p99(10.0, 12.0), "downlink_ms": p99(0.5, 1.0)}
-    found = {"rubbish": ways, "crowd": {"lost": 1}, "memory": {"growth": 0.07}}
+    found = {"rubbish": ways, "churn": {"lost": 1}, "memory": {"growth": 0.07}}
     assert bad_input.judge(found) == [
         "rubbish: uplink_ms p99 x 1.2, allowed 1.1",
-        "crowd: 1 calls were lost",
+        "churn: 1 calls were lost",
         "memory: grew by 7.0%, allowed 5%",
     ]
 
@@ -116,8 +116,8 @@ def test_figures_are_the_medians_of_their_pairs():
     def phase(p99):
         return {"uplink_ms": {"p99": p99}, "downlink_ms": {"p99": 1.0}, "cpu": 0.1}
 
-    pairs = [{"quiet": phase(low), "unruly": phase(2.0)} for low in (1.0, 2.0, 4.0)]
+    pairs = [{"quiet": phase(low), "disturbed": phase(2.0)} for low in (1.0, 2.0, 4.0)]
     found = bad_input.summary(pairs)["uplink_ms"]
     ratios = [2.0, 1.0, 0.5]
-    p99s = {"quiet_p99": 2.0, "unruly_p99": 2.0}
+    p99s = {"quiet_p99": 2.0, "disturbed_p99": 2.0}
     assert found == {**p99s, "ratio": 1.0, "ratios": ratios}

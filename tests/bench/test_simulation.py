@@ -1,11 +1,11 @@
-"""Simulated calls keep every law; a core that is broken on purpose breaks one."""
+"""Simulated calls keep every invariant; a core that is broken on purpose breaks one."""
 
 import pytest
 
 from bench.__main__ import main
 from bench.simulation import run
 from bench.simulation.invariant import Broken
-from bench.simulation.scenario import QUIET, Weather, number_of, stamp
+from bench.simulation.scenario import QUIET, Scenario, number_of, stamp
 from bench.simulation.world import World
 from bridge.call import (
     conversation_start,
@@ -44,7 +44,7 @@ def test_a_seed_is_the_same_call_every_time():
 
 
 def test_every_mode_is_drawn():
-    modes = {Weather(seed).options().turn_detection for seed in range(50)}
+    modes = {Scenario(seed).options().turn_detection for seed in range(50)}
     assert modes == {"server_vad", "semantic_vad", "gate"}
 
 
@@ -61,15 +61,15 @@ def replace(monkeypatch, owner, name, method):
         monkeypatch.setattr(owner, name, method)
 
 
-def breaks(monkeypatch, owner, name, broken, law):
-    """Break one method and tell whether the calls then break the law."""
+def breaks(monkeypatch, owner, name, broken, invariant):
+    """Break one method and tell whether the calls then break the invariant."""
     whole = getattr(owner, name)
     replace(monkeypatch, owner, name, lambda *a, **k: broken(whole, *a, **k))
     for seed in SEEDS:
         try:
             World(seed).run()
         except Broken as error:
-            if str(error).partition(":")[0] == law:
+            if str(error).partition(":")[0] == invariant:
                 return True
     return False
 
@@ -197,7 +197,7 @@ def fill_always(whole, self, *args):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "broken", "law"),
+    ("owner", "name", "broken", "invariant"),
     [
         (Playout, "interrupt", lose_last, "every unheard part is truncated"),
         (Playout, "receive_mark", take_stale_echo, "a stale echo changes nothing"),
@@ -244,8 +244,8 @@ def fill_always(whole, self, *args):
         (Call, "receive_timeout", forget_timer, "owed audio has a timer"),
     ],
 )
-def test_a_broken_core_is_caught(monkeypatch, owner, name, broken, law):
-    assert breaks(monkeypatch, owner, name, broken, law)
+def test_a_broken_core_is_caught(monkeypatch, owner, name, broken, invariant):
+    assert breaks(monkeypatch, owner, name, broken, invariant)
 
 
 def test_the_command_runs_calls_and_tells_the_story_of_one(monkeypatch, capsys):
@@ -257,7 +257,7 @@ def test_the_command_runs_calls_and_tells_the_story_of_one(monkeypatch, capsys):
 
     monkeypatch.setattr("sys.argv", ["bench", "simulate", "--seed", "7"])
     assert main() == 0
-    assert "seed 7: every law holds" in capsys.readouterr().out
+    assert "seed 7: every invariant holds" in capsys.readouterr().out
 
 
 def test_a_broken_law_is_reported_with_its_seed(monkeypatch, capsys):
