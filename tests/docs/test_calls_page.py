@@ -7,14 +7,16 @@ import runpy
 import pytest
 
 from bridge.call import (
+    barge_in,
     ending,
     greeting,
     history_seed,
-    interruption,
     keypad,
     last_turn,
-    resumption,
-    session_rollover,
+    sessions,
+    standby_session,
+    streams,
+    time_limit,
 )
 from bridge.settings.options import CallOptions
 
@@ -44,7 +46,7 @@ def test_the_short_sound_is_one_that_only_holds_the_reply(script):
     trace = script["run"](recording, 7.6, until_s)
 
     held = [at for at, one in zip(trace.at_s, trace.is_held, strict=True) if one]
-    assert 0.2 < held[-1] - held[0] <= interruption.HOLD_S
+    assert 0.2 < held[-1] - held[0] <= barge_in.HOLD_S
     assert "Clear" not in [name for _, name in trace.marks]
     assert trace.sent_s[-1] > trace.sent_s[trace.at_s.index(held[-1])]
 
@@ -77,19 +79,19 @@ TEXT = flat(PAGE)
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        ("After {} frames of voice", interruption.EVIDENCE_FRAMES),
-        ("not confirmed within {} ms", round(interruption.HOLD_S * 1e3)),
+        ("After {} frames of voice", barge_in.EVIDENCE_FRAMES),
+        ("not confirmed within {} ms", round(barge_in.HOLD_S * 1e3)),
         ("a pause of {} s", keypad.PAUSE_S),
         ("at most {} of them", keypad.DIGITS_MAX),
         ("no greeting comes within {:.0f} s", greeting.GREETING_WAIT_S),
         ("for at most {:.0f} s, and stands in the record", last_turn.WORDS_WAIT_S),
         ("more than {} messages could not be read", ending.MALFORMED_MAX),
-        ("asks within {:.0f} s what comes next", resumption.ASK_S),
-        ("must come within {:.0f} s", resumption.RETURN_S),
-        ("More than {} lost streams", resumption.LOSSES_MAX),
+        ("asks within {:.0f} s what comes next", streams.ASK_S),
+        ("must come within {:.0f} s", streams.RETURN_S),
+        ("More than {} lost streams", streams.LOSSES_MAX),
         ("up to {} entries of the conversation", history_seed.ENTRIES_MAX),
-        ("no session can be had within {:.0f} s", session_rollover.REOPEN_S),
-        ("More than {} lost sessions", session_rollover.LOSSES_MAX),
+        ("no session can be had within {:.0f} s", sessions.REOPEN_S),
+        ("More than {} lost sessions", sessions.LOSSES_MAX),
     ],
 )
 def test_a_figure_in_the_text_is_the_codes(words, value):
@@ -97,19 +99,21 @@ def test_a_figure_in_the_text_is_the_codes(words, value):
 
 
 def test_the_other_figures_are_the_codes():
-    assert session_rollover.RENEW_AT == 0.9
+    assert standby_session.RENEW_AT == 0.9
     assert "At nine tenths of its life" in TEXT
-    assert ending.WARNING_S == 60
+    assert time_limit.WARNING_S == 60
 
 
 def test_every_reason_of_an_end_is_explained():
-    ends = {"end", "end_politely", "fail"}
+    ends = {"end", "end_politely", "fail", "Fail"}
     reasons = {
-        node.args[1].value
-        for path in (ROOT / "bridge").rglob("*.py")
+        argument.value
+        for path in (ROOT / "bridge" / "call").glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ends
-        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+        for argument in node.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        if re.fullmatch("[a-z_]+", argument.value)
     }
     table = rows(
         section(PAGE, "## Endings"), "| reason | what happened | the caller hears |"

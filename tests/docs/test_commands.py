@@ -25,7 +25,7 @@ from .pages import (
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 TARGETS = set(
-    re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 )
 # They run the command that they are given.
 WRAPPERS = {"chrt", "docker", "env", "exec", "nohup", "sudo"}

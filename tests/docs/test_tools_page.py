@@ -8,7 +8,7 @@ import pytest
 from bridge.agent import tools
 from bridge.agent.crm_tools import crm_tools
 from bridge.agent.identity import Worth
-from bridge.call import model_events
+from bridge.call import tool_calls
 from bridge.line import driver
 from bridge.settings.process import Settings
 from crm import appointments, proofs
@@ -92,9 +92,9 @@ def test_the_limits_are_the_codes():
     found = [row[1] for row in rows(PAGE, "| limit | value | beyond it |")]
 
     assert found == [
-        str(model_events.TOOLS_MAX),
+        str(tool_calls.TOOLS_MAX),
         str(driver.TOOLS_IN_FLIGHT_MAX),
-        str(model_events.ARGUMENT_CHARS_MAX),
+        str(tool_calls.ARGUMENT_CHARS_MAX),
         str(tools.OUTPUT_BYTES_MAX),
     ]
 

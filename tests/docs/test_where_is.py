@@ -272,7 +272,7 @@ def test_what_is_compiled_and_the_commands_are_as_it_says():
     setup = (ROOT / "setup.py").read_text()
     text = text_of("How do I rebuild and test?")
 
-    for target in re.findall(r"`make (\w+)`", text):
+    for target in re.findall(r"`make ([\w-]+)`", text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     assert '.rglob("*.pyx")' in setup
     for path in ("bridge/media/uplink.py", "bridge/media/playout.py"):
