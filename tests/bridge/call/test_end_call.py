@@ -157,3 +157,15 @@ def test_other_tools_run_at_once():
     call.receive_openai(tool_item("end", "end_call", GOODBYE), 1.1)
 
     assert of(RunTool, call.receive_openai(tool_item("tool"), 1.1))
+
+
+def test_a_wish_that_was_refused_is_not_granted_later_without_another():
+    call = answered_call()
+    assert outputs(wants(call, ["end"])) == ["end"]
+    call.receive_openai(created("r2"), 2.0)
+    call.receive_openai(tool_item("tool"), 2.1)
+    assert outputs(answer(call, 2.2)) == ["tool"]
+    call.receive_openai(done("r2"), 2.3)
+
+    assert call.ending.missing == ()
+    assert call.phase is Phase.TALKING

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call.barge_in import BACKCHANNEL_FRAMES
+from bridge.call.barge_in import BACKCHANNEL_FRAMES, HOLD_S
 from bridge.call.plan import Leg
 from bridge.call.timers import Timer
 from bridge.realtime import openai
@@ -51,6 +51,17 @@ def test_first_evidence_holds_the_feed_and_the_lead_plays_out():
 
     assert call.playout.is_held
     assert not of(twilio.Clear, actions)
+
+
+def test_more_voice_does_not_put_the_end_of_a_hold_off():
+    call, now = mid_reply(min_consecutive_voice_frames=50)
+    _, now = speak(call, VOICE[15:25], now)
+    assert call.playout.is_held
+    assert call.counters.barge_ins_false == 0
+    speak(call, VOICE[25:40], now)
+
+    assert HOLD_S == 15 * 0.02
+    assert call.counters.barge_ins_false == 1
 
 
 def test_a_yes_does_not_interrupt_where_backchannels_are_ignored():

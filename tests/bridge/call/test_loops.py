@@ -250,3 +250,13 @@ def test_a_response_without_words_is_no_news():
 
     assert call.phase is Phase.TALKING
     assert builders.texts(call.receive_hangup("checked", 31.0))
+
+
+def test_one_older_turn_that_differs_does_not_hide_a_round_of_two():
+    first, second = "At what time would you like to come?", QUESTION
+    other = "We are closed at noon; the chair is free from two."
+    ai = [first, second, other, second, first, second]
+    caller = ["What did you say to me?", "I did not hear what you said."] * LOOP_TURNS
+    turns = [one for pair in zip(caller, ai, strict=True) for one in pair]
+
+    assert talk(*zip(["caller", "ai"] * len(ai), turns, strict=True)).loop()

@@ -295,3 +295,16 @@ def test_replies_reach_the_caller_whole_and_in_order_whatever_is_lost(seed):
     actions += builders.fire(call, now + 14.0)
 
     assert bytes_of(actions) == said
+
+
+def test_a_caller_who_comes_back_and_is_silent_is_asked_whether_they_are_there():
+    call = builders.answered_call(idle_prompt_ms=5_000)
+    lose(call, 1.0)
+    want(call, 2.0)
+    come_back(call, 2.0)
+    builders.begun(call, "r1", 2.1)
+    call.receive_openai(builders.done("r1"), 2.2)
+    assert of(openai.ResponseCreate, builders.fire(call, 6.9)) == []
+
+    (asked,) = of(openai.ResponseCreate, builders.fire(call, 8.1))
+    assert "still there" in asked.response.instructions
