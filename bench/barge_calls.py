@@ -16,7 +16,7 @@ from dsp.g711 import FRAME_BYTES, decode
 # What counts as an onset, in s: the quiet before it and the speech after it.
 QUIET_S, SPEECH_S = 1.0, 0.3
 SNR_DB_MIN = 10
-# Around speech nothing is false: he breathes in, a room rings on.
+# Around speech nothing is false: the caller breathes in, a room rings on.
 AROUND_S = 0.2
 # A part is heard when it is so far over what went before (the evaluation's calls have
 # no clean recording beside them).
@@ -27,7 +27,7 @@ ECHO_STRETCH_S = 20
 
 
 class Onset(NamedTuple):
-    """Where a caller begins by the clean recording, and where he can be heard, in s."""
+    """When a caller begins by the clean recording, and when they are audible, in s."""
 
     at_s: float
     heard_s: float
@@ -164,7 +164,7 @@ def _evaluated(call: Clear) -> Played:
 
 
 def _is_said(played: subset.Audio) -> NDArray[np.bool_]:
-    """Tell where somebody talks: from his first sample to a second's pause."""
+    """Tell where somebody talks: from the first sample to a second's pause."""
     is_said = np.zeros(len(played), bool)
     sounds = np.flatnonzero(played)
     for part in np.split(sounds, np.flatnonzero(np.diff(sounds) >= RATE) + 1):

@@ -66,7 +66,7 @@ class ChurnRun(Run):
 
 
 class Caller(Stream):
-    """One caller and his stream."""
+    """One caller and their stream."""
 
     def __init__(self, churn: "CallChurn", number: int) -> None:
         super().__init__(churn.run, number, churn.speech)
@@ -75,7 +75,7 @@ class Caller(Stream):
         # By which the model knows the caller.
         self.name = ""
         self.is_leaving = False
-        # The other side has left him.
+        # The other side has hung up.
         self.lost = asyncio.Event()
 
     def closed(self) -> None:
@@ -84,7 +84,7 @@ class Caller(Stream):
 
     @property
     def is_lost(self) -> bool:
-        """Whether the other side has left him."""
+        """Whether the other side has hung up."""
         return self.lost.is_set()
 
     async def ring(self, url: str) -> bool:
@@ -174,7 +174,7 @@ class CallChurn:
         await self.http.close()
 
     async def join(self, url: str, caller: Caller | None = None) -> Caller | None:
-        """Have one more caller ring and, if he is let in, talk."""
+        """Have one more caller ring and, if they are admitted, talk."""
         caller = caller or self.new_caller()
         try:
             is_in = await caller.ring(url)
@@ -194,7 +194,7 @@ class CallChurn:
         return kind(self, self._next)
 
     def leave(self, caller: Caller) -> None:
-        """Have a caller hang up, and forget him."""
+        """Have a caller hang up, and forget them."""
         caller.hang_up()
         self.callers.discard(caller)
         for slot in self._slots:

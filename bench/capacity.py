@@ -7,8 +7,8 @@ processor, what is loaded another.
 
 - `full`: every caller speaks without a pause and every frame is forwarded;
 - `half`: every caller hears a reply half of the time and speaks the other half;
-- `usual`: he hears a reply for 50 % of the time, speaks for 40 %, and is quiet else;
-- `ahead`: the same, with a model two seconds ahead of his ear.
+- `usual`: the caller hears a reply for 50 % of the time and speaks for 40 %;
+- `ahead`: the same, with a model two seconds ahead of the caller.
 
     python -m bench capacity --calls 200 --rounds 8
     python -m bench capacity --server bridge.cli.main+tls bridge.cli.main

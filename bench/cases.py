@@ -34,7 +34,7 @@ PART = RATE // 100
 
 
 class Case(NamedTuple):
-    """One caller in one noise: his line in mu-law, and when he speaks, in s."""
+    """One caller in one noise: their line in mu-law, and when they speak, in s."""
 
     name: str
     frames: list[bytes]
@@ -55,7 +55,7 @@ def cases() -> Iterator[Case]:
 
 
 def case(voice: str, noise: str, snr_db: int, shift_ms: float, seed: int) -> Case:
-    """Make one caller; he begins `shift_ms` after ONSET_S at the earliest."""
+    """Make one caller, who begins `shift_ms` after ONSET_S at the earliest."""
     rng = np.random.default_rng(seed)
     speech = subset.samples(voice)
     parts = _words(subset.activity(speech))

@@ -84,10 +84,10 @@ class Shape(NamedTuple):
         return (frame + call * PERIOD_STEP) % PERIOD_FRAMES
 
     def is_speaking(self, place: int) -> bool:
-        """Tell whether the caller speaks; there is a breath between him and a reply.
+        """Tell whether the caller speaks; there is a breath between them and a reply.
 
-        What he said over the last words of the reply would be given to the model when
-        they are over, and a reply that began over his would be held: late by design,
+        What they said over the last words of the reply would be given to the model when
+        they are over, and a reply that began over theirs would be held: late by design,
         and no measure of the bridge.
         """
         began = round(self.hears * PERIOD_FRAMES)

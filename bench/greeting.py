@@ -3,7 +3,7 @@
 Calls ring at a bridge in a process of its own, over real sockets, a few at a time. The
 model confirms a session SESSION_S after it is told what it is, and speaks MODEL_S after
 it is asked to; Twilio opens its stream some time after the webhook, by chance, so that
-either side is there first. Every caller talks from his first frame on. In ms:
+either side is there first. Every caller talks from the first frame on. In ms:
 
 - *heard*: from `start` sent to the greeting's first frame received;
 - *ours*: how much later that is than it could be, were the bridge and its sockets

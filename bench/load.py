@@ -3,7 +3,7 @@
 The bridge is `kolbridge serve` in a process of its own; callers and model are in this
 one. `--hears` and `--speaks` say how a call passes its time: the model speaks to it
 (downlink: delta -> the first frame of it at the caller), or the caller speaks (uplink:
-his frame -> the model's append), or the line is quiet. The preroll is switched off,
+their frame -> the model's append), or the line is quiet. The preroll is switched off,
 because its frames are late by design. `--server MODULE` measures another program under
 the same load: `bench.relays.picows_relay` does nothing but relay. `--tls` encrypts the
 way to the model, as it is in service.

@@ -1,7 +1,7 @@
 """The plainest relay there is, to hold the uplink walk against.
 
 It reads Twilio's message with the standard library's `json`, re-encodes the payload and
-writes the append event: no gate, no ledger, no limits. Whoever writes his first bridge
+writes the append event: no gate, no ledger, no limits. Whoever writes a first bridge
 writes this.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m bench turns`: how fast a caller's turn ends, and what of him is lost.
+"""`python -m bench turns`: how fast a caller's turn ends, and what of it is lost.
 
 Recorded speech, mixed with noise, goes through the pure core frame by frame, on
 simulated time: the same figures on every machine. In each mode, in ms, from the
@@ -37,7 +37,7 @@ from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3
-# A silent caller is not asked again while his line goes on.
+# A silent caller is not asked again while their line goes on.
 OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
 # Of the evaluation: a pause that ends a turn in any case, and what is a turn.
 PAUSE_S, TURN_S = 1.5, 0.3
@@ -134,8 +134,8 @@ def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float
 def evaluated_ms(folder: Path) -> dict[str, list[float]]:
     """Return the shares in the evaluation's calls at 10 dB or better.
 
-    Behind some callers others talk or sing, and no label says that they are not his
-    words going on.
+    Behind some callers others talk or sing. No label tells their words from the
+    caller's.
     """
     found: dict[str, list[float]] = {"eval_noise_ms": [], "eval_voices_ms": []}
     for call in clear_calls(folder):

@@ -55,7 +55,7 @@ class Holder(NamedTuple):
 
 
 class NotFound(Exception):
-    """The caller has no such appointment; `upcoming` are those that he has."""
+    """The caller has no such appointment; `upcoming` are those that they have."""
 
     def __init__(self, upcoming: list[Appointment]) -> None:
         super().__init__("no such appointment")

@@ -95,7 +95,7 @@ def two_services(url, tmp_path):
 
 
 class Astray(Caller):
-    """A caller whose streams reach another service than his webhooks."""
+    """A caller whose streams reach another service than their webhooks."""
 
     stream_port = 0
 

@@ -194,7 +194,7 @@ def test_no_argument_of_any_tool_reaches_another_business(database_url):
             for field in msgspec.structs.fields(tool.arguments):
                 for value in values:
                     tried += 1
-                    # A new caller each time: what he hears of himself is this value.
+                    # A new caller each time: this value is what they hear of.
                     moves = name in (CANCEL_APPOINTMENT, RESCHEDULE_APPOINTMENT)
                     caller = CALLER if moves else f"+1555020{tried:04}"
                     runner = await desk(db, ours, caller)

@@ -1,7 +1,7 @@
 """Scenario: everything that is left to chance in one simulated call, from its seed.
 
 A seed draws the business's options, the networks of both sides, what the caller says
-and when he is gone, and which faults fall in between. Two runs of a seed are alike.
+and when they are gone, and which faults fall in between. Two runs of a seed are alike.
 """
 
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ from bridge.telephony import twilio
 CALL_S_MAX = 150.0
 # What still arrives after the end is delivered for this long.
 AFTER_S = 0.3
-# What the caller's recording may differ by from what the model was told he heard.
+# What the caller's recording may differ by from what the model was told they heard.
 HEARD_MS = 60.0
 # A cut is compared once the clear has reached the phone.
 COMPARE_S = 0.3

@@ -33,7 +33,7 @@ class GateError(ValueError):
 
 
 class Recording(NamedTuple):
-    """One call's caller side in mu-law, what he heard, and when he spoke (seconds)."""
+    """One call's caller side in mu-law, what they heard, and when they spoke (s)."""
 
     name: str
     near: bytes

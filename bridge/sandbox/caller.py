@@ -1,4 +1,4 @@
-"""A caller with Twilio in front of him: signed webhooks, TwiML, a stream, callbacks.
+"""A caller behind Twilio: signed webhooks, TwiML, a stream, callbacks.
 
 Written on `websockets` and aiohttp's client from Twilio's documentation; it shares no
 code with the bridge, so that each checks the other.

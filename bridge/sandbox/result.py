@@ -25,7 +25,7 @@ class MediaIn(NamedTuple):
 class CallResult:
     """One call as Twilio and the caller saw it; times are ms of the stream.
 
-    `near` is what the caller said and `far` what he heard, both mu-law from the start
+    `near` is what the caller said and `far` what they heard, both mu-law from the start
     of the stream, with digital silence where there was nothing.
     """
 

@@ -1,6 +1,6 @@
-"""The scripted caller: what he says, waits for and presses, one frame at a time.
+"""The scripted caller: what they say, wait for and press, one frame at a time.
 
-`Timeline.next_frame` is called every 20 ms with what he hears; there is no clock in it.
+`Timeline.next_frame` is called every 20 ms with what the caller hears. It has no clock.
 """
 
 import math
@@ -106,7 +106,7 @@ class Happening(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """One frame of the caller, and what he does with his hands meanwhile."""
+    """One frame of the caller, and what they do meanwhile."""
 
     audio: bytes
     digit: str | None = None
@@ -115,7 +115,7 @@ class Tick(NamedTuple):
 
 
 class Timeline:
-    """A caller who follows his steps; after the last one he hangs up."""
+    """A caller who follows their steps and hangs up after the last."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = list(steps)

@@ -1,7 +1,7 @@
 """One-use tokens that tie a media stream to the webhook that asked for it.
 
 A signature does not bind a call: it is the same for every stream to the same URL, so
-whoever saw one could open a stream of his own. A token names one CallSid, lives for
+whoever saw one could open a stream of their own. A token names one CallSid, lives for
 seconds and is taken once. This module owns the key and the tokens already used; it
 reads no clock.
 """

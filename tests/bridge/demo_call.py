@@ -24,7 +24,7 @@ FIRST_AT_MS = 4_000
 OFFER_AT_MS = 8_900
 INTERRUPTS_AT_MS = 11_400
 CLEAR_MS = 11_540.0
-# The caller's second turn ends at 13540 ms; he waits a second for the answer.
+# The caller's second turn ends at 13540 ms; they wait a second for the answer.
 NAME_AT_MS = 14_500
 LENGTH_MS = 16_000
 BOOKED_AT = datetime(2026, 12, 1, 15, tzinfo=UTC)

@@ -28,7 +28,7 @@ def frames(audio: bytes) -> list[bytes]:
 def positions(result: CallResult, session: Session) -> list[int | None]:
     """Return for each sounding frame that the model was given which one it is.
 
-    They are given in the caller's order, each once; None is a frame that he has not
+    They are given in the caller's order, each once; None is a frame that they have not
     sent within AGE_MS_MAX before.
     """
     near = frames(result.near)

@@ -138,7 +138,7 @@ def _wait_s(result: CallResult, far: bytes, turn: int) -> float:
 
 
 def _appointment(seen: Evidence) -> Check:
-    """The caller has the hour he asked for, in the business's own time."""
+    """The caller has the hour they asked for, in the business's own time."""
     at = None if seen.lead is None else seen.lead.next_appointment_at
     if at is None:
         return Check("appointment in the calendar", False, "none")

@@ -1,4 +1,4 @@
-"""The demo's picture: one call, from the caller's level to what he heard."""
+"""The demo's picture: one call, from the caller's level to what they heard."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -126,11 +126,11 @@ def test_record_of_a_lost_booking_says_so_and_leaves_the_lead_as_it_was(database
         before = await leads.find(shop.db, shop.business.id, DAN)
 
         asked = {"starts_at": at, "name": "Dan"}
-        his = {"caller": DAN, "sid": "CA2"}
-        lost = await shop.result("calendar_create_appointment", asked, **his)
-        none = await shop.result("calendar_cancel_appointment", **his)
+        of_dan = {"caller": DAN, "sid": "CA2"}
+        lost = await shop.result("calendar_create_appointment", asked, **of_dan)
+        none = await shop.result("calendar_cancel_appointment", **of_dan)
         new = {"new_starts_at": at}
-        move = await shop.result("calendar_reschedule_appointment", new, **his)
+        move = await shop.result("calendar_reschedule_appointment", new, **of_dan)
 
         assert (lost.ok, none.ok, move.ok) == (False, False, False)
         told = orjson.loads(lost.output)

@@ -30,7 +30,7 @@ def answer(call, now):
 
 
 def speaking_while_a_tool_runs(**options):
-    """A call whose caller is in the middle of his words, and the time."""
+    """A call whose caller is in the middle of their words, and the time."""
     call = answered_call(**options)
     _, now = speak(call, QUIET * 100, 0.0)
     call.receive_openai(created(), now)

@@ -173,6 +173,6 @@ async def test_who_is_lost_while_his_flood_rests_leaves_no_timer(place, monkeypa
     leg._transport.disconnect(False)
     await ws_peer.until(lambda: not leg.is_open)
     assert leg._rest_timer.cancelled()
-    with suppress(ConnectionResetError):  # what he sent and nobody read
+    with suppress(ConnectionResetError):  # what they sent and nobody read
         await peer.close()
     await model.close()
