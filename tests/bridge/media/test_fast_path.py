@@ -178,6 +178,20 @@ def test_a_turn_is_committed_with_the_frame_that_makes_its_silence_whole(hear):
 
 
 @pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+def test_the_caller_is_last_heard_of_while_the_gate_is_open(hear):
+    call = listening()
+    open_at = 0.0
+    for number, frame in enumerate([*VOICE[20:70], *[QUIET] * 60], 1):
+        now = 1.0 + number * 0.02
+        hear(call, text(frame, number), now)
+        if call.uplink.is_gate_open:
+            open_at = now
+    call.receive_timeout(3.5)
+
+    assert 2.0 < call.notes.active_at == open_at < 2.5
+
+
+@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
 def test_a_voice_is_told_at_most_once_in_two_seconds(hear):
     call = listening()
     told_at = []
