@@ -21,7 +21,7 @@ def _counters() -> dict[str, Callable[["Call"], int]]:
         "late_deltas": lambda call: call.counters.late_deltas,
         "barge_in_ring_frames": lambda call: call.uplink.withheld_dropped_frames,
         "given_frames": lambda call: call.uplink.given_dropped_frames,
-        "unwritten_turns": lambda call: call.unwritten.dropped_turns,
+        "untranscribed_turns": lambda call: call.unwritten.dropped_turns,
         "flood": lambda call: call.ear.flood_messages,
         "unsent_playout_bytes": lambda call: call.playout.refused_bytes,
         "playout_parts": lambda call: call.playout.refused_parts,

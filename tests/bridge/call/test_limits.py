@@ -90,13 +90,13 @@ def many_digits(call):
 def many_unwritten(call):
     for number in range(SPANS_MAX + 2):
         call.receive_openai(openai.Committed(item_id=f"u{number}"), 1.0)
-    return "unwritten_turns", 2
+    return "untranscribed_turns", 2
 
 
 def many_unconfirmed(call):
     for _ in range(SPANS_MAX + 3):
         call.unwritten.ask(call.uplink)
-    return "unwritten_turns", 3
+    return "untranscribed_turns", 3
 
 
 @pytest.mark.parametrize(
