@@ -10,7 +10,7 @@ from crm import phones
 from crm.database import Database
 
 
-class Service(msgspec.Struct, frozen=True):
+class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something that can be booked."""
 
     name: str

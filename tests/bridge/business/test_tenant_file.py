@@ -160,6 +160,10 @@ def test_setting_that_contradicts_the_processs_own_is_refused():
         (b'name = "x"\ncolour = 1', "object contains unknown field `colour`"),
         (b'language = "en"', "object missing required field `name`"),
         (b'name = "x"\n[[services]]\nname = "y"', "services[0]: object missing"),
+        (
+            b'name = "x"\n[[services]]\nname = "y"\nminutes = 30\nbuffer = 5',
+            "services[0]: object contains unknown field `buffer`",
+        ),
         (b"\xff", "utf-8"),
     ],
 )
