@@ -40,12 +40,9 @@ class Greeting:
 
     def __init__(self, timers: Timers, *, is_wanted: bool) -> None:
         self.state = State.DUE if is_wanted else State.OVER
+        # The caller has yet to hear it.
+        self.is_due = is_wanted
         self._timers = OwnTimers(timers, Timer.GREETING)
-
-    @property
-    def is_due(self) -> bool:
-        """Tell whether the caller has yet to hear it."""
-        return self.state is not State.OVER
 
     def note_asked(self) -> None:
         """The model is asked for it."""
@@ -72,3 +69,4 @@ class Greeting:
     def _to(self, state: State) -> None:
         assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
         self.state = state
+        self.is_due = state is not State.OVER

@@ -50,6 +50,8 @@ class Outcome(Enum):
     ANSWER = "sound, or a tool call"
 
 
+# A member looked up in its enumeration goes through Python; this one is each delta's.
+_ANSWER = Outcome.ANSWER
 _NEXT: dict[Outcome, frozenset[Outcome]] = {
     Outcome.NOTHING: frozenset((Outcome.SILENCE, Outcome.NAMELESS, Outcome.ANSWER)),
     Outcome.SILENCE: frozenset((Outcome.NAMELESS, Outcome.ANSWER)),
@@ -114,7 +116,7 @@ class Recovery:
     def note_audio(self, audio: bytes) -> None:
         """A piece of the answer's sound has come."""
         self._deltas += 1
-        if self.outcome is Outcome.ANSWER:
+        if self.outcome is _ANSWER:
             return
         if audio.strip(SILENT):
             self._to(Outcome.ANSWER)

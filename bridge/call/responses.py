@@ -156,7 +156,7 @@ class Responses:
 
     def is_cancelled(self, response_id: str) -> bool:
         """Tell whether what arrives for this response is late."""
-        if self.place is Place.STOPPED and self.active_id == NAMELESS:
+        if self.active_id == NAMELESS and self.place is Place.STOPPED:
             return True
         return response_id in self._cancelled
 
