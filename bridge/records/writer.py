@@ -145,6 +145,7 @@ class RecordWriter:
                 await asyncio.to_thread(self._journal.hurry)
                 self._has_more.set()
                 await self._is_idle.wait()
+        self._is_started = False
         for task in self._tasks:
             await task.stop()
         await asyncio.to_thread(self._say_what_is_left)

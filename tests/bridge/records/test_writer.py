@@ -44,6 +44,19 @@ async def sids(database, business_id):
     return sorted(row["call_sid"] for row in rows)
 
 
+def test_closing_twice_does_not_wait_for_a_writer_that_has_stopped(
+    database_url, tmp_path
+):
+    async def steps(writer, database, business_id, metrics):
+        writer.start()
+        await writer.close(5.0)
+        # In less than it would wait; and the journal is closed once more.
+        async with asyncio.timeout(4.0):
+            await writer.close(5.0)
+
+    written(database_url, tmp_path, steps)
+
+
 def test_record_is_written_once(database_url, tmp_path, caplog):
     async def steps(writer, database, business_id, metrics):
         writer.start()
