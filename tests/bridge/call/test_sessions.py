@@ -2,8 +2,8 @@
 
 import pytest
 
-from bridge.call import sessions, standby_session
-from bridge.call.handshake import State
+from bridge.call import sessions
+from bridge.call.handshake import STEP_S, State
 from bridge.call.history_seed import Entry
 from bridge.call.plan import (
     CloseSpare,
@@ -18,7 +18,7 @@ from bridge.call.plan import (
 )
 from bridge.call.sessions import LOSSES_MAX, REOPEN_S, Notice, Sessions, Stage
 from bridge.call.standby_session import RENEW_AT
-from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.timers import Timer, Timers
 from bridge.realtime import openai
 from tests.bridge import builders, tables
 
@@ -39,10 +39,10 @@ def told():
 class Owner:
     """Sessions with the timers they share with nobody here."""
 
-    def __init__(self, stage=Stage.FIRST, *, is_ready=True):
+    def __init__(self, stage=Stage.FIRST, *, is_ready=True, **options):
         self.timers = Timers()
         self.counters = Counters()
-        plan = builders.plan(openai_session_seconds=AGE_S)
+        plan = builders.plan(openai_session_seconds=AGE_S, **options)
         self.its = Sessions(plan, self.counters, self.timers, 0.0)
         self.timer = self.timers._at
         if is_ready or stage is not Stage.FIRST:
@@ -111,6 +111,7 @@ def test_a_call_that_has_ended_does_not_end_again():
 
 def test_the_first_session_is_configured_and_then_ready():
     owner = Owner(is_ready=False)
+    assert owner.timer == {Timer.SESSION: STEP_S}
     configure = owner.its.on_created(0.1)
     assert [type(one) for one in configure] == [Log, openai.SessionUpdate]
     assert owner.its.on_created(0.2) == []
@@ -121,6 +122,15 @@ def test_the_first_session_is_configured_and_then_ready():
     assert owner.its.is_ready
     assert owner.timer == {Timer.RENEW: 0.3 + DUE}
     assert owner.its.on_updated(ECHOED, 0.4, told) == []
+
+
+def test_the_log_says_how_the_model_speaks():
+    owner = Owner(is_ready=False, openai_output_format="audio/pcm")
+    owner.its.on_created(0.1)
+    orders = owner.its.on_updated(builders.session(kind="audio/pcm"), 0.2, told)
+
+    rate = "24kHz, resampled and encoded here"
+    assert lines(orders)[0].endswith(f"format=audio/pcm ({rate})")
 
 
 def test_a_session_in_another_format_fails_the_call():
@@ -314,65 +324,3 @@ def test_a_session_that_is_being_had_is_awaited_though_the_call_ends():
     owner.its.let_go("the call ends")
     assert owner.its.on_refused(Refusal(reason="closed"), 1.5) == [Notice.GONE]
     assert owner.timer == {}
-
-
-# --- a spare by itself ---
-
-STEPS = {
-    "open": (standby_session.State.OPENING, lambda one: one.open(9.0)),
-    "serve": (standby_session.State.NONE, lambda one: one.serve([])),
-    "tell": (
-        standby_session.State.TELLING,
-        lambda one: one._to(standby_session.State.TELLING),
-    ),
-    "ready": (
-        standby_session.State.READY,
-        lambda one: one._to(standby_session.State.READY),
-    ),
-    "leave": (standby_session.State.NONE, lambda one: one._leave()),
-}
-
-
-def spare_in(state):
-    """A spare by itself, in that state."""
-    timers = OwnTimers(Timers(), Timer.RENEW, Timer.SPARE)
-    one = standby_session.Spare(builders.plan(), Counters(), timers)
-    if state is not standby_session.State.NONE:
-        one.open(1.0)
-    if state in (standby_session.State.TELLING, standby_session.State.READY):
-        updated = openai.SessionUpdated(session=builders.session())
-        one.receive(updated, 2.0, told)
-    if state is standby_session.State.READY:
-        one.receive(openai.ItemAdded(), 3.0, list)
-    assert one.state is state
-    return one
-
-
-def test_every_state_of_a_spare_is_in_the_table():
-    assert standby_session._NEXT.keys() == set(standby_session.State)
-
-
-@pytest.mark.parametrize("state", standby_session.State)
-@pytest.mark.parametrize("step", STEPS)
-def test_an_illegal_step_of_a_spare_raises_and_changes_nothing(state, step):
-    one = spare_in(state)
-    wanted, take = STEPS[step]
-    is_legal = (
-        one.is_ready if step == "serve" else wanted in standby_session._NEXT[state]
-    )
-    if is_legal:
-        take(one)
-        assert one.state is wanted
-    else:
-        tables.refuses(one, lambda: take(one))
-
-
-@pytest.mark.parametrize("state", standby_session.State)
-def test_what_is_not_there_says_nothing_and_cannot_be_lost(state):
-    one = spare_in(state)
-    is_there = state is not standby_session.State.NONE
-    assert bool(one.receive(builders.error("server_error"), 4.0, list)) is is_there
-
-    one = spare_in(state)
-    assert bool(one.on_late(4.0)) is bool(one._counters.failed_spares) is is_there
-    assert one.state is standby_session.State.NONE

@@ -64,7 +64,7 @@ def test_an_illegal_step_raises_and_changes_nothing(state, other):
 
 def test_a_first_stream_is_awaited_for_so_long():
     owner = Owner(State.AWAITED)
-    assert owner.timer == {Timer.STREAM: STREAM_WAIT_S}
+    assert (owner.its.sid, owner.timer) == ("", {Timer.STREAM: STREAM_WAIT_S})
     assert owner.its.on_late() == [End("no_stream")]
 
     assert owner.its.on_start("MZ1", 1.0) == [Notice.BEGAN]
