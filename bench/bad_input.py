@@ -28,7 +28,7 @@ from bench.call_churn import CallChurn, Caller, ChurnRun
 from bench.fast.wires import BINARY
 from bench.load import FRAME_S
 from bench.machine import cpu_seconds, rss_mb, spread
-from bench.service import House, run_scenario
+from bench.service import ServiceHarness, run_scenario
 from bench.words import parser_of
 
 SHARE = 0.05
@@ -222,18 +222,20 @@ def summary(pairs: list[dict[str, Figures]]) -> Figures:
     return found
 
 
-async def drive(args: argparse.Namespace, house: House) -> dict[str, Figures]:
+async def drive(
+    args: argparse.Namespace, harness: ServiceHarness
+) -> dict[str, Figures]:
     """Go through all kinds in turn, round by round."""
     async with (
-        house.bridge() as (url, process),
-        CallChurn(house.run) as churn,
+        harness.bridge() as (url, process),
+        CallChurn(harness.run) as churn,
     ):
         for _ in range(args.calls):
             await churn.join(url)
         aside = ChurnRun()
-        aside.by_name = house.run.by_name
+        aside.by_name = harness.run.by_name
         phases = Phases(
-            house.run, process.pid, max(1, round(args.calls * SHARE)), args.seconds
+            harness.run, process.pid, max(1, round(args.calls * SHARE)), args.seconds
         )
         async with CallChurn(aside, FIRST_DISTURBING) as disturbing:
             await asyncio.sleep(args.seconds)
@@ -245,10 +247,12 @@ async def drive(args: argparse.Namespace, house: House) -> dict[str, Figures]:
         return {**figures, "churn": {"lost": lost, "disturbed": disturbing.outcomes}}
 
 
-async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figures]:
+async def drive_memory(
+    args: argparse.Namespace, harness: ServiceHarness
+) -> dict[str, Figures]:
     """Place short calls as fast as they come; return what memory became of."""
     points: list[tuple[float, float]] = []
-    async with house.bridge() as (url, process), CallChurn(house.run) as churn:
+    async with harness.bridge() as (url, process), CallChurn(harness.run) as churn:
         numbers = iter(range(args.memory))
 
         async def visit() -> None:
@@ -262,7 +266,7 @@ async def drive_memory(args: argparse.Namespace, house: House) -> dict[str, Figu
 
         await asyncio.gather(*(visit() for _ in range(SHORT_CALLS_AT_ONCE)))
         points.append((args.memory, rss_mb(process.pid)))
-        refusals = await _fallbacks(house.metrics_url)
+        refusals = await _fallbacks(harness.metrics_url)
     half = min(points, key=lambda point: abs(point[0] - args.memory / 2))[1]
     marks = {f"{calls:.0f}": mb for calls, mb in points[:: max(1, len(points) // 10)]}
     growth = points[-1][1] / half - 1

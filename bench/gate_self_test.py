@@ -1,4 +1,4 @@
-"""`python -m bench self-test`: each slow-down of `bench.sabotage` turns its gate red.
+"""`python -m bench self-test`: each slow-down of `bench.slowdowns` turns its gate red.
 
 python -m bench self-test --beside-cpu-hog 20   an honest build and a busy neighbour
 """
@@ -13,9 +13,9 @@ from bench.words import parser_of
 
 # Which gate sees which slow-down, and as whose break of a budget.
 BITES = (
-    ("sleep", ["latency", "--server", "bench.sabotage.sleep"], "bench"),
-    ("hop", ["counts"], "bench.sabotage.hop"),
-    ("kernel", ["kernels"], "bench.sabotage.kernel"),
+    ("sleep", ["latency", "--server", "bench.slowdowns.sleep"], "bench"),
+    ("hop", ["counts"], "bench.slowdowns.hop"),
+    ("kernel", ["kernels"], "bench.slowdowns.kernel"),
 )
 HONEST = (["counts"], ["kernels"], ["latency"])
 _BURN = "while True: pass"

@@ -70,14 +70,14 @@ def _pcm() -> Callable[[bytes], object]:
     return lambda frame: encoder.encode(frame * 6)
 
 
-def _gate_over() -> Callable[[bytes], object]:
+def _gate_double_talk() -> Callable[[bytes], object]:
     gate = NoiseGate()
     return lambda frame: gate.analyze(frame, AI_DBFS)
 
 
 KERNELS: dict[str, Callable[[], Callable[[bytes], object]]] = {
     "gate": lambda: NoiseGate().analyze,
-    "gate_over": _gate_over,
+    "gate_double_talk": _gate_double_talk,
     "frame_levels": lambda: frame_levels,
     "decode": lambda: decode,
     "encode": lambda: lambda frame: encode(frame + frame),

@@ -30,7 +30,7 @@ import orjson
 from bench.call_churn import CallChurn
 from bench.gate_self_test import cpu_hog
 from bench.machine import apart, cpu_seconds, spread
-from bench.service import House, run_scenario
+from bench.service import ServiceHarness, run_scenario
 from bench.words import parser_of
 
 OVERLOAD = 1.5
@@ -176,24 +176,27 @@ async def compare(
 
 
 async def drive(
-    args: argparse.Namespace, neighbours: list[int], house: House
+    args: argparse.Namespace, neighbours: list[int], harness: ServiceHarness
 ) -> dict[str, Any]:
     """Find the capacity, then compare it with overload, pair by pair.
 
     Callers and bridge have a processor each; the neighbours share the bridge's.
     """
     module = "bench.slower" if args.spin else "bridge.cli.main"
-    bridge = partial(house.bridge, module=module, SPIN_US=str(args.spin))
+    bridge = partial(harness.bridge, module=module, SPIN_US=str(args.spin))
     capacity = args.capacity
     if not capacity:
-        async with bridge(**UNLIMITED) as (url, process), CallChurn(house.run) as churn:
+        async with (
+            bridge(**UNLIMITED) as (url, process),
+            CallChurn(harness.run) as churn,
+        ):
             people = People(churn, url, process.pid, args.stay)
             with apart(process.pid, *neighbours):
                 capacity = await find_capacity(people, args)
                 await people.become(0)
-        house.run.by_name.clear()
+        harness.run.by_name.clear()
     settings = UNLIMITED if args.unlimited else LIMITED
-    async with bridge(**settings) as (url, process), CallChurn(house.run) as churn:
+    async with bridge(**settings) as (url, process), CallChurn(harness.run) as churn:
         people = People(churn, url, process.pid, args.stay)
         with apart(process.pid, *neighbours):
             pairs = [

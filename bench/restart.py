@@ -27,7 +27,7 @@ import orjson
 
 from bench.call_churn import CallChurn
 from bench.machine import free_port
-from bench.service import House, run_scenario
+from bench.service import ServiceHarness, run_scenario
 from bench.words import parser_of
 from crm.database import Database
 
@@ -103,15 +103,15 @@ class Visit:
         return outcome if answer == "Hangup" else f"{outcome}_with_sorry"
 
 
-async def drive(args: argparse.Namespace, house: House) -> Figures:
+async def drive(args: argparse.Namespace, harness: ServiceHarness) -> Figures:
     """Restart under load; return what became of the calls, and of their records."""
     current, visits, drains = Current(), [], []
     tasks: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
-        churn = await stack.enter_async_context(CallChurn(house.run))
+        churn = await stack.enter_async_context(CallChurn(harness.run))
 
         async def start() -> asyncio.subprocess.Process:
-            bridge = house.bridge(
+            bridge = harness.bridge(
                 *(["--take-over"] if args.one_port else []),
                 DRAIN_SECONDS=str(DRAIN_SECONDS),
                 WORKERS=str(args.workers),
@@ -132,7 +132,7 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
                 await asyncio.sleep(1 / args.rate)
 
         port = str(free_port()) if args.one_port else ""
-        door = house.home / "service" / "doors" / f"{port}.sock"
+        door = harness.home / "service" / "doors" / f"{port}.sock"
         old = await start()
         ringing = asyncio.ensure_future(ring())
         for _ in range(args.restarts):
@@ -158,7 +158,7 @@ async def drive(args: argparse.Namespace, house: House) -> Figures:
         "drain_s_allowed": FAREWELL_S
         + (LONG_S + TAKE_OVER_S if args.one_port else DRAIN_SECONDS),
         "exit_codes": [code for _, code in drained],
-        "records": await _records(house, visits),
+        "records": await _records(harness, visits),
     }
 
 
@@ -172,10 +172,10 @@ async def _timed(process: asyncio.subprocess.Process) -> tuple[float, int]:
     return monotonic() - began, code
 
 
-async def _records(house: House, visits: list[Visit]) -> Figures:
+async def _records(harness: ServiceHarness, visits: list[Visit]) -> Figures:
     """Return how many calls have no record, and why the others ended."""
-    database = await Database.open(house.database_url, pool_max=1)
-    async with database.tenant(house.business_id) as connection:
+    database = await Database.open(harness.database_url, pool_max=1)
+    async with database.tenant(harness.business_id) as connection:
         rows = await connection.fetch("select call_sid, end_reason from calls")
     await database.close()
     reasons = {row["call_sid"]: row["end_reason"] for row in rows}

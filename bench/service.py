@@ -24,7 +24,7 @@ READY_S = 60.0
 SIGNAL_S = 0.2
 
 
-class House:
+class ServiceHarness:
     """What a scenario's bridges share."""
 
     def __init__(self, home: Path, database_url: str) -> None:
@@ -94,7 +94,7 @@ async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
     raise RuntimeError(f"the bridge did not start: exit code {process.returncode}")
 
 
-Scenario = Callable[[House], Awaitable[Any]]
+Scenario = Callable[[ServiceHarness], Awaitable[Any]]
 
 
 def run_scenario(scenario: Scenario) -> Any:
@@ -102,17 +102,19 @@ def run_scenario(scenario: Scenario) -> Any:
     with tempfile.TemporaryDirectory(prefix="kolbridge-bench-") as folder:
         database_url, server = open_url(None, Path(folder))
         try:
-            return uvloop.run(_run(House(Path(folder), database_url), scenario))
+            return uvloop.run(
+                _run(ServiceHarness(Path(folder), database_url), scenario)
+            )
         finally:
             if server is not None:
                 server.stop()
 
 
-async def _run(house: House, scenario: Scenario) -> Any:
-    database = await Database.open(house.database_url, pool_max=1)
-    house.business_id = await businesses.create(database, "Load")
-    await businesses.add_number(database, house.business_id, NUMBER)
+async def _run(harness: ServiceHarness, scenario: Scenario) -> Any:
+    database = await Database.open(harness.database_url, pool_max=1)
+    harness.business_id = await businesses.create(database, "Load")
+    await businesses.add_number(database, harness.business_id, NUMBER)
     await database.close()
-    async with answering(house.run.wires, house.run.session) as port:
-        house.model_url = f"ws://127.0.0.1:{port}/v1/realtime"
-        return await scenario(house)
+    async with answering(harness.run.wires, harness.run.session) as port:
+        harness.model_url = f"ws://127.0.0.1:{port}/v1/realtime"
+        return await scenario(harness)

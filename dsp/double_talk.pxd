@@ -15,10 +15,10 @@ from dsp.gru cimport gru_update
 from dsp.score cimport UNITS
 
 cdef enum:
-    OVER_UNITS = 24
-    OVER_INPUTS = 64        # UNITS + FEATURES
+    DOUBLE_TALK_UNITS = 24
+    DOUBLE_TALK_INPUTS = 64        # UNITS + FEATURES
 
-cdef struct OverWeights:
+cdef struct DoubleTalkWeights:
     float input[64][72]
     float bias[72]
     float hidden[24][72]
@@ -26,16 +26,16 @@ cdef struct OverWeights:
     float output[24]
     float output_bias
 
-cdef struct Over:
+cdef struct DoubleTalk:
     float inputs[64]
     float hidden[24]
     float logit             # of the last frame
 
-cdef OverWeights OVER_WEIGHTS
+cdef DoubleTalkWeights DOUBLE_TALK_WEIGHTS
 
 
-cdef inline void over_hear(
-    Over *state, const float *units, const float *features
+cdef inline void double_talk_hear(
+    DoubleTalk *state, const float *units, const float *features
 ) noexcept nogil:
     """Take what the first net has made of a frame, and the frame's features."""
     cdef int i
@@ -43,17 +43,20 @@ cdef inline void over_hear(
         state.inputs[i] = units[i]
     for i in range(FEATURES):
         state.inputs[UNITS + i] = features[i]
-    over_update(&OVER_WEIGHTS, state)
+    double_talk_update(&DOUBLE_TALK_WEIGHTS, state)
 
 
-cdef inline void over_update(const OverWeights *weights, Over *state) noexcept nogil:
+cdef inline void double_talk_update(
+    const DoubleTalkWeights *weights, DoubleTalk *state
+) noexcept nogil:
     """Weigh one frame's inputs: the log-odds that a caller speaks."""
     cdef float out = weights.output_bias
     cdef int j
     gru_update(
         &weights.input[0][0], weights.bias, &weights.hidden[0][0],
-        weights.hidden_bias, state.inputs, state.hidden, OVER_INPUTS, OVER_UNITS,
+        weights.hidden_bias, state.inputs, state.hidden, DOUBLE_TALK_INPUTS,
+        DOUBLE_TALK_UNITS,
     )
-    for j in range(OVER_UNITS):
+    for j in range(DOUBLE_TALK_UNITS):
         out += state.hidden[j] * weights.output[j]
     state.logit = out

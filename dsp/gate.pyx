@@ -52,11 +52,17 @@ from dsp.features cimport (
     power_db,
 )
 from dsp.g711 cimport FRAME, FRAME_MS, LINEAR
-from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, Latch, latch_step
+from dsp.gate_states cimport (
+    STATE_MAYBE,
+    STATE_SILENCE,
+    STATE_SPEECH,
+    GateState,
+    gate_state_step,
+)
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
-from dsp.double_talk cimport OVER_INPUTS, Over, over_hear
+from dsp.double_talk cimport DOUBLE_TALK_INPUTS, DoubleTalk, double_talk_hear
 from dsp.score cimport SCORE_WEIGHTS, Score, score_update
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
@@ -126,12 +132,12 @@ cdef class NoiseGate:
     cdef float _floors_db[BANDS]
     cdef float _inputs[FEATURES]
     cdef float _logit
-    cdef Over _over
+    cdef DoubleTalk _double_talk
     cdef bint _is_scored
     cdef double _snr_start[2]
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
-    cdef Latch _latch
+    cdef GateState _gate_state
     cdef int _hangover, _since_voiced
     cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_over_echo
     cdef Evidence _evidence
@@ -198,7 +204,7 @@ cdef class NoiseGate:
         self._voiced = periodicity_update(&self._periodicity, band)
         energy /= FRAME
         self._rms = sqrt(energy)
-        is_speech = self._is_scored and self._latch.state == STATE_SPEECH
+        is_speech = self._is_scored and self._gate_state.state == STATE_SPEECH
         noise_update(&self._noise, energy, is_speech)
         floor_rms = sqrt(self._noise.floor)
         self._snr_db = 20 * log10((self._rms + 1e-3) / floor_rms)
@@ -239,7 +245,7 @@ cdef class NoiseGate:
             self._is_tone, self._inputs,
         )
         self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
-        over_hear(&self._over, self._score.hidden, self._inputs)
+        double_talk_hear(&self._double_talk, self._score.hidden, self._inputs)
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Tell what comes back of the AI anyway from a voice over it."""
@@ -255,7 +261,7 @@ cdef class NoiseGate:
         """Sum what speaks for a caller over the AI."""
         cdef double over_bar = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
-            over_bar = self._over.logit - OVER_OPEN
+            over_bar = self._double_talk.logit - OVER_OPEN
         elif self._is_scored:
             over_bar = self._logit - SCORE_OPEN
             over_bar -= SCORE_PER_DB * max(0.0, start - self._snr_db)
@@ -298,7 +304,9 @@ cdef class NoiseGate:
         )
         if not is_over:
             enough = self._frames_to_confirm(is_voiced, start)
-        latch_step(&self._latch, is_active or is_over, is_kept, enough, self._hangover)
+        gate_state_step(
+            &self._gate_state, is_active or is_over, is_kept, enough, self._hangover
+        )
         return is_active
 
     cdef int _frames_to_confirm(self, bint is_voiced, double start) noexcept nogil:
@@ -309,7 +317,7 @@ cdef class NoiseGate:
         return CONFIRM_UNVOICED if self._snr_db >= start + UNVOICED_EXTRA_DB else NEVER
 
     cdef int _code(self, bint is_music) noexcept nogil:
-        cdef int code = self._latch.state
+        cdef int code = self._gate_state.state
         if self._evidence.over_bar > 0:
             code |= VOICE
         if self._evidence.over_bar >= EVIDENCE_FAINT:
@@ -320,7 +328,7 @@ cdef class NoiseGate:
             code |= MUSIC
         if self._is_hint:
             code |= HINT
-        if self._is_sound and self._latch.state == STATE_SPEECH:
+        if self._is_sound and self._gate_state.state == STATE_SPEECH:
             code |= SOUND
         return code
 
@@ -362,12 +370,12 @@ cdef class NoiseGate:
     @property
     def over_inputs(self):
         """The inputs of the score over what we play, in the last frame."""
-        return tuple([self._over.inputs[i] for i in range(OVER_INPUTS)])
+        return tuple([self._double_talk.inputs[i] for i in range(DOUBLE_TALK_INPUTS)])
 
     @property
     def score_over(self):
         """How likely a caller speaks over what we play, by the score of its own."""
-        return 1 / (1 + exp(-self._over.logit))
+        return 1 / (1 + exp(-self._double_talk.logit))
 
     @property
     def music(self):
@@ -382,7 +390,7 @@ cdef class NoiseGate:
     @property
     def state(self):
         """SILENCE, MAYBE_SPEECH or SPEECH."""
-        return self._latch.state
+        return self._gate_state.state
 
     @property
     def far_dbfs(self):

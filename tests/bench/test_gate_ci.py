@@ -3,7 +3,7 @@
 import pytest
 
 from bench import budget, capacity, counts, latency, reference, results
-from bench.sabotage import hop, kernel, sleep
+from bench.slowdowns import hop, kernel, sleep
 from bridge.line import fast_path
 from bridge.line.driver import Line
 

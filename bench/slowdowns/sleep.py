@@ -9,7 +9,7 @@ import time
 from itertools import count
 from typing import Any
 
-from bench.sabotage import go_on
+from bench.slowdowns import go_on
 from bench.slower import before_messages
 from bridge.line.driver import Line
 

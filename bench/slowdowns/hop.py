@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
-from bench.sabotage import go_on
+from bench.slowdowns import go_on
 from bridge.line.driver import Line
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from bench import kernels
-from bench.sabotage import go_on
+from bench.slowdowns import go_on
 from dsp.gate import NoiseGate
 
 
