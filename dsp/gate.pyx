@@ -13,11 +13,10 @@ Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a ba
 dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
 staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd).
 Whether it interrupts is for a score of its own to say (dsp/double_talk.pxd): its
-log-odds are summed until a caller is certain (dsp/evidence.pxd), at any level.
-Without the score the SNR decides alone: voicing, or much more SNR for longer, confirms,
-so that a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest
-far frame of the last half second counts as its echo.
-`analyze` measures and leaves audio alone.
+log-odds are summed until a caller is certain (dsp/evidence.pxd), at any level. Without
+the score the SNR decides alone: voicing, or much more SNR for longer, confirms, so that
+a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest far frame
+of the last half second counts as its echo. `analyze` leaves the audio as it is.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -52,13 +51,8 @@ from dsp.features cimport (
     power_db,
 )
 from dsp.g711 cimport FRAME, FRAME_MS, LINEAR
-from dsp.gate_states cimport (
-    STATE_MAYBE,
-    STATE_SILENCE,
-    STATE_SPEECH,
-    GateState,
-    gate_state_step,
-)
+from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, GateState
+from dsp.gate_states cimport gate_state_step as step
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
@@ -304,9 +298,7 @@ cdef class NoiseGate:
         )
         if not is_over:
             enough = self._frames_to_confirm(is_voiced, start)
-        gate_state_step(
-            &self._gate_state, is_active or is_over, is_kept, enough, self._hangover
-        )
+        step(&self._gate_state, is_active or is_over, is_kept, enough, self._hangover)
         return is_active
 
     cdef int _frames_to_confirm(self, bint is_voiced, double start) noexcept nogil:
