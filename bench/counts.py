@@ -26,7 +26,7 @@ from bench import allocations, budget, results, walks
 from bench.kernels import FRAME_BYTES, frames_of
 from bridge.agent.tools import ToolRunner
 from bridge.line import driver, fast_path
-from bridge.line.driver import Exchange, Line
+from bridge.line.driver import CallDriver, Exchange
 from bridge.line.legs import TwilioLeg
 from bridge.settings.process import Settings
 from bridge.telemetry.log import CallLogger, server_logger
@@ -150,14 +150,14 @@ class Stage:
     def __init__(self) -> None:
         metrics = Metrics()
         settings = Settings()
-        over: list[Line] = []
+        over: list[CallDriver] = []
         exchange = Exchange(
             settings=settings, metrics=metrics, tls=None, on_over=over.append
         )
         call = walks.answered()
         log = CallLogger(call.plan.call_sid)
         tools = ToolRunner({}, deadline_ms=1, log=log, metrics=metrics)
-        self.line = Line(
+        self.line = CallDriver(
             exchange,
             call.plan,
             tools,
@@ -174,7 +174,7 @@ class Stage:
         self.leg.on_ws_frame(None, start)
         self.line.model_leg.receive(walks.READY)
 
-    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
+    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> CallDriver:
         """Give the one line there is."""
         self.line.attach(leg)
         return self.line

@@ -36,7 +36,7 @@ async def heard_after_a_key(scripts, handshakes=()):
             place.settings, openai_realtime_url=model.url
         )
         place.exchange = msgspec.structs.replace(place.exchange, settings=settings)
-        line = place.new_line()
+        line = place.new_driver()
         line.open_model()
         peer = await place.open_stream()
         call = line.call

@@ -58,7 +58,7 @@ async def calling(model):
     place.port = port_demux.sockets[0].getsockname()[1]
     sessions = len(model.sessions)
     plan = builders.plan(noise_calibration_ms=200, idle_prompt_ms=600_000)
-    line = place.new_line(plan)
+    line = place.new_driver(plan)
     line.open_model()
     await ws_peer.until(lambda: len(model.sessions) > sessions)
     await ws_peer.until(lambda: line.call.is_session_ready)
@@ -123,7 +123,7 @@ def turns(*quiet):
 
 @pytest.mark.parametrize("rest", (26, 44))
 def test_every_frame_reaches_one_session_and_none_is_late(rest):
-    # The second turn begins while the spare is prepared, or where it takes its place.
+    # The second turn begins while the standby session is prepared, or takes its place.
     plain, renewed, call, _ = run(turns(30, rest, 85))
 
     assert call.counters.changed_sessions == 1
@@ -140,7 +140,7 @@ def test_every_frame_reaches_one_session_and_none_is_late(rest):
     assert told[: len(said)] == said
 
 
-def test_a_spare_that_is_refused_is_nobodys_loss():
+def test_a_standby_session_that_is_refused_is_nobodys_loss():
     refusing = Script(faults=Faults(refuse_update="invalid_value"))
     plain, renewed, call, _ = run(
         turns(30, 60),
@@ -148,7 +148,7 @@ def test_a_spare_that_is_refused_is_nobodys_loss():
         last=["invalid_value: Refused by the sandbox."],
     )
 
-    assert call.counters.failed_spares == 1
+    assert call.counters.failed_standbys == 1
     assert call.counters.changed_sessions == call.counters.reopened_sessions == 0
     assert [one[0] for one in heard(renewed)] == [one[0] for one in heard(plain)]
 

@@ -310,7 +310,7 @@ def _hum(total: int, rng: np.random.Generator) -> Audio:
 
 
 def _tune(total: int, rng: np.random.Generator) -> Audio:
-    """Notes of one instrument, one to four at a time, plucked or blown."""
+    """CallRecordBuilder of one instrument, one to four at a time, plucked or blown."""
     out = np.zeros(total)
     partials = rng.uniform(0, 1, 12) / np.arange(1, 13) ** rng.uniform(0, 1.5)
     attack_s, fade = rng.uniform(0.003, 0.15), rng.uniform(0.3, 6)

@@ -18,12 +18,12 @@ from bridge.call.keypad import DIGITS_MAX, PAUSE_S
 from bridge.call.machine import Call
 from bridge.call.plan import (
     Log,
-    OpenSpare,
+    OpenStandby,
     Phase,
     RunTool,
     ToolResult,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
 from bridge.media.uplink import GIVEN_FRAMES_MAX, SILENCE
 from bridge.realtime import openai
@@ -77,18 +77,18 @@ class Renewed:
         given = len(of(openai.AppendAudio, actions))
         for at, action in enumerate(actions):
             kind = type(action)
-            if kind is OpenSpare:
+            if kind is OpenStandby:
                 self._told = []
-            elif kind is ToSpare and type(action.event) is openai.CreateItem:
+            elif kind is ToStandby and type(action.event) is openai.CreateItem:
                 self._told.append(action.event)
-            elif kind is UseSpare:
+            elif kind is UseStandby:
                 # Keys may be told in the same step, then straight away.
                 self._check(given, self._told + of(openai.CreateItem, actions[at:]))
             elif kind is Log and "Session renewed" in action.text:
                 self._check(given, of(openai.CreateItem, actions))
 
     def _check(self, given: int, told: list[openai.CreateItem]) -> None:
-        notes = self._call.notes
+        notes = self._call.call_record
         wanted = [turn.text for turn in notes.transcript.turns() if turn.text]
         parts = [
             one.item.content[0] for one in told if type(one.item) is openai.MessageItem

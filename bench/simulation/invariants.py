@@ -16,7 +16,7 @@ from bench.simulation.requests import Asked, is_renewal
 from bench.simulation.scenario import Scenario
 from bench.simulation.speech import UplinkInvariants, is_expiry
 from bridge.call.machine import Call
-from bridge.call.plan import HangUp, Log, OpenModel, Phase, UseSpare
+from bridge.call.plan import HangUp, Log, OpenModel, Phase, UseStandby
 from bridge.media.playout import BYTES_PER_MS, MARKS_MAX, UNSENT_BYTES_MAX
 from bridge.media.uplink import SILENCE
 from bridge.realtime import openai
@@ -233,7 +233,7 @@ class Downlink:
             kind = type(action)
             if kind is twilio.OutboundMedia:
                 self._check_frame(action.media.payload, now)
-            elif kind is OpenModel or kind is UseSpare:
+            elif kind is OpenModel or kind is UseStandby:
                 self._end_items()
                 if self._call.phase is Phase.WAITING:  # it greets from the beginning
                     self._items.clear()

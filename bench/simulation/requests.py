@@ -7,7 +7,7 @@ from msgspec import UNSET
 from bench.simulation.invariant import check
 from bridge.call import floor
 from bridge.call.machine import Call
-from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseSpare
+from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseStandby
 from bridge.call.recovery import RETRY_WAIT_LATER_S
 from bridge.call.sessions import OPEN_S, REOPEN_S
 from bridge.realtime import openai
@@ -24,7 +24,7 @@ HANDSHAKE_S = max(OPEN_S, REOPEN_S) + 1.5
 def is_renewal(action: Any) -> bool:
     """Tell whether this is where another session takes over."""
     is_line = type(action) is Log and "Session renewed" in action.text
-    return is_line or type(action) is UseSpare
+    return is_line or type(action) is UseStandby
 
 
 class Asked:
@@ -130,9 +130,9 @@ class Asked:
             elif kind is openai.CommitAudio:
                 check(self._is_ready, "nothing before the session is confirmed", kind)
                 self.committed(now)
-            elif kind is OpenModel or kind is UseSpare:
+            elif kind is OpenModel or kind is UseStandby:
                 self._lose_session(now)
-                self._is_ready = kind is UseSpare
+                self._is_ready = kind is UseStandby
             elif kind in (openai.AppendAudio, openai.CreateItem):
                 check(self._is_ready, "nothing before the session is confirmed", kind)
                 is_item = kind is openai.CreateItem
@@ -150,7 +150,7 @@ class Asked:
             self._error_at = now
         kinds = {type(action) for action in actions}
         is_ended = kinds & {openai.ResponseCancel, openai.ResponseCreate, OpenModel}
-        if not is_busy or is_ended or self._is_heard or UseSpare in kinds:
+        if not is_busy or is_ended or self._is_heard or UseStandby in kinds:
             self._error_at = None
         self._is_error = False
         is_off = not self._is_ready or not self._call.is_talking

@@ -27,7 +27,7 @@ COUNTED = (
     "tool_calls",
     "reopened_sessions",
     "changed_sessions",
-    "failed_spares",
+    "failed_standbys",
 )
 
 

@@ -20,17 +20,17 @@ from bridge.call.machine import Call
 from bridge.call.plan import (
     CallPlan,
     CallRecord,
-    CloseSpare,
+    CloseStandby,
     HangUp,
     Leg,
     Log,
     OpenModel,
-    OpenSpare,
+    OpenStandby,
     Refusal,
     RunTool,
     ToolResult,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
 from bridge.realtime import openai
 from bridge.telephony import twilio
@@ -92,7 +92,7 @@ class World:
         self.invariants = Invariants(self.call, scenario)
         self.phone = Phone(self)
         self.models: list[Model] = []
-        self._spare: Model | None = None
+        self._standby: Model | None = None
         self._to_bridge = Wire(self, scenario.phone_up)
         self._to_phone = Wire(self, scenario.phone_down)
         self._over_at: float | None = None
@@ -137,7 +137,7 @@ class World:
         if self.invariants.spoke_last_at is None:
             return
         at_s = round(self.invariants.spoke_last_at, 3)
-        placed = self.call.notes.transcript.placed()
+        placed = self.call.call_record.transcript.placed()
         found = any(turn.role == "caller" and turn.at_s >= at_s for turn in placed)
         check(found, "what is said last is recorded", at_s)
 
@@ -155,8 +155,8 @@ class World:
         stands_until = self.scenario.unstalled(self.now)
         if stands_until > self.now:
             self.at(stands_until, self._arrive, model, event)
-        elif model is self._spare:
-            self._give(Spared(event), self.call.receive_spare, event)
+        elif model is self._standby:
+            self._give(Spared(event), self.call.receive_standby, event)
         elif not model.is_closed:
             self._give(event, self.call.receive_openai, event)
 
@@ -165,8 +165,8 @@ class World:
         leg = self.scenario.rng.choice((Leg.TWILIO, Leg.OPENAI))
         self._give("unknown", self.call.receive_unknown, leg, "new.type")
         self._give("malformed", self.call.receive_malformed, leg, "no JSON")
-        if self._spare is not None and self.scenario.rng.random() < 0.3:
-            rubbish = (self.call.receive_malformed, Leg.SPARE, "no JSON")
+        if self._standby is not None and self.scenario.rng.random() < 0.3:
+            rubbish = (self.call.receive_malformed, Leg.STANDBY, "no JSON")
             self._give("malformed", *rubbish)
 
     def lose_phone(self) -> None:
@@ -187,8 +187,8 @@ class World:
             self.at(stands_until, self.lose_model, model, why)
             return
         model.close()
-        if model is self._spare:
-            self._give("spare lost", self.call.receive_disconnect, Leg.SPARE, why)
+        if model is self._standby:
+            self._give("spare lost", self.call.receive_disconnect, Leg.STANDBY, why)
         else:
             self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
 
@@ -240,38 +240,38 @@ class World:
         )
 
     def _open_again(self, action: OpenModel) -> None:
-        check(self._spare is None, "the next session is closed, or it serves")
+        check(self._standby is None, "the next session is closed, or it serves")
         self._serving.close()
         self._serving = self._new_model()
 
-    def _open_spare(self, action: OpenSpare) -> None:
-        check(self._spare is None, "one session follows another")
+    def _open_standby(self, action: OpenStandby) -> None:
+        check(self._standby is None, "one session follows another")
         check(
             not self._serving.is_closed, "a session is prepared beside one that serves"
         )
-        self._spare = self._new_model()
+        self._standby = self._new_model()
 
-    def _to_spare(self, action: ToSpare) -> None:
-        spare, kind = self._spare, type(action.event)
-        assert spare is not None, "there is no second session"
+    def _to_standby(self, action: ToStandby) -> None:
+        standby, kind = self._standby, type(action.event)
+        assert standby is not None, "there is no second session"
         is_set_up = kind in (openai.SessionUpdate, openai.CreateItem)
         check(is_set_up, "what does not serve is only set up", kind)
-        spare.to_model.send(spare.receive, action.event)
+        standby.to_model.send(standby.receive, action.event)
 
-    def _use_spare(self, action: UseSpare) -> None:
-        assert self._spare is not None, "there is no second session"
+    def _use_standby(self, action: UseStandby) -> None:
+        assert self._standby is not None, "there is no second session"
         is_left = self._serving.is_breaking or self.call.recovery.failures
         if not self._serving.is_closed and not is_left:
             check(not self._serving.is_at_work, "a session is left between turns")
         self._serving.close()
-        self._serving, self._spare = self._spare, None
+        self._serving, self._standby = self._standby, None
         are_open = sum(not model.is_closed for model in self.models)
         check(are_open <= 1, "there is one session after the change", are_open)
 
-    def _close_spare(self, action: CloseSpare) -> None:
-        assert self._spare is not None, "there is no second session"
-        self._spare.close()
-        self._spare = None
+    def _close_standby(self, action: CloseStandby) -> None:
+        assert self._standby is not None, "there is no second session"
+        self._standby.close()
+        self._standby = None
 
     def _model_takes(self, event: Any) -> None:
         model = self._serving
@@ -349,9 +349,9 @@ _PERFORM: dict[type, Callable[[World, Any], None]] = {
     Log: World._log,
     RunTool: World._run_tool,
     OpenModel: World._open_again,
-    OpenSpare: World._open_spare,
-    ToSpare: World._to_spare,
-    UseSpare: World._use_spare,
-    CloseSpare: World._close_spare,
+    OpenStandby: World._open_standby,
+    ToStandby: World._to_standby,
+    UseStandby: World._use_standby,
+    CloseStandby: World._close_standby,
     HangUp: World._hang_up,
 }

@@ -5,21 +5,21 @@ import sys
 from typing import Any
 
 from bench.slowdowns import go_on
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 
 
 def apply() -> None:
     """Patch the line."""
-    begin, receive = Line.__init__, Line.receive
-    queues: dict[Line, asyncio.Queue[Any]] = {}
+    begin, receive = CallDriver.__init__, CallDriver.receive
+    queues: dict[CallDriver, asyncio.Queue[Any]] = {}
     tasks = set()
 
-    async def forward(self: Line) -> None:
+    async def forward(self: CallDriver) -> None:
         while not self.is_over:
             receive(self, *await queues[self].get())
         del queues[self]
 
-    def queued(self: Line, *what: Any) -> None:
+    def queued(self: CallDriver, *what: Any) -> None:
         if self not in queues:
             queues[self] = asyncio.Queue()
             task = asyncio.ensure_future(forward(self))
@@ -27,12 +27,12 @@ def apply() -> None:
             task.add_done_callback(tasks.discard)
         queues[self].put_nowait(what)
 
-    def without_short_way(self: Line, *args: Any, **how: Any) -> None:
+    def without_fast_path(self: CallDriver, *args: Any, **how: Any) -> None:
         begin(self, *args, **how)
         self.short_way.is_open = False
 
-    Line.receive = queued  # type: ignore[method-assign]
-    Line.__init__ = without_short_way  # type: ignore[method-assign]
+    CallDriver.receive = queued  # type: ignore[method-assign]
+    CallDriver.__init__ = without_fast_path  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -11,25 +11,25 @@ from typing import Any
 
 from bench.slowdowns import go_on
 from bench.slower import before_messages
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 
 EVERY = 50
 SLEEP_S = 0.002
 
 
 def apply() -> None:
-    """Patch the short way and the long one."""
-    numbers, receive = count(), Line.receive
+    """Patch the fast path and the long one."""
+    numbers, receive = count(), CallDriver.receive
 
     def sleep_at_times() -> None:
         if next(numbers) % EVERY == 0:
             time.sleep(SLEEP_S)
 
-    def receive_late(self: Line, *what: Any) -> None:
+    def receive_late(self: CallDriver, *what: Any) -> None:
         sleep_at_times()
         receive(self, *what)
 
-    Line.receive = receive_late  # type: ignore[method-assign]
+    CallDriver.receive = receive_late  # type: ignore[method-assign]
     before_messages(sleep_at_times)
 
 

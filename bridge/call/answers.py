@@ -56,7 +56,7 @@ def _begin(call: "Call", response_id: str) -> None:
         call.tool_calls.note_begun(call.now)
     call.recovery.begin(is_announced=True)
     call.floor.drop(Due.SECOND_TRY)
-    call.notes.response_began()
+    call.call_record.response_began()
 
 
 def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
@@ -67,15 +67,15 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
     is_judged = is_ours and not responses.is_stopped(response.id)
     if is_ours and not is_announced:  # what came before was another answer's
         call.recovery.begin(is_announced=False)
-        call.notes.response_began()
+        call.call_record.response_began()
     if is_ours and call.playout.has_unsent:
         call.playout.finish_all()  # the server may not have said so of each part
         call.feed()
     call.ask(responses.note_done(response.id, call.now))
-    call.notes.response_ended(response)
+    call.call_record.response_ended(response)
     call.actions += limits.lines(call)
     if is_ours:
-        call.log(call.notes.audio_total_line())
+        call.log(call.call_record.audio_total_line())
     ending.consider_wishes(call)
     if call.phase is Phase.ENDED:
         return
@@ -94,7 +94,7 @@ def on_response_done(call: "Call", event: openai.ResponseDone) -> None:
 
 def _consider_loop(call: "Call") -> None:
     """Correct an AI that repeats itself; end the call when that does not help."""
-    transcript, corrected = call.notes.transcript, call.ending.corrected_loop
+    transcript, corrected = call.call_record.transcript, call.ending.corrected_loop
     loop = transcript.loop()
     if loop is None or loop == corrected:
         return

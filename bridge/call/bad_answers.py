@@ -67,7 +67,7 @@ def _drop_silence(call: "Call") -> None:
         interruption.interrupt(call, "the answer is silent")
     elif not call.streams.sid:
         for cut in call.playout.interrupt(call.now):
-            call.notes.transcript.cut(cut)
+            call.call_record.transcript.cut(cut)
 
 
 def on_retry_due(call: "Call") -> None:

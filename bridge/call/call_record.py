@@ -1,4 +1,4 @@
-"""Notes: what a call says in the log and writes in its record.
+"""CallRecordBuilder: what a call says in the log and writes in its record.
 
 It hears of everything and decides nothing. A line is written once per event and never
 once per frame; its text is what operators search for and does not change.
@@ -35,7 +35,7 @@ USAGE_DEPTH_MAX = 4
 TOKENS_MAX = 1_000_000_000
 
 
-class Notes:
+class CallRecordBuilder:
     """The memory of one call."""
 
     def __init__(self, plan: CallPlan, now: float) -> None:
@@ -233,7 +233,7 @@ class Notes:
         uplink, playout = call.uplink, call.playout
         return Log(
             "info",
-            f"WS_STOP sid={self.stream_sid or '-'} rx={call.ear.rx_frames} "
+            f"WS_STOP sid={self.stream_sid or '-'} rx={call.fast_path.rx_frames} "
             f"tx={playout.frames_sent} forwarded={uplink.forwarded_frames} "
             f"dropped={uplink.dropped_frames} reason={reason}",
         )
@@ -249,7 +249,7 @@ class Notes:
             end_reason=call.ending.reason,
             goodbye_reason=call.ending.goodbye_reason,
             failed=call.ending.failed,
-            rx_frames=call.ear.rx_frames,
+            rx_frames=call.fast_path.rx_frames,
             tx_frames=call.playout.frames_sent,
             forwarded_frames=call.uplink.forwarded_frames,
             dropped_frames=call.uplink.dropped_frames,

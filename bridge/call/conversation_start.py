@@ -34,7 +34,7 @@ def on_greeting_late(call: "Call") -> None:
 def begin_anew(call: "Call") -> None:
     """Drop what waits for the caller: another session greets from the beginning."""
     for cut in call.playout.interrupt(call.now):
-        call.notes.transcript.cut(cut)
+        call.call_record.transcript.cut(cut)
     call.responses.begin_anew()
     if call.greeting.state is greeting.State.ASKED:
         call.greeting.note_lost()

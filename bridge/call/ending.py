@@ -119,7 +119,7 @@ def on_idle(call: "Call") -> None:
     """Ask a silent caller once whether they are there; then end politely."""
     verdict = call.silence.look(
         call.now,
-        call.notes.active_at,
+        call.call_record.active_at,
         call.playout.ends_at(),
         is_at_work=call.responses.is_busy or bool(call.tool_calls.open),
     )
@@ -256,7 +256,7 @@ def end(call: "Call", reason: str) -> None:
     """End the call now; unheard turns are cut to what was heard."""
     has_left = reason in LEFT_BY_CALLER
     for cut in call.playout.interrupt(call.now, has_left=has_left):
-        call.notes.transcript.cut(cut)
+        call.call_record.transcript.cut(cut)
     if call.phase is Phase.ENDING:
         call.ending.goodbye_reason = call.ending.reason
     call.ending.reason = reason
@@ -264,8 +264,8 @@ def end(call: "Call", reason: str) -> None:
     call.timers.clear()
     last_turn.commit(call, reason)
     call.actions += limits.lines(call)
-    call.actions.append(call.notes.stop_line(call, reason))
-    if call.notes.is_answered and call.playout.frames_sent == 0:
+    call.actions.append(call.call_record.stop_line(call, reason))
+    if call.call_record.is_answered and call.playout.frames_sent == 0:
         call.actions.append(Log("error", "tx=0: the caller heard nothing"))
     call.actions.append(HangUp(reason, call.ending.failed))
 
@@ -305,7 +305,7 @@ def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
     count = getattr(call.counters, name) + 1
     setattr(call.counters, name, count)
     if leg is Leg.TWILIO:
-        call.ear.note_malformed()
+        call.fast_path.note_malformed()
     if count == 1:
         call.log(Log("warning", f"dropped from {leg.value}: {error}"))
     elif count > MALFORMED_MAX:

@@ -30,7 +30,7 @@ def consider(call: "Call") -> None:
 
 def _barge_in(call: "Call") -> None:
     call.counters.barge_ins += 1
-    call.notes.barged_in(call.uplink.voice_age_frames * FRAME_MS)
+    call.call_record.barged_in(call.uplink.voice_age_frames * FRAME_MS)
     interrupt(call, "caller speaks")
     if not call.is_session_ready:
         return  # what he says stays withheld until the new session is there
@@ -53,7 +53,7 @@ def interrupt(call: "Call", why: str) -> None:
                     audio_end_ms=cut.heard_ms,
                 )
             )
-        call.notes.transcript.cut(cut)
+        call.call_record.transcript.cut(cut)
         part = f".{cut.content_index}" if cut.content_index else ""
         heard.append(f"item={cut.item_id}{part} heard_ms={cut.heard_ms}")
     call.actions += call.responses.cancel()

@@ -69,7 +69,7 @@ def on_digit(call: "Call", message: twilio.Dtmf) -> None:
         return
     call.counters.digits += 1
     call.info("[DTMF] digit received")
-    call.notes.caller_spoke(call.now)
+    call.call_record.caller_spoke(call.now)
     call.keypad.press(message.dtmf.digit, call.now)
     _silence(call)
 
@@ -83,7 +83,7 @@ def on_pause(call: "Call") -> None:
     digits = call.keypad.take()
     _silence(call)
     call.info(f"[DTMF] {len(digits)} to the model")
-    call.notes.digits_pressed(digits, call.now)
+    call.call_record.digits_pressed(digits, call.now)
     call.tell(session_config.keypad(digits))
     call.request()
 

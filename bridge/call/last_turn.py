@@ -39,13 +39,15 @@ def commit(call: "Call", reason: str) -> None:
     if is_ready and uplink.has_withheld_speech:
         call.actions += map(openai.AppendAudio, uplink.release())
     is_open = uplink.is_turn_open and uplink.is_worth_committing
-    if is_open or call.unwritten.has_turn:
-        call.notes.transcript.place("caller", ITEM_ID, call.notes.at_s(call.now))
+    if is_open or call.untranscribed.has_turn:
+        call.call_record.transcript.place(
+            "caller", ITEM_ID, call.call_record.at_s(call.now)
+        )
     if is_open and is_ready:
         call.actions.append(openai.CommitAudio())
-        call.unwritten.ask(uplink)
+        call.untranscribed.ask(uplink)
     if call.keypad.has_digits:  # a row that no pause has ended
-        call.notes.digits_pressed(call.keypad.take(), call.now)
+        call.call_record.digits_pressed(call.keypad.take(), call.now)
     call.ending.is_written = not is_ready
     if is_awaited(call):
         call.actions += call.responses.cancel()
@@ -55,9 +57,9 @@ def is_awaited(call: "Call") -> bool:
     """Tell whether words of the caller's may still come."""
     if call.phase is not Phase.ENDED or call.ending.is_written:
         return False
-    since_s = call.notes.at_s(call.now) - WORDS_LATE_S
-    is_asked = call.unwritten.is_asked
-    return is_asked or call.notes.transcript.is_awaiting_words(since_s)
+    since_s = call.call_record.at_s(call.now) - WORDS_LATE_S
+    is_asked = call.untranscribed.is_asked
+    return is_asked or call.call_record.transcript.is_awaiting_words(since_s)
 
 
 def receive_late(call: "Call", what: Any, *, is_lost: bool) -> list[Action]:
@@ -74,27 +76,27 @@ def receive_late(call: "Call", what: Any, *, is_lost: bool) -> list[Action]:
 
 
 def _on_committed(call: "Call", event: openai.Committed) -> None:
-    call.notes.transcript.rename(ITEM_ID, event.item_id)
-    call.notes.committed(event, call.now)
-    call.unwritten.commit(event.item_id, call.uplink)
+    call.call_record.transcript.rename(ITEM_ID, event.item_id)
+    call.call_record.committed(event, call.now)
+    call.untranscribed.commit(event.item_id, call.uplink)
 
 
 def _on_completed(call: "Call", event: openai.TranscriptionCompleted) -> Log:
-    return call.notes.caller_said(event, call.now)
+    return call.call_record.caller_said(event, call.now)
 
 
 def _on_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
-    call.notes.transcript.close(event.item_id)
+    call.call_record.transcript.close(event.item_id)
 
 
 def _on_done(call: "Call", event: openai.ResponseDone) -> None:
-    call.notes.response_ended(event.response)  # it is billed all the same
+    call.call_record.response_ended(event.response)  # it is billed all the same
 
 
 def _on_error(call: "Call", event: openai.Error) -> None:
     if session_config.NOTHING_TO_COMMIT in (event.error.code, event.error.type):
-        call.unwritten.refuse()
-        call.notes.transcript.close(ITEM_ID)
+        call.untranscribed.refuse()
+        call.call_record.transcript.close(ITEM_ID)
 
 
 _ON_EVENT: dict[type, Callable[["Call", Any], Log | None]] = {

@@ -21,17 +21,17 @@ def _counters() -> dict[str, Callable[["Call"], int]]:
         "late_deltas": lambda call: call.counters.late_deltas,
         "barge_in_ring_frames": lambda call: call.uplink.withheld_dropped_frames,
         "given_frames": lambda call: call.uplink.given_dropped_frames,
-        "untranscribed_turns": lambda call: call.unwritten.dropped_turns,
-        "flood": lambda call: call.ear.flood_messages,
+        "untranscribed_turns": lambda call: call.untranscribed.dropped_turns,
+        "flood": lambda call: call.fast_path.flood_messages,
         "unsent_playout_bytes": lambda call: call.playout.refused_bytes,
         "playout_parts": lambda call: call.playout.refused_parts,
         "marks_in_flight": lambda call: call.playout.forgotten_marks,
         "digits": lambda call: call.keypad.dropped_digits,
         "tool_calls": lambda call: call.counters.refused_tools,
-        "turns": lambda call: call.notes.transcript.dropped_turns,
-        "turn_chars": lambda call: call.notes.transcript.dropped_chars,
-        "usage_kinds": lambda call: call.notes.dropped_usage,
-        "latencies": lambda call: call.notes.dropped_latencies,
+        "turns": lambda call: call.call_record.transcript.dropped_turns,
+        "turn_chars": lambda call: call.call_record.transcript.dropped_chars,
+        "usage_kinds": lambda call: call.call_record.dropped_usage,
+        "latencies": lambda call: call.call_record.dropped_latencies,
     }
 
 
@@ -41,6 +41,10 @@ OF_CALL = _counters()
 def lines(call: "Call") -> Iterator[Log]:
     """Return a line for each limit that has refused something for the first time."""
     for name, read in OF_CALL.items():
-        if name not in _USUAL and name not in call.notes.limits_told and read(call):
-            call.notes.limits_told.add(name)
+        if (
+            name not in _USUAL
+            and name not in call.call_record.limits_told
+            and read(call)
+        ):
+            call.call_record.limits_told.add(name)
             yield Log("warning", f"over the limit of {name}: counted from here on")

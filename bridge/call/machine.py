@@ -30,7 +30,7 @@ from bridge.call import (
     turns,
 )
 from bridge.call.barge_in import BargeIn
-from bridge.call.call_record import Notes, voice_line
+from bridge.call.call_record import CallRecordBuilder, voice_line
 from bridge.call.floor import Due, Floor
 from bridge.call.greeting import Greeting
 from bridge.call.last_words import LastWords
@@ -53,9 +53,9 @@ from bridge.call.streams import Streams, Transport
 from bridge.call.time_limit import TimeLimit
 from bridge.call.timers import Timer, Timers
 from bridge.call.tool_calls import ToolCalls
-from bridge.media.fast_path import GIVEN, NOTABLE, Ear
+from bridge.media.fast_path import GIVEN, NOTABLE, MediaFastPath
 from bridge.media.playout import Frames, Playout
-from bridge.media.untranscribed import Unwritten
+from bridge.media.untranscribed import UntranscribedAudio
 from bridge.media.uplink import Uplink
 from bridge.realtime import openai
 from bridge.telephony import twilio
@@ -83,11 +83,11 @@ class Call:
         self.counters = Counters()
         self.timers = Timers()
         self.uplink = Uplink(options)
-        self.unwritten = Unwritten()
+        self.untranscribed = UntranscribedAudio()
         self.playout = Playout(lead_ms=options.playout_lead_ms)
-        self.ear = Ear(self.uplink, self.playout)
+        self.fast_path = MediaFastPath(self.uplink, self.playout)
         self.ending = ending.Ending(plan)
-        self.notes = Notes(plan, now)
+        self.call_record = CallRecordBuilder(plan, now)
         self.actions: list[Action] = []
         self.sessions = Sessions(plan, self.counters, self.timers, now)
         self.greeting = Greeting(self.timers, is_wanted=bool(plan.greeting))
@@ -131,14 +131,14 @@ class Call:
         return self._receive(_ON_TWILIO[type(message)], message, now)
 
     def receive_heard(self, now: float) -> list[Action]:
-        """Weigh a frame that came by the ear, which found it NOTABLE."""
+        """Weigh a frame that came by the fast path, which found it NOTABLE."""
         return self._receive(Call._weigh_frame, None, now)
 
     def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the model."""
         return self._receive(_ON_OPENAI[type(event)], event, now)
 
-    def receive_spare(self, event: openai.Inbound, now: float) -> list[Action]:
+    def receive_standby(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the session that is to be the next."""
         return self._receive(session_rollover.on_spare_event, event, now)
 
@@ -179,7 +179,7 @@ class Call:
         """A bug of ours has ended the call: nothing is done any more, or begun."""
         self.phase = Phase.ENDED  # from wherever it was
         self.timers.clear()
-        self.ear.is_open = False
+        self.fast_path.is_open = False
         self.actions = []
         self.ending.reason = "internal_error"
         self.ending.failed = True
@@ -190,7 +190,7 @@ class Call:
 
     def record(self, now: float) -> CallRecord:
         """Return what is to be written of this call."""
-        return self.notes.record(self, now)
+        return self.call_record.record(self, now)
 
     def _receive(
         self, answer: Callable[["Call", Any], None], what: Any, now: float
@@ -202,7 +202,7 @@ class Call:
             return last_turn.receive_late(self, what, is_lost=is_lost)
         self._note_spoken()
         answer(self, what)
-        self.ear.is_open = self._hears
+        self.fast_path.is_open = self._hears
         actions, self.actions = self.actions, []
         return actions
 
@@ -235,34 +235,34 @@ class Call:
             self._on_frame(frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        heard = self.ear.take(frame, self.now, self._hears)
+        heard = self.fast_path.take(frame, self.now, self._hears)
         self._note_spoken()
         if heard & GIVEN:
-            self.actions += map(openai.AppendAudio, self.ear.given)
+            self.actions += map(openai.AppendAudio, self.fast_path.given)
         if heard & NOTABLE:
             self._weigh_frame()
 
     def _weigh_frame(self, _: None = None) -> None:
         """Act on what the newest frame shows."""
-        ear, now = self.ear, self.now
-        if ear.is_voice_line_due(now):
-            ear.note_voice_line(now)
+        fast_path, now = self.fast_path, self.now
+        if fast_path.is_voice_line_due(now):
+            fast_path.note_voice_line(now)
             self.actions.append(voice_line(self.uplink.gate))
-        if ear.is_double_talk(now):
+        if fast_path.is_double_talk(now):
             interruption.consider(self)
         if self.uplink.has_turn_ended():
             turns.end_turn(self)
 
     def _note_spoken(self) -> None:
         """Take note of when the gate was open last."""
-        if self.ear.spoke_at >= 0:
-            self.notes.caller_spoke(self.ear.spoke_at)
-            self.ear.spoke_at = -1.0
+        if self.fast_path.spoke_at >= 0:
+            self.call_record.caller_spoke(self.fast_path.spoke_at)
+            self.fast_path.spoke_at = -1.0
 
     def _fill_gap(self, at_ms: int, payload_bytes: int) -> None:
         """Keep an open turn's time where the network lost audio."""
-        lost = self.ear.lost_frames(at_ms)
-        self.ear.note_timestamp(at_ms, payload_bytes)
+        lost = self.fast_path.lost_frames(at_ms)
+        self.fast_path.note_timestamp(at_ms, payload_bytes)
         if lost:
             self.counters.gap_frames += lost
             self.uplink.fill_gap(min(lost, GAP_FRAMES_MAX))
@@ -277,7 +277,7 @@ class Call:
             if self.counters.late_deltas == 1:
                 self.info("[REALTIME] Late audio of a cancelled response: dropped")
             return
-        self.log(self.notes.audio_line(len(event.delta)))
+        self.log(self.call_record.audio_line(len(event.delta)))
         delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
         self.recovery.note_audio(delta)
         self.playout.push(event.item_id, event.content_index, delta)
@@ -308,7 +308,7 @@ class Call:
                 self.actions.append(twilio.OutboundMark(stream_sid, body))
         self.timers.set(Timer.FEED, self.playout.deadline)
         if not self.playout.has_unsent:
-            self.log(self.notes.frame_total_line(self.playout.frames_sent))
+            self.log(self.call_record.frame_total_line(self.playout.frames_sent))
             ending.hang_up_when_heard(self)
 
     def go_on(self, now: float) -> bytes:
@@ -323,13 +323,13 @@ class Call:
     @property
     def _is_frame_notable(self) -> bool:
         """Tell whether the next frame is the first of the greeting or of a response."""
-        return self.greeting.is_due or self.notes.is_frame_due
+        return self.greeting.is_due or self.call_record.is_frame_due
 
     def _note_frame(self, total_frames: int) -> None:
         if self.greeting.is_due:
             self.greeting.end()
-            self.log(self.notes.greeted(self.now))
-        self.log(self.notes.frame_line(total_frames, self.now))
+            self.log(self.call_record.greeted(self.now))
+        self.log(self.call_record.frame_line(total_frames, self.now))
 
     # --- what we ask for ---
 

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 def on_speech_started(call: "Call", event: openai.SpeechStarted) -> None:
     """Keep the turn open until the server has heard its end."""
     call.uplink.note_speech_started()
-    call.unwritten.begin(event.audio_start_ms)
+    call.untranscribed.begin(event.audio_start_ms)
     call.responses.note_speech()
 
 
 def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
     """Stop the silence, if no newer speech follows."""
     call.uplink.note_speech_stopped(event.audio_end_ms)
-    call.unwritten.end(event.audio_end_ms)
+    call.untranscribed.end(event.audio_end_ms)
 
 
 def on_committed(call: "Call", event: openai.Committed) -> None:
     """Place the turn; in the VAD modes the server answers what it has ended itself."""
     call.uplink.note_committed()
-    is_ours = call.unwritten.commit(event.item_id, call.uplink)
-    call.notes.committed(event, call.now)
+    is_ours = call.untranscribed.commit(event.item_id, call.uplink)
+    call.call_record.committed(event, call.now)
     if call.plan.options.turn_detection == "gate":
         return
     call.responses.note_committed(call.now, is_answered=not is_ours)
@@ -49,14 +49,14 @@ def on_transcription_completed(
     call: "Call", event: openai.TranscriptionCompleted
 ) -> None:
     """Write down what the caller said."""
-    call.unwritten.write(event.item_id, call.uplink)
-    call.log(call.notes.caller_said(event, call.now))
+    call.untranscribed.write(event.item_id, call.uplink)
+    call.log(call.call_record.caller_said(event, call.now))
 
 
 def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
     """Note that the caller's words are not known; the model heard them."""
-    call.unwritten.write(event.item_id, call.uplink)
-    call.notes.transcript.close(event.item_id)
+    call.untranscribed.write(event.item_id, call.uplink)
+    call.call_record.transcript.close(event.item_id)
     call.counters.untranscribed_turns += 1
     call.log(Log("warning", f"[REALTIME] No transcript of item {event.item_id}"))
 
@@ -68,20 +68,20 @@ def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
     """Place a spoken item in the transcript before its words come."""
     answers.note_sign(call, event.response_id)
     if event.item.type == "message":
-        at_s = call.notes.at_s(call.now)
-        call.notes.transcript.place("ai", event.item.id, at_s)
+        at_s = call.call_record.at_s(call.now)
+        call.call_record.transcript.place("ai", event.item.id, at_s)
 
 
 def on_transcript_delta(call: "Call", event: openai.TranscriptDelta) -> None:
     """Merge a piece of the model's words into its turn."""
-    at_s = call.notes.at_s(call.now)
+    at_s = call.call_record.at_s(call.now)
     part = event.content_index
-    call.notes.transcript.add_text("ai", event.item_id, event.delta, at_s, part)
+    call.call_record.transcript.add_text("ai", event.item_id, event.delta, at_s, part)
 
 
 def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
     """Write down what the model said."""
-    call.log(call.notes.ai_said(event, call.now))
+    call.log(call.call_record.ai_said(event, call.now))
 
 
 def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
@@ -89,7 +89,7 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     item = event.item
     answers.note_sign(call, event.response_id)
     if item.type == "message":
-        call.notes.transcript.close(item.id)
+        call.call_record.transcript.close(item.id)
     if item.type != "function_call":
         return
     if not item.call_id or not item.name:
@@ -136,9 +136,9 @@ def on_error(call: "Call", event: openai.Error) -> None:
         if not responses.is_busy:  # it waits for an end nobody may have told
             bad_answers.watch(call, text)
     elif session_config.NOTHING_TO_COMMIT in names:
-        call.unwritten.refuse()
+        call.untranscribed.refuse()
     elif not names & session_config.HARMLESS_CODES:
-        call.log(call.notes.refusal_line(error.code or error.type or "", text))
+        call.log(call.call_record.refusal_line(error.code or error.type or "", text))
         bad_answers.on_error(call, error, text)
 
 
@@ -149,7 +149,7 @@ HANDLERS: dict[type, Callable[["Call", Any], None]] = {
     openai.TranscriptionCompleted: on_transcription_completed,
     openai.TranscriptionFailed: on_transcription_failed,
     openai.ResponseCreated: answers.on_response_created,
-    openai.ItemAdded: lambda call, event: None,  # concerns a spare alone
+    openai.ItemAdded: lambda call, event: None,  # concerns a standby session alone
     openai.OutputItemAdded: on_output_item_added,
     openai.OutputItemDone: on_output_item_done,
     openai.TranscriptDelta: on_transcript_delta,

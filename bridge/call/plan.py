@@ -23,7 +23,7 @@ class Leg(Enum):
 
     TWILIO = "twilio"
     OPENAI = "openai"
-    SPARE = "spare"
+    STANDBY = "standby"
 
 
 class Phase(Enum):
@@ -97,22 +97,22 @@ class OpenModel(NamedTuple):
     reason: str
 
 
-class OpenSpare(NamedTuple):
+class OpenStandby(NamedTuple):
     """Open a second session beside the one that serves.
 
-    What it says comes back as `receive_spare`, its loss as that of `Leg.SPARE`.
+    What it says comes back as `receive_standby`, its loss as that of `Leg.STANDBY`.
     """
 
     reason: str
 
 
-class ToSpare(NamedTuple):
+class ToStandby(NamedTuple):
     """Something to tell the second session."""
 
     event: openai.ClientEvent
 
 
-class UseSpare(NamedTuple):
+class UseStandby(NamedTuple):
     """The second session serves from here on: close the first without a word.
 
     All that follows goes to it, and what it says comes back as `receive_openai`.
@@ -121,7 +121,7 @@ class UseSpare(NamedTuple):
     reason: str
 
 
-class CloseSpare(NamedTuple):
+class CloseStandby(NamedTuple):
     """Close the second session without a word; the first goes on."""
 
     reason: str
@@ -154,10 +154,10 @@ Action = (
     | Log
     | RunTool
     | OpenModel
-    | OpenSpare
-    | ToSpare
-    | UseSpare
-    | CloseSpare
+    | OpenStandby
+    | ToStandby
+    | UseStandby
+    | CloseStandby
     | HangUp
 )
 
@@ -185,7 +185,7 @@ class Counters:
         "changed_sessions",
         "digits",
         "failed_answers",
-        "failed_spares",
+        "failed_standbys",
         "gap_frames",
         "late_deltas",
         "lost_streams",
@@ -226,7 +226,7 @@ class Counters:
     changed_sessions: int
     lost_streams: int
     resumed_streams: int
-    failed_spares: int
+    failed_standbys: int
     failed_answers: int
     mute_cancelled: int
     mute_empty: int

@@ -52,14 +52,14 @@ def _obey(call: "Call", orders: Iterable[Order]) -> None:
 
 def _on_began(call: "Call") -> None:
     call.time_limit.begin(call.now)
-    call.notes.answered(call.streams.sid, call.now)
+    call.call_record.answered(call.streams.sid, call.now)
     conversation_start.greet_when_ready(call)
 
 
 def _on_lost(call: "Call") -> None:
     """Hold what the caller has yet to hear."""
     # Another stream counts its time from 0.
-    call.ear.next_timestamp_ms = -1
+    call.fast_path.next_timestamp_ms = -1
     call.barge_in.forget()
     call.timers.cancel(Timer.FEED)
     call.silence.pause()
@@ -69,7 +69,7 @@ def _on_lost(call: "Call") -> None:
 
 def _on_resumed(call: "Call") -> None:
     """Go on with what was held when the stream was lost."""
-    call.notes.resumed(call.streams.sid)
+    call.call_record.resumed(call.streams.sid)
     call.playout.resume()
     if call.phase is Phase.WAITING:
         conversation_start.greet_when_ready(call)

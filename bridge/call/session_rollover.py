@@ -1,4 +1,4 @@
-"""Renewal: what a change of the model's session means for the rest of a call.
+"""Session rollover: what a change of the model's session means for the rest of a call.
 
 `bridge.call.sessions` decides; here its orders are carried out. While no session serves
 the caller is withheld as under the AI's voice, so that what they say is given to the
@@ -54,12 +54,12 @@ def on_error(call: "Call", event: openai.Error) -> None:
 def on_spare_event(call: "Call", event: openai.Inbound) -> None:
     """The session that is to be the next says something."""
     retell = partial(entries, call)
-    call.actions += call.sessions.spare.receive(event, call.now, retell)
+    call.actions += call.sessions.standby.receive(event, call.now, retell)
 
 
 def on_spare_late(call: "Call") -> None:
     """The next session is not ready in time."""
-    call.actions += call.sessions.spare.on_late(call.now)
+    call.actions += call.sessions.standby.on_late(call.now)
 
 
 def on_handshake_due(call: "Call") -> None:
@@ -67,9 +67,9 @@ def on_handshake_due(call: "Call") -> None:
     _obey(call, call.sessions.on_handshake_due(call.now))
 
 
-def on_renewal_due(call: "Call") -> None:
+def on_rollover_due(call: "Call") -> None:
     """The session grows old."""
-    orders = call.sessions.on_renewal_due(
+    orders = call.sessions.on_rollover_due(
         call.now,
         partial(entries, call),
         is_talking=call.is_talking,
@@ -91,16 +91,16 @@ def on_disconnect(call: "Call", lost: tuple[Leg, str | Refusal]) -> None:
     leg, why = lost
     if leg is Leg.TWILIO:
         ending.end(call, CALLER_LOST)
-    elif leg is Leg.SPARE:
+    elif leg is Leg.STANDBY:
         reason = why.reason if isinstance(why, Refusal) else why
-        call.actions += call.sessions.spare.on_lost(reason, call.now)
+        call.actions += call.sessions.standby.on_lost(reason, call.now)
     else:
         on_lost(call, why)
 
 
 def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
-    """A message could not be read; the session that serves does not pay for a spare."""
-    if what[0] is Leg.SPARE:
+    """A message could not be read; one from a standby session costs that session."""
+    if what[0] is Leg.STANDBY:
         on_disconnect(call, what)
     else:
         ending.on_malformed(call, what)
@@ -112,10 +112,10 @@ def on_malformed(call: "Call", what: tuple[Leg, str]) -> None:
 def entries(call: "Call") -> list[history_seed.Entry]:
     """Return the conversation, as another session is told it."""
     return history_seed.entries(
-        call.notes.transcript.placed(),
-        call.notes.tools,
+        call.call_record.transcript.placed(),
+        call.call_record.tools,
         call.playout.unheard(call.now),
-        lambda item_id: call.unwritten.sound_of(item_id, call.uplink),
+        lambda item_id: call.untranscribed.sound_of(item_id, call.uplink),
     )
 
 
@@ -130,12 +130,12 @@ def is_between_turns(call: "Call") -> bool:
     )
     is_turn_heard = call.responses.is_turn_heard and uplink.quiet_ms < COMMIT_WAIT_MS
     is_something_due = (
-        is_turn_heard or call.unwritten.is_asked or answers.is_something_due(call)
+        is_turn_heard or call.untranscribed.is_asked or answers.is_something_due(call)
     )
     if not call.is_talking or is_somebody_speaking or is_something_due:
         return False
-    since_s = call.notes.at_s(call.now) - WORDS_WAIT_S
-    return not call.notes.transcript.is_awaiting_words(since_s)
+    since_s = call.call_record.at_s(call.now) - WORDS_WAIT_S
+    return not call.call_record.transcript.is_awaiting_words(since_s)
 
 
 # --- what they order ---
@@ -172,7 +172,7 @@ def _on_changed(call: "Call") -> None:
 def _on_gone(call: "Call") -> None:
     """The last words are in the ledger, or there are none."""
     call.responses.begin_anew()
-    call.unwritten.leave(call.uplink)  # said over the goodbye, it is recorded
+    call.untranscribed.leave(call.uplink)  # said over the goodbye, it is recorded
     call.uplink.begin_session()
     call.playout.finish_all()
     call.feed()
@@ -182,15 +182,15 @@ def _on_gone(call: "Call") -> None:
 def _leave(call: "Call") -> None:
     """Owe to the next session what the one until now has not done."""
     call.sessions.note_left(call.playout.finish_all(), call.tool_calls.open)
-    is_turn_asked = call.unwritten.leave(call.uplink)
-    call.notes.transcript.close_all()
+    is_turn_asked = call.untranscribed.leave(call.uplink)
+    call.call_record.transcript.close_all()
     answers.suspend(call, is_turn_asked=is_turn_asked)
     call.uplink.begin_session()
 
 
 def _go_on(call: "Call") -> None:
     """Give the new session the turn that was broken, and ask for what is owed."""
-    turn = call.unwritten.take_turn() if call.phase is not Phase.WAITING else []
+    turn = call.untranscribed.take_turn() if call.phase is not Phase.WAITING else []
     if turn:
         call.actions += map(openai.AppendAudio, turn)
         call.uplink.resume_turn(turn)
@@ -211,6 +211,6 @@ HANDLERS: dict[type, Callable[["Call", Any], None]] = {
 }
 TIMERS: dict[Timer, Callable[["Call"], None]] = {
     Timer.SESSION: on_handshake_due,
-    Timer.RENEW: on_renewal_due,
+    Timer.RENEW: on_rollover_due,
     Timer.SPARE: on_spare_late,
 }

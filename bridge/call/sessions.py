@@ -1,13 +1,13 @@
 """Sessions: the model's sessions of one call, of which one serves at a time.
 
 Theory of operation. A call outlives its session with the model: one ends after an hour,
-or with its socket; there is no resume. In good time a spare is made ready beside it
-(`bridge.call.standby_session`), and between turns the call changes to it: what the
-caller says next goes there, and nobody has waited. Where the socket is lost before, the
-spare takes its place at once, or, if there is none, another session is opened
-(`bridge.call.handshake`) and given the conversation's items. A model that cannot be had
-again within REOPEN_S, however often it is tried, ends the call with the fallback
-sentence.
+or with its socket; there is no resume. In good time a standby session is made ready
+beside it (`bridge.call.standby_session`), and between turns the call changes to it:
+what the caller says next goes there, and nobody has waited. Where the socket is lost
+before, the standby session takes its place at once, or, if there is none, another
+session is opened (`bridge.call.handshake`) and given the conversation's items. A model
+that cannot be had again within REOPEN_S, however often it is tried, ends the call with
+the fallback sentence.
 
     FIRST --(it is lost)--> LATER --(it is lost)--> LATER
       |___(the call ends)_____|___(the call ends)___> LAST: no other is opened
@@ -31,10 +31,10 @@ from bridge.call.plan import (
     Log,
     OpenModel,
     Refusal,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
-from bridge.call.standby_session import AGED, Spare
+from bridge.call.standby_session import AGED, StandbySession
 from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.realtime import openai
 
@@ -50,7 +50,7 @@ LOSSES_MAX = 5
 class Stage(Enum):
     """Which of a call's sessions serves, or is being had."""
 
-    FIRST = "the first one, or the spare that took its place"
+    FIRST = "the first one, or the standby session that took its place"
     LATER = "one in the place of another that was lost"
     LAST = "the one that hears the call's last words, if there is one"
 
@@ -67,7 +67,7 @@ class Notice(Enum):
 
     READY = "the first one is as we want it"
     LEFT = "it is gone, and another is being opened"
-    CHANGED = "the spare has taken its place"
+    CHANGED = "the standby session has taken its place"
     RENEWED = "another is as we want it, and knows the conversation"
     GONE = "it is gone, and no other is opened"
 
@@ -84,7 +84,7 @@ class Sessions:
         self.stage = Stage.FIRST
         self.handshake = Handshake(now, OPEN_S)
         renewal_timers = OwnTimers(timers, Timer.RENEW, Timer.SPARE)
-        self.spare = Spare(plan, counters, renewal_timers)
+        self.standby = StandbySession(plan, counters, renewal_timers)
         self.losses = 0
         # Items in the ledger and open tool calls that this session has never heard of.
         self.old_items: set[str] = set()
@@ -108,7 +108,7 @@ class Sessions:
         """The call ends: open no other, though one that is being had is awaited."""
         self._to(Stage.LAST)
         self._await_handshake()
-        return self.spare.close(why)
+        return self.standby.close(why)
 
     # --- what the session says ---
 
@@ -134,11 +134,11 @@ class Sessions:
             return [Fail("session_refused", wrong)]
         self.handshake.note_ready()
         self._await_handshake()
-        self.spare.limit_age(now, now)
+        self.standby.limit_age(now, now)
         configured = self._configured_line()
         if self.stage is Stage.FIRST:
             return [configured, Notice.READY]
-        self.spare.forget()
+        self.standby.forget()
         items = [item for entry in retell() for item in entry.items]
         text = f"[REALTIME] Session renewed: items={len(items)}"
         return [configured, *items, Log("info", text), Notice.RENEWED]
@@ -183,7 +183,7 @@ class Sessions:
             return [Fail("model_lost", reason)]
         self.losses += 1
         line = Log("warning", f"[REALTIME] Model lost: {reason}")
-        if self.spare.is_ready:
+        if self.standby.is_ready:
             return [line, *self._change(reason, now, retell)]
         return [line, *self._open_another(reason, now)]
 
@@ -211,13 +211,13 @@ class Sessions:
         self._await_handshake()
         return [OpenModel("again")]
 
-    def on_renewal_due(
+    def on_rollover_due(
         self, now: float, retell: Retell, *, is_talking: bool, is_between_turns: bool
     ) -> list[Order]:
-        """Open a spare; once it is ready, change to it where nobody would notice."""
-        if self.spare.is_ready and is_between_turns:
+        """Open a standby session; once ready, change to it where nobody notices."""
+        if self.standby.is_ready and is_between_turns:
             return self._change(AGED, now, retell)
-        return list(self.spare.on_due(now, is_talking=is_talking))
+        return list(self.standby.on_due(now, is_talking=is_talking))
 
     # --- within ---
 
@@ -227,17 +227,17 @@ class Sessions:
         self.handshake.begin(now, REOPEN_S)
         self._await_handshake()
         self._counters.reopened_sessions += 1
-        return [*self.spare.close(reason), OpenModel(reason), Notice.LEFT]
+        return [*self.standby.close(reason), OpenModel(reason), Notice.LEFT]
 
     def _change(self, reason: str, now: float, retell: Retell) -> list[Order]:
-        """Let the spare be the session from here on."""
+        """Let the standby session be the session from here on."""
         self._counters.changed_sessions += 1
-        items = self.spare.serve(retell())
-        self.spare.limit_age(self.spare.configured_at, now)
+        items = self.standby.serve(retell())
+        self.standby.limit_age(self.standby.configured_at, now)
         text = f"[REALTIME] Session changed: {reason}, items={len(items)} at the last"
         return [
-            *map(ToSpare, items),
-            UseSpare(reason),
+            *map(ToStandby, items),
+            UseStandby(reason),
             Log("info", text),
             Notice.CHANGED,
         ]

@@ -1,4 +1,4 @@
-"""Spare: the next session, made ready beside the one that serves.
+"""StandbySession: the next session, made ready beside the one that serves.
 
 Theory of operation. A session ends after an hour, and opening another takes longer than
 the pauses of a conversation. So in good time a second one is opened, configured, and
@@ -6,14 +6,14 @@ told the conversation as far as it is settled, while the first goes on as if not
 were. `bridge.call.sessions` then changes to it in a moment in which nobody would
 notice, between two frames, and tells it just before what was said meanwhile.
 
-    NONE --> OPENING --(session_config.updated)--> TELLING --(all is confirmed)--> READY
+    NONE --> OPENING --(session.updated)--> TELLING --(all is confirmed)--> READY
      ^______________________________________________________________________|
        closed, from any state: lost, refused, late, or of no use; or it serves now
 
-A spare that cannot be had, refuses what it is told or takes too long is closed and
-counted, and opened anew up to TRIES_MAX times. Without one the session that serves goes
-on to its end. `Spare` knows no call: it takes the spare's events and the time, sets its
-own timers, and returns the actions to perform.
+A standby session that cannot be had, refuses what it is told or takes too long is
+closed and counted, and opened anew up to TRIES_MAX times. Without one the session that
+serves goes on to its end. `StandbySession` knows no call: it takes the session's events
+and the time, sets its own timers, and returns the actions to perform.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,17 +26,17 @@ from bridge.call.plan import (
     ERROR_CHARS_MAX,
     Action,
     CallPlan,
-    CloseSpare,
+    CloseStandby,
     Counters,
     Log,
-    OpenSpare,
-    ToSpare,
+    OpenStandby,
+    ToStandby,
 )
 from bridge.call.timers import OwnTimers, Timer
 from bridge.realtime import openai
 
-# The share of a session's life after which a spare is opened, and how often a pause is
-# looked for once it is ready.
+# The share of a session's life after which a standby session is opened, and how often
+# a pause is looked for once it is ready.
 RENEW_AT = 0.9
 LOOK_S = 0.1
 # Opening, configuring and a hundred items take a second or two; nobody waits for it.
@@ -48,7 +48,7 @@ AGED = "the session grows old"
 
 
 class State(Enum):
-    """Where the spare stands."""
+    """Where the standby session stands."""
 
     NONE = "there is none"
     OPENING = "a socket is opened and told what we want"
@@ -64,7 +64,7 @@ _NEXT: dict[State, frozenset[State]] = {
 }
 
 
-class Spare:
+class StandbySession:
     """The owner of the session that is to be a call's next."""
 
     def __init__(self, plan: CallPlan, counters: Counters, timers: OwnTimers) -> None:
@@ -80,7 +80,7 @@ class Spare:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether the server has confirmed all that the spare was told."""
+        """Tell whether the server has confirmed all that it was told."""
         return self.state is State.READY
 
     # --- what is wanted of it ---
@@ -103,7 +103,7 @@ class Spare:
         self._to(State.OPENING)
         self.tries += 1
         self._timers.set(Timer.SPARE, now + READY_S)
-        return [OpenSpare(AGED)]
+        return [OpenStandby(AGED)]
 
     def serve(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
         """It is the session from here on; return what it is still to be told."""
@@ -119,7 +119,7 @@ class Spare:
         if self.state is State.NONE:
             return []
         self._leave()
-        return [CloseSpare(why)]
+        return [CloseStandby(why)]
 
     def forget(self) -> None:
         """Another session serves, which is young: this one's tries are forgotten."""
@@ -147,7 +147,7 @@ class Spare:
     def _on_created(
         self, event: openai.SessionCreated, now: float, retell: Retell
     ) -> list[Action]:
-        return [ToSpare(session_config.configure(self._plan))]
+        return [ToStandby(session_config.configure(self._plan))]
 
     def _on_updated(
         self, event: openai.SessionUpdated, now: float, retell: Retell
@@ -166,7 +166,7 @@ class Spare:
             settled.append(entry)
         items = self._tell(settled)
         self._look(now)
-        return [ToSpare(item) for item in items]
+        return [ToStandby(item) for item in items]
 
     def _on_item_added(
         self, event: openai.ItemAdded, now: float, retell: Retell
@@ -204,7 +204,7 @@ class Spare:
             self._timers.set(Timer.RENEW, now)
 
     def _give_up(self, why: str, now: float) -> list[Action]:
-        self._counters.failed_spares += 1
+        self._counters.failed_standbys += 1
         why = why[:ERROR_CHARS_MAX]
         actions = self.close(why)
         if self.tries < TRIES_MAX:
@@ -226,9 +226,9 @@ class Spare:
         self.state = state
 
 
-_ON_EVENT: dict[type, Callable[[Spare, Any, float, Retell], list[Action]]] = {
-    openai.SessionCreated: Spare._on_created,
-    openai.SessionUpdated: Spare._on_updated,
-    openai.ItemAdded: Spare._on_item_added,
-    openai.Error: Spare._on_error,
+_ON_EVENT: dict[type, Callable[[StandbySession, Any, float, Retell], list[Action]]] = {
+    openai.SessionCreated: StandbySession._on_created,
+    openai.SessionUpdated: StandbySession._on_updated,
+    openai.ItemAdded: StandbySession._on_item_added,
+    openai.Error: StandbySession._on_error,
 }

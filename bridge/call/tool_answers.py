@@ -19,7 +19,7 @@ def give_result(call: "Call", result: ToolResult) -> None:
     if tool_call_id not in call.tool_calls.open:
         return
     call.ending.learn(result)
-    call.notes.tool_answered(result, call.now)
+    call.call_record.tool_answered(result, call.now)
     if tool_call_id in call.sessions.old_tools:
         call.tell(session_config.tool_call(tool_call_id, result.name, result.arguments))
     call.tell(session_config.tool_output(tool_call_id, result.output))

@@ -21,14 +21,14 @@ def end_turn(call: "Call") -> None:
     is_gate = call.plan.options.turn_detection == "gate"
     if uplink.is_worth_committing:
         call.tell(openai.CommitAudio())
-        call.unwritten.ask(uplink)
+        call.untranscribed.ask(uplink)
         if not is_gate:
             call.info("[REALTIME] A turn whose end the model did not hear: committed")
         elif call.is_talking:  # a goodbye is not answered
             call.request()
     elif is_gate:
         call.tell(openai.ClearAudio())
-        call.unwritten.clear(uplink)
+        call.untranscribed.clear(uplink)
     uplink.close_turn()
     if is_gate:
         uplink.note_committed()

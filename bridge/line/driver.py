@@ -1,4 +1,4 @@
-"""Line: the one owner of a call, its legs, its timer and its tools.
+"""CallDriver: the one owner of a call, its legs, its timer and its tools.
 
 Whatever comes goes through `receive` to the `Call`, and every action it answers is
 performed before the next. Whichever way a call ends, both sockets close, no timer and
@@ -6,7 +6,6 @@ no tool stays behind, and its record is handed on once. A line knows no other li
 """
 
 import asyncio
-import hmac
 from collections.abc import Callable, Coroutine
 from ssl import SSLContext
 from time import monotonic
@@ -23,22 +22,23 @@ from bridge.call.plan import (
     Action,
     CallPlan,
     CallRecord,
-    CloseSpare,
+    CloseStandby,
     HangUp,
     Leg,
     Log,
     OpenModel,
-    OpenSpare,
+    OpenStandby,
     Phase,
     RunTool,
     ToolResult,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
 from bridge.call.streams import Transport
-from bridge.line.fast_path import ShortWay
+from bridge.line.fast_path import SocketFastPath
 from bridge.line.legs import OpenAILeg, TwilioLeg
 from bridge.line.refusal import refusal_of
+from bridge.line.safety_identifier import safety_identifier
 from bridge.realtime import openai
 from bridge.recorder.flight_recorder import Recorders
 from bridge.settings.process import Settings
@@ -61,11 +61,11 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     metrics: Metrics
     tls: SSLContext | None
-    on_over: Callable[["Line"], None]
+    on_over: Callable[["CallDriver"], None]
     recorders: Recorders | None = None
 
 
-class Line:
+class CallDriver:
     """One call with its sockets; made at the webhook, over when `is_over` says so."""
 
     def __init__(
@@ -95,14 +95,16 @@ class Line:
         self._exchange = exchange
         recorders = exchange.recorders
         self._recorder = recorders.begin(plan, now) if recorders is not None else None
-        self.short_way = ShortWay(self.call.ear, self.model_leg.appender, monotonic)
-        # The recorder keeps whole messages, and those only the long way has.
+        self.short_way = SocketFastPath(
+            self.call.fast_path, self.model_leg.appender, monotonic
+        )
+        # The recorder keeps whole messages, and those only the slow path has.
         self.short_way.is_open = self._recorder is None
         self._tools = tools
         self._tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
-        self._spare_leg: OpenAILeg | None = None
-        self._spare_task: asyncio.Task[None] | None = None
+        self._standby_leg: OpenAILeg | None = None
+        self._standby_task: asyncio.Task[None] | None = None
         # What the caller has said last is written down, or never will be.
         self._words_come = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -143,7 +145,7 @@ class Line:
             self.crash()
 
     def weigh(self) -> None:
-        """Have the call weigh the frame that came the short way."""
+        """Have the call weigh the frame that came the fast path."""
         self.receive(self.call.receive_heard)
 
     @property
@@ -183,7 +185,7 @@ class Line:
     @property
     def is_connected(self) -> bool:
         """Whether a socket of this line is still open, or being opened."""
-        tasks = (self._model_task, self._spare_task)
+        tasks = (self._model_task, self._standby_task)
         is_opening = any(task is not None and not task.done() for task in tasks)
         is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
         return is_opening or is_twilio_open or self.open_sessions > 0
@@ -191,7 +193,7 @@ class Line:
     @property
     def open_sessions(self) -> int:
         """How many sockets to the model are open; two while one is to follow."""
-        legs = (self.model_leg, self._spare_leg)
+        legs = (self.model_leg, self._standby_leg)
         return sum(leg is not None and leg.is_open for leg in legs)
 
     @property
@@ -227,30 +229,34 @@ class Line:
         self.short_way.appender = self.model_leg.appender
         self.open_model()
 
-    def _open_spare(self, action: OpenSpare) -> None:
+    def _open_standby(self, action: OpenStandby) -> None:
         """Open a second leg to the model, beside the first."""
         self.log.info("[REALTIME] Opening the next session: %s", action.reason)
-        self._spare_leg = OpenAILeg(self, self._exchange.metrics, Leg.SPARE)
-        self._spare_task = self._open(self._spare_leg)
+        self._standby_leg = OpenAILeg(self, self._exchange.metrics, Leg.STANDBY)
+        self._standby_task = self._open(self._standby_leg)
 
-    def _to_spare(self, action: ToSpare) -> None:
-        if self._spare_leg is not None:
-            self._spare_leg.perform(action.event)
+    def _to_standby(self, action: ToStandby) -> None:
+        if self._standby_leg is not None:
+            self._standby_leg.perform(action.event)
 
-    def _use_spare(self, action: UseSpare) -> None:
+    def _use_standby(self, action: UseStandby) -> None:
         """Let the second leg be the model's: the very next frame goes there."""
-        assert self._spare_leg is not None, "there is no second session"
-        first, self.model_leg, self._spare_leg = self.model_leg, self._spare_leg, None
-        self._model_task, self._spare_task = self._spare_task, None
+        assert self._standby_leg is not None, "there is no second session"
+        first, self.model_leg, self._standby_leg = (
+            self.model_leg,
+            self._standby_leg,
+            None,
+        )
+        self._model_task, self._standby_task = self._standby_task, None
         self.model_leg.leg = Leg.OPENAI
         self.short_way.appender = self.model_leg.appender
         first.retire()
 
-    def _close_spare(self, action: CloseSpare) -> None:
-        if self._spare_leg is not None:
-            self._spare_leg.retire()
-        if self._spare_task is not None:
-            self._spare_task.cancel()
+    def _close_standby(self, action: CloseStandby) -> None:
+        if self._standby_leg is not None:
+            self._standby_leg.retire()
+        if self._standby_task is not None:
+            self._standby_task.cancel()
 
     def _run_tool(self, asked: RunTool) -> None:
         is_too_many = len(self._tasks) >= TOOLS_IN_FLIGHT_MAX
@@ -264,7 +270,7 @@ class Line:
         if self.is_over:
             # Nobody hears of it any more, but a booking made is a booking made.
             self.call.ending.learn(result)
-            self.call.notes.tool_answered(result, monotonic())
+            self.call.call_record.tool_answered(result, monotonic())
         else:
             self.receive(self.call.receive_tool_result, result)
 
@@ -343,8 +349,8 @@ class Line:
             task.add_done_callback(self._tasks.discard)
         else:
             self._leave_model()
-        if self._spare_leg is not None:
-            self._spare_leg.close()
+        if self._standby_leg is not None:
+            self._standby_leg.close()
         if self._recorder is not None and self._exchange.recorders is not None:
             self._exchange.recorders.finish(self._recorder)
             self._recorder = None
@@ -365,36 +371,24 @@ class Line:
         self.model_leg.close()
 
 
-_PERFORM: dict[type, Callable[[Line, Any], None]] = {
-    twilio.OutboundAudio: Line._to_twilio,
-    twilio.OutboundMark: Line._to_twilio,
-    twilio.Clear: Line._to_twilio,
-    openai.AppendAudio: Line._to_model,
-    openai.CommitAudio: Line._to_model,
-    openai.ClearAudio: Line._to_model,
-    openai.SessionUpdate: Line._to_model,
-    openai.CreateItem: Line._to_model,
-    openai.ConversationItemTruncate: Line._to_model,
-    openai.ResponseCreate: Line._to_model,
-    openai.ResponseCancel: Line._to_model,
-    Log: Line._log,
-    RunTool: Line._run_tool,
-    OpenModel: Line._open_model_again,
-    OpenSpare: Line._open_spare,
-    ToSpare: Line._to_spare,
-    UseSpare: Line._use_spare,
-    CloseSpare: Line._close_spare,
-    HangUp: Line._hang_up,
+_PERFORM: dict[type, Callable[[CallDriver, Any], None]] = {
+    twilio.OutboundAudio: CallDriver._to_twilio,
+    twilio.OutboundMark: CallDriver._to_twilio,
+    twilio.Clear: CallDriver._to_twilio,
+    openai.AppendAudio: CallDriver._to_model,
+    openai.CommitAudio: CallDriver._to_model,
+    openai.ClearAudio: CallDriver._to_model,
+    openai.SessionUpdate: CallDriver._to_model,
+    openai.CreateItem: CallDriver._to_model,
+    openai.ConversationItemTruncate: CallDriver._to_model,
+    openai.ResponseCreate: CallDriver._to_model,
+    openai.ResponseCancel: CallDriver._to_model,
+    Log: CallDriver._log,
+    RunTool: CallDriver._run_tool,
+    OpenModel: CallDriver._open_model_again,
+    OpenStandby: CallDriver._open_standby,
+    ToStandby: CallDriver._to_standby,
+    UseStandby: CallDriver._use_standby,
+    CloseStandby: CallDriver._close_standby,
+    HangUp: CallDriver._hang_up,
 }
-
-
-def safety_identifier(settings: Settings, plan: CallPlan) -> str:
-    """Return a stable name for the caller that does not give the number away.
-
-    Callers who prove no number are told apart by their calls: one who is shut out must
-    not shut out the others, or whose number it is.
-    """
-    key = settings.openai_api_key or settings.twilio_auth_token or "loopback"
-    who = plan.from_number if plan.caller_worth == "verified" else plan.call_sid
-    number = f"{plan.business_id}:{who}"
-    return hmac.digest(key.encode(), number.encode(), "sha256").hex()

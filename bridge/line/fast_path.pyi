@@ -4,7 +4,7 @@ from picows import WSListener, WSTransport
 
 from bridge.line.backlog import Backlog
 from bridge.line.legs import TwilioLeg
-from bridge.media.fast_path import Ear
+from bridge.media.fast_path import MediaFastPath
 
 class Appender:
     def __init__(self, backlog: Backlog) -> None: ...
@@ -12,11 +12,11 @@ class Appender:
     def close(self) -> None: ...
     def append(self, audio: bytes) -> None: ...
 
-class ShortWay:
+class SocketFastPath:
     appender: Appender
     is_open: bool
     def __init__(
-        self, ear: Ear, appender: Appender, clock: Callable[[], float]
+        self, fast_path: MediaFastPath, appender: Appender, clock: Callable[[], float]
     ) -> None: ...
 
 class CallerListener(WSListener):

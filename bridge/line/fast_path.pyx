@@ -1,7 +1,8 @@
-"""The short way: a usual frame from socket to socket, in one compiled call.
+"""The fast path: a usual frame from socket to socket, in one compiled call.
 
-`Ear` reads the frame and decides; here it meets the sockets. Whatever is not usual is
-left untouched, for `TwilioLeg.receive` and `Line.receive`, which take everything.
+`MediaFastPath` reads the frame and decides; here it meets the sockets. Whatever is not
+usual is left untouched, for `TwilioLeg.receive` and `CallDriver.receive`, which take
+everything.
 """
 
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
@@ -9,7 +10,7 @@ from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 from picows import WSMsgType as MESSAGE_TYPES
 
 from bridge.line.backlog cimport Backlog
-from bridge.media.fast_path cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, Ear
+from bridge.media.fast_path cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, MediaFastPath
 from bridge.wire.audio cimport C_HEAD_ROOM, append_into
 
 # An attribute of an enumeration costs as much as ten locals.
@@ -43,35 +44,37 @@ cdef class Appender:
         self._send(TEXT, BUFFER, C_HEAD_ROOM)
 
 
-cdef class ShortWay:
-    """The short way of one call; shut until `is_open` is set.
+cdef class SocketFastPath:
+    """The fast path of one call; shut until `is_open` is set.
 
     `appender` is that of the model's leg, and another when it has another.
     """
 
-    cdef Ear _ear
+    cdef MediaFastPath _fast_path
     cdef object _clock
     cdef public Appender appender
     cdef public bint is_open
 
-    def __init__(self, Ear ear not None, Appender appender not None, clock):
-        self._ear = ear
+    def __init__(
+        self, MediaFastPath fast_path not None, Appender appender not None, clock
+    ):
+        self._fast_path = fast_path
         self._clock = clock
         self.appender = appender
 
     cdef int hear(self, const char *data, Py_ssize_t size) except? -2:
-        """Give the model what the frame brings it; as `Ear.hear`."""
+        """Give the model what the frame brings it; as `MediaFastPath.hear`."""
         cdef int heard
         if not self.is_open:
             return C_UNUSUAL
-        heard = self._ear.hear_text(data, size, self._clock())
+        heard = self._fast_path.hear_text(data, size, self._clock())
         if heard > 0 and heard & C_GIVEN:
-            for given in self._ear.given:
+            for given in self._fast_path.given:
                 self.appender.append(given)
         return heard
 
     cdef bint is_flood(self, bytes data) except? True:
-        return self._ear.is_flood(data, self._clock())
+        return self._fast_path.is_flood(data, self._clock())
 
 
 cdef class CallerListener(WSListener):
@@ -85,7 +88,7 @@ cdef class CallerListener(WSListener):
     cdef object _leg
     # What the leg has once it is known whose call it is.
     cdef object _line
-    cdef ShortWay _way
+    cdef SocketFastPath _way
 
     def __init__(self, leg):
         self._leg = leg

@@ -16,7 +16,7 @@ from picows import WSCloseCode, WSTransport
 
 from bridge.call.machine import Call
 from bridge.call.plan import Action, Leg, Refusal
-from bridge.line.fast_path import Appender, ShortWay
+from bridge.line.fast_path import Appender, SocketFastPath
 from bridge.line.websocket import WebSocket
 from bridge.realtime import openai
 from bridge.telemetry.log import of_call, server_logger
@@ -55,7 +55,7 @@ class Owner(Protocol):
     """The owner of a call and of its legs, as a leg sees it."""
 
     call: Call
-    short_way: ShortWay
+    short_way: SocketFastPath
     logs_events: bool
 
     @property
@@ -66,7 +66,7 @@ class Owner(Protocol):
         """Give the call what came, and perform what it answers."""
 
     def weigh(self) -> None:
-        """Have the call weigh the frame that came the short way."""
+        """Have the call weigh the frame that came the fast path."""
 
     def crash(self) -> None:
         """End this call, after a bug of ours."""
@@ -255,7 +255,7 @@ class TwilioLeg(WebSocket):
 
 
 class OpenAILeg(WebSocket):
-    """A socket we open to the model; `leg` says whether it serves or is the spare."""
+    """A socket to the model; `leg` says whether its session serves or stands by."""
 
     message_bytes_max = openai.EVENT_BYTES_MAX
 
@@ -330,8 +330,8 @@ class OpenAILeg(WebSocket):
             line.receive(line.call.receive_malformed, self.leg, str(error))
             return
         if event is not None:
-            is_spare = self.leg is Leg.SPARE
-            door = line.call.receive_spare if is_spare else line.call.receive_openai
+            is_standby = self.leg is Leg.STANDBY
+            door = line.call.receive_standby if is_standby else line.call.receive_openai
             line.receive(door, event)
             return
         kind = openai.event_type(data)

@@ -1,4 +1,4 @@
-"""The types of `ear.pyx`, for the short way that leads through it."""
+"""The types of `fast_path.pyx`, for the fast path that leads through it."""
 
 from bridge.media.playout cimport Playout
 from bridge.media.uplink cimport Uplink
@@ -9,7 +9,7 @@ cdef enum:
     C_NOTABLE = 2
 
 
-cdef class Ear:
+cdef class MediaFastPath:
     cdef Uplink _uplink
     cdef Playout _playout
     # How many messages that are not audio may come now, as of a time.

@@ -7,7 +7,7 @@ UNUSUAL: int
 GIVEN: int
 NOTABLE: int
 
-class Ear:
+class MediaFastPath:
     is_open: bool
     rx_frames: int
     flood_messages: int

@@ -1,13 +1,13 @@
-"""Ear: the way of a usual frame of the caller's, compiled from end to end.
+"""The media fast path: a usual frame of the caller's, compiled from end to end.
 
 Nearly all that Twilio sends is 20 ms of audio in a message of one shape, and nearly all
-of it changes nothing but the uplink. `Ear.hear` reads such a message, gives its frame
-to `Ear.take`, and says in one small number what is left to do. Whatever is not usual it
-leaves untouched, and answers UNUSUAL: `twilio.decode` and `Call.receive_twilio` take
-everything.
+of it changes nothing but the uplink. `MediaFastPath.hear` reads such a message, gives
+its frame to `MediaFastPath.take`, and says in one small number what is left to do.
+Whatever is not usual it leaves untouched, and answers UNUSUAL: `twilio.decode` and
+`Call.receive_twilio` take everything.
 
 The two ways differ in how they read a message. What is decided of a frame is decided by
-the methods of `Ear` between `lost_frames` and `is_double_talk`, and by
+the methods of `MediaFastPath` between `lost_frames` and `is_double_talk`, and by
 `Uplink.has_turn_ended`; both ways ask these (tests/bridge/media/test_fast_path.py).
 
 Like the call it belongs to it has no socket and no clock.
@@ -45,7 +45,7 @@ cdef enum:
     # (`keypad.KEY_S`), or marks come back, which is two a second.
     MESSAGES_AT_ONCE = 40
     MESSAGES_A_SECOND = 12
-    # Audio that is not read the short way: half a minute that was held up, and after
+    # Audio that is not read the fast path: half a minute that was held up, and after
     # that twice what a line sends.
     AUDIO_AT_ONCE = 1_500
     AUDIO_A_SECOND = 100
@@ -74,7 +74,7 @@ cdef void _fill() noexcept:
 _fill()
 
 
-cdef class Ear:
+cdef class MediaFastPath:
     """What the caller's line brings to one call.
 
     `is_open` says that usual frames may come this way. `given` are the frames that the

@@ -1,4 +1,4 @@
-"""Unwritten: what the caller has said and no words stand for yet, as sound.
+"""UntranscribedAudio: what the caller has said and no words stand for yet, as sound.
 
 A session that is lost takes along what it has heard: a turn whose words were still to
 come, and one that had not ended. `Uplink` keeps what it gave; here is which of it
@@ -15,7 +15,7 @@ from bridge.media.uplink import Uplink
 SPANS_MAX = 4
 
 
-class Unwritten:
+class UntranscribedAudio:
     """The turns of one call that have no words."""
 
     def __init__(self) -> None:

@@ -33,9 +33,9 @@ _EVENTS = {
 # Actions that concern the session itself, and what they decide.
 _SESSIONS = {
     "open_model": "model reopened",
-    "open_spare": "next session asked",
-    "use_spare": "session changed",
-    "close_spare": "next session given up",
+    "open_standby": "next session asked",
+    "use_standby": "session changed",
+    "close_standby": "next session given up",
 }
 _DOORS = {
     "receive_timeout": "a timer",

@@ -23,17 +23,17 @@ import msgspec
 from bridge.call.plan import (
     Action,
     CallPlan,
-    CloseSpare,
+    CloseStandby,
     HangUp,
     Leg,
     Log,
     OpenModel,
-    OpenSpare,
+    OpenStandby,
     Refusal,
     RunTool,
     ToolResult,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
 from bridge.call.streams import Transport
 from bridge.realtime import openai
@@ -56,17 +56,17 @@ _TUPLES: dict[type, str] = {
     Log: "log",
     RunTool: "run_tool",
     OpenModel: "open_model",
-    OpenSpare: "open_spare",
-    ToSpare: "to_spare",
-    UseSpare: "use_spare",
-    CloseSpare: "close_spare",
+    OpenStandby: "open_standby",
+    ToStandby: "to_standby",
+    UseStandby: "use_standby",
+    CloseStandby: "close_standby",
     HangUp: "hang_up",
 }
 # What comes through each door of a `Call`, before the time.
 DOORS: dict[str, tuple[Any, ...]] = {
     "receive_twilio": (twilio.Inbound,),
     "receive_openai": (openai.Inbound,),
-    "receive_spare": (openai.Inbound,),
+    "receive_standby": (openai.Inbound,),
     "receive_timeout": (),
     "receive_tool_result": (ToolResult,),
     "receive_disconnect": (Leg, str | Refusal),

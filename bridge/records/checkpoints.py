@@ -36,7 +36,7 @@ async def keep_running(
         await asyncio.sleep(EVERY_S)
         known, kept = kept, {}
         for call in live_calls():
-            call_sid, learnt = call.plan.call_sid, call.notes.learnt
+            call_sid, learnt = call.plan.call_sid, call.call_record.learnt
             kept[call_sid] = learnt
             # Its last record goes another way, and must be the last.
             if known.get(call_sid, 0) != learnt and is_live(call_sid):

@@ -70,7 +70,7 @@ class Journal:
         self._taken: _Line | None = None
         # What waits: bytes in the file, lines and bytes in memory.
         self._kept_bytes = self._held_bytes = 0
-        self._held_lines = 0
+        self._held_drivers = 0
         self._end = 0
         self._path = folder
         self._fd = -1
@@ -83,7 +83,7 @@ class Journal:
     @property
     def held(self) -> int:
         """How many of them are in memory alone."""
-        return self._held_lines
+        return self._held_drivers
 
     def open(self) -> None:
         """Make the file, and take over what no living worker holds."""
@@ -112,9 +112,9 @@ class Journal:
         with self._lock:
             for place, record in enumerate(records):
                 size = self._held_bytes + len(record)
-                if self._held_lines >= HELD_LINES_MAX or size > HELD_BYTES_MAX:
+                if self._held_drivers >= HELD_LINES_MAX or size > HELD_BYTES_MAX:
                     return len(records) - place
-                self._held_lines, self._held_bytes = self._held_lines + 1, size
+                self._held_drivers, self._held_bytes = self._held_drivers + 1, size
                 self._ready.append(_Line(-1, len(record), record))
         return 0
 
@@ -130,7 +130,7 @@ class Journal:
                 return
             written = self._write([line.held for line in held if line.held is not None])
             for line, kept in zip(held, written, strict=True):
-                self._held_lines -= 1
+                self._held_drivers -= 1
                 self._held_bytes -= line.size
                 line.start, line.size, line.held = kept.start, kept.size, None
 
@@ -197,7 +197,7 @@ class Journal:
             if line.held is None:
                 self._kept_bytes -= line.size
             else:
-                self._held_lines -= 1
+                self._held_drivers -= 1
                 self._held_bytes -= line.size
             if not self._kept_bytes and self._end:
                 os.ftruncate(self._fd, 0)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from bridge.call.ending import LEFT_BY_CALLER
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.ended import Ended
 from bridge.telephony import twiml
@@ -39,7 +39,7 @@ class AfterStream:
     def __init__(
         self,
         switchboard: Switchboard,
-        connect: Callable[[Line], bytes],
+        connect: Callable[[CallDriver], bytes],
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
     ) -> None:
@@ -75,14 +75,14 @@ class AfterStream:
 
     def end_unless_streamed(self, call_sid: str, reason: str) -> None:
         """End a call whose stream could not begin; one that was lost may come back."""
-        line = self._switchboard.find_line(call_sid)
-        if line is not None and not line.call.notes.is_answered:
+        line = self._switchboard.find_driver(call_sid)
+        if line is not None and not line.call.call_record.is_answered:
             line.receive(line.call.receive_hangup, reason)
 
     def _connect_again(self, call_sid: str, repeat_key: str) -> bytes | None:
         """Return the document for another stream; None if no call is left for it."""
-        line = self._switchboard.find_line(call_sid)
-        if line is None or not line.call.notes.is_answered:
+        line = self._switchboard.find_driver(call_sid)
+        if line is None or not line.call.call_record.is_answered:
             return None
         # Without a key, a question that follows its own answer closely is a repeat.
         is_new = monotonic() - line.promised_at > REPEAT_S
@@ -93,7 +93,7 @@ class AfterStream:
     async def _end(self, call_sid: str, number: str, status: str) -> bytes:
         board = self._switchboard
         self.end_unless_streamed(call_sid, "stream_failed")
-        line = board.find_line(call_sid)
+        line = board.find_driver(call_sid)
         if line is not None:
             reason = OVER.get(status, "caller_hung_up")
             line.receive(line.call.receive_hangup, reason)

@@ -103,7 +103,7 @@ class Server:
         self._checkpoints = SupervisedTask(
             "checkpoints", self._keep_checkpoints, self.metrics
         )
-        self._admissions.live_lines = self.switchboard.live_lines
+        self._admissions.live_drivers = self.switchboard.live_drivers
         self._limits = SupervisedTask(
             "limits",
             self._admissions.watch,
@@ -213,7 +213,7 @@ class Server:
     async def _keep_checkpoints(self) -> None:
         await keep_running(
             self.switchboard.live_calls,
-            lambda call_sid: self.switchboard.find_line(call_sid) is not None,
+            lambda call_sid: self.switchboard.find_driver(call_sid) is not None,
             self._on_running,
             self.metrics,
         )

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 from bridge.ports.authentication import (
     ANY_OTHER,
     BODY_BYTES_MAX,
@@ -146,7 +146,7 @@ class Webhooks:
     async def call_status(self, request: web.Request) -> web.Response:
         """Take note of how a call fares; one that is over needs no line."""
         form = request[FORM]
-        line = self._switchboard.find_line(form["CallSid"])
+        line = self._switchboard.find_driver(form["CallSid"])
         reason = OVER.get(form.get("CallStatus", ""))
         if line is not None and reason is not None:
             line.receive(line.call.receive_hangup, reason)
@@ -181,7 +181,7 @@ class Webhooks:
 
     # --- ours ---
 
-    def _connect(self, line: Line) -> bytes:
+    def _connect(self, line: CallDriver) -> bytes:
         plan = line.call.plan
         urls = StreamUrls(
             media=self._switchboard.media_url,

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from bridge.business import quotas
 from bridge.business.quotas import Limit
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 from bridge.settings.options import CallOptions
 from bridge.settings.prices import Prices, cost_of
 from bridge.switchboard.unserved import Repeated
@@ -44,7 +44,7 @@ class Admissions:
         self._metrics = metrics
         self._prices = prices
         # The calls of this process that run.
-        self.live_lines: Callable[[], Iterable[Line]] = tuple
+        self.live_drivers: Callable[[], Iterable[CallDriver]] = tuple
         # Who was let in here within the hour, and to which business; the oldest first.
         self._recent: deque[tuple[datetime, UUID, str]] = deque(maxlen=RECENT_MAX)
         # Of the calls that come at once one asks; the others hold no connection.
@@ -93,7 +93,8 @@ class Admissions:
     def _own_usage(self, business_id: UUID, caller: str, now: datetime) -> Usage:
         """Return what this process alone knows: less than all, and never more."""
         running = sum(
-            line.call.plan.business_id == str(business_id) for line in self.live_lines()
+            line.call.plan.business_id == str(business_id)
+            for line in self.live_drivers()
         )
         by_caller = sum(
             (of, who) == (business_id, caller) and now - at < HOUR
@@ -106,8 +107,8 @@ class Admissions:
         cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            by_business: dict[str, list[Line]] = {}
-            for line in self.live_lines():
+            by_business: dict[str, list[CallDriver]] = {}
+            for line in self.live_drivers():
                 business_id = line.call.plan.business_id
                 by_business.setdefault(business_id, []).append(line)
             for business_id, lines in by_business.items():
@@ -119,7 +120,9 @@ class Admissions:
                     )
                     self._metrics.count("limits_unknown")
 
-    async def look(self, business_id: UUID, lines: list[Line], now: datetime) -> None:
+    async def look(
+        self, business_id: UUID, lines: list[CallDriver], now: datetime
+    ) -> None:
         """Note that calls of a business run, and tell them of a limit that is near."""
         options = lines[0].call.plan.options
         async with asyncio.timeout(ADMIT_WAIT_S):
@@ -135,11 +138,11 @@ class Admissions:
                 limit, left_s = reached.limit.value, reached.left_s
                 line.receive(line.call.receive_limit, limit, left_s)
 
-    def _costs(self, lines: list[Line]) -> dict[str, float | None]:
+    def _costs(self, lines: list[CallDriver]) -> dict[str, float | None]:
         """Return what each call has cost by now; None where its model has no price."""
         return {
             line.call.plan.call_sid: cost_of(
-                line.call.notes.usage,
+                line.call.call_record.usage,
                 line.call.plan.options.openai_model,
                 line.call.plan.options.openai_transcription_model,
                 self._prices,

@@ -21,7 +21,7 @@ from bridge.call.last_turn import SHUTDOWN
 from bridge.call.machine import Call
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.line import fast_path
-from bridge.line.driver import Exchange, Line
+from bridge.line.driver import CallDriver, Exchange
 from bridge.line.legs import StreamRefused, TwilioLeg
 from bridge.line.websocket import CLOSE_WAIT_S
 from bridge.ports.port_demux import MEDIA_PATH, Head
@@ -75,10 +75,10 @@ class Switchboard:
         self._tokens = tokens
         self._plan_for = plan_for
         self._on_record = on_record
-        self._lines: dict[str, Line] = {}
-        self._opening: dict[str, asyncio.Task[Line]] = {}
+        self._lines: dict[str, CallDriver] = {}
+        self._opening: dict[str, asyncio.Task[CallDriver]] = {}
         self._ended = EndedCalls()
-        self._closing: set[Line] = set()
+        self._closing: set[CallDriver] = set()
         # Calls that are over but for a tool's answer, or the caller's last words.
         self._recording: set[asyncio.Task[None]] = set()
         self._no_calls = asyncio.Event()
@@ -99,7 +99,7 @@ class Switchboard:
 
     # --- webhooks ---
 
-    async def open_call(self, ringing: Ringing) -> Line:
+    async def open_call(self, ringing: Ringing) -> CallDriver:
         """Return the call's line, made now or by an earlier request for it.
 
         Raises what `bridge.switchboard.unserved` has: Unserved whatever fails.
@@ -132,7 +132,7 @@ class Switchboard:
             # The error keeps this frame, which must not keep the error.
             del error, task
 
-    def find_line(self, call_sid: str) -> Line | None:
+    def find_driver(self, call_sid: str) -> CallDriver | None:
         """Return the line of a call that has not ended."""
         return self._lines.get(call_sid)
 
@@ -158,7 +158,7 @@ class Switchboard:
         if not self._unasked:
             self._no_unasked.set()
 
-    def await_caller(self, line: Line) -> None:
+    def await_caller(self, line: CallDriver) -> None:
         """Let the caller's next stream be this line's; it needs a token of its own."""
         line.await_caller()
         line.token = self._tokens.issue(line.call.plan.call_sid, monotonic())
@@ -201,7 +201,7 @@ class Switchboard:
                 return HTTPStatus.FORBIDDEN
         return fast_path.CallerListener(TwilioLeg(self))
 
-    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> Line:
+    def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> CallDriver:
         """Return the line a stream's `start` names; raises StreamRefused."""
         body = start.start
         line = self._lines.get(body.call_sid)
@@ -229,7 +229,7 @@ class Switchboard:
         """Return the calls that have not ended."""
         return [line.call for line in self._lines.values()]
 
-    def live_lines(self) -> Iterable[Line]:
+    def live_drivers(self) -> Iterable[CallDriver]:
         """Return the lines of the calls that have not ended."""
         return list(self._lines.values())
 
@@ -308,7 +308,7 @@ class Switchboard:
             raise Unserved(shut.value)
         self.admission.let_in(now)
 
-    async def _open(self, ringing: Ringing) -> Line:
+    async def _open(self, ringing: Ringing) -> CallDriver:
         settings = self._settings
         opening = await self._plan_for(ringing, datetime.now(UTC))
         if opening is None:
@@ -323,7 +323,7 @@ class Switchboard:
             metrics=self.metrics,
             logs_speech=settings.log_transcripts,
         )
-        line = Line(
+        line = CallDriver(
             self._exchange,
             opening.plan,
             tools,
@@ -338,10 +338,10 @@ class Switchboard:
         line.open_model()
         return line
 
-    def _forget_opening(self, call_sid: str, task: asyncio.Task[Line]) -> None:
+    def _forget_opening(self, call_sid: str, task: asyncio.Task[CallDriver]) -> None:
         self._opening.pop(call_sid, None)
 
-    def _on_over(self, line: Line) -> None:
+    def _on_over(self, line: CallDriver) -> None:
         call_sid = line.call.plan.call_sid
         self._lines.pop(call_sid, None)
         if not self._lines:
@@ -368,7 +368,7 @@ class Switchboard:
         task.add_done_callback(self._recording.discard)
 
     async def _record_late(
-        self, line: Line, unfinished: frozenset[asyncio.Task[None]]
+        self, line: CallDriver, unfinished: frozenset[asyncio.Task[None]]
     ) -> None:
         """Hand a record on once nothing can come to it any more."""
         try:

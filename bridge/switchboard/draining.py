@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 
 from bridge.call.last_turn import SHUTDOWN
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 
 # How long a process that must stop stays for Twilio's question what comes next.
 QUESTION_S = 2.0
@@ -23,7 +23,7 @@ LOOK_S = 0.05
 
 
 async def end_in_time(
-    lines: Callable[[], Collection[Line]],
+    lines: Callable[[], Collection[CallDriver]],
     no_calls: asyncio.Event,
     *,
     patience_s: float,
@@ -43,7 +43,7 @@ async def end_in_time(
         line.receive(line.call.receive_hangup, SHUTDOWN)
 
 
-def _is_heard(line: Line) -> bool:
+def _is_heard(line: CallDriver) -> bool:
     """Tell whether the caller hears the AI, or is about to."""
     playout = line.call.playout
     return playout.is_playing(monotonic()) or playout.has_unsent

@@ -45,7 +45,7 @@ def _mute_answers(kind: Mute, call: Call) -> int:
 
 # What a call counts itself: (metric, labels) and where it stands.
 _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
-    ("frames", {"kind": "rx"}, lambda call: call.ear.rx_frames),
+    ("frames", {"kind": "rx"}, lambda call: call.fast_path.rx_frames),
     ("frames", {"kind": "tx"}, lambda call: call.playout.frames_sent),
     ("frames", {"kind": "forwarded"}, lambda call: call.uplink.forwarded_frames),
     ("frames", {"kind": "dropped"}, lambda call: call.uplink.dropped_frames),
@@ -65,7 +65,7 @@ _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("openai_errors", {}, lambda call: call.counters.openai_errors),
     ("sessions", {"kind": "changed"}, lambda call: call.counters.changed_sessions),
     ("sessions", {"kind": "reopened"}, lambda call: call.counters.reopened_sessions),
-    ("sessions", {"kind": "not_had"}, lambda call: call.counters.failed_spares),
+    ("sessions", {"kind": "not_had"}, lambda call: call.counters.failed_standbys),
     ("sessions", {"kind": "retried"}, lambda call: call.counters.retried_handshakes),
     ("streams", {"kind": "lost"}, lambda call: call.counters.lost_streams),
     ("streams", {"kind": "resumed"}, lambda call: call.counters.resumed_streams),

@@ -5,7 +5,7 @@ import pytest
 from bench import budget, capacity, counts, latency, reference, results
 from bench.slowdowns import hop, kernel, sleep
 from bridge.line import fast_path
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def test_counts_of_a_frame_keep_their_budget(found):
 
 
 def test_a_hop_through_a_queue_is_counted(monkeypatch):
-    monkeypatch.setattr(Line, "receive", Line.receive)
-    monkeypatch.setattr(Line, "__init__", Line.__init__)
+    monkeypatch.setattr(CallDriver, "receive", CallDriver.receive)
+    monkeypatch.setattr(CallDriver, "__init__", CallDriver.__init__)
     hop.apply()
 
     walked = counts.walk("uplink")
@@ -45,7 +45,7 @@ def test_a_hop_through_a_queue_is_counted(monkeypatch):
 )
 def test_a_message_in_fifty_sleeps(monkeypatch, way, messages):
     slept = []
-    monkeypatch.setattr(Line, "receive", Line.receive)
+    monkeypatch.setattr(CallDriver, "receive", CallDriver.receive)
     monkeypatch.setattr(fast_path, "CallerListener", fast_path.CallerListener)
     monkeypatch.setattr(sleep.time, "sleep", slept.append)
     sleep.apply()

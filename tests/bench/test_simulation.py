@@ -19,7 +19,7 @@ from bridge.call import (
 from bridge.call.machine import Call
 from bridge.call.plan import Phase
 from bridge.call.responses import Place, Responses
-from bridge.call.standby_session import Spare
+from bridge.call.standby_session import StandbySession
 from bridge.call.timers import Timer
 from bridge.call.tool_calls import State
 from bridge.media.playout import Frames, Playout
@@ -214,7 +214,7 @@ def fill_always(whole, self, *args):
             "tools are answered together, in a pause",
         ),
         (history_seed, "entries", lose_last, "a new session knows the conversation"),
-        (Spare, "_tell", forget_told, "a new session knows the conversation"),
+        (StandbySession, "_tell", forget_told, "a new session knows the conversation"),
         (
             session_rollover,
             "is_between_turns",

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from bridge.agent.tools import ToolRunner
-from bridge.line.driver import Exchange, Line
+from bridge.line.driver import CallDriver, Exchange
 from bridge.line.fast_path import CallerListener
 from bridge.line.legs import StreamRefused, TwilioLeg
 from bridge.ports.connections import Connections
@@ -128,7 +128,7 @@ class Hall:
         self.line = None
         self.port = 0
 
-    def new_line(self, plan=None, tools=None):
+    def new_driver(self, plan=None, tools=None):
         plan = plan or builders.plan("Hello.")
         runner = ToolRunner(
             tools or {},
@@ -136,7 +136,7 @@ class Hall:
             log=CallLogger(plan.call_sid),
             metrics=self.metrics,
         )
-        self.line = Line(
+        self.line = CallDriver(
             self.exchange,
             plan,
             runner,
@@ -164,7 +164,7 @@ class Hall:
 
     async def join(self):
         """Open a call and its stream; return its line and the caller's end."""
-        line, peer = self.new_line(), await self.open_stream()
+        line, peer = self.new_driver(), await self.open_stream()
         await ws_peer.until(lambda: line.twilio_leg is not None)
         return line, peer
 

@@ -12,7 +12,7 @@ import msgspec
 from bridge.agent.identity import ATTESTED, Worth
 from bridge.call.plan import CallRecord
 from bridge.cli.doctor.check import Check, warning
-from bridge.line.driver import Line
+from bridge.line.driver import CallDriver
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.timeline import HangUp, WaitForAi
@@ -157,5 +157,5 @@ def _loopback(settings: Settings, model_url: str, key: str = "sk-doctor") -> Set
     )
 
 
-def _forget(what: CallRecord | Line) -> None:
+def _forget(what: CallRecord | CallDriver) -> None:
     """Keep nothing of a call that was only a check."""

@@ -14,7 +14,7 @@ from bridge.agent.tools import ToolRunner
 from bridge.call.plan import CallPlan
 from bridge.cli.doctor.check import Check
 from bridge.cli.doctor.settings_checks import check_shutdowns, distinct
-from bridge.line.driver import Exchange, Line
+from bridge.line.driver import CallDriver, Exchange
 from bridge.settings.process import Settings
 from bridge.switchboard.call_setup import Ringing, open_plan
 from bridge.telemetry.log import LOGGER, CallLogger
@@ -112,7 +112,9 @@ async def _refused(settings: Settings, plan: CallPlan) -> str | None:
         {}, deadline_ms=settings.tool_deadline_ms, log=log, metrics=metrics
     )
     with _Errors(plan.business_id) as errors:
-        line = Line(exchange, plan, tools, account_sid="", fallback=Sentence("", "en"))
+        line = CallDriver(
+            exchange, plan, tools, account_sid="", fallback=Sentence("", "en")
+        )
         line.open_model()
         await _until(lambda: bool(errors.texts) or line.call.is_session_ready)
         is_ready = line.call.is_session_ready
@@ -150,5 +152,5 @@ class _Errors(logging.Handler):
         logging.getLogger(LOGGER).removeHandler(self)
 
 
-def _forget(line: Line) -> None:
+def _forget(line: CallDriver) -> None:
     """Keep nothing of a session that was only a check."""

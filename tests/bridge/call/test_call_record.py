@@ -1,9 +1,9 @@
-"""Notes: the lines of a call, once per event, and what is timed and added up."""
+"""The call record: lines once per event, and what is timed and added up."""
 
 import pytest
 
 from bridge.call import call_record as module
-from bridge.call.call_record import Notes, voice_line
+from bridge.call.call_record import CallRecordBuilder, voice_line
 from bridge.call.machine import Call
 from bridge.call.plan import ToolResult
 from bridge.media.playout import Cut
@@ -14,7 +14,7 @@ from tests.bridge import builders
 
 @pytest.fixture
 def notes():
-    return Notes(builders.plan(audio_hangover_frames=10), 100.0)
+    return CallRecordBuilder(builders.plan(audio_hangover_frames=10), 100.0)
 
 
 def said(item_id, text, **more):
@@ -184,8 +184,8 @@ def test_transcribing_the_caller_is_added_up_apart(notes):
 def test_record_holds_what_was_noted():
     call = Call(builders.plan(), 100.0)
     call.receive_twilio(builders.start(), 101.0)
-    call.notes.caller_said(said("i1", "Hello."), 102.0)
-    call.notes.tool_answered(
+    call.call_record.caller_said(said("i1", "Hello."), 102.0)
+    call.call_record.tool_answered(
         ToolResult(
             tool_call_id="c1",
             name="leads_upsert",

@@ -101,7 +101,7 @@ def test_a_caller_who_answers_is_asked_again_the_next_time():
     call = answered_call(idle_prompt_ms=5_000)
     assert len(instructions(fire(call, 5.1))) == 1
     say(call, 5.2)
-    call.notes.caller_spoke(6.0)
+    call.call_record.caller_spoke(6.0)
     assert instructions(fire(call, 10.9)) == []
 
     assert "still there" in instructions(fire(call, 11.1))[0]

@@ -12,11 +12,11 @@ from bridge.call.handshake import (
     is_final,
 )
 from bridge.call.plan import (
-    CloseSpare,
+    CloseStandby,
     HangUp,
     Leg,
     OpenModel,
-    OpenSpare,
+    OpenStandby,
     Phase,
     Refusal,
 )
@@ -238,13 +238,13 @@ def test_a_goodbye_does_not_wait_for_a_session_that_cannot_be_had():
     assert of(HangUp, actions) == [HangUp("drain", failed=False)]
 
 
-def test_a_spare_that_is_refused_is_given_up_like_one_that_is_lost():
+def test_a_standby_session_that_is_refused_is_given_up_like_one_that_is_lost():
     call = answered_call(openai_session_seconds=10)
-    assert of(OpenSpare, fire(call, 9.1))
+    assert of(OpenStandby, fire(call, 9.1))
     refusal = Refusal(reason="HTTP 503", status=503)
-    actions = call.receive_disconnect(Leg.SPARE, refusal, 9.2)
+    actions = call.receive_disconnect(Leg.STANDBY, refusal, 9.2)
 
-    assert of(CloseSpare, actions) == [CloseSpare("HTTP 503")]
+    assert of(CloseStandby, actions) == [CloseStandby("HTTP 503")]
     assert call.is_session_ready
 
 

@@ -39,7 +39,7 @@ MARKS: dict[str, Callable[[int, float], float | None]] = {
 BYTES = {"a": 0x11, "b": 0x22, "c": 0x33, "d": 0x44}
 
 
-class Line:
+class CallDriver:
     """A call and a phone, `WAY_S` apart."""
 
     def __init__(self, marks: str, call: Call | None = None) -> None:
@@ -133,7 +133,7 @@ class Line:
 
 @pytest.fixture(params=list(MARKS))
 def line(request):
-    return Line(request.param)
+    return CallDriver(request.param)
 
 
 def test_several_items_of_one_response(line):
@@ -162,7 +162,7 @@ def test_several_parts_of_one_item(line):
 @pytest.mark.parametrize("marks", list(MARKS))
 @pytest.mark.parametrize("way", ["voice", "key"])
 def test_a_reply_that_was_held_for_nothing(marks, way):
-    line = Line(marks, answered_call(min_consecutive_voice_frames=20))
+    line = CallDriver(marks, answered_call(min_consecutive_voice_frames=20))
     line.say("r1", ("a", 6_000), ("b", 1_000))
     line.wait(1.5)
     line.wait(0.8, COUGH)
@@ -186,7 +186,7 @@ def test_a_response_that_is_already_done(line):
 
 
 def test_the_greeting():
-    line = Line("prompt", Call(builders.plan("Hello."), 0.0))
+    line = CallDriver("prompt", Call(builders.plan("Hello."), 0.0))
     line.from_model(openai.SessionCreated(session=openai.Session()))
     line.from_model(openai.SessionUpdated(session=builders.session()))
     line.from_phone(builders.start())
@@ -237,7 +237,7 @@ def test_two_interruptions_in_a_row(line):
 @pytest.mark.parametrize("way_s", [0.005, 0.025, 0.04, 0.055])
 def test_a_caller_who_hangs_up_while_he_is_answered(monkeypatch, marks, way_s):
     monkeypatch.setattr("tests.bridge.call.test_heard.WAY_S", way_s)
-    line = Line(marks)
+    line = CallDriver(marks)
     line.say("r1", ("a", 9_000))
     line.from_model(openai.TranscriptDone("r1", "a", "One two three four five six."))
     line.wait(5.3)

@@ -193,7 +193,7 @@ def test_each_part_of_an_item_is_truncated_in_its_own_time():
     ]
     assert 200 < cuts[0].audio_end_ms < 4_000
     assert cuts[1].audio_end_ms == 0
-    (turn,) = call.notes.transcript.turns()
+    (turn,) = call.call_record.transcript.turns()
     assert turn.heard_ms == 1_000 + cuts[0].audio_end_ms
     assert turn.text.startswith("These are words 0.")
     assert "2" not in turn.text

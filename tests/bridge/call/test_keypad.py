@@ -142,8 +142,8 @@ def test_a_digit_interrupts_and_waits_for_the_cancelled_response():
 
 def test_keys_that_are_a_secret_are_told_to_the_model_and_not_kept():
     call = answered_call(keypad_secret=True)
-    call.notes.digits_pressed("417#", call.now)
+    call.call_record.digits_pressed("417#", call.now)
 
     assert [turn.text for turn in call.record(call.now).turns][-1] == "* * * *"
     # The next session of the same call is told what they were.
-    assert call.notes.transcript.turns()[-1].text == "4 1 7 #"
+    assert call.call_record.transcript.turns()[-1].text == "4 1 7 #"

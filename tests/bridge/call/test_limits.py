@@ -23,14 +23,14 @@ def spoken(text, item_id="i1", part=0):
 def long_text(call):
     for _ in range(3):
         call.receive_openai(spoken("x" * (TURN_CHARS_MAX // 2)), 1.0)
-    assert len(call.notes.transcript.turns()[0].text) == TURN_CHARS_MAX
+    assert len(call.call_record.transcript.turns()[0].text) == TURN_CHARS_MAX
     return "turn_chars", TURN_CHARS_MAX // 2
 
 
 def many_turns(call):
     for number in range(TURNS_MAX + 3):
         call.receive_openai(spoken("Yes.", f"i{number}"), 1.0)
-    turns = call.notes.transcript.turns()
+    turns = call.call_record.transcript.turns()
     assert (len(turns), turns[0].item_id) == (TURNS_MAX, "i3")
     return "turns", 3
 
@@ -41,7 +41,7 @@ def many_tools(call):
         actions = call.receive_openai(builders.tool_item(f"t{number}"), 1.0)
         call.receive_tool_result(builders.tool_result(f"t{number}"), 1.0)
         ran += of(RunTool, actions)
-    assert len(ran) == len(call.notes.tools) == TOOLS_MAX
+    assert len(ran) == len(call.call_record.tools) == TOOLS_MAX
     (told,) = of(openai.CreateItem, actions)
     assert "at most 200 tool calls" in told.item.output
     assert not call.tool_calls.open
@@ -54,7 +54,7 @@ def long_arguments(call):
     )
     assert of(RunTool, actions) == []
     (told,) = of(openai.CreateItem, actions)
-    assert (told.item.call_id, call.notes.tools) == ("t1", [])
+    assert (told.item.call_id, call.call_record.tools) == ("t1", [])
     # The model is answered, as by a tool.
     assert call.tool_calls.is_answer_due or of(openai.ResponseCreate, actions)
     return "tool_calls", 1
@@ -70,14 +70,14 @@ def many_parts(call):
 def many_kinds(call):
     usage = {f"k{number}": 1 for number in range(USAGE_KINDS_MAX + 4)}
     call.receive_openai(done("r0", usage=usage), 1.0)
-    assert len(call.notes.usage) == USAGE_KINDS_MAX
+    assert len(call.call_record.usage) == USAGE_KINDS_MAX
     return "usage_kinds", 4
 
 
 def many_latencies(call):
     for _ in range(LATENCIES_MAX + 5):
-        call.notes.barged_in(100.0)
-    assert len(call.notes.barge_in_ms) == LATENCIES_MAX
+        call.call_record.barged_in(100.0)
+    assert len(call.call_record.barge_in_ms) == LATENCIES_MAX
     return "latencies", 5
 
 
@@ -87,7 +87,7 @@ def many_digits(call):
     return "digits", 1
 
 
-def many_unwritten(call):
+def many_untranscribed(call):
     for number in range(SPANS_MAX + 2):
         call.receive_openai(openai.Committed(item_id=f"u{number}"), 1.0)
     return "untranscribed_turns", 2
@@ -95,14 +95,14 @@ def many_unwritten(call):
 
 def many_unconfirmed(call):
     for _ in range(SPANS_MAX + 3):
-        call.unwritten.ask(call.uplink)
+        call.untranscribed.ask(call.uplink)
     return "untranscribed_turns", 3
 
 
 @pytest.mark.parametrize(
     "exceed",
     [
-        many_unwritten,
+        many_untranscribed,
         many_unconfirmed,
         long_text,
         many_turns,
@@ -128,7 +128,7 @@ def test_what_is_over_a_limit_is_counted_and_told_once(exceed):
     told = f"over the limit of {name}: counted from here on"
     # What came with a response that was done is told with that one.
     assert lines.count(told) == (0 if exceed is many_kinds else 1)
-    assert name in call.notes.limits_told
+    assert name in call.call_record.limits_told
 
     metrics = Metrics()
     metrics.add_call(call, call.record(now))
@@ -148,7 +148,7 @@ def test_usage_is_read_so_deep_and_no_deeper():
         usage = {"details": usage, "input_tokens": 1}
     call.receive_openai(done("r0", usage=usage), 1.0)
 
-    assert len(call.notes.usage) == 5
+    assert len(call.call_record.usage) == 5
 
 
 def test_texts_of_the_servers_are_cut_in_the_log():

@@ -102,7 +102,7 @@ def test_words_are_logged_and_a_failed_transcript_is_a_warning():
     call = answered_call()
     delta = openai.TranscriptDelta(response_id="r1", item_id="i1", delta="Hel")
     call.receive_openai(delta, 1.0)
-    assert call.notes.transcript.turns()[0].text == "Hel"
+    assert call.call_record.transcript.turns()[0].text == "Hel"
     said = openai.TranscriptDone(response_id="r1", item_id="i1", transcript="Hello.")
     assert texts(call.receive_openai(said, 1.0)) == ["[REALTIME] AI said: Hello."]
 

@@ -170,7 +170,7 @@ def test_what_waits_for_an_answer_nobody_heard_of_goes_out_with_the_next_request
     assert not responses.is_waiting
 
 
-def test_a_spare_request_is_never_repeated():
+def test_a_standby_session_request_is_never_repeated():
     responses = Responses(Timers())
     responses.note_committed(1.0)
     (event,) = responses.ask_for_unanswered(2.0)

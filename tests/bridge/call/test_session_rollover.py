@@ -215,7 +215,7 @@ def test_a_greeting_lost_before_the_caller_is_there_is_said_again_from_its_begin
     call.receive_openai(created("r2"), 0.9)
     actions = call.receive_openai(audio_delta("i2", 200, "r2"), 1.0)
     assert len(of(twilio.OutboundMedia, actions)) == 10
-    assert call.notes.greeting_ms == pytest.approx(500)
+    assert call.call_record.greeting_ms == pytest.approx(500)
 
 
 def test_an_expired_session_is_one_more_loss():

@@ -6,15 +6,15 @@ from bridge.call import sessions
 from bridge.call.handshake import STEP_S, State
 from bridge.call.history_seed import Entry
 from bridge.call.plan import (
-    CloseSpare,
+    CloseStandby,
     Counters,
     Fail,
     Log,
     OpenModel,
-    OpenSpare,
+    OpenStandby,
     Refusal,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
 from bridge.call.sessions import LOSSES_MAX, REOPEN_S, Notice, Sessions, Stage
 from bridge.call.standby_session import RENEW_AT
@@ -59,17 +59,17 @@ class Owner:
         return self.its.on_updated(ECHOED, now, retell)
 
     def with_spare(self, now=DUE, retell=told):
-        """Let a spare come to where it is ready."""
+        """Let a standby session come to where it is ready."""
         self.due(now)
-        self.its.spare.receive(openai.SessionCreated(openai.Session()), now, retell)
-        self.its.spare.receive(openai.SessionUpdated(ECHOED), now, retell)
+        self.its.standby.receive(openai.SessionCreated(openai.Session()), now, retell)
+        self.its.standby.receive(openai.SessionUpdated(ECHOED), now, retell)
         for _ in retell():
-            self.its.spare.receive(openai.ItemAdded(), now, retell)
-        assert self.its.spare.is_ready
+            self.its.standby.receive(openai.ItemAdded(), now, retell)
+        assert self.its.standby.is_ready
         return self
 
     def due(self, now, *, is_between_turns=False):
-        return self.its.on_renewal_due(
+        return self.its.on_rollover_due(
             now, told, is_talking=True, is_between_turns=is_between_turns
         )
 
@@ -265,36 +265,36 @@ def test_an_error_before_a_session_is_ready_is_a_try_that_failed(error, state):
 # --- its age ---
 
 
-def test_a_spare_is_opened_in_time_and_changed_to_between_turns():
+def test_a_standby_session_is_opened_in_time_and_changed_to_between_turns():
     owner = Owner()
-    assert owner.due(DUE) == [OpenSpare("the session grows old")]
+    assert owner.due(DUE) == [OpenStandby("the session grows old")]
     assert owner.due(DUE) == []
 
     owner = Owner().with_spare()
     assert owner.due(DUE + 1.0) == []
     assert owner.timer == {Timer.RENEW: DUE + 1.1}
     orders = owner.due(DUE + 1.1, is_between_turns=True)
-    assert others(orders) == [UseSpare("the session grows old"), Notice.CHANGED]
+    assert others(orders) == [UseStandby("the session grows old"), Notice.CHANGED]
     assert owner.timer == {Timer.RENEW: 2 * DUE}
     assert owner.counters.changed_sessions == 1
     assert owner.its.stage is Stage.FIRST
 
 
-def test_a_spare_takes_the_place_of_a_lost_session_at_once():
+def test_a_standby_session_takes_the_place_of_a_lost_session_at_once():
     owner = Owner().with_spare(retell=nothing)
     orders = owner.its.on_lost("1006", DUE + 1.0, told)
 
-    assert others(orders) == [ToSpare(ITEM), UseSpare("1006"), Notice.CHANGED]
+    assert others(orders) == [ToStandby(ITEM), UseStandby("1006"), Notice.CHANGED]
     assert owner.its.is_ready
     assert owner.its.losses == 1
 
 
-def test_a_spare_that_is_not_ready_goes_with_the_session_that_is_lost():
+def test_a_standby_session_that_is_not_ready_goes_with_the_session_that_is_lost():
     owner = Owner()
     owner.due(DUE)
     orders = owner.its.on_lost("1006", DUE + 0.1, told)
 
-    assert others(orders) == [CloseSpare("1006"), OpenModel("1006"), Notice.LEFT]
+    assert others(orders) == [CloseStandby("1006"), OpenModel("1006"), Notice.LEFT]
     assert owner.timer.keys() == {Timer.SESSION}
 
 
@@ -304,7 +304,7 @@ def test_a_spare_that_is_not_ready_goes_with_the_session_that_is_lost():
 def test_a_call_that_ends_opens_no_other_session():
     owner = Owner()
     owner.due(DUE)
-    assert owner.its.let_go("the call ends") == [CloseSpare("the call ends")]
+    assert owner.its.let_go("the call ends") == [CloseStandby("the call ends")]
     assert owner.timer == {}
 
     for _ in range(2):

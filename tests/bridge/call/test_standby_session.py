@@ -4,13 +4,13 @@ import pytest
 
 from bridge.call import session_rollover, standby_session
 from bridge.call.plan import (
-    CloseSpare,
+    CloseStandby,
     HangUp,
     Leg,
     OpenModel,
-    OpenSpare,
-    ToSpare,
-    UseSpare,
+    OpenStandby,
+    ToStandby,
+    UseStandby,
 )
 from bridge.realtime import openai
 from tests.bridge import builders
@@ -66,28 +66,28 @@ def heard(call, item_id, text, now):
 
 
 def configured(call, now, kind="audio/pcmu"):
-    """Let the spare come up to its `session.updated`; return what it is told."""
-    actions = call.receive_spare(openai.SessionCreated(session=openai.Session()), now)
-    (asked,) = of(ToSpare, actions)
+    """Bring the standby session to `session.updated`; return what it is told."""
+    actions = call.receive_standby(openai.SessionCreated(session=openai.Session()), now)
+    (asked,) = of(ToStandby, actions)
     assert isinstance(asked.event, openai.SessionUpdate)
-    return call.receive_spare(
+    return call.receive_standby(
         openai.SessionUpdated(session=builders.session(kind=kind)), now
     )
 
 
 def confirmed(call, now, items):
-    """Let the spare confirm so many items."""
+    """Let the standby session confirm so many items."""
     actions = []
     for _ in range(items):
-        actions += call.receive_spare(openai.ItemAdded(), now)
+        actions += call.receive_standby(openai.ItemAdded(), now)
     return actions
 
 
 def words(actions):
-    """The words of the items a spare is told."""
+    """The words of the items a standby session is told."""
     return [
         one.event.item.content[0].text
-        for one in of(ToSpare, actions)
+        for one in of(ToStandby, actions)
         if isinstance(one.event, openai.CreateItem)
     ]
 
@@ -95,14 +95,16 @@ def words(actions):
 def test_the_next_session_is_opened_beside_the_old_one_and_takes_its_place():
     call = old_call(turn_detection="gate")
     said(call, "i1", "Hello.", DUE - 1.0)
-    assert of(OpenSpare, fire(call, DUE + 0.1)) == [OpenSpare("the session grows old")]
+    assert of(OpenStandby, fire(call, DUE + 0.1)) == [
+        OpenStandby("the session grows old")
+    ]
     actions = configured(call, DUE + 0.3)
     assert words(actions) == ["Hello."]
-    assert of(UseSpare, actions + fire(call, DUE + 0.5)) == []
+    assert of(UseStandby, actions + fire(call, DUE + 0.5)) == []
 
     confirmed(call, DUE + 0.6, 1)
     actions = fire(call, DUE + 0.6)
-    assert of(UseSpare, actions) == [UseSpare("the session grows old")]
+    assert of(UseStandby, actions) == [UseStandby("the session grows old")]
     assert texts(actions) == [
         "[REALTIME] Session changed: the session grows old, items=0 at the last"
     ]
@@ -118,12 +120,12 @@ def test_what_was_said_meanwhile_is_told_before_the_change():
     heard(call, "u1", "Tuesday?", DUE + 0.2)
     builders.begun(call, "r2", DUE + 0.2)
     confirmed(call, DUE + 0.3, 1)
-    assert of(UseSpare, fire(call, DUE + 0.4)) == []
+    assert of(UseStandby, fire(call, DUE + 0.4)) == []
     call.receive_openai(done("r2"), DUE + 0.5)
 
     actions = fire(call, DUE + 0.7)
     assert words(actions) == ["Tuesday?"]
-    assert [type(one) for one in actions][:2] == [ToSpare, UseSpare]
+    assert [type(one) for one in actions][:2] == [ToStandby, UseStandby]
 
 
 def test_what_may_still_change_is_not_told_until_it_is_settled():
@@ -146,14 +148,14 @@ def test_a_turn_whose_words_are_still_to_come_is_waited_for_but_not_for_ever():
         call.receive_openai(openai.Committed(item_id="u1"), DUE)
         fire(call, DUE)
         configured(call, DUE)
-        assert bool(of(UseSpare, fire(call, DUE + wait_s))) is is_changed
+        assert bool(of(UseStandby, fire(call, DUE + wait_s))) is is_changed
 
     call = old_call(turn_detection="gate")
     call.receive_openai(openai.Committed(item_id="u1"), DUE)
     call.receive_openai(openai.TranscriptionFailed(item_id="u1"), DUE)
     fire(call, DUE)
     configured(call, DUE)
-    assert of(UseSpare, fire(call, DUE + 0.1))
+    assert of(UseStandby, fire(call, DUE + 0.1))
 
 
 def speech_started(call, now):
@@ -188,8 +190,8 @@ def test_nothing_is_changed_while_anything_is_due(busy):
     fire(call, DUE)
     busy(call, DUE)
     now = call.now
-    assert of(UseSpare, configured(call, now) + fire(call, now + 0.2)) == []
-    assert call.sessions.spare.is_ready
+    assert of(UseStandby, configured(call, now) + fire(call, now + 0.2)) == []
+    assert call.sessions.standby.is_ready
 
 
 def test_a_turn_that_the_server_never_ends_does_not_keep_the_old_session_for_ever():
@@ -199,9 +201,9 @@ def test_a_turn_that_the_server_never_ends_does_not_keep_the_old_session_for_eve
     configured(call, DUE)
     quiet = session_rollover.COMMIT_WAIT_MS // 20
     actions, now = speak(call, QUIET * (quiet - 10), DUE)
-    assert not of(UseSpare, actions)
+    assert not of(UseStandby, actions)
 
-    assert of(UseSpare, speak(call, QUIET * 20, now)[0])
+    assert of(UseStandby, speak(call, QUIET * 20, now)[0])
 
 
 def test_what_the_caller_says_goes_on_from_the_very_next_frame():
@@ -214,8 +216,8 @@ def test_what_the_caller_says_goes_on_from_the_very_next_frame():
 
     given = builders.appended(actions)
     assert given[-20:] == VOICE[20:40]
-    assert of(UseSpare, actions) == [] or actions.index(
-        of(UseSpare, actions)[0]
+    assert of(UseStandby, actions) == [] or actions.index(
+        of(UseStandby, actions)[0]
     ) < actions.index(of(openai.AppendAudio, actions)[0])
 
 
@@ -224,12 +226,12 @@ def fails_late(call, now):
 
 
 def fails_lost(call, now):
-    return call.receive_disconnect(Leg.SPARE, "HTTP 503", now)
+    return call.receive_disconnect(Leg.STANDBY, "HTTP 503", now)
 
 
 def fails_refused(call, now):
-    call.receive_spare(openai.SessionCreated(session=openai.Session()), now)
-    return call.receive_spare(builders.error("unknown_parameter"), now)
+    call.receive_standby(openai.SessionCreated(session=openai.Session()), now)
+    return call.receive_standby(builders.error("unknown_parameter"), now)
 
 
 def fails_format(call, now):
@@ -237,54 +239,55 @@ def fails_format(call, now):
 
 
 def fails_malformed(call, now):
-    return call.receive_malformed(Leg.SPARE, "malformed event from OpenAI", now)
+    return call.receive_malformed(Leg.STANDBY, "malformed event from OpenAI", now)
 
 
 @pytest.mark.parametrize(
     "fail", [fails_late, fails_lost, fails_refused, fails_format, fails_malformed]
 )
-def test_a_spare_that_cannot_be_had_leaves_the_old_session_alone(fail):
+def test_a_standby_session_that_cannot_be_had_leaves_the_old_session_alone(fail):
     call = old_call()
     fire(call, DUE)
     actions = fail(call, DUE + 0.1)
     now = call.now
 
-    assert len(of(CloseSpare, actions)) == 1
+    assert len(of(CloseStandby, actions)) == 1
     assert of(OpenModel, actions) == of(HangUp, actions) == []
     assert any("No second session" in text for text in texts(actions))
-    assert call.counters.failed_spares == 1
+    assert call.counters.failed_standbys == 1
     assert call.counters.malformed_openai == 0
     assert call.is_session_ready
-    assert of(OpenSpare, fire(call, now + standby_session.AGAIN_S - 0.1)) == []
-    assert len(of(OpenSpare, fire(call, now + standby_session.AGAIN_S + 0.1))) == 1
+    assert of(OpenStandby, fire(call, now + standby_session.AGAIN_S - 0.1)) == []
+    assert len(of(OpenStandby, fire(call, now + standby_session.AGAIN_S + 0.1))) == 1
 
 
 def test_after_so_many_tries_the_session_serves_to_its_end():
     call = old_call()
     now = DUE
     for _ in range(standby_session.TRIES_MAX):
-        assert len(of(OpenSpare, fire(call, now))) == 1
-        actions = call.receive_disconnect(Leg.SPARE, "HTTP 503", now)
+        assert len(of(OpenStandby, fire(call, now))) == 1
+        actions = call.receive_disconnect(Leg.STANDBY, "HTTP 503", now)
         now += standby_session.AGAIN_S
     assert "HTTP 503: this one serves to its end" in texts(actions)[-1]
-    assert of(OpenSpare, fire(call, now + 100)) == []
+    assert of(OpenStandby, fire(call, now + 100)) == []
 
     actions = call.receive_openai(builders.error("session_expired"), now + 100)
     assert of(OpenModel, actions) == [OpenModel("session_expired")]
 
 
-def test_harmless_errors_and_late_events_of_a_spare_change_nothing():
+def test_harmless_errors_and_late_events_of_a_standby_session_change_nothing():
     call = old_call()
     fire(call, DUE)
-    assert call.receive_spare(builders.error("response_cancel_not_active"), DUE) == []
+    assert call.receive_standby(builders.error("response_cancel_not_active"), DUE) == []
     configured(call, DUE)
     assert (
-        call.receive_spare(openai.SessionUpdated(session=builders.session()), DUE) == []
+        call.receive_standby(openai.SessionUpdated(session=builders.session()), DUE)
+        == []
     )
-    call.receive_disconnect(Leg.SPARE, "1006", DUE + 0.1)
-    assert call.receive_spare(openai.ItemAdded(), DUE + 0.2) == []
-    assert call.receive_disconnect(Leg.SPARE, "1006", DUE + 0.2) == []
-    assert call.counters.failed_spares == 1
+    call.receive_disconnect(Leg.STANDBY, "1006", DUE + 0.1)
+    assert call.receive_standby(openai.ItemAdded(), DUE + 0.2) == []
+    assert call.receive_disconnect(Leg.STANDBY, "1006", DUE + 0.2) == []
+    assert call.counters.failed_standbys == 1
 
 
 def test_a_session_that_is_lost_has_its_successor_at_once():
@@ -293,10 +296,10 @@ def test_a_session_that_is_lost_has_its_successor_at_once():
     call.receive_openai(created(), DUE + 0.1)
     call.receive_openai(audio_delta("i1", 2_000), DUE + 0.1)
     configured(call, DUE + 0.2)
-    assert call.sessions.spare.is_ready
+    assert call.sessions.standby.is_ready
     actions = call.receive_disconnect(Leg.OPENAI, "1006", DUE + 0.3)
 
-    assert of(UseSpare, actions) == [UseSpare("1006")]
+    assert of(UseStandby, actions) == [UseStandby("1006")]
     assert of(OpenModel, actions) == []
     # The answer that was cut off is asked for again, of the session that serves now.
     assert len(of(openai.ResponseCreate, actions)) == 1
@@ -308,13 +311,13 @@ def test_a_session_that_is_lost_before_the_next_is_ready_is_opened_again():
     fire(call, DUE)
     actions = call.receive_disconnect(Leg.OPENAI, "1006", DUE + 0.1)
 
-    kinds = [type(one) for one in actions if type(one) in (CloseSpare, OpenModel)]
-    assert kinds == [CloseSpare, OpenModel]
+    kinds = [type(one) for one in actions if type(one) in (CloseStandby, OpenModel)]
+    assert kinds == [CloseStandby, OpenModel]
     call.receive_openai(openai.SessionCreated(session=openai.Session()), DUE + 0.2)
     call.receive_openai(openai.SessionUpdated(session=builders.session()), DUE + 0.3)
-    assert call.sessions.spare.tries == 0
-    assert of(OpenSpare, fire(call, DUE + 0.3 + DUE - 0.1)) == []
-    assert len(of(OpenSpare, fire(call, DUE + 0.3 + DUE))) == 1
+    assert call.sessions.standby.tries == 0
+    assert of(OpenStandby, fire(call, DUE + 0.3 + DUE - 0.1)) == []
+    assert len(of(OpenStandby, fire(call, DUE + 0.3 + DUE))) == 1
 
 
 def test_the_new_sessions_age_counts_from_when_it_was_configured():
@@ -324,8 +327,8 @@ def test_the_new_sessions_age_counts_from_when_it_was_configured():
     fire(call, DUE + 0.5)
     assert call.counters.changed_sessions == 1
 
-    assert of(OpenSpare, fire(call, 2 * DUE + 0.4)) == []
-    assert len(of(OpenSpare, fire(call, 2 * DUE + 0.5))) == 1
+    assert of(OpenStandby, fire(call, 2 * DUE + 0.4)) == []
+    assert len(of(OpenStandby, fire(call, 2 * DUE + 0.5))) == 1
 
 
 def test_a_call_that_ends_does_without():
@@ -333,24 +336,24 @@ def test_a_call_that_ends_does_without():
     fire(call, DUE)
     actions = call.receive_hangup("drain", DUE + 0.1, politely=True)
 
-    assert len(of(CloseSpare, actions)) == 1
+    assert len(of(CloseStandby, actions)) == 1
     assert (
         of(
-            ToSpare,
-            call.receive_spare(
+            ToStandby,
+            call.receive_standby(
                 openai.SessionCreated(session=openai.Session()), DUE + 0.2
             ),
         )
         == []
     )
-    assert of(HangUp, call.receive_disconnect(Leg.SPARE, "1006", DUE + 0.3)) == []
+    assert of(HangUp, call.receive_disconnect(Leg.STANDBY, "1006", DUE + 0.3)) == []
 
 
 def test_no_session_is_prepared_before_the_caller_is_there():
     call = builders.Call(builders.plan(openai_session_seconds=20), 0.0)
     call.receive_openai(openai.SessionCreated(session=openai.Session()), 0.0)
     call.receive_openai(openai.SessionUpdated(session=builders.session()), 0.0)
-    assert of(OpenSpare, fire(call, 19.0)) == []
+    assert of(OpenStandby, fire(call, 19.0)) == []
 
     call.receive_twilio(builders.start(), 19.0)
-    assert len(of(OpenSpare, fire(call, 19.2))) == 1
+    assert len(of(OpenStandby, fire(call, 19.2))) == 1

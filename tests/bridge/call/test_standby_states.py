@@ -6,7 +6,7 @@ from bridge.call import standby_session
 from bridge.call.history_seed import Entry
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
-    CloseSpare,
+    CloseStandby,
     Counters,
 )
 from bridge.call.timers import OwnTimers, Timer, Timers
@@ -36,9 +36,9 @@ STEPS = {
 
 
 def spare_in(state):
-    """A spare by itself, in that state."""
+    """A standby session by itself, in that state."""
     timers = OwnTimers(Timers(), Timer.RENEW, Timer.SPARE)
-    one = standby_session.Spare(builders.plan(), Counters(), timers)
+    one = standby_session.StandbySession(builders.plan(), Counters(), timers)
     if state is not standby_session.State.NONE:
         one.open(1.0)
     if state in (standby_session.State.TELLING, standby_session.State.READY):
@@ -50,13 +50,13 @@ def spare_in(state):
     return one
 
 
-def test_every_state_of_a_spare_is_in_the_table():
+def test_every_state_of_a_standby_session_is_in_the_table():
     assert standby_session._NEXT.keys() == set(standby_session.State)
 
 
 @pytest.mark.parametrize("state", standby_session.State)
 @pytest.mark.parametrize("step", STEPS)
-def test_an_illegal_step_of_a_spare_raises_and_changes_nothing(state, step):
+def test_an_illegal_step_of_a_standby_session_raises_and_changes_nothing(state, step):
     one = spare_in(state)
     wanted, take = STEPS[step]
     is_legal = (
@@ -76,7 +76,7 @@ def test_what_is_not_there_says_nothing_and_cannot_be_lost(state):
     assert bool(one.receive(builders.error("server_error"), 4.0, list)) is is_there
 
     one = spare_in(state)
-    assert bool(one.on_late(4.0)) is bool(one._counters.failed_spares) is is_there
+    assert bool(one.on_late(4.0)) is bool(one._counters.failed_standbys) is is_there
     assert one.state is standby_session.State.NONE
 
 
@@ -95,5 +95,5 @@ def test_the_tries_are_counted_anew_for_each_session_that_serves():
 def test_what_is_told_of_a_loss_is_no_longer_than_the_log_takes():
     close, line = spare_in(standby_session.State.OPENING).on_lost("x" * 9_999, 4.0)
 
-    assert close == CloseSpare("x" * ERROR_CHARS_MAX)
+    assert close == CloseStandby("x" * ERROR_CHARS_MAX)
     assert line.text.endswith(": " + "x" * ERROR_CHARS_MAX)

@@ -83,7 +83,7 @@ def test_a_commit_that_is_refused_asks_for_nothing():
 
     actions, _ = speak(call, QUIET * 200, now)
     assert not of(openai.ResponseCreate, actions)
-    assert not call.unwritten.is_asked
+    assert not call.untranscribed.is_asked
 
 
 def test_a_turn_committed_while_the_ai_speaks_is_answered_after_it():

@@ -11,17 +11,18 @@ import pytest
 from bridge.agent.tools import Answer, Tool
 from bridge.call import streams
 from bridge.call.plan import (
-    CloseSpare,
+    CloseStandby,
     HangUp,
     Log,
     OpenModel,
-    OpenSpare,
+    OpenStandby,
     RunTool,
-    ToSpare,
-    UseSpare,
+    ToStandby,
+    UseStandby,
 )
 from bridge.call.timers import Timer
-from bridge.line.driver import Line, safety_identifier
+from bridge.line.driver import CallDriver
+from bridge.line.safety_identifier import safety_identifier
 from bridge.realtime import openai
 from bridge.settings.process import Settings
 from tests.bridge import builders, loopback, ws_peer
@@ -33,7 +34,7 @@ class Nothing(msgspec.Struct):
 
 async def talking(place, **line):
     """Bring a call to where the greeting has been asked for; return both peers."""
-    place.new_line(**line)
+    place.new_driver(**line)
     model = await place.open_model()
     model.send_text(loopback.CREATED)
     assert (await model.event())["type"] == "session.update"
@@ -70,12 +71,12 @@ def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
 
     async def told():
         async with loopback.opened() as place:
-            line = place.new_line()
+            line = place.new_driver()
             model = await place.open_model()
 
             await loopback.expect(model, ws_peer.CLOSE)
             assert line.record().end_reason == "no_stream"
-            assert line.over_at >= line.call.notes._opened_at + 0.02
+            assert line.over_at >= line.call.call_record._opened_at + 0.02
             await model.close()
 
     ws_peer.run(told, ws_peer.LOOPS[loop])
@@ -83,7 +84,7 @@ def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
 
 @loopback.told
 async def test_earlier_deadline_takes_the_timers_place(place):
-    line = place.new_line()
+    line = place.new_driver()
     first = line._timer
     line.call.timers.set(Timer.KEYPAD, line.call.now + 0.01)
     line.receive(lambda now: [])
@@ -95,7 +96,7 @@ async def test_earlier_deadline_takes_the_timers_place(place):
 @loopback.told
 async def test_model_that_cannot_be_reached_fails_the_call(place, caplog):
     place.model.status = b"401 Unauthorized"
-    line = place.new_line()
+    line = place.new_driver()
     line.open_model()
     peer = await place.model.peers.get()
     await ws_peer.until(lambda: line.is_over)
@@ -114,7 +115,7 @@ async def test_lost_model_is_opened_again_and_told_the_conversation(place):
         b'{"type":"response.output_audio_transcript.done","response_id":"r",'
         b'"item_id":"i","transcript":"Hello."}'
     )
-    await ws_peer.until(lambda: place.line.call.notes.transcript.turns())
+    await ws_peer.until(lambda: place.line.call.call_record.transcript.turns())
     await model.close()
     again = await place.model.peers.get()
     again.send_text(loopback.CREATED)
@@ -147,7 +148,7 @@ async def test_retired_session_is_closed_and_says_no_more(place):
 
 @loopback.told
 async def test_session_that_opens_after_the_end_is_closed(place):
-    line = place.new_line()
+    line = place.new_driver()
     line.open_model()
     line.receive(line.call.receive_hangup, "early")
     model = await place.model.peers.get()
@@ -210,7 +211,7 @@ def test_tool_runs_aside_and_its_answer_goes_to_the_model():
             line.call.tool_calls.begin("call_1", "{}", line.call.now, is_slow=False)
             line.receive(lambda now: [RunTool("call_1", "look", "{}")])
             peer.send_text(loopback.media_message())
-            await ws_peer.until(lambda: line.call.ear.rx_frames == 1)
+            await ws_peer.until(lambda: line.call.fast_path.rx_frames == 1)
             allowed.set()
 
             answer = (await model.event())["item"]
@@ -231,7 +232,7 @@ def test_tools_over_the_limit_are_refused_at_once():
             await asyncio.Event().wait()
 
         async with loopback.opened(tool_deadline_ms=1) as place:
-            line = place.new_line(tools={"wait": Tool(Nothing, "Wait.", never)})
+            line = place.new_driver(tools={"wait": Tool(Nothing, "Wait.", never)})
             asked = [RunTool(f"call_{n}", "wait", "{}") for n in range(9)]
             line.receive(lambda now: asked)
             await ws_peer.until(lambda: not line._tasks)
@@ -249,7 +250,7 @@ def test_tools_over_the_limit_are_refused_at_once():
 def test_speech_is_logged_only_where_it_may_be(allowed, lines, caplog):
     async def told():
         async with loopback.opened(log_transcripts=allowed) as place:
-            line = place.new_line()
+            line = place.new_driver()
             line.receive(
                 lambda now: [Log("info", "plain"), Log("info", "said", speech=True)]
             )
@@ -265,7 +266,7 @@ def test_speech_is_logged_only_where_it_may_be(allowed, lines, caplog):
 def test_every_event_is_logged_where_asked_for(caplog):
     async def told():
         async with loopback.opened(log_openai_events=True) as place:
-            place.new_line()
+            place.new_driver()
             model = await place.open_model()
             model.send_text(loopback.CREATED)
             await model.event()
@@ -279,7 +280,7 @@ def test_every_event_is_logged_where_asked_for(caplog):
 
 @loopback.told
 async def test_ended_line_ignores_what_still_comes(place):
-    line = place.new_line()
+    line = place.new_driver()
     line.receive(line.call.receive_hangup, "tested")
     line.receive(line.call.receive_twilio, builders.media(builders.SILENCE))
 
@@ -296,7 +297,7 @@ def test_action_of_every_kind_has_somewhere_to_go():
             yield from kinds(kind) if kind.__subclasses__() else [kind]
 
     wanted = {*kinds(openai.ClientEvent), openai.AppendAudio, Log, RunTool, HangUp}
-    wanted |= {OpenModel, OpenSpare, ToSpare, UseSpare, CloseSpare}
+    wanted |= {OpenModel, OpenStandby, ToStandby, UseStandby, CloseStandby}
     assert wanted <= set(_PERFORM)
 
 
@@ -319,7 +320,7 @@ def test_caller_has_one_name_per_business_that_does_not_tell_his_number():
 
 @loopback.told
 async def test_line_has_one_caller(place):
-    line: Line = place.new_line()
+    line: CallDriver = place.new_driver()
     peer = await place.open_stream()
     await ws_peer.until(lambda: line.twilio_leg is not None)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""The short way between real sockets: taken for what is usual, left for what is not."""
+"""The fast path between real sockets: taken for what is usual, left for what is not."""
 
 import asyncio
 from contextlib import suppress
@@ -65,13 +65,15 @@ def test_model_that_reads_slowly_is_given_no_audio_the_short_way(over_bytes):
 
 async def listening(place):
     """Return the line and both its other ends, once it hears the caller."""
-    line = place.new_line(builders.plan())
+    line = place.new_driver(builders.plan())
     peer, model = await place.open_stream(), await place.open_model()
     model.send_text(loopback.CREATED)
     assert (await model.event())["type"] == "session.update"
     model.send_text(loopback.UPDATED)
     peer.send_text(text(builders.SILENCE, 0))
-    await ws_peer.until(lambda: line.call.ear.is_open and line.call.ear.rx_frames == 1)
+    await ws_peer.until(
+        lambda: line.call.fast_path.is_open and line.call.fast_path.rx_frames == 1
+    )
     return line, peer, model
 
 
@@ -81,7 +83,7 @@ async def test_usual_frames_never_take_the_long_way(place, monkeypatch):
     monkeypatch.setattr(twilio, "decode", None)
     for number, frame in enumerate(VOICE, 1):
         peer.send_text(text(frame, number))
-    await ws_peer.until(lambda: line.call.ear.rx_frames == 1 + len(VOICE))
+    await ws_peer.until(lambda: line.call.fast_path.rx_frames == 1 + len(VOICE))
 
     assert (await model.event())["type"] == "input_audio_buffer.append"
     assert not line.is_over
@@ -126,21 +128,23 @@ KEY = b'{"event":"dtmf","dtmf":{"digit":"1"}}'
 async def test_a_flood_is_dropped_and_not_read_for_a_while(place, monkeypatch):
     monkeypatch.setattr(legs, "FLOOD_REST_S", 0.2)
     line, peer, model = await listening(place)
-    ear, counters = line.call.ear, line.call.counters
+    fast_path, counters = line.call.fast_path, line.call.counters
     for _ in range(10_000):
         peer.send_text(KEY)
     peer.send_text(text(builders.SILENCE, 1))
-    await ws_peer.until(lambda: ear.flood_messages)
+    await ws_peer.until(lambda: fast_path.flood_messages)
     # What had been read with it, some KB, and no more.
-    dropped = ear.flood_messages
+    dropped = fast_path.flood_messages
     assert dropped < 1_000
     assert counters.malformed_twilio >= 1
     await asyncio.sleep(0.05)
-    assert ear.flood_messages == dropped
+    assert fast_path.flood_messages == dropped
 
     # It is read on, as much as the kernel holds back, and comes to an end.
-    await ws_peer.until(lambda: ear.flood_messages > dropped)
-    assert ear.flood_messages < dropped + 2 * 2 * legs.RECEIVE_BUFFER_BYTES / len(KEY)
+    await ws_peer.until(lambda: fast_path.flood_messages > dropped)
+    assert fast_path.flood_messages < dropped + 2 * 2 * legs.RECEIVE_BUFFER_BYTES / len(
+        KEY
+    )
     assert not line.is_over
     monkeypatch.setattr(legs, "FLOOD_REST_S", 0.0)
     while not line.is_over:
@@ -157,8 +161,8 @@ async def test_audio_with_blanks_goes_the_long_way_and_is_no_flood(place):
     line, peer, model = await listening(place)
     for number in range(1, 101):
         peer.send_text(text(VOICE[0], number).replace(b'":', b'": '))
-    await ws_peer.until(lambda: line.call.ear.rx_frames == 101)
-    assert line.call.ear.flood_messages == 0
+    await ws_peer.until(lambda: line.call.fast_path.rx_frames == 101)
+    assert line.call.fast_path.flood_messages == 0
     await peer.close()
     await model.close()
 
@@ -168,7 +172,7 @@ async def test_who_is_lost_while_his_flood_rests_leaves_no_timer(place, monkeypa
     line, peer, model = await listening(place)
     for _ in range(100):
         peer.send_text(KEY)
-    await ws_peer.until(lambda: line.call.ear.flood_messages)
+    await ws_peer.until(lambda: line.call.fast_path.flood_messages)
     leg = line.twilio_leg
     leg._transport.disconnect(False)
     await ws_peer.until(lambda: not leg.is_open)

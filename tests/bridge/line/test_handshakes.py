@@ -49,7 +49,7 @@ def test_what_is_no_socket_is_refused_at_once_and_tried_again(answer, loop):
         async with loopback.opened() as place:
             began = monotonic()
             place.model.oddities.append(partial(odd, answer))
-            line = place.new_line()
+            line = place.new_driver()
             model = await place.open_model()
             assert monotonic() - began < SOON_S
             model.send_text(loopback.CREATED)
@@ -66,7 +66,7 @@ def test_what_is_no_socket_is_refused_at_once_and_tried_again(answer, loop):
 @loopback.told
 async def test_an_answer_that_says_when_is_heeded(place):
     place.model.status = b"429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 0"
-    line = place.new_line()
+    line = place.new_driver()
     line.open_model()
     peer = await place.model.peers.get()
     await ws_peer.until(lambda: line.call.counters.retried_handshakes == 1)

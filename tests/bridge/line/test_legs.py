@@ -15,12 +15,12 @@ from tests.bridge import builders, loopback, ws_peer
 
 @loopback.told
 async def test_stream_is_the_calls_from_its_start_message_on(place):
-    line = place.new_line()
+    line = place.new_driver()
     peer = await place.open_stream()
     peer.send_text(loopback.media_message())
-    await ws_peer.until(lambda: line.call.ear.rx_frames == 1)
+    await ws_peer.until(lambda: line.call.fast_path.rx_frames == 1)
 
-    assert line.call.notes.stream_sid == builders.STREAM_SID
+    assert line.call.call_record.stream_sid == builders.STREAM_SID
     await peer.close()
 
 
@@ -66,7 +66,7 @@ async def test_stream_the_lobby_refuses_is_closed_with_its_reason_counted(place)
 
 @loopback.told
 async def test_what_is_no_message_is_counted_and_the_call_goes_on(place):
-    call = place.new_line().call
+    call = place.new_driver().call
     peer = await place.open_stream()
     large = b'{"event":"mark","x":"' + b"y" * twilio.MESSAGE_BYTES_MAX + b'"}'
     for bad in (b"{", b'{"event":"media","media":{"payload":"%"}}', large):
@@ -74,7 +74,7 @@ async def test_what_is_no_message_is_counted_and_the_call_goes_on(place):
     peer.send(ws_peer.frame(ws_peer.BINARY, b"\x00"))
     peer.send_text(b'{"event":"new","x":1}')
     peer.send_text(loopback.media_message())
-    await ws_peer.until(lambda: call.ear.rx_frames == 1)
+    await ws_peer.until(lambda: call.fast_path.rx_frames == 1)
 
     assert call.counters.malformed_twilio == 4
     assert call.counters.unknown_twilio == 1
@@ -83,7 +83,7 @@ async def test_what_is_no_message_is_counted_and_the_call_goes_on(place):
 
 @loopback.told
 async def test_fragments_are_joined_and_pings_between_them_answered(place):
-    call = place.new_line().call
+    call = place.new_driver().call
     peer, message = await place.open_stream(), loopback.media_message()
     peer.send(ws_peer.frame(ws_peer.TEXT, message[:10], fin=False))
     peer.send(ws_peer.frame(ws_peer.PING, b"?"))
@@ -91,20 +91,20 @@ async def test_fragments_are_joined_and_pings_between_them_answered(place):
     peer.send(ws_peer.frame(ws_peer.CONTINUATION, message[20:]))
 
     assert await peer.recv() == (ws_peer.PONG, b"?")
-    await ws_peer.until(lambda: call.ear.rx_frames == 1)
+    await ws_peer.until(lambda: call.fast_path.rx_frames == 1)
     await peer.close()
 
 
 @loopback.told
 async def test_fragments_over_the_limit_are_dropped_to_the_last_one(place):
-    call = place.new_line().call
+    call = place.new_driver().call
     peer = await place.open_stream()
     piece = b"x" * 9_000
     peer.send(ws_peer.frame(ws_peer.TEXT, piece, fin=False))
     peer.send(ws_peer.frame(ws_peer.CONTINUATION, piece, fin=False))
     peer.send(ws_peer.frame(ws_peer.CONTINUATION, piece))
     peer.send_text(loopback.media_message())
-    await ws_peer.until(lambda: call.ear.rx_frames == 1)
+    await ws_peer.until(lambda: call.fast_path.rx_frames == 1)
 
     assert call.counters.malformed_twilio == 1
     await peer.close()
@@ -112,7 +112,7 @@ async def test_fragments_over_the_limit_are_dropped_to_the_last_one(place):
 
 @loopback.told
 async def test_frame_over_any_limit_closes_the_socket(place):
-    line = place.new_line()
+    line = place.new_driver()
     peer = await place.open_stream()
     peer.send_text(b"x" * 300_000)
 
@@ -123,7 +123,7 @@ async def test_frame_over_any_limit_closes_the_socket(place):
 
 @loopback.told
 async def test_close_of_the_other_side_is_answered_and_told_to_the_call(place):
-    line = place.new_line()
+    line = place.new_driver()
     peer = await place.open_stream()
     peer.send(ws_peer.frame(ws_peer.CLOSE, (1000).to_bytes(2)))
 
@@ -179,7 +179,7 @@ class Slow(legs.TwilioLeg):
 async def test_peer_that_reads_slowly_loses_audio_first_and_then_its_socket(
     place, waiting, arrives, counted, is_open
 ):
-    place.new_line()
+    place.new_driver()
     place.admit_stream = lambda head: Slow(place, waiting)
     peer = await place.open_stream()
     await ws_peer.until(lambda: place.line.twilio_leg is not None)
@@ -260,7 +260,7 @@ async def test_burst_is_written_at_once_each_message_in_a_frame_of_its_own(place
 
 @loopback.told
 async def test_model_is_asked_for_with_key_model_and_a_name_for_the_caller(place):
-    place.new_line()
+    place.new_driver()
     model = await place.open_model()
 
     (head,) = place.model.heads
@@ -279,7 +279,7 @@ async def test_model_is_asked_for_with_key_model_and_a_name_for_the_caller(place
 
 @loopback.told
 async def test_event_nobody_knows_is_counted_and_one_nobody_reads_is_not(place):
-    call = place.new_line().call
+    call = place.new_driver().call
     model = await place.open_model()
     model.send_text(b'{"type":"rate_limits.updated","rate_limits":[]}')
     model.send_text(b'{"type":"response.sparkled"}')
@@ -294,7 +294,7 @@ async def test_event_nobody_knows_is_counted_and_one_nobody_reads_is_not(place):
 def test_model_that_closes_is_told_to_the_call_with_its_reason(caplog):
     async def told():
         async with loopback.opened() as place:
-            line = place.new_line()
+            line = place.new_driver()
             model = await place.open_model()
             model.send(
                 ws_peer.frame(ws_peer.CLOSE, (4000).to_bytes(2) + b"gone", mask=False)
@@ -310,7 +310,7 @@ def test_model_that_closes_is_told_to_the_call_with_its_reason(caplog):
 
 @loopback.told
 async def test_nothing_is_sent_where_there_is_no_socket(place):
-    line = place.new_line()
+    line = place.new_driver()
     line.model_leg.perform(openai.CommitAudio())
     line.model_leg.close()
 
@@ -319,11 +319,11 @@ async def test_nothing_is_sent_where_there_is_no_socket(place):
 
 @loopback.told
 async def test_legs_are_named_as_the_call_names_them(place):
-    line = place.new_line()
-    spare = legs.OpenAILeg(line, place.metrics, Leg.SPARE)
+    line = place.new_driver()
+    standby = legs.OpenAILeg(line, place.metrics, Leg.STANDBY)
 
     assert legs.TwilioLeg.leg is Leg.TWILIO
-    assert (line.model_leg.leg, spare.leg) == (Leg.OPENAI, Leg.SPARE)
+    assert (line.model_leg.leg, standby.leg) == (Leg.OPENAI, Leg.STANDBY)
 
 
 @pytest.mark.parametrize("has_started", [False, True])
@@ -334,7 +334,7 @@ def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch, has_started):
 
     async def told():
         async with loopback.opened() as place:
-            place.new_line()
+            place.new_driver()
             peer = await place.open_stream(start=has_started)
             peer.reader._transport.pause_reading()
             pings = ws_peer.frame(ws_peer.PING, b"x" * 125) * 100

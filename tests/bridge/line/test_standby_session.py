@@ -1,6 +1,6 @@
 """A line with two sessions: opened side by side, changed between two frames."""
 
-from bridge.call.plan import CloseSpare, OpenSpare, ToSpare, UseSpare
+from bridge.call.plan import CloseStandby, OpenStandby, ToStandby, UseStandby
 from bridge.realtime import openai
 from tests.bridge import loopback, ws_peer
 from tests.bridge.line.test_driver import talking
@@ -10,7 +10,7 @@ async def two_sessions(place):
     """Open a second session beside the first; return the line and the model's ends."""
     peer, model = await talking(place)
     line = place.line
-    line.receive(lambda now: [OpenSpare("old")])
+    line.receive(lambda now: [OpenStandby("old")])
     again = await place.model.peers.get()
     await ws_peer.until(lambda: line.open_sessions == 2)
     return line, peer, model, again
@@ -21,10 +21,10 @@ async def test_next_session_is_opened_beside_the_first_and_takes_its_place(place
     line, peer, model, again = await two_sessions(place)
     old = line.model_leg
     again.send_text(loopback.CREATED)  # the call has not asked for it: no answer
-    line.receive(lambda now: [ToSpare(openai.CommitAudio())])
+    line.receive(lambda now: [ToStandby(openai.CommitAudio())])
     assert (await again.event())["type"] == "input_audio_buffer.commit"
     frames = [openai.AppendAudio(bytes([one]) * 160) for one in (1, 2)]
-    line.receive(lambda now: [frames[0], UseSpare("old"), frames[1]])
+    line.receive(lambda now: [frames[0], UseStandby("old"), frames[1]])
 
     assert (await model.event())["type"] == "input_audio_buffer.append"
     assert (await model.recv())[0] == ws_peer.CLOSE
@@ -44,11 +44,11 @@ async def test_next_session_is_opened_beside_the_first_and_takes_its_place(place
 async def test_next_session_that_is_given_up_is_closed_even_while_it_opens(place):
     peer, model = await talking(place)
     line = place.line
-    line.receive(lambda now: [OpenSpare("old"), CloseSpare("no")])
-    line.receive(lambda now: [OpenSpare("old")])
+    line.receive(lambda now: [OpenStandby("old"), CloseStandby("no")])
+    line.receive(lambda now: [OpenStandby("old")])
     again = await place.model.peers.get()
     await ws_peer.until(lambda: line.open_sessions == 2)
-    line.receive(lambda now: [CloseSpare("no")])
+    line.receive(lambda now: [CloseStandby("no")])
     assert (await again.recv())[0] == ws_peer.CLOSE
     await again.close()
     await ws_peer.until(lambda: line.open_sessions == 1)
@@ -62,16 +62,16 @@ async def test_next_session_that_cannot_be_had_leaves_the_call_alone(place):
     peer, model = await talking(place)
     line = place.line
     place.model.status = b"503 Service Unavailable"
-    line.receive(lambda now: _open_spare(line.call))
-    await ws_peer.until(lambda: line.call.counters.failed_spares)
+    line.receive(lambda now: _open_standby(line.call))
+    await ws_peer.until(lambda: line.call.counters.failed_standbys)
     assert not line.is_over
     assert line.open_sessions == 1
     await model.close()
     await peer.close()
 
 
-def _open_spare(call):
-    return call.sessions.spare.open(call.now)
+def _open_standby(call):
+    return call.sessions.standby.open(call.now)
 
 
 @loopback.told

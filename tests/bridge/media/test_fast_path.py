@@ -1,4 +1,4 @@
-"""The short way of a usual frame: it leads where the long one does, or is not taken."""
+"""The fast path of a usual frame: it leads where the long one does, or is not taken."""
 
 import json
 from base64 import b64encode
@@ -36,14 +36,14 @@ def text(frame, number, **changes):
     return json.dumps(message, separators=(",", ":")).encode()
 
 
-def by_the_ear(call, data, now):
+def by_the_fast_path(call, data, now):
     """What the line does with a message; the actions it leads to."""
-    heard = call.ear.hear(data, now)
+    heard = call.fast_path.hear(data, now)
     if heard == UNUSUAL:
         return call.receive_twilio(twilio.decode(data), now)
     actions = []
     if heard & GIVEN:
-        actions += [openai.AppendAudio(frame) for frame in call.ear.given]
+        actions += [openai.AppendAudio(frame) for frame in call.fast_path.given]
     if heard & NOTABLE:
         actions += call.receive_heard(now)
     return actions
@@ -55,10 +55,10 @@ def by_the_long_way(call, data, now):
 
 def facts(call):
     """Everything a later decision may rest on, and everything that is recorded."""
-    uplink, notes = call.uplink, call.notes
-    if call.ear.spoke_at >= 0:
-        notes.caller_spoke(call.ear.spoke_at)
-        call.ear.spoke_at = -1.0
+    uplink, notes = call.uplink, call.call_record
+    if call.fast_path.spoke_at >= 0:
+        notes.caller_spoke(call.fast_path.spoke_at)
+        call.fast_path.spoke_at = -1.0
     return {
         "uplink": {
             name: getattr(uplink, name)
@@ -67,12 +67,16 @@ def facts(call):
         },
         "waiting": list(uplink._pending),
         "gate": (uplink.gate.frames, uplink.gate.score, uplink.gate.floor_rms),
-        "ear": (call.ear.rx_frames, call.ear.next_timestamp_ms, call.ear.is_open),
+        "ear": (
+            call.fast_path.rx_frames,
+            call.fast_path.next_timestamp_ms,
+            call.fast_path.is_open,
+        ),
         "counters": {
             name: getattr(call.counters, name) for name in type(call.counters).__slots__
         },
         "spoke": (notes._spoke_at, notes._is_answer_due),
-        "voice": call.ear.is_voice_line_due(call.now),
+        "voice": call.fast_path.is_voice_line_due(call.now),
         "deadline": call.deadline,
         "held": call.playout.is_held,
         "phase": call.phase,
@@ -101,7 +105,7 @@ STEPS = st.lists(
 )
 @example([("voice", 65), ("reply", 2), ("voice", 65)], "server_vad", False)
 @settings(max_examples=60, deadline=None)
-def test_short_way_and_long_way_are_the_same(steps, mode, agc):
+def test_fast_path_and_slow_path_are_the_same(steps, mode, agc):
     options = {"turn_detection": mode, "audio_agc": agc}
     short, long = (builders.answered_call(**options) for _ in range(2))
     number, now, at = 0, 1.0, 0
@@ -123,7 +127,7 @@ def test_short_way_and_long_way_are_the_same(steps, mode, agc):
                 frame = QUIET if kind == "quiet" else VOICE[at % len(VOICE)]
                 frame = (frame * 3)[:size]
                 data = text(frame, number)
-                heard = by_the_ear(short, data, now)
+                heard = by_the_fast_path(short, data, now)
                 assert heard == by_the_long_way(long, data, now)
                 while short.deadline is not None and short.deadline <= now:
                     assert short.receive_timeout(now) == long.receive_timeout(now)
@@ -133,17 +137,17 @@ def test_short_way_and_long_way_are_the_same(steps, mode, agc):
 def listening(**options):
     call = builders.answered_call(**options)
     call.receive_twilio(twilio.decode(text(QUIET, 0)), 1.0)
-    assert call.ear.is_open
+    assert call.fast_path.is_open
     return call
 
 
-def test_usual_frames_go_the_short_way():
+def test_usual_frames_go_the_fast_path():
     call = listening()
     frames = [*[QUIET] * 50, *VOICE[:100]]
     heard = []
     for number, frame in enumerate(frames, 1):
         now = 1.0 + number * 0.02
-        heard.append(call.ear.hear(text(frame, number), now))
+        heard.append(call.fast_path.hear(text(frame, number), now))
         if heard[-1] & NOTABLE:
             call.receive_heard(now)
     assert UNUSUAL not in heard
@@ -151,10 +155,10 @@ def test_usual_frames_go_the_short_way():
     assert heard.count(GIVEN) > 60
     # The line of the log about a voice, at most one in two seconds.
     assert [bool(one & NOTABLE) for one in heard].count(True) in (1, 2)
-    assert call.ear.rx_frames == 151
+    assert call.fast_path.rx_frames == 151
 
 
-@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+@pytest.mark.parametrize("hear", [by_the_fast_path, by_the_long_way])
 def test_a_gap_is_counted_from_a_whole_frame_on(hear):
     """The gap, in ms, and the frames that the network lost."""
     for gap_ms, lost in [(-20, 0), (0, 0), (19, 0), (20, 1), (39, 1), (40, 2)]:
@@ -162,10 +166,10 @@ def test_a_gap_is_counted_from_a_whole_frame_on(hear):
         media = {"timestamp": str(20 + gap_ms)}
         hear(call, text(QUIET, 1, media=media), 2.0)
         assert call.counters.gap_frames == lost
-        assert call.ear.next_timestamp_ms == 40 + gap_ms
+        assert call.fast_path.next_timestamp_ms == 40 + gap_ms
 
 
-@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+@pytest.mark.parametrize("hear", [by_the_fast_path, by_the_long_way])
 def test_a_turn_is_committed_with_the_frame_that_makes_its_silence_whole(hear):
     call = listening(turn_detection="gate", turn_silence_ms=500)
     committed = {}
@@ -177,7 +181,7 @@ def test_a_turn_is_committed_with_the_frame_that_makes_its_silence_whole(hear):
     assert list(committed.values()) == [500]
 
 
-@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+@pytest.mark.parametrize("hear", [by_the_fast_path, by_the_long_way])
 def test_the_caller_is_last_heard_of_while_the_gate_is_open(hear):
     call = listening()
     open_at = 0.0
@@ -188,10 +192,10 @@ def test_the_caller_is_last_heard_of_while_the_gate_is_open(hear):
             open_at = now
     call.receive_timeout(3.5)
 
-    assert 2.0 < call.notes.active_at == open_at < 2.5
+    assert 2.0 < call.call_record.active_at == open_at < 2.5
 
 
-@pytest.mark.parametrize("hear", [by_the_ear, by_the_long_way])
+@pytest.mark.parametrize("hear", [by_the_fast_path, by_the_long_way])
 def test_a_voice_is_told_at_most_once_in_two_seconds(hear):
     call = listening()
     told_at = []
@@ -247,7 +251,7 @@ def test_a_voice_is_told_at_most_once_in_two_seconds(hear):
 def test_whatever_is_not_usual_is_left_untouched(data):
     call = listening()
     before = facts(call)
-    assert call.ear.hear(data, 2.0) == UNUSUAL
+    assert call.fast_path.hear(data, 2.0) == UNUSUAL
     assert facts(call) == before
 
 
@@ -255,7 +259,7 @@ def test_whatever_is_not_usual_is_left_untouched(data):
     st.binary(max_size=400) | st.integers(0, 330).map(lambda at: text(QUIET, 1)[:at])
 )
 def test_no_bytes_surprise_it(data):
-    assert listening().ear.hear(data, 2.0) == UNUSUAL
+    assert listening().fast_path.hear(data, 2.0) == UNUSUAL
 
 
 @given(st.integers(0, 329), st.integers(0, 255))
@@ -263,7 +267,7 @@ def test_one_wrong_byte_is_read_as_the_long_way_reads_it(at, byte):
     data = bytearray(text(VOICE[40], 1))
     data[at % len(data)] = byte
     call = listening()
-    if call.ear.hear(bytes(data), 2.0) != UNUSUAL:
+    if call.fast_path.hear(bytes(data), 2.0) != UNUSUAL:
         message = twilio.decode(bytes(data))
         assert isinstance(message, twilio.Media)
         assert len(message.media.payload) == FRAME_BYTES
@@ -276,65 +280,67 @@ def test_one_wrong_byte_is_read_as_the_long_way_reads_it(at, byte):
 def test_ear_is_shut_while_nobody_may_be_heard():
     call = builders.Call(builders.plan(greeting="Hello."), 0.0)
     call.receive_twilio(builders.start(), 0.0)
-    assert not call.ear.is_open
+    assert not call.fast_path.is_open
     talking = listening()
     talking.receive_hangup("tested", 2.0)
-    assert not talking.ear.is_open
-    assert talking.ear.hear(text(QUIET, 1), 2.0) == UNUSUAL
+    assert not talking.fast_path.is_open
+    assert talking.fast_path.hear(text(QUIET, 1), 2.0) == UNUSUAL
 
 
 KEY = b'{"event":"dtmf","dtmf":{"digit":"1"}}'
 
 
 def test_a_row_of_keys_at_once_is_read_and_then_as_many_as_fingers_press():
-    ear = builders.answered_call().ear
-    assert [ear.is_flood(KEY, 1.0) for _ in range(100)] == [False] * 40 + [True] * 60
-    assert ear.flood_messages == 60
+    fast_path = builders.answered_call().fast_path
+    assert [fast_path.is_flood(KEY, 1.0) for _ in range(100)] == [False] * 40 + [
+        True
+    ] * 60
+    assert fast_path.flood_messages == 60
     # Twelve a second, however often it is asked.
-    later = [ear.is_flood(KEY, 1.0 + tick / 100) for tick in range(1, 1_001)]
+    later = [fast_path.is_flood(KEY, 1.0 + tick / 100) for tick in range(1, 1_001)]
     assert later.count(False) == pytest.approx(120, abs=1)
 
 
 def test_fingers_and_marks_are_never_a_flood():
-    ear = builders.answered_call().ear
-    assert not any(ear.is_flood(KEY, press * 0.0834) for press in range(1_000))
-    assert ear.flood_messages == 0
+    fast_path = builders.answered_call().fast_path
+    assert not any(fast_path.is_flood(KEY, press * 0.0834) for press in range(1_000))
+    assert fast_path.flood_messages == 0
 
 
 def test_a_rest_is_saved_up_to_a_row():
-    ear = builders.answered_call().ear
+    fast_path = builders.answered_call().fast_path
     for _ in range(100):
-        ear.is_flood(KEY, 1.0)
-    assert sum(not ear.is_flood(KEY, 1_000.0) for _ in range(100)) == 40
+        fast_path.is_flood(KEY, 1.0)
+    assert sum(not fast_path.is_flood(KEY, 1_000.0) for _ in range(100)) == 40
 
 
 def test_audio_is_no_flood_however_it_looks_and_whatever_comes_beside_it():
-    ear = builders.answered_call().ear
+    fast_path = builders.answered_call().fast_path
     for number in range(500):
-        assert not ear.is_flood(text(QUIET, number), 1.0)
-        assert not ear.is_flood(b'{"event": "media", "media": {"payload": "', 1.0)
-        assert not ear.is_flood(b'{"media":{"payload":""},"event":"media"}', 1.0)
-    assert not ear.is_flood(b'{"event":"mark"}', 1.0)
-    assert [ear.is_flood(b"{", 1.0) for _ in range(40)] == [False] * 39 + [True]
+        assert not fast_path.is_flood(text(QUIET, number), 1.0)
+        assert not fast_path.is_flood(b'{"event": "media", "media": {"payload": "', 1.0)
+        assert not fast_path.is_flood(b'{"media":{"payload":""},"event":"media"}', 1.0)
+    assert not fast_path.is_flood(b'{"event":"mark"}', 1.0)
+    assert [fast_path.is_flood(b"{", 1.0) for _ in range(40)] == [False] * 39 + [True]
 
 
 def test_after_what_is_malformed_fewer_messages_may_follow():
-    ear = builders.answered_call().ear
-    ear.is_flood(KEY, 1.0)
+    fast_path = builders.answered_call().fast_path
+    fast_path.is_flood(KEY, 1.0)
     for _ in range(4):
-        ear.note_malformed()
-    assert [ear.is_flood(KEY, 1.0) for _ in range(9)] == [False] * 7 + [True] * 2
+        fast_path.note_malformed()
+    assert [fast_path.is_flood(KEY, 1.0) for _ in range(9)] == [False] * 7 + [True] * 2
     for _ in range(50):
-        ear.note_malformed()
+        fast_path.note_malformed()
     # It is no debt: a second later twelve may come.
-    assert sum(not ear.is_flood(KEY, 2.0) for _ in range(20)) == 12
+    assert sum(not fast_path.is_flood(KEY, 2.0) for _ in range(20)) == 12
 
 
 def test_what_only_says_that_it_is_audio_is_a_flood_at_last():
-    ear = builders.answered_call().ear
+    fast_path = builders.answered_call().fast_path
     data = b'{"event":"x","payload":""}'
 
-    at_once = [ear.is_flood(data, 1.0) for _ in range(2_000)]
+    at_once = [fast_path.is_flood(data, 1.0) for _ in range(2_000)]
     assert at_once == [False] * 1_500 + [True] * 500
     # Twice as fast as a line is: nothing is lost of what it sends in whatever form.
-    assert not any(ear.is_flood(data, 2.0 + at / 100) for at in range(5_000))
+    assert not any(fast_path.is_flood(data, 2.0 + at / 100) for at in range(5_000))

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.call import limits, session_rollover
-from bridge.call.plan import Leg, UseSpare
+from bridge.call.plan import Leg, UseStandby
 from bridge.media.uplink import GIVEN_FRAMES_MAX, SILENCE
 from bridge.realtime import openai
 from tests.bridge import builders
@@ -181,29 +181,29 @@ def test_a_planned_change_tells_as_sound_what_words_never_came_for():
     heard(call, frames, now)
     builders.begun(call, "r1", now)
     call.receive_openai(done(), now)
-    session_rollover.on_renewal_due(call)
+    session_rollover.on_rollover_due(call)
     now = call.now
     created_too = openai.SessionCreated(session=openai.Session())
-    call.receive_spare(created_too, now)
-    call.receive_spare(openai.SessionUpdated(session=builders.session()), now)
+    call.receive_standby(created_too, now)
+    call.receive_standby(openai.SessionUpdated(session=builders.session()), now)
     actions = fire(call, now + session_rollover.WORDS_WAIT_S + 1.0)
 
     told = [one.event for one in actions if hasattr(one, "event")]
-    assert of(UseSpare, actions)
+    assert of(UseStandby, actions)
     assert sounds(told) == [b"".join(frames)]
 
 
-def test_a_spare_that_takes_over_at_a_loss_is_given_the_broken_turn_first_of_all():
+def test_a_standby_session_that_takes_over_is_given_the_broken_turn_first():
     call, before, now = speaking(VOICE[:40])
-    session_rollover.on_renewal_due(call)
+    session_rollover.on_rollover_due(call)
     created_too = openai.SessionCreated(session=openai.Session())
-    call.receive_spare(created_too, now)
-    call.receive_spare(openai.SessionUpdated(session=builders.session()), now)
+    call.receive_standby(created_too, now)
+    call.receive_standby(openai.SessionUpdated(session=builders.session()), now)
     actions = lose(call, now)
 
     assert given(actions) == before
     kinds = [type(one) for one in actions]
-    assert kinds.index(UseSpare) < kinds.index(openai.AppendAudio)
+    assert kinds.index(UseStandby) < kinds.index(openai.AppendAudio)
     assert given(speak(call, VOICE[40:50], now)[0]) == VOICE[40:50]
 
 
@@ -219,13 +219,13 @@ def test_so_much_is_kept_and_no_more():
 
 def test_a_clear_behind_a_commit_takes_nothing_of_the_turn():
     call, frames, now = speaking(VOICE[:60], turn_detection="gate")
-    call.unwritten.ask(call.uplink)
+    call.untranscribed.ask(call.uplink)
     said_ms = call.uplink.appended_ms
     speak(call, VOICE[60:70], now)
-    call.unwritten.clear(call.uplink)
-    call.unwritten.commit("u1", call.uplink)
+    call.untranscribed.clear(call.uplink)
+    call.untranscribed.commit("u1", call.uplink)
 
-    assert len(call.unwritten.sound_of("u1", call.uplink)) == said_ms * 8
+    assert len(call.untranscribed.sound_of("u1", call.uplink)) == said_ms * 8
     assert frames
-    call.unwritten.commit("u2", call.uplink)  # the cleared part is none of it
-    assert call.unwritten.sound_of("u2", call.uplink) == b""
+    call.untranscribed.commit("u2", call.uplink)  # the cleared part is none of it
+    assert call.untranscribed.sound_of("u2", call.uplink) == b""

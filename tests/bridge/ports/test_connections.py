@@ -154,7 +154,7 @@ def test_a_stream_is_no_longer_one_of_them(database_url, tmp_path):
         sid = running_service.new_sid()
         token = running_service.parameters_of(await at.ring(sid))["token"]
         peer = await at.stream(sid, token)
-        await ws_peer.until(lambda: at.server.switchboard.find_line(sid).twilio_leg)
+        await ws_peer.until(lambda: at.server.switchboard.find_driver(sid).twilio_leg)
 
         await ws_peer.until(lambda: len(at.server._connections) == 0)
         await peer.close()

@@ -198,7 +198,7 @@ def test_call_through_real_sockets_is_made_again_byte_for_byte(tmp_path):
             place.exchange = msgspec.structs.replace(
                 place.exchange, recorders=recorders
             )
-            line = place.new_line()
+            line = place.new_driver()
             model = await place.open_model()
             peer = await place.open_stream()
             for frame in builders.clip("caller-en-1")[:40]:

@@ -54,7 +54,7 @@ def doors():
         (call.receive_openai, (builders.audio_delta("item_1", 100),)),
         (call.receive_openai, (builders.done(usage={"total_tokens": 3}),)),
         (call.receive_openai, (builders.error("server_error", "e1"),)),
-        (call.receive_spare, (openai.SessionUpdated(builders.session()),)),
+        (call.receive_standby, (openai.SessionUpdated(builders.session()),)),
         (call.receive_timeout, ()),
         (call.receive_tool_result, (result,)),
         (call.receive_disconnect, (Leg.OPENAI, "lost")),

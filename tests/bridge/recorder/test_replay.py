@@ -84,12 +84,12 @@ def test_change_of_session_is_made_again_and_told(tmp_path):
     told = Told(openai_session_seconds=60, idle_prompt_ms=600_000)
     told.hear(*reply(500))
     told.speak([builders.SILENCE] * 2_701)
-    spare = told.call.receive_spare
-    told.take(spare, openai.SessionCreated(openai.Session()))
-    told.take(spare, builders.error("server_error"))
+    standby = told.call.receive_standby
+    told.take(standby, openai.SessionCreated(openai.Session()))
+    told.take(standby, builders.error("server_error"))
     told.speak([builders.SILENCE] * 501)
-    told.take(spare, openai.SessionCreated(openai.Session()))
-    told.take(spare, openai.SessionUpdated(builders.session()))
+    told.take(standby, openai.SessionCreated(openai.Session()))
+    told.take(standby, openai.SessionUpdated(builders.session()))
     told.speak([builders.SILENCE] * 2)
 
     found = replayed(told.write(tmp_path / "c.zip"))

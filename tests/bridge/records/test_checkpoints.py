@@ -34,7 +34,7 @@ def test_call_is_kept_when_something_was_said_and_while_it_lives(monkeypatch):
             await ws_peer.until(lambda: len(looks) > seen + 1)
 
         def say(call, item_id, text):
-            call.notes.transcript.set_text("caller", item_id, text, 1.0)
+            call.call_record.transcript.set_text("caller", item_id, text, 1.0)
 
         task = asyncio.ensure_future(
             keep_running(look, live.__contains__, keep, Metrics())
@@ -65,7 +65,7 @@ def test_call_whose_record_fails_keeps_no_other_from_its_own(monkeypatch, caplog
             for at in range(2)
         ]
         for call in calls:
-            call.notes.transcript.set_text("caller", "i1", "Hello.", 1.0)
+            call.call_record.transcript.set_text("caller", "i1", "Hello.", 1.0)
         kept, metrics = [], Metrics()
 
         def keep(record):

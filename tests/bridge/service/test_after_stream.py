@@ -25,7 +25,7 @@ async def talking(at):
     sid = running_service.new_sid()
     token = running_service.parameters_of(await at.ring(sid))["token"]
     peer = await at.stream(sid, token)
-    line = at.server.switchboard.find_line(sid)
+    line = at.server.switchboard.find_driver(sid)
     await ws_peer.until(lambda: line.twilio_leg)
     return sid, line, peer
 
@@ -71,7 +71,7 @@ async def test_caller_who_is_still_there_is_connected_to_the_same_call(at):
         running_service.document_of(await ask(at, sid))
     )
 
-    assert at.server.switchboard.find_line(sid) is line
+    assert at.server.switchboard.find_driver(sid) is line
     assert parameters["token"] != first_token
     again = await at.stream(sid, parameters["token"])
     await ws_peer.until(lambda: line.twilio_leg)

@@ -138,7 +138,9 @@ def test_stream_that_is_not_the_calls_is_closed(database_url, tmp_path, how, cap
             token = token[:-1] + ("0" if token[-1] != "0" else "1")
         elif how == "used":
             good = await at.stream(sid, token)
-            await ws_peer.until(lambda: at.server.switchboard.find_line(sid).twilio_leg)
+            await ws_peer.until(
+                lambda: at.server.switchboard.find_driver(sid).twilio_leg
+            )
             reason = "second_stream"
         elif how == "call":
             sid, reason = running_service.new_sid(), "no_such_call"
@@ -218,7 +220,7 @@ def test_tool_that_runs_at_the_end_is_in_the_record(
             b'"type":"function_call","call_id":"t","name":"leads_upsert","arguments":'
             b'"{\\"name\\":\\"Dana\\"}"}}'
         )
-        line = at.server.switchboard.find_line(sid)
+        line = at.server.switchboard.find_driver(sid)
         await ws_peer.until(lambda: line.unfinished)
         if end == "hang up":
             peer.send_text(loopback.STOP)
@@ -249,7 +251,7 @@ def test_draining_takes_no_new_calls_and_waits_for_the_last(database_url, tmp_pa
         assert [verb.tag for verb in answer] == ["Say", "Hangup"]
         assert at.fallbacks("draining") == 1
         assert not draining.done()
-        line = at.server.switchboard.find_line(sid)
+        line = at.server.switchboard.find_driver(sid)
         line.receive(line.call.receive_hangup, "tested")
         await draining
         await model.close()

@@ -31,7 +31,7 @@ def breaks(*_, **__):
     [
         ("/twilio/voice", "open_call"),
         ("/twilio/after-stream", "find_ended"),
-        ("/twilio/after-stream", "find_line"),
+        ("/twilio/after-stream", "find_driver"),
     ],
 )
 def test_caller_hears_the_fallback(
@@ -53,7 +53,7 @@ def test_caller_hears_the_fallback(
 @pytest.mark.parametrize("path", ["/twilio/call-status", "/twilio/stream-status"])
 def test_what_asks_nothing_is_told_nothing(embedded_url, tmp_path, monkeypatch, path):
     async def story(place):
-        monkeypatch.setattr(place.server.switchboard, "find_line", breaks)
+        monkeypatch.setattr(place.server.switchboard, "find_driver", breaks)
         fields = {"CallSid": running_service.new_sid(), "StreamEvent": "stream-error"}
         status, body = await place.post(path, CallStatus="completed", **fields)
 
@@ -118,7 +118,7 @@ def test_record_outlives_a_server_that_is_read_only(
     async def story(place):
         sid = running_service.new_sid()
         await place.ring(sid)
-        line = place.server.switchboard.find_line(sid)
+        line = place.server.switchboard.find_driver(sid)
         on = "alter system set default_transaction_read_only = on"
         await administer(embedded_url, on, "select pg_reload_conf()")
         try:

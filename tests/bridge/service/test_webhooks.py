@@ -209,7 +209,7 @@ def test_stream_status_that_is_fine_changes_nothing(database_url, tmp_path):
         )
 
         assert status == 204
-        assert at.server.switchboard.find_line(sid) is not None
+        assert at.server.switchboard.find_driver(sid) is not None
 
     run(told, database_url, tmp_path)
 
@@ -231,7 +231,7 @@ def test_stream_that_is_over_at_twilio_ends_its_call(database_url, tmp_path):
         sid = running_service.new_sid()
         token = running_service.parameters_of(await at.ring(sid))["token"]
         peer = await at.stream(sid, token)
-        await ws_peer.until(lambda: at.server.switchboard.find_line(sid).twilio_leg)
+        await ws_peer.until(lambda: at.server.switchboard.find_driver(sid).twilio_leg)
         _, body = await at.post("/twilio/after-stream", CallSid=sid)
 
         assert b"<Hangup" in body
@@ -278,7 +278,7 @@ def test_call_of_another_process_goes_on_as_its_record_says(
         await at.ring(sid)
         board = at.server.switchboard
         if not refuses:
-            line = board.find_line(sid)
+            line = board.find_driver(sid)
             line.receive(line.call.receive_hangup, "end_call:goodbye")
         await ws_peer.until(lambda: board.find_ended(sid))
         # Another process knows only what is written.

@@ -113,7 +113,7 @@ async def proxied(place, status=b"200 Connection established"):
 @loopback.told
 async def test_model_is_reached_through_a_proxy_by_connect(place):
     async with proxied(place) as asked:
-        place.new_line()
+        place.new_driver()
         model = await place.open_model()
         model.send_text(loopback.CREATED)
 
@@ -129,7 +129,7 @@ async def test_model_is_reached_through_a_proxy_by_connect(place):
 async def test_proxy_that_refuses_is_a_model_that_cannot_be_had(place, caplog):
     caplog.set_level(logging.ERROR, LOGGER)
     async with proxied(place, status=b"407 Who are you") as asked:
-        place.new_line().open_model()
+        place.new_driver().open_model()
         await ws_peer.until(lambda: asked and "407" in caplog.text)
 
         assert "ProxyError: HTTP proxy rejected connection with status 407" in (

@@ -149,7 +149,7 @@ def test_running_call_is_told_of_a_limit_that_comes_near(
         token = running_service.parameters_of(await at.ring(sid, From=ANN))["token"]
         model, _ = await at.configured_model()
         peer = await at.stream(sid, token)
-        time_limit = at.server.switchboard.find_line(sid).call.time_limit
+        time_limit = at.server.switchboard.find_driver(sid).call.time_limit
         assert time_limit.limit == ""
         await note_used(at, seconds=300.0)
 
@@ -165,8 +165,8 @@ def test_running_calls_tell_what_they_cost(database_url, tmp_path, monkeypatch):
     async def told(at):
         sid = running_service.new_sid()
         await at.ring(sid, From=ANN)
-        line = at.server.switchboard.find_line(sid)
-        line.call.notes.usage["input_tokens"] = 1_000_000
+        line = at.server.switchboard.find_driver(sid)
+        line.call.call_record.usage["input_tokens"] = 1_000_000
         admitted = at.server._admissions
         await admitted.look(at.business_id, [line], datetime.now(UTC))
 
@@ -175,7 +175,7 @@ def test_running_calls_tell_what_they_cost(database_url, tmp_path, monkeypatch):
         )
         assert cost == 4.0
         # A model without a price costs nobody knows what.
-        line.call.notes.usage["transcription.input_tokens"] = 1
+        line.call.call_record.usage["transcription.input_tokens"] = 1
         admitted._prices = {}
         assert admitted._costs([line]) == {sid: None}
 

@@ -63,7 +63,7 @@ class Board:
         plan = msgspec.structs.replace(self.plan, call_sid=ringing.call_sid)
         return CallSetup(plan, {}, SORRY)
 
-    async def open_line(self, call_sid=builders.CALL_SID):
+    async def open_driver(self, call_sid=builders.CALL_SID):
         return await self.board.open_call(ringing(call_sid))
 
 
@@ -92,7 +92,7 @@ def start_for(line, **changes):
 
 def test_stream_with_the_calls_token_is_the_calls():
     async def story_of(at, model):
-        line = await at.open_line()
+        line = await at.open_driver()
         leg = TwilioLeg(at.board)
 
         assert at.board.claim_line(leg, start_for(line)) is line
@@ -114,7 +114,7 @@ def test_stream_with_the_calls_token_is_the_calls():
 )
 def test_stream_that_says_something_else_is_refused(changes, reason):
     async def story_of(at, model):
-        line = await at.open_line()
+        line = await at.open_driver()
         with pytest.raises(StreamRefused, match=reason):
             at.board.claim_line(TwilioLeg(at.board), start_for(line, **changes))
         assert line.twilio_leg is None
@@ -146,7 +146,7 @@ def test_ended_calls_are_remembered_up_to_a_limit(monkeypatch):
 
     async def story_of(at, model):
         for number in range(3):
-            line = await at.open_line(f"CA{number}")
+            line = await at.open_driver(f"CA{number}")
             line.receive(line.call.receive_hangup, f"end {number}")
 
         assert at.board.find_ended("CA0") is None
@@ -164,7 +164,7 @@ def test_session_that_outlives_its_call_is_an_orphan(monkeypatch):
     monkeypatch.setattr(switchboard_module, "CLOSE_WAIT_S", 0.0)
 
     async def story_of(at, model):
-        line = await at.open_line()
+        line = await at.open_driver()
         peer = await model.peers.get()
         await ws_peer.until(lambda: line.model_leg.is_open)
         line.receive(line.call.receive_hangup, "tested")
@@ -184,7 +184,7 @@ def test_opening_that_ends_is_not_waited_for_twice():
         at.board._plan_for = None
         for _ in range(2):
             with pytest.raises(Unserved, match="opening_failed"):
-                await at.open_line()
+                await at.open_driver()
             await asyncio.sleep(0)
 
         assert at.board._opening == {}
@@ -196,7 +196,7 @@ def test_drained_conversation_hears_a_goodbye_before_it_is_ended(monkeypatch):
     monkeypatch.setattr(switchboard_module, "FAREWELL_S", 0.05)
 
     async def story_of(at, model):
-        line = await at.open_line()
+        line = await at.open_driver()
         peer = await model.peers.get()
         peer.send_text(loopback.CREATED)
         await peer.event()
@@ -220,7 +220,7 @@ def test_drained_conversation_hears_a_goodbye_before_it_is_ended(monkeypatch):
 )
 def test_drained_process_stays_until_twilio_has_asked_what_comes_next(reason, waits):
     async def story_of(at, model):
-        line = await at.open_line()
+        line = await at.open_driver()
         await ws_peer.until(lambda: line.model_leg.is_open)
         at.board.claim_line(TwilioLeg(at.board), start_for(line))
         draining = asyncio.ensure_future(at.board.drain(60.0))
@@ -242,7 +242,7 @@ def test_drained_process_does_not_wait_for_a_question_for_ever(monkeypatch):
     monkeypatch.setattr(switchboard_module, "QUESTION_S", 0.01)
 
     async def story_of(at, model):
-        line = await at.open_line()
+        line = await at.open_driver()
         await ws_peer.until(lambda: line.model_leg.is_open)
         at.board.claim_line(TwilioLeg(at.board), start_for(line))
         at.board.is_draining = True
@@ -259,7 +259,7 @@ def test_call_that_is_being_opened_when_all_ends_is_given_up():
             await asyncio.Event().wait()
 
         at.board._plan_for = never
-        opening = asyncio.ensure_future(at.open_line())
+        opening = asyncio.ensure_future(at.open_driver())
         await ws_peer.until(lambda: at.board._opening)
         await at.board.close()
 
@@ -274,16 +274,16 @@ def test_late_loop_takes_no_second_call_but_always_a_first():
         for _ in range(WINDOW_TICKS):
             at.board.admission.note(monotonic(), BUSY_S, 0.0, 1_000.0)
         closed = at.board.gauges()["admission_closed"][1]
-        first = await at.open_line("CA1")
+        first = await at.open_driver("CA1")
         with pytest.raises(Unserved, match="lagging"):
-            await at.open_line("CA2")
+            await at.open_driver("CA2")
         # A webhook that comes twice is still the same call's.
-        assert await at.open_line("CA1") is first
+        assert await at.open_driver("CA1") is first
         for _ in range(WINDOW_TICKS):
             at.board.admission.note(monotonic(), BUSY_S, 0.0, 0.0)
         at.board.admission.note(monotonic() + SHUT_TOLD_S, BUSY_S, 0.0, 0.0)
 
-        second = await at.open_line("CA2")
+        second = await at.open_driver("CA2")
         await ws_peer.until(
             lambda: first.model_leg.is_open and second.model_leg.is_open
         )
@@ -296,15 +296,15 @@ def test_late_loop_takes_no_second_call_but_always_a_first():
 def test_busy_loop_takes_no_second_call_but_always_a_first():
     async def story_of(at, model):
         at.board.admission.note(monotonic(), BUSY_S, 0.9 * BUSY_S, 0.0)
-        first = await at.open_line("CA1")
+        first = await at.open_driver("CA1")
         # Its admission is told of it: it counts before it is seen.
         assert at.board.admission.busy_expected(monotonic()) > 0.9
         with pytest.raises(Unserved, match="busy"):
-            await at.open_line("CA2")
+            await at.open_driver("CA2")
         assert at.board.gauges()["loop_busy"][1] == 0.9
 
         at.board.admission.note(monotonic(), BUSY_S, 0.1 * BUSY_S, 0.0)
-        second = await at.open_line("CA2")
+        second = await at.open_driver("CA2")
         await ws_peer.until(
             lambda: first.model_leg.is_open and second.model_leg.is_open
         )
@@ -317,7 +317,7 @@ def test_loop_that_neighbours_make_late_takes_the_calls_it_is_far_from_filling()
         for _ in range(WINDOW_TICKS):
             at.board.admission.note(monotonic(), BUSY_S, 0.99 * BUSY_S, 900.0, 0.95)
 
-        lines = [await at.open_line(f"CA{number}") for number in range(5)]
+        lines = [await at.open_driver(f"CA{number}") for number in range(5)]
         await ws_peer.until(lambda: all(line.model_leg.is_open for line in lines))
 
     told(story_of)
@@ -334,7 +334,7 @@ def test_tool_that_answers_as_the_call_ends_is_recorded():
     async def story_of(at, model):
         loop, failed = asyncio.get_running_loop(), []
         loop.set_exception_handler(lambda loop, context: failed.append(context))
-        line = await at.open_line("CA1")
+        line = await at.open_driver("CA1")
         await ws_peer.until(lambda: line.model_leg.is_open)
 
         async def run(asked):

@@ -31,10 +31,10 @@ def test_service_that_hands_over_the_port_lets_its_calls_last(
 
         assert at.server.longest_call_s() > at.settings.call.max_call_seconds
         await asyncio.sleep(0.1)  # its own time to drain is nothing
-        assert at.server.switchboard.find_line(sid) is not None
+        assert at.server.switchboard.find_driver(sid) is not None
         signals.asked.set()
         await draining
-        assert at.server.switchboard.find_line(sid) is None
+        assert at.server.switchboard.find_driver(sid) is None
         await model.close()
 
     run(told, database_url, tmp_path, drain_seconds=0)

@@ -50,7 +50,7 @@ def test_ended_call_is_added_up():
     call, record = ended_call(
         answered_at_s=0.1, greeting_ms=700.0, answer_ms=[900.0], barge_in_ms=[140.0]
     )
-    call.ear.rx_frames = 40
+    call.fast_path.rx_frames = 40
     metrics.add_call(call, record)
 
     found = samples(metrics)

@@ -69,7 +69,7 @@ def test_a_timestamp_that_is_none_is_malformed_and_its_frame_a_gap(timestamp):
     call.receive_twilio(builders.media(builders.SILENCE, "40"), 1.04)
 
     assert call.counters.malformed_twilio == 1
-    assert (call.ear.rx_frames, call.counters.gap_frames) == (2, 1)
+    assert (call.fast_path.rx_frames, call.counters.gap_frames) == (2, 1)
 
 
 def test_a_timestamp_has_so_many_digits():

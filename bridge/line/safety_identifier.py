@@ -1,0 +1,18 @@
+"""The name by which OpenAI tells one caller of a business from another."""
+
+import hmac
+
+from bridge.call.plan import CallPlan
+from bridge.settings.process import Settings
+
+
+def safety_identifier(settings: Settings, plan: CallPlan) -> str:
+    """Return a stable name for the caller that does not give the number away.
+
+    Callers who prove no number are told apart by their calls: one who is shut out must
+    not shut out the others, or whose number it is.
+    """
+    key = settings.openai_api_key or settings.twilio_auth_token or "loopback"
+    who = plan.from_number if plan.caller_worth == "verified" else plan.call_sid
+    number = f"{plan.business_id}:{who}"
+    return hmac.digest(key.encode(), number.encode(), "sha256").hex()
