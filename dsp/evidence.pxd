@@ -1,6 +1,6 @@
 # Whether a voice over what we play is certain: evidence, summed over frames.
 #
-# What a frame says for a caller is its log-odds; what it says against him is forgotten
+# What a frame says for a caller is its log-odds; what it says against one is forgotten
 # slowly, for syllables have dips. The sum is Wald's sequential test with its lower end
 # at nothing: a loud word is certain in two frames, and only has to be long enough; what
 # is a little like a voice for long is so after half a second, or never. No frame says

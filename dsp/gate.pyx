@@ -3,7 +3,7 @@
 Theory of operation. A frame is decoded by table, filtered to the speech band (to
 measure only), and measured: level, noise floor, SNR, spectrum, periodicity, keypad
 tones, music. A small recurrent net weighs these and what we play to the caller into the
-log-odds that he speaks. The state machine opens on that evidence, and closes when it
+log-odds of a voice. The state machine opens on that evidence, and closes when it
 has been gone for the hangover:
 
     SILENCE --(speech)--> MAYBE_SPEECH --(confirmed)--> SPEECH

@@ -188,7 +188,9 @@ class World:
             return
         model.close()
         if model is self._standby:
-            self._give("spare lost", self.call.receive_disconnect, Leg.STANDBY, why)
+            self._give(
+                "standby session lost", self.call.receive_disconnect, Leg.STANDBY, why
+            )
         else:
             self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
 

@@ -188,7 +188,7 @@ class CallRecordBuilder:
         self._is_answer_due = False
 
     def barged_in(self, latency_ms: float) -> None:
-        """The caller has interrupted, so long after he began to speak."""
+        """The caller has interrupted, so long after beginning to speak."""
         self._keep_latency(self.barge_in_ms, latency_ms)
 
     def _keep_latency(self, kept: list[float], latency_ms: float) -> None:

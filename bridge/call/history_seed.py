@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
 
 # Returns the entries as they stand when it is asked.
-Retell = Callable[[], list[Entry]]
+HistorySeed = Callable[[], list[Entry]]
 
 
 def entries(

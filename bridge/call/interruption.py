@@ -33,7 +33,7 @@ def _barge_in(call: "Call") -> None:
     call.call_record.barged_in(call.uplink.voice_age_frames * FRAME_MS)
     interrupt(call, "caller speaks")
     if not call.is_session_ready:
-        return  # what he says stays withheld until the new session is there
+        return  # what they say stays withheld until the new session is there
     for frame in call.uplink.release():
         call.actions.append(openai.AppendAudio(frame))
 

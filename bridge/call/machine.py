@@ -140,7 +140,7 @@ class Call:
 
     def receive_standby(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the session that is to be the next."""
-        return self._receive(session_rollover.on_spare_event, event, now)
+        return self._receive(session_rollover.on_standby_event, event, now)
 
     def receive_timeout(self, now: float) -> list[Action]:
         """Take the passing of `deadline`."""

@@ -175,7 +175,7 @@ def say_again(plan: CallPlan) -> openai.ResponseParams:
 
 
 def still_there() -> openai.ResponseParams:
-    """Return the request that asks a silent caller whether he is there."""
+    """Return the request that asks a silent caller whether they are there."""
     return openai.ResponseParams(tool_choice="none", instructions=_STILL_THERE)
 
 

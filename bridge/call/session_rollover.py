@@ -36,25 +36,25 @@ def on_session_created(call: "Call", event: openai.SessionCreated) -> None:
 
 def on_session_updated(call: "Call", event: openai.SessionUpdated) -> None:
     """The server has confirmed the session's configuration."""
-    retell = partial(entries, call)
-    _obey(call, call.sessions.on_updated(event.session, call.now, retell))
+    seed = partial(entries, call)
+    _obey(call, call.sessions.on_updated(event.session, call.now, seed))
 
 
 def on_error(call: "Call", event: openai.Error) -> None:
     """The server reports an error, which may have cost the session, or an answer."""
     call.counters.openai_errors += 1
-    retell = partial(entries, call)
-    orders = call.sessions.on_error(event.error, call.now, retell)
+    seed = partial(entries, call)
+    orders = call.sessions.on_error(event.error, call.now, seed)
     if orders is None:
         model_events.on_error(call, event)
     else:
         _obey(call, orders)
 
 
-def on_spare_event(call: "Call", event: openai.Inbound) -> None:
+def on_standby_event(call: "Call", event: openai.Inbound) -> None:
     """The session that is to be the next says something."""
-    retell = partial(entries, call)
-    call.actions += call.sessions.standby.receive(event, call.now, retell)
+    seed = partial(entries, call)
+    call.actions += call.sessions.standby.receive(event, call.now, seed)
 
 
 def on_spare_late(call: "Call") -> None:

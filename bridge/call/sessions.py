@@ -21,7 +21,7 @@ from enum import Enum
 
 from bridge.call import session_config
 from bridge.call.handshake import Handshake, State, is_final
-from bridge.call.history_seed import Retell
+from bridge.call.history_seed import HistorySeed
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
     Action,
@@ -124,7 +124,7 @@ class Sessions:
         ]
 
     def on_updated(
-        self, echoed: openai.Session, now: float, retell: Retell
+        self, echoed: openai.Session, now: float, seed: HistorySeed
     ) -> list[Order]:
         """Check that the server took what we asked for; tell it what has been said."""
         if self.handshake.state in (State.READY, State.CLOSED):
@@ -139,7 +139,7 @@ class Sessions:
         if self.stage is Stage.FIRST:
             return [configured, Notice.READY]
         self.standby.forget()
-        items = [item for entry in retell() for item in entry.items]
+        items = [item for entry in seed() for item in entry.items]
         text = f"[REALTIME] Session renewed: items={len(items)}"
         return [configured, *items, Log("info", text), Notice.RENEWED]
 
@@ -155,13 +155,13 @@ class Sessions:
         )
 
     def on_error(
-        self, error: openai.ErrorBody, now: float, retell: Retell
+        self, error: openai.ErrorBody, now: float, seed: HistorySeed
     ) -> list[Order] | None:
         """Judge an error by its code; None where the session is as good as before."""
         names = {error.code, error.type}
         text = f"{error.code or error.type}: {error.message}"
         if session_config.EXPIRED in names and self.is_ready:
-            return self.on_lost(session_config.EXPIRED, now, retell)
+            return self.on_lost(session_config.EXPIRED, now, seed)
         if not self.is_ready and not names & session_config.REFUSED_CODES:
             named = tuple(name for name in (error.code, error.type) if name)
             return self.on_refused(Refusal(reason=text, names=named), now)
@@ -173,7 +173,7 @@ class Sessions:
 
     # --- its loss, and its age ---
 
-    def on_lost(self, reason: str, now: float, retell: Retell) -> list[Order]:
+    def on_lost(self, reason: str, now: float, seed: HistorySeed) -> list[Order]:
         """It is gone, or of no use any more: open another, or give up."""
         if self.stage is Stage.LAST:
             return self._give_up()
@@ -184,7 +184,7 @@ class Sessions:
         self.losses += 1
         line = Log("warning", f"[REALTIME] Model lost: {reason}")
         if self.standby.is_ready:
-            return [line, *self._change(reason, now, retell)]
+            return [line, *self._change(reason, now, seed)]
         return [line, *self._open_another(reason, now)]
 
     def on_refused(self, refusal: Refusal, now: float) -> list[Order]:
@@ -212,11 +212,11 @@ class Sessions:
         return [OpenModel("again")]
 
     def on_rollover_due(
-        self, now: float, retell: Retell, *, is_talking: bool, is_between_turns: bool
+        self, now: float, seed: HistorySeed, *, is_talking: bool, is_between_turns: bool
     ) -> list[Order]:
         """Open a standby session; once ready, change to it where nobody notices."""
         if self.standby.is_ready and is_between_turns:
-            return self._change(AGED, now, retell)
+            return self._change(AGED, now, seed)
         return list(self.standby.on_due(now, is_talking=is_talking))
 
     # --- within ---
@@ -229,10 +229,10 @@ class Sessions:
         self._counters.reopened_sessions += 1
         return [*self.standby.close(reason), OpenModel(reason), Notice.LEFT]
 
-    def _change(self, reason: str, now: float, retell: Retell) -> list[Order]:
+    def _change(self, reason: str, now: float, seed: HistorySeed) -> list[Order]:
         """Let the standby session be the session from here on."""
         self._counters.changed_sessions += 1
-        items = self.standby.serve(retell())
+        items = self.standby.serve(seed())
         self.standby.limit_age(self.standby.configured_at, now)
         text = f"[REALTIME] Session changed: {reason}, items={len(items)} at the last"
         return [

@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any
 
 from bridge.call import session_config
-from bridge.call.history_seed import Entry, Retell
+from bridge.call.history_seed import Entry, HistorySeed
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
     Action,
@@ -128,13 +128,13 @@ class StandbySession:
     # --- what it says ---
 
     def receive(
-        self, event: openai.Inbound, now: float, retell: Retell
+        self, event: openai.Inbound, now: float, seed: HistorySeed
     ) -> list[Action]:
         """Take an event of its own; most say nothing while it does not serve."""
         answer = _ON_EVENT.get(type(event))
         if answer is None or self.state is State.NONE:
             return []
-        return answer(self, event, now, retell)
+        return answer(self, event, now, seed)
 
     def on_lost(self, why: str, now: float) -> list[Action]:
         """Its socket is gone, or could not be had, or brings what nobody can read."""
@@ -145,12 +145,12 @@ class StandbySession:
         return self.on_lost("not ready in time", now)
 
     def _on_created(
-        self, event: openai.SessionCreated, now: float, retell: Retell
+        self, event: openai.SessionCreated, now: float, seed: HistorySeed
     ) -> list[Action]:
         return [ToStandby(session_config.configure(self._plan))]
 
     def _on_updated(
-        self, event: openai.SessionUpdated, now: float, retell: Retell
+        self, event: openai.SessionUpdated, now: float, seed: HistorySeed
     ) -> list[Action]:
         if self.state is not State.OPENING:
             return []
@@ -160,7 +160,7 @@ class StandbySession:
         self._to(State.TELLING)
         self.configured_at = now
         settled = []
-        for entry in retell():
+        for entry in seed():
             if not entry.is_settled:
                 break
             settled.append(entry)
@@ -169,7 +169,7 @@ class StandbySession:
         return [ToStandby(item) for item in items]
 
     def _on_item_added(
-        self, event: openai.ItemAdded, now: float, retell: Retell
+        self, event: openai.ItemAdded, now: float, seed: HistorySeed
     ) -> list[Action]:
         if self.state is State.TELLING:
             self._unconfirmed -= 1
@@ -177,7 +177,7 @@ class StandbySession:
         return []
 
     def _on_error(
-        self, event: openai.Error, now: float, retell: Retell
+        self, event: openai.Error, now: float, seed: HistorySeed
     ) -> list[Action]:
         error = event.error
         if {error.code, error.type} & session_config.HARMLESS_CODES:
@@ -226,7 +226,9 @@ class StandbySession:
         self.state = state
 
 
-_ON_EVENT: dict[type, Callable[[StandbySession, Any, float, Retell], list[Action]]] = {
+_ON_EVENT: dict[
+    type, Callable[[StandbySession, Any, float, HistorySeed], list[Action]]
+] = {
     openai.SessionCreated: StandbySession._on_created,
     openai.SessionUpdated: StandbySession._on_updated,
     openai.ItemAdded: StandbySession._on_item_added,

@@ -1,4 +1,4 @@
-"""Playout: what was sent to the caller, and what he has heard.
+"""Playout: what was sent to the caller, and what the caller has heard.
 
 Theory of operation. The model speaks faster than real time, so its audio waits here, by
 item and content part, and goes out in whole 20 ms frames a short *lead* ahead of the
@@ -13,10 +13,11 @@ sent, so a pause in sending needs no bookkeeping.
 
 Three questions are asked of it. What will have been heard when a `clear` sent now is
 there: our clock alone says that, for the clear is as long on its way as the audio was.
-And what the caller hears while he says what reaches us now: a mark's echo shows how
-much that lags behind our clock, there and back; the least of the last few echoes is
-used, because an echo can be late by itself and never early. And what he had heard when
-he left the line, which we hear of as late: the same delay says that, up to WAY_S_MAX.
+And what the caller hears while saying what reaches us now: a mark's echo shows how much
+that lags behind our clock, there and back; the least of the last few echoes is used,
+because an echo can be late by itself and never early. And what the caller had heard
+when they left the line, which we hear of as late: the same delay says that, up to
+WAY_S_MAX.
 
 `Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
 flush, not a playback. An item whose audio ran out at the caller's ear before its next

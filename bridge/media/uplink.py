@@ -114,7 +114,7 @@ class Uplink:
     def admit(self, frame: bytes, far_dbfs: float, withhold: bool) -> Sequence[bytes]:
         """Take one frame from the caller; return what the model must be given now.
 
-        `far_dbfs` is the level of what he hears in the same 20 ms; `withhold` says that
+        `far_dbfs` is the level of what they hear then (20 ms); `withhold` says that
         the AI is audible.
         """
         code = self.gate.analyze(frame, far_dbfs)
@@ -373,7 +373,7 @@ class Uplink:
         while len(self._pending) > self._ring_frames:
             self.withheld_dropped_frames += 1
             self._drop_oldest(1)
-        # What he says now is given later, if at all; silence in its place would make
+        # What they say now is given later, if at all; silence in its place would make
         # the model hear that time twice.
         if not self.is_turn_open or self.is_gate_open:
             return ()

@@ -1,4 +1,4 @@
-"""A call outlives the loss of its session; `test_spare.py`: and its old age."""
+"""A call outlives the loss of its session; its old age: `test_standby_session.py`."""
 
 import pytest
 

@@ -54,17 +54,17 @@ class Owner:
         if stage is Stage.LAST:
             self.its.let_go("the call ends")
 
-    def ready(self, now, retell=nothing):
+    def ready(self, now, seed=nothing):
         self.its.on_created(now)
-        return self.its.on_updated(ECHOED, now, retell)
+        return self.its.on_updated(ECHOED, now, seed)
 
-    def with_spare(self, now=DUE, retell=told):
+    def with_standby(self, now=DUE, seed=told):
         """Let a standby session come to where it is ready."""
         self.due(now)
-        self.its.standby.receive(openai.SessionCreated(openai.Session()), now, retell)
-        self.its.standby.receive(openai.SessionUpdated(ECHOED), now, retell)
-        for _ in retell():
-            self.its.standby.receive(openai.ItemAdded(), now, retell)
+        self.its.standby.receive(openai.SessionCreated(openai.Session()), now, seed)
+        self.its.standby.receive(openai.SessionUpdated(ECHOED), now, seed)
+        for _ in seed():
+            self.its.standby.receive(openai.ItemAdded(), now, seed)
         assert self.its.standby.is_ready
         return self
 
@@ -270,7 +270,7 @@ def test_a_standby_session_is_opened_in_time_and_changed_to_between_turns():
     assert owner.due(DUE) == [OpenStandby("the session grows old")]
     assert owner.due(DUE) == []
 
-    owner = Owner().with_spare()
+    owner = Owner().with_standby()
     assert owner.due(DUE + 1.0) == []
     assert owner.timer == {Timer.RENEW: DUE + 1.1}
     orders = owner.due(DUE + 1.1, is_between_turns=True)
@@ -281,7 +281,7 @@ def test_a_standby_session_is_opened_in_time_and_changed_to_between_turns():
 
 
 def test_a_standby_session_takes_the_place_of_a_lost_session_at_once():
-    owner = Owner().with_spare(retell=nothing)
+    owner = Owner().with_standby(seed=nothing)
     orders = owner.its.on_lost("1006", DUE + 1.0, told)
 
     assert others(orders) == [ToStandby(ITEM), UseStandby("1006"), Notice.CHANGED]
