@@ -6,8 +6,9 @@ console  `$ ` begins a command and `> ` goes on with it; other lines are its out
          commands of a page are run in order, in one shell, in a folder of its own. Each
          must end with 0, or with N where it says `# ends with N`. A line of output must
          come; `…` in it stands for anything.
-sh       is not run. Its first line is `# not run: why`. Whatever it asks of `kolbridge`
-         is read by the real parsers, and the files and targets that it names are there.
+sh       is not run. Before it stands `<!-- not run: why -->`, which no reader sees, and
+         which is the first line of the `Block`. What the block asks of `kolbridge` is
+         read by the real parsers, and the files and targets that it names are there.
 
 All other languages in LANGUAGES are text to look at.
 """
@@ -25,6 +26,7 @@ LANGUAGES = {
     *("console", "sh", "text", "ini", "nginx", "haproxy", "yaml", "json", "toml"),
     *("python", "sql", "xml", "http"),
 }
+_REASON = re.compile(r"^ *<!-- (not run: .*) -->$")
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>.*)$")
 _ENDS_WITH = re.compile(r"#\s*ends with (\d+)\s*$")
 
@@ -50,15 +52,19 @@ def blocks_of(path: Path) -> Iterator[Block]:
     """Yield every fenced block of a page."""
     opened: tuple[int, str, str] | None = None
     lines: list[str] = []
+    reason: list[str] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         fence = _FENCE.match(line)
         if opened is None and fence:
             opened = number, fence["indent"], fence["info"].split(" ")[0]
+            lines, reason = reason, []
         elif opened is not None and fence and not fence["info"]:
             yield Block(path.name, opened[0], opened[2], "\n".join(lines))
             opened, lines = None, []
         elif opened is not None:
             lines.append(line.removeprefix(opened[1]))
+        elif told := _REASON.match(line):
+            reason = [f"# {told[1]}"]
     assert opened is None, f"{path.name}:{opened[0]}: this block has no end"
 
 
