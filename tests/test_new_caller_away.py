@@ -32,8 +32,8 @@ def test_new_caller_while_the_database_is_away_is_served_and_known_later(crm, tm
 
             peer, model = await bridge.ring()
             assert "נחזור אליכם." in bridge.answer
-            assert "Speak Hebrew" in bridge.call.session_config["instructions"]
-            assert "Offer coffee." in bridge.call.session_config["instructions"]
+            assert "Speak Hebrew" in bridge.session["instructions"]
+            assert "Offer coffee." in bridge.session["instructions"]
             answer = await away.tool_answer(model, "leads_upsert", "t1", name="Dana")
             assert "cannot be reached right now" in answer["error"]
             await away.hear(peer, model, "item-a")
@@ -68,7 +68,7 @@ def test_database_that_hangs_keeps_no_caller_waiting_for_long(crm, tmp_path):
                 peer, _ = await bridge.ring()
                 # Twilio's patience is 15 s, and the switchboard's 5.
                 assert time.monotonic() - rang_at < 5.0
-                assert "Offer coffee." in bridge.call.session_config["instructions"]
+                assert "Offer coffee." in bridge.session["instructions"]
                 await peer.close()
             finally:
                 crm.signal(signal.SIGCONT)
