@@ -14,12 +14,14 @@ SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx
 CORE := $(addprefix tests/bridge/,call media wire telephony realtime \
 	line/test_fast_path.py) tests/dsp
 
+CORE_PARTS := core-rest core-call core-dsp
+
 INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test check core build-ext coverage mutants lint kernels simulate \
-	bench build docs references lock clean
+.PHONY: install demo test check core $(CORE_PARTS) build-ext coverage mutants lint \
+	kernels simulate bench build docs references lock clean
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -30,14 +32,20 @@ demo: $(ANALYSIS)
 test: $(BUILT)
 	$(BIN)/python -m pytest -q
 
-# Before each commit; a tool and the tests run at once.
+# Before each commit. Lint and the three parts of the core's tests share the processors.
 check: $(BUILT)
-	@began=$$(date +%s); $(MAKE) --no-print-directory -j2 core lint && \
+	@began=$$(date +%s); $(MAKE) --no-print-directory -j2 $(CORE_PARTS) lint && \
 	  echo "Checked lint, types and the core's tests:" \
 	    "$$(($$(date +%s) - began)) s. The whole suite: make test"
 
 core: $(BUILT)
 	$(BIN)/python -m pytest -q -x $(CORE)
+
+core-call core-dsp: $(BUILT)
+	$(BIN)/python -m pytest -q -x -p no:cacheprovider $(filter %/$(@:core-%=%),$(CORE))
+
+core-rest: $(BUILT)
+	$(BIN)/python -m pytest -q -x -p no:cacheprovider $(filter-out %/call %/dsp,$(CORE))
 
 # Compiles what has changed, and what includes it. `make check` and the like do it, too.
 build-ext: $(BUILT)
