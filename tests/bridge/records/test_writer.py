@@ -325,7 +325,7 @@ def test_record_that_always_fails_keeps_no_other_waiting(
             writer.add(kept(business_id, f"CA{at:03}"))
         await ws_peer.until(lambda: metrics.value("records", outcome="written") == 20)
 
-        assert writer.waiting == 1
+        await ws_peer.until(lambda: writer.waiting == 1)
         assert len(await sids(database, business_id)) == 20
         # It stays in sight, with its traceback once, and is there after a restart.
         await writer.close(0.1)
