@@ -11,7 +11,7 @@ from bench.gate.recurrent import Recipe
 # What the hash in the weights' header is taken over; the first net's weights, too.
 MADE_OF = tuple(
     Path(__file__).with_name(name)
-    for name in ("lines.py", "material.py", "over.py", "train_over.py")
+    for name in ("lines.py", "material.py", "double_talk.py", "train_double_talk.py")
 )
 
 RECIPE = Recipe(

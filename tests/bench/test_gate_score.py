@@ -1,5 +1,8 @@
 """The scored set: as good as recorded, and a worse gate is noticed."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,12 @@ def test_an_onset_is_told_from_its_true_start():
     counted = figures(recording, states, states)
     assert np.allclose(counted.onsets_ms, [80.0])
     assert np.allclose(counted.ends_ms, [280.0])
+
+
+@pytest.mark.parametrize("recipe", ["train.py", "train_double_talk.py"])
+def test_each_file_of_the_weights_hash_exists(recipe):
+    # The recipes are read, not imported: their import needs PyTorch.
+    folder = Path(score.__file__).parent
+    named = re.findall(r'"(\w+\.py)"', (folder / recipe).read_text())
+    assert recipe in named
+    assert [name for name in named if not (folder / name).exists()] == []
