@@ -242,7 +242,7 @@ def _presence(scene: Scene, total: int) -> Audio:
 
 
 def _caller(scene: Scene, total: int) -> tuple[Audio, NDArray[np.bool_]]:
-    """One caller's turns, at 0 dBov while he speaks, and where that is."""
+    """One caller's turns, at 0 dBov while they speak, and where that is."""
     module, bank, rng = scene.corpus, scene.bank, scene.rng
     # Half the callers have running speech, as the evaluator chooses them.
     voice = rng.choice(module._weighted(bank, rng))
@@ -310,7 +310,7 @@ def _hum(total: int, rng: np.random.Generator) -> Audio:
 
 
 def _tune(total: int, rng: np.random.Generator) -> Audio:
-    """CallRecordBuilder of one instrument, one to four at a time, plucked or blown."""
+    """Musical notes of one instrument, one to four at a time, plucked or blown."""
     out = np.zeros(total)
     partials = rng.uniform(0, 1, 12) / np.arange(1, 13) ** rng.uniform(0, 1.5)
     attack_s, fade = rng.uniform(0.003, 0.15), rng.uniform(0.3, 6)
