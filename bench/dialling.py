@@ -91,21 +91,21 @@ async def answering(
 ) -> AsyncIterator[int]:
     """Answer WebSockets on a port of this machine, each with the end that `make` makes
     of its headers; give the port."""
-    door = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
-    door.setblocking(False)
-    accepting = asyncio.ensure_future(_accept_all(door, wires, make, context))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    listener.setblocking(False)
+    accepting = asyncio.ensure_future(_accept_all(listener, wires, make, context))
     try:
-        yield door.getsockname()[1]
+        yield listener.getsockname()[1]
     finally:
         accepting.cancel()
         await asyncio.gather(accepting, return_exceptions=True)
-        door.close()
+        listener.close()
 
 
-async def _accept_all(door: socket.socket, *how: Any) -> None:
+async def _accept_all(listener: socket.socket, *how: Any) -> None:
     async with asyncio.TaskGroup() as opening:
         while True:
-            sock, _ = await asyncio.get_running_loop().sock_accept(door)
+            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
             opening.create_task(_answer(_made_ready(sock), *how))
 
 

@@ -71,7 +71,7 @@ def test_calls_hurt_by_overload_are_reported():
     ]
 
 
-def test_the_unruly_are_cut_off_and_nobody_else(monkeypatch, capsys):
+def test_bad_input_is_cut_off_and_no_other_call_is(monkeypatch, capsys):
     monkeypatch.setattr(bad_input, "PAUSE_S", 0.1)
     # Times are not judged here: one short round beside other tests says nothing.
     monkeypatch.setattr(bad_input, "P99_RATIO_MAX", 10_000.0)
@@ -94,7 +94,7 @@ def test_short_calls_are_counted_and_their_memory_is_measured(monkeypatch, capsy
     assert found["accepted"] == 40
 
 
-def test_whoever_is_hurt_by_the_unruly_is_reported():
+def test_harm_by_bad_input_is_reported():
     def p99(quiet, disturbed):
         return {
             "quiet_p99": quiet,

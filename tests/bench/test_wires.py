@@ -146,7 +146,7 @@ def test_what_a_socket_does_not_take_waits_and_who_rests_reads_nothing():
     played(story)
 
 
-def test_a_door_that_is_no_websocket_is_an_error():
+def test_an_endpoint_that_is_no_websocket_is_an_error():
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
