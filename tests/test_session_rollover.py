@@ -32,7 +32,7 @@ PATIENCE_S = 30.0
 
 
 class Caller:
-    """One call: its hall, and the caller's end of its stream."""
+    """One call: its loopback, and the caller's end of its stream."""
 
     def __init__(self, place, peer):
         self.place = place
@@ -48,7 +48,7 @@ class Caller:
 @asynccontextmanager
 async def calling(model):
     """Bring a call to where its caller may talk."""
-    place = loopback.Hall(None, int(model.url.split(":")[2].split("/")[0]))
+    place = loopback.Loopback(None, int(model.url.split(":")[2].split("/")[0]))
     loop = asyncio.get_running_loop()
     port_demux = await loop.create_server(
         lambda: PortDemux(place, asyncio.Protocol, Connections(place.metrics)),

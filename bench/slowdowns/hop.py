@@ -29,7 +29,7 @@ def apply() -> None:
 
     def without_fast_path(self: CallDriver, *args: Any, **how: Any) -> None:
         begin(self, *args, **how)
-        self.short_way.is_open = False
+        self.fast_path.is_open = False
 
     CallDriver.receive = queued  # type: ignore[method-assign]
     CallDriver.__init__ = without_fast_path  # type: ignore[method-assign]

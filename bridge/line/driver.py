@@ -95,11 +95,11 @@ class CallDriver:
         self._exchange = exchange
         recorders = exchange.recorders
         self._recorder = recorders.begin(plan, now) if recorders is not None else None
-        self.short_way = SocketFastPath(
+        self.fast_path = SocketFastPath(
             self.call.fast_path, self.model_leg.appender, monotonic
         )
         # The recorder keeps whole messages, and those only the slow path has.
-        self.short_way.is_open = self._recorder is None
+        self.fast_path.is_open = self._recorder is None
         self._tools = tools
         self._tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
@@ -226,7 +226,7 @@ class CallDriver:
         if self._model_task is not None:
             self._model_task.cancel()
         self.model_leg = OpenAILeg(self, self._exchange.metrics)
-        self.short_way.appender = self.model_leg.appender
+        self.fast_path.appender = self.model_leg.appender
         self.open_model()
 
     def _open_standby(self, action: OpenStandby) -> None:
@@ -249,7 +249,7 @@ class CallDriver:
         )
         self._model_task, self._standby_task = self._standby_task, None
         self.model_leg.leg = Leg.OPENAI
-        self.short_way.appender = self.model_leg.appender
+        self.fast_path.appender = self.model_leg.appender
         first.retire()
 
     def _close_standby(self, action: CloseStandby) -> None:

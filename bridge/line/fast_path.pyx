@@ -88,7 +88,7 @@ cdef class CallerListener(WSListener):
     cdef object _leg
     # What the leg has once it is known whose call it is.
     cdef object _line
-    cdef SocketFastPath _way
+    cdef SocketFastPath _fast_path
 
     def __init__(self, leg):
         self._leg = leg
@@ -103,7 +103,7 @@ cdef class CallerListener(WSListener):
             self._leg.receive_frame(transport, frame)
             self._line = self._leg.line
             if self._line is not None:
-                self._way = self._line.short_way
+                self._fast_path = self._line.fast_path
             return
         line = self._line
         try:
@@ -117,7 +117,7 @@ cdef class CallerListener(WSListener):
     cpdef on_ws_disconnected(self, WSTransport transport):
         """Tell the leg, and lead nowhere."""
         leg = self._leg
-        self._leg = self._line = self._way = None
+        self._leg = self._line = self._fast_path = None
         leg.on_ws_disconnected(transport)
 
     cpdef pause_writing(self):
@@ -135,9 +135,9 @@ cdef class CallerListener(WSListener):
         cdef int heard
         if frame.msg_type != WSMsgType.TEXT or not frame.fin:
             return False
-        heard = self._way.hear(frame.payload_ptr, frame.payload_size)
+        heard = self._fast_path.hear(frame.payload_ptr, frame.payload_size)
         if heard == C_UNUSUAL:
-            if not self._way.is_flood(frame.get_payload_as_bytes()):
+            if not self._fast_path.is_flood(frame.get_payload_as_bytes()):
                 return False
             self._leg.rest()
         elif heard & C_NOTABLE:

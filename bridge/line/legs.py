@@ -55,7 +55,7 @@ class Owner(Protocol):
     """The owner of a call and of its legs, as a leg sees it."""
 
     call: Call
-    short_way: SocketFastPath
+    fast_path: SocketFastPath
     logs_events: bool
 
     @property

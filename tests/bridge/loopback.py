@@ -106,7 +106,7 @@ class ModelPeer(Peer):
         return msgspec.json.decode(payload)
 
 
-class Hall:
+class Loopback:
     """A lobby with one line, the port in front of it and the model behind it."""
 
     def __init__(self, model, port, **settings):
@@ -181,31 +181,31 @@ class Hall:
 
 @asynccontextmanager
 async def opened(**settings):
-    """Open a hall; close whatever a test left open."""
+    """Open a loopback call; close whatever a test left open."""
     model = FakeModel()
     behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
-    hall = Hall(model, behind.sockets[0].getsockname()[1], **settings)
+    loopback = Loopback(model, behind.sockets[0].getsockname()[1], **settings)
     loop = asyncio.get_running_loop()
-    connections = Connections(hall.metrics)
+    connections = Connections(loopback.metrics)
     port_demux = await loop.create_server(
-        lambda: PortDemux(hall, asyncio.Protocol, connections), "127.0.0.1", 0
+        lambda: PortDemux(loopback, asyncio.Protocol, connections), "127.0.0.1", 0
     )
-    hall.port = port_demux.sockets[0].getsockname()[1]
+    loopback.port = port_demux.sockets[0].getsockname()[1]
     try:
-        yield hall
+        yield loopback
     finally:
         port_demux.close()
         connections.close()
         behind.close()
-        if hall.line is not None and not hall.line.is_over:
-            hall.line.receive(hall.line.call.receive_hangup, "test over")
-        if hall.line is not None:
-            await ws_peer.until(lambda: not hall.line.is_connected)
+        if loopback.line is not None and not loopback.line.is_over:
+            loopback.line.receive(loopback.line.call.receive_hangup, "test over")
+        if loopback.line is not None:
+            await ws_peer.until(lambda: not loopback.line.is_connected)
         await model.close()
 
 
 def told(story):
-    """Make a test of a coroutine that is told in an open hall, its first argument."""
+    """Make a test of a coroutine whose first argument is an open loopback call."""
     first, *others = inspect.signature(story).parameters.values()
     assert first.name == "place"
 

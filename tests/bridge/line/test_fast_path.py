@@ -117,7 +117,7 @@ async def test_model_that_is_gone_is_given_nothing(place):
     await ws_peer.until(lambda: line.model_leg.appender is not gone)
 
     gone.append(builders.SILENCE)
-    assert line.short_way.appender is line.model_leg.appender
+    assert line.fast_path.appender is line.model_leg.appender
     await peer.close()
 
 
