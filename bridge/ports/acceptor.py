@@ -1,8 +1,9 @@
-"""Takes connections from the listening socket.
+"""Accepts connections from the listening socket.
 
-A few each turn of the loop, so that a burst of them never holds up a frame. Where the
-process has no descriptor left for one more, it makes room and rests for ACCEPT_REST_S:
-the socket stays readable meanwhile, and who waits in it waits on.
+The acceptor takes a few connections in each turn of the loop, so that a burst of
+connections never delays a frame. When the process has no file descriptor left, the
+acceptor makes room and pauses for ACCEPT_REST_S. The socket stays readable meanwhile,
+and the connections in its backlog keep waiting.
 """
 
 import asyncio
@@ -18,12 +19,12 @@ from bridge.telemetry.log import server_logger
 BACKLOG_CONNECTIONS = 1_024
 ACCEPTS_A_TURN = 4
 ACCEPT_REST_S = 0.2
-# No descriptor, here or on the machine, or no memory for one.
+# No file descriptor is left in the process or on the machine, or no memory for one.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class Acceptor:
-    """Gives each connection to a protocol of its own."""
+    """Gives each accepted connection its own protocol."""
 
     def __init__(
         self,
@@ -39,12 +40,12 @@ class Acceptor:
         self._is_stopped = False
 
     def start(self) -> None:
-        """Take connections from here on."""
+        """Start to accept connections."""
         self._rest = None
         asyncio.get_running_loop().add_reader(self._listening, self._on_readable)
 
     def stop(self) -> None:
-        """Take none any more; what was taken is served, and the socket stays open."""
+        """Stop accepting; accepted connections are served, the socket stays open."""
         self._is_stopped = True
         asyncio.get_running_loop().remove_reader(self._listening)
         if self._rest is not None:
@@ -52,13 +53,13 @@ class Acceptor:
             self._rest = None
 
     def close(self) -> None:
-        """Stop, and close the socket."""
+        """Stop accepting, and close the socket."""
         if self._listening.fileno() >= 0:
             self.stop()
             self._listening.close()
 
     def serve(self, connection: socket.socket, data: bytes = b"") -> None:
-        """Serve an open connection; `data` was read of it before."""
+        """Serve an open connection; `data` was already read from it."""
         task = asyncio.ensure_future(self._serve(connection, data))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
@@ -81,7 +82,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionError:
-                # It was given up before it was taken.
+                # The client gave the connection up before it was accepted.
                 continue
             except OSError as error:
                 if error.errno not in _EXHAUSTED:

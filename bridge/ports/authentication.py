@@ -1,10 +1,10 @@
 """Which HTTP requests are read, and which of them Twilio has signed.
 
-Before a signature is checked a request costs what its head costs: a body is read only
-where a signature came with it, never inflated, within BODY_BYTES_MAX and BODY_WAIT_S,
-and taken apart only within FIELDS_MAX. Whatever is refused is answered with a status,
-counted, and said in one line; the refusals return and do not raise, for an exception
-that leaves a coroutine stays in a cycle with its frames.
+Before its signature is checked, a request costs no more than its head. A body is read
+only if a signature came with it, within BODY_BYTES_MAX and BODY_WAIT_S. The body is
+never decompressed, and is parsed only within FIELDS_MAX. Every refused request is
+answered with a status, counted, and logged in one line. Refusals are returned and not
+raised, because an exception that leaves a coroutine stays in a cycle with its frames.
 """
 
 import asyncio
@@ -21,27 +21,27 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telephony import signature
 from bridge.telephony.signature import Claim
 
-# A webhook is a few KB of form fields: some forty, and one for each of a SIP call's
-# headers.
+# A webhook is a few KB of form fields: some forty, and one for each header of a SIP
+# call.
 BODY_BYTES_MAX = 65_536
 FIELDS_MAX = 256
-# It comes in one packet; whoever dribbles it holds a connection.
+# A body comes in one packet; a client that sends it slowly occupies a connection.
 BODY_WAIT_S = 5.0
 # An id that names files and log lines: "CA" and 32 digits, or a sandbox's.
 CALL_SID_CHARS_MAX = 64
 
-# What a path that leads nowhere is matched by; aiohttp's own way is an exception each.
+# The route that matches any unknown path; aiohttp itself would raise an exception each.
 ANY_OTHER = "any_other"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Form = dict[str, str]
-# What `authenticate` leaves in a webhook's request.
+# `authenticate` stores these in a webhook's request.
 BODY = web.RequestKey("body", bytes)
 FORM = web.RequestKey("form", Form)
 
 
 class Authentication:
-    """Checks the requests of one process before anything else sees them."""
+    """Checks the requests of one process before any other code sees them."""
 
     def __init__(self, settings: Settings, public_url: str, metrics: Metrics) -> None:
         self._is_checked = settings.twilio_validate_signatures
@@ -142,13 +142,13 @@ class Authentication:
 
 
 async def refuse_expectation(request: web.Request) -> web.Response:
-    """Refuse to say "100 Continue": its sender's body would follow an answer, and look
-    like a request of its own."""
+    """Refuse to send "100 Continue": the body would follow an answer, and look like a
+    separate request."""
     return answer(request, HTTPStatus.EXPECTATION_FAILED)
 
 
 def claim_of(headers: Any) -> Claim:
-    """Return what a request's headers say of its signature."""
+    """Return what a request's headers say about its signature."""
     return Claim(
         headers.get(signature.HEADER, ""), headers.get(signature.SETTINGS_HEADER, "")
     )
@@ -166,14 +166,14 @@ async def _read_body(content: Any) -> bytes:
 
 
 def _is_call_sid(text: str) -> bool:
-    """Tell whether a text may name a call: it names files and log lines, too."""
+    """Tell whether a text is a valid call id; files and log lines carry the id, too."""
     return text.isascii() and text.isalnum() and len(text) <= CALL_SID_CHARS_MAX
 
 
 def answer(
     request: web.Request, status: HTTPStatus, allowed: str | None = None
 ) -> web.Response:
-    """Return a refusal; where a body is still on its way its connection is closed."""
+    """Return a refusal; close its connection if a body is still to come."""
     headers = {"Allow": allowed} if allowed else None
     text = f"{status.value} {status.phrase}"
     response = web.Response(status=status, text=text, headers=headers)

@@ -1,9 +1,9 @@
-"""The connections of one process that are no streams: how many, and for how long.
+"""The connections of one process that are not streams: how many, and for how long.
 
-One that neither sends nor is answered for IDLE_S is cut. At the limit a new one takes
-the place of the one that has rested longest, or has been longest without a whole head;
-where all have requests that run, the new one is refused. So whoever opens connections
-and leaves them there keeps nobody out.
+A connection that neither sends nor is answered for IDLE_S is cut. At the limit, a new
+connection replaces the one that has been idle longest, or has been longest without a
+complete head. If every connection has a running request, the new one is refused. So a
+client that opens connections and leaves them idle cannot keep other clients out.
 """
 
 import asyncio
@@ -13,33 +13,33 @@ from typing import Protocol
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 
-# A connection that asks nothing, or takes no answer, for so long is cut.
+# A connection that sends no request, or takes no answer, for this long is cut.
 IDLE_S = 15.0
-# How often that is looked for.
+# How often idle connections are looked for.
 SWEEP_S = 1.0
-# Connections of one process that are no streams.
+# The limit on connections of one process that are not streams.
 CONNECTIONS_MAX = 1_000
-# A call's two sockets, and for a while the one of its next session.
+# A call's two sockets, and for a while the socket of its next session.
 DESCRIPTORS_A_CALL = 3
 # The loop, the log, the folder's sockets, files of records and recordings.
 DESCRIPTORS_BESIDE = 64
-# Where the system allows less than is needed, the share that HTTP may have of it.
+# HTTP's share of the descriptors, if the system allows fewer than are needed.
 HTTP_SHARE = 0.25
 
 
 class Connection(Protocol):
-    """What is kept count of."""
+    """A connection that `Connections` counts."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request of it runs."""
+        """Whether a request of this connection runs."""
 
     def cut(self) -> None:
-        """Close it now; it leaves when it is closed."""
+        """Close the connection now; it leaves `Connections` once it is closed."""
 
 
 class Connections:
-    """The connections of one process, the one longest untouched first."""
+    """The connections of one process, the least recently used first."""
 
     def __init__(self, metrics: Metrics, most: int = CONNECTIONS_MAX) -> None:
         self.metrics = metrics
@@ -51,7 +51,7 @@ class Connections:
         return len(self._touched_at)
 
     def admit(self, connection: Connection) -> bool:
-        """Take a new one in; False if it must be refused."""
+        """Add a new connection; return False if it must be refused."""
         if len(self._touched_at) >= self._most and not self.make_room():
             self._count("too_many")
             return False
@@ -62,16 +62,16 @@ class Connections:
         return True
 
     def touch(self, connection: Connection) -> None:
-        """Take note that something came or went on it."""
+        """Note that the connection sent or received data."""
         self._touched_at.pop(connection, None)
         self._touched_at[connection] = asyncio.get_running_loop().time()
 
     def leave(self, connection: Connection) -> None:
-        """Forget one that is closed, or a stream by now."""
+        """Forget a connection that is closed, or has become a stream."""
         self._touched_at.pop(connection, None)
 
     def make_room(self) -> bool:
-        """Cut the one that has been without a request for longest."""
+        """Cut the connection that has been without a request for longest."""
         for one in self._touched_at:
             if not one.is_busy:
                 self._cut(one, "made_room")
@@ -79,7 +79,7 @@ class Connections:
         return False
 
     def close(self) -> None:
-        """Cut all that is left."""
+        """Cut every remaining connection."""
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -89,7 +89,7 @@ class Connections:
 
     def _cut_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        # First of all: whatever fails below, there is a next time.
+        # Schedule the next sweep first, so that it happens whatever fails below.
         self._sweep = loop.call_later(SWEEP_S, self._cut_idle)
         latest = loop.time() - IDLE_S
         for one, touched_at in list(self._touched_at.items()):
@@ -117,7 +117,7 @@ def raise_descriptor_limit() -> int:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):
-        # Some systems call the hard limit infinite and do not mean it.
+        # Some systems report an infinite hard limit that they do not honour.
         return soft
     return hard
 
@@ -129,7 +129,7 @@ def descriptors_needed(settings: Settings) -> int:
 
 
 def connections_allowed(settings: Settings) -> int:
-    """Return how many connections leave room for calls within the limit that holds."""
+    """Return how many connections leave room for calls within the limit in force."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY or limit >= descriptors_needed(settings):
         return CONNECTIONS_MAX

@@ -1,7 +1,7 @@
-"""aiohttp's side of a connection, for a port that anybody may send anything to.
+"""aiohttp's side of a connection, on a port where any client may send anything.
 
-What is no HTTP is answered, counted and said in one line, without the traceback that
-aiohttp would write; bodies stay as they came; nobody lingers.
+Input that is not HTTP is answered, counted and logged in one line, without the
+traceback that aiohttp would write. Bodies stay as they came, and no connection lingers.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from bridge.ports.connections import IDLE_S
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 
-# How long the rest of a refused body is read, so that its sender reads the answer.
+# How long the rest of a refused body is read, so that its sender can read the answer.
 LINGER_S = 1.0
 
 
@@ -33,7 +33,7 @@ class HttpProtocol(web.RequestHandler):
         resp: web.StreamResponse,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Answer; what comes of the body after that is no request."""
+        """Answer; the rest of the body that comes afterwards is not a request."""
         self.has_rest = not request.content.is_eof()
         return await super().finish_response(request, resp, start_time)
 
@@ -44,11 +44,11 @@ class HttpProtocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no HTTP; our own faults are aiohttp's to log."""
+        """Answer input that is not HTTP; aiohttp logs the bridge's own faults."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, message)
         if exc is not None:
-            # It keeps the frames that keep it.
+            # The traceback keeps the frames that keep the exception.
             exc.__traceback__ = None
         self._metrics.count("requests_refused", reason="malformed")
         server_logger().warning("a request was refused: %d malformed", status)

@@ -1,13 +1,13 @@
-"""The one port: looks at the head of a connection's request and hands it on.
+"""The one port: reads the head of a connection's request and hands the connection on.
 
-A request that opens a media stream goes to picows, everything else to aiohttp. After
-that the front is out of a stream's path. It stays in front of aiohttp, for proxies keep
-connections and may ask for the stream in a later request of one: aiohttp is then told
-that its connection is gone, and picows gets it.
+A request that opens a media stream goes to picows, everything else to aiohttp. The port
+demux is then out of the stream's path. It stays in front of aiohttp, because a proxy
+keeps connections alive and may ask for the stream in a later request: aiohttp is then
+told that its connection is gone, and picows gets the connection.
 
-It refuses heads over HEAD_BYTES_MAX or slower than HEAD_WAIT_S, and whatever `Endpoint`
-does not admit, before the upgrade. Until it is a stream a connection is one of
-`Connections`, which cuts what rests for too long.
+Before the upgrade, the port demux refuses heads over HEAD_BYTES_MAX or slower than
+HEAD_WAIT_S, and every stream that `Endpoint` does not admit. Until a connection is a
+stream it belongs to `Connections`, which cuts connections that are idle for too long.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from bridge.ports.connections import Connections
 MEDIA_PATH = "/twilio/media"
 HEAD_BYTES_MAX = 16_384
 HEAD_WAIT_S = 5.0
-# The largest WebSocket frame read at all; beyond it the socket is closed. A message
-# over `twilio.MESSAGE_BYTES_MAX`, far less, is dropped and counted.
+# The largest WebSocket frame that is read; a larger one closes the socket. A message
+# over `twilio.MESSAGE_BYTES_MAX`, a far lower limit, is dropped and counted.
 WS_FRAME_BYTES_MAX = 262_144
-# A stream that says nothing for so long is asked whether it is there, and cut when it
-# does not answer in the same time: Twilio's are never idle.
+# A stream that is silent for this long is sent a ping, and is cut if it does not answer
+# within the same time: Twilio's streams are never idle.
 STREAM_PING_S = 10.0
-# Room for a burst of 20 ms messages; it grows when one does not fit.
+# Room for a burst of 20 ms messages; the buffer grows when a message does not fit.
 READ_BUFFER_BYTES = 4_096
 _STREAM_BEGINS = f"GET {MEDIA_PATH}".encode()
 _HEAD_END = b"\r\n\r\n"
@@ -62,14 +62,14 @@ class Endpoint(Protocol):
     """Decides about a stream before its upgrade."""
 
     def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
-        """Give the connection to whose stream it is; False if it is ours to serve."""
+        """Give the connection to its stream's worker; False if this one serves it."""
 
     def admit_stream(self, head: Head) -> WSListener | HTTPStatus:
-        """Return who listens to it, or the status with which it is refused."""
+        """Return the stream's listener, or the status with which it is refused."""
 
 
 def parse_head(data: bytes) -> Head | None:
-    """Read a request's head, without its last empty line; None when it is none."""
+    """Parse a request's head, without its last empty line; None if it is not one."""
     first, *lines = data.decode("latin-1").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3:
@@ -83,7 +83,7 @@ def parse_head(data: bytes) -> Head | None:
 
 
 class PortDemux(asyncio.Protocol):
-    """One accepted connection, until it is known what it wants."""
+    """One accepted connection, until its first head says where it goes."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class PortDemux(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the head, not for ever."""
+        """Wait for the head, for a limited time."""
         self._transport = transport
         if self._connections.admit(self):
             self._wait_for_head()
@@ -110,7 +110,7 @@ class PortDemux(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Collect a head, or hand on what follows one that aiohttp has."""
+        """Collect a head, or pass on the data that follows a head aiohttp has."""
         self._connections.touch(self)
         if self._guest is not None and not self._may_open_stream(data):
             self._give_http(data)
@@ -125,7 +125,7 @@ class PortDemux(asyncio.Protocol):
             self._wait_for_head()
 
     def eof_received(self) -> bool | None:
-        """Let aiohttp end its answer; without it there is nobody to wait for."""
+        """Let aiohttp finish its answer; without aiohttp, let the connection close."""
         return self._http.eof_received() if self._http is not None else False
 
     def pause_writing(self) -> None:
@@ -152,7 +152,7 @@ class PortDemux(asyncio.Protocol):
         return self._guest is not None and not self._guest.is_answered
 
     def cut(self) -> None:
-        """Close the connection, whatever waits to be sent."""
+        """Close the connection, even if data waits to be sent."""
         self._transport.abort()
 
     def _wait_for_head(self) -> None:
@@ -160,7 +160,7 @@ class PortDemux(asyncio.Protocol):
         self._timer = loop.call_later(HEAD_WAIT_S, self._on_head_late)
 
     def _may_open_stream(self, data: bytes) -> bool:
-        """Tell whether a later request of this connection begins here, for a stream."""
+        """Tell whether a later request begins here that asks for a stream."""
         assert self._guest is not None
         if self._head:
             return True
@@ -224,9 +224,9 @@ class PortDemux(asyncio.Protocol):
 
 
 def start_stream(transport: Any, listener: WSListener, head: Head, rest: bytes) -> None:
-    """Make `transport` a WebSocket; `rest` is what came after the head.
+    """Make `transport` a WebSocket; `rest` is the data that came after the head.
 
-    The head goes to picows as if it had come from the wire, but for `Connection`: some
+    The head goes to picows as it came from the wire, except for `Connection`: some
     clients send "keep-alive, Upgrade", which picows refuses.
     """
     kept = [line for line in head.lines if not line.lower().startswith("connection:")]
@@ -255,7 +255,7 @@ def _web_socket(listener: WSListener) -> Any:
         False,  # is a client
         lambda request: listener,
         logging.getLogger("picows.server"),
-        True,  # disconnect on an exception of the listener's
+        True,  # disconnect when the listener raises
         HEAD_WAIT_S,
         True,  # ping
         STREAM_PING_S,
@@ -269,7 +269,7 @@ def _web_socket(listener: WSListener) -> Any:
 
 
 class _GuestTransport(asyncio.Transport):
-    """The connection as aiohttp sees it, which can be taken from it alive."""
+    """The connection as aiohttp sees it; it can be taken from aiohttp while open."""
 
     def __init__(self, transport: Any, on_write: Callable[[], None]) -> None:
         super().__init__()
@@ -279,7 +279,7 @@ class _GuestTransport(asyncio.Transport):
         self.is_answered = False
 
     def write(self, data: Any) -> None:
-        """Write, unless the connection is a stream by now."""
+        """Write, unless the connection has become a stream."""
         self.is_answered = True
         if not self.is_gone:
             self._on_write()
@@ -293,12 +293,12 @@ class _GuestTransport(asyncio.Transport):
             self._transport.writelines(list_of_data)
 
     def close(self) -> None:
-        """Close, unless the connection is a stream by now."""
+        """Close, unless the connection has become a stream."""
         if not self.is_gone:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, unless the connection is a stream by now."""
+        """Close at once, unless the connection has become a stream."""
         if not self.is_gone:
             self._transport.abort()
 
@@ -307,7 +307,7 @@ class _GuestTransport(asyncio.Transport):
         return self.is_gone or bool(self._transport.is_closing())
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the connection knows of its peer."""
+        """Return what the connection knows about its peer."""
         return self._transport.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:

@@ -1,14 +1,14 @@
-"""The other workers of one service, and how a call finds its own.
+"""The other workers of one service, and how a call reaches its own worker.
 
-Every call belongs to one worker, told by its CallSid alone, so that any worker knows
-whose it is. The kernel gives a connection to any of them: a webhook of another is
-sent on to it over a Unix socket, whole; a media stream, whose URL names its worker, is
-handed over as an open socket with what was read of it. After that nothing stands
-between the stream and its call.
+Every call belongs to one worker. The CallSid alone determines that worker, so that any
+worker can tell the owner of a call. The kernel gives a connection to any worker. A
+webhook for another worker is forwarded whole to that worker over a Unix socket. A media
+stream's URL names its worker: the open socket is handed over together with the data
+already read from it. After that nothing stands between the stream and its call.
 
-The sockets lie in a folder that only the service's user may enter. Its name is the
-service's, for while one service takes over from another on the same port, a stream may
-reach either of them.
+The sockets are in a folder that only the service's user may enter. The folder is named
+after the service, because a stream may reach either service while one takes over from
+another on the same port.
 """
 
 import array
@@ -32,12 +32,12 @@ from bridge.telephony import signature
 # Twilio gives a webhook up after 15 s, and the worker whose call it is may take 5.
 FORWARD_WAIT_S = 8.0
 METRICS_WAIT_S = 1.0
-# What one worker may have handed over and the other not yet taken.
+# How many sockets may be handed over that the other worker has not yet taken.
 HANDED_OVER_MAX = 256
-# The head, and what may have come in the same read.
+# The head, and the data that may have come in the same read.
 HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
 
-# What a webhook is checked by and read with.
+# The headers by which a webhook is checked and read.
 IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
 FORWARDED_HEADERS = (
     "Content-Type",
@@ -63,7 +63,7 @@ class Workers:
         self._listening: socket.socket | None = None
 
     def owner_of(self, call_sid: str) -> int:
-        """Return the worker whose call this is."""
+        """Return the worker that owns a call."""
         return crc32(call_sid.encode("utf-8", "surrogateescape")) % self.count
 
     @property
@@ -72,8 +72,8 @@ class Workers:
         return f"{MEDIA_PATH}/{self._folder.name}/{self.index}"
 
     def socket_of_stream(self, path: str) -> Path | None:
-        """Return where a stream is handed over that names another worker, of this
-        service or of one beside it; None where it is to be served here."""
+        """Return the socket for a stream that names another worker, of this service or
+        of one beside it; None if this worker serves the stream."""
         named = _STREAM.fullmatch(path.removeprefix(MEDIA_PATH).strip("/"))
         if named is None:
             return None
@@ -82,13 +82,13 @@ class Workers:
         return owners if owners.exists() and not is_own else None
 
     def http_socket(self, index: int) -> str:
-        """Return where a worker answers what others send on to it."""
+        """Return the socket where a worker answers the requests of other workers."""
         return str(self._folder / f"{index}.http")
 
     # --- streams ---
 
     def listen(self, adopt: Adopt) -> None:
-        """Take what others hand over; `adopt` gets each socket and what was read."""
+        """Take streams from other workers; `adopt` gets each socket and its data."""
         path = self._streams_socket(self.index)
         # A worker that was killed leaves its socket behind.
         path.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ class Workers:
         loop.add_reader(listener, self._on_handed, listener, adopt)
 
     def hand_over(self, path: Path, file_descriptor: int, data: bytes) -> bool:
-        """Give an open connection to another worker; False if that cannot be."""
+        """Give an open connection to another worker; False if that is impossible."""
         if len(data) > HANDED_BYTES_MAX:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as way:
@@ -119,7 +119,7 @@ class Workers:
                 return False
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Stop taking handed-over streams."""
         if self._listening is not None:
             asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
@@ -133,7 +133,7 @@ class Workers:
             way, _ = listener.accept()
         except OSError:
             return
-        # Whoever connects sends at once, but may be put off the processor in between.
+        # The sender sends at once, but may be descheduled after it connects.
         way.setblocking(False)
         loop = asyncio.get_running_loop()
         loop.add_reader(way, self._on_sent, way, adopt)
@@ -157,7 +157,7 @@ class Workers:
     async def to_owner(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        """Send a webhook on to the worker whose call it is."""
+        """Forward a webhook to the worker that owns its call."""
         form = request.get(FORM)
         owner = self.index if form is None else self.owner_of(form["CallSid"])
         if owner == self.index:
@@ -165,8 +165,8 @@ class Workers:
         try:
             return await self._forward(owner, request, request[BODY])
         except (ClientError, TimeoutError, OSError) as error:
-            # Its call is lost with it. Here nobody knows the call, and Twilio is told
-            # what is told of any call that is not known.
+            # The call is lost with its worker. This worker does not know the call, and
+            # Twilio gets the same answer as for any unknown call.
             server_logger().error("worker %d does not answer: %s", owner, error)
             return await handler(request)
 
@@ -199,8 +199,8 @@ class Workers:
     # --- metrics ---
 
     async def other_pages(self) -> list[str]:
-        """Return the metrics of the other workers; of who is late or gone, what it
-        left when it was last asked."""
+        """Return the metrics of the other workers; for a worker that is late or gone,
+        its last known page."""
         others = [index for index in range(self.count) if index != self.index]
         return await asyncio.gather(*(self._page(index) for index in others))
 
