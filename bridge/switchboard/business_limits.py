@@ -1,10 +1,10 @@
-"""Admission: a business's limits, held at its webhooks and in its running calls.
+"""Admission by a business's limits, enforced at its webhooks and in its running calls.
 
-The database counts, for all processes of a service at once; `bridge.business.quotas`
-decides. No frame waits for either. While the database cannot be asked a process goes by
-what it has itself: calls that run here, and whose they were within the hour. Nobody is
-told to end then, and no day's limit refuses anybody: a limit is there against abuse,
-and must not itself cost calls.
+The database counts for all processes of a service together; `bridge.business.quotas`
+decides. No frame waits for either. While the database is unreachable, a process uses
+its own data: the calls that run in it, and the callers it admitted within the hour. In
+that time no running call is told to end, and no daily limit refuses a call: a limit
+protects against abuse, and must not itself cost calls.
 """
 
 import asyncio
@@ -27,27 +27,28 @@ from crm.admissions import Usage
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
-# The caller's telephone rings meanwhile.
+# The caller hears ringing meanwhile.
 ADMIT_WAIT_S = 2.0
-# How often running calls are looked at; they are warned AHEAD_S before a limit.
+# How often running calls are checked; they are warned AHEAD_S before a limit.
 LOOK_S = 10.0
 HOUR = timedelta(hours=1)
-# A busy process's calls of an hour, while the database is away.
+# A busy process's calls of an hour, while the database is unreachable.
 RECENT_MAX = 10_000
 
 
 class Admissions:
-    """Who of a service's callers is let in, and who must come to an end."""
+    """Decides which of a service's calls are admitted, and which must end."""
 
     def __init__(self, database: Database, metrics: Metrics, prices: Prices) -> None:
         self._database = database
         self._metrics = metrics
         self._prices = prices
-        # The calls of this process that run.
+        # The running calls of this process.
         self.live_drivers: Callable[[], Iterable[CallDriver]] = tuple
-        # Who was let in here within the hour, and to which business; the oldest first.
+        # The callers this process admitted within the hour, and to which business;
+        # the oldest first.
         self._recent: deque[tuple[datetime, UUID, str]] = deque(maxlen=RECENT_MAX)
-        # Of the calls that come at once one asks; the others hold no connection.
+        # Of simultaneous calls one asks at a time; the others hold no connection.
         self._turn = asyncio.Lock()
 
     async def admit(
@@ -60,11 +61,11 @@ class Admissions:
         *,
         is_database_down: bool = False,
     ) -> Limit | None:
-        """Let a call in, or return the limit that refuses it.
+        """Admit a call, or return the limit that refuses it.
 
-        `is_database_down` says that the database cannot be asked.
-        `caller` is None for a withheld number. Raises Repeated for a call that was let
-        in before and is not to be opened again.
+        `is_database_down` says that the database is unreachable.
+        `caller` is None for a withheld number. Raises Repeated for a call that was
+        admitted before and must not be opened again.
         """
         who = caller or ""
         decide = partial(quotas.refusal, options, is_withheld=caller is None)
@@ -91,7 +92,7 @@ class Admissions:
         return limit
 
     def _own_usage(self, business_id: UUID, caller: str, now: datetime) -> Usage:
-        """Return what this process alone knows: less than all, and never more."""
+        """Return the usage this process knows: at most the true usage, never more."""
         running = sum(
             line.call.plan.business_id == str(business_id)
             for line in self.live_drivers()
@@ -103,7 +104,7 @@ class Admissions:
         return Usage(running, by_caller, seconds_today=0.0, cost_today=0.0)
 
     async def watch(self) -> None:
-        """Have running calls counted, and told of a limit that comes near, until
+        """Count running calls and tell them of a limit that is near, until
         cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
@@ -123,7 +124,7 @@ class Admissions:
     async def look(
         self, business_id: UUID, lines: list[CallDriver], now: datetime
     ) -> None:
-        """Note that calls of a business run, and tell them of a limit that is near."""
+        """Record a business's running calls, and tell them of a limit that is near."""
         options = lines[0].call.plan.options
         async with asyncio.timeout(ADMIT_WAIT_S):
             usage = await admissions.see(
@@ -139,7 +140,7 @@ class Admissions:
                 line.receive(line.call.receive_limit, limit, left_s)
 
     def _costs(self, lines: list[CallDriver]) -> dict[str, float | None]:
-        """Return what each call has cost by now; None where its model has no price."""
+        """Return what each call has cost so far; None if its model has no price."""
         return {
             line.call.plan.call_sid: cost_of(
                 line.call.call_record.usage,

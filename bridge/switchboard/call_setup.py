@@ -1,6 +1,6 @@
-"""From a ringing telephone to a plan: which business, which caller, what is said.
+"""Call setup, from a ringing phone to a plan: the business, the caller, the greeting.
 
-Reads the database once per call, before the model's session is opened.
+Call setup reads the database once per call, before the model's session is opened.
 """
 
 from collections.abc import Awaitable, Coroutine, Mapping
@@ -32,23 +32,24 @@ from crm.database import Database
 from crm.leads import Lead
 from crm.transient import is_transient
 
-# How long a caller waits to be known; then the record tells their lead of the call.
+# How long a caller waits for their lead; after that the record updates the lead.
 TOUCH_WAIT_S = 1.0
 
 
 class Ringing(msgspec.Struct, frozen=True, kw_only=True):
-    """What the voice webhook says of a call."""
+    """What the voice webhook says about a call."""
 
     call_sid: str
     account_sid: str
     from_number: str
     to_number: str
-    # STIR/SHAKEN as Twilio says it; "" where it said nothing, or nobody signed it.
+    # STIR/SHAKEN as Twilio reports it; "" if Twilio reported none, or the call was not
+    # signed.
     stir_verstat: str = ""
 
 
 class CallSetup(NamedTuple):
-    """All that a line is made from."""
+    """Everything that a call driver is made from."""
 
     plan: CallPlan
     tools: Mapping[str, Tool]
@@ -56,7 +57,7 @@ class CallSetup(NamedTuple):
 
 
 class Admit(Protocol):
-    """Asks a business's limits for a call."""
+    """Checks a call against its business's limits."""
 
     def __call__(
         self,
@@ -68,7 +69,7 @@ class Admit(Protocol):
         *,
         is_database_down: bool,
     ) -> Awaitable[Limit | None]:
-        """Return the limit that refuses the call, None where it may be let in."""
+        """Return the limit that refuses the call; None if the call is admitted."""
 
 
 async def open_plan(
@@ -79,16 +80,16 @@ async def open_plan(
     admit: Admit | None = None,
     directory: BusinessDirectory | None = None,
 ) -> CallSetup | None:
-    """Look up the dialled number; None when no business has it.
+    """Look up the dialled number; return None if no business has it.
 
-    Where the database is away a business that `directory` has kept serves: nothing is
-    known of the caller then, and the call's record tells their lead of it.
+    If the database is unreachable, a business cached by `directory` is used. Nothing is
+    known about the caller then, and the call's record updates their lead.
 
-    Where `admit` says that a limit refuses the call this raises Refused, and the call
-    leaves no trace.
+    Raises Refused if `admit` says that a limit refuses the call; such a call leaves no
+    trace.
 
-    The caller becomes a lead, or is known as one from here on; one whose number is
-    worth nothing is nobody's lead.
+    The caller becomes a lead, or is recognised as one. A caller whose number has
+    no worth does not become a lead.
     """
     directory = directory or uncached(database)
     found = await directory.find(ringing.to_number)
@@ -155,8 +156,8 @@ async def _touched(
     found: Found,
     touching: Coroutine[Any, Any, Lead],
 ) -> tuple[Lead | None, bool]:
-    """Return the caller's lead, told of this call; None where it cannot be told now,
-    and whether it is to be told later."""
+    """Return the caller's lead, updated with this call, or None if the update fails;
+    and whether the update is to follow later."""
     where = of_call(ringing.call_sid, str(found.business.id))
     if found.is_cached:
         touching.close()
@@ -168,7 +169,7 @@ async def _touched(
         if is_transient(error):
             log.warning("[CRM] lead is told later: %s", name, extra=where)
             return None, True
-        # What is wrong with the lead must not cost the call.
+        # A fault in the lead must not cost the call.
         log.error("[CRM] lead is not told", exc_info=error, extra=where)
         return None, False
     what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
@@ -177,9 +178,10 @@ async def _touched(
 
 
 def fallback_of(settings: Settings, business: Business | None) -> Sentence:
-    """Return what Twilio says when the assistant cannot be had.
+    """Return what Twilio says when the assistant is unavailable.
 
-    What the operator wrote is in the operator's language, whatever the business's.
+    The operator's sentence is in the operator's language, whatever the business's
+    language.
     """
     language = "en" if business is None else business.language
     country = "" if business is None else business.country
@@ -196,7 +198,7 @@ def fallback_of(settings: Settings, business: Business | None) -> Sentence:
 def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOptions:
     options, wrong = merge_valid(settings.call, business.settings)
     for line in wrong:
-        # A setting that was made wrong in the database must not cost the call.
+        # A wrong setting in the database must not cost the call.
         server_logger().error(
             "a setting of the business is ignored: %s",
             line,

@@ -1,8 +1,8 @@
-"""The calls of one process: opened by a webhook, joined by a stream, and ended.
+"""The calls of one process: a webhook opens each, a stream joins it, and it ends.
 
-The switchboard admits calls up to a limit, decides which stream is whose, and remembers
-for a while how ended calls ended, for Twilio asks what comes next. It is the only owner
-of lines; a line is in it from its webhook to its end.
+The switchboard admits calls up to a limit and decides which stream belongs to which
+call. The switchboard remembers for a while how calls ended, because Twilio asks what
+comes next. It alone owns the call drivers, each from its webhook to its end.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ from bridge.telephony.twiml import Sentence
 # Twilio gives up on a webhook after 15 s; the caller hears ringing meanwhile.
 OPEN_WAIT_S = 5.0
 # How long the last words of a call may take when the process must stop. With no time to
-# drain, all of it is over within the 10 s that `docker stop` gives.
+# drain, the whole stop takes less than the 10 s that `docker stop` gives.
 FAREWELL_S = 6.0
 _MU_LAW = twilio.MediaFormat("audio/x-mulaw", 8_000, 1)
 
 
 class Switchboard:
-    """The calls of one process, and who may join them."""
+    """The calls of one process, and which streams may join them."""
 
     def __init__(
         self,
@@ -79,15 +79,15 @@ class Switchboard:
         self._opening: dict[str, asyncio.Task[CallDriver]] = {}
         self._ended = EndedCalls()
         self._closing: set[CallDriver] = set()
-        # Calls that are over but for a tool's answer, or the caller's last words.
+        # Calls that are over except for a tool's answer, or the caller's last words.
         self._recording: set[asyncio.Task[None]] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
-        # Calls that we ended while draining, and Twilio has not asked about yet.
+        # Calls that the service ended while draining, and Twilio has not asked about.
         self._unasked: set[str] = set()
         self._no_unasked = asyncio.Event()
         self._no_unasked.set()
-        # Told of each call that opens; whoever keeps records sets it before the first.
+        # Called for each call that opens; the records' owner sets it before the first.
         self.on_open: Callable[[CallPlan], None] | None = None
         self._exchange = Exchange(
             settings=settings,
@@ -100,9 +100,9 @@ class Switchboard:
     # --- webhooks ---
 
     async def open_call(self, ringing: Ringing) -> CallDriver:
-        """Return the call's line, made now or by an earlier request for it.
+        """Return the call's driver, made now or by an earlier request for the call.
 
-        Raises what `bridge.switchboard.unserved` has: Unserved whatever fails.
+        Raises the errors of `bridge.switchboard.unserved`: Unserved for any failure.
         """
         line = self._lines.get(ringing.call_sid)
         if line is not None:
@@ -133,40 +133,40 @@ class Switchboard:
             del error, task
 
     def find_driver(self, call_sid: str) -> CallDriver | None:
-        """Return the line of a call that has not ended."""
+        """Return the driver of a call that has not ended."""
         return self._lines.get(call_sid)
 
     def business_of(self, call_sid: str, to_number: str = "") -> str:
-        """Return the business of a call, or of a number called before; "" if neither
-        is known."""
+        """Return the business of a call, or of a number called before; "" if both
+        are unknown."""
         line = self._lines.get(call_sid)
         if line is not None:
             return line.call.plan.business_id
         return self._ended.business_of(call_sid, to_number)
 
     def log_of(self, call_sid: str, to_number: str = "") -> CallLogger:
-        """Return the logger of a call, whatever has become of it."""
+        """Return the logger of a call, whether the call runs or has ended."""
         return CallLogger(call_sid, self.business_of(call_sid, to_number))
 
     def find_ended(self, call_sid: str) -> Ended | None:
-        """Return how a call ended, if it was one of the last."""
+        """Return how a call ended, if it is among the last calls."""
         return self._ended.find(call_sid)
 
     def note_asked(self, call_sid: str) -> None:
-        """Take note that Twilio has asked what comes after a call's stream."""
+        """Note that Twilio has asked what comes after a call's stream."""
         self._unasked.discard(call_sid)
         if not self._unasked:
             self._no_unasked.set()
 
     def await_caller(self, line: CallDriver) -> None:
-        """Let the caller's next stream be this line's; it needs a token of its own."""
+        """Let the caller's next stream join this call; the stream needs a new token."""
         line.await_caller()
         line.token = self._tokens.issue(line.call.plan.call_sid, monotonic())
 
     # --- streams ---
 
     def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
-        """Hand a stream to the worker it names, with what was read of it."""
+        """Hand a stream to the worker it names, with the data already read from it."""
         if self._workers is None:
             return False
         path = self._workers.socket_of_stream(head.path)
@@ -178,7 +178,7 @@ class Switchboard:
             self.metrics.count("streams_handed_over")
         else:
             self.metrics.count("connections_refused", reason="worker_away")
-        # Closes our end of it; where it was handed over the other's stays open.
+        # Closes this worker's end; after a hand-over the other worker's stays open.
         transport.abort()
         return True
 
@@ -202,7 +202,7 @@ class Switchboard:
         return fast_path.CallerListener(TwilioLeg(self))
 
     def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> CallDriver:
-        """Return the line a stream's `start` names; raises StreamRefused."""
+        """Return the driver that a stream's `start` names; raises StreamRefused."""
         body = start.start
         line = self._lines.get(body.call_sid)
         if line is None:
@@ -230,7 +230,7 @@ class Switchboard:
         return [line.call for line in self._lines.values()]
 
     def live_drivers(self) -> Iterable[CallDriver]:
-        """Return the lines of the calls that have not ended."""
+        """Return the drivers of the calls that have not ended."""
         return list(self._lines.values())
 
     def gauges(self) -> dict[str, tuple[str, float]]:
@@ -256,9 +256,9 @@ class Switchboard:
     # --- the end ---
 
     async def drain(self, patience_s: float) -> None:
-        """Take no new calls; let those that run end, at last with a goodbye.
+        """Take no new calls; let running calls end, in the end with a goodbye.
 
-        Then Twilio may still ask what comes after the last of them.
+        After that Twilio may still ask what comes after the last calls.
         """
         self.is_draining = True
         began_at = monotonic()
@@ -268,7 +268,7 @@ class Switchboard:
             patience_s=patience_s,
             farewell_s=FAREWELL_S,
         )
-        # What a long reply has taken more is not there for the question.
+        # The extra time of a long reply is subtracted from the wait for the question.
         over_s = monotonic() - began_at - patience_s - FAREWELL_S
         question_s = QUESTION_S if patience_s else QUESTION_S - max(over_s, 0.0)
         await wait_for(self._no_unasked, question_s)
@@ -279,7 +279,7 @@ class Switchboard:
             line.receive(line.call.receive_hangup, reason)
 
     async def close(self) -> None:
-        """End every call; wait for its last tools and until its sockets are closed."""
+        """End every call; wait for its last tools and for its sockets to close."""
         self.is_draining = True
         for task in list(self._opening.values()):
             task.cancel()
@@ -301,7 +301,7 @@ class Switchboard:
         calls = len(self._lines) + len(self._opening)
         if calls >= self._settings.max_calls_per_worker:
             raise Unserved("full")
-        # An empty house is never shut: there is nobody whom a call could hurt.
+        # A process without calls is never shut: a new call could harm no other call.
         now = monotonic()
         shut = self.admission.shut(now)
         if shut is not None and calls:
@@ -370,23 +370,23 @@ class Switchboard:
     async def _record_late(
         self, line: CallDriver, unfinished: frozenset[asyncio.Task[None]]
     ) -> None:
-        """Hand a record on once nothing can come to it any more."""
+        """Hand a record on once nothing more can be added to it."""
         try:
             await asyncio.wait(unfinished)
         finally:
             self._on_record(line.record())
 
     def _count_orphans(self) -> int:
-        """Count the model's sockets that are open longer after their use than closing
-        one in order may take."""
+        """Count the model's sockets that stay open after their use for longer than an
+        orderly close may take."""
         latest = monotonic() - 2 * CLOSE_WAIT_S
         return sum(
             line.open_sessions for line in self._closing if line.left_at < latest
         )
 
     def default_fallback(self, number: str = "") -> Sentence:
-        """Return what a caller hears whose business is not known, or was only before.
+        """Return the fallback for a business that is unknown, or was known only before.
 
-        `number` is the one that was called.
+        `number` is the number that was called.
         """
         return self._ended.fallback_of(number) or fallback_of(self._settings, None)

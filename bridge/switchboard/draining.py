@@ -1,9 +1,10 @@
-"""Draining: how the calls of a process that must stop come to their end.
+"""Draining: how the calls of a process that must stop are ended.
 
-They have the operator's patience to end by themselves. Then each is told to say goodbye
-behind what it is saying, and the last words have a while. A reply that was begun before
-is not cut for that: it is heard to its end as far as the stop gives time, which is
-QUESTION_S more where the process must go at once, and REPLY_S where it had patience.
+Calls have the operator's drain time to end by themselves. Then each call is told to say
+goodbye after its current reply, and has a limited time for its last words. A reply that
+began before is not cut: the caller hears it to its end as far as the stop gives time.
+That is QUESTION_S more if the process must stop at once, and REPLY_S more if it had
+time to drain.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ from time import monotonic
 from bridge.call.last_turn import SHUTDOWN
 from bridge.line.driver import CallDriver
 
-# How long a process that must stop stays for Twilio's question what comes next.
+# How long a process that must stop waits for Twilio to ask what comes next.
 QUESTION_S = 2.0
-# A reply of 12 s is a long one. With the last words, Twilio's question and the records
-# it is within the 20 s that README has an operator give beyond DRAIN_SECONDS.
+# A reply of 12 s is a long one. The reply, the last words, Twilio's question and the
+# records fit in the 20 s that README tells an operator to allow beyond DRAIN_SECONDS.
 REPLY_S = 6.0
 LOOK_S = 0.05
 
@@ -29,7 +30,7 @@ async def end_in_time(
     patience_s: float,
     farewell_s: float,
 ) -> None:
-    """End the calls, at last with a goodbye, and then at once."""
+    """End the calls: wait for them, then have them say goodbye, then end them now."""
     if await wait_for(no_calls, patience_s):
         return
     for line in list(lines()):
@@ -50,7 +51,7 @@ def _is_heard(line: CallDriver) -> bool:
 
 
 async def wait_for(event: asyncio.Event, patience_s: float) -> bool:
-    """Wait for an event, not for ever; tell whether it came."""
+    """Wait for an event for a limited time; tell whether it came."""
     try:
         async with asyncio.timeout(patience_s):
             await event.wait()

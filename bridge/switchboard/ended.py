@@ -1,6 +1,6 @@
-"""How the last calls of this process ended, and whose the numbers are that were called.
+"""How the last calls of this process ended, and which business owns a called number.
 
-Twilio asks what comes after a call's stream when its line is gone already.
+Twilio asks what comes after a call's stream when the call's driver is already gone.
 """
 
 from typing import NamedTuple
@@ -25,23 +25,23 @@ class EndedCalls:
 
     def __init__(self) -> None:
         self._ended: dict[str, Ended] = {}
-        # As many as the businesses have numbers; others are never noted.
+        # One entry for each number of a business; other numbers are never noted.
         self._business_of: dict[str, str] = {}
         self._fallback_of: dict[str, Sentence] = {}
 
     def note_number(self, number: str, business_id: str, fallback: Sentence) -> None:
-        """Remember whose a number was when it was looked up, and what they say."""
+        """Remember a number's business and its fallback, as they were looked up."""
         self._business_of[number] = business_id
         self._fallback_of[number] = fallback
 
     def remember(self, call_sid: str, ended: Ended) -> None:
-        """Remember how a call ended; forget the oldest."""
+        """Remember how a call ended; forget the oldest call."""
         self._ended[call_sid] = ended
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
 
     def find(self, call_sid: str) -> Ended | None:
-        """Return how a call ended, if it was one of the last."""
+        """Return how a call ended, if it is among the last calls."""
         return self._ended.get(call_sid)
 
     def business_of(self, call_sid: str, number: str) -> str:
@@ -50,5 +50,5 @@ class EndedCalls:
         return ended.business_id if ended else self._business_of.get(number, "")
 
     def fallback_of(self, number: str) -> Sentence | None:
-        """Return the fallback sentence of whose number it was; None if unknown."""
+        """Return the fallback sentence of a number's business; None if unknown."""
         return self._fallback_of.get(number)

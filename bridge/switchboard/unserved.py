@@ -1,4 +1,4 @@
-"""Why a call is not served, as whoever opens it is told."""
+"""The reasons a call is not served, as exceptions for the code that opens it."""
 
 from bridge.business.quotas import Limit
 from bridge.telephony.twiml import Sentence
@@ -13,11 +13,11 @@ class Unserved(Exception):
 
 
 class UnknownNumber(Exception):
-    """A call to a number that no business has."""
+    """A call to a number that belongs to no business."""
 
 
 class Refused(Exception):
-    """A call that a limit of its business refuses; the caller hears its fallback."""
+    """A call refused by a limit of its business; the caller hears the fallback."""
 
     def __init__(self, limit: Limit, business_id: str, fallback: Sentence) -> None:
         super().__init__(limit.value)
@@ -27,4 +27,4 @@ class Refused(Exception):
 
 
 class Repeated(Exception):
-    """A webhook of a call that has ended, or that another process has."""
+    """A webhook for a call that has ended, or that another process serves."""
