@@ -1,8 +1,8 @@
-"""The admin endpoints: alive, ready, what is counted.
+"""The admin endpoints: liveness, readiness and metrics.
 
-It is not the port that Twilio reaches: ADMIN_HOST is loopback by default, and beyond it
-ADMIN_TOKEN is asked for ("Authorization: Bearer ..."). Where ADMIN_PORT cannot be had
-the service does without, and says so: callers matter more.
+The admin port is not the port that Twilio reaches. ADMIN_HOST is loopback by default;
+beyond loopback ADMIN_TOKEN is required ("Authorization: Bearer ..."). If ADMIN_PORT is
+unavailable, the service runs without it and logs that: callers matter more.
 """
 
 import hmac
@@ -28,7 +28,7 @@ _PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def open_admin(
     settings: Settings, inherited: socket.socket | None
 ) -> socket.socket | None:
-    """Return the listening socket, which may be the last service's; None without."""
+    """Return the listening socket, perhaps the previous service's; None if none."""
     if settings.admin_port == 0:
         return None
     wanted = settings.admin_host.strip("[]"), settings.admin_port
@@ -51,7 +51,7 @@ def admin_application(
     readiness: Readiness,
     workers: Workers | None,
 ) -> web.Application:
-    """Return the endpoints; the page of metrics is that of all workers together."""
+    """Return the endpoints; the metrics page covers all workers together."""
     app = web.Application(middlewares=[_requiring(settings.admin_token)])
     app.add_routes(
         [
@@ -64,14 +64,14 @@ def admin_application(
 
 
 async def alive(request: web.Request) -> web.Response:
-    """Tell that the process lives."""
+    """Answer that the process is alive."""
     return web.Response(text="ok")
 
 
 async def own_page(
     exposition: Callable[[], bytes], request: web.Request
 ) -> web.Response:
-    """Return one worker's page, for the others."""
+    """Return this worker's metrics page, for the other workers."""
     return _page(exposition())
 
 
@@ -90,7 +90,7 @@ def _page(page: bytes) -> web.Response:
 
 
 def _requiring(token: str | None) -> Middleware:
-    """Return what lets in who knows the token, or everybody where there is none."""
+    """Return the middleware that requires the token, or admits all if none is set."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:

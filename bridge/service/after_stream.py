@@ -1,9 +1,10 @@
-"""What comes after a stream, for Twilio asks: another stream, an apology, or nothing.
+"""The answer when Twilio asks what follows a stream: a stream, an apology or nothing.
 
-The status that Twilio sends with the question decides, not what became of our socket:
-whoever is `in-progress` is on the telephone. They are connected to their call again if
-it still runs here, and hear the fallback sentence if it ended without a word of ours. A
-question that comes twice has one answer.
+The status that Twilio sends with the question decides, not the fate of the service's
+socket: a caller who is `in-progress` is on the telephone. The caller is connected to
+the call again if the call still runs here. The caller hears the fallback sentence if
+the call ended without a word from the service. A repeated question gets the same
+answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from bridge.telephony import twiml
 from bridge.telephony.twiml import Sentence
 
 THERE = "in-progress"
-# How a call is over at Twilio, and what our record says of it.
+# How a call ended at Twilio, and how the service's record names that end.
 OVER = {
     "completed": "caller_hung_up",
     "canceled": "caller_hung_up",
@@ -27,14 +28,14 @@ OVER = {
 }
 # A stream that never began.
 NO_STREAM = ("no_stream", "stream_failed", "stream_error")
-# Twilio gives a webhook up after 15 s, and asks again at once if it asks again.
+# Twilio gives up on a webhook after 15 s, and if it retries, it retries at once.
 REPEAT_S = 15.0
 # How many answers are remembered; a repeat comes within seconds.
 ANSWERS_MAX = 1_024
 
 
 class AfterStream:
-    """Answers the question of one process's calls."""
+    """Answers what comes after a stream, for the calls of one process."""
 
     def __init__(
         self,
@@ -56,8 +57,8 @@ class AfterStream:
     ) -> bytes:
         """Return the document for a call whose <Connect> has ended.
 
-        `number` was dialled, `status` is CallStatus as Twilio sent it, `repeat_key` the
-        same in each repeat of a question, or empty.
+        `number` was dialled. `status` is CallStatus as Twilio sent it. `repeat_key` is
+        the same in each repeat of a question, or empty.
         """
         known = self._answers.get((call_sid, repeat_key)) if repeat_key else None
         if known is not None:
@@ -74,17 +75,17 @@ class AfterStream:
         return document
 
     def end_unless_streamed(self, call_sid: str, reason: str) -> None:
-        """End a call whose stream could not begin; one that was lost may come back."""
+        """End a call whose stream could not begin; a lost stream may come back."""
         line = self._switchboard.find_driver(call_sid)
         if line is not None and not line.call.call_record.is_answered:
             line.receive(line.call.receive_hangup, reason)
 
     def _connect_again(self, call_sid: str, repeat_key: str) -> bytes | None:
-        """Return the document for another stream; None if no call is left for it."""
+        """Return the document for another stream; None if the call no longer runs."""
         line = self._switchboard.find_driver(call_sid)
         if line is None or not line.call.call_record.is_answered:
             return None
-        # Without a key, a question that follows its own answer closely is a repeat.
+        # Without a key, a question that closely follows its own answer is a repeat.
         is_new = monotonic() - line.promised_at > REPEAT_S
         if repeat_key or is_new or line.twilio_leg is None:
             self._switchboard.await_caller(line)
@@ -100,7 +101,7 @@ class AfterStream:
         board.note_asked(call_sid)
         ended = board.find_ended(call_sid)
         if ended is None:
-            # It may have been another process's, which has written how it ended.
+            # The call may have belonged to another process, which recorded its end.
             ended = await self._find_recorded(number, call_sid)
         if ended is None:
             self._metrics.count_fallback("unknown_call", board.business_of("", number))
@@ -112,7 +113,7 @@ class AfterStream:
 
 
 def _is_owed_a_word(ended: Ended, status: str) -> bool:
-    """Tell whether a call ended in a way that its caller has not been told of."""
+    """Tell whether a call ended without an explanation to the caller."""
     if ended.failed or ended.reason in ("stream_failed", "stream_error"):
         return True
     return status == THERE and ended.reason in (*LEFT_BY_CALLER, *NO_STREAM)

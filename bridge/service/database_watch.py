@@ -1,7 +1,7 @@
-"""Watches over the embedded database for as long as the service runs.
+"""Keeps the embedded database running for as long as the service runs.
 
-A server that is killed, or ends with the command that started it, is started again at
-the same address; meanwhile calls go on, and what they leave waits.
+A database server that is killed, or that ends with the command that started it, is
+restarted at the same address. Meanwhile calls go on, and their records wait.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ EVERY_S = 0.25
 
 
 async def watch(embedded: EmbeddedServer, metrics: Metrics) -> None:
-    """Tend the server from a loop on the main thread, until cancelled."""
+    """Keep the server running from a loop on the main thread, until cancelled."""
     while True:
         await asyncio.sleep(EVERY_S)
         done = embedded.tend()
@@ -27,7 +27,7 @@ async def watch(embedded: EmbeddedServer, metrics: Metrics) -> None:
 
 
 def tend(embedded: EmbeddedServer, secrets: Iterable[str]) -> None:
-    """Tend the server from a process without a loop."""
+    """Keep the server running, from a process without a loop."""
     try:
         done = embedded.tend()
     except (EmbeddedError, OSError) as error:

@@ -1,8 +1,9 @@
 """The monitor of an event loop: a timer that measures how late and how busy it is.
 
-Busy is when the loop's thread works, by its own clock, and when it could but a
-neighbour has the processor, by the kernel's books (`schedstat`, field 2, in ns). Where
-a kernel keeps none the work alone counts, and neighbours show in the lag.
+The loop is busy while its thread works, by the thread's CPU clock. The loop is also
+busy while it could work but another process has the processor, by the kernel's
+accounting (`schedstat`, field 2, in ns). If a kernel keeps no such accounting, only the
+work counts, and other processes show in the lag.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _SCHEDSTAT_BYTES = 64
 
 
 class LoopMonitor:
-    """Tells a admission of its loop, from `start` to `stop`."""
+    """Reports a loop's measurements to its admission, from `start` to `stop`."""
 
     def __init__(self, admission: Admission, metrics: Metrics) -> None:
         self._admission = admission
@@ -36,7 +37,7 @@ class LoopMonitor:
         self._backoff = Backoff(RESTART_S_MIN, RESTART_S_MAX)
 
     def start(self) -> None:
-        """Begin to measure the running loop, in whose thread this is called."""
+        """Begin to measure the running loop; call this in the loop's thread."""
         try:
             self._schedstat = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -45,7 +46,7 @@ class LoopMonitor:
         self._wait(monotonic(), TICK_S)
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -58,7 +59,7 @@ class LoopMonitor:
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._tick)
 
     def _tick(self) -> None:
-        """Measure, and have the loop call again, whatever fails."""
+        """Measure, and schedule the next tick, whatever fails."""
         now, pause_s = monotonic(), TICK_S
         try:
             self._measure(now)
@@ -82,7 +83,7 @@ class LoopMonitor:
             self._tell(change, now)
 
     def _read(self) -> tuple[float, float]:
-        """Return how long the thread has worked, and waited for a processor, in s."""
+        """Return how long the thread worked, and waited for a processor, in s."""
         waited_ns = 0
         if self._schedstat is not None:
             fields = os.pread(self._schedstat, _SCHEDSTAT_BYTES, 0).split()

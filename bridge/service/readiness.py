@@ -1,10 +1,10 @@
-"""Whether the service can take calls, and what of it is degraded.
+"""Whether the service can take calls, and which of its parts are degraded.
 
-Both are looked at in the background, and whoever asks is told what was found last: to
-ask costs the same however often it is done, takes no connection from the calls, and
-dials nobody. A service that drains is not ready. One whose database or model is away
-is, but degraded: its callers hear the fallback, by us, while a balancer that turned
-every replica away would leave them an error tone.
+Both are checked in the background, and a request gets the last result. So a request
+costs the same however often it comes, takes no connection from the calls, and connects
+to no other host. A service that drains is not ready. A service whose database or model
+is unreachable is ready, but degraded: its callers hear the fallback from the service.
+If a load balancer rejected every replica instead, the callers would hear an error tone.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from crm.transient import DATABASE_ERRORS
 
 CHECK_WAIT_S = 2.0
 CHECK_EVERY_S = 2.0
-# A probe of the model opens a connection to somebody else's house.
+# A probe of the model opens a connection to another company's servers.
 MODEL_CHECK_ROUNDS = 5
 OK, UNKNOWN = "ok", "not asked yet"
 
 
 class Readiness:
-    """What calls need, as it was found last."""
+    """The last known state of everything that calls need."""
 
     def __init__(
         self,
@@ -44,15 +44,15 @@ class Readiness:
         self._found = {"database": OK, "model": UNKNOWN}
         self._task = SupervisedTask("readiness", self._look, metrics)
         is_secure = urlsplit(model_url).scheme in ("wss", "https")
-        # To read the authorities' certificates takes as long as a frame lasts.
+        # Loading the CA certificates takes as long as a frame lasts.
         self._tls = ssl.create_default_context() if is_secure else None
 
     def start(self) -> None:
-        """Look from here on."""
+        """Start the checks."""
         self._task.start()
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         await self._task.stop()
 
     @property
@@ -62,7 +62,7 @@ class Readiness:
 
     @property
     def degraded(self) -> list[str]:
-        """What is not as it should be, while calls are taken."""
+        """The parts that are degraded while calls are taken."""
         return [
             name for name, state in self._found.items() if state not in (OK, UNKNOWN)
         ]
@@ -91,7 +91,7 @@ class Readiness:
         }
 
     async def check(self) -> None:
-        """Look at the database now."""
+        """Check the database now."""
         self._found["database"] = await self._check_database()
 
     async def _look(self) -> None:
@@ -113,7 +113,7 @@ class Readiness:
 
 
 async def probe(url: str, tls: ssl.SSLContext | None) -> str:
-    """Say whether something listens at a URL, TLS included where it is given."""
+    """Say whether a server listens at a URL; TLS is included if it is given."""
     parts = urlsplit(url)
     port = parts.port or (80 if tls is None else 443)
     try:

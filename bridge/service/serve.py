@@ -1,4 +1,4 @@
-"""`kolbridge serve`: the service from its settings to its last record."""
+"""`kolbridge serve`: runs the service from its settings to its last record."""
 
 import argparse
 import asyncio
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
                 settings.database_url,
                 Path(settings.kolbridge_home),
                 admin_url=settings.database_admin_url,
-                # Who takes over may not come up yet.
+                # The service that takes over may still fail to start.
                 schema=Schema.KEEP if args.take_over else Schema.MOVE,
                 on_moved=partial(_log_moved, settings),
             )
@@ -130,7 +130,7 @@ def _log_moved(settings: Settings, files: list[str]) -> None:
 async def require_bound_role(settings: Settings, url: str) -> None:
     """Raise IsolationError for a role that could bypass row-level security.
 
-    One that cannot log in, or not become the policies' role, raises one of
+    A role that cannot log in, or cannot become the policies' role, raises one of
     DATABASE_ERRORS.
     """
     database = await _open(settings, url, pool_max=1)
@@ -143,8 +143,8 @@ async def require_bound_role(settings: Settings, url: str) -> None:
 
 
 async def open_for_calls(settings: Settings, url: str) -> Database:
-    """Open the database; one that is away now is connected to when it is back, and a
-    worker that was started again meanwhile serves what is kept on disk."""
+    """Open the database; an unreachable database is connected to when it is back, and
+    a worker restarted meanwhile serves the businesses cached on disk."""
     try:
         return await _open(settings, url, settings.database_pool_size)
     except Exception as error:
@@ -167,17 +167,17 @@ async def _open(
 
 
 class Share(NamedTuple):
-    """What a worker has from its parent, or from itself where it is the only one."""
+    """What a worker gets from its parent, or makes itself if it is the only worker."""
 
     workers: Workers
     listening: socket.socket
     admin: socket.socket | None
     inherited: Inheritance | None
     token_key: bytes
-    # Whoever passes signals on to all workers.
+    # The process that passes signals on to all workers.
     chief: int
     lifeline: int | None
-    # The database to watch over, where no parent does.
+    # The embedded database to keep running, if no parent does.
     embedded: EmbeddedServer | None
 
 
@@ -231,7 +231,7 @@ def _run_one(settings: Settings, database_url: str, share: Share) -> int:
 
 
 class Signals:
-    """What this process was told: to leave the port, to stop, and to stop at once.
+    """The signals this process got: to leave the port, to stop, to stop at once.
 
     `stop` is set by either of the first two, `asked` by the second alone.
     """
@@ -262,7 +262,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     signals = Signals(loop)
     if share.lifeline is not None:
-        # Readable only when the parent is gone.
+        # The lifeline is readable only when the parent is gone.
         loop.add_reader(
             share.lifeline, _on_orphaned, loop, share.lifeline, signals.stop
         )
@@ -329,10 +329,10 @@ async def _take_calls(
 
 
 async def _drain(settings: Settings, server: Server, signals: Signals) -> None:
-    """Drain; first leave the port if it is another's, or as soon as it is.
+    """Drain; first leave the port if another service has it, or as soon as one does.
 
-    Whoever hands over the port is in nobody's way: its calls last as long as they may,
-    until somebody asks it to stop.
+    A service that handed over its port blocks no other service: its calls last as long
+    as their limits allow, until a signal asks the service to stop.
     """
     log = server_logger()
 
@@ -343,7 +343,7 @@ async def _drain(settings: Settings, server: Server, signals: Signals) -> None:
 
     leaving = asyncio.ensure_future(leave())
     if signals.taken.is_set():
-        # Whatever fails at the port, the calls that run have their time.
+        # Whatever fails at the port, the running calls keep their time.
         (failed,) = await asyncio.gather(leaving, return_exceptions=True)
         if isinstance(failed, Exception):
             log.error("the port was not left in order", exc_info=failed)
@@ -366,6 +366,6 @@ async def _drain(settings: Settings, server: Server, signals: Signals) -> None:
 def _on_orphaned(
     loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event
 ) -> None:
-    """The parent is gone: drain, as on a signal."""
+    """Drain as on a signal, because the parent is gone."""
     loop.remove_reader(lifeline)
     stop.set()

@@ -1,8 +1,8 @@
 """The service in one process: the port, the webhooks, the switchboard, the records.
 
-`start`, then calls are taken; `drain`, then no new ones; `close`, and nothing is left:
-no socket, no task, no unwritten record. It runs inside any event loop, so that tests
-and the demo use it as `kolbridge serve` does.
+After `start`, calls are taken. After `drain`, no new calls are taken. After `close`,
+no socket, no task and no unwritten record is left. The server runs inside any event
+loop, so that tests and the demo use the server as `kolbridge serve` does.
 """
 
 import asyncio
@@ -49,21 +49,21 @@ from crm import businesses, calls
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
-# How long the last records may take; then they are kept in files.
+# How long writing the last records may take; after that they are kept in files.
 RECORDS_WAIT_S = 5.0
 # A record is written within ms of a call's end, or when the caller's last words have
-# come, unless the database is away. Twilio waits for 15 s.
+# come, unless the database is unreachable. Twilio waits for 15 s.
 RECORD_LOOK_S = 0.2
 RECORD_LOOKS = round((WORDS_WAIT_S + 1.0) / RECORD_LOOK_S)
 RECORD_LOOKS_S = WORDS_WAIT_S + 3.0
-# How long an HTTP request that runs may take when the process stops.
+# How long a running HTTP request may take when the process stops.
 HTTP_WAIT_S = 2.0
 
 
 class Server:
-    """One process of the bridge; everything it needs is given.
+    """One process of the bridge; the constructor is given everything it needs.
 
-    `on_record` takes what calls leave behind instead of the database.
+    `on_record` takes the records of calls in place of the database.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Server:
             self.metrics, self.switchboard.live_calls, self._gauges
         )
         self._runner: web.AppRunner | None = None
-        # What other workers send on.
+        # Serves the requests that other workers forward.
         self._own_runner: web.AppRunner | None = None
         self._connections = Connections(self.metrics, connections_allowed(settings))
         self._acceptor: Acceptor | None = None
@@ -143,10 +143,10 @@ class Server:
         listening: socket.socket | None = None,
         admin: socket.socket | None = None,
     ) -> None:
-        """Listen, on a socket that several workers share if one is given, and on
-        `admin` for whoever watches.
+        """Listen, on `listening` if several workers share that socket, and on `admin`
+        for monitoring.
 
-        Raises OSError where the address cannot be had.
+        Raises OSError if the address is unavailable.
         """
         settings = self._settings
         listening = listening or listen(settings.host, settings.port)
@@ -204,7 +204,7 @@ class Server:
         self._admin_acceptor.start()
 
     async def _start_cache(self) -> None:
-        """Keep businesses for when the database is away; one worker reads them all."""
+        """Cache businesses in case the database fails; one worker reads them all."""
         if not self._settings.business_cache_hours:
             await asyncio.to_thread(self._cache.forget_others, ())
         elif self._is_first:
@@ -219,10 +219,11 @@ class Server:
         )
 
     async def leave_port(self) -> None:
-        """Accept nothing more, for another service does, and serve all that was.
+        """Stop accepting, because another service accepts; serve what was accepted.
 
-        A connection shows what it wants within HEAD_WAIT_S, or is closed; one that a
-        proxy keeps is closed with its next answer, or when it has rested for so long.
+        A connection that sends no head within HEAD_WAIT_S is closed. A connection that
+        a proxy keeps alive is closed with its next answer, or when it has been idle for
+        as long.
         """
         assert self._acceptor is not None
         assert self._runner is not None
@@ -243,17 +244,17 @@ class Server:
         return response
 
     async def drain(self, patience_s: float) -> None:
-        """Take no new calls, and wait for the end of those that run."""
+        """Take no new calls, and wait for the running calls to end."""
         await self.switchboard.drain(patience_s)
 
     def longest_call_s(self) -> float:
-        """Return how long the calls that run may still last at most."""
+        """Return how long the running calls may still last at most."""
         calls = self.switchboard.live_calls()
         limits = [call.plan.options.max_call_seconds for call in calls]
         return max(limits, default=0) + ENDING_S_MAX
 
     async def close(self) -> None:
-        """End what still runs and write every record."""
+        """End the calls that still run and write every record."""
         await self.switchboard.close()
         self._loop_monitor.stop()
         await self._checkpoints.stop()
@@ -278,7 +279,7 @@ class Server:
             self._exposition()
 
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
-        """Return how a call ended that this process does not know, by its record."""
+        """Return, from its record, how a call unknown to this process ended."""
         with suppress(*DATABASE_ERRORS):
             looking = self._look_for_record(number, call_sid)
             return await self._directory.answer(looking, RECORD_LOOKS_S)
@@ -297,9 +298,9 @@ class Server:
         return Ended("unknown_call", True, sorry, whose)
 
     async def _fallback_for(self, number: str) -> Sentence:
-        """Return what a caller to a number hears whose call has no line."""
+        """Return the fallback for a caller to a number whose call has no driver."""
         if self.switchboard.business_of("", number):
-            # In a flood of calls that are turned away no disk is read.
+            # During a flood of refused calls the disk is not read.
             return self.switchboard.default_fallback(number)
         business = await self._directory.find_kept(number)
         return fallback_of(self._settings, business)
@@ -314,7 +315,7 @@ class Server:
             "Open connections without a media stream",
             len(self._connections),
         )
-        # What all workers share is one's to show, for their gauges are added up.
+        # One worker shows what all workers share, because their gauges are added up.
         is_first = self._is_first
         return {
             **self.switchboard.gauges(),
@@ -340,7 +341,7 @@ class Server:
 
 
 def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
-    """Return the flight recorders, if they are asked for."""
+    """Return the flight recorders, if the settings ask for them."""
     if settings.record_dir is None:
         return None
     return Recorders(

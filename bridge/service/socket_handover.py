@@ -1,9 +1,10 @@
-"""One service after another on one port: the next takes the listening socket itself.
+"""Socket handover: the next service on a port takes over the listening socket itself.
 
-Connections wait in that socket and not in a process, and it lives as long as anybody
-holds it. Who takes over asks for it over a Unix socket in KOLBRIDGE_HOME, accepts
-beside the service that runs, and then says so: that one accepts no more, and drains.
-If the next does not come up it says nothing, and nothing has changed.
+Connections wait in the listening socket and not in a process, and the socket lives as
+long as any process holds it. The next service asks for the socket over a Unix socket in
+KOLBRIDGE_HOME, accepts beside the running service, and then tells the running service.
+The running service then stops accepting, and drains. If the next service does not start
+it sends nothing, and nothing has changed.
 """
 
 import asyncio
@@ -15,17 +16,17 @@ from typing import NamedTuple
 
 from bridge.telemetry.log import server_logger
 
-# The service that is asked answers within a turn of its loop.
+# The running service answers within one turn of its loop.
 ANSWER_WAIT_S = 5.0
-# Who asks waits in line; there is one, or an operator's mistake.
+# The backlog of services that ask; more than one is an operator's mistake.
 ASKING_MAX = 4
 _HERE, _TAKEN = b"h", b"t"
 
 
 class Inheritance(NamedTuple):
-    """The listening sockets of the service that runs, and the way to tell it.
+    """The listening sockets of the running service, and the socket to notify it.
 
-    `admin` is None where it has no such listener.
+    `admin` is None if the running service has no admin listener.
     """
 
     listening: socket.socket
@@ -33,7 +34,7 @@ class Inheritance(NamedTuple):
     way: socket.socket
 
     def take(self) -> None:
-        """Have the other service leave the port; it may be gone already."""
+        """Tell the other service to leave the port, unless that service is gone."""
         with self.way:
             try:
                 self.way.sendall(_TAKEN)
@@ -42,7 +43,7 @@ class Inheritance(NamedTuple):
 
 
 def ask(home: Path, port: int) -> Inheritance | None:
-    """Ask the service on a port for its socket; None if there is none to ask."""
+    """Ask the service on a port for its sockets; None if no service can be asked."""
     way = socket.socket(socket.AF_UNIX)
     way.settimeout(ANSWER_WAIT_S)
     try:
@@ -58,7 +59,7 @@ def ask(home: Path, port: int) -> Inheritance | None:
 
 
 class HandoverSocket:
-    """Where the next service asks; `on_taken` is called when it has the port."""
+    """The socket where the next service asks; `on_taken` runs when it has the port."""
 
     def __init__(
         self,
@@ -75,9 +76,10 @@ class HandoverSocket:
         self._made = (0, 0)
 
     def open(self) -> None:
-        """Take the place of the service before, if there was one.
+        """Replace the socket of the previous service, if there was one.
 
-        Where the system has no such sockets, or no such long names, nobody can ask.
+        If the system has no Unix sockets, or allows no path this long, no service can
+        ask.
         """
         listener = socket.socket(socket.AF_UNIX)
         listener.setblocking(False)
@@ -96,8 +98,8 @@ class HandoverSocket:
         asyncio.get_running_loop().add_reader(listener, self._on_asked, listener)
 
     def close(self) -> None:
-        """Give the socket to nobody any more, and take its path away unless that is
-        another's by now."""
+        """Stop giving the socket away, and remove its path unless the path belongs to
+        another service by now."""
         if self._listening is not None:
             asyncio.get_running_loop().remove_reader(self._listening)
             # While the socket is open no other file can have its inode.

@@ -1,9 +1,9 @@
-"""The parent of several workers: starts them, starts again what dies, and stops them.
+"""The parent of several workers: starts, restarts and stops them.
 
 The parent serves no call and has no thread and no event loop, so that it can fork at
-any time. It holds the listening socket, which outlives any worker: a connection that
-waits while one dies is taken by another. A worker notices the death of the parent by
-its lifeline, a pipe that only the parent holds open.
+any time. The parent holds the listening socket, which outlives any worker: if a worker
+dies while a connection waits, another worker takes the connection. A worker notices the
+death of the parent by its lifeline, a pipe that only the parent holds open.
 """
 
 import logging
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from bridge.telemetry.log import write_line
 
-# A worker that dies younger than this is started again later and later.
+# A worker that dies younger than this is restarted after a growing pause.
 YOUNG_S = 10.0
 PAUSE_S_MAX = 30.0
-# The system has no room for another process at the moment.
+# The pause when the system has no room for another process.
 FORK_PAUSE_S = 1.0
-# How often the parent looks after what it holds for its workers.
+# How often the parent checks what it keeps running for its workers.
 TEND_EVERY_S = 0.25
 
 # Serve as worker `index` with a lifeline; returns the exit code.
@@ -29,7 +29,7 @@ ServeWorker = Callable[[int, int], int]
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals to drain on; SIGHUP is one, unless `nohup` had it ignored."""
+    """Return the signals to drain on; SIGHUP is one, unless `nohup` ignores it."""
     stops = (signal.SIGTERM, signal.SIGINT)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return stops
@@ -60,7 +60,8 @@ class Supervisor:
         self._deaths = [0] * count
         self._is_stopping = False
         self._code = 0
-        # The last says that another service has the port; a worker tells its parent so.
+        # SIGUSR2 says that another service has the port; a worker sends it to its
+        # parent.
         self._heard = (signal.SIGCHLD, *stop_signals(), signal.SIGUSR2)
         self._lifeline, self._held_open = os.pipe()
 
@@ -80,7 +81,7 @@ class Supervisor:
         return self._code
 
     def _start(self, index: int) -> None:
-        # The child starts with empty buffers, or what waits here is written twice.
+        # Flush before the fork, or the child writes the buffered output a second time.
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -94,7 +95,8 @@ class Supervisor:
             return
         code = 1
         try:
-            # Out of the terminal's group: an interrupt comes once, from the parent.
+            # Leave the terminal's group, so that an interrupt comes once, from the
+            # parent.
             os.setpgrp()
             os.close(self._held_open)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._heard)
@@ -104,7 +106,7 @@ class Supervisor:
             os._exit(code)
 
     def _bury(self) -> None:
-        """Take note of every worker that has ended; other children are not ours."""
+        """Note every worker that has ended; ignore other child processes."""
         for pid, worker in list(self._running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
@@ -120,7 +122,7 @@ class Supervisor:
         lived_s = time.monotonic() - worker.started_at
         is_young = lived_s < YOUNG_S
         if is_young and code > 0 and self._deaths[worker.number] == 0:
-            # It said why on its own; the others would fail alike.
+            # The worker logged its own reason; the others would fail alike.
             self._code = code
             self._stop(signal.SIGTERM)
             return
@@ -144,7 +146,7 @@ class Supervisor:
             self._start(index)
 
     def _stop(self, number: int) -> None:
-        """Pass a signal on, to be taken as in one process."""
+        """Pass a signal on; each worker takes it as a single process does."""
         self._is_stopping = True
         self._due.clear()
         for pid in self._running:

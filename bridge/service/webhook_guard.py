@@ -1,7 +1,7 @@
-"""A webhook of Twilio's is answered with 200 whatever fails behind it, and in time.
+"""Answers every Twilio webhook with 200 and in time, whatever fails behind it.
 
-Anything else is an error tone in the caller's ear. Refusals that are meant, such as
-that of a signature, pass.
+With any other answer the caller hears an error tone. Intended refusals, such as the
+refusal of a signature, pass unchanged.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telephony import twiml
 from bridge.telephony.twiml import Sentence
 
-# Twilio gives a webhook up after 15 s.
+# Twilio gives up on a webhook after 15 s.
 ANSWER_WAIT_S = 12.0
 _WEBHOOKS = "/twilio/"
-# What comes after these is Twilio's to do; the others are told, and ask nothing.
+# Twilio acts on the answers of these webhooks; the others only report.
 _ASKING = frozenset(("/twilio/voice", "/twilio/after-stream"))
 
 
 class WebhookGuard:
-    """Stands before the handlers of one process."""
+    """Wraps the HTTP handlers of one process."""
 
     def __init__(
         self, metrics: Metrics, fallback_for: Callable[[str], Awaitable[Sentence]]
@@ -35,7 +35,7 @@ class WebhookGuard:
     async def answer(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        """Return the handler's answer, or the fallback in its place."""
+        """Return the handler's answer, or the fallback in place of that answer."""
         if request.method != "POST" or not request.path.startswith(_WEBHOOKS):
             return await handler(request)
         try:

@@ -1,8 +1,8 @@
-"""What Twilio asks over HTTP, and what a load balancer does.
+"""Answers the HTTP requests of Twilio and of a load balancer.
 
-A webhook is always answered with TwiML and 200, whatever fails behind it, for anything
-else is an error tone in the caller's ear; only what is not signed by Twilio gets a 403.
-Requests may come twice and in any order.
+A webhook is always answered with TwiML and 200, whatever fails behind it, because with
+any other answer the caller hears an error tone. Only a request that Twilio has not
+signed gets a 403. Requests may come twice and in any order.
 """
 
 from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ from bridge.telemetry.masking import mask_phone
 from bridge.telephony import twiml
 from bridge.telephony.twiml import Sentence, StreamUrls
 
-# Twilio's are some 40 characters; they are remembered.
+# Twilio's tokens have some 40 characters; the service remembers them.
 IDEMPOTENCY_CHARS_MAX = 128
 
 
@@ -63,7 +63,7 @@ class Webhooks:
         self._authentication = Authentication(settings, public_url, self._metrics)
 
     def application(self, workers: Workers | None = None) -> web.Application:
-        """Return the routes; with `workers`, for whatever comes to any worker."""
+        """Return the routes; with `workers`, also for the calls of other workers."""
         app = web.Application(
             client_max_size=BODY_BYTES_MAX,
             middlewares=[
@@ -96,7 +96,7 @@ class Webhooks:
     # --- Twilio ---
 
     async def voice(self, request: web.Request) -> web.Response:
-        """Answer a ringing call with the stream it shall open."""
+        """Answer a ringing call with the stream that Twilio must open."""
         form = request[FORM]
         ringing = Ringing(
             call_sid=form["CallSid"],
@@ -132,7 +132,7 @@ class Webhooks:
         return _twiml(self._connect(line))
 
     async def stream_status(self, request: web.Request) -> web.Response:
-        """Take note of how a stream fares at Twilio."""
+        """Note the status of a stream at Twilio."""
         form = request[FORM]
         event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
         log = self._switchboard.log_of(form["CallSid"], form.get("To", ""))
@@ -144,7 +144,7 @@ class Webhooks:
         return web.Response(status=204)
 
     async def call_status(self, request: web.Request) -> web.Response:
-        """Take note of how a call fares; one that is over needs no line."""
+        """Note the status of a call at Twilio; a call that is over needs no driver."""
         form = request[FORM]
         line = self._switchboard.find_driver(form["CallSid"])
         reason = OVER.get(form.get("CallStatus", ""))
@@ -164,7 +164,7 @@ class Webhooks:
         return _twiml(document)
 
     async def media(self, request: web.Request) -> web.Response:
-        """Tell who asks for the stream without a WebSocket what it is."""
+        """Tell a client without a WebSocket that the stream requires a WebSocket."""
         return web.Response(
             status=426, text="this is a WebSocket", headers={"Upgrade": "websocket"}
         )
@@ -172,7 +172,7 @@ class Webhooks:
     async def any_other(
         self, methods: dict[str, str], request: web.Request
     ) -> web.Response:
-        """Refuse what no endpoint is for; read nothing more of its connection."""
+        """Refuse a request that matches no endpoint; read no more of its connection."""
         self._metrics.count("requests_refused", reason="no_such_door")
         allowed = methods.get(request.path)
         if allowed is None:
