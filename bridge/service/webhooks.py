@@ -179,7 +179,7 @@ class Webhooks:
             return answer(request, HTTPStatus.NOT_FOUND)
         return answer(request, HTTPStatus.METHOD_NOT_ALLOWED, allowed)
 
-    # --- ours ---
+    # --- internal ---
 
     def _connect(self, line: CallDriver) -> bytes:
         plan = line.call.plan

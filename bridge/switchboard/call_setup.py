@@ -1,4 +1,4 @@
-"""Call setup, from a ringing phone to a plan: the business, the caller, the greeting.
+"""Call setup, from a ringing phone to a plan: the business, the caller, what is said.
 
 Call setup reads the database once per call, before the model's session is opened.
 """

@@ -293,7 +293,7 @@ class Switchboard:
                 return
             await asyncio.sleep(0.005)
 
-    # --- ours ---
+    # --- internal ---
 
     def _admit(self) -> None:
         if self.is_draining:
