@@ -1,7 +1,8 @@
-"""Whose number was dialled: the database's word, or the cache's while that is away.
+"""Finds the business of a dialled number, in the database or else in the cache.
 
-Every business is read again now and then, so that one that has had no call for hours is
-known, too. What is served from the cache is said in the log and counted.
+The cache answers while the database is unreachable. Every business is read again at
+intervals, so that the cache also holds a business that has had no call for hours. Each
+business that is served from the cache is logged and counted.
 """
 
 import asyncio
@@ -24,9 +25,9 @@ from crm.transient import is_transient
 
 # The caller hears ringing meanwhile; the switchboard gives an opening 5 s.
 LOOKUP_WAIT_S = 2.0
-# How old what the cache says of a business is, at most, when the database goes away.
+# The greatest age of a cache entry at the time when the database becomes unreachable.
 REFRESH_S = 300.0
-# Between two businesses, so that a thousand of them are a small load of 20 s.
+# The pause between two businesses: a thousand of them are a small load for 20 s.
 BREATH_S = 0.02
 
 _T = TypeVar("_T")
@@ -50,8 +51,8 @@ class BusinessDirectory:
         self._metrics = metrics
         self._kept: dict[str, Business] = {}
         self._refreshed_at = monotonic()
-        # What no call waits for: the disk, and queries that were given up, which hold a
-        # connection until it times out.
+        # Tasks that no call waits for: writes to the disk, and abandoned queries. An
+        # abandoned query holds its connection until the connection times out.
         self._late: set[asyncio.Task[Any]] = set()
 
     @property
@@ -62,7 +63,7 @@ class BusinessDirectory:
     async def find(self, address: str) -> Found | None:
         """Return the business that a `To` belongs to, None where none has it.
 
-        Raises what the database did where the cache knows no more.
+        Raises the database's error where the cache has no usable entry.
         """
         number = phones.dialled(address)
         try:
@@ -85,15 +86,15 @@ class BusinessDirectory:
         return Found(business)
 
     async def find_kept(self, address: str) -> Business | None:
-        """Return what is kept of a number's business; the database is not asked."""
+        """Return the cached business of a number; the database is not asked."""
         cached = await self._find_cached(phones.dialled(address))
         return None if cached is None else cached.business
 
     async def answer(self, asking: Coroutine[Any, Any, _T], patience_s: float) -> _T:
-        """Return a query's answer, or raise TimeoutError and leave it behind.
+        """Return a query's answer, or raise TimeoutError and abandon the query.
 
-        It is told to stop but not waited for: a query of a database that hangs cannot
-        be called off in time.
+        The query is cancelled but not awaited: a query cannot be cancelled in time
+        while the database hangs.
         """
         task = asyncio.get_running_loop().create_task(asking)
         try:
@@ -107,7 +108,7 @@ class BusinessDirectory:
         return task.result()
 
     async def refresh(self) -> None:
-        """Read every business again, for the cache; raises where that cannot be."""
+        """Read every business again, for the cache; raises where the read fails."""
         numbers = await businesses.numbers(self._database)
         for number, business_id in numbers:
             try:
@@ -126,7 +127,7 @@ class BusinessDirectory:
         self._refreshed_at = monotonic()
 
     async def keep_fresh(self) -> None:
-        """Refresh now and then, until cancelled; an error waits for the next time."""
+        """Refresh at intervals until cancelled; an error waits for the next refresh."""
         while True:
             try:
                 await self.refresh()
@@ -149,7 +150,7 @@ class BusinessDirectory:
     async def _keep(
         self, number: str, business: Business, *, is_new: bool = False
     ) -> None:
-        """Keep what has changed, or what is as new as it can be."""
+        """Write a business to the cache if it has changed or was just refreshed."""
         if self._kept.get(number) == business and not is_new:
             return
         try:
@@ -165,7 +166,7 @@ class BusinessDirectory:
             await asyncio.to_thread(self._cache.forget, number)
 
     def _leave_behind(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let a call go on while the disk is written."""
+        """Run work on the disk in the background, so that a call need not wait."""
         self._note_late(asyncio.get_running_loop().create_task(work))
 
     def _note_late(self, task: asyncio.Task[Any]) -> None:
@@ -180,5 +181,5 @@ class BusinessDirectory:
 
 
 def uncached(database: Database) -> BusinessDirectory:
-    """Return a directory that keeps nothing: without the database it knows nothing."""
+    """Return a directory without a cache: it finds nothing without the database."""
     return BusinessDirectory(database, BusinessCache(Path(), 0), Metrics())

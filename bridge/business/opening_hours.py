@@ -16,14 +16,14 @@ DAYS = (
     "saturday",
 )
 DAY_MINUTES = 24 * 60
-# Two letters tell the days of the week apart.
+# Two letters distinguish the days of the week.
 _LETTERS_MIN = 2
 _SPAN = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", re.ASCII)
 _DASHES = re.compile(r"\s*[-\u2010-\u2015]\s*")
 
 
 class TenantError(ValueError):
-    """What was asked cannot be done; the text says why."""
+    """The request cannot be carried out; the text says why."""
 
 
 def days_of(text: str) -> list[str]:
@@ -42,7 +42,7 @@ def days_of(text: str) -> list[str]:
 
 
 def read_hours(given: Mapping[str, tuple[str, ...]]) -> tuple[Hours, ...]:
-    """Return the hours of a week; a day stands there once. Raises TenantError."""
+    """Return the hours of a week. Raises TenantError where a day is given twice."""
     week: dict[str, tuple[str, ...]] = {}
     for text, spans in given.items():
         for day in days_of(text):

@@ -1,8 +1,9 @@
-"""Quotas: what a business's callers may use together, and what reaching it does.
+"""Quotas: what a business's callers may use together, and the effect of a limit.
 
-Pure: it is told what is in use (`crm.admissions.Usage`, or anything alike) and answers
-which limit refuses a call, or how long the calls that run may go on. A limit of 0 is
-none. A day is the business's own; a call counts for the day on which it was let in.
+This module does no I/O. It receives the usage (`crm.admissions.Usage`, or a type with
+the same fields) and answers which limit refuses a call, or how long the running calls
+may go on. A limit of 0 means no limit. A day is a day in the business's time zone; a
+call counts for the day on which it was admitted.
 """
 
 from enum import Enum
@@ -10,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from bridge.settings.options import CallOptions
 
-# A call that would have to end before its caller is warned is not begun.
+# A call that would have to end before the caller can be warned is refused.
 CALL_S_MIN = 30.0
 # Calls are told of a limit that they reach within this; it is looked at more often.
 AHEAD_S = 75.0
@@ -27,7 +28,7 @@ class Limit(Enum):
 
 
 class Usage(Protocol):
-    """What a business's calls come to by now."""
+    """What a business's calls have used so far."""
 
     @property
     def running(self) -> int:
@@ -39,11 +40,11 @@ class Usage(Protocol):
 
     @property
     def seconds_today(self) -> float:
-        """How long today's calls were, and are by now."""
+        """The duration of today's calls, the running ones included."""
 
     @property
     def cost_today(self) -> float:
-        """What they cost, in the currency of the price table."""
+        """The cost of today's calls, in the currency of the price table."""
 
 
 class Reached(NamedTuple):
@@ -54,7 +55,7 @@ class Reached(NamedTuple):
 
 
 def refusal(options: CallOptions, usage: Usage, *, is_withheld: bool) -> Limit | None:
-    """Return the limit that refuses one more call; None if it may be let in."""
+    """Return the limit that refuses one more call; None if it may be admitted."""
     if is_withheld:
         caller = (Limit.WITHHELD_CALLS, options.limit_withheld_calls_per_hour)
     else:
@@ -86,7 +87,7 @@ def nearest(options: CallOptions, usage: Usage, *, calls: int) -> Reached | None
         found.append(Reached(Limit.MINUTES, _share(left_s, calls)))
     if options.limit_cost_per_day:
         left = options.limit_cost_per_day - usage.cost_today
-        # What a second has cost today; before anything has, nothing is near.
+        # The cost of a second today; before anything has cost, no limit is near.
         rate = usage.cost_today / usage.seconds_today if usage.seconds_today else 0.0
         if left <= 0:
             found.append(Reached(Limit.COST, 0.0))

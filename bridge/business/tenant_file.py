@@ -1,4 +1,4 @@
-"""A business as one file: what it may say, in TOML or JSON, and what is wrong with it.
+"""A business as one file in TOML or JSON: its fields, and the checks of them.
 
 Every change of a business, from the command line or from a file, becomes such a file
 first and is checked as a whole; an error begins with the field's name.
@@ -71,8 +71,8 @@ def read(data: bytes, *, is_json: bool) -> TenantFile:
 
 
 def write(file: TenantFile, *, is_json: bool) -> str:
-    """Return a file's text; what is empty is left out."""
-    # TOML has dates of its own.
+    """Return a file's text; empty fields are left out."""
+    # TOML has a date type.
     kept = () if is_json else (date,)
     fields = msgspec.to_builtins(file, builtin_types=kept)
     plain = {name: value for name, value in fields.items() if value}
