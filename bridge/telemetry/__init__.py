@@ -1,4 +1,4 @@
-"""What the process says of itself: log lines, metrics, and supervised tasks.
+"""Telemetry of the process: log lines, metrics, and supervised tasks.
 
 Owns the log's format and its writer thread, the masking of phone numbers and secrets,
 the counters and their Prometheus page, and the garbage collector's passes. Refuses

@@ -1,9 +1,9 @@
-"""What the calls of each business came to, as metrics with a bounded number of labels.
+"""Metrics of the calls of each business, with a bounded number of labels.
 
-The busiest BUSINESSES_SHOWN_MAX have a label each, and all others share OTHER. Who
-comes to be busier than twice the least busy one that is shown takes its place, counts
-from nothing, and leaves what was counted before with OTHER.
-Whole sums are the database's: `kolbridge calls --summary`.
+The busiest BUSINESSES_SHOWN_MAX businesses have a label each; all others share OTHER. A
+business that becomes more than twice as busy as the least busy labelled one takes that
+label's place. The new label counts from 0; its earlier counts stay with OTHER.
+The database has the complete sums: `kolbridge calls --summary`.
 """
 
 from collections import Counter
@@ -17,12 +17,12 @@ from bridge.settings.prices import Prices, cost_of
 
 # A label each in five counters: 250 series, of which Prometheus takes millions.
 BUSINESSES_SHOWN_MAX = 50
-# How many are ranked; beyond it every count is halved and those of one are forgotten.
+# How many are ranked; beyond that, all counts are halved and counts of 1 are removed.
 BUSINESSES_RANKED_MAX = 10_000
 # How much busier a business must be to take another's label.
 BUSIER = 2
 OTHER = "other"
-# A caller who was turned away before the number was looked up.
+# The label of a caller who was refused before the dialled number was looked up.
 UNKNOWN = "unknown"
 _HELP = {
     "business_calls": "Calls that have ended, by business",
@@ -35,7 +35,7 @@ _HELP = {
 
 
 class Figures(msgspec.Struct):
-    """What is added up for one label."""
+    """The sums of one label."""
 
     calls: int = 0
     minutes: float = 0.0
@@ -56,11 +56,11 @@ class BusinessMetrics:
     def __init__(self) -> None:
         self._shown: dict[str, Figures] = {}
         self._rank: Counter[str] = Counter()
-        # How many figures went to OTHER, for want of a label.
+        # How many figures were counted under OTHER, because all labels were taken.
         self.unlabelled = 0
 
     def add_call(self, record: CallRecord, prices: Prices) -> None:
-        """Add a call that has ended; to be called once."""
+        """Add a call that has ended; call this once per call."""
         plan = record.plan
         options = plan.options
         cost = cost_of(
@@ -82,13 +82,13 @@ class BusinessMetrics:
         self.add(plan.business_id, figures)
 
     def add(self, business_id: str, figures: Figures) -> None:
-        """Add figures of a business; "" is one that nobody knows."""
+        """Add figures of a business; "" is an unknown business."""
         label = self._label_of(business_id) if business_id else UNKNOWN
         self.unlabelled += label == OTHER
         self._shown.setdefault(label, Figures()).add(figures)
 
     def families(self, prefix: str) -> Iterator[CounterMetricFamily]:
-        """Return the counters, as Prometheus wants them."""
+        """Return the counters as Prometheus families."""
         for name, text in _HELP.items():
             family = CounterMetricFamily(prefix + name, text, labels=["business"])
             field = name.removeprefix("business_")

@@ -1,17 +1,19 @@
-"""How long the garbage collector stops the process: every frame waits for that.
+"""Bounds and measures the pauses of the garbage collector: every frame waits for them.
 
-The service's start-up objects are frozen, types made per frame are not tracked, and a
-call or a request that is over leaves no cycle, so that reference counts free it. A pass
-takes as long as what it looks at is many, 20,000 objects some 10 ms; so what a pass may
-find is bounded. Passes over young objects are small. A full one is never left to the
-interpreter, which waits for millions of objects: it is made after every FULL_EVERY
-passes, between two callbacks of the loop, and what then lives beyond LIVE_MAX is frozen
-too, or with hundreds of calls each would look at all of them again. A frozen object is
-freed by its reference count as any other. Each pass is counted; a pause shows in the
-metrics.
+The service's start-up objects are frozen, and types made per frame are not tracked. A
+call or a request that is over leaves no cycle, so that reference counts free it. The
+time of a pass grows with the number of objects that the pass visits: 20,000 objects
+take some 10 ms. The number of objects that a pass may visit is therefore bounded.
+Passes over young objects are small. A full pass is never left to the interpreter, which
+waits for millions of objects. This module makes a full pass after every FULL_EVERY
+passes, between two callbacks of the loop. If more than LIVE_MAX objects then live, all
+of them are frozen too; otherwise, with hundreds of calls, each full pass would visit
+them again. A reference count frees a frozen object as any other. Each pass is counted;
+a pause shows in the metrics.
 
-That holds for the generations of Python 3.11 to 3.13 and for the increments of 3.14,
-which follow references and so are as long as what lives is connected.
+This holds for the generations of Python 3.11 to 3.13. It also holds for the increments
+of 3.14, which follow references: an increment is as long as the live objects are
+connected.
 """
 
 import asyncio
@@ -20,19 +22,19 @@ from time import perf_counter
 
 from bridge.telemetry.metrics import Histogram
 
-# A call tracks about 90 objects: a young pass every 8 calls; a second one over the
-# survivors every 24 (2,000 objects, 1 ms). The last is out of reach.
+# A call tracks about 90 objects: a young pass runs every 8 calls. A pass over the
+# survivors runs every 24 (2,000 objects, 1 ms). The last threshold is never reached.
 THRESHOLDS = (700, 2, 1_000_000)
 # Each pass leaves 700 objects at most to the oldest generation: 10,500 for a full one.
 FULL_EVERY = 15
-# What may live unfrozen after a full pass: half as much again as it finds.
+# How many objects may stay unfrozen after a full pass: half as many again as it finds.
 LIVE_MAX = 5_000
 
 
 class GcMonitor:
-    """Keeps the collector's passes short and times them, while it is entered.
+    """Keeps the collector's passes short and times them, while the monitor is entered.
 
-    To be entered inside of the loop that the process serves with.
+    Enter the monitor inside the loop that serves the process's calls.
     """
 
     def __init__(self, into: Histogram) -> None:
@@ -43,7 +45,7 @@ class GcMonitor:
         self._thresholds = gc.get_threshold()
 
     def __enter__(self) -> None:
-        """Freeze what is there, for it lives as long as the process."""
+        """Freeze the objects that exist: they live as long as the process."""
         self._loop = asyncio.get_running_loop()
         gc.collect()
         gc.freeze()
@@ -51,14 +53,14 @@ class GcMonitor:
         gc.callbacks.append(self._on_pass)
 
     def __exit__(self, *error: object) -> None:
-        """Leave the collector as it was."""
+        """Restore the collector's former settings."""
         gc.callbacks.remove(self._on_pass)
         gc.set_threshold(*self._thresholds)
         gc.unfreeze()
         self._loop = None
 
     def _on_pass(self, phase: str, info: dict[str, int]) -> None:
-        """Time a pass, which may run in any thread and in the midst of anything."""
+        """Time a pass, which may run in any thread and at any point of the code."""
         if phase == "start":
             self._began = perf_counter()
             return

@@ -1,8 +1,8 @@
 """Structured log lines: one JSON object each, with a call's id and its business's.
 
-Lines are handed to a thread that writes them, so that a slow reader of stderr never
-stops the event loop. Whole phone numbers and secrets do not pass: the formatter masks
-what looks like the one and knows the other. Nothing is logged per frame.
+A separate thread writes the lines, so that a slow reader of stderr never stops the
+event loop. The formatter masks whatever looks like a phone number, and every secret
+that it was given. Nothing is logged per frame.
 """
 
 import io
@@ -32,15 +32,15 @@ LEVELS = {
 }
 # Lines that wait for a stuck reader; more are dropped.
 LINES_WAITING_MAX = 10_000
-# How long the end of the process waits for a reader; then lines are lost.
+# How long the process waits for a reader when it ends; then lines are lost.
 STOP_WAIT_S = 1.0
-# How long a single line waits, where no thread does.
+# How long a single line waits for a reader, where no writer thread runs.
 LINE_WAIT_S = 0.1
 _STDERR = 2
 
 
 def of_call(call_sid: str, business_id: str = "") -> dict[str, str]:
-    """Return what a line of a call has beside its message."""
+    """Return the fields that a line of a call has beside its message."""
     found = {"call": call_sid, "business": business_id}
     return {name: value for name, value in found.items() if value}
 
@@ -68,7 +68,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _QueueHandler(logging.handlers.QueueHandler):
-    """Hands records on as they are; drops and counts them where there is no room."""
+    """Queues records unchanged; drops and counts them where the queue is full."""
 
     def __init__(self, waiting: queue.Queue[Any], drop: Callable[[], None]) -> None:
         super().__init__(waiting)
@@ -87,8 +87,8 @@ class _QueueHandler(logging.handlers.QueueHandler):
 class LogWriter:
     """The thread that writes the lines of one process, from `start` to `stop`.
 
-    It writes to the descriptor of stderr and to no object of the interpreter's: a
-    thread that waits there for a reader holds no lock that the process's end needs.
+    The thread writes to the descriptor of stderr, not to `sys.stderr`: a thread that
+    waits for a reader there holds no lock that the interpreter needs at its exit.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class LogWriter:
         self._count: Callable[[int], None] | None = None
 
     def start(self) -> None:
-        """Write every line of this process from here on."""
+        """Start to write every line of this process."""
         root = logging.getLogger()
         root.addHandler(self._handler)
         root.setLevel(logging.WARNING)
@@ -119,12 +119,12 @@ class LogWriter:
         self._thread.start()
 
     def count_with(self, count: Callable[[int], None]) -> None:
-        """Have lines that are dropped counted, those dropped so far included."""
+        """Report dropped lines to `count`, those dropped so far included."""
         self._count = count
         count(self.dropped_lines)
 
     def stop(self) -> None:
-        """Write what waits, then stop; what takes longer than STOP_WAIT_S is lost."""
+        """Write the waiting lines, then stop; after STOP_WAIT_S the rest is lost."""
         self._repeats.flush()
         logging.getLogger().removeHandler(self._handler)
         self._is_stopping = True
@@ -150,7 +150,7 @@ class LogWriter:
             try:
                 self._write(self._formatter.format(record) + "\n")
             except Exception:
-                # Nobody reads any more, or the line cannot be made: the next may be.
+                # No reader is left, or this line cannot be formatted; the next may be.
                 self._drop()
 
     def _write(self, line: str) -> None:
@@ -161,7 +161,7 @@ class LogWriter:
 
 
 class CallLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs with a call's id on each line, and its business's where that is known."""
+    """Logs with the call's id on each line, and the business's id where it is known."""
 
     def __init__(self, call_sid: str, business_id: str = "") -> None:
         super().__init__(logging.getLogger(LOGGER), of_call(call_sid, business_id))
@@ -175,20 +175,21 @@ class CallLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 def server_logger() -> logging.Logger:
-    """Return the logger for what belongs to no call."""
+    """Return the logger for lines that belong to no call."""
     return logging.getLogger(LOGGER)
 
 
 def write_line(level: int, text: str, secrets: Iterable[str]) -> None:
-    """Write a line at once, where no LogWriter runs; lost where nobody reads."""
+    """Write a line at once, where no LogWriter runs; without a reader it is lost."""
     record = logging.LogRecord(LOGGER, level, __file__, 0, text, None, None)
     _say(JsonFormatter(secrets).format(record) + "\n", LINE_WAIT_S)
 
 
 def write_in_time(fd: int, data: bytes, patience_s: float | None) -> None:
-    """Write all of it; OSError where nobody reads, within `patience_s` or ever.
+    """Write all of `data`; raises OSError where nobody reads.
 
-    A pipe that can be written at all takes PIPE_BUF bytes at once: no write blocks.
+    `patience_s` is the longest wait for the reader at each write; None means no limit.
+    A pipe that is ready to be written takes PIPE_BUF bytes at once: no write blocks.
     """
     rest = memoryview(data)
     while rest:

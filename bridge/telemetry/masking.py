@@ -1,13 +1,13 @@
-"""What a text may show: no whole phone number or card, no secret, nothing hidden.
+"""Masks texts: no whole phone number or card, no secret, no hidden character.
 
 Numbers are found as people, models and transcribers write them: with spaces, dashes of
-any kind, points, slashes and brackets, in any script's digits, one by one. What only
-looks like one stays: dates, times, addresses, ids, and the values of our own
-`name=number`. Masking a masked text changes nothing, and what stands before or after a
-number does not change what becomes of it: a replayed call depends on both.
+any kind, points, slashes and brackets, in any script's digits, one by one. Text that
+only looks like a number stays: dates, times, addresses, ids, and the values of the
+service's own `name=number`. Masking a masked text changes nothing, and the text before
+or after a number does not change the mask: a replayed call depends on both.
 
-Control characters and those that turn the direction of writing are shown by their
-code, for a terminal would obey them and a reader would be misled.
+Control characters and characters that change the direction of writing are shown by
+their code, because a terminal would obey them and a reader would be misled.
 """
 
 import io
@@ -15,11 +15,11 @@ import re
 from collections.abc import Iterable
 from typing import IO
 
-# A secret shorter than this would blot out ordinary words.
+# Masking a secret shorter than this would also mask ordinary words.
 SECRET_CHARS_MIN = 8
 # A local number without its area code.
 DIGITS_MIN = 7
-# Fewer digits than this would be given away by the first and last ones.
+# The first and last digits of a number shorter than this would reveal it.
 SHOWN_FROM_DIGITS = 9
 
 # C0 and C1 but for tab and line feed, what marks or turns the direction of writing,
@@ -33,7 +33,7 @@ _LINE_CHARACTER = re.compile(f"[{_HIDDEN}\t\n]")
 # Hyphen, non-breaking hyphen, dashes, minus, Hebrew maqaf, wide and small forms.
 _DASHES = "\\-\u00ad\u058a\u05be\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d"
 _BETWEEN = f"[\\s().,/_·•\u30fb{_DASHES}{_HIDDEN}]{{0,3}}"
-# What holds a number of somebody's, whatever it looks like.
+# Names whose value is a person's number, whatever the value looks like.
 _PERSONAL = (
     r"(?i:phone|tel|mobile|cell|fax|number|num|from|to|caller|called|contact|whatsapp"
     r"|sip|card|ssn|pin|code|digits?|account)"
@@ -106,13 +106,13 @@ def _name(match: re.Match[str]) -> str:
 
 
 def _code(match: re.Match[str]) -> str:
-    """Return JSON's own escape, so that what is JSON stays it."""
+    """Return JSON's own escape, so that JSON text stays valid JSON."""
     units = match[0].encode("utf-16-be")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 class VisibleStream(io.TextIOBase):
-    """A text stream to a terminal or a log: nothing hidden passes it."""
+    """A text stream to a terminal or a log that shows hidden characters by code."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__()
@@ -124,17 +124,17 @@ class VisibleStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Flush what is below."""
+        """Flush the underlying stream."""
         self._stream.flush()
 
     def fileno(self) -> int:
-        """Return the descriptor below."""
+        """Return the underlying descriptor."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """Tell whether a terminal is below."""
+        """Tell whether the underlying stream is a terminal."""
         return self._stream.isatty()
 
     def writable(self) -> bool:
-        """Tell that it can be written to."""
+        """Tell that the stream can be written to."""
         return True

@@ -1,9 +1,9 @@
-"""What the process counts, and how Prometheus reads it.
+"""The metrics of the process, and their export to Prometheus.
 
-`Metrics` is plain numbers, counted where things happen: an increment costs nanoseconds
-and knows no Prometheus. What is counted per frame lives in the call itself; it is added
-up when the call ends, and for the calls that run when `Collector` is asked. No labels
-per call: their number is bounded by the code, not by the traffic.
+`Metrics` holds plain numbers, counted where events occur: an increment costs
+nanoseconds and does not involve Prometheus. The call itself holds the counts per frame.
+These counts are added up when the call ends, and for running calls when `Collector` is
+asked. There are no labels per call: the code bounds their number, not the traffic.
 """
 
 from bisect import bisect_left
@@ -27,11 +27,11 @@ from bridge.settings.prices import VENDOR_PRICES, Prices
 from bridge.telemetry.business_metrics import BusinessMetrics, Figures
 
 PREFIX = "kolbridge_"
-# Around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
+# Bounds around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
 ANSWER_BOUNDS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 # A greeting that waited for its caller takes some ms, one that did not is an answer.
 GREETING_BOUNDS_S = (0.005, 0.02, 0.05, *ANSWER_BOUNDS_S)
-# Around a frame, 20 ms, the default of LAG_BUDGET_MS.
+# Bounds around a frame, 20 ms, the default of LAG_BUDGET_MS.
 LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # A pass over the young objects takes some 10 us; 20 ms would be a frame.
 GC_PAUSE_BOUNDS_S = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -43,7 +43,7 @@ def _mute_answers(kind: Mute, call: Call) -> int:
     return count
 
 
-# What a call counts itself: (metric, labels) and where it stands.
+# The counts that a call keeps: (metric, labels) and where the call keeps them.
 _OF_CALL: tuple[tuple[str, dict[str, str], Callable[[Call], int]], ...] = (
     ("frames", {"kind": "rx"}, lambda call: call.fast_path.rx_frames),
     ("frames", {"kind": "tx"}, lambda call: call.playout.frames_sent),
@@ -130,12 +130,12 @@ _UNLABELLED = (
     "streams_handed_over",
     "unknown_numbers",
 )
-# So do these: an increase is seen only of what was there before.
+# These do, too: Prometheus sees an increase only of a series that existed before.
 _RARE = (("records", "outcome", "refused"), ("records", "outcome", "lost"))
 
 
 class Histogram:
-    """Counts values by upper bound; the last bucket takes what is beyond all."""
+    """Counts values by upper bound; the last bucket takes values beyond all bounds."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
@@ -148,7 +148,7 @@ class Histogram:
         self._sum += value
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
-        """Return it as Prometheus wants it: counts add up from bucket to bucket."""
+        """Return the Prometheus family: counts are cumulative from bucket to bucket."""
         total, buckets = 0, []
         bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
         for bound, count in zip(bounds, self._counts, strict=True):
@@ -193,7 +193,7 @@ class Metrics:
     def add_call(
         self, call: Call, record: CallRecord, prices: Prices = VENDOR_PRICES
     ) -> None:
-        """Add up a call that has ended; to be called once."""
+        """Add up a call that has ended; call this once per call."""
         for name, labels, read in _OF_CALL:
             self.count(name, read(call), **labels)
         self.count("calls_ended", reason=record.end_reason)
@@ -224,9 +224,9 @@ class Metrics:
 
 
 class Collector:
-    """Reads the numbers when Prometheus asks.
+    """Reads the metrics when Prometheus scrapes them.
 
-    What is true now is the owner of the calls' to say: the calls that run, and each
+    The owner of the calls supplies the present state: the running calls, and each
     gauge's help text and value.
     """
 

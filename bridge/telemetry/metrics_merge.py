@@ -1,10 +1,10 @@
-"""The pages of metrics of several workers, as one whose counters never go back.
+"""Merges the metrics pages of several workers into one whose counters never decrease.
 
-A worker that is asked for its page leaves it in the workers' folder first. Its
-successor adds what it finds there to what it counts itself, and while a worker does not
-answer the others count what it left. So nothing that was once shown is lost; what a
-worker counted after it was last asked dies with it. A gauge says what is true now, and
-of a worker that is gone nothing is.
+A worker that is asked for its page first saves the page in the workers' folder. The
+worker's successor adds the saved counts to its own counts. While a worker does not
+answer, the other workers use the saved counts of that worker. A count that was once
+shown is therefore never lost; counts made after a worker's last page are lost with the
+worker. A gauge is a present value, so a worker that is gone has no gauges.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from prometheus_client.samples import Sample
 
 
 class MetricsMerge:
-    """The pages that the workers of one service leave behind."""
+    """The pages that the workers of one service save."""
 
     def __init__(self, folder: Path, index: int) -> None:
         self._folder = folder
@@ -26,8 +26,8 @@ class MetricsMerge:
         self._before = self.left_by(index)
 
     def keep(self, page: bytes) -> bytes:
-        """Return this worker's page, its predecessors' counts included, and leave it
-        to the others."""
+        """Return this worker's page, its predecessors' counts included, and save the
+        page for the others."""
         if self._before:
             page = added_up([page.decode(), self._before])
         path = self._path_of(self._index)
@@ -37,7 +37,7 @@ class MetricsMerge:
         return page
 
     def left_by(self, index: int) -> str:
-        """Return the counters that a worker left; empty if it was never asked."""
+        """Return the counters that a worker saved; empty if it was never asked."""
         try:
             text = self._path_of(index).read_text()
         except FileNotFoundError:
@@ -73,7 +73,7 @@ def added_up(pages: list[str]) -> bytes:
 
 
 class _Families(Collector):
-    """Metrics that are there already, as prometheus_client wants to read them."""
+    """Adapts existing metrics to the collector interface of prometheus_client."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families

@@ -1,9 +1,10 @@
 """Repeats of a warning, counted instead of written.
 
-Of one warning of one call, or of the service, the first REPEATS_WRITTEN in WINDOW_S are
-written; the others are counted, and the count is a line when the window is over or at
-the end. Warnings that differ in their numbers alone are one. However they differ, one
-call has WARNINGS_WRITTEN in a window. What is told of at most KINDS_MAX kinds is kept.
+The first REPEATS_WRITTEN repeats of a warning in WINDOW_S are written, per call or for
+the service. Further repeats are counted, and the count is written as a line when the
+window ends or at the end. Warnings that differ only in their numbers count as one kind.
+One call writes at most WARNINGS_WRITTEN warnings of all kinds in a window. At most
+KINDS_MAX kinds are tracked.
 """
 
 import logging
@@ -26,8 +27,8 @@ _Kind = tuple[object, int, str]
 
 
 class _Window:
-    """What came of one kind since its first line; keeps nothing of that but its text,
-    for a record holds the frames of an error."""
+    """The counts of one kind since its first line. Only the text of that line is kept,
+    because a log record would keep an error's frames alive."""
 
     def __init__(self, like: logging.LogRecord, text: str, began_at: float) -> None:
         self.began_at = began_at
@@ -42,7 +43,7 @@ class _Window:
         }
 
     def count_line(self) -> logging.LogRecord:
-        """Return the line that says how many were held."""
+        """Return the line that says how many lines were held back."""
         text = f"{self._text} (and {self.held} more, not written)"
         line = logging.LogRecord(
             self._name, self._level, __file__, 0, "%s", (text,), None
@@ -52,9 +53,9 @@ class _Window:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets lines pass to a handler; `write` is given the lines that count the others.
+    """Filters the lines of a handler; `write` receives the lines with the counts.
 
-    Lines below WARNING pass: each is one event's. Threads may log at the same time.
+    Lines below WARNING pass: each reports one event. Threads may log at the same time.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RepeatFilter(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a line is written; say first what is over by now."""
+        """Tell whether a line is written; first write the counts of ended windows."""
         now = self._clock()
         with self._lock:
             over = self._take_over(now)
@@ -78,7 +79,7 @@ class RepeatFilter(logging.Filter):
         return passes
 
     def flush(self) -> None:
-        """Write the counts of all that was held."""
+        """Write the counts of all lines that were held back."""
         with self._lock:
             over = list(self._windows.values())
             self._windows.clear()
@@ -106,7 +107,7 @@ class RepeatFilter(logging.Filter):
         return found
 
     def _take_over(self, now: float) -> list[_Window]:
-        """Take out the windows that are over, the oldest first, or too many."""
+        """Remove the ended windows, oldest first, and more where there are too many."""
         over = []
         while self._windows:
             kind, window = next(iter(self._windows.items()))

@@ -1,8 +1,8 @@
 """Background tasks that must live as long as their owner, supervised.
 
-A task that nobody awaits dies of its first surprise in silence. One that is started
-here is restarted, with a pause that grows while it fails again and again; each failure
-is logged with its traceback and counted. A coroutine that returns has failed, too.
+A task that nobody awaits ends silently at its first exception. A supervised task is
+restarted after a pause, which grows while the task keeps failing. Each failure is
+logged with its traceback and counted. A coroutine that returns has failed, too.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from bridge.telemetry.metrics import Metrics
 
 RESTART_S_MIN = 0.1
 RESTART_S_MAX = 30.0
-# Who has lived for so long begins again with the shortest pause.
+# A task that has run for longer than this begins again with the shortest pause.
 STEADY_S = 60.0
 
 
@@ -33,12 +33,12 @@ class Backoff:
         return pause_s
 
     def reset(self) -> None:
-        """Begin with the shortest pause again: a try went well."""
+        """Begin with the shortest pause again: a try succeeded."""
         self._next_s = self._first_s
 
 
 def note_failure(metrics: Metrics, name: str, error: BaseException | None) -> None:
-    """Log and count that what must live has failed; None if it just returned."""
+    """Log and count a failed task; `error` is None if the task just returned."""
     metrics.count("task_failures", task=name)
     server_logger().error("task %s failed and is started again", name, exc_info=error)
 
@@ -46,7 +46,7 @@ def note_failure(metrics: Metrics, name: str, error: BaseException | None) -> No
 class SupervisedTask:
     """One coroutine, run again and again from `start` to `stop`.
 
-    `run` begins anew at each call and keeps between two of them what it must not lose.
+    Each call of `run` starts afresh; `run` itself keeps any state between two calls.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class SupervisedTask:
         self._task = loop.create_task(self._live(), name=self._name)
 
     def done(self) -> bool:
-        """Tell whether it does not run: not started yet, or stopped."""
+        """Tell whether the task is not running: not started yet, or stopped."""
         return self._task is None or self._task.done()
 
     async def stop(self) -> None:
-        """Cancel it, and return when it has ended."""
+        """Cancel the task, and return when the task has ended."""
         if self._task is None:
             return
         task, self._task = self._task, None
@@ -87,14 +87,14 @@ class SupervisedTask:
             await asyncio.sleep(self._backoff.next_s())
 
     async def _failure(self) -> BaseException | None:
-        """Run to the end of it; return what it died of."""
+        """Run the coroutine until it ends; return the error that ended it."""
         try:
             await self._run()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # A library cancelled what it waited for; nobody has stopped us.
+            # A library cancelled what it awaited; this task was not cancelled.
             return error.with_traceback(None)
         except Exception as error:
             return error
