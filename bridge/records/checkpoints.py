@@ -1,8 +1,8 @@
-"""Keeps what running calls have come to, so that a killed process loses moments of it.
+"""Saves the records of running calls, so that a killed process loses only moments.
 
-Looks at every call of the process now and then, and hands on what has changed: a call
-in which nothing was said since is not written again. One is handed on at a time, with
-the loop free in between, for there may be hundreds.
+This module looks at every call of the process at intervals, and passes on the records
+that have changed: a call in which nothing was said since is not written again. Records
+are passed on one at a time, because there may be hundreds; the loop is free in between.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from bridge.call.plan import CallRecord
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import note_failure
 
-# What a kill may cost a call. A turn takes several seconds, so that few calls have
-# changed at any look.
+# How much of a call a kill may lose. A turn takes several seconds, so that few calls
+# have changed at any look.
 EVERY_S = 1.0
 # Between two calls; a record of 100 turns takes 0.07 ms.
 BREATH_S = 0.002
@@ -27,9 +27,9 @@ async def keep_running(
     keep: Callable[[CallRecord], None],
     metrics: Metrics,
 ) -> None:
-    """Hand on the record of each running call that has changed, until cancelled.
+    """Pass on the record of each running call that has changed, until cancelled.
 
-    A call whose record cannot be made is passed over until it has changed again.
+    A call whose record cannot be made is skipped until the call has changed again.
     """
     kept: dict[str, int] = {}
     while True:
@@ -38,7 +38,7 @@ async def keep_running(
         for call in live_calls():
             call_sid, learnt = call.plan.call_sid, call.call_record.learnt
             kept[call_sid] = learnt
-            # Its last record goes another way, and must be the last.
+            # A call's final record is written elsewhere, and must be the last one.
             if known.get(call_sid, 0) != learnt and is_live(call_sid):
                 try:
                     keep(call.record(monotonic()))

@@ -1,19 +1,21 @@
-"""The journal: what a worker has yet to write into the database, in a file of its own.
+"""The journal: a worker's records that are not in the database yet, in its own file.
 
-A line per record, appended and made durable before `append` returns. `take` hands one
-out, `drop` forgets it, `put_back` keeps it for later, so that no line stands before the
-others. The file is cut to nothing when all of it is written, and made anew when most of
-it is. It is locked while its process lives. One that nobody holds was left behind, by a
-crash or a kill: its lines are taken over by the next worker that starts. A line may so
-be read twice, after a crash between the database's answer and `drop`; whoever writes it
-must be able to tell.
+The file has a line per record. `append` makes the lines durable before it returns.
+`take` returns a record, `drop` removes it, and `put_back` keeps it for later, so that
+no record blocks the others. The file is truncated when all its records are written, and
+rewritten when most are. The file is locked while its process lives. A file without a
+lock was left by a crash or a kill: the next worker that starts takes over its lines. A
+line may therefore be read twice, after a crash between the database's answer and
+`drop`; the writer of the record must be able to detect that.
 
-What the disk refuses is held in memory, up to a limit, until `flush` or `drop`.
+Records that the disk refuses are held in memory, up to a limit, until `flush` or
+`drop`.
 
-Beside it lies a folder with a file per call that runs. What a killed process leaves
-there is written as the record it did not come to, after all those that it did.
+Beside the file lies a folder with a file per running call. A file that a killed process
+leaves there is written as that call's record, after all its finished records.
 
-Every method blocks on the disk and may be called from any thread; one at a time takes.
+Every method blocks on the disk and may be called from any thread. Only one thread at a
+time may take a record.
 """
 
 import fcntl
@@ -29,10 +31,10 @@ from threading import Lock
 from time import time_ns
 from typing import NamedTuple
 
-# What waits in memory for a disk with room: a record with 100 turns has some 30 KB.
+# Limits of the records in memory: a record with 100 turns has some 30 KB.
 HELD_LINES_MAX = 10_000
 HELD_BYTES_MAX = 64_000_000
-# Below this a file in which most is written already is left as it is.
+# A file below this size is not rewritten, even if most of its records are written.
 COMPACT_BYTES_MIN = 1_000_000
 _SUFFIX = ".journal"
 _RUNNING = ".running"
@@ -42,7 +44,7 @@ _COMPACTED = ".compacted"
 
 @dataclass(slots=True)
 class _Line:
-    """A record that waits: where it lies in the file, or itself if it is held."""
+    """A waiting record: its place in the file, or its bytes if held in memory."""
 
     start: int
     size: int
@@ -51,7 +53,7 @@ class _Line:
 
 
 class Taken(NamedTuple):
-    """A record to be written, and how often that was tried before."""
+    """A record to be written, and the number of earlier tries."""
 
     record: bytes
     tries: int
@@ -64,7 +66,7 @@ class Journal:
         self._folder = folder
         self._lock = Lock()
         self._ready: deque[_Line] = deque()
-        # A heap of what was put back, by the time it is due.
+        # A heap of the records that were put back, by due time.
         self._later: list[tuple[float, int, _Line]] = []
         self._numbers = count()
         self._taken: _Line | None = None
@@ -82,11 +84,11 @@ class Journal:
 
     @property
     def held(self) -> int:
-        """How many of them are in memory alone."""
+        """How many records are in memory alone."""
         return self._held_drivers
 
     def open(self) -> None:
-        """Make the file, and take over what no living worker holds."""
+        """Create the file, and take over files that no living worker holds."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while self._fd < 0:
             self._path = self._folder / f"worker-{os.getpid()}-{time_ns()}{_SUFFIX}"
@@ -103,12 +105,12 @@ class Journal:
         _sync_folder(self._folder)
 
     def append(self, records: list[bytes]) -> None:
-        """Keep records, none of which holds a line feed; all of them, or OSError."""
+        """Keep all records or raise OSError; no record may hold a line feed."""
         with self._lock:
             self._ready.extend(self._write(records))
 
     def hold(self, records: list[bytes]) -> int:
-        """Keep in memory what the disk refuses; return how many find no room."""
+        """Keep records in memory; return how many find no room there."""
         with self._lock:
             for place, record in enumerate(records):
                 size = self._held_bytes + len(record)
@@ -119,7 +121,7 @@ class Journal:
         return 0
 
     def flush(self) -> None:
-        """Write to the disk what is held in memory; OSError where it is still full."""
+        """Write the held records to the disk; raises OSError where it is still full."""
         with self._lock:
             held = [
                 line
@@ -135,9 +137,9 @@ class Journal:
                 line.start, line.size, line.held = kept.start, kept.size, None
 
     def begin(self, name: str, record: bytes) -> None:
-        """Keep what is to be written should this process not live to `end` it.
+        """Keep the record to write if this process dies before `end`.
 
-        What was kept under this name before stays until all of the new is there.
+        The record kept under this name before stays until the new one is complete.
         """
         folder = self._path.with_suffix(_RUNNING)
         folder.mkdir(exist_ok=True, mode=0o700)
@@ -150,12 +152,11 @@ class Journal:
             raise
 
     def end(self, name: str) -> None:
-        """Forget what was begun: its record is in the journal, or in the database."""
+        """Remove a begun record: the final one is in the journal or the database."""
         (self._path.with_suffix(_RUNNING) / name).unlink(missing_ok=True)
 
     def take(self, now: float) -> Taken | None:
-        """Return the record that waits longest, of those due; then `drop` it or
-        `put_back`."""
+        """Return the due record that waits longest; then call `drop` or `put_back`."""
         with self._lock:
             line = self._taken
             if line is None and self._ready:
@@ -166,12 +167,12 @@ class Journal:
             return None if line is None else Taken(self._read(line), line.tries)
 
     def wait_s(self, now: float) -> float | None:
-        """Return how long until a record is due; None where none is put back."""
+        """Return the time until a record is due; None where none was put back."""
         with self._lock:
             return max(0.0, self._later[0][0] - now) if self._later else None
 
     def put_back(self, due_at: float) -> None:
-        """Keep what was taken, if anything, for another try, not before `due_at`."""
+        """Keep the taken record, if any, for another try, not before `due_at`."""
         with self._lock:
             line, self._taken = self._taken, None
             if line is None:
@@ -180,7 +181,7 @@ class Journal:
             heapq.heappush(self._later, (due_at, next(self._numbers), line))
 
     def hurry(self, tries_max: int | None = None) -> None:
-        """Have what was put back be due now, all or what was tried no more often."""
+        """Make put-back records due now: all, or those with at most `tries_max`."""
         with self._lock:
             later, self._later = self._later, []
             for entry in sorted(later):
@@ -190,7 +191,7 @@ class Journal:
                     heapq.heappush(self._later, entry)
 
     def drop(self) -> None:
-        """Forget what was taken: it is written."""
+        """Remove the taken record: it is written."""
         with self._lock:
             line, self._taken = self._taken, None
             assert line is not None, "nothing is taken"
@@ -204,12 +205,12 @@ class Journal:
                 os.lseek(self._fd, 0, os.SEEK_SET)
                 self._end = 0
             elif self._end > max(COMPACT_BYTES_MIN, 2 * self._kept_bytes):
-                # Without room for it the file stays as long as it is.
+                # Without room for the new file the old one stays.
                 with suppress(OSError):
                     self._compact()
 
     def close(self) -> None:
-        """Let go of the file; one with nothing in it is removed."""
+        """Close the file; an empty file is removed."""
         with self._lock:
             if self._fd < 0:
                 return
@@ -252,7 +253,7 @@ class Journal:
         return lines
 
     def _compact(self) -> None:
-        """Put what still waits into a new file, locked before it has the name."""
+        """Put the waiting records into a new file, locked before it gets the name."""
         lines = [line for line in self._lines() if line.held is None]
         path = self._path.with_suffix(_COMPACTED)
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -296,7 +297,7 @@ class Journal:
 
 
 def _is_held(fd: int, path: Path) -> bool:
-    """Lock a file; False if another has it or took it away."""
+    """Lock a file; False if another process holds or has removed it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.fstat(fd).st_ino == path.stat().st_ino

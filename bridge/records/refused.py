@@ -1,8 +1,8 @@
-"""Call records that the database refused for good, in a file for a human to look at.
+"""Call records that the database refused for good, in a file for human inspection.
 
-One file for all workers of a KOLBRIDGE_HOME: a line per record, as it stood in the
-journal, with the time and the words of the refusal. Nothing is taken from it but by
-`settle`, once the record is in the database. Every method blocks on the disk.
+All workers of a KOLBRIDGE_HOME share one file. It has a line per record: the record as
+it stood in the journal, with the time and the words of the refusal. Only `settle`
+removes a record, once the record is in the database. Every method blocks on the disk.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ ERROR_CHARS_MAX = 500
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as it was refused; a line of an older version says not when and why."""
+    """A refused record; a line of an older version has no time and no reason."""
 
     business_id: UUID
     call: calls.Call
@@ -41,7 +41,7 @@ class RefusedRecords:
         self._counted: tuple[int, ...] = ()
 
     def add(self, record: bytes, refusal: str) -> None:
-        """Put a record aside, durable when this returns; what is none as it is."""
+        """Put a record aside, durable when this returns; other bytes are kept as is."""
         if read(record) is not None:
             fields = orjson.loads(record)
             fields["refused_at"] = datetime.now(UTC)
@@ -59,7 +59,7 @@ class RefusedRecords:
                 raise
 
     def count(self) -> int:
-        """Return how many there are; the file is read when it has changed."""
+        """Return the number of records; the file is read again when it has changed."""
         try:
             found = self._path.stat()
         except OSError:
@@ -70,14 +70,14 @@ class RefusedRecords:
         return self._count
 
     def lines(self) -> list[bytes]:
-        """Return what was put aside, oldest first; `read` tells what a line is."""
+        """Return the lines put aside, oldest first; `read` decodes a line."""
         try:
             return self._path.read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
 
     def settle(self, settled: Mapping[bytes, bytes | None]) -> None:
-        """Replace lines by what they have become; None takes one out."""
+        """Replace lines by their new values; None removes a line."""
         with self._locked():
             left = [settled.get(line, line) for line in self.lines()]
             part = self._path.with_suffix(".part")
@@ -94,7 +94,7 @@ class RefusedRecords:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Hold the file that has the name now; another may put one in its place."""
+        """Lock the file that has the name now; another process may replace the file."""
         while True:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -109,7 +109,7 @@ class RefusedRecords:
 
 
 def read(line: bytes) -> Refused | None:
-    """Return what a line holds; None where it is no call record at all."""
+    """Return the record of a line; None where the line is no call record."""
     try:
         return msgspec.json.decode(line, type=Refused)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,7 +1,7 @@
-"""From what a call remembers to the row the database has of it.
+"""Converts a call's record to its row in the database.
 
-Pure: times of the call's clock become the world's, tokens become a cost, and the tools'
-answers and the reason of the end become one word for what the call came to.
+This module does no I/O. Times on the call's clock become wall-clock times, and tokens
+become a cost. The tools' answers and the end reason become the outcome, in one word.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,14 +15,14 @@ from bridge.settings.prices import Prices, cost_of
 from crm import calls
 
 PROCESS_LOST = "process_lost"
-# What a call came to, by the last tool that changed something.
+# The outcome of a call, by the last tool that changed something.
 _OUTCOMES = {
     "calendar_create_appointment": "booked",
     "calendar_reschedule_appointment": "rescheduled",
     "calendar_cancel_appointment": "cancelled",
     "leads_upsert": "lead",
 }
-# What the record and the row have alike.
+# The fields that the record and the row share.
 _SAME = sorted(
     set(CallRecord.__struct_fields__)
     & set(calls.Call.__struct_fields__) - {"turns", "tools"}
@@ -30,7 +30,7 @@ _SAME = sorted(
 
 
 def to_row(record: CallRecord, now_s: float, now: datetime, prices: Prices) -> Kept:
-    """Return a call as the database has it; `now_s` on the call's clock is `now`."""
+    """Return the row of a call; `now_s` on the call's clock is the time `now`."""
 
     def at(time_s: float) -> datetime:
         return (now - timedelta(seconds=now_s - time_s)).astimezone(UTC)
@@ -108,13 +108,13 @@ def begun_row(plan: CallPlan, now: datetime) -> Kept:
 def running_row(
     record: CallRecord, now_s: float, now: datetime, prices: Prices
 ) -> Kept:
-    """Return what is written of a call whose process dies in it, as far as it came."""
+    """Return the row to write, as of now, if the process dies during the call."""
     lost = msgspec.structs.replace(record, end_reason=PROCESS_LOST, failed=True)
     return to_row(lost, now_s, now, prices)
 
 
 def outcome_of(record: CallRecord) -> str:
-    """Say in one word what a call came to."""
+    """Return the outcome of a call in one word."""
     if record.failed:
         return "failed"
     if record.answered_at_s is None:
@@ -136,5 +136,5 @@ def outcome_of(record: CallRecord) -> str:
 
 
 def clean(text: str) -> str:
-    """Take out what PostgreSQL cannot hold, or no record on disk."""
+    """Remove what neither PostgreSQL nor a record on disk can hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,10 +1,11 @@
-"""Writes what a call leaves behind, beside the calls that run.
+"""Writes the records of calls to the database, while other calls run.
 
 A record goes to the worker's journal first, and from there into the database, however
-long that is away; a restart goes on where the last run stopped, and the database tells
-what it has already, so that each call is written exactly once. What the database says
-of the record itself is final: it is put aside (`refused.py`). Whatever else fails is
-tried again, and the other records do not wait for it. Nothing waits for this module.
+long the database is unreachable. A restart continues where the last run stopped. The
+database tells which records it has already, so that each call is written exactly once.
+A database error about the record itself is final: the record is put aside
+(`refused.py`). After any other failure the record is tried again, and the other records
+do not wait for it. Nothing waits for this module.
 """
 
 import asyncio
@@ -27,22 +28,22 @@ from crm import calls
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS, is_about_the_row
 
-# Two hours of a busy worker's calls, while the disk does not answer.
+# The calls of a busy worker in two hours, while the disk does not answer.
 RECORDS_INCOMING_MAX = 10_000
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 30.0
-# How long a full disk is left alone while nothing new is to be written.
+# The pause between two tries of a full disk while there is no new record.
 DISK_RETRY_S = 5.0
-# A record that failed while others did, too, is tried at once when one is written: the
-# database is back. One that was tried more often fails for reasons of its own.
+# A record that failed while other records failed, too, is tried at once when a record
+# is written: the database is back. A record with more tries fails for its own reasons.
 TRIES_WITH_OTHERS_MAX = 5
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A call as it waits to be written.
+    """A call that waits to be written.
 
-    `lead_due` is the caller's number where the database was away when they called:
-    their lead is yet to be told of the call.
+    `lead_due` is the caller's number where the database was unreachable when they
+    called: the call must still be noted in their lead.
     """
 
     business_id: UUID
@@ -51,7 +52,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class _Incoming(NamedTuple):
-    """A record, or the one a call would leave if the process did not outlive it."""
+    """A final record, or the record to write if the process dies during the call."""
 
     kept: Kept
     is_begun: bool
@@ -66,9 +67,9 @@ class RecordWriter:
         self.refused = RefusedRecords(home / "unwritten")
         self._metrics = metrics
         self._incoming: asyncio.Queue[_Incoming] = asyncio.Queue(RECORDS_INCOMING_MAX)
-        # What is on its way into the journal, also if that fails halfway.
+        # The records on their way into the journal, kept if the write fails halfway.
         self._batch: list[_Incoming] = []
-        # Records, and not begun ones, that are not in the journal yet.
+        # Final records, without begun ones, that are not in the journal yet.
         self._unkept = 0
         self._is_disk_full = False
         self._has_more = asyncio.Event()
@@ -89,7 +90,7 @@ class RecordWriter:
 
     @property
     def in_memory(self) -> int:
-        """How many of them the disk has refused so far."""
+        """How many records are in memory alone, because the disk refused them."""
         return self._journal.held
 
     def gauges(self, *, counts_refused: bool) -> dict[str, tuple[str, float]]:
@@ -108,8 +109,8 @@ class RecordWriter:
         }
 
     def start(self) -> None:
-        """Begin to write, first of all what an earlier run could not; OSError where the
-        journal cannot be had."""
+        """Start to write, first the records that an earlier run could not write; raises
+        OSError where the journal cannot be opened."""
         self._journal.open()
         if self._journal.waiting:
             server_logger().warning(
@@ -120,11 +121,11 @@ class RecordWriter:
             task.start()
 
     def begin(self, kept: Kept) -> None:
-        """Keep what is to be written of a call should the process die before `add`."""
+        """Keep the record to write if the process dies before `add`."""
         self._put(_Incoming(kept, is_begun=True))
 
     def add(self, kept: Kept) -> None:
-        """Have a record written, soon."""
+        """Queue a record to be written soon."""
         self._put(_Incoming(kept, is_begun=False))
 
     def _put(self, incoming: _Incoming) -> None:
@@ -137,7 +138,7 @@ class RecordWriter:
             _log(kept).error("record lost: the disk is too slow")
 
     async def close(self, patience_s: float) -> None:
-        """Try to write all that waits; what cannot be written stays in the journal."""
+        """Try to write all waiting records; the others stay in the journal."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s if self._is_started else 0):
                 await self._incoming.join()
@@ -168,7 +169,7 @@ class RecordWriter:
     # --- into the journal ---
 
     async def _keep(self) -> None:
-        """Move records into the journal as they come."""
+        """Move records into the journal as they arrive."""
         while True:
             await self._next_batch()
             await asyncio.to_thread(self._to_disk, self._batch)
@@ -180,7 +181,7 @@ class RecordWriter:
                 self._incoming.task_done()
 
     async def _next_batch(self) -> None:
-        """Wait for records, or until the disk may have room for what it refused."""
+        """Wait for records, or until the disk may have room for refused records."""
         if self._batch:
             return
         with suppress(TimeoutError):
@@ -222,7 +223,7 @@ class RecordWriter:
             self._end(kept.call.call_sid)
 
     def _note_disk(self, error: OSError | None) -> None:
-        """Say once that the disk refuses, and once that it takes again."""
+        """Log once that the disk refuses writes, and once that it accepts them."""
         if error is not None:
             self._metrics.count("journal_failures")
         if (error is not None) == self._is_disk_full:
@@ -234,14 +235,14 @@ class RecordWriter:
             server_logger().error("the journal cannot be written: %s", error)
 
     def _end(self, call_sid: str) -> None:
-        # What stays behind is written once more, and known to the database.
+        # A file that is left is written once more; the database knows the record.
         with suppress(OSError):
             self._journal.end(call_sid)
 
     # --- into the database ---
 
     async def _run(self) -> None:
-        """Write the journal's records, those that failed before after the others."""
+        """Write the journal's records; those that failed before come last."""
         while True:
             self._has_more.clear()
             taken = None
@@ -259,7 +260,7 @@ class RecordWriter:
             await self._wait(await asyncio.to_thread(self._journal.wait_s, now))
 
     async def _settle(self, taken: Taken) -> None:
-        """Write a record, or put it aside for good; raises whatever may pass."""
+        """Write a record, or put it aside for good; raises any error that may pass."""
         try:
             kept = msgspec.json.decode(taken.record, type=Kept)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -289,7 +290,7 @@ class RecordWriter:
         self._metrics.count("records", outcome="refused")
 
     def _forget(self, call_sid: str) -> None:
-        """Take a record out: the database has it, or has refused it for good."""
+        """Remove a record: the database has it, or has refused it for good."""
         self._journal.drop()
         self._end(call_sid)
         self._backoff.reset()
@@ -298,7 +299,7 @@ class RecordWriter:
         self._failed_in_a_row = 0
 
     async def _put_back(self, taken: Taken | None, error: Exception) -> None:
-        """Keep a record for later, and leave the database alone for a while."""
+        """Keep a record for a later try, and pause before the next query."""
         tries = 0 if taken is None else taken.tries
         retry_s = min(RETRY_S_MIN * 2 ** min(tries, 16), RETRY_S_MAX)
         await asyncio.to_thread(self._journal.put_back, monotonic() + retry_s)
@@ -315,7 +316,7 @@ class RecordWriter:
         await self._wait(self._backoff.next_s())
 
     async def _wait(self, pause_s: float | None) -> None:
-        """Wait so long, or for a new record: it is tried at once."""
+        """Wait for `pause_s`, or until a new record: it is tried at once."""
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._has_more.wait()
@@ -326,7 +327,7 @@ def _log(kept: Kept) -> CallLogger:
 
 
 def _log_of(taken: Taken | None) -> logging.Logger | CallLogger:
-    """Return the log of whose record it is, where that can be told."""
+    """Return the logger of the record's call, where the record can be decoded."""
     try:
         return _log(msgspec.json.decode(taken.record if taken else b"", type=Kept))
     except (msgspec.DecodeError, UnicodeDecodeError):
