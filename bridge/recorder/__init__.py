@@ -1,4 +1,4 @@
-"""The flight recorder: what went into a call, kept so that it can be replayed.
+"""The flight recorder: keeps the input of a call, so that it can be replayed.
 
 Owns the recording's file format, the ring of each running call, replay through the same
 state machine, and the explanations of its decisions. Refuses what is beyond its limits

@@ -1,8 +1,8 @@
-"""Reasons: what a call decided at each message, in words for a person.
+"""Explains in words for a person what a call decided at each message.
 
-`of_step` reads what was recorded, and needs nothing else. `Watch` looks at a call that
-is made again and adds what only the core knows: why the feed was held, why voice over
-the AI did not interrupt it, when turns and playout began and ended. It decides nothing.
+`of_step` reads one recorded step, and needs nothing else. `Watch` observes a replayed
+call and adds what only the core knows: why the feed was held, why voice over the AI did
+not interrupt it, when turns and playout began and ended. `Watch` decides nothing.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from bridge.call.barge_in import EVIDENCE_FRAMES
 from bridge.call.machine import Call
 from bridge.recorder.recording import Step
 
-# The call's own lines that tell of a decision, and what it was.
+# The start of the call's log lines that report a decision, and the decision.
 _LINES = (
     ("[BARGE_IN] false alarm", "went on"),
     ("[BARGE_IN]", "interrupted"),
@@ -56,7 +56,7 @@ class Decision(NamedTuple):
 
 
 def of_step(step: Step, opened_at: float, timers: str = "") -> Iterator[Decision]:
-    """Return what one recorded message decided; `timers` are those that were due."""
+    """Return the decisions at one recorded message; `timers` are the due timers."""
     cause = f"a timer: {timers}" if timers else _cause(step)
     at_s = step.now - opened_at
     message = _message(step)
@@ -105,7 +105,7 @@ def _of_line(level: str, text: str, is_speech: bool) -> tuple[str, str] | None:
 
 
 def _cause(step: Step) -> str:
-    """Return what came, in the vendor's word for it."""
+    """Return what came, by the vendor's name for it."""
     message = _message(step)
     name = message.get("type") or message.get("event")
     return str(name or _DOORS.get(step.door, step.door.removeprefix("receive_")))
@@ -128,7 +128,7 @@ def _detail(message: dict[str, Any]) -> str:
 
 
 class Watch:
-    """Looks at a call after each message, and says what changed and why."""
+    """Observes a call after each message, and reports what changed and why."""
 
     def __init__(self, call: Call, opened_at: float) -> None:
         self._call = call
@@ -181,7 +181,7 @@ class Watch:
         return "" if is_told else f"{limit}; {self._voice()}"
 
     def _limit(self, now: float) -> str:
-        """Return what forbids to interrupt now, or nothing."""
+        """Return why the caller cannot interrupt now, or an empty text."""
         options, audible_ms = self._call.plan.options, self._audible_ms(now)
         cooled_ms = self._call.barge_in.cooled_ms(now)
         if not self._call.is_talking:

@@ -1,8 +1,9 @@
-"""The flight recorder: keeps what passes through calls, and writes it when they end.
+"""The flight recorder: keeps the messages of calls, and writes them when calls end.
 
-On the audio path it only appends to a ring of its call. Everything else happens after
-the call in a thread of its own, in short slices, so that the calls that still run find
-the interpreter free. Nothing waits for it, and what its limits let go is counted.
+On the audio path the recorder only appends to the ring of its call. All other work runs
+after the call in a separate thread, in short slices, so that running calls find the
+interpreter free. Nothing waits for the recorder. Messages that its limits drop are
+counted.
 """
 
 import asyncio
@@ -31,14 +32,14 @@ RING_BYTES_MAX = 32_000_000
 RECORDERS_MAX = 20
 # The oldest recordings beyond these are removed.
 FILES_KEPT_MAX = 1_000
-# The writer holds the interpreter for a slice and then lets the calls have it: half an
+# The writer holds the interpreter for a slice and then yields it to the calls: half an
 # hour is written in 15 s, with other calls' frames 3 ms later at p99.
 SLICE_STEPS = 40
 SLICE_PAUSE_S = 0.005
 
 
 class Recorder:
-    """What passed through one call, the newest of it; the oldest goes over a limit."""
+    """The messages of one call; beyond a limit the oldest are dropped."""
 
     def __init__(self, plan: CallPlan, opened_at: float) -> None:
         self.plan = plan
@@ -68,7 +69,7 @@ class Recorder:
         return actions
 
     def drain(self) -> Iterator[list[Any]]:
-        """Return what was kept, oldest first, and forget it on the way."""
+        """Return the kept messages, oldest first, and remove each from the ring."""
         while self._ring:
             yield self._ring.popleft()
 
@@ -102,7 +103,7 @@ class Recorders:
         return Recorder(plan, now)
 
     def finish(self, recorder: Recorder) -> None:
-        """Have the recording of an ended call written, soon."""
+        """Queue the recording of an ended call to be written soon."""
         loop = asyncio.get_running_loop()
         writing = loop.run_in_executor(self._thread, self._write, recorder)
         self._writing.add(writing)
@@ -110,7 +111,7 @@ class Recorders:
         writing.add_done_callback(lambda done: self._on_written(recorder, done))
 
     async def close(self, patience_s: float) -> None:
-        """Write what waits without pauses; what is not written in time is lost."""
+        """Write the waiting recordings without pauses; those left over are lost."""
         self._is_closing.set()
         if self._writing:
             await asyncio.wait(self._writing, timeout=patience_s)

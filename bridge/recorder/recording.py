@@ -1,13 +1,13 @@
-"""A recorded call as a file: all that went into a `Call`, and all that it answered.
+"""A recorded call as a file: every input of a `Call`, and every answer of the `Call`.
 
 One zip per call. `call.jsonl` is a `Header` and then one `Step` per message, with times
-on the bridge's own clock. Audio is not in it: a piece of it is its size and a hash and,
-where audio is kept, its place in `caller.ulaw` or `model.ulaw` (`model.pcm` where the
-session's output is PCM). What the call answered is always given by size and hash alone.
+on the bridge's own clock. It holds no audio: a piece of audio is a size, a hash and,
+where audio is kept, a place in `caller.ulaw` or `model.ulaw` (`model.pcm` where the
+session's output is PCM). Audio in the call's answers is always a size and a hash alone.
 
-Phone numbers are masked as in the log, secrets and stream tokens taken out, and the
-digits of the keypad written as 0. Masking is applied to both sides, so that a call made
-again from what was written still answers what was written.
+Phone numbers are masked as in the log, secrets and stream tokens are removed, and the
+digits of the keypad are written as 0. Input and answers are both masked, so that a call
+replayed from the file gives the answers in the file.
 """
 
 import zipfile
@@ -93,11 +93,11 @@ _ZEROS = str.maketrans("123456789", "000000000")
 
 
 class RecordingError(ValueError):
-    """A file that is no recording of ours; the text says what was expected."""
+    """A file that is no valid recording; the text says what was expected."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording is of; `dropped` counts messages its limits let go."""
+    """What a recording is of; `dropped` counts messages dropped by its limits."""
 
     version: int = VERSION
     plan: CallPlan
@@ -128,7 +128,7 @@ class Recording(msgspec.Struct, frozen=True):
 
     @property
     def why_not_replayed(self) -> str:
-        """Say why the call cannot be made again from this, or nothing."""
+        """Return why the recording cannot be replayed, or an empty text."""
         if self.header.dropped:
             return f"its first {self.header.dropped} messages were dropped"
         return "" if self.header.has_audio else "it was recorded without audio"
@@ -165,7 +165,7 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 class Writer:
-    """Turns what passed through a `Call` into a file; hides what no file may show."""
+    """Writes the messages of a `Call` to a file; masks what no file may show."""
 
     def __init__(
         self, header: Header, *, secrets: Iterable[str] = (), keeps_audio: bool
@@ -259,7 +259,7 @@ def read(path: Path) -> Recording:
 
 
 def _unpack(path: Path, file: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """Return a part of a recording, which may say that it is longer than it may be."""
+    """Return a part of a recording; raises RecordingError above `most` bytes."""
     if file.getinfo(name).file_size > most:
         raise RecordingError(f"{path}: {name}: expected at most {most} bytes")
     return file.read(name)
@@ -279,7 +279,7 @@ def model_file(plan: CallPlan) -> str:
 
 
 def fingerprint(audio: bytes) -> dict[str, Any]:
-    """Return what stands for a piece of audio."""
+    """Return the size and hash that stand for a piece of audio."""
     name = blake2b(audio, digest_size=_HASH_BYTES).hexdigest()
     return {"bytes": len(audio), "hash": name}
 

@@ -1,8 +1,8 @@
-"""Replay: a recorded call made again in the pure core, and compared byte for byte.
+"""Replay: runs a recorded call again in the core, and compares it byte for byte.
 
-`Replay.run` gives the `Call` every message at its recorded time and compares what it
-answers with what it answered then; the first difference ends it. A bug of the bridge's
-that a recording holds is raised again: that is what it was recorded for.
+`Replay.run` gives the `Call` every message at its recorded time and compares each
+answer with the recorded answer. The first difference ends the replay. A bug of the
+bridge that a recording holds is raised again: a recording serves that purpose.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from bridge.telephony import twilio
 
 
 class Difference(NamedTuple):
-    """Where a call made again first answers otherwise; numbers from 1."""
+    """Where a replayed call first differs from the recording; numbers from 1."""
 
     message: int
     action: int
@@ -40,7 +40,7 @@ class Measures(NamedTuple):
 
 
 class Replay:
-    """One recording made again; what it shows is complete when `run` has ended."""
+    """A replay of one recording; its results are complete when `run` has ended."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -49,7 +49,7 @@ class Replay:
         self.steps: list[Step] = []
 
     def run(self) -> Iterator[Decision]:
-        """Make the call again; return what it decides as it goes.
+        """Replay the call; return its decisions one by one.
 
         Ends at the first difference. Raises RecordingError where the audio is missing.
         """
@@ -68,7 +68,7 @@ class Replay:
             yield from explain.of_step(again, header.opened_at, timers)
 
     def accept(self) -> list[Step]:
-        """Make the call again and return its steps with what the core answers now."""
+        """Replay the call and return its steps with the core's present answers."""
         header = self.recording.header
         call = Call(header.plan, header.opened_at)
         return [self._again(call, step) for step in self.recording.steps]
@@ -96,7 +96,7 @@ class Replay:
 def _compare(
     number: int, step: Step, again: Step, opened_at: float
 ) -> Difference | None:
-    """Return the first action that is not the same; one may be missing."""
+    """Return the first action that differs; either side may lack the action."""
     recorded, recomputed = step.actions or [], again.actions or []
     if step.actions is None or recorded == recomputed:
         return None
