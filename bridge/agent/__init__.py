@@ -1,4 +1,4 @@
-"""What the model is given to work with: its tools and its prompt.
+"""The tools and the prompt of the model.
 
 Owns the tools' types, schemas, deadlines and errors, the system rules and a business's
 prompt, spoken times, and what a caller's number proves. Refuses an argument that does

@@ -1,8 +1,8 @@
 """The tools that read and write the calendar, bound to one business and one caller.
 
-A time goes out with its offset and comes back with it, so a clock hour that occurs
-twice stays one moment. Cancelling and moving have no argument for a phone: a caller
-reaches what was booked for the number they have proven to be theirs, and nothing else.
+The model receives and returns a time with its offset, so a clock hour that occurs twice
+stays one moment. Cancelling and moving have no argument for a phone: a caller reaches
+only the appointments of the number that they have proven to be theirs.
 """
 
 from collections.abc import Iterable
@@ -53,8 +53,8 @@ NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
 
 
 class BookingLimits(NamedTuple):
-    """How many appointments to come a caller may have, one who proves nothing, and all
-    together whose number is withheld."""
+    """How many future appointments are allowed: to a verified caller, to an unverified
+    caller, and to all callers together whose number is withheld."""
 
     per_caller: int = 5
     unverified: int = 2
@@ -222,7 +222,7 @@ class Desk(NamedTuple):
         return found.astimezone(UTC)
 
     def on_the_clock(self, field: str, shown: datetime) -> datetime:
-        """Return when the business's clock shows a time, where it does so once."""
+        """Return the moment of a local time that occurs once; else raise ToolError."""
         local = shown.replace(tzinfo=ZoneInfo(self.business.time_zone), fold=0)
         later = local.replace(fold=1)
         if local.utcoffset() == later.utcoffset():
@@ -254,7 +254,7 @@ class Desk(NamedTuple):
         ]
 
     def refused(self, taken: Taken, now: datetime) -> ToolError:
-        """Return what is said of a time that cannot be had."""
+        """Return the error for a time that is not available."""
         if taken.own is not None:
             service = f" ({taken.own.service})" if taken.own.service else ""
             return ToolError(
@@ -270,7 +270,7 @@ class Desk(NamedTuple):
         )
 
     def too_many(self, many: TooMany) -> LimitError:
-        """Return what is said of a booking beyond what a caller may have."""
+        """Return the error for a booking beyond a caller's limit."""
         if many.is_shared:
             return LimitError(
                 "limit_open_bookings_withheld",
@@ -285,7 +285,7 @@ class Desk(NamedTuple):
         )
 
     def unknown(self, missing: NotFound, now: datetime) -> ToolError:
-        """Return what is said of an appointment that the caller does not have."""
+        """Return the error for an appointment that the caller does not have."""
         caller = self.standing.caller
         if missing.upcoming:
             text = "starts_at: ask which of these, nothing was changed"

@@ -1,7 +1,8 @@
 """The tools that write into the CRM, bound to one business and one caller.
 
-What the model says is data until the database's own checks have passed; a wrong field
-is named back to it. Tenancy is the database's: a tool cannot reach another business.
+The model's arguments are untrusted until the database's own checks have passed; the
+error names a wrong field. The database enforces tenancy: a tool cannot reach another
+business.
 """
 
 from collections.abc import Mapping

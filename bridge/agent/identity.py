@@ -1,9 +1,9 @@
-"""What a caller's number is worth, decided here and nowhere else.
+"""Decides what a caller's number is worth as proof; no other module decides it.
 
-A number that the network sends is a claim. Withheld numbers come as the digits of a
-word, and any number can be forged by whoever has a trunk. All that reads or changes
-what a business knows of a caller asks for the worth first; nobody else looks at the
-shape of a number. Pure: the same words from the network give the same caller.
+A number that the network sends is a claim. Withheld numbers arrive as the digits of a
+word, and anyone with a trunk can forge any number. All code that reads or changes a
+business's data on a caller asks for the worth first; no other code looks at the form of
+a number. This module does no I/O: the same network data give the same caller.
 """
 
 from enum import Enum
@@ -55,7 +55,7 @@ def caller_of(
     """Return who calls, by a webhook's `From` and `StirVerstat`.
 
     `country` is the business's, for numbers sent without a country code; `trust` its
-    CALLER_TRUST. An attestation that nobody signed is to be given as "".
+    CALLER_TRUST. Pass "" for an unsigned attestation.
     """
     number = phones.plain(from_number)
     if not number or number.removeprefix("+") in WITHHELD:
@@ -81,6 +81,6 @@ class Standing:
         return self.caller.own_phone
 
     def verify(self) -> None:
-        """Take note that the caller has proven to be who the number says."""
+        """Note that the caller has proven that the number is theirs."""
         if self.caller.phone is not None:
             self.caller = Caller(self.caller.phone, Worth.VERIFIED)

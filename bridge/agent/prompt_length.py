@@ -1,7 +1,7 @@
 """How long a prompt is, in the tokens of the model, without its tokenizer.
 
 "Instructions cannot be longer than 16384 tokens": the API refuses the session, and all
-callers hear the fallback. The count here is a bound and no guess at the middle: 1 to 3
+callers hear the fallback. The count here is an upper bound, not an estimate: 1 to 3
 times what OpenAI's o200k_base makes of sentences in the languages that are spoken here,
 of prices, times, numbers and markup. Noise without words (base64) may be more; doctor
 asks the API itself.

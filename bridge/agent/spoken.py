@@ -2,7 +2,7 @@
 
 Days and months are written out, since a caller hears them. An hour that the clock shows
 twice is said with its offset's name. A language whose names the data lacks gets the
-English form; the model says it in the caller's own.
+English form; the model says that form in the caller's language.
 """
 
 import re
@@ -66,7 +66,7 @@ def say_time(local: datetime, today: date, language: str, country: str) -> str:
 
 
 def _offset_name(local: datetime, locale: Locale) -> str | None:
-    """Return what tells an hour from its twin, where the clock shows it twice.
+    """Return the offset's name for an hour that the clock shows twice, else None.
 
     The later offset is the summer's, whatever the zone's `dst` says: Ireland's is
     negative, in winter.

@@ -21,7 +21,7 @@ from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
 from crm.transient import is_transient
 
-# What a tool answers; more is of no use to who listens.
+# The longest answer of a tool; a longer one is of no use to a listener.
 OUTPUT_BYTES_MAX = 16_384
 # Beside five, one for each set of fields that a business requires.
 SCHEMAS_KEPT = 256
@@ -36,8 +36,8 @@ _END_CALL_TEXT = (
 
 
 class ToolError(ValueError):
-    """A tool did nothing of what it was asked; the text is for the model, and `more`
-    what it may do instead."""
+    """A tool did nothing of what it was asked. The text is for the model; `more` is
+    what the model may do instead."""
 
     def __init__(self, text: str, **more: object) -> None:
         super().__init__(text)
@@ -45,7 +45,7 @@ class ToolError(ValueError):
 
 
 class LimitError(ToolError):
-    """A tool did nothing, for a limit of the business, `limit`, was reached."""
+    """A tool did nothing, because `limit`, a limit of the business, was reached."""
 
     def __init__(self, limit: str, text: str) -> None:
         super().__init__(text)
@@ -148,7 +148,7 @@ class ToolRunner:
         return self._result(asked, answer, outcome, (monotonic() - started) * 1e3)
 
     def _failed(self, asked: RunTool, error: Exception) -> tuple[str, Answer]:
-        """Return what the model is told: the database's fault, or our own."""
+        """Return the error for the model: the database's fault, or the bridge's own."""
         if is_transient(error):
             self._log.warning("tool %s: %s", asked.name, type(error).__name__)
             return "unreachable", Answer({"error": _UNREACHABLE_TEXT})
@@ -161,10 +161,10 @@ class ToolRunner:
         return self._result(asked, answer, "refused", 0.0)
 
     async def _call_in_time(self, asked: RunTool) -> Answer:
-        """Run a tool, and leave it behind at the deadline.
+        """Run a tool, and abandon it at the deadline.
 
-        It is told to stop but not waited for: a query of a database that hangs cannot
-        be called off in time.
+        The tool is cancelled but not awaited: a query cannot be cancelled in time while
+        the database hangs.
         """
         task = asyncio.get_running_loop().create_task(self._call(asked))
         try:

@@ -1,8 +1,8 @@
 """The tool by which a caller whose number may be forged proves who they are.
 
-It stands beside the others only where a business asks for it (CALLER_TRUST=attested)
-and the network did not vouch for the number. What it answers to a wrong fact is the
-same whether the number is known or not.
+The tool is offered only where a business asks for it (CALLER_TRUST=attested) and the
+network did not attest the number. The tool's answer to a wrong fact is the same whether
+the number is known or not.
 """
 
 from datetime import UTC, datetime
