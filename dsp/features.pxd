@@ -23,7 +23,8 @@ from dsp.g711 cimport FRAME
 cdef enum:
     FEATURES = 32
     CREST_PARTS = 8
-    PART = FRAME // CREST_PARTS     # samples: 2.5 ms
+    # Samples, 2.5 ms. Cython 3.3 crashes in a checked build over a division here.
+    PART = FRAME >> 3
     FAR_HEARD_DB = 30       # -60 dBov: what is softer is not heard coming back
     OVER_DB_MAX = 30        # 30 and 31 lie between this and its negative
 
