@@ -7,6 +7,7 @@ from libc.stdint cimport int16_t, uint8_t
 
 cdef enum:
     FRAME = 160             # samples
+    FRAME_TEXT = 216        # its digits in base64: 4 * ceil(FRAME / 3), with "=="
 
 cpdef enum:
     FRAME_BYTES = FRAME

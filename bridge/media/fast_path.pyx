@@ -23,14 +23,13 @@ from libc.string cimport memcmp, strlen
 
 from bridge.media.playout cimport Playout
 from bridge.media.uplink cimport Uplink
-from dsp.g711 cimport FRAME, FRAME_MS
+from dsp.g711 cimport FRAME, FRAME_MS, FRAME_TEXT
 
 UNUSUAL = C_UNUSUAL
 GIVEN = C_GIVEN
 NOTABLE = C_NOTABLE
 
 cdef enum:
-    FRAME_TEXT = 4 * ((FRAME + 2) // 3)     # a frame in base64, with "=="
     TEXT_MAX = 1024             # Twilio's media messages have about 330 bytes
     DIGITS_MAX = 10             # `twilio.TIMESTAMP_DIGITS_MAX`
     QUOTE = 34                  # "

@@ -15,13 +15,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, strlen
 
-from dsp.g711 cimport FRAME
+from dsp.g711 cimport FRAME, FRAME_TEXT
 
 # Room that picows asks for, to write a message's head in front of it.
 HEAD_ROOM = C_HEAD_ROOM
 
 cdef enum:
-    FRAME_TEXT = 4 * ((FRAME + 2) // 3)     # a frame in base64, with "=="
     TEXT = 0x81                 # RFC 6455, 5.2: one whole message
     IN_TWO_BYTES = 126          # where the size is, if the second byte is too small
     IN_EIGHT_BYTES = 127
