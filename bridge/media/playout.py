@@ -1,29 +1,28 @@
 """Playout: what was sent to the caller, and what the caller has heard.
 
-Theory of operation. The model speaks faster than real time, so its audio waits here, by
-item and content part, and goes out in whole 20 ms frames a short *lead* ahead of the
-caller's ear, in small bursts. Twilio plays what it has in real time, so one number says
-what was heard:
+Theory of operation. The model speaks faster than real time. Its audio waits here, by
+item and content part. It is sent in small bursts of whole 20 ms frames, a short *lead*
+ahead of what the caller hears. Twilio plays what it has in real time, so one number
+says what was heard:
 
     heard = sent - (time at which all that was sent will have been played - now)
 
-`_clock_end` is that time by our own clock, the earliest it can be: a frame starts when
-it is sent or when its predecessor ends. Unheard audio is always the tail of what was
-sent, so a pause in sending needs no bookkeeping.
+`_clock_end` is that time by the bridge's clock, the earliest it can be: a frame starts
+when it is sent or when its predecessor ends. Unheard audio is always the tail of what
+was sent, so a pause in sending needs no bookkeeping.
 
-Three questions are asked of it. What will have been heard when a `clear` sent now is
-there: our clock alone says that, for the clear is as long on its way as the audio was.
-And what the caller hears while saying what reaches us now: a mark's echo shows how much
-that lags behind our clock, there and back; the least of the last few echoes is used,
-because an echo can be late by itself and never early. And what the caller had heard
-when they left the line, which we hear of as late: the same delay says that, up to
-WAY_S_MAX.
+The ledger answers three questions. What will the caller have heard when a `clear` sent
+now arrives? The clock alone answers: the clear takes as long to arrive as the audio
+did. What did the caller hear while saying what arrives now? A mark's echo shows the
+delay behind the clock, there and back. The least of the last few echoes counts: an echo
+can be late by itself and never early. What had the caller heard when they left the
+line? The bridge learns of it with the same delay, which counts up to WAY_S_MAX.
 
-`Clear` starts a new generation: marks carry theirs, and an echo of an older one is a
-flush, not a playback. An item whose audio ran out at the caller's ear before its next
-frame was sent has an *underrun*: the model was late, or we were. Neither that nor a
-hold begins another utterance. This module refuses audio beyond UNSENT_BYTES_MAX or
-PARTS_MAX and forgets the oldest mark beyond MARKS_MAX; all of these are counted.
+`Clear` starts a new generation. A mark names its generation; the echo of an older mark
+is a flush, not a playback. An item whose audio ran out at the caller's ear before its
+next frame was sent has an *underrun*: the model or the bridge was late. Neither an
+underrun nor a hold begins another utterance. This module refuses audio beyond
+UNSENT_BYTES_MAX or PARTS_MAX, forgets the oldest mark beyond MARKS_MAX and counts all.
 """
 
 from collections import deque
@@ -33,24 +32,24 @@ from dsp.g711 import FRAME_BYTES, FRAME_MS, frame_levels
 
 SILENCE_BYTE = b"\xff"
 FRAME_S = FRAME_MS / 1000
-# Sums of 0.02 drift; a microsecond is far below a frame.
+# Sums of 0.02 accumulate rounding errors; a microsecond is far below a frame.
 EPSILON_S = 1e-6
 BYTES_PER_MS = FRAME_BYTES // FRAME_MS
 MARK_EVERY_FRAMES = 25  # about two marks a second
-# Five minutes of mu-law: no reply is that long, a runaway model is.
+# Five minutes of mu-law: only a runaway model sends that much.
 UNSENT_BYTES_MAX = 5 * 60 * 8_000
 PARTS_MAX = 256  # a reply has one or two
 MARKS_MAX = 256
-DELAYS_KEPT = 4  # the delay is the least of so many echoes: two seconds' worth
-# The way there and back, as far as an echo is believed: one that is late by itself
-# makes an error of so much at most, and so does a way of up to twice as much.
+DELAYS_KEPT = 4  # the delay is the least of this many echoes: two seconds of them
+# The cap on the round trip that an echo may claim. An echo that is late by itself makes
+# an error of at most this, and so does a round trip of up to twice this.
 WAY_S_MAX = 0.06
 # `far_dbfs` when nothing is played; the floor of a one-byte level.
 NOTHING_DBFS = -127
 
 
 class Frames(NamedTuple):
-    """Whole frames for the caller, one behind the other."""
+    """Whole frames for the caller, concatenated."""
 
     audio: bytes
 
@@ -62,7 +61,7 @@ class MarkName(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A part not fully heard, in ms of its own audio; before it are `before_ms`."""
+    """A part not fully heard, in ms of its own audio; `before_ms` precede the part."""
 
     item_id: str
     content_index: int
@@ -90,12 +89,12 @@ class _Item:
         return self.item_id == item_id and self.content_index == content_index
 
     def is_mark_due(self, frames: int) -> bool:
-        """Tell whether a mark must follow once so many more frames were sent."""
+        """Tell whether a mark must follow once `frames` more frames are sent."""
         is_last = self.is_done and frames * FRAME_BYTES >= len(self.unsent)
         return is_last or self.frames_since_mark + frames >= MARK_EVERY_FRAMES
 
     def take(self, frames: int) -> bytes:
-        """Cut off at most so many frames; the tail is padded once the item is done."""
+        """Remove and return at most `frames` frames; pad the tail of a done item."""
         unsent = self.unsent
         whole = min(frames, len(unsent) // FRAME_BYTES) * FRAME_BYTES
         if not whole and not self.is_done:
@@ -118,7 +117,7 @@ class Playout:
         self._refill_s = self._lead_s / 2
         self._items: deque[_Item] = deque()
         self._marks: deque[_MarkInFlight] = deque()
-        # Of before a clear, and forgotten ones: their echoes are stale.
+        # Marks from before a clear, and forgotten marks: their echoes are stale.
         self._flushed: deque[str] = deque(maxlen=MARKS_MAX)
         self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
         self._delay_s = 0.0
@@ -126,7 +125,7 @@ class Playout:
         self._levels = bytearray()
         self._levels_first_frame = 0
         self._unsent_bytes = 0
-        # What audio came of last, also when it was heard to its end.
+        # The part whose audio came last, even after it was heard to its end.
         self._newest: _Item | None = None
         self.generation = 0
         self.frames_sent = 0
@@ -142,7 +141,7 @@ class Playout:
     # --- from the model ---
 
     def push(self, item_id: str, content_index: int, delta: bytes) -> None:
-        """Take a piece of an item's speech; a new one, or part, ends the one before."""
+        """Take a delta; one of a new item or part ends the item or part before."""
         if self._unsent_bytes + len(delta) > UNSENT_BYTES_MAX:
             self.refused_bytes += len(delta)
             return
@@ -163,7 +162,7 @@ class Playout:
                 item.is_done = True
 
     def finish_all(self) -> set[str]:
-        """Note that no item gets more audio, for their session is gone; return them."""
+        """Note that no item gets more audio: the session is gone. Return the items."""
         for item in self._items:
             item.is_done = True
         return {item.item_id for item in self._items}
@@ -199,9 +198,10 @@ class Playout:
         return out
 
     def go_on(self, now: float) -> bytes:
-        """Return what must be sent now of an item in its midst, as `feed` would.
+        """Return the audio to send now, as `feed` would, in the middle of an item.
 
-        Nothing where `feed` has more to tell: a mark is due, or an item begins or ends.
+        The audio is empty where only `feed` will do: a mark is due, or an item begins
+        or ends.
         """
         item, room = self._sending(), self._room(now)
         if item is None or not item.frames_sent or not room or item.is_mark_due(room):
@@ -210,7 +210,7 @@ class Playout:
 
     @property
     def deadline(self) -> float | None:
-        """When `feed` must be called again, if nothing is pushed before."""
+        """The time when `feed` must be called again, if nothing is pushed before."""
         item = None if self.is_held else self._sending()
         if item is None or not item.unsent:
             return None
@@ -219,18 +219,18 @@ class Playout:
         return self._clock_end - self._refill_s
 
     def hold(self) -> None:
-        """Send nothing more until `resume`; what Twilio has plays out."""
+        """Send nothing more until `resume`; Twilio plays out what it has."""
         self.is_held = True
 
     def resume(self) -> None:
-        """Go on from the very next byte; what was held is no new utterance."""
+        """Go on from the next byte; held audio does not begin a new utterance."""
         self._was_held |= self.is_held and self._sending() is not None
         self.is_held = False
 
     # --- from the caller's side ---
 
     def receive_mark(self, name: str, now: float) -> bool:
-        """Take a mark's echo; False if no such mark awaits one.
+        """Take a mark's echo; return False if no such mark awaits an echo.
 
         An echo from before a clear says nothing of playback.
         """
@@ -248,12 +248,12 @@ class Playout:
         return True
 
     def is_playing(self, now: float) -> bool:
-        """Tell whether the caller hears speech, or would if it were not held."""
+        """Tell whether the caller hears speech, or would hear it but for a hold."""
         return self.is_held or self._clock_end + self._delay_s > now
 
     @property
     def has_unsent(self) -> bool:
-        """Tell whether audio waits here, or an item has yet to end."""
+        """Whether audio waits here, or an item has yet to end."""
         return self._sending() is not None
 
     @property
@@ -280,10 +280,10 @@ class Playout:
         return NOTHING_DBFS
 
     def interrupt(self, now: float, *, has_left: bool = False) -> list[Cut]:
-        """Forget what was not heard and say which items that cuts, in order.
+        """Forget the unheard audio and return the cut items, in order.
 
-        The caller must send `clear` first, then a truncate for each cut. Who has left
-        the line did so before we hear of it.
+        The calling code must send `clear` first, then a truncate for each cut. A caller
+        who `has_left` the line did so before the bridge learns of it.
         """
         way_s = min(self._delay_s, WAY_S_MAX) if has_left else 0.0
         left_s = max(0.0, self._clock_end - now + way_s)
@@ -314,9 +314,9 @@ class Playout:
     # --- inside ---
 
     def _open(self, item_id: str, content_index: int) -> _Item | None:
-        """Return the part that audio comes of: a new one, if there is room.
+        """Return the part that the audio belongs to: a new part, if there is room.
 
-        Or one that waits behind the newest: only within an item is order promised.
+        It may be a part queued before the newest: order holds only within an item.
         """
         before_ms = 0
         for item in (self._newest, *self._items):
@@ -333,11 +333,11 @@ class Playout:
         return self._newest
 
     def _room(self, now: float) -> int:
-        """Return how many frames fill the lead; none before that is worth a message."""
+        """Return how many frames fill the lead; less than half is worth no message."""
         ahead_s = self._clock_end - now
         if self.is_held or ahead_s > self._refill_s + EPSILON_S:
             return 0
-        # To the nearest, or a delta a millisecond early would leave one behind.
+        # Rounded to nearest: a delta 1 ms early would otherwise leave a frame behind.
         return int((self._lead_s - max(ahead_s, 0.0)) / FRAME_S + 0.5)
 
     def _sending(self) -> _Item | None:
@@ -348,7 +348,7 @@ class Playout:
         return None
 
     def _send(self, item: _Item, room: int, now: float) -> bytes:
-        """Cut off what goes out before the next mark, and keep account of it."""
+        """Remove the audio to send before the next mark, and account for it."""
         audio = item.take(min(room, MARK_EVERY_FRAMES - item.frames_since_mark))
         if audio:
             self._note_levels(audio, now)

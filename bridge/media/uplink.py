@@ -1,20 +1,20 @@
 """Uplink: which of the caller's frames the model is given, and when.
 
 Theory of operation. Every frame goes through the gate once and then waits in `_pending`
-until its fate is known; there it is either given to the model as it came, or given as
-digital silence, or dropped, and never more than one of these:
+until it is decided. The frame is given to the model as it came, or given as digital
+silence, or dropped, and never more than one of these:
 
 - between turns, the last few frames wait as preroll; older ones are dropped;
-- when the gate opens, the preroll and everything after it goes out: a turn is open;
-- inside an open turn, frames of a shut gate go out as silence: at once, or, if they may
-  be a soft onset, when the gate has not opened IN_TURN_WAIT_FRAMES later. The server's
-  turn detection counts audio, not time, and the model hears the caller's own rhythm;
-- while the AI is audible everything is withheld, up to BARGE_IN_RING_MS. What follows
-  is either `release` (an interruption, or an answer over the AI's last words), from the
-  first sound on, or oblivion.
+- when the gate opens, the preroll and everything after it is given: a turn is open;
+- inside an open turn, frames of a closed gate are given as silence: at once, or, if
+  they may be a soft onset, once the gate has stayed closed for IN_TURN_WAIT_FRAMES. The
+  server's turn detection counts audio, not time; the model hears the caller's rhythm;
+- while the AI is audible everything is withheld, up to BARGE_IN_RING_MS. Withheld
+  speech is either released from its first sound on (`release`: an interruption, or an
+  answer over the AI's last words) or dropped.
 
-Silence ends after SILENCE_MS_MAX, or less while the server hears nothing: the turn is
-*unended* then, and whoever asks us must end it.
+Silence ends after SILENCE_MS_MAX, or sooner while the server hears nothing. The turn is
+then *unended*, and the calling code must end it.
 """
 
 from collections import deque
@@ -31,20 +31,20 @@ SILENCE = b"\xff" * FRAME_BYTES
 IN_TURN_WAIT_FRAMES = 5
 # Longer than semantic_vad's longest wait (8 s, eagerness low).
 SILENCE_MS_MAX = 10_000
-# With no speech_started from the server, the turn was too faint for it: stop soon.
+# Without speech_started, the turn was too faint for the server: silence stops soon.
 UNHEARD_MARGIN_MS = 1_000
 # The server refuses to commit less than this.
 COMMIT_MS_MIN = 100
-# So many frames without a voice and it was none, or is over.
+# After more frames than this without a voice, there was no voice, or it is over.
 VOICE_GAP_FRAMES = 3
-# What was given is kept until words stand for it. A socket that takes nothing yet holds
-# 12 s of it (`backlog.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely as long.
+# Given audio is kept until it is transcribed. A socket that takes nothing yet holds
+# 12 s of audio (`backlog.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely that long.
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
-# A turn with fewer frames that sound is a knock or a cough: not worth an answer.
+# A turn with fewer frames of sound is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
-# What rises less than this over the louder fifth of the quiet that followed it was no
-# sound but the line's; so many frames are looked at. The score remembers a word for
-# longer, and a noise that swells keeps its memory awake.
+# A sound that rises less than this above the louder fifth of the quiet after it was
+# line noise; up to TAIL_FRAMES_MAX frames are checked. The score remembers a word for
+# longer, and a swelling noise prolongs that memory.
 RISE = 10 ** (2 / 20)
 TAIL_FRAMES_MAX = 6
 
@@ -73,16 +73,16 @@ class Uplink:
         self._is_agc_on = options.audio_agc
         self._ends_turns = options.turn_detection == "gate"
         self._turn_silence_ms = options.turn_silence_ms
-        # Levels of the frames that a turn's end is sought in, linear.
+        # Linear levels of the frames in which a turn's end is sought.
         self._end_frames = options.turn_silence_ms // FRAME_MS
         self._levels: deque[float] = deque(maxlen=self._end_frames + TAIL_FRAMES_MAX)
         self._pending: deque[bytes] = deque()
         self._pending_open: deque[bool] = deque()
-        # The newest of what the session was given: a ring, its end, and how many count.
+        # The newest frames given to the session: a ring, its end, its number of frames.
         self._given = [b""] * GIVEN_FRAMES_MAX
         self._given_end = self._given_frames = 0
         self.given_dropped_frames = 0
-        # The part of a frame that waits for the rest.
+        # The incomplete frame that waits for its rest.
         self.remainder = b""
         # Frames from the first withheld sound to the newest; 0 when there was none.
         self._sound_frames = self._frames_since_sound = 0
@@ -105,7 +105,7 @@ class Uplink:
         self.unended_turns = 0
 
     def cut(self, payload: bytes) -> list[bytes]:
-        """Cut audio of any length into frames; what is left waits for the next."""
+        """Cut audio of any length into frames; the remainder waits for more."""
         data = self.remainder + payload
         whole = len(data) - len(data) % FRAME_BYTES
         self.remainder = data[whole:]
@@ -114,8 +114,8 @@ class Uplink:
     def admit(self, frame: bytes, far_dbfs: float, withhold: bool) -> Sequence[bytes]:
         """Take one frame from the caller; return what the model must be given now.
 
-        `far_dbfs` is the level of what they hear then (20 ms); `withhold` says that
-        the AI is audible.
+        `far_dbfs` is the level of what the caller hears then (20 ms); `withhold` says
+        that the AI is audible.
         """
         code = self.gate.analyze(frame, far_dbfs)
         self._note(code)
@@ -141,7 +141,7 @@ class Uplink:
     def release(self) -> list[bytes]:
         """Return the withheld speech from its first sound on; the turn is open now.
 
-        Gaps inside it come as silence; what lay before it is dropped and counted.
+        Gaps inside it become silence; what lay before it is dropped and counted.
         """
         older = len(self._pending) - min(self._sound_frames, len(self._pending))
         self._drop_oldest(older)
@@ -157,9 +157,9 @@ class Uplink:
         return frames
 
     def fill_gap(self, frames: int) -> None:
-        """Let silence stand where the network lost audio: a turn keeps its time.
+        """Put silence where the network lost audio: a turn keeps its time.
 
-        It takes its place behind the frames that wait, and goes where they go.
+        The silence queues behind the frames that wait, and shares their fate.
         """
         self._pending.extend([SILENCE] * frames)
         self._pending_open.extend([False] * frames)
@@ -170,16 +170,16 @@ class Uplink:
     # --- what the server says of the turn ---
 
     def note_speech_started(self) -> None:
-        """The server heard speech: silence must now run until it has heard the end."""
+        """Note that the server heard speech: silence runs until it hears the end."""
         self._is_heard_by_server = True
         if not self.is_turn_open:
             self.is_turn_open = True
             self._silence_frames = 0
 
     def note_speech_stopped(self, audio_end_ms: int) -> None:
-        """The server ended the turn, unless speech that it has yet to judge follows."""
+        """End the turn as the server did, unless speech follows that it must judge."""
         self._is_heard_by_server = False
-        # What the server has heard is no reason to commit what it has not.
+        # Speech the server has heard is no reason to commit audio it has not heard.
         over_ms = self._speech_end_ms - audio_end_ms
         unheard = over_ms // FRAME_MS - self._options.audio_hangover_frames
         self.speech_frames = min(self.speech_frames, max(0, unheard))
@@ -196,18 +196,18 @@ class Uplink:
         self.speech_frames = 0
 
     def note_committed(self) -> None:
-        """Everything appended so far is an item now."""
+        """Note that everything appended so far is an item now."""
         self._uncommitted_ms = 0
 
     def begin_session(self) -> None:
-        """Another session listens from here on: its offsets begin at 0."""
+        """Begin another session, which listens from here on; its offsets begin at 0."""
         self.close_turn()
         self.forget_given(self.appended_ms)
         self.appended_ms = self.turn_from_ms = 0
         self._speech_end_ms = self._uncommitted_ms = 0
 
     def resume_turn(self, frames: Sequence[bytes]) -> None:
-        """Go on with a turn of which a new session is given this, again."""
+        """Continue a turn whose `frames` a new session is given again."""
         self.is_turn_open = True
         self.turn_from_ms = self.appended_ms
         self.speech_frames = sum(frame != SILENCE for frame in frames)
@@ -215,13 +215,13 @@ class Uplink:
         self._speech_end_ms = self.appended_ms
 
     def given(self, start_ms: int, end_ms: int) -> list[bytes]:
-        """Return what the session was given from one time in it to another."""
+        """Return the frames given between two times, in ms of the session's audio."""
         oldest = self.appended_ms // FRAME_MS - self._given_frames
         first = max(start_ms // FRAME_MS - oldest, 0)
         return self._kept()[first : max(-(-end_ms // FRAME_MS) - oldest, 0)]
 
     def forget_given(self, before_ms: int) -> None:
-        """Keep nothing of what the session was given before."""
+        """Forget the frames that the session was given before this time."""
         needed = max(self.appended_ms - before_ms, 0) // FRAME_MS
         kept = self._kept()[-needed:] if needed else []
         self._given = kept + [b""] * (GIVEN_FRAMES_MAX - len(kept))
@@ -229,12 +229,12 @@ class Uplink:
 
     @property
     def has_withheld_speech(self) -> bool:
-        """Tell whether the caller was heard over the AI, and not long ago."""
+        """Whether the caller was heard over the AI in the last `late_answer_ms`."""
         return self._sound_frames > 0 and self._frames_since_sound <= self._late_frames
 
     @property
     def is_worth_committing(self) -> bool:
-        """Tell whether the open turn holds speech, and enough audio for a commit."""
+        """Whether the open turn holds speech, and enough audio for a commit."""
         return (
             self._uncommitted_ms >= COMMIT_MS_MIN
             and self.speech_frames >= SPEECH_FRAMES_MIN
@@ -248,7 +248,7 @@ class Uplink:
 
     @property
     def quiet_ms(self) -> int:
-        """How long it is since the last sound; 0 while the gate is open."""
+        """The time since the last sound; 0 while the gate is open."""
         if self.is_gate_open:
             return 0
         return (self.quiet_frames + self._tail_frames()) * FRAME_MS
@@ -277,9 +277,9 @@ class Uplink:
             self._levels.append(self.gate.rms)
 
     def _tail_frames(self) -> int:
-        """Tell how many of the last sounds do not rise over the quiet since.
+        """Return how many of the last sounds do not rise above the quiet since.
 
-        Asked only where it can make out that the turn has ended already.
+        The result is 0 where these frames cannot decide whether the turn has ended.
         """
         quiet = self.quiet_frames
         lacking = self._end_frames - quiet
@@ -353,7 +353,7 @@ class Uplink:
         return turned[GIVEN_FRAMES_MAX - self._given_frames :]
 
     def _withhold(self) -> Sequence[bytes]:
-        # What waited for a soft onset when the AI began has its time in the turn, too.
+        # Frames that waited for a soft onset when the AI began count in the turn, too.
         due = 1 if self._is_withholding else len(self._pending)
         if self._sound_frames:
             self._sound_frames += 1
@@ -368,19 +368,19 @@ class Uplink:
             self._frames_since_sound = 0
         else:
             self._frames_since_sound += 1
-        # What lies before the first sound, and before its preroll, is of no use.
+        # Frames before the first sound and its preroll are of no use.
         self._trim(max(self._sound_frames, self._preroll_frames + 1))
         while len(self._pending) > self._ring_frames:
             self.withheld_dropped_frames += 1
             self._drop_oldest(1)
-        # What they say now is given later, if at all; silence in its place would make
-        # the model hear that time twice.
+        # Speech of now is given later, if at all; silence in its place would make the
+        # model hear that time twice.
         if not self.is_turn_open or self.is_gate_open:
             return ()
         return self._in_turn_silence(due)
 
     def _end_withholding(self) -> Sequence[bytes]:
-        """The AI has fallen silent: send an answer begun over its last words."""
+        """Return the answer, if any, that began over the last words of the AI."""
         self._is_withholding = False
         if self._sound_frames and self._frames_since_sound <= self._late_frames:
             self._sound_frames += 1  # the newest frame waits already
