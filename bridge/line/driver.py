@@ -1,8 +1,8 @@
 """CallDriver: the one owner of a call, its legs, its timer and its tools.
 
-Whatever comes goes through `receive` to the `Call`, and every action it answers is
-performed before the next. Whichever way a call ends, both sockets close, no timer and
-no tool stays behind, and its record is handed on once. A line knows no other line.
+Every input goes through `receive` to the `Call`, and every action that the call returns
+is performed before the next input. However a call ends, both sockets close, no timer
+and no tool is left, and the record is passed on once. A driver knows no other driver.
 """
 
 import asyncio
@@ -48,15 +48,14 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telephony import twilio
 from bridge.telephony.twiml import Sentence
 
-# The loop counts in whole ms; a timer must not be early, for the call would only be
-# asked again.
+# The loop counts in whole ms. A timer must not be early: it would only be set again.
 TIMER_SLACK_S = 0.001
-# One response asks for one or two tools; more at once is a model gone astray.
+# One response asks for one or two tools; only a misbehaving model asks for more.
 TOOLS_IN_FLIGHT_MAX = 8
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """What all lines of a process share; `on_over` is told of each once."""
+    """What all drivers of a process share; `on_over` is called once for each."""
 
     settings: Settings
     metrics: Metrics
@@ -66,7 +65,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallDriver:
-    """One call with its sockets; made at the webhook, over when `is_over` says so."""
+    """One call with its sockets, from the webhook until `is_over`."""
 
     def __init__(
         self,
@@ -82,11 +81,11 @@ class CallDriver:
         self.account_sid = account_sid
         self.fallback = fallback
         self.token = ""
-        # When its sockets were closed and its record handed on; 0.0 until then.
+        # When the sockets were closed and the record passed on; 0.0 until then.
         self.over_at = 0.0
-        # When it needed no session with the model any more.
+        # When the call ceased to need a session with the model.
         self.left_at = float("inf")
-        # When another stream was last asked of Twilio.
+        # When Twilio was last asked for another stream.
         self.promised_at = float("-inf")
         self.logs_events = exchange.settings.log_openai_events
         self.log = CallLogger(plan.call_sid, plan.business_id)
@@ -98,32 +97,32 @@ class CallDriver:
         self.fast_path = SocketFastPath(
             self.call.fast_path, self.model_leg.appender, monotonic
         )
-        # The recorder keeps whole messages, and those only the slow path has.
+        # The recorder keeps whole messages, which only the slow path has.
         self.fast_path.is_open = self._recorder is None
         self._tools = tools
         self._tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
         self._standby_leg: OpenAILeg | None = None
         self._standby_task: asyncio.Task[None] | None = None
-        # What the caller has said last is written down, or never will be.
+        # Set once the caller's last words are transcribed, or never will be.
         self._words_come = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._arm()
 
     def open_model(self) -> None:
-        """Begin to open the model's session; the call hears of it by its events."""
+        """Begin to open the model's session; its events inform the call."""
         self._model_task = self._open(self.model_leg)
 
     def attach(self, leg: TwilioLeg) -> None:
-        """Make this the socket of the caller; its `start` is received next."""
+        """Use this leg as the caller's socket; its `start` is received next."""
         assert self.twilio_leg is None, "a line has one caller"
         self.twilio_leg = leg
 
     def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
-        """Give the call what came and perform all it answers.
+        """Pass an input to the call and perform every action that the call returns.
 
-        A bug of ours ends this call only.
+        A bug in the bridge ends this call only.
         """
         is_late = self.is_over and not self.call.awaits_words
         if is_late and door != self.call.receive_disconnect:
@@ -145,36 +144,36 @@ class CallDriver:
             self.crash()
 
     def weigh(self) -> None:
-        """Have the call weigh the frame that came the fast path."""
+        """Have the call weigh the frame that came by the fast path."""
         self.receive(self.call.receive_heard)
 
     @property
     def is_over(self) -> bool:
-        """Whether the call has ended, which it alone knows."""
+        """Whether the call has ended; only the call itself knows."""
         return self.call.phase is Phase.ENDED
 
     def crash(self) -> None:
-        """End this call after a bug of ours: say which, and leave nothing behind."""
+        """End this call after a bug in the bridge: log it and release everything."""
         self.log.exception("internal error: the call ends")
         if not self.over_at:
             self.call.break_off()
             self._end(WSCloseCode.INTERNAL_ERROR)
 
     def note_event(self, kind: str | None) -> None:
-        """Log the type of an event of the model's."""
+        """Log the type of an event from the model."""
         self.log.info("[REALTIME] event %s", kind)
 
     def lose_caller(self, leg: TwilioLeg, reason: str) -> None:
-        """Take it that a socket of the caller's is gone; the call may outlive it."""
+        """Note that the caller's socket is gone; the call may outlive the socket."""
         if self.twilio_leg is leg and not self.is_over:
             self.twilio_leg = None
             self.log.warning("[STREAM] lost: %s", reason)
             self.receive(self.call.receive_transport, Transport.GONE)
 
     def await_caller(self) -> None:
-        """Let the caller's next stream be this call's, for Twilio asks for one.
+        """Expect Twilio to open another stream for this call: Twilio has asked for one.
 
-        What is left of the one before is cut.
+        A socket that is left of the previous stream is cut.
         """
         self.promised_at = monotonic()
         leg, self.twilio_leg = self.twilio_leg, None
@@ -184,7 +183,7 @@ class CallDriver:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a socket of this line is still open, or being opened."""
+        """Whether a socket of this call is still open, or being opened."""
         tasks = (self._model_task, self._standby_task)
         is_opening = any(task is not None and not task.done() for task in tasks)
         is_twilio_open = self.twilio_leg is not None and self.twilio_leg.is_open
@@ -192,21 +191,21 @@ class CallDriver:
 
     @property
     def open_sessions(self) -> int:
-        """How many sockets to the model are open; two while one is to follow."""
+        """The number of open sockets to the model; two while a session stands by."""
         legs = (self.model_leg, self._standby_leg)
         return sum(leg is not None and leg.is_open for leg in legs)
 
     @property
     def unfinished(self) -> frozenset[asyncio.Task[None]]:
         """What the record waits for: tools, each of which answers by its deadline, and
-        words of the caller's."""
+        the caller's last words."""
         return frozenset(task for task in self._tasks if not task.done())
 
     def record(self) -> CallRecord:
-        """Return what is to be written of the call; whole once it is over."""
+        """Return the call's record; it is complete once the call is over."""
         return self.call.record(self.over_at or monotonic())
 
-    # --- what the call asks for ---
+    # --- the call's actions ---
 
     def _to_twilio(self, message: twilio.Outbound) -> None:
         if self.twilio_leg is not None:
@@ -220,7 +219,7 @@ class CallDriver:
             self.log.log(LEVELS[line.level], "%s", line.text)
 
     def _open_model_again(self, action: OpenModel) -> None:
-        """Leave the model's leg behind and open another."""
+        """Retire the model's leg and open another."""
         self.log.info("[REALTIME] Opening another session: %s", action.reason)
         self.model_leg.retire()
         if self._model_task is not None:
@@ -240,7 +239,7 @@ class CallDriver:
             self._standby_leg.perform(action.event)
 
     def _use_standby(self, action: UseStandby) -> None:
-        """Let the second leg be the model's: the very next frame goes there."""
+        """Make the second leg the model's: the very next frame goes there."""
         assert self._standby_leg is not None, "there is no second session"
         first, self.model_leg, self._standby_leg = (
             self.model_leg,
@@ -268,7 +267,7 @@ class CallDriver:
     async def _answer_tool(self, running: Coroutine[Any, Any, ToolResult]) -> None:
         result = await running
         if self.is_over:
-            # Nobody hears of it any more, but a booking made is a booking made.
+            # The caller has gone, but a booking that was made must be recorded.
             self.call.ending.learn(result)
             self.call.call_record.tool_answered(result, monotonic())
         else:
@@ -280,10 +279,10 @@ class CallDriver:
     # --- time ---
 
     def _arm(self) -> None:
-        """Have the loop call us at the call's deadline.
+        """Set the timer to the call's deadline.
 
-        A timer that is too early is left alone and set anew when it fires: deadlines
-        mostly move away, and setting one costs more than a look.
+        A timer that is too early is left alone and set again when it fires: deadlines
+        mostly move away, and setting a timer costs more than a check.
         """
         deadline = self.call.deadline
         if deadline is None or self.is_over:
@@ -307,7 +306,7 @@ class CallDriver:
             self.receive(self.call.receive_timeout)
 
     def _go_on(self) -> None:
-        """Play speech on: what a timer is for, nearly always, and the way is short."""
+        """Continue playing speech by a short path: nearly every timer is for that."""
         try:
             audio = self.call.go_on(monotonic())
             if audio and self.twilio_leg is not None:
@@ -331,7 +330,7 @@ class CallDriver:
         tls = self._exchange.tls if url.startswith("wss:") else None
         try:
             await leg.connect(url, headers, tls, proxy_of(settings, url))
-        except Exception as error:  # whatever it is, the call must hear of it
+        except Exception as error:  # whatever it is, the call must be told
             leg.refuse(refusal_of(error))
 
     # --- the end ---
@@ -357,7 +356,7 @@ class CallDriver:
         self._exchange.on_over(self)
 
     async def _await_words(self) -> None:
-        """Keep the model's session until what the caller said last is written down."""
+        """Keep the model's session until the caller's last words are transcribed."""
         try:
             async with asyncio.timeout(WORDS_WAIT_S):
                 await self._words_come.wait()

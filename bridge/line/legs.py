@@ -1,8 +1,8 @@
 """The two WebSocket legs of a call: bytes to messages and back.
 
-A message is decoded where it arrives, given to the call, and every action it causes is
-performed before the next: no await, no queue, no task per message. A leg owns its
-socket and its buffers and decides nothing about the call.
+A leg decodes a message where it arrives and passes it to the call. Every action that
+the message causes is performed before the next message: no await, no queue, no task per
+message. A leg owns its socket and its buffers and decides nothing about the call.
 """
 
 import asyncio
@@ -28,22 +28,23 @@ from bridge.wire.audio import media_onto, text_onto
 START_WAIT_S = 5.0
 # How long a caller's socket is not read after a flood: TCP holds the rest back.
 FLOOD_REST_S = 1.0
-# And what it may hold back: some thousand messages of a flood, which are dropped in a
-# few ms. Else the kernel takes megabytes. It doubles this; with a quarter of it a call
-# cost 8 % more, for audio was acknowledged frame by frame.
+# How much the kernel may hold then: about a thousand messages of a flood, which are
+# dropped in a few ms. By default the kernel takes megabytes. The kernel doubles this
+# value. With a quarter of it a call cost 8 % more: audio was acknowledged frame by
+# frame.
 RECEIVE_BUFFER_BYTES = 131_072
 # Connecting and upgrading to the model takes some hundred ms.
 MODEL_OPEN_S = 5.0
-# A model that is silent for this long is asked whether it is there.
+# A model that is silent for this long is sent a ping.
 MODEL_PING_S = 20.0
 # Audio deltas are some KB; the buffer grows for more.
 MODEL_READ_BUFFER_BYTES = 16_384
 
 
 class StreamRefused(Exception):
-    """A media stream is nobody's; the text is a reason for the log and the metrics.
+    """A media stream belongs to no call; the text is the reason for log and metrics.
 
-    `business_id` is that of the call it names, if there is one.
+    `business_id` is that of the call that the stream names, if there is one.
     """
 
     def __init__(self, reason: str, business_id: str = "") -> None:
@@ -63,32 +64,32 @@ class Owner(Protocol):
         """Whether the call has ended."""
 
     def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
-        """Give the call what came, and perform what it answers."""
+        """Pass an input to the call, and perform the actions that the call returns."""
 
     def weigh(self) -> None:
-        """Have the call weigh the frame that came the fast path."""
+        """Have the call weigh the frame that came by the fast path."""
 
     def crash(self) -> None:
-        """End this call, after a bug of ours."""
+        """End this call after a bug in the bridge."""
 
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event."""
 
     def lose_caller(self, leg: "TwilioLeg", reason: str) -> None:
-        """Take it that a socket of the caller's is gone."""
+        """Note that the caller's socket is gone."""
 
 
 class Lobby(Protocol):
-    """Where a stream finds the call it belongs to."""
+    """Finds the call that a stream belongs to."""
 
     metrics: Metrics
 
     def claim_line(self, leg: "TwilioLeg", start: twilio.Start) -> Owner:
-        """Return the call's line, to be told of `start`; or raise StreamRefused."""
+        """Return the call's owner, to be told of `start`; raises StreamRefused."""
 
 
 class TwilioLeg(WebSocket):
-    """The socket Twilio opened; nobody's until `start` names its call."""
+    """A socket that Twilio opened; it belongs to no call until `start` names one."""
 
     leg = Leg.TWILIO
     message_bytes_max = twilio.MESSAGE_BYTES_MAX
@@ -96,7 +97,7 @@ class TwilioLeg(WebSocket):
     def __init__(self, lobby: Lobby) -> None:
         super().__init__(lobby.metrics)
         self._lobby = lobby
-        # Messages of a server, each with its head as RFC 6455 has it.
+        # Messages of a server, each with its frame header of RFC 6455.
         self._burst = bytearray()
         self._media_begins = b""
         self._line: Owner | None = None
@@ -109,7 +110,7 @@ class TwilioLeg(WebSocket):
         return self._line
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Wait for `start`, not for ever."""
+        """Wait for `start`, at most START_WAIT_S."""
         super().on_ws_connected(transport)
         raw = transport.underlying_transport.get_extra_info("socket")
         raw.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -117,7 +118,7 @@ class TwilioLeg(WebSocket):
         self._start_timer = loop.call_later(START_WAIT_S, self._refuse, "no_start")
 
     def receive(self, data: bytes) -> None:
-        """Take one message of Twilio's."""
+        """Take one message from Twilio."""
         line = self._line
         if line is None:
             self._receive_first(data)
@@ -133,27 +134,27 @@ class TwilioLeg(WebSocket):
             line.receive(line.call.receive_twilio, message)
 
     def receive_malformed(self, error: str) -> None:
-        """Tell the call of what is no message; before `start` there is no excuse."""
+        """Tell the call of a malformed message; before `start`, refuse the stream."""
         if self._line is None:
             self._refuse("malformed")
         else:
             self._line.receive(self._line.call.receive_malformed, Leg.TWILIO, error)
 
     def pause_writing(self) -> None:
-        """Before `start` there is nothing to send: cut who has it sent and does not
-        read."""
+        """Pause writing; before `start`, cut a peer that does not read what it caused
+        to be sent."""
         if self._line is not None:
             super().pause_writing()
         elif self._transport is not None:
             self._metrics.count("refused_streams", reason="unread")
-            # Not from within the write that was one too many.
+            # Not from within the write that filled the buffer.
             loop = asyncio.get_running_loop()
             loop.call_soon(self._transport.disconnect, False)
 
     def rest(self) -> None:
-        """Read nothing for a while, after a flood of messages that are not audio.
+        """Read nothing for FLOOD_REST_S, after a flood of messages that are not audio.
 
-        Whoever goes on with it is at last cut off, as one who sends rubbish.
+        A peer that keeps flooding is cut off at last, like one that sends rubbish.
         """
         if self._rest_timer is not None:
             return
@@ -165,7 +166,7 @@ class TwilioLeg(WebSocket):
         self.receive_malformed("expected at most 12 messages a second beside audio")
 
     def lose(self, reason: str) -> None:
-        """Tell the call that the caller's side is gone, and forget it."""
+        """Tell the call that the caller's side is gone, and forget the call."""
         self._stop_timer()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
@@ -174,15 +175,15 @@ class TwilioLeg(WebSocket):
             line.lose_caller(self, reason)
 
     def retire(self) -> None:
-        """Cut the socket without a word to the call, which awaits another."""
+        """Cut the socket without telling the call, which awaits another."""
         self._line = None
         if self._transport is not None:
             self._transport.disconnect(False)
 
     def perform(self, message: twilio.Outbound) -> None:
-        """Send one message to Twilio, or the many of some audio, with the next `flush`.
+        """Send one message to Twilio, or the messages of audio, with the next `flush`.
 
-        Where too much waits, audio is dropped.
+        Audio is dropped where too much waits.
         """
         if not self._takes(isinstance(message, twilio.OutboundAudio)):
             return
@@ -205,13 +206,13 @@ class TwilioLeg(WebSocket):
         return self.backlog.takes(is_audio, len(self._burst))
 
     def flush(self) -> None:
-        """Write what was performed: a burst of messages is one system call."""
+        """Write what `perform` collected: a burst of messages is one system call."""
         if self._burst and self._transport is not None:
             self._transport.underlying_transport.write(self._burst)
             self._burst = bytearray()
 
     def close(self, code: WSCloseCode = WSCloseCode.OK) -> None:
-        """Write what waits, and close in order."""
+        """Write what waits, then close with a closing handshake."""
         self.flush()
         super().close(code)
 
@@ -262,13 +263,13 @@ class OpenAILeg(WebSocket):
     def __init__(self, line: Owner, metrics: Metrics, leg: Leg = Leg.OPENAI) -> None:
         super().__init__(metrics)
         self.leg = leg
-        # None when the call has no use for this leg any more.
+        # None once the call does not need this leg any more.
         self._line: Owner | None = line
         self.appender = Appender(self.backlog)
         self._has_opened = False
 
     def retire(self) -> None:
-        """Close without a word to the call, which has another leg by now."""
+        """Close without telling the call, which has another leg by now."""
         self._line = None
         self.close()
 
@@ -281,10 +282,10 @@ class OpenAILeg(WebSocket):
     ) -> None:
         """Open the socket; raises OSError, TimeoutError or picows.WSError.
 
-        A connection that ends before its upgrade is answered is no error to picows.
+        For picows, a connection that ends before its upgrade is answered is no error.
 
-        What was cancelled after the TCP connection may still open: `on_ws_connected`
-        closes it when the call is over by then.
+        A socket whose opening was cancelled after the TCP connection may still open:
+        `on_ws_connected` closes the socket when the call is over by then.
         """
         async with asyncio.timeout(MODEL_OPEN_S):
             await picows.ws_connect(
@@ -305,7 +306,7 @@ class OpenAILeg(WebSocket):
             raise ConnectionError("closed before the upgrade was answered")
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Use the socket, unless nobody needs it any more."""
+        """Use the socket, unless the call does not need it any more."""
         self._has_opened = True
         super().on_ws_connected(transport)
         self.appender.open(transport)
@@ -313,12 +314,12 @@ class OpenAILeg(WebSocket):
             self.close()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Give the model nothing more."""
+        """Send the model nothing more."""
         self.appender.close()
         super().on_ws_disconnected(transport)
 
     def receive(self, data: bytes) -> None:
-        """Take one event of the model's."""
+        """Take one event from the model."""
         line = self._line
         if line is None:
             return
@@ -339,18 +340,18 @@ class OpenAILeg(WebSocket):
             line.receive(line.call.receive_unknown, Leg.OPENAI, str(kind))
 
     def receive_malformed(self, error: str) -> None:
-        """Tell the call of what is no event."""
+        """Tell the call of a malformed event."""
         if self._line is not None:
             self._line.receive(self._line.call.receive_malformed, self.leg, error)
 
     def lose(self, reason: str) -> None:
-        """Tell the call that the model is gone, and forget it."""
+        """Tell the call that the model is gone, and forget the call."""
         line, self._line = self._line, None
         if line is not None:
             line.receive(line.call.receive_disconnect, self.leg, reason)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Tell the call that the model cannot be had, and forget it."""
+        """Tell the call that the model is unavailable, and forget the call."""
         line, self._line = self._line, None
         if line is not None:
             line.receive(line.call.receive_disconnect, self.leg, refusal)

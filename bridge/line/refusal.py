@@ -1,7 +1,7 @@
-"""Why a socket to the model could not be had, from what opening it raised.
+"""Why a socket to the model could not be opened, from the error that was raised.
 
-An HTTP answer says it by its status, by `Retry-After` in seconds, and by the code of
-the error in its body; all else by the error's own text.
+An HTTP answer gives the reason by its status, by `Retry-After` in seconds, and by the
+code of the error in its body. Any other error gives the reason by its own text.
 """
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from bridge.call.plan import Refusal
 from bridge.realtime.openai_events import ErrorBody
 
-# An error's body is some hundred bytes; a proxy's page may be any size.
+# An error's body has a few hundred bytes; a proxy's page may be any size.
 BODY_BYTES_MAX = 16_384
 
 
@@ -18,7 +18,7 @@ class _Body(msgspec.Struct):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Return what a call is told of an error that opening a socket raised."""
+    """Return the refusal that a call is told of, from an error of opening a socket."""
     response = getattr(error, "response", None)
     if response is None:
         is_late = isinstance(error, TimeoutError)
@@ -39,7 +39,7 @@ def _text(error: Exception) -> str:
 
 
 def _seconds(value: str) -> float:
-    """Return a pause that is given in seconds; a date says nothing to a call."""
+    """Return a pause that is given in seconds; 0.0 for a date, which no call reads."""
     digits = value.strip()
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < 10
     return float(digits) if is_number else 0.0

@@ -1,4 +1,4 @@
-"""The name by which OpenAI tells one caller of a business from another."""
+"""The identifier by which OpenAI tells one caller of a business from another."""
 
 import hmac
 
@@ -7,10 +7,10 @@ from bridge.settings.process import Settings
 
 
 def safety_identifier(settings: Settings, plan: CallPlan) -> str:
-    """Return a stable name for the caller that does not give the number away.
+    """Return a stable identifier for the caller that does not reveal the number.
 
-    Callers who prove no number are told apart by their calls: one who is shut out must
-    not shut out the others, or whose number it is.
+    Callers whose number is unproven are told apart by their calls. A caller whom OpenAI
+    blocks must block neither the other callers nor the true owner of the number.
     """
     key = settings.openai_api_key or settings.twilio_auth_token or "loopback"
     who = plan.from_number if plan.caller_worth == "verified" else plan.call_sid

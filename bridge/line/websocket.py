@@ -1,8 +1,7 @@
-"""One WebSocket of a call: whole text messages in, encoded ones out, closed in order.
+"""One WebSocket of a call: whole text messages in, encoded ones out, orderly close.
 
-Nothing is sent without a look at what still waits in the socket
-(`bridge.line.backlog`). The kernel takes megabytes, so that it is given
-SEND_BUFFER_BYTES.
+Every send first checks what still waits in the socket (`bridge.line.backlog`). The
+kernel takes megabytes by default, so its send buffer is limited to SEND_BUFFER_BYTES.
 """
 
 import asyncio
@@ -15,19 +14,19 @@ from bridge.call.plan import Leg
 from bridge.line.backlog import Backlog
 from bridge.telemetry.metrics import Metrics
 
-# Else the kernel takes megabytes, minutes of audio, before anything waits here; it
-# doubles this.
+# By default the kernel takes megabytes, minutes of audio, before anything waits here.
+# The kernel doubles this value.
 SEND_BUFFER_BYTES = 32_768
-# How often what waits is looked at while the peer does not read.
+# How often the backlog is checked while the peer does not read.
 LOOK_S = 0.1
-# How long the other side may take to answer our CLOSE.
+# How long the peer may take to answer the bridge's CLOSE.
 CLOSE_WAIT_S = 2.0
 # An attribute of an enumeration costs as much as ten locals.
 TEXT = WSMsgType.TEXT
 
 
 class WebSocket(WSListener):
-    """One WebSocket: whole text messages in, encoded ones out, closed in order."""
+    """One WebSocket: whole text messages in, encoded ones out, orderly close."""
 
     leg: Leg
     message_bytes_max: int
@@ -77,12 +76,12 @@ class WebSocket(WSListener):
         self.lose(_reason_of(transport))
 
     def pause_writing(self) -> None:
-        """Look again and again at what waits: pongs are sent without our doing."""
+        """Check the backlog every LOOK_S: picows sends pongs by itself."""
         if self._look is None and self._transport is not None:
             self._look_at_waiting()
 
     def resume_writing(self) -> None:
-        """Look no more: the peer reads."""
+        """Stop checking the backlog: the peer reads."""
         if self._look is not None:
             self._look.cancel()
             self._look = None
@@ -98,7 +97,7 @@ class WebSocket(WSListener):
         raise NotImplementedError
 
     def receive_malformed(self, error: str) -> None:
-        """Take note of what is no message."""
+        """Note a malformed message."""
         raise NotImplementedError
 
     def lose(self, reason: str) -> None:
@@ -106,7 +105,7 @@ class WebSocket(WSListener):
         raise NotImplementedError
 
     def close(self, code: WSCloseCode = WSCloseCode.OK) -> None:
-        """Close in order: CLOSE, its answer within CLOSE_WAIT_S, then the end."""
+        """Send CLOSE, await the peer's CLOSE for CLOSE_WAIT_S, then disconnect."""
         transport = self._transport
         if transport is None or transport.is_close_frame_sent:
             return
@@ -122,12 +121,12 @@ class WebSocket(WSListener):
         transport.send(TEXT, self._buffer)
 
     def _cut_late(self, transport: WSTransport) -> None:
-        """Cut a socket that is not closed within CLOSE_WAIT_S."""
+        """Cut the socket if it is not closed within CLOSE_WAIT_S."""
         loop = asyncio.get_running_loop()
         self._closing = loop.call_later(CLOSE_WAIT_S, transport.disconnect, False)
 
     def _drop(self, is_unread: bool) -> None:
-        """Count what is not sent; cut a peer that reads nothing at all."""
+        """Count a message that is not sent; cut a peer that reads nothing at all."""
         limit = "waiting_bytes" if is_unread else "audio_waiting"
         self._metrics.count("dropped", limit=f"{self.leg.value}_{limit}")
         if is_unread:
@@ -139,7 +138,7 @@ class WebSocket(WSListener):
         if kind == WSMsgType.CLOSE:
             if not transport.is_close_frame_sent:
                 transport.send_close(WSCloseCode.OK)
-                # Who does not read would keep what still waits, and the socket.
+                # A peer that does not read would keep the backlog and the socket.
                 self._cut_late(transport)
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
@@ -153,7 +152,7 @@ class WebSocket(WSListener):
             )
 
     def _join(self, frame: WSFrame) -> None:
-        """Add a fragment; a message over the limit is dropped to its last one."""
+        """Add a fragment; drop a message over the limit, up to its last fragment."""
         if not self._is_joining:
             return
         if len(self._fragments) + frame.payload_size > self.message_bytes_max:
@@ -169,7 +168,7 @@ class WebSocket(WSListener):
 
 
 def _reason_of(transport: WSTransport) -> str:
-    """Say how a socket ended."""
+    """Return how a socket ended."""
     handshake = transport.close_handshake
     if handshake is None or handshake.recv is None:
         return "connection lost"
