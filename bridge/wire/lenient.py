@@ -1,9 +1,10 @@
-"""Reads a message of which only fields that nobody needs are wrong.
+"""Reads a message in which only fields that no call needs are wrong.
 
-A type of ours declares the fields that are read; a call can do without one that has a
-default. The decoders are strict, for speed: a null or a number where text was promised
-refuses the whole message, and with it the event that a call waits for. What they refuse
-is read here once more, field by field: one that does not fit is left at its default.
+A message type declares the fields that are read; a call can do without a field that has
+a default. The decoders are strict, for speed: they refuse a whole message for a null or
+a number where text was promised, and with it the event that a call waits for. This
+module reads a refused message again, field by field: a field that does not fit is left
+at its default.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from msgspec import ValidationError
 
 
 class Reader:
-    """Reads the messages of one wire; `tag_field` names a message's type."""
+    """Reads the messages of one protocol; `tag_field` names a message's type."""
 
     def __init__(self, union: Any, tag_field: str) -> None:
         self._tag_field = tag_field
@@ -23,7 +24,7 @@ class Reader:
         }
 
     def read(self, data: bytes | memoryview) -> Any:
-        """Return the message; raises msgspec.DecodeError where a needed field is
+        """Return the message; raises msgspec.DecodeError where a required field is
         wrong, and RecursionError."""
         message = msgspec.json.decode(data)
         if not isinstance(message, dict):
@@ -50,7 +51,7 @@ def _read(kind: type[msgspec.Struct], given: dict[str, Any]) -> Any:
 
 
 def _convert(value: Any, kind: Any) -> Any:
-    """Return a value as its type; of an object, what fits."""
+    """Return a value as its type; of an object, only the fields that fit."""
     struct = _struct_of(kind)
     if struct is not None and isinstance(value, dict):
         return _read(struct, value)
@@ -68,7 +69,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
-    """Return the one type of ours that a field may hold, if it may hold one."""
+    """Return the one struct type that a field may hold, if it may hold one."""
     if isinstance(kind, type):
         return kind if issubclass(kind, msgspec.Struct) else None
     if get_origin(kind) is Annotated:
