@@ -1,8 +1,9 @@
-"""What a caller hears of us in their own language before anybody has written anything.
+"""The default sentences that a caller hears in their own language.
 
-Pure data by ISO 639-1: the fallback sentence, which Twilio speaks in its own voice, in
-every language that its <Say> is known to speak (`bridge.telephony.twiml`); and the
-greeting, which the model speaks word for word, in some more.
+They apply where a business has written none. The module is pure data by ISO 639-1. The
+fallback sentence is spoken by Twilio in its own voice, and exists in every language
+that Twilio's <Say> is known to speak (`bridge.telephony.twiml`). The greeting is spoken
+by the model word for word, and exists in some more languages.
 """
 
 # "Sorry, we cannot take your call right now. Please call again later."
@@ -87,7 +88,7 @@ SORRY = {
     "vui lòng gọi lại sau.",
     "zh": "抱歉，我们现在无法接听您的电话。请稍后再拨。",
 }
-# Where a country writes or says it another way; by language and ISO 3166.
+# Where a country writes or says the sentence differently; by language and ISO 3166.
 SORRY_IN = {
     "pt-PT": "Lamentamos, mas não podemos atender agora. Por favor, ligue mais tarde.",
     "zh-HK": "唔好意思，我哋而家未能接聽你嘅電話，請稍後再打嚟。",
@@ -156,7 +157,7 @@ GREETINGS_IN = {
     "zh-HK": "你好，呢度係{name}。有咩可以幫到你？",
     "zh-TW": "您好，這裡是{name}。請問有什麼可以為您服務？",
 }
-# The same language by another of its two letters.
+# Other two-letter codes, and the code by which the tables list that language.
 ALIASES = {"no": "nb", "nn": "nb", "in": "id", "iw": "he", "sh": "sr", "bs": "hr"}
 
 
@@ -165,7 +166,7 @@ def in_language(
 ) -> str | None:
     """Return a sentence of a language as a country says it; None where there is none.
 
-    Both are ISO codes, `country` may be empty.
+    `language` and `country` are ISO codes; `country` may be empty.
     """
     language = ALIASES.get(language, language)
     return regional.get(f"{language}-{country}") or table.get(language)

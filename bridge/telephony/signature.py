@@ -1,11 +1,11 @@
 """Twilio's signatures over webhooks and WebSocket handshakes.
 
-Pure functions: the URL is always the public one Twilio was given, never what a request
-says of itself, and every comparison takes the same time whatever it finds. The scheme
-is https://www.twilio.com/docs/usage/security: the URL, for a form POST followed by each
-parameter's name and value in the order of the names, HMAC-SHA1 with the auth token. A
-request whose `SETTINGS_HEADER` names a shared key is signed with HMAC-SHA256 and that
-key's secret instead, and with nothing else.
+These are pure functions. The URL is always the public URL that Twilio was given, never
+a URL from the request itself. Every comparison takes constant time. The scheme is
+https://www.twilio.com/docs/usage/security: HMAC-SHA1 with the auth token, over the URL,
+which for a form POST is followed by each parameter's name and value in the order of the
+names. A request whose `SETTINGS_HEADER` names a shared key is signed with HMAC-SHA256
+and that key's secret instead, and with nothing else.
 """
 
 import hmac
@@ -20,11 +20,11 @@ from bridge.settings.signing import SigningSecrets
 HEADER = "X-Twilio-Signature"
 # "key=<the shared key's id>,algorithm=HMAC_SHA256"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
-# Twilio was seen to send these outside of what it signs.
+# Twilio was seen to send these parameters without signing them.
 UNSIGNED_PARAMETERS = frozenset(("CallToken", "StirVerstat"))
 _HASHES = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
-# Twilio may sign a URL with its default port or without. For wss:// its pages know 443,
-# its libraries 80.
+# Twilio may sign a URL with its default port or without. For wss:// the port is 443 in
+# Twilio's documentation, 80 in its libraries.
 _DEFAULT_PORTS = {"https": (443,), "http": (80,), "wss": (443, 80), "ws": (80,)}
 
 Params = list[tuple[str, str]]
@@ -52,7 +52,8 @@ def sign(
 ) -> str:
     """Return the signature of a form POST to `url`, or of the URL alone.
 
-    Parameters with an empty value count; of a repeated one each distinct value does.
+    Parameters with an empty value count; so does each distinct value of a repeated
+    parameter.
     """
     text = url + "".join(name + value for name, value in sorted(set(params)))
     mac = hmac.digest(secret.encode(), text.encode(), algorithm)
@@ -64,8 +65,9 @@ def signed_params(
 ) -> Params | None:
     """Return those parameters of a form POST that Twilio has signed.
 
-    All of them, or all but UNSIGNED_PARAMETERS, which then prove nothing; None where
-    the signature is not Twilio's. Names and values must be Unicode text.
+    These are all parameters, or all but UNSIGNED_PARAMETERS, which then prove nothing.
+    The result is None where the signature is not Twilio's. Names and values must be
+    Unicode text.
     """
     whole = list(params)
     bare = [pair for pair in whole if pair[0] not in UNSIGNED_PARAMETERS]
@@ -79,7 +81,7 @@ def signed_params(
 
 
 def is_valid_body(secrets: SigningSecrets, url: str, body: bytes, claim: Claim) -> bool:
-    """Tell whether a signature covers a body that is no form, named in `bodySHA256`."""
+    """Tell whether a signature covers a body that is no form, by `bodySHA256`."""
     claimed = parse_qs(urlsplit(url).query).get("bodySHA256", [""])[0]
     is_body_right = hmac.compare_digest(
         sha256(body).hexdigest().encode(), claimed.lower().encode()
@@ -90,8 +92,8 @@ def is_valid_body(secrets: SigningSecrets, url: str, body: bytes, claim: Claim) 
 def is_valid_handshake(secrets: SigningSecrets, url: str, claim: Claim) -> bool:
     """Tell whether a signature is Twilio's over the handshake for the stream at `url`.
 
-    "wss://" counts, and Twilio may sign the URL with a slash at its end. A stream's URL
-    has no query string, so one that came with a query is refused.
+    The signed URL includes "wss://", and Twilio may sign it with a slash at its end. A
+    stream's URL has no query string, so a handshake with a query is refused.
     """
     if urlsplit(url).query:
         return False
@@ -104,8 +106,8 @@ def is_valid_handshake(secrets: SigningSecrets, url: str, claim: Claim) -> bool:
 def _way_of(secrets: SigningSecrets, claim: Claim, tokens: tuple[str, ...]) -> _Way:
     """Return how a request that makes this claim must be signed.
 
-    A shared key that is not ours, or an algorithm that is not known, has no secrets,
-    and so is refused: who names a key is never checked by an auth token.
+    A shared key that is not configured, or an unknown algorithm, has no secrets, so the
+    request is refused: a request that names a key is never checked by an auth token.
     """
     named = _settings_of(claim.settings)
     algorithm = _HASHES.get(named.get("algorithm", "HMAC_SHA1").upper(), "")
@@ -117,7 +119,7 @@ def _way_of(secrets: SigningSecrets, claim: Claim, tokens: tuple[str, ...]) -> _
 
 
 def _settings_of(header: str) -> dict[str, str]:
-    """Return what SETTINGS_HEADER names; the first of each name counts."""
+    """Return the settings in SETTINGS_HEADER; the first value of each name counts."""
     named: dict[str, str] = {}
     for part in header.split(","):
         name, _, value = part.partition("=")
@@ -127,7 +129,7 @@ def _settings_of(header: str) -> dict[str, str]:
 
 
 def _is_signed(way: _Way, urls: list[str], params: Params, claim: Claim) -> bool:
-    """Compare with every candidate, so that the time tells nothing."""
+    """Compare with every candidate, so that the time reveals nothing."""
     given = claim.signature.encode("utf-8", "surrogateescape")
     matches = [
         hmac.compare_digest(given, sign(secret, url, params, way.algorithm).encode())
@@ -138,8 +140,8 @@ def _is_signed(way: _Way, urls: list[str], params: Params, claim: Claim) -> bool
 
 
 def _forms_of(url: str) -> list[str]:
-    """Return the URL with its port, the default one where none is named, and without:
-    Twilio may sign either form."""
+    """Return the URL with its port (the default port where the URL has none) and
+    without: Twilio may sign either form."""
     parts = urlparse(url)
     if parts.port is not None:
         return [parts.geturl(), _with_port(parts, None)]

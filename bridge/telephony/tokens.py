@@ -1,9 +1,9 @@
 """One-use tokens that tie a media stream to the webhook that asked for it.
 
-A signature does not bind a call: it is the same for every stream to the same URL, so
-whoever saw one could open a stream of their own. A token names one CallSid, lives for
-seconds and is taken once. This module owns the key and the tokens already used; it
-reads no clock.
+A signature is not bound to a call: every stream to the same URL has the same signature,
+so anyone who saw it could open a stream. A token names one CallSid, is valid for
+LIFETIME_S and is accepted once. This module owns the key and the tokens already used.
+It reads no clock.
 """
 
 import hmac
@@ -16,7 +16,7 @@ _NONCE_BYTES = 8
 
 
 class TokenError(ValueError):
-    """A token is not one of ours, or not for this call, or too old, or used."""
+    """A token is not from this service, not for this call, too old, or used."""
 
 
 def new_key() -> bytes:
@@ -38,7 +38,7 @@ class Tokens:
         return f"{expires_ms}.{nonce}.{self._mac(expires_ms, nonce, call_sid)}"
 
     def redeem(self, token: str, call_sid: str, now: float) -> None:
-        """Use up a token; raises TokenError where it is not good for this call."""
+        """Use up a token; raises TokenError where it is not valid for this call."""
         expires_ms, _, rest = token.partition(".")
         nonce, _, mac = rest.partition(".")
         wanted = self._mac(expires_ms, nonce, call_sid)
@@ -58,5 +58,5 @@ class Tokens:
         return hmac.digest(self._key, text, "sha256").hex()
 
     def _forget(self, now: float) -> None:
-        """Drop what has expired: used tokens are kept only while they would pass."""
+        """Drop expired tokens: used tokens are kept only while they are valid."""
         self._used = {nonce: at for nonce, at in self._used.items() if at > now}

@@ -1,10 +1,9 @@
 """Twilio Media Streams messages, in and out, and the only JSON of that leg.
 
 Names and shapes are those of https://www.twilio.com/docs/voice/media-streams/
-websocket-messages. Only fields that are read are declared; one that a call can do
-without has a default (`bridge.wire.lenient`). `decode` answers with a message, with
-None for an event it does not know (vendors add them), or raises ProtocolError; nothing
-else.
+websocket-messages. Only fields that are read are declared; a field that a call can do
+without has a default (`bridge.wire.lenient`). `decode` returns a message, returns None
+for an unknown event (vendors add events), or raises ProtocolError, and nothing else.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from dsp.g711 import FRAME_BYTES
 # audio in one message is 10.7 KB in base64.
 MESSAGE_BYTES_MAX = 16_384
 
-# Ms from the stream's start. A call of Twilio's lasts a day at most, which is 9e7.
+# Ms from the stream's start. A Twilio call lasts at most a day, which is 9e7 ms.
 TIMESTAMP_DIGITS_MAX = 10
 
 # RecursionError: JSON nested thousands deep.
@@ -56,7 +55,7 @@ class MediaBody(msgspec.Struct, frozen=True, gc=False):
     track: str = "inbound"
 
     def at_ms(self) -> int:
-        """Return the timestamp as a number; raises ProtocolError where it is none."""
+        """Return the timestamp as a number; raises ProtocolError if it is not one."""
         text = self.timestamp
         if len(text) > TIMESTAMP_DIGITS_MAX or not (text.isascii() and text.isdigit()):
             raise ProtocolError(
@@ -96,7 +95,7 @@ class Start(Message, frozen=True, tag="start"):
 
 
 class Media(Message, frozen=True, tag="media", gc=False):
-    """A piece of the caller's audio, mu-law; 20 ms in practice, never to rely on."""
+    """A piece of the caller's audio, mu-law; 20 ms in practice, but not guaranteed."""
 
     media: MediaBody
 
@@ -130,14 +129,14 @@ class OutboundBody(msgspec.Struct, frozen=True, gc=False):
 class OutboundMedia(
     msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="media"
 ):
-    """Audio for the caller; event, streamSid, media, in this order."""
+    """Audio for the caller; the fields are event, streamSid, media, in this order."""
 
     stream_sid: str = msgspec.field(name="streamSid")
     media: OutboundBody
 
 
 class OutboundAudio(msgspec.Struct, frozen=True, gc=False):
-    """Whole frames for the caller, 20 ms each: an `OutboundMedia` for every one."""
+    """Whole frames for the caller, 20 ms each: one `OutboundMedia` per frame."""
 
     stream_sid: str
     frames: bytes
@@ -175,7 +174,7 @@ _KNOWN = frozenset(("connected", "start", "media", "dtmf", "mark", "stop"))
 
 
 def decode(data: bytes | memoryview) -> Inbound | None:
-    """Read one text message; None when its event is not one we know."""
+    """Read one text message; None when its event is unknown."""
     if len(data) > MESSAGE_BYTES_MAX:
         raise ProtocolError(
             f"expected a message of at most {MESSAGE_BYTES_MAX} bytes, got {len(data)}"
@@ -210,13 +209,13 @@ def encode_into(message: Any, buffer: bytearray) -> None:
 
 
 def media_begins(stream_sid: str) -> bytes:
-    """Return a media message of the stream up to its audio; `"}}` ends it."""
+    """Return the stream's media message up to its audio; `"}}` ends the message."""
     empty = _encoder.encode(OutboundMedia(stream_sid, OutboundBody(b"")))
     return empty.removesuffix(b'"}}')
 
 
 def messages_of(actions: Iterable[Any]) -> Iterator[Any]:
-    """Return the actions with audio as the messages it is sent in."""
+    """Yield the actions, with audio replaced by the messages that carry it."""
     for action in actions:
         if type(action) is OutboundAudio:
             yield from action.messages()

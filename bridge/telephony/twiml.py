@@ -1,7 +1,7 @@
-"""TwiML: what Twilio is told to do before, beside and after the stream.
+"""TwiML: the documents that tell Twilio what to do before, during and after a stream.
 
-Pure functions from values to documents; everything is escaped by the XML library, and
-what no document can hold is left out. The verbs are
+These are pure functions from values to documents. The XML library escapes everything,
+and characters that no document can hold are left out. The verbs are
 https://www.twilio.com/docs/voice/twiml.
 """
 
@@ -16,9 +16,10 @@ CONTENT_TYPE = "text/xml"
 # "name plus value together under 500 characters each": twiml/stream, custom parameters.
 PARAMETER_CHARS_MAX = 499
 
-# What <Say> needs to speak a language: its locale, and a voice where the default
-# engine has none for it. By ISO 639-1, and by language and country where a country has
-# a voice of its own: twilio.com/docs/voice/twiml/say/text-speech, available voices.
+# What <Say> needs to speak a language: the locale, and a voice where the default engine
+# has none for that language. The key is ISO 639-1, or language and country where the
+# country has a voice of its own: twilio.com/docs/voice/twiml/say/text-speech, available
+# voices.
 _LOCALES: dict[str, tuple[str, str | None]] = {
     "af": ("af-ZA", "Google.af-ZA-Standard-A"),
     "am": ("am-ET", "Google.am-ET-Standard-A"),
@@ -96,9 +97,9 @@ _NOT_IN_SERVICE = "The number you have dialed is not in service."
 
 
 class Sentence(NamedTuple):
-    """Something Twilio says in its own voice.
+    """A sentence that Twilio says in its own voice.
 
-    `language` as in ISO 639-1, or what `tag_of` made of it and a country.
+    `language` is an ISO 639-1 code, or the tag that `tag_of` makes of it and a country.
     """
 
     text: str
@@ -106,7 +107,7 @@ class Sentence(NamedTuple):
 
 
 class StreamUrls(NamedTuple):
-    """Where Twilio finds us: the stream, what comes after it, and its status."""
+    """The URLs that Twilio uses: for the stream, for what follows, for its status."""
 
     media: str
     after: str
@@ -114,9 +115,9 @@ class StreamUrls(NamedTuple):
 
 
 def tag_of(language: str, country: str) -> str:
-    """Return the name of a language as it is spoken in a country, by ISO codes.
+    """Return the tag of a language as it is spoken in a country, by ISO codes.
 
-    That is the language's own, unless Twilio has a voice for the country's.
+    The tag is the language alone, unless Twilio has a voice for that country.
     """
     language = ALIASES.get(language, language)
     tag = f"{language}-{country}"
@@ -126,7 +127,7 @@ def tag_of(language: str, country: str) -> str:
 def connect_stream(
     urls: StreamUrls, parameters: Mapping[str, str], fallback: Sentence
 ) -> bytes:
-    """Return the document that opens the stream; `fallback` is spoken if it cannot."""
+    """Return the document that opens the stream; `fallback` is said if that fails."""
     response = Element("Response")
     connect = SubElement(response, "Connect", action=urls.after, method="POST")
     stream = SubElement(
@@ -144,7 +145,7 @@ def connect_stream(
 
 
 def say_and_hang_up(sentence: Sentence) -> bytes:
-    """Return the document for a call that we cannot serve."""
+    """Return the document for a call that the service cannot take."""
     response = Element("Response")
     _say(response, sentence)
     SubElement(response, "Hangup")
@@ -152,7 +153,7 @@ def say_and_hang_up(sentence: Sentence) -> bytes:
 
 
 def not_in_service() -> bytes:
-    """Return the document for a number that no business has."""
+    """Return the document for a number that belongs to no business."""
     return say_and_hang_up(Sentence(_NOT_IN_SERVICE, "en"))
 
 
