@@ -1,7 +1,7 @@
-"""The OpenAI Realtime (GA) wire: what is sent, and the events that are read.
+"""The OpenAI Realtime (GA) protocol: the events that are sent and those that are read.
 
-Owns the typed messages and events of the model's session, and their only JSON. The rest
-of the bridge knows the types exported here and no vendor event name. Answers None to an
-event that nobody reads; refuses a known one that does not fit its type. Opens no
-socket. May use: `wire`. Another model vendor's dialect is a sibling of this package.
+Owns the typed events of the model's session, and their only JSON coding. The rest of
+the bridge knows the types exported here and no vendor event name. Returns None for an
+event that nothing reads; refuses a known event that does not fit its type. Opens no
+socket. May use: `wire`. Another vendor's protocol becomes a sibling of this package.
 """

@@ -1,9 +1,9 @@
-"""The OpenAI Realtime GA dialect: what we send, and the only JSON of that leg.
+"""The OpenAI Realtime GA protocol: the client events, and the only JSON of that leg.
 
 Names are the vendor's in CamelCase; each type's page is
-https://developers.openai.com/api/reference/realtime. `decode` answers with an event,
-with None for one nobody here reads, or raises ProtocolError. The next dialect is a
-sibling of this module.
+https://developers.openai.com/api/reference/realtime. `decode` returns an event, returns
+None for an event that nothing here reads, or raises ProtocolError. Another vendor's
+protocol becomes a sibling of this module.
 """
 
 import re
@@ -41,13 +41,14 @@ from bridge.realtime.openai_events import (
 )
 from bridge.wire import lenient
 
-# The largest event accepted. Deltas are some KB; nothing we ask for comes near this.
+# The largest event accepted. Deltas are a few KB; no event that the bridge causes comes
+# near this limit.
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 
-# An event larger than this is not mended: each escape in it costs 0.2 us.
+# An event larger than this is not repaired: each escape in it costs 0.2 us.
 MENDED_BYTES_MAX = 64 * 1024
-# An escape of JSON: a pair of surrogates, a half of one (RFC 8259, section 8.2), or
-# another, which is passed over so that an escaped backslash begins none.
+# A JSON escape: a surrogate pair, an unpaired surrogate (RFC 8259, section 8.2), or any
+# other escape. Other escapes are matched so that an escaped backslash begins no escape.
 _ESCAPE = re.compile(
     rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}"
     rb"|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\.",
@@ -65,7 +66,7 @@ class ProtocolError(ValueError):
 class ClientEvent(
     msgspec.Struct, frozen=True, tag_field="type", kw_only=True, omit_defaults=True
 ):
-    """Anything we send; `event_id` comes back in an error about it."""
+    """Any event that the bridge sends; an error about the event names `event_id`."""
 
     event_id: str | UnsetType = UNSET
 
@@ -83,7 +84,7 @@ class AppendAudio(
 
 
 class CommitAudio(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
-    """Ends the caller's turn; the server refuses it under 100 ms of audio."""
+    """Ends the caller's turn; the server refuses it for less than 100 ms of audio."""
 
 
 class ClearAudio(ClientEvent, frozen=True, tag="input_audio_buffer.clear"):
@@ -113,7 +114,7 @@ class SemanticVad(
 
 
 class Transcription(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the caller's words are written down."""
+    """How the caller's speech is transcribed."""
 
     model: str
     language: str | UnsetType = UNSET
@@ -135,7 +136,7 @@ class AudioOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionAudio(msgspec.Struct, frozen=True, kw_only=True):
-    """Both sides."""
+    """The audio of both sides."""
 
     input: AudioInput
     output: AudioOutput
@@ -144,7 +145,7 @@ class SessionAudio(msgspec.Struct, frozen=True, kw_only=True):
 class FunctionTool(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function"
 ):
-    """A tool the model may call; flat, `parameters` is a JSON schema."""
+    """A tool the model may call; the object is flat, `parameters` a JSON schema."""
 
     name: str
     description: str
@@ -154,7 +155,7 @@ class FunctionTool(
 class SessionConfig(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="realtime"
 ):
-    """The whole session as we want it."""
+    """The whole configuration of the session."""
 
     output_modalities: tuple[str, ...] = ("audio",)
     instructions: str
@@ -164,7 +165,7 @@ class SessionConfig(
 
 
 class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
-    """Configures the session; refused whole when one field is wrong."""
+    """Configures the session; the server refuses it whole when one field is wrong."""
 
     session: SessionConfig
 
@@ -176,7 +177,7 @@ class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text")
 
 
 class InputAudio(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
-    """Sound of a user item, in the session's input format."""
+    """Audio of a user item, in the session's input format."""
 
     audio: bytes
 
@@ -190,7 +191,7 @@ class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text
 class MessageItem(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"
 ):
-    """A message written into the conversation by us."""
+    """A message that the bridge writes into the conversation."""
 
     role: Literal["user", "system", "assistant"]
     content: tuple[InputText | InputAudio | OutputText, ...]
@@ -203,7 +204,7 @@ class FunctionCallOutput(
     tag_field="type",
     tag="function_call_output",
 ):
-    """A tool's answer; `output` is text, by our habit JSON."""
+    """A tool's answer; `output` is text, by the bridge's convention JSON."""
 
     call_id: str
     output: str
@@ -236,7 +237,7 @@ class ConversationItemTruncate(
 
 
 class ResponseParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One response's own settings; its instructions replace the session's."""
+    """The settings of one response; its instructions replace the session's."""
 
     instructions: str | UnsetType = UNSET
     input: tuple[()] | UnsetType = UNSET
@@ -250,7 +251,7 @@ class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
 
 
 class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
-    """Stops the response that runs."""
+    """Stops the running response."""
 
 
 class _Type(msgspec.Struct):
@@ -264,7 +265,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode(data: bytes | memoryview) -> Inbound | None:
-    """Read one event; None when nobody here reads its type (see `is_known`)."""
+    """Read one event; None when nothing here reads its type (see `is_known`)."""
     if len(data) > EVENT_BYTES_MAX:
         raise ProtocolError(
             f"expected an event of at most {EVENT_BYTES_MAX} bytes, got {len(data)}"
@@ -291,8 +292,8 @@ def _decode_leniently(data: bytes | memoryview) -> Inbound | None:
 def _mended(data: bytes | memoryview) -> bytes | None:
     """Return the event with U+FFFD for each half a character, or None without any.
 
-    A model's words are cut into deltas wherever it likes, also inside an emoji; an
-    event that brings half of one may bring a tool call as well.
+    The model's text is cut into deltas at any place, even inside an emoji. An event
+    with half an emoji may contain a tool call as well.
     """
     if len(data) > MENDED_BYTES_MAX:
         return None
@@ -303,7 +304,7 @@ def _mended(data: bytes | memoryview) -> bytes | None:
 
 
 def event_type(data: bytes | memoryview) -> str | None:
-    """Return an event's type, or None when it has none that can be read."""
+    """Return an event's type, or None when the type cannot be read."""
     try:
         return _type_decoder.decode(data).type
     except _UNREADABLE:
@@ -311,7 +312,7 @@ def event_type(data: bytes | memoryview) -> str | None:
 
 
 def is_known(kind: str | None) -> bool:
-    """Tell a type of the protocol from one that was added since."""
+    """Tell whether a type is of the protocol, and not one that was added since."""
     return kind in READ or kind in IGNORED
 
 

@@ -1,8 +1,8 @@
-"""The events an OpenAI Realtime (GA) session sends, typed as far as they are read.
+"""The events that an OpenAI Realtime (GA) session sends, with the fields that are read.
 
 Names are the vendor's in CamelCase; each type's page is
 https://developers.openai.com/api/reference/realtime. `bridge.realtime.openai` decodes
-them. What a call can do without has a default, which is taken where the field is
+them. A field that a call can do without has a default, which applies where the field is
 missing, null or of another type (`bridge.wire.lenient`).
 """
 
@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-# The API's own ids and names have at most 64 characters; they are kept, and sent back.
+# The API's own ids and names have at most 64 characters. The bridge keeps these and
+# sends them back.
 ID_CHARS_MAX = 256
 Id = Annotated[str, Meta(max_length=ID_CHARS_MAX)]
 # A session ends after an hour, and its audio is counted in ms; an item has few parts.
-# What is over these is no number of the protocol's, and no machine word may hold it.
+# A number over these limits is not one of the protocol, and may exceed a machine word.
 OFFSET_MS_MAX = 10**9
 INDEX_MAX = 65_535
 OffsetMs = Annotated[int, Meta(ge=0, le=OFFSET_MS_MAX)]
@@ -23,7 +24,7 @@ Index = Annotated[int, Meta(ge=0, le=INDEX_MAX)]
 
 
 class ServerEvent(msgspec.Struct, frozen=True, tag_field="type"):
-    """Anything the model's side sends."""
+    """Any event that the server sends."""
 
 
 class Format(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -58,7 +59,7 @@ class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
 
 
 class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
-    """Our configuration is in force; audio may be sent from here on."""
+    """The bridge's configuration is in force; audio may be sent from here on."""
 
     session: Session = Session()
 
@@ -66,7 +67,7 @@ class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
 class SpeechStarted(
     ServerEvent, frozen=True, tag="input_audio_buffer.speech_started", gc=False
 ):
-    """The server heard speech begin; offsets count ms of all audio appended."""
+    """The server heard speech begin; offsets are in ms of all audio appended."""
 
     item_id: Id
     audio_start_ms: OffsetMs
@@ -93,7 +94,7 @@ class TranscriptionCompleted(
     frozen=True,
     tag="conversation.item.input_audio_transcription.completed",
 ):
-    """What the caller said; any time after the commit."""
+    """The caller's words; the event comes any time after the commit."""
 
     item_id: Id
     transcript: str = ""
@@ -103,7 +104,7 @@ class TranscriptionCompleted(
 class TranscriptionFailed(
     ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.failed"
 ):
-    """The caller's words could not be transcribed; the model heard them."""
+    """The caller's words could not be transcribed; the model heard the audio."""
 
     item_id: Id
 
@@ -121,7 +122,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
-    """The conversation has an item more, made by us or by the server."""
+    """The conversation has a new item, made by the bridge or by the server."""
 
 
 class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
@@ -141,7 +142,7 @@ class OutputItemDone(ServerEvent, frozen=True, tag="response.output_item.done"):
 class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc=False):
     """A piece of the model's speech.
 
-    Arrives faster than real time: received is not heard.
+    The speech arrives faster than real time: received does not mean heard.
     """
 
     response_id: Id
@@ -151,7 +152,7 @@ class AudioDelta(ServerEvent, frozen=True, tag="response.output_audio.delta", gc
 
 
 class AudioDone(ServerEvent, frozen=True, tag="response.output_audio.done", gc=False):
-    """No more audio for this part of the item."""
+    """This part of the item gets no more audio."""
 
     response_id: Id
     item_id: Id
@@ -181,7 +182,7 @@ class TranscriptDone(
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """What went wrong; `code` is open, `event_id` names the client event at fault."""
+    """An error; `code` may be any text, `event_id` names the client event at fault."""
 
     message: str = ""
     type: Id | None = None
@@ -198,13 +199,13 @@ class StatusDetails(msgspec.Struct, frozen=True):
 
 
 class OutputPart(msgspec.Struct, frozen=True):
-    """A part of what a response has put out, as far as it tells sound from text."""
+    """A part of a response's output, as far as it tells audio from text."""
 
     type: Id = ""
 
 
 class OutputItem(msgspec.Struct, frozen=True):
-    """An item of what a response has put out."""
+    """An item of a response's output."""
 
     type: Id = ""
     content: tuple[OutputPart, ...] | None = None
@@ -213,7 +214,7 @@ class OutputItem(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True):
     """A response; `conversation_id` is null when it is out of band.
 
-    All of it may be missing, its name too: then its event is about the one that runs.
+    All fields may be missing, the id too: then the event is about the running response.
     """
 
     id: Id = ""
@@ -225,7 +226,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def has_text(self) -> bool:
-        """Tell whether a part of it is text, which no caller hears."""
+        """Whether a part of the output is text, which no caller hears."""
         parts = (part for item in self.output or () for part in item.content or ())
         return any(part.type in ("output_text", "text") for part in parts)
 
@@ -237,7 +238,7 @@ class ResponseCreated(ServerEvent, frozen=True, tag="response.created"):
 
 
 class ResponseDone(ServerEvent, frozen=True, tag="response.done"):
-    """The model has ended its answer, whichever way."""
+    """The model's answer has ended, for whatever reason."""
 
     response: Response = Response()
 
@@ -272,7 +273,7 @@ READ = frozenset(
     for kind in Inbound.__args__
     if kind.__struct_config__.tag
 )
-# Known to the protocol and read by nobody here: not worth counting as unknown.
+# Event types of the protocol that nothing here reads: they do not count as unknown.
 IGNORED = frozenset(
     (
         "conversation.created",
