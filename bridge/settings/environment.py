@@ -1,7 +1,7 @@
-"""Variables as people write them: the environment, over a `.env` file.
+"""Variables as people write them: from the environment, else from a `.env` file.
 
-This module owns how the text of a variable is found. It knows no setting and no range:
-those are `bridge.settings.process`'.
+This module owns how the text of a variable is found. It defines no setting and no
+range: `bridge.settings.process` does.
 """
 
 import io
@@ -11,16 +11,17 @@ from difflib import get_close_matches
 from pathlib import Path
 
 PREFIX = "KOLBRIDGE_"
-# Everybody writes these in small letters, too.
+# These are commonly written in lower case, too.
 EITHER_CASE = ("HTTPS_PROXY", "NO_PROXY")
-# How alike names are, as difflib counts. The environment is everybody's: there only a
-# slip of the pen is ours (OPENAI_APIKEY 0.96; OPENAI_API_BASE, another's, is 0.83).
+# How similar names are, by difflib's ratio. All programs share the environment: there
+# only a typing slip counts as a setting (OPENAI_APIKEY has 0.96; OPENAI_API_BASE,
+# another program's, has 0.83).
 SLIP_RATIO = 0.85
 NEAR_RATIO = 0.6
 
 
 class EnvironmentFileError(ValueError):
-    """A `.env` file cannot be read; `lines` say where, one each."""
+    """A `.env` file cannot be read; each of `lines` names the place of one fault."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("; ".join(lines))
@@ -30,10 +31,10 @@ class EnvironmentFileError(ValueError):
 def read_environment(
     env: Mapping[str, str], in_file: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return what is given; the environment goes before the file.
+    """Return the variables that are set; the environment overrides the file.
 
-    An empty value counts as not given. Quotes around a value of the environment are
-    taken off: `docker run --env-file` leaves them on.
+    An empty value counts as not set. Quotes around a value in the environment are
+    removed: `docker run --env-file` keeps them.
     """
     given = dict(in_file)
     given |= {name: _unquote(value) for name, value in env.items() if value.strip()}
@@ -44,12 +45,12 @@ def read_environment(
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """Read NAME=value lines: quotes, comments, `export`, a byte order mark.
+    """Read NAME=value lines, with quotes, comments, `export` and a byte order mark.
 
-    Nothing within a value is replaced. Raises EnvironmentFileError with every line that
-    is none.
+    Nothing within a value is replaced. Raises EnvironmentFileError with every malformed
+    line.
     """
-    # Who has no file needs no reader of it.
+    # Imported here: without a file, its parser is not needed.
     from dotenv.parser import parse_stream
 
     found, wrong, number = {}, [], 1
@@ -70,10 +71,10 @@ def read_dotenv(path: Path) -> dict[str, str]:
 def unknown_names(
     known: Collection[str], env: Mapping[str, str], in_file: Collection[str]
 ) -> Iterator[str]:
-    """Yield a line for each name that looks like ours and is none.
+    """Yield a line for each name that looks like a setting and is none.
 
-    In the file every name should be ours; in the environment only what begins with
-    KOLBRIDGE_ or is a slip of the pen away from one of ours.
+    In the file every name should be a setting. In the environment a name looks like a
+    setting only if it begins with KOLBRIDGE_ or is a typing slip away from one.
     """
     for name in sorted({*in_file, *env} - {*known, *map(str.lower, EITHER_CASE)}):
         is_ours = name in in_file or name.startswith(PREFIX)

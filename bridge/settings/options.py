@@ -1,8 +1,8 @@
 """The settings of one call: the process's defaults, overridden by the business.
 
-A field's name is its environment variable in lower case; its annotation holds the
-allowed range and the words an error uses for it. This module owns those ranges and the
-one way to read a value that came as text; it reads no environment and no file.
+A field's name is its environment variable in lower case. Its annotation holds the
+allowed range and the words for that range in an error. This module owns those ranges
+and the one way to read a value that came as text. It reads no environment and no file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from dsp.g711 import FRAME_MS
 
-# How alike two names are, as difflib counts, of which one may be meant by the other.
+# The least similarity, by difflib's ratio, of a wrong name to the name it may mean.
 NEAR_RATIO = 0.6
 VOICES = (
     "alloy",
@@ -94,8 +94,8 @@ def _ms(low: int, high: int) -> Meta:
 
 
 class OptionError(ValueError):
-    """Settings cannot have these values; each of `lines` names one, what came and what
-    may."""
+    """Settings cannot have these values; each of `lines` names a setting, its value and
+    what is allowed."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("; ".join(lines))
@@ -105,7 +105,7 @@ class OptionError(ValueError):
 class CallOptions(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """What may differ from business to business."""
+    """The settings that may differ from business to business."""
 
     openai_model: Name = "gpt-realtime-2.1"
     openai_voice: Voice = "shimmer"
@@ -162,11 +162,11 @@ _HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)
 
 
 def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
-    """Return `options` with `overrides` laid over it.
+    """Return `options` with `overrides` applied.
 
-    Keys are field names or the variables' names; values are typed, or text as the
-    environment has it. Raises OptionError naming each variable that is wrong, the value
-    and what is allowed.
+    Keys are names of fields or of variables. Values are typed, or text as in the
+    environment. Raises OptionError, which names each wrong variable, its value and what
+    is allowed.
     """
     changes: dict[str, Any] = {}
     wrong: list[str] = []
@@ -189,10 +189,10 @@ def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
 def merge_valid(
     options: CallOptions, overrides: Mapping[str, object]
 ) -> tuple[CallOptions, tuple[str, ...]]:
-    """Lay over `options` what of `overrides` is valid; return what is not in words.
+    """Apply the valid ones of `overrides` to `options`; return a line for each fault.
 
-    One that is wrong takes no other with it, for some of them protect somebody; a wrong
-    CALLER_TRUST trusts nobody by the number alone.
+    A wrong override does not discard the others, because some of them protect somebody.
+    With a wrong CALLER_TRUST no caller is trusted by the number alone.
     """
     try:
         return merge(options, overrides), ()
@@ -208,7 +208,7 @@ def merge_valid(
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a question for the name that may have been meant; "" if none is near."""
+    """Ask for the name that may have been meant; return "" if none is similar."""
     near = get_close_matches(name, list(known), 1, NEAR_RATIO)
     return f": is {near[0]} meant?" if near else ""
 
@@ -231,7 +231,7 @@ def read_value(field: str, hint: Any, value: object) -> Any:
 
 
 def describe(hint: Any) -> str:
-    """Return the words for what a field may be."""
+    """Return the description of a field's allowed values."""
     for part in get_args(hint)[1:]:
         if isinstance(part, Meta) and part.description:
             return part.description
@@ -244,8 +244,8 @@ def _base(hint: Any) -> Any:
 
 
 def _check_pairs(options: CallOptions) -> Iterator[str]:
-    """Refuse pairs that contradict each other: a gate that closes above where it opens,
-    a ring too short to hold what a confirmed interruption must send."""
+    """Yield an error for each contradictory pair: a gate that closes above its opening
+    level, a ring too short for the audio of a confirmed interruption."""
     for kind in ("normal", "music"):
         start = getattr(options, f"snr_start_{kind}")
         stop = getattr(options, f"snr_stop_{kind}")

@@ -1,22 +1,22 @@
-"""What a call cost: its tokens by kind, times the price table of the settings.
+"""The cost of a call: its tokens by kind, times the price table of the settings.
 
-Prices are per million tokens and per minute, in whatever currency the table is in. The
-vendor publishes none over its API and changes them: the table that is here has a date,
-and one that an operator gives takes its place. A call of a model that has no price has
-no cost: never a half.
+Prices are per million tokens and per minute, in the currency of the table. The vendor
+publishes no prices over its API and changes them. The built-in table therefore has a
+date, and an operator's table replaces it. If a model that a call used has no price, the
+call has no cost, never a partial one.
 """
 
 from collections.abc import Mapping
 
 import msgspec
 
-# Transcription is billed apart: its usage carries this prefix.
+# Transcription is billed separately: its usage has this prefix.
 TRANSCRIPTION = "transcription."
 _MILLION = 1e6
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Prices of one model; a kind that is left out is free."""
+    """Prices of one model; an omitted kind is free."""
 
     text_in: float = 0.0
     text_cached: float = 0.0
@@ -29,7 +29,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Prices = dict[str, Price]
 
-# US dollars, as each model's page of developers.openai.com/api/docs/models has them.
+# US dollars, from each model's page at developers.openai.com/api/docs/models.
 PRICES_DATE = "October 2026"
 _VOICE = Price(
     text_in=4, text_cached=0.4, text_out=24, audio_in=32, audio_cached=0.4, audio_out=64
@@ -51,7 +51,7 @@ VENDOR_PRICES: Prices = {
 
 
 def read_prices(text: str) -> Prices:
-    """Read the table as the environment has it, JSON; ValueError says what is wrong."""
+    """Read the table from its JSON text; ValueError says what is wrong."""
     try:
         return msgspec.json.decode(text, type=Prices)
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -86,13 +86,13 @@ def cost_of(
 
 
 def _cost(used: Mapping[str, float], price: Price) -> float:
-    """Add up one model's; cached tokens are a subset of those that came in."""
+    """Return the cost of one model; cached tokens are a subset of the input tokens."""
     cached = "input_token_details.cached_tokens_details."
     text_cached = used.get(f"{cached}text_tokens", 0)
     audio_cached = used.get(f"{cached}audio_tokens", 0)
     audio_in = used.get("input_token_details.audio_tokens", 0)
     audio_out = used.get("output_token_details.audio_tokens", 0)
-    # What is not audio is text, where the vendor gives totals only.
+    # Tokens that are not audio are text, where the vendor gives totals only.
     text_in = used.get("input_tokens", 0) - audio_in
     text_out = used.get("output_tokens", 0) - audio_out
     tokens = (

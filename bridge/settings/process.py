@@ -1,9 +1,9 @@
 """The settings of one process, read once from the environment and `.env`.
 
-A field's name is its variable in lower case. What is wrong, or contradicts something
-else, is a line of a SettingsError, which names the variable, the value and what is
-allowed; secret values are not shown. What a business may override:
-`bridge.settings.options`.
+A field's name is its variable in lower case. Each wrong or contradictory setting is a
+line of a SettingsError, which names the variable, the value and what is allowed. Secret
+values are not shown. `bridge.settings.options` has the settings that a business may
+override.
 """
 
 import re
@@ -36,10 +36,10 @@ from bridge.settings.signing import SigningSecrets, by_name
 
 
 class SettingsError(ValueError):
-    """The service cannot start like this.
+    """The service cannot start with these settings.
 
-    Each of `lines` tells the operator of one fault; `settings` has defaults in the
-    place of what is wrong.
+    Each of `lines` tells the operator of one fault; `settings` has defaults in place of
+    the wrong values.
     """
 
     def __init__(self, *lines: str, settings: "Settings | None" = None) -> None:
@@ -63,7 +63,7 @@ HttpUrl = Annotated[
 WsUrl = Annotated[
     str, Meta(pattern=r"^wss?://[^\s#@]+$", description="wss://name/path")
 ]
-# Whatever else the driver would take apart, and show parts of a password in its error.
+# The driver would split any other form, and show parts of a password in its error.
 DatabaseUrl = Annotated[
     str,
     Meta(
@@ -99,7 +99,7 @@ Secrets = Annotated[
         description="words with commas between",
     ),
 ]
-# What each secret is for stands before it: "AC...=token,AC...=token".
+# The account stands before its secret: "AC...=token,AC...=token".
 AccountSecrets = Annotated[
     str,
     Meta(
@@ -151,7 +151,7 @@ _SECRETS = frozenset(
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service is told; `.env.example` says what each is for."""
+    """The settings of the service; `.env.example` explains each of them."""
 
     host: Host = "127.0.0.1"
     port: Annotated[int, _count(0, 65_535)] = 8080
@@ -216,7 +216,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signing_secrets(self) -> SigningSecrets:
-        """What Twilio's signatures are checked with."""
+        """The secrets that Twilio's signatures are checked with."""
         tokens = (
             f"{self.twilio_auth_token or ''},{self.twilio_auth_token_secondary or ''}"
         )
@@ -228,7 +228,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url_host(self) -> str:
-        """`host` as a URL has it: an IPv6 address in brackets."""
+        """`host` as it stands in a URL: an IPv6 address in brackets."""
         name = self.host.strip("[]")
         return f"[{name}]" if ":" in name else name
 
@@ -246,9 +246,9 @@ NAMES = frozenset(
 
 
 def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
-    """Read the settings; the environment goes before the `.env` file.
+    """Read the settings; the environment overrides the `.env` file.
 
-    An empty value counts as not given. Raises SettingsError with all that is wrong.
+    An empty value counts as not set. Raises SettingsError with every fault.
     """
     wrong: list[str] = []
     in_file = _in_file(dotenv, wrong)
@@ -280,14 +280,14 @@ def warnings_of(env: Mapping[str, str], dotenv: Path | None = None) -> list[str]
 
 
 def missing_of(error: SettingsError) -> list[str]:
-    """Return what is missing beside what is wrong, as `check_complete` does."""
+    """Return what is missing in addition to what is wrong, as `check_complete` does."""
     wrong = {re.split("[=:]", line)[0] for line in error.lines}
     missing = check_complete(error.settings)
     return [line for line in missing if line.split()[0] not in wrong]
 
 
 def _in_file(dotenv: Path | None, wrong: list[str]) -> dict[str, str]:
-    """Read a file that is there; add what is wrong with it to `wrong`."""
+    """Read the file if it exists; add its faults to `wrong`."""
     if dotenv is None or not dotenv.exists():
         return {}
     try:
@@ -298,7 +298,7 @@ def _in_file(dotenv: Path | None, wrong: list[str]) -> dict[str, str]:
 
 
 def _read_options(given: Mapping[str, str], wrong: list[str]) -> CallOptions:
-    """Read what a business may override; add what is wrong with it to `wrong`."""
+    """Read the settings that a business may override; add their faults to `wrong`."""
     fields = CallOptions.__struct_fields__
     overrides = {name: given[name.upper()] for name in fields if name.upper() in given}
     try:
@@ -309,8 +309,8 @@ def _read_options(given: Mapping[str, str], wrong: list[str]) -> CallOptions:
 
 
 def check_complete(settings: Settings) -> list[str]:
-    """Return a line for each setting that taking real calls needs and that is missing,
-    most important first."""
+    """Return a line for each missing setting that real calls need, the most important
+    first."""
     missing = []
     if not settings.signing_secrets.all and settings.twilio_validate_signatures:
         missing.append(
@@ -337,7 +337,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _read(field: str, hint: Any, text: str) -> Any:
-    """Read one variable; `X | None` is read as X, since an empty one is not given."""
+    """Read one variable; `X | None` is read as X, since an empty one is not set."""
     wanted = next((one for one in _choices(hint) if one is not type(None)), hint)
     try:
         return read_value(field, wanted, text)
@@ -349,7 +349,7 @@ def _read(field: str, hint: Any, text: str) -> Any:
 
 
 def _check_recording(settings: Settings) -> Iterator[str]:
-    """Refuse recordings that contradict what else was asked for."""
+    """Yield an error for recording settings that contradict other settings."""
     if settings.record_audio and settings.record_dir is None:
         yield "RECORD_AUDIO='1': expected RECORD_DIR to be set with it"
     if settings.record_dir is not None and not settings.log_transcripts:
@@ -365,7 +365,8 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 
 def _check_urls(settings: Settings) -> Iterator[str]:
-    """Refuse what would send audio or accept calls in the clear, beyond loopback."""
+    """Yield an error for each setting that would be unsafe beyond loopback: audio sent
+    or calls accepted in the clear."""
     if settings.public_url is not None:
         public = urlsplit(settings.public_url)
         if public.scheme != "https" and not is_loopback(public.hostname or ""):

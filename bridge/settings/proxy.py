@@ -1,9 +1,10 @@
-"""Through which proxy an address is reached: HTTPS_PROXY, but for what NO_PROXY names.
+"""The proxy for an address: HTTPS_PROXY, except for the addresses that NO_PROXY names.
 
-As curl reads them: a proxy of HTTPS_PROXY is for what is encrypted end to end, by
-CONNECT, and never for this machine. NO_PROXY is a list of `*`, hosts (with all below
-them), addresses and networks, each with a port or without. Where the settings have no
-proxy, for they were not read but made, the environment's counts, as for any client.
+Both are read as curl reads them. The proxy of HTTPS_PROXY serves traffic that is
+encrypted end to end, by CONNECT, and never traffic to this machine. NO_PROXY is a list
+of `*`, hosts (with their subdomains), addresses and networks, each with a port or
+without. Settings that were made and not read have no proxy: the environment's proxy
+applies then, as for any client.
 """
 
 import os
@@ -16,7 +17,7 @@ _PORTS = {"https": 443, "wss": 443}
 
 
 def proxy_of(settings: Settings, url: str) -> str | None:
-    """Return the URL of the proxy that leads to `url`; None where none does."""
+    """Return the URL of the proxy for `url`; None where `url` has none."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxy = settings.https_proxy or _from_environment("HTTPS_PROXY")

@@ -1,6 +1,6 @@
-"""The secrets with which Twilio may sign requests, as they are set.
+"""The configured secrets with which Twilio may sign requests.
 
-`bridge.telephony.signature` checks signatures with them.
+`bridge.telephony.signature` checks signatures with these secrets.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ _NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class SigningSecrets(NamedTuple):
-    """The secrets with which Twilio may sign; of each kind several, to change them.
+    """The secrets with which Twilio may sign; several of each kind allow a rotation.
 
-    A subaccount signs with its own token and never with the account's; `subaccounts`
-    is by AccountSid, `shared_keys` by the key's id.
+    A subaccount signs with its own token and never with the main account's token.
+    `subaccounts` is keyed by AccountSid, `shared_keys` by the key's id.
     """
 
     auth_tokens: tuple[str, ...] = ()
@@ -36,13 +36,13 @@ class SigningSecrets(NamedTuple):
 
     @property
     def of_any_account(self) -> tuple[str, ...]:
-        """Every auth token: a handshake does not say whose it is."""
+        """Every auth token: a handshake does not name its account."""
         subaccounts = self.subaccounts.values()
         return (*self.auth_tokens, *(one for tokens in subaccounts for one in tokens))
 
 
 def by_name(text: str) -> dict[str, tuple[str, ...]]:
-    """Read "name=secret,name=secret"; a name that comes twice has two secrets."""
+    """Read "name=secret,name=secret"; a name that occurs twice has two secrets."""
     found: dict[str, tuple[str, ...]] = {}
     for pair in filter(None, text.split(",")):
         name, _, secret = pair.partition("=")
