@@ -1,7 +1,7 @@
-"""Admissions: the calls that a business was given, counted for its limits.
+"""Admissions: the calls that were admitted for a business, counted for its limits.
 
-A row is made at the webhook and closed with the call's record, so that all processes of
-a service, and the next run of it, count the same. Times are arguments.
+A row is inserted at the webhook and closed with the call's record, so that all
+processes of a service, and its next run, count the same. Times are arguments.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,29 +11,29 @@ from uuid import UUID
 
 from crm.database import Database
 
-# What is counted goes back a day, whatever the time zone; a call's record goes further.
+# The counts go back a day, in any time zone; the records of calls go back further.
 KEPT = timedelta(days=2)
-# A call that runs is seen every ten seconds; one that was not for so long is over, for
-# its process died or it came to nothing after it was let in.
+# A running call is noted every ten seconds. A call that was not noted for this long is
+# over: its process died, or the call came to nothing after it was admitted.
 STALE = timedelta(seconds=30)
-# A webhook is asked again within its 15 s, if the process died that had it.
+# A webhook is repeated within its 15 s, if the process that had it died.
 YOUNG = timedelta(seconds=15)
 
 
 class Usage(NamedTuple):
-    """What a business's calls come to at a time; today is its own day."""
+    """The usage of a business at a time; today is the business's own day."""
 
-    # Calls that run.
+    # Running calls.
     running: int
     # Calls of this caller, or of all callers without a number, within an hour.
     by_caller: int
-    # Of the calls let in today; cost in the currency of the price table.
+    # Of the calls admitted today; the cost is in the currency of the price table.
     seconds_today: float
     cost_today: float
 
 
 class Admission(NamedTuple):
-    """What became of asking for a call; `refused_by` as the caller's `decide` said."""
+    """The answer for a call; `refused_by` is what `decide` returned."""
 
     usage: Usage
     is_repeated: bool
@@ -62,7 +62,7 @@ select count(*) filter (where is_running) as running,
     filter (where is_today), 0)::float as seconds_today,
   coalesce(sum(cost) filter (where is_today), 0)::float as cost_today
 from counted"""
-# When a call was let in before, if it was, and whether it has left a record.
+# When a call was admitted before, if it was, and whether it has a record.
 _KNOWN = """
 select a.admitted_at, a.ended_at, exists (
     select from calls where business_id = $1 and call_sid = $2) as is_recorded
@@ -78,10 +78,10 @@ async def admit(
     *,
     decide: Callable[[Usage], Any],
 ) -> Admission:
-    """Let a call in, unless `decide` says what refuses it, by what is in use.
+    """Admit a call, unless `decide` returns what refuses it, given the usage.
 
-    One call of a business is decided on at a time, in whatever process. A call that was
-    let in before, and has ended or runs in another process, is repeated.
+    The calls of a business are decided one at a time, across all processes. A call that
+    was admitted before, and has ended or runs in another process, is repeated.
     """
     async with db.tenant(business_id) as connection:
         await connection.execute(
@@ -119,10 +119,10 @@ async def see(
     costs: Mapping[str, float | None],
     now: datetime,
 ) -> Usage:
-    """Note that calls run, by id, with what each has cost by now; return the usage
-    of all.
+    """Note that calls run, by id, with the cost of each so far; return the usage of all
+    calls.
 
-    A cost that nobody knows is None.
+    An unknown cost is None.
     """
     async with db.tenant(business_id) as connection:
         await connection.execute(

@@ -1,4 +1,4 @@
-"""Appointments as the database has them, each function inside a transaction."""
+"""Appointments as rows of the database; each function runs inside a transaction."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -7,9 +7,9 @@ from uuid import UUID
 from crm.businesses import Business, Service
 from crm.claims import Claimant
 
-# How many appointments to come a caller may have, where a business does not say.
+# How many upcoming appointments a caller may have, where a business sets no limit.
 OPEN_MAX = 5
-# And all callers together whose number is withheld: nothing tells them apart.
+# The limit for all callers with a withheld number together: nothing tells them apart.
 WITHHELD_MAX = 30
 _UPCOMING_MAX = 10
 _COLUMNS = (
@@ -17,12 +17,12 @@ _COLUMNS = (
     "from appointments a left join services s "
     "on s.business_id = a.business_id and s.id = a.service_id "
 )
-# Of a holder, in places 2 and 3.
+# The rows of a holder, which is $2 and $3.
 _HELD = "(a.lead_id = $2 or a.claimed_by = $3)"
 
 
 class Appointment(NamedTuple):
-    """One that is booked."""
+    """A booked appointment."""
 
     id: UUID
     starts_at: datetime
@@ -31,11 +31,11 @@ class Appointment(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A time asked for; who asks for the same again has it already.
+    """A requested time; a caller who asks for the same time again has it already.
 
-    `phone` is "" where it was not said. `claimed_by` is who asks where nothing proves
-    that `phone` is theirs; `open_max` how many appointments to come a caller may have,
-    `withheld_max` how many all whose number is withheld.
+    `phone` is "" if the caller did not say it. `claimed_by` is the claimant if nothing
+    proves that `phone` is the caller's. `open_max` limits the upcoming appointments of
+    a caller, `withheld_max` those of all callers with a withheld number together.
     """
 
     service: Service
@@ -48,14 +48,14 @@ class Request(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """Whose an appointment is: a lead's, or a claim's by its call."""
+    """The holder of an appointment: a lead, or a claim by its call."""
 
     lead_id: UUID | None = None
     claimed_by: str | None = None
 
 
 class NotFound(Exception):
-    """The caller has no such appointment; `upcoming` are those that they have."""
+    """The caller has no such appointment; `upcoming` are the caller's appointments."""
 
     def __init__(self, upcoming: list[Appointment]) -> None:
         super().__init__("no such appointment")
@@ -65,9 +65,9 @@ class NotFound(Exception):
 async def in_the_way(
     connection: Any, business_id: UUID, request: Request
 ) -> Appointment | None:
-    """Return what the caller has booked at a time themselves.
+    """Return the caller's own booking that overlaps the requested time.
 
-    Whoever has proven nothing is told of what was booked in their own call alone.
+    A caller who has proven nothing is told only of bookings of the same call.
     """
     claimant = request.claimed_by
     row = await connection.fetchrow(
@@ -87,7 +87,7 @@ async def in_the_way(
 async def insert(
     connection: Any, business: Business, request: Request, holder: Holder
 ) -> Appointment | None:
-    """Return the new appointment; None where the time is taken."""
+    """Insert an appointment and return it; return None if the time is taken."""
     service = request.service
     starts_at = request.starts_at.astimezone(UTC)
     ends_at = starts_at + timedelta(minutes=service.minutes)
@@ -144,7 +144,7 @@ async def closed(
     starts_at: datetime | None,
     now: datetime,
 ) -> Appointment | None:
-    """Return the caller's one appointment to come that was cancelled or moved away."""
+    """Return the caller's one upcoming appointment that was cancelled or moved away."""
     rows = await connection.fetch(
         f"select {_COLUMNS} where a.business_id = $1 and {_HELD} "
         "and a.status = $4 and a.starts_at > $5 "

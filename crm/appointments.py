@@ -1,9 +1,9 @@
 """Appointments: booked, cancelled, moved; two callers never get one time.
 
-The exclusion constraint decides who wins. `on conflict do nothing` makes the loser wait
-for the winner without holding anything; a plain insert deadlocks (measured: p99 44 s
-where this takes 36 ms). Locks are taken in one order everywhere: the lead, then, for a
-move, the business's movers, then the times.
+The exclusion constraint decides which caller wins. `on conflict do nothing` makes the
+loser wait for the winner without holding anything; a plain insert deadlocks (measured:
+p99 44 s where this takes 36 ms). Locks are taken in one order everywhere: the lead,
+then, for a move, the business's movers, then the times.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from crm.leads import Lead
 from crm.names import same_name_key
 
 ALTERNATIVES_MAX = 3
-# How far from the wished time alternatives are looked for; most are found at once, and
-# fifty losers of one race each look.
+# How many days around the wished time are searched for alternatives. Most are found in
+# the first search, and each of fifty losers of one race searches.
 _ALTERNATIVE_DAYS = (1, 7)
 
 
 class Booking(NamedTuple):
-    """What a caller has booked, and whether it was made just now."""
+    """What a caller has booked, and whether the booking was made just now."""
 
     appointment: Appointment
     known: Lead | Claim | None
@@ -35,16 +35,16 @@ class Booking(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """What became of an appointment, and whether that was done just now."""
+    """A changed appointment, and whether the change was made just now."""
 
     appointment: Appointment
     is_new: bool
 
 
 class Taken(Exception):
-    """The time cannot be had; `alternatives` can, the nearest first.
+    """The time is not available; `alternatives` are, the nearest first.
 
-    `own` is what the caller has booked themselves where it is in the way.
+    `own` is the caller's own booking, where that booking is in the way.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class NoPhone(Exception):
 
 
 class TooMany(Exception):
-    """The caller has as many appointments to come as a caller may have.
+    """The caller has as many upcoming appointments as one caller may have.
 
-    Or all have together whose number is withheld, where `is_shared`.
+    Where `is_shared`, the limit is that of all callers with a withheld number together.
     """
 
     def __init__(self, limit: int, *, is_shared: bool = False) -> None:
@@ -85,8 +85,8 @@ async def free(
     found: list[Span] = []
     for part in calendar.weeks(wish):
         found += calendar.free_slots(business, service, part, busy, rules, now)
-        # A week open day and night is 2 ms of work, two months are 25: other calls'
-        # frames go between.
+        # A week open day and night is 2 ms of work, two months are 25 ms: other calls'
+        # frames are processed in between.
         await asyncio.sleep(0)
     return found
 
@@ -94,11 +94,11 @@ async def free(
 async def book(
     db: Database, business: Business, request: Request, rules: Rules, now: datetime
 ) -> Booking:
-    """Book a time for a caller, who becomes a lead, or whose claim it is.
+    """Book a time for a caller, who becomes a lead, or for the caller's claim.
 
-    Raises Taken or TooMany. What makes a booking the same is what is wanted: who, which
-    service, when. Who loses has changed nothing: neither a lead nor a name is left
-    behind.
+    Raises Taken or TooMany. Two bookings are the same if the caller, the service and
+    the time are the same. A caller who loses has changed nothing: neither a lead nor a
+    name is left behind.
     """
     async with db.tenant(business.id) as connection:
         try:
@@ -106,7 +106,7 @@ async def book(
         except (Taken, TooMany) as refused:
             own = await rows.in_the_way(connection, business.id, request)
             if own is not None and _is_same(own, request):
-                # A name may be new all the same.
+                # The name may still be new.
                 await _hold(connection, business.id, request)
                 known = await _known(connection, business.id, request)
                 return Booking(own, known, is_new=False)
@@ -125,7 +125,7 @@ async def _book(
     await _check_open(connection, business.id, request, holder, now)
     booked = await rows.insert(connection, business, request, holder)
     if booked is None:
-        # The winner's row is visible by now: the answer is Taken.
+        # The winner's row is visible by now: this check raises Taken.
         await _check_free(connection, business, request, rules, now)
         raise Taken([])
     if holder.lead_id is not None:
@@ -134,7 +134,7 @@ async def _book(
 
 
 async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
-    """Return whose the appointment will be, held until the transaction ends."""
+    """Return the holder of the new appointment, locked until the transaction ends."""
     claimant = request.claimed_by
     if claimant is None:
         return Holder(
@@ -152,7 +152,7 @@ async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
 async def _hold_own(
     connection: Any, business_id: UUID, phone: str, claimant: Claimant | None
 ) -> Holder:
-    """Return whose appointments a caller may change, held as by `_hold`."""
+    """Return the holder of what a caller may change, locked as in `_hold`."""
     if claimant is None:
         return Holder(await leads.lock(connection, business_id, phone))
     await claims.hold(connection, business_id, claimant, None, {})
@@ -170,10 +170,10 @@ async def _known(
 async def _check_open(
     connection: Any, business_id: UUID, request: Request, holder: Holder, now: datetime
 ) -> None:
-    """Raise TooMany unless the caller may have one appointment more.
+    """Raise TooMany unless the caller may have one more appointment.
 
-    Whoever calls from a number that proves nothing is told nothing of its lead: the
-    claims of its calls are counted alone.
+    A caller whose number proves nothing learns nothing about the number's lead: only
+    the claims of calls from that number are counted.
     """
     claimant = request.claimed_by
     who: UUID | str | None
@@ -221,9 +221,9 @@ async def cancel(
     now: datetime,
     claimed_by: Claimant | None = None,
 ) -> Changed:
-    """Cancel the caller's own appointment at a time, or their only one; or NotFound.
+    """Cancel the caller's appointment at a time, or the only one; raises NotFound.
 
-    Of a claimant that is one booked in the same call, whatever `phone` is.
+    A claimant can cancel only what the same call has booked, whatever `phone` is.
     """
     async with db.tenant(business_id) as connection:
         holder = await _hold_own(connection, business_id, phone, claimed_by)
@@ -253,13 +253,13 @@ async def move(
 ) -> Changed:
     """Move the caller's own appointment to `request`; raises NotFound or Taken.
 
-    The service stays what was booked. Where the new time is taken, the old one stands.
+    The service stays as booked. If the new time is taken, the old appointment stands.
     """
     async with db.tenant(business.id) as connection:
         holder = await _hold_own(
             connection, business.id, request.phone, request.claimed_by
         )
-        # Two who move to each other's times would wait for each other.
+        # Two callers who move to each other's times would deadlock.
         await connection.execute(
             "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business.id)
         )
@@ -291,7 +291,7 @@ async def _moved_before(
     starts_at: datetime | None,
     now: datetime,
 ) -> Appointment | None:
-    """Return the appointment that stands at the new time already, if it is meant."""
+    """Return the appointment that is already at the new time, if that one is meant."""
     upcoming = await rows.upcoming(connection, business_id, holder, now)
     there = [one for one in upcoming if one.starts_at == request.starts_at]
     if not there or starts_at in (None, request.starts_at):
@@ -331,8 +331,8 @@ async def _check_free(
 
 
 async def _busy(connection: Any, business: Business, wish: Wish) -> list[Span]:
-    # Bounded by `starts_at` alone: a range operator would lose the index under
-    # row-level security.
+    # The query is bounded by `starts_at` alone: under row-level security a range
+    # operator would not use the index.
     span = calendar.absolute_span(business, wish)
     found = await connection.fetch(
         "select starts_at, busy_until from appointments where business_id = $1 "

@@ -1,12 +1,12 @@
-"""A backup of all tenants in one file, and its way back into an empty database.
+"""A backup of all tenants in one file, and its restoration into an empty database.
 
 `pg_dump` as the owner of the tables fails or finds nothing: row-level security is
-forced, and binds the owner too. This one goes from business to business, each time as
-that tenant, in one snapshot; it needs no role that could read everybody.
+forced, and binds the owner too. This backup reads one business after the other, each as
+that tenant, in one snapshot. It needs no role that could read every tenant.
 
-The file is a zip: `backup.json` says what it holds, `TABLE/BUSINESS` has the rows as
-COPY writes them. The tables, their columns and their order are the database's own, so
-that a new table is in the next backup.
+The file is a zip: `backup.json` lists the contents, `TABLE/BUSINESS` has the rows as
+COPY writes them. The tables, their columns and their order come from the database, so a
+new table is in the next backup.
 """
 
 import os
@@ -27,7 +27,7 @@ from crm.tables import Table, tables
 
 FORMAT = 1
 _MANIFEST = "backup.json"
-# Of a table without a business: all of its rows.
+# The scope of a table without a business: all of its rows.
 _ALL = "all"
 _BUSY_S = 3600.0
 
@@ -37,7 +37,7 @@ class BackupError(RuntimeError):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a backup holds; the tables stand in the order in which they are written."""
+    """The contents of a backup; the tables stand in the order of writing."""
 
     format: int
     schema: int
@@ -46,7 +46,7 @@ class Manifest(msgspec.Struct, frozen=True):
     tables: tuple[Table, ...]
 
     def describe(self) -> str:
-        """Return in words what it holds."""
+        """Return a description of the contents."""
         rows = sum(one.rows for one in self.tables)
         return (
             f"{len(self.businesses)} businesses, {rows} rows in {len(self.tables)} "
@@ -55,9 +55,9 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 async def back_up(url: str, path: Path) -> Manifest:
-    """Write a backup, which takes the file's place when it is whole.
+    """Write a backup, which replaces the file when the backup is complete.
 
-    `url` is the owner's. What is written meanwhile is in the next one.
+    `url` is the owner's. Rows that are written meanwhile are in the next backup.
     """
     connection = await _connect(url)
     try:
@@ -87,8 +87,8 @@ async def back_up(url: str, path: Path) -> Manifest:
 async def restore(url: str, path: Path) -> Manifest:
     """Restore a backup into a database without businesses: all of it, or nothing.
 
-    An empty database gets the schema of the backup first, then its rows, then what
-    this build's schema has more, so that its migrations find them.
+    An empty database gets the schema of the backup first, then its rows, then the newer
+    migrations of this build, so that these migrations find the rows.
     """
     with _open_zip(path) as (archive, manifest):
         await migrate(url, upto=manifest.schema)
@@ -105,7 +105,7 @@ async def restore(url: str, path: Path) -> Manifest:
 
 
 async def _connect(url: str) -> Any:
-    # Nothing is prepared: there may be a pooler between.
+    # No statements are prepared: there may be a pooler in between.
     return await asyncpg.connect(
         url, timeout=30, command_timeout=_BUSY_S, statement_cache_size=0
     )
@@ -117,7 +117,7 @@ async def _save(
     table: Table,
     businesses: tuple[UUID, ...],
 ) -> int:
-    """Write a table's rows of each business; return how many."""
+    """Write a table's rows of each business; return the number of rows."""
     rows = 0
     for scope in _scopes(table, businesses):
         await _enter(connection, scope)
@@ -136,8 +136,8 @@ async def _load(
     table: Table,
     businesses: tuple[UUID, ...],
 ) -> None:
-    """Read a table's rows of each business, by way of a table without policies: COPY
-    goes into none that has them."""
+    """Read a table's rows of each business, through a table without policies: COPY
+    cannot write to a table that has policies."""
     names, rows = _names(table), 0
     await connection.execute(
         f"create temporary table coming on commit drop as select {names} "
@@ -186,7 +186,7 @@ def _scopes(table: Table, businesses: tuple[UUID, ...]) -> tuple[UUID | str, ...
 
 
 def _of(table: Table, scope: UUID | str) -> str:
-    """Return which rows: a superuser would see those of all."""
+    """Return the clause that selects the rows: a superuser would see every tenant's."""
     return "" if scope == _ALL else f" where {table.tenant_column} = '{scope}'"
 
 
@@ -196,7 +196,7 @@ def _names(table: Table) -> str:
 
 @contextmanager
 def _new_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield a file that only its owner reads and that appears when it is whole."""
+    """Yield a file that only its owner can read and that appears when complete."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Businesses: who answers on which number, and with what settings."""
+"""Businesses: which business answers on which number, and with what settings."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from crm.database import Database
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that can be booked."""
+    """A service that callers can book."""
 
     name: str
     minutes: int
@@ -35,7 +35,7 @@ class Closure(msgspec.Struct, frozen=True):
 
 
 class Business(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant with all that a call needs to know of it."""
+    """A tenant with everything that a call needs to know about it."""
 
     id: UUID
     name: str
@@ -77,14 +77,14 @@ async def find_by_number(db: Database, address: str) -> Business | None:
 
 
 async def numbers(db: Database) -> list[tuple[str, UUID]]:
-    """Return every dialled number and whose it is."""
+    """Return every dialled number and the business that it belongs to."""
     async with db.routing() as connection:
         rows = await connection.fetch("select e164, business_id from business_numbers")
     return [(row["e164"], row["business_id"]) for row in rows]
 
 
 async def get(db: Database, business_id: UUID) -> Business | None:
-    """Return one business, or None if there is none of this id."""
+    """Return one business, or None if no business has this id."""
     async with db.tenant(business_id) as connection:
         row = await connection.fetchrow(
             f"select id, {', '.join(COLUMNS)} from businesses where id = $1",
@@ -131,7 +131,7 @@ async def get(db: Database, business_id: UUID) -> Business | None:
 
 
 async def create(db: Database, name: str, **columns: Any) -> UUID:
-    """Make a business; `columns` are those of COLUMNS."""
+    """Create a business; `columns` are those of COLUMNS."""
     names = ["name", *columns]
     _check_columns(columns)
     places = ", ".join(f"${at}" for at in range(1, len(names) + 1))
@@ -146,7 +146,7 @@ async def create(db: Database, name: str, **columns: Any) -> UUID:
 
 
 async def add_number(db: Database, business_id: UUID, e164: str) -> None:
-    """Give a number to a business; a number belongs to one only."""
+    """Assign a number to a business; a number belongs to one business only."""
     async with db.owner() as connection:
         await connection.execute(
             "insert into business_numbers (e164, business_id) values ($1, $2)",
@@ -184,7 +184,7 @@ async def update(db: Database, business_id: UUID, **columns: Any) -> None:
 
 
 async def set_setting(db: Database, business_id: UUID, name: str, value: Any) -> None:
-    """Override a setting for this business, or with None go back to the default."""
+    """Override a setting for this business; None restores the default."""
     async with db.tenant(business_id) as connection:
         if value is None:
             await connection.execute(
@@ -206,7 +206,7 @@ async def set_setting(db: Database, business_id: UUID, name: str, value: Any) ->
 async def set_hours(
     db: Database, business_id: UUID, dow: int, spans: list[tuple[int, int]]
 ) -> None:
-    """Replace a weekday's hours; spans in minutes after midnight."""
+    """Replace a weekday's hours; `spans` are in minutes after midnight."""
     async with db.tenant(business_id) as connection:
         await connection.execute(
             "delete from business_hours where business_id = $1 and dow = $2",
@@ -224,7 +224,7 @@ async def set_hours(
 
 
 async def add_service(db: Database, business_id: UUID, service: Service) -> None:
-    """Add a service, or change the one of this name."""
+    """Add a service, or change the service of this name."""
     async with db.tenant(business_id) as connection:
         await connection.execute(
             "insert into services (business_id, name, minutes, buffer_minutes) "

@@ -1,8 +1,9 @@
-"""Free times of a business: its hours, less its closures, less what is booked.
+"""Free times of a business: its hours, less its closures, less its bookings.
 
-Pure: the time is an argument, and what is booked is given. Hours are local and turned
-into absolute time at a window's two ends; in between, time is absolute, so a day of 23
-or 25 hours has as many slots as it lasts. A local time that occurs twice is its first.
+The functions are pure: the time and the bookings are arguments. Hours are local. Both
+ends of a window are turned into absolute time; in between, time is absolute, so a day
+of 23 or 25 hours has slots for 23 or 25 hours. A local time that occurs twice means its
+first occurrence.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,7 +44,7 @@ class Span(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What is looked for: local days, both included, and a part of them."""
+    """What a caller wishes: local days, first and last included, and a part of them."""
 
     first_day: date
     last_day: date
@@ -58,7 +59,7 @@ def free_slots(
     rules: Rules,
     now: datetime,
 ) -> list[Span]:
-    """Return the free slots of a wish in order; `busy` includes buffers after."""
+    """Return the free slots of a wish in order; `busy` includes buffers afterwards."""
     length = timedelta(minutes=service.minutes)
     buffer = timedelta(minutes=service.buffer_minutes)
     taken = _merged(busy)
@@ -86,7 +87,7 @@ def days_around(business: Business, moment: datetime, days: int) -> Wish:
 
 
 def weeks(wish: Wish) -> Iterator[Wish]:
-    """Yield a wish in parts of seven days, so that none is much work."""
+    """Yield a wish in parts of seven days, so that each is little work."""
     first = wish.first_day
     while first <= wish.last_day:
         last = min(first + timedelta(days=6), wish.last_day)
@@ -141,9 +142,9 @@ def _wished(business: Business, wish: Wish) -> Iterator[Span]:
 
 
 def _windows(business: Business, wish: Wish) -> Iterator[Span]:
-    """Yield the hours that reach into a wish; they are of the day they open on.
+    """Yield the hours that reach into a wish; hours belong to the day they open on.
 
-    A closed day has none, and ends those that reach into it from the night before.
+    A closed day has no hours, and cuts hours that reach into it from the night before.
     """
     zone = ZoneInfo(business.time_zone)
     days = (wish.last_day - wish.first_day).days + 1

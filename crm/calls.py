@@ -1,4 +1,4 @@
-"""Calls: what is written when one has ended."""
+"""Calls: what is written when a call has ended."""
 
 import hashlib
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool the model called, with arguments and result as they were sent."""
+    """A tool that the model called, with arguments and result as they were sent."""
 
     tool_call_id: str
     name: str
@@ -43,7 +43,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     from_number: str
     to_number: str
     model: str
-    # What all calls share, kept once by its hash, and what is of this call alone.
+    # The text that all calls share, stored once by its hash, and this call's own facts.
     prompt: str
     prompt_facts: str
     started_at: datetime
@@ -66,7 +66,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None
     turns: Sequence[Turn]
     tools: Sequence[ToolCall]
-    # What the number was worth; only a verified one leads to a lead.
+    # How far the number was proven; only a verified number leads to a lead.
     caller_worth: str = "verified"
 
 
@@ -106,7 +106,7 @@ async def save(
 ) -> bool:
     """Write a call with its turns and tools; False if it was written before.
 
-    `lead_due` is the number of a lead that was not told of this call when it came.
+    `lead_due` is the number of a lead for whom this call was not counted when it came.
     """
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
     lead_phone = call.from_number if call.caller_worth == "verified" else ""
@@ -151,7 +151,7 @@ async def save(
 async def _touch_late(
     connection: Any, business_id: UUID, call: Call, phone: str
 ) -> None:
-    """Count a call with the lead that has it, made now if need be."""
+    """Count a call for its lead, which is created if new."""
     lead_id = await connection.fetchval(
         "insert into leads as l (business_id, phone, calls, last_call_at) "
         "values ($1, $2, 1, $3) on conflict (business_id, phone) do update set "
@@ -200,11 +200,11 @@ async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Any]:
 
 
 async def summary(db: Database, business_id: UUID, first: date, last: date) -> Any:
-    """Return what the calls of some days came to, the last included; the days begin at
-    midnight of the business.
+    """Return the totals of the calls from the first to the last day, both included; the
+    days begin at midnight of the business.
 
-    Minutes are those of the stream. A caller who was turned away before the call was
-    opened left no call: the metrics alone count those.
+    Minutes are those of the stream. A caller who was rejected before the call was
+    opened has no call: only the metrics count such callers.
     """
     async with db.tenant(business_id) as connection:
         return await connection.fetchrow(

@@ -1,7 +1,8 @@
-"""Claims: what a caller says of themselves while nothing proves who they are.
+"""Claims: what callers say about themselves while nothing proves who they are.
 
-A claim belongs to its call and is told to nobody but that call and the business. It is
-never a part of anybody's lead until the caller has proven to be that lead's.
+A claim belongs to its call, and only that call and the business can read the claim. A
+claim becomes part of a lead only once the caller has proven to be that lead, or the
+business accepts the claim.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from crm.database import Database
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call's caller has said; `from_number` is "" where it was withheld."""
+    """What the caller of one call has said; `from_number` is "" if it was withheld."""
 
     call_sid: str
     from_number: str
@@ -27,12 +28,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     next_appointment_at: datetime | None = None
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of the required fields that this call has not said yet."""
+        """Return the required fields that the caller has not said in this call yet."""
         return leads.missing(required, self.name, self.phone, self.fields)
 
 
 class Claimant(NamedTuple):
-    """Who claims: a call, and the number that the network named for it, if any."""
+    """The maker of a claim: a call, and the number that the network gave, if any."""
 
     call_sid: str
     from_number: str = ""
@@ -54,7 +55,7 @@ async def write(
     phone: str | None,
     fields: Mapping[str, Any],
 ) -> Claim:
-    """Write what was said in a call; what it says later goes before."""
+    """Write what was said in a call; a later value replaces an earlier one."""
     async with db.tenant(business_id) as connection:
         return await hold(connection, business_id, claimant, phone, fields)
 
@@ -66,7 +67,7 @@ async def hold(
     phone: str | None,
     fields: Mapping[str, Any],
 ) -> Claim:
-    """Write a claim in a transaction, which holds it until its end; as `write`."""
+    """Write a claim as `write` does, in a transaction that locks it until its end."""
     said = {name: value for name, value in fields.items() if value not in ("", None)}
     name = said.pop("name", None)
     row = await connection.fetchrow(
@@ -86,10 +87,11 @@ async def hold(
 
 
 async def lock_number(connection: Any, business_id: UUID, claimant: Claimant) -> None:
-    """Keep the other calls from a claimant's number waiting for this transaction.
+    """Make the other calls from a claimant's number wait for this transaction.
 
-    They have claims of their own, and so have all whose number is withheld, who wait
-    for each other. The claim is to be held first, then the number.
+    These calls have claims of their own, so the lock on a claim does not stop them. All
+    calls with a withheld number wait for each other. Lock the claim first, then the
+    number.
     """
     await connection.execute(
         "select pg_advisory_xact_lock(hashtextextended($1, 0))",
@@ -108,7 +110,7 @@ async def read(connection: Any, business_id: UUID, call_sid: str) -> Claim | Non
 
 
 async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Claim]:
-    """Return the newest claims that no lead has taken over, newest first."""
+    """Return the latest claims that no lead has taken over, newest first."""
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(
             f"select {_COLUMNS} from claims as c where business_id = $1 "

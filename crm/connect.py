@@ -1,8 +1,9 @@
-"""Which database: the given one, or the embedded one below `home`; and as whom.
+"""Which database is used, and in which role: the given one, or an embedded one.
 
-Two roles log in. The owner makes the schema, businesses and numbers, and could read
-every tenant. The service may do nothing but become kolbridge_app, whom the policies
-bind; on the embedded server it is made here.
+The embedded database lies below `home`. Two roles log in. The owner creates the schema,
+businesses and numbers, and could read every tenant. The service's role may only become
+kolbridge_app, which the policies bind. On the embedded server this module creates the
+service's role.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ end $$"""
 
 
 class Schema(Enum):
-    """What becomes of the schema when a database is opened."""
+    """What is done with the schema when a database is opened."""
 
     MOVE = "brought up to date"
     MAKE = "made where there is none"
@@ -41,11 +42,11 @@ def open_url(
     schema: Schema = Schema.MOVE,
     on_moved: Callable[[list[str]], None] | None = None,
 ) -> tuple[str, EmbeddedServer | None]:
-    """Return a database's URL, and the server to stop if we started one.
+    """Return a database's URL, and the server to stop if one was started.
 
     Call it on the main thread, outside a running event loop. Raises MigrationError
-    unless this build can work on the schema; it is moved as `admin_url`, the owner, and
-    `on_moved` is told the files. The embedded server's URL is the owner's.
+    unless this build can work on the schema. The schema is migrated as `admin_url`, the
+    owner, and `on_moved` is told the files. The embedded server's URL is the owner's.
     """
     server = None
     if database_url is None:
@@ -69,7 +70,7 @@ def open_url(
 
 
 async def _prepare(url: str, schema: Schema) -> list[str]:
-    """Return the files that were applied."""
+    """Check or migrate the schema; return the files that were applied."""
     if schema is Schema.ANY:
         return []
     if schema is not Schema.MOVE:
@@ -89,7 +90,7 @@ def _stop(server: EmbeddedServer | None) -> None:
 
 
 async def service_url(owner_url: str) -> str:
-    """Return the URL of the service's role, made if need be, on a server of our own."""
+    """Return the URL of the service's role on the embedded server, created if new."""
     connection = await asyncpg.connect(owner_url)
     try:
         await connection.execute(_MAKE_SERVICE_ROLE)

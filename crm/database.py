@@ -1,9 +1,9 @@
 """The database of all tenants, one at a time.
 
 `tenant` is the only way to a business's rows: a transaction in the role kolbridge_app,
-with the business set for that transaction alone. Nothing of it outlives the
-transaction, so a pooled connection carries no tenant, and a forgotten WHERE shows no
-foreign row.
+with the business set for that transaction alone. Role and business end with the
+transaction, so a pooled connection carries no tenant, and a forgotten WHERE reveals no
+row of another tenant.
 """
 
 from collections.abc import AsyncIterator
@@ -19,9 +19,9 @@ _ENTER = (
     "select set_config('app.business_id', $1, true), "
     "set_config('role', 'kolbridge_app', true)"
 )
-# Asked of the role that logged in: what it can become by itself, it can bypass as. A
-# role that may act as a stronger one is as strong. `businesses` is not forced, so the
-# role must not own it.
+# Queries the privileges of the role that logged in. A role that may act as a stronger
+# role is as strong: it can bypass the policies as that role. `businesses` is not
+# forced, so the role must not own it.
 _BOUND = """
 with tenant_tables as (
   select relname, relowner, relrowsecurity, relforcerowsecurity from pg_class
@@ -43,7 +43,7 @@ _ENTER_ROUTING = "select set_config('role', 'kolbridge_app', true)"
 
 
 class IsolationError(RuntimeError):
-    """This database would not keep its tenants apart."""
+    """This database would not isolate its tenants."""
 
 
 class Database:
@@ -79,7 +79,7 @@ class Database:
         await self._pool.close()
 
     async def ping(self) -> None:
-        """Raise unless the database answers and takes what is written."""
+        """Raise unless the database answers and accepts writes."""
         if await self._pool.fetchval("show transaction_read_only") == "on":
             raise asyncpg.ReadOnlySQLTransactionError("the server is read-only")
 
@@ -106,7 +106,7 @@ class Database:
 
     @asynccontextmanager
     async def routing(self) -> AsyncIterator[Any]:
-        """Yield a connection without a tenant: it sees the table of numbers only."""
+        """Yield a connection without a tenant, which sees the table of numbers only."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.fetchval(_ENTER_ROUTING)
             yield connection

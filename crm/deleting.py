@@ -1,4 +1,4 @@
-"""Deletes a whole business: every row that is its own, and nobody else's."""
+"""Deletes a whole business: every row of its own, and no other business's row."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from crm.tables import Table, tables
 
 
 async def count(db: Database, business_id: UUID) -> dict[str, int]:
-    """Return how many rows of each table are a business's; none where it is none."""
+    """Return how many rows a business has in each table; omit tables with none."""
     async with db.owner() as connection:
         found = await _own_tables(connection, business_id)
         return {
@@ -20,11 +20,11 @@ async def count(db: Database, business_id: UUID) -> dict[str, int]:
 
 
 async def delete(db: Database, business_id: UUID) -> dict[str, int]:
-    """Delete a business in one transaction; return how many rows of each table went."""
+    """Delete a business in one transaction; return the deleted rows by table."""
     gone = {}
     async with db.owner() as connection:
         found = await _own_tables(connection, business_id)
-        # What is written of it meanwhile waits, and is refused then.
+        # A concurrent write for the business waits, and is refused afterwards.
         await connection.execute(
             "select from businesses where id = $1 for update", business_id
         )
@@ -48,7 +48,7 @@ async def recordings(db: Database, business_id: UUID, folder: Path) -> list[Path
 
 
 async def _own_tables(connection: Any, business_id: UUID) -> list[Table]:
-    """Return the tables with rows of businesses, and become one for the policies."""
+    """Return the tables with rows of businesses, and set the business as the tenant."""
     await connection.fetchval(
         "select set_config('app.business_id', $1, true)", str(business_id)
     )

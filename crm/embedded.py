@@ -1,16 +1,16 @@
-"""The embedded PostgreSQL: a server of our own, on a socket only we can reach.
+"""The embedded PostgreSQL: a server of the service's own, on a private socket.
 
-`crm.postgres_install` says which binaries, and as whom. Only that user and root reach
-the server: its socket lies in a folder of theirs, and peer authentication asks the
-kernel who connects. The server is a direct child that the kernel stops when we die, so
-that a killed service leaves no orphan. PDEATHSIG follows the *thread*: start it on the
-main thread. A second process finds the running server by its postmaster.pid and shares
-it.
+`crm.postgres_install` chooses the binaries and the user. Only that user and root reach
+the server: the socket lies in a folder that only they can enter, and peer
+authentication asks the kernel who connects. The server is a direct child, which the
+kernel stops when its parent dies, so a killed service leaves no orphan. PDEATHSIG
+follows the *thread*: start the server on the main thread. A second process finds the
+running server by its postmaster.pid and shares it.
 
-One process at a time owns the server, by a lock. Whoever uses it holds a second lock,
-shared, and the owner waits for them before it stops the server. A service that stays
-calls `tend`: it holds up no owner, but starts the server again, at the same address,
-when it or its owner has ended.
+One process at a time owns the server, by a lock. Every user of the server holds a
+second, shared lock, and the owner waits for the users before it stops the server. A
+long-running service calls `tend`. It delays no owner, but starts the server again, at
+the same address, when the server or its owner has ended.
 """
 
 import ctypes
@@ -34,11 +34,11 @@ START_S = 30.0
 STOP_S = 20.0
 # How long an owner waits for other commands that use its server.
 USERS_WAIT_S = 20.0
-# A server that ends again and again is started with pauses up to this.
+# A server that keeps ending is restarted after pauses of up to RESTART_S_MAX.
 RESTART_S_MIN = 0.25
 RESTART_S_MAX = 10.0
 _PR_SET_PDEATHSIG = 1
-# Had before any fork: what loads a library may wait for another thread's lock.
+# Loaded before any fork: loading a library may wait for another thread's lock.
 _LIBC = ctypes.CDLL(None)
 _TEST_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -66,7 +66,7 @@ class EmbeddedServer:
         postgres_install.make_home(self._home)
         self._users = _open_private(self._home / f"{self._name}.users")
         try:
-            # An owner who is stopping the server has it until that is done.
+            # An owner that stops the server holds this lock until it has stopped.
             if not _lock_within(self._users, fcntl.LOCK_SH, START_S):
                 raise EmbeddedError(f"the server of {self._data} does not stop")
             return self._own_or_find()
@@ -75,7 +75,7 @@ class EmbeddedServer:
             raise
 
     def stop(self) -> None:
-        """Let go of the server; stop it if it is ours, when no command uses it."""
+        """Release the server; its owner stops it, when no command uses it."""
         if self._process is not None and self._process.poll() is None:
             users = self._users or _open_private(self._home / f"{self._name}.users")
             self._users = users
@@ -92,9 +92,9 @@ class EmbeddedServer:
         self.disown()
 
     def disown(self) -> None:
-        """Let go of the locks without a word: in a forked child they are its parent's.
+        """Close the locks and nothing else: in a forked child they are the parent's.
 
-        A lock lives as long as any process has it open.
+        A lock lasts as long as any process has its file open.
         """
         self._process = None
         for lock in (self._lock, self._users):
@@ -106,8 +106,8 @@ class EmbeddedServer:
         """Start the server again if it has ended, or has lost its owner; return what
         was done.
 
-        To be called a few times a second by who stays, on the main thread. It waits for
-        nothing but the fork.
+        A long-running process calls it a few times a second, on the main thread. It
+        waits for nothing but the fork.
         """
         how = "its owner has ended"
         if self._process is not None:
@@ -134,14 +134,14 @@ class EmbeddedServer:
                 return self._launch()
             lines = _pid_lines(self._data)
             if _is_ready(lines) and _is_running(self._data):
-                # Where it is to be found again, should it become ours.
+                # Keeps the address, in case this process becomes the owner.
                 self._socket_dir = Path(lines[4].strip())
                 return _url(lines[4])
             time.sleep(0.01)
         raise EmbeddedError(f"another process holds {self._data} but no server runs")
 
     def _own(self) -> bool:
-        """Take the lock of the owner, if nobody has it."""
+        """Take the owner's lock, if no process has it."""
         lock = _open_private(self._home / f"{self._name}.lock")
         if not _lock_within(lock, fcntl.LOCK_EX, 0.0):
             lock.close()
@@ -150,7 +150,7 @@ class EmbeddedServer:
         return True
 
     def _inherit(self) -> bool:
-        """Own the server if nobody does; hold up nobody who does."""
+        """Own the server if no process does; never delay its owner."""
         if self._users is not None:
             self._users.close()
             self._users = None
@@ -177,7 +177,7 @@ class EmbeddedServer:
             raise EmbeddedError(f"initdb failed: {done.stderr.strip()[-400:]}")
 
     def _prepare(self) -> None:
-        """Have a data folder and binaries that the server's user can reach."""
+        """Provide a data folder and binaries that the server's user can reach."""
         self._data = postgres_install.data_folder(self._home, self._name)
         home = self._data.parent
         self._bin = postgres_install.runnable_binaries(self._bin, home)
@@ -200,7 +200,7 @@ class EmbeddedServer:
             self._socket_dir = Path(tempfile.mkdtemp(prefix="kolbridge-"))
         else:
             _make_again(self._socket_dir, self._data.stat().st_uid)
-        postgres_install.give(self._data)  # root's, of an earlier user
+        postgres_install.give(self._data)  # under root, it may be an earlier user's
         postgres_install.give(self._socket_dir)
         options = ["listen_addresses=", f"unix_socket_directories={self._socket_dir}"]
         options += postgres_install.write_access(self._data, self._bin)
@@ -253,7 +253,7 @@ def _is_ready(lines: list[str]) -> bool:
 
 
 def _is_running(data: Path) -> bool:
-    """Tell whether the server that wrote the file lives; a zombie counts as gone."""
+    """Tell whether the server that wrote the file is alive; a zombie counts as dead."""
     lines = _pid_lines(data)
     try:
         pid = int(lines[0])
@@ -279,7 +279,7 @@ def _has_process(pid: int) -> bool:
 
 
 def _make_again(folder: Path, user: int) -> None:
-    """Have a folder at an address that is known already, and nobody else's."""
+    """Make a folder at its known address; one that exists must be the service's own."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -294,7 +294,7 @@ def _cause(code: int) -> str:
 
 
 def _lock_within(file: IO[bytes], kind: int, patience_s: float) -> bool:
-    """Lock a file, at once or within some seconds; False if others have it."""
+    """Lock a file, at once or within `patience_s`; return False if others have it."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
@@ -308,7 +308,7 @@ def _lock_within(file: IO[bytes], kind: int, patience_s: float) -> bool:
 
 
 def _open_private(path: Path) -> IO[bytes]:
-    """Open a file of ours to append to, for nobody else to read."""
+    """Open a file to append to, which only its owner can read."""
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 

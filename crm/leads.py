@@ -12,11 +12,11 @@ from crm.database import Database
 
 
 class FieldError(ValueError):
-    """A field has a value it cannot have; the text begins with the field's name."""
+    """A field has an invalid value; the text begins with the field's name."""
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a business knows of a caller; `fields` holds what has no column."""
+    """What a business knows about a caller; `fields` holds what has no column."""
 
     id: UUID
     phone: str
@@ -28,7 +28,7 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
     next_appointment_at: datetime | None = None
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of the required fields that are not known yet."""
+        """Return the required fields that are not known yet."""
         return missing(required, self.name, self.phone, self.fields)
 
 
@@ -38,7 +38,7 @@ def missing(
     phone: str | None,
     fields: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    """Return those of the required fields that have no value."""
+    """Return the required fields that have no value."""
     known = {**fields, "name": name, "phone": phone}
     return tuple(field for field in required if not known.get(field))
 
@@ -53,7 +53,7 @@ _COLUMNS = (
 
 
 def unknown(phone: str) -> Lead:
-    """Return a lead of whom nothing can be known now; it is in no table."""
+    """Return a lead about whom nothing can be known now; the lead is in no table."""
     return Lead(
         id=UUID(int=0),
         phone=phone,
@@ -66,13 +66,13 @@ def unknown(phone: str) -> Lead:
 
 
 async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
-    """Note that this number calls: made if new, `last_call_at` set either way."""
+    """Note that this number calls: create its lead if new, and set `last_call_at`."""
     async with db.tenant(business_id) as connection:
         return await note_call(connection, business_id, phone)
 
 
 async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
-    """Note in a transaction that this number calls, as `touch`."""
+    """Note in a transaction that this number calls, as `touch` does."""
     row = await connection.fetchrow(
         "insert into leads as l (business_id, phone, calls, last_call_at) "
         "values ($1, $2, 1, now()) on conflict (business_id, phone) do update set "
@@ -86,9 +86,9 @@ async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
 async def upsert(
     db: Database, business_id: UUID, phone: str, fields: Mapping[str, Any]
 ) -> Lead:
-    """Write what was learnt of a caller; an empty value never wipes a known one.
+    """Write what was learnt about a caller; an empty value never erases a known one.
 
-    Only of a caller who has proven to be this lead: `claims` is for all others.
+    Use it only for a caller who has proven to be this lead; `claims` is for all others.
     """
     async with db.tenant(business_id) as connection:
         return await learn(connection, business_id, phone, fields)
@@ -97,7 +97,7 @@ async def upsert(
 async def learn(
     connection: Any, business_id: UUID, phone: str, fields: Mapping[str, Any]
 ) -> Lead:
-    """Write what was learnt of a caller in a transaction, as `upsert`."""
+    """Write in a transaction what was learnt about a caller, as `upsert` does."""
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
     row = await connection.fetchrow(
@@ -114,7 +114,7 @@ async def learn(
 
 
 async def lock(connection: Any, business_id: UUID, phone: str, name: str = "") -> UUID:
-    """Return the lead of a number, made if need be, held until the transaction ends."""
+    """Return a number's lead, created if new, locked until the transaction ends."""
     lead_id: UUID = await connection.fetchval(
         "insert into leads as l (business_id, phone, name) "
         "values ($1, $2, nullif($3, '')) on conflict (business_id, phone) "
@@ -129,7 +129,7 @@ async def lock(connection: Any, business_id: UUID, phone: str, name: str = "") -
 async def set_status(
     connection: Any, business_id: UUID, lead_id: UUID, status: str
 ) -> Lead:
-    """Say in a transaction what became of a lead."""
+    """Set the status of a lead in a transaction."""
     row = await connection.fetchrow(
         "update leads as l set status = $3 where business_id = $1 and id = $2 "
         f"returning {_COLUMNS}",

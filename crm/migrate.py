@@ -1,11 +1,11 @@
-"""Migrations: numbered SQL files, each applied once, in one transaction with its note.
+"""Migrations: numbered SQL files, each applied once, in one transaction with its row.
 
-The schema moves only when it is told to; whoever reads calls `check`. All files run
-under one advisory lock, so any number of processes may start at once; nothing is ever
-migrated down. Not through a pooler in transaction mode.
+The schema changes only on request; code that only reads calls `check`. All files run
+under one advisory lock, so any number of processes may start at once. Nothing is ever
+migrated down. Migrations do not work through a pooler in transaction mode.
 
-Expand, then contract: a file adds only, so that the build before it goes on to serve on
-the schema after it. A file that takes something away says so in a line of its own,
+Expand, then contract: a file only adds, so that the previous build can still serve on
+the schema after it. A file that removes something says so in a line of its own,
 
     -- contract: 0006
 
@@ -30,11 +30,11 @@ create table if not exists schema_migrations (
 alter table schema_migrations add column if not exists contract int not null default 0
 """
 _CONTRACT = re.compile(r"^-- contract: (\d{4})$", re.MULTILINE)
-# A change that waits for a table lets nobody else have it: calls wait for no longer.
+# A change that waits for a table blocks all others: calls wait no longer than this.
 _LOCK_TIMEOUT = "set lock_timeout = '5s'"
 
 
-# Whether the role that logged in can make the one that the policies bind, or has it.
+# Whether the login role can create kolbridge_app, which the policies bind, or has it.
 _OWNER = """
 select rolname, rolsuper, rolcreaterole, app.oid is not null as is_made,
   coalesce(pg_has_role(current_user, app.oid, 'member'), false) as is_member
@@ -48,7 +48,7 @@ class MigrationError(RuntimeError):
 
 
 class NoSchema(MigrationError):
-    """Nothing was ever made in this database."""
+    """No schema was ever created in this database."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -58,7 +58,7 @@ class NoSchema(MigrationError):
 
 
 class _State(NamedTuple):
-    """What was applied: the hashes by number, and the oldest that still serves."""
+    """The applied migrations: hashes by number, and the oldest that still serves."""
 
     hashes: dict[int, str]
     contract: int
@@ -125,7 +125,7 @@ async def migrate(
 
 
 async def _check_owner(connection: Any) -> None:
-    """Say what an owner may not do, before the first of it is tried."""
+    """Raise MigrationError if the owner lacks a privilege, before anything is tried."""
     row = await connection.fetchrow(_OWNER)
     if row["is_member"] or row["rolsuper"]:
         return
@@ -158,9 +158,9 @@ async def _apply(connection: Any, version: int, path: Path) -> None:
 
 
 async def _read(connection: Any) -> _State:
-    """Return what was applied, as the owner or as the service's role.
+    """Return what was applied; read as the owner or as the service's role.
 
-    A row is read as it is: a schema of before has no `contract`.
+    A row is read as it is: an older schema has no `contract`.
     """
     query = "select to_jsonb(m)::text from schema_migrations m"
     try:

@@ -1,30 +1,30 @@
-"""Names and texts of businesses: as they are kept, and when two names are the same.
+"""Names and texts of businesses: how they are stored, and when two names are the same.
 
 People type one name in many ways: composed or not, with a typographic apostrophe or a
-Hebrew geresh, a space too many, a mark that nobody sees. `tidy` is what is kept of it,
-`same_name_key` is equal for all of them.
+Hebrew geresh, an extra space, an invisible mark. `tidy` returns the form that is
+stored. `same_name_key` is equal for all forms of one name.
 """
 
 import re
 import unicodedata
 
-# Nobody sees them, but they belong to how a name is written: joiners of Persian, Indic
+# These are invisible, but part of how a name is written: joiners of Persian, Indic
 # scripts and emoji, and the marks that order digits and signs in Hebrew and Arabic.
 _KEPT_FORMATS = frozenset("\u200c\u200d\u200e\u200f\u061c")
-# Controls, lone surrogates, private code points, ends of lines. What this Python's
-# Unicode does not know yet may be the next one's letter or emoji.
+# Controls, lone surrogates, private code points, line and paragraph separators. A code
+# point that this Python's Unicode does not know may be a letter or emoji of the next.
 _REFUSED = frozenset(("Cc", "Cs", "Co", "Zl", "Zp"))
 _SPACES = re.compile(r"\s+")
-# U+0027 and what is typed for it; of the Hebrew ones the geresh, U+05F3.
+# What is typed for U+0027; U+05F3 is the Hebrew geresh.
 _APOSTROPHES = "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u2032`\u00b4\u05f3\uff07"
-# U+0022 and what is typed for it; of the Hebrew ones the gershayim, U+05F4.
+# What is typed for U+0022; U+05F4 is the Hebrew gershayim.
 _QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\u05f4\uff02"
 _SIGNS = str.maketrans(
     {**dict.fromkeys(_APOSTROPHES, "'"), **dict.fromkeys(_QUOTES, '"')}
 )
 
-# What XML 1.0 cannot hold, section 2.2 (Char), nor most of it a PostgreSQL text, and
-# the controls from U+007F on, which it discourages.
+# Characters that XML 1.0 cannot hold, section 2.2 (Char), most of which a PostgreSQL
+# text cannot hold either, and the controls from U+007F on, which XML discourages.
 _UNWRITABLE = re.compile(
     "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
@@ -42,10 +42,10 @@ def writable(text: str) -> str:
 
 
 def tidy(name: str) -> str:
-    """Return a name as it is kept: composed (NFC), with single spaces between words.
+    """Return a name in its stored form: composed (NFC), with single spaces.
 
-    What only formats a text (soft hyphens, byte order marks, embedded directions) is
-    taken out. Raises ValueError for what is no name on one line.
+    Characters that only format a text (soft hyphens, byte order marks, embedded
+    directions) are removed. Raises ValueError for text that is no name on one line.
     """
     if any(unicodedata.category(char) in _REFUSED for char in name):
         raise ValueError("expected a name on one line")
@@ -61,7 +61,7 @@ def tidy(name: str) -> str:
 
 
 def same_name_key(name: str) -> str:
-    """Return what two names have in common if they are one name, however typed."""
+    """Return a key that is equal for two names if they are one name, however typed."""
     signs = name.translate(_SIGNS).replace("''", '"')
     folded = unicodedata.normalize("NFKC", signs).casefold()
     folded = unicodedata.normalize("NFKC", folded)

@@ -1,9 +1,8 @@
-"""Telephone numbers as people say them, as networks send them, and as the world writes
-them: E.164.
+"""Telephone numbers as people say them, as networks send them, and in E.164.
 
-A number is taken where its numbering plan can hold it: the right length and leading
-digits. Whether it is assigned is not asked, for plans grow faster than any list of
-them, and a real caller from a new area code is a caller.
+A number is accepted if its numbering plan can hold it: its length and leading digits
+are right. Whether the number is assigned is not checked: plans grow faster than any
+list of them, and a caller from a new area code is a real caller.
 """
 
 import re
@@ -20,11 +19,11 @@ from phonenumbers import (
 
 # The countries whose national numbers can be read, as ISO 3166 names them.
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
-# As the database checks it, too (crm/migrations).
+# The database checks the same (crm/migrations).
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-# A URI's scheme before a number, as Twilio has it in To and From.
+# A URI's scheme before a number, as Twilio sends it in To and From.
 _SCHEME = re.compile(r"^(?:sips?|tel|whatsapp):", re.IGNORECASE)
-# What people set between digits, and marks that no one sees.
+# Separators that people put between digits, and invisible marks.
 _BETWEEN = re.compile(
     r"[\s().\-\u00ad\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2066-\u2069]"
 )
@@ -34,11 +33,11 @@ EXAMPLE = "+12025550123"
 
 
 class PhoneError(ValueError):
-    """This is no telephone number; the text begins with the field's name."""
+    """A value is no telephone number; the text begins with the field's name."""
 
 
 def is_e164(number: str) -> bool:
-    """Tell whether a number has the form of E.164, whatever its plan can hold."""
+    """Tell whether a number has the form of E.164; its plan is not checked."""
     return _E164.fullmatch(number) is not None
 
 
@@ -55,7 +54,7 @@ def to_e164(number: str, country: str) -> str:
 
 
 def check(number: str, field: str = "phone") -> str:
-    """Return a number that is E.164 already and that its plan can hold."""
+    """Return the number if it is E.164 already and its plan can hold it."""
     if not is_e164(number) or read(number, "ZZ") != number:
         raise PhoneError(
             f"{field}: expected an international number such as {EXAMPLE}, country "
@@ -66,7 +65,7 @@ def check(number: str, field: str = "phone") -> str:
 
 
 def read(number: str, country: str) -> str | None:
-    """Return a number as E.164, or None where it is none; as `to_e164`."""
+    """Return a number as E.164, as `to_e164` does, or None if it is no number."""
     text = number.strip()
     if text.startswith("00"):
         text = "+" + text[2:].lstrip()
@@ -88,8 +87,8 @@ def plain(address: str) -> str:
     """Return the number in a To or From as it was sent, without what is around it.
 
     `sip:+12025550123@host;region=us1`, `whatsapp:+12025550123` and `+1 202-555-0123`
-    give +12025550123; digits without a plus stay without it. What is no number gives
-    "", as a name in place of one does.
+    give +12025550123; digits without a plus stay without it. Text that is no number,
+    such as a name, gives "".
     """
     text = _SCHEME.sub("", address.strip(), count=1)
     text = unquote(text.partition("@")[0].partition(";")[0])
@@ -101,19 +100,19 @@ def plain(address: str) -> str:
 
 
 def dialled(address: str) -> str:
-    """Return the number in a To as numbers are kept, in whatever form it was sent.
+    """Return the number in a To in the form in which numbers are stored.
 
-    Only the form is read: a number that a business has is found whatever its plan says.
+    Only the form is read: a business's number is found whatever its plan says.
     """
     number = plain(address)
     return f"+{number.lstrip('+')}" if number else ""
 
 
 def sent(address: str, country: str) -> str | None:
-    """Return the number in a From as E.164, or None where it is none.
+    """Return the number in a From as E.164, or None if it is no number.
 
-    Without a plus it is a national number of `country` where that is assigned or begins
-    with a trunk prefix, as 050…; else one with its country code, as 1202….
+    Without a plus, the number is a national number of `country` if that is assigned or
+    begins with a trunk prefix, as 050…; else it begins with its country code, as 1202….
     """
     number = plain(address)
     if number.startswith("+"):
@@ -128,14 +127,15 @@ def sent(address: str, country: str) -> str | None:
 
 
 def _is_held(number: PhoneNumber) -> bool:
-    """Say whether the numbering plan can hold a number.
+    """Tell whether the numbering plan can hold a number.
 
-    `is_possible_number` looks at the length alone and takes what is one only within an
-    area; `is_valid_number` refuses every range that was unassigned when its list was
-    made, +972 50 1 among them. Such a one is taken if it is as long as the lines and
-    mobiles of its plan are and begins as its numbers do.
+    `is_possible_number` checks the length alone and accepts numbers that are valid only
+    within an area. `is_valid_number` refuses every range that was unassigned when its
+    list was made, +972 50 1 among them. A number of such a range is accepted if it is
+    as long as the fixed lines and mobiles of its plan, and begins as the plan's numbers
+    do.
     """
-    # This asks the plan's first country alone, and most numbers need no more.
+    # For most numbers the first test passes at the plan's first country.
     return _is_like_a_line(number) or phonenumbers.is_valid_number(number)
 
 
@@ -148,7 +148,7 @@ def _is_like_a_line(number: PhoneNumber) -> bool:
         return False
     national = phonenumbers.national_significant_number(number)
     if len(set(national)) == 1:
-        # What people and switches put where there is no number: 999 999 9999.
+        # A placeholder that people and switches use for no number: 999 999 9999.
         return False
     code = number.country_code or 0
     return any(

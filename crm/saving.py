@@ -1,7 +1,7 @@
-"""Writes a whole business: made or changed in one transaction, or not at all.
+"""Writes a whole business: created or changed in one transaction, or not at all.
 
-The owner's role does it, for only it may give numbers; the tenant is set all the same,
-so that even here no row of another business can be touched.
+The owner's role writes it, because only that role may assign numbers. The tenant is set
+all the same, so that even here no row of another business can be touched.
 """
 
 from datetime import timedelta
@@ -14,17 +14,17 @@ from crm.names import same_name_key
 
 
 class NumberTaken(ValueError):
-    """A number belongs to another business; the text says which number, and whose."""
+    """A number belongs to another business; the text names the number and its owner."""
 
     def __init__(self, number: str, owner: str) -> None:
         super().__init__(f"{number} belongs to {owner!r}")
 
 
 async def save(db: Database, business: Business) -> None:
-    """Write all of a business, which is made if there is none of this id.
+    """Write all of a business, which is created if its id is new.
 
-    What it had and has no more is deleted; a service keeps its appointments as long as
-    it keeps its name, however that is typed. Raises NumberTaken.
+    Rows that the business no longer has are deleted. A service keeps its appointments
+    as long as it keeps its name, however the name is typed. Raises NumberTaken.
     """
     async with db.owner() as connection:
         await connection.fetchval(
@@ -86,7 +86,7 @@ async def _save_services(connection: Any, business: Business) -> None:
 
 
 async def _rename_services(connection: Any, business: Business) -> None:
-    """Let a service whose name is only typed otherwise stay the same one."""
+    """Keep a service the same one when only the typing of its name has changed."""
     rows = await connection.fetch(
         "select name from services where business_id = $1", business.id
     )
@@ -107,7 +107,7 @@ Rows = list[tuple[Any, ...]]
 
 
 def _lists(business: Business) -> list[tuple[str, str, Rows]]:
-    """Return what nothing refers to, so that it may be written anew."""
+    """Return the rows that no other row refers to, so that they may be rewritten."""
     return [
         ("business_settings", "name, value", list(business.settings.items())),
         (

@@ -1,4 +1,4 @@
-"""The tables as the database has them, so that none is forgotten when one is added."""
+"""The tables, read from the database, so that a new table is never forgotten."""
 
 from graphlib import TopologicalSorter
 from typing import Any
@@ -17,7 +17,7 @@ from pg_class c where relnamespace = 'public'::regnamespace and relkind = 'r'
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table's columns, and how many rows of it are meant."""
+    """A table's columns, and the number of its rows that are meant."""
 
     name: str
     columns: tuple[str, ...]
@@ -25,14 +25,14 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def tenant_column(self) -> str | None:
-        """The column that says whose a row is; None where rows are nobody's."""
+        """The column that names a row's tenant; None where rows have no tenant."""
         if self.name == "businesses":
             return "id"
         return "business_id" if "business_id" in self.columns else None
 
 
 async def tables(connection: Any) -> list[Table]:
-    """Return every table, those that others refer to first."""
+    """Return every table; a table comes after the tables that it refers to."""
     rows = {row["name"]: row for row in await connection.fetch(_TABLES)}
     order = TopologicalSorter({name: row["needs"] for name, row in rows.items()})
     return [Table(name, tuple(rows[name]["columns"])) for name in order.static_order()]

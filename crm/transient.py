@@ -1,13 +1,13 @@
-"""What a database says of a row for good, and what it says for now.
+"""Which database errors are permanent for a row, and which are transient.
 
-Only what is wrong with the row itself is permanent. All else passes: a server that is
-gone, a standby that is read-only (25006), a login refused (28xxx), a missing grant or
-table (42xxx), a pooler's own errors. Whoever meets that waits and tries again.
+Only an error in the row itself is permanent. All other errors are transient: a server
+that is down, a standby that is read-only (25006), a refused login (28xxx), a missing
+grant or table (42xxx), a pooler's own errors. After a transient error, wait and retry.
 """
 
 import asyncpg
 
-# All that a query may raise, and with it whatever keeps it from being asked.
+# All errors that a query may raise, and all that prevent a query.
 DATABASE_ERRORS = (
     OSError,
     TimeoutError,
@@ -23,12 +23,12 @@ _ROW_CLASSES = frozenset(("22", "23", "54"))
 
 
 def is_about_the_row(error: BaseException) -> bool:
-    """Tell whether a row is refused, and would be at any other time."""
+    """Tell whether the row is refused, now and at any later time."""
     if not isinstance(error, asyncpg.PostgresError):
         return False
     return str(error.sqlstate)[:2] in _ROW_CLASSES
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether the database does not serve now, whatever it was asked."""
+    """Tell whether the database is unavailable for now, for any query."""
     return isinstance(error, DATABASE_ERRORS) and not is_about_the_row(error)
