@@ -14,6 +14,7 @@ A call without a greeting begins in OVER. `Greeting` asks for nothing itself.
 from enum import Enum
 
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.transitions import follow
 
 # A caller is not left unheard for a greeting that never comes.
 GREETING_WAIT_S = 8.0
@@ -67,6 +68,5 @@ class Greeting:
         self._timers.cancel(Timer.GREETING)
 
     def _to(self, state: State) -> None:
-        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
-        self.state = state
+        self.state = follow(_NEXT, self.state, state)
         self.is_due = state is not State.OVER

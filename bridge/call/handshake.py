@@ -19,6 +19,7 @@ from enum import Enum
 
 from bridge.call.plan import Refusal
 from bridge.call.session_config import FATAL_CODES
+from bridge.call.transitions import follow
 
 # Connecting, the upgrade and the first event take some hundred ms together, and so does
 # configuring.
@@ -108,8 +109,7 @@ class Handshake:
         self.deadline = min(now + STEP_S, self._until)
 
     def _to(self, state: State) -> None:
-        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
-        self.state = state
+        self.state = follow(_NEXT, self.state, state)
 
 
 def is_final(refusal: Refusal) -> bool:

@@ -53,6 +53,7 @@ from bridge.call.streams import Streams, Transport
 from bridge.call.time_limit import TimeLimit
 from bridge.call.timers import Timer, Timers
 from bridge.call.tool_calls import ToolCalls
+from bridge.call.transitions import follow
 from bridge.media.fast_path import GIVEN, NOTABLE, MediaFastPath
 from bridge.media.playout import Frames, Playout
 from bridge.media.untranscribed import UntranscribedAudio
@@ -121,8 +122,7 @@ class Call:
 
     def enter(self, phase: Phase) -> None:
         """Go on to another phase; one that does not follow is a bug of ours."""
-        assert phase in _NEXT[self.phase], f"{self.phase} does not lead to {phase}"
-        self.phase = phase
+        self.phase = follow(_NEXT, self.phase, phase)
 
     # --- doors ---
 

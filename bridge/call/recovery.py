@@ -24,6 +24,7 @@ its `Outcome`, which only grows:
 from enum import Enum
 
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.transitions import follow
 from bridge.realtime import openai
 
 # Before a failed answer is asked for again: what failed at once fails at once again.
@@ -237,7 +238,4 @@ class Recovery:
         return True
 
     def _to(self, outcome: Outcome) -> None:
-        assert outcome in _NEXT[self.outcome], (
-            f"{self.outcome} does not lead to {outcome}"
-        )
-        self.outcome = outcome
+        self.outcome = follow(_NEXT, self.outcome, outcome)

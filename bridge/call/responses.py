@@ -26,6 +26,7 @@ from enum import Enum
 from msgspec import UNSET, UnsetType
 
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.transitions import follow
 from bridge.realtime import openai
 
 # How long the server may take to begin its own answer to a turn it committed.
@@ -382,18 +383,12 @@ class Responses:
             self._turn_to(Turn.ANSWERED)
 
     def _to(self, place: Place) -> None:
-        _check(place in _NEXT_PLACE[self.place], self.place, place)
-        self.place = place
+        self.place = follow(_NEXT_PLACE, self.place, place)
 
     def _turn_to(self, turn: Turn, answer_by: float | None = None) -> None:
-        _check(turn in _NEXT_TURN[self.turn], self.turn, turn)
-        self.turn, self.answer_by = turn, answer_by
+        self.turn = follow(_NEXT_TURN, self.turn, turn)
+        self.answer_by = answer_by
         self._timers.set(Timer.ANSWER, answer_by)
 
     def _repeat_to(self, repeat: Repeat) -> None:
-        _check(repeat in _NEXT_REPEAT[self._repeat], self._repeat, repeat)
-        self._repeat = repeat
-
-
-def _check(is_legal: bool, state: Enum, following: Enum) -> None:
-    assert is_legal, f"{state} does not lead to {following}"
+        self._repeat = follow(_NEXT_REPEAT, self._repeat, repeat)

@@ -36,6 +36,7 @@ from bridge.call.plan import (
 )
 from bridge.call.standby_session import AGED, StandbySession
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.transitions import follow
 from bridge.realtime import openai
 
 # How long a first session is tried for: Twilio rings, or the caller awaits a greeting.
@@ -251,5 +252,4 @@ class Sessions:
         self._timers.set(Timer.SESSION, self.handshake.deadline)
 
     def _to(self, stage: Stage) -> None:
-        assert stage in _NEXT[self.stage], f"{self.stage} does not lead to {stage}"
-        self.stage = stage
+        self.stage = follow(_NEXT, self.stage, stage)

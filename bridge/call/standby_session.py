@@ -33,6 +33,7 @@ from bridge.call.plan import (
     ToStandby,
 )
 from bridge.call.timers import OwnTimers, Timer
+from bridge.call.transitions import follow
 from bridge.realtime import openai
 
 # The share of a session's life after which a standby session is opened, and how often
@@ -222,8 +223,7 @@ class StandbySession:
         self._timers.cancel(Timer.SPARE)
 
     def _to(self, state: State) -> None:
-        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
-        self.state = state
+        self.state = follow(_NEXT, self.state, state)
 
 
 _ON_EVENT: dict[

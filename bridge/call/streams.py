@@ -19,6 +19,7 @@ from enum import Enum
 
 from bridge.call.plan import Counters, End, Fail, Log
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.transitions import follow
 
 # The webhook's answer reaches Twilio, and Twilio us, within a second or two.
 STREAM_WAIT_S = 30.0
@@ -126,5 +127,4 @@ class Streams:
         return [End(CALLER_LOST)]
 
     def _to(self, state: State) -> None:
-        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
-        self.state = state
+        self.state = follow(_NEXT, self.state, state)

@@ -17,6 +17,7 @@ from enum import Enum
 
 from bridge.call.plan import Counters
 from bridge.call.timers import OwnTimers, Timer, Timers
+from bridge.call.transitions import follow
 from bridge.settings.options import CallOptions
 
 # What a tool may be asked, and how many in one call; more is a model gone astray.
@@ -126,5 +127,4 @@ class ToolCalls:
         return True
 
     def _to(self, state: State) -> None:
-        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
-        self.state = state
+        self.state = follow(_NEXT, self.state, state)
