@@ -50,17 +50,25 @@ class BargeIn:
             return max(options.min_consecutive_voice_frames, BACKCHANNEL_FRAMES)
         return options.min_consecutive_voice_frames
 
-    def cooled_ms(self, now: float) -> float:
-        """How long ago the caller has interrupted."""
-        return (now - self._confirmed_at) * 1e3
+    def too_soon(
+        self, now: float, audible_since: float
+    ) -> tuple[str, float, int] | None:
+        """Return the rule by which no voice may interrupt yet; None where one may.
+
+        With it: how many ms of the rule's time have passed, and that time in ms.
+        """
+        options = self._options
+        audible_ms = (now - audible_since) * 1e3
+        if audible_ms < options.barge_in_grace_ms:
+            return "grace", audible_ms, options.barge_in_grace_ms
+        cooled_ms = (now - self._confirmed_at) * 1e3
+        if cooled_ms < options.barge_in_cooldown_ms:
+            return "cooldown", cooled_ms, options.barge_in_cooldown_ms
+        return None
 
     def weigh(self, now: float, uplink: Uplink, playout: Playout) -> Verdict:
         """Weigh the caller's voice over the AI's."""
-        options = self._options
-        audible_ms = (now - playout.audible_since) * 1e3
-        if audible_ms < options.barge_in_grace_ms:
-            return Verdict.NOTHING
-        if self.cooled_ms(now) < options.barge_in_cooldown_ms:
+        if self.too_soon(now, playout.audible_since) is not None:
             return Verdict.NOTHING
         voiced = uplink.voice_frames
         if voiced >= self.frames_needed and uplink.is_certain:

@@ -182,15 +182,14 @@ class Watch:
 
     def _limit(self, now: float) -> str:
         """Return why the caller cannot interrupt now, or an empty text."""
-        options, audible_ms = self._call.plan.options, self._audible_ms(now)
-        cooled_ms = self._call.barge_in.cooled_ms(now)
         if not self._call.is_talking:
             return "the call is ending"
-        if audible_ms < options.barge_in_grace_ms:
-            return f"grace: AI audible {audible_ms} of {options.barge_in_grace_ms} ms"
-        if cooled_ms < options.barge_in_cooldown_ms:
-            return f"cooldown: {cooled_ms:.0f} of {options.barge_in_cooldown_ms} ms"
-        return ""
+        soon = self._call.barge_in.too_soon(now, self._call.playout.audible_since)
+        if soon is None:
+            return ""
+        rule, passed_ms, of_ms = soon
+        since = "AI audible " if rule == "grace" else ""
+        return f"{rule}: {since}{passed_ms:.0f} of {of_ms} ms"
 
     def _audible_ms(self, now: float) -> int:
         return round((now - self._call.playout.audible_since) * 1e3)

@@ -70,7 +70,12 @@ def test_nothing_interrupts_soon_after_an_interruption():
     assert weigh(made, 5.0 + COOLDOWN_S, NEEDED) is Verdict.NOTHING
 
     assert weigh(made, 5.2 + COOLDOWN_S, NEEDED) is Verdict.CONFIRMED
-    assert made.cooled_ms(7.2 + COOLDOWN_S) == pytest.approx(2_000)
+    assert made.too_soon(5.3 + COOLDOWN_S, 0.0) == (
+        "cooldown",
+        pytest.approx(100),
+        COOLDOWN_S * 1e3,
+    )
+    assert made.too_soon(5.2 + 2 * COOLDOWN_S, 0.0) is None
 
 
 def test_evidence_is_forgotten():
