@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.simulation.deadlines import Deadlines, check_last_words
 from bench.simulation.invariant import check
-from bench.simulation.requests import Asked, is_renewal
+from bench.simulation.requests import Asked, is_rollover
 from bench.simulation.scenario import Scenario
 from bench.simulation.speech import UplinkInvariants, is_expiry
 from bridge.call.machine import Call
@@ -119,7 +119,7 @@ class Invariants:
         is_last = any(type(action) is HangUp for action in actions)
         for action in actions:
             kind = type(action)
-            is_renewed = is_renewed or is_renewal(action)
+            is_renewed = is_renewed or is_rollover(action)
             if kind is twilio.Clear:
                 check(rank == 0, "clear comes first", kind)
                 rank = 1

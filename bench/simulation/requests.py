@@ -21,7 +21,7 @@ ERROR_S = 4.5
 HANDSHAKE_S = max(OPEN_S, REOPEN_S) + 1.5
 
 
-def is_renewal(action: Any) -> bool:
+def is_rollover(action: Any) -> bool:
     """Tell whether this is where another session takes over."""
     is_line = type(action) is Log and "Session renewed" in action.text
     return is_line or type(action) is UseStandby
@@ -109,7 +109,7 @@ class Asked:
             self.told(now + self._pause_s)
         for action in actions:
             kind = type(action)
-            is_renewed = is_renewed or is_renewal(action)
+            is_renewed = is_renewed or is_rollover(action)
             if is_renewed and kind is openai.AppendAudio:
                 self._committed_at = None  # the turn is open again
             if kind is openai.ResponseCreate:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.simulation.invariant import check
-from bench.simulation.requests import is_renewal
+from bench.simulation.requests import is_rollover
 from bench.simulation.scenario import number_of
 from bridge.call.machine import Call
 from bridge.media.uplink import SILENCE, SILENCE_MS_MAX
@@ -44,7 +44,7 @@ class UplinkInvariants:
         """Follow the place in the caller's speech that the model has come to."""
         uplink = self._call.uplink
         is_inside = self._was_open or uplink.is_turn_open
-        is_again = any(is_renewal(action) for action in actions)
+        is_again = any(is_rollover(action) for action in actions)
         if is_again:
             self._last = -1  # a broken turn, with the gaps it had
         for action in actions:

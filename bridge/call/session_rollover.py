@@ -57,7 +57,7 @@ def on_standby_event(call: "Call", event: openai.Inbound) -> None:
     call.actions += call.sessions.standby.receive(event, call.now, seed)
 
 
-def on_spare_late(call: "Call") -> None:
+def on_standby_late(call: "Call") -> None:
     """The next session is not ready in time."""
     call.actions += call.sessions.standby.on_late(call.now)
 
@@ -151,10 +151,6 @@ def _obey(call: "Call", orders: Iterable[Order]) -> None:
             call.actions.append(order)
 
 
-def _on_ready(call: "Call") -> None:
-    conversation_start.greet_when_ready(call)
-
-
 def _on_left(call: "Call") -> None:
     """Wait for another session; a greeting that nobody has heard is said anew."""
     if call.phase is Phase.WAITING:
@@ -198,7 +194,7 @@ def _go_on(call: "Call") -> None:
 
 
 _ON_NOTICE = {
-    Notice.READY: _on_ready,
+    Notice.READY: lambda call: conversation_start.greet_when_ready(call),
     Notice.LEFT: _on_left,
     Notice.CHANGED: _on_changed,
     Notice.RENEWED: _go_on,
@@ -212,5 +208,5 @@ HANDLERS: dict[type, Callable[["Call", Any], None]] = {
 TIMERS: dict[Timer, Callable[["Call"], None]] = {
     Timer.SESSION: on_handshake_due,
     Timer.RENEW: on_rollover_due,
-    Timer.SPARE: on_spare_late,
+    Timer.STANDBY: on_standby_late,
 }

@@ -84,8 +84,8 @@ class Sessions:
     ) -> None:
         self.stage = Stage.FIRST
         self.handshake = Handshake(now, OPEN_S)
-        renewal_timers = OwnTimers(timers, Timer.RENEW, Timer.SPARE)
-        self.standby = StandbySession(plan, counters, renewal_timers)
+        standby_timers = OwnTimers(timers, Timer.RENEW, Timer.STANDBY)
+        self.standby = StandbySession(plan, counters, standby_timers)
         self.losses = 0
         # Items in the ledger and open tool calls that this session has never heard of.
         self.old_items: set[str] = set()

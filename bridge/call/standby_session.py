@@ -103,7 +103,7 @@ class StandbySession:
         """Have a second session opened."""
         self._to(State.OPENING)
         self.tries += 1
-        self._timers.set(Timer.SPARE, now + READY_S)
+        self._timers.set(Timer.STANDBY, now + READY_S)
         return [OpenStandby(AGED)]
 
     def serve(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
@@ -201,7 +201,7 @@ class StandbySession:
         """Once all is confirmed, look for the moment to change to it, from now on."""
         if self._unconfirmed <= 0:
             self._to(State.READY)
-            self._timers.cancel(Timer.SPARE)
+            self._timers.cancel(Timer.STANDBY)
             self._timers.set(Timer.RENEW, now)
 
     def _give_up(self, why: str, now: float) -> list[Action]:
@@ -220,7 +220,7 @@ class StandbySession:
         self._to(State.NONE)
         self._told = set()
         self._unconfirmed = 0
-        self._timers.cancel(Timer.SPARE)
+        self._timers.cancel(Timer.STANDBY)
 
     def _to(self, state: State) -> None:
         self.state = follow(_NEXT, self.state, state)

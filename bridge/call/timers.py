@@ -21,7 +21,7 @@ class Timer(Enum):
     IDLE = "nobody speaks"
     FILLER = "a tool takes its time"
     RENEW = "the session grows old"
-    SPARE = "the next session is not ready"
+    STANDBY = "the next session is not ready"
     WARNING = "the call will soon have lasted long enough"
     DURATION = "the call has lasted long enough"
     LAST_WORDS = "the last words have been heard"

@@ -35,9 +35,9 @@ STEPS = {
 }
 
 
-def spare_in(state):
+def standby_in(state):
     """A standby session by itself, in that state."""
-    timers = OwnTimers(Timers(), Timer.RENEW, Timer.SPARE)
+    timers = OwnTimers(Timers(), Timer.RENEW, Timer.STANDBY)
     one = standby_session.StandbySession(builders.plan(), Counters(), timers)
     if state is not standby_session.State.NONE:
         one.open(1.0)
@@ -57,7 +57,7 @@ def test_every_state_of_a_standby_session_is_in_the_table():
 @pytest.mark.parametrize("state", standby_session.State)
 @pytest.mark.parametrize("step", STEPS)
 def test_an_illegal_step_of_a_standby_session_raises_and_changes_nothing(state, step):
-    one = spare_in(state)
+    one = standby_in(state)
     wanted, take = STEPS[step]
     is_legal = (
         one.is_ready if step == "serve" else wanted in standby_session._NEXT[state]
@@ -71,17 +71,17 @@ def test_an_illegal_step_of_a_standby_session_raises_and_changes_nothing(state, 
 
 @pytest.mark.parametrize("state", standby_session.State)
 def test_what_is_not_there_says_nothing_and_cannot_be_lost(state):
-    one = spare_in(state)
+    one = standby_in(state)
     is_there = state is not standby_session.State.NONE
     assert bool(one.receive(builders.error("server_error"), 4.0, list)) is is_there
 
-    one = spare_in(state)
+    one = standby_in(state)
     assert bool(one.on_late(4.0)) is bool(one._counters.failed_standbys) is is_there
     assert one.state is standby_session.State.NONE
 
 
 def test_the_tries_are_counted_anew_for_each_session_that_serves():
-    one = spare_in(standby_session.State.READY)
+    one = standby_in(standby_session.State.READY)
     assert one.tries == 1
     one.serve([])
     assert one.tries == 0
@@ -93,7 +93,7 @@ def test_the_tries_are_counted_anew_for_each_session_that_serves():
 
 
 def test_what_is_told_of_a_loss_is_no_longer_than_the_log_takes():
-    close, line = spare_in(standby_session.State.OPENING).on_lost("x" * 9_999, 4.0)
+    close, line = standby_in(standby_session.State.OPENING).on_lost("x" * 9_999, 4.0)
 
     assert close == CloseStandby("x" * ERROR_CHARS_MAX)
     assert line.text.endswith(": " + "x" * ERROR_CHARS_MAX)
