@@ -44,7 +44,7 @@ cdef enum:
     # (`keypad.KEY_S`), or marks come back, which is two a second.
     MESSAGES_AT_ONCE = 40
     MESSAGES_A_SECOND = 12
-    # Audio that is not read the fast path: half a minute that was held up, and after
+    # Audio that is not read by the fast path: half a minute that was held up, and after
     # that twice what a line sends.
     AUDIO_AT_ONCE = 1_500
     AUDIO_A_SECOND = 100

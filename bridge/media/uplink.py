@@ -37,8 +37,8 @@ UNHEARD_MARGIN_MS = 1_000
 COMMIT_MS_MIN = 100
 # After more frames than this without a voice, there was no voice, or it is over.
 VOICE_GAP_FRAMES = 3
-# Given audio is kept until it is transcribed. A socket that takes nothing yet holds
-# 12 s of audio (`backlog.AUDIO_WAITING_BYTES_MAX`), and a turn is rarely that long.
+# Given audio is kept until it is transcribed. A turn is rarely longer, and at most 5 s
+# of audio wait for the socket (`backlog.AUDIO_WAITING_BYTES_MAX`).
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
 # A turn with fewer frames of sound is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
