@@ -189,17 +189,17 @@ def references() -> dict[Path, str]:
 def main() -> int:
     """Write the files, or compare them."""
     is_check = "--check" in sys.argv[1:]
-    stale = [
-        path
+    stale = {
+        path: text
         for path, text in references().items()
         if not path.exists() or path.read_text() != text
-    ]
-    for path in stale:
+    }
+    for path, text in stale.items():
         name = path.relative_to(ROOT)
         if is_check:
             print(f"{name} is out of date: python scripts/write_references.py")
         else:
-            path.write_text(references()[path])
+            path.write_text(text)
             print(f"{name} is written")
     return 1 if is_check and stale else 0
 
