@@ -6,10 +6,11 @@ It reads the JSON files that `python -m bench` leaves; nothing is measured here.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from bridge.cli.bench_plot import Trend, draw
 from bridge.cli.pictures import NoPicturesError
 
 DESCRIPTION = """Show benchmark results as a table, and their trend over commits, from
@@ -70,15 +71,6 @@ class Result(msgspec.Struct, frozen=True):
         return float(found) if isinstance(found, int | float) else None
 
 
-class Trend(NamedTuple):
-    """One figure over the runs, oldest first: commits and values."""
-
-    kind: str
-    figure: str
-    commits: list[str]
-    values: list[float]
-
-
 def add_parser(subparsers: Any) -> None:
     """Add `bench` to the command line."""
     parser = subparsers.add_parser(
@@ -107,8 +99,6 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print("\n".join(table(results, found)))
     if args.png is not None:
-        from bridge.cli.bench_plot import draw
-
         try:
             draw(args.png, found)
         except (NoPicturesError, OSError) as error:

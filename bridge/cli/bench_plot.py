@@ -1,15 +1,21 @@
 """The picture of `kolbridge bench`: each figure over the commits that were measured."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from bridge.cli.pictures import pyplot, save
 
-if TYPE_CHECKING:
-    from bridge.cli.bench import Trend
+
+class Trend(NamedTuple):
+    """One figure over the runs, oldest first: commits and values."""
+
+    kind: str
+    figure: str
+    commits: list[str]
+    values: list[float]
 
 
-def draw(path: Path, trends: list["Trend"]) -> None:
+def draw(path: Path, trends: list[Trend]) -> None:
     """Draw one panel a bench; figures of unlike size are each drawn to their first."""
     kinds = list(dict.fromkeys(one.kind for one in trends))
     figure, axes = pyplot().subplots(
@@ -28,5 +34,5 @@ def draw(path: Path, trends: list["Trend"]) -> None:
     save(figure, path)
 
 
-def _length(trend: "Trend") -> int:
+def _length(trend: Trend) -> int:
     return len(trend.commits)
