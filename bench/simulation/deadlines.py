@@ -12,7 +12,7 @@ from typing import Any
 from bench.simulation.invariant import check
 from bench.simulation.requests import Sessions
 from bench.simulation.scenario import Scenario, number_of
-from bridge.call import ending
+from bridge.call.ending import END_CALL
 from bridge.call.history_seed import ENTRIES_MAX
 from bridge.call.keypad import DIGITS_MAX, PAUSE_S
 from bridge.call.machine import Call
@@ -162,7 +162,7 @@ class Tools:
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the answers."""
         self.open |= {action.tool_call_id for action in of(RunTool, actions)}
-        if type(what) is openai.OutputItemDone and what.item.name == ending.END_CALL:
+        if type(what) is openai.OutputItemDone and what.item.name == END_CALL:
             self._wishes.add(what.item.call_id or "")
         if type(what) is not ToolResult or what.tool_call_id not in self.open:
             return

@@ -1,19 +1,22 @@
 """Bad answers: how a call sees to another answer where one failed or had no sound."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from bridge.call import ending, interruption, session_config
+from bridge.call import (
+    goodbye,
+    hangup,
+    interruption,
+    session_config,
+    session_rollover,
+)
 from bridge.call.floor import Due
 from bridge.call.plan import ERROR_CHARS_MAX, Log, Phase
 from bridge.call.recovery import RETRY_WAIT_S, Mute, Remedy
+from bridge.call.state import CallState
 from bridge.realtime import openai
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
-
-def is_bad(call: "Call", response: openai.Response, *, is_announced: bool) -> bool:
+def is_bad(call: CallState, response: openai.Response, *, is_announced: bool) -> bool:
     """Judge an answer that has ended by itself; see to another one if it was none."""
     if response.status == "failed":
         details = response.status_details
@@ -31,12 +34,12 @@ def is_bad(call: "Call", response: openai.Response, *, is_announced: bool) -> bo
 
 
 def _on_failed(
-    call: "Call", names: set[str | None], text: str, wait_s: float = RETRY_WAIT_S
+    call: CallState, names: set[str | None], text: str, wait_s: float = RETRY_WAIT_S
 ) -> None:
     """An answer has failed: have another one, or give up."""
     call.counters.failed_answers += 1
     if names & session_config.FATAL_CODES:
-        ending.fail(call, "model_failed", text)
+        hangup.fail(call, "model_failed", text)
         return
     remedy = call.recovery.note_failed(
         call.now,
@@ -48,7 +51,7 @@ def _on_failed(
     _REMEDIES[remedy](call, "model_failed", text)
 
 
-def _on_mute(call: "Call", kind: Mute, *, is_announced: bool) -> None:
+def _on_mute(call: CallState, kind: Mute, *, is_announced: bool) -> None:
     name = f"mute_{kind.value}"
     setattr(call.counters, name, getattr(call.counters, name) + 1)
     remedy = call.recovery.note_mute(
@@ -61,7 +64,7 @@ def _on_mute(call: "Call", kind: Mute, *, is_announced: bool) -> None:
     _REMEDIES[remedy](call, "model_mute", text)
 
 
-def _drop_silence(call: "Call") -> None:
+def _drop_silence(call: CallState) -> None:
     """Let what is said next not wait behind an answer of silence."""
     if call.streams.sid and call.playout.is_playing(call.now):
         interruption.interrupt(call, "the answer is silent")
@@ -70,18 +73,19 @@ def _drop_silence(call: "Call") -> None:
             call.call_record.transcript.cut(cut)
 
 
-def on_retry_due(call: "Call") -> None:
+def on_retry_due(call: CallState) -> None:
     """Ask once more, as soon as the caller leaves us the floor."""
-    call.when_free(Due.SECOND_TRY)
+    if call.take_floor(Due.SECOND_TRY):
+        ask_again(call)
 
 
-def ask_again(call: "Call") -> None:
+def ask_again(call: CallState) -> None:
     """Ask once more for what was bad, unless other words come in its place."""
     if call.responses.is_busy:
         return  # what runs is the second try
     is_own = call.recovery.is_own_due
     if call.phase is Phase.ENDING:
-        ending.ask_goodbye(call)
+        goodbye.ask_goodbye(call)
     elif call.greeting.is_due:
         if is_own:  # from here on, what the caller says is heard
             call.greeting.end()
@@ -95,7 +99,7 @@ def ask_again(call: "Call") -> None:
         )
 
 
-def on_error(call: "Call", error: openai.ErrorBody, text: str) -> None:
+def on_error(call: CallState, error: openai.ErrorBody, text: str) -> None:
     """An error that may have cost an answer: at once where it names what was asked."""
     responses = call.responses
     if error.event_id is not None and error.event_id == responses.asked_id:
@@ -112,13 +116,13 @@ def on_error(call: "Call", error: openai.ErrorBody, text: str) -> None:
         watch(call, text)
 
 
-def watch(call: "Call", text: str) -> None:
+def watch(call: CallState, text: str) -> None:
     """Look whether the answer goes on, that an error may have cost."""
     responses = call.responses
     call.recovery.watch(responses.active_id, responses.asked_id, text, call.now)
 
 
-def on_error_unfollowed(call: "Call") -> None:
+def on_error_unfollowed(call: CallState) -> None:
     """Give up an answer of which nothing has come since an error."""
     responses = call.responses
     if not call.is_session_ready or not (responses.is_busy or responses.is_waiting):
@@ -131,10 +135,10 @@ def on_error_unfollowed(call: "Call") -> None:
         _on_failed(call, set(), f"no answer after {text}", wait_s=0.0)
 
 
-_REMEDIES: dict[Remedy, Callable[["Call", str, str], None]] = {
-    Remedy.WAIT: lambda call, reason, text: None,  # until RETRY is due
-    Remedy.ASK: lambda call, reason, text: call.when_free(Due.SECOND_TRY),
-    Remedy.OTHER_SESSION: lambda call, reason, text: call.lose_session(text),
-    Remedy.HANG_UP: lambda call, reason, text: ending.hang_up_when_heard(call),
-    Remedy.FAIL: ending.fail,
+_REMEDIES: dict[Remedy, Callable[[CallState, str, str], None]] = {
+    Remedy.WAIT: lambda call, _, text: None,  # until RETRY is due
+    Remedy.ASK: lambda call, _, text: on_retry_due(call),
+    Remedy.OTHER_SESSION: lambda call, _, text: session_rollover.on_lost(call, text),
+    Remedy.HANG_UP: lambda call, _, text: hangup.hang_up_when_heard(call),
+    Remedy.FAIL: hangup.fail,
 }

@@ -4,25 +4,20 @@ It hears of everything and decides nothing. A line is written once per event and
 once per frame; its text is what operators search for and does not change.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
     CallPlan,
-    CallRecord,
     Log,
     ToolRecord,
     ToolResult,
-    TurnRecord,
 )
 from bridge.call.transcript import Transcript
 from bridge.realtime import openai
 from bridge.settings.prices import TRANSCRIPTION
 from dsp.g711 import FRAME_BYTES, FRAME_MS
 from dsp.gate import NoiseGate
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
 # A call has at most a few hundred turns; these lists cannot grow without end.
 LATENCIES_MAX = 1_000
@@ -39,9 +34,8 @@ class CallRecordBuilder:
     """The memory of one call."""
 
     def __init__(self, plan: CallPlan, now: float) -> None:
-        self._plan = plan
-        self._opened_at = now
-        self._answered_at: float | None = None
+        self.opened_at = now
+        self.answered_at: float | None = None
         self._hangover_s = plan.options.audio_hangover_frames * FRAME_MS / 1e3
         self._spoke_at: float | None = None
         self._is_answer_due = False
@@ -66,7 +60,7 @@ class CallRecordBuilder:
 
     def at_s(self, now: float) -> float:
         """Return the time since the call was opened."""
-        return round(now - self._opened_at, 3)
+        return round(now - self.opened_at, 3)
 
     @property
     def learnt(self) -> int:
@@ -76,19 +70,19 @@ class CallRecordBuilder:
     @property
     def is_answered(self) -> bool:
         """Tell whether a stream ever began."""
-        return self._answered_at is not None
+        return self.answered_at is not None
 
     @property
     def active_at(self) -> float:
         """When the caller was last heard of."""
-        return max(self._spoke_at or 0.0, self._answered_at or self._opened_at)
+        return max(self._spoke_at or 0.0, self.answered_at or self.opened_at)
 
     # --- the caller ---
 
     def answered(self, stream_sid: str, now: float) -> None:
         """The stream has begun."""
         self.stream_sid = stream_sid
-        self._answered_at = now
+        self.answered_at = now
 
     def resumed(self, stream_sid: str) -> None:
         """Another stream has taken the place of one that was lost."""
@@ -175,8 +169,8 @@ class CallRecordBuilder:
 
     def greeted(self, now: float) -> Log:
         """Return the line for the greeting's first frame, and time it from `start`."""
-        assert self._answered_at is not None, "greeted before anybody was there"
-        self.greeting_ms = (now - self._answered_at) * 1e3
+        assert self.answered_at is not None, "greeted before anybody was there"
+        self.greeting_ms = (now - self.answered_at) * 1e3
         self._is_answer_due = False
         text = f"Greeting begins: {self.greeting_ms:.0f} ms after start"
         return Log("info", f"[REALTIME] {text}")
@@ -225,59 +219,6 @@ class CallRecordBuilder:
                 at_s=self.at_s(now),
             )
         )
-
-    # --- the end ---
-
-    def stop_line(self, call: "Call", reason: str) -> Log:
-        """Return the one line that sums a call up."""
-        uplink, playout = call.uplink, call.playout
-        return Log(
-            "info",
-            f"WS_STOP sid={self.stream_sid or '-'} rx={call.fast_path.rx_frames} "
-            f"tx={playout.frames_sent} forwarded={uplink.forwarded_frames} "
-            f"dropped={uplink.dropped_frames} reason={reason}",
-        )
-
-    def record(self, call: "Call", now: float) -> CallRecord:
-        """Return the whole call as it is written to the database."""
-        return CallRecord(
-            plan=self._plan,
-            stream_sid=self.stream_sid,
-            opened_at_s=self._opened_at,
-            answered_at_s=self._answered_at,
-            ended_at_s=now,
-            end_reason=call.ending.reason,
-            goodbye_reason=call.ending.goodbye_reason,
-            failed=call.ending.failed,
-            rx_frames=call.fast_path.rx_frames,
-            tx_frames=call.playout.frames_sent,
-            forwarded_frames=call.uplink.forwarded_frames,
-            dropped_frames=call.uplink.dropped_frames,
-            silence_frames=call.uplink.silence_frames_sent,
-            barge_ins=call.counters.barge_ins,
-            greeting_ms=self.greeting_ms,
-            answer_ms=self.answer_ms,
-            barge_in_ms=self.barge_in_ms,
-            missing_fields=call.ending.missing,
-            usage=self.usage,
-            turns=[
-                TurnRecord(
-                    role=turn.role,
-                    item_id=turn.item_id,
-                    text=self._recorded(turn.role, turn.text),
-                    interrupted=turn.interrupted,
-                    heard_ms=turn.heard_ms,
-                    at_s=turn.at_s,
-                )
-                for turn in self.transcript.spoken()
-            ],
-            tools=self.tools,
-        )
-
-    def _recorded(self, role: str, text: str) -> str:
-        """Return a turn's text as it is kept: keys may be a secret."""
-        is_secret = role == "keypad" and self._plan.options.keypad_secret
-        return " ".join("*" * len(text.split())) if is_secret else text
 
 
 def voice_line(gate: NoiseGate) -> Log:

@@ -1,15 +1,11 @@
 """Conversation start: what a call does once the model and the caller are there."""
 
-from typing import TYPE_CHECKING
-
-from bridge.call import greeting, session_config
+from bridge.call import greeting, session_config, speech
 from bridge.call.plan import Log, Phase
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
+from bridge.call.state import CallState
 
 
-def greet_when_ready(call: "Call") -> None:
+def greet_when_ready(call: CallState) -> None:
     """Ask for the greeting once the model is there; talk once both sides are."""
     if not call.is_session_ready:
         return
@@ -22,16 +18,16 @@ def greet_when_ready(call: "Call") -> None:
     call.enter(Phase.TALKING)
     call.silence.begin(call.now)
     call.greeting.wait(call.now)
-    call.feed()
+    speech.feed(call)
 
 
-def on_greeting_late(call: "Call") -> None:
+def on_greeting_late(call: CallState) -> None:
     """Listen to the caller without having greeted them."""
     call.greeting.end()
     call.log(Log("warning", "[REALTIME] No greeting came: listening"))
 
 
-def begin_anew(call: "Call") -> None:
+def begin_anew(call: CallState) -> None:
     """Drop what waits for the caller: another session greets from the beginning."""
     for cut in call.playout.interrupt(call.now):
         call.call_record.transcript.cut(cut)

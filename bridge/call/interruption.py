@@ -4,19 +4,16 @@
 what the caller said from its first sound. A key needs no confirmation.
 """
 
-from typing import TYPE_CHECKING
-
+from bridge.call import speech
 from bridge.call.barge_in import Verdict
+from bridge.call.state import CallState
 from bridge.call.timers import Timer
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_MS
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
-
-def consider(call: "Call") -> None:
+def consider(call: CallState) -> None:
     """Weigh voice over the AI's speech: hold on first evidence, then interrupt."""
     if not call.is_talking:
         return
@@ -28,7 +25,7 @@ def consider(call: "Call") -> None:
         call.timers.cancel(Timer.FEED)
 
 
-def _barge_in(call: "Call") -> None:
+def _barge_in(call: CallState) -> None:
     call.counters.barge_ins += 1
     call.call_record.barged_in(call.uplink.voice_age_frames * FRAME_MS)
     interrupt(call, "caller speaks")
@@ -38,7 +35,7 @@ def _barge_in(call: "Call") -> None:
         call.actions.append(openai.AppendAudio(frame))
 
 
-def interrupt(call: "Call", why: str) -> None:
+def interrupt(call: CallState, why: str) -> None:
     """Stop the AI: clear first, then what was heard of each item, then cancel."""
     call.barge_in.forget()
     call.timers.cancel(Timer.FEED)
@@ -61,9 +58,9 @@ def interrupt(call: "Call", why: str) -> None:
     call.info(f"[BARGE_IN] {why}: {'; '.join(heard) or 'nothing was unheard'}")
 
 
-def on_hold_over(call: "Call") -> None:
+def on_hold_over(call: CallState) -> None:
     """Nothing came of the evidence: the reply goes on."""
     call.counters.barge_ins_false += 1
     call.info("[BARGE_IN] false alarm: the reply goes on")
     call.playout.resume()
-    call.feed()
+    speech.feed(call)

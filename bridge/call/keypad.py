@@ -1,17 +1,9 @@
 """Keypad: collects digits typed in a row; `#` or a pause ends them.
 
-The first digit silences the AI; the model is told of the row when it has ended.
+`bridge.call.dtmf` says what the call does with them.
 """
 
-from typing import TYPE_CHECKING
-
-from bridge.call import ending, interruption, session_config
-from bridge.call.plan import Leg, Phase
 from bridge.call.timers import OwnTimers, Timer, Timers
-from bridge.telephony import twilio
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
 PAUSE_S = 1.5
 # Longer than any card or account number; more is a stuck key.
@@ -60,34 +52,3 @@ class Keypad:
         """Return the row and begin a new one."""
         digits, self._digits = self._digits, ""
         return digits
-
-
-def on_digit(call: "Call", message: twilio.Dtmf) -> None:
-    """Take a digit; it interrupts the AI. A flood of them is malformed."""
-    if call.keypad.is_flooded(call.now):
-        ending.on_malformed(call, (Leg.TWILIO, "expected at most 12 keys a second"))
-        return
-    call.counters.digits += 1
-    call.info("[DTMF] digit received")
-    call.call_record.caller_spoke(call.now)
-    call.keypad.press(message.dtmf.digit, call.now)
-    _silence(call)
-
-
-def on_pause(call: "Call") -> None:
-    """Tell the model what was typed, and have it answer."""
-    if call.phase is Phase.WAITING:
-        call.keypad.put_off(call.now)
-    if not call.is_talking:
-        return
-    digits = call.keypad.take()
-    _silence(call)
-    call.info(f"[DTMF] {len(digits)} to the model")
-    call.call_record.digits_pressed(digits, call.now)
-    call.tell(session_config.keypad(digits))
-    call.request()
-
-
-def _silence(call: "Call") -> None:
-    if call.is_talking and call.playout.is_playing(call.now):
-        interruption.interrupt(call, "caller pressed a key")

@@ -11,15 +11,13 @@ A process that must stop has no such moment, a session that is gone has nothing 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.call import session_config
 from bridge.call.plan import Action, Leg, Log, Phase
+from bridge.call.state import CallState
 from bridge.realtime import openai
 from bridge.realtime.openai_events import ServerEvent
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
 # Most transcripts come within a second of the commit; a model's session costs nothing
 # while it is silent.
@@ -32,7 +30,7 @@ ITEM_ID = "last-turn"
 AFTER_END = Log("info", "what arrives after the end is dropped")
 
 
-def commit(call: "Call", reason: str) -> None:
+def commit(call: CallState, reason: str) -> None:
     """Give the model what the caller has said last, and have it written down."""
     uplink = call.uplink
     is_ready = call.is_session_ready and not call.ending.failed and reason != SHUTDOWN
@@ -53,7 +51,7 @@ def commit(call: "Call", reason: str) -> None:
         call.actions += call.responses.cancel()
 
 
-def is_awaited(call: "Call") -> bool:
+def is_awaited(call: CallState) -> bool:
     """Tell whether words of the caller's may still come."""
     if call.phase is not Phase.ENDED or call.ending.is_written:
         return False
@@ -62,7 +60,7 @@ def is_awaited(call: "Call") -> bool:
     return is_asked or call.call_record.transcript.is_awaiting_words(since_s)
 
 
-def receive_late(call: "Call", what: Any, *, is_lost: bool) -> list[Action]:
+def receive_late(call: CallState, what: Any, *, is_lost: bool) -> list[Action]:
     """Take what comes after the end: words, the loss of a leg, or nothing of use."""
     if is_lost:
         call.ending.is_written |= what[0] is Leg.OPENAI
@@ -75,31 +73,31 @@ def receive_late(call: "Call", what: Any, *, is_lost: bool) -> list[Action]:
     return [] if line is None else [line]
 
 
-def _on_committed(call: "Call", event: openai.Committed) -> None:
+def _on_committed(call: CallState, event: openai.Committed) -> None:
     call.call_record.transcript.rename(ITEM_ID, event.item_id)
     call.call_record.committed(event, call.now)
     call.untranscribed.commit(event.item_id, call.uplink)
 
 
-def _on_completed(call: "Call", event: openai.TranscriptionCompleted) -> Log:
+def _on_completed(call: CallState, event: openai.TranscriptionCompleted) -> Log:
     return call.call_record.caller_said(event, call.now)
 
 
-def _on_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
+def _on_failed(call: CallState, event: openai.TranscriptionFailed) -> None:
     call.call_record.transcript.close(event.item_id)
 
 
-def _on_done(call: "Call", event: openai.ResponseDone) -> None:
+def _on_done(call: CallState, event: openai.ResponseDone) -> None:
     call.call_record.response_ended(event.response)  # it is billed all the same
 
 
-def _on_error(call: "Call", event: openai.Error) -> None:
+def _on_error(call: CallState, event: openai.Error) -> None:
     if session_config.NOTHING_TO_COMMIT in (event.error.code, event.error.type):
         call.untranscribed.refuse()
         call.call_record.transcript.close(ITEM_ID)
 
 
-_ON_EVENT: dict[type, Callable[["Call", Any], Log | None]] = {
+_ON_EVENT: dict[type, Callable[[CallState, Any], Log | None]] = {
     openai.Committed: _on_committed,
     openai.TranscriptionCompleted: _on_completed,
     openai.TranscriptionFailed: _on_failed,

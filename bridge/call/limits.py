@@ -5,18 +5,15 @@ Here all these counts have their names, for the metrics and for the log.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from bridge.call.plan import Log
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
+from bridge.call.state import CallState
 
 # What a call in good order lets go as well is not worth a line here.
 _USUAL = ("late_deltas", "barge_in_ring_frames", "given_frames")
 
 
-def _counters() -> dict[str, Callable[["Call"], int]]:
+def _counters() -> dict[str, Callable[[CallState], int]]:
     return {
         "late_deltas": lambda call: call.counters.late_deltas,
         "barge_in_ring_frames": lambda call: call.uplink.withheld_dropped_frames,
@@ -38,7 +35,7 @@ def _counters() -> dict[str, Callable[["Call"], int]]:
 OF_CALL = _counters()
 
 
-def lines(call: "Call") -> Iterator[Log]:
+def lines(call: CallState) -> Iterator[Log]:
     """Return a line for each limit that has refused something for the first time."""
     for name, read in OF_CALL.items():
         if (

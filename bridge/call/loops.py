@@ -13,10 +13,8 @@ been asked to say it again, and must have said the very same so often once more.
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bridge.call.transcript import Turn
+from bridge.call.transcript import Turn
 
 # Three turns alike are a loop; 0.9 lets a changed word or two pass as one.
 LOOP_TURNS = 3
@@ -34,7 +32,7 @@ ROUND_TURNS = LOOP_TURNS * PERIODS[-1]
 _SPELT = re.compile(r"\b\w(?:\W+\w\b)+")
 
 
-def find(turns: Sequence["Turn"]) -> "Turn | None":
+def find(turns: Sequence[Turn]) -> Turn | None:
     """Return the AI's newest turn if it goes round in a loop."""
     ai = _last(turns, "ai")
     if _is_alone(ai):
@@ -44,13 +42,13 @@ def find(turns: Sequence["Turn"]) -> "Turn | None":
     return None
 
 
-def is_same(turns: Sequence["Turn"], corrected: "Turn") -> bool:
+def is_same(turns: Sequence[Turn], corrected: Turn) -> bool:
     """Tell whether the loop the AI is in is the one that was corrected at that turn."""
     newest = _last(turns, "ai")[-PERIODS[-1] :]
     return any(_is_alike(turn.text, corrected.text) for turn in newest)
 
 
-def goes_on(turns: Sequence["Turn"], corrected: "Turn") -> bool:
+def goes_on(turns: Sequence[Turn], corrected: Turn) -> bool:
     """Tell whether a loop that is still there was not helped by its correction."""
     since = turns[turns.index(corrected) + 1 :]
     ai = [turn for turn in since if turn.role == "ai"]
@@ -62,22 +60,22 @@ def goes_on(turns: Sequence["Turn"], corrected: "Turn") -> bool:
     return len(ai) >= LOOP_TURNS and said == {_normal(corrected.text)}
 
 
-def _last(turns: Sequence["Turn"], role: str) -> list["Turn"]:
+def _last(turns: Sequence[Turn], role: str) -> list[Turn]:
     return [turn for turn in turns if turn.role == role and turn.text][-ROUND_TURNS:]
 
 
-def _is_alone(ai: Sequence["Turn"]) -> bool:
+def _is_alone(ai: Sequence[Turn]) -> bool:
     """Tell whether the AI says the same, whatever the other side does."""
     whole = [turn for turn in ai if not turn.interrupted]
     return bool(whole) and whole[-1] is ai[-1] and _goes_round(whole, 1)
 
 
-def _period(turns: Sequence["Turn"]) -> int:
+def _period(turns: Sequence[Turn]) -> int:
     """Return after how many turns this side says the same again; 0 if it does not."""
     return next((one for one in PERIODS if _goes_round(turns, one)), 0)
 
 
-def _goes_round(turns: Sequence["Turn"], period: int) -> bool:
+def _goes_round(turns: Sequence[Turn], period: int) -> bool:
     """Tell whether the newest turns are LOOP_TURNS rounds of so many, but one."""
     texts = [turn.text for turn in turns[: -LOOP_TURNS * period - 1 : -1]]
     round_chars = sum(len(_normal(text)) for text in texts[:period])

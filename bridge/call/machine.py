@@ -15,49 +15,35 @@ modules whose functions take a `Call` wire the owners together, and own nothing.
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import UNSET, UnsetType
-
 from bridge.call import (
     answers,
-    ending,
+    bad_messages,
+    dtmf,
+    goodbye,
+    hangup,
     interruption,
-    keypad,
     last_turn,
     model_events,
     resumption,
     session_rollover,
+    speech,
     timeouts,
+    totals,
     turns,
 )
-from bridge.call.barge_in import BargeIn
-from bridge.call.call_record import CallRecordBuilder, voice_line
-from bridge.call.floor import Due, Floor
-from bridge.call.greeting import Greeting
-from bridge.call.last_words import LastWords
+from bridge.call.call_record import voice_line
 from bridge.call.plan import (
     Action,
     CallPlan,
     CallRecord,
-    Counters,
     Leg,
-    Log,
     Phase,
     Refusal,
     ToolResult,
 )
-from bridge.call.recovery import Recovery
-from bridge.call.responses import Responses
-from bridge.call.sessions import Sessions
-from bridge.call.silence import Silence
-from bridge.call.streams import Streams, Transport
-from bridge.call.time_limit import TimeLimit
-from bridge.call.timers import Timer, Timers
-from bridge.call.tool_calls import ToolCalls
-from bridge.call.transitions import follow
-from bridge.media.fast_path import GIVEN, NOTABLE, MediaFastPath
-from bridge.media.playout import Frames, Playout
-from bridge.media.untranscribed import UntranscribedAudio
-from bridge.media.uplink import Uplink
+from bridge.call.state import CallState
+from bridge.call.streams import Transport
+from bridge.media.fast_path import GIVEN, NOTABLE
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES
@@ -65,44 +51,14 @@ from dsp.resample import PcmEncoder
 
 # Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
 GAP_FRAMES_MAX = 25
-_NEXT: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset((Phase.TALKING, Phase.ENDED)),
-    Phase.TALKING: frozenset((Phase.ENDING, Phase.ENDED)),
-    Phase.ENDING: frozenset((Phase.ENDED,)),
-    Phase.ENDED: frozenset(),
-}
 
 
-class Call:
+class Call(CallState):
     """One phone call; every `receive_*` returns the actions to perform, in order."""
 
     def __init__(self, plan: CallPlan, now: float) -> None:
-        options = plan.options
-        self.plan = plan
-        self.now = now
-        self.phase = Phase.WAITING
-        self.counters = Counters()
-        self.timers = Timers()
-        self.uplink = Uplink(options)
-        self.untranscribed = UntranscribedAudio()
-        self.playout = Playout(lead_ms=options.playout_lead_ms)
-        self.fast_path = MediaFastPath(self.uplink, self.playout)
-        self.ending = ending.Ending(plan)
-        self.call_record = CallRecordBuilder(plan, now)
-        self.actions: list[Action] = []
-        self.sessions = Sessions(plan, self.counters, self.timers, now)
-        self.greeting = Greeting(self.timers, is_wanted=bool(plan.greeting))
-        self.tool_calls = ToolCalls(self.timers, self.counters, options)
-        self.responses = Responses(self.timers)
-        self.recovery = Recovery(self.timers)
-        self.floor = Floor(self.timers, options)
-        self.keypad = keypad.Keypad(self.timers)
-        self.silence = Silence(self.timers, options)
-        self.time_limit = TimeLimit(self.timers, options)
-        self.last_words = LastWords(self.timers)
-        self.streams = Streams(self.counters, self.timers, now)
-        self.barge_in = BargeIn(self.timers, options)
-        is_pcm = options.openai_output_format == "audio/pcm"
+        super().__init__(plan, now)
+        is_pcm = plan.options.openai_output_format == "audio/pcm"
         self._pcm = PcmEncoder() if is_pcm else None
 
     @property
@@ -110,21 +66,7 @@ class Call:
         """When `receive_timeout` must be called, if nothing else comes before."""
         return self.timers.deadline
 
-    @property
-    def is_session_ready(self) -> bool:
-        """Tell whether the model's session is as we want it."""
-        return self.sessions.is_ready
-
-    @property
-    def is_talking(self) -> bool:
-        """Tell whether the conversation runs."""
-        return self.phase is Phase.TALKING
-
-    def enter(self, phase: Phase) -> None:
-        """Go on to another phase; one that does not follow is a bug of ours."""
-        self.phase = follow(_NEXT, self.phase, phase)
-
-    # --- doors ---
+    # --- inputs ---
 
     def receive_twilio(self, message: twilio.Inbound, now: float) -> list[Action]:
         """Take one message from Twilio."""
@@ -166,13 +108,13 @@ class Call:
 
     def receive_unknown(self, leg: Leg, kind: str, now: float) -> list[Action]:
         """Take note of a message of a type nobody here knows."""
-        return self._receive(ending.on_unknown, (leg, kind), now)
+        return self._receive(bad_messages.on_unknown, (leg, kind), now)
 
     def receive_hangup(
         self, reason: str, now: float, *, politely: bool = False
     ) -> list[Action]:
         """End the call, at once or with a spoken goodbye."""
-        end = ending.end_politely if politely else ending.end
+        end = goodbye.end_politely if politely else hangup.end
         return self._receive(end, reason, now)
 
     def break_off(self) -> None:
@@ -186,11 +128,11 @@ class Call:
 
     def receive_limit(self, limit: str, left_s: float, now: float) -> list[Action]:
         """Take a limit of the business that lets the call go on for so long."""
-        return self._receive(ending.on_limit, (limit, left_s), now)
+        return self._receive(goodbye.on_limit, (limit, left_s), now)
 
     def record(self, now: float) -> CallRecord:
         """Return what is to be written of this call."""
-        return self.call_record.record(self, now)
+        return totals.record(self, now)
 
     def _receive(
         self, answer: Callable[["Call", Any], None], what: Any, now: float
@@ -202,7 +144,7 @@ class Call:
             return last_turn.receive_late(self, what, is_lost=is_lost)
         self._note_spoken()
         answer(self, what)
-        self.fast_path.is_open = self._hears
+        self.fast_path.is_open = self.is_listening
         actions, self.actions = self.actions, []
         return actions
 
@@ -210,12 +152,6 @@ class Call:
     def awaits_words(self) -> bool:
         """Tell whether the call is over but for words of the caller's, on their way."""
         return last_turn.is_awaited(self)
-
-    @property
-    def _hears(self) -> bool:
-        """Tell whether the caller is listened to while the AI is silent."""
-        is_ready = self.is_session_ready and not self.greeting.is_due
-        return is_ready and self.phase is not Phase.ENDED
 
     # --- what the caller says ---
 
@@ -225,7 +161,7 @@ class Call:
             try:
                 at_ms = message.media.at_ms()
             except twilio.ProtocolError as error:
-                ending.on_malformed(self, (Leg.TWILIO, str(error)))
+                bad_messages.on_malformed(self, (Leg.TWILIO, str(error)))
                 return
             self._fill_gap(at_ms, len(payload))
         if len(payload) == FRAME_BYTES and not self.uplink.remainder:
@@ -235,7 +171,7 @@ class Call:
             self._on_frame(frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        heard = self.fast_path.take(frame, self.now, self._hears)
+        heard = self.fast_path.take(frame, self.now, self.is_listening)
         self._note_spoken()
         if heard & GIVEN:
             self.actions += map(openai.AppendAudio, self.fast_path.given)
@@ -281,7 +217,7 @@ class Call:
         delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
         self.recovery.note_audio(delta)
         self.playout.push(event.item_id, event.content_index, delta)
-        self.feed()
+        speech.feed(self)
 
     def _on_audio_done(self, event: openai.AudioDone) -> None:
         if self.responses.is_cancelled(event.response_id):
@@ -289,96 +225,18 @@ class Call:
         if self._pcm is not None:
             self.playout.push(event.item_id, event.content_index, self._pcm.flush())
         self.playout.finish(event.item_id, event.content_index)
-        self.feed()
+        speech.feed(self)
 
-    def feed(self) -> None:
-        """Send what is due; the rest stays in the ledger until `deadline`."""
-        stream_sid = self.streams.sid
-        if not stream_sid:
-            return
-        first = self.playout.frames_sent + 1
-        for piece in self.playout.feed(self.now):
-            if isinstance(piece, Frames):
-                self.actions.append(twilio.OutboundAudio(stream_sid, piece.audio))
-                if self._is_frame_notable:
-                    self._note_frame(first)
-                first += len(piece.audio) // FRAME_BYTES
-            else:
-                body = twilio.MarkBody(piece.name)
-                self.actions.append(twilio.OutboundMark(stream_sid, body))
-        self.timers.set(Timer.FEED, self.playout.deadline)
-        if not self.playout.has_unsent:
-            self.log(self.call_record.frame_total_line(self.playout.frames_sent))
-            ending.hang_up_when_heard(self)
-
-    def go_on(self, now: float) -> bytes:
-        """Return what is due of speech in its midst; all else is a timeout's."""
-        if not self.streams.sid or self._is_frame_notable:
-            return b""
-        audio = self.playout.go_on(now)
-        if audio:
-            self.timers.set(Timer.FEED, self.playout.deadline)
-        return audio
-
-    @property
-    def _is_frame_notable(self) -> bool:
-        """Tell whether the next frame is the first of the greeting or of a response."""
-        return self.greeting.is_due or self.call_record.is_frame_due
-
-    def _note_frame(self, total_frames: int) -> None:
-        if self.greeting.is_due:
-            self.greeting.end()
-            self.log(self.call_record.greeted(self.now))
-        self.log(self.call_record.frame_line(total_frames, self.now))
-
-    # --- what we ask for ---
-
-    def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
-        """Ask the model to speak, now or when it has ended what it says."""
-        self.ask(self.responses.request(self.now, params))
-
-    def ask(self, requests: list[openai.ResponseCreate]) -> None:
-        """Send what is to be asked for now; a plain answer is one to all tools."""
-        self.actions += requests
-        if any(request.response is UNSET for request in requests):
-            self.tool_calls.note_answered()
-
-    @property
-    def has_caller_floor(self) -> bool:
-        """Tell whether the caller speaks, or awaits the server's answer."""
-        return self.floor.is_callers(self.uplink, self.responses.answer_by)
-
-    def when_free(self, what: Due) -> None:
-        """Do it now, or as soon as the caller leaves us the floor."""
-        if self.floor.take(what, self.now, is_callers=self.has_caller_floor):
-            answers.ON_FLOOR[what](self)
-
-    def lose_session(self, why: str) -> None:
-        """Do without the model's session: it is of no use any more."""
-        session_rollover.on_lost(self, why)
-
-    def tell(self, event: openai.ClientEvent) -> None:
-        """Send the model what its session must know; a later one is told all anew."""
-        if self.is_session_ready:
-            self.actions.append(event)
-
-    def log(self, line: Log | None) -> None:
-        """Write a line, if there is one to write."""
-        if line is not None:
-            self.actions.append(line)
-
-    def info(self, text: str) -> None:
-        """Write an ordinary line."""
-        self.actions.append(Log("info", text))
+    go_on = speech.go_on
 
 
 _ON_TWILIO: dict[type, Callable[[Call, Any], None]] = {
     twilio.Connected: lambda call, message: None,  # `start` follows
     twilio.Start: resumption.on_start,
     twilio.Media: Call._on_media,
-    twilio.Dtmf: keypad.on_digit,
-    twilio.Mark: ending.on_mark,
-    twilio.Stop: ending.on_stop,
+    twilio.Dtmf: dtmf.on_digit,
+    twilio.Mark: speech.on_mark,
+    twilio.Stop: hangup.on_stop,
 }
 _ON_OPENAI: dict[type, Callable[[Call, Any], None]] = {
     openai.AudioDelta: Call._on_audio_delta,

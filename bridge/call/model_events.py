@@ -7,33 +7,38 @@ through `Call`, and what begins and ends a response is answered in
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.call import answers, bad_answers, ending, session_config, tool_answers
+from bridge.call import (
+    answers,
+    bad_answers,
+    goodbye,
+    session_config,
+    session_rollover,
+    tool_answers,
+)
+from bridge.call.ending import END_CALL
 from bridge.call.plan import Log, RunTool, ToolResult
+from bridge.call.state import CallState
 from bridge.realtime import openai
-
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
-
 
 # --- the caller's turn ---
 
 
-def on_speech_started(call: "Call", event: openai.SpeechStarted) -> None:
+def on_speech_started(call: CallState, event: openai.SpeechStarted) -> None:
     """Keep the turn open until the server has heard its end."""
     call.uplink.note_speech_started()
     call.untranscribed.begin(event.audio_start_ms)
     call.responses.note_speech()
 
 
-def on_speech_stopped(call: "Call", event: openai.SpeechStopped) -> None:
+def on_speech_stopped(call: CallState, event: openai.SpeechStopped) -> None:
     """Stop the silence, if no newer speech follows."""
     call.uplink.note_speech_stopped(event.audio_end_ms)
     call.untranscribed.end(event.audio_end_ms)
 
 
-def on_committed(call: "Call", event: openai.Committed) -> None:
+def on_committed(call: CallState, event: openai.Committed) -> None:
     """Place the turn; in the VAD modes the server answers what it has ended itself."""
     call.uplink.note_committed()
     is_ours = call.untranscribed.commit(event.item_id, call.uplink)
@@ -46,14 +51,14 @@ def on_committed(call: "Call", event: openai.Committed) -> None:
 
 
 def on_transcription_completed(
-    call: "Call", event: openai.TranscriptionCompleted
+    call: CallState, event: openai.TranscriptionCompleted
 ) -> None:
     """Write down what the caller said."""
     call.untranscribed.write(event.item_id, call.uplink)
     call.log(call.call_record.caller_said(event, call.now))
 
 
-def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> None:
+def on_transcription_failed(call: CallState, event: openai.TranscriptionFailed) -> None:
     """Note that the caller's words are not known; the model heard them."""
     call.untranscribed.write(event.item_id, call.uplink)
     call.call_record.transcript.close(event.item_id)
@@ -64,7 +69,7 @@ def on_transcription_failed(call: "Call", event: openai.TranscriptionFailed) -> 
 # --- the model's turn ---
 
 
-def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
+def on_output_item_added(call: CallState, event: openai.OutputItemAdded) -> None:
     """Place a spoken item in the transcript before its words come."""
     answers.note_sign(call, event.response_id)
     if event.item.type == "message":
@@ -72,19 +77,19 @@ def on_output_item_added(call: "Call", event: openai.OutputItemAdded) -> None:
         call.call_record.transcript.place("ai", event.item.id, at_s)
 
 
-def on_transcript_delta(call: "Call", event: openai.TranscriptDelta) -> None:
+def on_transcript_delta(call: CallState, event: openai.TranscriptDelta) -> None:
     """Merge a piece of the model's words into its turn."""
     at_s = call.call_record.at_s(call.now)
     part = event.content_index
     call.call_record.transcript.add_text("ai", event.item_id, event.delta, at_s, part)
 
 
-def on_transcript_done(call: "Call", event: openai.TranscriptDone) -> None:
+def on_transcript_done(call: CallState, event: openai.TranscriptDone) -> None:
     """Write down what the model said."""
     call.log(call.call_record.ai_said(event, call.now))
 
 
-def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
+def on_output_item_done(call: CallState, event: openai.OutputItemDone) -> None:
     """Run the tool the model asks for; this event alone has complete arguments."""
     item = event.item
     answers.note_sign(call, event.response_id)
@@ -103,31 +108,34 @@ def on_output_item_done(call: "Call", event: openai.OutputItemDone) -> None:
     _call_tool(call, event, item.arguments or ("{}" if is_whole else ""))
 
 
-def _call_tool(call: "Call", event: openai.OutputItemDone, arguments: str) -> None:
+def _call_tool(call: CallState, event: openai.OutputItemDone, arguments: str) -> None:
     tool_call_id, name = event.item.call_id, event.item.name
     assert tool_call_id and name, "expected a function call with id and name"
-    is_end = name == ending.END_CALL
+    is_end = name == END_CALL
     if not call.tool_calls.begin(tool_call_id, arguments, call.now, is_slow=not is_end):
         tool_answers.refuse(call, tool_call_id)
     elif is_end:
         call.ending.wish(tool_call_id, arguments, event.response_id)
-        ending.consider_wishes(call)
+        goodbye.consider_wishes(call)
     else:
         call.actions.append(RunTool(tool_call_id, name, arguments))
 
 
-def on_tool_result(call: "Call", result: ToolResult) -> None:
+def on_tool_result(call: CallState, result: ToolResult) -> None:
     """Give the model a tool's answer; the last one may allow the call to end."""
     tool_answers.give_result(call, result)
-    ending.consider_wishes(call, is_late=True)
+    goodbye.consider_wishes(call, is_late=True)
 
 
 # --- errors ---
 
 
-def on_error(call: "Call", event: openai.Error) -> None:
-    """Ignore an error that leaves the session as it is, or try again."""
+def on_error(call: CallState, event: openai.Error) -> None:
+    """An error may cost the session, or an answer; else it is only noted."""
     error, responses = event.error, call.responses
+    call.counters.openai_errors += 1
+    if session_rollover.takes_error(call, error):
+        return
     names = {error.code, error.type}
     text = f"{error.code or error.type}: {error.message}"
     if "conversation_already_has_active_response" in names:
@@ -142,7 +150,7 @@ def on_error(call: "Call", event: openai.Error) -> None:
         bad_answers.on_error(call, error, text)
 
 
-HANDLERS: dict[type, Callable[["Call", Any], None]] = {
+HANDLERS: dict[type, Callable[[CallState, Any], None]] = {
     openai.SpeechStarted: on_speech_started,
     openai.SpeechStopped: on_speech_stopped,
     openai.Committed: on_committed,
@@ -155,4 +163,5 @@ HANDLERS: dict[type, Callable[["Call", Any], None]] = {
     openai.TranscriptDelta: on_transcript_delta,
     openai.TranscriptDone: on_transcript_done,
     openai.ResponseDone: answers.on_response_done,
+    openai.Error: on_error,
 }

@@ -7,56 +7,59 @@ apology where nothing was being said.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from bridge.call import conversation_start, ending, session_config
+from bridge.call import (
+    bad_messages,
+    conversation_start,
+    hangup,
+    session_config,
+    speech,
+)
 from bridge.call.floor import Due
 from bridge.call.plan import Leg, Log, Phase
+from bridge.call.state import CallState
 from bridge.call.streams import Notice, Order, State, Transport
 from bridge.call.timers import Timer
 from bridge.telephony import twilio
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
-
-def on_start(call: "Call", message: twilio.Start) -> None:
+def on_start(call: CallState, message: twilio.Start) -> None:
     """Take a stream's beginning."""
     if call.streams.state is State.HERE:
-        ending.on_malformed(call, (Leg.TWILIO, "a second start"))
+        bad_messages.on_malformed(call, (Leg.TWILIO, "a second start"))
     else:
         _obey(call, call.streams.on_start(message.stream_sid, call.now))
 
 
-def on_transport(call: "Call", what: Transport) -> None:
+def on_transport(call: CallState, what: Transport) -> None:
     """Take what is heard of the caller's connection."""
     streams, is_ending = call.streams, call.phase is Phase.ENDING
     take = streams.on_gone if what is Transport.GONE else streams.on_wanted
     _obey(call, take(call.now, is_ending=is_ending))
 
 
-def on_stream_late(call: "Call") -> None:
+def on_stream_late(call: CallState) -> None:
     """No stream has come in time."""
     _obey(call, call.streams.on_late())
 
 
-def _obey(call: "Call", orders: Iterable[Order]) -> None:
+def _obey(call: CallState, orders: Iterable[Order]) -> None:
     for order in orders:
         if isinstance(order, Notice):
             _ON_NOTICE[order](call)
         elif isinstance(order, Log):
             call.actions.append(order)
         else:
-            ending.obey(call, order)
+            hangup.obey(call, order)
 
 
-def _on_began(call: "Call") -> None:
+def _on_began(call: CallState) -> None:
     call.time_limit.begin(call.now)
     call.call_record.answered(call.streams.sid, call.now)
     conversation_start.greet_when_ready(call)
 
 
-def _on_lost(call: "Call") -> None:
+def _on_lost(call: CallState) -> None:
     """Hold what the caller has yet to hear."""
     # Another stream counts its time from 0.
     call.fast_path.next_timestamp_ms = -1
@@ -67,7 +70,7 @@ def _on_lost(call: "Call") -> None:
     call.playout.hold()
 
 
-def _on_resumed(call: "Call") -> None:
+def _on_resumed(call: CallState) -> None:
     """Go on with what was held when the stream was lost."""
     call.call_record.resumed(call.streams.sid)
     call.playout.resume()
@@ -78,12 +81,13 @@ def _on_resumed(call: "Call") -> None:
         call.silence.begin(call.now)
         call.greeting.wait(call.now)
         is_speaking = call.greeting.is_due or call.playout.has_unsent
-        if not is_speaking and not call.responses.is_busy:
-            call.when_free(Due.APOLOGY)
-    call.feed()
+        is_silent = not is_speaking and not call.responses.is_busy
+        if is_silent and call.take_floor(Due.APOLOGY):
+            apologize(call)
+    speech.feed(call)
 
 
-def apologize(call: "Call") -> None:
+def apologize(call: CallState) -> None:
     """The floor is free: have the model say that the line was lost."""
     call.request(session_config.line_was_lost())
 

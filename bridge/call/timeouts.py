@@ -1,47 +1,59 @@
 """Timeouts: what a call does when a timer of its is due."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bridge.call import (
     answers,
     bad_answers,
     conversation_start,
-    ending,
+    dtmf,
+    goodbye,
+    hangup,
     interruption,
-    keypad,
     resumption,
     session_rollover,
+    speech,
     tool_answers,
 )
+from bridge.call.floor import Due
+from bridge.call.state import CallState
 from bridge.call.timers import Timer
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
-
-def on_timeout(call: "Call", _: None) -> None:
+def on_timeout(call: CallState, _: None) -> None:
     """Do what is due; of several in one tick, the first may call off another."""
     for timer in call.timers.due(call.now):
         if call.timers.take(timer, call.now):
             _ON_TIMER[timer](call)
 
 
-_ON_TIMER: dict[Timer, Callable[["Call"], None]] = {
+def _on_floor_look(call: CallState) -> None:
+    """Have the model say what need not wait for the caller any longer."""
+    for what in call.floor.look(call.now, is_callers=call.has_caller_floor):
+        ON_FLOOR[what](call)
+
+
+ON_FLOOR: dict[Due, Callable[[CallState], None]] = {
+    Due.TOOL_ANSWER: tool_answers.ask_for_answer,
+    Due.SECOND_TRY: bad_answers.ask_again,
+    Due.WARNING: goodbye.warn,
+    Due.APOLOGY: resumption.apologize,
+}
+_ON_TIMER: dict[Timer, Callable[[CallState], None]] = {
     Timer.STREAM: resumption.on_stream_late,
     **session_rollover.TIMERS,
-    Timer.FEED: lambda call: call.feed(),
+    Timer.FEED: lambda call: speech.feed(call),
     Timer.GREETING: conversation_start.on_greeting_late,
     Timer.HOLD: interruption.on_hold_over,
-    Timer.KEYPAD: keypad.on_pause,
+    Timer.KEYPAD: dtmf.on_pause,
     Timer.ANSWER: answers.on_answer_due,
     Timer.STALL: answers.on_stalled,
-    Timer.FLOOR: answers.on_floor_look,
+    Timer.FLOOR: _on_floor_look,
     Timer.RETRY: bad_answers.on_retry_due,
     Timer.ERROR: bad_answers.on_error_unfollowed,
-    Timer.IDLE: ending.on_idle,
-    Timer.WARNING: ending.on_warning_due,
-    Timer.DURATION: ending.on_time_up,
+    Timer.IDLE: goodbye.on_idle,
+    Timer.WARNING: goodbye.on_warning_due,
+    Timer.DURATION: goodbye.on_time_up,
     Timer.FILLER: tool_answers.on_filler_due,
-    Timer.LAST_WORDS: ending.on_last_words_over,
+    Timer.LAST_WORDS: hangup.on_last_words_over,
 }

@@ -1,19 +1,15 @@
 """Tool answers: the model is told what its tools have answered, and answers that."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from bridge.call import session_config
 from bridge.call.floor import Due
 from bridge.call.plan import ToolResult
+from bridge.call.state import CallState
 from bridge.call.tool_calls import ARGUMENT_CHARS_MAX, TOOLS_MAX, State
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
-
-def give_result(call: "Call", result: ToolResult) -> None:
+def give_result(call: CallState, result: ToolResult) -> None:
     """Give the model a tool's answer, once."""
     tool_call_id = result.tool_call_id
     if tool_call_id not in call.tool_calls.open:
@@ -27,7 +23,7 @@ def give_result(call: "Call", result: ToolResult) -> None:
     answer_tools(call)
 
 
-def refuse(call: "Call", tool_call_id: str) -> None:
+def refuse(call: CallState, tool_call_id: str) -> None:
     """Answer a tool call that is over a limit; nothing of it is kept."""
     error = (
         f"expected at most {TOOLS_MAX} tool calls in a call, each with at most "
@@ -39,20 +35,20 @@ def refuse(call: "Call", tool_call_id: str) -> None:
     answer_tools(call)
 
 
-def answer_tools(call: "Call") -> None:
+def answer_tools(call: CallState) -> None:
     """Ask for one answer to all tools of a response, once it has ended."""
-    if call.tool_calls.is_answer_due:
-        call.when_free(Due.TOOL_ANSWER)
+    if call.tool_calls.is_answer_due and call.take_floor(Due.TOOL_ANSWER):
+        ask_for_answer(call)
 
 
-def ask_for_answer(call: "Call") -> None:
+def ask_for_answer(call: CallState) -> None:
     """The floor is free: ask, if it is still owed and nothing else is being said."""
     is_owed = call.tool_calls.state is State.OWED
     if is_owed and not call.responses.is_busy and call.is_talking:
         call.request()
 
 
-def on_filler_due(call: "Call") -> None:
+def on_filler_due(call: CallState) -> None:
     """Have a word said while a tool takes its time, once, and never over another."""
     if not call.is_talking:
         return

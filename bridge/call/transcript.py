@@ -7,7 +7,6 @@ to what was heard.
 
 from typing import Literal
 
-from bridge.call import loops
 from bridge.media.playout import Cut
 
 Role = Literal["caller", "ai", "keypad"]
@@ -184,20 +183,6 @@ class Transcript:
             turn.role == "caller" and not turn.is_whole and turn.at_s >= since_s
             for turn in self._turns.values()
         )
-
-    def loop(self) -> str | None:
-        """Return the AI's newest item if it goes round in a loop."""
-        turn = loops.find(self.placed())
-        return None if turn is None else turn.item_id
-
-    def is_loop_known(self, corrected: str | None) -> bool:
-        """Tell whether the loop the AI is in is the one corrected at that item."""
-        turn = self._turns.get(corrected or "")
-        return turn is not None and loops.is_same(self.placed(), turn)
-
-    def has_loop_gone_on(self, corrected: str) -> bool:
-        """Tell whether that loop has gone on for so long that the call must end."""
-        return loops.goes_on(self.placed(), self._turns[corrected])
 
 
 def _heard(text: str, cut: Cut) -> str:

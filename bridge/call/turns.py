@@ -7,15 +7,11 @@ says that it made an item: a turn that it has ended meanwhile, and answers, leav
 nothing to commit, which it refuses without harm.
 """
 
-from typing import TYPE_CHECKING
-
+from bridge.call.state import CallState
 from bridge.realtime import openai
 
-if TYPE_CHECKING:
-    from bridge.call.machine import Call
 
-
-def end_turn(call: "Call") -> None:
+def end_turn(call: CallState) -> None:
     """Commit the turn that has ended; in `gate` mode, ask for the answer."""
     uplink = call.uplink
     is_gate = call.plan.options.turn_detection == "gate"

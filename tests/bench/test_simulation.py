@@ -9,11 +9,13 @@ from bench.simulation.scenario import QUIET, Scenario, number_of, stamp
 from bench.simulation.world import World
 from bridge.call import (
     conversation_start,
-    ending,
+    dtmf,
+    hangup,
     history_seed,
     interruption,
     keypad,
     session_rollover,
+    speech,
     tool_answers,
 )
 from bridge.call.machine import Call
@@ -56,7 +58,7 @@ def replace(monkeypatch, owner, name, method):
     """Replace a method; what is compiled is replaced as a whole where calls find it."""
     if owner in (Playout, Uplink):
         broken = type(owner.__name__, (owner,), {name: method})
-        monkeypatch.setattr(f"bridge.call.machine.{owner.__name__}", broken)
+        monkeypatch.setattr(f"bridge.call.state.{owner.__name__}", broken)
     else:
         monkeypatch.setattr(owner, name, method)
 
@@ -167,7 +169,7 @@ def wait_long(whole, self, digit, now):
 def hang_up_at_once(whole, call):
     is_sent = not call.responses.is_busy and not call.playout.has_unsent
     if call.phase is Phase.ENDING and is_sent:
-        ending.end(call, call.ending.reason)
+        hangup.end(call, call.ending.reason)
 
 
 def ask_early(whole, call):
@@ -204,8 +206,8 @@ def fill_always(whole, self, *args):
         (Uplink, "release", lose_half, "what was withheld is given whole"),
         (Uplink, "admit", fill_always, "silence is given inside turns alone"),
         (interruption, "consider", know_no_grace, "grace is kept"),
-        (Call, "feed", begin_grace_anew, "a certain voice interrupts"),
-        (ending, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
+        (speech, "feed", begin_grace_anew, "a certain voice interrupts"),
+        (hangup, "hang_up_when_heard", hang_up_at_once, "the last words are heard"),
         (tool_answers, "answer_tools", stop, "every tool and key is answered for"),
         (
             tool_answers,
@@ -221,7 +223,7 @@ def fill_always(whole, self, *args):
             at_once,
             "a session is left between turns",
         ),
-        (keypad, "_silence", stop, "a key silences the AI"),
+        (dtmf, "_silence", stop, "a key silences the AI"),
         (keypad.Keypad, "take", lose_last, "the keys are told as pressed"),
         (Call, "request", forget_keys, "every tool and key is answered for"),
         (keypad.Keypad, "press", wait_long, "keys are told in time"),

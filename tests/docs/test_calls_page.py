@@ -7,8 +7,8 @@ import runpy
 import pytest
 
 from bridge.call import (
+    bad_messages,
     barge_in,
-    ending,
     greeting,
     history_seed,
     keypad,
@@ -85,7 +85,7 @@ TEXT = flat(PAGE)
         ("at most {} of them", keypad.DIGITS_MAX),
         ("no greeting comes within {:.0f} s", greeting.GREETING_WAIT_S),
         ("for at most {:.0f} s, and stands in the record", last_turn.WORDS_WAIT_S),
-        ("more than {} messages could not be read", ending.MALFORMED_MAX),
+        ("more than {} messages could not be read", bad_messages.MALFORMED_MAX),
         ("asks within {:.0f} s what comes next", streams.ASK_S),
         ("must come within {:.0f} s", streams.RETURN_S),
         ("More than {} lost streams", streams.LOSSES_MAX),

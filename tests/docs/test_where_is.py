@@ -12,7 +12,7 @@ import pytest
 from bridge.agent.crm_tools import crm_tools
 from bridge.agent.tools import Answer, Tool, ToolRunner, specifications
 from bridge.call import (
-    ending,
+    goodbye,
     machine,
     session_config,
     session_rollover,
@@ -247,7 +247,7 @@ def test_gate_ledger_and_tools_know_no_carrier():
 
 
 def test_the_silent_caller_is_prompted_where_it_says(monkeypatch):
-    assert timeouts._ON_TIMER[Timer.IDLE] is ending.on_idle
+    assert timeouts._ON_TIMER[Timer.IDLE] is goodbye.on_idle
 
     call = answered_call(idle_prompt_ms=5_000)
     asked = of(openai.ResponseCreate, fire(call, 5.1))

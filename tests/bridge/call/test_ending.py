@@ -2,7 +2,8 @@
 
 import pytest
 
-from bridge.call.ending import MALFORMED_MAX, Ending
+from bridge.call.bad_messages import MALFORMED_MAX
+from bridge.call.ending import Ending
 from bridge.call.last_words import ENDING_S_MAX, LAST_MARK_S, LAST_WORDS_S
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Leg, Phase, Refusal, ToolResult

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from bridge.call import answers
+from bridge.call import timeouts
 from bridge.call.floor import FLOOR_WAIT_S, LOOK_S, Due, Floor
 from bridge.call.timers import Timers
 from bridge.realtime import openai
@@ -58,7 +58,7 @@ def asked(actions):
 
 
 def test_all_that_may_wait_is_done_once_it_is_free():
-    assert answers.ON_FLOOR.keys() == set(Due)
+    assert timeouts.ON_FLOOR.keys() == set(Due)
 
 
 def test_what_finds_the_floor_free_is_said_at_once():

@@ -1,6 +1,6 @@
 """Digits in a row, and the AI that falls silent at the first of them."""
 
-from bridge.call import ending
+from bridge.call import bad_messages
 from bridge.call.keypad import DIGITS_MAX, KEY_S, PAUSE_S, Keypad
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp, Phase
@@ -90,7 +90,7 @@ def test_a_row_that_comes_at_once_is_taken_and_a_flood_ends_the_call():
     assert call.counters.malformed_twilio == 0
 
     actions = []
-    for _ in range(ending.MALFORMED_MAX + 1):
+    for _ in range(bad_messages.MALFORMED_MAX + 1):
         assert call.phase is not Phase.ENDED
         actions = call.receive_twilio(builders.dtmf("1"), 1.0)
     assert call.record(1.0).end_reason == "malformed_twilio"

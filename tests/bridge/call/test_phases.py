@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call import machine as module
+from bridge.call import state as module
 from bridge.call.plan import Phase
 from tests.bridge import builders
 

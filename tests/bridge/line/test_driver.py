@@ -76,7 +76,7 @@ def test_timer_fires_at_the_calls_deadline(loop, monkeypatch):
 
             await loopback.expect(model, ws_peer.CLOSE)
             assert line.record().end_reason == "no_stream"
-            assert line.over_at >= line.call.call_record._opened_at + 0.02
+            assert line.over_at >= line.call.call_record.opened_at + 0.02
             await model.close()
 
     ws_peer.run(told, ws_peer.LOOPS[loop])
