@@ -39,6 +39,28 @@ class Ending:
         self.wishes: dict[str, Wish] = {}
         self.stopped: set[str] = set()
 
+    def begin(self, reason: str) -> None:
+        """Last words are to be said, for this reason."""
+        self.reason = reason
+
+    def finish(self, reason: str, *, is_goodbye_said: bool = False) -> None:
+        """The call ends for this reason, perhaps while last words are said."""
+        if is_goodbye_said:
+            self.goodbye_reason = self.reason
+        self.reason = reason
+
+    def fail(self) -> None:
+        """The call ends by a failure: the caller is to hear the fallback sentence."""
+        self.failed = True
+
+    def await_words(self) -> None:
+        """The call is over, but the caller's last words may still be transcribed."""
+        self.is_written = False
+
+    def give_up_words(self) -> None:
+        """Nobody can transcribe the caller's last words any more."""
+        self.is_written = True
+
     def learn(self, result: ToolResult) -> None:
         """Take from a tool's result which required fields are still missing."""
         if result.missing_fields is not None:
@@ -47,6 +69,11 @@ class Ending:
     def wish(self, tool_call_id: str, arguments: str, response_id: str) -> None:
         """Take the model's wish to end the call, for `decide` to answer later."""
         self.wishes[tool_call_id] = Wish(arguments, response_id)
+
+    def take_wishes(self) -> dict[str, Wish]:
+        """Return the wishes that are to be decided now, and keep none."""
+        wishes, self.wishes = self.wishes, {}
+        return wishes
 
     def stop(self) -> None:
         """The caller has interrupted: no wish of before is honoured."""

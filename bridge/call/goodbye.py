@@ -67,8 +67,7 @@ def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
         return
     if any(wish.response_id == responses.active_id for wish in wishes.values()):
         return
-    call.ending.wishes = {}
-    for tool_call_id, wish in wishes.items():
+    for tool_call_id, wish in call.ending.take_wishes().items():
         is_stopped = (
             tool_call_id in call.ending.stopped
             or responses.is_cancelled(wish.response_id)
@@ -90,7 +89,7 @@ def end_politely(call: CallState, reason: str) -> None:
     if not call.is_talking:
         hangup.end(call, reason)
         return
-    call.ending.reason = reason
+    call.ending.begin(reason)
     ask_goodbye(call)
     _leave(call)
     _speak_on(call)

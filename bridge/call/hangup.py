@@ -35,9 +35,7 @@ def end(call: CallState, reason: str) -> None:
     has_left = reason in LEFT_BY_CALLER
     for cut in call.playout.interrupt(call.now, has_left=has_left):
         call.call_record.transcript.cut(cut)
-    if call.phase is Phase.ENDING:
-        call.ending.goodbye_reason = call.ending.reason
-    call.ending.reason = reason
+    call.ending.finish(reason, is_goodbye_said=call.phase is Phase.ENDING)
     call.enter(Phase.ENDED)
     call.timers.clear()
     last_turn.commit(call, reason)
@@ -56,7 +54,7 @@ def on_stop(call: CallState, message: twilio.Stop) -> None:
 def fail(call: CallState, reason: str, text: str) -> None:
     """End the call so that the caller hears the fallback sentence."""
     call.log(Log("error", f"[REALTIME] {reason}: {text[:ERROR_CHARS_MAX]}"))
-    call.ending.failed = True
+    call.ending.fail()
     end(call, reason)
 
 

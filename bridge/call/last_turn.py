@@ -46,7 +46,8 @@ def commit(call: CallState, reason: str) -> None:
         call.untranscribed.ask(uplink)
     if call.keypad.has_digits:  # a row that no pause has ended
         call.call_record.digits_pressed(call.keypad.take(), call.now)
-    call.ending.is_written = not is_ready
+    if is_ready:
+        call.ending.await_words()
     if is_awaited(call):
         call.actions += call.responses.cancel()
 
@@ -63,7 +64,8 @@ def is_awaited(call: CallState) -> bool:
 def receive_late(call: CallState, what: Any, *, is_lost: bool) -> list[Action]:
     """Take what comes after the end: words, the loss of a leg, or nothing of use."""
     if is_lost:
-        call.ending.is_written |= what[0] is Leg.OPENAI
+        if what[0] is Leg.OPENAI:
+            call.ending.give_up_words()
         return []  # the sockets we have closed
     if not is_awaited(call) or not isinstance(what, ServerEvent):
         call.counters.after_end += 1

@@ -123,8 +123,8 @@ class Call(CallState):
         self.timers.clear()
         self.fast_path.is_open = False
         self.actions = []
-        self.ending.reason = "internal_error"
-        self.ending.failed = True
+        self.ending.fail()
+        self.ending.finish("internal_error")
 
     def receive_limit(self, limit: str, left_s: float, now: float) -> list[Action]:
         """Take a limit of the business that lets the call go on for so long."""
