@@ -64,17 +64,20 @@ class Renewed:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._told: list[openai.CreateItem] = []
-        # The newest turn of the caller's that has no words.
+        # The newest turn of the caller's that has no words, and the audio given since.
         self._wordless: str | None = None
+        self._appended_ms = 0
+        self._since_ms = 0
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Compare what is told with the transcript."""
+        appended_ms = self._call.uplink.appended_ms  # less of it in a new session
+        self._since_ms += max(0, appended_ms - self._appended_ms)
+        self._appended_ms = appended_ms
         if type(what) is openai.Committed:
-            self._wordless = what.item_id
+            self._wordless, self._since_ms = what.item_id, 0
         elif type(what) is openai.TranscriptionCompleted:
             self._wordless = self._wordless if self._wordless != what.item_id else None
-        # A broken turn as long as all that is kept leaves no room for one before it.
-        given = len(of(openai.AppendAudio, actions))
         for at, action in enumerate(actions):
             kind = type(action)
             if kind is OpenStandby:
@@ -83,18 +86,20 @@ class Renewed:
                 self._told.append(action.event)
             elif kind is UseStandby:
                 # Keys may be told in the same step, then straight away.
-                self._check(given, self._told + of(openai.CreateItem, actions[at:]))
+                self._check(self._told + of(openai.CreateItem, actions[at:]))
             elif kind is Log and "Session renewed" in action.text:
-                self._check(given, of(openai.CreateItem, actions))
+                self._check(of(openai.CreateItem, actions))
 
-    def _check(self, given: int, told: list[openai.CreateItem]) -> None:
+    def _check(self, told: list[openai.CreateItem]) -> None:
         notes = self._call.call_record
         wanted = [turn.text for turn in notes.transcript.turns() if turn.text]
         parts = [
             one.item.content[0] for one in told if type(one.item) is openai.MessageItem
         ]
         has_sound = any(type(part) is openai.InputAudio for part in parts)
-        is_known = has_sound or not self._wordless or given >= GIVEN_FRAMES_MAX
+        # What was said before the audio that is kept is lost.
+        is_kept = self._since_ms < GIVEN_FRAMES_MAX * FRAME_MS
+        is_known = has_sound or not self._wordless or not is_kept
         check(is_known, "a turn without words is told as sound")
         said = [
             part.text.removeprefix("Keypad: ")
