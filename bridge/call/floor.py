@@ -1,4 +1,4 @@
-"""Floor: what we would have the model say waits until the caller has ended.
+"""Floor: what the model is asked to say waits until the caller has finished speaking.
 
 Theory of operation. A tool's answer, a second try or a warning that came into the
 caller's words would talk over them. In the VAD modes the server answers the caller's

@@ -1,4 +1,4 @@
-"""Handshake: how a session with the model comes to be, and for how long it is tried.
+"""Handshake: how a session with the model is opened, and for how long it is tried.
 
 Theory of operation. A socket is opened, the server says `session.created`, is told what
 we want, and confirms it. Each of these steps has STEP_S; a try that is refused, closed

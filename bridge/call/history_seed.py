@@ -1,4 +1,4 @@
-"""history seed: the conversation as items, for a session that was not there.
+"""History seed: the conversation so far, as items for a new session.
 
 One entry for each turn and each tool, in order, a tool where it was called; for a turn
 of the caller's whose words have not come, its sound. An entry is settled when nothing

@@ -1,4 +1,4 @@
-"""Last words: how long a call that ends is kept for what is still to be heard.
+"""Last words: how long an ending call stays open for what is still to be heard.
 
 A goodbye is short; if it never comes, the call ends without it. What the model had
 said before it is heard to its end, but not for ever.

@@ -1,4 +1,4 @@
-"""Loops: an AI that says the same again and again, and two machines that go round.
+"""Loops: an AI that repeats itself, and two machines that keep answering each other.
 
 What the caller alone repeats is no loop. The AI's turns are alike when their words
 nearly are and what they read back is the same: digits, and letters that are spelt. A

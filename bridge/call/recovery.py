@@ -1,4 +1,4 @@
-"""Recovery: what is done about an answer that fails, or of which nothing can be heard.
+"""Recovery: what is done about an answer that fails or has no sound.
 
 Theory of operation. A caller must hear something of every answer. So one without a
 sound is as bad as a failed one, whatever the server calls it: empty, text alone,

@@ -1,4 +1,4 @@
-"""What a session is told: its configuration, and the few sentences of our own.
+"""What a session is told: its configuration, and the few sentences of the bridge.
 
 Pure functions from a `CallPlan` to client events; the words the model is given outside
 the business's own prompt are all here.

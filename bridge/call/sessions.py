@@ -1,4 +1,4 @@
-"""Sessions: the model's sessions of one call, of which one serves at a time.
+"""Sessions: the model's sessions of one call; one serves at a time.
 
 Theory of operation. A call outlives its session with the model: one ends after an hour,
 or with its socket; there is no resume. In good time a standby session is made ready

@@ -1,4 +1,4 @@
-"""Silence: a caller who says nothing is asked once, and then left.
+"""Silence: a caller who says nothing is prompted once, and then the call ends.
 
 The time counts from when the caller was heard last, or has heard the AI to its end.
 While the model or a tool is at work the caller waits for us. Who has answered the

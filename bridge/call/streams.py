@@ -1,4 +1,4 @@
-"""Streams: the caller's media streams of one call, of which there is one at a time.
+"""Streams: the media streams of one call, one at a time.
 
 Theory of operation. A caller who hangs up is announced: Twilio sends `stop`, and says
 `completed`. A stream that is gone without a word says only that a connection between

@@ -1,4 +1,4 @@
-"""The timers of one call, of which only the earliest shows."""
+"""The timers of one call, and its deadline: the earliest of them."""
 
 from enum import Enum
 from math import inf

@@ -1,4 +1,4 @@
-"""Tool calls: which tools run, and whether the model has answered what they said.
+"""Tool calls: which tools run, and whether the model has answered their results.
 
 Theory of operation. Tools run aside. The model is told each result as it comes, and is
 asked for one answer to all of them once none runs. A tool that takes its time has a

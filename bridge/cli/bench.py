@@ -1,4 +1,4 @@
-"""`kolbridge bench`: what the benches found, as a table, and their trend over commits.
+"""`kolbridge bench`: benchmark results as a table, and their trend over commits.
 
 It reads the JSON files that `python -m bench` leaves; nothing is measured here.
 """

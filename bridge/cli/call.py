@@ -1,4 +1,4 @@
-"""`kolbridge call`: a caller with recorded audio, for a bridge that is running."""
+"""`kolbridge call`: places a call with recorded audio to a running bridge."""
 
 import argparse
 import asyncio

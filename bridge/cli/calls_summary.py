@@ -1,4 +1,4 @@
-"""`kolbridge calls --summary`: what each business's calls came to over a period."""
+"""`kolbridge calls --summary`: totals of each business's calls over a period."""
 
 import argparse
 from datetime import date, timedelta

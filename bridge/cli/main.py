@@ -1,4 +1,4 @@
-"""`kolbridge`: one command per module, imported only when it is asked for."""
+"""`kolbridge`: finds the module of a command and imports only that one."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""`kolbridge migrate`: brings the schema to this build's, which no reading does."""
+"""`kolbridge migrate`: brings the database schema to this version."""
 
 import argparse
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures: matplotlib, which only who asked for the extra `analysis` has."""
+"""Pictures: matplotlib, which is installed only with the extra `analysis`."""
 
 from pathlib import Path
 from typing import Any

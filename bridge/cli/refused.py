@@ -1,4 +1,4 @@
-"""What `kolbridge calls` shows of refused records, and how they are written again."""
+"""Refused records: `kolbridge calls` lists them and tries to write them again."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

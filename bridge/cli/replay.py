@@ -1,4 +1,4 @@
-"""`kolbridge replay`: a recorded call made again, with why it did what it did."""
+"""`kolbridge replay`: replays a recorded call and explains its decisions."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""`kolbridge tenant`: businesses without SQL.
+"""`kolbridge tenant`: manages businesses without SQL.
 
 Every verb that changes a business reads it, changes its file, checks the whole and
 saves it in one transaction, so that nothing wrong is ever stored.

@@ -1,4 +1,4 @@
-"""`kolbridge tenant delete`: a business and all that is kept of it, once it is sure."""
+"""`kolbridge tenant delete`: deletes a business and all its data, once confirmed."""
 
 import argparse
 import sys

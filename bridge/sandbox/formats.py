@@ -1,5 +1,4 @@
-"""Audio formats of the Realtime API: mu-law as recorded, A-law and 24 kHz PCM made
-from it."""
+"""Audio formats of the Realtime API: mu-law, and A-law and 24 kHz PCM made from it."""
 
 import math
 from array import array

@@ -1,4 +1,4 @@
-"""The telephone's ear: what Twilio plays, in order and in real time.
+"""What Twilio plays to the sandbox's caller, in order and in real time.
 
 Media waits in a queue and is played at 8000 samples a second, however fast it came. A
 mark is echoed when everything before it has been played, at once if nothing waits. A

@@ -1,4 +1,4 @@
-"""What a sandbox call leaves behind."""
+"""The result of a sandbox call: what the phone and the caller saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn detection in audio time.
+"""Turn detection of the sandbox's model; its clock is the audio itself.
 
 The detector sees nothing but the audio written to it: a client that stops sending stops
 its clock, and a turn that was open stays open for ever.

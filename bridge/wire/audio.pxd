@@ -1,4 +1,4 @@
-"""What `wire.pyx` offers to compiled code."""
+"""What `audio.pyx` offers to compiled code."""
 
 cdef enum:
     C_HEAD_ROOM = 14

@@ -1,4 +1,4 @@
-"""Where in the caller's recording the model's audio is from.
+"""Finds the model's audio in the caller's recording.
 
 Told by position and time, not by bytes alone: the demo's fan repeats itself every ten
 seconds, so that a frame of noise looks like one that lies beside speech.
