@@ -1,11 +1,11 @@
-"""Write the reference pages that follow from the code: settings and metrics.
+"""Write the reference pages that follow from the code: settings, metrics, modules.
 
     python scripts/write_references.py            writes them
     python scripts/write_references.py --check    ends with 1 if one is out of date
 
 Settings: names, defaults and ranges are the types'; what each means stands in
 settings.toml. Metrics: families are those of a server that has just been made; labels
-are found where they are counted.
+are found where they are counted. Modules: each says itself what it is.
 """
 
 import sys
@@ -22,6 +22,7 @@ from bridge.settings.options import CallOptions, describe  # noqa: E402, the pat
 from bridge.settings.prices import PRICES_DATE  # noqa: E402
 from bridge.settings.process import NAMES, Settings  # noqa: E402
 from scripts.metric_reference import metrics_page  # noqa: E402
+from scripts.module_reference import modules_page  # noqa: E402
 
 TEXTS = Path(__file__).with_name("settings.toml")
 GENERATED = "<!-- Written by scripts/write_references.py: change it there. -->"
@@ -182,6 +183,7 @@ def references() -> dict[Path, str]:
     return {
         ROOT / "docs" / "configuration.md": configuration_page(),
         ROOT / "docs" / "metrics.md": metrics_page(),
+        ROOT / "docs" / "modules.md": modules_page(),
         ROOT / ".env.example": env_example(),
     }
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from bridge.settings.process import NAMES, load
-from scripts import metric_reference, write_references
+from scripts import metric_reference, module_reference, write_references
 from scripts.write_references import references, sections
 
 from .pages import ROOT
@@ -87,3 +87,23 @@ def test_check_writes_nothing_and_fails_on_a_page_that_is_out_of_date(
     assert write_references.main() == 1
     assert "docs/metrics.md is out of date" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ('"""A gate: one frame in.\n\nMore. Text.\n"""\n', "A gate: one frame in."),
+        ('"""By R. Martin et al. in\n2001. More."""', "By R. Martin et al. in 2001."),
+        ("# A filter, at 8 kHz:\n#   butter(2)\n# More.\n", "A filter, at 8 kHz."),
+        ("# What `x.pyx` is\n\ncdef int y\n", "What `x.pyx` is."),
+    ],
+)
+def test_a_module_is_described_by_its_first_sentence(source, sentence):
+    paragraphs = module_reference.paragraphs_of(source)
+
+    assert module_reference.first_sentence(paragraphs[0]) == sentence
+
+
+def test_a_module_that_says_nothing_about_itself_is_refused():
+    with pytest.raises(ValueError, match="says nothing about itself"):
+        module_reference.paragraphs_of("import os\n")
