@@ -1,7 +1,7 @@
-"""Answers: what a call does as the model's responses begin, end, stall and are owed.
+"""Answers: what a call does when the model's responses begin, end, stall or are due.
 
-`Responses` says which one runs; what is done about one that was none is
-`bridge.call.bad_answers`'s.
+`Responses` says which response runs. `bridge.call.bad_answers` handles a response that
+failed or had no sound.
 """
 
 from bridge.call import (
@@ -22,22 +22,22 @@ from bridge.realtime import openai
 
 
 def on_stalled(call: CallState) -> None:
-    """A session that owes an answer and says nothing is as good as lost."""
+    """Treat a session as lost that owes an answer and sends nothing."""
     if not call.is_session_ready:
         return
     if call.responses.is_waiting and not call.responses.is_busy:
-        call.request()  # it waited for the end of an answer we never heard of
+        call.request()  # it waited for the end of a response that never began
     elif call.responses.is_stalled(call.now, call.playout.ends_at()):
         session_rollover.on_lost(call, f"no answer for {STALL_S:.0f} s")
 
 
 def on_response_created(call: CallState, event: openai.ResponseCreated) -> None:
-    """A response runs now."""
+    """Note that a response runs."""
     _begin(call, event.response.id)
 
 
 def note_sign(call: CallState, response_id: str) -> None:
-    """Something of a response has come, whose beginning may not have been told."""
+    """Note an event of a response; its `response.created` may not have come."""
     if call.responses.is_unannounced(response_id):
         _begin(call, response_id)
 
@@ -54,16 +54,16 @@ def _begin(call: CallState, response_id: str) -> None:
 
 
 def on_response_done(call: CallState, event: openai.ResponseDone) -> None:
-    """A response has ended: send what waited for that, or the last words."""
+    """Act on the end of a response: send what waited for it, or the last words."""
     response, responses = event.response, call.responses
     is_announced = responses.active_id is not None
     is_ours = responses.is_its_end(response.id)
     is_judged = is_ours and not responses.is_stopped(response.id)
-    if is_ours and not is_announced:  # what came before was another answer's
+    if is_ours and not is_announced:  # earlier audio belonged to another response
         call.recovery.begin(is_announced=False)
         call.call_record.response_began()
     if is_ours and call.playout.has_unsent:
-        call.playout.finish_all()  # the server may not have said so of each part
+        call.playout.finish_all()  # not every part was marked as done
         speech.feed(call)
     call.ask(responses.note_done(response.id, call.now))
     call.call_record.response_ended(response)
@@ -96,7 +96,7 @@ def _consider_loop(call: CallState) -> None:
         goodbye.end_politely(call, "loop")
 
 
-# --- what is owed ---
+# --- answers that are due ---
 
 
 def on_answer_due(call: CallState) -> None:

@@ -1,4 +1,4 @@
-"""Bad answers: how a call sees to another answer where one failed or had no sound."""
+"""Bad answers: how a call gets another answer where one failed or had no sound."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from bridge.realtime import openai
 
 
 def is_bad(call: CallState, response: openai.Response, *, is_announced: bool) -> bool:
-    """Judge an answer that has ended by itself; see to another one if it was none."""
+    """Tell whether a response that has ended was bad; then ask for another one."""
     if response.status == "failed":
         details = response.status_details
         error = details.error if details is not None else None
@@ -36,7 +36,7 @@ def is_bad(call: CallState, response: openai.Response, *, is_announced: bool) ->
 def _on_failed(
     call: CallState, names: set[str | None], text: str, wait_s: float = RETRY_WAIT_S
 ) -> None:
-    """An answer has failed: have another one, or give up."""
+    """Ask for another answer after a failed one, or give up."""
     call.counters.failed_answers += 1
     if names & session_config.FATAL_CODES:
         hangup.fail(call, "model_failed", text)
@@ -65,7 +65,7 @@ def _on_mute(call: CallState, kind: Mute, *, is_announced: bool) -> None:
 
 
 def _drop_silence(call: CallState) -> None:
-    """Let what is said next not wait behind an answer of silence."""
+    """Drop an answer of silence, so that the next speech does not wait for it."""
     if call.streams.sid and call.playout.is_playing(call.now):
         interruption.interrupt(call, "the answer is silent")
     elif not call.streams.sid:
@@ -74,20 +74,20 @@ def _drop_silence(call: CallState) -> None:
 
 
 def on_retry_due(call: CallState) -> None:
-    """Ask once more, as soon as the caller leaves us the floor."""
+    """Ask once more, as soon as the caller has ended."""
     if call.take_floor(Due.SECOND_TRY):
         ask_again(call)
 
 
 def ask_again(call: CallState) -> None:
-    """Ask once more for what was bad, unless other words come in its place."""
+    """Ask once more for a bad answer, unless another one takes its place."""
     if call.responses.is_busy:
-        return  # what runs is the second try
+        return  # the second try runs
     is_own = call.recovery.is_own_due
     if call.phase is Phase.ENDING:
         goodbye.ask_goodbye(call)
     elif call.greeting.is_due:
-        if is_own:  # from here on, what the caller says is heard
+        if is_own:  # from here on the caller is heard
             call.greeting.end()
         ask_for = session_config.own_greeting if is_own else session_config.greeting
         call.request(ask_for(call.plan))
@@ -100,7 +100,10 @@ def ask_again(call: CallState) -> None:
 
 
 def on_error(call: CallState, error: openai.ErrorBody, text: str) -> None:
-    """An error that may have cost an answer: at once where it names what was asked."""
+    """Act on an error that may have cost an answer.
+
+    An error that names the request costs it at once. Others are watched.
+    """
     responses = call.responses
     if error.event_id is not None and error.event_id == responses.asked_id:
         is_wanted = responses.is_wanted
@@ -108,7 +111,7 @@ def on_error(call: CallState, error: openai.ErrorBody, text: str) -> None:
         if is_wanted:
             _on_failed(call, {error.code, error.type}, text)
         return
-    # What was wrong with an event of ours costs no answer.
+    # An error about another event that the bridge sent costs no answer.
     is_about_event = {error.code, error.type} & session_config.REFUSED_CODES
     is_about_item = (error.code or "").startswith("item_")
     is_nobodys = error.event_id is None and not is_about_event and not is_about_item
@@ -117,13 +120,13 @@ def on_error(call: CallState, error: openai.ErrorBody, text: str) -> None:
 
 
 def watch(call: CallState, text: str) -> None:
-    """Look whether the answer goes on, that an error may have cost."""
+    """Watch whether the running answer goes on after an error."""
     responses = call.responses
     call.recovery.watch(responses.active_id, responses.asked_id, text, call.now)
 
 
 def on_error_unfollowed(call: CallState) -> None:
-    """Give up an answer of which nothing has come since an error."""
+    """Give up an answer that has sent nothing since an error."""
     responses = call.responses
     if not call.is_session_ready or not (responses.is_busy or responses.is_waiting):
         call.recovery.forget()

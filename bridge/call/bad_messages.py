@@ -1,4 +1,4 @@
-"""Bad messages: what is done about a message that nobody here can read or knows."""
+"""Bad messages: a message that cannot be read, or whose type is not known."""
 
 from bridge.call import hangup
 from bridge.call.plan import Leg, Log

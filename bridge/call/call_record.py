@@ -1,7 +1,7 @@
 """CallRecordBuilder: what a call says in the log and writes in its record.
 
-It hears of everything and decides nothing. A line is written once per event and never
-once per frame; its text is what operators search for and does not change.
+The builder is told of everything and decides nothing. A line is written once per event
+and never once per frame. Operators search for its text, so the text does not change.
 """
 
 from typing import Any
@@ -19,19 +19,19 @@ from bridge.settings.prices import TRANSCRIPTION
 from dsp.g711 import FRAME_BYTES, FRAME_MS
 from dsp.gate import NoiseGate
 
-# A call has at most a few hundred turns; these lists cannot grow without end.
+# A call has at most a few hundred turns; the lists of latencies are bounded.
 LATENCIES_MAX = 1_000
 # More kinds of refusals than the protocol knows of.
 REFUSALS_MAX = 32
 # The API counts some ten kinds of tokens, nested twice.
 USAGE_KINDS_MAX = 64
 USAGE_DEPTH_MAX = 4
-# A response has at most some hundred thousand tokens; a number beyond this is none.
+# A response has at most some hundred thousand tokens; a larger number is an error.
 TOKENS_MAX = 1_000_000_000
 
 
 class CallRecordBuilder:
-    """The memory of one call."""
+    """The owner of what is logged and recorded of one call."""
 
     def __init__(self, plan: CallPlan, now: float) -> None:
         self.opened_at = now
@@ -55,7 +55,7 @@ class CallRecordBuilder:
         self.barge_in_ms: list[float] = []
         self.dropped_usage = 0
         self.dropped_latencies = 0
-        # The limits of which a line has told.
+        # The limits that have a line in the log.
         self.limits_told: set[str] = set()
 
     def at_s(self, now: float) -> float:
@@ -64,7 +64,7 @@ class CallRecordBuilder:
 
     @property
     def learnt(self) -> int:
-        """A count that grows with every turn and tool; what it equals is the same."""
+        """A count that grows with every turn and tool: equal counts, equal record."""
         return len(self.tools) + self.transcript.changes
 
     @property
@@ -74,33 +74,33 @@ class CallRecordBuilder:
 
     @property
     def active_at(self) -> float:
-        """When the caller was last heard of."""
+        """When the caller last spoke or pressed a key, or was connected."""
         return max(self._spoke_at or 0.0, self.answered_at or self.opened_at)
 
     # --- the caller ---
 
     def answered(self, stream_sid: str, now: float) -> None:
-        """The stream has begun."""
+        """Note that the stream has begun."""
         self.stream_sid = stream_sid
         self.answered_at = now
 
     def resumed(self, stream_sid: str) -> None:
-        """Another stream has taken the place of one that was lost."""
+        """Note that another stream has replaced a lost one."""
         self.stream_sid = stream_sid
 
     def caller_spoke(self, now: float) -> None:
-        """The gate is open, or a key was pressed."""
+        """Note that the gate is open, or that a key was pressed."""
         self._spoke_at = now
         self._is_answer_due = True
 
     def committed(self, event: openai.Committed, now: float) -> None:
-        """A turn of the caller became an item."""
+        """Note that a turn of the caller has become an item."""
         self.transcript.place(
             "caller", event.item_id, self.at_s(now), event.previous_item_id
         )
 
     def caller_said(self, event: openai.TranscriptionCompleted, now: float) -> Log:
-        """The caller's words are known; transcribing them is billed apart."""
+        """Take a transcript of the caller; its cost is billed separately."""
         self._add_tokens(TRANSCRIPTION, event.usage or {})
         turn = self.transcript.set_text(
             "caller", event.item_id, event.transcript, self.at_s(now)
@@ -108,7 +108,7 @@ class CallRecordBuilder:
         return Log("info", f"[REALTIME] Caller said: {turn.text}", speech=True)
 
     def digits_pressed(self, digits: str, now: float) -> None:
-        """A row of digits went to the model."""
+        """Note a row of digits that went to the model."""
         self._keypad_rows += 1
         item_id = f"keypad-{self._keypad_rows}"
         self.transcript.set_text("keypad", item_id, " ".join(digits), self.at_s(now))
@@ -116,7 +116,7 @@ class CallRecordBuilder:
     # --- the model ---
 
     def ai_said(self, event: openai.TranscriptDone, now: float) -> Log:
-        """The words of a part are complete; of a cut turn, those that were heard."""
+        """Take the whole transcript of a part; of a cut turn, the words heard."""
         part = event.content_index
         turn = self.transcript.set_text(
             "ai", event.item_id, event.transcript, self.at_s(now), part
@@ -126,7 +126,7 @@ class CallRecordBuilder:
         return Log("info", f"[REALTIME] AI said: {said}{cut}", speech=True)
 
     def response_began(self) -> None:
-        """The next chunk and the next frame are the first of a response."""
+        """Note that the next chunk and frame are the first of a response."""
         self._rx_bytes = self._rx_chunks = 0
         self.is_frame_due = True
 
@@ -182,7 +182,7 @@ class CallRecordBuilder:
         self._is_answer_due = False
 
     def barged_in(self, latency_ms: float) -> None:
-        """The caller has interrupted, so long after beginning to speak."""
+        """Note an interruption, `ms` after the caller began to speak."""
         self._keep_latency(self.barge_in_ms, latency_ms)
 
     def _keep_latency(self, kept: list[float], latency_ms: float) -> None:
@@ -207,7 +207,7 @@ class CallRecordBuilder:
                     self.dropped_usage += 1
 
     def tool_answered(self, result: ToolResult, now: float) -> None:
-        """A tool has answered."""
+        """Note a tool's result."""
         self.tools.append(
             ToolRecord(
                 tool_call_id=result.tool_call_id,

@@ -1,4 +1,4 @@
-"""Conversation start: what a call does once the model and the caller are there."""
+"""Conversation start: what a call does once the model and the caller are connected."""
 
 from bridge.call import greeting, session_config, speech
 from bridge.call.plan import Log, Phase
@@ -6,7 +6,7 @@ from bridge.call.state import CallState
 
 
 def greet_when_ready(call: CallState) -> None:
-    """Ask for the greeting once the model is there; talk once both sides are."""
+    """Ask for the greeting once the model is ready; talk once both sides are."""
     if not call.is_session_ready:
         return
     if call.greeting.state is greeting.State.DUE:
@@ -22,13 +22,13 @@ def greet_when_ready(call: CallState) -> None:
 
 
 def on_greeting_late(call: CallState) -> None:
-    """Listen to the caller without having greeted them."""
+    """Listen to the caller although no greeting came."""
     call.greeting.end()
     call.log(Log("warning", "[REALTIME] No greeting came: listening"))
 
 
 def begin_anew(call: CallState) -> None:
-    """Drop what waits for the caller: another session greets from the beginning."""
+    """Drop the unheard greeting: another session greets from the beginning."""
     for cut in call.playout.interrupt(call.now):
         call.call_record.transcript.cut(cut)
     call.responses.begin_anew()

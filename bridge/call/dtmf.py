@@ -1,6 +1,6 @@
 """Dtmf: what a call does with the keys that the caller presses.
 
-The first digit silences the AI; the model is told of the row when it has ended.
+The first digit stops the AI. The model is given the row of digits when it has ended.
 """
 
 from bridge.call import bad_messages, interruption, session_config
@@ -24,7 +24,7 @@ def on_digit(call: CallState, message: twilio.Dtmf) -> None:
 
 
 def on_pause(call: CallState) -> None:
-    """Tell the model what was typed, and have it answer."""
+    """Give the model the digits, and ask for an answer."""
     if call.phase is Phase.WAITING:
         call.keypad.put_off(call.now)
     if not call.is_talking:

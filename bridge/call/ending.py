@@ -1,4 +1,4 @@
-"""Ending: what one call knows about its own end, and the judge of `end_call`."""
+"""Ending: what one call knows about its own end, and whether `end_call` is granted."""
 
 from typing import Literal, NamedTuple
 
@@ -25,14 +25,14 @@ class Wish(NamedTuple):
 
 
 class Ending:
-    """What one call knows about its own end."""
+    """The owner of what one call knows about its own end."""
 
     def __init__(self, plan: CallPlan) -> None:
         self.missing = plan.missing_fields
         self.reason = ""
-        # Why the last words are being said, whoever hangs up in them.
+        # Why last words were said, also where the caller hung up during them.
         self.goodbye_reason = ""
-        # Nothing that the caller has said can get words any more.
+        # No transcript of the caller can come any more.
         self.is_written = True
         self.failed = False
         # By the tool call's id; those that the caller has interrupted are `stopped`.
@@ -40,34 +40,34 @@ class Ending:
         self.stopped: set[str] = set()
 
     def begin(self, reason: str) -> None:
-        """Last words are to be said, for this reason."""
+        """Note why last words are to be said."""
         self.reason = reason
 
     def finish(self, reason: str, *, is_goodbye_said: bool = False) -> None:
-        """The call ends for this reason, perhaps while last words are said."""
+        """Note why the call ends, perhaps while last words are said."""
         if is_goodbye_said:
             self.goodbye_reason = self.reason
         self.reason = reason
 
     def fail(self) -> None:
-        """The call ends by a failure: the caller is to hear the fallback sentence."""
+        """Note a failure: the caller is to hear the fallback sentence."""
         self.failed = True
 
     def await_words(self) -> None:
-        """The call is over, but the caller's last words may still be transcribed."""
+        """Note that transcripts of the caller may come after the end."""
         self.is_written = False
 
     def give_up_words(self) -> None:
-        """Nobody can transcribe the caller's last words any more."""
+        """Note that no transcript of the caller can come any more."""
         self.is_written = True
 
     def learn(self, result: ToolResult) -> None:
-        """Take from a tool's result which required fields are still missing."""
+        """Note which required fields are still missing after a tool's result."""
         if result.missing_fields is not None:
             self.missing = result.missing_fields
 
     def wish(self, tool_call_id: str, arguments: str, response_id: str) -> None:
-        """Take the model's wish to end the call, for `decide` to answer later."""
+        """Keep the model's wish to end the call until `decide` answers it."""
         self.wishes[tool_call_id] = Wish(arguments, response_id)
 
     def take_wishes(self) -> dict[str, Wish]:
@@ -76,7 +76,7 @@ class Ending:
         return wishes
 
     def stop(self) -> None:
-        """The caller has interrupted: no wish of before is honoured."""
+        """Refuse all wishes until now: the caller has interrupted."""
         self.stopped |= self.wishes.keys()
 
     def decide(
@@ -84,9 +84,9 @@ class Ending:
     ) -> ToolResult:
         """Answer the model's wish to end the call.
 
-        It is honoured when the business has what it requires, or when the caller said
-        goodbye or declined; else the model learns what is missing. Who has stopped the
-        response by speaking is not hung up on.
+        The wish is granted when the business has what it requires, or when the caller
+        said goodbye or declined; else the model is told what is missing. A caller who
+        has interrupted the response is not hung up on.
         """
         ok, output = self._judge(arguments, is_stopped)
         return ToolResult(

@@ -1,7 +1,7 @@
 """Goodbye: how a conversation comes to its last words.
 
-The model may wish to end it, the caller be silent, a limit of time be reached. The call
-is hung up when the last words have been heard (`bridge.call.hangup`).
+The model may wish to end it, the caller may be silent, or a limit of time is reached.
+The call is hung up when the last words have been heard (`bridge.call.hangup`).
 """
 
 from bridge.call import hangup, session_config, speech, tool_answers
@@ -35,7 +35,7 @@ def on_limit(call: CallState, what: tuple[str, float]) -> None:
 
 
 def on_time_up(call: CallState) -> None:
-    """The call has lasted as long as it may."""
+    """End a call that has reached its time limit."""
     end_politely(call, call.time_limit.reason)
 
 
@@ -50,16 +50,16 @@ def on_warning_due(call: CallState) -> None:
 
 
 def warn(call: CallState) -> None:
-    """The floor is free: have the model say that the call must end soon."""
+    """Have the model say, in a pause, that the call must end soon."""
     call.time_limit.note_warned()
     call.request(session_config.closing_soon())
 
 
 def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
-    """Decide on the model's wishes to end, once all else it asked for has answered.
+    """Decide on the model's wishes to end the call, once its other tools have ended.
 
-    What is still missing may be in a tool call of the same response, before or after.
-    Whoever speaks by the time that a slow tool has answered is listened to first.
+    Another tool call of the same response may bring what is still missing. A caller who
+    speaks when a slow tool ends is heard first.
     """
     wishes = call.ending.wishes
     responses = call.responses
@@ -113,7 +113,7 @@ def ask_goodbye(call: CallState) -> None:
 
 
 def _leave(call: CallState) -> None:
-    """Leave the conversation; the last words are still to be heard."""
+    """End the conversation; the last words are still to be heard."""
     call.enter(Phase.ENDING)
     call.timers.clear()
     call.actions += call.sessions.let_go("the call ends")
@@ -121,7 +121,7 @@ def _leave(call: CallState) -> None:
 
 
 def _speak_on(call: CallState) -> None:
-    """Nobody interrupts any more: what was held goes on."""
+    """Resume held speech: last words cannot be interrupted."""
     if call.phase is not Phase.ENDED:
         call.playout.resume()
         speech.feed(call)

@@ -11,7 +11,7 @@ from bridge.telephony import twilio
 
 
 def hang_up_when_heard(call: CallState) -> None:
-    """Hang up if the last words were heard; else wait for their mark, not for ever."""
+    """Hang up if the last words were heard; else wait for their mark for a while."""
     if call.phase is not Phase.ENDING or call.responses.is_busy:
         return
     if call.playout.has_unsent:
@@ -23,7 +23,7 @@ def hang_up_when_heard(call: CallState) -> None:
 
 
 def on_last_words_over(call: CallState) -> None:
-    """Hang up without the mark or the goodbye that did not come."""
+    """Hang up although the mark, or the goodbye itself, has not come."""
     playout = call.playout
     is_speaking = playout.deadline is not None or playout.ends_at() > call.now
     if call.last_words.are_over(call.now, is_speaking=is_speaking):
@@ -47,7 +47,7 @@ def end(call: CallState, reason: str) -> None:
 
 
 def on_stop(call: CallState, message: twilio.Stop) -> None:
-    """The caller has hung up."""
+    """End the call: the caller has hung up."""
     end(call, "caller_hung_up")
 
 
@@ -59,7 +59,7 @@ def fail(call: CallState, reason: str, text: str) -> None:
 
 
 def obey(call: CallState, order: End | Fail) -> None:
-    """End the call, for an owner has decided so."""
+    """End the call as an owner has decided."""
     if isinstance(order, Fail):
         fail(call, order.reason, order.text)
     else:

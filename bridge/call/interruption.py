@@ -30,13 +30,13 @@ def _barge_in(call: CallState) -> None:
     call.call_record.barged_in(call.uplink.voice_age_frames * FRAME_MS)
     interrupt(call, "caller speaks")
     if not call.is_session_ready:
-        return  # what they say stays withheld until the new session is there
+        return  # their audio stays withheld until a new session is ready
     for frame in call.uplink.release():
         call.actions.append(openai.AppendAudio(frame))
 
 
 def interrupt(call: CallState, why: str) -> None:
-    """Stop the AI: clear first, then what was heard of each item, then cancel."""
+    """Stop the AI: clear, then truncate each item to what was heard, then cancel."""
     call.barge_in.forget()
     call.timers.cancel(Timer.FEED)
     call.actions.append(twilio.Clear(call.streams.sid))
@@ -59,7 +59,7 @@ def interrupt(call: CallState, why: str) -> None:
 
 
 def on_hold_over(call: CallState) -> None:
-    """Nothing came of the evidence: the reply goes on."""
+    """Resume the reply: no voice has confirmed the evidence."""
     call.counters.barge_ins_false += 1
     call.info("[BARGE_IN] false alarm: the reply goes on")
     call.playout.resume()

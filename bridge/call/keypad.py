@@ -8,23 +8,23 @@ from bridge.call.timers import OwnTimers, Timer, Timers
 PAUSE_S = 1.5
 # Longer than any card or account number; more is a stuck key.
 DIGITS_MAX = 32
-# A key sounds for 40 ms at least and is quiet as long (ITU-T Q.24); the network may
-# deliver a row of DIGITS_MAX at once. What comes faster was pressed by nobody.
+# A key sounds for 40 ms at least and is quiet as long (ITU-T Q.24). The network may
+# deliver a row of DIGITS_MAX at once. No caller presses keys faster.
 KEY_S = 0.08
 
 
 class Keypad:
-    """The digits the model has not been told of yet."""
+    """The owner of the digits that the model has not been given yet."""
 
     def __init__(self, timers: Timers) -> None:
         self._timers = OwnTimers(timers, Timer.KEYPAD)
         self._digits = ""
-        # When fingers could have pressed all the keys that came.
+        # By when a caller could have pressed all the keys that came.
         self._pressed_by = 0.0
         self.dropped_digits = 0
 
     def is_flooded(self, now: float) -> bool:
-        """Take note of a key; tell whether fingers could not have pressed it by now."""
+        """Note a key; tell whether no caller could have pressed it by now."""
         pressed_by = max(self._pressed_by, now) + KEY_S
         if pressed_by > now + (DIGITS_MAX + 0.5) * KEY_S:
             return True
@@ -40,7 +40,7 @@ class Keypad:
         self._timers.set(Timer.KEYPAD, now if digit == "#" else now + PAUSE_S)
 
     def put_off(self, now: float) -> None:
-        """Nobody can take the row yet."""
+        """Wait once more: the conversation has not begun."""
         self._timers.set(Timer.KEYPAD, now + PAUSE_S)
 
     @property

@@ -1,13 +1,13 @@
-"""Last turn: what the caller has said by the end and nobody has written down yet.
+"""Last turn: the caller's words by the end of the call that have no transcript yet.
 
-The last turn may be open, withheld under the AI's voice, or an item whose words are on
-their way; keys may have been pressed in a row that no pause has ended. At the end all
-of it is given to the model and committed; from then on it stands in the record, without
-words at first. The session is kept for a moment more, WORDS_WAIT_S at most, and for
-that alone: words that come by then take their place. Nothing is said or asked any more;
-what else the model says is dropped.
+The last turn may be open, withheld under the AI's voice, or an item whose transcript is
+still to come. A row of keys may have no end yet. At the end of the call all of it is
+given to the model and committed. The turn then stands in the record without words. The
+session is kept for at most WORDS_WAIT_S more, only to receive transcripts, which fill
+in those words. The bridge says and asks nothing more, and drops what else the model
+sends.
 
-A process that must stop has no such moment, a session that is gone has nothing to say.
+A process that must stop does not wait. A lost session has no transcript to give.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,18 @@ from bridge.call.state import CallState
 from bridge.realtime import openai
 from bridge.realtime.openai_events import ServerEvent
 
-# Most transcripts come within a second of the commit; a model's session costs nothing
-# while it is silent.
+# Most transcripts come within a second of the commit. A silent session costs nothing.
 WORDS_WAIT_S = 3.0
-# A turn without words for longer than this will hardly get any.
+# A turn that has waited longer for its transcript will hardly get one.
 WORDS_LATE_S = 10.0
 SHUTDOWN = "shutdown"
-# The item of a turn that the server has not made one of.
+# The id of a turn that is not an item of the server yet.
 ITEM_ID = "last-turn"
 AFTER_END = Log("info", "what arrives after the end is dropped")
 
 
 def commit(call: CallState, reason: str) -> None:
-    """Give the model what the caller has said last, and have it written down."""
+    """Give the model the caller's last turn, and place it in the record."""
     uplink = call.uplink
     is_ready = call.is_session_ready and not call.ending.failed and reason != SHUTDOWN
     if is_ready and uplink.has_withheld_speech:
@@ -53,7 +52,7 @@ def commit(call: CallState, reason: str) -> None:
 
 
 def is_awaited(call: CallState) -> bool:
-    """Tell whether words of the caller's may still come."""
+    """Tell whether a transcript of the caller may still come."""
     if call.phase is not Phase.ENDED or call.ending.is_written:
         return False
     since_s = call.call_record.at_s(call.now) - WORDS_LATE_S
@@ -62,11 +61,11 @@ def is_awaited(call: CallState) -> bool:
 
 
 def receive_late(call: CallState, what: Any, *, is_lost: bool) -> list[Action]:
-    """Take what comes after the end: words, the loss of a leg, or nothing of use."""
+    """Take an input after the end: a transcript, a lost leg; others are counted."""
     if is_lost:
         if what[0] is Leg.OPENAI:
             call.ending.give_up_words()
-        return []  # the sockets we have closed
+        return []  # the bridge has closed the sockets
     if not is_awaited(call) or not isinstance(what, ServerEvent):
         call.counters.after_end += 1
         return [AFTER_END] if call.counters.after_end == 1 else []
@@ -90,7 +89,7 @@ def _on_failed(call: CallState, event: openai.TranscriptionFailed) -> None:
 
 
 def _on_done(call: CallState, event: openai.ResponseDone) -> None:
-    call.call_record.response_ended(event.response)  # it is billed all the same
+    call.call_record.response_ended(event.response)  # it is billed nevertheless
 
 
 def _on_error(call: CallState, event: openai.Error) -> None:

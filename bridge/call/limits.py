@@ -1,7 +1,7 @@
-"""Limits: what a call's own bounds have refused, counted, and told once of each kind.
+"""Limits: what the bounds of one call have refused, with names for log and metrics.
 
-Every buffer of a call is bounded where it is owned, and counts there what it lets go.
-Here all these counts have their names, for the metrics and for the log.
+The owner of each buffer bounds it and counts what it drops. This module names these
+counts, and returns one line of the log for each that has grown for the first time.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from bridge.call.plan import Log
 from bridge.call.state import CallState
 
-# What a call in good order lets go as well is not worth a line here.
+# A call in good order drops these, too: they have no line in the log.
 _USUAL = ("late_deltas", "barge_in_ring_frames", "given_frames")
 
 

@@ -1,15 +1,16 @@
 """Call: one phone call as a state machine, without sockets, clock or tasks.
 
-Theory of operation. Whoever owns the sockets hands every message, event, timer, tool
-result and loss to one `receive_*` with the time, and performs every action it returns,
-in order, before the next. `deadline` is the one timer: call `receive_timeout` then.
+Theory of operation. The owner of the sockets passes every message, event, timeout, tool
+result and loss to one `receive_*` method, with the time. It performs the actions that
+the method returns, in order, before it passes the next input. `deadline` is the only
+timer: `receive_timeout` is to be called at that time.
 
     WAITING --(stream and session ready)--> TALKING --(last words)--> ENDING --> ENDED
 
-A call may leave any phase for ENDED; ENDED is final: what still arrives is counted.
-While the AI is audible by the ledger the caller is withheld from the model. Facts have
-owners that know no call: `Playout` what was heard, `Responses` which answer runs. The
-modules whose functions take a `Call` wire the owners together, and own nothing.
+A call may leave any phase for ENDED. ENDED is final: inputs that arrive later are only
+counted. While the ledger says that the AI is audible, the caller's audio is withheld
+from the model. `bridge.call.state` holds the owners of the call's facts. This module
+passes each input to the function that decides about it.
 """
 
 from collections.abc import Callable
@@ -49,7 +50,7 @@ from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES
 from dsp.resample import PcmEncoder
 
-# Gaps in Twilio's timestamps up to this are filled; longer ones are not worth it.
+# Longer gaps in Twilio's timestamps are filled only up to this length.
 GAP_FRAMES_MAX = 25
 
 
@@ -73,7 +74,7 @@ class Call(CallState):
         return self._receive(_ON_TWILIO[type(message)], message, now)
 
     def receive_heard(self, now: float) -> list[Action]:
-        """Weigh a frame that came by the fast path, which found it NOTABLE."""
+        """Weigh a frame that the fast path has read and found NOTABLE."""
         return self._receive(Call._weigh_frame, None, now)
 
     def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
@@ -81,33 +82,33 @@ class Call(CallState):
         return self._receive(_ON_OPENAI[type(event)], event, now)
 
     def receive_standby(self, event: openai.Inbound, now: float) -> list[Action]:
-        """Take one event from the session that is to be the next."""
+        """Take one event from the standby session."""
         return self._receive(session_rollover.on_standby_event, event, now)
 
     def receive_timeout(self, now: float) -> list[Action]:
-        """Take the passing of `deadline`."""
+        """Act on the timers that are due: `deadline` has passed."""
         return self._receive(timeouts.on_timeout, None, now)
 
     def receive_tool_result(self, result: ToolResult, now: float) -> list[Action]:
-        """Take a tool's answer."""
+        """Take the result of a tool."""
         return self._receive(model_events.on_tool_result, result, now)
 
     def receive_disconnect(
         self, leg: Leg, reason: str | Refusal, now: float
     ) -> list[Action]:
-        """Take the loss of a leg, or that it could not be had at all."""
+        """Take the loss of a leg, or the failure to open it."""
         return self._receive(session_rollover.on_disconnect, (leg, reason), now)
 
     def receive_transport(self, what: Transport, now: float) -> list[Action]:
-        """Take what is heard of the caller's connection, beside its messages."""
+        """Take a change of the caller's connection that is not a message."""
         return self._receive(resumption.on_transport, what, now)
 
     def receive_malformed(self, leg: Leg, error: str, now: float) -> list[Action]:
-        """Take a message that could not be read; past a limit it ends the call."""
+        """Count a message that could not be read; too many end the call."""
         return self._receive(session_rollover.on_malformed, (leg, error), now)
 
     def receive_unknown(self, leg: Leg, kind: str, now: float) -> list[Action]:
-        """Take note of a message of a type nobody here knows."""
+        """Count a message of a type that is not known."""
         return self._receive(bad_messages.on_unknown, (leg, kind), now)
 
     def receive_hangup(
@@ -118,8 +119,8 @@ class Call(CallState):
         return self._receive(end, reason, now)
 
     def break_off(self) -> None:
-        """A bug of ours has ended the call: nothing is done any more, or begun."""
-        self.phase = Phase.ENDED  # from wherever it was
+        """End the call after a bug in the bridge: no action is left or begun."""
+        self.phase = Phase.ENDED  # from any phase
         self.timers.clear()
         self.fast_path.is_open = False
         self.actions = []
@@ -127,11 +128,11 @@ class Call(CallState):
         self.ending.finish("internal_error")
 
     def receive_limit(self, limit: str, left_s: float, now: float) -> list[Action]:
-        """Take a limit of the business that lets the call go on for so long."""
+        """Take a limit of the business that ends the call in `left_s` seconds."""
         return self._receive(goodbye.on_limit, (limit, left_s), now)
 
     def record(self, now: float) -> CallRecord:
-        """Return what is to be written of this call."""
+        """Return the record of this call."""
         return totals.record(self, now)
 
     def _receive(
@@ -150,7 +151,7 @@ class Call(CallState):
 
     @property
     def awaits_words(self) -> bool:
-        """Tell whether the call is over but for words of the caller's, on their way."""
+        """Tell whether the call is over, except for transcripts that may still come."""
         return last_turn.is_awaited(self)
 
     # --- what the caller says ---
@@ -190,13 +191,13 @@ class Call(CallState):
             turns.end_turn(self)
 
     def _note_spoken(self) -> None:
-        """Take note of when the gate was open last."""
+        """Note when the gate was last open."""
         if self.fast_path.spoke_at >= 0:
             self.call_record.caller_spoke(self.fast_path.spoke_at)
             self.fast_path.spoke_at = -1.0
 
     def _fill_gap(self, at_ms: int, payload_bytes: int) -> None:
-        """Keep an open turn's time where the network lost audio."""
+        """Fill an open turn with silence where the network lost audio."""
         lost = self.fast_path.lost_frames(at_ms)
         self.fast_path.note_timestamp(at_ms, payload_bytes)
         if lost:

@@ -1,9 +1,8 @@
-"""Dialogue: what a call does with the events of the model's side, audio apart.
+"""Model events: what a call does with the events of the model, except audio.
 
-Each function answers one event of `bridge.realtime.openai` for a `Call`, and is an
-entry of the table at the end: turns, transcripts, tools and errors. Audio goes straight
-through `Call`, and what begins and ends a response is answered in
-`bridge.call.answers`.
+Each function handles one event of `bridge.realtime.openai`: turns, transcripts, tools
+and errors. The table at the end names the function for each event. Audio is handled by
+`bridge.call.machine`, the beginning and the end of a response by `bridge.call.answers`.
 """
 
 from collections.abc import Callable
@@ -33,13 +32,13 @@ def on_speech_started(call: CallState, event: openai.SpeechStarted) -> None:
 
 
 def on_speech_stopped(call: CallState, event: openai.SpeechStopped) -> None:
-    """Stop the silence, if no newer speech follows."""
+    """Note the end of the turn, if no newer speech follows."""
     call.uplink.note_speech_stopped(event.audio_end_ms)
     call.untranscribed.end(event.audio_end_ms)
 
 
 def on_committed(call: CallState, event: openai.Committed) -> None:
-    """Place the turn; in the VAD modes the server answers what it has ended itself."""
+    """Place the turn; in the VAD modes the server answers the turns that it ended."""
     call.uplink.note_committed()
     is_ours = call.untranscribed.commit(event.item_id, call.uplink)
     call.call_record.committed(event, call.now)
@@ -53,13 +52,13 @@ def on_committed(call: CallState, event: openai.Committed) -> None:
 def on_transcription_completed(
     call: CallState, event: openai.TranscriptionCompleted
 ) -> None:
-    """Write down what the caller said."""
+    """Take the transcript of a turn of the caller."""
     call.untranscribed.write(event.item_id, call.uplink)
     call.log(call.call_record.caller_said(event, call.now))
 
 
 def on_transcription_failed(call: CallState, event: openai.TranscriptionFailed) -> None:
-    """Note that the caller's words are not known; the model heard them."""
+    """Note that a turn of the caller has no transcript; the model heard it."""
     call.untranscribed.write(event.item_id, call.uplink)
     call.call_record.transcript.close(event.item_id)
     call.counters.untranscribed_turns += 1
@@ -78,19 +77,19 @@ def on_output_item_added(call: CallState, event: openai.OutputItemAdded) -> None
 
 
 def on_transcript_delta(call: CallState, event: openai.TranscriptDelta) -> None:
-    """Merge a piece of the model's words into its turn."""
+    """Add a piece of the model's transcript to its turn."""
     at_s = call.call_record.at_s(call.now)
     part = event.content_index
     call.call_record.transcript.add_text("ai", event.item_id, event.delta, at_s, part)
 
 
 def on_transcript_done(call: CallState, event: openai.TranscriptDone) -> None:
-    """Write down what the model said."""
+    """Take the whole transcript of a part of the model's speech."""
     call.log(call.call_record.ai_said(event, call.now))
 
 
 def on_output_item_done(call: CallState, event: openai.OutputItemDone) -> None:
-    """Run the tool the model asks for; this event alone has complete arguments."""
+    """Run the tool that the model calls; only this event has complete arguments."""
     item = event.item
     answers.note_sign(call, event.response_id)
     if item.type == "message":
@@ -103,7 +102,7 @@ def on_output_item_done(call: CallState, event: openai.OutputItemDone) -> None:
     is_whole = item.status != "incomplete"
     is_stopped = call.responses.is_cancelled(event.response_id)
     if is_stopped and not is_whole:
-        return  # nobody waits for what was stopped in the middle of its arguments
+        return  # the interruption cut its arguments
     call.recovery.note_tool()
     _call_tool(call, event, item.arguments or ("{}" if is_whole else ""))
 
@@ -122,7 +121,7 @@ def _call_tool(call: CallState, event: openai.OutputItemDone, arguments: str) ->
 
 
 def on_tool_result(call: CallState, result: ToolResult) -> None:
-    """Give the model a tool's answer; the last one may allow the call to end."""
+    """Give the model a tool's result; the last one may allow the call to end."""
     tool_answers.give_result(call, result)
     goodbye.consider_wishes(call, is_late=True)
 
@@ -131,7 +130,7 @@ def on_tool_result(call: CallState, result: ToolResult) -> None:
 
 
 def on_error(call: CallState, event: openai.Error) -> None:
-    """An error may cost the session, or an answer; else it is only noted."""
+    """Act on an error: it may cost the session or an answer; others are logged."""
     error, responses = event.error, call.responses
     call.counters.openai_errors += 1
     if session_rollover.takes_error(call, error):
@@ -141,7 +140,9 @@ def on_error(call: CallState, event: openai.Error) -> None:
     if "conversation_already_has_active_response" in names:
         refused = responses.note_refused(error.event_id, call.now, try_again=True)
         call.ask(refused)
-        if not responses.is_busy:  # it waits for an end nobody may have told
+        if (
+            not responses.is_busy
+        ):  # the end of the running response may not have been sent
             bad_answers.watch(call, text)
     elif session_config.NOTHING_TO_COMMIT in names:
         call.untranscribed.refuse()
@@ -157,7 +158,7 @@ HANDLERS: dict[type, Callable[[CallState, Any], None]] = {
     openai.TranscriptionCompleted: on_transcription_completed,
     openai.TranscriptionFailed: on_transcription_failed,
     openai.ResponseCreated: answers.on_response_created,
-    openai.ItemAdded: lambda call, event: None,  # concerns a standby session alone
+    openai.ItemAdded: lambda call, event: None,  # only a standby session waits for it
     openai.OutputItemAdded: on_output_item_added,
     openai.OutputItemDone: on_output_item_done,
     openai.TranscriptDelta: on_transcript_delta,

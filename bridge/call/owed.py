@@ -1,4 +1,4 @@
-"""Owed: what a session has yet to answer, and another one is asked for in its place."""
+"""Owed: answers that one session has not given, and another one is asked for."""
 
 from msgspec import UNSET, UnsetType
 
@@ -9,7 +9,7 @@ from bridge.realtime import openai
 
 
 def is_something_due(call: CallState) -> bool:
-    """Tell whether an answer, a tool or a row of keys is yet to come."""
+    """Tell whether an answer, a tool or a row of keys is still due."""
     return (
         call.responses.is_owing
         or call.recovery.failures > 0
@@ -21,7 +21,7 @@ def is_something_due(call: CallState) -> bool:
 
 
 def suspend(call: CallState, *, is_turn_asked: bool) -> None:
-    """The session is left: what ran or was owed is asked for at `resume`."""
+    """Keep what runs or is due of a session that is left, until `resume`."""
     is_asked_later = is_turn_asked or bool(call.tool_calls.open)
     call.responses.suspend(is_asked_later=is_asked_later)
     is_tried_again = call.recovery.failures and call.phase is not Phase.WAITING
@@ -32,7 +32,7 @@ def suspend(call: CallState, *, is_turn_asked: bool) -> None:
 
 
 def resume(call: CallState) -> None:
-    """Another session serves: ask it for what is owed."""
+    """Ask the new session for what is due."""
     if call.phase is Phase.WAITING:
         call.responses.resume(call.now)
         conversation_start.greet_when_ready(call)

@@ -1,9 +1,9 @@
 """Resumption: what a change of the caller's stream means for the rest of a call.
 
-`bridge.call.streams` decides; here its orders are carried out. The call goes on without
-a stream: what it has yet to say is held, the model's session stays, tools answer. With
-the next stream the caller hears the reply go on from the very next byte, or a word of
-apology where nothing was being said.
+`bridge.call.streams` decides; this module carries out its orders. The call goes on
+without a stream: unsent speech is held, the model's session stays, tools run. On the
+next stream the caller hears the reply from the next byte on, or a short apology if
+nothing was being said.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from bridge.telephony import twilio
 
 
 def on_start(call: CallState, message: twilio.Start) -> None:
-    """Take a stream's beginning."""
+    """Take the `start` message of a stream."""
     if call.streams.state is State.HERE:
         bad_messages.on_malformed(call, (Leg.TWILIO, "a second start"))
     else:
@@ -32,14 +32,14 @@ def on_start(call: CallState, message: twilio.Start) -> None:
 
 
 def on_transport(call: CallState, what: Transport) -> None:
-    """Take what is heard of the caller's connection."""
+    """Take a change of the caller's connection."""
     streams, is_ending = call.streams, call.phase is Phase.ENDING
     take = streams.on_gone if what is Transport.GONE else streams.on_wanted
     _obey(call, take(call.now, is_ending=is_ending))
 
 
 def on_stream_late(call: CallState) -> None:
-    """No stream has come in time."""
+    """Act on a stream that has not come in time."""
     _obey(call, call.streams.on_late())
 
 
@@ -60,8 +60,8 @@ def _on_began(call: CallState) -> None:
 
 
 def _on_lost(call: CallState) -> None:
-    """Hold what the caller has yet to hear."""
-    # Another stream counts its time from 0.
+    """Hold the speech that the caller has not heard yet."""
+    # The timestamps of another stream begin at 0.
     call.fast_path.next_timestamp_ms = -1
     call.barge_in.forget()
     call.timers.cancel(Timer.FEED)
@@ -71,7 +71,7 @@ def _on_lost(call: CallState) -> None:
 
 
 def _on_resumed(call: CallState) -> None:
-    """Go on with what was held when the stream was lost."""
+    """Go on with the speech that was held when the stream was lost."""
     call.call_record.resumed(call.streams.sid)
     call.playout.resume()
     if call.phase is Phase.WAITING:
@@ -88,7 +88,7 @@ def _on_resumed(call: CallState) -> None:
 
 
 def apologize(call: CallState) -> None:
-    """The floor is free: have the model say that the line was lost."""
+    """Have the model say, in a pause, that the line was lost."""
     call.request(session_config.line_was_lost())
 
 

@@ -1,8 +1,8 @@
 """Session rollover: what a change of the model's session means for the rest of a call.
 
-`bridge.call.sessions` decides; here its orders are carried out. While no session serves
-the caller is withheld as under the AI's voice, so that what they say is given to the
-next session from its first sound; a turn that was broken is given to it again.
+`bridge.call.sessions` decides; this module carries out its orders. While no session
+serves, the caller's audio is withheld, as it is while the AI speaks. The next session
+is given that audio from its first sound, and once more a turn that the loss has cut.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,22 +25,22 @@ from bridge.call.timers import Timer
 from bridge.media.uplink import SILENCE_MS_MAX
 from bridge.realtime import openai
 
-# A turn that the server heard begin, and does not end after so much quiet, has none.
+# The server will not commit a turn that it has not ended after so much quiet.
 COMMIT_WAIT_MS = SILENCE_MS_MAX + 1_000
-# Words that take longer to be written down than this are not waited for.
+# A rollover does not wait longer for a transcript.
 WORDS_WAIT_S = 5.0
 
 
-# --- what the sessions are told ---
+# --- inputs of the sessions ---
 
 
 def on_session_created(call: CallState, event: openai.SessionCreated) -> None:
-    """The server has announced the session."""
+    """Note that the server has announced the session."""
     _obey(call, call.sessions.on_created(call.now))
 
 
 def on_session_updated(call: CallState, event: openai.SessionUpdated) -> None:
-    """The server has confirmed the session's configuration."""
+    """Note that the server has confirmed the session's configuration."""
     seed = partial(entries, call)
     _obey(call, call.sessions.on_updated(event.session, call.now, seed))
 
@@ -56,23 +56,23 @@ def takes_error(call: CallState, error: openai.ErrorBody) -> bool:
 
 
 def on_standby_event(call: CallState, event: openai.Inbound) -> None:
-    """The session that is to be the next says something."""
+    """Take an event of the standby session."""
     seed = partial(entries, call)
     call.actions += call.sessions.standby.receive(event, call.now, seed)
 
 
 def on_standby_late(call: CallState) -> None:
-    """The next session is not ready in time."""
+    """Give up a standby session that is not ready in time."""
     call.actions += call.sessions.standby.on_late(call.now)
 
 
 def on_handshake_due(call: CallState) -> None:
-    """A step of the handshake was late, or a pause is over."""
+    """Act on a late step of the handshake, or on the end of a pause."""
     _obey(call, call.sessions.on_handshake_due(call.now))
 
 
 def on_rollover_due(call: CallState) -> None:
-    """The session grows old."""
+    """Open a standby session, or change to it between two turns."""
     orders = call.sessions.on_rollover_due(
         call.now,
         partial(entries, call),
@@ -83,7 +83,7 @@ def on_rollover_due(call: CallState) -> None:
 
 
 def on_lost(call: CallState, why: str | Refusal) -> None:
-    """The session is gone or of no use any more, or could not be had."""
+    """Act on a session that is lost, of no more use, or refused."""
     if isinstance(why, Refusal):
         _obey(call, call.sessions.on_refused(why, call.now))
     else:
@@ -91,7 +91,7 @@ def on_lost(call: CallState, why: str | Refusal) -> None:
 
 
 def on_disconnect(call: CallState, lost: tuple[Leg, str | Refusal]) -> None:
-    """A leg is gone, or could not be had: without the caller there is no call."""
+    """Act on a lost or refused leg; the call ends with the caller's leg."""
     leg, why = lost
     if leg is Leg.TWILIO:
         hangup.end(call, CALLER_LOST)
@@ -103,18 +103,18 @@ def on_disconnect(call: CallState, lost: tuple[Leg, str | Refusal]) -> None:
 
 
 def on_malformed(call: CallState, what: tuple[Leg, str]) -> None:
-    """A message could not be read; one from a standby session costs that session."""
+    """Count an unreadable message; one from a standby session costs that session."""
     if what[0] is Leg.STANDBY:
         on_disconnect(call, what)
     else:
         bad_messages.on_malformed(call, what)
 
 
-# --- what they are asked ---
+# --- what the sessions need to know ---
 
 
 def entries(call: CallState) -> list[history_seed.Entry]:
-    """Return the conversation, as another session is told it."""
+    """Return the conversation for the history seed of another session."""
     return history_seed.entries(
         call.call_record.transcript.placed(),
         call.call_record.tools,
@@ -124,7 +124,7 @@ def entries(call: CallState) -> list[history_seed.Entry]:
 
 
 def is_between_turns(call: CallState) -> bool:
-    """Tell whether nobody speaks, and nothing that was said or asked is yet to come."""
+    """Tell whether nobody speaks and no transcript, answer or result is due."""
     uplink, playout = call.uplink, call.playout
     is_somebody_speaking = (
         uplink.is_turn_open
@@ -142,7 +142,7 @@ def is_between_turns(call: CallState) -> bool:
     return not call.call_record.transcript.is_awaiting_words(since_s)
 
 
-# --- what they order ---
+# --- orders of the sessions ---
 
 
 def _obey(call: CallState, orders: Iterable[Order]) -> None:
@@ -156,7 +156,7 @@ def _obey(call: CallState, orders: Iterable[Order]) -> None:
 
 
 def _on_left(call: CallState) -> None:
-    """Wait for another session; a greeting that nobody has heard is said anew."""
+    """Wait for another session; it says an unheard greeting anew."""
     if call.phase is Phase.WAITING:
         conversation_start.begin_anew(call)
     _leave(call)
@@ -170,9 +170,9 @@ def _on_changed(call: CallState) -> None:
 
 
 def _on_gone(call: CallState) -> None:
-    """The last words are in the ledger, or there are none."""
+    """Finish the call without a session, when all words that came are heard."""
     call.responses.begin_anew()
-    call.untranscribed.leave(call.uplink)  # said over the goodbye, it is recorded
+    call.untranscribed.leave(call.uplink)  # speech over the goodbye is recorded
     call.uplink.begin_session()
     call.playout.finish_all()
     speech.feed(call)
@@ -180,7 +180,7 @@ def _on_gone(call: CallState) -> None:
 
 
 def _leave(call: CallState) -> None:
-    """Owe to the next session what the one until now has not done."""
+    """Note what the next session must do in place of this one."""
     call.sessions.note_left(call.playout.finish_all(), call.tool_calls.open)
     is_turn_asked = call.untranscribed.leave(call.uplink)
     call.call_record.transcript.close_all()
@@ -189,7 +189,7 @@ def _leave(call: CallState) -> None:
 
 
 def _go_on(call: CallState) -> None:
-    """Give the new session the turn that was broken, and ask for what is owed."""
+    """Give the new session the turn that was cut, and ask for what is due."""
     turn = call.untranscribed.take_turn() if call.phase is not Phase.WAITING else []
     if turn:
         call.actions += map(openai.AppendAudio, turn)

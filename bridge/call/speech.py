@@ -1,7 +1,7 @@
 """Speech: the frames and marks of the AI's speech that are sent to the caller.
 
-`Playout` says what is due; here it becomes actions, and the lines of the log that tell
-of a response's first frame and of its frames in all.
+`Playout` says what is due. This module turns it into actions, and logs the first frame
+of a response and the number of all its frames.
 """
 
 from bridge.call import bad_messages, hangup
@@ -35,7 +35,10 @@ def feed(call: CallState) -> None:
 
 
 def go_on(call: CallState, now: float) -> bytes:
-    """Return what is due of speech in its midst; all else is a timeout's."""
+    """Return the audio that is due, in the middle of a response only.
+
+    All else is left to `Call.receive_timeout`.
+    """
     if not call.streams.sid or _is_frame_notable(call):
         return b""
     audio = call.playout.go_on(now)
@@ -57,7 +60,7 @@ def _note_frame(call: CallState, total_frames: int) -> None:
 
 
 def on_mark(call: CallState, message: twilio.Mark) -> None:
-    """Twilio has played to a mark: the last words may have been heard."""
+    """Note that Twilio has played up to a mark; the last words may be heard."""
     if call.playout.receive_mark(message.mark.name, call.now):
         hangup.hang_up_when_heard(call)
     else:

@@ -72,7 +72,7 @@ class CallState:
         self.streams = Streams(self.counters, self.timers, now)
         self.barge_in = BargeIn(self.timers, options)
 
-    # --- what is so ---
+    # --- facts ---
 
     @property
     def is_session_ready(self) -> bool:
@@ -99,7 +99,7 @@ class CallState:
         """Tell whether the AI may say it now; else it waits for the caller to end."""
         return self.floor.take(what, self.now, is_callers=self.has_caller_floor)
 
-    # --- what is done ---
+    # --- what the wiring does with them ---
 
     def enter(self, phase: Phase) -> None:
         """Go on to another phase; one that does not follow is a bug of the bridge."""

@@ -1,4 +1,4 @@
-"""Timeouts: what a call does when a timer of its is due."""
+"""Timeouts: what a call does when one of its timers is due."""
 
 from collections.abc import Callable
 
@@ -21,14 +21,14 @@ from bridge.call.timers import Timer
 
 
 def on_timeout(call: CallState, _: None) -> None:
-    """Do what is due; of several in one tick, the first may call off another."""
+    """Act on the timers that are due; the first of them may cancel another."""
     for timer in call.timers.due(call.now):
         if call.timers.take(timer, call.now):
             _ON_TIMER[timer](call)
 
 
 def _on_floor_look(call: CallState) -> None:
-    """Have the model say what need not wait for the caller any longer."""
+    """Have the model say what waits no longer for the caller to end."""
     for what in call.floor.look(call.now, is_callers=call.has_caller_floor):
         ON_FLOOR[what](call)
 

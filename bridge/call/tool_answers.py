@@ -1,4 +1,4 @@
-"""Tool answers: the model is told what its tools have answered, and answers that."""
+"""Tool answers: the model is given the results of its tools, and answers them."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ from bridge.call.tool_calls import ARGUMENT_CHARS_MAX, TOOLS_MAX, State
 
 
 def give_result(call: CallState, result: ToolResult) -> None:
-    """Give the model a tool's answer, once."""
+    """Give the model a tool's result, once."""
     tool_call_id = result.tool_call_id
     if tool_call_id not in call.tool_calls.open:
         return
@@ -24,7 +24,7 @@ def give_result(call: CallState, result: ToolResult) -> None:
 
 
 def refuse(call: CallState, tool_call_id: str) -> None:
-    """Answer a tool call that is over a limit; nothing of it is kept."""
+    """Refuse a tool call that is over a limit; the call keeps none of it."""
     error = (
         f"expected at most {TOOLS_MAX} tool calls in a call, each with at most "
         f"{ARGUMENT_CHARS_MAX} characters of arguments: nothing was done"
@@ -42,14 +42,14 @@ def answer_tools(call: CallState) -> None:
 
 
 def ask_for_answer(call: CallState) -> None:
-    """The floor is free: ask, if it is still owed and nothing else is being said."""
+    """Ask for the answer, if it is still due and nothing else is being said."""
     is_owed = call.tool_calls.state is State.OWED
     if is_owed and not call.responses.is_busy and call.is_talking:
         call.request()
 
 
 def on_filler_due(call: CallState) -> None:
-    """Have a word said while a tool takes its time, once, and never over another."""
+    """Have a filler said while a tool runs long: once, and over nobody's speech."""
     if not call.is_talking:
         return
     is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)

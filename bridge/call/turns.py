@@ -1,10 +1,10 @@
 """Turns: when the bridge itself ends a turn of the caller's.
 
-In `gate` mode that is how every turn ends. In the VAD modes the server ends them, and
-answers; a turn that it does not hear, or not the end of, is ended here after the turn's
-silence and a second more (`Uplink.is_unended`). Its answer is asked for when the server
-says that it made an item: a turn that it has ended meanwhile, and answers, leaves
-nothing to commit, which it refuses without harm.
+In `gate` mode the bridge ends every turn. In the VAD modes the server ends and answers
+them. The server may not hear a turn, or not its end: the bridge ends such a turn after
+its silence and a second more (`Uplink.is_unended`), and asks for the answer when the
+server confirms the item. If the server ended the turn meanwhile, it has nothing to
+commit and refuses, which does no harm.
 """
 
 from bridge.call.state import CallState
