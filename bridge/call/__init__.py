@@ -4,5 +4,5 @@ Owns every decision of a call: the session, greeting, turns, barge-in, responses
 calls, timers and endings. Each `receive_*` takes one input and the time, and returns
 actions; the same inputs give the same actions. Refuses an illegal transition and
 changes nothing then. Imports no asyncio, time, logging, os, socket or database.
-May use: `media`, `realtime`, `telephony`, `wire`, `settings`, and `dsp`.
+May use: `media`, `realtime`, `telephony`, `settings` and `dsp`.
 """

@@ -4,5 +4,5 @@ Owns the command line: arguments, printed lists, exit codes and plots. Refuses a
 unknown name and suggests the nearest one. Behaviour belongs to the packages below; a
 command only calls it and prints what it answers.
 May use: `business`, `agent`, `records`, `recorder`, `media`, `telemetry`, `settings`,
-`sandbox`, `crm` and `dsp`. `serve`, `doctor` and `demo` start what is below.
+`sandbox`, `crm` and `dsp`.
 """

@@ -2,5 +2,5 @@
 
 Owns base64 coding of a frame's audio (compiled), and the field-by-field reading of a
 message that the strict decoders refuse. Knows no vendor, call or socket.
-May use: no other package of the bridge; `dsp` for what a frame is.
+May use: `dsp`, for what a frame is.
 """
