@@ -20,7 +20,7 @@ SNR_DB_MIN = 10
 AROUND_S = 0.2
 # A part is heard when it is so far over what went before (the evaluation's calls have
 # no clean recording beside them).
-HEARD_OVER_DB = 3.0
+HEARD_RISE_DB = 3.0
 ECHO_DB = -20.0
 ECHO_DELAYS_S = (0.12, 0.4)
 ECHO_STRETCH_S = 20
@@ -187,7 +187,7 @@ def _heard(x: subset.Audio, start: float, end: float) -> float:
     parts = x[int(start * RATE) : int(end * RATE)]
     parts = parts[: len(parts) // PART * PART].reshape(-1, PART)
     level = np.sqrt(np.mean(parts * parts, axis=1))
-    over = level > before * 10 ** (HEARD_OVER_DB / 20)
+    over = level > before * 10 ** (HEARD_RISE_DB / 20)
     pairs = np.flatnonzero(over[:-1] & over[1:])
     return start + (pairs[0] / 100 if len(pairs) else 0.0)
 

@@ -45,7 +45,7 @@ cdef inline void bands_power(
 
 
 cdef inline void bands_update(
-    Bands *state, const float *levels_db, float *over_db, float *floors_db
+    Bands *state, const float *levels_db, float *excess_db, float *floors_db
 ) noexcept nogil:
     """Take a frame's band levels; fill in each one's excess over its floor, and it."""
     cdef int i, w
@@ -64,7 +64,7 @@ cdef inline void bands_update(
         for i in range(BANDS):
             floors_db[i] = min(floors_db[i], state.minima[w][i])
     for i in range(BANDS):
-        over_db[i] = levels_db[i] - floors_db[i]
+        excess_db[i] = levels_db[i] - floors_db[i]
     state.frames += 1
     if state.frames >= BAND_WINDOW_FRAMES:
         state.frames = 0

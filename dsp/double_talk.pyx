@@ -1,4 +1,4 @@
-"""The weights of the score over what we play, read from the package at import."""
+"""The weights of the double-talk score, read from the package at import."""
 
 from libc.string cimport memcpy, memset
 

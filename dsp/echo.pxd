@@ -2,13 +2,13 @@
 #
 # Two levels are tracked while we play. One for the whole: how far a frame lies over the
 # loudest frame played in the last half second, as the level under which 90 % of the
-# frames lie. An onset is louder by ECHO_OVER_DB, now and then: the bar rises with what
-# we play and with what the line adds. Where nothing is played it asks for nothing.
+# frames lie. An onset is louder by ECHO_EXCESS_DB, now and then: the bar rises with
+# what we play and with what the line adds. Where nothing is played it asks for nothing.
 #
 # And one for each delay that an echo can have: how far a frame lies over what was
 # played so long ago, whenever that was about the loudest, as the level under which half
 # of them lie. An echo adds to the line, so the path that predicts most says how loud it
-# is now. It is an input of the score over what we play (double_talk.pxd).
+# is now. It is an input of the double-talk score (double_talk.pxd).
 #
 # The first was chosen on minutes of each of nine noises and on the evaluation's calls,
 # together (`python -m bench barge`): memory 3 to 6 frames, margin 3 to 6 dB, step 0.06
@@ -22,7 +22,7 @@ cdef enum:
     ECHO_FIRST_DB = -22     # before anything was learnt: a poor line's echo
     ECHO_LOWEST_DB = -45
     ECHO_HIGHEST_DB = -6
-    ECHO_OVER_DB = 5
+    ECHO_EXCESS_DB = 5
     ECHO_MEMORY = 4         # frames for which a loud one counts: syllables have dips
     PATH_FIRST_DB = -14
     PATH_LOUD_DB = 6        # how far under the loudest delay a delay still tells
@@ -34,7 +34,7 @@ cdef struct EchoPath:
     float late_db           # and of those before
     float path_db[26]       # what comes back of it by delay, relative to it
     double usual_db         # relative to the loudest that we played
-    int since_over
+    int since_louder
 
 
 cdef inline void echo_reset(EchoPath *state, float silence_db) noexcept nogil:
@@ -44,7 +44,7 @@ cdef inline void echo_reset(EchoPath *state, float silence_db) noexcept nogil:
         state.path_db[i] = PATH_FIRST_DB
     state.recent_db = state.near_db = state.late_db = silence_db
     state.usual_db = ECHO_FIRST_DB
-    state.since_over = ECHO_MEMORY + 1
+    state.since_louder = ECHO_MEMORY + 1
 
 
 cdef inline void echo_played(EchoPath *state, float far_db) noexcept nogil:
@@ -96,22 +96,22 @@ cdef inline float echo_predicted(
     return max(<float> 0, loudest_of(expected_db, ECHO_NEAREST, FAR_FRAMES))
 
 
-cdef inline bint echo_is_over(
-    EchoPath *state, double over_db, bint is_heard
+cdef inline bint louder_than_echo(
+    EchoPath *state, double excess_db, bint is_heard
 ) noexcept nogil:
     """Tell whether the line is louder than what usually comes back of us.
 
-    `over_db` is its level over the loudest we played; `is_heard` says that we did.
+    `excess_db` is its level over the loudest we played; `is_heard` says that we did.
     """
-    state.since_over += 1
-    if not is_heard or over_db >= state.usual_db + ECHO_OVER_DB:
-        state.since_over = 0
-    return state.since_over <= ECHO_MEMORY
+    state.since_louder += 1
+    if not is_heard or excess_db >= state.usual_db + ECHO_EXCESS_DB:
+        state.since_louder = 0
+    return state.since_louder <= ECHO_MEMORY
 
 
-cdef inline void echo_update(EchoPath *state, double over_db) noexcept nogil:
+cdef inline void echo_update(EchoPath *state, double excess_db) noexcept nogil:
     """Take a frame that came while we played: nine steps down weigh one up."""
-    if over_db > state.usual_db:
+    if excess_db > state.usual_db:
         state.usual_db = min(state.usual_db + 0.135, <double> ECHO_HIGHEST_DB)
     else:
         state.usual_db = max(state.usual_db - 0.015, <double> ECHO_LOWEST_DB)

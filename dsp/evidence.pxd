@@ -17,20 +17,20 @@ cdef enum:
     EVIDENCE_CERTAIN = 8
 
 cdef struct Evidence:
-    double over_bar         # of the last frame
+    double margin           # of the last frame, in log-odds over the bar
     double sum
     int gap
 
 
-cdef inline void evidence_update(Evidence *state, double over_bar) noexcept nogil:
-    """Take how far a frame's log-odds lie over the bar of an onset."""
+cdef inline void evidence_update(Evidence *state, double margin) noexcept nogil:
+    """Take how far a frame's log-odds lie above the bar of an onset."""
     cdef double step
-    state.over_bar = over_bar
-    if over_bar >= EVIDENCE_FAINT:
+    state.margin = margin
+    if margin >= EVIDENCE_FAINT:
         state.gap = 0
     else:
         state.gap += 1
-    step = min(max(over_bar, <double> EVIDENCE_LEAST), <double> EVIDENCE_MOST)
+    step = min(max(margin, <double> EVIDENCE_LEAST), <double> EVIDENCE_MOST)
     state.sum = min(max(state.sum + step, 0.0), <double> (2 * EVIDENCE_CERTAIN))
     if state.gap > EVIDENCE_GAP:
         state.sum = 0
@@ -38,4 +38,4 @@ cdef inline void evidence_update(Evidence *state, double over_bar) noexcept nogi
 
 cdef inline bint evidence_is_certain(const Evidence *state) noexcept nogil:
     """Tell whether a caller is certain, and still speaks."""
-    return state.over_bar > 0 and state.sum >= EVIDENCE_CERTAIN
+    return state.margin > 0 and state.sum >= EVIDENCE_CERTAIN

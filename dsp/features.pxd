@@ -11,7 +11,7 @@
 #   30     level over the echo expected         31  level over what usually comes back
 #
 # An echo comes back after 120 to 400 ms on a telephone line: hence 22 and 23. The last
-# two are of echo.pxd and for the score over what we play alone; where nothing is played
+# two are of echo.pxd and for the double-talk score alone; where nothing is played
 # they are over the noise of a quiet line.
 
 from libc.math cimport log10f
@@ -26,7 +26,7 @@ cdef enum:
     # Samples, 2.5 ms. Cython 3.3 crashes in a checked build over a division here.
     PART = FRAME >> 3
     FAR_HEARD_DB = 30       # -60 dBov: what is softer is not heard coming back
-    OVER_DB_MAX = 30        # 30 and 31 lie between this and its negative
+    EXCESS_DB_MAX = 30      # 30 and 31 lie between this and its negative
 
 cdef struct Features:
     float last_db[16]
@@ -69,7 +69,7 @@ cdef inline float crest_db(const float *x) noexcept nogil:
 
 cdef inline void features_update(
     Features *state, EchoPath *echo, const float *x, const float *levels_db,
-    const float *over_db, const float *floors_db, float voiced, int lag, bint is_tone,
+    const float *excess_db, const float *floors_db, float voiced, int lag, bint is_tone,
     float *out,
 ) noexcept nogil:
     """Fill in FEATURES numbers from a frame and its band levels.
@@ -80,11 +80,11 @@ cdef inline void features_update(
     cdef float level_db
     cdef int i
     for i in range(BANDS):
-        out[i] = over_db[i]
+        out[i] = excess_db[i]
         mean_db += levels_db[i]
         floor_db += floors_db[i]
         rise += max(<float> 0, levels_db[i] - state.last_db[i])
-        open_bands += over_db[i] > 6
+        open_bands += excess_db[i] > 6
         state.last_db[i] = levels_db[i]
     for i in range(FRAME):
         power += x[i] * x[i]
@@ -104,8 +104,8 @@ cdef inline void features_update(
     out[28] = rise / BANDS
     out[29] = open_bands / BANDS
     out[30] = level_db - max(echo_predicted(echo, level_db, FAR_HEARD_DB), line_db(0))
-    out[30] = min(max(out[30], <float> -OVER_DB_MAX), <float> OVER_DB_MAX)
+    out[30] = min(max(out[30], <float> -EXCESS_DB_MAX), <float> EXCESS_DB_MAX)
     out[31] = level_db - max(<float> (out[20] + echo.usual_db), line_db(0))
-    out[31] = min(max(out[31], <float> -OVER_DB_MAX), <float> OVER_DB_MAX)
+    out[31] = min(max(out[31], <float> -EXCESS_DB_MAX), <float> EXCESS_DB_MAX)
     # The loudest level of the past is forgotten at 0.4 dB a second.
     state.peak_db = max(level_db, state.peak_db - <float> 0.008)

@@ -29,7 +29,7 @@ from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport (
     EchoPath,
-    echo_is_over,
+    louder_than_echo,
     echo_played,
     echo_reset,
     echo_update,
@@ -83,8 +83,8 @@ cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
-# Of the score over what we play, which learns more from what is no caller.
-cdef double OVER_OPEN = 0.0
+# Of the double-talk score, which learns more from what is no caller.
+cdef double DOUBLE_TALK_OPEN = 0.0
 # What a frame says for a caller without a score: the fifth in a row is certain.
 cdef double EVIDENCE_UNSCORED = 1.7
 # A score that only remembers the last word is no sound of it. Under noise this bar is
@@ -133,7 +133,7 @@ cdef class NoiseGate:
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef GateState _gate_state
     cdef int _hangover, _since_voiced
-    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_over_echo
+    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_above_echo
     cdef Evidence _evidence
     cdef Agc _agc
     cdef int _gain_step
@@ -227,14 +227,14 @@ cdef class NoiseGate:
         self, const float *power, const float *filtered
     ) noexcept nogil:
         cdef float levels_db[BANDS]
-        cdef float over_db[BANDS]
+        cdef float excess_db[BANDS]
         cdef int i
         bands_power(&BAND_TABLES, power, levels_db)
         for i in range(BANDS):
             levels_db[i] = line_db(levels_db[i])
-        bands_update(&self._bands, levels_db, over_db, self._floors_db)
+        bands_update(&self._bands, levels_db, excess_db, self._floors_db)
         features_update(
-            &self._features, &self._echo, filtered, levels_db, over_db,
+            &self._features, &self._echo, filtered, levels_db, excess_db,
             self._floors_db, <float> self._voiced, self._periodicity.lag,
             self._is_tone, self._inputs,
         )
@@ -244,24 +244,24 @@ cdef class NoiseGate:
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Tell what comes back of the AI anyway from a voice over it."""
         cdef double near_dbfs = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
-        cdef double over_db = near_dbfs - self._far_max
+        cdef double excess_db = near_dbfs - self._far_max
         cdef bint is_heard = self._far_max >= FAR_HEARD_DBFS
-        self._is_over_echo = echo_is_over(&self._echo, over_db, is_heard)
+        self._is_above_echo = louder_than_echo(&self._echo, excess_db, is_heard)
         if far_dbfs >= FAR_HEARD_DBFS:
-            echo_update(&self._echo, over_db)
-        return is_heard and over_db < -ECHO_MARGIN_DB
+            echo_update(&self._echo, excess_db)
+        return is_heard and excess_db < -ECHO_MARGIN_DB
 
     cdef void _weigh_evidence(self, bint is_active, double start) noexcept nogil:
         """Sum what speaks for a caller over the AI."""
-        cdef double over_bar = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
+        cdef double margin = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
-            over_bar = self._double_talk.logit - OVER_OPEN
+            margin = self._double_talk.logit - DOUBLE_TALK_OPEN
         elif self._is_scored:
-            over_bar = self._logit - SCORE_OPEN
-            over_bar -= SCORE_PER_DB * max(0.0, start - self._snr_db)
+            margin = self._logit - SCORE_OPEN
+            margin -= SCORE_PER_DB * max(0.0, start - self._snr_db)
         if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
-            over_bar = EVIDENCE_NONE
-        evidence_update(&self._evidence, over_bar)
+            margin = EVIDENCE_NONE
+        evidence_update(&self._evidence, margin)
 
     cdef bint _step(
         self, bint is_music, bint is_echo, bint is_voiced, double floor_rms
@@ -270,7 +270,7 @@ cdef class NoiseGate:
         cdef double start = self._snr_start[is_music]
         cdef double stop = self._snr_stop[is_music]
         cdef double start_bar, stop_bar
-        cdef bint is_active, is_kept, is_over
+        cdef bint is_active, is_kept, is_sure
         cdef int enough = 1
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
             start -= 1
@@ -278,7 +278,7 @@ cdef class NoiseGate:
         if self._is_scored:
             start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
             stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
-            is_active = self._logit >= SCORE_OPEN + start_bar and self._is_over_echo
+            is_active = self._logit >= SCORE_OPEN + start_bar and self._is_above_echo
             is_kept = self._logit >= SCORE_STAY + stop_bar
             self._is_hint = self._logit >= SCORE_HINT
             stop_bar = SCORE_STAY + SOUND_PER_DB * max(0.0, stop - self._snr_db)
@@ -293,12 +293,12 @@ cdef class NoiseGate:
             is_kept = False
             self._is_sound = False
         self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
-        is_over = (
+        is_sure = (
             self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
         )
-        if not is_over:
+        if not is_sure:
             enough = self._frames_to_confirm(is_voiced, start)
-        step(&self._gate_state, is_active or is_over, is_kept, enough, self._hangover)
+        step(&self._gate_state, is_active or is_sure, is_kept, enough, self._hangover)
         return is_active
 
     cdef int _frames_to_confirm(self, bint is_voiced, double start) noexcept nogil:
@@ -310,9 +310,9 @@ cdef class NoiseGate:
 
     cdef int _code(self, bint is_music) noexcept nogil:
         cdef int code = self._gate_state.state
-        if self._evidence.over_bar > 0:
+        if self._evidence.margin > 0:
             code |= VOICE
-        if self._evidence.over_bar >= EVIDENCE_FAINT:
+        if self._evidence.margin >= EVIDENCE_FAINT:
             code |= FAINT
         if evidence_is_certain(&self._evidence):
             code |= CERTAIN
@@ -360,13 +360,13 @@ cdef class NoiseGate:
         return 1 / (1 + exp(-self._logit))
 
     @property
-    def over_inputs(self):
-        """The inputs of the score over what we play, in the last frame."""
+    def double_talk_inputs(self):
+        """The inputs of the double-talk score, in the last frame."""
         return tuple([self._double_talk.inputs[i] for i in range(DOUBLE_TALK_INPUTS)])
 
     @property
-    def score_over(self):
-        """How likely a caller speaks over what we play, by the score of its own."""
+    def double_talk_score(self):
+        """How likely a caller speaks while the AI is heard, 0 to 1."""
         return 1 / (1 + exp(-self._double_talk.logit))
 
     @property

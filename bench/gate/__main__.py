@@ -1,9 +1,11 @@
 """`python -m bench.gate`: score, train and judge the gate.
 
-python -m bench.gate score                      the small set, against the record
-python -m bench.gate train --evaluator DIR      material, calls, training, weights
-python -m bench.gate train-over --evaluator DIR the same for the score over the AI
-python -m bench.gate evaluate --evaluator DIR   the evaluator's figures, and rivals'
+python -m bench.gate score               the small set against the recorded figures
+python -m bench.gate train               train the speech score and write its weights
+python -m bench.gate train-double-talk   the same for the double-talk score
+python -m bench.gate evaluate            the evaluator's figures  [--rivals]
+
+All but `score` need `--evaluator DIR`, the evaluator's folder.
 """
 
 import argparse
@@ -27,9 +29,9 @@ def main() -> int:
     trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     trained.add_argument("--seeds", default="301,302,303,304,305,401,402,403,404,405")
     trained.add_argument("--steps", type=int, default=3_500)
-    over = commands.add_parser("train-over", help="train the score over the AI")
-    over.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
-    over.add_argument("--steps", type=int, default=3_000)
+    second = commands.add_parser("train-double-talk", help="train the second score")
+    second.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
+    second.add_argument("--steps", type=int, default=3_000)
     judged = commands.add_parser("evaluate", help="the evaluator's figures")
     judged.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     judged.add_argument("--split", default="dev")
@@ -43,10 +45,10 @@ def main() -> int:
 
         seeds = [int(seed) for seed in args.seeds.split(",")]
         return training.run(args.evaluator, seeds, args.steps)
-    if args.command == "train-over":
+    if args.command == "train-double-talk":
         from bench.gate import training
 
-        return training.run_over(args.evaluator, args.steps)
+        return training.run_double_talk(args.evaluator, args.steps)
     from bench.gate import judging
 
     return judging.run(args.evaluator, args.split, args.rivals)

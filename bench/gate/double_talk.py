@@ -1,4 +1,4 @@
-"""Calls in which the AI talks, as training data of the score over it (dsp/double_talk).
+"""Calls in which the AI talks, as training data of the double-talk score.
 
 Two in five have a caller, who speaks for a moment and waits; in the rest nobody near
 speaks, and there is a noise that must not interrupt. The AI has any voice of the split,
@@ -37,7 +37,7 @@ EVENT_DBOV = {
     "cough": (-30.0, -16.0),
     "dtmf": (-18.0, -8.0),
 }
-TURN_S, TURN_OVER_S, PAUSE_S = (0.3, 0.6, 1.2, 2.5), 0.2, (1.1, 3.0)
+TURN_S, TURN_EXCESS_S, PAUSE_S = (0.3, 0.6, 1.2, 2.5), 0.2, (1.1, 3.0)
 # How long into a turn an AI yields, and after its end talks again.
 YIELDS_S, RESUMES_S = (0.14, 0.6), (0.22, 1.2)
 SEMITONES = [0, 3, 4, 5, 7, 10, 12, 15, 19]
@@ -122,7 +122,7 @@ def inputs(near: bytes, far: bytes) -> tuple[NDArray[np.float32], NDArray[np.boo
     for at in range(len(near) // FRAME):
         gate.analyze(near[FRAME * at : FRAME * at + FRAME], levels[at] - 127.0)
         is_played.append(gate.far_dbfs >= FAR_HEARD_DBFS)
-        rows.append(gate.over_inputs)
+        rows.append(gate.double_talk_inputs)
     return np.array(rows, np.float32), np.array(is_played)
 
 
@@ -255,7 +255,7 @@ def _caller(scene: Scene, total: int) -> tuple[Audio, NDArray[np.bool_]]:
             clip, said = bank.clip(rng.choice(bank.by[voice]))
             place = at // PART * PART
             # Long clips are cut: only a turn's beginning has much to say.
-            longest = int(began + wanted + TURN_OVER_S * RATE) - place
+            longest = int(began + wanted + TURN_EXCESS_S * RATE) - place
             said = said[: min(total - place, longest) // PART]
             clip = module.tel(np.pad(clip, (0, PART)))[: len(said) * PART]
             said = said[: len(clip) // PART]

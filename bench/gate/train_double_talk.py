@@ -1,4 +1,4 @@
-"""The recipe of the score over what we play (dsp/double_talk): `recurrent.py` cooks it.
+"""The recipe of the double-talk score (dsp/double_talk): `recurrent.py` cooks it.
 
 It is fed with what the gate's first net has made of a frame and with its features. The
 first net is not touched, and is part of what made this one.

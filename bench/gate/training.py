@@ -17,7 +17,7 @@ from bench.gate import corpus, material
 from bench.gate.corpus import Calls
 
 WEIGHTS = Path(__file__).parents[2] / "dsp" / "score.weights"
-OVER_WEIGHTS = WEIGHTS.with_name("double_talk.weights")
+DOUBLE_TALK_WEIGHTS = WEIGHTS.with_name("double_talk.weights")
 
 
 def run(evaluator: Path, seeds: list[int], steps: int) -> int:
@@ -32,8 +32,8 @@ def run(evaluator: Path, seeds: list[int], steps: int) -> int:
     return 0
 
 
-def run_over(evaluator: Path, steps: int) -> int:
-    """Do the same for the score over what we play."""
+def run_double_talk(evaluator: Path, steps: int) -> int:
+    """Do the same for the double-talk score."""
     from bench.gate import double_talk, recurrent, train_double_talk
 
     split = prepare(evaluator, unheard)
@@ -44,8 +44,8 @@ def run_over(evaluator: Path, steps: int) -> int:
     net = recurrent.train(train_double_talk.RECIPE, calls, steps)
     made_of = (*train_double_talk.MADE_OF, WEIGHTS)
     count = len(calls.features)
-    recurrent.save(net, OVER_WEIGHTS, made_of, calls=count, steps=steps)
-    print(f"wrote {OVER_WEIGHTS}; build again and run: python -m bench barge")
+    recurrent.save(net, DOUBLE_TALK_WEIGHTS, made_of, calls=count, steps=steps)
+    print(f"wrote {DOUBLE_TALK_WEIGHTS}; build again and run: python -m bench barge")
     return 0
 
 
@@ -71,7 +71,7 @@ def unheard(split: dict[str, Any]) -> dict[str, Any]:
         *(f"klettres-{name}" for name in material.LETTERS),
         *(f"ktub-{name}" for name in material.WORDS),
     }
-    split["name"] = "training-over"
+    split["name"] = "training-double-talk"
     split["speakers"] = {
         name: one for name, one in split["speakers"].items() if name not in voices
     }

@@ -1,4 +1,4 @@
-"""The score over what we play: the compiled net is its formula, and hears callers."""
+"""The double-talk score: the compiled net is its formula, and hears callers."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def heard(audio, far_dbfs):
     gate, rows, scored = NoiseGate(), [], []
     for at in range(0, len(audio) - 159, 160):
         gate.analyze(audio[at : at + 160], far_dbfs)
-        rows.append(gate.over_inputs)
-        scored.append(gate.score_over)
+        rows.append(gate.double_talk_inputs)
+        scored.append(gate.double_talk_score)
     return np.array(rows, np.float32), np.array(scored)
 
 
@@ -42,7 +42,7 @@ def test_it_hears_the_line_while_nothing_is_played():
         for at in range(0, 16_000, 160):
             gate.analyze(before[at : at + 160])
         gate.analyze(fan[16_000:16_160], AI_DBFS)
-    after_quiet, after_fan = (gate.score_over for gate in gates)
+    after_quiet, after_fan = (gate.double_talk_score for gate in gates)
     assert after_fan < after_quiet < 0.5
 
 
