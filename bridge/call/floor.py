@@ -68,6 +68,11 @@ class Floor:
         """It is not wanted any more, if it waited."""
         self._waiting.pop(what, None)
 
+    def drop_all(self) -> None:
+        """Nothing that waits is wanted any more: only last words are said."""
+        self._waiting.clear()
+        self._timers.cancel(Timer.FLOOR)
+
     def look(self, now: float, *, is_callers: bool) -> list[Due]:
         """FLOOR is due: return what must be said now."""
         due = [

@@ -116,6 +116,7 @@ def _leave(call: CallState) -> None:
     """End the conversation; the last words are still to be heard."""
     call.enter(Phase.ENDING)
     call.timers.clear()
+    call.floor.drop_all()
     call.actions += call.sessions.let_go("the call ends")
     call.last_words.begin(call.now)
 

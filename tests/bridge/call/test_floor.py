@@ -130,6 +130,19 @@ def test_a_turn_that_the_server_does_not_end_is_not_waited_for_much_longer():
     assert len(asked(actions)) == 1 and call.uplink.is_turn_open
 
 
+def test_what_waits_is_not_said_among_the_last_words():
+    call, now = speaking_while_a_tool_runs()
+    call.receive_limit("tested", 40.0, now)
+    fire(call, now)
+    assert call.floor.is_wanted and not call.time_limit.has_warned
+
+    (goodbye,) = asked(call.receive_hangup("tested", now, politely=True))
+    call.receive_openai(created("g1"), now)
+    call.receive_openai(done("g1", "failed"), now)
+    told = asked(speak(call, VOICE[:100] + QUIET * 300, now)[0])
+    assert [one.response for one in told] == [goodbye.response]
+
+
 def test_the_servers_answer_to_the_caller_answers_the_tool_as_well():
     call, now = speaking_while_a_tool_runs()
     answer(call, now)
