@@ -117,10 +117,10 @@ async def drive(args: argparse.Namespace, harness: ServiceHarness) -> Figures:
                 WORKERS=str(args.workers),
                 PORT=port,
             )
-            before = _made_at(door)
+            before = _made_at(socket_path)
             url, process = await stack.enter_async_context(bridge)
             # On one port it may be the old one that says it is ready.
-            while args.one_port and _made_at(door) == before:  # noqa: ASYNC110 a file
+            while args.one_port and _made_at(socket_path) == before:  # noqa: ASYNC110 a file
                 await asyncio.sleep(0.05)
             current.url = url
             return process
@@ -132,7 +132,7 @@ async def drive(args: argparse.Namespace, harness: ServiceHarness) -> Figures:
                 await asyncio.sleep(1 / args.rate)
 
         port = str(free_port()) if args.one_port else ""
-        door = harness.home / "service" / "doors" / f"{port}.sock"
+        socket_path = harness.home / "service" / "doors" / f"{port}.sock"
         old = await start()
         ringing = asyncio.ensure_future(ring())
         for _ in range(args.restarts):
@@ -144,7 +144,7 @@ async def drive(args: argparse.Namespace, harness: ServiceHarness) -> Figures:
             old = new
         await asyncio.sleep(args.every)
         ringing.cancel()
-        if args.one_port:  # who asks what comes next has no other door
+        if args.one_port:  # a caller's next webhook needs a bridge that listens
             await asyncio.gather(*drains)
         old.send_signal(signal.SIGTERM)
         drains.append(asyncio.ensure_future(_timed(old)))

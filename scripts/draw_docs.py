@@ -96,7 +96,7 @@ def run(recording: Recording, until_s: float, silent_from_s: float = 1e9) -> Tra
                 received += len(one.delta)
         if what and isinstance(what[0], twilio.Media):
             frames[id(what[0].media.payload)] = (len(trace.at_s), what[0])
-        actions = getattr(call, step.door)(*what, step.now)
+        actions = getattr(call, step.method)(*what, step.now)
         _note(trace, at_s, actions)
         if what and isinstance(what[0], twilio.Media):
             _measure(trace, call, at_s, received)
@@ -112,7 +112,7 @@ def _timeouts(call: Call, until: float) -> Iterator[float]:
 
 def _what(recording: Recording, step: Step, is_silent: bool) -> list[Any] | None:
     """Return a step's message; None for what belongs to another run."""
-    if step.door == "receive_timeout":
+    if step.method == "receive_timeout":
         return None
     what = recording.arguments(step)
     if not is_silent or not isinstance(what[0], twilio.Media | twilio.Mark):

@@ -74,11 +74,18 @@ async def served(url, home):
     server = Server(settings, db)
     await server.start()
     proxy = Proxy(server.port)
-    door = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     try:
-        yield server, model, proxy, door.sockets[0].getsockname()[1], db, business_id
+        yield (
+            server,
+            model,
+            proxy,
+            listener.sockets[0].getsockname()[1],
+            db,
+            business_id,
+        )
     finally:
-        door.close()
+        listener.close()
         await proxy.close()
         await server.close()
         await model.close()

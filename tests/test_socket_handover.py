@@ -165,7 +165,7 @@ def test_a_folder_with_too_long_a_name_costs_only_the_taking_over(tmp_path):
     assert asyncio.run(told()) is None
 
 
-def test_a_door_goes_with_its_service_and_leaves_the_next_ones_alone(tmp_path):
+def test_a_socket_goes_with_its_service_and_leaves_the_next_ones_alone(tmp_path):
     async def told():
         path = tmp_path / "doors" / "1.sock"
         with socket.create_server(("127.0.0.1", 0)) as listening:

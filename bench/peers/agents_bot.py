@@ -18,7 +18,7 @@ from agents.realtime import (
     RealtimeSession,
 )
 from fastapi import WebSocket, WebSocketDisconnect
-from fastapi_doors import MODEL_URL, PORT, app
+from fastapi_app import MODEL_URL, PORT, app
 
 GATHERED_BYTES = 400
 FLUSH_S = 0.05

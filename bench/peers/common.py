@@ -1,5 +1,7 @@
-"""What relays say to both sides, and the door for webhooks of those whose library
-answers streams alone; plain Python, for any environment."""
+"""Messages that every relay sends, and a webhook server in plain Python.
+
+The webhook server is for relays whose library serves WebSocket streams only.
+"""
 
 import asyncio
 import json
@@ -72,5 +74,5 @@ class Webhooks(asyncio.Protocol):
 async def serve_webhooks(port: int, stream_port: int) -> None:
     """Answer webhooks until killed."""
     loop = asyncio.get_running_loop()
-    door = await loop.create_server(lambda: Webhooks(stream_port), "127.0.0.1", port)
-    await door.serve_forever()
+    server = await loop.create_server(lambda: Webhooks(stream_port), "127.0.0.1", port)
+    await server.serve_forever()

@@ -306,9 +306,9 @@ def serve_on_epoll():
     cdef Socket side
     global epoll
     epoll = epoll_create1(0)
-    door = socket.create_server(("127.0.0.1", PORT), backlog=512)
-    events[0].events, events[0].data.fd = EPOLLIN, door.fileno()
-    epoll_ctl(epoll, EPOLL_CTL_ADD, door.fileno(), events)
+    listener = socket.create_server(("127.0.0.1", PORT), backlog=512)
+    events[0].events, events[0].data.fd = EPOLLIN, listener.fileno()
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener.fileno(), events)
     while True:
         with nogil:
             count = epoll_wait(epoll, events, EVENTS, -1)
@@ -316,8 +316,8 @@ def serve_on_epoll():
             side = living.get(events[at].data.fd)
             if side is not None:
                 side.receive()
-            elif events[at].data.fd == door.fileno():
-                Socket(door.accept()[0])
+            elif events[at].data.fd == listener.fileno():
+                Socket(listener.accept()[0])
 
 
 # --- on uvloop ---
@@ -368,8 +368,8 @@ cdef class Protocol(Side):
 async def serve_on_loop():
     """Serve until killed."""
     loop = asyncio.get_running_loop()
-    door = await loop.create_server(Protocol, "127.0.0.1", PORT, backlog=512)
-    await door.serve_forever()
+    server = await loop.create_server(Protocol, "127.0.0.1", PORT, backlog=512)
+    await server.serve_forever()
 
 
 def main():

@@ -12,7 +12,7 @@ import json
 import uvicorn
 from common import UPDATE
 from fastapi import WebSocket, WebSocketDisconnect
-from fastapi_doors import MODEL_URL, PORT, app
+from fastapi_app import MODEL_URL, PORT, app
 from websockets.asyncio.client import ClientConnection, connect
 
 

@@ -8,7 +8,7 @@ context, 8 kHz at both ends; the service recodes to the 24 kHz PCM it always spe
 
 import uvicorn
 from fastapi import WebSocket
-from fastapi_doors import MODEL_URL, PORT, app
+from fastapi_app import MODEL_URL, PORT, app
 from loguru import logger
 from pipecat.frames.frames import LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline

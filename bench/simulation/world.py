@@ -194,13 +194,13 @@ class World:
         else:
             self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
 
-    def _give(self, what: Any, door: Callable[..., list[Any]], *args: Any) -> None:
+    def _give(self, what: Any, receive: Callable[..., list[Any]], *args: Any) -> None:
         stands_until = self.scenario.unstalled(self.now)
         if stands_until > self.now and what is not None:
-            self.at(stands_until, self._give, what, door, *args)
+            self.at(stands_until, self._give, what, receive, *args)
             return
         self.invariants.before(what, self.now)
-        actions = list(twilio.messages_of(door(*args, self.now)))
+        actions = list(twilio.messages_of(receive(*args, self.now)))
         if self.story is not None:
             self._tell(what, actions)
         if (

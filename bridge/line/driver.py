@@ -119,20 +119,20 @@ class CallDriver:
         assert self.twilio_leg is None, "a line has one caller"
         self.twilio_leg = leg
 
-    def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
+    def receive(self, method: Callable[..., list[Action]], *what: Any) -> None:
         """Pass an input to the call and perform every action that the call returns.
 
         A bug in the bridge ends this call only.
         """
         is_late = self.is_over and not self.call.awaits_words
-        if is_late and door != self.call.receive_disconnect:
+        if is_late and method != self.call.receive_disconnect:
             self._exchange.metrics.count("dropped", limit="after_end")
         now, recorder = monotonic(), self._recorder
         try:
             if recorder is None:
-                actions = door(*what, now)
+                actions = method(*what, now)
             else:
-                actions = recorder.take(door, what, now)
+                actions = recorder.take(method, what, now)
             for action in actions:
                 _PERFORM[type(action)](self, action)
             if self.twilio_leg is not None:

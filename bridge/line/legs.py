@@ -63,7 +63,7 @@ class Owner(Protocol):
     def is_over(self) -> bool:
         """Whether the call has ended."""
 
-    def receive(self, door: Callable[..., list[Action]], *what: Any) -> None:
+    def receive(self, method: Callable[..., list[Action]], *what: Any) -> None:
         """Pass an input to the call, and perform the actions that the call returns."""
 
     def weigh(self) -> None:
@@ -331,9 +331,10 @@ class OpenAILeg(WebSocket):
             line.receive(line.call.receive_malformed, self.leg, str(error))
             return
         if event is not None:
-            is_standby = self.leg is Leg.STANDBY
-            door = line.call.receive_standby if is_standby else line.call.receive_openai
-            line.receive(door, event)
+            call, is_standby = line.call, self.leg is Leg.STANDBY
+            line.receive(
+                call.receive_standby if is_standby else call.receive_openai, event
+            )
             return
         kind = openai.event_type(data)
         if not openai.is_known(kind):

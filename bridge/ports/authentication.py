@@ -129,7 +129,7 @@ class Authentication:
             )
 
     def _refuse_signature(self, request: web.Request) -> web.Response:
-        self._metrics.count("rejected_signatures", door=request.path)
+        self._metrics.count("rejected_signatures", endpoint=request.path)
         server_logger().warning("%s refused: signature", request.path)
         return answer(request, HTTPStatus.FORBIDDEN)
 

@@ -37,7 +37,7 @@ _SESSIONS = {
     "use_standby": "session changed",
     "close_standby": "next session given up",
 }
-_DOORS = {
+_CAUSES = {
     "receive_timeout": "a timer",
     "receive_tool_result": "a tool's answer",
     "receive_disconnect": "a lost leg",
@@ -63,7 +63,7 @@ def of_step(step: Step, opened_at: float, timers: str = "") -> Iterator[Decision
     kind = message.get("type", "")
     if kind in _EVENTS:
         yield Decision(at_s, _EVENTS[kind], _detail(message))
-    if step.door == "receive_disconnect":
+    if step.method == "receive_disconnect":
         leg, why = step.what
         if isinstance(why, dict):
             yield Decision(at_s, f"{leg} leg refused", str(why["reason"]))
@@ -108,7 +108,7 @@ def _cause(step: Step) -> str:
     """Return what came, by the vendor's name for it."""
     message = _message(step)
     name = message.get("type") or message.get("event")
-    return str(name or _DOORS.get(step.door, step.door.removeprefix("receive_")))
+    return str(name or _CAUSES.get(step.method, step.method.removeprefix("receive_")))
 
 
 def _message(step: Step) -> dict[str, Any]:

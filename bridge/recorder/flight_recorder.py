@@ -50,13 +50,13 @@ class Recorder:
         self._sizes: deque[int] = deque()
 
     def take(
-        self, door: Callable[..., list[Action]], what: tuple[Any, ...], now: float
+        self, method: Callable[..., list[Action]], what: tuple[Any, ...], now: float
     ) -> list[Action]:
         """Give a message to the call and return its answer, having kept both.
 
         A message at which the call fails is kept without an answer.
         """
-        entry = [door, what, now, None]
+        entry = [method, what, now, None]
         size = _size(what)
         self._ring.append(entry)
         self._sizes.append(size)
@@ -65,7 +65,7 @@ class Recorder:
             self._ring.popleft()
             self._bytes -= self._sizes.popleft()
             self.dropped_messages += 1
-        actions = entry[3] = door(*what, now)
+        actions = entry[3] = method(*what, now)
         return actions
 
     def drain(self) -> Iterator[list[Any]]:

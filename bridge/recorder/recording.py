@@ -40,7 +40,9 @@ from bridge.realtime import openai
 from bridge.telemetry.masking import clean, mask_phone
 from bridge.telephony import twilio
 
-VERSION = 1
+VERSION = 2
+# Version 1 is read, too: it has a step's `method` under the key `door`.
+VERSIONS_READ = (1, VERSION)
 SUFFIX = ".zip"
 STEPS_FILE = "call.jsonl"
 CALLER_FILE = "caller.ulaw"
@@ -62,8 +64,8 @@ _TUPLES: dict[type, str] = {
     CloseStandby: "close_standby",
     HangUp: "hang_up",
 }
-# What comes through each door of a `Call`, before the time.
-DOORS: dict[str, tuple[Any, ...]] = {
+# The arguments of each method of a `Call` that takes an input, before the time.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "receive_twilio": (twilio.Inbound,),
     "receive_openai": (openai.Inbound,),
     "receive_standby": (openai.Inbound,),
@@ -113,7 +115,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     now: float
-    door: str
+    method: str
     what: list[Any] = []
     politely: bool = False
     actions: list[Any] | None = None
@@ -135,20 +137,20 @@ class Recording(msgspec.Struct, frozen=True):
 
     def arguments(self, step: Step) -> list[Any]:
         """Return a step's message as the `Call` takes it; needs the audio."""
-        kinds, what = DOORS[step.door], step.what
+        kinds, what = ARGUMENTS[step.method], step.what
         try:
             if what and isinstance(what[0], dict):
-                what = [self._with_audio(step.door, what[0]), *what[1:]]
+                what = [self._with_audio(step.method, what[0]), *what[1:]]
             return [
                 msgspec.convert(one, kind, builtin_types=(bytes,))
                 for one, kind in zip(what, kinds, strict=True)
             ]
         except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
             text = f"{type(error).__name__}: {error}"
-            raise RecordingError(f"{step.door} at {step.now}: {text}") from None
+            raise RecordingError(f"{step.method} at {step.now}: {text}") from None
 
-    def _with_audio(self, door: str, message: dict[str, Any]) -> dict[str, Any]:
-        if door == "receive_twilio" and message.get("event") == "media":
+    def _with_audio(self, method: str, message: dict[str, Any]) -> dict[str, Any]:
+        if method == "receive_twilio" and message.get("event") == "media":
             body = message["media"]
             payload = self._find(CALLER_FILE, body["payload"])
             return {**message, "media": {**body, "payload": payload}}
@@ -178,21 +180,23 @@ class Writer:
 
     def step(
         self,
-        door: Callable[..., list[Action]],
+        method: Callable[..., list[Action]],
         what: tuple[Any, ...],
         now: float,
         actions: list[Action] | None,
     ) -> Step:
         """Return one message and its answer as they are written."""
-        of = door.func if isinstance(door, partial) else door
-        is_polite = isinstance(door, partial) and door.keywords.get("politely", False)
+        is_polite = False
+        if isinstance(method, partial):
+            is_polite = method.keywords.get("politely", False)
+            method = method.func
         keep = fingerprint
         if self._keeps_audio:
-            is_caller = of.__name__ == "receive_twilio"
+            is_caller = method.__name__ == "receive_twilio"
             keep = partial(self._keep, CALLER_FILE if is_caller else self._model_file)
         return Step(
             now=now,
-            door=of.__name__,
+            method=method.__name__,
             what=[_plain(_public(one), self._hide, keep) for one in what],
             politely=is_polite,
             actions=None
@@ -245,17 +249,25 @@ def read(path: Path) -> Recording:
                 if name in file.namelist()
             }
         header = msgspec.json.decode(lines[0], type=Header)
-        steps = [msgspec.json.decode(line, type=Step) for line in lines[1:] if line]
+        if header.version not in VERSIONS_READ:
+            raise RecordingError(
+                f"{path}: expected version 1 or {VERSION}, got {header.version}"
+            )
+        steps = [_step(line, header.version) for line in lines[1:] if line]
     except _UNREADABLE as error:
         raise RecordingError(f"{path}: expected a recorded call: {error}") from None
-    if header.version != VERSION:
-        raise RecordingError(
-            f"{path}: expected version {VERSION}, got {header.version}"
-        )
-    unknown = {step.door for step in steps} - DOORS.keys()
+    unknown = {step.method for step in steps} - ARGUMENTS.keys()
     if unknown:
-        raise RecordingError(f"{path}: there is no door {', '.join(sorted(unknown))}")
-    return Recording(header, steps, audio)
+        raise RecordingError(f"{path}: a call has no {', '.join(sorted(unknown))}")
+    return Recording(msgspec.structs.replace(header, version=VERSION), steps, audio)
+
+
+def _step(line: bytes, version: int) -> Step:
+    if version == VERSION:
+        return msgspec.json.decode(line, type=Step)
+    plain = msgspec.json.decode(line, type=dict[str, Any])
+    plain["method"] = plain.pop("door")
+    return msgspec.convert(plain, Step)
 
 
 def _unpack(path: Path, file: zipfile.ZipFile, name: str, most: int) -> bytes:

@@ -57,7 +57,7 @@ class Replay:
         call = Call(header.plan, header.opened_at)
         watch = explain.Watch(call, header.opened_at)
         for number, step in enumerate(self.recording.steps, 1):
-            due = call.timers.due(step.now) if step.door == "receive_timeout" else []
+            due = call.timers.due(step.now) if step.method == "receive_timeout" else []
             again = self._again(call, step)
             self.steps.append(again)
             self.difference = _compare(number, step, again, header.opened_at)
@@ -74,10 +74,10 @@ class Replay:
         return [self._again(call, step) for step in self.recording.steps]
 
     def _again(self, call: Call, step: Step) -> Step:
-        door = getattr(call, step.door)
+        method = getattr(call, step.method)
         how = {"politely": True} if step.politely else {}
-        actions = door(*self.recording.arguments(step), step.now, **how)
-        if step.door == "receive_twilio":
+        actions = method(*self.recording.arguments(step), step.now, **how)
+        if step.method == "receive_twilio":
             self._measure(call, step)
         shown = [show(one) for one in twilio.messages_of(actions)]
         return msgspec.structs.replace(step, actions=shown)

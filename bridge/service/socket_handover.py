@@ -140,4 +140,5 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _socket_path(home: Path, port: int) -> Path:
+    # A version that already runs listens in the folder of this name.
     return home / "doors" / f"{port}.sock"

@@ -44,7 +44,7 @@ class WebhookGuard:
         except web.HTTPException:
             raise
         except Exception as error:
-            self._metrics.count("webhook_failures", door=request.path)
+            self._metrics.count("webhook_failures", endpoint=request.path)
             server_logger().error("%s failed", request.path, exc_info=error)
         if request.path not in _ASKING:
             return web.Response(status=204)

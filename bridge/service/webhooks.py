@@ -173,7 +173,7 @@ class Webhooks:
         self, methods: dict[str, str], request: web.Request
     ) -> web.Response:
         """Refuse a request that matches no endpoint; read no more of its connection."""
-        self._metrics.count("requests_refused", reason="no_such_door")
+        self._metrics.count("requests_refused", reason="unknown_path")
         allowed = methods.get(request.path)
         if allowed is None:
             return answer(request, HTTPStatus.NOT_FOUND)

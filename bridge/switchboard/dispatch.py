@@ -196,7 +196,7 @@ class Switchboard:
                 ),
             )
             if not is_valid:
-                self.metrics.count("rejected_signatures", door="media")
+                self.metrics.count("rejected_signatures", endpoint="media")
                 server_logger().warning("media stream refused: signature")
                 return HTTPStatus.FORBIDDEN
         return fast_path.CallerListener(TwilioLeg(self))

@@ -1,4 +1,4 @@
-"""A whole service over loopback with a hand-made model, for tests of its doors."""
+"""A whole service over loopback with a hand-made model, for tests of its endpoints."""
 
 import asyncio
 import itertools
@@ -57,7 +57,7 @@ class Service:
         return await self.request(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
     async def watch(self, path: str, *headers: str) -> tuple[int, bytes]:
-        """GET at the door of whoever watches."""
+        """GET a path of the admin port."""
         lines = "".join(f"{line}\r\n" for line in ("Host: x", *headers))
         request = f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
         return await self.request(request, self.server.admin_port)

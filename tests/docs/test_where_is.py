@@ -148,8 +148,8 @@ def test_the_loss_of_the_models_socket_goes_the_way_it_says(monkeypatch):
         is_over = False
         logs_events = False
 
-        def receive(self, door, *what):
-            told.extend(door(*what, 1.0))
+        def receive(self, method, *what):
+            told.extend(method(*what, 1.0))
 
     owner = Owner()
     owner.call = call

@@ -1,7 +1,7 @@
 """`kolbridge demo`: two whole calls on this machine, watched and judged.
 
 The database, the sandbox's model and the callers live here; the bridge is the real
-service in a process of its own, reached over its own doors. While the calls run a
+service in a process of its own, reached over its own endpoints. While the calls run a
 timeline scrolls by; afterwards `demo/` holds the sound, the pictures and a report.
 """
 

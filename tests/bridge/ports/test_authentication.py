@@ -44,8 +44,8 @@ def test_body_without_a_signature_is_not_read(database_url, tmp_path):
         status, _ = await at.request(head.encode())
 
         assert status == 403
-        doors = at.server.metrics.value("rejected_signatures", door="/twilio/voice")
-        assert doors == 1
+        count = at.server.metrics.value("rejected_signatures", endpoint="/twilio/voice")
+        assert count == 1
 
     run(told, database_url, tmp_path)
 

@@ -33,7 +33,7 @@ def post(at, path, signed=True, **fields):
 REQUESTS = {
     "alive": lambda at: get("/healthz"),
     "ready": lambda at: get("/readyz"),
-    "no such door": lambda at: get("/nowhere"),
+    "unknown path": lambda at: get("/nowhere"),
     "wrong method": lambda at: get("/twilio/voice"),
     "no websocket": lambda at: get("/twilio/media"),
     "two at once": lambda at: get("/healthz") * 2,

@@ -167,7 +167,7 @@ def test_frames_that_come_with_the_handshake_are_not_lost():
     ws_peer.run(story)
 
 
-def test_stream_the_door_refuses_gets_its_status_and_no_upgrade():
+def test_a_refused_stream_gets_its_status_and_no_upgrade():
     async def story():
         metrics = Metrics()
         async with listening(OpenEndpoint(), metrics) as port:
@@ -183,7 +183,7 @@ def test_stream_the_door_refuses_gets_its_status_and_no_upgrade():
     ws_peer.run(story)
 
 
-def test_door_sees_the_path_and_the_headers():
+def test_the_handler_sees_the_path_and_the_headers():
     async def story():
         endpoint = OpenEndpoint()
         async with listening(endpoint) as port:

@@ -28,7 +28,7 @@ def header(has_audio=True, **options):
 
 
 def written(tmp_path, entries, has_audio=True, **options):
-    """Write what passed through the doors, and read it back."""
+    """Write the inputs of a call, and read them back."""
     writer = Writer(
         header(has_audio, **options), secrets=(SECRET,), keeps_audio=has_audio
     )
@@ -37,7 +37,7 @@ def written(tmp_path, entries, has_audio=True, **options):
     return path, read(path)
 
 
-def doors():
+def inputs():
     call = Call(builders.plan(), 0.0)
     result = ToolResult(
         tool_call_id="c1",
@@ -68,16 +68,16 @@ def doors():
 
 def test_every_message_comes_back_as_the_call_took_it(tmp_path):
     entries = [
-        (door, what, 2.0 + at / 3, []) for at, (door, what) in enumerate(doors())
+        (take, what, 2.0 + at / 3, []) for at, (take, what) in enumerate(inputs())
     ]
 
     _, found = written(tmp_path, entries)
 
-    for (door, what, now, _), step in zip(entries, found.steps, strict=True):
-        assert step.door == door.__name__
+    for (take, what, now, _), step in zip(entries, found.steps, strict=True):
+        assert step.method == take.__name__
         assert step.now == now
         assert tuple(found.arguments(step)) == what
-    assert {step.door for step in found.steps} == recording.DOORS.keys()
+    assert {step.method for step in found.steps} == recording.ARGUMENTS.keys()
 
 
 def test_polite_hang_up_and_a_failure_of_ours_are_kept(tmp_path):
@@ -87,7 +87,7 @@ def test_polite_hang_up_and_a_failure_of_ours_are_kept(tmp_path):
     _, found = written(tmp_path, [(polite, ("shutdown",), 2.0, None)])
 
     assert found.steps[0].politely
-    assert found.steps[0].door == "receive_hangup"
+    assert found.steps[0].method == "receive_hangup"
     assert found.steps[0].actions is None
 
 
@@ -213,21 +213,39 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         read(path)
 
 
-def test_other_versions_doors_and_shapes_are_refused(tmp_path):
+def test_other_versions_methods_and_shapes_are_refused(tmp_path):
     made = header()
-    newer = msgspec.json.encode(msgspec.structs.replace(made, version=2))
-    with pytest.raises(RecordingError, match="expected version 1, got 2"):
+    newer = msgspec.json.encode(msgspec.structs.replace(made, version=3))
+    with pytest.raises(RecordingError, match="expected version 1 or 2, got 3"):
         read(rebuilt(tmp_path, [newer]))
 
     first = msgspec.json.encode(made)
-    with pytest.raises(RecordingError, match="no door record"):
-        read(rebuilt(tmp_path, [first, b'{"now":1,"door":"record"}']))
+    with pytest.raises(RecordingError, match="a call has no record"):
+        read(rebuilt(tmp_path, [first, b'{"now":1,"method":"record"}']))
 
-    found = read(rebuilt(tmp_path, [first, b'{"now":1,"door":"receive_timeout"}']))
+    found = read(rebuilt(tmp_path, [first, b'{"now":1,"method":"receive_timeout"}']))
     assert found.arguments(found.steps[0]) == []
-    found = read(rebuilt(tmp_path, [first, b'{"now":1,"door":"receive_twilio"}']))
+    found = read(rebuilt(tmp_path, [first, b'{"now":1,"method":"receive_twilio"}']))
     with pytest.raises(RecordingError, match="receive_twilio at 1"):
         found.arguments(found.steps[0])
+
+
+def test_a_recording_of_version_1_is_read_and_written_as_version_2(tmp_path):
+    first = msgspec.json.encode(msgspec.structs.replace(header(), version=1))
+    path = rebuilt(tmp_path, [first, b'{"now":1,"door":"receive_timeout"}'])
+
+    found = read(path)
+    recording.rewrite(path, found, found.steps)
+
+    assert found.steps[0].method == "receive_timeout"
+    assert read(path).steps == found.steps
+    with zipfile.ZipFile(path) as file:
+        lines = file.read("call.jsonl").splitlines()
+    assert msgspec.json.decode(lines[0])["version"] == 2
+    assert lines[1] == b'{"now":1.0,"method":"receive_timeout"}'
+    for step in (b'{"now":1,"method":"receive_timeout"}', b"[]"):
+        with pytest.raises(RecordingError, match="expected a recorded call"):
+            read(rebuilt(tmp_path, [first, step]))
 
 
 def test_audio_that_is_missing_is_told(tmp_path):

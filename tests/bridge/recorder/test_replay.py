@@ -34,8 +34,8 @@ class Told:
         self.take(self.call.receive_twilio, builders.start())
         self.take(self.call.receive_openai, openai.SessionUpdated(builders.session()))
 
-    def take(self, door, *what):
-        return self.kept.take(door, what, self.now)
+    def take(self, method, *what):
+        return self.kept.take(method, what, self.now)
 
     def hear(self, *events):
         for event in events:

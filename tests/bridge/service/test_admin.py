@@ -1,4 +1,4 @@
-"""The door of whoever watches: not Twilio's port, and with a token beyond loopback."""
+"""The admin port: not Twilio's port, and with a token beyond loopback."""
 
 import orjson
 import pytest
@@ -17,7 +17,7 @@ def run(story_of, database_url, home, **settings):
     ws_peer.run(told)
 
 
-def test_metrics_are_a_page_of_a_door_of_their_own(database_url, tmp_path):
+def test_metrics_are_a_page_of_the_admin_port(database_url, tmp_path):
     async def told(at):
         await at.ring(running_service.new_sid())
         status, page = await at.watch("/metrics")

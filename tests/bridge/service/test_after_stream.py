@@ -1,4 +1,4 @@
-"""What a caller gets whose stream is over: the doors, with a stream that is cut."""
+"""What a caller gets whose stream has ended, with a stream that is cut."""
 
 import pytest
 

@@ -32,7 +32,7 @@ def watched(admission, story):
     return metrics
 
 
-def test_a_loop_that_is_held_up_closes_the_door(caplog):
+def test_a_loop_that_is_held_up_stops_admission(caplog):
     admission = Admission(10, NEVER_BUSY)
 
     async def story():
@@ -49,7 +49,7 @@ def test_a_loop_that_is_held_up_closes_the_door(caplog):
     assert "LAG_BUDGET_MS=10" in caplog.text
 
 
-def test_a_loop_that_works_without_a_rest_closes_the_door(caplog):
+def test_a_loop_that_works_without_a_rest_stops_admission(caplog):
     admission = Admission(NEVER_LATE_MS, 0.5)
 
     async def story():
@@ -101,7 +101,7 @@ def test_the_wait_for_the_processor_is_busy_too(monkeypatch, tmp_path):
     assert admission.own < 0.5
 
 
-def test_that_the_door_is_open_again_is_told(caplog):
+def test_that_calls_are_admitted_again_is_told(caplog):
     admission, metrics = Admission(10, 0.5), Metrics()
     monitor = LoopMonitor(admission, metrics)
     for tick in range(WINDOW_TICKS):

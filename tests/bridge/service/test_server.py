@@ -1,4 +1,4 @@
-"""The whole service by its doors: a call from its webhook to its record."""
+"""The whole service by its endpoints: a call from its webhook to its record."""
 
 import asyncio
 import zipfile
@@ -162,7 +162,7 @@ def test_stream_that_is_not_the_calls_is_closed(database_url, tmp_path, how, cap
 def test_unsigned_stream_gets_403_before_the_upgrade(database_url, tmp_path):
     async def told(at):
         assert await at.stream(running_service.new_sid(), "t", sign=False) is None
-        assert at.server.metrics.value("rejected_signatures", door="media") == 1
+        assert at.server.metrics.value("rejected_signatures", endpoint="media") == 1
 
     run(told, database_url, tmp_path)
 
@@ -170,11 +170,11 @@ def test_unsigned_stream_gets_403_before_the_upgrade(database_url, tmp_path):
 @pytest.mark.parametrize("signed", [{"signed": False}, {"token": "wrong"}])
 def test_unsigned_webhook_gets_403(database_url, tmp_path, signed):
     async def told(at):
-        for door in ("voice", "stream-status", "call-status", "after-stream"):
-            path = f"/twilio/{door}"
+        for name in ("voice", "stream-status", "call-status", "after-stream"):
+            path = f"/twilio/{name}"
             status, _ = await at.post(path, CallSid=running_service.new_sid(), **signed)
             assert status == 403
-            assert at.server.metrics.value("rejected_signatures", door=path) == 1
+            assert at.server.metrics.value("rejected_signatures", endpoint=path) == 1
 
     run(told, database_url, tmp_path)
 

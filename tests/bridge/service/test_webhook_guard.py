@@ -43,7 +43,7 @@ def test_caller_hears_the_fallback(
 
         assert status == 200
         assert [verb.tag for verb in fromstring(body)] == ["Say", "Hangup"]
-        assert place.server.metrics.value("webhook_failures", door=path) == 1
+        assert place.server.metrics.value("webhook_failures", endpoint=path) == 1
         assert place.fallbacks("webhook_failed") == 1
         assert "RuntimeError: surprise" in caplog.text
 

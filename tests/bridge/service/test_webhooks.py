@@ -1,4 +1,4 @@
-"""The HTTP doors: what each answers, twice, unsigned, unknown or without a database."""
+"""The HTTP endpoints: their answers, also twice, unsigned or without a database."""
 
 import asyncio
 

@@ -141,7 +141,7 @@ def test_a_crowd_fills_the_loop_to_its_limit_and_not_beyond(loop):
 # --- late ---
 
 
-def test_a_loop_that_is_on_time_keeps_the_door_open(loop):
+def test_a_loop_that_is_on_time_admits_calls(loop):
     assert loop.go_on(3 * WINDOW_TICKS, lag_ms=9.9) == []
     assert loop.shut is None
 
@@ -161,7 +161,7 @@ def test_late_ticks_that_have_left_the_window_count_no_more(loop):
     assert loop.go_on(LATE_TICKS_MAX, lag_ms=300.0) == []
 
 
-def test_the_door_closes_before_the_window_is_full(loop):
+def test_admission_stops_before_the_window_is_full(loop):
     assert loop.go_on(LATE_TICKS_MAX + 1, lag_ms=50.0) == [Change.CLOSED]
 
 
@@ -247,7 +247,7 @@ def test_workers_that_share_a_processor_have_fewer_calls_before_they_mind():
 # --- what is told ---
 
 
-def test_that_the_door_is_open_is_told_when_it_has_been_for_a_while(loop):
+def test_that_calls_are_admitted_again_is_told_after_a_while(loop):
     told = loop.go_on(ticks(3), busy=0.95)
     # As a loop at its limit does: shut and open, many times.
     for _ in range(20):

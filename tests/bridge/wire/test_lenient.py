@@ -114,9 +114,9 @@ def test_a_call_goes_on_whatever_is_null(wire, kind, path):
         if wire is twilio
         else builders.answered_call()
     )
-    door = call.receive_twilio if wire is twilio else call.receive_openai
+    receive = call.receive_twilio if wire is twilio else call.receive_openai
 
-    door(event, 1.0)
+    receive(event, 1.0)
     assert not call.counters.malformed_twilio + call.counters.malformed_openai
 
 

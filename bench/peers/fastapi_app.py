@@ -1,4 +1,4 @@
-"""The doors that every peer with FastAPI has beside its stream."""
+"""The HTTP endpoints that every peer with FastAPI has beside its stream."""
 
 import os
 
