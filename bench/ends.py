@@ -53,8 +53,8 @@ class Shape(NamedTuple):
 
     hears: float = 0.5
     speaks: float = 0.5
-    # How many frames the model is ahead of the caller's ear. Half a delta is never in
-    # doubt: when the next one comes, the bridge wants it.
+    # How many frames the model is ahead of the caller's playout. With half a delta the
+    # bridge always sends on a delta when it arrives.
     ahead: int = DELTA_FRAMES // 2
 
     @property
@@ -172,7 +172,7 @@ class Session(ModelEnd):  # type: ignore[misc]
     def go_on(self, number: int, place: int, shape: Shape) -> None:
         """Say what of a reply is due at this place.
 
-        After a pause of the load nothing of it is left at the caller's ear.
+        After a pause of the load nothing of it is left in the caller's playout.
         """
         if place == 0 or (self._said is None and not place % DELTA_FRAMES):
             self._said = place // DELTA_FRAMES

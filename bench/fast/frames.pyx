@@ -24,7 +24,7 @@ cdef enum:
     PAYLOAD_BYTES = 216
 
 TAG_CHARACTERS, TAG_EVERY, TURN_SILENCE_FRAMES = TAG, NAME_EVERY, TURN_SILENCE
-# A longer silence at the caller's ear lies between two replies.
+# A longer silence in the caller's playout lies between two replies.
 cdef double UNDERRUN_MAX_S = 1.0
 cdef double BASE64_CHARACTERS_A_SECOND = 8_000 * 4 / 3
 cdef const char *BASE64 = (
@@ -120,7 +120,7 @@ cdef class CallerEnd(End):
         self.play(<const uint8_t *>PyBytes_AS_STRING(data), len(data), at)
 
     cdef int play(self, const uint8_t *data, size_t size, double at) except -1:
-        """Queue audio at the caller's ear; note if its predecessor had run out."""
+        """Add audio to the caller's playout; note if the audio before had run out."""
         cdef size_t length
         cdef const uint8_t *audio = text_of(data, size, b'"payload":', &length)
         self.tally.arrived(audio, self.tally.downlink_ms, at)

@@ -130,7 +130,8 @@ def _talk_on(
     """Let the AI talk for long, over noise and over the caller.
 
     In the evaluator's calls it is heard for a few seconds, mostly just before the
-    caller speaks: a net that learns from those alone expects him whenever it goes on.
+    caller speaks: a net that learns from those alone expects the caller whenever
+    the AI goes on.
     """
     longest_s = rng.choice(TALK_ON_S)
     if not longest_s:

@@ -1,4 +1,4 @@
-"""Both ends of a call to a peer: as in `bench.ends`, but their frames are told by ear.
+"""Both ends of a call to a peer: those of `bench.ends`, with frames marked by level.
 
 Peers cut audio into pieces of their own size, and one of them recodes it, so that no
 name in a frame's bytes survives. Here a frame is marked by being loud: 20 ms of a

@@ -22,7 +22,7 @@ BUNCH_S = 1.0
 
 
 class Phone:
-    """The caller's ear and mouth."""
+    """The caller's phone: playout, marks and speech."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -90,7 +90,7 @@ class Phone:
         """The bridge has closed the stream."""
         self._is_closed = True
 
-    # --- the caller's ear ---
+    # --- playout ---
 
     def play(self, part: "Part") -> None:
         """Queue a frame, to be played when what came before it has been."""

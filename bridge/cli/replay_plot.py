@@ -25,7 +25,7 @@ def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) 
     """Draw one call; raises NoPicturesError."""
     time = measures.at_s
     figure, axes = pyplot().subplots(4, 1, figsize=(15, 9), sharex=True)
-    level, snr, gate, ear = axes
+    level, snr, gate, playout = axes
     level.plot(time, _dbfs(measures.rms), lw=0.7, label="caller's level")
     level.plot(time, _dbfs(measures.floor_rms), lw=1.2, label="noise floor")
     level.set(ylabel="dBFS", ylim=(-90, 0), title=title)
@@ -37,8 +37,8 @@ def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) 
     gate.plot(time, _given(measures), lw=4, color="tab:red", label="forwarded")
     gate.set(yticks=(0, 1), yticklabels=("shut", "open"), ylim=(0, 1.4))
     far = [_or_gap(one) for one in measures.far_dbfs]
-    ear.plot(time, far, lw=0.7, label="AI, as heard")
-    ear.set(ylabel="dBFS", ylim=(-90, 0), xlabel="seconds since the webhook")
+    playout.plot(time, far, lw=0.7, label="AI, as heard")
+    playout.set(ylabel="dBFS", ylim=(-90, 0), xlabel="seconds since the webhook")
     shown = set()
     for decision in decisions:
         colour = MARKED.get(decision.what)
@@ -47,7 +47,7 @@ def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) 
         for axis in axes:
             axis.axvline(decision.at_s, color=colour, lw=1, ls=":")
         label = None if decision.what in shown else decision.what
-        ear.plot([], [], color=colour, ls=":", label=label)
+        playout.plot([], [], color=colour, ls=":", label=label)
         shown.add(decision.what)
     for axis in axes:
         axis.legend(loc="upper right", fontsize=8)

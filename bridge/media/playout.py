@@ -19,8 +19,8 @@ can be late by itself and never early. What had the caller heard when they left 
 line? The bridge learns of it with the same delay, which counts up to WAY_S_MAX.
 
 `Clear` starts a new generation. A mark names its generation; the echo of an older mark
-is a flush, not a playback. An item whose audio ran out at the caller's ear before its
-next frame was sent has an *underrun*: the model or the bridge was late. Neither an
+is a flush, not a playback. An item whose audio was played out before its next
+frame was sent has an *underrun*: the model or the bridge was late. Neither an
 underrun nor a hold begins another utterance. This module refuses audio beyond
 UNSENT_BYTES_MAX or PARTS_MAX, forgets the oldest mark beyond MARKS_MAX and counts all.
 """

@@ -75,7 +75,7 @@ class PhoneStream:
         self._sequence = 0
         self._outbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._echo_timer: asyncio.TimerHandle | None = None
-        self._ear = PhonePlayout(0.0)
+        self._playout = PhonePlayout(0.0)
         self._near = bytearray()
         self._is_ai_speaking = False
         self._on: dict[str, Callable[[dict[str, Any]], list[Echo]]] = {
@@ -90,7 +90,7 @@ class PhoneStream:
         self._put({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         self._put_numbered("start", start=self._start_fields(parameters))
         result.started_at = time.monotonic()
-        self._ear = PhonePlayout(result.started_at)
+        self._playout = PhonePlayout(result.started_at)
         sender = asyncio.create_task(self._send_all())
         reader = asyncio.create_task(self._read_all())
         talker = asyncio.create_task(self._talk(result.started_at))
@@ -131,7 +131,7 @@ class PhoneStream:
         result = self._result
         self._advance(time.monotonic())
         result.near = bytes(self._near)
-        result.far = bytes(self._ear.heard)
+        result.far = bytes(self._playout.heard)
         result.close_code = self._socket.close_code
 
     def _start_fields(self, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class PhoneStream:
             if delay > 0:
                 await asyncio.sleep(delay)
             self._advance(time.monotonic())
-            tick = self._timeline.next_frame(self._ear)
+            tick = self._timeline.next_frame(self._playout)
             self._report_timeline()
             for raw in tick.raw:
                 self._put_raw(raw)
@@ -255,24 +255,24 @@ class PhoneStream:
             raise Refused("", "the payload is not base64") from None
         if not audio:
             raise Refused("", "the payload is empty")
-        echoes = self._ear.receive_media(audio, time.monotonic())
-        self._result.media.append(MediaIn(self._ear.at_ms, len(audio)))
+        echoes = self._playout.receive_media(audio, time.monotonic())
+        self._result.media.append(MediaIn(self._playout.at_ms, len(audio)))
         self._report_ai()
         return echoes
 
     def _on_mark(self, message: dict[str, Any]) -> list[Echo]:
-        return self._ear.receive_mark(message["mark"]["name"], time.monotonic())
+        return self._playout.receive_mark(message["mark"]["name"], time.monotonic())
 
     def _on_clear(self, message: dict[str, Any]) -> list[Echo]:
-        echoes = self._ear.receive_clear(time.monotonic())
-        self._result.clears_ms.append(self._ear.at_ms)
+        echoes = self._playout.receive_clear(time.monotonic())
+        self._result.clears_ms.append(self._playout.at_ms)
         self._note("clear")
         return echoes
 
-    # --- the ear ---
+    # --- playout ---
 
     def _advance(self, now: float) -> None:
-        self._echo(self._ear.advance(now))
+        self._echo(self._playout.advance(now))
         self._report_ai()
 
     def _echo(self, echoes: list[Echo]) -> None:
@@ -285,7 +285,7 @@ class PhoneStream:
         if self._echo_timer is not None:
             self._echo_timer.cancel()
             self._echo_timer = None
-        deadline = self._ear.deadline
+        deadline = self._playout.deadline
         if deadline is not None:
             loop = asyncio.get_running_loop()
             self._echo_timer = loop.call_later(
@@ -297,16 +297,18 @@ class PhoneStream:
         self._arm_echo(time.monotonic())
 
     def _report_ai(self) -> None:
-        is_speaking = self._ear.queued_bytes > 0 or (
-            self._is_ai_speaking and self._ear.quiet_ms < UTTERANCE_GAP_MS
+        is_speaking = self._playout.queued_bytes > 0 or (
+            self._is_ai_speaking and self._playout.quiet_ms < UTTERANCE_GAP_MS
         )
         if is_speaking != self._is_ai_speaking:
             self._is_ai_speaking = is_speaking
-            ended_ms = self._ear.at_ms - (0 if is_speaking else self._ear.quiet_ms)
+            ended_ms = self._playout.at_ms - (
+                0 if is_speaking else self._playout.quiet_ms
+            )
             self._note("ai starts" if is_speaking else "ai ends", at_ms=ended_ms)
 
     def _note(self, kind: str, at_ms: float | None = None) -> None:
-        self._report(Happening(self._ear.at_ms if at_ms is None else at_ms, kind))
+        self._report(Happening(self._playout.at_ms if at_ms is None else at_ms, kind))
 
     def _report_timeline(self) -> None:
         for happening in self._timeline.happenings:

@@ -133,7 +133,7 @@ class Timeline:
         """The time of the next frame."""
         return self._frames * FRAME_MS
 
-    def next_frame(self, ear: PhonePlayout) -> Tick:
+    def next_frame(self, playout: PhonePlayout) -> Tick:
         """Return the next 20 ms, given what has been heard."""
         digit = None
         raw: list[Raw] = []
@@ -143,7 +143,7 @@ class Timeline:
                 raw.append(step)
             elif isinstance(step, Digit) and not self._frames_in_step:
                 digit = step.key
-            if not self._is_done(step, ear):
+            if not self._is_done(step, playout):
                 break
             self._next_step()
         self.is_over = self.is_over or not self._steps
@@ -168,7 +168,7 @@ class Timeline:
 
     # --- steps ---
 
-    def _is_done(self, step: Step, ear: PhonePlayout) -> bool:
+    def _is_done(self, step: Step, playout: PhonePlayout) -> bool:
         elapsed_ms = self._frames_in_step * FRAME_MS
         match step:
             case Say():
@@ -179,7 +179,7 @@ class Timeline:
             case Wait():
                 return elapsed_ms >= step.ms
             case WaitForAi() | InterruptAfter():
-                return self._has_waited(step, ear, elapsed_ms)
+                return self._has_waited(step, playout, elapsed_ms)
             case Digit():
                 if not elapsed_ms:
                     self._note("presses", step.key)
@@ -211,19 +211,19 @@ class Timeline:
         self._note("noise", f"{mulaw.level_dbfs(self._noise):.0f} dBFS")
 
     def _has_waited(
-        self, step: WaitForAi | InterruptAfter, ear: PhonePlayout, elapsed_ms: float
+        self, step: WaitForAi | InterruptAfter, playout: PhonePlayout, elapsed_ms: float
     ) -> bool:
         if self._utterances_before is None:
-            goes_on = ear.utterance_ms > 0
-            self._utterances_before = ear.utterances - goes_on
+            goes_on = playout.utterance_ms > 0
+            self._utterances_before = playout.utterances - goes_on
         if elapsed_ms >= step.timeout_ms:
             self._note("waited in vain", repr(step))
             return True
-        if ear.utterances <= self._utterances_before:
+        if playout.utterances <= self._utterances_before:
             return False
         if isinstance(step, InterruptAfter):
-            return ear.utterance_ms >= step.ms
-        return step.until == "starts" or ear.quiet_ms >= step.quiet_ms
+            return playout.utterance_ms >= step.ms
+        return step.until == "starts" or playout.quiet_ms >= step.quiet_ms
 
     # --- sound ---
 

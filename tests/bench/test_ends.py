@@ -20,7 +20,7 @@ def spoken(shape):
 
 
 @pytest.mark.parametrize("ahead", [0, 5, 100])
-def test_a_reply_comes_whole_and_ahead_of_the_ear(ahead):
+def test_a_reply_comes_whole_and_ahead_of_the_playout(ahead):
     shape = Shape(hears=0.5, speaks=0.4, ahead=ahead)
     places = spoken(shape)
 

@@ -1,4 +1,4 @@
-"""The peers' bench: its table, its ear, and the relays that need no packages."""
+"""The peers' bench: its table, its marks, and the relays that need no packages."""
 
 import shutil
 import sys

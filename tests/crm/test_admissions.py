@@ -13,7 +13,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANN, BEN = "+12025550123", "+12025550145"
 
 
-class House:
+class CallsOfBusiness:
     """A business and its calls."""
 
     def __init__(self, db, business_id):
@@ -54,7 +54,9 @@ def told(story):
             db = await Database.open(database_url)
             try:
                 zone = {"time_zone": "Asia/Jerusalem"}
-                await story(House(db, await businesses.create(db, "Salon", **zone)))
+                await story(
+                    CallsOfBusiness(db, await businesses.create(db, "Salon", **zone))
+                )
             finally:
                 await db.close()
 
@@ -69,102 +71,102 @@ def minutes(number):
 
 
 @told
-async def test_calls_are_counted_while_they_run_and_by_their_caller(house):
-    await house.admit("CA1")
-    await house.admit("CA2", caller=BEN)
-    await house.admit("CA3", caller="")
-    await house.close("CA1", NOON + minutes(2))
-    await house.see(NOON + minutes(3), CA2=None, CA3=None)
-    used = await house.used(NOON + minutes(3))
+async def test_calls_are_counted_while_they_run_and_by_their_caller(salon):
+    await salon.admit("CA1")
+    await salon.admit("CA2", caller=BEN)
+    await salon.admit("CA3", caller="")
+    await salon.close("CA1", NOON + minutes(2))
+    await salon.see(NOON + minutes(3), CA2=None, CA3=None)
+    used = await salon.used(NOON + minutes(3))
 
     assert (used.running, used.by_caller) == (2, 1)
-    assert (await house.used(NOON + minutes(3), caller="")).by_caller == 1
+    assert (await salon.used(NOON + minutes(3), caller="")).by_caller == 1
     assert used.seconds_today == (2 + 3 + 3) * 60
 
 
 @told
-async def test_an_hour_passes(house):
-    await house.admit("CA1")
-    await house.close("CA1", NOON + minutes(1))
+async def test_an_hour_passes(salon):
+    await salon.admit("CA1")
+    await salon.close("CA1", NOON + minutes(1))
 
-    assert (await house.used(NOON + minutes(59))).by_caller == 1
-    assert (await house.used(NOON + minutes(61))).by_caller == 0
+    assert (await salon.used(NOON + minutes(59))).by_caller == 1
+    assert (await salon.used(NOON + minutes(61))).by_caller == 0
 
 
 @told
-async def test_day_is_the_businesss_own(house):
+async def test_day_is_the_businesss_own(salon):
     # Midnight in Jerusalem is 22:00 UTC in winter.
     eve = NOON.replace(hour=21, minute=50)
-    await house.admit("CA1", eve)
-    await house.close("CA1", eve + minutes(20), cost=2.5)
-    await house.admit("CA2", eve + minutes(30))
-    await house.close("CA2", eve + minutes(31), cost=0.5)
+    await salon.admit("CA1", eve)
+    await salon.close("CA1", eve + minutes(20), cost=2.5)
+    await salon.admit("CA2", eve + minutes(30))
+    await salon.close("CA2", eve + minutes(31), cost=0.5)
 
-    before = await house.used(eve + minutes(9))
+    before = await salon.used(eve + minutes(9))
     assert before.cost_today == 3.0
-    after = await house.used(eve + minutes(40))
+    after = await salon.used(eve + minutes(40))
     assert (after.seconds_today, after.cost_today) == (60.0, 0.5)
 
 
 @told
-async def test_call_that_nobody_sees_any_more_does_not_run(house):
+async def test_call_that_nobody_sees_any_more_does_not_run(salon):
     """Its process died, or it came to nothing after it was let in."""
-    await house.admit("CA1")
-    assert (await house.used(NOON + STALE / 2)).running == 1
-    assert (await house.used(NOON + STALE)).running == 0
+    await salon.admit("CA1")
+    assert (await salon.used(NOON + STALE / 2)).running == 1
+    assert (await salon.used(NOON + STALE)).running == 0
 
-    await house.see(NOON + minutes(10), CA1=0.5)
-    assert (await house.used(NOON + minutes(10) + STALE / 2)).running == 1
-    used = await house.used(NOON + minutes(20))
+    await salon.see(NOON + minutes(10), CA1=0.5)
+    assert (await salon.used(NOON + minutes(10) + STALE / 2)).running == 1
+    used = await salon.used(NOON + minutes(20))
     assert (used.running, used.cost_today) == (0, 0.5)
     assert used.seconds_today == 10 * 60 + STALE.total_seconds()
 
 
 @told
-async def test_call_of_yesterday_still_runs(house):
+async def test_call_of_yesterday_still_runs(salon):
     eve = NOON.replace(hour=21, minute=50)
-    await house.admit("CA1", eve)
-    used = await house.see(eve + minutes(90), CA1=None)
+    await salon.admit("CA1", eve)
+    used = await salon.see(eve + minutes(90), CA1=None)
 
     assert (used.running, used.seconds_today) == (1, 0.0)
 
 
 @told
-async def test_refused_call_leaves_no_trace(house):
-    await house.admit("CA1", refuse="no")
+async def test_refused_call_leaves_no_trace(salon):
+    await salon.admit("CA1", refuse="no")
 
-    assert (await house.used()).by_caller == 0
-    assert (await house.admit("CA1")).is_repeated is False
+    assert (await salon.used()).by_caller == 0
+    assert (await salon.admit("CA1")).is_repeated is False
 
 
 @told
-async def test_webhook_that_comes_again_after_the_end_is_a_repeat(house):
-    assert not (await house.admit("CA1")).is_repeated
-    await house.close("CA1", NOON + minutes(1))
-    again = await house.admit("CA1", NOON + minutes(1))
+async def test_webhook_that_comes_again_after_the_end_is_a_repeat(salon):
+    assert not (await salon.admit("CA1")).is_repeated
+    await salon.close("CA1", NOON + minutes(1))
+    again = await salon.admit("CA1", NOON + minutes(1))
 
     assert again.is_repeated
-    assert (await house.used(NOON + minutes(1))).by_caller == 1
+    assert (await salon.used(NOON + minutes(1))).by_caller == 1
     # Only the first was decided on.
-    assert len(house.seen) == 2
+    assert len(salon.seen) == 2
 
 
 @told
-async def test_call_of_a_process_that_died_at_once_may_be_opened_again(house):
-    await house.admit("CA1")
+async def test_call_of_a_process_that_died_at_once_may_be_opened_again(salon):
+    await salon.admit("CA1")
 
-    assert not (await house.admit("CA1", NOON + YOUNG)).is_repeated
-    assert (await house.admit("CA1", NOON + YOUNG + minutes(1))).is_repeated
+    assert not (await salon.admit("CA1", NOON + YOUNG)).is_repeated
+    assert (await salon.admit("CA1", NOON + YOUNG + minutes(1))).is_repeated
 
 
 @told
-async def test_running_calls_say_what_they_have_cost(house):
-    await house.admit("CA1")
-    await house.admit("CA2", caller=BEN)
-    await house.close("CA2", NOON + minutes(1), cost=1.0)
+async def test_running_calls_say_what_they_have_cost(salon):
+    await salon.admit("CA1")
+    await salon.admit("CA2", caller=BEN)
+    await salon.close("CA2", NOON + minutes(1), cost=1.0)
     used = await admissions.see(
-        house.db,
-        house.business_id,
+        salon.db,
+        salon.business_id,
         # What has ended keeps what its record says.
         {"CA1": 0.25, "CA2": 9.0},
         NOON + minutes(2),
@@ -174,18 +176,18 @@ async def test_running_calls_say_what_they_have_cost(house):
         running=1, by_caller=0, seconds_today=3 * 60.0, cost_today=1.25
     )
     # A record without a cost leaves what was known.
-    await house.close("CA1", NOON + minutes(2), cost=None)
-    assert (await house.used(NOON + minutes(2))).cost_today == 1.25
+    await salon.close("CA1", NOON + minutes(2), cost=None)
+    assert (await salon.used(NOON + minutes(2))).cost_today == 1.25
 
 
 @told
-async def test_limit_holds_where_many_ask_at_once(house):
+async def test_limit_holds_where_many_ask_at_once(salon):
     """As many processes do: one is decided on at a time."""
 
     async def ask(number):
         asked = await admissions.admit(
-            house.db,
-            house.business_id,
+            salon.db,
+            salon.business_id,
             f"CA{number}",
             f"+1202555{number:04}",
             NOON,
@@ -198,10 +200,10 @@ async def test_limit_holds_where_many_ask_at_once(house):
 
 
 @told
-async def test_old_calls_are_forgotten(house):
-    await house.admit("CA1")
-    await house.admit("CA2", NOON + KEPT + minutes(1))
-    async with house.db.tenant(house.business_id) as connection:
+async def test_old_calls_are_forgotten(salon):
+    await salon.admit("CA1")
+    await salon.admit("CA2", NOON + KEPT + minutes(1))
+    async with salon.db.tenant(salon.business_id) as connection:
         rows = await connection.fetch("select call_sid from admissions")
 
     assert [row["call_sid"] for row in rows] == ["CA2"]
@@ -212,10 +214,12 @@ def test_every_time_zone_has_a_day(database_url, zone):
     async def main():
         db = await Database.open(database_url)
         try:
-            house = House(db, await businesses.create(db, "Salon", time_zone=zone))
-            await house.admit("CA1")
-            await house.see(NOON + minutes(1), CA1=None)
-            assert (await house.used(NOON + minutes(1))).seconds_today == 60.0
+            salon = CallsOfBusiness(
+                db, await businesses.create(db, "Salon", time_zone=zone)
+            )
+            await salon.admit("CA1")
+            await salon.see(NOON + minutes(1), CA1=None)
+            assert (await salon.used(NOON + minutes(1))).seconds_today == 60.0
         finally:
             await db.close()
 

@@ -21,10 +21,10 @@ QUIET = b"\xff" * 160
 
 
 class Phone:
-    """Runs a timeline against an ear, 20 ms at a time."""
+    """Runs a timeline against a playout, 20 ms at a time."""
 
     def __init__(self, *steps: Step) -> None:
-        self.ear = PhonePlayout(0.0)
+        self.playout = PhonePlayout(0.0)
         self.timeline = Timeline(steps)
         self.ticks: list[Tick] = []
 
@@ -32,12 +32,12 @@ class Phone:
         """Let this much time pass; return the frames said in it."""
         begin = len(self.ticks)
         while (len(self.ticks) - begin) * 20 < ms:
-            self.ear.advance((len(self.ticks) + 1) * 0.02)
-            self.ticks.append(self.timeline.next_frame(self.ear))
+            self.playout.advance((len(self.ticks) + 1) * 0.02)
+            self.ticks.append(self.timeline.next_frame(self.playout))
         return self.ticks[begin:]
 
     def hear(self, ms: int) -> None:
-        self.ear.receive_media(b"\x01" * (8 * ms), len(self.ticks) * 0.02)
+        self.playout.receive_media(b"\x01" * (8 * ms), len(self.ticks) * 0.02)
 
     def said(self) -> bytes:
         return b"".join(tick.audio for tick in self.ticks)

@@ -46,7 +46,7 @@ def draw(path: Path, title: str, result: CallResult, session: Session | None) ->
     time = [at * 0.02 for at in range(len(made.level))]
     far = [level - 127 for level in frame_levels(result.far)]
     figure, axes = pyplot().subplots(4, 1, figsize=(15, 9), sharex=True)
-    level, snr, gate, ear = axes
+    level, snr, gate, playout = axes
     level.plot(time, made.level, lw=0.7, label="caller's level")
     level.plot(time, made.floor, lw=1.2, label="noise floor")
     level.set(ylabel="dBFS", ylim=(-90, 0), title=title)
@@ -62,8 +62,8 @@ def draw(path: Path, title: str, result: CallResult, session: Session | None) ->
         label="forwarded",
     )
     gate.set(yticks=(0, 1, 2), yticklabels=("silence", "maybe", "speech"))
-    ear.plot([at * 0.02 for at in range(len(far))], far, lw=0.7, label="playout")
-    ear.set(ylabel="dBFS", ylim=(-90, 0), xlabel="seconds of the call")
+    playout.plot([at * 0.02 for at in range(len(far))], far, lw=0.7, label="playout")
+    playout.set(ylabel="dBFS", ylim=(-90, 0), xlabel="seconds of the call")
     for at_ms in result.clears_ms:
         _line(axes, at_ms / 1e3)
     for axis in axes:

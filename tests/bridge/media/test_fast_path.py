@@ -67,7 +67,7 @@ def facts(call):
         },
         "waiting": list(uplink._pending),
         "gate": (uplink.gate.frames, uplink.gate.score, uplink.gate.floor_rms),
-        "ear": (
+        "fast_path": (
             call.fast_path.rx_frames,
             call.fast_path.next_timestamp_ms,
             call.fast_path.is_open,

@@ -301,7 +301,7 @@ def test_a_hold_with_nothing_left_to_say_does_not_touch_the_next_utterance():
     assert playout.audible_since == 12.0
 
 
-def test_the_far_level_is_that_of_the_frame_in_the_ear():
+def test_the_far_level_is_that_of_the_frame_being_played():
     playout = Playout(lead_ms=LEAD_MS)
     playout.push("item_1", 0, b"\xff" * 800 + b"\x00" * 800)
     playout.finish("item_1")

@@ -133,11 +133,11 @@ def test_going_on_is_what_feeding_would_have_been(pauses_ms):
         assert gone_on.far_dbfs(now) == fed.far_dbfs(now)
 
 
-def test_going_on_notes_how_loud_it_is_in_the_ear():
+def test_going_on_notes_how_loud_the_frame_being_played_is():
     playout = speaking(ms=600)
     assert len(playout.go_on(10.16)) == 8 * FRAME_BYTES
 
-    # The lead is heard by then, and a frame of what went on is in the ear.
+    # The lead is heard by then, and a frame of what went on is being played.
     assert playout.far_dbfs(10.31) == frame_levels(b"\x10" * FRAME_BYTES)[0] - 127
 
 
