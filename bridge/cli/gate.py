@@ -1,6 +1,7 @@
 """`kolbridge gate`: recordings through the gate, with figures, pictures and trials."""
 
 import argparse
+import os
 import sys
 import wave
 from array import array
@@ -11,7 +12,12 @@ from typing import Any
 from bridge.cli import gate_trial
 from bridge.cli.gate_trial import GateError, Recording
 from bridge.cli.pictures import NoPicturesError
-from bridge.settings.options import CallOptions, OptionError, merge
+from bridge.settings.environment import (
+    EnvironmentFileError,
+    read_dotenv,
+    read_environment,
+)
+from bridge.settings.options import CallOptions, OptionError, from_variables, merge
 from dsp.g711 import encode
 
 DESCRIPTION = """Run recordings through the noise gate and print what it decided.
@@ -30,8 +36,12 @@ EXAMPLES = """examples:
 A file of the same name that ends in .txt is the ground truth: an Audacity label track
 with one line "start end label", in seconds, for each time the near caller speaks. With
 ground truth the figures include recall, leak, balanced error and delays.
+
+The settings are those of the environment and of .env, as `kolbridge serve` reads them;
+--set, --sweep and --ab change them.
 """
 SUFFIXES = (".wav", ".ulaw", ".raw")
+REFUSED = (GateError, OptionError, EnvironmentFileError, NoPicturesError)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -69,7 +79,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Analyse each recording; 0, or 2 with one line that says what was wrong."""
     try:
-        options = merge(CallOptions(), dict(_pair(text) for text in args.values))
+        options = merge(_options(), dict(_pair(text) for text in args.values))
         recordings = [read(path, args.far) for path in _files(args.audio)]
         if (args.frames or args.plot) and len(recordings) > 1 and not _is_trial(args):
             wanted = "--frames" if args.frames else "--plot"
@@ -82,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             _compare(recordings, options, args.ab, args.plot)
         else:
             _show(recordings, options, args.plot)
-    except (GateError, OptionError, NoPicturesError, OSError) as error:
+    except (*REFUSED, OSError) as error:
         print(f"kolbridge gate: {error}", file=sys.stderr)
         return 2
     return 0
@@ -179,6 +189,18 @@ def _compare(
         print("\n".join(settings))
     else:
         print("\nB is not better on these recordings: keep what stands")
+
+
+def _options() -> CallOptions:
+    """Return the settings of the environment and `.env`, as `serve` reads them."""
+    dotenv = Path(".env")
+    in_file = read_dotenv(dotenv) if dotenv.exists() else {}
+    given = read_environment(os.environ, in_file)
+    options = from_variables(given)
+    names = map(str.upper, CallOptions.__struct_fields__)
+    if set_here := [f"{name}={given[name]}" for name in names if name in given]:
+        print(f"environment and .env: {' '.join(set_here)}", file=sys.stderr)
+    return options
 
 
 def _figures(recording: Recording, options: CallOptions) -> gate_trial.Figures:

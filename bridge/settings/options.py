@@ -186,6 +186,15 @@ def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
     return merged
 
 
+def from_variables(given: Mapping[str, str]) -> CallOptions:
+    """Return the options that are set among all variables; raises OptionError."""
+    fields = CallOptions.__struct_fields__
+    return merge(
+        CallOptions(),
+        {name: given[name.upper()] for name in fields if name.upper() in given},
+    )
+
+
 def merge_valid(
     options: CallOptions, overrides: Mapping[str, object]
 ) -> tuple[CallOptions, tuple[str, ...]]:

@@ -28,7 +28,7 @@ from bridge.settings.options import (
     OptionError,
     Switch,
     describe,
-    merge,
+    from_variables,
     read_value,
 )
 from bridge.settings.prices import VENDOR_PRICES, Prices, read_prices
@@ -299,10 +299,8 @@ def _in_file(dotenv: Path | None, wrong: list[str]) -> dict[str, str]:
 
 def _read_options(given: Mapping[str, str], wrong: list[str]) -> CallOptions:
     """Read the settings that a business may override; add their faults to `wrong`."""
-    fields = CallOptions.__struct_fields__
-    overrides = {name: given[name.upper()] for name in fields if name.upper() in given}
     try:
-        return merge(CallOptions(), overrides)
+        return from_variables(given)
     except OptionError as error:
         wrong += error.lines
         return CallOptions()

@@ -143,3 +143,41 @@ def test_a_wrong_recording_is_named(tmp_path, capsys):
     assert "expected 8000 Hz, 16 bit" in capsys.readouterr().err
     assert main(["gate", str(tmp_path / "text.wav")]) == 2
     assert main(["gate", str(tmp_path / "none.ulaw")]) == 2
+
+
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_the_settings_are_those_of_the_service(
+    speech, tmp_path, monkeypatch, capsys, place
+):
+    assert main(["gate", str(speech), "--set", "VAD_THRESHOLD_RMS=3000"]) == 0
+    wanted = capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    if place == ".env":
+        (tmp_path / ".env").write_text("VAD_THRESHOLD_RMS=3000\nPORT=none\n")
+    else:
+        monkeypatch.setenv("VAD_THRESHOLD_RMS", "3000")
+
+    assert main(["gate", str(speech)]) == 0
+    found = capsys.readouterr()
+    assert found.out == wanted
+    assert "VAD_THRESHOLD_RMS=3000" in found.err
+
+    assert main(["gate", str(speech), "--set", "VAD_THRESHOLD_RMS=100"]) == 0
+    assert capsys.readouterr().out != wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("VAD_THRESHOLD_RMS", "loud"), (".env", "a line without a value")],
+)
+def test_a_wrong_setting_of_the_service_is_named(
+    speech, tmp_path, monkeypatch, capsys, name, text
+):
+    monkeypatch.chdir(tmp_path)
+    if name == ".env":
+        (tmp_path / ".env").write_text(text)
+    else:
+        monkeypatch.setenv(name, text)
+
+    assert main(["gate", str(speech)]) == 2
+    assert name in capsys.readouterr().err
