@@ -31,7 +31,10 @@ def test_a_limit_is_told_once_and_only_to_who_talks():
     waiting = Call(builders.plan(), 0.0)
     assert waiting.receive_limit("limit_cost_per_day", 0.0, 1.0) == []
     call = answered_call(idle_prompt_ms=600_000)
-    call.receive_limit("limit_minutes_per_day", 60.0, 5.0)
+    told = call.receive_limit("limit_minutes_per_day", 60.0, 5.0)
+    assert builders.texts(told) == [
+        "[LIMIT] limit_minutes_per_day: the call ends in 60 s"
+    ]
 
     assert call.receive_limit("limit_cost_per_day", 1.0, 5.1) == []
     assert call.time_limit.limit == "limit_minutes_per_day"
