@@ -10,9 +10,10 @@ from bridge.settings.process import Settings
 from crm.backup import back_up
 from crm.connect import Schema
 
-DESCRIPTION = """Write all businesses with their leads, appointments and calls to one
-file, as of one moment, while the service runs. The file contains what callers said:
-protect it like the database. It does not contain recordings (RECORD_DIR) and call
+DESCRIPTION = """\
+Write all businesses with their leads, appointments and calls to one file, as of
+one moment, while the service runs. The file contains what callers said: protect
+it like the database. It does not contain recordings (RECORD_DIR) or call
 records that wait in KOLBRIDGE_HOME for the database."""
 
 

@@ -13,8 +13,9 @@ import msgspec
 from bridge.cli.bench_plot import Trend, draw
 from bridge.cli.pictures import NoPicturesError
 
-DESCRIPTION = """Show benchmark results as a table, and their trend over commits, from
-the JSON files that `make bench` writes. This command measures nothing."""
+DESCRIPTION = """\
+Show benchmark results as a table, and their trend over commits, from the JSON
+files that `make bench` writes. This command measures nothing."""
 EXAMPLES = """examples:
   kolbridge bench                       after `make bench`
   kolbridge bench --png trend.png       also draw the trend

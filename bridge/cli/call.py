@@ -25,6 +25,10 @@ from bridge.sandbox.timeline import (
 )
 from bridge.settings.process import Settings, SettingsError, load
 
+DESCRIPTION = """\
+Place a call to a running bridge, as Twilio does: signed webhooks and a media
+stream. The caller says the recordings, one after each answer of the AI. The
+exit code is 1 if the call fails or nothing is heard of the AI."""
 EXAMPLES = """examples:
   kolbridge call hello.wav name.wav --to +12025550123
   kolbridge call caller-en-1 caller-en-2 --to +12025550123 --save call/
@@ -46,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     names = ", ".join(name for name in clip_names() if not name.startswith("ai-"))
     parser = subparsers.add_parser(
         "call",
+        description=DESCRIPTION,
         epilog=EXAMPLES + names,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -96,7 +101,11 @@ def add_parser(subparsers: Any) -> None:
         help="maximum wait for each answer (20)",
     )
     parser.add_argument(
-        "--max-seconds", type=float, default=180, help="maximum call duration (180)"
+        "--max-seconds",
+        type=float,
+        default=180,
+        metavar="SECONDS",
+        help="maximum call duration (180)",
     )
     parser.add_argument(
         "--stay", action="store_true", help="wait until the bridge hangs up"

@@ -22,9 +22,10 @@ from crm import businesses, calls
 from crm.database import Database
 
 LIMIT_MAX = 10_000
-DESCRIPTION = f"""List calls, newest first, or show one call with its transcript. The
-last column is the cost by OPENAI_PRICES, or by the vendor's prices of {PRICES_DATE}
-in US dollars; '-' if a model has no price."""
+DESCRIPTION = f"""\
+List calls, newest first, or show one call with its transcript. The last column
+is the cost by OPENAI_PRICES, or by the vendor's prices of {PRICES_DATE} in US
+dollars; '-' if a model has no price."""
 EXAMPLES = """examples:
   kolbridge calls
   kolbridge calls --business "Dana's Salon" --limit 100

@@ -20,11 +20,12 @@ from bridge.settings.environment import (
 from bridge.settings.options import CallOptions, OptionError, from_variables, merge
 from dsp.g711 import encode
 
-DESCRIPTION = """Run recordings through the noise gate and print what it decided.
+DESCRIPTION = """\
+Run recordings through the noise gate and print what it decided.
 
-AUDIO is a raw 8 kHz mu-law file, an 8 kHz 16-bit WAV file (mono, or the caller on the
-left and the AI on the right channel), or a folder of such files. NAME.far.ulaw beside
-NAME.ulaw is what the caller heard."""
+AUDIO is a raw 8 kHz mu-law file, an 8 kHz 16-bit WAV file (mono, or the caller
+on the left and the AI on the right channel), or a folder of such files.
+NAME.far.ulaw beside NAME.ulaw is what the caller heard."""
 EXAMPLES = """examples:
   kolbridge gate call.wav                      caller left, AI right
   kolbridge gate caller.ulaw --far ai.ulaw --plot gate.png

@@ -8,10 +8,11 @@ from bridge.settings.process import Settings
 from crm.connect import Schema
 from crm.database import Database
 
-DESCRIPTION = """Bring the database schema to this version, as the role of
-DATABASE_ADMIN_URL or as the owner of the embedded database. `kolbridge serve` migrates
-at its start, too. `serve --take-over` and commands that only read never migrate. A
-service of the previous version keeps running on the new schema."""
+DESCRIPTION = """\
+Bring the database schema to this version, as the role of DATABASE_ADMIN_URL or
+as the owner of the embedded database. `kolbridge serve` migrates at its start,
+too. `serve --take-over` and commands that only read never migrate. A service of
+the previous version keeps running on the new schema."""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -20,8 +20,9 @@ EXIT_DIFFERENT = 1
 EXIT_UNUSABLE = 2
 WHY_CHARS = 100
 DIFFERENCE_CHARS = 200
-DESCRIPTION = """Run each recorded CALL through the same code without sockets, compare
-every byte of the answers with the recorded answers, and show what opened each turn and
+DESCRIPTION = """\
+Run each recorded CALL through the same code without sockets, compare every byte
+of the answers with the recorded answers, and show what opened each turn and
 what interrupted the AI."""
 EXAMPLES = """examples:
   kolbridge replay recordings/CA0123.zip

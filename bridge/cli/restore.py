@@ -10,9 +10,10 @@ from bridge.settings.process import Settings
 from crm.backup import restore
 from crm.connect import Schema
 
-DESCRIPTION = """Restore a backup into an empty database: the one of
-DATABASE_ADMIN_URL, or the embedded one of another KOLBRIDGE_HOME. The restore is all or
-nothing. A backup of an earlier version is migrated."""
+DESCRIPTION = """\
+Restore a backup into an empty database: the one of DATABASE_ADMIN_URL, or the
+embedded one of another KOLBRIDGE_HOME. The restore is all or nothing. A backup
+of an earlier version is migrated."""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -90,7 +90,7 @@ async def _show(args: Arguments, db: Database, settings: Settings) -> None:
     file = tenant_file.from_business(business)
     print(f"# {business.id}")
     print(tenant_file.write(file, is_json=False))
-    print("# What the model is told, were an unknown caller to ring now:\n")
+    print("# What the model would be told if an unknown caller rang now:\n")
     print(prompt)
 
 

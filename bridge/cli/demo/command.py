@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-DESCRIPTION = """Start the database, the bridge and the sandbox, place a call to an
-English and to a Hebrew business at once, and write the audio, a picture and a report.
-The exit code is 1 if a check fails."""
+DESCRIPTION = """\
+Start the database, the bridge and the sandbox, place a call to an English and
+to a Hebrew business at once, and write the audio, a picture and a report. The
+exit code is 1 if a check fails."""
 EXAMPLES = """examples:
   kolbridge demo
   kolbridge demo --out first-call

@@ -42,10 +42,11 @@ from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
 from crm.transient import DATABASE_ERRORS
 
-DESCRIPTION = """Check the settings of kolbridge serve, the machine, the database
-and its tenant isolation, Twilio's signatures and the webhooks of each number, a model
-session with each business's configuration, and one call to each business.
-The exit code is 1 if something must be fixed; ! marks a warning."""
+DESCRIPTION = """\
+Check the settings of kolbridge serve, the machine, the database and its tenant
+isolation, Twilio's signatures and the webhooks of each number, a model session
+with each business's configuration, and one call to each business. The exit code
+is 1 if something must be fixed; ! marks a warning."""
 
 
 def add_parser(subparsers: Any) -> None:

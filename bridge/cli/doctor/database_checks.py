@@ -32,7 +32,8 @@ async def check_database(database: Database) -> list[Check]:
     await database.ping()
     count = len(await businesses.list_all(database))
     if count:
-        return [Check("database", True, f"migrated, {count} businesses")]
+        noun = "business" if count == 1 else "businesses"
+        return [Check("database", True, f"migrated, {count} {noun}")]
     text = "no business yet: make one with `kolbridge tenant create`"
     return [Check("database", False, text)]
 

@@ -21,6 +21,18 @@ def test_help_lists_every_command_and_imports_none(capsys):
         assert text in shown
 
 
+@pytest.mark.parametrize("command", main.COMMANDS)
+def test_help_of_a_command_says_what_it_does_and_has_examples(command, capsys):
+    with pytest.raises(SystemExit):
+        main.main([command, "--help"])
+
+    usage, description, *rest = capsys.readouterr().out.split("\n\n")
+    assert usage.startswith(f"usage: kolbridge {command}")
+    assert description[0].isupper()
+    assert description.endswith(".")
+    assert any(part.startswith("examples:\n") for part in rest)
+
+
 def test_command_line_starts_without_the_heavy_libraries():
     heavy = "asyncpg", "aiohttp", "uvloop", "numpy", "picows"
     script = (
