@@ -1,12 +1,12 @@
 """Barge-in: whether voice over the AI is an interruption.
 
-Theory of operation. Two stages. On first evidence of voice over the AI the feed is
-held, while the lead plays out; voice that goes on and is certain (dsp/evidence.pxd)
-within HOLD_S confirms it, and otherwise the reply goes on from the very next byte.
-Neither happens in the first moments of the AI's speech, nor soon after the caller has
-interrupted: the business sets both.
+Theory of operation. There are two stages. On the first evidence of voice over the AI
+the feed is held, while the lead plays out. Voice that goes on and is certain
+(dsp/evidence.pxd) within HOLD_S confirms the barge-in; otherwise the reply goes on from
+the next byte. Neither stage happens in the first moments of the AI's speech, or soon
+after the caller has interrupted. The business sets both times.
 
-`BargeIn` weighs; `bridge.call.interruption` holds and silences.
+`BargeIn` decides; `bridge.call.interruption` holds the feed and stops the AI.
 """
 
 from enum import Enum
@@ -17,17 +17,18 @@ from bridge.media.uplink import Uplink
 from bridge.settings.options import CallOptions
 from dsp.g711 import FRAME_MS
 
-# Evidence that makes us hold the feed, and how long it has to become a barge-in.
+# The evidence on which the feed is held, and how long it has to become a barge-in.
 EVIDENCE_FRAMES = 3
 HOLD_S = 0.3
-# "Mm-hm" and "yes" are under 300 ms, and a voice is counted from a faint frame before
-# it; a caller who wants the floor goes on. Of 670 pieces of speech of 200 to 290 ms
-# over the AI 15 frames let 15 through, 16 none.
+# "Mm-hm" and "yes" last less than 300 ms, and the count begins with a faint frame
+# before the voice; a caller who wants the floor goes on speaking. Of 670 pieces of
+# speech of 200 to 290 ms over the AI, a threshold of 15 frames let 15 pass, and one of
+# 16 frames none.
 BACKCHANNEL_FRAMES = 320 // FRAME_MS
 
 
 class Verdict(Enum):
-    """What voice over the AI is worth."""
+    """What voice over the AI amounts to."""
 
     NOTHING = "too little, or too soon"
     EVIDENCE = "the feed is to be held until HOLD"
@@ -44,7 +45,7 @@ class BargeIn:
 
     @property
     def frames_needed(self) -> int:
-        """How much voice makes an interruption."""
+        """The number of voice frames that make an interruption."""
         options = self._options
         if options.barge_in_ignore_backchannel:
             return max(options.min_consecutive_voice_frames, BACKCHANNEL_FRAMES)
@@ -53,9 +54,10 @@ class BargeIn:
     def too_soon(
         self, now: float, audible_since: float
     ) -> tuple[str, float, int] | None:
-        """Return the rule by which no voice may interrupt yet; None where one may.
+        """Return the rule that forbids an interruption yet; None if none does.
 
-        With it: how many ms of the rule's time have passed, and that time in ms.
+        The tuple also holds how many ms of the rule's time have passed, and that time
+        in ms.
         """
         options = self._options
         audible_ms = (now - audible_since) * 1e3
@@ -67,7 +69,7 @@ class BargeIn:
         return None
 
     def weigh(self, now: float, uplink: Uplink, playout: Playout) -> Verdict:
-        """Weigh the caller's voice over the AI's."""
+        """Judge the caller's voice over the AI's."""
         if self.too_soon(now, playout.audible_since) is not None:
             return Verdict.NOTHING
         voiced = uplink.voice_frames
@@ -81,5 +83,5 @@ class BargeIn:
         return Verdict.NOTHING
 
     def forget(self) -> None:
-        """Nothing waits for more evidence: the AI is silenced, or nobody is there."""
+        """Stop waiting for more evidence: the AI is stopped, or the caller is gone."""
         self._timers.cancel(Timer.HOLD)

@@ -1,11 +1,10 @@
 """Floor: what the model is asked to say waits until the caller has finished speaking.
 
-Theory of operation. A tool's answer, a second try or a warning that came into the
-caller's words would talk over them. In the VAD modes the server answers the caller's
-turn by itself, with what the tools have said; what is still due then is said in the
-next pause. A line that is never quiet, for music or a television, is not waited for
-longer than FLOOR_WAIT_S. What waits is looked at every LOOK_S, and is each said once,
-however often it was asked for.
+Theory of operation. A tool's answer, a second try or a warning must not be spoken over
+the caller. In the VAD modes the server answers the caller's turn by itself, and uses
+the results of the tools; what is still due then is said in the next pause. A line may
+never be quiet, because of music or a television: the wait ends after FLOOR_WAIT_S. What
+waits is checked every LOOK_S. Each entry is said once, however often it was requested.
 """
 
 from enum import Enum
@@ -16,7 +15,7 @@ from bridge.settings.options import CallOptions
 
 FLOOR_WAIT_S = 8.0
 LOOK_S = 0.1
-# How much later than we the server may hear that the caller's turn has ended.
+# How much later than the bridge the server may detect the end of the caller's turn.
 HEAR_MS = 300
 
 
@@ -44,19 +43,20 @@ class Floor:
         return bool(self._waiting)
 
     def is_callers(self, uplink: Uplink, answer_by: float | None) -> bool:
-        """Tell whether the caller speaks, or awaits the server's answer to it.
+        """Tell whether the caller speaks, or awaits the server's answer.
 
-        The server's answer is awaited until `answer_by`, if it is.
+        `answer_by` is when that answer must have begun; None if none is awaited.
         """
         options = self._options
         is_theirs = uplink.is_turn_open
-        if options.turn_detection != "semantic_vad":  # there, only the server knows
+        # With semantic_vad, only the server knows when the turn ends.
+        if options.turn_detection != "semantic_vad":
             quiet_ms = options.turn_silence_ms + HEAR_MS
             is_theirs = is_theirs and uplink.quiet_ms < quiet_ms
         return is_theirs or answer_by is not None
 
     def take(self, what: Due, now: float, *, is_callers: bool) -> bool:
-        """Tell whether it may be said now; else it waits, and `look` returns it."""
+        """Tell whether `what` may be said now; else it waits, and `look` returns it."""
         if not is_callers:
             self.drop(what)
             return True
@@ -65,16 +65,16 @@ class Floor:
         return False
 
     def drop(self, what: Due) -> None:
-        """It is not wanted any more, if it waited."""
+        """Remove `what` from what waits, if it is there."""
         self._waiting.pop(what, None)
 
     def drop_all(self) -> None:
-        """Nothing that waits is wanted any more: only last words are said."""
+        """Remove all that waits: only last words are said from now on."""
         self._waiting.clear()
         self._timers.cancel(Timer.FLOOR)
 
     def look(self, now: float, *, is_callers: bool) -> list[Due]:
-        """FLOOR is due: return what must be said now."""
+        """Return what must be said now; call this when FLOOR is due."""
         due = [
             what
             for what, latest in self._waiting.items()

@@ -1,14 +1,14 @@
 """Greeting: the first words of a call, until the caller has heard them.
 
 Theory of operation. The model is asked for the greeting as soon as its session is
-ready; what it has said when the caller comes waits in the ledger. Until the greeting is
-over the caller is not listened to, so the wait for it has a limit. The time counts
-while the caller and a session are there.
+ready. Speech that arrives before the caller waits in the ledger. Until the greeting is
+over, the caller's audio is not sent to the model, so the wait for the greeting has a
+limit. Its time counts while both the caller's stream and a session exist.
 
     DUE --(asked for)--> ASKED --(heard, replaced, late)--> OVER
      ^__(session lost before the caller came)__|
 
-A call without a greeting begins in OVER. `Greeting` asks for nothing itself.
+A call without a greeting begins in OVER. `Greeting` sends no request itself.
 """
 
 from enum import Enum
@@ -16,7 +16,7 @@ from enum import Enum
 from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.call.transitions import follow
 
-# A caller is not left unheard for a greeting that never comes.
+# The caller must not go unheard because a greeting never comes.
 GREETING_WAIT_S = 8.0
 
 
@@ -41,29 +41,29 @@ class Greeting:
 
     def __init__(self, timers: Timers, *, is_wanted: bool) -> None:
         self.state = State.DUE if is_wanted else State.OVER
-        # The caller has yet to hear it.
+        # The caller has yet to hear the greeting.
         self.is_due = is_wanted
         self._timers = OwnTimers(timers, Timer.GREETING)
 
     def note_asked(self) -> None:
-        """The model is asked for it."""
+        """Note that the model was asked for the greeting."""
         self._to(State.ASKED)
 
     def note_lost(self) -> None:
-        """The session is gone and the caller was not there: it is asked for anew."""
+        """Note that the session was lost before the caller came: ask once more."""
         self._to(State.DUE)
 
     def wait(self, now: float) -> None:
-        """The caller is there and hears nothing: wait for a limited time."""
+        """Start the time limit: the caller is there and hears nothing yet."""
         if self.is_due:
             self._timers.set(Timer.GREETING, now + GREETING_WAIT_S)
 
     def pause(self) -> None:
-        """The caller or the session is gone: the time does not count."""
+        """Stop the time limit: the caller or the session is gone."""
         self._timers.cancel(Timer.GREETING)
 
     def end(self) -> None:
-        """It was heard, other words took its place, or it is not waited for."""
+        """End the greeting: heard, replaced by other words, or not awaited any more."""
         self._to(State.OVER)
         self._timers.cancel(Timer.GREETING)
 

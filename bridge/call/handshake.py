@@ -1,18 +1,18 @@
 """Handshake: how a session with the model is opened, and for how long it is tried.
 
-Theory of operation. A socket is opened, the server says `session.created`, is told what
-we want, and confirms it. Each of these steps has STEP_S; a try that is refused, closed
-or late is followed by a pause and another one, until the time of the whole is over or
-the server has said that no try will ever be any good.
+Theory of operation. The bridge opens a socket. The server sends `session.created`,
+receives the configuration, and confirms it. Each of these steps has STEP_S. After a try
+that is refused, closed or late, the bridge pauses and tries again, until the time of
+the whole handshake is over or the server has given a permanent error.
 
     OPENING --(session.created)--> CONFIGURING --(session.updated)--> READY
        ^ \\__________________________/                                   |
        |            | refused, closed, late                             | lost
        +---------- PAUSING                            begin() <---------+
 
-A first handshake runs while Twilio rings, another one while a caller waits; the owner
-says how long each may take. `Handshake` opens nothing: `bridge.call.sessions` asks for
-that.
+The first handshake runs while Twilio rings, a later one while the caller waits; the
+owner says how long each may take. `Handshake` opens no socket: `bridge.call.sessions`
+requests that.
 """
 
 from enum import Enum
@@ -21,14 +21,14 @@ from bridge.call.plan import Refusal
 from bridge.call.session_config import FATAL_CODES
 from bridge.call.transitions import follow
 
-# Connecting, the upgrade and the first event take some hundred ms together, and so does
-# configuring.
+# Connecting, the upgrade and the first event together take some hundred ms. So does the
+# configuration.
 STEP_S = 4.0
-# The pauses between tries, in s; the last one for all that follow.
+# The pauses between tries, in s; the last one serves for all further tries.
 PAUSES_S = (0.25, 0.5, 1.0, 2.0)
-# What a server may ask for in Retry-After; more would be no use to a caller.
+# The longest pause that a Retry-After may ask for; the caller would not wait longer.
 RETRY_AFTER_S_MAX = 5.0
-# What another try does not change: the request, the key, the account, the model.
+# Another try does not help: the request, the key, the account or the model is wrong.
 FINAL_STATUSES = frozenset((400, 401, 402, 403, 404))
 
 
@@ -43,7 +43,7 @@ class State(Enum):
 
 
 _NEXT: dict[State, frozenset[State]] = {
-    # A server may confirm what it has not announced, or be heard of when it was late.
+    # A server may confirm a session it never announced, or answer after its time.
     State.OPENING: frozenset(set(State) - {State.OPENING}),
     State.CONFIGURING: frozenset((State.READY, State.PAUSING, State.CLOSED)),
     State.PAUSING: frozenset(set(State) - {State.PAUSING}),
@@ -57,29 +57,29 @@ class Handshake:
 
     def __init__(self, now: float, within_s: float) -> None:
         self.state = State.OPENING
-        # When the call must be told that the step, or the pause, is over.
+        # When the step, or the pause, is over.
         self.deadline: float | None = None
         self._until = 0.0
         self._tries = 0
         self._start(now, within_s)
 
     def begin(self, now: float, within_s: float) -> None:
-        """A session is gone: another one is opened, and may be tried for so long."""
+        """Start again after a session is lost; tries may go on for `within_s`."""
         self._to(State.OPENING)
         self._start(now, within_s)
 
     def note_created(self, now: float) -> None:
-        """The socket is a session with the server's defaults."""
+        """Note that the session exists, with the server's defaults."""
         self._to(State.CONFIGURING)
         self._limit_step(now)
 
     def note_ready(self) -> None:
-        """The server has confirmed what we want."""
+        """Note that the server has confirmed the configuration."""
         self._to(State.READY)
         self.deadline = None
 
     def pause(self, now: float, retry_after_s: float = 0.0) -> bool:
-        """A try came to nothing; tell whether there is time for another one."""
+        """Note that a try failed; tell whether there is time for another one."""
         least_s = PAUSES_S[min(self._tries, len(PAUSES_S)) - 1]
         until = now + max(least_s, min(retry_after_s, RETRY_AFTER_S_MAX))
         if until >= self._until:
@@ -89,13 +89,13 @@ class Handshake:
         return True
 
     def try_again(self, now: float) -> None:
-        """The pause is over: a socket is being opened."""
+        """Note that the pause is over and a socket is being opened."""
         self._to(State.OPENING)
         self._tries += 1
         self._limit_step(now)
 
     def close(self) -> None:
-        """Nothing more is tried."""
+        """End all tries."""
         if self.state is not State.CLOSED:
             self._to(State.CLOSED)
         self.deadline = None
@@ -113,6 +113,6 @@ class Handshake:
 
 
 def is_final(refusal: Refusal) -> bool:
-    """Tell whether no other try will be any good."""
+    """Tell whether every further try would be refused, too."""
     names = FATAL_CODES.intersection(refusal.names)
     return refusal.status in FINAL_STATUSES or bool(names)

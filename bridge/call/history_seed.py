@@ -1,9 +1,9 @@
 """History seed: the conversation so far, as items for a new session.
 
-One entry for each turn and each tool, in order, a tool where it was called; for a turn
-of the caller's whose words have not come, its sound. An entry is settled when nothing
-can change it any more: a turn of the AI that has been heard or cut, one of the caller
-whose words have come.
+There is one entry for each turn and each tool, in order; a tool stands where it was
+called. A caller's turn that is not transcribed yet is given as audio. An entry is
+settled when nothing can change it any more: a turn of the AI that has been heard or
+cut, or a turn of the caller that has been transcribed.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,12 +14,12 @@ from bridge.call.plan import ToolRecord
 from bridge.call.transcript import Turn
 from bridge.realtime import openai
 
-# What a new session is told of the old one: its newest turns and tools.
+# How many of the newest turns and tools a new session is told.
 ENTRIES_MAX = 100
 
 
 class Entry(NamedTuple):
-    """A turn or a tool; `items` is empty where a turn has neither words nor sound."""
+    """A turn or a tool; `items` is empty for a turn with neither words nor audio."""
 
     name: str
     at_s: float
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     is_settled: bool
 
 
-# Returns the entries as they stand when it is asked.
+# Returns the entries as they stand at the time of the call.
 HistorySeed = Callable[[], list[Entry]]
 
 
@@ -37,10 +37,10 @@ def entries(
     unheard: set[str],
     sound_of: Callable[[str], bytes],
 ) -> list[Entry]:
-    """Return the newest of the conversation, oldest first.
+    """Return the newest entries of the conversation, oldest first.
 
-    `unheard` are the items whose sound the caller has yet to hear; `sound_of` returns
-    that of an item without words.
+    `unheard` holds the items whose audio the caller has yet to hear. `sound_of` returns
+    the audio of an item without words.
     """
     found = [
         Entry(

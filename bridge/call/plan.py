@@ -1,7 +1,7 @@
 """What a call is made from and what it leaves behind: plain data, no behaviour.
 
-`CallPlan` comes from the database and the settings; `Counters` is what metrics read;
-`CallRecord` is what is written when the call has ended.
+`CallPlan` comes from the database and the settings. The metrics read `Counters`.
+`CallRecord` is written when the call has ended.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from bridge.realtime import openai
 from bridge.settings.options import CallOptions
 from bridge.telephony import twilio
 
-# What is logged of a text of the server's.
+# How many characters of a text from the server are logged.
 ERROR_CHARS_MAX = 500
 
 
 class Leg(Enum):
-    """The two WebSockets of a call, and the one that is to be the model's next."""
+    """The two WebSockets of a call, and that of the standby session."""
 
     TWILIO = "twilio"
     OPENAI = "openai"
@@ -41,29 +41,29 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     call_sid: str
     business_id: str
     business_name: str
-    # As E.164 where it is a number, else as the network sent it.
+    # In E.164 if it is a number, else as the network sent it.
     from_number: str
     to_number: str
     language: str
     instructions: str
     greeting: str
-    # The instructions as they are kept: what all calls share, and what is of this one.
+    # The instructions as stored: the part all calls share, and the part of this call.
     prompt: str = ""
     prompt_facts: str = ""
     tools: tuple[openai.FunctionTool, ...] = ()
     missing_fields: tuple[str, ...] = ()
-    # What the caller's number was worth at the beginning: identity.Worth.
+    # How far the caller's number was trusted at the beginning: identity.Worth.
     caller_worth: str = "verified"
-    # The number of a lead that is yet to be told of this call: the database was away.
+    # The number of a lead whose record lacks this call: the database was unreachable.
     lead_due: str = ""
     options: CallOptions = CallOptions()
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a socket to the model could not be had.
+    """Why a socket to the model could not be opened.
 
-    `status` is that of the HTTP answer, 0 where there was none; `names` are the codes
-    of an error that it named.
+    `status` is that of the HTTP response, 0 if there was none; `names` holds the error
+    codes that the server gave.
     """
 
     reason: str
@@ -73,7 +73,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log(NamedTuple):
-    """A line for the log; `speech` ones hold what was said and may be kept out."""
+    """A line for the log; a `speech` line holds what was said and may be left out."""
 
     level: str
     text: str
@@ -89,7 +89,7 @@ class RunTool(NamedTuple):
 
 
 class OpenModel(NamedTuple):
-    """A new session is needed: close the model's leg without a word, and open another.
+    """A new session is needed: close the model's leg silently, and open another.
 
     `receive_openai` then begins again with `SessionCreated`.
     """
@@ -98,43 +98,43 @@ class OpenModel(NamedTuple):
 
 
 class OpenStandby(NamedTuple):
-    """Open a second session beside the one that serves.
+    """Open a standby session beside the one that serves.
 
-    What it says comes back as `receive_standby`, its loss as that of `Leg.STANDBY`.
+    Its events come back as `receive_standby`, its loss as that of `Leg.STANDBY`.
     """
 
     reason: str
 
 
 class ToStandby(NamedTuple):
-    """Something to tell the second session."""
+    """An event for the standby session."""
 
     event: openai.ClientEvent
 
 
 class UseStandby(NamedTuple):
-    """The second session serves from here on: close the first without a word.
+    """The standby session serves from here on: close the first one silently.
 
-    All that follows goes to it, and what it says comes back as `receive_openai`.
+    All further events go to it, and its events come back as `receive_openai`.
     """
 
     reason: str
 
 
 class CloseStandby(NamedTuple):
-    """Close the second session without a word; the first goes on."""
+    """Close the standby session silently; the session that serves goes on."""
 
     reason: str
 
 
 class End(NamedTuple):
-    """What an owner decides: the call is over."""
+    """An owner's decision: the call is over."""
 
     reason: str
 
 
 class Fail(NamedTuple):
-    """What an owner decides: the call is over, and the caller hears the fallback."""
+    """An owner's decision: the call is over, and the caller hears the fallback."""
 
     reason: str
     text: str
@@ -163,8 +163,8 @@ Action = (
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool's answer. `missing_fields` is what the business still must learn of the
-    caller, None when the tool does not say."""
+    """A tool's answer. `missing_fields` is what the business still has to learn about
+    the caller, None if the tool does not say."""
 
     tool_call_id: str
     name: str
@@ -176,7 +176,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters:
-    """What one call counts; every limit that refuses something has its own count."""
+    """The counts of one call; every limit that refuses something has its own."""
 
     __slots__ = (
         "after_end",
@@ -255,7 +255,7 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool call, with what it was asked and what it answered."""
+    """One tool call, with its arguments and its result."""
 
     tool_call_id: str
     name: str
@@ -267,7 +267,7 @@ class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a call when it has ended; times in s on the call's own clock."""
+    """The facts of a call that has ended; times in s on the call's own clock."""
 
     plan: CallPlan
     stream_sid: str
@@ -275,7 +275,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered_at_s: float | None
     ended_at_s: float
     end_reason: str
-    # Why the last words were said; "" where the call ended without any.
+    # Why the last words were said; "" if the call ended without any.
     goodbye_reason: str = ""
     failed: bool
     rx_frames: int

@@ -1,24 +1,27 @@
 """Recovery: what is done about an answer that fails or has no sound.
 
-Theory of operation. A caller must hear something of every answer. So one without a
-sound is as bad as a failed one, whatever the server calls it: empty, text alone,
+Theory of operation. The caller must hear something of every answer. So an inaudible
+answer is as bad as a failed one, whatever the server calls it: empty, text alone,
 filtered, out of tokens, an item that cannot be answered, digital silence, or an `error`
-that no end of the answer follows. Of such answers in a row
+without an end of the answer. Of such answers in a row
 
-    the first    is asked for once more (a failed one after a pause, and one that is
-                 over a limit of the account's again and again, for no session helps);
-    the second   is, without a sound, replaced by a sentence of ours; a failed one is
-                 asked of another session, for this one may answer nothing but errors;
-    the others   are asked of other sessions, up to FAILURES_MAX: then the call fails.
+    the first    is requested once more. A failed one is requested after a pause; one
+                 over a limit of the account is requested again each time, because
+                 another session does not help.
+    the second   is replaced by a sentence of the bridge if it is inaudible. A failed
+                 one is requested from another session, because this session may give
+                 only errors.
+    the others   are requested from other sessions, up to FAILURES_MAX: then the call
+                 fails.
 
-An answer that is heard, or calls a tool, begins the row anew. In the last words of a
-call there is one more try, and then the end. What has come of the answer that runs is
+An answer that is heard, or that calls a tool, ends the row. During the last words of a
+call there is one more try, and then the call ends. The result of the running answer is
 its `Outcome`, which only grows:
 
     NOTHING --> SILENCE --> NAMELESS --> ANSWER    (each may be left out)
 
-`Recovery` returns a `Remedy`; who asks, and when the caller leaves us the floor, is
-`bridge.call.bad_answers`'s and `Floor`'s.
+`Recovery` returns a `Remedy`. `bridge.call.bad_answers` sends the request; `Floor` says
+when the caller has stopped speaking.
 """
 
 from enum import Enum
@@ -27,14 +30,16 @@ from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.call.transitions import follow
 from bridge.realtime import openai
 
-# Before a failed answer is asked for again: what failed at once fails at once again.
+# The pause before a failed answer is requested again: an immediate repeat would fail,
+# too.
 RETRY_WAIT_S = 1.0
-# The same, once another session has failed, too.
+# The same pause, once another session has failed, too.
 RETRY_WAIT_LATER_S = 3.0
-# An end of what was never announced: its announcement may still be on its way.
+# The same pause, if the end of an answer came without its beginning: the beginning may
+# still arrive.
 UNANNOUNCED_WAIT_S = 0.5
-# An answer of which nothing has come for so long after an error will not come, and how
-# often it is looked for.
+# An answer is given up if nothing of it has come for this long after an error, and how
+# often that is checked.
 ERROR_WAIT_S = 3.0
 ERROR_LOOK_S = 0.5
 FAILURES_MAX = 4
@@ -43,7 +48,7 @@ SILENT = bytes((*range(0x7C, 0x80), *range(0xFC, 0x100)))
 
 
 class Outcome(Enum):
-    """What has come of the answer that runs."""
+    """What has arrived of the running answer."""
 
     NOTHING = "nothing, or text alone"
     SILENCE = "digital silence"
@@ -51,7 +56,7 @@ class Outcome(Enum):
     ANSWER = "sound, or a tool call"
 
 
-# A member looked up in its enumeration goes through Python; this one is each delta's.
+# Access to an enum member runs Python code; this member is needed for each delta.
 _ANSWER = Outcome.ANSWER
 _NEXT: dict[Outcome, frozenset[Outcome]] = {
     Outcome.NOTHING: frozenset((Outcome.SILENCE, Outcome.NAMELESS, Outcome.ANSWER)),
@@ -62,7 +67,7 @@ _NEXT: dict[Outcome, frozenset[Outcome]] = {
 
 
 class Mute(Enum):
-    """Why nothing of an answer can be heard."""
+    """Why an answer is inaudible."""
 
     EMPTY = "empty"
     TEXT = "text"
@@ -74,7 +79,7 @@ class Mute(Enum):
 
 
 class Remedy(Enum):
-    """What is to be done about a bad answer."""
+    """What to do about a bad answer."""
 
     WAIT = "RETRY will say when it is asked for once more"
     ASK = "it is asked for once more when the floor is free"
@@ -83,21 +88,22 @@ class Remedy(Enum):
     FAIL = "nothing more is tried: the call fails"
 
 
-# What stands of an answer: the id of what runs, the request's, and its deltas.
+# The progress of an answer: the ids of the response and of the request, and the number
+# of deltas.
 Progress = tuple[str | None, str | None, int]
 
 
 class Recovery:
-    """The owner of what is known of bad answers, and of the timers RETRY and ERROR."""
+    """The owner of the facts about bad answers, and of the timers RETRY and ERROR."""
 
     def __init__(self, timers: Timers) -> None:
         self._timers = OwnTimers(timers, Timer.RETRY, Timer.ERROR)
         self.failures = 0
-        # What is asked for next is a sentence of ours, not the answer once more.
+        # The next request is for a sentence of the bridge, not for the answer again.
         self.is_own_due = False
         self.outcome = Outcome.NOTHING
         self._deltas = 0
-        # What stood when an error came that may have cost an answer, and its text.
+        # The progress at an error that may have ended an answer, and the error's text.
         self._watched: Progress | None = None
         self._watched_at = 0.0
         self._error = ""
@@ -105,9 +111,9 @@ class Recovery:
     # --- the answer that runs ---
 
     def begin(self, *, is_announced: bool) -> None:
-        """Another answer runs: nothing has come of it.
+        """Note that another answer runs, of which nothing has arrived.
 
-        One that is announced is the second try, where one was to be asked for.
+        An announced one counts as the second try, if one was due.
         """
         self.outcome = Outcome.NOTHING
         self._deltas = 0
@@ -115,7 +121,7 @@ class Recovery:
             self._timers.cancel(Timer.RETRY)
 
     def note_audio(self, audio: bytes) -> None:
-        """A piece of the answer's sound has come."""
+        """Note that a piece of the answer's audio has arrived."""
         self._deltas += 1
         if self.outcome is _ANSWER:
             return
@@ -125,17 +131,17 @@ class Recovery:
             self._to(Outcome.SILENCE)
 
     def note_tool(self) -> None:
-        """It calls a tool."""
+        """Note that the answer calls a tool."""
         if self.outcome is not Outcome.ANSWER:
             self._to(Outcome.ANSWER)
 
     def note_nameless(self) -> None:
-        """It calls a tool without a name, or in a way that cannot be answered."""
+        """Note that the answer makes a tool call that cannot be answered."""
         if self.outcome not in (Outcome.NAMELESS, Outcome.ANSWER):
             self._to(Outcome.NAMELESS)
 
     def mute_kind(self, response: openai.Response) -> Mute | None:
-        """Say why nothing of the answer that has ended was heard, if nothing was."""
+        """Return why the answer that has ended was inaudible, or None if it was not."""
         if self.outcome is Outcome.ANSWER:
             return None
         details = response.status_details
@@ -155,15 +161,15 @@ class Recovery:
     # --- bad ones in a row ---
 
     def note_good(self) -> None:
-        """An answer was one: the row is over."""
+        """Note that an answer was good: the row of bad ones is over."""
         self.failures = 0
 
     def note_failed(
         self, now: float, wait_s: float, *, is_ending: bool, is_limited: bool
     ) -> Remedy:
-        """An answer has failed; it may be asked for again after `wait_s`.
+        """Note that an answer has failed; it may be requested again after `wait_s`.
 
-        `is_limited`: over a limit of the account's, which no other session has more of.
+        `is_limited`: it was over a limit of the account, which all sessions share.
         """
         self.failures += 1
         self.is_own_due = False
@@ -177,7 +183,7 @@ class Recovery:
         return Remedy.WAIT
 
     def note_mute(self, now: float, *, is_ending: bool, is_announced: bool) -> Remedy:
-        """Nothing of an answer could be heard."""
+        """Note that an answer was inaudible."""
         self.failures += 1
         self.is_own_due = self.failures > 1
         if self._is_over(is_ending):
@@ -195,10 +201,10 @@ class Recovery:
     def _last_remedy(self, is_ending: bool) -> Remedy:
         return Remedy.HANG_UP if is_ending else Remedy.FAIL
 
-    # --- an error that no end follows ---
+    # --- an error without an end of the answer ---
 
     def watch(self, runs: str | None, asked: str | None, text: str, now: float) -> None:
-        """An error has come that may have cost the answer: look whether it goes on.
+        """Watch whether an answer goes on after an error that may have ended it.
 
         `runs` and `asked` are the ids of the response and of the request.
         """
@@ -206,9 +212,9 @@ class Recovery:
             self._timers.set(Timer.ERROR, now + ERROR_LOOK_S)
 
     def look(self, runs: str | None, asked: str | None, now: float) -> str | None:
-        """ERROR is due: return the error, if nothing came for ERROR_WAIT_S.
+        """Return the error, if nothing has come for ERROR_WAIT_S; else look again.
 
-        Else it is looked at again.
+        Call this when ERROR is due.
         """
         self._note_progress(runs, asked, self._error, now)
         if now < self._watched_at + ERROR_WAIT_S:
@@ -218,18 +224,18 @@ class Recovery:
         return self._error
 
     def forget(self) -> None:
-        """The error has cost nothing: no answer is owed."""
+        """Stop watching: the error has ended no answer that is owed."""
         self._watched = None
 
     def leave_session(self) -> None:
-        """What is owed is asked of the next session, at once."""
+        """Stop all timers: the next session is asked at once for what is owed."""
         self.forget()
         self._timers.cancel(Timer.RETRY, Timer.ERROR)
 
     def _note_progress(
         self, runs: str | None, asked: str | None, text: str, now: float
     ) -> bool:
-        """Note what stands; tell whether that is another answer, or more of it."""
+        """Note the progress; tell whether it is another answer, or more of it."""
         progress, watched = (runs, asked, self._deltas), self._watched
         self._error = text
         if progress == watched:

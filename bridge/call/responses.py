@@ -1,7 +1,7 @@
 """Responses: which answer of the model runs, and which one waits.
 
 Theory of operation. The server writes one response at a time into a conversation, and
-refuses a second. So there is one place, and what it holds is a `Place`:
+refuses a second. So there is one place; its content is a `Place`:
 
     FREE --(asked for)--> ASKED --(begun)--> RUNNING --(ended)--> FREE
                             |(cancelled)        |(cancelled)
@@ -9,15 +9,15 @@ refuses a second. So there is one place, and what it holds is a `Place`:
 
     all but SUSPENDED --(session left)--> SUSPENDED --(next one ready)--> FREE
 
-A request made while the place is taken waits, and goes out when it is free; requests
-that wait are merged, because one answer serves them all. Whatever ends a response frees
-the place: its `response.done`, whether its beginning was announced or not, an error
-that names it, or that it is given up. Of what is never announced the first sign is its
-beginning. In the VAD modes the server itself answers a `Turn`, but not one that ended
-while a response ran: such a turn is noticed and asked for. What a late refusal means
-for the newest request is its `Repeat`.
+A request made while the place is taken waits, and is sent when the place is free.
+Requests that wait are merged, because one answer serves them all. A response frees the
+place when its `response.done` arrives, even if it was never announced, when an error
+names it, or when it is given up. A response that is never announced begins with its
+first event. In the VAD modes the server itself answers a `Turn`, but not one that ended
+while a response ran: the bridge notices it and requests an answer. `Repeat` says what a
+late refusal means for the newest request.
 
-The events of a session that is not confirmed move nothing.
+The events of a session that is not confirmed change nothing.
 """
 
 from collections import deque
@@ -29,16 +29,16 @@ from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.call.transitions import follow
 from bridge.realtime import openai
 
-# How long the server may take to begin its own answer to a turn it committed.
+# How long the server may take to begin its own answer to a turn it has committed.
 ANSWER_WAIT_S = 1.0
 # The same after a response has ended: the server would have begun at once.
 ANSWER_WAIT_AFTER_S = 0.25
-# A judgement: a caller who has waited so long asks whether anyone is there.
+# A judgement: a caller who has waited this long asks whether anyone is there.
 STALL_S = 15.0
-# What comes late of a response is recognised by its id; a few are enough.
+# Late events of a response are recognised by its id; a few ids are enough.
 CANCELLED_KEPT = 16
 ENDED_KEPT = 16
-# A response that the server gives no id.
+# The id of a response to which the server gives none.
 NAMELESS = ""
 
 
@@ -62,7 +62,7 @@ class Turn(Enum):
 
 
 class Repeat(Enum):
-    """What becomes of the newest request if the server refuses it."""
+    """What happens to the newest request if the server refuses it."""
 
     AFTER_END = "it is repeated when what runs has ended"
     AT_ONCE = "it is repeated, for what ran has ended"
@@ -72,11 +72,11 @@ class Repeat(Enum):
 _GONE = frozenset((Place.FREE, Place.SUSPENDED))
 _BEGUN = frozenset((Place.RUNNING, Place.STOPPED))
 _NEXT_PLACE: dict[Place, frozenset[Place]] = {
-    # What the server begins may have an id that was cancelled already.
+    # A response that the server begins may have an id that is already cancelled.
     Place.FREE: _BEGUN | {Place.ASKED, Place.SUSPENDED},
     Place.ASKED: _BEGUN | _GONE | {Place.CALLED_OFF},
     Place.CALLED_OFF: _GONE | {Place.STOPPED},
-    # The server may announce another one before the end of the first.
+    # The server may announce another response before the end of the first.
     Place.RUNNING: _BEGUN | _GONE,
     Place.STOPPED: _BEGUN | _GONE,
     Place.SUSPENDED: frozenset((Place.FREE,)),
@@ -104,14 +104,14 @@ class Responses:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """The session is gone, and nothing of it is owed."""
+        """Reset everything: the session is gone, and nothing is owed."""
         self.place = Place.FREE
         self.turn = Turn.ANSWERED
-        # Of what runs; nothing where none does.
+        # The id of the running response; None if none runs.
         self.active_id: str | None = None
-        # What the newest response was asked for with; nothing where the server began.
+        # The parameters of the newest response; UNSET if the server began it.
         self.params: openai.ResponseParams | UnsetType = UNSET
-        # The server hears a turn that it has not committed.
+        # The server detects a turn that it has not committed.
         self.is_turn_heard = False
         self.answer_by: float | None = None
         self._asked: openai.ResponseCreate | None = None
@@ -137,45 +137,45 @@ class Responses:
 
     @property
     def is_owing(self) -> bool:
-        """Tell whether an answer runs, waits, or is to come to what was said."""
+        """Tell whether an answer runs, waits, or is awaited from the server."""
         return self.is_busy or self.is_waiting or self.answer_by is not None
 
     @property
     def is_asked(self) -> bool:
-        """Tell whether what begins next was asked for by us."""
+        """Tell whether the bridge requested the response that begins next."""
         return self._asked is not None
 
     @property
     def asked_id(self) -> str | None:
-        """The name of the request that has not begun, by which an error may be its."""
+        """The event id of the request whose response has not begun; errors name it."""
         return None if self._asked is None else str(self._asked.event_id)
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether what was asked for has not been called off since."""
+        """Tell whether a request is open and has not been cancelled."""
         return self.place is Place.ASKED
 
     def is_cancelled(self, response_id: str) -> bool:
-        """Tell whether what arrives for this response is late."""
+        """Tell whether events of this response are late."""
         if self.active_id == NAMELESS and self.place is Place.STOPPED:
             return True
         return response_id in self._cancelled
 
     def is_stopped(self, response_id: str) -> bool:
-        """Tell whether we have stopped the response of this end, begun or not."""
+        """Tell whether the bridge has cancelled this response, begun or not."""
         return self.place is Place.CALLED_OFF or self.is_cancelled(response_id)
 
     def is_unannounced(self, response_id: str) -> bool:
-        """Tell whether a sign of a response is its beginning, for none was told.
+        """Tell whether an event of a response must count as its beginning.
 
-        So it is though none was awaited any more: what sounds can be interrupted.
+        It does even if no response is awaited: audible speech must be interruptible.
         """
         if self.place in _BEGUN or self.place is Place.SUSPENDED:
             return False
         return response_id not in self._ended and response_id not in self._cancelled
 
     def is_its_end(self, response_id: str) -> bool:
-        """Tell whether this is the end of what runs, or of what was awaited."""
+        """Tell whether this is the end of the running or the awaited response."""
         if response_id in self._ended or self.place is Place.SUSPENDED:
             return False
         if self.place in _BEGUN:
@@ -184,7 +184,7 @@ class Responses:
             )
         return self.is_asked or self.turn is not Turn.ANSWERED
 
-    # --- what we want ---
+    # --- what the bridge wants ---
 
     def request(
         self, now: float, params: openai.ResponseParams | UnsetType = UNSET
@@ -196,13 +196,13 @@ class Responses:
                 event = self._waiting
             self._waiting = None
             return self._ask(event, now)
-        # Words of our own (a goodbye) outrank a plain answer.
+        # A request with parameters (a goodbye) outranks a plain answer.
         if self._waiting is None or params is not UNSET:
             self._waiting = event
         return []
 
     def cancel(self) -> list[openai.ResponseCancel]:
-        """Stop the response that runs or was asked for, if any.
+        """Cancel the response that runs or was requested, if any.
 
         Its late deltas must be dropped.
         """
@@ -217,13 +217,13 @@ class Responses:
         return [openai.ResponseCancel()]
 
     def give_up(self, now: float) -> list[openai.ResponseCreate]:
-        """Wait no longer for what is cancelled; return what waited for its end."""
+        """Stop waiting for a response; return the request that waited for its end."""
         if self.place is not Place.SUSPENDED:
             self._free(self.active_id or NAMELESS)
         return self._go_on(now)
 
     def ask_for_unanswered(self, now: float) -> list[openai.ResponseCreate]:
-        """Ask for the answer that the server did not begin by `answer_by`."""
+        """Request the answer that the server did not begin by `answer_by`."""
         if self.turn is not Turn.AWAITED:
             return []
         if self.is_busy:
@@ -236,9 +236,9 @@ class Responses:
         return events
 
     def is_stalled(self, now: float, audible_until: float) -> bool:
-        """STALL is due: tell whether what is owed is given up.
+        """Tell whether to give up the response, when STALL is due.
 
-        While the caller still hears what came of it, it is looked at again.
+        While the caller still hears its audio, the timer is set anew.
         """
         if not self.is_busy:
             return False
@@ -250,7 +250,7 @@ class Responses:
     # --- what the server does ---
 
     def note_created(self, response_id: str, now: float) -> bool:
-        """A response begins; False if it has ended before, or there is no session."""
+        """Note that a response begins; False if it has ended or no session exists."""
         if response_id in self._ended or self.place is Place.SUSPENDED:
             return False
         if self.place is Place.CALLED_OFF:
@@ -265,7 +265,7 @@ class Responses:
         return True
 
     def note_done(self, response_id: str, now: float) -> list[openai.ResponseCreate]:
-        """A response has ended; return the request that waited for it."""
+        """Note that a response has ended; return the request that waited for it."""
         if self.is_its_end(response_id):
             self._free(response_id)
         if self._repeat is Repeat.AFTER_END:
@@ -275,21 +275,21 @@ class Responses:
         return self._go_on(now)
 
     def note_speech(self) -> None:
-        """The server hears a turn of the caller, which it will commit."""
+        """Note that the server detects a turn of the caller, and will commit it."""
         self.is_turn_heard = True
 
     def note_committed(self, now: float, *, is_answered: bool = True) -> None:
-        """A turn of the caller is complete; the server answers it by itself, or not."""
+        """Note a committed turn; `is_answered`: the server answers it by itself."""
         self.is_turn_heard = False
         self._turn_to(Turn.AWAITED, now + ANSWER_WAIT_S if is_answered else now)
 
     def note_refused(
         self, event_id: str | None, now: float, *, try_again: bool
     ) -> list[openai.ResponseCreate]:
-        """The server refused a request: forget it, or repeat it once it can be served.
+        """Forget a refused request, or repeat it as soon as the place is free.
 
-        That may be now, for refusals come late. A collision that names no request can
-        only be the newest one's. One made for an unanswered turn is never repeated.
+        The place may be free now, because refusals come late. A collision that names no
+        request belongs to the newest. A request for an unanswered turn is not repeated.
         """
         refused = self._newest
         is_its = event_id is None and try_again
@@ -312,9 +312,10 @@ class Responses:
     # --- when the session changes ---
 
     def suspend(self, *, is_asked_later: bool = False) -> None:
-        """The session is gone: what ran or was owed is asked for at `resume`.
+        """Keep what ran or is owed for `resume`: the session is gone.
 
-        Nothing plain where tools run, or a turn is to be ended anew, for then we ask.
+        `is_asked_later`: the bridge will request an answer anyway, because tools run or
+        a turn must be ended again; a plain request is then not kept.
         """
         is_owed = self.place is Place.RUNNING or self.turn is not Turn.ANSWERED
         asked = self._waiting
@@ -334,7 +335,7 @@ class Responses:
     def resume(
         self, now: float, instead: openai.ResponseParams | UnsetType = UNSET
     ) -> list[openai.ResponseCreate]:
-        """A new session is ready; return the request that is owed, or `instead`."""
+        """Return the request that is owed, or `instead`: a new session is ready."""
         assert self.place is Place.SUSPENDED, f"{self.place} does not lead to a resume"
         self._to(Place.FREE)
         event, self._waiting = self._waiting, None
@@ -361,14 +362,14 @@ class Responses:
         return [event]
 
     def _go_on(self, now: float) -> list[openai.ResponseCreate]:
-        """Send the request that waited, if its place is free."""
+        """Return the request that waited, if the place is free."""
         if self._waiting is None or self.is_busy:
             return []
         event, self._waiting = self._waiting, None
         return self._ask(event, now)
 
     def _free(self, response_id: str) -> None:
-        """What ran, or was asked for and never announced, is over."""
+        """Free the place of what ran, or was requested and never announced."""
         if self._asked is not None:
             self.params = self._asked.response
         self._ended += {response_id, self.active_id or NAMELESS} - {NAMELESS}

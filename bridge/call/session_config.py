@@ -1,7 +1,7 @@
 """What a session is told: its configuration, and the few sentences of the bridge.
 
-Pure functions from a `CallPlan` to client events; the words the model is given outside
-the business's own prompt are all here.
+Pure functions turn a `CallPlan` into client events. All instructions to the model
+outside the business's own prompt are here.
 """
 
 from typing import Literal
@@ -17,10 +17,10 @@ CONFIGURE_ID = "configure"
 PCMU = openai.Format(type="audio/pcmu")
 PCM = openai.Format(type="audio/pcm", rate=24_000)
 
-# The verbatim form of the protocol: an empty input hides the history, the output joins
-# the conversation all the same.
+# Verbatim speech in the protocol: an empty input hides the history, but the output is
+# still added to the conversation.
 _VERBATIM = "Say exactly the following, nothing before or after: {text}"
-# Whose business's language we cannot write is told to the model by its code.
+# For a language that is not here, the model translates (_TRANSLATED).
 _SAY_AGAIN = {
     "ar": "عذرًا، لم أستطع الإجابة. هل يمكنكم إعادة ما قلتم؟",
     "de": "Entschuldigung, ich konnte nicht antworten. Sagen Sie es bitte noch einmal?",
@@ -63,8 +63,8 @@ _LOOP = (
     "further, or offer to end the call."
 )
 
-# Errors after which a session is of no use; OpenAI has moved names between `code` and
-# `type`, so both are looked at.
+# Errors after which a session cannot be used. OpenAI has moved names between `code` and
+# `type`, so both are checked.
 FATAL_CODES = frozenset(
     (
         "insufficient_quota",
@@ -76,7 +76,7 @@ FATAL_CODES = frozenset(
         "model_not_found",
     )
 )
-# What is wrong with the configuration itself: sent again it is refused again.
+# The configuration itself is wrong: if sent again, it is refused again.
 REFUSED_CODES = FATAL_CODES | {
     "invalid_request_error",
     "invalid_event",
@@ -86,7 +86,7 @@ REFUSED_CODES = FATAL_CODES | {
     "string_above_max_length",
     "cannot_update_voice",
 }
-# Of an account, by the minute: the next session has no more of it, only time helps.
+# Limits of an account, per minute: another session does not help, only time does.
 LIMITED_CODES = frozenset(("rate_limit_exceeded", "inference_rate_limit_exceeded"))
 EXPIRED = "session_expired"
 # Races that the protocol calls harmless.
@@ -130,7 +130,7 @@ def configure(plan: CallPlan) -> openai.SessionUpdate:
 
 
 def output_format(plan: CallPlan) -> openai.Format:
-    """Return the format the model's speech comes in."""
+    """Return the format of the model's speech."""
     return PCM if plan.options.openai_output_format == "audio/pcm" else PCMU
 
 
@@ -143,9 +143,9 @@ def _turn_detection(plan: CallPlan) -> openai.ServerVad | openai.SemanticVad | N
 
 
 def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
-    """Say what is wrong with the session the server echoed, or None.
+    """Return what is wrong with the session the server echoed, or None.
 
-    It may leave a format out: what it has confirmed is then what we asked for.
+    The server may leave a format out: it has then confirmed the requested one.
     """
     for side, wanted in (("input", PCMU), ("output", output_format(plan))):
         echoed = getattr(session.audio, side).format
@@ -155,18 +155,18 @@ def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
 
 
 def greeting(plan: CallPlan) -> openai.ResponseParams:
-    """Return the request that has the greeting spoken word for word."""
+    """Return the request to speak the greeting word for word."""
     return _verbatim(plan.greeting)
 
 
 def own_greeting(plan: CallPlan) -> openai.ResponseParams:
-    """Return the request for a greeting of ours in the place of the business's."""
+    """Return the request for the bridge's greeting in place of the business's."""
     text = sentences.greeting_in(plan.language) or sentences.GREETINGS["en"]
     return _verbatim(text.format(name=plan.business_name))
 
 
 def say_again(plan: CallPlan) -> openai.ResponseParams:
-    """Return the request for our words in the place of an answer without sound."""
+    """Return the request for the bridge's words in place of an inaudible answer."""
     text = _SAY_AGAIN.get(plan.language)
     if text is not None or not plan.language:
         return _verbatim(text or _SAY_AGAIN["en"])
@@ -175,34 +175,34 @@ def say_again(plan: CallPlan) -> openai.ResponseParams:
 
 
 def still_there() -> openai.ResponseParams:
-    """Return the request that asks a silent caller whether they are there."""
+    """Return the request to ask a silent caller whether they are still there."""
     return openai.ResponseParams(tool_choice="none", instructions=_STILL_THERE)
 
 
 def closing_soon() -> openai.ResponseParams:
-    """Return the request that warns of the call's end."""
+    """Return the request to warn the caller that the call must end."""
     return openai.ResponseParams(tool_choice="none", instructions=_CLOSING)
 
 
 def line_was_lost() -> openai.ResponseParams:
-    """Return the request for a word to a caller whose line was lost and is back."""
+    """Return the request to address a caller whose stream was lost and is back."""
     return openai.ResponseParams(tool_choice="none", instructions=_LINE_WAS_LOST)
 
 
 def filler() -> openai.ResponseParams:
-    """Return the request for a word while a tool takes its time."""
+    """Return the request for a filler while a tool runs."""
     return openai.ResponseParams(tool_choice="none", instructions=_FILLER)
 
 
 def goodbye(reason: str) -> openai.ResponseParams:
-    """Return the request for the last words of a call that we end."""
+    """Return the request for the last words of a call that the bridge ends."""
     return openai.ResponseParams(
         tool_choice="none", instructions=_GOODBYE.format(reason=reason)
     )
 
 
 def loop_correction() -> openai.CreateItem:
-    """Return the item that takes the model out of a loop."""
+    """Return the item that tells the model to leave a loop."""
     return _message("system", _LOOP)
 
 
@@ -240,7 +240,7 @@ def said(role: Role, text: str) -> openai.CreateItem:
 
 
 def sounded(audio: bytes) -> openai.CreateItem:
-    """Return a turn of the caller's that an earlier session has not written down."""
+    """Return a caller's turn that an earlier session has not transcribed."""
     content = (openai.InputAudio(audio),)
     return openai.CreateItem(item=openai.MessageItem(role="user", content=content))
 

@@ -1,19 +1,18 @@
 """Sessions: the model's sessions of one call; one serves at a time.
 
-Theory of operation. A call outlives its session with the model: one ends after an hour,
-or with its socket; there is no resume. In good time a standby session is made ready
-beside it (`bridge.call.standby_session`), and between turns the call changes to it:
-what the caller says next goes there, and nobody has waited. Where the socket is lost
-before, the standby session takes its place at once, or, if there is none, another
-session is opened (`bridge.call.handshake`) and given the conversation's items. A model
-that cannot be had again within REOPEN_S, however often it is tried, ends the call with
-the fallback sentence.
+Theory of operation. A call can last longer than its session with the model. A session
+ends after an hour, or with its socket, and cannot be resumed. Before that, a standby
+session is made ready (`bridge.call.standby_session`), and between turns the call
+changes to it: the caller's next words go there, and nobody waits. If the socket is lost
+earlier, the standby session takes over at once. If there is none, another session is
+opened (`bridge.call.handshake`) and given the conversation's items. If no session is
+ready within REOPEN_S, the call ends with the fallback sentence.
 
     FIRST --(it is lost)--> LATER --(it is lost)--> LATER
       |___(the call ends)_____|___(the call ends)___> LAST: no other is opened
 
-`Sessions` knows no call. It takes facts and the time, sets its own timers, and returns
-orders: actions to perform as they are, and what the rest of the call must now do.
+`Sessions` does not know `Call`. It takes facts and the time, sets its own timers, and
+returns orders: actions to perform unchanged, and what the rest of the call must now do.
 """
 
 from collections.abc import Iterable
@@ -39,17 +38,17 @@ from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.call.transitions import follow
 from bridge.realtime import openai
 
-# How long a first session is tried for: Twilio rings, or the caller awaits a greeting.
+# How long the first handshake may take: Twilio rings, or the caller awaits a greeting.
 OPEN_S = 10.0
-# A judgement: a caller bears this much silence in a conversation, and a server that is
-# started anew is back within it; opening a session takes about half a second.
+# A judgement: a caller tolerates this much silence in a conversation, and a server that
+# restarts is back within it. Opening a session takes about half a second.
 REOPEN_S = 10.0
-# More losses than this in one call are no accident.
+# More losses than this in one call have a lasting cause.
 LOSSES_MAX = 5
 
 
 class Stage(Enum):
-    """Which of a call's sessions serves, or is being had."""
+    """Which of a call's sessions serves, or is being opened."""
 
     FIRST = "the first one, or the standby session that took its place"
     LATER = "one in the place of another that was lost"
@@ -64,7 +63,7 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
 
 
 class Notice(Enum):
-    """What has come of a call's session: the rest of the call has to act on it."""
+    """What happened to a call's session: the rest of the call has to act on it."""
 
     READY = "the first one is as we want it"
     LEFT = "it is gone, and another is being opened"
@@ -87,7 +86,7 @@ class Sessions:
         standby_timers = OwnTimers(timers, Timer.RENEW, Timer.STANDBY)
         self.standby = StandbySession(plan, counters, standby_timers)
         self.losses = 0
-        # Items in the ledger and open tool calls that this session has never heard of.
+        # Items in the ledger and open tool calls that this session does not know.
         self.old_items: set[str] = set()
         self.old_tools: set[str] = set()
         self._plan = plan
@@ -97,16 +96,16 @@ class Sessions:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether the session that serves is as we want it."""
+        """Tell whether the session that serves is configured."""
         return self.handshake.state is State.READY
 
     def note_left(self, items: Iterable[str], tools: Iterable[str]) -> None:
-        """A session was left; of these the one that serves now has never heard."""
-        # Older ones that are not there any more cannot be truncated or answered.
+        """Note what the session that serves now does not know of the one before."""
+        # Anything older is gone, and is never truncated or answered.
         self.old_items, self.old_tools = set(items), set(tools)
 
     def let_go(self, why: str) -> list[Action]:
-        """The call ends: open no other, though one that is being had is awaited."""
+        """Open no further session: the call ends. A running handshake may finish."""
         self._to(Stage.LAST)
         self._await_handshake()
         return self.standby.close(why)
@@ -127,7 +126,7 @@ class Sessions:
     def on_updated(
         self, echoed: openai.Session, now: float, seed: HistorySeed
     ) -> list[Order]:
-        """Check that the server took what we asked for; tell it what has been said."""
+        """Check the configuration the server confirmed; send it the conversation."""
         if self.handshake.state in (State.READY, State.CLOSED):
             return []
         wrong = session_config.wrong_format(echoed, self._plan)
@@ -158,7 +157,7 @@ class Sessions:
     def on_error(
         self, error: openai.ErrorBody, now: float, seed: HistorySeed
     ) -> list[Order] | None:
-        """Judge an error by its code; None where the session is as good as before."""
+        """Judge an error by its code; None if the session can go on unchanged."""
         names = {error.code, error.type}
         text = f"{error.code or error.type}: {error.message}"
         if session_config.EXPIRED in names and self.is_ready:
@@ -175,7 +174,7 @@ class Sessions:
     # --- its loss, and its age ---
 
     def on_lost(self, reason: str, now: float, seed: HistorySeed) -> list[Order]:
-        """It is gone, or of no use any more: open another, or give up."""
+        """Open another session, or give up: this one is lost or unusable."""
         if self.stage is Stage.LAST:
             return self._give_up()
         if not self.is_ready:
@@ -189,7 +188,7 @@ class Sessions:
         return [line, *self._open_another(reason, now)]
 
     def on_refused(self, refusal: Refusal, now: float) -> list[Order]:
-        """A handshake has come to nothing: try again in a while, or give up."""
+        """Try again after a pause, or give up: a handshake has failed."""
         shake = self.handshake
         if shake.state is State.PAUSING:
             return []  # it was late before it was lost
@@ -205,7 +204,7 @@ class Sessions:
         return [Log("warning", f"[REALTIME] No session, to be tried again: {why}")]
 
     def on_handshake_due(self, now: float) -> list[Order]:
-        """A pause is over: open another socket. Or a step was late."""
+        """Open another socket if a pause is over; else a step was late."""
         if self.handshake.state is not State.PAUSING:
             return self.on_refused(Refusal(reason="no session in time"), now)
         self.handshake.try_again(now)
@@ -215,7 +214,7 @@ class Sessions:
     def on_rollover_due(
         self, now: float, seed: HistorySeed, *, is_talking: bool, is_between_turns: bool
     ) -> list[Order]:
-        """Open a standby session; once ready, change to it where nobody notices."""
+        """Open a standby session; once it is ready, change to it between turns."""
         if self.standby.is_ready and is_between_turns:
             return self._change(AGED, now, seed)
         return list(self.standby.on_due(now, is_talking=is_talking))
@@ -223,7 +222,7 @@ class Sessions:
     # --- within ---
 
     def _open_another(self, reason: str, now: float) -> list[Order]:
-        """Open another session in the place of the one that is gone."""
+        """Open another session in place of the lost one."""
         self._to(Stage.LATER)
         self.handshake.begin(now, REOPEN_S)
         self._await_handshake()
@@ -231,7 +230,7 @@ class Sessions:
         return [*self.standby.close(reason), OpenModel(reason), Notice.LEFT]
 
     def _change(self, reason: str, now: float, seed: HistorySeed) -> list[Order]:
-        """Let the standby session be the session from here on."""
+        """Let the standby session serve from here on."""
         self._counters.changed_sessions += 1
         items = self.standby.serve(seed())
         self.standby.limit_age(self.standby.configured_at, now)

@@ -1,19 +1,20 @@
 """StandbySession: the next session, made ready beside the one that serves.
 
 Theory of operation. A session ends after an hour, and opening another takes longer than
-the pauses of a conversation. So in good time a second one is opened, configured, and
-told the conversation as far as it is settled, while the first goes on as if nothing
-were. `bridge.call.sessions` then changes to it in a moment in which nobody would
-notice, between two frames, and tells it just before what was said meanwhile.
+the pauses of a conversation. So before that a second one is opened, configured, and
+told the conversation as far as it is settled, while the first serves unchanged.
+`bridge.call.sessions` then changes to it between turns and between two frames. Just
+before the change it sends what was said meanwhile.
 
     NONE --> OPENING --(session.updated)--> TELLING --(all is confirmed)--> READY
      ^______________________________________________________________________|
-       closed, from any state: lost, refused, late, or of no use; or it serves now
+       closed, from any state: lost, refused, late, or not needed; or it serves now
 
-A standby session that cannot be had, refuses what it is told or takes too long is
-closed and counted, and opened anew up to TRIES_MAX times. Without one the session that
-serves goes on to its end. `StandbySession` knows no call: it takes the session's events
-and the time, sets its own timers, and returns the actions to perform.
+A standby session that cannot be opened, refuses what it is told or takes too long is
+closed and counted. The bridge opens another, up to TRIES_MAX in all. Without one the
+session that serves goes on to its end. `StandbySession` does not know `Call`: it takes
+the session's events and the time, sets its own timers, and returns the actions to
+perform.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,9 +41,9 @@ from bridge.realtime import openai
 # a pause is looked for once it is ready.
 RENEW_AT = 0.9
 LOOK_S = 0.1
-# Opening, configuring and a hundred items take a second or two; nobody waits for it.
+# Opening, configuring and sending a hundred items take a second or two; nobody waits.
 READY_S = 10.0
-# A server that could not be had may be back by then; the session has minutes left.
+# An unreachable server may be back by then; the session that serves has minutes left.
 AGAIN_S = 10.0
 TRIES_MAX = 5
 AGED = "the session grows old"
@@ -75,7 +76,7 @@ class StandbySession:
         self._plan = plan
         self._counters = counters
         self._timers = timers
-        # The entries of the conversation it was told, and the items it must confirm.
+        # The entries it was told, and the number of items it must still confirm.
         self._told: set[str] = set()
         self._unconfirmed = 0
 
@@ -84,15 +85,15 @@ class StandbySession:
         """Tell whether the server has confirmed all that it was told."""
         return self.state is State.READY
 
-    # --- what is wanted of it ---
+    # --- what the call wants ---
 
     def limit_age(self, since: float, now: float) -> None:
-        """A session serves since then: open the next before it ends by itself."""
+        """Open the next session before the one that serves since `since` ends."""
         age_s = self._plan.options.openai_session_seconds * RENEW_AT
         self._timers.set(Timer.RENEW, max(since + age_s, now))
 
     def on_due(self, now: float, *, is_talking: bool) -> list[Action]:
-        """Open it, in a conversation; or look again soon."""
+        """Open the standby session during a conversation, or look again soon."""
         if self.state is State.NONE and is_talking:
             return self.open(now)
         if self.state in (State.NONE, State.READY):
@@ -100,14 +101,14 @@ class StandbySession:
         return []
 
     def open(self, now: float) -> list[Action]:
-        """Have a second session opened."""
+        """Open a standby session."""
         self._to(State.OPENING)
         self.tries += 1
         self._timers.set(Timer.STANDBY, now + READY_S)
         return [OpenStandby(AGED)]
 
     def serve(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
-        """It is the session from here on; return what it is still to be told."""
+        """Let it serve from here on; return the items it has still to be told."""
         assert self.is_ready, f"{self.state} does not lead to its service"
         items = self._tell(entries)
         self._leave()
@@ -115,7 +116,7 @@ class StandbySession:
         return items
 
     def close(self, why: str) -> list[Action]:
-        """Do without it, and open none until the age of a session asks for one."""
+        """Close it, and open no other until the age of a session requires one."""
         self._timers.cancel(Timer.RENEW)
         if self.state is State.NONE:
             return []
@@ -123,26 +124,26 @@ class StandbySession:
         return [CloseStandby(why)]
 
     def forget(self) -> None:
-        """Another session serves, which is young: this one's tries are forgotten."""
+        """Reset the number of tries: a young session serves now."""
         self.tries = 0
 
-    # --- what it says ---
+    # --- what the standby session says ---
 
     def receive(
         self, event: openai.Inbound, now: float, seed: HistorySeed
     ) -> list[Action]:
-        """Take an event of its own; most say nothing while it does not serve."""
+        """Take an event of the standby session; most mean nothing before it serves."""
         answer = _ON_EVENT.get(type(event))
         if answer is None or self.state is State.NONE:
             return []
         return answer(self, event, now, seed)
 
     def on_lost(self, why: str, now: float) -> list[Action]:
-        """Its socket is gone, or could not be had, or brings what nobody can read."""
+        """Give up: the socket is lost, could not be opened, or sends invalid data."""
         return [] if self.state is State.NONE else self._give_up(why, now)
 
     def on_late(self, now: float) -> list[Action]:
-        """It was not ready in time."""
+        """Give up: the standby session was not ready in time."""
         return self.on_lost("not ready in time", now)
 
     def _on_created(
@@ -188,7 +189,7 @@ class StandbySession:
     # --- within ---
 
     def _tell(self, entries: Iterable[Entry]) -> list[openai.CreateItem]:
-        """Return the items of what it has not been told."""
+        """Return the items of the entries it has not been told."""
         items: list[openai.CreateItem] = []
         for entry in entries:
             if entry.name not in self._told:
@@ -198,7 +199,7 @@ class StandbySession:
         return items
 
     def _look(self, now: float) -> None:
-        """Once all is confirmed, look for the moment to change to it, from now on."""
+        """Once all items are confirmed, start looking for the moment to change."""
         if self._unconfirmed <= 0:
             self._to(State.READY)
             self._timers.cancel(Timer.STANDBY)

@@ -1,18 +1,19 @@
 """Streams: the media streams of one call, one at a time.
 
-Theory of operation. A caller who hangs up is announced: Twilio sends `stop`, and says
-`completed`. A stream that is gone without a word says only that a connection between
-Twilio and us broke: a proxy was restarted, a network failed. Twilio then ends the
-stream's <Connect> and asks what comes next, with the call's status; a caller who is
-still there is given another stream of the same call.
+Theory of operation. When the caller hangs up, Twilio sends `stop`, and reports the
+status `completed`. A stream that ends without `stop` shows only that a connection
+between Twilio and the bridge broke: a proxy was restarted, or a network failed. Twilio
+then ends the stream's <Connect> and requests the next TwiML, with the call's status. If
+the caller is still there, the answer opens another stream of the same call.
 
     AWAITED --(start)--> HERE --(gone)--> LOST --(Twilio asks)--> WANTED
                           ^___(start)______|___(start)______________|
 
-Where Twilio does not ask in ASK_S the call ends as one whose caller is gone. Where it
-did, and no stream came in RETURN_S, the caller is lost by our fault: the call failed.
-`Streams` knows no call: it takes facts and the time, sets its own timer, and returns
-orders: a line for the log, what the rest of the call must now do, or the call's end.
+If Twilio does not ask within ASK_S, the call ends with the reason that the caller is
+gone. If Twilio asks, and no stream comes within RETURN_S, the bridge has lost the
+caller: the call failed. `Streams` does not know `Call`. It takes facts and the time,
+sets its own timer, and returns orders: a line for the log, what the rest of the call
+must now do, or the call's end.
 """
 
 from enum import Enum
@@ -21,20 +22,20 @@ from bridge.call.plan import Counters, End, Fail, Log
 from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.call.transitions import follow
 
-# The webhook's answer reaches Twilio, and Twilio us, within a second or two.
+# The webhook's answer reaches Twilio, and Twilio the bridge, within a second or two.
 STREAM_WAIT_S = 30.0
-# Twilio asks within a second of a stream's end, and both ends hear of a reset at once.
+# Twilio asks within a second of a stream's end; both ends learn of a reset at once.
 ASK_S = 3.0
-# It opens a stream within a second or two of the answer.
+# Twilio opens a stream within a second or two of the answer.
 RETURN_S = 10.0
-# More losses than this in one call are no accident.
+# More losses than this in one call have a lasting cause.
 LOSSES_MAX = 5
 TRANSPORT_LOST = "transport_lost"
 CALLER_LOST = "caller_leg_lost"
 
 
 class Transport(Enum):
-    """What is heard of the caller's connection, beside its messages."""
+    """What becomes known of the caller's connection outside its messages."""
 
     GONE = "the stream ended without a word"
     WANTED = "Twilio says that the caller is there, and asks what comes next"
@@ -59,7 +60,7 @@ _NEXT: dict[State, frozenset[State]] = {
 
 
 class Notice(Enum):
-    """What has come of the caller's stream: the rest of the call has to act on it."""
+    """What happened to the caller's stream: the rest of the call has to act on it."""
 
     BEGAN = "the caller is there"
     LOST = "nothing reaches the caller until there is another"
@@ -74,7 +75,7 @@ class Streams:
 
     def __init__(self, counters: Counters, timers: Timers, now: float) -> None:
         self.state = State.AWAITED
-        # Of the stream that is there; empty while there is none.
+        # The stream_sid of the present stream; empty while there is none.
         self.sid = ""
         self.losses = 0
         self._lost_at = 0.0
@@ -83,7 +84,7 @@ class Streams:
         self._timers.set(Timer.STREAM, now + STREAM_WAIT_S)
 
     def on_start(self, sid: str, now: float) -> list[Order]:
-        """A stream begins: the caller is there, or there again."""
+        """Note that a stream begins: the caller is there, or there again."""
         is_first = self.state is State.AWAITED
         self._to(State.HERE)
         self.sid = sid
@@ -95,7 +96,7 @@ class Streams:
         return [Log("info", text), Notice.RESUMED]
 
     def on_gone(self, now: float, *, is_ending: bool) -> list[Order]:
-        """It ended without a word; the last words of a call are not said twice."""
+        """Note that the stream ended without `stop`; last words are not repeated."""
         if self.state is not State.HERE:
             return []
         if is_ending:
@@ -111,7 +112,7 @@ class Streams:
         return [Notice.LOST]
 
     def on_wanted(self, now: float, *, is_ending: bool) -> list[Order]:
-        """Twilio says that the caller is there: another stream is on its way."""
+        """Note that Twilio asks on behalf of the caller: another stream will come."""
         orders = self.on_gone(now, is_ending=is_ending)
         if self.state in (State.LOST, State.WANTED):
             self._to(State.WANTED)
@@ -119,7 +120,7 @@ class Streams:
         return orders
 
     def on_late(self) -> list[Order]:
-        """Nobody came in time, or nobody came back."""
+        """End the call: no stream came in time, or none came back."""
         if self.state is State.AWAITED:
             return [End("no_stream")]
         if self.state is State.WANTED:

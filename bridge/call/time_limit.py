@@ -1,16 +1,18 @@
 """Time limit: how long a call may last, and when its caller is warned.
 
-The longest call is the business's setting. A limit of the business that is reached
-meanwhile leaves less: the caller is warned at once, and has LIMIT_S_MIN at least.
+The business sets the longest duration of a call. If the business reaches one of its
+limits during the call, less time is left: the caller is warned at once, and has at
+least LIMIT_S_MIN.
 """
 
 from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.settings.options import CallOptions
 
-# The caller is warned a minute before the longest call ends, or at three quarters.
+# The caller is warned a minute before the call must end, or at three quarters of its
+# time, whichever is later.
 WARNING_S = 60.0
 WARNING_SHARE = 0.75
-# Who is told of a limit has this long to come to an end, whatever it costs.
+# A caller who is warned of a limit has at least this long, whatever it costs.
 LIMIT_S_MIN = 30.0
 # How often a pause for the warning is looked for.
 LOOK_S = 0.2
@@ -24,7 +26,7 @@ class TimeLimit:
         self._limit_s = float(options.max_call_seconds)
         self._ends_at = 0.0
         self.has_warned = False
-        # The limit of its business that ends the call before its time is up.
+        # The limit of the business that ends the call before its time is up.
         self.limit = ""
 
     @property
@@ -40,7 +42,7 @@ class TimeLimit:
         self._timers.set(Timer.DURATION, self._ends_at)
 
     def shorten(self, limit: str, left_s: float, now: float) -> float:
-        """A limit of the business leaves the call so long; return how long it has."""
+        """Leave the call `left_s` because of `limit`; return the time it really has."""
         assert not self.limit, f"{self.limit} ends the call already"
         self.limit = limit
         left_s = max(left_s, LIMIT_S_MIN)
@@ -50,9 +52,9 @@ class TimeLimit:
         return left_s
 
     def put_off(self, now: float) -> None:
-        """Somebody is speaking: the warning waits for a pause."""
+        """Delay the warning until a pause: somebody is speaking."""
         self._timers.set(Timer.WARNING, now + LOOK_S)
 
     def note_warned(self) -> None:
-        """The caller is warned."""
+        """Note that the caller was warned."""
         self.has_warned = True

@@ -26,12 +26,12 @@ class Timer(Enum):
     DURATION = "the call has lasted long enough"
     LAST_WORDS = "the last words have been heard"
 
-    # An enumeration's own goes through Python for each look into a dict.
+    # The __hash__ of Enum runs Python code at each dict lookup; this one does not.
     __hash__ = object.__hash__
 
 
 class Timers:
-    """At most one time for each `Timer`."""
+    """The times of one call's timers, at most one for each `Timer`."""
 
     def __init__(self) -> None:
         self._at: dict[Timer, float] = {}
@@ -66,7 +66,7 @@ class Timers:
     def take(self, timer: Timer, now: float) -> bool:
         """Remove a timer that is due; False if it has been cancelled or put off.
 
-        Of several that are due in one tick, what the first does may call off another.
+        When several are due in one tick, the first one's action may cancel another.
         """
         if self._at.get(timer, inf) > now:
             return False
@@ -75,7 +75,7 @@ class Timers:
 
 
 class OwnTimers:
-    """Those of a call's timers that one owner sets; no other is within its reach."""
+    """Those of a call's timers that one owner may set; it cannot reach the others."""
 
     def __init__(self, timers: Timers, *own: Timer) -> None:
         self._timers = timers

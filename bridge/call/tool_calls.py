@@ -1,16 +1,16 @@
 """Tool calls: which tools run, and whether the model has answered their results.
 
-Theory of operation. Tools run aside. The model is told each result as it comes, and is
-asked for one answer to all of them once none runs. A tool that takes its time has a
-filler said over it: one in a row of tools, until the model has answered.
+Theory of operation. Tools run beside the conversation. The model is told each result as
+it arrives, and is asked for one answer to all of them once no tool runs. While a tool
+is slow, the model says a filler: one per row of tools, until the model has answered.
 
     QUIET --(called)--> RUNNING --(one has answered)--> PARTLY
       ^                    |  (all have answered)         | ^
       |                    +-----------> OWED <-----------+ |(another is called)
       +----(the model answers)------------+ +---------------+
 
-A call over a limit is refused: the refusal is its result. `ToolCalls` sends nothing
-itself, and does not know what a tool does.
+A tool call over a limit is refused, and the refusal is its result. `ToolCalls` sends
+nothing itself, and does not know what a tool does.
 """
 
 from enum import Enum
@@ -20,14 +20,15 @@ from bridge.call.timers import OwnTimers, Timer, Timers
 from bridge.call.transitions import follow
 from bridge.settings.options import CallOptions
 
-# What a tool may be asked, and how many in one call; more is a model gone astray.
+# The longest arguments of a tool call, and the most tool calls of one call. Only a
+# model that malfunctions exceeds them.
 ARGUMENT_CHARS_MAX = 8_192
 TOOLS_MAX = 200
 # A pause this long makes a caller ask whether anyone is there.
 FILLER_AFTER_S = 0.8
 # How often a pause for the filler is looked for while somebody speaks.
 FILLER_LOOK_S = 0.2
-# An answer that the server begins sooner after a result may not know of it.
+# An answer that the server begins sooner after a result may not take it into account.
 TOLD_S = 0.5
 
 
@@ -70,10 +71,10 @@ class ToolCalls:
     def begin(
         self, tool_call_id: str, arguments: str, now: float, *, is_slow: bool
     ) -> bool:
-        """The model calls a tool; False if the call is over a limit.
+        """Note that the model calls a tool; False if that is over a limit.
 
-        Who refuses it tells the model so, and then `refuse`. Over a slow one a filler
-        may be said.
+        The caller of this method then tells the model, and calls `refuse`. While a slow
+        tool runs a filler may be said.
         """
         self._counters.tool_calls += 1
         is_long = len(arguments) > ARGUMENT_CHARS_MAX
@@ -87,12 +88,12 @@ class ToolCalls:
         return True
 
     def refuse(self, now: float) -> None:
-        """The model is told that a call is refused."""
+        """Note that the model was told of a refusal."""
         self._to(State.PARTLY if self.open else State.OWED)
         self._told_at = now
 
     def end(self, tool_call_id: str, now: float) -> None:
-        """The model is told the result of a tool that runs."""
+        """Note that the model was told the result of a running tool."""
         assert tool_call_id in self.open, f"{tool_call_id} does not run"
         left = self.open - {tool_call_id}
         self._to(State.PARTLY if left else State.OWED)
@@ -100,23 +101,24 @@ class ToolCalls:
         self._told_at = now
 
     def note_answered(self) -> None:
-        """An answer comes that knows every result so far: it settles all, if none runs.
+        """Note an answer that takes every result so far into account.
 
-        While others run the answer to all of them is still to come.
+        It settles all results if no tool runs. While tools run, the answer to all of
+        them is still to come.
         """
         if self.state is State.OWED:
             self._to(State.QUIET)
             self._is_filler_said = False
 
     def note_begun(self, now: float) -> None:
-        """The server begins an answer by itself; it may not know the last result."""
+        """Note that the server begins an answer; it may not know the last result."""
         if now >= self._told_at + TOLD_S:
             self.note_answered()
 
     def take_filler(self, now: float, *, is_free: bool) -> bool:
-        """FILLER is due: tell whether the filler is to be said now.
+        """Tell whether to say the filler now, when FILLER is due.
 
-        While somebody speaks, so that it is not free, it is looked for again.
+        While somebody speaks (`is_free` is false) the timer is set anew.
         """
         if not self.open or self._is_filler_said:
             return False

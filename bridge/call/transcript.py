@@ -1,8 +1,8 @@
 """The conversation as text: one turn per item, in the conversation's order.
 
-A caller's words may arrive late and out of order; an item is placed by what the server
-says it follows, and its text comes when it comes. An interrupted turn of the AI is cut
-to what was heard.
+The caller's words may arrive late and out of order. An item is placed behind the item
+that the server says it follows, and its text is added when it arrives. An interrupted
+turn of the AI is cut to what the caller heard.
 """
 
 from typing import Literal
@@ -10,8 +10,8 @@ from typing import Literal
 from bridge.media.playout import Cut
 
 Role = Literal["caller", "ai", "keypad"]
-# Five minutes of speech, the longest the ledger takes, are some 6,000 characters; half
-# an hour of talk some 300 turns. The oldest turns go first.
+# Five minutes of speech, the most that the ledger takes, are some 6,000 characters;
+# half an hour of conversation is some 300 turns. The oldest turns are dropped first.
 TURN_CHARS_MAX = 10_000
 TURN_PARTS_MAX = 16
 TURNS_MAX = 2_000
@@ -38,17 +38,18 @@ class Turn:
         self.at_s = at_s
         self.parts: dict[int, str] = {}
         self.interrupted = False
-        # No more words come.
+        # No more words will come.
         self.is_whole = False
         self.heard_ms: int | None = None
-        # Where it was cut, if its words were still to come.
+        # Where the turn was cut, if its words were still to come.
         self.late_cut: Cut | None = None
-        # Of its pieces; the whole text is over the limit by as much, and counts once.
+        # Characters dropped from its deltas. The whole text is over the limit by as
+        # much, and is counted once.
         self.dropped_chars = 0
 
     @property
     def text(self) -> str:
-        """All its words."""
+        """All words of the turn."""
         return " ".join(words for _, words in sorted(self.parts.items()) if words)
 
 
@@ -66,7 +67,7 @@ class Transcript:
     def place(
         self, role: Role, item_id: str, at_s: float, after: str | None = None
     ) -> Turn:
-        """Return the item's turn, made behind item `after` (or at the end) if new."""
+        """Return the item's turn; a new one is placed behind `after`, or at the end."""
         turn = self._turns.get(item_id)
         if turn is None:
             turn = self._turns[item_id] = Turn(role, item_id, at_s)
@@ -80,7 +81,7 @@ class Transcript:
         return turn
 
     def rename(self, item_id: str, other: str) -> None:
-        """Give a turn the id of its item, if it has none and the other is new."""
+        """Give the turn `item_id` the id `other`, unless that id is in use."""
         if item_id in self._turns and other not in self._turns:
             turn = self._turns[other] = self._turns.pop(item_id)
             self._order[self._order.index(item_id)] = turn.item_id = other
@@ -98,9 +99,9 @@ class Transcript:
     def set_text(
         self, role: Role, item_id: str, text: str, at_s: float, part: int = 0
     ) -> Turn:
-        """Replace the text of a part by the whole; a cut turn stays cut.
+        """Replace the text of a part by the whole text; a cut turn stays cut.
 
-        Words that come only after the cut are cut as if they had been there.
+        Words that arrive after the cut are cut in the same way.
         """
         turn = self.place(role, item_id, at_s)
         self.changes += 1
@@ -116,7 +117,7 @@ class Transcript:
         return turn
 
     def _set_part(self, turn: Turn, part: int, text: str) -> int:
-        """Keep the words of a part, as far as its turn has room; return what not."""
+        """Keep as much of a part as its turn has room for; return the excess length."""
         room = TURN_CHARS_MAX - sum(
             len(words) for at, words in turn.parts.items() if at != part
         )
@@ -127,22 +128,22 @@ class Transcript:
         return max(0, len(text) - room)
 
     def close(self, item_id: str) -> None:
-        """Note that an item gets no more words."""
+        """Note that an item will get no more words."""
         turn = self._turns.get(item_id)
         if turn is not None:
             self.changes += turn.role == "caller"
             turn.is_whole = True
 
     def close_all(self) -> None:
-        """Note that no item gets more words: their session is gone."""
+        """Note that no item will get more words: their session is gone."""
         for turn in self._turns.values():
             turn.is_whole = True
 
     def cut(self, cut: Cut) -> None:
         """Mark a turn as interrupted and keep the words that were heard.
 
-        Speech is taken as even: the share of audio heard is the share of text kept,
-        to the word. Of the parts that follow nothing was heard.
+        The speed of speech is taken as constant: the share of audio heard is the share
+        of text kept, rounded to words. Nothing was heard of the parts that follow.
         """
         turn = self._turns.get(cut.item_id)
         if turn is None:
@@ -167,8 +168,8 @@ class Transcript:
         return [turn for turn in self.placed() if turn.text or turn.interrupted]
 
     def spoken(self) -> list[Turn]:
-        """Return the turns that were spoken, in order: also those of the caller's whose
-        words nobody knows, for they could not be transcribed, or not in time."""
+        """Return the turns that were spoken, in order, and also the caller's turns
+        that were not transcribed, or not in time."""
         return [
             turn
             for turn in self.placed()
@@ -178,7 +179,7 @@ class Transcript:
         ]
 
     def is_awaiting_words(self, since_s: float) -> bool:
-        """Tell whether a turn of the caller's, not older, has yet to get its words."""
+        """Tell whether a caller's turn since `since_s` has yet to get its words."""
         return any(
             turn.role == "caller" and not turn.is_whole and turn.at_s >= since_s
             for turn in self._turns.values()
@@ -189,5 +190,5 @@ def _heard(text: str, cut: Cut) -> str:
     keep = round(len(text) * cut.heard_ms / cut.total_ms) if cut.total_ms else 0
     if keep >= len(text):
         return text
-    # One character more: a space there says that the last word was whole.
+    # One character more is kept: if it is a space, the last word is whole.
     return text[: keep + 1].rpartition(" ")[0]

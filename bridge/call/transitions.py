@@ -12,7 +12,7 @@ def follow(
 ) -> State:
     """Return the state that follows; one that the table refuses is a bug of the bridge.
 
-    The owner assigns what is returned, and so keeps its state where this raises.
+    The owner assigns the return value, and so keeps its state if this raises.
     """
     if following not in table[state]:
         raise AssertionError(f"{state} does not lead to {following}")
