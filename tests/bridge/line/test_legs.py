@@ -31,6 +31,7 @@ async def test_stream_is_the_calls_from_its_start_message_on(place):
         (ws_peer.frame(ws_peer.TEXT, b"{"), "malformed"),
         (ws_peer.frame(ws_peer.BINARY, b"\x00"), "malformed"),
     ],
+    ids=["media", "text", "binary"],  # a frame's mask is random
 )
 @loopback.told
 async def test_stream_that_does_not_begin_with_start_is_closed(place, first, reason):

@@ -103,7 +103,7 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url, sent
         DATABASE_ADMIN_URL=database_url,
     )
     try:
-        (line,) = lines_until(process, "listening")
+        *_, line = lines_until(process, "listening")
         url = line["message"].rpartition(" ")[2]
         with urlopen(f"{url}/healthz", timeout=START_S) as answer:
             assert answer.read() == b"ok"
@@ -122,12 +122,13 @@ def test_service_starts_answers_and_stops(tmp_path, database_url, role_url, sent
 
 
 def test_terminal_that_closes_does_not_stop_what_nohup_started():
-    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert signal.SIGHUP not in stop_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert signal.SIGHUP in stop_signals()
     finally:
-        signal.signal(signal.SIGHUP, ignored)
-    assert signal.SIGHUP in stop_signals()
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_unknown_names_are_lines_of_the_log(tmp_path, database_url, role_url):
@@ -158,7 +159,7 @@ def test_taken_port_is_a_line_and_exit_1(tmp_path, database_url, role_url):
     }
     first = serve(tmp_path, PORT="0", **env)
     try:
-        (line,) = lines_until(first, "listening")
+        *_, line = lines_until(first, "listening")
         port = line["message"].rpartition(":")[2]
         second = serve(tmp_path, PORT=port, **env)
         _, error = second.communicate(timeout=START_S)
