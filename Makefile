@@ -2,6 +2,7 @@
 # lacks, and does all the rest. What it installs is locked, by hash, in requirements/;
 # after a change of the dependencies in pyproject.toml: `make lock`.
 PYTHON ?= python3
+TEST_PROCESSES ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
@@ -29,8 +30,10 @@ install: $(ANALYSIS)
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
 
+# Much of the suite waits for servers and clocks: three processes keep two processors
+# busy. Each has its own databases. One process: `pytest -q`.
 test: $(BUILT)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
 
 # Before each commit. Lint and the three parts of the core's tests share the processors.
 check: $(BUILT)
