@@ -46,6 +46,8 @@ def pooled(url):
             f"[pgbouncer]\nunix_socket_dir = {folder}\nlisten_port = 6432\n"
             f"auth_type = any\nauth_file = {folder}/users.txt\n"
             "pool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 50\n"
+            # A client comes to another connection each time, however busy they are.
+            "server_round_robin = 1\n"
         )
         for path in folder.iterdir():
             path.chmod(0o644)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import trustme
 
+from bridge.call import sessions
 from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 from bridge.telemetry.log import LOGGER
@@ -126,8 +127,11 @@ async def test_model_is_reached_through_a_proxy_by_connect(place):
 
 
 @loopback.told
-async def test_proxy_that_refuses_is_a_model_that_cannot_be_had(place, caplog):
+async def test_proxy_that_refuses_is_a_model_that_cannot_be_had(
+    place, caplog, monkeypatch
+):
     caplog.set_level(logging.ERROR, LOGGER)
+    monkeypatch.setattr(sessions, "OPEN_S", 0.4)
     async with proxied(place, status=b"407 Who are you") as asked:
         place.new_driver().open_model()
         await ws_peer.until(lambda: asked and "407" in caplog.text)
