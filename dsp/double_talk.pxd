@@ -1,14 +1,14 @@
-# The learned score over what we play: whether a caller speaks while the AI is heard.
+# The double-talk score: whether a caller speaks while the AI is heard.
 #
 # A second, smaller net of the same kind beside that of score.pxd, fed with what it has
-# made of the frame, and with levels against what we play:
+# made of the frame, and with levels against what is played:
 #
 #     inputs = the UNITS of score.pxd, then FEATURES of features.pxd
 #
-# It decides nothing but interruptions, but hears every frame: while we are silent it
-# gets used to the line, and to what speaks behind the caller. It is learnt from calls
-# in which the AI talks and yields, with more weight on a turn's beginning and on what
-# is no caller (bench/gate/double_talk.py).
+# It decides nothing but interruptions, but hears every frame: while the AI is silent,
+# the net adapts to the line, and to what speaks behind the caller. It is learnt from
+# calls in which the AI talks and yields, with more weight on a turn's beginning and on
+# what is no caller (bench/gate/double_talk.py).
 
 from dsp.features cimport FEATURES
 from dsp.gru cimport gru_update

@@ -1,9 +1,9 @@
-# What usually comes back while we play: the AI's echo, and the line's own noise.
+# The level that comes back while audio plays: the AI's echo, and the line's noise.
 #
-# Two levels are tracked while we play. One for the whole: how far a frame lies over the
-# loudest frame played in the last half second, as the level under which 90 % of the
+# Two levels are tracked while audio plays. One for the whole: how far a frame lies over
+# the loudest frame played in the last half second, as the level under which 90 % of the
 # frames lie. An onset is louder by ECHO_EXCESS_DB, now and then: the bar rises with
-# what we play and with what the line adds. Where nothing is played it asks for nothing.
+# what is played and with what the line adds. Where nothing is played there is no bar.
 #
 # And one for each delay that an echo can have: how far a frame lies over what was
 # played so long ago, whenever that was about the loudest, as the level under which half
@@ -28,12 +28,12 @@ cdef enum:
     PATH_LOUD_DB = 6        # how far under the loudest delay a delay still tells
 
 cdef struct EchoPath:
-    float far_db[26]        # what we played, dB over one 16-bit unit, newest first
+    float far_db[26]        # what was played, dB over one 16-bit unit, newest first
     float recent_db         # its loudest of under FAR_NEAR frames ago,
     float near_db           # of under FAR_LATE,
     float late_db           # and of those before
     float path_db[26]       # what comes back of it by delay, relative to it
-    double usual_db         # relative to the loudest that we played
+    double usual_db         # relative to the loudest that was played
     int since_louder
 
 
@@ -99,9 +99,9 @@ cdef inline float echo_predicted(
 cdef inline bint louder_than_echo(
     EchoPath *state, double excess_db, bint is_heard
 ) noexcept nogil:
-    """Tell whether the line is louder than what usually comes back of us.
+    """Tell whether the line is louder than the echo usually is.
 
-    `excess_db` is its level over the loudest we played; `is_heard` says that we did.
+    `excess_db` is its level over the loudest played; `is_heard` says that audio plays.
     """
     state.since_louder += 1
     if not is_heard or excess_db >= state.usual_db + ECHO_EXCESS_DB:
@@ -110,7 +110,7 @@ cdef inline bint louder_than_echo(
 
 
 cdef inline void echo_update(EchoPath *state, double excess_db) noexcept nogil:
-    """Take a frame that came while we played: nine steps down weigh one up."""
+    """Take a frame that came while audio played: nine steps down weigh one up."""
     if excess_db > state.usual_db:
         state.usual_db = min(state.usual_db + 0.135, <double> ECHO_HIGHEST_DB)
     else:

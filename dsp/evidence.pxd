@@ -1,4 +1,4 @@
-# Whether a voice over what we play is certain: evidence, summed over frames.
+# Whether a voice over the AI's speech is certain: evidence, summed over frames.
 #
 # What a frame says for a caller is its log-odds; what it says against one is forgotten
 # slowly, for syllables have dips. The sum is Wald's sequential test with its lower end
