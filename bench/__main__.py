@@ -1,20 +1,20 @@
-"""`python -m bench`: measure, print, write JSON, and fail where a budget is broken.
+"""`python -m bench`: measure, print, write JSON, and fail if a budget is broken.
 
-Without a word all that CI gates on: `counts`, `kernels`, `walks` and `latency`; each of
-them also alone, as are the others, whose `--help` says more:
+Without an argument it runs everything that CI gates on: `counts`, `kernels`, `walks`
+and `latency`. Each of them also runs alone, as do the others. Their `--help` says more:
 
     self-test shows that the gate detects slow-downs
     simulate  thousands of simulated calls, and the invariants they keep
-    capacity  what a call costs beside a bare relay
-    peers     the same load against relays and other bridges
-    barge     interruptions over recorded speech, false ones in nine noises
+    capacity  what a call costs, compared with a bare relay
+    peers     the same load on relays and other bridges
+    barge     interruptions by recorded speech; false ones in nine noises
     turns     the ends of turns
     greeting  from `start` to the greeting
     tools     the CRM's tools against a full database
     database  calls while tools run, and while the database hangs
     overload  150 % of the capacity
     restart   bridges replaced under load: no call and no record is lost
-    bad-input callers with bad input beside others
+    bad-input callers with bad input among others
 """
 
 import sys
@@ -41,12 +41,12 @@ COMMANDS = {
     "bad-input": "bench.bad_input",
 }
 GATES = ("counts", "kernels", "walks", "latency")
-# These have nothing to choose.
+# These commands have no options.
 PLAIN = ("counts", "kernels", "walks", "tools")
 
 
 def main() -> int:
-    """Run what is asked for; 1 if a budget or an invariant is broken."""
+    """Run the command; 1 if a budget or an invariant is broken."""
     words = sys.argv[1:]
     if not words:
         return max(run(name, []) for name in GATES)
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def run(name: str, words: list[str]) -> int:
-    """Run one command; its module is only imported now."""
+    """Run one command; its module is imported only now."""
     module = import_module(COMMANDS[name])
     if name in PLAIN:
         parser_of(name, module.__doc__).parse_args(words)

@@ -1,7 +1,7 @@
-"""Exact numbers of what the allocators hand out, by a hook compiled when asked for.
+"""Exact counts of allocations, by a hook in C that is compiled on first use.
 
-Python tells how many blocks are held, not how many were made. What comes from a free
-list (a float, a small tuple) is no allocation and is not counted.
+Python reports how many blocks are held, not how many were allocated. An object from a
+free list (a float, a small tuple) is no allocation and is not counted.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from dsp.g711 import FRAME_BYTES
 
 
 class Allocations(NamedTuple):
-    """So many blocks, and so many of them that can hold a frame: its copies."""
+    """A number of blocks, and how many of them can hold a frame: its copies."""
 
     blocks: int
     copies: int
@@ -39,17 +39,17 @@ def hook() -> ctypes.PyDLL:
 
 
 def start() -> None:
-    """Begin to count, or go on."""
+    """Begin or continue to count."""
     hook().count(1)
 
 
 def stop() -> None:
-    """Count no more."""
+    """Stop counting."""
     hook().count(0)
 
 
 def take() -> Allocations:
-    """Return what was counted, and begin at none."""
+    """Return the counts and reset them."""
     found = Allocations(hook().all(), hook().large())
     hook().forget()
     return found

@@ -1,12 +1,12 @@
-"""Bad input under load moves nobody else's p99, and memory stays flat.
+"""Bad input under load does not raise others' p99, and memory does not grow.
 
-Callers talk. In every other phase one in twenty is joined by a disturbing caller:
-one who sends rubbish, who does not read, who leaves sockets half open, who floods with
-keys or with marks; or, to compare, by one who behaves and never stays. Whoever is gone
-dials again a second later. The frames of the other callers are timed, phase by phase in
-turn, and their 99th percentiles compared pair by pair.
+Callers talk. In every other phase disturbing callers join, one for each twenty. They
+send rubbish, read nothing, leave sockets half open, or flood with keys or marks. For
+comparison another kind behaves well and only hangs up early. A caller that is cut off
+redials a second later. The frames of the other callers are timed. The phases alternate,
+and their 99th percentiles are compared pair by pair.
 
-Then many short calls, and what is left of them in memory.
+Then many short calls are placed, and the memory that they leave in use is measured.
 
     python -m bench bad-input --calls 100 --rounds 8
     python -m bench bad-input --memory 10000
@@ -33,29 +33,29 @@ from bench.words import parser_of
 
 SHARE = 0.05
 P99_RATIO_MAX = 1.1
-# Callers send in slots of a ms: less than this is not told apart.
+# Callers send in slots of 1 ms: smaller differences cannot be measured.
 P99_MORE_MS_MIN = 1.0
 FLOOD_A_TICK = 20
 BRIEF_FRAMES = 5
 # A client's frame carries a mask; this one changes nothing.
 _NO_MASK = bytes(4)
 FIRST_DISTURBING = 20_000
-# Nobody dials faster.
+# A caller does not redial faster than this.
 REDIAL_S = 1.0
-# Between phases, for what was begun to end.
+# Between phases, so that unfinished work ends.
 PAUSE_S = 0.5
 SHORT_CALL_FRAMES = 10
 SHORT_CALLS_AT_ONCE = 24
 RSS_EVERY_CALLS = 250
-# In the second half of the calls: what is kept of a call for a while is there by then,
-# and the allocator takes a MB now and then. A kilobyte a call would be 7 %.
+# In the second half of the calls. What is kept of a call for a while is allocated by
+# then, and the allocator takes a MB now and then. A kilobyte a call would be 7 %.
 GROWTH_MAX = 0.05
 
 Figures = dict[str, Any]
 
 
 class Rubbish(Caller):
-    """Sends what is no message, in turn of several kinds."""
+    """Sends several kinds of invalid messages in turn."""
 
     def tick(self) -> None:
         self.frames += 1
@@ -74,7 +74,7 @@ class Rubbish(Caller):
 
 
 class SlowReader(Caller):
-    """Talks, and reads nothing of what is sent."""
+    """Talks, and reads nothing of what the bridge sends."""
 
     def tick(self) -> None:
         if self.wire is not None and self.frames == 0:
@@ -93,7 +93,7 @@ class KeyFlood(Caller):
     text = b'{"event":"dtmf","sequenceNumber":"5","dtmf":{"digit":"5"}}'
 
     def tick(self) -> None:
-        # One write: a flood is to cost the bridge more than those who measure it.
+        # One write, so that a flood costs the bridge more than the load generator.
         if self.wire is not None:
             head = bytes((0x81, 0x80 | len(self.text)))
             burst = (head + _NO_MASK + self.text) * FLOOD_A_TICK
@@ -101,13 +101,16 @@ class KeyFlood(Caller):
 
 
 class MarkFlood(KeyFlood):
-    """Echoes a thousand marks a second that nobody sent."""
+    """Echoes a thousand marks a second that the bridge never sent."""
 
     text = b'{"event":"mark","sequenceNumber":"5","mark":{"name":"x:0:500"}}'
 
 
 class Brief(Caller):
-    """Behaves, and hangs up as soon as a flood is cut off: what opening calls costs."""
+    """Behaves well, and hangs up as early as a flood is cut off.
+
+    The difference to a flood is then not the cost of opening calls.
+    """
 
     def tick(self) -> None:
         super().tick()
@@ -136,7 +139,7 @@ _HEADS = (
 async def misbehave(
     churn: CallChurn, url: str, kind: str, number: int, enough: asyncio.Event
 ) -> None:
-    """Send one kind of bad input until it is enough; redial when cut off."""
+    """Send one kind of bad input until `enough` is set; redial when cut off."""
     until = asyncio.ensure_future(enough.wait())
     while not enough.is_set():
         if kind == HALF_OPEN:
@@ -152,7 +155,7 @@ async def misbehave(
 
 
 async def _leave_half_open(url: str, head: bytes, until: asyncio.Future[bool]) -> None:
-    """Send a part of a request and nothing more, until the bridge has had enough."""
+    """Send a part of a request and nothing more, until the bridge closes."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(head)
@@ -164,7 +167,7 @@ async def _leave_half_open(url: str, head: bytes, until: asyncio.Future[bool]) -
 
 
 class Phases:
-    """The other callers' figures of each phase of one kind, and of the quiet ones."""
+    """The other callers' figures in the phases of one kind, and in the quiet ones."""
 
     def __init__(
         self, run: ChurnRun, pid: int, disturbing: int, seconds: float
@@ -176,7 +179,7 @@ class Phases:
         self.found: dict[str, list[dict[str, Figures]]] = {}
 
     async def pair(self, kind: str, churn: CallChurn, url: str, number: int) -> None:
-        """Measure a quiet and a disturbed phase; which is first alternates."""
+        """Measure a quiet and a disturbed phase; which one is first alternates."""
         pair = {}
         disturbing = number % 2 == 0
         for is_disturbed in (disturbing, not disturbing):
@@ -205,7 +208,7 @@ class Phases:
 
 
 def summary(pairs: list[dict[str, Figures]]) -> Figures:
-    """Return the medians of the phases, and of the ratios of each pair."""
+    """Return the medians of the phases, and of the ratios of the pairs."""
     found: Figures = {}
     for way in ("uplink_ms", "downlink_ms"):
         quiet = [pair["quiet"][way]["p99"] for pair in pairs]
@@ -225,7 +228,7 @@ def summary(pairs: list[dict[str, Figures]]) -> Figures:
 async def drive(
     args: argparse.Namespace, harness: ServiceHarness
 ) -> dict[str, Figures]:
-    """Go through all kinds in turn, round by round."""
+    """Run all kinds in turn, round by round."""
     async with (
         harness.bridge() as (url, process),
         CallChurn(harness.run) as churn,
@@ -250,7 +253,7 @@ async def drive(
 async def drive_memory(
     args: argparse.Namespace, harness: ServiceHarness
 ) -> dict[str, Figures]:
-    """Place short calls as fast as they come; return what memory became of."""
+    """Place short calls as fast as possible; return how memory developed."""
     points: list[tuple[float, float]] = []
     async with harness.bridge() as (url, process), CallChurn(harness.run) as churn:
         numbers = iter(range(args.memory))
@@ -277,7 +280,7 @@ async def drive_memory(
 
 
 async def _fallbacks(url: str) -> dict[str, float]:
-    """Return how many calls were given the fallback, by reason."""
+    """Return how many calls got the fallback, by reason."""
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         page = await answer.text()
     return {
@@ -309,7 +312,7 @@ def judge(found: dict[str, Figures]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the figures as JSON; 1 if somebody was hurt."""
+    """Print the figures as JSON; 1 if a figure got worse."""
     parser = parser_of("bad-input", __doc__)
     kinds = [*KINDS, HALF_OPEN]
     parser.add_argument("--calls", type=int, default=100, help="that behave (100)")

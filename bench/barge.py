@@ -1,20 +1,20 @@
-"""`python -m bench barge`: how soon a caller silences the AI, and what does so falsely.
+"""`python -m bench barge`: how soon callers interrupt, and false interruptions.
 
-The AI talks all the time, at -20 dBov; callers and noises go through the pure core
-frame by frame, on simulated time: the same figures on every machine. Reported are
+The AI talks all the time, at -20 dBov. Callers and noises go through the pure core
+frame by frame, on simulated time. The figures are the same on every machine:
 
 - *hold*: from the true onset to the first evidence, when the feed is held;
-- *clear*: from the true onset to Twilio's `clear`, when the AI falls silent; a caller
-  who is not let in within 1.5 s is missed, and counts as that in the percentiles;
-- *false*: the clears, and the holds, in so many minutes of each noise.
+- *clear*: from the true onset to Twilio's `clear`, when the AI falls silent. A caller
+  without a clear within 1.5 s is missed, and counts as 1.5 s in the percentiles;
+- *false*: the clears and the holds during so many minutes of each noise.
 
-An onset is where the clean recording says so. It counts when a second of quiet lies
-before it and 300 ms of speech after it, and when neither grace nor cooldown is in
-force. *heard* counts from its first part that the noise does not cover.
+The clean recording defines the onset. An onset counts if a second of quiet precedes it,
+300 ms of speech follow it, and neither grace nor cooldown is in force. *heard* is
+counted from the first part of the speech that the noise does not cover.
 
-With `--evaluator DIR` the evaluation's `dev` calls are used, too: all those at 10 dB
-SNR or better that lose no frame. `--noises DIR` takes recorded noises for the
-synthesised: `<name>.ulaw`, and `<name>.far.ulaw`, what was played meanwhile.
+`--evaluator DIR` adds the evaluation's `dev` calls: all those at 10 dB SNR or better
+that lose no frame. `--noises DIR` replaces the synthesised noises by recorded ones:
+`<name>.ulaw`, and `<name>.far.ulaw`, which is what was played meanwhile.
 """
 
 from collections.abc import Iterable
@@ -40,11 +40,11 @@ BINS_MS = 20
 
 
 class Trace(NamedTuple):
-    """What became of the AI's speech, frame by frame."""
+    """What happened to the AI's speech, frame by frame."""
 
     is_talking: NDArray[np.bool_]  # before the frame
-    is_reacting: NDArray[np.bool_]  # held, or silent, after it
-    is_cleared: NDArray[np.bool_]  # by it
+    is_reacting: NDArray[np.bool_]  # held or silent after the frame
+    is_cleared: NDArray[np.bool_]  # by the frame
 
 
 def play(call: Played, options: CallOptions) -> Trace:
@@ -64,7 +64,7 @@ def play(call: Played, options: CallOptions) -> Trace:
 def reactions(
     call: Played, trace: Trace, options: CallOptions
 ) -> Iterable[dict[str, float]]:
-    """Yield hold and clear of each onset that could be met at once, in ms."""
+    """Yield hold and clear, in ms, of each onset that may interrupt at once."""
     grace = options.barge_in_grace_ms // FRAME_MS
     cooldown = options.barge_in_cooldown_ms // FRAME_MS
     for onset in call.onsets:
@@ -99,7 +99,7 @@ def falsely(call: Played, trace: Trace) -> tuple[int, int, float]:
 def measure(
     groups: dict[str, Iterable[Played]], options: CallOptions
 ) -> dict[str, Any]:
-    """Return the reactions and what was false, of each group of calls."""
+    """Return the reactions and the false interruptions of each group of calls."""
     results: dict[str, Any] = {}
     for name, calls in groups.items():
         found: list[dict[str, float]] = []
@@ -145,7 +145,7 @@ def _spread(found: list[float]) -> str:
 
 
 def draw(path: Path, results: dict[str, Any]) -> None:
-    """Draw the reactions of each group, and what was false beside them."""
+    """Draw the reactions of each group, and its false interruptions beside them."""
     import matplotlib
 
     matplotlib.use("Agg")

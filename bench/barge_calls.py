@@ -16,10 +16,10 @@ from dsp.g711 import FRAME_BYTES, decode
 # What counts as an onset, in s: the quiet before it and the speech after it.
 QUIET_S, SPEECH_S = 1.0, 0.3
 SNR_DB_MIN = 10
-# Around speech nothing is false: the caller breathes in, a room rings on.
+# This close to speech nothing counts as false: breath before it, reverberation after.
 AROUND_S = 0.2
-# A part is heard when it is so far over what went before (the evaluation's calls have
-# no clean recording beside them).
+# A part is audible if it is louder by this than what preceded it: the evaluation's
+# calls have no clean recording to compare with.
 HEARD_RISE_DB = 3.0
 ECHO_DB = -20.0
 ECHO_DELAYS_S = (0.12, 0.4)
@@ -27,30 +27,30 @@ ECHO_STRETCH_S = 20
 
 
 class Onset(NamedTuple):
-    """When a caller begins by the clean recording, and when they are audible, in s."""
+    """When a caller begins in the clean recording, and is audible in noise; in s."""
 
     at_s: float
     heard_s: float
 
 
 class Echo(NamedTuple):
-    """What comes back of the AI, if it talks, and after how many frames."""
+    """The AI's echo while it talks, and its delay in frames."""
 
     sound: subset.Audio
     delay: int
 
 
 class Played(NamedTuple):
-    """One call: what comes from the caller, what the AI says, and the truth."""
+    """One call: what the caller sends, what the AI says, and the ground truth."""
 
     frames: list[bytes]
     far: bytes
     onsets: list[Onset]
     is_free: NDArray[np.bool_]  # nobody speaks, frame by frame
-    echo: Echo | None = None  # of what is not in the frames
+    echo: Echo | None = None  # of the speech whose echo is not in the frames
 
     def frame(self, at: int, is_talking: Callable[[int], bool]) -> bytes:
-        """Return what comes from the caller, by whether the AI talked in a frame."""
+        """Return the caller's frame, with the echo if the AI talked when it arose."""
         if self.echo is None or at < self.echo.delay:
             return self.frames[at]
         if not is_talking(at - self.echo.delay):
@@ -60,7 +60,7 @@ class Played(NamedTuple):
 
 
 def callers(every: int) -> Iterator[Played]:
-    """Yield every n-th packaged caller, in noise, over a talking AI."""
+    """Yield every n-th packaged caller, in noise, while the AI talks."""
     for number, case in enumerate(list(cases())[::every]):
         yield _caller(case, number)
 
@@ -73,7 +73,7 @@ def _caller(case: Case, seed: int) -> Played:
 
 
 def quiet(kind: str, minutes: float, recorded: Path | None = None) -> Iterator[Played]:
-    """Yield a noise over a talking AI, in one call: nobody speaks."""
+    """Yield one call of a noise while the AI talks and nobody speaks."""
     if recorded is not None:
         near, far = _read(recorded, kind, int(minutes * 60 * RATE))
     else:
@@ -95,7 +95,7 @@ def _read(folder: Path, kind: str, count: int) -> tuple[bytes, bytes]:
 
 
 def echo(far: subset.Audio, seed: int) -> subset.Audio:
-    """Return the AI's echo at -20 dB: another delay and another room every 20 s."""
+    """Return the AI's echo at -20 dB, with another delay and room every 20 s."""
     rng = np.random.default_rng(seed)
     out = np.zeros(len(far))
     for start in range(0, len(far), ECHO_STRETCH_S * RATE):
@@ -120,7 +120,7 @@ def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
 
 
 class Clear(NamedTuple):
-    """A call of the evaluation's, when its caller speaks, in s, and its echo."""
+    """A call of the evaluation: its audio, its caller's turns in s, and its echo."""
 
     seed: int
     noise: str
@@ -144,7 +144,7 @@ def clear_calls(folder: Path, split: str = "dev") -> Iterator[Clear]:
 
 
 def _evaluated(call: Clear) -> Played:
-    """Let our AI talk where the call's own does not, with the same echo."""
+    """Let the bench's AI talk where the call's own is silent, with the same echo."""
     x, played = _linear(call.near), _linear(call.far)
     talk = ai_speech(len(x) / RATE, call.seed)
     talk[_is_said(played)] = 0
@@ -164,7 +164,7 @@ def _evaluated(call: Clear) -> Played:
 
 
 def _is_said(played: subset.Audio) -> NDArray[np.bool_]:
-    """Tell where somebody talks: from the first sample to a second's pause."""
+    """Tell where somebody talks: from the first sample to a pause of a second."""
     is_said = np.zeros(len(played), bool)
     sounds = np.flatnonzero(played)
     for part in np.split(sounds, np.flatnonzero(np.diff(sounds) >= RATE) + 1):
@@ -174,7 +174,7 @@ def _is_said(played: subset.Audio) -> NDArray[np.bool_]:
 
 
 def _delay(near: subset.Audio, played: subset.Audio) -> int:
-    """Return, in samples, how late most comes back of what was played."""
+    """Return, in samples, the delay of the strongest echo of what was played."""
     first, end = (int(delay_s * RATE) for delay_s in ECHO_DELAYS_S)
     size = 2 * len(near)
     both = np.fft.rfft(near, size) * np.conj(np.fft.rfft(played, size))
@@ -182,7 +182,7 @@ def _delay(near: subset.Audio, played: subset.Audio) -> int:
 
 
 def _heard(x: subset.Audio, start: float, end: float) -> float:
-    """Return where speech first rises over the half second before it."""
+    """Return where speech first rises above the half second before it."""
     before = subset.rms(x[int((start - 0.5) * RATE) : int(start * RATE)])
     parts = x[int(start * RATE) : int(end * RATE)]
     parts = parts[: len(parts) // PART * PART].reshape(-1, PART)

@@ -1,4 +1,4 @@
-"""The budgets of `bench/budget.toml`, and what breaks them."""
+"""The budgets of `bench/budget.toml`, and which figures break them."""
 
 import sys
 import tomllib
@@ -16,24 +16,24 @@ def latency(attempt: dict[str, Any]) -> list[str]:
 
 
 def kernels(ratios: dict[str, float]) -> list[str]:
-    """Return a line for each kernel that costs too much of the reference."""
+    """Return a line for each kernel whose ratio to the reference is over its budget."""
     return _over("kernels", ratios)
 
 
 def counts(found: dict[str, float]) -> list[str]:
-    """Return a line for each count of a frame's way that is over its budget."""
+    """Return a line for each count per frame that is over its budget."""
     return _over("counts", found)
 
 
 def report(broken: list[str]) -> int:
-    """Print what is broken; return the exit code."""
+    """Print the broken budgets; return the exit code."""
     for line in broken:
         print(f"over budget: {line}", file=sys.stderr)
     return 1 if broken else 0
 
 
 def _over(part: str, found: dict[str, Any]) -> list[str]:
-    """A figure that is missing, or no number, is over every budget."""
+    """Return a line for each figure over its budget, missing, or not a number."""
     return [
         f"{part}: {name} {found.get(name)}, allowed {allowed:g}"
         for name, allowed in BUDGETS[part].items()

@@ -1,7 +1,7 @@
-"""Callers who come and go: rings, talks and hangs up as Twilio's streams do.
+"""Call churn: callers that ring, talk and hang up as Twilio's streams do.
 
-The callers face any number of bridges; the model's side of all of them is here,
-too. Each caller speaks half of the time and hears a reply in the other half.
+The callers may ring at several bridges; the model's side of all calls is here, too.
+Each caller speaks half of the time and hears a reply in the other half.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _UPDATE = b'{"type":"session.update"'
 
 
 class ChurnSession(Session):
-    """The model's end of one call, which may be spoken in once it is configured."""
+    """The model's end of one call, which speaks once it is configured."""
 
     is_configured = False
 
@@ -47,7 +47,7 @@ class ChurnSession(Session):
 
 
 class ChurnRun(Run):
-    """What call churn measures; a session is found by the name of its caller."""
+    """The measurements of call churn; sessions are found by the name of the caller."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -60,7 +60,7 @@ class ChurnRun(Run):
         return session
 
     def forget(self) -> None:
-        """Begin a new phase; of the sessions only the living are kept."""
+        """Begin a new phase; only open sessions are kept."""
         super().forget()
         self.sessions.clear()
 
@@ -72,7 +72,7 @@ class Caller(Stream):
         super().__init__(churn.run, number, churn.speech)
         self._churn = churn
         self.call_sid = f"CA{token_hex(16)}"
-        # By which the model knows the caller.
+        # The model recognises the caller by this name.
         self.name = ""
         self.is_leaving = False
         # The other side has hung up.
@@ -88,7 +88,7 @@ class Caller(Stream):
         return self.lost.is_set()
 
     async def ring(self, url: str) -> bool:
-        """Place the call; False when Twilio is told to say the fallback."""
+        """Place the call; False if the webhook answers with the fallback sentence."""
         document = await self._post(f"{url}/twilio/voice")
         found = document.find(".//Stream")
         if found is None:
@@ -111,7 +111,7 @@ class Caller(Stream):
         return True
 
     def tick(self) -> None:
-        """Send the next 20 ms, and be spoken to."""
+        """Send the next 20 ms, and let the model's end speak."""
         place = SHAPE.place(self.frames, self.number)
         self.send_frame(PLAN.speaking[place])
         session = self._churn.run.by_name.get(self.name)
@@ -122,7 +122,7 @@ class Caller(Stream):
             session.speak(self.number, is_last)
 
     def hang_up(self) -> None:
-        """Leave as a caller does: `stop`, then the socket closes."""
+        """Leave as a caller does: send `stop`, then close the socket."""
         self.is_leaving = True
         body = {"accountSid": ACCOUNT_SID, "callSid": self.call_sid}
         self.send({"event": "stop", "sequenceNumber": "9", "stop": body})
@@ -130,7 +130,7 @@ class Caller(Stream):
             self.wire.say_goodbye()
 
     async def ask_what_next(self, url: str) -> str:
-        """Return what the bridge wants after the stream: `Hangup`, or first `Say`."""
+        """Return what the bridge answers after the stream: `Hangup`, or `Say` first."""
         return (await self._post(f"{url}/twilio/after-stream"))[0].tag
 
     async def _post(self, url: str) -> Element:
@@ -146,16 +146,16 @@ class Caller(Stream):
 
 
 class CallChurn:
-    """The callers of one run; used as a context, for it keeps connections."""
+    """The callers of one run, as a context that owns their connections."""
 
     def __init__(self, run: ChurnRun, first_number: int = 0) -> None:
         self.run = run
-        # With a breath at the end: nobody speaks without a pause.
+        # With a short pause at the end: no caller speaks without one.
         self.speech = [b64encode(frame) for frame in frames_of("human-en-reader-1")]
         self.speech += [QUIET] * 25
         self.callers: set[Caller] = set()
         self.outcomes: Counter[str] = Counter()
-        # How late the callers themselves were, in ms, at every slot of a frame.
+        # How late the load generator itself was, in ms, in every slot.
         self.own_lag_ms: deque[float] = deque(maxlen=LAGS_KEPT)
         self._next = first_number
         self._slots: list[list[Caller]] = [[] for _ in range(SLOTS)]
@@ -189,7 +189,7 @@ class CallChurn:
         return caller
 
     def new_caller(self, kind: type[Caller] = Caller) -> Caller:
-        """Return a caller whom nobody has heard of."""
+        """Return a caller with a number that no other has."""
         self._next += 1
         return kind(self, self._next)
 
@@ -203,7 +203,7 @@ class CallChurn:
         self.run.by_name.pop(caller.name, None)
 
     def _talk(self, number: int) -> None:
-        """Send the frames of a slot's callers."""
+        """Send the frames of the callers of one slot."""
         late_s = monotonic() - self._began - (number + 1) * FRAME_S / SLOTS
         self.own_lag_ms.append(late_s * 1e3)
         for caller in self._slots[number % SLOTS]:

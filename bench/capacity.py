@@ -1,9 +1,9 @@
-"""What a call costs beside a bare relay: both run, and are loaded in turn.
+"""The cost of a call, compared with a bare relay that is loaded in turn.
 
-The processes are started together, every one has all its calls open, and the load goes
-from one to the next, slice by slice, so that they share the machine's moods. Figures
-are medians over the slices; ratios are taken slice by slice. Callers and model have a
-processor, what is loaded another.
+The processes are started together, and each has all its calls open. The load alternates
+between them, slice by slice, so that changes of the machine affect all alike. Figures
+are medians over the slices; ratios are taken slice by slice. Callers and model have one
+processor, the process under load has another.
 
 - `full`: every caller speaks without a pause and every frame is forwarded;
 - `half`: every caller hears a reply half of the time and speaks the other half;
@@ -56,7 +56,7 @@ class Server(NamedTuple):
 
 
 async def one_slice(server: Server, shape: Shape) -> dict[str, Any]:
-    """Load one process for SLICE_S; return what it cost and how late it was."""
+    """Load one process for SLICE_S; return its cost and its latencies."""
     run = server.run
     run.forget()
     cpu, own = cpu_seconds(server.pid), process_time()
@@ -79,9 +79,8 @@ async def compare(
 ) -> dict[str, Any]:
     """Run all shapes over all modules in turn; return the figures by shape, module.
 
-    A module marked `+tls` is given a model that is reached through TLS, one marked
-    `+huge` has its memory in huge pages; one marked with a number has as many workers,
-    and so many times the calls.
+    `+tls` after a module gives it a model that is reached through TLS. `+huge` puts its
+    memory in huge pages. A number sets its workers, and multiplies the calls.
     """
     await prepare(database_url)
     async with AsyncExitStack() as stack:
@@ -105,7 +104,7 @@ async def compare(
             for number in range(rounds + 1):
                 for server in servers:
                     figures = await one_slice(server, SHAPES[shape])
-                    if number:  # the first one warms up
+                    if number:  # the first slice is a warm-up
                         slices[server.module].append(figures)
                 print(f"{shape}: {number}/{rounds}", file=sys.stderr, end="\r")
             found[shape] = {one: summary(slices[one]) for one in modules}
@@ -157,7 +156,7 @@ def table(found: dict[str, Any]) -> list[str]:
 
 
 def main(args: list[str]) -> int:
-    """Print the table, and leave JSON if asked."""
+    """Print the table; write JSON if asked."""
     parser = parser_of("capacity", __doc__)
     parser.add_argument("--calls", type=int, default=200, help="a worker (200)")
     parser.add_argument("--rounds", type=int, default=8, help="slices of 2 s (8)")

@@ -1,13 +1,13 @@
 """Callers with ground truth for the latency benches: packaged voices in noise.
 
-When a caller begins and ends is known from the clean recording, in two ways:
+The clean recording shows when a caller begins and ends, in two ways:
 
 - *recorded*: where it is within 30 dB of its loud parts (`subset.activity`);
-- *heard*: of those the parts, 10 ms each, that are not under the noise they lie in:
-  at least as loud as it, in 20 ms together. Nobody can react to a sound that the noise
-  covers, and after the last one that it does not cover it is quiet for every listener.
+- *heard*: those of its parts, 10 ms each, that the noise does not cover: at least as
+  loud as the noise for 20 ms. Nothing can react to speech that noise covers, and after
+  the last uncovered part every listener hears the end.
 
-Without noise the two are the same but for clicks of the recording under 30 ms.
+Without noise the two differ only by clicks of the recording under 30 ms.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from bench.gate import subset
 from bench.gate.subset import RATE, Audio
 from dsp.g711 import FRAME_BYTES
 
-# The gate knows the line by then, and the AI has been heard for a second.
+# By then the gate has measured the line, and the AI has been heard for a second.
 ONSET_S = 3.0
 AFTER_S = 3.0
 LEVEL_DBOV = -26.0
 LINE_DBOV = -68.0
 NOISES = ("none", "pink", "fan", "hum")
 SNRS_DB = (20, 10)
-# Where in its frame a word begins makes up to 20 ms: several places are tried.
+# The place of an onset within its frame changes a result by up to 20 ms.
 SHIFTS_MS = (0.0, 7.0, 13.0)
 # A sound shorter than this is a click of the recording, not the beginning of a word.
 WORD_S = 0.1
@@ -34,7 +34,7 @@ PART = RATE // 100
 
 
 class Case(NamedTuple):
-    """One caller in one noise: their line in mu-law, and when they speak, in s."""
+    """One caller in one noise: the line in mu-law, and when the caller speaks, in s."""
 
     name: str
     frames: list[bytes]
@@ -89,8 +89,7 @@ def cut(data: bytes) -> list[bytes]:
 def heard_parts(
     clean: Audio, turns: list[tuple[float, float]], noise_rms: float
 ) -> tuple[float, float]:
-    """Return when the first part that the noise does not cover begins, and the last
-    ends, in s."""
+    """Return, in s, where the speech that the noise does not cover begins and ends."""
     parts = clean[: len(clean) // PART * PART].reshape(-1, PART)
     is_heard = np.sqrt(np.mean(parts * parts, axis=1)) >= noise_rms
     is_said = np.zeros(len(parts), bool)
@@ -102,7 +101,7 @@ def heard_parts(
 
 
 def _words(parts: list[subset.Segment]) -> list[subset.Segment]:
-    """Drop what precedes the first word and follows the last: clicks, cut-off ends."""
+    """Drop clicks before the first word and cut-off ends after the last."""
     first = next(at for at, (a, b) in enumerate(parts) if b - a >= WORD_S)
     last = next(at for at, (a, b) in enumerate(parts[::-1]) if b - a >= WORD_S)
     return parts[first : len(parts) - last]

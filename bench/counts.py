@@ -1,9 +1,9 @@
-"""What a frame's way costs in whole numbers: they fail the build, times do not.
+"""The cost of a frame in whole numbers, which fail the build; times do not.
 
-A frame goes into one leg of a real line, as picows gives it, and comes out of the other
-leg's transport. What the loop was asked for on the way and what ran in between is
-counted; so are coroutines that ran, blocks that were allocated and cycles left behind.
-Uplink counts are per frame of speech, downlink counts per frame that Twilio gets.
+A frame goes into one leg of a real line, as picows delivers it, and comes out of the
+other leg's transport. Counted are requests to the loop, callbacks that ran, coroutines
+that ran, allocated blocks, and garbage cycles. Uplink counts are per frame of speech;
+downlink counts are per frame that Twilio gets.
 """
 
 import gc
@@ -40,7 +40,7 @@ FRAME_S = 0.02
 
 
 class _Timer(NamedTuple):
-    """A timer of the loop's; it holds nothing that holds it, so that it is no cycle."""
+    """A timer of the loop; it makes no reference cycle."""
 
     at: float
     callback: Callable[..., object]
@@ -52,18 +52,18 @@ class _Timer(NamedTuple):
 
 
 class CountingLoop(uvloop.Loop):  # type: ignore[misc]
-    """A loop that counts what it is asked for, and whose timers follow `now`."""
+    """A loop that counts what is asked of it, and whose timers follow `now`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: Counter[str] = Counter()
         self.now = 1_000.0
-        # What is done around each piece of work: nothing.
+        # A hook around each callback; the default does nothing.
         self.around: Callable[[Callable[[], object]], object] = operator.call
         self._timers: list[_Timer] = []
 
     def clock(self) -> float:
-        """Return the time that `pass_time` has come to."""
+        """Return the simulated time, which `pass_time` advances."""
         return self.now
 
     def call_soon(self, *args: Any, **kwargs: Any) -> Any:
@@ -82,14 +82,14 @@ class CountingLoop(uvloop.Loop):  # type: ignore[misc]
         return super().create_task(*args, **kwargs)
 
     def turn(self, work: Callable[[], object]) -> None:
-        """Do something inside the loop, and let it run until nothing is ready."""
+        """Run a function inside the loop, and then the loop until nothing is ready."""
         super().call_soon(self.around, work)
         for _ in range(3):
             super().call_soon(self.stop)
             self.run_forever()
 
     def pass_time(self, seconds: float) -> None:
-        """Fire the timers up to then, each at its time."""
+        """Advance the time; fire each timer at its time."""
         until = self.now + seconds
         while due := [timer for timer in self._timers if timer.at <= until]:
             timer = min(due, key=lambda one: one.at)
@@ -104,7 +104,7 @@ class CountingLoop(uvloop.Loop):  # type: ignore[misc]
 
 
 class Wire:
-    """A transport that keeps how many messages it was given."""
+    """A transport that keeps the number of messages it was given."""
 
     is_close_frame_sent = False
     close_handshake = None
@@ -119,17 +119,17 @@ class Wire:
         self.sent = 0
 
     def send(self, kind: Any, data: bytearray) -> None:
-        """Take one message, as picows does: nothing is kept."""
+        """Take one message, as picows does; its content is not kept."""
         self.sent += 1
 
     def send_reuse_external_bytearray(
         self, kind: Any, data: bytearray, offset: int
     ) -> None:
-        """Take one message that has room for its head."""
+        """Take one message that has room for its frame header."""
         self.sent += 1
 
     def write(self, data: bytearray) -> None:
-        """Take a burst of messages, each with a server's head of four bytes."""
+        """Take a burst of messages, each with a server's frame header of four bytes."""
         at = 0
         while at < len(data):
             size = data[at + 1]
@@ -137,15 +137,15 @@ class Wire:
             self.sent += 1
 
     def send_close(self, code: Any) -> None:
-        """Take the close."""
+        """Take a close frame."""
         self.is_close_frame_sent = True
 
     def disconnect(self, graceful: bool = True) -> None:
-        """Be cut."""
+        """Take a disconnect."""
 
 
 class Stage:
-    """A line that talks, with its two legs on wires of ours."""
+    """A line that talks, with both legs on transports of this module."""
 
     def __init__(self) -> None:
         metrics = Metrics()
@@ -175,19 +175,19 @@ class Stage:
         self.line.model_leg.receive(walks.READY)
 
     def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> CallDriver:
-        """Give the one line there is."""
+        """Return the only line."""
         self.line.attach(leg)
         return self.line
 
     def end(self) -> None:
-        """Hang up; both sockets are gone."""
+        """Hang up; both sockets are lost."""
         self.line.receive(self.line.call.receive_hangup, "done")
         self._leg.on_ws_disconnected(self.caller)
         self.line.model_leg.on_ws_disconnected(self.model)
 
 
 def twilio_start() -> bytes:
-    """Return Twilio's first message of a stream."""
+    """Return the `start` message of a stream."""
     return (
         b'{"event":"start","sequenceNumber":"1","streamSid":"MZ%s","start":{"streamSid"'
         b':"MZ%s","accountSid":"AC%s","callSid":"CA%s","tracks":["inbound"],'
@@ -213,9 +213,9 @@ def downlink_messages() -> list[bytes]:
 
 
 def walk(way: str) -> dict[str, float]:
-    """Send one way's messages; return its counts for what follows the warm ones.
+    """Send the messages of one direction; return the counts after a warm-up.
 
-    Without the log: it has a line in two seconds of voice, and none per frame.
+    The log is off: it has a line in two seconds of voice, and none per frame.
     """
     loop, logger = CountingLoop(), server_logger()
     was, driver.monotonic = driver.monotonic, loop.clock
@@ -230,7 +230,7 @@ def walk(way: str) -> dict[str, float]:
 
 
 class _Walk:
-    """One way through one line."""
+    """One direction through one line."""
 
     def __init__(self, loop: CountingLoop, way: str) -> None:
         self._loop = loop
@@ -244,7 +244,7 @@ class _Walk:
             self._messages, self._per = downlink_messages(), DELTA_FRAMES
 
     def run(self) -> dict[str, float]:
-        """Count twice over the same call: a profiler allocates as well."""
+        """Count twice over the same call, because a profiler allocates, too."""
         warm = WARM_FRAMES // self._per
         gate, counting = self._stage.line.call.uplink.gate, self._messages[warm:]
         self._send(self._messages[:warm])
@@ -301,7 +301,7 @@ class _Walk:
 
 
 def measure() -> dict[str, float]:
-    """Return the counts of both ways."""
+    """Return the counts of both directions."""
     return {
         f"{way}_{name}": value
         for way in ("uplink", "downlink")
@@ -310,7 +310,7 @@ def measure() -> dict[str, float]:
 
 
 def main(argv: list[str]) -> int:
-    """Print the counts, leave JSON; 1 if one is over its budget."""
+    """Print the counts and write JSON; 1 if a count is over its budget."""
     about = results.machine()
     found = measure()
     print("\n".join(f"{name:24}{value:8.2f} a frame" for name, value in found.items()))

@@ -1,8 +1,8 @@
 """Frame latency while tools run at 100 a second, and while the database hangs.
 
-The load of `bench.load` in three phases over the same calls, in turn: nothing but
-speech; tools that write leads, at a rate over all calls; and the same with every
-process of PostgreSQL stopped, so that queries neither answer nor fail.
+The load of `bench.load` in three phases, in turn, over the same calls: speech alone;
+speech with tools that write leads, at a total rate; and the same with every process of
+PostgreSQL stopped, so that queries neither answer nor fail.
 
     python -m bench database --calls 50 --tools 100
 """
@@ -33,17 +33,17 @@ from crm.connect import open_url
 Figures = dict[str, dict[str, float]]
 
 TOOLS_A_SECOND = 100
-# A frame is 20 ms; a quarter of it more, at the 99th percentile, would be heard of.
+# A quarter of a frame of 20 ms: more at the 99th percentile would be a regression.
 P99_MORE_MS_MAX = 5.0
 ROUNDS = 5
-# A tool's deadline is 4 s; after it the model has an answer, whatever hangs.
+# A tool's deadline is 4 s: then the model has an answer, even if the database hangs.
 TOOL_PATIENCE_S = 6.0
-# After a hang, for what was given up to run out of the way.
+# After a hang, so that abandoned queries end.
 RECOVERY_S = 2.0
 
 
 async def ask_tools(run: Run, rate: float, seconds: float) -> None:
-    """Have the model ask for tools, evenly over the calls, each at its time."""
+    """Have the model ask for tools, spread evenly over the calls and the time."""
     began = monotonic()
     for number in range(round(rate * seconds)):
         await asyncio.sleep(max(0.0, began + number / rate - monotonic()))
@@ -53,7 +53,7 @@ async def ask_tools(run: Run, rate: float, seconds: float) -> None:
 
 
 class Phase:
-    """What was measured in the rounds of one phase."""
+    """The measurements of all rounds of one phase."""
 
     def __init__(self) -> None:
         self._rounds: list[Figures] = []
@@ -63,7 +63,7 @@ class Phase:
     async def run(
         self, run: Run, streams: list[Stream], seconds: float, rate: float
     ) -> None:
-        """Go on talking, with tools or without, until the last tool is answered."""
+        """Continue to talk, with tools or without, until the last tool is answered."""
         run.forget()
         asking = asyncio.ensure_future(ask_tools(run, rate, seconds if rate else 0.0))
         await talk(run, streams, seconds)
@@ -77,7 +77,7 @@ class Phase:
         self._tool_errors += run.tool_errors
 
     def figures(self) -> dict[str, Any]:
-        """Return the median round: a stall of the machine is one round's alone."""
+        """Return the median round: a stall of the machine affects one round."""
         ways = {
             way: {
                 cut: round(median(one[way][cut] for one in self._rounds), 3)
@@ -95,7 +95,7 @@ class Phase:
 
 @contextmanager
 def hanging(home: Path) -> Iterator[None]:
-    """Stop every process of the server below `home`, and let them go on after."""
+    """Stop every process of the server below `home`; continue them afterwards."""
     postmaster = int(next(home.glob("pg*/postmaster.pid")).read_text().split()[0])
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
     pids = [postmaster, *map(int, children.split())]
@@ -111,7 +111,7 @@ def hanging(home: Path) -> Iterator[None]:
 async def drive(
     home: Path, args: argparse.Namespace, run: Run, url: str, pid: int
 ) -> dict[str, Any]:
-    """Go through the phases in turn, for the machine is never twice the same."""
+    """Run the phases in turn, because the machine changes over time."""
     streams = await open_calls(run, url)
     phases = {name: Phase() for name in ("speech", "tools", "hanging")}
     for _ in range(args.rounds):
@@ -124,7 +124,7 @@ async def drive(
 
 
 def run_phases(args: argparse.Namespace) -> dict[str, Any]:
-    """Run all phases on a database of their own."""
+    """Run all phases on a database made for them."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-database-") as folder:
         home = Path(folder)
         url, server = open_url(None, home)
@@ -137,7 +137,7 @@ def run_phases(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def judge(measured: dict[str, Any]) -> list[str]:
-    """Return a line for each way whose p99 grew, and for a tool that went wrong."""
+    """Return a line for each direction whose p99 grew, and for each failed tool."""
     broken = []
     for way in ("uplink_ms", "downlink_ms"):
         quiet = measured["speech"][way]["p99"]

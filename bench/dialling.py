@@ -1,7 +1,7 @@
-"""How the ends of a load run open their WebSockets; what goes over them is compiled.
+"""The WebSocket handshakes of a load run's ends; the messages are compiled elsewhere.
 
-Only what a load needs: no proxies, no extensions, no redirects. A handshake that is not
-as RFC 6455 wants it is a ConnectionError.
+Supports only what a load needs: no proxies, extensions or redirects. A handshake that
+violates RFC 6455 raises ConnectionError.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Tls:
         self._object = context.wrap_bio(self._incoming, self._outgoing, True)
 
     async def shake_hands(self, sock: socket.socket) -> None:
-        """Speak until both sides agree."""
+        """Complete the TLS handshake."""
         loop = asyncio.get_running_loop()
         agreed = False
         while not agreed:
@@ -45,7 +45,7 @@ class Tls:
                 self._incoming.write(await _some(sock))
 
     def decrypt(self, data: bytes) -> bytes:
-        """Return what has come whole with these bytes; b"" at the end, too."""
+        """Return the plain text that these bytes complete; b"" also at the end."""
         self._incoming.write(data)
         pieces = []
         with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
@@ -60,7 +60,7 @@ class Tls:
 
 
 async def dial(wires: Wires, end: Any, url: str) -> None:
-    """Open a WebSocket to `url` (ws://) whose messages `end` takes."""
+    """Open a WebSocket to `url` (ws://); `end` receives its messages."""
     place = urlsplit(url)
     target = place.path + (f"?{place.query}" if place.query else "")
     key = b64encode(os.urandom(16))
@@ -89,8 +89,10 @@ async def answering(
     make: Callable[[Headers], Any],
     context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """Answer WebSockets on a port of this machine, each with the end that `make` makes
-    of its headers; give the port."""
+    """Accept WebSockets on a local port, and yield the port.
+
+    `make` makes the end of each from its headers.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     listener.setblocking(False)
     accepting = asyncio.ensure_future(_accept_all(listener, wires, make, context))
@@ -128,12 +130,12 @@ async def _answer(
         whole = answer if tls is None else tls.encrypt(answer)
         await asyncio.get_running_loop().sock_sendall(sock, whole)
         Wire(wires, sock, make(headers), False, tls, rest)
-    except (OSError, KeyError):  # the other side went, or spoke something else
+    except (OSError, KeyError):  # the other side closed, or violated the protocol
         sock.close()
 
 
 async def _head(sock: socket.socket, tls: Tls | None) -> tuple[str, Headers, bytes]:
-    """Read a request or an answer: its first line, its headers, what came after."""
+    """Read the head of a request or response: first line, headers, bytes after it."""
     data = b"" if tls is None else tls.decrypt(b"")
     while b"\r\n\r\n" not in data:
         if len(data) > HEAD_BYTES_MAX:

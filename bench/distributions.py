@@ -1,4 +1,4 @@
-"""Figures of many calls as distributions: a table for the eye, and a picture."""
+"""Figures of many calls as distributions: a table and a plot."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ BINS = 40
 
 
 def report(out: Path, name: str, results: dict[str, Any], digits: int = 0) -> None:
-    """Print, draw and write what a bench found; its `values` are distributions."""
+    """Print, draw and write the results; `values` are the distributions."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_bytes(orjson.dumps(results))
     print("\n".join(table(results["values"], digits)))

@@ -1,10 +1,10 @@
 """Both ends of the calls of a load run: Twilio's side and the model's.
 
-They are lean, for they share two cores with what they measure: what happens for every
-frame is compiled (`bench/fast`), what is rare is here. The first twelve characters of
-an audio payload name a frame; every TAG_EVERY-th is named and timed, from before it is
-sent until the kernel has taken in what came of it. The caller plays what comes and
-counts an underrun when a reply goes on after it had run out.
+The ends are lean, because they share two cores with the program under load. Work per
+frame is compiled (`bench/fast`); rare work is here. The first twelve characters of an
+audio payload name a frame. Every TAG_EVERY-th frame is named and timed: from before it
+is sent until the kernel has received its result. The caller plays the received audio,
+and counts an underrun if a reply continues after its audio had run out.
 """
 
 from base64 import b64encode
@@ -24,7 +24,7 @@ from dsp.g711 import FRAME_BYTES
 
 DELTA_FRAMES = 10
 PERIOD_FRAMES = 500
-# Prime to the period, so that the calls are spread over it.
+# Coprime with the period, so that the calls are spread over it.
 PERIOD_STEP = 137
 BREATH_FRAMES = 15
 _VAD = "input_audio_buffer.speech_"
@@ -42,14 +42,14 @@ _REPLY_REST = b64encode(b"\x60" * (DELTA_FRAMES * FRAME_BYTES - _TAG_BYTES)).dec
 
 
 class Plan(NamedTuple):
-    """For each place of a period: does the caller speak, and may a delta come?"""
+    """For each place of a period: whether the caller speaks, and a delta is due."""
 
     speaking: bytes
     due: bytes
 
 
 class Shape(NamedTuple):
-    """How a call passes its time, over and over: parts of PERIOD_FRAMES."""
+    """How a call divides its time, in parts of a period of PERIOD_FRAMES."""
 
     hears: float = 0.5
     speaks: float = 0.5
@@ -59,7 +59,7 @@ class Shape(NamedTuple):
 
     @property
     def heard(self) -> int:
-        """How many frames of a period are a reply: whole deltas."""
+        """The frames of a period that are a reply, in whole deltas."""
         return round(self.hears * PERIOD_FRAMES) // DELTA_FRAMES * DELTA_FRAMES
 
     def deltas(self, place: int) -> int:
@@ -73,22 +73,22 @@ class Shape(NamedTuple):
         return place < self.heard and in_step
 
     def plan(self) -> Plan:
-        """Return what happens at each place."""
+        """Return the plan of each place."""
         places = range(PERIOD_FRAMES)
         return Plan(
             bytes(map(self.is_speaking, places)), bytes(map(self.is_due, places))
         )
 
     def place(self, frame: int, call: int) -> int:
-        """Return where in its period a call is; the calls do not go in step."""
+        """Return the place of a call in its period; the calls are out of step."""
         return (frame + call * PERIOD_STEP) % PERIOD_FRAMES
 
     def is_speaking(self, place: int) -> bool:
-        """Tell whether the caller speaks; there is a breath between them and a reply.
+        """Tell whether the caller speaks; a pause lies between them and a reply.
 
-        What they said over the last words of the reply would be given to the model when
-        they are over, and a reply that began over theirs would be held: late by design,
-        and no measure of the bridge.
+        Speech during a reply's last words would reach the model only after the reply,
+        and a reply that began during the caller's speech would be held. Both are delays
+        by design, and would not measure the bridge.
         """
         began = round(self.hears * PERIOD_FRAMES)
         ends = began + round(self.speaks * PERIOD_FRAMES)
@@ -97,7 +97,7 @@ class Shape(NamedTuple):
 
 
 class Run(Tally):  # type: ignore[misc]
-    """What one run measures; `wires` are all its sockets."""
+    """The measurements of one run; `wires` are all its sockets."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -117,7 +117,7 @@ class Run(Tally):  # type: ignore[misc]
         return Stream(self, number, speech)
 
     def forget(self) -> None:
-        """Begin a new phase: what was measured before counts no more."""
+        """Begin a new phase; discard the measurements so far."""
         super().forget()
         self.asked_at.clear()
         self.tool_ms = []
@@ -153,7 +153,7 @@ class Session(ModelEnd):  # type: ignore[misc]
         if event["type"] == "session.update":
             self.wire.send(UPDATED)
         elif event["type"] == "response.create":
-            # What a tool has said is answered by the next reply.
+            # The next reply answers a tool's output.
             if "instructions" in event.get("response", {}):
                 self._say_as_told()
         elif event["type"] == "conversation.item.create":
@@ -166,13 +166,13 @@ class Session(ModelEnd):  # type: ignore[misc]
         self._send([{"type": _VAD + "started", "audio_start_ms": 0, **_ITEM}])
 
     def turn_ends(self, audio_ms: int) -> None:
-        """Say that the caller's turn was over after so much audio."""
+        """Say that the caller's turn ended after so much audio."""
         self._send([{"type": _VAD + "stopped", "audio_end_ms": audio_ms, **_ITEM}])
 
     def go_on(self, number: int, place: int, shape: Shape) -> None:
-        """Say what of a reply is due at this place.
+        """Say the part of a reply that is due at this place.
 
-        After a pause of the load nothing of it is left in the caller's playout.
+        After a pause of the load the caller's playout is empty.
         """
         if place == 0 or (self._said is None and not place % DELTA_FRAMES):
             self._said = place // DELTA_FRAMES
@@ -181,17 +181,17 @@ class Session(ModelEnd):  # type: ignore[misc]
             self.speak(number, self._said * DELTA_FRAMES == shape.heard)
 
     def pause(self) -> None:
-        """Note that the load rests here."""
+        """Note that the load pauses here."""
         self._said = None
 
     def rest(self) -> None:
-        """End the reply that is being said: a model that rests in one is lost."""
+        """End the current reply: a model that pauses within a reply counts as lost."""
         if self._reply is not None:
             self._end_reply(self._reply)
             self._reply = None
 
     def speak(self, number: int, is_last: bool = True) -> None:
-        """Say DELTA_FRAMES frames, all at once, of a reply that goes on or begins."""
+        """Say DELTA_FRAMES frames at once, in the current reply or a new one."""
         self._deltas += 1
         tag = tag_of(2, number, self._deltas)
         name, is_first = self._name_reply(number, is_last)
@@ -203,7 +203,7 @@ class Session(ModelEnd):  # type: ignore[misc]
             self._end_reply(name)
 
     def _say_as_told(self) -> None:
-        """Say a greeting or a goodbye, as short as a sound can be."""
+        """Say a greeting or a goodbye, as briefly as possible."""
         self._asked += 1
         name = f"asked-{self._asked}"
         delta = {"delta": _SOUND, "content_index": 0, **_part(name)}
@@ -214,7 +214,7 @@ class Session(ModelEnd):  # type: ignore[misc]
         self._send(_response(name, {"type": _AUDIO + "done", **_part(name)})[1:])
 
     def _name_reply(self, number: int, is_last: bool) -> tuple[str, bool]:
-        """Return the name of the reply that goes on, and whether it begins here."""
+        """Return the name of the current reply, and whether it begins here."""
         is_first = self._reply is None
         self._replies += is_first
         name = f"{number}-{self._replies}"
@@ -222,7 +222,7 @@ class Session(ModelEnd):  # type: ignore[misc]
         return name, is_first
 
     def call_tool(self, tool_call_id: str, name: str, arguments: str) -> None:
-        """Ask for a tool, within the reply that is being said or in one of its own."""
+        """Ask for a tool, within the current reply or in a response of its own."""
         item = {
             "id": f"i{tool_call_id}",
             "type": "function_call",
@@ -255,19 +255,19 @@ def _response(name: str, *events: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Stream(CallerEnd):  # type: ignore[misc]
-    """The caller's end of one call: `speech` in base64, a text a frame."""
+    """The caller's end of one call; `speech` is in base64, one string a frame."""
 
     def __init__(self, run: Run, number: int, speech: list[bytes]) -> None:
         self.sid = f"MZ{number:032}"
         super().__init__(run, number, speech, QUIET, self.sid)
 
     def receive(self, data: bytes, at: float) -> None:
-        """Take a message that is no audio; marks are echoed."""
+        """Take a message that is no audio; echo marks."""
         message = orjson.loads(data)
         if message["event"] == "mark":
             self.send({"event": "mark", "mark": message["mark"]})
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send one message of Twilio's."""
+        """Send one message as Twilio."""
         if self.wire is not None:
             self.wire.send(orjson.dumps({"streamSid": self.sid, **message}))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from bench import budget
 from bench.words import parser_of
 
-# Which gate sees which slow-down, and as whose break of a budget.
+# Which gate detects which slow-down, and by which budget.
 BITES = (
     ("sleep", ["latency", "--server", "bench.slowdowns.sleep"], "bench"),
     ("hop", ["counts"], "bench.slowdowns.hop"),
@@ -22,7 +22,7 @@ _BURN = "while True: pass"
 
 
 def gate(words: list[str], module: str = "bench") -> tuple[int, list[str]]:
-    """Run one gate in a process of its own; return its code and what it says."""
+    """Run one gate as a process; return its exit code and output."""
     done = subprocess.run(
         [sys.executable, "-m", module, *words], capture_output=True, text=True
     )
@@ -31,7 +31,7 @@ def gate(words: list[str], module: str = "bench") -> tuple[int, list[str]]:
 
 @contextmanager
 def cpu_hog() -> Iterator[int]:
-    """Keep one core busy; yields the process that does."""
+    """Keep one core busy; yield the process that does it."""
     neighbour = subprocess.Popen([sys.executable, "-c", _BURN])
     try:
         yield neighbour.pid
@@ -41,7 +41,7 @@ def cpu_hog() -> Iterator[int]:
 
 
 def self_test() -> list[str]:
-    """Apply each slow-down; return a line for each that stays green."""
+    """Apply each slow-down; return a line for each that its gate misses."""
     broken = []
     for name, words, module in BITES:
         code, said = gate(words, module)
@@ -54,7 +54,7 @@ def self_test() -> list[str]:
 
 
 def beside_cpu_hog(runs: int) -> list[str]:
-    """Run the honest gates beside a busy neighbour; return a line for each red run."""
+    """Run the unpatched gates beside a CPU hog; return a line for each failure."""
     broken = []
     with cpu_hog():
         for number in range(1, runs + 1):
@@ -68,7 +68,7 @@ def beside_cpu_hog(runs: int) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    """Show one or the other; 1 if the gate does not see, or cries wolf."""
+    """Run one of the two; 1 if a gate misses a slow-down or fails without one."""
     parser = parser_of("self-test", __doc__)
     parser.add_argument("--beside-cpu-hog", type=int, default=0, metavar="RUNS")
     runs = parser.parse_args(argv).beside_cpu_hog

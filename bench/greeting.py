@@ -1,17 +1,17 @@
 """`python -m bench greeting`: from `start` to the first frame that the caller hears.
 
-Calls ring at a bridge in a process of its own, over real sockets, a few at a time. The
-model confirms a session SESSION_S after it is told what it is, and speaks MODEL_S after
-it is asked to; Twilio opens its stream some time after the webhook, by chance, so that
-either side is there first. Every caller talks from the first frame on. In ms:
+The bridge is a process of its own. Calls ring over real sockets, a few at a time. The
+model confirms a session SESSION_S after `session.update`, and speaks MODEL_S after a
+request. Twilio opens its stream a random time after the webhook, so that either side
+can be first. Every caller talks from the first frame on. In ms:
 
 - *heard*: from `start` sent to the greeting's first frame received;
-- *ours*: how much later that is than it could be, were the bridge and its sockets
-  nothing: the model asked as soon as it confirmed the session, or the caller there;
+- *ours*: the same, less the delay that a bridge of no cost would have. Such a bridge
+  asks the model once the session is confirmed or the caller is there;
 - *webhook*: from the ring to the TwiML;
-- *session*: from the ring to the model being told what its session is.
+- *session*: from the ring to `session.update` at the model.
 
-`/metrics` counts the first of them, too: `kolbridge_greeting_seconds`.
+`/metrics` reports the first of them, too: `kolbridge_greeting_seconds`.
 """
 
 import asyncio
@@ -42,12 +42,12 @@ PAUSES_S = (0.05, 0.8)
 AT_ONCE = 4
 PATIENCE_S = 10.0
 SEED = 1
-# The model is told who calls, which says whose session it is.
+# The caller's number in the prompt identifies the session.
 _CALLER = re.compile(rb"phone\W+1555(\d{7})")
 
 
 class GreetingSession(Session):
-    """The model's end of a call: slow by so much, and no more."""
+    """The model's end of a call, with fixed delays."""
 
     def __init__(self, run: "GreetingRun") -> None:
         super().__init__(run)
@@ -74,7 +74,7 @@ class GreetingSession(Session):
 
 
 class GreetedStream(Stream):
-    """A caller's end, which notes when the call began and when it is greeted."""
+    """A caller's end, which notes the times of `start` and of the greeting."""
 
     def __init__(self, run: Run, number: int, speech: list[bytes]) -> None:
         super().__init__(run, number, speech)
@@ -98,7 +98,7 @@ class GreetedStream(Stream):
 
 
 class GreetingRun(Run):
-    """What is measured, by the caller's number."""
+    """The measurements, by the caller's number."""
 
     def __init__(self, calls: int) -> None:
         super().__init__(calls)
@@ -113,7 +113,7 @@ class GreetingRun(Run):
 
 
 class Times(NamedTuple):
-    """One call's, in ms."""
+    """The times of one call, in ms."""
 
     heard: float
     ours: float
@@ -166,13 +166,13 @@ async def place_all(run: GreetingRun, url: str, metrics_url: str) -> dict[str, A
 
 
 async def _own(http: aiohttp.ClientSession, url: str, calls: int) -> dict[str, float]:
-    """Return what `/metrics` says, once every call is over."""
+    """Return the figures of `/metrics` once every call has ended."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             async with http.get(url) as answer:
                 page = await answer.text()
             found = dict(
-                line.rsplit(" ", 1)  # the value stands last
+                line.rsplit(" ", 1)  # the value is the last field
                 for line in page.splitlines()
                 if line.startswith("kolbridge_greeting_seconds")
             )
@@ -198,7 +198,7 @@ async def _measure(database_url: str, calls: int) -> dict[str, Any]:
 
 
 def measure(calls: int) -> dict[str, Any]:
-    """Run all calls on a database of their own."""
+    """Run all calls on a database made for them."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-greeting-") as home:
         url, database = open_url(None, Path(home))
         try:

@@ -1,7 +1,7 @@
-"""Kernels: ns a frame on speech, noise and digital silence, and what they relate to.
+"""Kernels: ns a frame on speech, noise and digital silence, and their ratio.
 
-The gate of this bench is a ratio inside one run: digital silence costs at most 1.25
-times what speech costs (subnormal numbers once made it 25 times).
+The gate of this bench is a ratio within one run: digital silence costs at most 1.25
+times as much as speech (subnormal numbers once made it 25 times).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from dsp.resample import PcmEncoder
 
 FRAME_BYTES = 160
 SILENCE_RATIO_MAX = 1.25
-# While the AI is heard the gate has more to do.
+# The gate has more work while the AI is heard.
 AI_DBFS = -20.0
 
 
@@ -26,7 +26,7 @@ def frames_of(name: str) -> list[bytes]:
 
 
 def signals() -> dict[str, list[bytes]]:
-    """Return the three signals every kernel is timed on."""
+    """Return the three signals on which every kernel is timed."""
     return {
         "speech": frames_of("human-en-reader-1"),
         "noise": frames_of("noise-fan"),
@@ -35,10 +35,10 @@ def signals() -> dict[str, list[bytes]]:
 
 
 def measure(repeats: int = 9) -> dict[str, dict[str, float]]:
-    """Return the least ns a frame of each kernel on each signal.
+    """Return the lowest ns a frame of each kernel on each signal.
 
-    The signals take turns inside a repeat, and the repeat counts that no neighbour
-    disturbed.
+    The signals alternate within a repeat. The fastest repeat counts, which other
+    processes disturbed least.
     """
     times: dict[str, dict[str, list[float]]] = {}
     given = signals()

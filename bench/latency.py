@@ -1,11 +1,11 @@
-"""How late 200 calls' frames are over real sockets, beside a bare relay's of this run.
+"""Frame latency of 200 calls over real sockets, compared with a bare relay in this run.
 
-Both processes are open with all their calls and loaded in turn, two seconds each, so
-that they share the machine's moods. Latencies are those of the second quietest of an
-attempt's four slices: a neighbour's burst hurts one or two, a slower program all. An
-attempt is good when both ways' p99 keep `bench/budget.toml`; the best of three counts,
-and the first good one is enough. Where it is allowed, the three processes go before
-others on the machine: what is measured is Kolbridge and not its neighbours.
+Both processes have all their calls open and are loaded in turn, two seconds each, so
+that changes of the machine affect both. A latency is that of the second quietest of an
+attempt's four slices: a burst of other work affects one or two slices, a slower program
+affects all. An attempt passes if the p99 of both directions keeps `bench/budget.toml`.
+There are three attempts; the first that passes ends them. Where it is allowed, the
+three processes get real-time priority, so that other processes are not measured.
 
     python -m bench latency
 """
@@ -37,7 +37,7 @@ Figures = dict[str, Any]
 
 
 def go_first(*pids: int) -> bool:
-    """Let processes run before all others; False where that is not allowed."""
+    """Give processes real-time priority; False where that is not allowed."""
     try:
         for pid in pids:
             os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(FIRST))
@@ -47,12 +47,12 @@ def go_first(*pids: int) -> bool:
 
 
 def quiet(by_slice: list[float]) -> float:
-    """Return the second least; the only one if it is."""
+    """Return the second lowest value; the only one if it is."""
     return round(sorted(by_slice)[:2][-1], 3)
 
 
 def compared(ours: list[Figures], relay: list[Figures]) -> Figures:
-    """Return one attempt's figures, and what they are to the relay's."""
+    """Return one attempt's figures, and their ratios to the relay's."""
     found: Figures = {"relay": {}}
     for way in ("uplink", "downlink"):
         for part in ("p50", "p99"):
@@ -64,7 +64,7 @@ def compared(ours: list[Figures], relay: list[Figures]) -> Figures:
     found["underruns"] = quiet([one["underruns"] for one in ours])
     pairs = list(zip(ours, relay, strict=True))
     found["cpu_us_a_call_second"] = round(median(one["cpu_us"] for one in ours))
-    # The kernel counts CPU in ticks of 10 ms: a small relay may have had none.
+    # The kernel counts CPU in ticks of 10 ms: a small relay may have used none.
     ratios = [a["cpu_us"] / max(b["cpu_us"], 1.0) for a, b in pairs]
     found["cpu_ratio"] = round(median(ratios), 2)
     found["load_tool_cpu"] = round(median(one["load_tool_cpu"] for one in ours), 2)
@@ -78,7 +78,7 @@ async def attempts(
     calls: int,
     prefers: bool,
 ) -> Figures:
-    """Measure until an attempt is good, ATTEMPTS times at most."""
+    """Measure until an attempt passes, at most ATTEMPTS times."""
     await prepare(database_url)
     async with AsyncExitStack() as stack:
         places = []
@@ -102,7 +102,7 @@ async def attempts(
 def measure(
     server: str = KOLBRIDGE, calls: int = CALLS, prefers: bool = True
 ) -> Figures:
-    """Run all attempts on a database of their own."""
+    """Run all attempts on a database made for them."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-latency-") as home:
         url, database = open_url(None, Path(home))
         try:
@@ -134,7 +134,7 @@ def table(found: Figures) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the attempts, leave JSON; 1 if none was good."""
+    """Print the attempts and write JSON; 1 if none passed."""
     parser = parser_of("latency", __doc__)
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--server", default=KOLBRIDGE, metavar="MODULE")

@@ -1,12 +1,12 @@
 """Many calls through real sockets: frame latency p50/p99 and CPU per call-second.
 
 The bridge is `kolbridge serve` in a process of its own; callers and model are in this
-one. `--hears` and `--speaks` say how a call passes its time: the model speaks to it
-(downlink: delta -> the first frame of it at the caller), or the caller speaks (uplink:
-their frame -> the model's append), or the line is quiet. The preroll is switched off,
-because its frames are late by design. `--server MODULE` measures another program under
-the same load: `bench.relays.picows_relay` does nothing but relay. `--tls` encrypts the
-way to the model, as it is in service.
+process. `--hears` and `--speaks` set how a call divides its time. The model speaks
+(downlink: from a delta to its first frame at the caller), the caller speaks (uplink:
+from the caller's frame to the model's append), or the line is quiet. The preroll is
+off, because its frames are delayed by design. `--server MODULE` measures another
+program under the same load: `bench.relays.picows_relay` only relays. `--tls` encrypts
+the connection to the model, as in production.
 
     python -m bench.load --calls 100 --seconds 10
 """
@@ -47,10 +47,10 @@ from crm.database import Database
 NUMBER = "+15550100300"
 ACCOUNT_SID = "AC" + "0" * 32
 FRAME_S = 0.02
-# A frame's time is cut into as many slots; a slot's calls send at once.
+# A frame of 20 ms is divided into slots; the calls of a slot send together.
 SLOTS = 20
 KOLBRIDGE = "bridge.cli.main"
-# The largest of the peers imports for ten seconds where others work.
+# The largest peer takes ten seconds to import on a busy machine.
 READY_S = 60.0
 STOP_S = 5.0
 
@@ -63,7 +63,7 @@ async def open_stream(
     speech: list[bytes],
     pause_s: float = 0.0,
 ) -> Stream:
-    """Place one call: webhook, stream, start; Twilio pauses before the stream."""
+    """Place one call: webhook, stream, `start`. Twilio pauses before the stream."""
     call_sid = f"CA{token_hex(16)}"
     form = {
         "CallSid": call_sid,
@@ -96,8 +96,8 @@ async def open_stream(
 
 
 async def open_calls(run: Run, url: str) -> list[Stream]:
-    """Place all calls; the model's sessions are in their order."""
-    # With a breath at the end: nobody speaks without a pause.
+    """Place all calls; the model's sessions have the same order."""
+    # With a short pause at the end: no caller speaks without one.
     speech = [b64encode(frame) for frame in frames_of("human-en-reader-1")]
     speech += [QUIET] * 25
     streams: list[Stream] = []
@@ -106,7 +106,7 @@ async def open_calls(run: Run, url: str) -> list[Stream]:
             streams += [await open_stream(run, http, url, number, speech)]
             while len(run.sessions) <= number:  # noqa: ASYNC110 it is being opened
                 await asyncio.sleep(0.001)
-    # The greetings are over for longer than a gap that counts as an underrun.
+    # Wait until a gap after the greetings no longer counts as an underrun.
     await asyncio.sleep(1.5)
     return streams
 
@@ -117,14 +117,14 @@ async def talk(
     seconds: float,
     shape: Shape = Shape(),  # noqa: B008 (frozen)
 ) -> None:
-    """Keep the calls busy, each frame at its time; they go on where they were."""
+    """Keep the calls busy, each frame at its time; continue where they were."""
     plan = shape.plan()
     calls = list(zip(range(run.calls), streams, run.sessions, strict=True))
     slots = [calls[at::SLOTS] for at in range(SLOTS)]
     for stream, session in zip(streams, run.sessions, strict=True):
         stream.pause()
         session.pause()
-    # What there is stays, and a frame leaves no cycle behind.
+    # The objects here live until the end, and a frame leaves no garbage cycle.
     gc.collect()
     gc.freeze()
     over = asyncio.Event()
@@ -148,7 +148,7 @@ async def talk(
 async def drive(
     run: Run, url: str, seconds: float, pid: int, shape: Shape
 ) -> dict[str, Any]:
-    """Open the calls, keep them busy, and return what was measured."""
+    """Open the calls, keep them busy, and return the measurements."""
     streams = await open_calls(run, url)
     began, cpu, own = monotonic(), cpu_seconds(pid), process_time()
     await talk(run, streams, seconds, shape)
@@ -163,10 +163,10 @@ async def drive(
         "downlink_frames": len(run.downlink_ms),
         "downlink_ms": spread(run.downlink_ms),
         "underruns": run.underruns,
-        # Of the calls' own time: a tool that is late makes no call cheaper.
+        # Of the calls' own time: a late load generator makes no call cheaper.
         "cpu_us_a_call_second": round(spent / seconds / run.calls * 1e6),
         "rss_mb": rss_mb(pid),
-        # Above about 0.8 the tool itself makes the frames late.
+        # Above about 0.8 the load generator itself delays the frames.
         "load_tool_cpu": round((process_time() - own) / wall, 2),
     }
 
@@ -175,7 +175,7 @@ Driver = Callable[[Run, str, int], Awaitable[dict[str, Any]]]
 
 
 async def prepare(database_url: str) -> None:
-    """Give the load's number to a business."""
+    """Give the load's phone number to a business."""
     db = await Database.open(database_url, pool_max=1)
     business_id = await businesses.create(db, "Load")
     await businesses.add_number(db, business_id, NUMBER)
@@ -208,16 +208,16 @@ async def serving(
     tls: bool = False,
     extra: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[tuple[Run, str, int]]:
-    """Start a model and the bridge on it; give the run, the URL and the process id.
+    """Start a model and a bridge; yield the run, the URL and the process id.
 
-    `server` is the module to run in place of the bridge; it reads PORT and
+    `server` is the module to run instead of the bridge; it reads PORT and
     OPENAI_REALTIME_URL, and has `extra` in its environment.
     """
     run = Run(calls)
     env = {**await bridge_env(database_url), "WORKERS": str(workers), **extra}
     command = [sys.executable, "-m", server, "serve"]
     with tempfile.TemporaryDirectory(prefix="kolbridge-served-") as home:
-        # What an earlier run could not write is none of this one's.
+        # Records that an earlier run could not write do not belong to this run.
         env = {"KOLBRIDGE_HOME": home, **env}
         async with (
             modelling(run, tls) as where,
@@ -227,7 +227,7 @@ async def serving(
 
 
 async def bridge_env(database_url: str) -> dict[str, str]:
-    """Return the settings of a bridge under load, but for its port and its model."""
+    """Return the settings of a bridge under load, without its port and model."""
     return {
         "DATABASE_URL": await service_url(database_url),
         "DATABASE_ADMIN_URL": database_url,
@@ -246,10 +246,10 @@ async def bridge_env(database_url: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def modelling(run: Run, tls: bool = False) -> AsyncIterator[dict[str, str]]:
-    """Start the run's model; give the environment that leads a bridge to it.
+    """Start the run's model; yield the environment that directs a bridge to it.
 
-    With `tls` its certificate is of an authority made for this run, which the bridge
-    is told to trust as any other: SSL_CERT_FILE.
+    With `tls` the model has a certificate of an authority made for this run, which the
+    bridge trusts by SSL_CERT_FILE.
     """
     context, scheme = None, "ws"
     with tempfile.TemporaryDirectory(prefix="kolbridge-tls-") as home:
@@ -269,7 +269,7 @@ async def modelling(run: Run, tls: bool = False) -> AsyncIterator[dict[str, str]
 async def running(
     command: list[str], env: dict[str, str]
 ) -> AsyncIterator[tuple[str, int]]:
-    """Start a server; give its URL and its process id."""
+    """Start a server; yield its URL and its process id."""
     port = str(free_port())
     bridge = await asyncio.create_subprocess_exec(
         *command,
@@ -281,18 +281,18 @@ async def running(
         await ready(url, bridge)
         yield url, bridge.pid
     finally:
-        for _ in range(2):  # the second one does not wait for calls
+        for _ in range(2):  # the second signal ends calls at once
             with suppress(ProcessLookupError):
                 bridge.terminate()
         try:
             await asyncio.wait_for(bridge.wait(), STOP_S)
-        except TimeoutError:  # some peers wait for their callers to hang up
+        except TimeoutError:  # some peers wait until their callers hang up
             bridge.kill()
             await bridge.wait()
 
 
 async def ready(url: str, server: asyncio.subprocess.Process | None = None) -> None:
-    """Wait until the bridge answers; raises RuntimeError when it will not."""
+    """Wait until the bridge answers; raises RuntimeError if it does not."""
     until = monotonic() + READY_S
     async with aiohttp.ClientSession() as http:
         while monotonic() < until:
@@ -334,7 +334,7 @@ def run_load(
     server: str = KOLBRIDGE,
     tls: bool = False,
 ) -> dict[str, Any]:
-    """Run the load on a database of its own."""
+    """Run the load on a database made for it."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-load-") as home:
         url, database = open_url(None, Path(home))
         try:

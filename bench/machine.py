@@ -1,4 +1,4 @@
-"""What benches ask of the machine and of numbers."""
+"""Measurements of processes and numbers that several benches use."""
 
 import os
 import socket
@@ -18,21 +18,27 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process and its workers have used, to the nanosecond:
-    ticks of 10 ms are coarser than what a cheap relay uses."""
+    """Return the CPU time of a process and its workers, to the nanosecond.
+
+    A cheap relay uses less than the kernel's ticks of 10 ms can show.
+    """
     return sum(clock_gettime(_cpu_clock(one)) for one in _with_workers(pid))
 
 
 def _cpu_clock(pid: int) -> int:
-    """Return the clock of all threads of a process, as Linux numbers them
-    (MAKE_PROCESS_CPUCLOCK of CPUCLOCK_SCHED in its posix-timers)."""
+    """Return the clock id of all threads of a process on Linux.
+
+    This is MAKE_PROCESS_CPUCLOCK with CPUCLOCK_SCHED, of Linux's posix-timers.
+    """
     return ~pid << 3 | 2
 
 
 @contextmanager
 def apart(*pids: int) -> Iterator[None]:
-    """Keep this process on one processor and others on another, where there are two:
-    left alone, the kernel puts who wakes and who is woken on one now and then."""
+    """Keep this process on one processor and others on another, if there are two.
+
+    Else the kernel now and then puts both ends of a socket on the same processor.
+    """
     cores = sorted(os.sched_getaffinity(0))
     for pid in pids:
         os.sched_setaffinity(pid, cores[-1:])
@@ -44,8 +50,10 @@ def apart(*pids: int) -> Iterator[None]:
 
 
 def rss_mb(pid: int) -> float:
-    """Return the memory a process and its workers have in use; shared pages count in
-    each of them."""
+    """Return the resident memory of a process and its workers.
+
+    Shared pages count in each of them.
+    """
     pages = sum(
         int(Path(f"/proc/{one}/statm").read_text().split()[1])
         for one in _with_workers(pid)
@@ -59,7 +67,7 @@ def _with_workers(pid: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
+    """Return a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

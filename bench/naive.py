@@ -1,8 +1,7 @@
-"""The plainest relay there is, to hold the uplink walk against.
+"""The simplest possible relay, as a reference for the uplink walk.
 
 It reads Twilio's message with the standard library's `json`, re-encodes the payload and
-writes the append event: no gate, no ledger, no limits. Whoever writes a first bridge
-writes this.
+writes the append event. It has no gate, ledger or limits.
 """
 
 import base64

@@ -1,9 +1,9 @@
-"""What must not interrupt the AI: nine noises, made from packaged sounds and a seed.
+"""Nine noises that must not interrupt the AI, made from packaged sounds and a seed.
 
-They are no recordings: `python -m bench barge --noises DIR` takes those. Steady noises
-lie 10 dB under a caller of -26 dBov; single events have the peak levels that the
-evaluation's calls give them. The AI's own echo is made where it is played
-(`bench.talk`), for it depends on what was.
+They are not recordings; `python -m bench barge --noises DIR` takes recordings. Steady
+noises are 10 dB below a caller of -26 dBov. Single events have the peak levels of the
+evaluation's calls. The AI's own echo depends on what was played, and is made there
+(`bench.barge_calls`).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from bench.gate.subset import RATE, Audio
 CALLER_DBOV = -26.0
 STEADY_DBOV = CALLER_DBOV - 10
 LINE_DBOV = -68.0
-# How loud the loudest 20 ms of an event may be, and the pause after it, in s.
+# The level of an event's loudest 20 ms, and the pause after it, in s.
 EVENTS_DBOV = {
     "keyboard": (-42.0, -22.0),
     "cough": (-28.0, -18.0),
@@ -35,7 +35,7 @@ NOISES = (*STEADY, *EVENTS_DBOV, ECHO)
 
 
 def make(kind: str, seconds: float, seed: int) -> Audio:
-    """Return so much of a noise on a quiet line, as the caller's side has it."""
+    """Return a noise of this length on a quiet line, as the caller's side sends it."""
     rng = np.random.default_rng([seed, NOISES.index(kind)])
     count = int(seconds * RATE)
     out = rng.normal(0, 10 ** (LINE_DBOV / 20), count)

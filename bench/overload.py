@@ -1,15 +1,15 @@
 """150 % of capacity: the admitted calls keep their p99.
 
-So many people call, stay for `--stay` seconds and call again; who is turned away tries
-again REDIAL_S later. First they call a bridge without admission, more and more
-of them, until the 99th percentile of a frame's way passes P99_MS_MAX; on a machine with
-other work, twice what it was for the first: what stood before that is the capacity.
-Then they call one with the default settings, in turn as many as that and OVERLOAD times
-as many; the phases are compared pair by pair.
+A number of people call, stay for `--stay` seconds and call again. A refused caller
+tries again REDIAL_S later. First they call a bridge without admission control. Their
+number grows until the 99th percentile of a frame's latency exceeds P99_MS_MAX, or, on a
+machine with other work, twice its first value. The number before that is the capacity.
+Then they call a bridge with the default settings, alternately at the capacity and at
+OVERLOAD times the capacity. The phases are compared pair by pair.
 
-Call churn costs as much as the bridge, and must end later: with `--spin` each
-message costs the bridge so many us more, as on a slower processor, and with
-`--neighbours` so many processes that never rest share its processor.
+Call churn costs as much as the bridge and must not be the bottleneck. With `--spin`
+each message costs the bridge so many us more, as on a slower processor. `--neighbours`
+starts so many busy processes on the bridge's processor.
 
     python -m bench overload --spin 30
     python -m bench overload --capacity 300 --neighbours 2
@@ -37,29 +37,29 @@ OVERLOAD = 1.5
 P99_MS_MAX = 5.0
 STEP_CALLS = 20
 STEP_S = 4.0
-# Of the capacity's p99, on a machine with other work.
+# The ratio to the first p99 that ends the search on a machine with other work.
 P99_GROWTH_MAX = 2.0
-# What the accepted may have more, of the p99 of the phases at capacity.
+# The allowed ratio of the accepted calls' p99 to that of the phases at capacity.
 P99_RATIO_MAX = 1.2
-# As many of the capacity's calls are to be let in.
+# The share of the capacity that must be admitted under overload.
 SHARE_MIN = 0.9
 REDIAL_S = 10.0
-# Newcomers a second: what opening their calls costs is no part of a phase.
+# Newcomers a second: a phase does not include the cost of opening their calls.
 RATE = 20.0
-# From the last newcomer to the phase: admission looks back one second.
+# From the last newcomer to the phase; admission uses the last second.
 SETTLE_S = 3.0
 LOOK_S = 0.25
 SEED = 6
 # No limit.
 UNLIMITED = {"LAG_BUDGET_MS": "10000", "MAX_BUSY_PERCENT": "100"}
-# What the product does by itself.
+# The default settings.
 LIMITED = {"LAG_BUDGET_MS": "", "MAX_BUSY_PERCENT": ""}
 
 Figures = dict[str, Any]
 
 
 class People:
-    """Who calls a bridge, and what becomes of them."""
+    """The people who call a bridge, and the outcomes of their calls."""
 
     def __init__(self, churn: CallChurn, url: str, pid: int, stay_s: float) -> None:
         self._churn = churn
@@ -72,8 +72,10 @@ class People:
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def become(self, number: int) -> None:
-        """Have so many people call: who waits to call again goes or calls now, at a
-        steady rate as newcomers do."""
+        """Set the number of callers; newcomers replace those who wait to redial.
+
+        Newcomers call at a steady rate.
+        """
         leaving = [*self._waiting, *list(self._talking)[number:]]
         for one in leaving:
             one.cancel()
@@ -86,8 +88,8 @@ class People:
             await asyncio.sleep(1.0 / RATE)
 
     async def _live(self) -> None:
-        # Of the first some would be anywhere in their calls. Whoever joins them later
-        # stays as long as they: else more calls would open under overload than before.
+        # The first calls have a random time left, as if they had begun earlier. Later
+        # calls last the full time: else overload would also open more calls a second.
         is_first = not self._has_listened
         stay_s = self._stay_s * (self._luck.uniform(0.1, 1.0) if is_first else 1.0)
         me = asyncio.current_task()
@@ -111,7 +113,7 @@ class People:
             stay_s = self._stay_s
 
     async def listen(self, seconds: float) -> Figures:
-        """Measure for a while."""
+        """Measure for some seconds."""
         self._has_listened = True
         churn, run = self._churn, self._churn.run
         run.forget()
@@ -132,17 +134,17 @@ class People:
 
 
 def worst_p99(figures: Figures) -> float:
-    """Return the worse of both ways."""
+    """Return the higher p99 of both directions."""
     return float(max(figures[way]["p99"] for way in ("uplink_ms", "downlink_ms")))
 
 
 def tell(name: str, figures: Figures) -> None:
-    """Show what was found while it is being found."""
+    """Print a figure as soon as it is known."""
     print(f"{name:12}{orjson.dumps(figures).decode()}", file=sys.stderr, flush=True)
 
 
 async def find_capacity(people: People, args: argparse.Namespace) -> int:
-    """Grow until the p99 is over the limit; return how many people called before."""
+    """Add callers until the p99 is over the limit; return the number before."""
     good, misses, limit = 0, 0, P99_MS_MAX
     for number in range(args.first, args.calls_max, STEP_CALLS):
         await people.become(number)
@@ -151,7 +153,7 @@ async def find_capacity(people: People, args: argparse.Namespace) -> int:
         tell("growing", found)
         if number == args.first:
             limit = max(limit, worst_p99(found) * P99_GROWTH_MAX)
-        # Twice in a row: a stall of the machine is not the end of the bridge.
+        # Twice in a row, because one stall of the machine is not the bridge's limit.
         misses = misses + 1 if worst_p99(found) > limit else 0
         if misses == 0:
             good = number
@@ -163,7 +165,7 @@ async def find_capacity(people: People, args: argparse.Namespace) -> int:
 async def compare(
     people: People, number: int, capacity: int, seconds: float
 ) -> dict[str, Figures]:
-    """Measure a phase at the capacity and one over it, every other time reversed."""
+    """Measure one phase at capacity and one above; every other pair is reversed."""
     pair = {}
     names = ("normal", "overload")
     for name in names if number % 2 == 0 else names[::-1]:
@@ -208,7 +210,7 @@ async def drive(
 
 
 def summary(pairs: list[dict[str, Figures]]) -> Figures:
-    """Return the medians over the phases, and of the ratios of each pair."""
+    """Return the medians of the phases, and of the ratios of the pairs."""
     found: Figures = {}
     for name in ("normal", "overload"):
         phases = [pair[name] for pair in pairs]
@@ -244,7 +246,7 @@ _FIGURES = {
 
 
 def judge(found: dict[str, Any]) -> list[str]:
-    """Return a line for what admission did not keep."""
+    """Return a line for each promise that admission broke."""
     broken = []
     overload = found["overload"]
     for way in ("uplink", "downlink"):
@@ -263,7 +265,7 @@ def judge(found: dict[str, Any]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the figures as JSON; 1 if the accepted calls were hurt."""
+    """Print the figures as JSON; 1 if the accepted calls suffered."""
     parser = parser_of("overload", __doc__)
     parser.add_argument("--capacity", type=int, default=0, help="0: found by growing")
     parser.add_argument("--first", type=int, default=40, help="to begin with (40)")

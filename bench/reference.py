@@ -1,9 +1,9 @@
-"""`python -m bench kernels`: ratios to fixed work of the same kind, in turn with it.
+"""`python -m bench kernels`: the kernels' cost as ratios to a fixed work.
 
-The work is a recursive filter: a chain of sums that each wait for the last, as most of
-the gate is, so that a busy sibling of the processor slows both alike (FFTs and Python
-loops are slowed by half as much again, MD5 hardly). Both sides are judged by their
-fastest rounds, which no neighbour disturbed.
+The reference work is a recursive filter: a chain of sums, each of which needs the last,
+like most of the gate. A busy hyper-thread slows both alike. FFTs and Python loops are
+slowed by half as much again, MD5 hardly. The two alternate, and each is judged by its
+fastest rounds, which other processes disturbed least.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from bench.kernels import KERNELS, frames_of
 ROUNDS = 600
 ATTEMPTS = 3
 CHUNK_FRAMES = 20
-# The time of the round that is slower than one in fifty.
+# The share of the rounds that are faster than the round that counts.
 FASTEST = 0.02
-# About 30 us, near to what 20 frames of the gate take.
+# About 30 us, similar to 20 frames of the gate.
 _SAMPLES = np.random.default_rng(1).normal(size=6_000)
 _FORWARD, _BACK = np.array([1.0, 0.5]), np.array([1.0, 0.3, 0.2])
 
@@ -29,7 +29,7 @@ Kernel = Callable[[], Callable[[bytes], object]]
 
 
 def ratio(make: Kernel, rounds: int = ROUNDS) -> float:
-    """Return what CHUNK_FRAMES frames of speech cost, in units of the reference."""
+    """Return the cost of CHUNK_FRAMES frames of speech, in units of the reference."""
     run, speech = make(), cycle(frames_of("human-en-reader-1"))
     ours, fixed = [], []
     for _ in range(rounds):
@@ -54,7 +54,7 @@ def _fast(times_ns: list[int]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Print times and ratios, leave JSON; 1 if three attempts break a budget."""
+    """Print times and ratios and write JSON; 1 if three attempts break a budget."""
     about = results.machine()
     by_kernel = kernels.measure()
     print("\n".join(kernels.table(by_kernel)))

@@ -1,13 +1,13 @@
-"""Rolling restarts under load: no record is lost, and no call before its deadline.
+"""Rolling restarts under load: no record is lost, and no call ends before its deadline.
 
-Calls ring at a steady rate; some are ended by their caller, the others by the model,
-and a few would stay beyond any deadline. Every few seconds a new bridge is started;
-once it is ready for calls, new ones ring there and the old one gets SIGTERM. What
-becomes of every call is compared with the records in the database.
+Calls arrive at a steady rate. Some are ended by their caller, the others by the model,
+and a few would last beyond any deadline. Every few seconds a new bridge is started.
+Once it is ready, new calls go there and the old bridge gets SIGTERM. The outcome of
+every call is compared with the records in the database.
 
-With `--one-port` nobody balances: all ring at one port, which each new bridge takes
-over from the one before. Nobody asks that one to stop, so that its calls, the long ones
-too, end by themselves.
+With `--one-port` there is no load balancer: all callers ring at one port, which each
+new bridge takes over from the old one. The old bridge gets no signal, so that its
+calls, also the long ones, end by themselves.
 
     python -m bench restart --rate 5 --restarts 3
 """
@@ -34,14 +34,14 @@ from crm.database import Database
 CALL_S = 6.0
 DRAIN_SECONDS = 12
 LONG_S = 120.0
-# One call in so many stays until the bridge ends it.
+# One call in this many lasts until the bridge ends it.
 LONG_EVERY = 20
-# One in so many is ended by the model, and Twilio asks what comes next.
+# One in this many is ended by the model; Twilio then requests `after-stream`.
 ENDED_BY_MODEL_EVERY = 3
 END_CALL = ("end_call", '{"reason":"goodbye"}')
-# How long the last words and both sockets may take after the deadline.
+# The time for the goodbye and for closing both sockets after the deadline.
 FAREWELL_S = 12.0
-# How long the next one takes to start, and the old one to serve what it had accepted.
+# The time for the new bridge to start, and for the old one to serve what it accepted.
 TAKE_OVER_S = 10.0
 
 _SORRY = ("ended_with_sorry", "ended_at_deadline_with_sorry")
@@ -50,14 +50,14 @@ Figures = dict[str, Any]
 
 
 class Current:
-    """Where new calls ring, as a load balancer knows it."""
+    """Where new calls go; a load balancer would know it."""
 
     def __init__(self) -> None:
         self.url = ""
 
 
 class Visit:
-    """One call from its ring to its end, and what its caller made of it."""
+    """One call from its ring to its end, and its outcome for the caller."""
 
     def __init__(self, churn: CallChurn, current: Current) -> None:
         self.churn = churn
@@ -67,7 +67,7 @@ class Visit:
         self.outcome = "open"
 
     async def run(self) -> None:
-        """Ring where calls ring now, stay, and leave or be left."""
+        """Ring at the current bridge, stay, and hang up or be cut off."""
         url = self.current.url
         if await self.churn.join(url, self.caller) is None:
             self.outcome = "not_accepted"
@@ -88,7 +88,7 @@ class Visit:
                 await self.caller.lost.wait()
 
     async def _end_by_model(self) -> str:
-        """Have the model end the call; the new process is asked what comes next."""
+        """Have the model end the call; `after-stream` is asked of the new process."""
         caller = self.caller
         self.churn.run.by_name[caller.name].call_tool(f"end-{caller.number}", *END_CALL)
         await self._until_lost(FAREWELL_S)
@@ -104,7 +104,7 @@ class Visit:
 
 
 async def drive(args: argparse.Namespace, harness: ServiceHarness) -> Figures:
-    """Restart under load; return what became of the calls, and of their records."""
+    """Restart under load; return the outcomes of the calls and of their records."""
     current, visits, drains = Current(), [], []
     tasks: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
@@ -119,7 +119,7 @@ async def drive(args: argparse.Namespace, harness: ServiceHarness) -> Figures:
             )
             before = _made_at(socket_path)
             url, process = await stack.enter_async_context(bridge)
-            # On one port it may be the old one that says it is ready.
+            # On one port the old bridge may be the one that answers `/readyz`.
             while args.one_port and _made_at(socket_path) == before:  # noqa: ASYNC110 a file
                 await asyncio.sleep(0.05)
             current.url = url
@@ -187,7 +187,7 @@ async def _records(harness: ServiceHarness, visits: list[Visit]) -> Figures:
 
 
 def judge(found: Figures) -> list[str]:
-    """Return a line for whatever a restart has cost."""
+    """Return a line for everything that a restart cost."""
     broken = [
         f"{found[name]} calls: {name}"
         for name in ("not_accepted", "lost", "not_ended", "open", *_SORRY)

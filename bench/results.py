@@ -1,6 +1,6 @@
-"""Where a run leaves its figures: JSON under `bench/results/`, one file a run.
+"""Where a run writes its figures: JSON under `bench/results/`, one file a run.
 
-A file says which commit, when, and on what kind of machine; never whose.
+A file names commit, date and kind of machine, and nothing that identifies the machine.
 """
 
 import os
@@ -22,7 +22,7 @@ def commit() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what times depend on."""
+    """Return the properties of the machine on which times depend."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if "model name" in line]
@@ -36,7 +36,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(kind: str, figures: dict[str, Any], about: dict[str, Any]) -> Path:
-    """Write one run's figures; `about` is `machine()` as it was before the run."""
+    """Write one run's figures; `about` is `machine()` from before the run."""
     now = datetime.now(UTC)
     whole = {
         "kind": kind,

@@ -1,4 +1,4 @@
-"""Bridges in processes of their own, with a database and a model, for one scenario."""
+"""Bridges as processes, with a database and a model, for one scenario."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ SIGNAL_S = 0.2
 
 
 class ServiceHarness:
-    """What a scenario's bridges share."""
+    """The database, the model and the folder that the bridges of a scenario share."""
 
     def __init__(self, home: Path, database_url: str) -> None:
         self.home = home
@@ -39,7 +39,7 @@ class ServiceHarness:
     async def bridge(
         self, *options: str, module: str = "bridge.cli.main", **env: str
     ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-        """Run `kolbridge serve`; it is told to stop at the end, if it has not."""
+        """Run `kolbridge serve`; it is stopped at the end if it still runs."""
         port, admin_port = env.get("PORT") or str(free_port()), str(free_port())
         self.metrics_url = f"http://127.0.0.1:{admin_port}/metrics"
         whole = {
@@ -74,7 +74,7 @@ class ServiceHarness:
             yield url, process
         finally:
             if process.returncode is None:
-                # The second signal ends calls at once; two at a time are one.
+                # The second signal ends calls at once; two together count as one.
                 for _ in range(2):
                     with suppress(ProcessLookupError):
                         process.terminate()
@@ -83,7 +83,7 @@ class ServiceHarness:
 
 
 async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
-    """Wait until a bridge says that it can take calls."""
+    """Wait until a bridge reports that it can take calls."""
     async with aiohttp.ClientSession() as http, asyncio.timeout(READY_S):
         while process.returncode is None:
             with suppress(aiohttp.ClientConnectionError):
@@ -98,7 +98,7 @@ Scenario = Callable[[ServiceHarness], Awaitable[Any]]
 
 
 def run_scenario(scenario: Scenario) -> Any:
-    """Run one scenario on a database of its own."""
+    """Run one scenario on a database made for it."""
     with tempfile.TemporaryDirectory(prefix="kolbridge-bench-") as folder:
         database_url, server = open_url(None, Path(folder))
         try:

@@ -1,7 +1,7 @@
-"""The bridge on a slower processor: every message of a caller's costs SPIN_US more.
+"""The bridge on a slower processor: each message of a caller costs SPIN_US more.
 
-The callers of a bench cost as much as the bridge; so that it is at its end before they
-are, it is made slower from outside.
+The callers of a bench cost as much as the bridge. The bridge is made slower, so that it
+reaches its limit before they do.
 
     SPIN_US=20 python -m bench.slower serve
 """
@@ -18,7 +18,7 @@ from bridge.line import fast_path
 
 
 def before_messages(work: Callable[[], None]) -> None:
-    """Have something done before each message of a caller's."""
+    """Have a function called before each message of a caller."""
 
     class Listener(fast_path.CallerListener):
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -29,7 +29,7 @@ def before_messages(work: Callable[[], None]) -> None:
 
 
 def spin(seconds: float) -> None:
-    """Use so much of the processor."""
+    """Use the processor for so long."""
     until = thread_time() + seconds
     while thread_time() < until:
         pass

@@ -1,7 +1,7 @@
-"""A call around the pure core on simulated time: the caller's frames, an AI that talks.
+"""A call of the pure core on simulated time: the caller's frames, and an AI that talks.
 
-Nothing here depends on the machine. What is missing is the network, and the
-microseconds a frame takes (`bench.walks`).
+Nothing here depends on the machine. It leaves out the network, and the microseconds a
+frame takes (`bench.walks`).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 FRAME_S = FRAME_MS / 1e3
 SPEECH_DBOV = -20.0
-# The model is generous: ten seconds of its speech come at once.
+# The model is far ahead: ten seconds of its speech come at once.
 DELTA_FRAMES = 500
 VOICES = (
     "ai-en-greeting",
@@ -34,9 +34,9 @@ VOICES = (
 class Talk:
     """A call whose AI says `speech`, in step with the caller's frames.
 
-    `speech` is as long as the call: after an interruption the AI goes on, not where it
-    was, but where it would be by now, so that the caller's recorded echo stays its own.
-    A lead longer than a hold keeps that so when the feed is held.
+    `speech` is as long as the call. After an interruption the AI continues where it
+    would be by then, so that the recorded echo still belongs to its speech. The lead is
+    longer than a hold, so that a held feed does not change that either.
     """
 
     def __init__(self, options: CallOptions, speech: bytes) -> None:
@@ -67,7 +67,7 @@ class Talk:
         self.call.receive_openai(openai.ResponseCreated(response=response), self.now)
 
     def step(self, frame: bytes) -> Sequence[Action]:
-        """Take the caller's next frame; return all that the core does until then."""
+        """Take the caller's next frame; return all actions of the core until then."""
         if self.is_talking and self._pushed <= self.frames + DELTA_FRAMES // 2:
             self._push()
         self.frames += 1
@@ -95,7 +95,7 @@ class Talk:
 
 
 def ai_speech(seconds: float, seed: int) -> subset.Audio:
-    """Return what a talkative AI says: the packaged clips with pauses between."""
+    """Return the speech of a talkative AI: packaged clips with pauses between."""
     rng = np.random.default_rng(seed)
     out = np.zeros(int(seconds * RATE))
     place_s = 0.0

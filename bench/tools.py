@@ -1,8 +1,8 @@
-"""Tools against a full database: 200 businesses, 100,000 leads; and fifty at one time.
+"""Tools against a full database: 200 businesses, 100,000 leads; and a booking race.
 
-A booking race is fifty callers for one slot, through one pool; each is timed from the
-asking to the answer. What is timed is the tool as a call runs it. Each figure is the
-median of five blocks, since a stall of the machine is one block's alone.
+In a booking race fifty callers want one slot, through one connection pool. Each is
+timed from request to answer. The tool runs as in a call. Each figure is the median of
+five blocks, since a stall of the machine affects one block only.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from crm.migrate import migrate
 
 _BUDGET_MS = {"race": 100.0}
 _TOOL_BUDGET_MS = 25.0
-# Filling the database is one statement of some seconds.
+# Filling the database is one statement that takes some seconds.
 _PATIENCE_S = 120.0
 
 
 class Size(NamedTuple):
-    """How much is measured; a block is `rounds` of every tool and `races`."""
+    """The size of a measurement; a block is `rounds` of every tool and `races`."""
 
     businesses: int = 200
     leads: int = 100_000
@@ -63,7 +63,7 @@ def measure(size: Size = _FULL) -> dict[str, dict[str, float]]:
 
 
 def judge(results: dict[str, dict[str, float]]) -> list[str]:
-    """Return what is over its budget."""
+    """Return a line for each figure over its budget."""
     return [
         f"{name} p99 {found['p99']:.1f} ms"
         for name, found in results.items()
@@ -76,7 +76,7 @@ async def _measure(url: str, size: Size) -> dict[str, dict[str, float]]:
     try:
         shops = await _fill(db, size)
         await _settle(url)
-        # The first race opens the pool's connections, which then stay.
+        # The first race opens the pool's connections, which stay open.
         await _race(db, shops[-1], "warm", size.racers)
         blocks = [await _block(db, shops, at, size) for at in range(size.blocks)]
     finally:
@@ -100,7 +100,7 @@ async def _block(db: Database, shops: list[Business], at: int, size: Size) -> Ti
 
 
 async def _settle(url: str) -> None:
-    """Do at once what loading left to be done beside the measurement."""
+    """Do the maintenance that loading the database would cause during the run."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("vacuum analyze")
@@ -155,7 +155,7 @@ async def _round(db: Database, shop: Business, number: int, times: Times) -> Non
 
 
 async def _race(db: Database, shop: Business, name: str, racers: int) -> list[float]:
-    """Let callers race who are nobody's in a round: one keeps an appointment."""
+    """Let callers race who are in no round of the tools; one of them gets the slot."""
     first = _runner(db, shop, "+15550000001", f"CR{name}")
     found = await first.run(RunTool("f", "calendar_find_slots", "{}"))
     at = orjson.loads(found.output)["slots"][0]["starts_at"]

@@ -1,20 +1,21 @@
-"""`python -m bench turns`: how fast a caller's turn ends, and what of it is lost.
+"""`python -m bench turns`: how late a caller's turn ends, and how much of it is lost.
 
 Recorded speech, mixed with noise, goes through the pure core frame by frame, on
-simulated time: the same figures on every machine. In each mode, in ms, from the
-caller's last sound to the first frame of the answer at Twilio, less TURN_SILENCE_MS and
-less the time the model takes: the share that is ours.
+simulated time. The figures are the same on every machine. For each mode the bench
+reports the bridge's own share in ms: from the caller's last sound to the first frame of
+the answer at Twilio, less TURN_SILENCE_MS and less the model's time.
 
-- *gate*: the bridge commits and asks; the model answers MODEL_S later;
-- *server_vad*: a turn detection that errs nowhere counts what we append: it ends the
-  turn when it has been given TURN_SILENCE_MS after the last of the caller's speech. The
-  share is the time by which our audio lags behind the caller's.
+- *gate*: the bridge commits and requests; the model answers MODEL_S later;
+- *server_vad*: an ideal turn detection counts the appended audio. It ends the turn
+  TURN_SILENCE_MS of audio after the last of the caller's speech. The share is the time
+  by which the appended audio lags behind the caller's.
 
 The last sound is that of the clean recording, within 30 dB of its loud parts
-(`bench.cases`), also where noise covers it; *heard* counts from the last one it does
-not cover. *lost* is speech that was given as silence, or never, in ms of each call.
-With `--evaluator DIR` the evaluation's `dev` calls are judged by their labels, too.
-What is not there: the network, and the microseconds a frame takes (`bench.walks`).
+(`bench.cases`), also where noise covers it. *heard* is counted from the last sound that
+the noise does not cover. *lost* is speech that was sent as silence or never, in ms of
+each call. With `--evaluator DIR` the evaluation's `dev` calls are judged by their
+labels, too. The network and the microseconds a frame takes (`bench.walks`) are left
+out.
 """
 
 from collections.abc import Iterator
@@ -37,16 +38,16 @@ from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3
-# A silent caller is not asked again while their line goes on.
+# A silent caller is not prompted within the length of a recording.
 OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
-# Of the evaluation: a pause that ends a turn in any case, and what is a turn.
+# In the evaluation's calls: a pause that ends every turn, and the shortest turn.
 PAUSE_S, TURN_S = 1.5, 0.3
 VOICES = ("babble", "tv", "music")
 ANSWER = b"\x80" * FRAME_BYTES
 
 
 def gate_ms(case: Case) -> float | None:
-    """Return our share of a turn's end in `gate` mode; None if it never ended."""
+    """Return the bridge's share of a turn's end in `gate` mode; None without an end."""
     call = answered(merge(OPTIONS, {"turn_detection": "gate"}))
     silence_ms = call.plan.options.turn_silence_ms
     asked_at: float | None = None
@@ -73,7 +74,7 @@ def _answer(call: Call, now: float) -> bool:
 
 
 def server_ms(case: Case) -> tuple[float | None, float]:
-    """Return how far our audio lags at a turn's end, and the speech lost, in ms."""
+    """Return the appended audio's lag at a turn's end, and the speech lost, in ms."""
     call = answered(merge(OPTIONS, {"turn_detection": "server_vad"}))
     silence = call.plan.options.turn_silence_ms // FRAME_MS
     is_said, kept = _said(case), set()
@@ -107,9 +108,9 @@ def _said(case: Case) -> NDArray[np.bool_]:
 
 
 def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float]:
-    """Return our share, in `gate` mode, of each turn's end that a pause follows.
+    """Return the bridge's share, in `gate` mode, of each turn's end before a pause.
 
-    What the turns are is known by labels; nobody answers, so that all are heard.
+    The turns are known by labels. The model never answers, so that every turn is heard.
     """
     call = answered(merge(OPTIONS, {"turn_detection": "gate"}))
     ended: list[float] = []
@@ -134,7 +135,7 @@ def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float
 def evaluated_ms(folder: Path) -> dict[str, list[float]]:
     """Return the shares in the evaluation's calls at 10 dB or better.
 
-    Behind some callers others talk or sing. No label tells their words from the
+    Behind some callers others talk or sing. No label separates their words from the
     caller's.
     """
     found: dict[str, list[float]] = {"eval_noise_ms": [], "eval_voices_ms": []}
@@ -156,7 +157,7 @@ def _walk(call: Call, frames: list[bytes]) -> Iterator[tuple[float, list[Any]]]:
 
 
 def measure(every: int = 1) -> dict[str, Any]:
-    """Return the distributions over every n-th case, and whose turn never ended."""
+    """Return the distributions over every n-th case, and the cases without an end."""
     names = ("gate_ms", "gate_heard_ms", "server_vad_ms", "lost_ms")
     found: dict[str, list[float]] = {name: [] for name in names}
     missed: list[str] = []

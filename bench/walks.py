@@ -1,8 +1,8 @@
 """The three walks of a call, bytes in to bytes out, without sockets.
 
-Counts are gates and exact: one crossing into the gate a frame, one event out for each
-frame of speech. Times are trends; the one judged ratio is the uplink walk's to the
-naive relay's, in the same run.
+Counts are gates and exact: one crossing into the gate per frame, one event out for each
+frame of speech. Times are trends. The one ratio that is judged is the uplink walk's to
+the naive relay's, in the same run.
 """
 
 from base64 import b64encode
@@ -19,7 +19,7 @@ from bridge.telephony import twilio
 from bridge.wire.audio import media_onto
 from dsp.g711 import FRAME_BYTES
 
-# The whole walk listens, decides and keeps a ledger; the naive one only relays.
+# The whole walk runs the gate and keeps a ledger; the naive relay only relays.
 NAIVE_RATIO_MAX = 2.0
 _START = twilio.Start(
     stream_sid="MZ" + "0" * 32,
@@ -66,7 +66,7 @@ def media(frame: bytes, number: int) -> bytes:
 
 
 def uplink(call: Call, messages: list[bytes]) -> int:
-    """Walk the caller's messages through; return how many events came out."""
+    """Send the caller's messages through; return how many events came out."""
     buffer = bytearray()
     out = 0
     for number, data in enumerate(messages):
@@ -80,7 +80,7 @@ def uplink(call: Call, messages: list[bytes]) -> int:
 
 
 def downlink(call: Call, events: list[bytes]) -> int:
-    """Walk the model's deltas through; return how many frames came out."""
+    """Send the model's deltas through; return how many frames came out."""
     burst, begins = bytearray(), twilio.media_begins(call.streams.sid)
     out, now = 0, 0.0
     for data in events:
@@ -133,7 +133,7 @@ def measure(repeats: int = 9) -> dict[str, float]:
         frames = downlink(call, events_in)
         times["downlink"].append((perf_counter_ns() - began) / max(frames, 1) / 1e3)
     results = {f"{name}_us": round(median(spent), 2) for name, spent in times.items()}
-    # The fastest rounds, which no neighbour disturbed.
+    # The fastest rounds, which other processes disturbed least.
     results["uplink_to_naive"] = round(min(times["uplink"]) / min(times["naive"]), 2)
     results["crossings_a_frame"] = crossings / len(messages)
     results["events_out"] = events
@@ -156,7 +156,7 @@ def judge(results: dict[str, float]) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    """Print the walks, leave JSON; 1 if one is over its budget."""
+    """Print the walks and write JSON; 1 if one is over its budget."""
     about = results.machine()
     found = measure()
     print("\n".join(f"{name:20}{value:10.2f}" for name, value in found.items()))
