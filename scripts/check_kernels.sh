@@ -1,18 +1,19 @@
 #!/bin/sh
-# Runs the compiled modules' tests on two builds that find what the release build does
-# silently: one under the address and undefined-behaviour sanitizers, one with Cython's
-# own checks of bounds and division. Both are made in a copy of the checkout, so that the
-# release build stays as it is. Needs gcc and the environment that `make test` makes.
+# Runs the tests of the compiled modules on two builds that find errors which the release
+# build hides: one under the address and undefined-behaviour sanitizers, one with Cython's
+# own checks of bounds and division. Both are built in a copy of the checkout, so the
+# release build stays unchanged. Needs gcc and the environment that `make test` makes.
 set -eu
 cd "$(dirname "$0")/.."
 python="$PWD/.venv/bin/python"
 copy=$(mktemp -d "${TMPDIR:-/tmp}/kolbridge-kernels-XXXXXX")
-# `find` is content with no report; a `cat` without one would fail the whole run here.
+# `find` succeeds without a report; `cat` without one would fail the whole run.
 trap 'find "$copy" -maxdepth 1 -name "sanitizer.*" -exec cat {} +; rm -rf "$copy"' EXIT
 git ls-files -z | xargs -0 cp --parents -t "$copy"
 cd "$copy"
 
-# check TITLE BUILD-VARIABLE TEST-VARIABLE...: builds with the one, tests with the others
+# check TITLE BUILD-VARIABLE TEST-VARIABLE...: builds with the first variable, tests with
+# the others
 check() {
   printf '\n-- %s\n' "$1"
   env "$2" "$python" setup.py -q build_ext --inplace --force -j2 > build.log 2>&1 ||
@@ -24,7 +25,7 @@ check() {
     tests/bridge/line/test_fast_path.py tests/bridge/wire/test_audio.py
 }
 
-# The interpreter is not built with them, and leaves its own memory behind.
+# The interpreter is built without the sanitizers, and its own leaks are not reported.
 check "address and undefined-behaviour sanitizers" KOLBRIDGE_SANITIZE=1 \
   "LD_PRELOAD=$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
   "ASAN_OPTIONS=detect_leaks=0:log_path=$copy/sanitizer" \

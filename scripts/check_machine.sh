@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line what a machine lacks to build Kolbridge; silent when nothing is.
+# Prints in one line what a machine lacks to build Kolbridge, or nothing.
 python=$1
 if ! command -v "$python" >/dev/null 2>&1; then
     echo "kolbridge: no '$python' here: install Python 3.11 to 3.14 (Debian: apt-get install python3)" >&2

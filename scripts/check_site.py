@@ -1,8 +1,8 @@
 """Refuse a site that loads anything from another host.
 
-A reader's browser must ask nobody but the host of the pages: whoever reads how to run a
-service tells no third party, and the pages work without a network. Takes the folder of
-the site; prints each fault and ends with 1 where there is one.
+A reader's browser must load everything from the host of the pages: no third party
+learns who reads them, and the pages work without a network. The script takes the folder
+of the site. It prints each fault, and exits with 1 if there is one.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-# Where a browser loads what an attribute names. A link to read (`a href`) is none.
+# The attributes whose address a browser loads. A link to follow (`a href`) is not one.
 LOADED = {
     "audio": ("src",),
     "embed": ("src",),

@@ -2,8 +2,9 @@
 
     python scripts/draw_docs.py docs/pictures
 
-The gate runs over packaged recordings; calls are the recorded ones of tests/recordings,
-made again in the state machine. Needs the extra `analysis` (matplotlib).
+The gate runs over packaged recordings. The calls are those recorded in
+tests/recordings, replayed in the state machine. The script needs the extra `analysis`
+(matplotlib).
 """
 
 import sys
@@ -31,13 +32,13 @@ ROOT = Path(__file__).parent.parent
 RECORDED = ROOT / "tests/recordings/interruption.zip"
 FRAME_S = FRAME_MS / 1e3
 NAN = float("nan")
-# The height of the bars that show what the model is given.
+# The height of the bars that show what the model receives.
 GIVEN_AT = 0.5
 FULL_SCALE = 32_768
-# Of the fan, as the recorded calls have it.
+# The level of the fan in the recorded calls.
 NOISE_GAIN = 10 ** (-6 / 20)
-# When the caller of RECORDED begins to speak over the AI, and for how long they do so
-# where it is to stay a false alarm.
+# When the caller of RECORDED begins to speak over the AI, and for how long if it is to
+# stay a false alarm.
 VOICE_AT_S = 6.775
 COUGH_S = 0.065
 TURN_SILENCE_MS = 500
@@ -75,12 +76,12 @@ def dbfs(rms: float) -> float:
 
 
 def run(recording: Recording, until_s: float, silent_from_s: float = 1e9) -> Trace:
-    """Make a recorded call again; from `silent_from_s` on the caller says nothing."""
+    """Replay a recorded call; from `silent_from_s` on the caller says nothing."""
     header = recording.header
     call = Call(header.plan, header.opened_at)
     trace = Trace(*([] for _ in Trace._fields))
     received = 0
-    # Where each of the caller's frames stands; held, so that no other has its id.
+    # The position of each of the caller's frames; held, so that its id stays unique.
     frames: dict[int, tuple[int, Any]] = {}
     for step in recording.steps:
         at_s = step.now - header.opened_at
@@ -105,7 +106,7 @@ def run(recording: Recording, until_s: float, silent_from_s: float = 1e9) -> Tra
 
 
 def _timeouts(call: Call, until: float) -> Iterator[float]:
-    """Yield the call's own deadlines; the recorded ones are another run's."""
+    """Yield the call's own deadlines; the recorded ones belong to another run."""
     while call.deadline is not None and call.deadline <= until:
         yield max(call.deadline, call.now)
 
@@ -124,7 +125,7 @@ def _what(recording: Recording, step: Step, is_silent: bool) -> list[Any] | None
 
 
 def _quiet(size: int, now: float) -> bytes:
-    """Return a piece of the fan as it sounds in the recorded call."""
+    """Return a piece of the fan noise as in the recorded call."""
     fan = _mixed(b"\xff" * 80_000)
     at = int(now / FRAME_S) * FRAME_BYTES % (len(fan) - size)
     return fan[at : at + size]
@@ -136,7 +137,7 @@ def _note(trace: Trace, at_s: float, actions: list[Any]) -> None:
 
 
 def _note_given(trace: Trace, frames: dict[int, Any], actions: list[Any]) -> None:
-    """Note which of the caller's frames the model was given, and when silence."""
+    """Note which of the caller's frames the model received, and when silence."""
     for action in actions:
         if not isinstance(action, openai.AppendAudio):
             continue
@@ -147,7 +148,7 @@ def _note_given(trace: Trace, frames: dict[int, Any], actions: list[Any]) -> Non
 
 
 def _fill(voice: list[float], silence: list[float]) -> None:
-    """Note a frame of silence, which stands for the oldest that waits."""
+    """Note a frame of silence, which replaces the oldest frame that waits."""
     both = enumerate(zip(voice, silence, strict=True))
     silence[max(at for at, pair in both if GIVEN_AT in pair) + 1] = GIVEN_AT
 
@@ -174,7 +175,7 @@ def _measure(trace: Trace, call: Call, at_s: float, received: int) -> None:
 
 
 def _mixed(near: bytes) -> bytes:
-    """Return a voice beside the fan, in mu-law."""
+    """Return a voice mixed with the fan, in mu-law."""
     fan = np.frombuffer(decode(clip("noise-fan").audio), np.int16)
     voice = np.frombuffer(decode(near), np.int16)
     mixed = voice + NOISE_GAIN * np.resize(fan, len(voice))
@@ -187,7 +188,7 @@ def _mixed(near: bytes) -> bytes:
 
 
 def draw_gate(path: Path) -> None:
-    """A voice beside a fan: level, floor, score, state, and what the model is given."""
+    """Draw a voice beside a fan: level, floor, score, state, and forwarded frames."""
     quiet = SILENCE * 60
     made = _gated(_mixed(quiet + clip("human-en-command-1").audio + quiet))
     time = [at * FRAME_S for at in range(len(made["level"]))]
@@ -208,7 +209,7 @@ def draw_gate(path: Path) -> None:
 
 
 def _gated(audio: bytes) -> dict[str, list[Any]]:
-    """Run audio through the gate of a call; each frame's fate is noted at its time."""
+    """Run audio through a call's gate; note at each frame's time what became of it."""
     uplink = Uplink(CallOptions(turn_detection="gate"))
     names = ("level", "floor", "score", "state", "voice", "silence")
     made: dict[str, list[Any]] = {name: [] for name in names}
@@ -236,7 +237,7 @@ def _gated(audio: bytes) -> dict[str, list[Any]]:
 
 
 def draw_turn(path: Path, trace: Trace) -> None:
-    """One turn of the caller in `gate` mode, and the answer."""
+    """Draw one turn of the caller in `gate` mode, and the answer."""
     figure, (level, given, ai) = _figure(3, (2.5, 1.2, 2.5))
     level.plot(trace.at_s, trace.level, lw=0.8, color=CALLER, label="caller's level")
     level.plot(trace.at_s, trace.floor, color=FLOOR, label="noise floor")
@@ -251,7 +252,7 @@ def draw_turn(path: Path, trace: Trace) -> None:
 
 
 def draw_barge_in(path: Path, cough: Trace, voice: Trace) -> None:
-    """Two stages: a short sound holds the AI, a voice that goes on interrupts it."""
+    """Draw both stages: a short sound holds the AI, a longer voice interrupts it."""
     figure, axes = _figure(4, (2, 1, 2, 2.6), columns=2)
     titles = ("a short sound: the reply goes on", "a voice: the reply is interrupted")
     for column, (trace, title) in enumerate(zip((cough, voice), titles, strict=True)):
@@ -277,9 +278,9 @@ def draw_barge_in(path: Path, cough: Trace, voice: Trace) -> None:
 
 
 def draw_playout(path: Path, trace: Trace) -> None:
-    """The ledger of one reply: received, sent, heard."""
+    """Draw the ledger of one reply: received, sent, heard."""
     figure, axis = _figure(1, (4,))
-    # All of the reply before this one had been sent by then.
+    # The whole reply before this one had been sent by then.
     begins_s = trace.received_s[bisect(trace.at_s, 5.0)]
     for column, colour, name in (
         (trace.received_s, "tab:green", "received from the model"),
@@ -312,7 +313,7 @@ def _given(
     *,
     is_named: bool = True,
 ) -> None:
-    """Draw which frames the model is given as they came, and which as silence."""
+    """Draw which frames the model receives unchanged, and which as silence."""
     for values, colour, name in (
         (voice, VOICE, "voice"),
         (silence, FILL, "digital silence"),

@@ -1,8 +1,8 @@
 """The page of metrics, from a server that has just been made and from the code.
 
-A server knows every family with its type and its text. A counter's labels are known
-only where it is counted: there they are read from the source, with those values that
-stand there as they are.
+A new server knows every family with its type and its text. The labels of a counter are
+known only where it is incremented. They are read from the source there, with the values
+that are literals.
 """
 
 import ast
@@ -38,7 +38,7 @@ name of a tool.
 """
 HEADINGS = {"counter": "Counters", "gauge": "Gauges", "histogram": "Histograms"}
 
-# Labels of a metric: for each, the values that are known, and "…" for all others.
+# The labels of a metric, each with its known values, and "…" for all others.
 Labels = dict[str, set[str]]
 
 
@@ -58,18 +58,18 @@ def metrics_page() -> str:
 
 
 def families() -> list[Metric]:
-    """Return every family of a server to which nothing has happened."""
+    """Return every family of a server that has served nothing."""
     with tempfile.TemporaryDirectory() as home:
         server = Server(Settings(kolbridge_home=home), database=_NONE)
         return list(server._collector.collect())
 
 
-# It is asked for nothing here.
+# Nothing is requested from it here.
 _NONE: Any = None
 
 
 def counted_labels() -> dict[str, Labels]:
-    """Return the labels of each counter, as they are given where it is counted."""
+    """Return the labels of each counter, as given where it is incremented."""
     found: dict[str, Labels] = defaultdict(lambda: defaultdict(set))
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

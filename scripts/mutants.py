@@ -2,9 +2,9 @@
 
 A fault replaces one piece of the text: another operator, the other truth value, a
 number one higher, a condition reversed, a statement left out. Sources are read as
-tokens, so that Python and Cython are read alike. Left alone are declarations,
-assertions, constants of a module (tests name them) and the first values of a new
-object's attributes, whose loss no test could miss.
+tokens, so that Python and Cython are read alike. Declarations, assertions, constants of
+a module (tests name them) and the first values of a new object's attributes (every test
+would notice their loss) are left alone.
 """
 
 import io
@@ -24,7 +24,7 @@ WORDS = {
     "break": "continue",
     "continue": "break",
 }
-# Where a call follows.
+# After these a call follows.
 CALLED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 SIGNS = {
     "<": "<=",
@@ -75,14 +75,14 @@ class Mutant:
         return f"{self.path}:{self.line}: {old}  ->  {self.new}"
 
     def of(self, text: str) -> str:
-        """Return a text with this fault in it."""
+        """Return the text with this fault in it."""
         end = self.start + len(self.old)
         assert text[self.start : end] == self.old, f"another text of {self.path}"
         return text[: self.start] + self.new + text[end:]
 
 
 class Source:
-    """A file's text, its logical lines and where they stand."""
+    """A file's text, and its logical lines with their positions."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
@@ -101,7 +101,7 @@ class Source:
                 line.append(token)
 
     def mutant(self, first: TokenInfo, last: TokenInfo, new: str) -> Mutant:
-        """Return the mutant that has other text from one token to another."""
+        """Return the mutant that replaces the text from one token to another."""
         start = self._offsets[first.start[0] - 1] + first.start[1]
         end = self._offsets[last.end[0] - 1] + last.end[1]
         old = self.text[start:end]
@@ -126,7 +126,7 @@ def find(path: Path, text: str) -> list[Mutant]:
 
 
 def _is_constant(line: list[TokenInfo]) -> bool:
-    """Tell a module's constant, a type alias, a docstring or a bare declaration."""
+    """Recognise a module's constant, a type alias, a docstring or a declaration."""
     words = [token.string for token in line]
     if line[0].type == tokenize.STRING:
         return True
@@ -171,7 +171,7 @@ def _number(word: str) -> str:
 def _is_binary(
     before: TokenInfo | None, sign: TokenInfo, after: TokenInfo | None
 ) -> bool:
-    """Tell an operator between two values: not a sign, a pointer, a cast or a type."""
+    """Recognise an operator of two values, not a sign, a pointer, a cast or a type."""
     if before is None or after is None:
         return False
     if sign.string == "|" and "None" in (before.string, after.string):
@@ -185,7 +185,7 @@ def _is_binary(
 def _condition(
     source: Source, line: list[TokenInfo], words: list[str]
 ) -> Iterator[Mutant]:
-    """Yield the reverse of a condition in which there is nothing else to change."""
+    """Yield the negation of a condition in which nothing else can change."""
     if words[0] in ("if", "elif", "while") and words[-1] == ":":
         yield source.mutant(line[1], line[-2], "not {}")
 
@@ -203,7 +203,7 @@ def _statement(
 
 
 def _is_call(words: list[str]) -> bool:
-    """Tell `a.b(...)` alone: no assignment outside its parentheses."""
+    """Recognise `a.b(...)` alone, without an assignment outside its parentheses."""
     depth = 0
     for word, following in pairwise([*words, ""]):
         depth += (word in "([{") - (word in ")]}") if len(word) == 1 else 0

@@ -25,8 +25,8 @@ from scripts.mutants import Mutant, find
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("bridge/call/*.py", "bridge/media/*.py*", "bridge/line/fast_path.pyx")
-# A run may take so many times as long as it takes without a fault, and some seconds:
-# other work may take turns on this machine.
+# The limit of a run: this many times the duration without a fault, and some seconds,
+# because other work may share the machine.
 SLOWER_MAX, SPARE_S = 3.0, 20.0
 KILLED, LATE, SURVIVED, INVALID = "killed", "too slow", "SURVIVED", "does not compile"
 NO_TESTS = 5
@@ -58,7 +58,7 @@ class Trial:
         return took_s
 
     def outcome(self, mutant: Mutant) -> str:
-        """Return what becomes of a fault."""
+        """Return the outcome of a fault."""
         with self._changed(mutant) as path:
             if self._is_compiled(path) and not self._build():
                 return INVALID
@@ -68,7 +68,7 @@ class Trial:
 
     @contextmanager
     def _changed(self, mutant: Mutant) -> Iterator[Path]:
-        """Write the fault; put the text and all that was built of it back."""
+        """Write the fault; afterwards restore the text and all builds of it."""
         path = self.home / mutant.path
         stem = path.with_suffix("")
         built = [*path.parent.glob(f"{stem.name}.*.so"), path.with_suffix(".c")]
@@ -123,7 +123,7 @@ class Trial:
 
 
 def all_mutants(pattern: str) -> list[Mutant]:
-    """Return the faults of the sources whose name has a pattern in it."""
+    """Return the faults of the sources whose names contain a pattern."""
     paths = {path for glob in SOURCES for path in ROOT.glob(glob)}
     texts = {
         path.relative_to(ROOT): path.read_text()
@@ -140,7 +140,7 @@ def drawn(mutants: list[Mutant], share: float, seed: int) -> list[Mutant]:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return what can be said on the command line."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser("scripts.mutate", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("tests", nargs="+", help="folders and files for pytest")
@@ -152,7 +152,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def report(outcomes: dict[Mutant, str]) -> int:
-    """Print how many faults were found, and those that were not."""
+    """Print how many faults were found, and the survivors."""
     counted = Counter(outcomes.values())
     print(", ".join(f"{count} {name}" for name, count in counted.most_common()))
     survivors = [one for one, outcome in outcomes.items() if outcome == SURVIVED]
@@ -162,7 +162,7 @@ def report(outcomes: dict[Mutant, str]) -> int:
 
 
 def main() -> int:
-    """Try the faults that the command line asks for."""
+    """Try the faults that the command line selects."""
     asked = arguments().parse_args()
     mutants = drawn(all_mutants(asked.only), asked.sample, asked.seed)
     if asked.list:

@@ -2,8 +2,9 @@
 
     python scripts/record_calls.py tests/recordings
 
-The voices are the sandbox's own clips; nobody's call is in them. Needed when the format
-of recordings changes; for other changes `kolbridge replay --accept` is enough.
+The voices are the sandbox's own clips; no real call is in them. The script is needed
+when the format of recordings changes; for other changes `kolbridge replay --accept` is
+enough.
 """
 
 import asyncio

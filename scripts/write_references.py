@@ -3,9 +3,9 @@
     python scripts/write_references.py            writes them
     python scripts/write_references.py --check    ends with 1 if one is out of date
 
-Settings: names, defaults and ranges are the types'; what each means stands in
-settings.toml. Metrics: families are those of a server that has just been made; labels
-are found where they are counted. Modules: each says itself what it is.
+Settings: names, defaults and ranges come from the types, the descriptions from
+settings.toml. Metrics: the families come from a new server, the labels from the code
+that increments them. Modules: the descriptions come from their own docstrings.
 """
 
 import sys
@@ -61,7 +61,7 @@ ENV_EXAMPLE = """\
 
 
 class Setting:
-    """One setting: what its type knows, and what its text says."""
+    """One setting: the facts of its type, and its description."""
 
     def __init__(self, name: str, text: dict[str, str]) -> None:
         owner = CallOptions if name.lower() in CallOptions.__struct_fields__ else None
@@ -74,7 +74,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        """The default as the environment has it; "" where there is none."""
+        """The default in the form of the environment; "" if there is none."""
         if self.default is None or self.name == "OPENAI_PRICES":
             return ""
         if isinstance(self.default, bool):
@@ -85,7 +85,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What it may be, in the words of the errors."""
+        """The allowed values, in the words of the errors."""
         if self.name == "OPENAI_PRICES":
             return "JSON"
         kinds = getattr(self.hint, "__args__", ())
@@ -108,7 +108,7 @@ class Section:
 def sections() -> list[Section]:
     """Return every setting, in the order of the pages.
 
-    Raises ValueError where the texts and the types do not have the same names.
+    Raises ValueError if the descriptions and the types have different names.
     """
     texts = tomllib.loads(TEXTS.read_text())["section"]
     named = {name for text in texts for name in text["settings"]}
@@ -137,7 +137,7 @@ def _entry(setting: Setting) -> str:
     default = f"`{setting.default_text}`" if setting.default_text else "not set"
     if setting.name == "OPENAI_PRICES":
         default = "the vendor's prices"
-    # An attribute list behind the heading: its address is the variable's name.
+    # An attribute list after the heading makes the variable's name its anchor.
     return (
         f"\n### {setting.name} {{ #{setting.name.lower()} }}\n\n"
         f"{_wrapped(setting.meaning)}\n\n"

@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file; 0, or one line that says what was wrong."""
+    """Write the file; return 0, or print one line that says what is wrong."""
     return run_with_url("backup", partial(_backup, args.file), Schema.ANY)
 
 

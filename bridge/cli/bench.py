@@ -23,7 +23,7 @@ EXAMPLES = """examples:
 RESULTS = Path("bench/results")
 RUNS_SHOWN = 12
 _BARS = "▁▂▃▄▅▆▇█"
-# What is followed over commits, by kind of result.
+# The figures that are compared over commits, by kind of result.
 FOLLOWED: dict[str, tuple[str, ...]] = {
     "latency": (
         "uplink_p99_ms",
@@ -45,7 +45,7 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """Which one was measured."""
+    """The commit that was measured."""
 
     id: str
     is_changed: bool
@@ -62,11 +62,11 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The commit, with a star when files differed from it."""
+        """The name of the commit, with a star if files differed from it."""
         return self.commit.id + "*" * self.commit.is_changed
 
     def value(self, figure: str) -> float | None:
-        """Return a figure; of several attempts the last counts, as in the gate."""
+        """Return a figure; the last of several attempts counts, as in the CI gate."""
         attempts = self.figures.get("attempts")
         found = (attempts[-1] if attempts else self.figures).get(figure)
         return float(found) if isinstance(found, int | float) else None
@@ -92,7 +92,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; 1 if there is nothing to print, 2 if it cannot be drawn."""
+    """Print the table; return 1 if it is empty, 2 if it cannot be drawn."""
     results = read(args.results)
     found = trends(results)
     if not found:
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(folder: Path) -> list[Result]:
-    """Return the results of a folder, oldest first; other files are passed over."""
+    """Return the results of a folder, oldest first; other files are skipped."""
     results = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -121,7 +121,7 @@ def read(folder: Path) -> list[Result]:
 
 
 def trends(results: list[Result]) -> list[Trend]:
-    """Return each followed figure over the runs that have it."""
+    """Return each compared figure over the runs that have it."""
     found = []
     for kind, figures in FOLLOWED.items():
         runs = [one for one in results if one.kind == kind]
@@ -135,7 +135,7 @@ def trends(results: list[Result]) -> list[Trend]:
 
 
 def table(results: list[Result], found: list[Trend]) -> list[str]:
-    """Return the newest figures with what they were before, as lines of text."""
+    """Return the newest figures with the earlier ones, as lines of text."""
     last = results[-1]
     facts = "  ".join(f"{name} {value}" for name, value in last.machine.items())
     lines = [

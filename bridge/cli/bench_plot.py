@@ -16,7 +16,7 @@ class Trend(NamedTuple):
 
 
 def draw(path: Path, trends: list[Trend]) -> None:
-    """Draw one panel a bench; figures of unlike size are each drawn to their first."""
+    """Draw one panel per bench; each figure is drawn relative to its first value."""
     kinds = list(dict.fromkeys(one.kind for one in trends))
     figure, axes = pyplot().subplots(
         len(kinds), 1, figsize=(10, 3 * len(kinds)), squeeze=False

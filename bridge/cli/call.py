@@ -42,7 +42,7 @@ KEYS = frozenset("0123456789*#")
 
 
 class CallError(ValueError):
-    """What was asked cannot be done; the text says why."""
+    """The call cannot be placed; the text says why."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -113,7 +113,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Place the call; 1 if it went wrong, 2 if it could not be placed."""
+    """Place the call; return 1 if it went wrong, 2 if it could not be placed."""
     try:
         settings = load(os.environ, Path(".env"))
         caller = _caller(args, settings)
@@ -149,14 +149,14 @@ def _caller(args: argparse.Namespace, settings: Settings) -> Caller:
 
 
 def _own_url(settings: Settings) -> str:
-    """Return where a service with these settings listens, seen from this machine."""
+    """Return the local URL of a service with these settings."""
     everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
     host = everywhere.get(settings.url_host, settings.url_host)
     return f"http://{host}:{settings.port}"
 
 
 def steps(args: argparse.Namespace) -> list[Step]:
-    """Return what the caller does; raises CallError or RecordingError."""
+    """Return the caller's steps; raises CallError or RecordingError."""
     found: list[Step] = []
     if args.noise is not None:
         found.append(Noise(_clip(args.noise), args.noise_db))
@@ -195,13 +195,13 @@ def _save(result: CallResult, folder: Path) -> None:
 
 
 def is_good(result: CallResult) -> bool:
-    """Whether the other side answered, by its own voice, and sent nothing wrong."""
+    """Tell whether the bridge answered with its own voice and sent nothing wrong."""
     is_clean = not result.warnings and not result.problems
     return is_clean and bool(result.media) and not result.spoken
 
 
 def summary(result: CallResult) -> list[str]:
-    """Return what to tell about a call, line by line."""
+    """Return a summary of a call, line by line."""
     heard_s = sum(piece.size_bytes for piece in result.media) / 8000
     lines = [
         f"call {result.call_sid}: webhook {result.webhook_status}, "

@@ -70,14 +70,14 @@ def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List calls, or show one; 0, or one line that says what was wrong."""
+    """List calls, or show one; return 0, or print one line that says what is wrong."""
     return run_with_database("calls", partial(_calls, args))
 
 
 async def chosen_businesses(
     args: argparse.Namespace, db: Database
 ) -> list[tuple[UUID, str]]:
-    """Return the businesses a listing is of."""
+    """Return the businesses to list."""
     if not 1 <= args.limit <= LIMIT_MAX:
         raise TenantError(f"--limit {args.limit}: expected 1 to {LIMIT_MAX}")
     every = await businesses.list_all(db)

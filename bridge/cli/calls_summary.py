@@ -11,13 +11,13 @@ from bridge.business.opening_hours import TenantError
 from crm import calls
 from crm.database import Database
 
-# The period that is shown if none is asked for.
+# The period that is shown by default.
 DAYS = 30
 _HEAD = ("calls", "minutes", "failures", "fallbacks", "cost", "business")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses a summary and its period."""
+    """Add the arguments that choose a summary and its period."""
     parser.add_argument(
         "--summary",
         action="store_true",
@@ -35,7 +35,7 @@ async def show(
     found: list[tuple[UUID, str]],
     currency: str,
 ) -> None:
-    """Print a line for each business, and one of all; days are the business's own."""
+    """Print a line for each business and one for all; days are in each one's zone."""
     first, last = period(args.since, args.until, date.today())
     rows = [
         {"business": name, **dict(await calls.summary(db, business_id, first, last))}

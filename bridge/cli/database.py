@@ -31,18 +31,18 @@ UrlSteps = Callable[[str, Settings], Coroutine[Any, Any, None]]
 def run_with_database(command: str, steps: Steps, schema: Schema = Schema.KEEP) -> int:
     """Run `steps` on the database of the settings; return the exit code.
 
-    A command that reads keeps the schema as it is. What goes wrong is one line: 2 for
-    what was asked, 1 for what could not be had.
+    A command that reads leaves the schema unchanged. An error is printed as one line;
+    the exit code is 2 for a wrong request, 1 for a failure.
     """
     return run_with_url(command, partial(_run, steps), schema)
 
 
 def run_with_url(command: str, steps: UrlSteps, schema: Schema) -> int:
-    """As `run_with_database`, for steps that take the owner's URL."""
+    """Do what `run_with_database` does, for steps that take the owner's URL."""
     server = None
     try:
         settings = load(os.environ, Path(".env"))
-        # Businesses and numbers are made by the schema's owner.
+        # Only the owner of the schema may create businesses and numbers.
         url = settings.database_admin_url or settings.database_url
         url, server = open_url(
             url,
@@ -54,7 +54,7 @@ def run_with_url(command: str, steps: UrlSteps, schema: Schema) -> int:
         asyncio.run(steps(url, settings))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who reads the output, such as `head`, has enough; nor is the rest flushed.
+        # The reader of the output, such as `head`, has closed it: flush nothing more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except (TenantError, SettingsError) as error:
         print(f"kolbridge {command}: {error}", file=sys.stderr)
@@ -90,7 +90,7 @@ async def _run(steps: Steps, url: str, settings: Settings) -> None:
 
 
 async def find_business(database: Database, wanted: str) -> UUID:
-    """Return the id of the one business of a name or an id; raises TenantError."""
+    """Return the id of the business with a name or an id; raises TenantError."""
     every = await businesses.list_all(database)
     found = [one for one, name in every if wanted in (name, str(one))]
     if not found:

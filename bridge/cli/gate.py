@@ -78,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyse each recording; 0, or 2 with one line that says what was wrong."""
+    """Analyse each recording; return 0, or 2 after one line that says what is wrong."""
     try:
         options = merge(_options(), dict(_pair(text) for text in args.values))
         recordings = [read(path, args.far) for path in _files(args.audio)]
@@ -136,7 +136,7 @@ def _show(recordings: list[Recording], options: CallOptions, plot: Path | None) 
 def _sweep(
     recordings: list[Recording], options: CallOptions, sweep: str, plot: Path | None
 ) -> None:
-    """Try each value; with ground truth, name the one of the least balanced error."""
+    """Try each value; with ground truth, name the one with the least balanced error."""
     name, values = _pair(sweep)
     print(gate_trial.HEADER)
     tried = []
@@ -163,7 +163,7 @@ def _compare(
     settings: list[str],
     plot: Path | None,
 ) -> None:
-    """Show each recording with the settings as they are (A) and as proposed (B)."""
+    """Show each recording with the present settings (A) and the proposed ones (B)."""
     other = merge(options, dict(_pair(text) for text in settings))
     print(f"A: as it is    B: {' '.join(settings)}\n{gate_trial.HEADER}")
     pairs = [(r.name, _figures(r, options), _figures(r, other)) for r in recordings]
@@ -213,7 +213,7 @@ def _is_trial(args: argparse.Namespace) -> bool:
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
-    """The recordings named, and those of a folder in order of their names."""
+    """Yield the named recordings, and those of a folder in order of their names."""
     for path in paths:
         if not path.is_dir():
             yield path

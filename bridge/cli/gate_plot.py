@@ -45,7 +45,7 @@ def draw(path: Path, recording: Recording, trace: Trace) -> None:
 
 
 def draw_trade_off(path: Path, name: str, tried: list[tuple[str, Figures]]) -> None:
-    """Draw recall against leak, a point for each value."""
+    """Draw recall against leak, with a point for each value."""
     figure, axis = pyplot().subplots(figsize=(8, 6))
     leaks = [gate_trial.leak(figures) for _, figures in tried]
     recalls = [gate_trial.recall(figures) for _, figures in tried]

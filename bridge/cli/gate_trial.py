@@ -1,9 +1,9 @@
 """Recordings through the gate: the trace of one, its figures, and those of a folder.
 
-Ground truth, where there is any, is an Audacity label track beside the recording
-(`call.wav` and `call.txt`): a line for each time the near caller speaks, start and end
-in seconds. Pauses up to MERGE_S belong to the speech around them, and what is forwarded
-within GRACE_S of speech (preroll, hangover) is nobody's mistake.
+Ground truth, if there is any, is an Audacity label track beside the recording
+(`call.wav` and `call.txt`): a line for each time the near caller speaks, with start and
+end in seconds. Pauses up to MERGE_S belong to the speech around them. Frames forwarded
+within GRACE_S of speech (preroll, hangover) count as correct.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ MERGE_S = 0.3
 GRACE_S = 0.2
 # An onset counts as found when the gate opens within the segment or this soon after.
 LATE_S = 0.1
-# Delays are told of onsets after such a pause, and of ends before such a pause.
+# Delays are given for onsets after a pause of this length, and for ends before one.
 ONSET_PAUSE_S = 0.5
 END_PAUSE_S = 0.7
 
@@ -56,7 +56,7 @@ class Trace(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Counts of one or many recordings; `ratio` and `minutes` make figures of them."""
+    """Counts of one or many recordings; `ratio` and `minutes` compute figures."""
 
     frames: int
     sent: int
@@ -97,7 +97,7 @@ def analyse(recording: Recording, options: CallOptions) -> Trace:
 
 
 def decide(recording: Recording, options: CallOptions) -> tuple[list[int], list[int]]:
-    """Return the states and what was sent, and measure nothing else."""
+    """Return the states and what was sent, without any other measure."""
     analyze = Uplink(options).gate.analyze
     levels = frame_levels(recording.far)
     levels = levels.ljust(len(recording.near) // FRAME_BYTES, b"\0")
@@ -115,7 +115,7 @@ def decide(recording: Recording, options: CallOptions) -> tuple[list[int], list[
 
 
 def figures(recording: Recording, states: list[int], sent: list[int]) -> Figures:
-    """Count one recording; without ground truth the figures of speech stay zero."""
+    """Count one recording; without ground truth the counts of speech stay zero."""
     opened = [
         at
         for at, state in enumerate(states)
@@ -172,12 +172,12 @@ def leak(figures: Figures) -> float:
 
 
 def balanced_error(figures: Figures) -> float:
-    """Half of what was lost of speech plus half of what leaked, percent."""
+    """Half the percentage of speech lost plus half the percentage of noise leaked."""
     return (100 - recall(figures) + leak(figures)) / 2
 
 
 def false_a_minute(figures: Figures) -> float:
-    """False activations in a minute without speech."""
+    """False activations per minute without speech."""
     return figures.false_opened / max(1e-9, figures.free * FRAME_S / 60)
 
 
@@ -189,7 +189,7 @@ HEADER = (
 
 
 def line(name: str, figures: Figures) -> str:
-    """Return one line under HEADER; a dash stands where no ground truth is."""
+    """Return one line under HEADER, with a dash where there is no ground truth."""
     start = (
         f"{name[:27]:28}{figures.frames * FRAME_S:8.1f}"
         f"{100 * figures.sent / max(1, figures.frames):8.1f}{figures.opened:7}"
@@ -235,7 +235,7 @@ def read_labels(path: Path) -> list[Segment]:
 
 
 def _covered(segments: list[Segment], count: int, grace_s: float) -> list[bool]:
-    """Tell of each frame whether half of it lies in a segment widened by the grace."""
+    """Tell for each frame whether half of it lies in a segment widened by the grace."""
     covered = [False] * count
     for start, end in segments:
         first = max(0, round((start - grace_s) / FRAME_S))
@@ -280,7 +280,7 @@ def _first(states: list[int], start: int, end: int, is_open: bool) -> int | None
 
 
 def middle(values: list[float]) -> float:
-    """Return the median, or 0 of nothing."""
+    """Return the median, or 0 of an empty list."""
     return median(values) if values else 0.0
 
 

@@ -1,6 +1,7 @@
 """`kolbridge leads`: who has called, and what is known of them.
 
-What a caller said who proved nothing, a claim, is listed after the leads as unverified.
+A claim is what an unverified caller said. Claims are listed after the leads, marked as
+unverified.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List leads; 0, or one line that says what was wrong."""
+    """List leads; return 0, or print one line that says what is wrong."""
     return run_with_database("leads", partial(_leads, args))
 
 

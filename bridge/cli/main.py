@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             subparsers.add_parser(name, help=text)
     args = parser.parse_args(given)
-    # What callers and models said must not move a terminal's cursor.
+    # Control characters in the words of callers and models must not reach a terminal.
     out, errors = VisibleStream(sys.stdout), VisibleStream(sys.stderr)
     with redirect_stdout(out), redirect_stderr(errors):
         try:
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
         except BrokenPipeError:
-            # Who reads the output, such as `head`, has enough; nor is the rest flushed.
+            # The reader, such as `head`, has closed the output: flush nothing more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return EXIT_CUT_OFF
     return code

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Move the schema; 0, or one line that says what was wrong."""
+    """Migrate the schema; return 0, or print one line that says what is wrong."""
     return run_with_database("migrate", _say_version, Schema.MOVE)
 
 

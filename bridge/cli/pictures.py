@@ -5,7 +5,7 @@ from typing import Any
 
 
 class NoPicturesError(RuntimeError):
-    """There is no matplotlib; the text says what installs it."""
+    """matplotlib is missing; the text says how to install it."""
 
 
 def pyplot() -> Any:
@@ -22,7 +22,7 @@ def pyplot() -> Any:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure as a PNG file, and forget it."""
+    """Write a figure as a PNG file, and release it."""
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     pyplot().close(figure)

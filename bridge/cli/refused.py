@@ -34,10 +34,10 @@ def listed(
 
 
 async def retry(records: RefusedRecords, db: Database) -> str:
-    """Write refused records again, each once; return what came of it.
+    """Write refused records again, each once; return a summary.
 
-    One that is refused again stays. Raises where the database is away; what was written
-    by then is taken out all the same.
+    A record that is refused again stays. Raises if the database is unreachable; the
+    records written by then are removed all the same.
     """
     settled: dict[bytes, bytes | None] = {}
     outcomes: Counter[str] = Counter()
@@ -54,7 +54,7 @@ async def retry(records: RefusedRecords, db: Database) -> str:
 
 
 async def _write(line: bytes, db: Database) -> tuple[str, bytes | None]:
-    """Return what came of a line, and what is left of it."""
+    """Return the outcome of a line, and what is left of it."""
     one = read(line)
     if one is None:
         return "refused", line

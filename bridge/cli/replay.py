@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find(call: str) -> Path:
-    """Return a call's file; what is no file is looked for where calls are recorded."""
+    """Return a call's file; any other name is looked up where calls are recorded."""
     path = Path(call)
     if path.suffix == SUFFIX or path.exists():
         return path
@@ -113,7 +113,7 @@ def _replay(path: Path, plot: Path | None, accepts: bool) -> int:
 
 
 def _explain(recording: Recording) -> None:
-    """Print what the recorded notes say, without making the call again."""
+    """Print the recorded notes without replaying the call."""
     opened_at = recording.header.opened_at
     for decision in chain.from_iterable(
         explain.of_step(step, opened_at) for step in recording.steps
@@ -154,7 +154,7 @@ def _show_difference(found: Difference) -> str:
 
 
 def _from(text: str, different_at: int) -> str:
-    """Return the part of a long text around its first other character."""
+    """Return the part of a long text around its first difference."""
     begin = max(0, different_at - DIFFERENCE_CHARS // 2)
     end = begin + DIFFERENCE_CHARS
     before, after = "…" if begin else "", "…" if len(text) > end else ""

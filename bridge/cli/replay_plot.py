@@ -8,7 +8,7 @@ from bridge.media.playout import NOTHING_DBFS
 from bridge.recorder.explain import Decision
 from bridge.recorder.replay import Measures
 
-# What is drawn as a line through the picture, and its colour.
+# The decisions that are drawn as a line through the picture, and their colours.
 MARKED = {
     "interrupted": "tab:red",
     "AI held": "tab:orange",

@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the file; 0, or one line that says what was wrong."""
+    """Read the file; return 0, or print one line that says what is wrong."""
     return run_with_url("restore", partial(_restore, args.file), Schema.ANY)
 
 

@@ -1,7 +1,7 @@
 """`kolbridge tenant`: manages businesses without SQL.
 
-Every verb that changes a business reads it, changes its file, checks the whole and
-saves it in one transaction, so that nothing wrong is ever stored.
+Every verb that changes a business reads it, changes its file, checks the whole file and
+saves it in one transaction, so that nothing invalid is ever stored.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from crm.names import same_name_key
 from crm.saving import NumberTaken, save
 
 Arguments = argparse.Namespace
-# What `set` may change beside the settings of calls; `prompt` is better from a file.
+# What `set` may change beside the settings of calls; a prompt is best read from a file.
 _WORDS = (
     "name",
     "language",
@@ -49,7 +49,7 @@ _MAKES = ("create", "import")
 
 
 def run(args: Arguments) -> int:
-    """Carry out one verb; 0, or one line that says what was wrong."""
+    """Carry out one verb; return 0, or print one line that says what is wrong."""
     schema = Schema.MAKE if args.verb in _MAKES else Schema.KEEP
     return run_with_database("tenant", partial(VERBS[args.verb].run, args), schema)
 
@@ -203,7 +203,7 @@ async def _import(args: Arguments, db: Database, settings: Settings) -> None:
 
 
 async def _check_not_renamed(db: Database, file: TenantFile) -> None:
-    """Refuse a file that would make a second business of one with another name."""
+    """Refuse a file that renames a business, which would create a second one."""
     for number in file.numbers:
         owner = await businesses.find_by_number(db, number)
         if owner is not None:
@@ -236,7 +236,7 @@ async def _edit(
     settings: Settings,
     change: Callable[[TenantFile], TenantFile],
 ) -> TenantFile:
-    """Change a business's file and save it; return it as it is now."""
+    """Change a business's file and save it; return the new state."""
     business_id = await find_business(db, args.business)
     file = tenant_file.from_business(await _get(db, business_id))
     changed = change(file)

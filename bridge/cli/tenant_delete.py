@@ -21,7 +21,7 @@ STAYS = (
 
 
 async def run(args: argparse.Namespace, db: Database, settings: Settings) -> None:
-    """Show what would go, ask for the name, and delete; or with --yes at once."""
+    """Show what will be deleted and ask for the name; with --yes delete at once."""
     business_id = await find_business(db, args.business)
     name = dict(await businesses.list_all(db))[business_id]
     print(

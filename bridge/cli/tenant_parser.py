@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.cli.tenant import VERBS, run
 
-# The singular is accepted, too.
+# The singular form is accepted, too.
 _ALIASES = {"numbers": ["number"], "services": ["service"]}
 
 

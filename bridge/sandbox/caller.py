@@ -36,8 +36,8 @@ _DOCUMENTS_MAX = 8
 class Caller:
     """Places calls to a bridge; use one for any number of calls, also at once.
 
-    `bridge_url` is where requests go; `public_url` is how the bridge names itself, and
-    what signatures are made over, if that differs.
+    Requests go to `bridge_url`. `public_url` is the bridge's public name, over which
+    signatures are made, if it differs.
     """
 
     bridge_url: str
@@ -68,7 +68,7 @@ class Caller:
 
     @property
     def base_url(self) -> str:
-        """The bridge's name for itself."""
+        """The bridge's public URL."""
         return (self.public_url or self.bridge_url).rstrip("/")
 
     def signed_headers(
@@ -80,7 +80,7 @@ class Caller:
         return {"X-Twilio-Signature": signature(self.auth_token, url, fields)}
 
     def local(self, url: str) -> str:
-        """Return where a URL of the bridge is reached."""
+        """Return the local address of a URL of the bridge."""
         parts = urlsplit(url)
         if parts.netloc != urlsplit(self.base_url).netloc:
             return url
@@ -92,7 +92,7 @@ class Caller:
 
 
 class _Call:
-    """One call: runs documents until there is nothing more to do."""
+    """One call: runs TwiML documents until there is nothing more to do."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Call:
         await asyncio.gather(*self._callbacks)
 
     async def _run_document(self, url: str) -> str | None:
-        """Run what `url` answers; return the URL of the next document."""
+        """Run the document from `url`; return the URL of the next document."""
         body = await self._post(url, {}, is_document=True)
         if body is None:
             return None
@@ -157,7 +157,7 @@ class _Call:
     # --- the stream ---
 
     async def _connect(self, stream: twiml.Stream) -> str | None:
-        """Run the stream; return where Twilio goes on, None for the next verb."""
+        """Run the stream; return the next URL for Twilio, None for the next verb."""
         self._result.parameters = dict(stream.parameters)
         signed_url = stream.url + ("/" if self._caller.signs_with_slash else "")
         try:
@@ -223,7 +223,7 @@ class _Call:
         }
 
     def _fields(self) -> dict[str, str]:
-        """Return what every webhook of a call carries; empty fields count."""
+        """Return the fields of every webhook of a call; empty fields count."""
         caller = self._caller
         fields = {
             "CallSid": self._result.call_sid,

@@ -1,7 +1,7 @@
 """What a client may send to the Realtime API: eleven events, field by field.
 
-https://platform.openai.com/docs/api-reference/realtime-client-events. Whatever is not
-listed is refused, and nothing of the event is applied.
+https://platform.openai.com/docs/api-reference/realtime-client-events. An event with a
+field that is not listed is refused whole.
 """
 
 import binascii

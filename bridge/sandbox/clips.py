@@ -46,7 +46,7 @@ _TRANSCRIPTS = {
 
 
 class Clip(NamedTuple):
-    """A recording in raw mu-law and its words, empty where they are not known."""
+    """A recording in raw mu-law and its words, which are empty if unknown."""
 
     name: str
     audio: bytes
@@ -54,7 +54,7 @@ class Clip(NamedTuple):
 
     @property
     def duration_ms(self) -> float:
-        """How long it lasts."""
+        """The duration of the recording."""
         return len(self.audio) / 8
 
 

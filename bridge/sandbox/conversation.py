@@ -36,18 +36,18 @@ class Item:
 
     @property
     def audio_ms(self) -> float:
-        """How long all its audio is."""
+        """The duration of all audio of the item."""
         return sum(part.audio_ms for part in self.parts)
 
     @property
     def text(self) -> str:
-        """Every word in it, whoever said or wrote them."""
+        """All words in the item, spoken or written."""
         parts = self.fields.get("content", ())
         words = (part.get("text") or part.get("transcript") or "" for part in parts)
         return " ".join(filter(None, words))
 
     def wire(self) -> dict[str, Any]:
-        """Return its form on the wire as it is now."""
+        """Return the present item in its form on the wire."""
         return deepcopy(self.fields)
 
 
@@ -67,7 +67,7 @@ class Conversation:
         return any(item.id == item_id for item in self._items)
 
     def find(self, item_id: str, verb: str, param: str = "item_id") -> Item:
-        """Return the item, or raise what the API answers to an unknown id."""
+        """Return the item, or raise the API's error for an unknown id."""
         for item in self._items:
             if item.id == item_id:
                 return item

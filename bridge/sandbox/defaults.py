@@ -31,7 +31,7 @@ _TURN_DETECTION: dict[str, dict[str, Any]] = {
         "type": "server_vad",
         "threshold": 0.5,
         "prefix_padding_ms": 300,
-        # The documentation says 500; the session that comes says 200.
+        # The documentation says 500; a real session says 200.
         "silence_duration_ms": 200,
         "idle_timeout_ms": None,
         "create_response": True,
@@ -146,7 +146,7 @@ def check_voice(
 
 
 def check_reasoning(model: str, given: dict[str, Any], path: str) -> None:
-    """Refuse what only reasoning models have."""
+    """Refuse options that only reasoning models have."""
     is_reasoning = model.startswith(_REASONING_PREFIX) and model not in _NOT_REASONING
     for name in ("reasoning", "parallel_tool_calls"):
         if name in given and not is_reasoning:

@@ -125,7 +125,7 @@ class Hearing:
             self._session.unanswered_turns += 1
 
     def _commit(self, item_id: str, start_ms: float, end_ms: float) -> None:
-        """Make an item of a stretch; what was written after it stays."""
+        """Make an item of a span of audio; audio written after it stays."""
         self._turn_id = None
         start, end = self._offset(start_ms), self._offset(end_ms)
         audio = bytes(self._buffer[start:end])

@@ -33,7 +33,7 @@ _SQUARES = tuple(value * value for value in LINEAR)
 
 
 def encode_sample(value: int) -> int:
-    """Return the code of one 16-bit sample; what is louder is clipped."""
+    """Return the code of one 16-bit sample; a louder value is clipped."""
     sign = 0x80 if value < 0 else 0
     biased = min(abs(value), _CLIP) + _BIAS
     segment = biased.bit_length() - 8
@@ -57,7 +57,7 @@ def decode(audio: bytes) -> "array[int]":
 
 
 def little_endian(samples: "array[int]") -> "array[int]":
-    """Return samples as files and wires have them, whatever the machine."""
+    """Return samples in the little-endian order of files and wires."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples
@@ -79,6 +79,6 @@ def scaled(audio: bytes, gain_db: float) -> bytes:
 
 
 def mixed(one: bytes, other: bytes) -> bytes:
-    """Return two recordings of one length as heard together."""
+    """Return the mix of two recordings of the same length."""
     samples = [LINEAR[a] + LINEAR[b] for a, b in zip(one, other, strict=True)]
     return encode(samples)

@@ -27,12 +27,12 @@ class Options:
     expires_after_s: float = 3600
     idle_scale: float = 1.0  # < 1 shortens idle timeouts
     seed: int = 1
-    # 50 kB a second of a call; a load run does without.
+    # This takes 50 kB per second of a call; a load test switches it off.
     keeps_events: bool = True
 
 
 class Timed(NamedTuple):
-    """An event and when it passed, by the monotonic clock."""
+    """An event and its time on the monotonic clock."""
 
     at: float
     event: dict[str, Any]

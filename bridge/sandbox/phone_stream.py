@@ -1,8 +1,8 @@
 """One bidirectional media stream, from Twilio's end of the WebSocket.
 
-Sends `connected`, `start`, a frame every 20 ms and `stop`; plays what comes on a
-playout clock; warns of whatever Twilio would warn of (31950, 31951), on which a test
-then fails.
+The stream sends `connected`, `start`, a frame every 20 ms and `stop`, and plays the
+media it receives on a playout clock. It gives the warnings that Twilio would give
+(31950, 31951); a test then fails.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _TO_TWILIO = tagged(
 _WARNINGS_MAX = 100
 # RFC 6455, 7.1.5: the connection ended without a close frame.
 _CLOSE_CODE_OF_NO_CLOSE = 1006
-# How long the far side is given to answer our close.
+# How long the far side has to answer the close.
 _CLOSE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """The network between the caller and us: lost and late frames, by a seed."""
+    """The network between caller and bridge: lost and late frames, by a seed."""
 
     loss: float = 0.0
     jitter_ms: float = 0.0
@@ -148,7 +148,7 @@ class PhoneStream:
             "customParameters": dict(parameters),
         }
 
-    # --- what we send ---
+    # --- sending ---
 
     def _put(self, message: dict[str, Any]) -> None:
         self._outbox.put_nowait(msgspec.json.encode(message).decode())
@@ -179,7 +179,7 @@ class PhoneStream:
             return  # the reader notices and says why
 
     async def _talk(self, started_at: float) -> None:
-        """Send a frame every 20 ms of a clock that a late tick does not shift."""
+        """Send a frame every 20 ms; a late tick does not shift the clock."""
         chunk = 0
         while True:
             late_ms = self._rng.uniform(0, self._line.jitter_ms)
@@ -216,7 +216,7 @@ class PhoneStream:
             },
         )
 
-    # --- what we receive ---
+    # --- receiving ---
 
     async def _read_all(self) -> None:
         try:

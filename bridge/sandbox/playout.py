@@ -1,8 +1,8 @@
 """What Twilio plays to the sandbox's caller, in order and in real time.
 
-Media waits in a queue and is played at 8000 samples a second, however fast it came. A
-mark is echoed when everything before it has been played, at once if nothing waits. A
-clear empties the queue and echoes every mark that is pending: an echo means "played or
+Media waits in a queue and is played at 8000 samples a second, however fast it arrives.
+A mark is echoed when everything before it has been played, or at once if nothing waits.
+A clear empties the queue and echoes every pending mark: an echo means "played or
 dropped". Time is an argument; `heard` is exact to the sample.
 """
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from bridge.sandbox.mulaw import BYTES_PER_MS, RATE_HZ, SILENCE
 
-# A pause of the playout that long ends an utterance; shorter ones are inside it.
+# A pause of the playout of this length ends an utterance; shorter ones are inside it.
 UTTERANCE_GAP_MS = 400
-# A float's error must not hold back the sample whose time has just come.
+# A rounding error must not delay the sample whose time has just come.
 _ROUNDING = 1e-4
 
 
@@ -48,7 +48,7 @@ class PhonePlayout:
     # --- what the far side sends ---
 
     def receive_media(self, audio: bytes, now: float) -> list[Echo]:
-        """Queue audio behind what waits."""
+        """Queue audio behind the audio that waits."""
         echoes = self.advance(now)
         self._queue.append(audio)
         self.queued_bytes += len(audio)
@@ -61,7 +61,7 @@ class PhonePlayout:
         return echoes + self._pop_marks()
 
     def receive_clear(self, now: float) -> list[Echo]:
-        """Forget what waits; every pending mark comes back at once."""
+        """Drop the queue; every pending mark comes back at once."""
         echoes = self.advance(now)
         marks = [entry for entry in self._queue if isinstance(entry, _Mark)]
         self._queue.clear()
@@ -106,7 +106,7 @@ class PhonePlayout:
 
     @property
     def at_ms(self) -> float:
-        """How far the playout is, from the start of the stream."""
+        """The position of the playout from the start of the stream."""
         return len(self.heard) / BYTES_PER_MS
 
     @property
@@ -118,7 +118,7 @@ class PhonePlayout:
 
     @property
     def utterance_ms(self) -> float:
-        """How much of the utterance that goes on was heard; 0 between utterances."""
+        """How much of the present utterance was heard; 0 between utterances."""
         within = self.quiet_ms == 0 or self._is_within_utterance()
         return self._utterance_bytes / BYTES_PER_MS if within else 0.0
 
@@ -128,7 +128,7 @@ class PhonePlayout:
 
     @property
     def deadline(self) -> float | None:
-        """When the next mark will have been reached, if nothing changes."""
+        """When the next mark will be reached, if nothing changes."""
         samples = len(self.heard)
         for entry in self._queue:
             if isinstance(entry, _Mark):

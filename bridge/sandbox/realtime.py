@@ -27,7 +27,7 @@ from bridge.sandbox.script import Script, plain_script
 from bridge.sandbox.session import Session
 
 _PATH = "/v1/realtime"
-# 15 MiB of audio is 20 MiB of base64; the rest is the event around it.
+# 15 MiB of audio are 20 MiB of base64; the rest is for the event around it.
 _FRAME_BYTES_MAX = 21 * 1024 * 1024
 # The beta header: "socket closed with 4000". For a model no code is published.
 _BETA_CLOSE_CODE = 4000
@@ -44,7 +44,7 @@ Scripts = Script | Sequence[Script] | Callable[[Session], Script]
 
 
 class RealtimeServer:
-    """A server on loopback; `sessions` holds every session it ever had.
+    """A server on loopback; `sessions` holds every session since its start.
 
     `scripts` is one script for all, one per connection in order (the last for the
     rest), or a function from the configured session to its script. `handshakes` are the
@@ -75,13 +75,13 @@ class RealtimeServer:
 
     @property
     def url(self) -> str:
-        """Where the server is; the client adds `?model=`."""
+        """The URL of the server; the client adds `?model=`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"ws://{host}:{self._port}{_PATH}"
 
     @property
     def api_key(self) -> str:
-        """The key that a client must show."""
+        """The key that a client must send."""
         return self._api_key
 
     @property
@@ -160,7 +160,7 @@ class RealtimeServer:
                 session.drop(_MODEL_CLOSE_CODE)
             else:
                 session.start()
-            # A client may go away without a close.
+            # A client may disconnect without a close.
             with suppress(ConnectionClosed):
                 async for frame in connection:
                     session.receive(frame)

@@ -17,7 +17,7 @@ _BAND_HZ = 3400
 
 
 class RecordingError(ValueError):
-    """A file that cannot be spoken; the text says what was expected."""
+    """A file that cannot be used as speech; the text says what was expected."""
 
 
 class _Wav(NamedTuple):

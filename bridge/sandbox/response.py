@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 # "assistant audio = 1 token per 50 ms"; words count as one token each.
 _AUDIO_MS_PER_TOKEN = 50
-# Words come a little ahead of their sound.
+# Words arrive a little before their sound.
 _WORDS_AHEAD = 0.15
 
 
 class _Ended(Exception):
-    """The response has ended before its script."""
+    """The response ended before its script."""
 
 
 class Response:

@@ -15,7 +15,7 @@ EndedBy = Literal["caller", "bridge", "network", "nobody"]
 
 
 class MediaIn(NamedTuple):
-    """Media that came from the other side: when, and how much."""
+    """Media from the other side: when it came, and how much."""
 
     at_ms: float
     size_bytes: int
@@ -23,7 +23,7 @@ class MediaIn(NamedTuple):
 
 @dataclass
 class CallResult:
-    """One call as Twilio and the caller saw it; times are ms of the stream.
+    """One call as Twilio and the caller saw it; times are in ms of the stream.
 
     `near` is what the caller said and `far` what they heard, both mu-law from the start
     of the stream, with digital silence where there was nothing.
@@ -56,16 +56,16 @@ class CallResult:
 
     @property
     def frames_received(self) -> int:
-        """Media received, in frames of 20 ms."""
+        """The media received, in frames of 20 ms."""
         return sum(piece.size_bytes for piece in self.media) // mulaw.FRAME_BYTES
 
     @property
     def duration_ms(self) -> float:
-        """How long the stream lasted."""
+        """The duration of the stream."""
         return len(self.far) / mulaw.BYTES_PER_MS
 
     def times_ms(self, kind: str) -> list[float]:
-        """Return when each happening of a kind was."""
+        """Return the time of each happening of a kind."""
         return [event.at_ms for event in self.happenings if event.kind == kind]
 
     def save(self, path: Path) -> None:

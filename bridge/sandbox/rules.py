@@ -1,7 +1,8 @@
 """Rules for JSON values, field by field, with the refusals of the Realtime API.
 
-A rule takes a value and its path and raises `Refused`, or returns None. An object names
-its fields: a missing one, then one too many, then a wrong one is refused.
+A rule takes a value and its path and raises `Refused`, or returns None. The rule of an
+object names its fields; it refuses a missing field first, then an unknown one, then an
+invalid one.
 """
 
 import re

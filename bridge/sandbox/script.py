@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Reply:
     """One spoken message: mu-law audio and its words; `more` are further parts.
 
-    With `is_text` it is written where speech was asked for, as real models were
-    reported to do.
+    With `is_text` the model answers in text though speech was requested, as real models
+    were reported to do.
     """
 
     audio: bytes
@@ -40,9 +40,9 @@ class Reply:
 
 @dataclass(frozen=True)
 class ToolUse:
-    """One function call; it is left out where the request forbids tools.
+    """One function call; it is left out if the request forbids tools.
 
-    Without a name it is one that nobody can answer.
+    A function call without a name cannot be answered.
     """
 
     name: str | None
@@ -67,7 +67,7 @@ class Incomplete:
 
 @dataclass(frozen=True)
 class ErrorOnly:
-    """An `error` comes that names nothing, and the response is not heard of again."""
+    """An `error` without any id comes, and nothing more of the response."""
 
     code: str | None = None
     kind: str = "server_error"
@@ -75,7 +75,7 @@ class ErrorOnly:
 
 @dataclass(frozen=True)
 class Stall:
-    """Nothing comes for this long; None means until the response is cancelled."""
+    """No event comes for this long; None means until the response is cancelled."""
 
     seconds: float | None = None
 
@@ -93,7 +93,7 @@ Turn = Sequence[Output] | Callable[["Session"], Sequence[Output]]
 
 @dataclass(frozen=True)
 class Faults:
-    """What is wrong with a session from its start."""
+    """The faults of a session from its start."""
 
     handshake_status: int | None = None  # answer the upgrade with this HTTP status
     no_session_created: bool = False
@@ -110,15 +110,15 @@ class Faults:
 class Script:
     """What one session says and hears.
 
-    Each answer to the caller takes the next of `turns`, then `otherwise` for ever.
-    `greeting` answers the first request for verbatim speech, with the words asked for.
+    Each answer to the caller takes the next of `turns`, and `otherwise` after the last.
+    `greeting` answers the first request for verbatim speech, with the requested words.
     """
 
     turns: Sequence[Turn] = ()
     greeting: Turn = (Reply.clip("ai-en-greeting"),)
     otherwise: Turn = (Reply.clip("ai-en-booked"),)
     aside: Turn = (Reply.clip("ai-en-booked"),)  # requests with their own instructions
-    # What the caller is understood to say, item by item; None: transcription failed.
+    # The transcript of the caller, item by item; None: transcription failed.
     caller_says: Sequence[str | None] = ()
     faults: Faults = Faults()
 

@@ -1,8 +1,8 @@
 """One session of the Realtime API: what a client's events do.
 
-`Session` keeps everything it received and sent, for the tests that own it. What the API
-answers with an error is in `errors`; what a client must never do, although the API may
-take it silently, is in `violations` as well.
+`Session` keeps everything it received and sent, for the tests that own it. `errors`
+holds the events that the API answers with an error. `violations` also holds what a
+client must never do, even where the API accepts it silently.
 """
 
 from __future__ import annotations
@@ -89,18 +89,18 @@ class Session:
 
     @property
     def faults(self) -> Faults:
-        """What is wrong with this session; nothing until its script is chosen."""
+        """The faults of this session; none until its script is chosen."""
         return Faults() if self._script is None else self._script.faults
 
     @property
     def instructions(self) -> str:
-        """What the session is told."""
+        """The instructions of the session."""
         instructions: str = self.config["instructions"]
         return instructions
 
     @property
     def language(self) -> str:
-        """The language of the caller: as transcribed, else as instructed."""
+        """The caller's language, from the transcription, else from the instructions."""
         transcription = self.config["audio"]["input"]["transcription"] or {}
         given: str | None = transcription.get("language")
         if given:
@@ -123,7 +123,7 @@ class Session:
     # --- used by the parts of a session ---
 
     def new_id(self, prefix: str) -> str:
-        """Return an id that no other thing of this server's sessions has."""
+        """Return an id that is unique in this server's sessions."""
         self._ids += 1
         return f"{prefix}_{self.index:03d}{self._ids:09d}"
 
@@ -150,7 +150,7 @@ class Session:
         self.outbox.put_nowait(code)
 
     def start(self) -> None:
-        """Greet the client, unless the script spoils it."""
+        """Greet the client, unless the script's faults prevent it."""
         self.later(self.options.expires_after_s, self._expire)
         if self.faults.fatal_error:
             code = self.faults.fatal_error
@@ -160,7 +160,7 @@ class Session:
             self.send("session.created", session=self.config)
 
     def stop(self) -> None:
-        """Stop everything that still runs; the connection is gone."""
+        """Stop everything that still runs: the connection is closed."""
         self.closed_at = time.monotonic()
         self.hearing.disarm_idle()
         for timer in self._timers:
@@ -300,7 +300,7 @@ class Session:
         )
 
     def add_heard(self, item: Item) -> None:
-        """Commit what the caller said as an item, and say so."""
+        """Commit what the caller said as an item, and report it."""
         last = list(self.conversation)[-1:]
         previous = last[0].id if last else None
         self.send(
@@ -333,7 +333,7 @@ class Session:
         self.respond(request)
 
     def respond(self, request: dict[str, Any]) -> None:
-        """Start a response; there is no other in the conversation."""
+        """Start a response; no other may run in the conversation."""
         if self.script.faults.ignore_responses:
             return
         response = Response(self, request, self.script.choose(self, request))
@@ -378,7 +378,7 @@ class Session:
     # --- figures ---
 
     def rate_limits(self) -> list[dict[str, Any]]:
-        """Return the limits a response is begun with."""
+        """Return the rate limits at the start of a response."""
         left = 50_000 - 100 * len(self.responses)
         return [
             {"name": "tokens", "limit": 50_000, "remaining": left, "reset_seconds": 60}

@@ -33,7 +33,7 @@ class Say:
 
 @dataclass(frozen=True)
 class Noise:
-    """Let a recording sound in the background from now on; None ends it."""
+    """Play a recording in the background from now on; None ends it."""
 
     clip: Clip | bytes | None
     gain_db: float = 0.0
@@ -50,7 +50,7 @@ class Wait:
 class WaitForAi:
     """Keep silent until the other side speaks ("starts") or has spoken ("ends").
 
-    Speech that goes on counts; speech that was over before this step does not.
+    Speech that is going on counts; speech that ended before this step does not.
     """
 
     until: Literal["starts", "ends"] = "ends"
@@ -77,7 +77,7 @@ class Digit:
 
 @dataclass(frozen=True)
 class Raw:
-    """Send a frame as it is, or made from the stream's sid: to test bad input."""
+    """Send a given frame, or one made from the stream's sid, to test bad input."""
 
     frame: str | bytes | Callable[[str], str | bytes]
 
@@ -98,7 +98,7 @@ Step = (
 
 
 class Happening(NamedTuple):
-    """Something that happened on the caller's side, in ms of the stream."""
+    """An event on the caller's side, in ms of the stream."""
 
     at_ms: float
     kind: str
@@ -134,7 +134,7 @@ class Timeline:
         return self._frames * FRAME_MS
 
     def next_frame(self, playout: PhonePlayout) -> Tick:
-        """Return the next 20 ms, given what has been heard."""
+        """Return the next 20 ms, given what the caller has heard."""
         digit = None
         raw: list[Raw] = []
         while self._steps and not self.is_over:

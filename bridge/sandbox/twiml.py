@@ -1,7 +1,7 @@
 """TwiML as Twilio reads it: the verbs of a document, and what is wrong with it.
 
-https://www.twilio.com/docs/voice/twiml. Only what a call of this project may contain is
-known; everything else is a problem, as is what Twilio would refuse.
+https://www.twilio.com/docs/voice/twiml. The parser knows only what a call of this
+project may contain. Everything else is a problem, as is anything Twilio would refuse.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Verb(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A bidirectional stream, and what comes after it."""
+    """A bidirectional stream, and what follows it."""
 
     url: str
     parameters: Mapping[str, str]
@@ -46,14 +46,14 @@ class Stream(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A parsed answer; `problems` carry Twilio's codes."""
+    """A parsed answer; `problems` have Twilio's codes."""
 
     verbs: list[Verb | Stream]
     problems: list[str]
 
 
 def parse(body: bytes, content_type: str, allow_ws: bool = False) -> Document:
-    """Read a webhook's answer; `allow_ws` accepts `ws://` towards loopback."""
+    """Read a webhook's answer; `allow_ws` accepts `ws://` to loopback."""
     problems: list[str] = []
     if content_type.partition(";")[0].strip() not in _XML_TYPES:
         problems.append(f"12300 invalid Content-Type: {content_type}")

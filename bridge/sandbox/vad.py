@@ -1,7 +1,7 @@
 """Turn detection of the sandbox's model; its clock is the audio itself.
 
-The detector sees nothing but the audio written to it: a client that stops sending stops
-its clock, and a turn that was open stays open for ever.
+The detector sees only the audio written to it. A client that stops sending stops its
+clock, and an open turn then stays open.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _ONSET_MS = 60
 # recordings last less than 500 ms, and each 0.1 for 2 dB: "higher needs louder speech".
 _DBFS_AT_ZERO = -65.0
 _DB_PER_UNIT = 20.0
-# Trailing silence after which semantic detection calls a turn complete.
+# The silence after which semantic detection takes a turn as complete.
 _SEMANTIC_SILENCE_MS = {"low": 1200, "medium": 800, "auto": 800, "high": 400}
 
 
@@ -26,7 +26,7 @@ class Edge(NamedTuple):
 
 
 class Vad:
-    """Finds turns in audio of any cut; `level` measures one slice of 20 ms."""
+    """Finds turns in audio in pieces of any size; `level` measures 20 ms of it."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Vad:
         return edges
 
     def close_turn(self) -> None:
-        """Forget an open turn: what was written is committed or dropped."""
+        """Close an open turn: its audio is committed or dropped."""
         self.is_open = False
         self._voiced_ms = 0
         self._earliest_ms = self._now_ms

@@ -1,7 +1,7 @@
 """Finds the model's audio in the caller's recording.
 
-Told by position and time, not by bytes alone: the demo's fan repeats itself every ten
-seconds, so that a frame of noise looks like one that lies beside speech.
+Frames are matched by position and time, not by bytes alone: the demo's fan noise
+repeats every ten seconds, so a frame of noise can equal one beside speech.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from bridge.sandbox.session import Session
 from dsp.g711 import FRAME_BYTES, FRAME_MS
 
 SILENCE = SILENCE_BYTE * FRAME_BYTES
-# What is withheld under the AI's voice is at most this old when it is given, and half
-# of the fan's loop.
+# Frames withheld under the AI's voice are at most this old when they are sent; it is
+# half of the fan's loop.
 AGE_MS_MAX = 5_000
-# The caller's clock is read when a frame has been laid on the line.
+# The caller's clock is read after a frame was sent.
 _LEAD_FRAMES = 2
 
 
@@ -26,10 +26,10 @@ def frames(audio: bytes) -> list[bytes]:
 
 
 def positions(result: CallResult, session: Session) -> list[int | None]:
-    """Return for each sounding frame that the model was given which one it is.
+    """Return for each audible frame that the model received its position.
 
-    They are given in the caller's order, each once; None is a frame that they have not
-    sent within AGE_MS_MAX before.
+    The model receives frames in the caller's order, each once; None is a frame that the
+    caller has not sent within AGE_MS_MAX before.
     """
     near = frames(result.near)
     found: list[int | None] = []

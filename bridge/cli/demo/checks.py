@@ -1,8 +1,8 @@
 """The demo's checklist: what a call must have shown, measured from the outside.
 
 Everything is computed from the caller's own recording, from what the sandbox's model
-received and from the database; nothing from what the bridge says of itself but its
-WS_STOP line.
+received and from the database. Of the bridge's own output only its WS_STOP line is
+used.
 """
 
 import re
@@ -17,11 +17,11 @@ from bridge.sandbox.session import Session
 from crm.leads import Lead
 from dsp.g711 import FRAME_MS, frame_levels
 
-# A frame this loud (dBFS) belongs to recorded speech; the clips' pauses lie below.
+# A frame this loud (dBFS) belongs to recorded speech; pauses in the clips are quieter.
 SPEECH_DBFS = -42
-# In a recording without noise a softer one does.
+# The same in a recording without noise.
 SOFT_DBFS = -60
-# Preroll and hangover around speech are not noise let through.
+# Preroll and hangover around speech do not count as leaked noise.
 BEFORE_MS, AFTER_MS = 320.0, 500.0
 
 
@@ -34,8 +34,10 @@ class Check(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """All that is known of one call from the outside; `session` is None where the model
-    is the real one, which shows nothing of what it was given."""
+    """All that is known of one call from the outside.
+
+    `session` is None with the real model, which does not show what it received.
+    """
 
     language: str
     time_zone: str
@@ -88,9 +90,9 @@ def _greeting(far: bytes) -> Check:
 
 
 def _received(stop: dict[str, int], result: CallResult) -> Check:
-    """Every frame came; those on the wire while the bridge hung up cannot count.
+    """Check that every frame came, except those on the wire when the bridge hung up.
 
-    It hangs up on the echo of the last mark, which came after all that was sent before.
+    The bridge hangs up on the echo of the last mark, which follows all earlier frames.
     """
     sent, came = result.frames_sent, stop.get("rx", 0)
     least = result.frames_at_last_mark if result.ended_by == "bridge" else sent
@@ -99,7 +101,7 @@ def _received(stop: dict[str, int], result: CallResult) -> Check:
 
 
 def _noise(result: CallResult, session: Session) -> Check:
-    """Every frame that the model was given lies at the caller's speech."""
+    """Check that every frame the model received lies at the caller's speech."""
     given = positions(result, session)
     allowed = {
         at
@@ -124,7 +126,7 @@ def _barge_in(result: CallResult) -> Check:
 
 
 def _answers(result: CallResult, far: bytes) -> list[Check]:
-    """How long the caller waits: the calendar is asked first, then a plain answer."""
+    """Check how long the caller waits: first with a calendar tool, then without."""
     first, second = (_wait_s(result, far, turn) for turn in (0, 1))
     return [
         Check("calendar's answer in 2 s", 0.5 <= first <= 2.0, f"{first:.2f} s"),
@@ -138,7 +140,7 @@ def _wait_s(result: CallResult, far: bytes, turn: int) -> float:
 
 
 def _appointment(seen: Evidence) -> Check:
-    """The caller has the hour they asked for, in the business's own time."""
+    """Check that the caller has the hour they asked for, in the business's zone."""
     at = None if seen.lead is None else seen.lead.next_appointment_at
     if at is None:
         return Check("appointment in the calendar", False, "none")
@@ -147,7 +149,7 @@ def _appointment(seen: Evidence) -> Check:
 
 
 def _offer(session: Session) -> Check:
-    """What the model says is free, the calendar has told it."""
+    """Check that the calendar gave every time that the model offers."""
     found = clocks(offered(session))
     return Check(
         "offered what is free", found == OFFERED, ", ".join(found) or "nothing"
@@ -167,7 +169,7 @@ def _heard(seen: Evidence, session: Session, far: bytes) -> Check:
 
 
 def _lead_in_ms(seen: Evidence) -> float:
-    """The interrupted clip's own silence before its first sound."""
+    """Return the silence before the first sound of the interrupted clip, in ms."""
     levels = _levels(clip(f"ai-{seen.language}-offer").audio)
     return float(FRAME_MS) * next(at for at, level in enumerate(levels) if level > 0)
 
@@ -195,7 +197,7 @@ def _wire(seen: Evidence) -> Check:
 
 
 def _levels(audio: bytes) -> bytes:
-    """Level over SPEECH_DBFS of each frame, 0 where it is quieter."""
+    """Return each frame's level over SPEECH_DBFS, 0 if it is quieter."""
     floor = 127 + SPEECH_DBFS
     return bytes(max(0, level - floor) for level in frame_levels(audio))
 
@@ -207,7 +209,7 @@ def _next_sound(far: bytes, after_ms: float) -> float:
 
 
 def _spoken_spans(result: CallResult) -> list[tuple[float, float]]:
-    """When the caller really spoke, from the first to the last sound of each turn."""
+    """Return when the caller really spoke: first to last sound of each turn."""
     near = _levels(result.near)
     spans = []
     ends = result.times_ms("has said")
@@ -220,8 +222,10 @@ def _spoken_spans(result: CallResult) -> list[tuple[float, float]]:
 
 
 def _voiced_spans(result: CallResult) -> list[tuple[float, float]]:
-    """When each turn began and ended by its recording, which has no fan in it: soft
-    sounds are the caller's, too."""
+    """Return when each turn began and ended in its recording.
+
+    The recording has no fan in it, so soft sounds are the caller's, too.
+    """
     spans = []
     for event in result.happenings:
         if event.kind == "says":

@@ -12,8 +12,11 @@ from dsp.gate import STATE_MASK, NoiseGate
 
 
 class Trace(NamedTuple):
-    """The gate's measures, frame by frame: level and floor in dBFS, SNR in dB; which of
-    the frames the model was given, none where it does not show that."""
+    """The gate's measures, frame by frame: level and floor in dBFS, SNR in dB.
+
+    It also holds the frames that the model received, none if the model does not show
+    them.
+    """
 
     level: list[float]
     floor: list[float]
@@ -23,7 +26,7 @@ class Trace(NamedTuple):
 
 
 def trace(result: CallResult, session: Session | None) -> Trace:
-    """Run the caller's recording through a gate of the same settings."""
+    """Run the caller's recording through a gate with the same settings."""
     from math import log10
 
     given = set() if session is None else set(positions(result, session))

@@ -10,7 +10,8 @@ from bridge.cli.demo.checks import Check
 from crm.calls import ToolCall, Turn
 from crm.leads import Lead
 
-# Both languages, a wide screen and a telephone: a cell's text runs as its own words do.
+# For both languages, on wide and narrow screens: a cell's text follows the direction of
+# its own words.
 _STYLE = """
 *{box-sizing:border-box}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;
@@ -26,7 +27,7 @@ font-size:.8rem}.ai{color:#046}.cut{color:#666}
 
 
 class Chapter(NamedTuple):
-    """One call as the page shows it; files are embedded, so the page stands alone."""
+    """One call as the page shows it; files are embedded, so the page needs no other."""
 
     title: str
     language: str
@@ -70,7 +71,7 @@ def _chapter(chapter: Chapter) -> str:
 
 
 def _row(*cells: str, kind: str = "") -> str:
-    """Return a row of text, whose first cells are narrow and the last is not."""
+    """Return a row of text whose cells are narrow, except for the last."""
     *keys, last = cells
     narrow = "".join(f'<td class="key" dir="auto">{escape(one)}' for one in keys)
     return f'<tr class="{kind}">{narrow}<td dir="auto">{escape(last)}</tr>'
@@ -115,7 +116,7 @@ def _lead(chapter: Chapter) -> str:
 
 
 def _text(text: str) -> str:
-    """Return lines as they stand, each in the direction of its own words."""
+    """Return the lines unchanged, each in the direction of its own words."""
     lines = (
         f'<div dir="auto">{escape(line) or "&nbsp;"}</div>'
         for line in text.splitlines()

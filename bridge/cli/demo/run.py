@@ -1,8 +1,9 @@
 """`kolbridge demo`: two whole calls on this machine, watched and judged.
 
-The database, the sandbox's model and the callers live here; the bridge is the real
-service in a process of its own, reached over its own endpoints. While the calls run a
-timeline scrolls by; afterwards `demo/` holds the sound, the pictures and a report.
+The database, the sandbox's model and the callers run in this process. The bridge is the
+real service in a process of its own, reached over its own endpoints. While the calls
+run, a timeline is printed; afterwards `demo/` holds the sound, the pictures and a
+report.
 """
 
 import argparse
@@ -54,7 +55,7 @@ _SILENCE = b"\xff" * FRAME_BYTES
 
 
 class Placed(NamedTuple):
-    """One call of the demo, its business, and what the caller went through."""
+    """One call of the demo, its business, and what the caller experienced."""
 
     business: DemoBusiness
     business_id: UUID
@@ -72,7 +73,7 @@ class Bridge:
         self._reader = asyncio.ensure_future(self._read())
 
     async def ready(self) -> None:
-        """Wait until it listens; raises RuntimeError with what it said instead."""
+        """Wait until it listens; raises RuntimeError with its output otherwise."""
         await asyncio.wait(
             (self._reader, asyncio.ensure_future(self._is_ready.wait())),
             timeout=START_S,
@@ -104,7 +105,7 @@ class Bridge:
         ]
 
     async def stop(self) -> None:
-        """Let it drain and end."""
+        """Let the service drain and exit."""
         if self.process.returncode is None:
             self.process.terminate()
         try:
@@ -173,7 +174,7 @@ async def _make(db: Database, business: DemoBusiness) -> UUID:
 
 
 def _free_port() -> int:
-    """Return a port that nobody has now."""
+    """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
@@ -214,7 +215,7 @@ async def _bridge(env: dict[str, str]) -> AsyncIterator[Bridge]:
 async def _place_calls(
     bridge: Bridge, model: RealtimeServer, ids: list[UUID]
 ) -> list[Placed]:
-    """Place a call to each business, all at once, and watch."""
+    """Place a call to each business, all at once, and show the timeline."""
     watcher = asyncio.ensure_future(_watch(model))
     try:
         results = await asyncio.gather(
@@ -236,7 +237,7 @@ async def _call(url: str, business: DemoBusiness) -> CallResult:
 
 
 async def _watch(model: RealtimeServer) -> None:
-    """Draw what the gate lets through: # speech, . silence inside a turn."""
+    """Print what the gate forwards: # speech, . silence inside a turn."""
     seen: dict[int, int] = {}
     cells: dict[int, str] = {}
     began = asyncio.get_running_loop().time()
@@ -361,7 +362,7 @@ async def _gather(
     prompt: str,
     bridge: Bridge,
 ) -> Evidence:
-    """Collect what is known of a call, and what it could have seen of the others."""
+    """Collect the evidence of a call, and what it could have seen of the others."""
     business = one.business
     foreign = []
     for other in placed:

@@ -1,8 +1,8 @@
 """The demo's two calls: who is called, what is said, and by whom.
 
-The sandbox's model speaks recorded sentences, so what they promise is made true: on
-Tuesday mornings the businesses have the four times that the recording offers, the model
-asks the real tool for them, and books the one the caller wants.
+The sandbox's model speaks recorded sentences, and the script makes them true. On
+Tuesday mornings the businesses have the four times that the recording offers; the model
+requests them from the real tool, and books the one the caller wants.
 """
 
 import re
@@ -122,7 +122,7 @@ def script(language: str) -> Script:
 
 
 def _look_up(session: Session) -> list[Output]:
-    """Ask the calendar for the Tuesday that comes next."""
+    """Ask the calendar for the next Tuesday."""
     told = re.search(r"Now: \w+, (\d{4}-\d\d-\d\d)", session.instructions)
     assert told is not None, "the prompt tells the date"
     today = date.fromisoformat(told[1])
@@ -133,7 +133,7 @@ def _look_up(session: Session) -> list[Output]:
 
 
 def _book(session: Session) -> list[Output]:
-    """Book what the caller wants, under the name that the calendar gave it."""
+    """Book the time the caller wants, by the name that the calendar gave it."""
     found = offered(session)
     return [
         ToolUse("calendar_create_appointment", {"starts_at": starts_at})
@@ -143,7 +143,7 @@ def _book(session: Session) -> list[Output]:
 
 
 def offered(session: Session) -> list[str]:
-    """Return the times that the calendar has told the model, as it told them."""
+    """Return the times that the calendar has given the model, in its own form."""
     for item in session.events("conversation.item.create"):
         output = item["item"].get("output", "")
         if '"slots"' in output:
@@ -153,7 +153,7 @@ def offered(session: Session) -> list[str]:
 
 
 def clocks(times: list[str]) -> tuple[str, ...]:
-    """Return the hours of times, as 10:45, in order."""
+    """Return the clock times, such as 10:45, in order."""
     return tuple(sorted(map(_clock, times)))
 
 

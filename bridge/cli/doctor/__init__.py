@@ -1,7 +1,7 @@
 """`kolbridge doctor`: the checklist before going live.
 
 Owns the checks: machine, settings, database, Twilio, model, and one call per business.
-Each check is ✓, a warning, or what to do. Refuses to reach a caller or to leave
+Each check gives ✓, a warning, or an instruction. Refuses to reach a caller or to leave
 anything in the database: its calls run on loopback against the sandbox.
 May use: `agent`, `call`, `line`, `ports`, `sandbox`, `service`, `settings`,
 `switchboard`, `telemetry`, `telephony` and `crm`.

@@ -1,6 +1,6 @@
 """`kolbridge doctor`: signed webhooks and a call to each business, on loopback.
 
-The bridge is one of our own and the model the sandbox's; nothing is kept.
+The bridge is started for the check and the model is the sandbox's; nothing is stored.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from crm.database import Database
 CALL_WAIT_S = 20.0
 # Calls placed at once; the machine may be small.
 CALLS_AT_ONCE = 4
-# So many of a business's last calls without an attestation, and none with one, are no
-# chance.
+# This many of a business's last calls without an attestation, and none with one, are
+# not chance.
 CALLS_LOOKED_AT = 50
 UNPROVEN_MIN = 10
 
 
 async def check_signatures(settings: Settings, database: Database) -> list[Check]:
-    """Send a signed webhook, a forged and a bare one, each to a bridge of our own."""
+    """Send a signed, a forged and an unsigned webhook, each to a bridge of its own."""
     caller_settings = _loopback(settings, "ws://127.0.0.1:9/v1/realtime")
     server = Server(caller_settings, database, on_record=_forget)
     await server.start()
@@ -63,7 +63,7 @@ async def _status(server: Server, caller: Caller) -> int:
 
 
 async def check_calls(settings: Settings, database: Database) -> list[Check]:
-    """Place a call to each business, to a model of the sandbox."""
+    """Place a call to each business, with the sandbox's model."""
     at_once = asyncio.Semaphore(CALLS_AT_ONCE)
     async with RealtimeServer() as model:
         calling = _loopback(settings, model.url, model.api_key)
@@ -116,7 +116,7 @@ async def _call(
 async def _asked_in_vain(
     database: Database, business: Business, settings: Settings
 ) -> str | None:
-    """Say if a business asks for attested numbers where none comes."""
+    """Warn if a business requires attested numbers but no call has one."""
     if merge(settings.call, business.settings).caller_trust != ATTESTED:
         return None
     rows = await calls.recent(database, business.id, CALLS_LOOKED_AT)
@@ -131,7 +131,7 @@ async def _asked_in_vain(
 
 
 def _wrong_business(business: Business, settings: Settings) -> str | None:
-    """Say what of a business's own settings keeps it from being called."""
+    """Return which of a business's own settings prevents calls to it."""
     if not business.numbers:
         return "it has no number: give it one with `kolbridge tenant`"
     try:
@@ -142,8 +142,10 @@ def _wrong_business(business: Business, settings: Settings) -> str | None:
 
 
 def _loopback(settings: Settings, model_url: str, key: str = "sk-doctor") -> Settings:
-    """Return the settings of a bridge that only this process reaches; its public name
-    stays, for signatures are made over it."""
+    """Return the settings of a bridge that only this process reaches.
+
+    The public name stays, because signatures are made over it.
+    """
     return msgspec.structs.replace(
         settings,
         host="127.0.0.1",
@@ -158,4 +160,4 @@ def _loopback(settings: Settings, model_url: str, key: str = "sk-doctor") -> Set
 
 
 def _forget(what: CallRecord | CallDriver) -> None:
-    """Keep nothing of a call that was only a check."""
+    """Store nothing of a call that was only a check."""

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """One line of the list; `text` is what was found, or what to do.
+    """One line of the list; `text` says what was found, or what to do.
 
-    What `warns` is no fault yet: calls can be taken.
+    A check that `warns` is no fault yet: the service can take calls.
     """
 
     name: str
@@ -20,5 +20,5 @@ class Check(NamedTuple):
 
 
 def warning(name: str, text: str) -> Check:
-    """Return a line that is no fault and wants to be read."""
+    """Return a line that is no fault but should be read."""
     return Check(name, True, text, warns=True)

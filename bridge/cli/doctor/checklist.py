@@ -1,9 +1,9 @@
 """`kolbridge doctor`: the checklist before going live, each with ✓ or what to do.
 
-Nothing it does reaches a caller or stays in the database: the calls it places go
-through a bridge of its own on loopback, to a model of the sandbox, from a caller who
-hides their number, and leave no record. Real are the sessions with the model, in which
-nothing is said, and what Twilio is asked.
+No check reaches a caller or leaves anything in the database. The calls go through a
+bridge of the command's own on loopback, to the sandbox's model, from a caller who hides
+their number, and leave no record. Only the sessions with the model, in which nothing is
+said, and the requests to Twilio are real.
 """
 
 import argparse
@@ -61,10 +61,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Go through the list; 0 if all is well, 2 where a setting cannot be read."""
-    # The list says what matters; without this, warnings would run through it.
+    """Go through the list; return 0 if all is well, 2 if a setting cannot be read."""
+    # The list says what matters; log warnings would only interrupt it.
     logging.getLogger(LOGGER).addHandler(logging.NullHandler())
-    os.umask(0o077)  # what it leaves below KOLBRIDGE_HOME is the service's
+    os.umask(0o077)  # files left below KOLBRIDGE_HOME belong to the service
     settings, checks = check_settings(os.environ, Path(".env"))
     _show(checks)
     if settings is None:
@@ -133,7 +133,7 @@ async def _check_machine(settings: Settings) -> list[Check]:
 async def _go_through(
     checks: list[Check], *parts: Callable[[], Awaitable[list[Check]]]
 ) -> None:
-    """Try one part after the other; show what each finds at once, and add it."""
+    """Run one part after the other; show at once what each finds, and add it."""
     for part in parts:
         found = await part()
         _show(found)

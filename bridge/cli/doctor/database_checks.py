@@ -12,7 +12,7 @@ from crm import businesses
 from crm.database import Database, IsolationError
 from crm.transient import DATABASE_ERRORS
 
-# What a pooler in transaction mode makes of prepared statements.
+# The errors of prepared statements behind a pooler in transaction mode.
 _STATEMENT_LOST = (
     asyncpg.DuplicatePreparedStatementError,
     asyncpg.InvalidSQLStatementNameError,
@@ -20,9 +20,9 @@ _STATEMENT_LOST = (
 )
 # How often each of the connections is used.
 POOL_ROUNDS = 5
-# How many of them are tried; a hundred at once would take another's.
+# How many connections are tried; a hundred at once would take those of others.
 POOL_TRIED_MAX = 20
-# Nobody's: a code of the ITU that is not assigned.
+# A number of nobody: its ITU country code is not assigned.
 NO_NUMBER = "+999000000000"
 _TENANT_TABLES = ("business_settings", "leads", "appointments", "calls", "call_turns")
 
@@ -39,7 +39,7 @@ async def check_database(database: Database) -> list[Check]:
 
 
 async def check_role(settings: Settings, url: str) -> list[Check]:
-    """Look at the role that `kolbridge serve` logs in as."""
+    """Check the role that `kolbridge serve` logs in as."""
     try:
         await require_bound_role(settings, url)
     except IsolationError as error:
@@ -53,8 +53,8 @@ async def check_role(settings: Settings, url: str) -> list[Check]:
 async def check_pool(settings: Settings, url: str) -> list[Check]:
     """Open as many connections as a worker does, and use them all at once.
 
-    A pooler in transaction mode hands a statement that one of them has prepared to
-    another: with a single connection nobody notices.
+    Behind a pooler in transaction mode, a statement prepared on one connection reaches
+    another: with a single connection this goes unnoticed.
     """
     count = min(settings.database_pool_size, POOL_TRIED_MAX)
     try:
@@ -67,7 +67,7 @@ async def check_pool(settings: Settings, url: str) -> list[Check]:
     except DATABASE_ERRORS as error:
         text = str(error) or type(error).__name__
         return [Check("connections", False, text)]
-    # Each ends by itself: a query that is called off is more than some poolers bear.
+    # Each query runs to its end: some poolers fail when a query is cancelled.
     found = await asyncio.gather(
         *(_use(database) for _ in range(2 * count)), return_exceptions=True
     )
@@ -87,13 +87,13 @@ async def check_pool(settings: Settings, url: str) -> list[Check]:
 
 
 async def _use(database: Database) -> None:
-    """Do as the service does when a call comes, some times over."""
+    """Do several times what the service does when a call comes."""
     for _ in range(POOL_ROUNDS):
         await businesses.find_by_number(database, NO_NUMBER)
 
 
 async def _check_total(settings: Settings, url: str) -> list[Check]:
-    """Compare what all workers may open with what the server takes."""
+    """Compare the connections of all workers with the server's limit."""
     if settings.db_pgbouncer:
         return []
     connection = await asyncpg.connect(url)
@@ -131,7 +131,7 @@ async def check_isolation(database: Database) -> list[Check]:
 
 
 async def _can_write(database: Database, mine: UUID, other: UUID) -> bool:
-    """Try to write; the failing statement takes its transaction with it."""
+    """Try to write; a failing statement aborts its transaction."""
     try:
         async with database.tenant(mine) as connection:
             await connection.execute(

@@ -16,17 +16,17 @@ from bridge.settings.process import Settings, is_loopback
 from bridge.settings.proxy import proxy_of
 from crm.database import Database
 
-# A Date header counts whole seconds and is on its way for some tenths. Records are
-# written, and bookings are made, by this clock; TLS and tokens allow minutes.
+# A Date header counts whole seconds and travels for some tenths of a second. Records
+# and bookings use this clock; TLS and tokens tolerate minutes.
 SKEW_S_MAX = 5.0
 ANSWER_WAIT_S = 5.0
 CHECKOUT = Path(__file__).parents[3]
 
 
 def check_build(checkout: Path = CHECKOUT) -> list[Check]:
-    """In a checkout, look for what was compiled before its source changed.
+    """In a checkout, look for modules compiled before their source changed.
 
-    Such a module lacks what the others ask of it: each call ends with an error.
+    Such a module lacks what the others need: each call ends with an error.
     """
     if not (checkout / ".git").exists():
         return []
@@ -50,7 +50,7 @@ def _is_older(built: Path) -> bool:
 
 
 def check_folders(settings: Settings) -> list[Check]:
-    """Try to write where the service will."""
+    """Try to write to the folders of the service."""
     wanted = {"KOLBRIDGE_HOME": settings.kolbridge_home}
     if settings.record_dir is not None:
         wanted["RECORD_DIR"] = settings.record_dir
@@ -68,7 +68,7 @@ def check_folders(settings: Settings) -> list[Check]:
 
 
 async def check_public_name(settings: Settings) -> list[Check]:
-    """Look up the name by which Twilio shall find this service."""
+    """Look up the public name by which Twilio reaches this service."""
     host = urlsplit(settings.public_url or "").hostname
     if host is None:
         return []
@@ -107,7 +107,7 @@ async def check_clock(settings: Settings, database: Database) -> list[Check]:
 
 
 async def _date_of(settings: Settings, url: str) -> datetime | None:
-    """Return the Date of an answer; None where there is none."""
+    """Return the Date of a response; None if there is none."""
     try:
         async with (
             aiohttp.ClientSession() as session,

@@ -25,13 +25,15 @@ from crm.database import Database
 
 # Opening and configuring a session takes well under a second.
 SESSION_WAIT_S = 10.0
-# Sessions opened at once; accounts have a limit.
+# The number of sessions opened at once; accounts have a limit.
 SESSIONS_AT_ONCE = 4
 
 
 async def check_model(settings: Settings, database: Database) -> list[Check]:
-    """Open and configure a session as the settings have it, and then one for each
-    business: its prompt, language, voice, model and tools."""
+    """Open and configure a session by the settings, and then one for each business.
+
+    A business's session has its prompt, language, voice, model and tools.
+    """
     plan = CallPlan(
         call_sid="doctor",
         business_id="doctor",
@@ -72,7 +74,7 @@ async def _check_businesses(settings: Settings, database: Database) -> list[Chec
 async def _check_business(
     settings: Settings, database: Database, business_id: UUID
 ) -> list[Check]:
-    """Configure a session as an unknown caller's; nothing is said in it."""
+    """Configure a session as for an unknown caller; nothing is said in it."""
     business = await businesses.get(database, business_id)
     if business is None or not business.numbers:
         return []
@@ -100,7 +102,7 @@ async def _check_business(
 
 
 async def _refused(settings: Settings, plan: CallPlan) -> str | None:
-    """Configure a session for a plan; return why that cannot be, None if it can."""
+    """Configure a session for a plan; return why that failed, or None."""
     metrics, log = Metrics(), CallLogger("doctor", plan.business_id)
     exchange = Exchange(
         settings=settings,
@@ -132,8 +134,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 class _Errors(logging.Handler):
-    """Keeps what was logged as wrong with a session, for the list: a call would try
-    again."""
+    """Keeps logged errors of a session for the list: a call would try again."""
 
     def __init__(self, business_id: str) -> None:
         super().__init__(logging.WARNING)
@@ -153,4 +154,4 @@ class _Errors(logging.Handler):
 
 
 def _forget(line: CallDriver) -> None:
-    """Keep nothing of a session that was only a check."""
+    """Store nothing of a session that was only a check."""

@@ -18,7 +18,7 @@ from bridge.settings.process import (
     warnings_of,
 )
 
-# When the vendor switches models off, as its pages announced them in November 2026.
+# The shutdown dates of models, as the vendor's pages announced them in November 2026.
 _JANUARY, _FEBRUARY = date(2027, 1, 20), date(2027, 2, 26)
 SHUTDOWNS = {
     "gpt-realtime": _JANUARY,
@@ -31,7 +31,7 @@ SHUTDOWNS = {
     "gpt-4o-mini-transcribe-2025-12-15": _FEBRUARY,
     "gpt-4o-transcribe-diarize": _FEBRUARY,
 }
-# Those of the beta interface, which is gone.
+# The models of the beta interface, which no longer exists.
 _GONE = ("gpt-4o-realtime-preview", "gpt-4o-mini-realtime-preview")
 _BETA_ENDED = date(2026, 5, 1)
 
@@ -39,7 +39,7 @@ _BETA_ENDED = date(2026, 5, 1)
 def check_settings(
     env: Mapping[str, str], dotenv: Path
 ) -> tuple[Settings | None, list[Check]]:
-    """Check what is set; without settings that can be read nothing else can be."""
+    """Check what is set; without readable settings there are no further checks."""
     ignored = [warning("settings", line) for line in warnings_of(env, dotenv)]
     try:
         settings = load(env, dotenv)
@@ -56,7 +56,7 @@ def check_settings(
 
 
 def _check_descriptors(settings: Settings) -> Check:
-    """Say whether each worker may open the files that its calls need."""
+    """Check that each worker may open the files that its calls need."""
     limit, needed = raise_descriptor_limit(), descriptors_needed(settings)
     if limit >= needed or limit == RLIM_INFINITY:
         return Check(
@@ -71,7 +71,7 @@ def _check_descriptors(settings: Settings) -> Check:
 
 
 def check_shutdowns(of: str, options: CallOptions, today: date) -> Iterator[Check]:
-    """Say when the vendor switches off a model that calls use; `of` says whose."""
+    """Tell when the vendor shuts down a model that calls use; `of` says whose calls."""
     for name, model in (
         ("OPENAI_MODEL", options.openai_model),
         ("OPENAI_TRANSCRIPTION_MODEL", options.openai_transcription_model),
@@ -93,7 +93,7 @@ def distinct(checks: Iterable[Check]) -> list[Check]:
 
 
 def _check_prices(settings: Settings) -> Check:
-    """Say by which prices calls have a cost; to have none is no fault."""
+    """Tell which prices calls are costed by; to have none is no fault."""
     prices = settings.openai_prices
     call = settings.call
     unknown = [

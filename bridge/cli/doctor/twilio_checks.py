@@ -24,13 +24,13 @@ _FIELDS = (
 
 
 class _Refused(Exception):
-    """Twilio did not answer what was asked; the text says why."""
+    """Twilio did not give the requested resource; the text says why."""
 
 
 async def check_numbers(
     settings: Settings, database: Database, api_url: str = API_URL
 ) -> list[Check]:
-    """Ask where the calls of each business's numbers go, if there are credentials."""
+    """Ask where Twilio sends each business's calls, if there are credentials."""
     accounts = _accounts(settings)
     if settings.public_url is None or not accounts:
         return []
@@ -83,7 +83,7 @@ async def _check_number(
 
 
 def _wrong(record: Mapping[str, Any], public_url: str) -> Iterator[str]:
-    """Say what of a number, or of its application, does not lead here."""
+    """Yield each setting of a number, or of its application, that is wrong."""
     if record.get("trunk_sid"):
         yield "its calls go to a SIP trunk, and no webhook is asked"
         return
@@ -97,7 +97,7 @@ def _wrong(record: Mapping[str, Any], public_url: str) -> Iterator[str]:
 
 
 class _Asking:
-    """Asks Twilio's REST API."""
+    """A client of Twilio's REST API."""
 
     def __init__(
         self, session: aiohttp.ClientSession, settings: Settings, api_url: str
