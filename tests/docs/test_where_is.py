@@ -203,9 +203,8 @@ def test_a_setting_needs_one_line(monkeypatch):
     with pytest.raises(changed.OptionError, match=r"TOY_MS='11': .* from 0 to 10"):
         changed.merge(made, {"TOY_MS": "11"})
 
-    # The environment is read by the same two names.
-    monkeypatch.setattr(process, "CallOptions", changed.CallOptions)
-    monkeypatch.setattr(process, "merge", changed.merge)
+    # The process reads the environment by this one function.
+    monkeypatch.setattr(process, "from_variables", changed.from_variables)
     assert process._read_options({"TOY_MS": "5"}, []).toy_ms == 5
 
 
