@@ -1,9 +1,9 @@
-"""Deadlines: what a call owes somebody, and by when.
+"""Deadlines: what a call owes the caller or the model, and by when.
 
-`invariants.py` looks at every frame and every request by itself; what takes a while is
-followed here, from the same ins and outs: a greeting, keys, tools, the whole of an
-interruption, a conversation told to a new session, the last words. Whatever is not kept
-is a broken invariant.
+`invariants.py` checks every frame and every request by itself. This module follows what
+takes several steps, from the same inputs and outputs: a greeting, keys, tools, a whole
+interruption, a conversation told to a new session, the last words. A missed deadline is
+a broken invariant.
 """
 
 from collections.abc import Callable
@@ -30,9 +30,9 @@ from bridge.realtime import openai
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES, FRAME_MS
 
-# How late a row of keys may be told: a stall, and the pause itself.
+# How late a sequence of keys may be told: a stall, and the pause itself.
 KEYS_LATE_S = 1.5
-# A calm line delays echoes by less: an utterance after such a gap is a new one.
+# A calm line delays echoes by less. An utterance after such a gap is a new one.
 GAP_S = 0.1
 
 
@@ -42,14 +42,14 @@ def of(kind: type, actions: list[Any]) -> list[Any]:
 
 
 class Greeting:
-    """It is asked for with the first session, before anything else."""
+    """The greeting is requested with the first session, before anything else."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._is_asked = not call.plan.greeting
 
     def after(self, what: Any, actions: list[Any]) -> None:
-        """Look at the first request of the call."""
+        """Check the first request of the call."""
         if self._is_asked or not self._call.is_session_ready:
             return
         self._is_asked = True
@@ -64,14 +64,14 @@ class Renewed:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._told: list[openai.CreateItem] = []
-        # The newest turn of the caller's that has no words, and the audio given since.
+        # The caller's newest turn without a transcript, and the audio sent since.
         self._wordless: str | None = None
         self._appended_ms = 0
         self._since_ms = 0
 
     def after(self, what: Any, actions: list[Any]) -> None:
-        """Compare what is told with the transcript."""
-        appended_ms = self._call.uplink.appended_ms  # less of it in a new session
+        """Compare what the session is told with the transcript."""
+        appended_ms = self._call.uplink.appended_ms  # a new session gets less of it
         self._since_ms += max(0, appended_ms - self._appended_ms)
         self._appended_ms = appended_ms
         if type(what) is openai.Committed:
@@ -85,7 +85,7 @@ class Renewed:
             elif kind is ToStandby and type(action.event) is openai.CreateItem:
                 self._told.append(action.event)
             elif kind is UseStandby:
-                # Keys may be told in the same step, then straight away.
+                # Keys may be told in the same step, right after.
                 self._check(self._told + of(openai.CreateItem, actions[at:]))
             elif kind is Log and "Session renewed" in action.text:
                 self._check(of(openai.CreateItem, actions))
@@ -97,7 +97,7 @@ class Renewed:
             one.item.content[0] for one in told if type(one.item) is openai.MessageItem
         ]
         has_sound = any(type(part) is openai.InputAudio for part in parts)
-        # What was said before the audio that is kept is lost.
+        # Speech from before the kept audio is lost.
         is_kept = self._since_ms < GIVEN_FRAMES_MAX * FRAME_MS
         is_known = has_sound or not self._wordless or not is_kept
         check(is_known, "a turn without words is told as sound")
@@ -115,7 +115,7 @@ class Renewed:
 
 
 class Keys:
-    """Every key silences the AI, and is told to the model in its row."""
+    """Every key silences the AI, and is told to the model in its sequence."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -126,7 +126,7 @@ class Keys:
     def after(
         self, what: Any, actions: list[Any], was_playing: bool, now: float
     ) -> None:
-        """Follow a row from its first key to the model."""
+        """Follow a sequence of keys from the first key to the model."""
         self.are_told = False
         if not actions and not self._row:
             return
@@ -161,7 +161,7 @@ class Tools:
         self._was_his = False
 
     def before(self) -> None:
-        """Keep whether the caller speaks."""
+        """Note whether the caller speaks."""
         self._was_his = self._call.has_caller_floor
 
     def after(self, what: Any, actions: list[Any]) -> None:
@@ -189,9 +189,9 @@ class Tools:
 
 
 class Interruptions:
-    """Voice waits for grace and cooldown and no longer; a stale echo says nothing.
+    """A certain voice waits for grace and cooldown only; a stale mark has no effect.
 
-    `new_item_at` tells since when the newest item that followed a silence is sent.
+    `new_item_at` is when the first frame of the newest item after a silence was sent.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Interruptions:
         self._new_item_at = new_item_at
         self._is_whole = not scenario.has_odd_payloads
         self._was_held = False
-        # Where echoes lag the core may count an utterance from an earlier one.
+        # Where echoes are late the core may join an utterance to an earlier one.
         self._is_grace_known = scenario.is_calm and scenario.marks == "echoed"
         self._spoke_at = float("-inf")
         self._audible_since = 0.0
@@ -209,7 +209,7 @@ class Interruptions:
         self._stale: tuple[int, float] | None = None
 
     def before(self, what: Any) -> None:
-        """Keep what an echo of before a clear must not change."""
+        """Note the state that a mark from before a clear must not change."""
         playout = self._call.playout
         self._was_held |= playout.is_held
         if type(what) is not twilio.Mark:
@@ -218,9 +218,9 @@ class Interruptions:
             self._stale = playout.marks_in_flight, playout.ends_at()
 
     def check_heard(self, what: Any, actions: list[Any], now: float) -> None:
-        """Check that a voice that is certain interrupts once nothing forbids it.
+        """Check that a certain voice interrupts once nothing forbids it.
 
-        Neither a false alarm nor an underrun begins grace anew.
+        Neither a false alarm nor an underrun restarts the grace period.
         """
         call, options = self._call, self._call.plan.options
         uplink = call.uplink
@@ -241,7 +241,7 @@ class Interruptions:
         check(is_barred, "a certain voice interrupts", audible_ms, cooled_ms)
 
     def after(self, what: Any, actions: list[Any], now: float) -> None:
-        """Check who may silence the AI, and when."""
+        """Check what may silence the AI, and when."""
         playout, options = self._call.playout, self._call.plan.options
         if self._stale is not None and self._call.phase is not Phase.ENDED:
             now_is = playout.marks_in_flight, playout.ends_at()
@@ -268,19 +268,19 @@ class Interruptions:
 
 
 class Turns:
-    """A turn that the gate has heard becomes an item, by the server's doing or ours."""
+    """A turn that the gate has heard becomes an item, by the server or the bridge."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._was_worth = False
 
     def before(self) -> None:
-        """Keep whether a turn is open that is worth an answer."""
+        """Note whether a turn is open that deserves an answer."""
         uplink = self._call.uplink
         self._was_worth = uplink.is_turn_open and uplink.is_worth_committing
 
     def after(self, what: Any, actions: list[Any]) -> None:
-        """Look at a turn that a frame has closed."""
+        """Check a turn that a frame has closed."""
         call = self._call
         if not self._was_worth or type(what) is not twilio.Media:
             return
@@ -291,9 +291,9 @@ class Turns:
 
 
 class Withheld:
-    """What a caller says over the AI is given from its first sound, or not at all.
+    """Speech during the AI's is sent from its first sound, or not at all.
 
-    Holds where no frame is lost, so that the frames' numbers count.
+    Holds where no frame is lost, so that the frames' numbers are continuous.
     """
 
     def __init__(self, call: Call) -> None:
@@ -305,7 +305,7 @@ class Withheld:
         self._late_frames = call.plan.options.late_answer_ms // FRAME_MS
 
     def after(self, what: Any, actions: list[Any]) -> None:
-        """Follow the sounds in the ring, and look at what comes out of it."""
+        """Follow the sounds in the ring, and check what leaves it."""
         uplink = self._call.uplink
         if type(what) is twilio.Media and self._call.phase is not Phase.ENDED:
             number = number_of(what.media.payload)
@@ -343,7 +343,7 @@ class Withheld:
 
 
 class Deadlines:
-    """All of one call."""
+    """All deadlines of one call."""
 
     def __init__(
         self, call: Call, scenario: Scenario, new_item_at: Callable[[], float]
@@ -359,7 +359,7 @@ class Deadlines:
         self._sessions = Sessions(call)
 
     def before(self, what: Any) -> None:
-        """Look at the call as it is, before it takes `what`."""
+        """Look at the call before it takes `what`."""
         self._interruptions.before(what)
         self._turns.before()
         if type(what) is ToolResult:
@@ -368,7 +368,7 @@ class Deadlines:
     def after(
         self, what: Any, actions: list[Any], was_playing: bool, now: float
     ) -> None:
-        """Check them all."""
+        """Check all deadlines."""
         self.keys.after(what, actions, was_playing, now)
         self._sessions.after(now)
         if self._withheld is not None:
@@ -390,7 +390,7 @@ POLITE = ("silence", "loop", "max_duration", "drain")
 def check_last_words(
     call: Call, reason: str, owed_bytes: int, ends_at: float, now: float
 ) -> None:
-    """Check at a hang-up that what was said to the caller has been heard."""
+    """Check at a hang-up that the last words to the caller have been heard."""
     is_polite = reason in POLITE or reason.startswith("end_call")
     if not is_polite or now >= call.last_words.ends_at:
         return

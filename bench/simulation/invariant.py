@@ -1,4 +1,4 @@
-"""An invariant, and what it is when it is broken."""
+"""An invariant, and the error for a broken one."""
 
 
 class Broken(AssertionError):

@@ -1,10 +1,10 @@
-"""Invariants: what must hold after every step of a call, whatever comes.
+"""Invariants: what must hold after every step of a call, for any input.
 
-A reference of the downlink (the bytes of every item not cancelled) is kept here, that
-of the uplink (the numbers written into the caller's frames) in `speech.py`, that of the
-responses in `requests.py`, and what takes a while in `deadlines.py`: from nothing but
-what went into the call and what came out. A step that breaks an invariant raises
-`Broken`.
+This module keeps a reference of the downlink: the bytes of every item that is not
+cancelled. `speech.py` keeps that of the uplink: the numbers in the caller's frames.
+`requests.py` follows responses, `deadlines.py` what takes several steps. All are
+computed only from the inputs and outputs of the call. A step that breaks an invariant
+raises `Broken`.
 """
 
 from collections import deque
@@ -23,19 +23,19 @@ from bridge.realtime import openai
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES, FRAME_MS
 
-# A step may release the ring, refill the lead and write lines, and no more.
+# The most that one step does: release the ring, refill the lead and log lines.
 ACTIONS_MAX = 700
-# How often a timer may fire without the clock going on.
+# How often a timer may fire while the time stands still.
 SPINS_MAX = 8
 _MS = 1e-3
-# What comes of a response that runs.
+# The events of a running response.
 _SIGNS = (openai.OutputItemAdded, openai.AudioDelta, openai.OutputItemDone)
-# An item, and which of its contents.
+# An item's id, and the index of its content.
 Part = tuple[str, int]
 
 
 def part_of(event: Any) -> Part:
-    """Return which audio an event is about."""
+    """Return the part of an item to which an event belongs."""
     return event.item_id, event.content_index
 
 
@@ -52,21 +52,21 @@ class Invariants:
         self._spun_at = -1.0
         self._hang_ups = 0
         self._stop_lines = 0
-        # When the call ended in the midst of a turn of the caller's, if it did.
+        # When the call ended within a turn of the caller's, if it did.
         self.spoke_last_at: float | None = None
         self.cuts: list[tuple[Part, int]] = []
         self.steps = 0
 
     def sent_part(self) -> Part:
-        """Return the part of the oldest frame sent that was not asked about yet."""
+        """Return the part of the oldest sent frame that was not yet asked about."""
         return self._downlink.sent.popleft()
 
     def note_committed(self, now: float) -> None:
-        """A turn of the caller awaits its answer."""
+        """A turn of the caller's awaits its answer."""
         self._asked.committed(now)
 
     def before(self, what: Any, now: float) -> None:
-        """Look at the call as it is, before it takes `what`."""
+        """Look at the call before it takes `what`."""
         self._was_over = self._call.phase is Phase.ENDED
         self._was_playing = self._call.playout.is_playing(now)
         uplink = self._call.uplink
@@ -78,7 +78,7 @@ class Invariants:
             self._uplink.before(what)
 
     def after(self, what: Any, actions: list[Any], now: float) -> None:
-        """Check what the call answered, and the call."""
+        """Check the call's actions and its state."""
         self.steps += 1
         check(len(actions) <= ACTIONS_MAX, "actions are bounded", len(actions))
         if self._was_over:
@@ -110,12 +110,12 @@ class Invariants:
         )
 
     def _check_order(self, what: Any, actions: list[Any]) -> None:
-        """Clear, then truncate, then cancel, then speech; withheld until then.
+        """Clear, then truncate, then cancel, then speech, which is withheld until then.
 
         A timer may give up an answer of which nothing is heard.
         """
         rank, is_renewed = 0, False
-        # What the caller has said last is given and committed at the end.
+        # At the end the caller's last speech is sent and committed.
         is_last = any(type(action) is HangUp for action in actions)
         for action in actions:
             kind = type(action)
@@ -128,7 +128,7 @@ class Invariants:
             elif kind is openai.ResponseCancel:
                 is_given_up = is_last or (what is None and rank == 0)
                 check(rank == 1 or is_given_up, "cancel follows truncate", rank)
-                rank = rank and 2  # what is given up without a clear plays on
+                rank = rank and 2  # an answer given up without a clear plays to its end
             elif kind is openai.AppendAudio and action.audio != SILENCE:
                 is_free = not self._was_playing or rank > 0 or is_renewed or is_last
                 check(is_free, "speech is withheld while the AI is audible")
@@ -174,19 +174,19 @@ class Downlink:
         self._ended: set[str] = set()
         self._is_next_cancelled = False
         self._frames = 0
-        # Frames sent before the last clear: played or flushed, heard no more.
+        # Frames sent before the last clear: played or flushed.
         self._flushed = 0
         self._first_frame_at: float | None = None
         self._clock_end = 0.0
         self._ends_at: dict[Part, float] = {}
-        # Items of sessions that are gone.
+        # Items of lost sessions.
         self._old: set[Part] = set()
-        # When the newest item began that followed a silence.
+        # When the newest item after a silence began.
         self.new_item_at = float("-inf")
         self.sent: deque[Part] = deque()
 
     def before(self, what: Any) -> None:
-        """Keep the bytes that are now owed to the caller."""
+        """Keep the bytes that the caller is now owed."""
         if self._call.phase is Phase.ENDED:
             return
         if type(what) in _SIGNS and what.response_id not in self._ended:
@@ -220,7 +220,7 @@ class Downlink:
                     item[2] = True
 
     def _begin(self, response_id: str) -> None:
-        """What runs is known by its announcement, or by the first sign of it."""
+        """A response begins with its announcement, or with the first sign of it."""
         if self._active is None:
             self._active = response_id
             if self._is_next_cancelled:
@@ -228,14 +228,14 @@ class Downlink:
             self._is_next_cancelled = False
 
     def after(self, actions: list[Any], now: float) -> None:
-        """Compare each frame with what is owed; forget it at a clear."""
+        """Compare each frame with the owed bytes; forget those at a clear."""
         for action in actions:
             kind = type(action)
             if kind is twilio.OutboundMedia:
                 self._check_frame(action.media.payload, now)
             elif kind is OpenModel or kind is UseStandby:
                 self._end_items()
-                if self._call.phase is Phase.WAITING:  # it greets from the beginning
+                if self._call.phase is Phase.WAITING:  # the greeting starts again
                     self._items.clear()
             elif kind is twilio.Clear:
                 self._check_cuts(actions, now)
@@ -243,7 +243,7 @@ class Downlink:
                 self._clock_end = now
                 self._flushed, self._first_frame_at = self._frames, None
             elif kind is openai.ResponseCancel:
-                # Of what was asked for, if nothing runs: the next to begin, unless it
+                # Of the request, if no response runs: the next to begin, unless it
                 # is given up and asked for once more.
                 is_again = openai.ResponseCreate in map(type, actions)
                 self._is_next_cancelled = self._active is None and not is_again
@@ -258,7 +258,7 @@ class Downlink:
         self._check_goes_on(now)
 
     def _end_items(self) -> None:
-        """A session is gone, and what it has not said is not owed."""
+        """A session is gone; its unsaid items are no longer owed."""
         self._active = None
         self._is_next_cancelled = False
         self._old |= self._received_ms.keys()
@@ -267,9 +267,9 @@ class Downlink:
 
     def _check_cuts(self, actions: list[Any], now: float) -> None:
         """The model is told of every part that was not heard to its end."""
-        # Less than a ms of audio cannot be told.
+        # `truncate` cannot tell less than a ms of audio.
         unheard = {item[0] for item in self._items if len(item[1]) >= BYTES_PER_MS}
-        # The last frame of a part may be padding, mostly; and what is told is whole ms.
+        # Most of a part's last frame may be padding, and `truncate` tells whole ms.
         latest = now + FRAME_MS * _MS + _MS
         unheard |= {part for part, at in self._ends_at.items() if at > latest}
         self._ends_at.clear()
@@ -328,7 +328,7 @@ class Downlink:
         check(fresh <= elapsed + 0.1, "heard <= elapsed", fresh, elapsed)
 
     def _check_goes_on(self, now: float) -> None:
-        """What is owed and not held back is sent in time."""
+        """Audio that is owed and not held back is sent in time."""
         call = self._call
         while self._items and not self._items[0][1] and self._items[0][2]:
             self._items.popleft()

@@ -1,8 +1,8 @@
-"""The model's side of a simulated call, as strict as the Realtime API, on its time.
+"""The model's side of a simulated call: as strict as the Realtime API, with its timing.
 
-It hears the audio it is given and nothing else: turns are detected in audio time. It
-refuses what the API refuses, and a refusal the bridge could have avoided is a broken
-invariant. Speech is made faster than real time.
+The model hears only the audio that it is sent, and detects turns in audio time. It
+refuses what the API refuses. A refusal that the bridge could have avoided is a broken
+invariant. Speech is generated faster than real time.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from dsp.g711 import frame_levels
 if TYPE_CHECKING:
     from bench.simulation.world import Wire, World
 
-# -45 dBFS, as `frame_levels` counts.
+# -45 dBFS, in the units of `frame_levels`.
 LOUD = 127 - 45
 COMMIT_MS_MIN = 100
 SESSION_S = 3_600
@@ -36,7 +36,7 @@ Step = tuple[float, openai.Inbound | None]
 
 
 class Model:
-    """One session; what it says goes to the bridge over its wire, in order."""
+    """One session; its events reach the bridge over its wire, in order."""
 
     def __init__(
         self, world: "World", number: int, *, to_bridge: "Wire", to_model: "Wire"
@@ -67,18 +67,18 @@ class Model:
         self.appended = 0
 
     def start(self) -> None:
-        """Greet the socket; in a scenario with faults, sometimes break later on."""
+        """Send `session.created`; in a scenario with faults, sometimes break later."""
         self._send(openai.SessionCreated(session=openai.Session()))
         if self._world.scenario.is_fault:
             self._world.after(self._rng.expovariate(1 / 5.0), self._misbehave)
 
     def close(self) -> None:
-        """The socket is gone: nothing more is said or heard."""
+        """The socket is gone: the session says and hears no more."""
         self.is_closed = True
 
     @property
     def is_at_work(self) -> bool:
-        """Tell whether it hears a turn or answers one."""
+        """Tell whether the session hears a turn or answers one."""
         return self._is_speech or self._running is not None or self._is_answer_owed
 
     # --- what the bridge sends ---
@@ -135,7 +135,7 @@ class Model:
 
     def _on_commit(self, event: openai.CommitAudio) -> None:
         enough = self._uncommitted_ms >= COMMIT_MS_MIN
-        # In the VAD modes the server may have made an item of it just before.
+        # In the VAD modes the server may have just made an item of it.
         is_race = self._options.turn_detection != "gate"
         check(enough or is_race, "nothing under 100 ms is committed")
         if not enough:
@@ -174,14 +174,14 @@ class Model:
 
     def _on_create(self, event: openai.ResponseCreate) -> None:
         if self._running is not None:
-            # Who was told of an end that was nobody's may ask once more.
+            # After the end of an unknown response the bridge may ask once more.
             is_race = self._options.turn_detection != "gate" or self._has_strayed
             check(is_race, "nobody but the bridge asks in gate mode")
             self._collide(event.event_id)
             return
         if self._world.scenario.is_fault and self._rng.random() < 0.01:
             self.is_breaking = True
-            return  # it is not heard of again
+            return  # no event answers the request
         params = event.response
         self._begin(has_tools=params is UNSET or params.tool_choice != "none")
 
@@ -215,7 +215,7 @@ class Model:
         self._step(self._running)
 
     def _step(self, response_id: str) -> None:
-        """Say the next thing of this response, if it still runs."""
+        """Send the next event of this response, if it still runs."""
         if self._running != response_id or self._steps is None or self.is_closed:
             return
         wait_s, event = next(self._steps, (0.0, None))
@@ -232,13 +232,13 @@ class Model:
         rng = self._rng
         begins: openai.Inbound = openai.ResponseCreated(openai.Response(response_id))
         if self._world.scenario.is_fault and rng.random() < 0.04:
-            begins = openai.ItemAdded()  # its beginning is never told
+            begins = openai.ItemAdded()  # `response.created` is never sent
         yield rng.uniform(0.02, 0.6), begins
         if self._world.scenario.is_fault and rng.random() < 0.1:
             self._end(response_id, rng.choice(("failed", "failed", "incomplete")))
             return
         if self._world.scenario.is_fault and rng.random() < 0.03:
-            self._steps = None  # nothing more comes of it, or an error alone
+            self._steps = None  # nothing follows, or only an error
             self.is_breaking = True
             if rng.random() < 0.5:
                 self._refuse("server_error", None)
@@ -276,7 +276,7 @@ class Model:
         at = rng.randrange(8_000)
         while left > 0:
             if self._world.scenario.is_fault and rng.random() < 0.002:
-                self._end(response_id, "failed")  # and no word of the part's end
+                self._end(response_id, "failed")  # without the part's `done`
                 return
             size = min(left, rng.randrange(1, 4_000))
             left -= size

@@ -1,8 +1,8 @@
-"""The phone side of a simulated call, as strict as Twilio's, on simulated time.
+"""The phone side of a simulated call: as strict as Twilio, on simulated time.
 
-Twilio plays what it was sent in real time, echoes a mark when all before it has played,
-and at `clear` forgets the rest and echoes every mark at once. What the caller truly
-heard is known here, and only here.
+Twilio plays the received audio in real time, and echoes a mark when all audio before it
+has played. At `clear` it forgets the rest and echoes every mark at once. Only this
+module knows what the caller truly heard.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ class Phone:
         self._ends_at = 0.0
         self._bunch_at = 0.0
         self._marks: deque[tuple[float, str]] = deque()
-        # Of each item: when each of its frames began to play.
+        # When each frame of each item began to play.
         self._began: dict[Part, list[float]] = {}
         self._cleared_at: dict[Part, float] = {}
         self._is_closed = False
@@ -93,7 +93,7 @@ class Phone:
     # --- playout ---
 
     def play(self, part: "Part") -> None:
-        """Queue a frame, to be played when what came before it has been."""
+        """Queue a frame, to be played after all earlier frames."""
         begins_at = max(self._world.now, self._ends_at)
         self._ends_at = begins_at + FRAME_S
         self._began.setdefault(part, []).append(begins_at)
@@ -104,7 +104,7 @@ class Phone:
         self._world.at(max(self._ends_at, self._world.now), self._echo, name)
 
     def clear(self) -> None:
-        """Forget what was not played, and echo every mark that waits."""
+        """Forget unplayed audio, and echo every waiting mark."""
         now = self._world.now
         self._ends_at = min(self._ends_at, now)
         for part in self._began:

@@ -1,4 +1,4 @@
-"""Requests: what is asked of the model, and that everybody is answered."""
+"""Requests: what the bridge asks of the model; every turn gets an answer."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from bridge.call.sessions import OPEN_S, REOPEN_S
 from bridge.realtime import openai
 from bridge.telephony import twilio
 
-# How late the answer to a turn may be asked for: the core's second, and a stall's.
+# How late a turn's answer may be requested: the core's second, and a stall.
 ANSWER_S = 2.5
-# The same after an error that no answer's end follows: the core's three, and a stall's.
+# The same after an error without the response's end: the core's three, and a stall.
 ERROR_S = 4.5
-# How long there may be no session: what is tried for, and a stall.
+# How long there may be no session: the time of the attempts, and a stall.
 HANDSHAKE_S = max(OPEN_S, REOPEN_S) + 1.5
 
 
@@ -42,7 +42,7 @@ class Asked:
         self._is_cancelled = False
         self._ended: set[str] = set()
         self._tools: set[str] = set()
-        # What came of the answer that runs, and whether one that ended had no sound.
+        # The output of the running answer, and whether an ended one had no sound.
         self._is_heard = False
         self._is_mute = False
         self._pause_s = 0.0
@@ -50,7 +50,7 @@ class Asked:
         self._is_error = False
 
     def before(self, what: Any, now: float) -> None:
-        """Learn what runs from what the server says."""
+        """Learn from the server's events which response runs."""
         kind = type(what)
         if kind is openai.SessionUpdated:
             self._is_ready = True
@@ -80,7 +80,7 @@ class Asked:
                 self._asked = None
 
     def _begin_unannounced(self, response_id: str) -> None:
-        """The first sign of what was never announced is its beginning."""
+        """A response without an announcement begins with the first sign of it."""
         if self._active is None and response_id not in self._ended:
             self._active, self._asked = response_id, None
             self._committed_at = self._told_at = None
@@ -111,7 +111,7 @@ class Asked:
             kind = type(action)
             is_renewed = is_renewed or is_rollover(action)
             if is_renewed and kind is openai.AppendAudio:
-                self._committed_at = None  # the turn is open again
+                self._committed_at = None  # the turn has opened again
             if kind is openai.ResponseCreate:
                 check(self._is_ready, "no response before the session is confirmed")
                 is_free = self._active is None and self._asked is None
@@ -123,7 +123,7 @@ class Asked:
                 self._committed_at = self._told_at = None
             elif kind is openai.ResponseCancel:
                 self._is_cancelled = True
-                if what is None and not is_clear:  # it is given up
+                if what is None and not is_clear:  # the request is given up
                     self._ended.add(self._active or "")
                     self._active = self._asked = None
                     self._has_news = True
@@ -144,7 +144,7 @@ class Asked:
                 self._tools.add(action.tool_call_id)
 
     def _check_error(self, actions: list[Any], now: float) -> None:
-        """An error that may have cost an answer is not waited over for long."""
+        """The call does not wait long for an answer that an error has prevented."""
         is_busy = self._active is not None or self._asked is not None
         if self._is_error and is_busy and self._error_at is None:
             self._error_at = now
@@ -159,7 +159,7 @@ class Asked:
         check(waited_s <= ERROR_S, "an error without an end is noticed", waited_s)
 
     def _lose_session(self, now: float) -> None:
-        """What ran or was asked for is owed by the next session."""
+        """The next session owes the running or requested response."""
         is_cut = self._active is not None and not self._is_cancelled
         if (is_cut or self._asked is not None) and self._call.tool_calls.open:
             self.told(now)
@@ -170,17 +170,17 @@ class Asked:
         self._active = self._asked = None
 
     def committed(self, now: float) -> None:
-        """A turn of the caller awaits its answer."""
+        """A turn of the caller's awaits its answer."""
         self._committed_at = now
         self._has_news = True
 
     def told(self, now: float) -> None:
-        """A tool's answer, or keys, await the model's."""
+        """A tool's answer, or keys, await the model's answer."""
         self._told_at = self._told_first = now
         self._has_news = True
 
     def check_answered(self, now: float, is_tool_open: bool) -> None:
-        """Check that no turn, no tool and no key waits for ever."""
+        """Check that no turn, tool or key waits for ever."""
         is_busy = self._active is not None or self._asked is not None
         is_off = is_busy or not self._is_ready or not self._call.is_talking
         if is_off:
@@ -197,14 +197,14 @@ class Asked:
 
 
 class Sessions:
-    """A session is there within the time of a handshake, or the call ends."""
+    """A session is ready within the time of a handshake, or the call ends."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._since: float | None = None
 
     def after(self, now: float) -> None:
-        """Look how long there has been none."""
+        """Check for how long there has been no session."""
         call = self._call
         is_off = call.is_session_ready or call.phase in (Phase.ENDING, Phase.ENDED)
         self._since = None if is_off else now if self._since is None else self._since

@@ -1,6 +1,6 @@
-"""`python -m bench simulate`: seeded calls, every invariant after every step.
+"""`python -m bench simulate`: seeded calls; every invariant is checked at every step.
 
-A broken invariant prints its seed; `python -m bench simulate --seed N` runs that call
+A broken invariant prints its seed. `python -m bench simulate --seed N` runs that call
 again, step by step.
 """
 
@@ -17,7 +17,7 @@ from bench.simulation.world import World
 from bench.words import parser_of
 
 CHUNK = 50
-# How much of a failed call's story is shown.
+# How many of a failed call's steps are shown.
 STORY_LINES = 40
 COUNTED = (
     "barge_ins",
@@ -32,7 +32,7 @@ COUNTED = (
 
 
 class Outcome(NamedTuple):
-    """What came of one seed; `broken` says which invariant broke, if one did."""
+    """The outcome of one seed; `broken` names the broken invariant, if any."""
 
     seed: int
     broken: str | None
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 def run_seed(seed: int) -> Outcome:
-    """Run one call to its end; any error at all is a broken invariant."""
+    """Run one call to its end; any error counts as a broken invariant."""
     world = World(seed)
     broken = None
     try:
@@ -68,14 +68,14 @@ def run_chunk(first: int) -> list[Outcome]:
 
 
 def run_many(calls: int, first: int = 0) -> Iterator[list[Outcome]]:
-    """Run calls on every core; yields outcomes as they come, a chunk at a time."""
+    """Run calls on every core; yield outcomes, a chunk at a time."""
     firsts = range(first, first + calls, CHUNK)
     with get_context("spawn").Pool(os.cpu_count()) as pool:
         yield from pool.imap_unordered(run_chunk, firsts)
 
 
 def tell(seed: int) -> int:
-    """Run one call and print its story; 1 if an invariant breaks."""
+    """Run one call and print its steps; 1 if an invariant breaks."""
     world = World(seed)
     world.story = []
     try:

@@ -1,7 +1,7 @@
-"""Scenario: everything that is left to chance in one simulated call, from its seed.
+"""Scenario: every random choice of one simulated call, derived from its seed.
 
-A seed draws the business's options, the networks of both sides, what the caller says
-and when they are gone, and which faults fall in between. Two runs of a seed are alike.
+A seed sets the business's options, the networks of both sides, what the caller says and
+when they hang up, and which faults occur. Two runs of a seed are identical.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ MARKS = ("echoed", "echoed", "echoed", "late", "bunched", "never")
 
 
 def frames_of(name: str) -> list[bytes]:
-    """Return a clip in whole frames."""
+    """Return the whole frames of a clip."""
     data = (CLIPS / f"{name}.ulaw").read_bytes()
     whole = len(data) - len(data) % FRAME_BYTES
     return [data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]
@@ -47,7 +47,7 @@ class Link(NamedTuple):
 
 
 class Scenario:
-    """The choices of one call; `rng` goes on to serve the fakes."""
+    """The choices of one call; the fakes use `rng`, too."""
 
     def __init__(self, seed: int) -> None:
         rng = self.rng = Random(seed)
@@ -64,11 +64,11 @@ class Scenario:
         self.loss = 0.0 if self.is_calm else rng.choice((0.0, 0.0, 0.01, 0.05))
         self.has_odd_payloads = not self.is_calm and rng.random() < 0.08
         self.greeting = "Hello." if rng.random() < 0.7 else ""
-        # One in twenty falls silent instead, and the call must end by itself.
+        # One caller in twenty falls silent instead, and the call must end by itself.
         self.hang_up_s = None if rng.random() < 0.05 else rng.expovariate(1 / 8.0)
         self.talks_s = 8.0 if self.hang_up_s is None else float("inf")
         self.hangs_up_rudely = rng.random() < 0.3
-        # Loud frames in a row; some servers miss a quiet caller's short turns.
+        # Consecutive loud frames; some servers miss a quiet caller's short turns.
         self.server_hears_after = 25 if seed % 5 == 2 else 3
         self.stalls = self._stalls()
 
@@ -97,7 +97,7 @@ class Scenario:
         return CallOptions(**chosen)
 
     def caller(self) -> Iterator[bytes]:
-        """Yield the caller's frames: quiet, speech, noise, a short yes, for ever."""
+        """Yield frames for ever: quiet, speech, noise, a short yes."""
         rng = self.rng
         while True:
             kind = rng.random()
@@ -111,7 +111,7 @@ class Scenario:
                 yield from _piece(rng, NOISE, 10, 100)
 
     def unstalled(self, at: float) -> float:
-        """Return when a process that stands still now and then gets round to `at`."""
+        """Return when a process that stalls at times gets to an event due at `at`."""
         for begin, end in self.stalls:
             if begin <= at < end:
                 return end

@@ -1,4 +1,4 @@
-"""Speech: what must hold of the caller's frames on their way to the model."""
+"""Speech: invariants of the caller's frames on their way to the model."""
 
 from typing import Any
 
@@ -25,11 +25,13 @@ class UplinkInvariants:
         self._last = -1
         self._at: int | None = None
         self._silence = self._next_ms = 0
-        self._is_asked = False  # we have ended a turn, and the server not said so
-        self._is_unsure = False  # silence was given since the place was forgotten
+        self._is_asked = (
+            False  # the bridge has ended a turn; the server has not confirmed
+        )
+        self._is_unsure = False  # silence was sent since the place was forgotten
 
     def before(self, what: Any) -> None:
-        """Forget a place that a long gap has made unknowable."""
+        """Forget a place that a long gap has made unknown."""
         self._was_open = self._call.uplink.is_turn_open
         if type(what) in (openai.Committed, openai.Error):
             self._is_asked = self._is_asked and is_expiry(what)
@@ -41,12 +43,12 @@ class UplinkInvariants:
         self._next_ms = at_ms + FRAME_MS
 
     def after(self, actions: list[Any]) -> None:
-        """Follow the place in the caller's speech that the model has come to."""
+        """Follow the place in the caller's speech that the model has reached."""
         uplink = self._call.uplink
         is_inside = self._was_open or uplink.is_turn_open
         is_again = any(is_rollover(action) for action in actions)
         if is_again:
-            self._last = -1  # a broken turn, with the gaps it had
+            self._last = -1  # the turn is sent again, with its gaps
         for action in actions:
             if type(action) is openai.CommitAudio:
                 self._is_asked = True
@@ -70,7 +72,7 @@ class UplinkInvariants:
             self._silence = 0
             self._is_unsure = self._is_unsure and is_again
         is_known = uplink.is_turn_open and not uplink._is_withholding
-        # Given again, that silence is no better known; a frame after it would be.
+        # Silence that is sent again does not show the place; a frame after it does.
         is_lost = self._is_asked or (self._is_unsure and self._silence > 0)
         if not is_known or (is_again and is_lost):
             self._at = None

@@ -1,8 +1,8 @@
 """One simulated call: the pure core between a phone and a model, on simulated time.
 
-Everything that happens lies in one queue by its time. Whatever reaches the bridge goes
-through `_give`, which checks the invariants before and after and performs the actions;
-a process that stands still for a moment takes all that came meanwhile at its end.
+A queue holds all events, ordered by time. Every input reaches the bridge through
+`_give`, which checks the invariants before and after and performs the actions. When a
+stall of the process ends, it takes everything that arrived meanwhile.
 """
 
 from collections.abc import Callable
@@ -35,24 +35,24 @@ from bridge.call.plan import (
 from bridge.realtime import openai
 from bridge.telephony import twilio
 
-# A call that nobody ends is over by its own limits before this.
+# The call's own limits end a call before this.
 CALL_S_MAX = 150.0
-# What still arrives after the end is delivered for this long.
+# Late events are delivered for this long after the end.
 AFTER_S = 0.3
-# What the caller's recording may differ by from what the model was told they heard.
+# The allowed difference between the recording and what the model was told was heard.
 HEARD_MS = 60.0
 # A cut is compared once the clear has reached the phone.
 COMPARE_S = 0.3
 
 
 class Spared(NamedTuple):
-    """What the session that is to be the next has said."""
+    """An event of the standby session."""
 
     event: openai.Inbound
 
 
 class Wire:
-    """One direction of one socket: late, jittery, never out of order."""
+    """One direction of one socket: delayed, with jitter, always in order."""
 
     def __init__(self, world: "World", link: Link) -> None:
         self._world = world
@@ -102,15 +102,15 @@ class World:
     # --- time ---
 
     def at(self, when: float, what: Callable[..., None], *args: Any) -> None:
-        """Have something happen."""
+        """Schedule an event at a time."""
         heappush(self._queue, (when, next(self._ties), what, args))
 
     def after(self, wait_s: float, what: Callable[..., None], *args: Any) -> None:
-        """Have something happen later."""
+        """Schedule an event after a delay."""
         self.at(self.now + wait_s, what, *args)
 
     def run(self) -> None:
-        """Run the call to its end; raises `Broken` where an invariant is broken."""
+        """Run the call to its end; raises `Broken` if an invariant is broken."""
         late_s = self.scenario.tick_late_s
         while self._over_at is None or self.now < self._over_at + self._after_s:
             deadline = self.call.deadline
@@ -133,7 +133,7 @@ class World:
         return WORDS_WAIT_S if self.call.awaits_words else AFTER_S
 
     def _check_last_turn(self, record: CallRecord) -> None:
-        """What the caller was saying at the end is a turn, unless it had no words."""
+        """The caller's last speech is a turn, unless it had no words."""
         if self.invariants.spoke_last_at is None:
             return
         at_s = round(self.invariants.spoke_last_at, 3)
@@ -144,7 +144,7 @@ class World:
     # --- what reaches the bridge ---
 
     def to_bridge(self, message: twilio.Inbound) -> None:
-        """Send a message of Twilio's on its way."""
+        """Send a message of Twilio on its way."""
         self._to_bridge.send(self._give, message, self.call.receive_twilio, message)
 
     def from_model(self, model: Model, event: openai.Inbound) -> None:
@@ -161,7 +161,7 @@ class World:
             self._give(event, self.call.receive_openai, event)
 
     def give_unknown(self) -> None:
-        """Let a message of an unknown type, or none at all, arrive."""
+        """Deliver a message of an unknown type, or an invalid one."""
         leg = self.scenario.rng.choice((Leg.TWILIO, Leg.OPENAI))
         self._give("unknown", self.call.receive_unknown, leg, "new.type")
         self._give("malformed", self.call.receive_malformed, leg, "no JSON")
@@ -175,11 +175,11 @@ class World:
         self._to_bridge.send(self._give, *lost)
 
     def hang_up_model(self, model: Model) -> None:
-        """Let the model close its socket, after what it has said."""
+        """Let the model close its socket after its last event."""
         model.to_bridge.send(self.lose_model, model)
 
     def lose_model(self, model: Model, why: str | Refusal = "1006") -> None:
-        """Cut the model's socket, or let it not be had at all."""
+        """Cut the model's socket, or refuse it."""
         if model.is_closed:
             return
         stands_until = self.scenario.unstalled(self.now)
@@ -228,12 +228,12 @@ class World:
             self.after(takes_s, self.lose_model, model)
         elif chance < 0.15:
             self.after(takes_s, self.refuse_model, model)
-        elif chance > 0.17 or not scenario.is_fault:  # else nobody ever answers
+        elif chance > 0.17 or not scenario.is_fault:  # else no answer ever comes
             self.after(takes_s, model.start)
         return model
 
     def refuse_model(self, model: Model) -> None:
-        """Answer a handshake with something else than a socket."""
+        """Refuse a handshake, with an HTTP status or without."""
         rng = self.scenario.rng
         status = rng.choice((0, 429, 500, 503, 503, 401))
         after_s = rng.choice((0.0, 0.0, 1.0, 60.0))
