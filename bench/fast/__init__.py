@@ -1,6 +1,6 @@
-"""What the load's ends do for every frame, compiled when it is first imported.
+"""The load generator's work per frame, compiled on first import.
 
-It needs Cython and a C compiler, as building Kolbridge does; no wheel has it.
+It needs Cython and a C compiler, as building Kolbridge does. No wheel contains it.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ MODULES = ("beat", "wires", "frames")
 
 
 def build() -> None:
-    """Compile what is older than any source; raises RuntimeError with what was said."""
+    """Compile the modules if a source is newer; a failure raises RuntimeError."""
     sources = [one for one in HERE.iterdir() if one.suffix in (".pyx", ".pxd", ".h")]
     with (HERE / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -35,7 +35,7 @@ def build() -> None:
 
 
 def _built_at() -> float:
-    """Return when the oldest module was made; 0 if one was not."""
+    """Return when the oldest module was built; 0 if one is missing."""
     found = [HERE / f"{name}{EXTENSION_SUFFIXES[0]}" for name in MODULES]
     return min((one.stat().st_mtime if one.exists() else 0.0) for one in found)
 

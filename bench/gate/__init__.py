@@ -1,1 +1,1 @@
-"""The gate's training and judging: material, corpus, training, figures, rivals."""
+"""The gate's training and evaluation: material, calls, training, figures, rivals."""

@@ -16,7 +16,7 @@ from bench.gate import score
 
 
 def main() -> int:
-    """Run one of the commands; 0 when it did what was asked and nothing got worse."""
+    """Run one of the commands; 0 if it succeeded and no figure got worse."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.gate",
         description=__doc__,
@@ -39,7 +39,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.command == "score":
         return score.run(args.record)
-    # What follows needs more than the repository's own packages.
+    # The other commands need more than the repository's own packages.
     if args.command == "train":
         from bench.gate import training
 

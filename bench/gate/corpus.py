@@ -1,8 +1,8 @@
-"""Generated calls as training data: features by the gate itself, and labels.
+"""Generated calls as training data: features computed by the gate itself, and labels.
 
 The calls are the evaluator's (`corpus.py` of its folder), with more voices, knocks and
-lines than it has. Features come out of the compiled gate, so that what is trained on is
-what runs.
+lines. The compiled gate computes the features, so that training and production use the
+same code.
 """
 
 import importlib
@@ -18,14 +18,15 @@ from dsp.g711 import decode, encode, frame_levels
 from dsp.gate import NoiseGate
 
 FRAME = 160
-GRACE_SAMPLES = 1_600  # 200 ms before a turn are nobody's mistake
+# The evaluator counts an activation in the 200 ms before a turn as no error.
+GRACE_SAMPLES = 1_600
 # A turn begins after half a second without speech.
 ONSET_PAUSE_FRAMES, ONSET_FRAMES, ONSET_WEIGHT = 25, 10, 2.0
 RATE = 8_000
-# The AI talks on for up to so long; 0: only as the evaluator has it.
+# The longest time for which the AI talks; 0 leaves the evaluator's call as it is.
 TALK_ON_S = (0.0, 0.0, 8.0, 20.0, 60.0)
 TALK_ON_DBOV = -20.0
-SHORT_GAP_FRAMES = 5  # a pause up to 100 ms is speech to a telephone
+SHORT_GAP_FRAMES = 5  # a pause up to 100 ms counts as speech
 
 
 class Calls(NamedTuple):
@@ -45,7 +46,7 @@ def evaluator(folder: Path) -> tuple[Any, Any, Any]:
 
 
 def generate(folder: Path, split: dict[str, Any], seed: int) -> Calls:
-    """Generate one seed's calls and return what is learnt from."""
+    """Generate the calls of one seed; return features, labels and weights."""
     corpus, evaluate, _ = evaluator(folder)
     bank, pool = _varied_bank(corpus)(split), corpus.Pool(split)
     calls = Calls([], [], [])
@@ -63,7 +64,7 @@ def generate(folder: Path, split: dict[str, Any], seed: int) -> Calls:
 
 
 def features(near: bytes, far: bytes) -> NDArray[np.float32]:
-    """Return the gate's own inputs of the score, frame by frame."""
+    """Return the score's inputs from the gate itself, frame by frame."""
     gate = NoiseGate()
     levels = frame_levels(far)
     rows = []
@@ -78,8 +79,8 @@ def label(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return (is speech, weight) of the frames that arrived.
 
-    A pause of up to 100 ms inside speech is speech at half the weight; so long as a
-    turn's end is near, half the weight says that it has ended.
+    A pause of up to 100 ms inside speech counts as speech, at half the weight. Shortly
+    after a turn's end a frame counts as silence, at half the weight.
     """
     core, free, _, segments = evaluate.frame_truth(meta)
     labels = core.copy()
@@ -100,7 +101,7 @@ def label(
 
 
 def _stress_onsets(labels: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-    """Let a turn's first 200 ms weigh double: what an interruption waits for."""
+    """Double the weight of a turn's first 200 ms, on which an interruption waits."""
     for start in np.flatnonzero(np.diff(labels, prepend=0) == 1):
         if not labels[max(0, start - ONSET_PAUSE_FRAMES) : start].any():
             weights[start : start + ONSET_FRAMES] *= ONSET_WEIGHT
@@ -108,7 +109,7 @@ def _stress_onsets(labels: NDArray[np.float32], weights: NDArray[np.float32]) ->
 
 def _varied_bank(corpus: Any) -> Any:
     class VariedBank(corpus.Bank):  # type: ignore[misc]  # the evaluator has no types
-        """The speakers at another rate: other pitch, other vocal tract."""
+        """The speakers at another rate: another pitch and vocal tract."""
 
         rate = 1.0
 
@@ -127,11 +128,11 @@ def _varied_bank(corpus: Any) -> Any:
 def _talk_on(
     corpus: Any, bank: Any, near: Any, far: Any, meta: Any, rng: Any
 ) -> tuple[Any, Any]:
-    """Let the AI talk for long, over noise and over the caller.
+    """Let the AI talk for long, during noise and during the caller's speech.
 
-    In the evaluator's calls it is heard for a few seconds, mostly just before the
-    caller speaks: a net that learns from those alone expects the caller whenever
-    the AI goes on.
+    In the evaluator's calls the AI is heard for a few seconds, mostly just before the
+    caller speaks. A net that learns from those alone expects the caller whenever the AI
+    continues to talk.
     """
     longest_s = rng.choice(TALK_ON_S)
     if not longest_s:
@@ -145,7 +146,7 @@ def _talk_on(
         level = 10 ** (TALK_ON_DBOV / 20)
         talk[place : place + count] = speech / corpus.rms(speech) * level
         place += count + int(rng.uniform(0.5, 5) * RATE)
-    # What the evaluator plays has its echo already.
+    # The evaluator's own far audio already has its echo.
     talk[np.frombuffer(decode(far.tobytes()), "<i2") != 0] = 0
     if meta["echo"] is not None:
         path = corpus.rir(rng, 0.08, 2.0)
@@ -167,7 +168,7 @@ def _mulaw(x: Any) -> Any:
 def _disturb(
     corpus: Any, pool: Any, near: Any, meta: Any, evaluate: Any, rng: Any
 ) -> Any:
-    """Add knocks, coughs and tones where nobody speaks, and put it on a line."""
+    """Add knocks, coughs and tones where nobody speaks; apply the effects of a line."""
     x = np.frombuffer(decode(near.tobytes()), "<i2").astype(float) / 32768
     if not meta["lost"] and rng.random() < 0.6:
         _, free, _, _ = evaluate.frame_truth(meta)

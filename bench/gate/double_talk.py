@@ -1,11 +1,11 @@
 """Calls in which the AI talks, as training data of the double-talk score.
 
-Two in five have a caller, who speaks for a moment and waits; in the rest nobody near
+Two in five have a caller, who speaks for a moment and waits. In the others nobody near
 speaks, and there is a noise that must not interrupt. The AI has any voice of the split,
-now and then a pause, and mostly an echo; to half the callers it yields, and talks again
-once they are done. The net hears all frames, and learns from those in which the AI is
-heard. The parts of a call are known one by one, so that speech which the rest covers is
-not held against anybody.
+pauses at times, and mostly has an echo. It yields to half of the callers, and talks
+again after they have finished. The net hears all frames, and learns from those in which
+the AI is heard. The components of a call are known separately, so that speech which the
+other components cover has a low weight.
 """
 
 from pathlib import Path
@@ -24,13 +24,13 @@ Audio = NDArray[np.float64]
 
 SECONDS = 24
 FAR_HEARD_DBFS = -60.0  # as in dsp/gate.pyx
-PART = 80  # samples: the truth's 10 ms
+PART = 80  # samples: the ground truth has parts of 10 ms
 EVENTS = ("keyboard", "bump", "cough", "dtmf")
 CALLER_DBOV, SNR_DB = (-38.0, -14.0), (9.0, 26.0)
 QUIET_DBOV, LINE_DBOV = (-48.0, -27.0), (-72.0, -62.0)
 AI_DBOV, ECHO_DB = (-27.0, -14.0), (-34.0, -16.0)
 ECHOES, ECHO_S, ECHO_DELAY_S = 0.8, 12, (0.1, 0.42)
-UNSTEADY_S = (3.0, 24.0)  # how long the path of an unsteady echo stays
+UNSTEADY_S = (3.0, 24.0)  # how long an unsteady echo path stays the same
 EVENT_DBOV = {
     "keyboard": (-42.0, -22.0),
     "bump": (-32.0, -10.0),
@@ -38,10 +38,10 @@ EVENT_DBOV = {
     "dtmf": (-18.0, -8.0),
 }
 TURN_S, TURN_EXCESS_S, PAUSE_S = (0.3, 0.6, 1.2, 2.5), 0.2, (1.1, 3.0)
-# How long into a turn an AI yields, and after its end talks again.
+# When an AI yields, after a turn's onset, and talks again, after its end.
 YIELDS_S, RESUMES_S = (0.14, 0.6), (0.22, 1.2)
 SEMITONES = [0, 3, 4, 5, 7, 10, 12, 15, 19]
-# Voices are played up to so much slower or faster.
+# The range of playback rates of voices.
 RATES = (0.86, 1.16)
 # Weights: of the first 300 ms of a turn, of what follows, of half a second after it, of
 # frames in which the rest is louder by COVERED_DB, and of what is no speech.
@@ -52,8 +52,12 @@ NOISE_WEIGHT = 2.0
 
 
 class Kind(NamedTuple):
-    """How many calls have a caller, and over what; of the others, how many have events,
-    and the rest which noises; whether the echo comes and goes; how many AIs yield."""
+    """A mixture of calls.
+
+    `spoken` is the share with a caller, in one of the noises `around`. `events` is the
+    share of the others with single events; the rest has one of `noises`. If
+    `is_unsteady`, the echo comes and goes. `yields` is the share of AIs that yield.
+    """
 
     spoken: float
     around: tuple[str, ...]
@@ -70,7 +74,7 @@ MIXED = Kind(
     ("none", "pink", "fan", "street", "babble", "music", "tune", "tv", "tv"),
     yields=0.5,
 )
-# What a net that learnt from those alone took for callers, and was deaf to.
+# Noises that a net trained on MIXED alone took for callers, or missed callers in.
 HARD = Kind(
     0.0,
     (),
@@ -79,7 +83,7 @@ HARD = Kind(
 )
 HUM = Kind(0.7, ("hum",), 0.0, ("hum",), yields=0.5)
 UNSTEADY = Kind(0.4, MIXED.around, 0.0, ("none", "none", "none", "tv"), True, 0.5)
-# What is learnt from: calls of each seed.
+# The training data: a kind, its seeds, and the calls of each seed.
 RECIPE = (
     (MIXED, (11, 12, 13, 14, 15, 16), 400),
     (HARD, (21, 22, 23, 24), 400),
@@ -89,7 +93,7 @@ RECIPE = (
 
 
 class Scene(NamedTuple):
-    """The evaluator's module, its voices and sounds, and one call's chances."""
+    """The evaluator's module, voices and sounds, and the random source of a call."""
 
     kind: Kind
     corpus: Any
@@ -101,7 +105,7 @@ class Scene(NamedTuple):
 def generate(
     folder: Path, split: dict[str, Any], kind: Kind, count: int, seed: int
 ) -> Calls:
-    """Generate so many calls of a kind and return what is learnt from."""
+    """Generate `count` calls of a kind; return features, labels and weights."""
     module, _, _ = corpus.evaluator(folder)
     bank, pool = module.Bank(split), module.Pool(split)
     calls = Calls([], [], [])
@@ -127,7 +131,7 @@ def inputs(near: bytes, far: bytes) -> tuple[NDArray[np.float32], NDArray[np.boo
 
 
 def _call(scene: Scene) -> tuple[bytes, bytes, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return both sides in mu-law, and whether a caller speaks, and is heard."""
+    """Return both sides in mu-law, and where a caller speaks and is audible."""
     rng, total = scene.rng, SECONDS * RATE
     far = _played(scene, total)
     others = rng.standard_normal(total) * _ratio(rng.uniform(*LINE_DBOV))
@@ -163,7 +167,7 @@ def _call(scene: Scene) -> tuple[bytes, bytes, NDArray[np.bool_], NDArray[np.boo
 def weigh(
     is_speech: NDArray[np.bool_], is_heard: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return what each frame weighs: that a turn's beginning is met, and no other."""
+    """Return the weight of each frame: high at a turn's onset and without a caller."""
     found = np.ones(len(is_speech), np.float32)
     since, age = AFTER_FRAMES + 1, 0
     for at, speaks in enumerate(is_speech):
@@ -180,7 +184,7 @@ def weigh(
 
 
 def _played(scene: Scene, total: int) -> Audio:
-    """What the AI says, in one voice, with a breath here and a wait there."""
+    """The AI's speech, in one voice, with short and long pauses."""
     module, bank, rng = scene.corpus, scene.bank, scene.rng
     voice = rng.choice(bank.ai + bank.near)
     far, at = np.zeros(total), int(rng.uniform(0, 1.5) * RATE)
@@ -210,7 +214,7 @@ def _yielding(scene: Scene, is_speech: NDArray[np.bool_]) -> Audio:
 
 
 def _echo(scene: Scene, far: Audio) -> Audio:
-    """What comes back: a delay and a room, mostly the same for the whole call."""
+    """The echo: a delay and a room, mostly the same for the whole call."""
     module, rng = scene.corpus, scene.rng
     out = np.zeros(len(far))
     stretch = len(far) if rng.random() < 0.6 else ECHO_S * RATE
@@ -230,7 +234,7 @@ def _echo(scene: Scene, far: Audio) -> Audio:
 
 
 def _presence(scene: Scene, total: int) -> Audio:
-    """1, or 1 and 0 in turn for seconds: a telephone laid down, or taken up."""
+    """1, or alternately 1 and 0 for seconds, as when a telephone is laid down."""
     present = np.ones(total)
     at = 0
     while scene.kind.is_unsteady and at < total:
@@ -242,9 +246,9 @@ def _presence(scene: Scene, total: int) -> Audio:
 
 
 def _caller(scene: Scene, total: int) -> tuple[Audio, NDArray[np.bool_]]:
-    """One caller's turns, at 0 dBov while they speak, and where that is."""
+    """One caller's turns, at 0 dBov while they speak, and which parts are speech."""
     module, bank, rng = scene.corpus, scene.bank, scene.rng
-    # Half the callers have running speech, as the evaluator chooses them.
+    # Half of the callers have running speech, as in the evaluator.
     voice = rng.choice(module._weighted(bank, rng))
     out, mask = np.zeros(total), np.zeros(total // PART, bool)
     at = int(rng.uniform(1.5, 4) * RATE)
@@ -254,7 +258,7 @@ def _caller(scene: Scene, total: int) -> tuple[Audio, NDArray[np.bool_]]:
         while at - began < wanted and at < total:
             clip, said = bank.clip(rng.choice(bank.by[voice]))
             place = at // PART * PART
-            # Long clips are cut: only a turn's beginning has much to say.
+            # Long clips are cut: the net learns most from a turn's beginning.
             longest = int(began + wanted + TURN_EXCESS_S * RATE) - place
             said = said[: min(total - place, longest) // PART]
             clip = module.tel(np.pad(clip, (0, PART)))[: len(said) * PART]
@@ -274,7 +278,7 @@ def _caller(scene: Scene, total: int) -> tuple[Audio, NDArray[np.bool_]]:
 
 
 def _at_rate(module: Any, x: Audio, rate: float) -> Audio:
-    """Play faster or slower, with another pitch and vocal tract; as long as before."""
+    """Play faster or slower, with another pitch and vocal tract; same length."""
     if rate == 1:
         return x
     y = module.resample(x, 8_000, round(8_000 / rate))[: len(x)]
@@ -299,7 +303,7 @@ def _noise(scene: Scene, kind: str, total: int, level_db: float) -> Audio:
 
 
 def _hum(total: int, rng: np.random.Generator) -> Audio:
-    """The mains and its harmonics, each a few dB under the one before, or none."""
+    """The mains and its harmonics, each a few dB below the one before, or none."""
     time, hz = np.arange(total) / RATE, rng.choice([50, 60])
     slope_db = rng.uniform(1, 6)
     out = np.zeros(total)

@@ -1,4 +1,4 @@
-"""The evaluator's figures of this gate, with and without the score, and its rivals'."""
+"""The evaluator's figures of this gate, with and without the score, and of rivals."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ RIVALS = ("webrtc3", "silero50")
 
 
 def learned(near: Any, far: Any) -> tuple[Any, Any]:
-    """Judge one call as the evaluator asks: (states, sent), an entry a frame."""
+    """Run the gate on one call; return (states, sent), an entry a frame."""
     return _judge(near, far, "on")
 
 
 def classical(near: Any, far: Any) -> tuple[Any, Any]:
-    """Judge one call without the score."""
+    """Run the gate without the score on one call."""
     return _judge(near, far, "off")
 
 
@@ -30,7 +30,7 @@ def _judge(near: Any, far: Any, switch: str) -> tuple[Any, Any]:
 
 
 def run(folder: Path, split: str, with_rivals: bool) -> int:
-    """Print the evaluator's tables for each of its groups."""
+    """Print the evaluator's tables for each of its groups of calls."""
     _, evaluate, _ = corpus.evaluator(folder)
     gates = ["bench.gate.judging:learned", "bench.gate.judging:classical"]
     if with_rivals:

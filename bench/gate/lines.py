@@ -1,4 +1,4 @@
-"""What a line does to a call: levels, tilt, a phone's AGC, codecs in tandem."""
+"""A telephone line's effects on a call: levels, tilt, AGC, codecs in tandem."""
 
 import subprocess
 
@@ -21,7 +21,7 @@ _PCM = ("-f", "s16le", "-ar", "8000", "-ac", "1")
 
 
 def vary(x: Audio, rng: np.random.Generator) -> Audio:
-    """Return the call as another line would have carried it; as long as before."""
+    """Return the call as over another line; its length stays the same."""
     x = x * 10 ** (rng.uniform(-5, 5) / 20)
     if rng.random() < 0.4:
         x = tilt(x, rng.uniform(-0.5, 0.5))
@@ -33,14 +33,14 @@ def vary(x: Audio, rng: np.random.Generator) -> Audio:
 
 
 def tilt(x: Audio, slope: float) -> Audio:
-    """First-order shelf: one handset is dull, another is bright."""
+    """First-order shelf: handsets differ in brightness."""
     out = x.copy()
     out[1:] += slope * x[:-1]
     return out / (1 + abs(slope))
 
 
 def automatic_gain(x: Audio, target_db: float) -> Audio:
-    """A phone's AGC: fast down, slow up, at most 20 dB; lifts noise too."""
+    """A phone's AGC: fast down, slow up, at most 20 dB; it raises noise, too."""
     frames = len(x) // 160
     gain, gains = 0.0, np.zeros(frames)
     for at in range(frames):
@@ -55,7 +55,7 @@ def automatic_gain(x: Audio, target_db: float) -> Audio:
 
 
 def through_codec(x: Audio, which: int) -> Audio:
-    """Encode and decode with sox or ffmpeg, by place in the two lists."""
+    """Encode and decode with sox or ffmpeg, by index in the two lists."""
     pcm = np.round(np.clip(x, -1, 1) * 32767).astype("<i2").tobytes()
     if which < len(SOX_CODECS):
         *options, form = SOX_CODECS[which]

@@ -1,9 +1,9 @@
-"""What the score is trained on beyond the evaluation's own material.
+"""Training material of the score beyond the evaluation's own.
 
 The evaluator's `sources.py` brings recorded voices, music and noises from Debian
-packages. This adds packages with more music, knocks and beats, and voices synthesised
-by flite, festival and espeak-ng, so that the score hears more kinds of voice than were
-recorded. Nothing is installed but the synthesisers; a recording is never committed.
+packages. This module adds packages with more music, knocks and beats, and voices
+synthesised by flite, festival and espeak-ng, so that the score hears more kinds of
+voice than were recorded. It installs only the synthesisers. No recording is committed.
 """
 
 import copy
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# package -> (what is used, licence as its debian/copyright says)
+# package -> (what is used, licence by its debian/copyright)
 PACKAGES = {
     "sonic-pi-samples": ("drums, knocks, loops, ambience", "CC0-1.0"),
     "hydrogen-drumkits": ("single beats, used as knocks", "GPL-2+ / CC-BY-SA"),
@@ -23,7 +23,7 @@ PACKAGES = {
     "megaglest-data": ("game voices (babble only), knocks", "CC-BY-SA-3.0"),
 }
 
-# Recorded voices of the evaluator's packages that its split leaves out.
+# Recorded voices of the evaluator's packages that are not in its split.
 _PROMPTS = "usr/share/asterisk/sounds/*"
 VOICES = {
     "fr-june": ("asterisk-core-sounds-fr-wav", _PROMPTS, 420),
@@ -100,7 +100,7 @@ SENTENCES = (
     "Please repeat that more slowly, the line is bad.",
     "We live near the old station, on the second floor.",
 )
-# Any language reads numerals in its own words.
+# A synthesiser reads numerals in the words of its language.
 NUMERALS = (
     "1, 2, 3, 4, 5",
     "17 24 2026",
@@ -227,7 +227,7 @@ def _speak(command: list[str], text: str) -> None:
 
 
 def training_split(dev: dict[str, Any], voices: list[str]) -> dict[str, Any]:
-    """Return the evaluator's split with what this module adds to it."""
+    """Return the evaluator's split with the additions of this module."""
     split = copy.deepcopy(dev)
     split["name"] = "training"
     for voice in voices:

@@ -1,8 +1,8 @@
-"""Train a small recurrent net on calls and write its weights, by a recipe.
+"""Train a small recurrent net on calls by a recipe, and write its weights.
 
-A GRU of some units and one output, by truncated back-propagation over sequences:
-weighted binary cross-entropy, AdamW with a cosine rate, feature noise as the only
-regulariser besides weight decay. PyTorch is needed here and nowhere else.
+The net is a GRU with one output. Training is truncated back-propagation over sequences,
+with weighted binary cross-entropy and AdamW with a cosine rate. The only regularisers
+are feature noise and weight decay. Only this module needs PyTorch.
 """
 
 import hashlib
@@ -25,23 +25,23 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a net is made of calls."""
+    """The parameters of a training."""
 
     units: int
     sequence_frames: int
     batch: int
-    # A sequence from mid-call has no history: its first frames are not learnt.
+    # A sequence from mid-call has no history: its first frames have no weight.
     warm_up_frames: int
-    # The share of sequences that start with their call.
+    # The share of sequences that start at the start of a call.
     from_the_start: float
     rate: float
     decay: float
-    # What is done to a sequence's features besides, in place.
+    # A further change of a sequence's features, in place.
     vary: Callable[[NDArray[np.float32], np.random.Generator], None] | None = None
 
 
 class Net(nn.Module):
-    """A net of dsp/gru.pxd with one output, and its scaling apart."""
+    """A net of dsp/gru.pxd with one output; its scaling is kept apart."""
 
     def __init__(
         self, units: int, mean: NDArray[np.float32], scale: NDArray[np.float32]
@@ -59,9 +59,9 @@ class Net(nn.Module):
 
 
 def train(recipe: Recipe, calls: Calls, steps: int, seed: int = 1) -> Net:
-    """Train for so many steps; print the loss now and then.
+    """Train for `steps` steps; print the loss at times.
 
-    On one thread: how sums are cut up would make other weights of the same calls.
+    On one thread, because the order of sums would change the weights.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -125,7 +125,7 @@ def _batch(
 
 
 def weights_of(net: Net) -> bytes:
-    """Return the floats in the order of the compiled net, the scaling folded in."""
+    """Return the floats in the compiled net's order, with the scaling folded in."""
     state = {name: value.numpy() for name, value in net.state_dict().items()}
     units = net.gru.hidden_size
     order = np.r_[units : 2 * units, 0:units, 2 * units : 3 * units]  # torch: r, z, n
@@ -145,9 +145,9 @@ def weights_of(net: Net) -> bytes:
 
 
 def save(net: Net, path: Path, made_of: Sequence[Path], **made_with: object) -> None:
-    """Write the weights: a line of JSON that says what made them, then the floats.
+    """Write the weights: a line of JSON that describes their origin, then the floats.
 
-    `made_of` are the files that did, this one besides; `made_with` goes into the line.
+    The header has a hash over this file and `made_of`, and the values of `made_with`.
     """
     sources = [*made_of, Path(__file__)]
     hashed = hashlib.sha256(b"".join(source.read_bytes() for source in sources))

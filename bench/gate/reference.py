@@ -1,4 +1,4 @@
-"""The score in NumPy, straight from its formulas: what the compiled net must equal."""
+"""The score in NumPy, from its formulas; the compiled net must equal it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def read(data: bytes, units: int, inputs: int) -> Weights:
-    """Take the floats of `dsp/score.weights` apart."""
+    """Split the floats of `dsp/score.weights` into matrices."""
     floats = np.frombuffer(data.partition(b"\n")[2], "<f4")
     shapes = {
         "input": (inputs, 3 * units),

@@ -1,8 +1,8 @@
-"""The small set scored, with the score and without, against the recorded figures.
+"""The small set, with and without the score, compared with the recorded figures.
 
-A build fails when a figure is worse than recorded by more than its tolerance. The
-tolerances are about what a change of the last bit of a sum moves: none of the figures
-depends on time or on the machine's load.
+A build fails if a figure is worse than recorded by more than its tolerance. The
+tolerances are about the effect of a change in the last bit of a sum. No figure depends
+on time or on the machine's load.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ TOLERANCES = {
 
 
 def run(record: bool) -> int:
-    """Score both gates; print a table; 1 when a figure is worse than recorded."""
+    """Score both gates and print a table; 1 if a figure is worse than recorded."""
     recordings = list(subset.recordings())
     found = {
         name: figures_of(recordings, merge(CallOptions(), {"GATE_SCORE": switch}))
@@ -53,7 +53,7 @@ def run(record: bool) -> int:
 def figures_of(
     recordings: list[gate_trial.Recording], options: CallOptions
 ) -> dict[str, float]:
-    """Return the figures of all recordings together."""
+    """Return the figures over all recordings."""
     together = gate_trial.total(
         gate_trial.figures(recording, *gate_trial.decide(recording, options))
         for recording in recordings

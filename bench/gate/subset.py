@@ -1,7 +1,8 @@
 """A small set of calls made from the packaged recordings alone, with ground truth.
 
-It is no measure of how well the gate hears (the evaluator is), but of whether it hears
-as well as it did: the same bytes on every machine, in seconds, for every build.
+It does not measure how well the gate hears; the evaluator does. It shows whether the
+gate hears as well as before: the same bytes on every machine, in seconds, for every
+build.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ LEAD_S, PAUSE_S = 2.5, 2.5
 
 
 def recordings() -> Iterator[Recording]:
-    """Yield a call for each noise and level, and one of each noise without a caller."""
+    """Yield a call for each noise and level, and one per noise without a caller."""
     for at, (noise, level) in enumerate((n, v) for n in NOISES for v in LEVELS_DBOV):
         yield make(f"{noise} {level}", noise, level, at)
     for at, noise in enumerate(NOISES):
@@ -43,7 +44,7 @@ def recordings() -> Iterator[Recording]:
 
 
 def make(name: str, noise: str, level_dbov: float | None, seed: int) -> Recording:
-    """Make one call: three turns of three voices, the AI's echo and knocks between."""
+    """Make one call: three turns of three voices; the AI's echo and knocks between."""
     rng = np.random.default_rng(seed)
     seconds = 32.0
     near = np.zeros(int(RATE * seconds))
@@ -71,7 +72,7 @@ def make(name: str, noise: str, level_dbov: float | None, seed: int) -> Recordin
 
 
 def background(noise: str, count: int, rng: np.random.Generator) -> Audio:
-    """Return so many samples of a noise, at any level."""
+    """Return `count` samples of a noise, at any level."""
     if noise == "pink":
         spectrum = np.fft.rfft(rng.standard_normal(count))
         hz = np.maximum(np.fft.rfftfreq(count, 1 / RATE), 20)
@@ -155,7 +156,7 @@ def active_rms(voice: Audio) -> float:
 
 
 def put(target: Audio, place_s: float, sound: Audio) -> None:
-    """Add a sound to a call, as far as the call is long."""
+    """Add a sound to a call; what exceeds the call is cut."""
     start = int(place_s * RATE)
     room = target[start : start + len(sound)]
     room += sound[: len(room)]

@@ -1,4 +1,4 @@
-"""The recipe of the learned score (dsp/score.pxd): `recurrent.py` cooks it."""
+"""The recipe of the learned score (dsp/score.pxd), for `recurrent.py`."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from bench.gate.recurrent import Recipe
 
-# The far level of a sequence is moved by up to this much; columns as in features.pxd.
+# The largest shift of a sequence's far level; columns as in features.pxd.
 FAR_DB = 7.0
 FAR_SILENCE_DB = 12.05
-# What the hash in the weights' header is taken over.
+# The hash in the weights' header covers these files.
 MADE_OF = tuple(
     Path(__file__).with_name(name)
     for name in ("corpus.py", "lines.py", "material.py", "train.py")

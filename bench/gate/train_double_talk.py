@@ -1,14 +1,14 @@
-"""The recipe of the double-talk score (dsp/double_talk): `recurrent.py` cooks it.
+"""The recipe of the double-talk score (dsp/double_talk.pxd), for `recurrent.py`.
 
-It is fed with what the gate's first net has made of a frame and with its features. The
-first net is not touched, and is part of what made this one.
+Its inputs are the state of the gate's first net and the features. The first net does
+not change, but its weights are part of the training's inputs.
 """
 
 from pathlib import Path
 
 from bench.gate.recurrent import Recipe
 
-# What the hash in the weights' header is taken over; the first net's weights, too.
+# The hash in the weights' header covers these files, and the first net's weights.
 MADE_OF = tuple(
     Path(__file__).with_name(name)
     for name in ("lines.py", "material.py", "double_talk.py", "train_double_talk.py")

@@ -1,8 +1,8 @@
-"""Train the learned score from nothing but packages: one command, about 20 minutes.
+"""Train the learned score from packages alone: one command, about 20 minutes.
 
-Needs the evaluator's folder (its `corpus.py` makes the calls), apt-get for the
-recordings, espeak-ng, flite, festival, sox and ffmpeg, and from PyPI what the
-evaluator's requirements.txt names and torch.
+It needs the evaluator's folder (its `corpus.py` makes the calls), apt-get for the
+recordings, espeak-ng, flite, festival, sox and ffmpeg, and from PyPI the evaluator's
+requirements.txt and torch.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def _add(calls: Calls, part: Calls) -> None:
 
 
 def unheard(split: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the recorded voices and sounds that `material` adds: for a judge."""
+    """Remove the recorded voices and sounds that `material` adds, for evaluation."""
     voices = {
         *material.VOICES,
         *(f"klettres-{name}" for name in material.LETTERS),

@@ -1,6 +1,6 @@
 """openai-agents in the shape of its Twilio example: a realtime session for each call.
 
-What the caller says is gathered to 50 ms, as there; the playback tracker is told of
+The caller's audio is buffered to 50 ms, as in the example. The playback tracker gets
 every mark that comes back, so that an interruption would know what was heard.
 
     PORT=8080 OPENAI_REALTIME_URL=ws://... python agents_bot.py
@@ -32,7 +32,7 @@ agent = RealtimeAgent(name="Reception", instructions="Be brief.")
 
 
 class Call:
-    """One call: its sockets, its session, and what both directions share."""
+    """One call: its sockets, its session, and the state that both directions share."""
 
     def __init__(self, twilio: WebSocket) -> None:
         self.twilio = twilio

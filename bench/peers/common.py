@@ -20,16 +20,16 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def twiml(port: int) -> str:
-    """Return the answer to a webhook: a stream on the same port."""
+    """Return the TwiML of a webhook: a stream on the given port."""
     url = f"ws://127.0.0.1:{port}/stream"
     return f'<Response><Connect><Stream url="{url}"/></Connect></Response>'
 
 
 def answer_to(data: bytes, stream_port: int) -> tuple[bytes, int, bool] | None:
-    """Answer the HTTP request that `data` begins with; None while it is not whole.
+    """Answer the HTTP request at the start of `data`; None while it is incomplete.
 
-    Returns what to send, how many bytes the request took, and whether what follows is
-    a stream: an upgrade is accepted, all else is told where streams go.
+    Returns the answer, the size of the request, and whether a stream follows. An
+    upgrade is accepted; any other request gets the TwiML.
     """
     head, over, _ = data.partition(b"\r\n\r\n")
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
@@ -52,18 +52,18 @@ def answer_to(data: bytes, stream_port: int) -> tuple[bytes, int, bool] | None:
 
 
 class Webhooks(asyncio.Protocol):
-    """Answers each HTTP request with where streams go."""
+    """Answers each HTTP request with the TwiML of a stream."""
 
     def __init__(self, stream_port: int) -> None:
         self._stream_port = stream_port
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is whole."""
+        """Answer every complete request."""
         self._data += data
         while found := answer_to(self._data, self._stream_port):
             answer, size, _ = found

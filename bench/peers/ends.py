@@ -1,11 +1,12 @@
 """Both ends of a call to a peer: those of `bench.ends`, with frames marked by level.
 
 Peers cut audio into pieces of their own size, and one of them recodes it, so that no
-name in a frame's bytes survives. Here a frame is marked by being loud: 20 ms of a
-full-scale 1 kHz square, while everything else stays below half. A mark that has not
-come out when the next one of its call and direction is sent counts as lost.
+name within a frame's bytes survives. Here a frame is marked by its level: 20 ms of a
+full-scale 1 kHz square wave, while all other audio stays below half of full scale. A
+mark that has not come out when the next of its call and direction is sent counts as
+lost.
 
-The model is fuller than the load run's, too: client libraries check every field.
+The model sends more fields than that of the load run: client libraries check all.
 """
 
 from base64 import b64decode, b64encode
@@ -19,8 +20,8 @@ from dsp.g711 import FRAME_BYTES
 
 UPLINK_MARK_FRAMES = 15
 DOWNLINK_MARK_DELTAS = 4
-# Mu-law's topmost segment begins at 16,764 of 32,767; speech is kept under the last but
-# one, so that no resampler's overshoot reaches the mark.
+# Mu-law's topmost segment begins at 16,764 of 32,767. Speech stays below the second
+# highest, so that no resampler's overshoot reaches the mark.
 _LOUD_MULAW = bytes((*range(0x10), *range(0x80, 0x90)))
 _CLIP = bytes(
     (code & 0x80) | max(code & 0x7F, 0x20) if code & 0x7F < 0x20 else code
@@ -55,13 +56,13 @@ _FORMATS = {
 
 
 def text_of(data: bytes, name: bytes) -> bytes:
-    """Return the JSON string of a field, unescaped by nobody: it is base64."""
+    """Return the JSON string of a field as it stands; base64 needs no unescaping."""
     at = data.index(b'"', data.index(name) + len(name)) + 1
     return data[at : data.index(b'"', at)]
 
 
 class PeerRun(Run):
-    """A run whose frames are told by their loudness."""
+    """A run whose frames are recognised by their level."""
 
     def __init__(self, calls: int) -> None:
         super().__init__(calls)
@@ -74,7 +75,7 @@ class PeerRun(Run):
         return PeerSession(self)
 
     def make_stream(self, number: int, speech: list[bytes]) -> "PeerStream":
-        """Make the caller's end of a call; its speech stays under the marks."""
+        """Make the caller's end of a call; its speech stays below a mark's level."""
         clipped = [b64encode(b64decode(one).translate(_CLIP)) for one in speech]
         return PeerStream(self, number, clipped)
 
@@ -99,7 +100,7 @@ class Marks:
         self._sent_at = monotonic()
 
     def heard(self, is_loud: bool, at: float) -> None:
-        """Take the next piece of audio: a mark is its first loud one."""
+        """Take the next piece of audio; a mark is at its first loud piece."""
         if is_loud and not self._was_loud and self._sent_at is not None:
             late_ms = (at - self._sent_at) * 1e3
             getattr(self._run, self._into).append(late_ms)
@@ -151,7 +152,7 @@ class PeerSession(Session):
             self._send([_created(name), _done(name)])
 
     def speak(self, number: int, is_last: bool = True) -> None:
-        """Say DELTA_FRAMES frames, all at once, of a reply that goes on or begins."""
+        """Say DELTA_FRAMES frames at once, in the current reply or a new one."""
         name, is_first = self._name_reply(number, is_last)
         item = {"id": f"item_{name}", "type": "message", "role": "assistant"}
         part = {"response_id": f"resp_{name}", "output_index": 0}
@@ -181,7 +182,7 @@ class PeerSession(Session):
 
 
 def _format_of(side: dict[str, Any] | None) -> str:
-    """Return the format one side of a session asks for; PCM is the service's own."""
+    """Return the format that a session sets on one side; the API's default is PCM."""
     given: dict[str, str] = (side or {}).get("format") or {}
     return given.get("type", "audio/pcm")
 
@@ -222,7 +223,7 @@ class PeerStream(Stream):
         self._downlink.heard(bool(audio.translate(None, _QUIET_MULAW)), at)
 
     def named(self, payload: bytes) -> bytes:
-        """Return a frame of speech, or a loud one in its place if it is its turn."""
+        """Return a frame of speech, or a mark in its place if one is due."""
         if (self.frames + self.number) % UPLINK_MARK_FRAMES:
             return payload
         self._run.uplink[self.number].sent()

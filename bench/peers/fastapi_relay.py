@@ -1,7 +1,7 @@
 """A relay in the shape of Twilio's Python sample: FastAPI under uvicorn, websockets.
 
-Two coroutines a call; a mark after every piece of audio, as the sample does for its
-interruptions; uvicorn's defaults.
+It has two coroutines a call, and uvicorn's defaults. It sends a mark after every piece
+of audio, as the sample does for its interruptions.
 
     PORT=8080 OPENAI_REALTIME_URL=ws://... python fastapi_relay.py
 """
@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 
 class Call:
-    """What both directions of a call share."""
+    """The state that both directions of a call share."""
 
     def __init__(self) -> None:
         self.stream_sid = ""

@@ -1,7 +1,8 @@
-"""pipecat with its own parts for this: Twilio serializer, OpenAI Realtime service.
+"""pipecat with its own parts for telephony: Twilio serializer, OpenAI Realtime service.
 
-The pipeline is the one of its telephone bots: transport, context, service, transport,
-context, 8 kHz at both ends; the service recodes to the 24 kHz PCM it always speaks.
+The pipeline is that of its telephone bots: transport, context, service, transport,
+context, with 8 kHz at both ends. The service recodes to the 24 kHz PCM that it always
+uses.
 
     PORT=8080 OPENAI_REALTIME_URL=ws://... python pipecat_bot.py
 """

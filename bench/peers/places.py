@@ -1,4 +1,4 @@
-"""Who is measured, and where each of them lives: `pins.toml` and `.venvs/`."""
+"""The peers, and how each is installed: `pins.toml` and `.venvs/`."""
 
 import shutil
 import subprocess
@@ -18,9 +18,12 @@ class NotHere(Exception):
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """A program under the load; one of `module`, `source` and `needs` says of which
-    kind: of this repository, to be compiled (C, or Cython for this interpreter), or on
-    packages of its own, the script of its name or `script`."""
+    """A program under the load.
+
+    One of three fields gives its kind. `module` is a module of this repository.
+    `source` is compiled: C, or Cython for this interpreter. `needs` are packages for a
+    script, which has the peer's name unless `script` names it.
+    """
 
     name: str
     about: str
@@ -29,13 +32,13 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     script: str | None = None
     args: tuple[str, ...] = ()
-    # Where the peer is at its end before the load asked for.
+    # The most calls that the peer can carry, if it is less than the load.
     calls_max: int | None = None
 
     def command(self) -> list[str]:
-        """Make what the peer lives in, if need be; return how it is started.
+        """Install or compile the peer if necessary; return the command that starts it.
 
-        Raises NotHere.
+        Raises PeerUnavailable.
         """
         if self.module is not None:
             return [sys.executable, "-m", self.module, "serve"]
@@ -54,7 +57,7 @@ def peers() -> list[Peer]:
 
 
 def _compiled(name: str, source: Path) -> Path:
-    """Return the program a C file makes; it is compiled when a C file is newer."""
+    """Return the program of a C file; compile it when any C file is newer."""
     program = VENVS / name
     changed_at = max(one.stat().st_mtime for one in HERE.glob("*.[ch]"))
     if program.exists() and program.stat().st_mtime > changed_at:
@@ -68,7 +71,7 @@ def _compiled(name: str, source: Path) -> Path:
 
 
 def _cythonized(source: Path) -> str:
-    """Return what starts a Cython source; it is compiled anew when it is newer."""
+    """Return code that starts a Cython source; compile the source when it is newer."""
     home = VENVS / source.stem
     copy = home / source.name
     if not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime:
@@ -87,8 +90,7 @@ def _cythonized(source: Path) -> str:
 
 
 def _installed(name: str, needs: tuple[str, ...]) -> Path:
-    """Return the interpreter of a peer's environment; it is made anew when the pins
-    have changed."""
+    """Return a peer's interpreter; reinstall its environment when the pins change."""
     home = VENVS / name
     python, noted, wanted = home / "bin/python", home / "pins", "\n".join(needs)
     if noted.exists() and noted.read_text(encoding="utf-8") == wanted:

@@ -1,12 +1,12 @@
-"""Kolbridge and others under the same load, in turn: what a call costs each of them.
+"""The cost of a call in Kolbridge and in other programs, under the same load in turn.
 
     python -m bench peers --calls 20 --rounds 3
     python -m bench peers --only kolbridge picows_relay
 
-A round starts each peer, opens its calls, keeps them busy and stops it; peers that
-cannot be installed or that fail say so in a line and the rest goes on. Every caller
-hears a reply half of the time and speaks the other half. Figures are medians over the
-rounds.
+A round starts each peer, opens its calls, keeps them busy and stops it. A peer that
+cannot be installed or that fails is reported in a line, and the others continue. Every
+caller hears a reply half of the time and speaks the other half. Figures are medians
+over the rounds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from crm.connect import open_url
 
 HALF = Shape(hears=0.5, speaks=0.5, ahead=0)
 BRIDGE = Peer(name="kolbridge", about="Kolbridge, all of it", module=KOLBRIDGE)
-# Opening, the load and the end together take this much longer than the load.
+# The time limit for opening and closing the calls, besides the load.
 OPENING_S = 60.0
 
 
@@ -56,7 +56,7 @@ async def measure(
     seconds: float,
     rounds: int,
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """Go round all peers; return the figures, and who failed and why, by name."""
+    """Run all peers in turn; return the figures, and the failures by name."""
     found: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in commands}
     failed: dict[str, str] = {}
     for number in range(1, rounds + 1):
@@ -65,7 +65,7 @@ async def measure(
                 continue
             try:
                 figures = await one_round(peer, command, env, calls, seconds)
-            except Exception as error:  # whatever goes wrong in somebody else's program
+            except Exception as error:  # anything may fail in another project's program
                 failed[peer.name] = f"{type(error).__name__}: {error}".rstrip(": ")
                 say(f"{peer.name}: failed, goes on without: {failed[peer.name]}")
                 continue
@@ -120,7 +120,7 @@ def say(line: str) -> None:
 
 
 def commands_of(wanted: list[Peer]) -> dict[Peer, list[str]]:
-    """Make every peer's environment; leave out, with a line, who cannot have one."""
+    """Make every peer's environment; report and leave out those that fail."""
     commands = {}
     for peer in wanted:
         say(f"{peer.name}: {peer.about}")
@@ -132,7 +132,7 @@ def commands_of(wanted: list[Peer]) -> dict[Peer, list[str]]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the table and leave JSON; 1 when a peer could not be measured."""
+    """Print the table and write JSON; 1 if a peer could not be measured."""
     parser = parser_of("peers", __doc__)
     everyone = {peer.name: peer for peer in (BRIDGE, *peers())}
     parser.add_argument("--calls", type=int, default=20)

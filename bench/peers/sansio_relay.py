@@ -1,5 +1,6 @@
-"""A bare relay on the sans-I/O core of websockets, each socket an asyncio protocol of
-uvloop's; with the standard json.
+"""A bare relay on the sans-I/O core of websockets, with the standard json.
+
+Each socket is an asyncio protocol of uvloop.
 
     PORT=8080 OPENAI_REALTIME_URL=ws://... python sansio_relay.py
 """
@@ -26,11 +27,11 @@ class Leg(asyncio.Protocol):
     transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Keep the way out."""
+        """Keep the transport."""
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take what the core makes of the bytes; send what it answers."""
+        """Give the bytes to the core; send the core's output."""
         self.core.receive_data(data)
         for event in self.core.events_received():
             if isinstance(event, Frame):
@@ -55,7 +56,7 @@ class Leg(asyncio.Protocol):
         self.flush()
 
     def flush(self) -> None:
-        """Write what the core has to say."""
+        """Write the core's output."""
         for data in self.core.data_to_send():
             if data:
                 self.transport.write(data)

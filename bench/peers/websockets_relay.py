@@ -1,10 +1,10 @@
-"""A bare relay on websockets and uvloop, or on picows' API of the same shape; with the
-standard json.
+"""A bare relay on websockets or on picows' API of the same shape, with uvloop.
 
-The library serves GET alone: the webhook, a POST, has a port of its own.
+It uses the standard json. The library serves only GET: the webhook, a POST, has a port
+of its own.
 
     PORT=8080 OPENAI_REALTIME_URL=ws://... python websockets_relay.py websockets.asyncio
-    PORT=8080 OPENAI_REALTIME_URL=ws://... python websockets_relay.py \
+    PORT=8080 OPENAI_REALTIME_URL=ws://... python websockets_relay.py \\
         picows.websockets.asyncio
 """
 

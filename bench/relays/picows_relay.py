@@ -1,8 +1,8 @@
-"""A bare relay on picows, uvloop and msgspec: it listens to nothing and keeps nothing.
+"""A bare relay on picows, uvloop and msgspec: no gate, no limits and no state.
 
-Twilio's media goes to the model as it comes, the model's audio to Twilio as it comes,
-in messages of the sender's own size. It has no clock, gate, ledger or record; what
-Kolbridge costs is told as a ratio to this, in the same run.
+It forwards Twilio's media to the model, and the model's audio to Twilio, in messages of
+the sender's size. It has no clock, gate, ledger or record. Kolbridge's cost is reported
+as a ratio to this relay's, in the same run.
 
     PORT=8080 OPENAI_REALTIME_URL=ws://... python -m bench.relays.picows_relay
 """

@@ -1,7 +1,7 @@
-"""Deliberate slow-downs, to show that the gate sees them (`python -m bench self-test`).
+"""Deliberate slow-downs, which the gate must detect (`python -m bench self-test`).
 
-Each module patches the program from outside and goes on as the service, when it is told
-to `serve`, or as `python -m bench`. Nothing of the product knows of them.
+Each module patches the program from outside. It then runs as the service (`serve`), or
+as `python -m bench`. The product does not know of them.
 """
 
 import sys
@@ -12,7 +12,7 @@ from bench import results
 
 
 def go_on() -> int:
-    """Run what the command line names; no trend is to see its results."""
+    """Run the command of the command line; its results stay out of the trend."""
     with tempfile.TemporaryDirectory() as folder:
         results.FOLDER = Path(folder)
         return _run()

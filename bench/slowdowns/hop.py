@@ -1,4 +1,4 @@
-"""What a leg takes goes through a queue to a task of its call."""
+"""A queue and a task of the call between a leg and the call."""
 
 import asyncio
 import sys

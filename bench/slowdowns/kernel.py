@@ -1,4 +1,4 @@
-"""The gate does three frames in ten twice: 30 % more work in the same code."""
+"""The gate analyzes three of ten frames twice: 30 % more work in the same code."""
 
 import sys
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""One message in fifty is answered 2 ms late, and so is whatever waits behind it.
+"""One message in fifty is answered 2 ms late, and so are the messages behind it.
 
-In every message it would be more sleep than there is time: 200 calls bring 10,000 a
-second.
+A sleep in every message would need more time than there is: 200 calls send 10,000
+messages a second.
 """
 
 import sys
