@@ -20,7 +20,7 @@ and `latency`. Each of them also runs alone, as do the others. Their `--help` sa
 import sys
 from importlib import import_module
 
-from bench.words import parser_of
+from bench.command_line import parser_of
 
 COMMANDS = {
     "counts": "bench.counts",

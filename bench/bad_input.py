@@ -25,11 +25,11 @@ import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.call_churn import CallChurn, Caller, ChurnRun
+from bench.command_line import parser_of
 from bench.fast.wires import BINARY
 from bench.load import FRAME_S
 from bench.machine import cpu_seconds, rss_mb, spread
 from bench.service import ServiceHarness, run_scenario
-from bench.words import parser_of
 
 SHARE = 0.05
 P99_RATIO_MAX = 1.1

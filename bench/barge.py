@@ -26,9 +26,9 @@ import orjson
 from numpy.typing import NDArray
 
 from bench.barge_calls import Played, callers, evaluated, quiet
+from bench.command_line import parser_of
 from bench.noises import NOISES
 from bench.talk import Talk
-from bench.words import parser_of
 from bridge.settings.options import CallOptions, merge
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_MS
@@ -85,7 +85,7 @@ def reactions(
         yield found
 
 
-def falsely(call: Played, trace: Trace) -> tuple[int, int, float]:
+def false_interruptions(call: Played, trace: Trace) -> tuple[int, int, float]:
     """Return the holds and the clears while nobody spoke, and the minutes of that."""
     begins = trace.is_reacting & ~np.concatenate([[False], trace.is_reacting[:-1]])
     free = call.is_free
@@ -107,7 +107,7 @@ def measure(
         for call in calls:
             trace = play(call, options)
             found += reactions(call, trace, options)
-            false += falsely(call, trace)
+            false += false_interruptions(call, trace)
         results[name] = {
             "reactions": found,
             "holds": int(false[0]),

@@ -115,11 +115,11 @@ def _in_a_room(x: subset.Audio, rng: np.random.Generator) -> subset.Audio:
 
 def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
     """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
-    for call in clear_calls(folder, split):
+    for call in evaluated_calls(folder, split):
         yield _evaluated(call)
 
 
-class Clear(NamedTuple):
+class EvaluatedCall(NamedTuple):
     """A call of the evaluation: its audio, its caller's turns in s, and its echo."""
 
     seed: int
@@ -130,7 +130,7 @@ class Clear(NamedTuple):
     echo_db: float | None = None
 
 
-def clear_calls(folder: Path, split: str = "dev") -> Iterator[Clear]:
+def evaluated_calls(folder: Path, split: str = "dev") -> Iterator[EvaluatedCall]:
     """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
     _, evaluate, _ = corpus.evaluator(folder)
     data, calls = evaluate.load(split)
@@ -140,10 +140,10 @@ def clear_calls(folder: Path, split: str = "dev") -> Iterator[Clear]:
             near = (Path(data) / f"{call['id']}.ulaw").read_bytes()
             far = (Path(data) / f"{call['id']}.far.ulaw").read_bytes()
             turns = [(a / RATE, b / RATE) for a, b in evaluate.merged(call["near"])]
-            yield Clear(seed, call["noise"], near, far, turns, call["echo"])
+            yield EvaluatedCall(seed, call["noise"], near, far, turns, call["echo"])
 
 
-def _evaluated(call: Clear) -> Played:
+def _evaluated(call: EvaluatedCall) -> Played:
     """Let the bench's AI talk where the call's own is silent, with the same echo."""
     x, played = _linear(call.near), _linear(call.far)
     talk = ai_speech(len(x) / RATE, call.seed)

@@ -17,7 +17,7 @@ import aiohttp
 
 from bench.dialling import Headers, dial
 from bench.ends import DELTA_FRAMES, PERIOD_FRAMES, QUIET, Run, Session, Shape, Stream
-from bench.fast.beat import Beat
+from bench.fast.ticker import Ticker
 from bench.kernels import frames_of
 from bench.load import ACCOUNT_SID, FRAME_S, NUMBER, SLOTS
 
@@ -166,11 +166,11 @@ class CallChurn:
             timeout=aiohttp.ClientTimeout(total=WEBHOOK_S),
         )
         self._began = monotonic()
-        self._beat = Beat(self._talk, FRAME_S / SLOTS)
+        self._ticker = Ticker(self._talk, FRAME_S / SLOTS)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._beat.stop()
+        self._ticker.stop()
         await self.http.close()
 
     async def join(self, url: str, caller: Caller | None = None) -> Caller | None:

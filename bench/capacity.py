@@ -28,10 +28,10 @@ from typing import Any, NamedTuple
 import orjson
 import uvloop
 
+from bench.command_line import parser_of
 from bench.ends import Run, Shape, Stream
 from bench.load import FRAME_S, KOLBRIDGE, open_calls, prepare, serving, talk
 from bench.machine import apart, cpu_seconds, rss_mb, spread
-from bench.words import parser_of
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"

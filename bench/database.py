@@ -24,9 +24,9 @@ from typing import Any
 import orjson
 import uvloop
 
+from bench.command_line import parser_of
 from bench.ends import Run, Stream
 from bench.load import measure, open_calls, spread, talk
-from bench.words import parser_of
 from bridge.agent.crm_tools import LEADS_UPSERT
 from crm.connect import open_url
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench import budget
-from bench.words import parser_of
+from bench.command_line import parser_of
 
 # Which gate detects which slow-down, and by which budget.
 BITES = (

@@ -28,12 +28,12 @@ from typing import Any, NamedTuple
 import aiohttp
 import uvloop
 
+from bench.command_line import parser_of
 from bench.distributions import report
 from bench.ends import MEDIA, UPDATED, Run, Session, Stream
 from bench.kernels import frames_of
 from bench.load import FRAME_S, bridge_env, modelling, open_stream, prepare, running
 from bench.machine import free_port
-from bench.words import parser_of
 from crm.connect import open_url
 
 SESSION_S = 0.1

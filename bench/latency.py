@@ -22,9 +22,9 @@ import uvloop
 
 from bench import budget, results
 from bench.capacity import RELAY, Server, one_slice
+from bench.command_line import parser_of
 from bench.ends import Shape
 from bench.load import KOLBRIDGE, open_calls, prepare, serving
-from bench.words import parser_of
 from crm.connect import open_url
 
 CALLS = 200

@@ -36,8 +36,8 @@ import uvloop
 
 from bench.dialling import answering, dial
 from bench.ends import PERIOD_STEP, QUIET, Run, Shape, Stream
-from bench.fast.beat import Beat
 from bench.fast.frames import tick
+from bench.fast.ticker import Ticker
 from bench.kernels import frames_of
 from bench.machine import cpu_seconds, free_port, rss_mb, spread
 from crm import businesses
@@ -130,19 +130,19 @@ async def talk(
     over = asyncio.Event()
     last = round(seconds / FRAME_S) * SLOTS - 1
 
-    def strike(number: int) -> None:
+    def on_tick(number: int) -> None:
         tick(slots[number % SLOTS], plan.speaking, plan.due, PERIOD_STEP, shape)
         if number == last:
-            beat.stop()
+            ticker.stop()
             over.set()
 
-    beat = Beat(strike, FRAME_S / SLOTS)
+    ticker = Ticker(on_tick, FRAME_S / SLOTS)
     try:
         await over.wait()
         for session in run.sessions:
             session.rest()
     finally:
-        beat.stop()
+        ticker.stop()
 
 
 async def drive(

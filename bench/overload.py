@@ -28,10 +28,10 @@ from typing import Any
 import orjson
 
 from bench.call_churn import CallChurn
+from bench.command_line import parser_of
 from bench.gate_self_test import cpu_hog
 from bench.machine import apart, cpu_seconds, spread
 from bench.service import ServiceHarness, run_scenario
-from bench.words import parser_of
 
 OVERLOAD = 1.5
 P99_MS_MAX = 5.0

@@ -26,9 +26,9 @@ from typing import Any
 import orjson
 
 from bench.call_churn import CallChurn
+from bench.command_line import parser_of
 from bench.machine import free_port
 from bench.service import ServiceHarness, run_scenario
-from bench.words import parser_of
 from crm.database import Database
 
 CALL_S = 6.0

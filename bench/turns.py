@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.barge_calls import clear_calls
+from bench.barge_calls import evaluated_calls
 from bench.cases import Case, cases, cut
+from bench.command_line import parser_of
 from bench.distributions import report
 from bench.walks import answered
-from bench.words import parser_of
 from bridge.call.machine import Call
 from bridge.realtime import openai
 from bridge.settings.options import CallOptions, merge
@@ -139,7 +139,7 @@ def evaluated_ms(folder: Path) -> dict[str, list[float]]:
     caller's.
     """
     found: dict[str, list[float]] = {"eval_noise_ms": [], "eval_voices_ms": []}
-    for call in clear_calls(folder):
+    for call in evaluated_calls(folder):
         name = "eval_voices_ms" if call.noise in VOICES else "eval_noise_ms"
         found[name] += call_ms(cut(call.near), call.turns)
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-MODULES = ("beat", "wires", "frames")
+MODULES = ("ticker", "wires", "frames")
 
 
 def build() -> None:

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The frames of a load run: what both ends of a call do fifty times a second.
 
-A frame is named by its first nine samples, in base64 twelve characters; nothing else of
-it is looked at. It is stamped before it is sent, and has come when the kernel took it.
+The first nine samples of a frame are its name: twelve characters in base64. Nothing
+else of a frame is read. Its latency is from before it is sent until the kernel has
+received it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -24,7 +25,7 @@ cdef enum:
     PAYLOAD_BYTES = 216
 
 TAG_CHARACTERS, TAG_EVERY, TURN_SILENCE_FRAMES = TAG, NAME_EVERY, TURN_SILENCE
-# A longer silence in the caller's playout lies between two replies.
+# A longer gap in the caller's playout is a pause between two replies.
 cdef double UNDERRUN_MAX_S = 1.0
 cdef double BASE64_CHARACTERS_A_SECOND = 8_000 * 4 / 3
 cdef const char *BASE64 = (
@@ -40,7 +41,7 @@ cdef const char *MEDIA_FORM = (
 
 
 cdef class Tally:
-    """When each named frame was sent, how long it took, and what else is counted."""
+    """When each named frame was sent, its latency, and other counts."""
 
     cdef public dict sent_at
     cdef public list uplink_ms, downlink_ms
@@ -50,12 +51,12 @@ cdef class Tally:
         Tally.forget(self)
 
     def forget(self):
-        """Begin a new phase: what was measured before counts no more."""
+        """Begin a new phase: discard the measurements so far."""
         self.sent_at, self.uplink_ms, self.downlink_ms = {}, [], []
         self.sent_frames = self.appended_frames = self.underruns = 0
 
     cdef int arrived(self, const uint8_t *tag, list into, double at) except -1:
-        """Note that a frame has come out, if it is a named one."""
+        """Note that a frame has come out, if it has a name."""
         sent_at = self.sent_at.pop(PyBytes_FromStringAndSize(<char *>tag, TAG), None)
         if sent_at is not None:
             into.append((at - <double>sent_at) * 1e3)
@@ -63,12 +64,12 @@ cdef class Tally:
 
 
 cdef class CallerEnd(End):
-    """The caller's end of one call: `speech` in base64, a text a frame."""
+    """The caller's end of one call: `speech` in base64, one string a frame."""
 
     cdef Tally tally
     cdef readonly list speech
     cdef bytes quiet, stream_sid
-    # Whether frames, too, are given to `receive`.
+    # Whether `receive` gets frames, too.
     cdef public bint reads_all
     cdef readonly int number
     cdef public long frames
@@ -99,7 +100,7 @@ cdef class CallerEnd(End):
         self.wire.put(TEXT, <uint8_t *>made, used + PAYLOAD_BYTES + 3)
 
     cpdef bytes named(self, bytes payload):
-        """Return a frame of speech, named and noted if it is its turn."""
+        """Return a frame of speech; every NAME_EVERY-th has a name and is noted."""
         if self.frames % NAME_EVERY:
             return payload
         tag = tag_of(1, self.number, self.frames)
@@ -107,7 +108,7 @@ cdef class CallerEnd(End):
         return tag + payload[TAG:]
 
     def pause(self):
-        """Note that the load rests here: what runs out now is no underrun."""
+        """Note that the load pauses here: audio that runs out now is no underrun."""
         self.plays_until = 0.0
 
     cdef int take(self, const uint8_t *data, size_t size, double at) except -1:
@@ -116,7 +117,7 @@ cdef class CallerEnd(End):
         return self.play(data, size, at)
 
     def hear(self, bytes data, double at):
-        """Take a message of audio, for one who reads all."""
+        """Take a message of audio, for an end that reads all messages."""
         self.play(<const uint8_t *>PyBytes_AS_STRING(data), len(data), at)
 
     cdef int play(self, const uint8_t *data, size_t size, double at) except -1:
@@ -132,10 +133,10 @@ cdef class CallerEnd(End):
 
 
 cdef class ModelEnd(End):
-    """The model's end of one call, which hears when a turn begins and ends."""
+    """The model's end of one call, which detects when a turn begins and ends."""
 
     cdef Tally tally
-    # Whether frames, too, are given to `receive`.
+    # Whether `receive` gets frames, too.
     cdef public bint reads_all
     cdef long appended
     cdef int silent_frames
@@ -170,9 +171,9 @@ cdef class ModelEnd(End):
 
 
 def tick(list calls, bytes speaking, bytes due, int step, shape):
-    """Send the next frame of each call of a slot; have the model speak where it is due.
+    """Send the next frame of each call of a slot; have the model send due deltas.
 
-    `calls` are numbers, callers and models; the two texts say for each place of a
+    `calls` are numbers, callers and models. The two strings tell for each place of a
     period whether the caller speaks and whether a delta may come.
     """
     cdef CallerEnd caller
@@ -186,7 +187,7 @@ def tick(list calls, bytes speaking, bytes due, int step, shape):
 
 
 cpdef bytes tag_of(int kind, int call, int number):
-    """Return nine mu-law samples, next to silent, that name a frame; in base64."""
+    """Return the name of a frame: nine almost silent mu-law samples, in base64."""
     cdef char text[TAG]
     cdef uint64_t name = <uint64_t>(kind & 0xF) << 32
     cdef uint32_t three
@@ -205,7 +206,7 @@ cpdef bytes tag_of(int kind, int call, int number):
 cdef inline const uint8_t *text_of(
     const uint8_t *data, size_t size, const char *name, size_t *length
 ) except NULL:
-    """Return the text of a JSON field, of base64 and long enough to have a name."""
+    """Return a JSON field's text: base64, long enough to have a name."""
     cdef const uint8_t *end = data + size
     cdef const uint8_t *at = <const uint8_t *>memmem(data, size, name, strlen(name))
     if at != NULL:

@@ -1,4 +1,4 @@
-/* Clocks, and when the kernel took in what is read. */
+/* Clocks, and the kernel's receive timestamps. */
 
 #include <string.h>
 #include <sys/socket.h>
@@ -10,14 +10,14 @@ static inline double clock_s(clockid_t clock) {
     return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
-/* Ask the kernel to stamp what comes. */
+/* Have the kernel stamp received data. */
 static inline int stamp_all(int fd) {
     int yes = 1;
     return setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
 }
 
-/* Read; `at` is when the last of it came, by the monotonic clock: the kernel's stamp, or
-   without one the time of reading. */
+/* Read; `at` is when the last of the data came, on the monotonic clock: the kernel's
+   stamp, or the time of reading if there is none. */
 static inline ssize_t receive_stamped(int fd, void *into, size_t room, double *at) {
     struct iovec piece = {into, room};
     union {

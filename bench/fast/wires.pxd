@@ -28,7 +28,7 @@ cdef class Wire:
     cdef object tls
     cdef int fd
     cdef bint is_client, is_resting
-    # What came of a message that is not whole; what the socket did not take.
+    # The start of an incomplete message; the data that the socket did not take.
     cdef bytes left, waiting
 
     cdef int receive(self) except -1

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The sockets of a load run's ends, and the WebSocket on them.
+"""The sockets of a load run's ends, and their WebSocket frames.
 
-All wires of a run lie behind one epoll descriptor, which the event loop watches: one
-wake-up serves all that have come. What comes is stamped by the kernel, not by when this
-process got to read it: so the load's own lateness is no part of a frame's. What the
-kernel joined has the last one's stamp, which is never too early.
+All sockets of a run are behind one epoll descriptor, which the event loop watches: one
+wake-up serves all sockets that are ready. The kernel stamps received data, so that the
+load generator's own delay is no part of a frame's latency. Messages that the kernel has
+joined have the stamp of the last one, which is never too early.
 
-Handshakes are `bench.dialling`'s.
+`bench.dialling` does the handshakes.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ cdef enum:
     CHUNK_BYTES = 262_144
     EVENTS = 512
 
-# What is being read and what is being sent: neither outlives the call that fills it.
+# Buffers for reading and sending; their content does not outlive the filling call.
 cdef uint8_t chunk[CHUNK_BYTES]
 cdef uint8_t made[CHUNK_BYTES]
 
@@ -63,7 +63,7 @@ cdef class Wires:
         close(self.epoll)
 
     cdef int watch(self, Wire wire, int what) except -1:
-        """Ask for what has come, and for room to send where some waits for it."""
+        """Ask epoll for input, and for room to send if data waits."""
         cdef epoll_event event
         event.events, event.data.fd = 0 if wire.is_resting else EPOLLIN, wire.fd
         if wire.waiting:
@@ -82,7 +82,7 @@ cdef class Wires:
         return 0
 
     def receive(self):
-        """Take what has come on any wire."""
+        """Read from every socket that is ready."""
         cdef epoll_event events[EVENTS]
         cdef int count = epoll_wait(self.epoll, events, EVENTS, 0), at
         cdef Wire wire
@@ -95,10 +95,10 @@ cdef class Wires:
 
 
 cdef class Wire:
-    """One WebSocket, open already; `end` takes its messages.
+    """One open WebSocket; `end` takes its messages.
 
-    A client's frames are masked and a server's are not: whoever gets that wrong, and
-    whoever sends anything but whole texts, is hung up on.
+    A client's frames are masked and a server's are not. A peer that violates this, or
+    sends anything but unfragmented texts, is disconnected.
     """
 
     def __cinit__(self):
@@ -111,7 +111,7 @@ cdef class Wire:
     def __init__(
         self, Wires wires, socket, End end, bint is_client, tls=None, bytes rest=b""
     ):
-        """The socket is ours from now on; `rest` is what came after the handshake."""
+        """Take ownership of the socket; `rest` is the data after the handshake."""
         self.wires, self.tls, self.fd = wires, tls, socket.detach()
         self.end, self.is_client = end, is_client
         self.waiting = b""
@@ -121,7 +121,7 @@ cdef class Wire:
         end.opened()
         self.left = rest[self.take_frames(rest, len(rest), clock_s(CLOCK_MONOTONIC)) :]
 
-    # --- what comes ---
+    # --- receiving ---
 
     cdef int receive(self) except -1:
         cdef size_t used = PyBytes_GET_SIZE(self.left), taken
@@ -147,7 +147,7 @@ cdef class Wire:
         return 0
 
     cdef ssize_t take_frames(self, uint8_t *data, size_t used, double at) except -1:
-        """Take every whole frame; return how many bytes those were."""
+        """Take every whole frame; return the size of all of them in bytes."""
         cdef size_t begin = 0, size, start
         cdef uint8_t *head
         cdef bint is_masked
@@ -180,7 +180,7 @@ cdef class Wire:
             self.hang_up()
         return 0
 
-    # --- what goes ---
+    # --- sending ---
 
     cpdef send(self, bytes data, int kind=TEXT):
         """Send one message."""
@@ -208,7 +208,7 @@ cdef class Wire:
         return self.write_out(made, used + size)
 
     def write(self, bytes data):
-        """Send bytes as they are: whole frames, for whoever floods."""
+        """Send bytes as they are: whole frames, for a flood."""
         self.write_out(<const uint8_t *>PyBytes_AS_STRING(data), len(data))
 
     cdef int write_out(self, const uint8_t *data, size_t size) except -1:
@@ -226,7 +226,7 @@ cdef class Wire:
         return 0
 
     cdef int flush(self) except -1:
-        """Send what had to wait."""
+        """Send the data that waits."""
         cdef bytes data = self.waiting
         cdef ssize_t sent = send(
             self.fd, PyBytes_AS_STRING(data), len(data), MSG_DONTWAIT | MSG_NOSIGNAL
@@ -237,13 +237,13 @@ cdef class Wire:
         return 0
 
     def rest(self, bint is_resting):
-        """Read nothing more, or again."""
+        """Stop reading, or resume."""
         if self.fd >= 0:
             self.is_resting = is_resting
             self.wires.watch(self, EPOLL_CTL_MOD)
 
     def say_goodbye(self):
-        """Ask for the end, as a WebSocket does; the other side closes."""
+        """Send a close frame; the other side closes the socket."""
         self.send(b"\x03\xe8", CLOSE)
 
     cpdef hang_up(self):
@@ -257,7 +257,7 @@ cdef class Wire:
 
 
 cdef class End:
-    """Whoever is at the end of a wire. `wire` is None before and after."""
+    """The receiver of a wire's messages. `wire` is None before and after."""
 
     def opened(self):
         """The wire is open."""
@@ -266,7 +266,7 @@ cdef class End:
         """Take a message that came at a time, in s of the monotonic clock."""
 
     def closed(self):
-        """The wire is closed, by whomever."""
+        """The wire is closed, by either side."""
 
     cdef int take(self, const uint8_t *data, size_t size, double at) except -1:
         self.receive(PyBytes_FromStringAndSize(<const char *>data, size), at)
@@ -277,7 +277,7 @@ cdef uint32_t last_key = 2_463_534_242
 
 
 cdef inline uint32_t next_key() noexcept nogil:
-    """Return the next of G. Marsaglia's xorshift numbers: nobody's secret is masked."""
+    """Return the next of G. Marsaglia's xorshift numbers; the mask is no secret."""
     global last_key
     last_key ^= last_key << 13
     last_key ^= last_key >> 17

@@ -19,11 +19,11 @@ from typing import Any
 import orjson
 import uvloop
 
+from bench.command_line import parser_of
 from bench.ends import Shape
 from bench.load import KOLBRIDGE, bridge_env, drive, modelling, prepare, running
 from bench.peers.ends import PeerRun
-from bench.peers.places import NotHere, Peer, peers
-from bench.words import parser_of
+from bench.peers.installing import Peer, PeerUnavailable, peers
 from crm.connect import open_url
 
 HALF = Shape(hears=0.5, speaks=0.5, ahead=0)
@@ -126,7 +126,7 @@ def commands_of(wanted: list[Peer]) -> dict[Peer, list[str]]:
         say(f"{peer.name}: {peer.about}")
         try:
             commands[peer] = peer.command()
-        except NotHere as why:
+        except PeerUnavailable as why:
             say(f"{peer.name}: left out: {why}")
     return commands
 

@@ -38,12 +38,12 @@ class Leg(asyncio.Protocol):
                 if event.opcode is Opcode.TEXT:
                     self.receive(json.loads(bytes(event.data)))
             else:
-                self.shaken(event)
+                self.on_handshake(event)
         self.flush()
         if self.core.close_expected():
             self.transport.close()
 
-    def shaken(self, event: object) -> None:
+    def on_handshake(self, event: object) -> None:
         """Take the other side's half of the handshake."""
 
     def receive(self, message: dict) -> None:
@@ -70,7 +70,7 @@ class Twilio(Leg):
         self.model = Model(self)
         self.stream_sid = ""
 
-    def shaken(self, event: Request) -> None:
+    def on_handshake(self, event: Request) -> None:
         """Accept the stream; dial the model."""
         self.core.send_response(self.core.accept(event))
         loop, to = asyncio.get_running_loop(), self.model.core.uri
@@ -106,7 +106,7 @@ class Model(Leg):
         self.core.send_request(self.core.connect())
         self.flush()
 
-    def shaken(self, event: object) -> None:
+    def on_handshake(self, event: object) -> None:
         """Configure the session."""
         self.is_open = True
         self.send(json.loads(UPDATE))

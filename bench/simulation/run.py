@@ -13,8 +13,8 @@ from multiprocessing import get_context
 from time import perf_counter
 from typing import NamedTuple
 
+from bench.command_line import parser_of
 from bench.simulation.world import World
-from bench.words import parser_of
 
 CHUNK = 50
 # How many of a failed call's steps are shown.

@@ -45,7 +45,7 @@ HEARD_MS = 60.0
 COMPARE_S = 0.3
 
 
-class Spared(NamedTuple):
+class StandbyEvent(NamedTuple):
     """An event of the standby session."""
 
     event: openai.Inbound
@@ -156,7 +156,7 @@ class World:
         if stands_until > self.now:
             self.at(stands_until, self._arrive, model, event)
         elif model is self._standby:
-            self._give(Spared(event), self.call.receive_standby, event)
+            self._give(StandbyEvent(event), self.call.receive_standby, event)
         elif not model.is_closed:
             self._give(event, self.call.receive_openai, event)
 

@@ -45,7 +45,7 @@ def test_what_interrupts_while_nobody_speaks_is_false():
     call = next(barge_calls.callers(1))
     liar = call._replace(onsets=[], is_free=np.ones(len(call.frames), bool))
     trace = barge.play(liar, CallOptions())
-    holds, clears, minutes = barge.falsely(liar, trace)
+    holds, clears, minutes = barge.false_interruptions(liar, trace)
 
     assert holds >= clears >= 1
     assert minutes == pytest.approx(len(call.frames) / 3_000)
@@ -109,7 +109,9 @@ def test_our_talk_has_the_echo_of_the_calls_own():
     rng = np.random.default_rng(1)
     far = np.concatenate([0.1 * rng.standard_normal(8_000), np.zeros(24_000)])
     near = np.pad(0.01 * far, (2_400, 0))[:32_000]
-    silent = barge_calls.Clear(3, "none", subset.mulaw(near), subset.mulaw(far), [])
+    silent = barge_calls.EvaluatedCall(
+        3, "none", subset.mulaw(near), subset.mulaw(far), []
+    )
     silent = silent._replace(echo_db=-20.0)
     call = barge_calls._evaluated(silent)
     played = frame_levels(call.far)
@@ -127,7 +129,7 @@ def test_our_talk_has_the_echo_of_the_calls_own():
 
 def test_a_line_without_an_echo_has_none_of_our_talk():
     near = subset.mulaw(np.zeros(16_000))
-    call = barge_calls._evaluated(barge_calls.Clear(1, "none", near, near, []))
+    call = barge_calls._evaluated(barge_calls.EvaluatedCall(1, "none", near, near, []))
 
     assert max(frame_levels(call.far)[10:]) > 90
     assert [call.frame(at, lambda _: True) for at in range(100)] == call.frames

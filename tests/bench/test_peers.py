@@ -10,17 +10,17 @@ from time import monotonic
 import orjson
 import pytest
 
-from bench.peers import ends, places, run
+from bench.peers import ends, installing, run
 
 
 def test_every_peer_is_of_one_kind_and_there():
-    for peer in places.peers():
+    for peer in installing.peers():
         assert [bool(peer.module), bool(peer.source), bool(peer.needs)].count(True) == 1
         assert all("==" in one for one in peer.needs)
         if peer.needs:
-            assert (places.HERE / (peer.script or f"{peer.name}.py")).exists()
+            assert (installing.HERE / (peer.script or f"{peer.name}.py")).exists()
         if peer.source:
-            assert (places.HERE / peer.source).exists()
+            assert (installing.HERE / peer.source).exists()
 
 
 def test_speech_stays_under_the_marks_and_a_mark_is_heard_once():
@@ -70,16 +70,22 @@ def test_marks_are_loud_in_both_formats_and_the_rest_is_not(kind):
 def test_relays_carry_the_load_and_one_that_falls_is_left_out(
     monkeypatch, tmp_path, capsys
 ):
-    fallen = places.Peer(name="fallen", about="it ends at once", module="bench.machine")
-    missing = places.Peer(name="missing", about="no such package", needs=("./none",))
-    relays = [one for one in places.peers() if one.module or one.source or here(one)]
+    fallen = installing.Peer(
+        name="fallen", about="it ends at once", module="bench.machine"
+    )
+    missing = installing.Peer(
+        name="missing", about="no such package", needs=("./none",)
+    )
+    relays = [
+        one for one in installing.peers() if one.module or one.source or here(one)
+    ]
     if shutil.which("cc") is None:
         relays = [one for one in relays if one.source is None]
-    install = places._installed
+    install = installing._installed
     monkeypatch.setattr(run, "peers", lambda: [*relays, fallen, missing])
-    monkeypatch.setattr(places, "VENVS", tmp_path / "venvs")
+    monkeypatch.setattr(installing, "VENVS", tmp_path / "venvs")
     monkeypatch.setattr(
-        places,
+        installing,
         "_installed",
         lambda name, needs: (
             install(name, needs) if name == "missing" else Path(sys.executable)
@@ -109,10 +115,10 @@ def here(peer):
 
 
 def test_a_cython_source_that_does_not_compile_says_why(monkeypatch, tmp_path):
-    monkeypatch.setattr(places, "HERE", tmp_path)
-    monkeypatch.setattr(places, "VENVS", tmp_path / "venvs")
+    monkeypatch.setattr(installing, "HERE", tmp_path)
+    monkeypatch.setattr(installing, "VENVS", tmp_path / "venvs")
     (tmp_path / "wrong.pyx").write_text("cdef int wrong( :\n")
 
     for _ in range(2):
-        with pytest.raises(places.NotHere, match="CompileError"):
-            places.Peer(name="wrong", about="", source="wrong.pyx").command()
+        with pytest.raises(installing.PeerUnavailable, match="CompileError"):
+            installing.Peer(name="wrong", about="", source="wrong.pyx").command()

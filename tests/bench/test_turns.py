@@ -7,7 +7,7 @@ import pytest
 
 from bench import cases, turns
 from bench.__main__ import main
-from bench.barge_calls import Clear
+from bench.barge_calls import EvaluatedCall
 
 
 def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
@@ -47,8 +47,8 @@ def test_turns_of_the_evaluation_are_told_apart_by_what_is_behind_them(monkeypat
     case = next(cases.cases())
     speech = [(case.speech[0][0], case.speech[-1][1])]
     near = b"".join(case.frames)
-    calls = [Clear(0, noise, near, near, speech) for noise in ("tv", "fan")]
-    monkeypatch.setattr(turns, "clear_calls", lambda folder: calls)
+    calls = [EvaluatedCall(0, noise, near, near, speech) for noise in ("tv", "fan")]
+    monkeypatch.setattr(turns, "evaluated_calls", lambda folder: calls)
 
     found = turns.evaluated_ms(Path())
     assert found["eval_voices_ms"] == found["eval_noise_ms"] != []

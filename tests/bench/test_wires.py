@@ -10,7 +10,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from bench.dialling import answering, dial
-from bench.fast.beat import Beat
+from bench.fast.ticker import Ticker
 from bench.fast.wires import BINARY, End, Wires
 
 SIZES = (0, 125, 126, 65_535, 65_536, 200_000)
@@ -183,16 +183,16 @@ def test_a_beat_makes_up_for_what_it_missed():
     async def story():
         struck, over = [], asyncio.Event()
 
-        def strike(number):
+        def on_tick(number):
             struck.append(number)
             if number == 0:
                 time.sleep(0.03)
             if number == 20:
-                beat.stop()
+                ticker.stop()
                 over.set()
 
         began = time.monotonic()
-        beat = Beat(strike, 0.005)
+        ticker = Ticker(on_tick, 0.005)
         await over.wait()
         assert struck == [*range(21)]
         assert time.monotonic() - began >= 0.105

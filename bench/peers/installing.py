@@ -13,7 +13,7 @@ VENVS = HERE / ".venvs"
 INSTALL_S = 900.0
 
 
-class NotHere(Exception):
+class PeerUnavailable(Exception):
     """A peer cannot be run on this machine; the text says why, in one line."""
 
 
@@ -64,7 +64,7 @@ def _compiled(name: str, source: Path) -> Path:
         return program
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
-        raise NotHere("there is no C compiler")
+        raise PeerUnavailable("there is no C compiler")
     VENVS.mkdir(exist_ok=True)
     _run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)])
     return program
@@ -80,7 +80,7 @@ def _cythonized(source: Path) -> str:
         shutil.copy(source, copy)
         try:
             _run([sys.executable, "-m", "Cython.Build.Cythonize", "-i", str(copy)])
-        except NotHere:
+        except PeerUnavailable:
             shutil.rmtree(home)
             raise
     return (
@@ -108,7 +108,7 @@ def _run(command: list[str]) -> None:
             command, capture_output=True, text=True, timeout=INSTALL_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotHere(str(error)) from None
+        raise PeerUnavailable(str(error)) from None
     if done.returncode:
         lines = [one for one in done.stderr.splitlines() if one.strip()]
-        raise NotHere(lines[-1] if lines else f"{command[0]} failed")
+        raise PeerUnavailable(lines[-1] if lines else f"{command[0]} failed")
