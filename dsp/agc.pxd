@@ -1,9 +1,9 @@
 # Gain for quiet callers, in steps of 0.5 dB of mu-law tables (g711.GAIN_TABLES).
 #
-# The level of speech is the mean power of frames judged speech: over all of them at
-# first, then over about a second. The gain rises one step every RISE_FRAMES towards
-# what brings that level to the target, and falls at once; it never lowers anything, and
-# a frame whose peak would clip gets only what its peak allows.
+# The level of speech is the mean power of the frames judged as speech: over all of them
+# at first, then over about a second. The gain rises one step every RISE_FRAMES towards
+# the value that brings this level to the target, and falls at once. The gain is never
+# negative. A frame whose peak would clip gets only the gain that its peak allows.
 
 from libc.math cimport log10
 
@@ -15,7 +15,7 @@ cdef enum:
 cdef struct Agc:
     double power            # of speech, 16-bit units squared
     int speech_frames
-    int held                # steps towards which the gain has risen
+    int held                # the steps that the gain has risen to
     int waited
 
 

@@ -47,7 +47,7 @@ cdef inline void bands_power(
 cdef inline void bands_update(
     Bands *state, const float *levels_db, float *excess_db, float *floors_db
 ) noexcept nogil:
-    """Take a frame's band levels; fill in each one's excess over its floor, and it."""
+    """Take a frame's band levels; fill in each excess over its floor, and the floor."""
     cdef int i, w
     if not state.is_running:
         state.is_running = True

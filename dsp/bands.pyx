@@ -6,7 +6,7 @@ from dsp.spectrum cimport BINS
 
 
 cdef void _fill_bands(BandTables *tables) noexcept:
-    """Triangles of equal width in mel; each band's weights sum to one."""
+    """Fill in triangles of equal width in mel; each band's weights sum to one."""
     cdef double low = _mel(200), step = (_mel(3600) - _mel(200)) / (BANDS + 1)
     cdef double place
     cdef double sums[18]

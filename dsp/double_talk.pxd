@@ -1,14 +1,14 @@
 # The double-talk score: whether a caller speaks while the AI is heard.
 #
-# A second, smaller net of the same kind beside that of score.pxd, fed with what it has
-# made of the frame, and with levels against what is played:
+# This is a second, smaller net of the same kind as that of score.pxd. Its inputs are
+# the units of the first net, and the features, with levels against the AI's audio:
 #
 #     inputs = the UNITS of score.pxd, then FEATURES of features.pxd
 #
-# It decides nothing but interruptions, but hears every frame: while the AI is silent,
-# the net adapts to the line, and to what speaks behind the caller. It is learnt from
-# calls in which the AI talks and yields, with more weight on a turn's beginning and on
-# what is no caller (bench/gate/double_talk.py).
+# The net decides only about interruptions, but takes every frame: while the AI is
+# silent, the net adapts to the line, and to voices behind the caller. It is trained on
+# calls in which the AI talks and yields, with more weight on the beginning of a turn
+# and on sounds that are no caller (bench/gate/double_talk.py).
 
 from dsp.features cimport FEATURES
 from dsp.gru cimport gru_update
@@ -37,7 +37,7 @@ cdef DoubleTalkWeights DOUBLE_TALK_WEIGHTS
 cdef inline void double_talk_hear(
     DoubleTalk *state, const float *units, const float *features
 ) noexcept nogil:
-    """Take what the first net has made of a frame, and the frame's features."""
+    """Take the first net's units for a frame, and the frame's features."""
     cdef int i
     for i in range(UNITS):
         state.inputs[i] = units[i]
@@ -49,7 +49,7 @@ cdef inline void double_talk_hear(
 cdef inline void double_talk_update(
     const DoubleTalkWeights *weights, DoubleTalk *state
 ) noexcept nogil:
-    """Weigh one frame's inputs: the log-odds that a caller speaks."""
+    """Compute the log-odds that a caller speaks from one frame's inputs."""
     cdef float out = weights.output_bias
     cdef int j
     gru_update(

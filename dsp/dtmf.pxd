@@ -15,11 +15,11 @@ cdef inline void dtmf_fill(double *coefficients) noexcept nogil:
 cdef inline bint dtmf_is_likely(const float *power) noexcept nogil:
     """Tell from the spectrum (129 bins of 31.25 Hz) whether to look for a tone.
 
-    A keypad tone holds nearly all of its power within two bins of two peaks; asking
-    for half of it lets every tone through and spares most other frames the exact look.
+    A keypad tone has nearly all of its power within two bins of two peaks. A limit of
+    half the power passes every tone, and saves most other frames the exact test.
     """
     cdef float total = 0, row = 0, column = 0
-    # Where no bin is over 0 the first of each range is the peak, as good as any.
+    # If no bin is over 0, the first bin of each range serves as the peak.
     cdef int k, at_row = 21, at_column = 37
     for k in range(8, 116):
         total += power[k]
@@ -52,7 +52,7 @@ cdef inline bint dtmf_is_tone(
     for k in range(8):
         s1[k] = 0
         s2[k] = 0
-    # All eight side by side: the recursion of one alone would wait for itself.
+    # All eight run in parallel: a single recursion would stall on its own results.
     for i in range(n):
         for k in range(8):
             s0 = x[i] + coefficients[k] * s1[k] - s2[k]
@@ -68,5 +68,6 @@ cdef inline bint dtmf_is_tone(
     # Twist (Q.24): the two tones are within 8 dB of each other.
     if best[0] > 6.3 * best[1] or best[1] > 6.3 * best[0]:
         return False
-    # Q.24 takes tones 1.5 % off: at 20 ms the row then shows 83 %, the column 57 %.
+    # Q.24 accepts tones that are off by 1.5 %: at 20 ms the row then shows 83 %, the
+    # column 57 %.
     return best[0] + best[1] > 0.66 * energy

@@ -1,19 +1,20 @@
 # Whether a voice over the AI's speech is certain: evidence, summed over frames.
 #
-# What a frame says for a caller is its log-odds; what it says against one is forgotten
-# slowly, for syllables have dips. The sum is Wald's sequential test with its lower end
-# at nothing: a loud word is certain in two frames, and only has to be long enough; what
-# is a little like a voice for long is so after half a second, or never. No frame says
-# more than EVIDENCE_MOST: a knock is two frames long. One that says a little against a
-# caller is faint: it is counted once the rest has shown what it was the beginning of.
+# A frame's evidence for a caller is its log-odds. Evidence against one counts little,
+# because syllables have dips. The sum is Wald's sequential test with its lower limit at
+# zero. A loud word is certain in two frames, and then only has to be long enough. A
+# sound that is a little like a voice is certain after half a second, or never. No frame
+# counts for more than EVIDENCE_MOST, because a knock is two frames long. A frame with a
+# little evidence against a caller is faint: it is counted once later frames have shown
+# that it was the beginning of speech.
 
 cdef enum:
-    EVIDENCE_GAP = 3        # frames without a voice after which it was nothing
-    # All in log-odds; their price is in bench/gate/README.md.
+    EVIDENCE_GAP = 3        # frames without a voice after which the sum is reset
+    # All in log-odds; bench/gate/README.md has their effect.
     EVIDENCE_FAINT = -2
     EVIDENCE_MOST = 4
     EVIDENCE_LEAST = -1     # of any frame
-    EVIDENCE_NONE = -100    # of one that cannot be a voice
+    EVIDENCE_NONE = -100    # of a frame that cannot be a voice
     EVIDENCE_CERTAIN = 8
 
 cdef struct Evidence:
@@ -37,5 +38,5 @@ cdef inline void evidence_update(Evidence *state, double margin) noexcept nogil:
 
 
 cdef inline bint evidence_is_certain(const Evidence *state) noexcept nogil:
-    """Tell whether a caller is certain, and still speaks."""
+    """Tell whether a caller is certain and still speaks."""
     return state.margin > 0 and state.sum >= EVIDENCE_CERTAIN

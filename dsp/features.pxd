@@ -11,8 +11,8 @@
 #   30     level over the echo expected         31  level over what usually comes back
 #
 # An echo comes back after 120 to 400 ms on a telephone line: hence 22 and 23. The last
-# two are of echo.pxd and for the double-talk score alone; where nothing is played
-# they are over the noise of a quiet line.
+# two come from echo.pxd and are for the double-talk score alone. While nothing is
+# played they are relative to the noise of a quiet line.
 
 from libc.math cimport log10f
 
@@ -25,7 +25,7 @@ cdef enum:
     CREST_PARTS = 8
     # Samples, 2.5 ms. Cython 3.3 crashes in a checked build over a division here.
     PART = FRAME >> 3
-    FAR_HEARD_DB = 30       # -60 dBov: what is softer is not heard coming back
+    FAR_HEARD_DB = 30       # -60 dBov: softer audio has no audible echo
     EXCESS_DB_MAX = 30      # 30 and 31 lie between this and its negative
 
 cdef struct Features:
@@ -34,15 +34,15 @@ cdef struct Features:
 
 
 cdef inline float power_db(float power) noexcept nogil:
-    """16-bit units squared to dB; below 4 units, mu-law's own noise, all is alike."""
+    """Convert 16-bit units squared to dB, with mu-law's own noise of 4 units added."""
     return 10 * log10f(power + 16)
 
 
 cdef inline float line_db(float power) noexcept nogil:
-    """The same with the noise of a quiet line added, 10 units: -70 dBov.
+    """Convert 16-bit units squared to dB, with a quiet line's noise of 10 units added.
 
-    A line that is digitally silent between words then looks like any quiet line, and a
-    faint echo on it is not infinitely far over nothing.
+    This is -70 dBov. A line that is digitally silent between words then looks like any
+    quiet line, and a faint echo on it is not infinitely louder than the silence.
     """
     return 10 * log10f(power + 100)
 
@@ -55,7 +55,7 @@ cdef inline void features_reset(Features *state) noexcept nogil:
 
 
 cdef inline float crest_db(const float *x) noexcept nogil:
-    """How far the loudest 2.5 ms of a frame rises over the whole of it: 0 to 9 dB."""
+    """Return how far the loudest 2.5 ms of a frame are over its level: 0 to 9 dB."""
     cdef float part, loudest = 0, total = 0
     cdef int i, k
     for k in range(CREST_PARTS):
@@ -74,7 +74,7 @@ cdef inline void features_update(
 ) noexcept nogil:
     """Fill in FEATURES numbers from a frame and its band levels.
 
-    `echo` has the far level of this frame already.
+    `echo` already has the far level of this frame.
     """
     cdef float power = 0, mean_db = 0, floor_db = 0, rise = 0, open_bands = 0
     cdef float level_db
@@ -107,5 +107,5 @@ cdef inline void features_update(
     out[30] = min(max(out[30], <float> -EXCESS_DB_MAX), <float> EXCESS_DB_MAX)
     out[31] = level_db - max(<float> (out[20] + echo.usual_db), line_db(0))
     out[31] = min(max(out[31], <float> -EXCESS_DB_MAX), <float> EXCESS_DB_MAX)
-    # The loudest level of the past is forgotten at 0.4 dB a second.
+    # The loudest level of the past decays by 0.4 dB a second.
     state.peak_db = max(level_db, state.peak_db - <float> 0.008)

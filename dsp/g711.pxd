@@ -1,13 +1,13 @@
 """G.711 mu-law: one table from code to 16-bit linear, filled at import.
 
-Here alone stands what a frame is: 20 ms at 8 kHz, a byte for each sample.
+Only this file defines the size of a frame: 20 ms at 8 kHz, one byte for each sample.
 """
 
 from libc.stdint cimport int16_t, uint8_t
 
 cdef enum:
     FRAME = 160             # samples
-    FRAME_TEXT = 216        # its digits in base64: 4 * ceil(FRAME / 3), with "=="
+    FRAME_TEXT = 216        # its characters in base64: 4 * ceil(FRAME / 3), with "=="
 
 cpdef enum:
     FRAME_BYTES = FRAME

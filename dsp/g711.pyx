@@ -63,7 +63,7 @@ def decode(bytes mulaw not None):
 
 
 def encode(bytes linear not None):
-    """Return mu-law for 16-bit little-endian linear samples; an odd byte is refused."""
+    """Return mu-law for 16-bit little-endian samples; ValueError for an odd size."""
     cdef Py_ssize_t n = PyBytes_GET_SIZE(linear), i
     if n % 2:
         raise ValueError(f"expected whole 16-bit samples, got {n} bytes")
@@ -109,7 +109,8 @@ def _gain_table(double gain_db):
 
 
 # mu-law -> mu-law in 0.5 dB steps, 0 to 18 dB: a quiet caller at -36 dBov comes within
-# 4 dB of the -18 that speech models expect, a louder one needs less. Step 0 is exact.
+# 4 dB of the -18 dBov that speech models expect; a louder caller needs less. Step 0
+# changes nothing.
 GAIN_TABLES = (bytes(range(256)),) + tuple(
     _gain_table(step / 2) for step in range(1, 37)
 )

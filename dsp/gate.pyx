@@ -2,21 +2,21 @@
 
 Theory of operation. A frame is decoded by table, filtered to the speech band (to
 measure only), and measured: level, noise floor, SNR, spectrum, periodicity, keypad
-tones, music. A small recurrent net weighs these and what we play to the caller into the
-log-odds of a voice. The state machine opens on that evidence, and closes when it
-has been gone for the hangover:
+tones, music. From these and from the AI's level a small recurrent net computes the
+log-odds of a voice. The state machine opens on that evidence, and closes when it has
+been absent for the hangover:
 
     SILENCE --(speech)--> MAYBE_SPEECH --(confirmed)--> SPEECH
     SPEECH  --(no speech for hangover frames)--> SILENCE
 
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
-dB that the SNR lacks to `snr_start` raises the bar of an onset, to `snr_stop` that of
-staying. While we play, an onset is louder than what usually comes back (dsp/echo.pxd).
-Whether it interrupts is for a score of its own to say (dsp/double_talk.pxd): its
-log-odds are summed until a caller is certain (dsp/evidence.pxd), at any level. Without
-the score the SNR decides alone: voicing, or much more SNR for longer, confirms, so that
-a click does not open, and a frame more than ECHO_MARGIN_DB under the loudest far frame
-of the last half second counts as its echo. `analyze` leaves the audio as it is.
+dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
+`snr_stop` raises the bar of staying open. While the AI is played, an onset must be
+louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by another
+score (dsp/double_talk.pxd), whose log-odds are summed until a caller is certain
+(dsp/evidence.pxd), at any level. Without the score the SNR decides alone: voicing, or
+much more SNR for longer, confirms, so that a click does not open, and a frame more than
+ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -83,24 +83,24 @@ cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
-# Of the double-talk score, which learns more from what is no caller.
+# The bar of the double-talk score, which learns more from sounds that are no caller.
 cdef double DOUBLE_TALK_OPEN = 0.0
-# What a frame says for a caller without a score: the fifth in a row is certain.
+# A frame's evidence for a caller without a score: the fifth in a row is certain.
 cdef double EVIDENCE_UNSCORED = 1.7
-# A score that only remembers the last word is no sound of it. Under noise this bar is
-# over SCORE_STAY by so much for each dB under `snr_stop`.
+# A score that only remembers the last word is no sound of that word. Under noise the
+# bar is at least SCORE_STAY plus SOUND_PER_DB for each dB under `snr_stop`.
 cdef double SCORE_SOUND = 0.0
 cdef double SOUND_PER_DB = 0.4
-# From here on a frame may be the soft beginning of a word.
+# From this score on a frame may be the soft beginning of a word.
 cdef double SCORE_HINT = -2.0
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
-# What is played more softly than this is not heard coming back.
+# Audio played more softly than this has no audible echo.
 cdef double FAR_HEARD_DBFS = -60.0
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
 cdef double VOICED = 0.30
 cdef double UNVOICED_EXTRA_DB = 6.0
-# A floor this low means a quiet line and likely a quiet caller: thresholds 1 dB lower.
+# A floor this low means a quiet line and likely a quiet caller: 1 dB off thresholds.
 cdef double QUIET_FLOOR_RMS = 40.0
 cdef double FULL_SCALE_DB = 90.30899869919435   # 20 log10(32768)
 
@@ -164,7 +164,7 @@ cdef class NoiseGate:
         )
 
     def analyze(self, bytes frame not None, double far_dbfs=-127.0):
-        """Take one frame of 160 mu-law bytes; return its state and flags (above).
+        """Measure one frame of 160 mu-law bytes; return its state and flags (above).
 
         `far_dbfs` is the level of what the caller hears in the same 20 ms. Raises
         ValueError for a frame of another size.
@@ -242,7 +242,7 @@ cdef class NoiseGate:
         double_talk_hear(&self._double_talk, self._score.hidden, self._inputs)
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
-        """Tell what comes back of the AI anyway from a voice over it."""
+        """Distinguish the AI's echo from a voice over the AI."""
         cdef double near_dbfs = 20 * log10(self._rms + 1e-3) - FULL_SCALE_DB
         cdef double excess_db = near_dbfs - self._far_max
         cdef bint is_heard = self._far_max >= FAR_HEARD_DBFS
@@ -252,7 +252,7 @@ cdef class NoiseGate:
         return is_heard and excess_db < -ECHO_MARGIN_DB
 
     cdef void _weigh_evidence(self, bint is_active, double start) noexcept nogil:
-        """Sum what speaks for a caller over the AI."""
+        """Add the frame's evidence for a caller over the AI."""
         cdef double margin = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
             margin = self._double_talk.logit - DOUBLE_TALK_OPEN
@@ -391,10 +391,10 @@ cdef class NoiseGate:
 
     @property
     def gain_step(self):
-        """Index into `dsp.g711.GAIN_TABLES`; 0 is unity."""
+        """The index into `dsp.g711.GAIN_TABLES`; 0 is unity gain."""
         return self._gain_step
 
     @property
     def frames(self):
-        """How many frames were analysed."""
+        """The number of frames analysed."""
         return self._frames

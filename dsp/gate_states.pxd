@@ -13,14 +13,17 @@ cdef enum:
 cdef struct GateState:
     int state
     int active              # frames of speech since SILENCE
-    int misses              # frames without since the last of them, in MAYBE
-    int quiet               # and in SPEECH
+    int misses              # frames without speech since the last with it, in MAYBE
+    int quiet               # the same in SPEECH
 
 
 cdef inline void gate_state_step(
     GateState *gate, bint is_active, bint is_kept, int enough, int hangover
 ) noexcept nogil:
-    """Take a frame: whether it opens, whether it holds open, all in frames."""
+    """Take a frame: whether it may open the gate, and whether it keeps it open.
+
+    `enough` and `hangover` are in frames.
+    """
     if gate.state == STATE_SPEECH:
         if is_kept:
             gate.quiet = 0

@@ -4,7 +4,7 @@
 #     z = sigmoid(Wz x + Uz h)    r = sigmoid(Wr x + Ur h)
 #     n = tanh(Wn x + r (Un h + b))        h = (1 - z) n + z h
 #
-# Sizes are constants where it is called, so that the compiler joins it to its net.
+# Callers pass constant sizes, so that the compiler optimises it together with its net.
 
 cdef enum:
     GRU_UNITS_MAX = 32
@@ -14,10 +14,10 @@ cdef inline void gru_update(
     const float *input, const float *bias, const float *recurrent,
     const float *recurrent_bias, const float *x, float *hidden, int inputs, int units,
 ) noexcept nogil:
-    """Take one frame's `inputs` numbers into the state of `units`.
+    """Update the state of `units` with one frame's `inputs` numbers.
 
-    The matrices have a row for each number and a column for each gate, z, r and n in
-    this order; `recurrent_bias` is of n.
+    The matrices have a row for each number and the columns of the gates z, r and n in
+    this order; `recurrent_bias` belongs to n.
     """
     cdef float from_input[3 * GRU_UNITS_MAX]
     cdef float from_hidden[3 * GRU_UNITS_MAX]
@@ -45,9 +45,9 @@ cdef inline void gru_update(
 cdef inline void add_product(
     float *total, const float *x, const float *matrix, int rows, int columns
 ) noexcept nogil:
-    """Add each row of the matrix, by its number of x, to the total.
+    """Add each row of the matrix, times its number of x, to the total.
 
-    Four rows at once: the total is read and written a quarter as often.
+    Four rows are added at once: the total is read and written a quarter as often.
     """
     cdef const float *row
     cdef float sum, value, value_1, value_2, value_3
@@ -71,7 +71,7 @@ cdef inline void add_product(
 
 
 cdef inline float tanh_of(float x) noexcept nogil:
-    """tanh as a rational function of degree 13 over 6, within 4e-7 (Eigen's choice)."""
+    """Return tanh by a rational function of degree 13 over 6, within 4e-7 (Eigen's)."""
     cdef float square, top, bottom
     x = min(max(x, <float> -7.9053111), <float> 7.9053111)
     square = x * x

@@ -1,12 +1,12 @@
 # Music on hold, a radio: loud for a second or more without the gaps between syllables.
 # Speech falls 10 dB under its recent peak in more than a fifth of its frames; sustained
-# music seldom does. Judged over MUSIC_FRAMES frames, with hysteresis.
+# music seldom does. The decision is smoothed over MUSIC_FRAMES frames, with hysteresis.
 
 cdef enum:
     MUSIC_FRAMES = 75
 
 cdef struct Music:
-    double peak         # recent peak energy, falling 1 dB a frame slowly
+    double peak         # recent peak energy, falling by 0.5 % a frame
     float full          # share of frames near the peak, smoothed over MUSIC_FRAMES
     float tonal         # mean periodicity, smoothed likewise
     bint is_music

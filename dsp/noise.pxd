@@ -1,11 +1,11 @@
 # Noise floor by minimum statistics (R. Martin, 2001, simplified): the least smoothed
 # energy of the last WINDOWS sub-windows of WINDOW_FRAMES frames each (1.8 s together).
-# A minimum cannot be raised by speech, which pauses; a step of the noise is learnt once
-# the old minimum has left the window. A minimum lies under the mean, hence BIAS.
-# Speech without a pause for as long as the window would raise it all the same: while
-# the window holds what a caller is known to have said, the floor climbs by 1 dB a
-# second at most. Known by a score: without one the SNR opens the gate, and a step of
-# the noise can.
+# Speech has pauses and does not raise a minimum. A step of the noise is learnt once the
+# old minimum has left the window. A minimum lies under the mean, hence BIAS.
+# Speech without a pause for as long as the window would still raise the minimum. So
+# while the window holds known speech of a caller, the floor climbs by 1 dB a second at
+# most. Speech is known only by the score: without the score the SNR opens the gate, and
+# a step of the noise can open it, too.
 
 cdef enum:
     WINDOWS = 6
@@ -19,7 +19,7 @@ cdef struct NoiseFloor:
     int frames              # in the running sub-window
     int index
     int calibration_frames  # left to run
-    int speech_frames       # until the window holds nothing of a caller's speech
+    int speech_frames       # until the window holds no speech of a caller
 
 
 cdef inline void noise_reset(
@@ -58,8 +58,8 @@ cdef inline void noise_update(
         if state.minima[i] < least:
             least = state.minima[i]
     if state.calibration_frames > 0:
-        # While calibrating, the start value stands until something quieter is heard:
-        # a caller who speaks at once does not become the noise.
+        # While calibrating, the start value stands until something quieter comes: a
+        # caller who speaks at once must not be taken for the noise.
         state.calibration_frames -= 1
         if least * bias < state.floor:
             state.floor = least * bias

@@ -1,9 +1,9 @@
 # How voiced a frame is: the largest normalised autocorrelation over the pitch lags of
 # 60 to 400 Hz, on the signal halved to 4 kHz, over 40 ms (two pitch periods of a deep
-# voice). 1 is a periodic signal, noise reads under 0.15.
+# voice). A periodic signal reads 1, noise under 0.15.
 #
-# Lags are taken BLOCK at a time, all products of a sample with its past together, so
-# that sums stay in vector registers (measured: 2.4 times faster than lag by lag).
+# BLOCK lags are computed at a time, all products of a sample with its past together, so
+# that the sums stay in vector registers (measured: 2.4 times faster than lag by lag).
 
 cdef enum:
     HALF = 80           # samples of a frame at 4 kHz
@@ -11,9 +11,9 @@ cdef enum:
     LAG_MAX = 66
     LAGS = 57
     BLOCK = 16
-    BLOCKS = 4          # 64 lags, of which the last 7 (3 to 9) are not looked at
+    BLOCKS = 4          # 64 lags, of which the last 7 (3 to 9) are not used
     HISTORY = 160
-    SPAN = 94           # HISTORY - LAG_MAX: samples of a sum
+    SPAN = 94           # HISTORY - LAG_MAX: the samples in a sum
 
 cdef struct Periodicity:
     float past[160]     # the last two frames, oldest first
@@ -54,7 +54,7 @@ cdef inline double periodicity_update(
 
 
 cdef inline void _dots(const float *p, int first, float *dots) noexcept nogil:
-    """Correlate the newest SPAN samples with those 66 - first - k earlier, 16 of k."""
+    """Correlate the newest SPAN samples with those 66 - first - k earlier, for 16 k."""
     cdef float sums[16]
     cdef int i, k
     for k in range(BLOCK):

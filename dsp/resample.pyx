@@ -1,7 +1,7 @@
 """24 kHz PCM to 8 kHz mu-law, for a session whose output is `audio/pcm`.
 
-A 72-tap Kaiser low-pass (beta 7, cut-off 3.6 kHz) and every third sample of it. The
-coefficients are computed here; tests/dsp/test_resample.py compares them with
+A 72-tap Kaiser low-pass (beta 7, cut-off 3.6 kHz) filters the input; every third sample
+is kept. The coefficients are computed here; tests/dsp/test_resample.py compares them to
 scipy.signal.firwin(72, 3600, window=("kaiser", 7.0), fs=24000).
 """
 
@@ -53,7 +53,7 @@ def coefficients():
 
 
 cdef class PcmEncoder:
-    """One stream's resampler; any cut of the input gives the same bytes."""
+    """The resampler of one stream; the output does not depend on how input is cut."""
 
     cdef bytes _rest
 
@@ -83,7 +83,7 @@ cdef class PcmEncoder:
         return out
 
     def flush(self):
-        """Return what the filter still holds and begin anew."""
+        """Return the audio that the filter still holds, and reset the filter."""
         out = self.encode(bytes(2 * (TAPS // 2)))
         self._rest = bytes(2 * (TAPS - 1))
         return out

@@ -1,10 +1,10 @@
 # The learned speech score: a recurrent net of UNITS units on INPUTS cheap features.
 #
-# One layer (gru.pxd) and one output: the log-odds that the near caller speaks in this
-# frame.
+# It has one layer (gru.pxd) and one output: the log-odds that the near caller speaks in
+# this frame.
 #
-# The weights are data (score.weights; bench/gate trains them). Features are in dB and
-# plain ratios; their scaling is folded into the weights.
+# The weights are data (score.weights; bench/gate trains them). Features are in dB or
+# ratios; their scaling is folded into the weights.
 
 from dsp.gru cimport gru_update
 

@@ -1,10 +1,10 @@
 # The power spectrum of the last 32 ms: 256 samples under a Hann window, hop 160.
 #
-# A real transform of 256 as a complex one of 128 (even samples real, odd imaginary),
-# in Pease's constant geometry: every pass reads the two halves and writes them
-# interleaved, so that the compiler turns each pass into straight vector code. The
-# output comes in bit-reversed order and is untangled while the power is taken.
-# Scaled so that white noise of RMS s reads s * s in every bin.
+# A real transform of 256 points is computed as a complex one of 128 (even samples real,
+# odd samples imaginary), in Pease's constant geometry. Every pass reads the two halves
+# and writes them interleaved, so that the compiler turns each pass into straight vector
+# code. The output is in bit-reversed order; it is reordered while the power is taken.
+# The scale is such that white noise of RMS s reads s * s in every bin.
 
 from libc.string cimport memcpy
 
@@ -21,7 +21,7 @@ cdef struct SpectrumTables:
     float window[256]
     float twiddle_re[7][64]
     float twiddle_im[7][64]
-    float split_re[65]      # exp(-2 pi i k / 256): untangles the two halves
+    float split_re[65]      # exp(-2 pi i k / 256): separates even and odd samples
     float split_im[65]
     int reversed[128]
 

@@ -29,9 +29,9 @@ _fill_spectrum(&SPECTRUM_TABLES)
 
 
 def powers(samples):
-    """Return the 129 bin powers and 16 band powers of the last of some frames.
+    """Return the 129 bin powers and 16 band powers of the last frame of `samples`.
 
-    `samples` are 16-bit linear values, 160 a frame.
+    `samples` are 16-bit linear values, 160 for each frame.
     """
     cdef Spectrum state
     cdef float frame[HOP]

@@ -9,7 +9,7 @@ import orjson
 def read(name: str, size: int) -> tuple[dict[str, Any], bytes]:
     """Return what made the weights of a file of the package, and their `size` bytes.
 
-    Raises ImportError where they are of another net.
+    Raises ImportError if the weights belong to another net.
     """
     header, _, body = (Path(__file__).parent / name).read_bytes().partition(b"\n")
     if len(body) != size:

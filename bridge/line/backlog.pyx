@@ -1,9 +1,9 @@
 """Backlog: whether a socket may be given more, by one rule for all that is sent.
 
-picows takes bytes without end, so that what still waits in the socket is asked first.
-Over AUDIO_WAITING_BYTES_MAX audio is dropped, for late audio is worse than lost; over
-WAITING_BYTES_MAX the peer does not read, and its socket is cut. Counting and cutting
-are the socket's.
+picows accepts bytes without limit, so the size of the socket's write buffer is checked
+first. Over AUDIO_WAITING_BYTES_MAX audio is dropped, because late audio is worse than
+lost audio. Over WAITING_BYTES_MAX the peer does not read, and its socket is cut. The
+owner of the socket counts and cuts.
 """
 
 # Three seconds of 20 ms messages in base64 to Twilio, five to the model.
@@ -12,23 +12,23 @@ WAITING_BYTES_MAX = 1_048_576
 
 
 cdef class Backlog:
-    """What waits in one socket."""
+    """The bytes that wait in one socket."""
 
     def open(self, transport, drop):
-        """Look at this asyncio transport from here on.
+        """Watch this asyncio transport from here on.
 
-        `drop(False)` is told of audio that is dropped, `drop(True)` of a peer that does
-        not read.
+        `drop(False)` is called for audio that is dropped, `drop(True)` for a peer that
+        does not read.
         """
         self._size = transport.get_write_buffer_size
         self._drop = drop
 
     def close(self):
-        """Take nothing more: there is no socket."""
+        """Accept nothing more: there is no socket."""
         self._size = self._drop = None
 
     cpdef bint takes(self, bint is_audio, Py_ssize_t before_bytes=0) except -1:
-        """Tell whether the socket takes a message, before which others are written."""
+        """Tell whether the socket takes a message after `before_bytes` of others."""
         cdef Py_ssize_t waiting_bytes
         if self._size is None:
             return False

@@ -1,8 +1,8 @@
 """The fast path: a usual frame from socket to socket, in one compiled call.
 
-`MediaFastPath` reads the frame and decides; here it meets the sockets. Whatever is not
-usual is left untouched, for `TwilioLeg.receive` and `CallDriver.receive`, which take
-everything.
+`MediaFastPath` reads the frame and decides; this module connects it to the sockets. An
+unusual frame is left untouched for `TwilioLeg.receive` and `CallDriver.receive`, which
+accept everything.
 """
 
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
@@ -13,14 +13,14 @@ from bridge.line.backlog cimport Backlog
 from bridge.media.fast_path cimport C_GIVEN, C_NOTABLE, C_UNUSUAL, MediaFastPath
 from bridge.wire.audio cimport C_HEAD_ROOM, append_into
 
-# An attribute of an enumeration costs as much as ten locals.
+# Access to an attribute of an enum costs as much as ten local variables.
 cdef object TEXT = MESSAGE_TYPES.TEXT
 # All calls write their audio here: picows has sent or copied it when it returns.
 cdef bytearray BUFFER = bytearray()
 
 
 cdef class Appender:
-    """What gives the model audio, while its socket is open."""
+    """Sends the model audio while its socket is open."""
 
     cdef object _send
     cdef Backlog _backlog
@@ -33,11 +33,11 @@ cdef class Appender:
         self._send = transport.send_reuse_external_bytearray
 
     def close(self):
-        """Drop whatever comes: there is no socket."""
+        """Drop all audio from here on: there is no socket."""
         self._send = None
 
     cpdef append(self, bytes audio):
-        """Give the model a piece of the caller's audio, unless too much waits."""
+        """Send the model a piece of the caller's audio, unless too much waits."""
         if self._send is None or not self._backlog.takes(True):
             return
         append_into(BUFFER, audio)
@@ -47,7 +47,7 @@ cdef class Appender:
 cdef class SocketFastPath:
     """The fast path of one call; shut until `is_open` is set.
 
-    `appender` is that of the model's leg, and another when it has another.
+    `appender` belongs to the model's present leg, and is replaced with it.
     """
 
     cdef MediaFastPath _fast_path
@@ -63,7 +63,7 @@ cdef class SocketFastPath:
         self.appender = appender
 
     cdef int hear(self, const char *data, Py_ssize_t size) except? -2:
-        """Give the model what the frame brings it; as `MediaFastPath.hear`."""
+        """Send the model the audio of a frame; returns as `MediaFastPath.hear`."""
         cdef int heard
         if not self.is_open:
             return C_UNUSUAL
@@ -78,15 +78,15 @@ cdef class SocketFastPath:
 
 
 cdef class CallerListener(WSListener):
-    """What picows tells of a caller's socket, and whom it concerns.
+    """The picows listener of a caller's socket.
 
-    A frame that is not usual goes to `leg.receive_frame`, one that must be weighed to
-    the `weigh` of its line, a bug of ours to its `crash`. What comes too fast is
-    dropped unread, and `leg.rest` told to read no more for a while.
+    An unusual frame goes to `leg.receive_frame`. A frame that the call must judge calls
+    `weigh` of its line, a bug of the bridge calls `crash`. Frames that come too fast
+    are dropped unread, and `leg.rest` stops reading for a while.
     """
 
     cdef object _leg
-    # What the leg has once it is known whose call it is.
+    # The leg's line, once its call is known.
     cdef object _line
     cdef SocketFastPath _fast_path
 
@@ -115,7 +115,7 @@ cdef class CallerListener(WSListener):
         self._leg.receive_frame(transport, frame)
 
     cpdef on_ws_disconnected(self, WSTransport transport):
-        """Tell the leg, and lead nowhere."""
+        """Tell the leg, and release it."""
         leg = self._leg
         self._leg = self._line = self._fast_path = None
         leg.on_ws_disconnected(transport)
@@ -131,7 +131,7 @@ cdef class CallerListener(WSListener):
             self._leg.resume_writing()
 
     cdef bint _took(self, WSFrame frame) except -1:
-        """Take a frame that is usual, or that nobody will read."""
+        """Take a frame that is usual, or that is dropped unread."""
         cdef int heard
         if frame.msg_type != WSMsgType.TEXT or not frame.fin:
             return False

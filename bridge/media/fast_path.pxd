@@ -12,18 +12,18 @@ cdef enum:
 cdef class MediaFastPath:
     cdef Uplink _uplink
     cdef Playout _playout
-    # How many messages that are not audio may come now, as of a time.
+    # How many messages other than audio may come, as of `_credit_at`.
     cdef double _credit
     cdef double _credit_at
     cdef double _audio_credit
     cdef double _audio_at
     cdef public bint is_open
     cdef public long long rx_frames
-    # Dropped unread.
+    # The number of messages dropped unread.
     cdef readonly long long flood_messages
-    # -1 until there was one.
+    # -1 until the first timestamp.
     cdef public long long next_timestamp_ms
-    # When the gate was last open, for whom it concerns; -1 when that was taken.
+    # When the gate was last open, for the owner of the call; -1 once it was read.
     cdef public double spoke_at
     cdef double _voice_logged_at
     cdef readonly object given

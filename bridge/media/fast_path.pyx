@@ -1,16 +1,16 @@
 """The media fast path: a usual frame of the caller's, compiled from end to end.
 
-Nearly all that Twilio sends is 20 ms of audio in a message of one shape, and nearly all
-of it changes nothing but the uplink. `MediaFastPath.hear` reads such a message, gives
-its frame to `MediaFastPath.take`, and says in one small number what is left to do.
-Whatever is not usual it leaves untouched, and answers UNUSUAL: `twilio.decode` and
-`Call.receive_twilio` take everything.
+Nearly all messages of Twilio have one shape and hold 20 ms of audio, and nearly all of
+them change only the uplink. `MediaFastPath.hear` reads such a message, passes its frame
+to `MediaFastPath.take`, and returns in one small number what is left to do. It leaves
+an unusual message untouched and returns UNUSUAL: `twilio.decode` and
+`Call.receive_twilio` accept everything.
 
-The two ways differ in how they read a message. What is decided of a frame is decided by
-the methods of `MediaFastPath` between `lost_frames` and `is_double_talk`, and by
-`Uplink.has_turn_ended`; both ways ask these (tests/bridge/media/test_fast_path.py).
+The fast and the slow path differ in how they read a message. All decisions about a
+frame are in the methods of `MediaFastPath` from `lost_frames` to `is_double_talk` and
+in `Uplink.has_turn_ended`; both paths use them (tests/bridge/media/test_fast_path.py).
 
-Like the call it belongs to it has no socket and no clock.
+Like its call, this class has no socket and no clock.
 """
 
 from cpython.bytes cimport (
@@ -40,26 +40,26 @@ cdef enum:
     BACKSLASH = 92
     OPENS = 123                 # {
     CLOSES = 125                # }
-    # A row of keys at once, and some marks; then as fast as fingers press keys
-    # (`keypad.KEY_S`), or marks come back, which is two a second.
+    # Several keys at once, and some marks; then as fast as a person presses keys
+    # (`keypad.KEY_S`), or as marks come back, which is two a second.
     MESSAGES_AT_ONCE = 40
     MESSAGES_A_SECOND = 12
-    # Audio that is not read by the fast path: half a minute that was held up, and after
-    # that twice what a line sends.
+    # Audio that the fast path does not read: half a minute of delayed audio, and after
+    # that twice the rate of a line.
     AUDIO_AT_ONCE = 1_500
     AUDIO_A_SECOND = 100
-    # As many as one that is malformed counts for.
+    # A malformed message counts as this many.
     MALFORMED_MESSAGES = 8
     FIRST_PRINTABLE = 32
     LAST_PRINTABLE = 126
 
-# How often the log says that a voice is heard.
+# How often the log reports a voice.
 cdef double VOICE_LINE_EVERY_S = 2.0
 
 cdef char *ALPHABET = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
-cdef uint8_t VALUES[256]        # of a base64 digit; 64 for what is none
+cdef uint8_t VALUES[256]        # of a base64 character; 64 for any other
 
 
 cdef void _fill() noexcept:
@@ -74,10 +74,10 @@ _fill()
 
 
 cdef class MediaFastPath:
-    """What the caller's line brings to one call.
+    """The fast path of the caller's audio in one call.
 
-    `is_open` says that usual frames may come this way. `given` are the frames that the
-    model must be given after an answer with GIVEN.
+    `is_open` says that usual frames may take this path. `given` holds the frames that
+    must be sent to the model after a result with GIVEN.
     """
 
     def __init__(self, Uplink uplink not None, Playout playout not None):
@@ -93,10 +93,10 @@ cdef class MediaFastPath:
         self.given = ()
 
     cpdef int hear(self, bytes data, double now) except? -2:
-        """Take one message of Twilio's, as text.
+        """Take one message from Twilio, as text.
 
-        Returns UNUSUAL and has done nothing, or GIVEN | NOTABLE: frames for the model,
-        and something that the call must weigh.
+        Returns UNUSUAL and does nothing, or returns the flags GIVEN (there are frames
+        for the model) and NOTABLE (the call must judge the frame).
         """
         if data is None:
             return C_UNUSUAL
@@ -105,7 +105,7 @@ cdef class MediaFastPath:
     cdef int hear_text(
         self, const char *data, Py_ssize_t size, double now
     ) except? -2:
-        """Take one message of Twilio's where it lies, as `hear`."""
+        """Take one message from Twilio in place, as `hear` does."""
         cdef const char *text = NULL
         cdef long long timestamp_ms = 0
         cdef bytes frame
@@ -124,20 +124,20 @@ cdef class MediaFastPath:
         return self.take(frame, now, True)
 
     cpdef long long lost_frames(self, long long timestamp_ms):
-        """Tell how many frames the network lost before audio with this timestamp."""
+        """Return how many frames the network lost before audio with this timestamp."""
         cdef long long lost_ms = timestamp_ms - self.next_timestamp_ms
         if self.next_timestamp_ms < 0 or lost_ms < FRAME_MS:
             return 0
         return lost_ms // FRAME_MS
 
     cpdef note_timestamp(self, long long timestamp_ms, Py_ssize_t payload_bytes):
-        """Take note of when audio began, for the next is to begin where it ends."""
+        """Note when audio began: the next audio must begin where it ends."""
         self.next_timestamp_ms = timestamp_ms + payload_bytes * FRAME_MS // FRAME
 
     cpdef int take(self, bytes frame, double now, bint is_listening) except? -2:
-        """Give the uplink one frame; return GIVEN | NOTABLE, as `hear`.
+        """Pass the uplink one frame; return GIVEN | NOTABLE, as `hear` does.
 
-        `is_listening` says that the model may be given what the caller says now.
+        `is_listening` says that the caller's present words may be sent to the model.
         """
         cdef Uplink uplink = self._uplink
         cdef Playout playout = self._playout
@@ -158,13 +158,13 @@ cdef class MediaFastPath:
         return heard
 
     cpdef bint is_voice_line_due(self, double now):
-        """Tell whether the log is to say that there is a voice in the newest frame."""
+        """Tell whether the log must report a voice in the newest frame."""
         return (
             self._uplink.is_voice and now - self._voice_logged_at >= VOICE_LINE_EVERY_S
         )
 
     cpdef note_voice_line(self, double now):
-        """Take note that the log has said so."""
+        """Note that the log has reported the voice."""
         self._voice_logged_at = now
 
     cpdef bint is_double_talk(self, double now):
@@ -172,10 +172,10 @@ cdef class MediaFastPath:
         return self._uplink.is_voice and self._playout.is_playing(now)
 
     cpdef bint is_flood(self, bytes data, double now):
-        """Take note of a message that is not usual; tell whether to drop it unread.
+        """Count an unusual message; tell whether to drop it unread.
 
-        Audio, which alone has a payload, may come in whatever order and with whatever
-        blanks, as fast as a line that was held up lets it out, and no faster.
+        Only audio has a payload. It may come in any order and with any whitespace, as
+        fast as a delayed line delivers it, and no faster.
         """
         if b'"payload"' in data:
             self._audio_credit = min(
@@ -200,7 +200,7 @@ cdef class MediaFastPath:
         return True
 
     def note_malformed(self):
-        """Take note that a message could not be read: fewer may follow."""
+        """Count a message that could not be read: fewer may follow."""
         self._credit = max(0.0, self._credit - MALFORMED_MESSAGES)
 
 
@@ -209,8 +209,8 @@ cdef bint read_media(
 ) noexcept nogil:
     """Find the audio and the time of a media message in its usual shape.
 
-    That is JSON without blanks, escapes or anything but ASCII, all values strings, one
-    object within; each of the four names once.
+    The usual shape is JSON in ASCII without whitespace or escapes. All values are
+    strings except for one object, and each of the four names occurs once.
     """
     cdef Py_ssize_t at = 1, name_at, name_size, value_at, value_size
     cdef bint is_media = False, has_payload = False, has_time = False, is_payload
@@ -235,7 +235,7 @@ cdef bint read_media(
         value_at = at + 1
         is_payload = is_inside and is_name(data, name_at, name_size, b"payload")
         if is_payload:
-            # Its characters are looked at when it is decoded.
+            # The characters of the payload are checked when it is decoded.
             value_size = FRAME_TEXT
             if (
                 has_payload or value_at + FRAME_TEXT >= size
@@ -278,7 +278,7 @@ cdef bint read_media(
 cdef Py_ssize_t string_size(
     const char *data, Py_ssize_t at, Py_ssize_t size
 ) noexcept nogil:
-    """Return how long the string is that begins at the quote `at`; -1 if unusual."""
+    """Return the length of the string that begins at the quote `at`; -1 if unusual."""
     cdef Py_ssize_t begin = at + 1
     if at >= size or data[at] != QUOTE:
         return -1
@@ -286,7 +286,7 @@ cdef Py_ssize_t string_size(
     while at < size:
         if data[at] == QUOTE:
             return at - begin
-        # Signed or not, bytes over 0x7E and control characters are outside.
+        # Whether char is signed or not, bytes over 0x7E and control characters fail.
         if not FIRST_PRINTABLE <= data[at] <= LAST_PRINTABLE or data[at] == BACKSLASH:
             return -1
         at += 1
@@ -315,7 +315,7 @@ cdef bint read_digits(
 
 
 cdef bint decode_frame(const uint8_t *text, uint8_t *frame) noexcept nogil:
-    """Read FRAME_TEXT digits of base64, the last of them "=", into a frame."""
+    """Decode FRAME_TEXT characters of base64, which end with "=", into a frame."""
     cdef int i, group
     cdef uint32_t a, b, c, d, bad = 0
     for i in range(FRAME // 3):

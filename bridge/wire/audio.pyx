@@ -1,8 +1,8 @@
 """Wire: audio as the messages it travels in, written in one pass.
 
 Twilio and the model take audio as base64 in a small JSON object. Both objects are
-constant but for the audio (and the stream's name), so that they are written here
-straight into the buffer that is sent. The texts are those of `openai.encode_into` and
+constant except for the audio (and the stream's name), so this module writes them
+directly into the buffer that is sent. The texts equal those of `openai.encode_into` and
 `twilio.encode_into` (tests/bridge/wire/test_audio.py).
 """
 
@@ -17,7 +17,7 @@ from libc.string cimport memcpy, strlen
 
 from dsp.g711 cimport FRAME, FRAME_TEXT
 
-# Room that picows asks for, to write a message's head in front of it.
+# The room that picows requires before a message, to write its header there.
 HEAD_ROOM = C_HEAD_ROOM
 
 cdef enum:
@@ -34,7 +34,7 @@ cdef char *APPEND_BEGINS = b'{"type":"input_audio_buffer.append","audio":"'
 cdef Py_ssize_t APPEND_BEGINS_SIZE = <Py_ssize_t> strlen(APPEND_BEGINS)
 cdef char *APPEND_ENDS = b'"}'
 cdef char *MEDIA_ENDS = b'"}}'
-# 12 bits at a time: two digits a look.
+# The table takes 12 bits at a time: two characters for each lookup.
 cdef uint8_t PAIRS[4096][2]
 
 
@@ -63,9 +63,9 @@ cpdef append_into(bytearray buffer, bytes audio):
 
 
 def media_onto(bytearray burst not None, bytes begins not None, bytes frames not None):
-    """Add a media message to `burst` for every frame, each with a server's head.
+    """Add a media message to `burst` for every frame, each with a server's header.
 
-    `begins` is the message up to its audio. Raises ValueError for a part of a frame.
+    `begins` is the message up to its audio. Raises ValueError for a partial frame.
     """
     cdef Py_ssize_t size = PyBytes_GET_SIZE(begins), i, at = PyByteArray_GET_SIZE(burst)
     cdef Py_ssize_t text = size + FRAME_TEXT + 3
@@ -87,7 +87,7 @@ def media_onto(bytearray burst not None, bytes begins not None, bytes frames not
 
 
 def text_onto(bytearray burst not None, bytearray text not None):
-    """Add a message to `burst`, with a server's head."""
+    """Add a message to `burst`, with a server's header."""
     cdef Py_ssize_t size = PyByteArray_GET_SIZE(text), at = PyByteArray_GET_SIZE(burst)
     cdef char *target
     PyByteArray_Resize(burst, at + head_size(size) + size)
@@ -100,7 +100,7 @@ cdef Py_ssize_t head_size(Py_ssize_t size) noexcept nogil:
 
 
 cdef char *write_head(char *target, Py_ssize_t size) noexcept nogil:
-    """Write the head of a whole text message; return where its text begins."""
+    """Write the header of a whole text message; return where its text begins."""
     cdef Py_ssize_t head = head_size(size), i
     target[0] = <char> TEXT
     if head == 2:
