@@ -182,9 +182,9 @@ def main(argv: list[str]) -> int:
     """Measure, print and draw."""
     parser = parser_of("barge", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
-    parser.add_argument("--every", type=int, default=1, help="n-th caller only (1)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of a noise (10)")
-    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="its dev calls")
+    parser.add_argument("--every", type=int, default=1, help="play every n-th (1)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each (10)")
+    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="evaluator")
     parser.add_argument("--noises", type=Path, metavar="DIR", help="recorded noises")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting"

@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=5.0, help="calls a second (5)")
     parser.add_argument("--restarts", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--one-port", action="store_true", help="no load balancer")
+    parser.add_argument("--one-port", action="store_true", help="take over one port")
     parser.add_argument("--every", type=float, default=10.0, help="seconds (10)")
     args = parser.parse_args(argv)
     found = run_scenario(partial(drive, args))

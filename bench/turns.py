@@ -177,8 +177,8 @@ def main(argv: list[str]) -> int:
     """Measure, print and draw."""
     parser = parser_of("turns", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
-    parser.add_argument("--every", type=int, default=1, help="n-th case only (1)")
-    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="its dev calls")
+    parser.add_argument("--every", type=int, default=1, help="play every n-th (1)")
+    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="evaluator")
     args = parser.parse_args(argv)
     results = measure(args.every)
     if args.evaluator is not None:

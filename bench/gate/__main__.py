@@ -23,13 +23,15 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    scored = commands.add_parser("score", help="score the small set; fail when worse")
+    scored = commands.add_parser("score", help="1 if a figure is worse than recorded")
     scored.add_argument("--record", action="store_true", help="record today's figures")
-    trained = commands.add_parser("train", help="train the score from nothing")
+    trained = commands.add_parser("train", help="train the speech score")
     trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     trained.add_argument("--seeds", default="301,302,303,304,305,401,402,403,404,405")
     trained.add_argument("--steps", type=int, default=3_500)
-    second = commands.add_parser("train-double-talk", help="train the second score")
+    second = commands.add_parser(
+        "train-double-talk", help="train the double-talk score"
+    )
     second.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     second.add_argument("--steps", type=int, default=3_000)
     judged = commands.add_parser("evaluate", help="the evaluator's figures")
