@@ -182,12 +182,22 @@ def main(argv: list[str]) -> int:
     """Measure, print and draw."""
     parser = parser_of("barge", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
-    parser.add_argument("--every", type=int, default=1, help="play every n-th (1)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each (10)")
-    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="evaluator")
+    parser.add_argument(
+        "--every", type=int, default=1, help="play every n-th caller (1)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="of each noise (10)"
+    )
+    parser.add_argument(
+        "--evaluator", type=Path, metavar="DIR", help="the evaluator's folder"
+    )
     parser.add_argument("--noises", type=Path, metavar="DIR", help="recorded noises")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting",
     )
     args = parser.parse_args(argv)
     options = merge(CallOptions(), dict(one.split("=", 1) for one in args.set))

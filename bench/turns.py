@@ -177,8 +177,10 @@ def main(argv: list[str]) -> int:
     """Measure, print and draw."""
     parser = parser_of("turns", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
-    parser.add_argument("--every", type=int, default=1, help="play every n-th (1)")
-    parser.add_argument("--evaluator", type=Path, metavar="DIR", help="evaluator")
+    parser.add_argument("--every", type=int, default=1, help="play every n-th case (1)")
+    parser.add_argument(
+        "--evaluator", type=Path, metavar="DIR", help="the evaluator's folder"
+    )
     args = parser.parse_args(argv)
     results = measure(args.every)
     if args.evaluator is not None:

@@ -23,7 +23,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    scored = commands.add_parser("score", help="1 if a figure is worse than recorded")
+    scored = commands.add_parser("score", help="score the small set; 1 if worse")
     scored.add_argument("--record", action="store_true", help="record today's figures")
     trained = commands.add_parser("train", help="train the speech score")
     trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
