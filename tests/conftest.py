@@ -26,7 +26,7 @@ OTHER_URL = os.environ.get("TEST_DATABASE_URL", "")
 
 
 def _servers() -> dict[str, Path | None]:
-    """Return the binaries of each server there is, by its name in a test's id."""
+    """Return the binaries of each available server, by its name in a test's id."""
     if OTHER_URL:
         return {"other": None}
     system = sorted(Path("/usr/lib/postgresql").glob("1[5-9]/bin/postgres"))
@@ -37,7 +37,7 @@ def _servers() -> dict[str, Path | None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to test what was compiled from another text than the one here."""
+    """Refuse to test modules that were compiled from other sources than these."""
     root = Path(__file__).parent.parent
     for folder in ("bridge", "dsp"):
         for built in (root / folder).rglob("*.so"):

@@ -1,7 +1,7 @@
 """The public schemas of both wires, which are not part of this repository.
 
 `KOLBRIDGE_SHARED` names a folder with `protocols/schemas`; unset, it is `shared` beside
-the checkout. Without one the hand-written forms in the tests are all there is.
+the checkout. Without it the tests use only their hand-written forms.
 """
 
 import os
@@ -28,7 +28,7 @@ def load(name: str) -> Any:
 
 
 def checker(name: str, side: str, tag: str) -> Callable[[dict[str, Any]], None]:
-    """Return what fails for an event that the schema does not allow."""
+    """Return the errors of an event that the schema does not allow."""
     schema = load(name)
     for definition, field in _NULL_TOO:
         if found := schema["$defs"].get(definition):

@@ -1,4 +1,4 @@
-"""What pytest-benchmark writes down of the machine: not whose it is."""
+"""What pytest-benchmark records of the machine: not whose it is."""
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):

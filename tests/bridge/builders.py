@@ -1,4 +1,4 @@
-"""Words for the stories that tests tell about a call."""
+"""Builders of calls, messages and events for the tests of a call."""
 
 from itertools import count
 from pathlib import Path
@@ -125,7 +125,7 @@ def audio_done(item_id: str, response_id: str = "r1") -> openai.AudioDone:
 
 
 def begun(call: Call, response_id: str, now: float) -> list:
-    """Let an answer begin, of which 20 ms are heard."""
+    """Let an answer begin, of which the caller hears 20 ms."""
     actions = call.receive_openai(created(response_id), now)
     item_id = f"item of {response_id}"
     actions += call.receive_openai(audio_delta(item_id, 20, response_id), now)
@@ -139,7 +139,7 @@ def error(code: str, event_id: str | None = None, message: str = "no") -> openai
 
 
 def answered_call(now: float = 0.0, greeting: str = "", **options: object) -> Call:
-    """A call whose stream and session are both ready."""
+    """Return a call whose stream and session are both ready."""
     call = Call(plan(greeting, **options), now)
     call.receive_openai(openai.SessionCreated(session=openai.Session()), now)
     call.receive_twilio(start(), now)
@@ -148,7 +148,7 @@ def answered_call(now: float = 0.0, greeting: str = "", **options: object) -> Ca
 
 
 def talking_ai(now: float = 10.0, ms: int = 20_000, **options: object) -> Call:
-    """A call in which the AI speaks since `now`."""
+    """Return a call in which the AI has spoken since `now`."""
     call = answered_call(now - 3.0, **options)
     speak(call, [SILENCE] * 100, now - 3.0)
     call.receive_openai(created(), now)

@@ -1,4 +1,4 @@
-"""What tests of the command line share: a shell, and a business to type about."""
+"""What tests of the command line share: a shell, and a business."""
 
 from uuid import uuid4
 
@@ -9,7 +9,7 @@ from bridge.cli import main
 
 @pytest.fixture
 def shell(embedded_url, monkeypatch, tmp_path, capsys):
-    """Type a command; get its exit code, output and error."""
+    """Run a command; return its exit code, output and error output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", embedded_url)
 
@@ -23,7 +23,7 @@ def shell(embedded_url, monkeypatch, tmp_path, capsys):
 
 @pytest.fixture
 def salon(shell):
-    """Return the name of a business that was just made."""
+    """Return the name of a new business."""
     name = f"Salon {uuid4().hex[:8]}"
     number = f"+1555{uuid4().int % 10**7:07}"
     assert shell("tenant", "create", name, "--number", number)[0] == 0

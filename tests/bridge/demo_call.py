@@ -1,4 +1,4 @@
-"""A demo call as the outside saw it, laid out by hand from the packaged clips."""
+"""A demo call as seen from the outside, built by hand from the packaged clips."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -33,7 +33,7 @@ NAME = "Dana Cohen"
 
 
 def track(*pieces: tuple[int, bytes]) -> bytes:
-    """Lay pieces of audio, each at its ms, on silence."""
+    """Place pieces of audio, each at its ms, in silence."""
     made = bytearray(b"\xff" * (LENGTH_MS * BYTES_PER_MS))
     for at_ms, audio in pieces:
         at = at_ms * BYTES_PER_MS
@@ -69,7 +69,7 @@ def result() -> CallResult:
 
 
 def session(of: CallResult) -> Session:
-    """Return a session that was given the caller's speech and the gaps inside it."""
+    """Return a session that received the caller's speech and the gaps inside it."""
     made = Session(Script(), Options(), "gpt-realtime-2.1", 1)
     for event in (
         {
@@ -108,7 +108,7 @@ def lead(name: str | None = NAME) -> Lead:
 
 
 def evidence(**changes: object) -> Evidence:
-    """Return a call that passes every check, but for `changes`."""
+    """Return a call that passes every check, except for `changes`."""
     of = result()
     found = Evidence(
         language="en",

@@ -55,13 +55,13 @@ def media_message(payload=builders.SILENCE):
 
 
 class FakeModel:
-    """Accepts WebSockets as a server does and keeps its ends of them."""
+    """Accepts WebSockets as a server does, and keeps its ends of them."""
 
     def __init__(self):
         self.heads = []
         self.peers = asyncio.Queue()
         self.status = b"101 Switching Protocols"
-        # What answers the next connections instead, one each.
+        # What answers the next connections instead, one for each.
         self.oddities = []
         self._writers = []
 
@@ -107,7 +107,7 @@ class ModelPeer(Peer):
 
 
 class Loopback:
-    """A lobby with one line, the port in front of it and the model behind it."""
+    """A lobby with one line, with its port and its model."""
 
     def __init__(self, model, port, **settings):
         self.model = model
@@ -222,7 +222,7 @@ def told(story):
 
 
 async def expect(peer, opcode=ws_peer.TEXT):
-    """Return the next message of this opcode; others are passed over."""
+    """Return the next message of this opcode; others are skipped."""
     while True:
         got, payload = await peer.recv()
         if got == opcode:

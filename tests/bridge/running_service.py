@@ -26,7 +26,7 @@ def new_sid() -> str:
 
 
 class Service:
-    """The service, its model, its database with one business, and a Twilio of sorts."""
+    """The service, its model, its database with one business, and a simple Twilio."""
 
     def __init__(self, settings, server, model, database, business_id, number):
         self.settings = settings
@@ -132,7 +132,7 @@ def parameters_of(document):
 
 @asynccontextmanager
 async def served(url, home, **settings):
-    """Run a service; everything is closed when the story is told."""
+    """Run a service; everything is closed when the test has ended."""
     model = loopback.FakeModel()
     behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
     port = behind.sockets[0].getsockname()[1]

@@ -9,7 +9,7 @@ from bridge.call.timers import Timer
 
 
 def snapshot(what: Any) -> Any:
-    """All that an owner holds, as plain values that can be compared."""
+    """Return the whole state of an owner, as plain values that can be compared."""
     if isinstance(what, dict):
         return {key: snapshot(value) for key, value in what.items()}
     names = getattr(type(what), "__slots__", None) or getattr(what, "__dict__", ())

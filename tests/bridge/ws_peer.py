@@ -1,4 +1,4 @@
-"""A hand-made WebSocket peer over loopback: what tests put on a wire, byte by byte."""
+"""A hand-made WebSocket peer over loopback: tests write to the wire byte by byte."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 # RFC 6455, section 1.3: the answer to the sample key.
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-# Nothing on loopback takes this long; a test that waits so long has failed.
+# Nothing on loopback takes this long; a test that waits longer has failed.
 PATIENCE_S = 10.0
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -31,7 +31,7 @@ def run(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something has come true."""
+    """Let the event loop run until a condition is true."""
     while not condition():  # noqa: ASYNC110 (what is waited for has no event)
         await asyncio.sleep(0.001)
 
@@ -51,7 +51,7 @@ def upgrade(
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bool = True) -> bytes:
-    """Return one WebSocket frame, as a client sends it unless not masked."""
+    """Return one WebSocket frame, masked as a client's unless told otherwise."""
     size = len(payload)
     flag = 0x80 if mask else 0
     head = bytes([opcode | (0x80 if fin else 0)])
@@ -103,7 +103,7 @@ class Peer:
         return first & 0x0F, bytes(b ^ key[at % 4] for at, b in enumerate(payload))
 
     async def ended(self) -> bytes:
-        """Return what still comes until the other side closes."""
+        """Return all that arrives until the other side closes."""
         return await self.reader.read()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A database that fails at the worst moment, and comes back where it was."""
+"""A database that can be killed at any moment, and restarts at the same address."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ class Crm:
         self._server.stop()
 
     def signal(self, number):
-        """Tell the server, and its children, who would answer for a moment longer."""
+        """Signal the server and its children, which would still answer for a moment."""
         pid = self._server._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for one in (pid, *map(int, children)):

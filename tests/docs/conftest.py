@@ -20,7 +20,7 @@ from crm.migrate import migrate
 
 from .pages import ROOT, Step
 
-# What a page's commands may name of the checkout.
+# The files of the checkout that a page's commands may name.
 LINKED = (".env.example", "deploy", "docs", "tests", "bench", "scripts", "Makefile")
 PAGE_WAIT_S = 60.0
 # What the pages say, and on a machine with other services each is replaced.
@@ -54,7 +54,7 @@ class Shell:
         self._ports = {port: _free_port() for port in PORTS}
 
     def run(self, steps: list[Step]) -> list[tuple[int, str]]:
-        """Return how each command ended, and what it wrote."""
+        """Return each command's exit code and output."""
         mark = f"--{uuid4().hex}--"
         text = "\n".join(
             f"{{ {self.translated(step.command)}\n}}; printf '\\n{mark}%d\\n' $?"
@@ -124,7 +124,7 @@ def _ended(pieces: list[str], rest: str) -> list[tuple[int, str]]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever the page left running."""
+    """End all processes that the page left running."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     process.wait()

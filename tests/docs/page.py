@@ -12,7 +12,7 @@ def page(name):
 
 
 def section(text, heading):
-    """Return what stands below a heading of a page, up to the next of its rank."""
+    """Return the text below a heading of a page, up to the next of its rank."""
     rank = heading.split()[0]
     found = re.search(
         rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(rank)}}} |\Z)",
@@ -24,7 +24,7 @@ def section(text, heading):
 
 
 def flat(text):
-    """Return a text as one line, however the page breaks it."""
+    """Return a text as one line, without the page's line breaks."""
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""The pages of docs/, and what stands in their fenced blocks.
+"""The pages of docs/, and the contents of their fenced blocks.
 
 A block's language says what a reader does with it, and what the tests do:
 
@@ -116,13 +116,13 @@ def shell_commands(text: str) -> Iterator[list[str]]:
 
 
 def _joined(text: str) -> str:
-    """Return the lines with a `;` between; one that ends in a backslash goes on."""
+    """Return the lines joined by `;`; a line that ends in a backslash continues."""
     whole = re.sub(r"\\\n\s*", " ", text)
     return " ; ".join(re.sub(r"(^|\s)#.*$", "", line) for line in whole.split("\n"))
 
 
 def spans_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield what stands in code font outside of blocks, with its line."""
+    """Yield each text in code font outside of blocks, with its line."""
     is_block = False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if _FENCE.match(line):

@@ -1,4 +1,4 @@
-"""A raw client of the Realtime server, and sessions that need no time."""
+"""A raw client of the Realtime server, and sessions without delays."""
 
 import asyncio
 import base64
@@ -52,7 +52,7 @@ def silence(ms: int) -> bytes:
 
 
 class Client:
-    """Sends events and reads what comes, one by one."""
+    """Sends events and reads the server's events, one by one."""
 
     def __init__(self, socket: ClientConnection, session: Session) -> None:
         self.socket = socket
@@ -85,14 +85,14 @@ class Client:
         return event
 
     async def refusal(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Send an event and return the error it gets."""
+        """Send an event and return the error that answers it."""
         await self.send(kind, event_id="evt-1", **fields)
         error: dict[str, Any] = (await self.expect("error"))["error"]
         assert error["event_id"] == "evt-1"
         return error
 
     async def caught_up(self) -> list[str]:
-        """Return the types of every event that came before the server got this far."""
+        """Return the types of all events sent by the server up to now."""
         before = len(self.events)
         await self.send("input_audio_buffer.clear")
         await self.expect("input_audio_buffer.cleared")
@@ -120,7 +120,7 @@ async def connected(
 async def talking(
     scripts: Any = None, session: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[Client]:
-    """Give a client whose session is configured."""
+    """Yield a client whose session is configured."""
     server = RealtimeServer(scripts, **(AT_ONCE | options))
     async with server, connected(server) as client:
         await client.configure(session)
@@ -128,5 +128,5 @@ async def talking(
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    """Run one story to its end, in reasonable time."""
+    """Run a test's coroutine to its end, within a time limit."""
     asyncio.run(asyncio.wait_for(story, 20))

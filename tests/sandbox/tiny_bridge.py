@@ -1,4 +1,4 @@
-"""The smallest thing a caller can call: an aiohttp server that records what comes."""
+"""The smallest bridge for a caller: an aiohttp server that records all requests."""
 
 import asyncio
 import binascii
@@ -28,7 +28,7 @@ Talk = Callable[["TinyBridge", web.WebSocketResponse], Coroutine[Any, Any, None]
 
 
 class TinyBridge:
-    """Answers webhooks with TwiML and lets `talk` have the stream."""
+    """Answers webhooks with TwiML and passes the stream to `talk`."""
 
     def __init__(self, talk: Talk | None = None, twiml: str = TWIML) -> None:
         self._talk = talk or listen
@@ -83,7 +83,7 @@ class TinyBridge:
         return socket
 
     def cut(self) -> None:
-        """Lose the stream's connection."""
+        """Cut the stream's connection."""
         assert isinstance(self._transport, asyncio.Transport)
         self._transport.abort()
 
@@ -126,7 +126,7 @@ async def until(
 async def place(
     bridge: TinyBridge, *steps: Any, max_s: float = 5, **options: Any
 ) -> CallResult:
-    """Call the bridge as somebody who does these steps."""
+    """Call the bridge as a caller who follows these steps."""
     return await Caller(bridge.url, **options).call(steps, max_s=max_s)
 
 

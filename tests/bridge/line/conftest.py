@@ -1,4 +1,4 @@
-"""What tests of one call's sockets share: peers that nobody waits long for."""
+"""What tests of one call's sockets share: short time limits for peers."""
 
 import pytest
 
