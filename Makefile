@@ -2,7 +2,7 @@
 # lacks, and does all the rest. What it installs is locked, by hash, in requirements/;
 # after a change of the dependencies in pyproject.toml: `make lock`.
 PYTHON ?= python3
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
@@ -30,8 +30,8 @@ install: $(ANALYSIS)
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
 
-# Much of the suite waits for servers and clocks: three processes keep two processors
-# busy. Each has its own databases. One process: `pytest -q`.
+# Much of the suite waits for servers and clocks. Each process has its own databases; one
+# process alone: `pytest -q`.
 test: $(BUILT)
 	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
 
