@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     if args.seed is not None:
         return tell(args.seed)
     began, failed, done = perf_counter(), list[Outcome](), 0
-    seconds, steps = 0.0, 0
+    seconds, steps, line = 0.0, 0, ""
     reasons, counted = Counter[str](), [0] * len(COUNTED)
     for outcomes in run_many(args.calls, args.first):
         for one in outcomes:
@@ -113,9 +113,10 @@ def main(argv: list[str]) -> int:
                 failed.append(one)
                 print(f"\nseed {one.seed}: {one.broken}", file=sys.stderr)
         spent_s = perf_counter() - began
-        line = f"\r{done} calls, {len(failed)} broken, {spent_s:.0f} s"
-        print(line, end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        line = f"{done} calls, {len(failed)} broken, {spent_s:.0f} s"
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+    print(f"\r{line}", file=sys.stderr)
     print(f"{done} calls, {seconds / 3_600:.1f} h of talk, {steps} steps checked")
     print(" ".join(f"{a}={b}" for a, b in zip(COUNTED, counted, strict=True)))
     print(" ".join(f"{reason}={many}" for reason, many in reasons.most_common()))
