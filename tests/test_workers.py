@@ -215,6 +215,9 @@ async def workers(url, tmp_path, model, *options, **env):
             "OPENAI_API_KEY": model.api_key,
             "OPENAI_REALTIME_URL": model.url,
             "DRAIN_SECONDS": "20",
+            # Other tests may have the processors: nobody is turned away for that.
+            "MAX_BUSY_PERCENT": "100",
+            "LAG_BUDGET_MS": "1000",
             "WORKERS": "2",
             **env,
         },
