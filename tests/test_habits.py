@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -78,3 +79,54 @@ def test_each_step_of_ci_is_a_function_and_a_wrong_one_is_refused():
     wrong = subprocess.run([run, "nonsense"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "mutants" in wrong.stderr
+
+
+def ci(folder, **targets):
+    """Run all of CI in a folder where `make` only says what it was asked for."""
+    (folder / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
+    rules = "".join(f"{name}:\n\t@{line}\n" for name, line in targets.items())
+    (folder / "Makefile").write_text(f"%:\n\t@echo made $@\n{rules}")
+    for name in (".venv/bin/python", "bin/apt-get"):
+        program = folder / name
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    return subprocess.run(
+        [folder / ".ci" / "run"],
+        env={"PATH": path, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_ci_runs_each_step_once_and_the_benchmark_after_all_others(tmp_path):
+    done = ci(tmp_path)
+
+    assert done.returncode == 0
+    began = re.findall(r"^== (\w+)$", done.stdout, re.M)
+    listed = subprocess.check_output([ROOT / ".ci" / "run", "--list"], text=True)
+    assert sorted(began) == sorted(listed.split())
+    assert began[-1] == "benchmark"
+
+
+@pytest.mark.parametrize("target", ["test", "coverage", "simulate"])
+def test_ci_fails_and_names_the_step_that_did(tmp_path, target):
+    done = ci(tmp_path, **{target: "echo what is wrong; exit 3"})
+
+    step = {"test": "tests", "simulate": "simulation"}.get(target, target)
+    assert done.returncode == 1
+    assert "what is wrong" in done.stdout
+    assert re.findall(r"== (\w+): FAILED, exit code 2", done.stdout) == [step]
+    assert "made bench" not in done.stdout
+    assert ("== demo:" in done.stdout) == (target != "test")
+
+
+@pytest.mark.parametrize("steps", [["lint"], ["docs", "lint"]])
+def test_steps_of_ci_run_alone_and_in_the_order_asked_for(tmp_path, steps):
+    ci(tmp_path)
+    run = [tmp_path / ".ci" / "run", *steps]
+
+    told = subprocess.check_output(run, text=True)
+    assert re.findall(r"^made (\w+)$", told, re.M) == steps
