@@ -36,9 +36,9 @@ class State(Enum):
     """Where a handshake stands."""
 
     OPENING = "a socket is being opened"
-    CONFIGURING = "the session is told what we want"
+    CONFIGURING = "the session is being configured"
     PAUSING = "the next try waits"
-    READY = "the session is as we want it"
+    READY = "the session is configured"
     CLOSED = "no session is wanted any more"
 
 

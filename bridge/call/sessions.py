@@ -65,10 +65,10 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
 class Notice(Enum):
     """What happened to a call's session: the rest of the call has to act on it."""
 
-    READY = "the first one is as we want it"
+    READY = "the first one is configured"
     LEFT = "it is gone, and another is being opened"
     CHANGED = "the standby session has taken its place"
-    RENEWED = "another is as we want it, and knows the conversation"
+    RENEWED = "another is configured, and knows the conversation"
     GONE = "it is gone, and no other is opened"
 
 

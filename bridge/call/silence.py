@@ -17,7 +17,7 @@ LOOK_S = 1.0
 class Verdict(Enum):
     """What a silence calls for."""
 
-    WAIT = "it has not lasted, or the caller waits for us"
+    WAIT = "it has not lasted, or the caller waits for an answer"
     ASK = "the caller is to be asked whether they are there"
     END = "the caller was asked, and has said nothing"
 

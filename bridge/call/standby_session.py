@@ -53,7 +53,7 @@ class State(Enum):
     """Where the standby session stands."""
 
     NONE = "there is none"
-    OPENING = "a socket is opened and told what we want"
+    OPENING = "a socket is opened and configured"
     TELLING = "it is told the conversation"
     READY = "it has confirmed all that it was told"
 
