@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.call.plan import HangUp, OpenModel, Phase
+from bridge.call.plan import HangUp, Log, OpenModel, Phase
 from bridge.call.recovery import FAILURES_MAX, Mute
 from bridge.realtime import openai
 from bridge.realtime.openai_events import OutputItem, OutputPart, StatusDetails
@@ -95,6 +95,17 @@ def test_an_answer_of_silence_is_cleared_and_asked_for_once_more():
     assert asked(actions) == [""]
     assert not call.playout.is_playing(1.2)
     assert call.counters.mute_silent == 1
+
+
+def test_an_answer_of_silence_that_has_played_out_is_not_cleared():
+    call = pressed()
+    call.receive_openai(created(), 1.1)
+    call.receive_openai(builders.audio_delta("i1", 100, **SILENT), 1.1)
+    call.receive_openai(builders.audio_done("i1"), 1.1)
+    actions = call.receive_openai(done(), 1.5)
+
+    assert asked(actions) == [""]
+    assert not of(twilio.Clear, actions)
 
 
 def test_a_greeting_of_silence_that_waits_for_its_caller_is_dropped():
@@ -234,6 +245,16 @@ def test_a_session_that_answers_nothing_but_errors_is_left_for_another():
     call.receive_openai(done("r3"), 3.1)
 
     assert call.recovery.failures == 0
+
+
+def test_the_log_says_how_an_answer_has_failed():
+    call = pressed()
+    details = StatusDetails(error=openai.ErrorBody(code="server_error"))
+    actions = mute(call, 1.1, status="failed", status_details=details)
+
+    (line,) = (one for one in of(Log, actions) if "server_error" in one.text)
+    assert line.level == "warning"
+    assert line.text.startswith("[REALTIME] response failed: server_error")
 
 
 def test_failures_have_an_end():
