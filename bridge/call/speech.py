@@ -10,7 +10,6 @@ from bridge.call.state import CallState
 from bridge.call.timers import Timer
 from bridge.media.playout import Frames
 from bridge.telephony import twilio
-from dsp.g711 import FRAME_BYTES
 
 
 def feed(call: CallState) -> None:
@@ -24,7 +23,6 @@ def feed(call: CallState) -> None:
             call.actions.append(twilio.OutboundAudio(stream_sid, piece.audio))
             if _is_frame_notable(call):
                 _note_frame(call, first)
-            first += len(piece.audio) // FRAME_BYTES
         else:
             body = twilio.MarkBody(piece.name)
             call.actions.append(twilio.OutboundMark(stream_sid, body))

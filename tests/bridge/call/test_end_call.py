@@ -50,9 +50,9 @@ def test_what_was_missing_may_come_with_the_wish_to_end(order):
     (asked,) = of(openai.ResponseCreate, actions)
     assert "goodbye" in asked.response.instructions
     assert call.phase is Phase.ENDING
-    assert [tool.name for tool in call.record(2.0).tools] == [
-        "leads_upsert",
-        "end_call",
+    assert [(tool.name, tool.duration_ms) for tool in call.record(2.0).tools] == [
+        ("leads_upsert", 1.0),
+        ("end_call", 0.0),
     ]
 
 

@@ -190,26 +190,6 @@ def test_a_turn_unheard_at_the_end_is_cut_in_the_transcript():
     assert turn.interrupted and turn.text == "One"
 
 
-@pytest.mark.parametrize("leg", (Leg.TWILIO, Leg.OPENAI))
-def test_rubbish_is_counted_and_logged_once(leg):
-    call = answered_call()
-    lines = []
-    for _ in range(MALFORMED_MAX):
-        lines += texts(call.receive_malformed(leg, "no JSON", 1.0))
-        lines += texts(call.receive_unknown(leg, "new.type", 1.0))
-
-    assert len(lines) == 2
-    assert getattr(call.counters, f"unknown_{leg.value}") == MALFORMED_MAX
-    assert of(HangUp, call.receive_malformed(leg, "no JSON", 1.0))[0].failed
-
-
-def test_a_second_start_is_rubbish():
-    call = answered_call()
-    call.receive_twilio(builders.start(), 1.0)
-
-    assert call.counters.malformed_twilio == 1
-
-
 def test_end_call_waits_for_the_required_fields():
     call = Call(builders.plan(), 0.0)
     call.ending.missing = ("name",)
@@ -347,7 +327,7 @@ def test_a_silent_caller_is_asked_once_and_then_bidden_goodbye():
     assert call.phase is Phase.ENDING
 
 
-def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_he_is_there():
+def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there():
     call = answered_call(idle_prompt_ms=2_000)
     call.receive_openai(created(), 1.0)
     call.receive_openai(tool_item(), 1.0)

@@ -144,6 +144,25 @@ def test_a_process_that_must_stop_waits_for_no_words():
     assert turns_of(call) == [("caller", ITEM_ID, "")]
 
 
+def test_a_process_that_must_stop_gives_no_words_that_were_withheld():
+    call = builders.talking_ai(now=4.0)
+    _, now = speak(call, VOICE[:12], 4.0)
+    assert call.uplink.has_withheld_speech
+    actions = call.receive_hangup("shutdown", now)
+
+    assert appended(actions) == []
+
+
+def test_a_knock_at_the_end_is_no_turn():
+    call = answered_call(turn_detection="gate")
+    _, now = speak(call, [SILENCE] * 50 + VOICE[:3], 0.0)
+    assert call.uplink.is_turn_open
+    actions = call.receive_twilio(twilio.Stop(), now)
+
+    assert of(openai.CommitAudio, actions) == []
+    assert turns_of(call) == []
+
+
 def test_the_model_says_and_does_nothing_more():
     call = answered_call()
     _, now = left(call)

@@ -107,8 +107,23 @@ def test_a_session_that_never_comes_lets_the_caller_hear_the_fallback():
 # --- what the caller hears ---
 
 
+def test_the_first_frame_of_each_response_is_told_with_its_number():
+    call = answered_call()
+    for response_id, number, now in (("r1", 1, 1.0), ("r2", 26, 3.0)):
+        fire(call, now)
+        call.receive_openai(builders.created(response_id), now)
+        delta = builders.audio_delta(f"i of {response_id}", 500, response_id)
+        told = texts(call.receive_openai(delta, now))
+        assert told[-1].endswith(f"bytes=160, total_sent={number}")
+
+        call.receive_openai(builders.audio_done(f"i of {response_id}"), now)
+        call.receive_openai(builders.done(response_id), now)
+
+
 def test_speech_goes_on_by_itself_until_a_line_of_the_log_is_due():
-    assert talking_ai(now=10.0).go_on(10.16)
+    call = talking_ai(now=10.0)
+    assert call.go_on(10.16)
+    assert call.deadline == call.playout.deadline > 10.16
 
     call = talking_ai(now=10.0)
     call.receive_openai(openai.ResponseDone(response=builders.response()), 10.1)

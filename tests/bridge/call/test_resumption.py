@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from bridge.call.greeting import GREETING_WAIT_S
 from bridge.call.last_words import LAST_WORDS_S
 from bridge.call.machine import Call
 from bridge.call.plan import HangUp
@@ -14,6 +15,7 @@ from bridge.telephony import twilio
 from tests.bridge import builders
 from tests.bridge.builders import of
 
+LATE = "[REALTIME] No greeting came: listening"
 OTHER_STREAM = "MZ" + "7" * 32
 
 
@@ -308,3 +310,47 @@ def test_a_caller_who_comes_back_and_is_silent_is_asked_whether_they_are_there()
 
     (asked,) = of(openai.ResponseCreate, builders.fire(call, 8.1))
     assert "still there" in asked.response.instructions
+
+
+def test_a_new_stream_whose_first_frame_is_late_has_no_gap():
+    call = builders.answered_call()
+    call.receive_twilio(builders.media(builders.SILENCE, "0"), 0.5)
+    lose(call, 1.0)
+    want(call, 1.0)
+    come_back(call, 2.0)
+    call.receive_twilio(builders.media(builders.SILENCE, "400"), 2.4)
+
+    assert call.counters.gap_frames == 0
+
+
+def test_a_greeting_is_not_late_while_the_line_is_lost():
+    call = builders.answered_call(greeting="Hello.")
+    lose(call, GREETING_WAIT_S - 1.0)
+    want(call, GREETING_WAIT_S - 0.5)
+    told = builders.fire(call, GREETING_WAIT_S + 3.0)
+
+    assert call.greeting.is_due
+    assert LATE not in builders.texts(told)
+
+
+def test_a_greeting_is_waited_for_anew_once_the_line_is_back():
+    call = builders.answered_call(greeting="Hello.")
+    lose(call, 1.0)
+    want(call, 1.1)
+    come_back(call, 2.0)
+    assert LATE not in builders.texts(builders.fire(call, 1.9 + GREETING_WAIT_S))
+
+    assert LATE in builders.texts(builders.fire(call, 2.1 + GREETING_WAIT_S))
+
+
+def test_a_session_that_becomes_ready_while_the_line_is_lost_serves_after_it():
+    call = Call(builders.plan("Hello."), 0.0)
+    call.receive_twilio(builders.start(), 0.0)
+    lose(call, 0.1)
+    want(call, 0.2)
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), 0.3)
+    call.receive_openai(openai.SessionUpdated(session=builders.session()), 0.4)
+    assert not call.is_talking
+    come_back(call, 0.6)
+
+    assert call.is_talking

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.call.greeting import GREETING_WAIT_S
 from bridge.call.history_seed import ENTRIES_MAX
 from bridge.call.plan import HangUp, Leg, OpenModel, Phase, ToolResult
 from bridge.call.sessions import LOSSES_MAX, REOPEN_S
@@ -316,3 +317,12 @@ def test_what_a_session_does_not_know_is_forgotten_with_the_item_and_the_tool():
     call.receive_openai(audio_delta("i3", 500, "r3"), 3.7)
     lose(call, 3.8)
     assert (call.sessions.old_tools, call.sessions.old_items) == (set(), {"i3"})
+
+
+def test_a_greeting_is_not_late_while_no_session_serves():
+    call = answered_call(greeting="Hello.")
+    lose(call, GREETING_WAIT_S - 1.0)
+    told = fire(call, GREETING_WAIT_S + 1.0)
+
+    assert call.greeting.is_due
+    assert "[REALTIME] No greeting came: listening" not in texts(told)

@@ -173,12 +173,18 @@ def tool_asked(call, now):
     call.receive_openai(done(), now)
 
 
+def answer_failed(call, now):
+    call.receive_openai(created(), now)
+    call.receive_openai(done(status="failed"), now)
+
+
 @pytest.mark.parametrize(
     "busy",
     [
         speech_started,
         spoken_and_stopped,
         tool_asked,
+        answer_failed,
         lambda call, now: call.receive_openai(created(), now),
         lambda call, now: call.receive_openai(openai.Committed(item_id="u"), now),
         lambda call, now: call.receive_twilio(builders.dtmf("4"), now),
