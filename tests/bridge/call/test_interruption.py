@@ -158,6 +158,15 @@ def test_barge_in_clears_truncates_cancels_and_then_sends_the_speech():
     assert call.counters.barge_ins == 1
 
 
+def test_an_interrupted_reply_has_nothing_more_to_be_sent():
+    call, now = mid_reply(idle_prompt_ms=60_000)
+    assert call.deadline < now + 0.3
+    call.receive_twilio(builders.dtmf("#"), now)
+    fire(call, now)
+
+    assert call.deadline > now + 1.0
+
+
 def test_each_item_is_truncated_at_what_was_heard():
     call = answered_call(0.0)
     _, now = speak(call, QUIET * 100, 0.0)

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.call.call_record import REFUSALS_MAX
-from bridge.call.plan import HangUp, OpenModel, Phase, RunTool
+from bridge.call.plan import HangUp, Leg, OpenModel, Phase, RunTool
 from bridge.realtime import openai
 from bridge.realtime.openai_events import StatusDetails
 from tests.bridge import builders
@@ -109,6 +109,25 @@ def test_words_are_logged_and_a_failed_transcript_is_a_warning():
     failed = openai.TranscriptionFailed(item_id="u1")
     (line,) = call.receive_openai(failed, 1.1)
     assert (line.level, line.text) == ("warning", "[REALTIME] No transcript of item u1")
+
+
+def test_a_turn_without_a_transcript_is_told_from_where_the_server_heard_it_begin():
+    call = answered_call(noise_calibration_ms=200)
+    _, now = builders.speak(call, [builders.SILENCE] * 60, 0.0)
+    voice = builders.clip("human-en-reader-1")[20:60]
+    actions, now = builders.speak(call, voice + [builders.SILENCE] * 30, now)
+    frames = builders.appended(actions)
+    start = openai.SpeechStarted(item_id="u1", audio_start_ms=100)
+    call.receive_openai(start, now)
+    stop = openai.SpeechStopped(item_id="u1", audio_end_ms=20 * len(frames))
+    call.receive_openai(stop, now)
+    call.receive_openai(openai.Committed(item_id="u1"), now)
+    call.receive_disconnect(Leg.OPENAI, "1006", now)
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), now)
+    again = openai.SessionUpdated(session=builders.session())
+    (told,) = of(openai.CreateItem, call.receive_openai(again, now))
+
+    assert told.item.content[0].audio == b"".join(frames[5:])
 
 
 # --- errors ---

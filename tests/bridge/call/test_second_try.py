@@ -191,3 +191,21 @@ def test_what_waits_for_an_end_we_never_heard_of_goes_out_soon():
     assert asked(actions + fire(call, 1.0 + ERROR_WAIT_S)) == []
 
     assert of(openai.ResponseCreate, fire(call, 1.2 + ERROR_WAIT_S)) == [request]
+
+
+def test_a_second_collision_is_watched_like_the_first():
+    call = answered_call(idle_prompt_ms=60_000)
+    call.receive_twilio(builders.dtmf("#"), 1.0)
+    (request,) = of(openai.ResponseCreate, fire(call, 1.0))
+    collision = "conversation_already_has_active_response"
+    call.receive_openai(builders.error(collision, request.event_id), 1.1)
+    assert asked(end(call, "theirs", 1.2)) == [""]
+    call.receive_openai(created(), 1.3)
+    call.receive_openai(tool_item(), 1.3)
+    end(call, "r1", 1.4)
+    fire(call, 2.0)
+    actions = call.receive_tool_result(tool_result(), 3.0)
+    (request,) = of(openai.ResponseCreate, actions)
+    call.receive_openai(builders.error(collision, request.event_id), 3.1)
+
+    assert of(openai.ResponseCreate, fire(call, 3.2 + ERROR_WAIT_S)) == [request]
