@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from bridge.call import timeouts
-from bridge.call.floor import FLOOR_WAIT_S, LOOK_S, Due, Floor
+from bridge.call.floor import FLOOR_WAIT_S, HEAR_MS, LOOK_S, Due, Floor
 from bridge.call.timers import Timers
 from bridge.realtime import openai
 from bridge.settings.options import CallOptions
@@ -128,6 +128,16 @@ def test_a_turn_that_the_server_does_not_end_is_not_waited_for_much_longer():
     actions, _ = speak(call, QUIET * 15, now)
 
     assert len(asked(actions)) == 1 and call.uplink.is_turn_open
+
+
+def test_the_floor_is_free_when_the_server_must_have_heard_the_turns_end():
+    call, now = speaking_while_a_tool_runs(turn_silence_ms=500)
+    while call.uplink.quiet_ms < 500 + HEAR_MS:
+        assert call.has_caller_floor
+        _, now = speak(call, QUIET, now)
+
+    assert call.uplink.quiet_ms == 500 + HEAR_MS and call.uplink.is_turn_open
+    assert not call.has_caller_floor
 
 
 def test_what_waits_is_not_said_among_the_last_words():

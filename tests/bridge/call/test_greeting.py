@@ -5,7 +5,7 @@ import pytest
 from bridge.call import greeting
 from bridge.call.greeting import GREETING_WAIT_S, Greeting, State
 from bridge.call.machine import Call
-from bridge.call.plan import Phase
+from bridge.call.plan import Leg, Phase
 from bridge.call.timers import Timers
 from bridge.realtime import openai
 from bridge.telephony import twilio
@@ -199,5 +199,17 @@ def test_an_early_greeting_whose_caller_never_comes_was_not_heard():
     call.receive_openai(at, 0.6)
     fire(call, 31.0)
     (turn,) = call.record(31.0).turns
+
+    assert (turn.text, turn.interrupted, turn.heard_ms) == ("", True, 0)
+
+
+def test_an_early_greeting_of_a_lost_session_was_not_heard():
+    call = early_call()
+    said = openai.TranscriptDone(
+        response_id="r1", item_id="item_1", transcript="Hello."
+    )
+    call.receive_openai(said, 0.6)
+    call.receive_disconnect(Leg.OPENAI, "1006", 0.7)
+    (turn,) = call.record(0.8).turns
 
     assert (turn.text, turn.interrupted, turn.heard_ms) == ("", True, 0)

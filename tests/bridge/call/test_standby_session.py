@@ -178,6 +178,14 @@ def answer_failed(call, now):
     call.receive_openai(done(status="failed"), now)
 
 
+def answer_playing(call, now):
+    """All of an answer is sent, and the caller still hears its last part."""
+    call.receive_openai(created(), now)
+    call.receive_openai(audio_delta("i1", 300), now)
+    call.receive_openai(audio_done("i1"), now)
+    call.receive_openai(done(), now)
+
+
 @pytest.mark.parametrize(
     "busy",
     [
@@ -185,6 +193,7 @@ def answer_failed(call, now):
         spoken_and_stopped,
         tool_asked,
         answer_failed,
+        answer_playing,
         lambda call, now: call.receive_openai(created(), now),
         lambda call, now: call.receive_openai(openai.Committed(item_id="u"), now),
         lambda call, now: call.receive_twilio(builders.dtmf("4"), now),

@@ -6,7 +6,16 @@ from msgspec import UNSET
 from bridge.call.plan import Phase
 from bridge.realtime import openai
 from tests.bridge import builders
-from tests.bridge.builders import SILENCE, answered_call, clip, created, done, of, speak
+from tests.bridge.builders import (
+    SILENCE,
+    answered_call,
+    appended,
+    clip,
+    created,
+    done,
+    of,
+    speak,
+)
 
 QUIET = [SILENCE]
 VOICE = clip("human-en-reader-1")[20:70]
@@ -124,3 +133,13 @@ def test_in_gate_mode_the_bridge_asks_after_the_turns_silence():
 
     assert len(of(openai.CommitAudio, actions)) == 1
     assert len(of(openai.ResponseCreate, actions)) == 1
+
+
+def test_in_gate_mode_a_turn_too_short_for_speech_is_cleared():
+    call = answered_call(turn_detection="gate")
+    _, now = speak(call, QUIET * 50, 0.0)
+    actions, _ = speak(call, VOICE[:3] + QUIET * 100, now)
+
+    assert appended(actions)
+    assert len(of(openai.ClearAudio, actions)) == 1
+    assert not of(openai.CommitAudio, actions)
