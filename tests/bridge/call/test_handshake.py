@@ -81,6 +81,17 @@ def test_only_what_pauses_is_tried_again():
         tables.refuses(shake, lambda shake=shake: shake.try_again(2.0))
 
 
+def test_each_step_has_its_own_time_within_that_of_the_whole():
+    shake = Handshake(0.0, 2.5 * STEP_S)
+    assert shake.deadline == STEP_S
+    shake.note_created(0.5 * STEP_S)
+    assert shake.deadline == 1.5 * STEP_S
+    assert shake.pause(1.5 * STEP_S)
+    shake.try_again(shake.deadline)
+
+    assert shake.deadline == 2.5 * STEP_S
+
+
 def test_pauses_grow_to_the_last_and_end_with_the_time_of_the_whole():
     shake, now, pauses = Handshake(0.0, OPEN_S), 0.0, []
     while shake.pause(now):
