@@ -136,6 +136,7 @@ def test_what_was_never_announced_may_still_be_on_its_way():
     timers = Timers()
     made = Recovery(timers)
     assert mute(made, is_announced=False) is Remedy.WAIT
+    assert timers.deadline == 1.0 + UNANNOUNCED_WAIT_S
     assert timers.due(1.0 + UNANNOUNCED_WAIT_S) == [Timer.RETRY]
     made.begin(is_announced=False)
     assert timers.deadline is not None
