@@ -188,7 +188,9 @@ def test_what_is_asked_for_or_begins_may_stall():
     assert timers.deadline == 1.0 + STALL_S
     made.note_created("r1", 3.0)
     assert timers.deadline == 3.0 + STALL_S
+    timers.clear()
     assert made.is_stalled(18.0, audible_until=3.0)
+    assert timers.deadline is None
 
     assert not made.is_stalled(18.0, audible_until=4.0)
     assert timers.deadline == 4.0 + STALL_S
