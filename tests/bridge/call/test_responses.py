@@ -242,3 +242,12 @@ def test_what_sounds_runs_though_a_stray_end_has_taken_its_place():
     assert responses.cancel() == [openai.ResponseCancel()]
     responses.note_done("r1", 2.0)
     assert not responses.is_unannounced("r1")
+
+
+def test_a_turn_that_a_lost_session_heard_begin_does_not_end_in_the_next():
+    responses = Responses(Timers())
+    responses.note_speech()
+    assert responses.is_turn_heard
+    responses.suspend(is_asked_later=False)
+
+    assert not responses.is_turn_heard

@@ -67,6 +67,15 @@ def test_a_question_of_our_own_that_fails_is_asked_again_as_it_was():
     assert question[0] and asked(fire(call, 6.5)) == question
 
 
+def test_a_question_that_fails_unannounced_is_asked_again_as_it_was():
+    call = answered_call(idle_prompt_ms=2_000)
+    question = asked(fire(call, 2.5))
+    assert "still there" in question[0]
+    call.receive_openai(done("r1", "failed"), 2.6)
+
+    assert asked(fire(call, 4.0)) == question
+
+
 def test_the_last_words_that_fail_after_end_call_are_a_goodbye():
     call = answered_call()
     call.receive_openai(created(), 1.0)
