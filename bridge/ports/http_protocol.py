@@ -5,8 +5,10 @@ traceback that aiohttp would write. Bodies stay as they came, and no connection 
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from http import HTTPStatus
+from time import monotonic
 
 from aiohttp import web
 
@@ -16,6 +18,8 @@ from bridge.telemetry.metrics import Metrics
 
 # How long the rest of a refused body is read, so that its sender can read the answer.
 LINGER_S = 1.0
+# How often a connection with an unread request is looked at again.
+LOOK_S = 0.02
 
 
 class HttpProtocol(web.RequestHandler):
@@ -76,3 +80,30 @@ def protocol_factory(
         return protocol
 
     return make
+
+
+async def close_connections(server: web.Server, patience_s: float) -> None:
+    """Close every connection, but none with a request that has yet to be read.
+
+    Its client would not send such a request again: a webhook would be lost. Requests
+    have `patience_s` to be answered.
+    """
+    latest = monotonic() + patience_s
+    while server.connections and (left_s := latest - monotonic()) > 0:
+        read = [one for one in server.connections if not _has_unread(one)]
+        for connection in read:
+            connection.close()
+        await asyncio.gather(*(one.shutdown(left_s) for one in read))
+        await asyncio.sleep(LOOK_S)
+    await server.shutdown(LOOK_S)
+
+
+def _has_unread(connection: web.RequestHandler) -> bool:
+    """Tell whether the client has sent data that the event loop has yet to read."""
+    transport = connection.transport
+    peer = None if transport is None else transport.get_extra_info("socket")
+    if peer is None:
+        return False
+    poll = select.poll()
+    poll.register(peer.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

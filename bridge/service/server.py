@@ -24,7 +24,7 @@ from bridge.call.plan import CallPlan, CallRecord
 from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler
 from bridge.ports.connections import Connections, connections_allowed
-from bridge.ports.http_protocol import protocol_factory
+from bridge.ports.http_protocol import close_connections, protocol_factory
 from bridge.ports.port_demux import HEAD_WAIT_S, MEDIA_PATH, PortDemux
 from bridge.ports.workers import Workers
 from bridge.recorder.flight_recorder import Recorders
@@ -233,8 +233,7 @@ class Server:
             self._admin_acceptor.stop()
         self._is_leaving = True
         await asyncio.sleep(HEAD_WAIT_S)
-        self._runner.server.pre_shutdown()
-        await self._runner.server.shutdown(HTTP_WAIT_S)
+        await close_connections(self._runner.server, HTTP_WAIT_S)
 
     @web.middleware
     async def _part(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -266,6 +265,9 @@ class Server:
                 acceptor.close()
         if self._workers is not None:
             self._workers.close()
+        self._is_leaving = True
+        if self._runner is not None and self._runner.server is not None:
+            await close_connections(self._runner.server, HTTP_WAIT_S)
         for runner in (self._runner, self._own_runner, self._admin_runner):
             if runner is not None:
                 await runner.cleanup()
