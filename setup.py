@@ -38,7 +38,11 @@ KERNELS = [
 if TRACE:
     KERNELS = [path for path in KERNELS if path.parts[0] == "bridge"]
 # The core's busiest modules; the types that make them fast are in a .pxd beside each.
-PYTHON = [Path("bridge/media/playout.py"), Path("bridge/media/uplink.py")]
+PYTHON = [
+    Path("bridge/media/playout.py"),
+    Path("bridge/media/turn_end.py"),
+    Path("bridge/media/uplink.py"),
+]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": CHECKED,

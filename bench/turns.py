@@ -12,10 +12,11 @@ the answer at Twilio, less TURN_SILENCE_MS and less the model's time.
 
 The last sound is that of the clean recording, within 30 dB of its loud parts
 (`bench.cases`), also where noise covers it. *heard* is counted from the last sound that
-the noise does not cover. *lost* is speech that was sent as silence or never, in ms of
-each call. With `--evaluator DIR` the evaluation's `dev` calls are judged by their
-labels, too. The network and the microseconds a frame takes (`bench.walks`) are left
-out.
+the noise does not cover. *Committed early* are pauses of 0.30 to 0.47 s between words
+(`bench.pauses`), which `gate` mode takes for the end of the turn. *lost* is speech that
+was sent as silence or never, in ms of each call. With `--evaluator DIR` the
+evaluation's `dev` calls are judged by their labels, too. The network and the
+microseconds a frame takes (`bench.walks`) are left out.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from bench.barge_calls import evaluated_calls
 from bench.cases import Case, cases, cut
 from bench.command_line import parser_of
 from bench.distributions import report
+from bench.pauses import Words, words
 from bench.walks import answered
 from bridge.call.machine import Call
 from bridge.realtime import openai
@@ -43,6 +45,8 @@ OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
 # In the evaluation's calls: a pause that ends every turn, and the shortest turn.
 PAUSE_S, TURN_S = 1.5, 0.3
 VOICES = ("babble", "tv", "music")
+# The gate hears a word that begins after a pause within this time.
+RESUMED_S = 0.3
 ANSWER = b"\x80" * FRAME_BYTES
 
 
@@ -112,6 +116,19 @@ def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float
 
     The turns are known by labels. The model never answers, so that every turn is heard.
     """
+    silence_ms = CallOptions().turn_silence_ms
+    ended = _ends(frames)
+    begins = [*(start for start, _ in turns[1:]), len(frames) * FRAME_S]
+    found = []
+    for (start, end), following in zip(turns, begins, strict=True):
+        at = [now for now in ended if end < now <= following]
+        if at and end - start >= TURN_S and following - end >= PAUSE_S:
+            found.append(round((at[0] - end) * 1e3 - silence_ms, 1))
+    return found
+
+
+def _ends(frames: list[bytes]) -> list[float]:
+    """Return when turns end in `gate` mode; the model never answers."""
     call = answered(merge(OPTIONS, {"turn_detection": "gate"}))
     ended: list[float] = []
     for now, actions in _walk(call, frames):
@@ -122,14 +139,16 @@ def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float
             response = openai.Response(id=f"r{now}", status="completed")
             call.receive_openai(openai.ResponseCreated(response=response), now)
             call.receive_openai(openai.ResponseDone(response=response), now)
-    silence_ms = call.plan.options.turn_silence_ms
-    begins = [*(start for start, _ in turns[1:]), len(frames) * FRAME_S]
-    found = []
-    for (start, end), following in zip(turns, begins, strict=True):
-        at = [now for now in ended if end < now <= following]
-        if at and end - start >= TURN_S and following - end >= PAUSE_S:
-            found.append(round((at[0] - end) * 1e3 - silence_ms, 1))
-    return found
+    return ended
+
+
+def early(spoken: Words) -> int:
+    """Return how many pauses between words end the turn."""
+    ended = _ends(spoken.frames)
+    return sum(
+        any(start < now <= end + RESUMED_S for now in ended)
+        for start, end in spoken.pauses
+    )
 
 
 def evaluated_ms(folder: Path) -> dict[str, list[float]]:
@@ -170,7 +189,12 @@ def measure(every: int = 1) -> dict[str, Any]:
         row = (by_gate, by_gate + covered_ms, by_server, lost_ms)
         for name, value in zip(names, row, strict=True):
             found[name].append(round(value, 1))
-    return {"values": found, "missed": missed}
+    paused: dict[str, list[int]] = {}
+    for spoken in list(words())[::every]:
+        count = paused.setdefault(spoken.name, [0, 0])
+        count[0] += early(spoken)
+        count[1] += len(spoken.pauses)
+    return {"values": found, "missed": missed, "early": paused}
 
 
 def main(argv: list[str]) -> int:
@@ -186,6 +210,8 @@ def main(argv: list[str]) -> int:
     if args.evaluator is not None:
         results["values"] |= evaluated_ms(args.evaluator)
     report(args.out, "turns", results)
+    for name, (count, pauses) in results["early"].items():
+        print(f"committed early, {name}: {count} of {pauses} pauses")
     print(f"never ended: {len(results['missed'])}")
     for case in results["missed"]:
         print(f"  never ended: {case}")

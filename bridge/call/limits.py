@@ -18,6 +18,7 @@ def _counters() -> dict[str, Callable[[CallState], int]]:
         "late_deltas": lambda call: call.counters.late_deltas,
         "barge_in_ring_frames": lambda call: call.uplink.withheld_dropped_frames,
         "given_frames": lambda call: call.uplink.given_dropped_frames,
+        "turn_seconds": lambda call: call.uplink.turn_end.long_turns,
         "untranscribed_turns": lambda call: call.untranscribed.dropped_turns,
         "flood": lambda call: call.fast_path.flood_messages,
         "unsent_playout_bytes": lambda call: call.playout.refused_bytes,

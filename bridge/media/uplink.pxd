@@ -1,5 +1,7 @@
 """The types of `uplink.py` where it is compiled; its text is there alone."""
 
+from bridge.media.turn_end cimport TurnEnd
+
 
 cdef class Uplink:
     cdef object _options
@@ -8,10 +10,11 @@ cdef class Uplink:
     cdef readonly bint _is_withholding
     cdef bint _is_agc_on, _is_heard_by_server, _may_begin, _ends_turns
     cdef readonly object _pending
-    cdef object _pending_open, _levels
+    cdef object _pending_open
+    cdef readonly TurnEnd turn_end
     cdef list _given
     cdef Py_ssize_t _given_end, _given_frames
-    cdef long long _end_frames, _turn_silence_ms
+    cdef long long _turn_silence_ms
     cdef readonly bytes remainder
     cdef long long _sound_frames, _frames_since_sound
     cdef long long _voice_gap_frames
@@ -19,7 +22,7 @@ cdef class Uplink:
     cdef public long long appended_ms, turn_from_ms
     cdef public bint is_turn_open, is_unended, is_gate_open, is_voice, is_certain
     cdef public double voice_frames
-    cdef public long long voice_age_frames, quiet_frames, speech_frames
+    cdef public long long voice_age_frames, speech_frames
     cdef public long long forwarded_frames, silence_frames_sent, dropped_frames
     cdef public long long withheld_dropped_frames, given_dropped_frames
     cdef public long long unended_turns
@@ -27,7 +30,6 @@ cdef class Uplink:
     cpdef admit(self, bytes frame, double far_dbfs, bint withhold)
     cpdef bint has_turn_ended(self)
     cdef _note(self, long code)
-    cdef long long _tail_frames(self)
     cpdef _forward(self)
     cdef _give_speech(self, object frames)
     cdef _wait(self)

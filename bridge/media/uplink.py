@@ -20,10 +20,20 @@ then *unended*, and the calling code must end it.
 from collections import deque
 from collections.abc import Sequence
 
+from bridge.media.turn_end import TurnEnd
 from bridge.settings.options import CallOptions
 from dsp.fastest import NoiseGate
 from dsp.g711 import FRAME_BYTES, FRAME_MS, GAIN_TABLES
-from dsp.gate import CERTAIN, FAINT, HINT, SOUND, SPEECH, STATE_MASK, VOICE
+from dsp.gate import (
+    CERTAIN,
+    FAINT,
+    HINT,
+    MAYBE_SPEECH,
+    SOUND,
+    SPEECH,
+    STATE_MASK,
+    VOICE,
+)
 
 SILENCE = b"\xff" * FRAME_BYTES
 # Covers the gate's onset (2 to 3 frames) and a soft first sound. If all frames waited,
@@ -42,11 +52,6 @@ VOICE_GAP_FRAMES = 3
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
 # A turn with fewer frames of sound is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
-# A sound that rises less than this above the louder fifth of the quiet after it was
-# line noise; up to TAIL_FRAMES_MAX frames are checked. The score remembers a word for
-# longer, and a swelling noise prolongs that memory.
-RISE = 10 ** (2 / 20)
-TAIL_FRAMES_MAX = 6
 
 
 class Uplink:
@@ -73,9 +78,7 @@ class Uplink:
         self._is_agc_on = options.audio_agc
         self._ends_turns = options.turn_detection == "gate"
         self._turn_silence_ms = options.turn_silence_ms
-        # Linear levels of the frames in which a turn's end is sought.
-        self._end_frames = options.turn_silence_ms // FRAME_MS
-        self._levels: deque[float] = deque(maxlen=self._end_frames + TAIL_FRAMES_MAX)
+        self.turn_end = TurnEnd(options)
         self._pending: deque[bytes] = deque()
         self._pending_open: deque[bool] = deque()
         # The newest frames given to the session: a ring, its end, its number of frames.
@@ -99,7 +102,7 @@ class Uplink:
         self.voice_frames = 0.0
         self.voice_age_frames = 0
         self._voice_gap_frames = 0
-        self.quiet_frames = self.speech_frames = 0
+        self.speech_frames = 0
         self.forwarded_frames = self.silence_frames_sent = 0
         self.dropped_frames = self.withheld_dropped_frames = 0
         self.unended_turns = 0
@@ -190,6 +193,8 @@ class Uplink:
     def close_turn(self) -> None:
         """End the turn: nothing more is sent until the gate opens again."""
         self.unended_turns += self.is_unended
+        if self.is_turn_open:
+            self.turn_end.close()
         self.is_turn_open = self.is_unended = False
         self._is_heard_by_server = False
         self._silence_frames = 0
@@ -209,6 +214,7 @@ class Uplink:
     def resume_turn(self, frames: Sequence[bytes]) -> None:
         """Continue a turn whose `frames` a new session is given again."""
         self.is_turn_open = True
+        self.turn_end.begin()
         self.turn_from_ms = self.appended_ms
         self.speech_frames = sum(frame != SILENCE for frame in frames)
         self._keep_given(frames)
@@ -242,16 +248,16 @@ class Uplink:
 
     def has_turn_ended(self) -> bool:
         """Tell whether the bridge must end the open turn now."""
-        is_ours = self._ends_turns and self.is_turn_open
-        is_quiet = is_ours and self.quiet_ms >= self._turn_silence_ms
-        return self.is_unended or is_quiet
+        if self.is_unended:
+            return True
+        return self.is_turn_open and self.turn_end.is_over(self.is_gate_open)
 
     @property
     def quiet_ms(self) -> int:
         """The time since the last sound; 0 while the gate is open."""
         if self.is_gate_open:
             return 0
-        return (self.quiet_frames + self._tail_frames()) * FRAME_MS
+        return self.turn_end.silence_frames() * FRAME_MS
 
     # --- inside ---
 
@@ -259,7 +265,7 @@ class Uplink:
         self.is_gate_open = code & STATE_MASK == SPEECH
         self.is_voice = bool(code & VOICE)
         self._may_begin = bool(code & HINT)
-        self.quiet_frames = 0 if code & SOUND else self.quiet_frames + 1
+        is_sound = bool(code & SOUND)
         self.is_certain = bool(code & CERTAIN)
         if code & FAINT:
             self.voice_frames += 1
@@ -272,27 +278,9 @@ class Uplink:
         if self._voice_gap_frames > VOICE_GAP_FRAMES:
             self.voice_frames = 0.0
         self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
-        self.speech_frames += self.quiet_frames == 0
-        if self._ends_turns:
-            self._levels.append(self.gate.rms)
-
-    def _tail_frames(self) -> int:
-        """Return how many of the last sounds do not rise above the quiet since.
-
-        The result is 0 where these frames cannot decide whether the turn has ended.
-        """
-        quiet = self.quiet_frames
-        lacking = self._end_frames - quiet
-        if not 0 < lacking <= TAIL_FRAMES_MAX or len(self._levels) <= quiet:
-            return 0
-        newest_first = list(self._levels)[::-1]
-        bar = sorted(newest_first[:quiet])[4 * quiet // 5] * RISE
-        tail = 0
-        for level in newest_first[quiet : quiet + TAIL_FRAMES_MAX]:
-            if level >= bar:
-                break
-            tail += 1
-        return tail
+        self.speech_frames += is_sound
+        level = self.gate.rms if self._ends_turns else 0.0
+        self.turn_end.note(level, is_sound, code & STATE_MASK == MAYBE_SPEECH)
 
     def _forward(self) -> Sequence[bytes]:
         frames = list(self._pending)
@@ -305,6 +293,7 @@ class Uplink:
         if not self.is_turn_open:
             self.turn_from_ms = self.appended_ms
             self.is_turn_open = True
+            self.turn_end.begin()
         self._silence_frames = 0
         self.forwarded_frames += len(frames)
         self._keep_given(frames)

@@ -8,6 +8,7 @@ import pytest
 from bench import cases, turns
 from bench.__main__ import main
 from bench.barge_calls import EvaluatedCall
+from bench.pauses import words
 
 
 def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
@@ -22,6 +23,15 @@ def test_every_turn_ends_in_both_modes(monkeypatch, capsys, tmp_path):
     assert "server_vad_ms" in capsys.readouterr().out
 
 
+def test_a_pause_between_words_ends_no_turn():
+    spoken = [one for one in words() if one.name in ("none", "pink 20 dB")][::3]
+    assert len(spoken) == 16
+    pauses = sum(len(one.pauses) for one in spoken)
+
+    assert pauses == 48
+    assert sum(map(turns.early, spoken)) <= 1  # 13 by the sounds alone
+
+
 def test_what_does_not_rise_over_the_noise_after_it_ends_no_turn_later():
     names = ("fan 10 dB +7 ms", "fan 10 dB +13 ms", "hum 10 dB +13 ms")
     found = [
@@ -30,7 +40,7 @@ def test_what_does_not_rise_over_the_noise_after_it_ends_no_turn_later():
         if case.name.removeprefix("human-en-command-2 ") in names
     ]
     assert len(found) == 3
-    assert max(found) < 0  # 43, 37 and 57 by the score alone
+    assert max(found) < 100  # 163, 157 and 177 by the score alone
 
 
 def test_turns_of_a_labelled_call_are_judged_by_its_labels():

@@ -3,7 +3,9 @@
 import pytest
 from msgspec import UNSET
 
+from bridge.call import limits
 from bridge.call.plan import Phase
+from bridge.media import turn_end
 from bridge.realtime import openai
 from tests.bridge import builders
 from tests.bridge.builders import (
@@ -15,6 +17,7 @@ from tests.bridge.builders import (
     done,
     of,
     speak,
+    texts,
 )
 
 QUIET = [SILENCE]
@@ -143,3 +146,18 @@ def test_in_gate_mode_a_turn_too_short_for_speech_is_cleared():
     assert appended(actions)
     assert len(of(openai.ClearAudio, actions)) == 1
     assert not of(openai.CommitAudio, actions)
+
+
+def test_in_gate_mode_a_turn_without_a_pause_ends_at_the_limit(monkeypatch):
+    monkeypatch.setattr(turn_end, "TURN_FRAMES_MAX", 30)
+    call = answered_call(turn_detection="gate")
+    _, now = speak(call, QUIET * 50, 0.0)
+    actions, now = speak(call, VOICE, now)
+    assert len(of(openai.CommitAudio, actions)) == 1
+    assert len(of(openai.ResponseCreate, actions)) == 1
+
+    begun = appended(actions)
+    assert (
+        begun == (QUIET * 50 + VOICE)[-len(begun) :]
+    )  # the next turn leaves nothing out
+    assert "over the limit of turn_seconds" in "".join(texts(list(limits.lines(call))))

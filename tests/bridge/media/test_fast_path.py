@@ -66,6 +66,7 @@ def facts(call):
             if not name.startswith("__") and type(getattr(uplink, name)) in KINDS
         },
         "waiting": list(uplink._pending),
+        "turn_end": (uplink.turn_end.quiet_frames, uplink.turn_end.long_turns),
         "gate": (uplink.gate.frames, uplink.gate.score, uplink.gate.floor_rms),
         "fast_path": (
             call.fast_path.rx_frames,
@@ -173,7 +174,7 @@ def test_a_gap_is_counted_from_a_whole_frame_on(hear):
 def test_a_turn_is_committed_with_the_frame_that_makes_its_silence_whole(hear):
     call = listening(turn_detection="gate", turn_silence_ms=500)
     committed = {}
-    for number, frame in enumerate([*VOICE[20:70], *[QUIET] * 60], 1):
+    for number, frame in enumerate([*VOICE[20:67], *[QUIET] * 60], 1):
         actions = hear(call, text(frame, number), 1.0 + number * 0.02)
         if builders.of(openai.CommitAudio, actions):
             committed[number] = call.uplink.quiet_ms
