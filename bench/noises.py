@@ -41,13 +41,23 @@ def make(kind: str, seconds: float, seed: int) -> Audio:
     out = rng.normal(0, 10 ** (LINE_DBOV / 20), count)
     if kind in STEADY:
         for start in range(0, count, 60 * RATE):
-            part = _STEADY[kind](min(60 * RATE, count - start), rng)
+            part = steady(kind, min(60 * RATE, count - start), rng)
             level = 10 ** (STEADY_DBOV / 20)
             out[start : start + len(part)] += part / subset.rms(part) * level
     elif kind != ECHO:
-        for place_s, event in _events(kind, seconds, rng):
-            subset.put(out, place_s, event)
+        for place_s, sound in _events(kind, seconds, rng):
+            subset.put(out, place_s, sound)
     return out
+
+
+def steady(kind: str, count: int, rng: np.random.Generator) -> Audio:
+    """Return `count` samples of a steady noise, at any level."""
+    return _STEADY[kind](count, rng)
+
+
+def event(kind: str, rng: np.random.Generator) -> Audio:
+    """Return one event, at any level."""
+    return _EVENTS[kind](rng)
 
 
 def _events(
@@ -55,15 +65,15 @@ def _events(
 ) -> Iterator[tuple[float, Audio]]:
     place_s = 1.0
     while place_s < seconds - 2:
-        event = _EVENTS[kind](rng)
-        peak = max(subset.rms(part) for part in np.array_split(event, _frames(event)))
+        sound = event(kind, rng)
+        peak = max(subset.rms(part) for part in np.array_split(sound, _frames(sound)))
         level = 10 ** (rng.uniform(*EVENTS_DBOV[kind]) / 20)
-        yield place_s, event / peak * level
-        place_s += len(event) / RATE + rng.uniform(*PAUSES_S[kind])
+        yield place_s, sound / peak * level
+        place_s += len(sound) / RATE + rng.uniform(*PAUSES_S[kind])
 
 
-def _frames(event: Audio) -> int:
-    return max(1, len(event) // 160)
+def _frames(sound: Audio) -> int:
+    return max(1, len(sound) // 160)
 
 
 def _fan(count: int, rng: np.random.Generator) -> Audio:

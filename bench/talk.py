@@ -66,6 +66,19 @@ class Talk:
         response = openai.Response(id=f"r{self._responses}")
         self.call.receive_openai(openai.ResponseCreated(response=response), self.now)
 
+    def say(self, speech: bytes) -> None:
+        """Let the AI say `speech` from the next frame on, and nothing after it."""
+        self._responses += 1
+        name = f"r{self._responses}"
+        response = openai.Response(id=name, status="completed")
+        for event in (
+            openai.ResponseCreated(response=response),
+            openai.AudioDelta(name, name, 0, speech),
+            openai.AudioDone(name, name),
+            openai.ResponseDone(response=response),
+        ):
+            self.call.receive_openai(event, self.now)
+
     def step(self, frame: bytes) -> Sequence[Action]:
         """Take the caller's next frame; return all actions of the core until then."""
         if self.is_talking and self._pushed <= self.frames + DELTA_FRAMES // 2:

@@ -1,18 +1,20 @@
 """`python -m bench.gate`: score, train and judge the gate.
 
 python -m bench.gate score               the small set against the recorded figures
+python -m bench.gate scenes              what callers do, against the recorded figures
 python -m bench.gate train               train the speech score and write its weights
 python -m bench.gate train-double-talk   the same for the double-talk score
 python -m bench.gate evaluate            the evaluator's figures  [--rivals]
 
-All but `score` need `--evaluator DIR`, the evaluator's folder.
+All but `score` and `scenes` need `--evaluator DIR`, the evaluator's folder.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from bench.gate import score
+from bench.gate import scenes, score
+from bridge.settings.options import CallOptions, merge
 
 
 def main() -> int:
@@ -25,6 +27,16 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     scored = commands.add_parser("score", help="score the small set; 1 if worse")
     scored.add_argument("--record", action="store_true", help="record today's figures")
+    acted = commands.add_parser("scenes", help="what callers do; 1 if worse")
+    acted.add_argument("--only", metavar="NAME", help="scenes whose names begin so")
+    acted.add_argument("--record", action="store_true", help="record today's figures")
+    acted.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting, as GATE_SCORE=off",
+    )
     trained = commands.add_parser("train", help="train the speech score")
     trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     trained.add_argument("--seeds", default="301,302,303,304,305,401,402,403,404,405")
@@ -41,6 +53,9 @@ def main() -> int:
     args = parser.parse_args()
     if args.command == "score":
         return score.run(args.record)
+    if args.command == "scenes":
+        settings = dict(one.split("=", 1) for one in args.set)
+        return scenes.run(args.only, args.record, merge(CallOptions(), settings))
     # The other commands need more than the repository's own packages.
     if args.command == "train":
         from bench.gate import training

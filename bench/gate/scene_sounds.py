@@ -1,0 +1,162 @@
+"""The sounds of the scenes: who speaks, what else is heard, and how a phone carries it.
+
+`packaged` is made of the packaged recordings and of synthesised noises: the same bytes
+on every machine. `bench.gate.scene_recordings` takes recordings instead.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, fftconvolve, sosfilt
+
+from bench import noises
+from bench.gate import subset
+from bench.gate.subset import RATE, Audio
+
+PART = RATE // 100
+Mask = NDArray[np.bool_]
+Generator = np.random.Generator
+# Makes so many samples of a sound, with an RMS of 1.
+Ground = Callable[[int, Generator], Audio]
+
+READERS = ("human-en-reader-1", "human-en-reader-2", "human-en-reader-3")
+TALKERS = {
+    **{name: (name,) for name in (*READERS, "human-en-reader-4")},
+    "human-en-command": ("human-en-command-1", "human-en-command-2"),
+    "caller-en": ("caller-en-1", "caller-en-2", "caller-en-goodbye"),
+    "caller-he": ("caller-he-1", "caller-he-2", "caller-he-goodbye"),
+}
+AI = tuple(
+    f"ai-{language}-{said}"
+    for said in ("offer", "name", "booked", "greeting")
+    for language in ("en", "he")
+)
+# A short answer, in parts of 10 ms.
+WORD_PARTS = (18, 60)
+EVENTS = 24
+# A telephone's band, in Hz: a Butterworth filter of the second order.
+PHONE = butter(2, (250, 3_400), "bandpass", fs=RATE, output="sos")
+DECAY_DB = 60.0  # what a room's reverberation time is defined by
+
+
+class Clip(NamedTuple):
+    """Clean speech with an active RMS of 1, and for each 10 ms whether it is speech."""
+
+    audio: Audio
+    mask: Mask
+
+
+class Sounds(NamedTuple):
+    """Everything that is heard in the scenes."""
+
+    voices: dict[str, list[Clip]]
+    words: dict[str, list[Clip]]
+    ai: list[Clip]
+    grounds: dict[str, Ground]
+    events: dict[str, list[Audio]]
+
+
+def packaged() -> Sounds:
+    """Return the sounds that the repository holds, and those that it makes."""
+    voices = {
+        talker: [recorded(name) for name in names] for talker, names in TALKERS.items()
+    }
+    words = {talker: _words(clips) for talker, clips in voices.items()}
+    return Sounds(
+        voices=voices,
+        words={talker: found for talker, found in words.items() if found},
+        ai=[recorded(name) for name in AI],
+        grounds={kind: _ground(kind) for kind in ("pink", *noises.STEADY)}
+        | {"television": television(_ground("music"), list(voices.values()))},
+        events={"cough": _events("cough")},
+    )
+
+
+def recorded(name: str) -> Clip:
+    """Return a packaged recording from its first sound to its last."""
+    audio = subset.samples(name)
+    mask = np.zeros(len(audio) // PART, bool)
+    for start, end in subset.activity(audio):
+        mask[round(start * 100) : round(end * 100)] = True
+    return trimmed(audio / subset.active_rms(audio), mask)
+
+
+def trimmed(audio: Audio, mask: Mask) -> Clip:
+    """Return a clip from the first sound to the last."""
+    said = np.flatnonzero(mask)
+    first, last = int(said[0]), int(said[-1]) + 1
+    return Clip(audio[first * PART : last * PART], mask[first:last])
+
+
+def runs(mask: Mask) -> list[tuple[int, int]]:
+    """Return the first part and the end of each run of speech."""
+    steps = np.diff(np.concatenate([[0], mask.astype(int), [0]]))
+    edges = np.flatnonzero(steps).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _words(clips: Sequence[Clip]) -> list[Clip]:
+    found = []
+    for audio, mask in clips:
+        for start, end in runs(mask):
+            if WORD_PARTS[0] <= end - start <= WORD_PARTS[1]:
+                word = audio[start * PART : end * PART]
+                found.append(Clip(word / subset.rms(word), mask[start:end]))
+    return found
+
+
+def _ground(kind: str) -> Ground:
+    def make(count: int, rng: Generator) -> Audio:
+        if kind == "pink":
+            sound = subset.background(kind, count, rng)
+        else:
+            sound = noises.steady(kind, count, rng)
+        return sound / subset.rms(sound)
+
+    return make
+
+
+def television(music: Ground, voices: Sequence[Sequence[Clip]]) -> Ground:
+    """Return a television: one talks after another over music, in a living room."""
+
+    def make(count: int, rng: Generator) -> Audio:
+        out = np.zeros(count)
+        place = 0
+        while place < count:
+            clips = voices[int(rng.integers(len(voices)))]
+            sound = clips[int(rng.integers(len(clips)))].audio
+            sound = in_room(sound, 0.4, 0.7, rng)[: count - place]
+            out[place : place + len(sound)] += sound
+            place += len(sound) + int(rng.uniform(0.2, 1.5) * RATE)
+        out += music(count, rng) * 10 ** (-10 / 20)
+        return out / subset.rms(out)
+
+    return make
+
+
+def _events(kind: str) -> list[Audio]:
+    rng = np.random.default_rng(7)
+    made = [noises.event(kind, rng) for _ in range(EVENTS)]
+    return [sound / loudest(sound) for sound in made]
+
+
+def loudest(sound: Audio) -> float:
+    """Return the RMS of a sound's loudest 20 ms."""
+    return max(subset.rms(sound[at : at + 160]) for at in range(0, len(sound), 160))
+
+
+def in_room(audio: Audio, rt60_s: float, direct: float, rng: Generator) -> Audio:
+    """Return a sound as a room reflects it; `direct` is its share over the echoes'."""
+    count = int(rt60_s * RATE)
+    decay = 10 ** (-DECAY_DB / 20 * np.arange(count) / count)
+    path = rng.standard_normal(count) * decay
+    path[0] = direct * np.sqrt(np.sum(path[1:] ** 2))
+    path /= np.sqrt(np.sum(path**2))
+    return np.asarray(fftconvolve(audio, path)[: len(audio)])
+
+
+def by_phone(audio: Audio) -> Audio:
+    """Return a sound as a telephone carries it."""
+    return np.asarray(sosfilt(PHONE, audio))

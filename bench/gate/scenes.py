@@ -1,0 +1,85 @@
+"""What callers do, scene by scene, with what the figures must and should be.
+
+Each scene measures the gate, or the pure core, in calls with ground truth. The packaged
+sounds give the same figures on every machine, and a figure that is worse than recorded
+beyond its tolerance fails the build. What was recorded on packaged sounds says nothing
+of unheard voices: `--material` takes recordings that nothing was trained on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from bench.gate import scenes_barge, scenes_speech
+from bench.gate.scene_sounds import Sounds, packaged
+from bench.gate.scene_table import Found, Scene
+from bridge.settings.options import CallOptions
+
+RECORDED = Path(__file__).parent / "scenes.json"
+SCENES: dict[str, Scene] = {**scenes_speech.SCENES, **scenes_barge.SCENES}
+
+
+def run(
+    only: str | None,
+    record: bool,
+    options: CallOptions,
+    sounds: Sounds | None = None,
+) -> int:
+    """Measure the scenes and print a line for each figure; 1 if one got worse.
+
+    Only figures on packaged sounds are recorded and compared.
+    """
+    is_packaged = sounds is None
+    heard = packaged() if sounds is None else sounds
+    old = _recorded() if is_packaged else {}
+    found: dict[str, float] = {}
+    print(f"{'figure':30}{'value':>8} {'unit':9}{'recorded':>9}{'must':>7}{'aim':>7}")
+    for name, scene in SCENES.items():
+        if only is None or name.startswith(only):
+            one = scene.measure(heard, options)
+            print("\n".join(lines(scene, one, old)), flush=True)
+            found |= {key: round(float(value), 2) for key, value in one.values.items()}
+    if record and is_packaged:
+        old |= found
+        RECORDED.write_bytes(orjson.dumps(old, option=orjson.OPT_INDENT_2) + b"\n")
+    worse = compare(found, old) if is_packaged else []
+    for line in worse:
+        print(f"WORSE: {line}")
+    return 1 if worse else 0
+
+
+def lines(scene: Scene, found: Found, recorded: Mapping[str, float]) -> list[str]:
+    """Return a line for each figure of a scene."""
+    rows = []
+    for name, figure in scene.figures.items():
+        old = f"{recorded[name]:.2f}" if name in recorded else "-"
+        row = f"{name:30}{found.values[name]:8.2f} {figure.unit:9}{old:>9}"
+        row += f"{figure.must:7g}{figure.aim:7g}  {found.remarks.get(name, '')}"
+        rows.append(row.rstrip())
+    return rows
+
+
+def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> list[str]:
+    """Return a line for each figure worse than recorded beyond its tolerance."""
+    figures = {
+        name: f for scene in SCENES.values() for name, f in scene.figures.items()
+    }
+    worse = []
+    for name, value in found.items():
+        figure = figures[name]
+        if name not in recorded:
+            worse.append(f"{name}: {value:g}, never recorded")
+        elif figure.is_worse(value, recorded[name]):
+            worse.append(
+                f"{name}: {value:g} {figure.unit}, recorded {recorded[name]:g}, "
+                f"tolerance {figure.tolerance:g}"
+            )
+    return worse
+
+
+def _recorded() -> dict[str, float]:
+    if not RECORDED.exists():
+        return {}
+    found: dict[str, float] = orjson.loads(RECORDED.read_bytes())
+    return found
