@@ -70,17 +70,26 @@ def joined(
     rng: Generator,
 ) -> Clip:
     """Return a talk of about `seconds`: clips with pauses between them."""
-    audio: list[Audio] = []
-    masks: list[Mask] = []
-    parts = 0
-    while parts < seconds * 100:
+    said: list[Clip] = []
+    parts, end = 0, round(seconds * 100)
+    while parts < end:
         clip = clips[int(rng.integers(len(clips)))]
         gap = round(rng.uniform(*gap_s) * 100)
-        audio += [clip.audio, np.zeros(gap * PART)]
-        masks += [clip.mask, np.zeros(gap, bool)]
+        said += [clip, quiet(gap)]
         parts += len(clip.mask) + gap
-    end = round(seconds * 100)
-    return Clip(np.concatenate(audio)[: end * PART], np.concatenate(masks)[:end])
+    audio, mask = one_after_another(said)
+    return Clip(audio[: end * PART], mask[:end])
+
+
+def quiet(parts: int) -> Clip:
+    """Return a pause."""
+    return Clip(np.zeros(parts * PART), np.zeros(parts, bool))
+
+
+def one_after_another(clips: Sequence[Clip]) -> Clip:
+    """Return the clips as one."""
+    audio = np.concatenate([clip.audio for clip in clips])
+    return Clip(audio, np.concatenate([clip.mask for clip in clips]))
 
 
 def spoken(

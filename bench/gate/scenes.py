@@ -11,13 +11,17 @@ from pathlib import Path
 
 import orjson
 
-from bench.gate import scenes_barge, scenes_speech
+from bench.gate import scenes_barge, scenes_speech, scenes_turns
 from bench.gate.scene_sounds import Sounds, packaged
 from bench.gate.scene_table import Found, Scene
 from bridge.settings.options import CallOptions
 
 RECORDED = Path(__file__).parent / "scenes.json"
-SCENES: dict[str, Scene] = {**scenes_speech.SCENES, **scenes_barge.SCENES}
+SCENES: dict[str, Scene] = {
+    **scenes_speech.SCENES,
+    **scenes_barge.SCENES,
+    **scenes_turns.SCENES,
+}
 
 
 def run(

@@ -20,6 +20,8 @@ from bench.gate.scene_calls import (
     frames_said,
     joined,
     mulaw,
+    one_after_another,
+    quiet,
     spoken,
     talkative,
 )
@@ -223,15 +225,13 @@ def _interrupting(sounds: Sounds) -> Iterator[Played]:
 
 
 def _turns(clips: list[Clip], rng: Generator) -> tuple[Clip, list[float]]:
-    audio, masks, starts, place_s = [], [], [], 0.0
+    said: list[Clip] = []
+    starts: list[float] = []
     for _ in range(BARGE_TURNS):
-        turn = joined(clips, BARGE_TURN_S, (0.05, 0.25), rng)
+        starts.append(sum(len(one.mask) for one in said) / 100)
         pause = round((BARGE_PAUSE_S + rng.uniform(0, 0.04)) * 100)
-        starts.append(place_s)
-        audio += [turn.audio, np.zeros(pause * RATE // 100)]
-        masks += [turn.mask, np.zeros(pause, bool)]
-        place_s += (len(turn.mask) + pause) / 100
-    return Clip(np.concatenate(audio), np.concatenate(masks)), starts
+        said += [joined(clips, BARGE_TURN_S, (0.05, 0.25), rng), quiet(pause)]
+    return one_after_another(said), starts
 
 
 def _free(is_said: Mask) -> Mask:

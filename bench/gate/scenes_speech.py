@@ -16,9 +16,11 @@ from bench.gate.scene_calls import (
     Spoken,
     alone,
     joined,
+    one_after_another,
+    quiet,
     spoken,
 )
-from bench.gate.scene_sounds import PART, Clip, Generator, Mask, Sounds
+from bench.gate.scene_sounds import Clip, Generator, Mask, Sounds
 from bench.gate.scene_table import Figure, Found, Scene
 from bench.gate.subset import RATE
 from bridge.cli.gate_trial import Recording, decide
@@ -127,13 +129,12 @@ def words(sounds: Sounds, options: CallOptions) -> Found:
 
 
 def _words_apart(clips: Sequence[Clip], rng: Generator) -> Clip:
-    audio, masks = [], []
+    said: list[Clip] = []
     for _ in range(WORDS_A_CALL):
         word = clips[int(rng.integers(len(clips)))]
         pause = round(rng.uniform(*WORD_PAUSE_S) * 100)
-        audio += [word.audio, np.zeros(pause * PART)]
-        masks += [np.ones(len(word.mask), bool), np.zeros(pause, bool)]
-    return Clip(np.concatenate(audio), np.concatenate(masks))
+        said += [Clip(word.audio, np.ones(len(word.mask), bool)), quiet(pause)]
+    return one_after_another(said)
 
 
 def nobody(sounds: Sounds, options: CallOptions) -> Found:
