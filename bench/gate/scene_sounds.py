@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from bench import noises
-from bench.gate import subset
+from bench.gate import scene_events, subset
 from bench.gate.subset import RATE, Audio
 
 PART = RATE // 100
@@ -36,6 +36,8 @@ AI = tuple(
 # A short answer, in parts of 10 ms.
 WORD_PARTS = (18, 60)
 EVENTS = 24
+# Under the singer, and under who talks on television.
+SONG_CHORDS_DB, TELEVISION_MUSIC_DB = -8, -10
 # A telephone's band, in Hz: a Butterworth filter of the second order.
 PHONE = butter(2, (250, 3_400), "bandpass", fs=RATE, output="sos")
 DECAY_DB = 60.0  # what a room's reverberation time is defined by
@@ -69,8 +71,11 @@ def packaged() -> Sounds:
         words={talker: found for talker, found in words.items() if found},
         ai=[recorded(name) for name in AI],
         grounds={kind: _ground(kind) for kind in ("pink", *noises.STEADY)}
-        | {"television": television(_ground("music"), list(voices.values()))},
-        events={"cough": _events("cough")},
+        | {
+            "song": _song,
+            "television": television(_ground("music"), list(voices.values())),
+        },
+        events=_events(),
     )
 
 
@@ -130,16 +135,36 @@ def television(music: Ground, voices: Sequence[Sequence[Clip]]) -> Ground:
             sound = in_room(sound, 0.4, 0.7, rng)[: count - place]
             out[place : place + len(sound)] += sound
             place += len(sound) + int(rng.uniform(0.2, 1.5) * RATE)
-        out += music(count, rng) * 10 ** (-10 / 20)
+        out += music(count, rng) * 10 ** (TELEVISION_MUSIC_DB / 20)
         return out / subset.rms(out)
 
     return make
 
 
-def _events(kind: str) -> list[Audio]:
+def _song(count: int, rng: Generator) -> Audio:
+    singer = scene_events.song(count, rng)
+    chords = subset.chords(count, rng)
+    out = singer / subset.rms(singer)
+    out += chords / subset.rms(chords) * 10 ** (SONG_CHORDS_DB / 20)
+    return out / subset.rms(out)
+
+
+def _events() -> dict[str, list[Audio]]:
     rng = np.random.default_rng(7)
-    made = [noises.event(kind, rng) for _ in range(EVENTS)]
-    return [sound / loudest(sound) for sound in made]
+    makers: dict[str, Callable[[Generator], Audio]] = {
+        "cough": lambda rng: noises.event("cough", rng),
+        "sneeze": scene_events.sneeze,
+        "bark": scene_events.bark,
+    }
+    return {
+        kind: [scaled(make(rng)) for _ in range(EVENTS)]
+        for kind, make in makers.items()
+    }
+
+
+def scaled(sound: Audio) -> Audio:
+    """Return a sound whose loudest 20 ms have an RMS of 1."""
+    return sound / loudest(sound)
 
 
 def loudest(sound: Audio) -> float:

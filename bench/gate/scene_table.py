@@ -11,18 +11,14 @@ class Figure(NamedTuple):
     """A figure's unit, what it must be, what it should be, and its tolerance.
 
     The tolerance is in the figure's unit, about the effect of a change in the last bit
-    of a sum.
+    of a sum. Without a bar the figure is compared with the recorded one alone.
     """
 
     unit: str
-    must: float
-    aim: float
+    must: float | None
+    aim: float | None
     tolerance: float
-
-    @property
-    def is_more_better(self) -> bool:
-        """Tell whether a higher value is a better one."""
-        return self.aim > self.must
+    is_more_better: bool = False
 
     def is_worse(self, found: float, than: float) -> bool:
         """Tell whether a value is worse than another beyond the tolerance."""

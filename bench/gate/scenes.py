@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.gate import scenes_barge, scenes_speech, scenes_turns
+from bench.gate import scenes_barge, scenes_echo, scenes_speech, scenes_turns
 from bench.gate.scene_sounds import Sounds, packaged
 from bench.gate.scene_table import Found, Scene
 from bridge.settings.options import CallOptions
@@ -19,6 +19,7 @@ from bridge.settings.options import CallOptions
 RECORDED = Path(__file__).parent / "scenes.json"
 SCENES: dict[str, Scene] = {
     **scenes_speech.SCENES,
+    **scenes_echo.SCENES,
     **scenes_barge.SCENES,
     **scenes_turns.SCENES,
 }
@@ -59,7 +60,9 @@ def lines(scene: Scene, found: Found, recorded: Mapping[str, float]) -> list[str
     for name, figure in scene.figures.items():
         old = f"{recorded[name]:.2f}" if name in recorded else "-"
         row = f"{name:30}{found.values[name]:8.2f} {figure.unit:9}{old:>9}"
-        row += f"{figure.must:7g}{figure.aim:7g}  {found.remarks.get(name, '')}"
+        for bar in (figure.must, figure.aim):
+            row += f"{'-' if bar is None else format(bar, 'g'):>7}"
+        row += f"  {found.remarks.get(name, '')}"
         rows.append(row.rstrip())
     return rows
 
