@@ -37,6 +37,11 @@ def main() -> int:
         metavar="NAME=VALUE",
         help="change a setting, as GATE_SCORE=off",
     )
+    acted.add_argument(
+        "--material", type=Path, metavar="CACHE", help="recordings of this cache"
+    )
+    acted.add_argument("--split", default="dev", help="of the recordings (dev)")
+    acted.add_argument("--rivals", action="store_true", help="silero-vad, too")
     trained = commands.add_parser("train", help="train the speech score")
     trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
     trained.add_argument("--seeds", default="301,302,303,304,305,401,402,403,404,405")
@@ -54,8 +59,7 @@ def main() -> int:
     if args.command == "score":
         return score.run(args.record)
     if args.command == "scenes":
-        settings = dict(one.split("=", 1) for one in args.set)
-        return scenes.run(args.only, args.record, merge(CallOptions(), settings))
+        return _scenes(args)
     # The other commands need more than the repository's own packages.
     if args.command == "train":
         from bench.gate import training
@@ -69,6 +73,20 @@ def main() -> int:
     from bench.gate import judging
 
     return judging.run(args.evaluator, args.split, args.rivals)
+
+
+def _scenes(args: argparse.Namespace) -> int:
+    sounds = rival = None
+    if args.material is not None:
+        from bench.gate import scene_recordings
+
+        sounds = scene_recordings.recordings(args.material, args.split)
+    if args.rivals:
+        from bench.gate.silero import Silero
+
+        rival = Silero()
+    options = merge(CallOptions(), dict(one.split("=", 1) for one in args.set))
+    return scenes.run(args.only, args.record, options, sounds, rival)
 
 
 if __name__ == "__main__":

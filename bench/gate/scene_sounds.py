@@ -21,10 +21,12 @@ Generator = np.random.Generator
 # Makes so many samples of a sound, with an RMS of 1.
 Ground = Callable[[int, Generator], Audio]
 
-READERS = ("human-en-reader-1", "human-en-reader-2", "human-en-reader-3")
+READERS = tuple(f"human-en-reader-{number}" for number in (1, 2, 3, 4))
+COMMANDS = ("human-en-command-1", "human-en-command-2")
+HUMANS = (*READERS, *COMMANDS)
 TALKERS = {
-    **{name: (name,) for name in (*READERS, "human-en-reader-4")},
-    "human-en-command": ("human-en-command-1", "human-en-command-2"),
+    **{name: (name,) for name in READERS},
+    "human-en-command": COMMANDS,
     "caller-en": ("caller-en-1", "caller-en-2", "caller-en-goodbye"),
     "caller-he": ("caller-he-1", "caller-he-2", "caller-he-goodbye"),
 }
@@ -34,7 +36,7 @@ AI = tuple(
     for language in ("en", "he")
 )
 # A short answer, in parts of 10 ms.
-WORD_PARTS = (18, 60)
+WORD_PARTS = (24, 60)
 EVENTS = 24
 # Under the singer, and under who talks on television.
 SONG_CHORDS_DB, TELEVISION_MUSIC_DB = -8, -10
@@ -55,9 +57,13 @@ class Sounds(NamedTuple):
 
     voices: dict[str, list[Clip]]
     words: dict[str, list[Clip]]
+    # The noise of the room in which somebody says words; pink noise if it is not known.
+    rooms: dict[str, Ground]
     ai: list[Clip]
     grounds: dict[str, Ground]
     events: dict[str, list[Audio]]
+    # Whole recordings, at their own level and in their own noise.
+    as_recorded: list[Clip]
 
 
 def packaged() -> Sounds:
@@ -69,23 +75,31 @@ def packaged() -> Sounds:
     return Sounds(
         voices=voices,
         words={talker: found for talker, found in words.items() if found},
+        rooms={},
         ai=[recorded(name) for name in AI],
-        grounds={kind: _ground(kind) for kind in ("pink", *noises.STEADY)}
+        grounds={kind: _ground(kind) for kind in noises.STEADY}
         | {
+            "pink": pink,
             "song": _song,
             "television": television(_ground("music"), list(voices.values())),
         },
         events=_events(),
+        as_recorded=[_as_it_is(name) for name in HUMANS],
     )
 
 
 def recorded(name: str) -> Clip:
     """Return a packaged recording from its first sound to its last."""
+    audio, mask = _as_it_is(name)
+    return trimmed(audio / subset.active_rms(audio), mask)
+
+
+def _as_it_is(name: str) -> Clip:
     audio = subset.samples(name)
     mask = np.zeros(len(audio) // PART, bool)
     for start, end in subset.activity(audio):
         mask[round(start * 100) : round(end * 100)] = True
-    return trimmed(audio / subset.active_rms(audio), mask)
+    return Clip(audio, mask)
 
 
 def trimmed(audio: Audio, mask: Mask) -> Clip:
@@ -112,12 +126,15 @@ def _words(clips: Sequence[Clip]) -> list[Clip]:
     return found
 
 
+def pink(count: int, rng: Generator) -> Audio:
+    """Return pink noise."""
+    sound = subset.background("pink", count, rng)
+    return sound / subset.rms(sound)
+
+
 def _ground(kind: str) -> Ground:
     def make(count: int, rng: Generator) -> Audio:
-        if kind == "pink":
-            sound = subset.background(kind, count, rng)
-        else:
-            sound = noises.steady(kind, count, rng)
+        sound = noises.steady(kind, count, rng)
         return sound / subset.rms(sound)
 
     return make

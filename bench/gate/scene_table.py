@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench.gate.scene_sounds import Sounds
+from bench.gate.scene_sounds import Mask, Sounds
 from bridge.settings.options import CallOptions
 
 
@@ -33,8 +33,16 @@ class Found(NamedTuple):
     remarks: dict[str, str]
 
 
+# Returns for each frame of a caller's side whether it is sent.
+Hears = Callable[[bytes], Mask]
+
+
 class Scene(NamedTuple):
-    """A scene: its figures by name, and the function that measures them all."""
+    """A scene: its figures by name, and the function that measures them all.
+
+    `listens` measures any gate, also a rival; None if the scene needs the whole core.
+    """
 
     figures: dict[str, Figure]
     measure: Callable[[Sounds, CallOptions], Found]
+    listens: Callable[[Sounds, Hears], Found] | None = None

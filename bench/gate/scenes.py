@@ -13,7 +13,7 @@ import orjson
 
 from bench.gate import scenes_barge, scenes_echo, scenes_speech, scenes_turns
 from bench.gate.scene_sounds import Sounds, packaged
-from bench.gate.scene_table import Found, Scene
+from bench.gate.scene_table import Found, Hears, Scene
 from bridge.settings.options import CallOptions
 
 RECORDED = Path(__file__).parent / "scenes.json"
@@ -30,14 +30,14 @@ def run(
     record: bool,
     options: CallOptions,
     sounds: Sounds | None = None,
+    rival: Hears | None = None,
 ) -> int:
     """Measure the scenes and print a line for each figure; 1 if one got worse.
 
     Only figures on packaged sounds are recorded and compared.
     """
-    is_packaged = sounds is None
     heard = packaged() if sounds is None else sounds
-    old = _recorded() if is_packaged else {}
+    old = _recorded() if sounds is None else {}
     found: dict[str, float] = {}
     print(f"{'figure':30}{'value':>8} {'unit':9}{'recorded':>9}{'must':>7}{'aim':>7}")
     for name, scene in SCENES.items():
@@ -45,19 +45,33 @@ def run(
             one = scene.measure(heard, options)
             print("\n".join(lines(scene, one, old)), flush=True)
             found |= {key: round(float(value), 2) for key, value in one.values.items()}
-    if record and is_packaged:
+            if rival is not None and scene.listens is not None:
+                print("\n".join(rival_lines(scene.listens(heard, rival))), flush=True)
+    if sounds is not None:
+        return 0
+    if record:
         old |= found
         RECORDED.write_bytes(orjson.dumps(old, option=orjson.OPT_INDENT_2) + b"\n")
-    worse = compare(found, old) if is_packaged else []
+    worse = compare(found, old)
     for line in worse:
         print(f"WORSE: {line}")
     return 1 if worse else 0
+
+
+def rival_lines(found: Found) -> list[str]:
+    """Return a line for each figure of a rival."""
+    return [
+        f"  rival's {name:20}{value:8.2f}{'':34}{found.remarks.get(name, '')}".rstrip()
+        for name, value in found.values.items()
+    ]
 
 
 def lines(scene: Scene, found: Found, recorded: Mapping[str, float]) -> list[str]:
     """Return a line for each figure of a scene."""
     rows = []
     for name, figure in scene.figures.items():
+        if name not in found.values:  # no such sound among the recordings
+            continue
         old = f"{recorded[name]:.2f}" if name in recorded else "-"
         row = f"{name:30}{found.values[name]:8.2f} {figure.unit:9}{old:>9}"
         for bar in (figure.must, figure.aim):

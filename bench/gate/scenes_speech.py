@@ -5,7 +5,7 @@ preroll. A gate that sends everything has the best figure of every scene with a 
 and the worst where nobody speaks: read them together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,13 +15,15 @@ from bench.gate.scene_calls import (
     Room,
     Spoken,
     alone,
+    frames_said,
     joined,
+    mulaw,
     one_after_another,
     quiet,
     spoken,
 )
 from bench.gate.scene_sounds import Clip, Generator, Mask, Sounds
-from bench.gate.scene_table import Figure, Found, Scene
+from bench.gate.scene_table import Figure, Found, Hears, Scene
 from bench.gate.subset import RATE
 from bridge.cli.gate_trial import Recording, decide
 from bridge.settings.options import CallOptions
@@ -44,14 +46,27 @@ NOBODY_S = 60.0
 NOBODY_DBOV = (-24.0, -30.0, -36.0, -42.0)
 
 
-def sent(near: bytes, options: CallOptions) -> Mask:
-    """Return for each frame of a call whether the gate sends it."""
-    return np.array(decide(Recording("", near, b""), options)[1], bool)
+def gate(options: CallOptions) -> Hears:
+    """Return the gate with these settings."""
+
+    def hear(near: bytes) -> Mask:
+        return np.array(decide(Recording("", near, b""), options)[1], bool)
+
+    return hear
 
 
-def _shares(call: Spoken, options: CallOptions, ages_s: Sequence[float]) -> list[float]:
+def _scene(
+    figures: dict[str, Figure], listens: Callable[[Sounds, Hears], Found]
+) -> Scene:
+    def measure(sounds: Sounds, options: CallOptions) -> Found:
+        return listens(sounds, gate(options))
+
+    return Scene(figures, measure, listens)
+
+
+def _shares(call: Spoken, hears: Hears, ages_s: Sequence[float]) -> list[float]:
     """Return the percentages of the speech sent, by the time since its first frame."""
-    is_sent = sent(call.near, options)
+    is_sent = hears(call.near)
     is_said = call.is_said[: len(is_sent)]
     first = int(np.flatnonzero(is_said)[0])
     age_s = (np.arange(len(is_said)) - first) / FRAMES_A_S
@@ -67,7 +82,7 @@ def _each(sounds: Sounds) -> Iterator[tuple[str, list[Clip], Generator]]:
         yield talker, clips, np.random.default_rng([17, number])
 
 
-def talks_on(sounds: Sounds, options: CallOptions) -> Found:
+def talks_on(sounds: Sounds, hears: Hears) -> Found:
     """Measure callers who talk on for 40 s: near the phone, in a room, in noise."""
     ways = {
         "talks_on_dry": (None, None),
@@ -83,15 +98,15 @@ def talks_on(sounds: Sounds, options: CallOptions) -> Found:
         for _, clips, rng in _each(sounds):
             talk = joined(clips, TALKS_S, TALKS_GAPS_S, rng)
             call = spoken(talk, rng, begin_s=3.0, room=room, noise=noise)
-            rows.append(_shares(call, options, AGES_S))
-            whole += _shares(call, options, (0, TALKS_S))
+            rows.append(_shares(call, hears, AGES_S))
+            whole += _shares(call, hears, (0, TALKS_S))
         values[name] = float(np.mean(whole))
         by_age = " ".join(f"{value:.0f}" for value in np.nanmean(rows, axis=0))
         remarks[name] = f"by age {by_age}; worst voice {min(whole):.0f}"
     return Found(values, remarks)
 
 
-def early(sounds: Sounds, options: CallOptions) -> Found:
+def early(sounds: Sounds, hears: Hears) -> Found:
     """Measure callers who speak at once, in their first 3 s."""
     values, remarks = {}, {}
     for begin_s in (0.3, 0.0):
@@ -101,30 +116,37 @@ def early(sounds: Sounds, options: CallOptions) -> Found:
                 talk = joined(clips, EARLY_TALK_S, EARLY_GAPS_S, rng)
                 noise = Noise(sounds.grounds["pink"], snr_db)
                 call = spoken(talk, rng, begin_s=begin_s, noise=noise)
-                found += _shares(call, options, (0, EARLY_S))
+                found += _shares(call, hears, (0, EARLY_S))
             name = f"early_{1_000 * begin_s:.0f}_ms_{snr_db}_db"
             values[name] = float(np.mean(found))
             remarks[name] = f"worst voice {min(found):.0f}"
     return Found(values, remarks)
 
 
-def words(sounds: Sounds, options: CallOptions) -> Found:
+def words(sounds: Sounds, hears: Hears) -> Found:
     """Measure isolated short words in the noise of their room."""
-    lost = said = 0
-    for number, clips in enumerate(sounds.words.values()):
+    lost: dict[str, list[bool]] = {}
+    for number, (talker, clips) in enumerate(sounds.words.items()):
         rng = np.random.default_rng([19, number])
-        call = spoken(
-            _words_apart(clips, rng),
-            rng,
-            begin_s=2.0,
-            noise=Noise(sounds.grounds["pink"], ROOM_SNR_DB),
-        )
-        is_sent = sent(call.near, options)
-        for start_s, end_s in call.turns:
-            word = slice(int(start_s * FRAMES_A_S), int(end_s * FRAMES_A_S) + 1)
-            said += 1
-            lost += is_sent[word].mean() < WORD_SENT
-    return Found({"words_lost": 100 * lost / said}, {"words_lost": f"{lost} of {said}"})
+        room = sounds.rooms.get(talker, sounds.grounds["pink"])
+        apart = _words_apart(clips, rng)
+        call = spoken(apart, rng, begin_s=2.0, noise=Noise(room, ROOM_SNR_DB))
+        is_sent = hears(call.near)
+        lost[talker] = [
+            bool(
+                is_sent[int(start_s * FRAMES_A_S) : int(end_s * FRAMES_A_S) + 1].mean()
+                < WORD_SENT
+            )
+            for start_s, end_s in call.turns
+        ]
+    every = [one for row in lost.values() for one in row]
+    worst = max(lost, key=lambda talker: np.mean(lost[talker]))
+    remark = f"{sum(every)} of {len(every)}, worst {np.mean(lost[worst]):.0%} {worst}"
+    return Found({"words_lost": 100 * float(np.mean(every))}, {"words_lost": remark})
+
+
+def _frames(start_s: float, end_s: float) -> slice:
+    return slice(int(start_s * FRAMES_A_S), int(end_s * FRAMES_A_S) + 1)
 
 
 def _words_apart(clips: Sequence[Clip], rng: Generator) -> Clip:
@@ -136,16 +158,29 @@ def _words_apart(clips: Sequence[Clip], rng: Generator) -> Clip:
     return one_after_another(said)
 
 
-def nobody(sounds: Sounds, options: CallOptions) -> Found:
+def as_recorded(sounds: Sounds, hears: Hears) -> Found:
+    """Measure recordings as they are: their level, their noise, their first word."""
+    found = []
+    for audio, mask in sounds.as_recorded:
+        is_sent = hears(mulaw(audio))
+        is_said = frames_said(mask)[: len(is_sent)]
+        found.append(100 * is_sent[: len(is_said)][is_said].mean())
+    remark = f"of {len(found)}, worst {min(found):.0f}"
+    return Found({"as_recorded": float(np.mean(found))}, {"as_recorded": remark})
+
+
+def nobody(sounds: Sounds, hears: Hears) -> Found:
     """Measure what is sent of music and of babble when nobody speaks."""
     values, remarks = {}, {}
     for kind in ("music", "song", "babble"):
+        if kind not in sounds.grounds:
+            continue
         found = []
         for number in range(len(NOBODY_DBOV)):
             rng = np.random.default_rng([23, number])
             sound = sounds.grounds[kind](int(NOBODY_S * RATE), rng)
             near = alone(sound, NOBODY_DBOV[number], rng)
-            found.append(100 * sent(near, options).mean())
+            found.append(100 * hears(near).mean())
         values[f"nobody_{kind}"] = float(np.mean(found))
         by_call = " ".join(f"{value:.0f}" for value in found)
         remarks[f"nobody_{kind}"] = f"by level {by_call}"
@@ -153,7 +188,7 @@ def nobody(sounds: Sounds, options: CallOptions) -> Found:
 
 
 SCENES = {
-    "talks_on": Scene(
+    "talks_on": _scene(
         {
             "talks_on_dry": Figure("%", 98, 99, 0.5, is_more_better=True),
             "talks_on_hands_free": Figure("%", 95, 98, 0.5, is_more_better=True),
@@ -161,7 +196,7 @@ SCENES = {
         },
         talks_on,
     ),
-    "early": Scene(
+    "early": _scene(
         {
             "early_300_ms_20_db": Figure("%", 96, 99, 1.0, is_more_better=True),
             "early_300_ms_10_db": Figure("%", 90, 95, 1.0, is_more_better=True),
@@ -170,8 +205,11 @@ SCENES = {
         },
         early,
     ),
-    "words": Scene({"words_lost": Figure("%", 3, 1, 2.0)}, words),
-    "nobody": Scene(
+    "words": _scene({"words_lost": Figure("%", 3, 1, 2.0)}, words),
+    "as_recorded": _scene(
+        {"as_recorded": Figure("%", 95, 98, 1.0, is_more_better=True)}, as_recorded
+    ),
+    "nobody": _scene(
         {
             "nobody_music": Figure("%", 3, 1, 0.5),
             "nobody_song": Figure("%", 3, 1, 0.5),
