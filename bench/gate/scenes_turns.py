@@ -32,6 +32,8 @@ PAUSES_S = (0.30, 0.47)
 # A phrase, in parts of 10 ms, has no pause that could be one of these, and is no click.
 # A longer one is cut at the next shorter pause.
 PHRASE_GAP, PHRASE_LEAST, PHRASE_LONG, SHORT_GAP = 24, 40, 120, 6
+# Of the speech's level: what a phrase begins and ends with at least.
+CLEAR_DB = -14.0
 TURN_S, AFTER_S, TURNS = 8.0, 3.5, 3
 # The truth of an onset is earlier than what any listener can hear of a soft sound.
 LATE_S = 0.3
@@ -133,11 +135,24 @@ def phrases_of(clip: Clip) -> list[Clip]:
             spans[-1][1] = end
         else:
             spans.append([start, end])
-    return [
-        Clip(clip.audio[start * PART : end * PART], clip.mask[start:end])
-        for start, end in spans
-        if end - start >= PHRASE_LEAST
-    ]
+    phrases = (_without_edges(clip, start, end) for start, end in spans)
+    return [phrase for phrase in phrases if len(phrase.mask) >= PHRASE_LEAST]
+
+
+def _without_edges(clip: Clip, start: int, end: int) -> Clip:
+    """Return a phrase from its first clear sound to its last.
+
+    A click or a breath would begin or end it for the truth, and for nobody who listens.
+    """
+    audio = clip.audio[start * PART : end * PART]
+    level = np.sqrt(np.mean(audio.reshape(-1, PART) ** 2, axis=1))
+    clear = np.flatnonzero(level >= amplitude(CLEAR_DB))
+    if not len(clear):
+        return quiet(0)
+    first, last = int(clear[0]), int(clear[-1]) + 1
+    return Clip(
+        audio[first * PART : last * PART], clip.mask[start + first : start + last]
+    )
 
 
 def _is_cut(start: int, end: int, following: int) -> bool:
