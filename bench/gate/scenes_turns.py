@@ -89,7 +89,7 @@ def _median(values: list[float]) -> float:
 
 def ends(call: Spoken, options: CallOptions) -> Ends:
     """Run a call through the core and judge each of its pauses and ends."""
-    commits_s = np.array(list(_commits(call, options)))
+    commits_s = np.array(list(commits_of(call, options)))
     pauses = committed = never = 0
     shares_ms = []
     after = [start for start, _ in call.turns[1:]] + [len(call.near) / 8_000]
@@ -107,7 +107,7 @@ def ends(call: Spoken, options: CallOptions) -> Ends:
     return Ends(pauses, committed, shares_ms, never)
 
 
-def _commits(call: Spoken, options: CallOptions) -> Iterator[float]:
+def commits_of(call: Spoken, options: CallOptions) -> Iterator[float]:
     """Yield when the core commits, in s."""
     talk = Talk(options, b"")
     for frame in call.frames:
