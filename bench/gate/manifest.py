@@ -1,7 +1,7 @@
 """Lists each file that trains or judges: digest, part of the split, kind and path.
 
-`material.sha256` has a heading for each folder, part and kind, and a line a file:
-the first 16 hex digits of its SHA-256, and its name. A file that is missing or of
+`material.sha256` has a heading for each kind, part and package, and a line a file: the
+first 16 hex digits of its SHA-256, and its path. A file that is missing or of
 another content is refused, because other material trains another net.
 
     python -m bench.gate.manifest CACHE     write the list anew from an unpacked cache
@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.gate.packages import SPLITS, VOICES, Sounds, Voice
 from bench.gate.sounds import SOUNDS
 from bench.gate.synthesis import SPOKEN
@@ -26,7 +28,8 @@ VOICE = "voice/"  # before the name of a voice in a kind
 DIGITS = 16
 SHARE = 0.15  # of the files, for `dev` and `test` each
 LARGEST = 0.3  # a recording with more of the files trains
-LONGEST_S = {"near": 400.0, "ai": 300.0, "words": 150.0, "babble": 90.0}
+LONGEST_S = {"near": 400.0, "ai": 200.0, "words": 90.0, "babble": 60.0}
+QUIETEST = 1e-3  # a file of silence
 SPOKEN_NAMES = ("*_desc*",)  # Tux Paint says what a picture shows
 AUDIO = (".wav", ".ogg", ".flac", ".mp3", ".raw", ".gsm")
 
@@ -79,19 +82,22 @@ def write(cache: Path, path: Path = PATH) -> None:
     """Write the list of what `packages.py`, `sounds.py` and `synthesis.py` name."""
     taken: set[str] = set()
     found = [*_voice_entries(cache, taken), *_sound_entries(cache, taken)]
-    folders: dict[tuple[str, str, str], list[Entry]] = {}
+    parts: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in sorted(found, key=lambda one: (one.kind, one.split, one.path)):
-        folder = entry.path.rpartition("/")[0]
-        folders.setdefault((entry.split, entry.kind, folder), []).append(entry)
+        package = entry.path.partition("/")[0]
+        parts.setdefault((entry.kind, entry.split, package), []).append(entry)
     lines = ["# See manifest.py."]
-    for (split, kind, folder), listed in folders.items():
+    for (kind, split, _), listed in parts.items():
+        folder = os.path.commonpath([os.path.dirname(e.path) for e in listed])
         lines.append(f"[{split} {kind}] {folder}")
-        lines += [f"{e.digest} {e.path.rpartition('/')[2]}" for e in listed]
+        lines += [f"{e.digest} {e.path.removeprefix(folder + '/')}" for e in listed]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+# `voices` needs this module, and so is imported in the functions.
+
+
 def _voice_entries(cache: Path, taken: set[str]) -> Iterator[Entry]:
-    # Only here: `voices` needs this module.
     from bench.gate.voices import cut, read
 
     for voice in (*VOICES, *SPOKEN):
@@ -107,10 +113,14 @@ def _voice_entries(cache: Path, taken: set[str]) -> Iterator[Entry]:
 
 
 def _sound_entries(cache: Path, taken: set[str]) -> Iterator[Entry]:
+    from bench.gate.voices import read
+
     kinds: dict[str, list[tuple[Sounds, str, str]]] = {}
     for sounds in SOUNDS:
         paths = _find(cache, sounds.package, (sounds.pattern,), SPOKEN_NAMES)
         for found, path in _new(cache, paths, taken):
+            if np.abs(read(cache / "x" / path)).max() < QUIETEST:
+                continue
             taken.add(found)
             kinds.setdefault(sounds.kind, []).append((sounds, found, path))
     for kind, listed in kinds.items():
@@ -151,17 +161,21 @@ def divide(recordings: list[str]) -> dict[str, str]:
     order = sorted(sizes, key=lambda name: hashlib.sha1(name.encode()).digest())
     largest = LARGEST * len(recordings)
     order.sort(key=lambda name: sizes[name] > largest)
-    parts, filled = {}, {"test": 0, "dev": 0}
+    parts, filled = {}, {"test": 0, "dev": 0, "train": 0}
     for at, name in enumerate(order):
-        rest = len(order) - at - 1
-        part = "train"
-        for other in filled:
-            if rest and filled[other] < SHARE * len(recordings):
-                part = other
-                break
+        goal = SHARE * len(recordings)
+        short = [
+            part for part in ("test", "dev") if _wants(filled[part], goal, sizes[name])
+        ]
+        part = short[0] if short and at + 1 < len(order) else "train"
         parts[name] = part
-        filled[part] = filled.get(part, 0) + sizes[name]
+        filled[part] += sizes[name]
     return parts
+
+
+def _wants(has: int, goal: float, more: int) -> bool:
+    """Say whether a part wants a recording of `more` files, to have about `goal`."""
+    return has == 0 or has + more <= 1.2 * goal
 
 
 def _of(cache: Path, voice: Voice) -> list[str]:

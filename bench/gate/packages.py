@@ -84,9 +84,9 @@ class Sounds(NamedTuple):
     split: str | None = None
 
 
-_NOT_RUNNING = ("*silence*", "*beep*", "*tone*", "*/digits/*", "*/letters/*")
-_NOT_RUNNING += ("*/phonetic/*",)
 _SINGLE = ("*/digits/*", "*/letters/*", "*/phonetic/*")
+_NOT_SPEECH = ("*silence*", "*beep*", "*tone*", "*tt-monkeys*", "*confbridge-leave*")
+_NOT_SPEECH += ("*confbridge-join*",)
 
 _READERS = (
     ("en-allison", "en", "train", "asterisk-core-sounds-en-wav"),
@@ -108,8 +108,13 @@ _KTUBERLING = {
     "test": "de fi ro uk",
 }
 _TUXPAINT = {"train": "ca es fr ru", "dev": "be da el lt", "test": "bg ro"}
+# Shouts and groans of a pack that are no words.
+_NO_WORDS = tuple(
+    f"*/{name}.ogg"
+    for name in ("PoisonCough", "Laugh", "PoisonMoan", "Flyaway", "O[ouw]*", "Nooo*")
+)
 HEDGEWARS = {
-    "train": "British Classic Default Default_es HillBilly Mobster Robot Singer Surfer",
+    "train": "British Classic Default Default_es HillBilly Mobster Robot Surfer",
     "dev": "Pirate Default_ru",
     "test": "Russian Russian_pl Default_pl Default_uk",
 }
@@ -118,17 +123,15 @@ HEDGEWARS = {
 def _recorded() -> list[Voice]:
     found = []
     for name, language, split, package in _READERS:
-        every = (f"{SOUNDS_AT}/*",)
-        found.append(
-            Voice(name, language, ("near",), split, package, every, _NOT_RUNNING)
-        )
+        every, without = (f"{SOUNDS_AT}/*",), (*_NOT_SPEECH, *_SINGLE)
+        found.append(Voice(name, language, ("near",), split, package, every, without))
         single = tuple(f"{SOUNDS_AT}/{pattern}" for pattern in _SINGLE)
         found.append(
             Voice(f"{name}-words", language, ("words",), split, package, single)
         )
     every = (f"{SOUNDS_AT}/*",)
     package = "asterisk-core-sounds-es-wav"
-    without = ("*silence*", "*beep*", "*tone*")
+    without = _NOT_SPEECH
     found.append(Voice("es-allison", "es", ("ai",), "train", package, every, without))
     for actor, split_cs, split_nl in (("v", "train", "test"), ("m", "dev", "train")):
         for language, split in (("cs", split_cs), ("nl", split_nl)):
@@ -139,7 +142,7 @@ def _recorded() -> list[Voice]:
     package = "pocketsphinx-testdata"
     pattern = ("*/data/*.wav", "*/data/*.raw")
     found.append(Voice("en-sphinx", "en", ("near",), "test", package, pattern))
-    names = ("david4", "ve9qrp", "vk2tpm_004", "vk5qi", "hts1a", "hts2a", "mmt1")
+    names = ("ve9qrp", "vk5qi", "hts1a", "hts2a", "mmt1")
     pattern = tuple(f"*/wav/{name}.wav" for name in names)
     found.append(Voice("en-radio", "en", ("near",), "dev", "codec2-examples", pattern))
     return found
@@ -153,7 +156,8 @@ def _by_language() -> list[Voice]:
             found.append(_words("klettres", name, split, "klettres-data", pattern))
         for name in _KTUBERLING[split].split():
             pattern = (f"usr/share/ktuberling/sounds/{name}/*",)
-            found.append(_words("ktuberling", name, split, "ktuberling-data", pattern))
+            package = "ktuberling-data"
+            found.append(_words("ktuberling", name, split, package, pattern))
         for name in _TUXPAINT[split].split():
             pattern = (f"*_desc_{name}.ogg",)
             package = "tuxpaint-stamps-default"
@@ -168,7 +172,10 @@ def _words(
     of: str, name: str, split: str, package: str, patterns: tuple[str, ...]
 ) -> Voice:
     full = of if of.startswith("gcin") else f"{of}-{name}"
-    return Voice(full, name[:2], ("words",), split, package, patterns)
+    without = ("*-zzz.*", "*-sick.*", "*-angry.*")
+    return Voice(
+        full, name.split("_")[0], ("words",), split, package, patterns, without
+    )
 
 
 def _babble() -> list[Voice]:
@@ -176,13 +183,12 @@ def _babble() -> list[Voice]:
     for split, packs in HEDGEWARS.items():
         for pack in packs.split():
             pattern = (f"*/voices/{pack}/*.ogg",)
-            without = ("*/PoisonCough.ogg", "*/Laugh.ogg", "*/PoisonMoan.ogg")
             name, package = f"hedgewars-{pack}", "hedgewars-data"
             roles = ("babble",)
-            found.append(Voice(name, "", roles, split, package, pattern, without))
+            found.append(Voice(name, "", roles, split, package, pattern, _NO_WORDS))
     for name, package, pattern, split in (
         ("freedroid", "freedroidrpg-data", "*voice_samples/*.ogg", "train"),
-        ("megaglest", "megaglest-data", "*units/*/sounds/*_[as]??*.wav", "dev"),
+        ("megaglest", "megaglest-data", "*man/sounds/*_[as][ce]*.wav", "dev"),
         ("horizons-de", "unknown-horizons", "*/voice/de/*.ogg", "train"),
         ("horizons-en", "unknown-horizons", "*/voice/en/*.ogg", "train"),
         ("horizons-fr", "unknown-horizons", "*/voice/fr/*.ogg", "train"),

@@ -113,7 +113,8 @@ def synthesise(cache: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, letter in (("", "s"), (" words", "w")):
             lines = texts[voice.language + suffix]
-            if voice.name.startswith("espeak") and voice.language != "en":
+            # English says its numbers in sentences; espeak-ng has none in Hebrew.
+            if voice.name.startswith("espeak") and voice.language not in ("en", "he"):
                 lines = lines + texts["numerals" + suffix]
             for at, text in enumerate(lines):
                 file = folder / f"{letter}{at:02}.wav"
