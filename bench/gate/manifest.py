@@ -106,7 +106,7 @@ def _voice_entries(cache: Path, taken: set[str]) -> Iterator[Entry]:
             if seconds > longest:
                 break
             clips = list(cut(read(cache / "x" / path)))
-            if clips:
+            if clips and found not in taken:
                 taken.add(found)
                 seconds += sum(len(mask) for _, mask in clips) / 100
                 yield Entry(found, voice.split, VOICE + voice.name, path)
@@ -119,10 +119,10 @@ def _sound_entries(cache: Path, taken: set[str]) -> Iterator[Entry]:
     for sounds in SOUNDS:
         paths = _find(cache, sounds.package, (sounds.pattern,), SPOKEN_NAMES)
         for found, path in _new(cache, paths, taken):
-            if np.abs(read(cache / "x" / path)).max() < QUIETEST:
-                continue
-            taken.add(found)
-            kinds.setdefault(sounds.kind, []).append((sounds, found, path))
+            loudest = np.abs(read(cache / "x" / path)).max()
+            if loudest > QUIETEST and found not in taken:
+                taken.add(found)
+                kinds.setdefault(sounds.kind, []).append((sounds, found, path))
     for kind, listed in kinds.items():
         parts = divide([recording(path) for s, _, path in listed if not s.split])
         for sounds, found, path in listed:

@@ -2,14 +2,14 @@
 
 Every package is of Debian's `main`. Nothing of them is distributed with Kolbridge.
 
-- A reader belongs to one part, under whatever name and in whatever package. The letters
-  and words of KLettres and KTuberling, of which the readers are not named, and those of
-  Tux Paint, are kept together by language for this reason.
+- A reader belongs to one part, under whatever name and in whatever package. KLettres,
+  KTuberling and Tux Paint do not name their readers, so each language of theirs is in
+  one part. One Hebrew reader is recorded (KLettres), and is in `test`.
 - Sounds are split by recording. Files whose names differ in a number only count as one.
-- Recorded sneezes: there are two, so that `dev` has none. Only one keyboard is
-  recorded in many strokes; the strokes are split by key. No kitchen, car or station is
-  recorded for more than half a minute: there are dishes, taps, machines, engines that
-  pass, trains. There is one Hebrew reader (KLettres), who is in `test`.
+- The strokes of one keyboard are split by key, because no other has many strokes.
+- Two sneezes are recorded, so that `dev` has none. One baby is recorded, in `train`.
+- No kitchen, car or station is recorded as a room. There are their parts: dishes, taps,
+  household machines; passing cars and engines from inside; trains, carts, bells.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ PACKAGES = {
     "supertux-data": ("music, effects", "GPL-3+ / CC-BY-SA"),
     "widelands-data": ("music, animals, taverns, tools", "GPL-2+"),
     "flare-game": ("steps, wind, rain, doors", "CC-BY-SA-3.0+"),
-    "searchandrescue-data": ("engines heard inside", "GPL-2+"),
+    "searchandrescue-data": ("engines heard inside", "GPL"),
     "opencity-data": ("streets, engines", "GPL-2+"),
     "tuxtype-data": ("music, clicks", "GPL-2"),
     "bambam": ("keys, giggle, clicks", "GPL-3+"),

@@ -23,6 +23,7 @@ RATE = 8_000
 PART = 80  # samples of a mask's entry: 10 ms
 LOWEST_HZ, HIGHEST_HZ = 250, 3_500
 RANGE_DB = 32.0  # weak consonants are so far under the loud vowels
+HEARD_DB = 40.0  # what is lower is a pause
 OVER_FLOOR_DB = 8.0
 LEAST_RANGE_DB = 20.0  # a clip without a pause has no floor to be over
 LONGEST_GAP, SHORTEST_BLIP = 5, 3  # parts
@@ -111,7 +112,9 @@ def active_parts(audio: Audio) -> tuple[Mask, Audio]:
     band = sosfiltfilt(sections, audio)
     power = np.square(band.reshape(-1, PART)).mean(axis=1)
     level = 10 * np.log10(power + 1e-12)
-    loud, floor = np.percentile(level, [95, 5])
+    # A word in a long silence is less than 5 % of the recording.
+    loud = np.percentile(level[level > level.max() - HEARD_DB], 95)
+    floor = np.percentile(level, 5)
     over_floor = min(floor + OVER_FLOOR_DB, loud - LEAST_RANGE_DB)
     active = level > max(loud - RANGE_DB, over_floor)
     active = _without_runs(active, False, LONGEST_GAP)
