@@ -104,6 +104,8 @@ lock:
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra dev -o requirements/dev.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra docs \
 	  --constraint requirements/dev.lock -o requirements/docs.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra gate-training \
+	  --constraint requirements/dev.lock -o requirements/gate-training.lock
 
 $(BIN)/pip:
 	@sh scripts/check_machine.sh $(PYTHON)

@@ -31,6 +31,7 @@ def locked(name):
         ("demo", ("analysis", "build")),
         ("dev", ("analysis", "build", "dev")),
         ("docs", ("docs",)),
+        ("gate-training", ("analysis", "gate-training")),
     ],
 )
 def test_everything_asked_for_is_locked_as_it_is_asked_for(lock, extras):
@@ -45,7 +46,7 @@ def test_everything_asked_for_is_locked_as_it_is_asked_for(lock, extras):
         assert one.specifier.contains(version), f"{one}, locked {version}: make lock"
 
 
-@pytest.mark.parametrize("lock", ["service", "demo", "dev", "docs"])
+@pytest.mark.parametrize("lock", ["service", "demo", "dev", "docs", "gate-training"])
 def test_each_locked_package_has_hashes_and_no_place(lock):
     text = (ROOT / "requirements" / f"{lock}.lock").read_text()
     entries = [one for one in re.split(r"\n(?=\w)", text) if not one.startswith("#")]
