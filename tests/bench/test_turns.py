@@ -53,6 +53,17 @@ def test_turns_of_a_labelled_call_are_judged_by_its_labels():
     assert turns.call_ms(case.frames, [(begins, ends), (ends + 0.4, ends + 0.5)]) == []
 
 
+def test_a_turn_long_after_another_is_judged_too():
+    case = next(cases.cases())
+    first = (case.speech[0][0], case.speech[-1][1])
+    pause = [b"\xff" * 160 for _ in range(1_000)]  # longer than a response may stall
+    later_s = (len(case.frames) + len(pause)) * turns.FRAME_S
+    second = (first[0] + later_s, first[1] + later_s)
+
+    found = turns.call_ms([*case.frames, *pause, *case.frames], [first, second])
+    assert found == pytest.approx(found[:1] * 2, abs=40)
+
+
 def test_turns_of_the_evaluation_are_told_apart_by_what_is_behind_them(monkeypatch):
     case = next(cases.cases())
     speech = [(case.speech[0][0], case.speech[-1][1])]
