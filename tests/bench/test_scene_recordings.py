@@ -18,9 +18,7 @@ PACKAGED = {
 @pytest.fixture
 def bank():
     """A bank of packaged voices: two who talk, and one who says one word."""
-    clips = [
-        clip for names in PACKAGED.values() for name in names for clip in _cut(name)
-    ]
+    clips = [_cut(name) for names in PACKAGED.values() for name in names]
     word = clips[0][0][: 30 * PART], np.ones(30, bool)
     every = [*clips, word]
     by = {"a": np.arange(3), "b": np.arange(3, 6), "w": np.array([6])}
