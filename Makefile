@@ -10,7 +10,8 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 BUILT := $(VENV)/.built
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx \
-	bridge/*/*.pxd) $(addprefix bridge/media/,playout.py turn_end.py uplink.py)
+	bridge/*/*.pxd) $(addprefix bridge/media/,playout.py turn_end.py uplink.py \
+	voice_run.py withheld_sound.py)
 # The core's tests: no database, no server, seconds.
 CORE := $(addprefix tests/bridge/,call media wire telephony realtime \
 	line/test_fast_path.py) tests/dsp

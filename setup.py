@@ -42,6 +42,8 @@ PYTHON = [
     Path("bridge/media/playout.py"),
     Path("bridge/media/turn_end.py"),
     Path("bridge/media/uplink.py"),
+    Path("bridge/media/voice_run.py"),
+    Path("bridge/media/withheld_sound.py"),
 ]
 DIRECTIVES = {
     "language_level": 3,

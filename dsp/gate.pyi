@@ -8,6 +8,7 @@ HINT: int
 SOUND: int
 FAINT: int
 CERTAIN: int
+ECHO: int
 
 class NoiseGate:
     def __init__(

@@ -14,9 +14,11 @@ dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
 `snr_stop` raises the bar of staying open. While the AI is played, an onset must be
 louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by another
 score (dsp/double_talk.pxd), whose log-odds are summed until a caller is certain
-(dsp/evidence.pxd), at any level. Without the score the SNR decides alone: voicing, or
-much more SNR for longer, confirms, so that a click does not open, and a frame more than
-ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its echo.
+(dsp/evidence.pxd), at any level. ECHO says that a frame may be nothing but the echo of
+what was played in the last 1.5 s (dsp/echo_expected.pxd). Without the score the SNR
+decides alone: voicing, or much more SNR for longer, confirms, so that a click does not
+open, and a frame more than ECHO_MARGIN_DB under the loudest far frame of the last half
+second counts as its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -27,29 +29,14 @@ from dsp.agc cimport Agc, agc_peak, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
-from dsp.echo cimport (
-    EchoPath,
-    louder_than_echo,
-    echo_played,
-    echo_reset,
-    echo_update,
-    far_loudest,
-)
-from dsp.evidence cimport (
-    EVIDENCE_FAINT,
-    EVIDENCE_NONE,
-    Evidence,
-    evidence_is_certain,
-    evidence_update,
-)
-from dsp.features cimport (
-    FEATURES,
-    Features,
-    features_reset,
-    features_update,
-    line_db,
-    power_db,
-)
+from dsp.echo cimport EchoPath, echo_played, echo_reset, echo_update
+from dsp.echo cimport far_loudest, louder_than_echo
+from dsp.echo_expected cimport ExpectedEcho, may_be_echo
+from dsp.echo_expected cimport expected_echo_reset, expected_echo_update
+from dsp.evidence cimport EVIDENCE_FAINT, EVIDENCE_NONE, Evidence
+from dsp.evidence cimport evidence_is_certain, evidence_update
+from dsp.features cimport FEATURES, Features, features_reset, features_update
+from dsp.features cimport line_db, power_db
 from dsp.g711 cimport FRAME, FRAME_MS, LINEAR
 from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, GateState
 from dsp.gate_states cimport gate_state_step as step
@@ -71,6 +58,7 @@ cpdef enum:                 # a state and flags: what `analyze` returns
     SOUND = 32
     FAINT = 64
     CERTAIN = 128
+    ECHO = 256
 
 cdef enum:
     CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
@@ -123,6 +111,7 @@ cdef class NoiseGate:
     cdef Features _features
     cdef Score _score
     cdef EchoPath _echo
+    cdef ExpectedEcho _expected_echo
     cdef float _floors_db[BANDS]
     cdef float _inputs[FEATURES]
     cdef float _logit
@@ -133,7 +122,7 @@ cdef class NoiseGate:
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef GateState _gate_state
     cdef int _hangover, _since_voiced
-    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_above_echo
+    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_above_echo, _is_maybe_echo
     cdef Evidence _evidence
     cdef Agc _agc
     cdef int _gain_step
@@ -158,6 +147,7 @@ cdef class NoiseGate:
         self._since_voiced = VOICED_MEMORY + 1
         features_reset(&self._features)
         echo_reset(&self._echo, power_db(0))
+        expected_echo_reset(&self._expected_echo, power_db(0))
         self._far_max = -127
         noise_reset(
             &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // FRAME_MS
@@ -182,6 +172,7 @@ cdef class NoiseGate:
         cdef float filtered[FRAME]
         cdef float power[BINS]
         cdef double energy = 0, floor_rms
+        cdef float level_db
         cdef bint is_echo, is_music, is_active, is_voiced, is_speech
         cdef int i
         for i in range(FRAME):
@@ -207,6 +198,12 @@ cdef class NoiseGate:
             far_dbfs = -127
         far_dbfs = min(far_dbfs, 0.0)
         echo_played(&self._echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0)))
+        level_db = line_db(<float> energy)
+        expected_echo_update(
+            &self._expected_echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0)),
+            level_db, <float> (FAR_HEARD_DBFS + FULL_SCALE_DB),
+        )
+        self._is_maybe_echo = may_be_echo(&self._expected_echo, level_db)
         self._far_max = far_loudest(&self._echo) - FULL_SCALE_DB
         if self._is_scored:
             self._measure_speech(power, filtered)
@@ -322,6 +319,8 @@ cdef class NoiseGate:
             code |= HINT
         if self._is_sound and self._gate_state.state == STATE_SPEECH:
             code |= SOUND
+        if self._is_maybe_echo:
+            code |= ECHO
         return code
 
     @property

@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.simulation.invariant import check
 from bench.simulation.requests import Sessions
-from bench.simulation.scenario import Scenario, number_of
+from bench.simulation.scenario import Scenario
+from bench.simulation.speech import Withheld
 from bridge.call.ending import END_CALL
 from bridge.call.history_seed import ENTRIES_MAX
 from bridge.call.keypad import DIGITS_MAX, PAUSE_S
@@ -25,7 +26,7 @@ from bridge.call.plan import (
     ToStandby,
     UseStandby,
 )
-from bridge.media.uplink import GIVEN_FRAMES_MAX, SILENCE
+from bridge.media.uplink import GIVEN_FRAMES_MAX
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES, FRAME_MS
@@ -227,7 +228,7 @@ class Interruptions:
         if type(what) is not twilio.Media or not self._is_whole or not call.is_talking:
             return
         is_voice = uplink.is_voice and uplink.is_certain
-        if not is_voice or uplink.voice_frames < call.barge_in.frames_needed:
+        if not is_voice or uplink.voice.own_frames < call.barge_in.frames_needed:
             return
         if of(twilio.Clear, actions):
             return
@@ -288,58 +289,6 @@ class Turns:
             return
         is_committed = bool(of(openai.CommitAudio, actions))
         check(is_committed or call.phase is Phase.ENDED, "a turn becomes an item")
-
-
-class Withheld:
-    """Speech during the AI's is sent from its first sound, or not at all.
-
-    Holds where no frame is lost, so that the frames' numbers are continuous.
-    """
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._first: int | None = None
-        self._last_sound = 0
-        self._last_given = -1
-        self._was_withholding = False
-        self._late_frames = call.plan.options.late_answer_ms // FRAME_MS
-
-    def after(self, what: Any, actions: list[Any]) -> None:
-        """Follow the sounds in the ring, and check what leaves it."""
-        uplink = self._call.uplink
-        if type(what) is twilio.Media and self._call.phase is not Phase.ENDED:
-            number = number_of(what.media.payload)
-            is_kept = number - self._last_sound - 1 <= self._late_frames
-            is_over = self._was_withholding and not uplink._is_withholding
-            is_clear = False
-            if actions and self._call.is_session_ready:
-                is_clear = bool(of(twilio.Clear, actions))
-            if uplink.is_gate_open and not (is_over and is_kept):
-                if self._first is None or not is_kept:
-                    self._first = number
-                self._last_sound = number
-            if self._first is not None and (is_clear or (is_over and is_kept)):
-                self._check(actions, number)
-            if not uplink._is_withholding:
-                self._first = None
-                self._last_given = number - len(uplink._pending)
-        self._was_withholding = uplink._is_withholding
-
-    def _check(self, actions: list[Any], number: int) -> None:
-        assert self._first is not None
-        given = [
-            number_of(one.audio)
-            for one in of(openai.AppendAudio, actions)
-            if one.audio != SILENCE
-        ]
-        options = self._call.plan.options
-        wanted = max(
-            self._first - options.audio_preroll_ms // FRAME_MS,
-            number - options.barge_in_ring_ms // FRAME_MS + 1,
-            self._last_given + 1,
-        )
-        is_whole = bool(given) and given[0] <= wanted
-        check(is_whole, "what was withheld is given whole", given[:1], wanted)
 
 
 class Deadlines:

@@ -6,7 +6,9 @@ from bench.simulation.invariant import check
 from bench.simulation.requests import is_rollover
 from bench.simulation.scenario import number_of
 from bridge.call.machine import Call
+from bridge.call.plan import Phase
 from bridge.media.uplink import SILENCE, SILENCE_MS_MAX
+from bridge.media.withheld_sound import OWN_FRAMES_MIN, OWN_GAP_FRAMES
 from bridge.realtime import openai
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_MS
@@ -79,3 +81,61 @@ class UplinkInvariants:
         self._is_asked = self._is_asked and not is_again
         if not uplink.is_turn_open:
             self._silence = 0
+
+
+class Withheld:
+    """Speech during the AI's is sent from its first sound, or not at all.
+
+    Holds where no frame is lost, so that the frames' numbers are continuous.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._first: int | None = None
+        self._last_sound = self._sounds = 0
+        self._last_given = -1
+        self._was_withholding = False
+        self._late_frames = call.plan.options.late_answer_ms // FRAME_MS
+
+    def after(self, what: Any, actions: list[Any]) -> None:
+        """Follow the sounds in the ring, and check what leaves it."""
+        uplink = self._call.uplink
+        if type(what) is twilio.Media and self._call.phase is not Phase.ENDED:
+            number = number_of(what.media.payload)
+            is_sure = self._sounds >= OWN_FRAMES_MIN
+            gap = number - self._last_sound - 1
+            is_kept = is_sure and gap <= self._late_frames
+            is_heard = is_kept or (not is_sure and gap <= OWN_GAP_FRAMES)
+            is_over = self._was_withholding and not uplink._is_withholding
+            is_clear = False
+            if actions and self._call.is_session_ready:
+                is_clear = any(type(one) is twilio.Clear for one in actions)
+            if uplink.is_own and not (is_over and is_kept):
+                if self._first is None or not is_heard:
+                    self._first = number
+                    self._sounds = 0
+                self._sounds += 1
+                self._last_sound = number
+            if self._first is not None and (is_clear or (is_over and is_kept)):
+                self._check(actions, number)
+            if not uplink._is_withholding:
+                self._first = None
+                self._sounds = 0
+                self._last_given = number - len(uplink._pending)
+        self._was_withholding = uplink._is_withholding
+
+    def _check(self, actions: list[Any], number: int) -> None:
+        assert self._first is not None
+        given = [
+            number_of(one.audio)
+            for one in actions
+            if type(one) is openai.AppendAudio and one.audio != SILENCE
+        ]
+        options = self._call.plan.options
+        wanted = max(
+            self._first - options.audio_preroll_ms // FRAME_MS,
+            number - options.barge_in_ring_ms // FRAME_MS + 1,
+            self._last_given + 1,
+        )
+        is_whole = bool(given) and given[0] <= wanted
+        check(is_whole, "what was withheld is given whole", given[:1], wanted)

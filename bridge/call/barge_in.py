@@ -72,7 +72,7 @@ class BargeIn:
         """Judge the caller's voice over the AI's."""
         if self.too_soon(now, playout.audible_since) is not None:
             return Verdict.NOTHING
-        voiced = uplink.voice_frames
+        voiced = uplink.voice.own_frames
         if voiced >= self.frames_needed and uplink.is_certain:
             self._confirmed_at = now
             self.forget()

@@ -27,7 +27,7 @@ def consider(call: CallState) -> None:
 
 def _barge_in(call: CallState) -> None:
     call.counters.barge_ins += 1
-    call.call_record.barged_in(call.uplink.voice_age_frames * FRAME_MS)
+    call.call_record.barged_in(call.uplink.voice.age_frames * FRAME_MS)
     interrupt(call, "caller speaks")
     if not call.is_session_ready:
         return  # their audio stays withheld until a new session is ready
@@ -62,5 +62,6 @@ def on_hold_over(call: CallState) -> None:
     """Resume the reply: no voice has confirmed the evidence."""
     call.counters.barge_ins_false += 1
     call.info("[BARGE_IN] false alarm: the reply goes on")
+    call.uplink.voice.restart()
     call.playout.resume()
     speech.feed(call)

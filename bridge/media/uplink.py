@@ -11,7 +11,9 @@ silence, or dropped, and never more than one of these:
   server's turn detection counts audio, not time; the model hears the caller's rhythm;
 - while the AI is audible everything is withheld, up to BARGE_IN_RING_MS. Withheld
   speech is either released from its first sound on (`release`: an interruption, or an
-  answer over the AI's last words) or dropped.
+  answer over the AI's last words) or dropped. After the last words the caller's line
+  may still carry their echo: what follows is withheld until it
+  is no echo (`withheld_sound.py`).
 
 Silence ends after SILENCE_MS_MAX, or sooner while the server hears nothing. The turn is
 then *unended*, and the calling code must end it.
@@ -21,11 +23,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from bridge.media.turn_end import TurnEnd
+from bridge.media.voice_run import VoiceRun
+from bridge.media.withheld_sound import WithheldSound
 from bridge.settings.options import CallOptions
 from dsp.fastest import NoiseGate
 from dsp.g711 import FRAME_BYTES, FRAME_MS, GAIN_TABLES
 from dsp.gate import (
     CERTAIN,
+    ECHO,
     FAINT,
     HINT,
     MAYBE_SPEECH,
@@ -45,8 +50,6 @@ SILENCE_MS_MAX = 10_000
 UNHEARD_MARGIN_MS = 1_000
 # The server refuses to commit less than this.
 COMMIT_MS_MIN = 100
-# After more frames than this without a voice, there was no voice, or it is over.
-VOICE_GAP_FRAMES = 3
 # Given audio is kept until it is transcribed. A turn is rarely longer, and at most 5 s
 # of audio wait for the socket (`backlog.AUDIO_WAITING_BYTES_MAX`).
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
@@ -74,7 +77,6 @@ class Uplink:
         )
         self._preroll_frames = options.audio_preroll_ms // FRAME_MS
         self._ring_frames = options.barge_in_ring_ms // FRAME_MS
-        self._late_frames = options.late_answer_ms // FRAME_MS
         self._is_agc_on = options.audio_agc
         self._ends_turns = options.turn_detection == "gate"
         self._turn_silence_ms = options.turn_silence_ms
@@ -87,8 +89,8 @@ class Uplink:
         self.given_dropped_frames = 0
         # The incomplete frame that waits for its rest.
         self.remainder = b""
-        # Frames from the first withheld sound to the newest; 0 when there was none.
-        self._sound_frames = self._frames_since_sound = 0
+        self.withheld_sound = WithheldSound(options)
+        self.is_own = False
         self._is_withholding = False
         self._is_heard_by_server = False
         self._silence_frames = 0
@@ -99,9 +101,7 @@ class Uplink:
         self.is_voice = False
         self.is_certain = False
         self._may_begin = False
-        self.voice_frames = 0.0
-        self.voice_age_frames = 0
-        self._voice_gap_frames = 0
+        self.voice = VoiceRun()
         self.speech_frames = 0
         self.forwarded_frames = self.silence_frames_sent = 0
         self.dropped_frames = self.withheld_dropped_frames = 0
@@ -135,7 +135,7 @@ class Uplink:
             return self._withhold()
         if self._is_withholding:
             late = self._end_withholding()
-            if late:
+            if late or self._is_withholding:
                 return late
         if self.is_gate_open:
             return self._forward()
@@ -146,15 +146,15 @@ class Uplink:
 
         Gaps inside it become silence; what lay before it is dropped and counted.
         """
-        older = len(self._pending) - min(self._sound_frames, len(self._pending))
-        self._drop_oldest(older)
+        self._trim(self.withheld_sound.frames or self._may_be_wanted())
         frames: list[bytes] = []
         has_begun = False
         while self._pending:
             frame, is_open = self._pending.popleft(), self._pending_open.popleft()
-            has_begun = has_begun or is_open
+            # An echo may have opened the gate in what precedes the first sound.
+            has_begun = has_begun or (is_open and len(frames) >= self._preroll_frames)
             frames.append(frame if is_open or not has_begun else SILENCE)
-        self._sound_frames = 0
+        self.withheld_sound.forget()
         self._is_withholding = False
         self._give_speech(frames)
         return frames
@@ -166,9 +166,7 @@ class Uplink:
         """
         self._pending.extend([SILENCE] * frames)
         self._pending_open.extend([False] * frames)
-        self._frames_since_sound += frames
-        if self._sound_frames:
-            self._sound_frames += frames
+        self.withheld_sound.note_gap(frames)
 
     # --- what the server says of the turn ---
 
@@ -236,7 +234,7 @@ class Uplink:
     @property
     def has_withheld_speech(self) -> bool:
         """Whether the caller was heard over the AI in the last `late_answer_ms`."""
-        return self._sound_frames > 0 and self._frames_since_sound <= self._late_frames
+        return self.withheld_sound.is_answer
 
     @property
     def is_worth_committing(self) -> bool:
@@ -266,21 +264,13 @@ class Uplink:
         self.is_voice = bool(code & VOICE)
         self._may_begin = bool(code & HINT)
         is_sound = bool(code & SOUND)
+        may_open = code & STATE_MASK == MAYBE_SPEECH
+        self.is_own = (is_sound or may_open) and not code & ECHO
         self.is_certain = bool(code & CERTAIN)
-        if code & FAINT:
-            self.voice_frames += 1
-            self._voice_gap_frames = 0
-        else:
-            # A dip between two syllables does not end continuous voice; halves were
-            # measured to give 10 % fewer false interruptions than wholes, and faster.
-            self.voice_frames = max(0.0, self.voice_frames - 0.5)
-            self._voice_gap_frames += 1
-        if self._voice_gap_frames > VOICE_GAP_FRAMES:
-            self.voice_frames = 0.0
-        self.voice_age_frames = self.voice_age_frames + 1 if self.voice_frames else 0
+        self.voice.note(bool(code & FAINT), self.is_voice, bool(code & ECHO))
         self.speech_frames += is_sound
         level = self.gate.rms if self._ends_turns else 0.0
-        self.turn_end.note(level, is_sound, code & STATE_MASK == MAYBE_SPEECH)
+        self.turn_end.note(level, is_sound, may_open)
 
     def _forward(self) -> Sequence[bytes]:
         frames = list(self._pending)
@@ -344,24 +334,27 @@ class Uplink:
     def _withhold(self) -> Sequence[bytes]:
         # Frames that waited for a soft onset when the AI began count in the turn, too.
         due = 1 if self._is_withholding else len(self._pending)
-        if self._sound_frames:
-            self._sound_frames += 1
-        elif self.is_turn_open and self.is_gate_open and not self._is_withholding:
-            self._sound_frames = len(self._pending)  # all that waits is of this turn
-            self._frames_since_sound = 0
+        sound = self.withheld_sound
+        sound.note(self.is_own, self.is_gate_open, True)
+        if not self._is_withholding and self.is_turn_open and self.is_gate_open:
+            sound.begin_in_turn(due)  # all that waits is of this turn
         self._is_withholding = True
-        if self.is_gate_open:
-            is_new = self._frames_since_sound > self._late_frames
-            if self._sound_frames == 0 or is_new:
-                self._sound_frames = self._preroll_frames + 1
-            self._frames_since_sound = 0
-        else:
-            self._frames_since_sound += 1
+        self._keep_withheld()
+        return self._withheld_silence(due)
+
+    def _keep_withheld(self) -> None:
         # Frames before the first sound and its preroll are of no use.
-        self._trim(max(self._sound_frames, self._preroll_frames + 1))
+        self._trim(self.withheld_sound.frames or self._may_be_wanted())
         while len(self._pending) > self._ring_frames:
             self.withheld_dropped_frames += 1
             self._drop_oldest(1)
+
+    def _may_be_wanted(self) -> int:
+        """Return how many frames hold what may prove to be the caller's first sound."""
+        first = self.withheld_sound.first_frames
+        return max(first, self.voice.age_frames + self._preroll_frames + 1)
+
+    def _withheld_silence(self, due: int) -> Sequence[bytes]:
         # Speech of now is given later, if at all; silence in its place would make the
         # model hear that time twice.
         if not self.is_turn_open or self.is_gate_open:
@@ -369,13 +362,20 @@ class Uplink:
         return self._in_turn_silence(due)
 
     def _end_withholding(self) -> Sequence[bytes]:
-        """Return the answer, if any, that began over the last words of the AI."""
-        self._is_withholding = False
-        if self._sound_frames and self._frames_since_sound <= self._late_frames:
-            self._sound_frames += 1  # the newest frame waits already
+        """Return the answer, if any, that began over the last words of the AI.
+
+        The end is put off while the caller's line may carry the echo of these words.
+        """
+        sound = self.withheld_sound
+        sound.note(self.is_own, self.is_gate_open, False)
+        self._keep_withheld()
+        if sound.is_answer:
             return self.release()
-        self.withheld_dropped_frames += min(self._sound_frames, len(self._pending))
-        self._sound_frames = 0
+        if sound.tail_frames > 0:
+            return self._withheld_silence(1)
+        self._is_withholding = False
+        self.withheld_dropped_frames += min(sound.frames, len(self._pending))
+        sound.forget()
         self._trim(self._preroll_frames + 1)
         return ()
 

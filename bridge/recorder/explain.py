@@ -172,7 +172,7 @@ class Watch:
 
     def _why_not(self, now: float, is_playing: bool, is_cleared: bool) -> str:
         """Say what keeps voice over the AI from interrupting, once while it does."""
-        is_voice = self._call.uplink.voice_frames >= EVIDENCE_FRAMES
+        is_voice = self._call.uplink.voice.own_frames >= EVIDENCE_FRAMES
         limit = ""
         if is_voice and is_playing and not is_cleared:
             limit = self._limit(now)
@@ -195,7 +195,7 @@ class Watch:
         return round((now - self._call.playout.audible_since) * 1e3)
 
     def _voice(self) -> str:
-        frames = self._call.uplink.voice_frames
+        frames = self._call.uplink.voice.own_frames
         needed = self._call.barge_in.frames_needed
         return f"voice {frames:g} of {needed} frames ({self._gate()})"
 

@@ -12,6 +12,7 @@ from bridge.sandbox.mulaw import mixed
 from dsp.g711 import decode, encode, frame_levels
 from dsp.gate import (
     CERTAIN,
+    ECHO,
     FAINT,
     HINT,
     MUSIC,
@@ -170,6 +171,27 @@ def test_the_echo_of_what_we_play_is_not_voice():
         assert not gate.analyze(frame, levels[at] - 127.0) & VOICE
 
 
+@pytest.mark.parametrize("delay", [10, 40, 65])
+def test_an_echo_may_be_nothing_else_and_a_voice_over_it_is_more(delay):
+    gate = NoiseGate()
+    audio = clip("ai-en-offer").audio
+    levels = frame_levels(audio)
+    echo = cut(delayed(audio, frames=delay, loss_db=14))
+    levels += bytes(len(echo) - len(levels))
+    codes = [
+        gate.analyze(frame, level - 127.0)
+        for frame, level in zip(echo, levels, strict=True)
+    ]
+    loud = [at for at, level in enumerate(frame_levels(b"".join(echo))) if level > 80]
+    known = [at for at in loud if at > delay + 150]
+    assert len(known) > 80
+    assert sum(not codes[at] & ECHO for at in known) <= len(known) // 20
+
+    for _ in range(80):
+        assert not gate.analyze(QUIET[0], -127.0) & CERTAIN
+    assert not any(gate.analyze(frame) & ECHO for frame in VOICE_CLIP[20:60])
+
+
 def delayed(audio, frames, loss_db):
     samples = struct.unpack(f"<{len(audio)}h", decode(audio))
     gain = 10 ** (-loss_db / 20)
@@ -266,7 +288,7 @@ def test_what_comes_back_of_the_ai_is_no_voice_and_a_caller_over_it_is(score):
 def test_any_bytes_leave_the_state_finite(frames, far_dbfs):
     gate = NoiseGate(agc=True)
     for frame in frames:
-        assert 0 <= gate.analyze(frame, far_dbfs) <= 255
+        assert 0 <= gate.analyze(frame, far_dbfs) <= 511
     for value in (gate.rms, gate.floor_rms, gate.snr_db, gate.periodicity):
         assert math.isfinite(value)
     assert 0 <= gate.gain_step <= 36

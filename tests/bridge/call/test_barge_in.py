@@ -27,8 +27,11 @@ def barge_in(timers=None, **options):
     return BargeIn(timers or Timers(), options)
 
 
-def weigh(made, now, frames, *, is_certain=True, is_held=False, audible_since=0.0):
-    uplink = SimpleNamespace(voice_frames=frames, is_certain=is_certain)
+def weigh(
+    made, now, frames, *, own=None, is_certain=True, is_held=False, audible_since=0.0
+):
+    voice = SimpleNamespace(frames=frames, own_frames=frames if own is None else own)
+    uplink = SimpleNamespace(voice=voice, is_certain=is_certain)
     playout = SimpleNamespace(audible_since=audible_since, is_held=is_held)
     return made.weigh(now, uplink, playout)
 
@@ -76,6 +79,13 @@ def test_nothing_interrupts_soon_after_an_interruption():
         COOLDOWN_S * 1e3,
     )
     assert made.too_soon(5.2 + 2 * COOLDOWN_S, 0.0) is None
+
+
+def test_what_may_be_an_echo_makes_no_voice_longer():
+    made = barge_in()
+    assert weigh(made, 5.0, NEEDED, own=EVIDENCE_FRAMES - 1) is Verdict.NOTHING
+    assert weigh(made, 5.0, NEEDED, own=NEEDED - 1) is Verdict.EVIDENCE
+    assert weigh(made, 5.0, NEEDED, own=NEEDED, is_held=True) is Verdict.CONFIRMED
 
 
 def test_evidence_is_forgotten():

@@ -310,3 +310,16 @@ def test_voice_after_an_underrun_interrupts_as_soon_as_ever():
     call.receive_openai(audio_delta("item_1", 20_000), now)
     assert call.playout.underruns == 1
     assert cleared_at(call, VOICE[15:], now) - now == pytest.approx(usual_s, abs=0.05)
+
+
+def test_after_a_false_alarm_only_a_clear_voice_counts_from_its_first_frame():
+    call, now = mid_reply()
+    for _ in range(40):
+        call.uplink.voice.note(True, False, False)
+    assert call.uplink.voice.own_frames == 40
+    call.playout.hold()
+    call.timers.set(Timer.HOLD, now)
+    call.receive_timeout(now)
+
+    assert call.counters.barge_ins_false == 1
+    assert call.uplink.voice.own_frames == 0

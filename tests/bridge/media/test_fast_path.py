@@ -66,6 +66,8 @@ def facts(call):
             if not name.startswith("__") and type(getattr(uplink, name)) in KINDS
         },
         "waiting": list(uplink._pending),
+        "run": (uplink.voice.frames, uplink.voice.own_frames, uplink.voice.age_frames),
+        "withheld": (uplink.withheld_sound.frames, uplink.withheld_sound.tail_frames),
         "turn_end": (uplink.turn_end.quiet_frames, uplink.turn_end.long_turns),
         "gate": (uplink.gate.frames, uplink.gate.score, uplink.gate.floor_rms),
         "fast_path": (

@@ -1,11 +1,13 @@
 """What the model is given of the caller's frames, and when."""
 
+import numpy as np
 import pytest
 
 from bridge.media.playout import NOTHING_DBFS
 from bridge.media.uplink import IN_TURN_WAIT_FRAMES, Uplink
+from bridge.media.withheld_sound import TAIL_FRAMES_MAX
 from bridge.settings.options import CallOptions
-from dsp.g711 import FRAME_MS
+from dsp.g711 import FRAME_MS, decode, encode, frame_levels
 from tests.bridge.builders import SILENCE, clip
 
 # Without the room's quiet before the first word.
@@ -48,17 +50,17 @@ def test_no_time_of_a_turn_is_lost_where_the_ai_begins_to_speak_in_it():
 def test_a_voice_is_counted_from_its_faint_beginning_and_forgotten_after_a_gap():
     uplink = Uplink(CallOptions())
     admit(uplink, QUIET * 50)
-    assert uplink.voice_frames == 0
+    assert uplink.voice.frames == 0
     counted = []
     for frame in VOICE[:40]:
         admit(uplink, [frame])
-        counted.append((uplink.voice_frames, uplink.is_voice))
+        counted.append((uplink.voice.frames, uplink.is_voice))
     first_voice = [is_voice for _, is_voice in counted].index(True)
     assert counted[first_voice - 1][0] >= 1
     assert uplink.is_certain
 
     admit(uplink, QUIET * 25)
-    assert uplink.voice_frames == 0 and not uplink.is_certain
+    assert uplink.voice.frames == 0 and not uplink.is_certain
 
 
 def test_audio_of_any_length_is_cut_into_frames():
@@ -153,7 +155,7 @@ def test_older_sounds_are_dropped_and_counted():
     admit(uplink, QUIET * 50)
     admit(uplink, VOICE[:30] + QUIET * 60, withhold=True)
 
-    assert admit(uplink, QUIET) == []
+    assert admit(uplink, QUIET * TAIL_FRAMES_MAX) == []
     assert uplink.withheld_dropped_frames > 0
 
 
@@ -211,3 +213,65 @@ def test_gain_is_applied_only_where_it_is_wanted():
 
     assert len(plain) == len(gained)
     assert set(plain) <= set(VOICE + QUIET)
+
+
+AI = clip("ai-en-offer")[:200]
+DELAY = 20
+
+
+def echoed(answer=(), echo=0.2, at=200):
+    """What the caller's line carries while and after the AI speaks; -14 dB, 0.4 s."""
+    late = (np.frombuffer(decode(b"".join(AI)), "<i2") * echo).astype(float)
+    line = np.zeros((len(AI) + 150) * 160)
+    line[DELAY * 160 : DELAY * 160 + len(late)] += late
+    said = np.frombuffer(decode(b"".join(answer)), "<i2")
+    line[at * 160 : at * 160 + len(said)] += said
+    line += np.random.default_rng(1).normal(0, 12, len(line))
+    data = encode(line.clip(-32_000, 32_000).astype("<i2").tobytes())
+    return [data[i : i + 160] for i in range(0, len(data), 160)]
+
+
+def played(uplink, frames):
+    """What the model is given while the AI speaks and after it."""
+    levels = [level + NOTHING_DBFS for level in frame_levels(b"".join(AI))]
+    levels += [NOTHING_DBFS] * (len(frames) - len(levels))
+    given = []
+    for at, frame in enumerate(frames):
+        given += uplink.admit(frame, levels[at], at < len(AI))
+    return given
+
+
+def test_the_echo_of_the_last_words_is_no_answer():
+    uplink = Uplink(CallOptions())
+    admit(uplink, QUIET * 50)
+    frames = echoed()
+    assert played(uplink, frames) == []
+
+    assert not uplink.is_turn_open and not uplink._is_withholding
+
+
+@pytest.mark.parametrize("at", [185, 200, 210, 230])
+def test_an_answer_over_the_echo_of_the_last_words_is_given_whole(at):
+    uplink = Uplink(CallOptions())
+    admit(uplink, QUIET * 50)
+    frames = echoed(VOICE[5:60], at=at)
+    given = played(uplink, frames)
+
+    first = frames.index(given[0])
+    assert at - 30 <= first <= at
+    assert given[: at + 50 - first] == frames[first : at + 50]
+
+
+def test_a_voice_that_interrupts_unheard_by_the_gate_is_given_from_its_start():
+    uplink = Uplink(CallOptions())
+    admit(uplink, QUIET * 50)
+    frames = VOICE[:20]
+    admit(uplink, frames, withhold=True)
+    age = uplink.voice.age_frames
+    assert age > 3
+    uplink.withheld_sound.forget()
+    for frame in VOICE[20:24]:
+        uplink.admit(frame, NOTHING_DBFS, True)
+        uplink.withheld_sound.forget()
+
+    assert len(uplink.release()) >= age

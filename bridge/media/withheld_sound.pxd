@@ -1,0 +1,12 @@
+"""The types of `withheld_sound.py` where it is compiled; its text is there alone."""
+
+
+cdef class WithheldSound:
+    cdef long long _late_frames, _preroll_frames
+    cdef long long _since_frames, _own_frames, _open_frames
+    cdef public long long frames, tail_frames
+
+    cpdef begin_in_turn(self, long long frames)
+    cpdef note(self, bint is_own, bint is_open, bint is_audible)
+    cpdef note_gap(self, long long frames)
+    cpdef forget(self)
