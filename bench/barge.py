@@ -12,8 +12,7 @@ The clean recording defines the onset. An onset counts if a second of quiet prec
 300 ms of speech follow it, and neither grace nor cooldown is in force. *heard* is
 counted from the first part of the speech that the noise does not cover.
 
-`--evaluator DIR` adds the evaluation's `dev` calls: all those at 10 dB SNR or better
-that lose no frame. `--noises DIR` replaces the synthesised noises by recorded ones:
+`--noises DIR` replaces the synthesised noises by recorded ones:
 `<name>.ulaw`, and `<name>.far.ulaw`, which is what was played meanwhile.
 """
 
@@ -25,7 +24,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bench.barge_calls import Played, callers, evaluated, quiet
+from bench.barge_calls import Played, callers, quiet
 from bench.command_line import parser_of
 from bench.noises import NOISES
 from bench.talk import Talk
@@ -188,9 +187,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="of each noise (10)"
     )
-    parser.add_argument(
-        "--evaluator", type=Path, metavar="DIR", help="the evaluator's folder"
-    )
     parser.add_argument("--noises", type=Path, metavar="DIR", help="recorded noises")
     parser.add_argument(
         "--set",
@@ -202,8 +198,6 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     options = merge(CallOptions(), dict(one.split("=", 1) for one in args.set))
     groups: dict[str, Iterable[Played]] = {"callers": callers(args.every)}
-    if args.evaluator is not None:
-        groups["evaluation, 10 dB"] = evaluated(args.evaluator)
     for kind in NOISES:
         groups[kind] = quiet(kind, args.minutes, args.noises)
     results = measure(groups, options)

@@ -1,4 +1,4 @@
-"""The calls of `bench.barge`: packaged callers, the evaluation's, and nine noises."""
+"""The calls of `bench.barge`: packaged callers, and nine noises."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,19 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import noises
-from bench.cases import PART, RATE, Case, cases, cut
-from bench.gate import corpus, subset
+from bench.cases import RATE, Case, cases, cut
+from bench.gate import subset
 from bench.talk import ai_speech
 from dsp.g711 import FRAME_BYTES, decode
 
-# What counts as an onset, in s: the quiet before it and the speech after it.
-QUIET_S, SPEECH_S = 1.0, 0.3
-SNR_DB_MIN = 10
 # This close to speech nothing counts as false: breath before it, reverberation after.
 AROUND_S = 0.2
-# A part is audible if it is louder by this than what preceded it: the evaluation's
-# calls have no clean recording to compare with.
-HEARD_RISE_DB = 3.0
 ECHO_DB = -20.0
 ECHO_DELAYS_S = (0.12, 0.4)
 ECHO_STRETCH_S = 20
@@ -111,85 +105,6 @@ def _in_a_room(x: subset.Audio, rng: np.random.Generator) -> subset.Audio:
     path[0] = 2 * np.sqrt(np.sum(path[1:] ** 2))
     path /= np.sqrt(np.sum(path * path))
     return np.asarray(np.convolve(x, path)[: len(x)])
-
-
-def evaluated(folder: Path, split: str = "dev") -> Iterator[Played]:
-    """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
-    for call in evaluated_calls(folder, split):
-        yield _evaluated(call)
-
-
-class EvaluatedCall(NamedTuple):
-    """A call of the evaluation: its audio, its caller's turns in s, and its echo."""
-
-    seed: int
-    noise: str
-    near: bytes
-    far: bytes
-    turns: list[tuple[float, float]]
-    echo_db: float | None = None
-
-
-def evaluated_calls(folder: Path, split: str = "dev") -> Iterator[EvaluatedCall]:
-    """Yield the evaluation's calls at 10 dB SNR or better that lose no frame."""
-    _, evaluate, _ = corpus.evaluator(folder)
-    data, calls = evaluate.load(split)
-    for seed, call in enumerate(calls):
-        is_clear = call["snr"] is None or call["snr"] >= SNR_DB_MIN
-        if is_clear and not call["lost"] and not call.get("hold"):
-            near = (Path(data) / f"{call['id']}.ulaw").read_bytes()
-            far = (Path(data) / f"{call['id']}.far.ulaw").read_bytes()
-            turns = [(a / RATE, b / RATE) for a, b in evaluate.merged(call["near"])]
-            yield EvaluatedCall(seed, call["noise"], near, far, turns, call["echo"])
-
-
-def _evaluated(call: EvaluatedCall) -> Played:
-    """Let the bench's AI talk where the call's own is silent, with the same echo."""
-    x, played = _linear(call.near), _linear(call.far)
-    talk = ai_speech(len(x) / RATE, call.seed)
-    talk[_is_said(played)] = 0
-    found, last_s = [], 0.0
-    for start, end in call.turns:
-        if start - last_s >= QUIET_S and end - start >= SPEECH_S:
-            found.append(Onset(start, _heard(x, start, end)))
-        last_s = end
-    frames, far = cut(call.near), subset.mulaw(played + talk)
-    free = _free(len(frames), call.turns)
-    if call.echo_db is None:
-        return Played(frames, far, found, free)
-    late = _delay(x, played)
-    sound = _in_a_room(talk, np.random.default_rng(call.seed))
-    sound = np.pad(sound, (late, 0))[: len(x)] * 10 ** (call.echo_db / 20)
-    return Played(frames, far, found, free, Echo(sound, late // FRAME_BYTES))
-
-
-def _is_said(played: subset.Audio) -> NDArray[np.bool_]:
-    """Tell where somebody talks: from the first sample to a pause of a second."""
-    is_said = np.zeros(len(played), bool)
-    sounds = np.flatnonzero(played)
-    for part in np.split(sounds, np.flatnonzero(np.diff(sounds) >= RATE) + 1):
-        if len(part):
-            is_said[part[0] : part[-1] + 1] = True
-    return is_said
-
-
-def _delay(near: subset.Audio, played: subset.Audio) -> int:
-    """Return, in samples, the delay of the strongest echo of what was played."""
-    first, end = (int(delay_s * RATE) for delay_s in ECHO_DELAYS_S)
-    size = 2 * len(near)
-    both = np.fft.rfft(near, size) * np.conj(np.fft.rfft(played, size))
-    return first + int(np.argmax(np.abs(np.fft.irfft(both)[first:end])))
-
-
-def _heard(x: subset.Audio, start: float, end: float) -> float:
-    """Return where speech first rises above the half second before it."""
-    before = subset.rms(x[int((start - 0.5) * RATE) : int(start * RATE)])
-    parts = x[int(start * RATE) : int(end * RATE)]
-    parts = parts[: len(parts) // PART * PART].reshape(-1, PART)
-    level = np.sqrt(np.mean(parts * parts, axis=1))
-    over = level > before * 10 ** (HEARD_RISE_DB / 20)
-    pairs = np.flatnonzero(over[:-1] & over[1:])
-    return start + (pairs[0] / 100 if len(pairs) else 0.0)
 
 
 def _linear(data: bytes) -> Any:

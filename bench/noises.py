@@ -1,8 +1,8 @@
 """Nine noises that must not interrupt the AI, made from packaged sounds and a seed.
 
 They are not recordings; `python -m bench barge --noises DIR` takes recordings. Steady
-noises are 10 dB below a caller of -26 dBov. Single events have the peak levels of the
-evaluation's calls. The AI's own echo depends on what was played, and is made there
+noises are 10 dB below a caller of -26 dBov. Single events have the peak levels of
+`EVENTS_DBOV`. The AI's own echo depends on what was played, and is made there
 (`bench.barge_calls`).
 """
 

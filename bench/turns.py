@@ -14,9 +14,8 @@ The last sound is that of the clean recording, within 30 dB of its loud parts
 (`bench.cases`), also where noise covers it. *heard* is counted from the last sound that
 the noise does not cover. *Committed early* are pauses of 0.30 to 0.47 s between words
 (`bench.pauses`), which `gate` mode takes for the end of the turn. *lost* is speech that
-was sent as silence or never, in ms of each call. With `--evaluator DIR` the
-evaluation's `dev` calls are judged by their labels, too. The network and the
-microseconds a frame takes (`bench.walks`) are left out.
+was sent as silence or never, in ms of each call. The network and the microseconds a
+frame takes (`bench.walks`) are left out.
 """
 
 from collections.abc import Iterator
@@ -26,8 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.barge_calls import evaluated_calls
-from bench.cases import Case, cases, cut
+from bench.cases import Case, cases
 from bench.command_line import parser_of
 from bench.distributions import report
 from bench.pauses import Words, words
@@ -42,9 +40,6 @@ FRAME_S = FRAME_MS / 1e3
 MODEL_S = 0.3
 # A silent caller is not prompted within the length of a recording.
 OPTIONS = merge(CallOptions(), {"idle_prompt_ms": 600_000})
-# In the evaluation's calls: a pause that ends every turn, and the shortest turn.
-PAUSE_S, TURN_S = 1.5, 0.3
-VOICES = ("babble", "tv", "music")
 # The gate hears a word that begins after a pause within this time.
 RESUMED_S = 0.3
 ANSWER = b"\x80" * FRAME_BYTES
@@ -113,23 +108,6 @@ def _said(case: Case) -> NDArray[np.bool_]:
     return is_said
 
 
-def call_ms(frames: list[bytes], turns: list[tuple[float, float]]) -> list[float]:
-    """Return the bridge's share, in `gate` mode, of each turn's end before a pause.
-
-    The turns are known by labels. The model's answers are short and faint, so that
-    every turn is heard.
-    """
-    silence_ms = CallOptions().turn_silence_ms
-    ended = _ends(frames)
-    begins = [*(start for start, _ in turns[1:]), len(frames) * FRAME_S]
-    found = []
-    for (start, end), following in zip(turns, begins, strict=True):
-        at = [now for now in ended if end < now <= following]
-        if at and end - start >= TURN_S and following - end >= PAUSE_S:
-            found.append(round((at[0] - end) * 1e3 - silence_ms, 1))
-    return found
-
-
 def _ends(frames: list[bytes]) -> list[float]:
     """Return when turns end in `gate` mode.
 
@@ -153,19 +131,6 @@ def early(spoken: Words) -> int:
         any(start < now <= end + RESUMED_S for now in ended)
         for start, end in spoken.pauses
     )
-
-
-def evaluated_ms(folder: Path) -> dict[str, list[float]]:
-    """Return the shares in the evaluation's calls at 10 dB or better.
-
-    Behind some callers others talk or sing. No label separates their words from the
-    caller's.
-    """
-    found: dict[str, list[float]] = {"eval_noise_ms": [], "eval_voices_ms": []}
-    for call in evaluated_calls(folder):
-        name = "eval_voices_ms" if call.noise in VOICES else "eval_noise_ms"
-        found[name] += call_ms(cut(call.near), call.turns)
-    return found
 
 
 def _walk(call: Call, frames: list[bytes]) -> Iterator[tuple[float, list[Any]]]:
@@ -206,13 +171,8 @@ def main(argv: list[str]) -> int:
     parser = parser_of("turns", __doc__)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--every", type=int, default=1, help="play every n-th case (1)")
-    parser.add_argument(
-        "--evaluator", type=Path, metavar="DIR", help="the evaluator's folder"
-    )
     args = parser.parse_args(argv)
     results = measure(args.every)
-    if args.evaluator is not None:
-        results["values"] |= evaluated_ms(args.evaluator)
     report(args.out, "turns", results)
     for name, (count, pauses) in results["early"].items():
         print(f"committed early, {name}: {count} of {pauses} pauses")

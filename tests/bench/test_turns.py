@@ -1,13 +1,10 @@
 """The turns bench runs, small: every turn ends, and the picture is drawn."""
 
-from pathlib import Path
-
 import orjson
 import pytest
 
 from bench import cases, turns
 from bench.__main__ import main
-from bench.barge_calls import EvaluatedCall
 from bench.pauses import words
 
 
@@ -41,38 +38,6 @@ def test_what_does_not_rise_over_the_noise_after_it_ends_no_turn_later():
     ]
     assert len(found) == 3
     assert max(found) < 100  # 163, 157 and 177 by the score alone
-
-
-def test_turns_of_a_labelled_call_are_judged_by_its_labels():
-    case = next(cases.cases())
-    begins, ends = case.speech[0][0], case.speech[-1][1]
-    labelled = [(begins, ends)]
-
-    (share_ms,) = turns.call_ms(case.frames, labelled)
-    assert share_ms == pytest.approx(turns.gate_ms(case), abs=0.2)
-    assert turns.call_ms(case.frames, [(begins, ends), (ends + 0.4, ends + 0.5)]) == []
-
-
-def test_a_turn_long_after_another_is_judged_too():
-    case = next(cases.cases())
-    first = (case.speech[0][0], case.speech[-1][1])
-    pause = [b"\xff" * 160 for _ in range(1_000)]  # longer than a response may stall
-    later_s = (len(case.frames) + len(pause)) * turns.FRAME_S
-    second = (first[0] + later_s, first[1] + later_s)
-
-    found = turns.call_ms([*case.frames, *pause, *case.frames], [first, second])
-    assert found == pytest.approx(found[:1] * 2, abs=40)
-
-
-def test_turns_of_the_evaluation_are_told_apart_by_what_is_behind_them(monkeypatch):
-    case = next(cases.cases())
-    speech = [(case.speech[0][0], case.speech[-1][1])]
-    near = b"".join(case.frames)
-    calls = [EvaluatedCall(0, noise, near, near, speech) for noise in ("tv", "fan")]
-    monkeypatch.setattr(turns, "evaluated_calls", lambda folder: calls)
-
-    found = turns.evaluated_ms(Path())
-    assert found["eval_voices_ms"] == found["eval_noise_ms"] != []
 
 
 def test_a_caller_who_is_not_heard_is_named(capsys, monkeypatch, tmp_path):
