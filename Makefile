@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
+TRAINING := $(VENV)/.training
 BUILT := $(VENV)/.built
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx \
 	bridge/*/*.pxd) $(addprefix bridge/media/,playout.py turn_end.py uplink.py \
@@ -23,7 +24,7 @@ COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
 .PHONY: install demo test check core $(CORE_PARTS) build-ext coverage mutants lint \
-	kernels simulate bench build docs references lock clean
+	kernels simulate bench build docs references lock clean train-small
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -66,6 +67,10 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dsp bridge bench/fast
+
+# Trains a small net of the gate on the packaged clips, and loads it: two minutes.
+train-small: $(BUILT) $(TRAINING)
+	$(BIN)/python -m bench.gate train --small --out build/small
 
 kernels: $(BUILT)
 	scripts/check_kernels.sh
@@ -121,6 +126,10 @@ $(DEV): $(BIN)/pip setup.py pyproject.toml requirements/dev.lock
 	$(INSTALL) --require-hashes --requirement requirements/dev.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(ANALYSIS)
+
+$(TRAINING): $(DEV) requirements/gate-training.lock
+	$(INSTALL) --require-hashes --requirement requirements/gate-training.lock
+	@touch $@
 
 $(DOCS): $(BIN)/pip requirements/docs.lock
 	$(INSTALL) --require-hashes --requirement requirements/docs.lock

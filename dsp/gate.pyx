@@ -2,7 +2,7 @@
 
 Theory of operation. A frame is decoded by table, filtered to the speech band (to
 measure only), and measured: level, noise floor, SNR, spectrum, periodicity, keypad
-tones, music. From these and from the AI's level a small recurrent net computes the
+tones, music. From these and from the AI's level two small recurrent nets compute the
 log-odds of a voice. The state machine opens on that evidence, and closes when it has
 been absent for the hangover:
 
@@ -12,13 +12,12 @@ been absent for the hangover:
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
 dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
 `snr_stop` raises the bar of staying open. While the AI is played, an onset must be
-louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by another
-score (dsp/double_talk.pxd), whose log-odds are summed until a caller is certain
-(dsp/evidence.pxd), at any level. ECHO says that a frame may be nothing but the echo of
-what was played in the last 1.5 s (dsp/echo_expected.pxd). Without the score the SNR
-decides alone: voicing, or much more SNR for longer, confirms, so that a click does not
-open, and a frame more than ECHO_MARGIN_DB under the loudest far frame of the last half
-second counts as its echo.
+louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by the
+second net (dsp/score.pxd), whose log-odds are summed until a caller is certain
+(dsp/evidence.pxd), at any level; a certain caller holds an open gate open. ECHO marks a
+frame that may be echo alone. Without the score the SNR decides alone: voicing, or
+much more SNR for longer, confirms, so that a click does not open, and a frame more than
+ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -27,24 +26,29 @@ from libc.stdint cimport uint8_t
 
 from dsp.agc cimport Agc, agc_peak, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
-from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_update
+from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_reset, bands_update
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
-from dsp.echo cimport EchoPath, echo_played, echo_reset, echo_update
-from dsp.echo cimport far_loudest, louder_than_echo
-from dsp.echo_expected cimport ExpectedEcho, may_be_echo
-from dsp.echo_expected cimport expected_echo_reset, expected_echo_update
-from dsp.evidence cimport EVIDENCE_FAINT, EVIDENCE_NONE, Evidence
-from dsp.evidence cimport evidence_is_certain, evidence_update
-from dsp.features cimport FEATURES, Features, features_reset, features_update
-from dsp.features cimport line_db, power_db
+from dsp.echo cimport (
+    EchoPath, echo_heard, echo_played, echo_reset, echo_update, far_loudest,
+    louder_than_echo, may_be_echo,
+)
+from dsp.evidence cimport (
+    EVIDENCE_FAINT, EVIDENCE_NONE, Evidence, evidence_is_certain, evidence_update,
+)
+from dsp.features cimport (
+    FAR_HEARD_DB, FEATURES, Features, features_reset, features_update, line_db,
+    power_db,
+)
 from dsp.g711 cimport FRAME, FRAME_MS, LINEAR
 from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, GateState
 from dsp.gate_states cimport gate_state_step as step
 from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
-from dsp.double_talk cimport DOUBLE_TALK_INPUTS, DoubleTalk, double_talk_hear
-from dsp.score cimport SCORE_WEIGHTS, Score, score_update
+from dsp.score cimport (
+    DOUBLE_TALK_OUTPUT, DOUBLE_TALK_WEIGHTS, SCORE_WEIGHTS, SPEECH_OUTPUT, Score,
+    score_update,
+)
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
 
 cpdef enum:                 # a state and flags: what `analyze` returns
@@ -72,7 +76,7 @@ cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
 # The bar of the double-talk score, which learns more from sounds that are no caller.
-cdef double DOUBLE_TALK_OPEN = 0.0
+cdef double DOUBLE_TALK_OPEN = 0.5
 # A frame's evidence for a caller without a score: the fifth in a row is certain.
 cdef double EVIDENCE_UNSCORED = 1.7
 # A score that only remembers the last word is no sound of that word. Under noise the
@@ -109,20 +113,17 @@ cdef class NoiseGate:
     cdef Spectrum _spectrum
     cdef Bands _bands
     cdef Features _features
-    cdef Score _score
+    cdef Score _score, _double_talk
     cdef EchoPath _echo
-    cdef ExpectedEcho _expected_echo
-    cdef float _floors_db[BANDS]
     cdef float _inputs[FEATURES]
     cdef float _logit
-    cdef DoubleTalk _double_talk
     cdef bint _is_scored
     cdef double _snr_start[2]
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef GateState _gate_state
     cdef int _hangover, _since_voiced
-    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_above_echo, _is_maybe_echo
+    cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_above_echo
     cdef Evidence _evidence
     cdef Agc _agc
     cdef int _gain_step
@@ -145,9 +146,9 @@ cdef class NoiseGate:
         self._agc_on = agc
         self._is_scored = score
         self._since_voiced = VOICED_MEMORY + 1
+        bands_reset(&self._bands)
         features_reset(&self._features)
         echo_reset(&self._echo, power_db(0))
-        expected_echo_reset(&self._expected_echo, power_db(0))
         self._far_max = -127
         noise_reset(
             &self._noise, noise_floor_rms * noise_floor_rms, calibration_ms // FRAME_MS
@@ -178,7 +179,7 @@ cdef class NoiseGate:
         for i in range(FRAME):
             linear[i] = LINEAR[frame[i]]
             samples[i] = LINEAR[frame[i]]
-        bandpass_run(&self._bandpass, linear, band, FRAME)
+        bandpass_run(&self._bandpass, linear, band)
         for i in range(FRAME):
             energy += band[i] * band[i]
             filtered[i] = <float> band[i]
@@ -199,14 +200,10 @@ cdef class NoiseGate:
         far_dbfs = min(far_dbfs, 0.0)
         echo_played(&self._echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0)))
         level_db = line_db(<float> energy)
-        expected_echo_update(
-            &self._expected_echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0)),
-            level_db, <float> (FAR_HEARD_DBFS + FULL_SCALE_DB),
-        )
-        self._is_maybe_echo = may_be_echo(&self._expected_echo, level_db)
+        echo_heard(&self._echo, level_db, FAR_HEARD_DB)
         self._far_max = far_loudest(&self._echo) - FULL_SCALE_DB
         if self._is_scored:
-            self._measure_speech(power, filtered)
+            self._measure_speech(power, filtered, level_db)
         is_echo = self._weigh_echo(far_dbfs)
         self._since_voiced += 1
         if self._voiced > VOICED and not self._is_tone:
@@ -221,22 +218,22 @@ cdef class NoiseGate:
         return self._code(is_music)
 
     cdef void _measure_speech(
-        self, const float *power, const float *filtered
+        self, const float *power, const float *filtered, float level_db
     ) noexcept nogil:
         cdef float levels_db[BANDS]
-        cdef float excess_db[BANDS]
         cdef int i
         bands_power(&BAND_TABLES, power, levels_db)
         for i in range(BANDS):
             levels_db[i] = line_db(levels_db[i])
-        bands_update(&self._bands, levels_db, excess_db, self._floors_db)
+        bands_update(&self._bands, levels_db)
         features_update(
-            &self._features, &self._echo, filtered, levels_db, excess_db,
-            self._floors_db, <float> self._voiced, self._periodicity.lag,
-            self._is_tone, self._inputs,
+            &self._features, &self._echo, &self._bands, filtered, level_db,
+            levels_db, <float> self._voiced, self._periodicity.lag, self._is_tone,
+            self._inputs,
         )
-        self._logit = score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
-        double_talk_hear(&self._double_talk, self._score.hidden, self._inputs)
+        score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
+        score_update(&DOUBLE_TALK_WEIGHTS, &self._double_talk, self._inputs)
+        self._logit = self._score.logits[SPEECH_OUTPUT]
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Distinguish the AI's echo from a voice over the AI."""
@@ -252,7 +249,7 @@ cdef class NoiseGate:
         """Add the frame's evidence for a caller over the AI."""
         cdef double margin = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
-            margin = self._double_talk.logit - DOUBLE_TALK_OPEN
+            margin = self._double_talk.logits[DOUBLE_TALK_OUTPUT] - DOUBLE_TALK_OPEN
         elif self._is_scored:
             margin = self._logit - SCORE_OPEN
             margin -= SCORE_PER_DB * max(0.0, start - self._snr_db)
@@ -268,7 +265,7 @@ cdef class NoiseGate:
         cdef double stop = self._snr_stop[is_music]
         cdef double start_bar, stop_bar
         cdef bint is_active, is_kept, is_sure
-        cdef int enough = 1
+        cdef int enough
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
             start -= 1
             stop -= 1
@@ -293,9 +290,8 @@ cdef class NoiseGate:
         is_sure = (
             self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
         )
-        if not is_sure:
-            enough = self._frames_to_confirm(is_voiced, start)
-        step(&self._gate_state, is_active or is_sure, is_kept, enough, self._hangover)
+        enough = self._frames_to_confirm(is_voiced, start)
+        step(&self._gate_state, is_active, is_kept or is_sure, enough, self._hangover)
         return is_active
 
     cdef int _frames_to_confirm(self, bint is_voiced, double start) noexcept nogil:
@@ -319,7 +315,7 @@ cdef class NoiseGate:
             code |= HINT
         if self._is_sound and self._gate_state.state == STATE_SPEECH:
             code |= SOUND
-        if self._is_maybe_echo:
+        if may_be_echo(&self._echo, line_db(<float> (self._rms * self._rms))):
             code |= ECHO
         return code
 
@@ -350,8 +346,18 @@ cdef class NoiseGate:
 
     @property
     def floors_db(self):
-        """The noise floor of each band, dB over one 16-bit unit."""
-        return tuple([self._floors_db[i] for i in range(BANDS)])
+        """The fast noise floor of each band, dB over one 16-bit unit."""
+        return tuple([self._bands.fast_db[i] for i in range(BANDS)])
+
+    @property
+    def slow_floors_db(self):
+        """The slow noise floor of each band, dB over one 16-bit unit."""
+        return tuple([self._bands.slow_db[i] for i in range(BANDS)])
+
+    @property
+    def echo_delay_ms(self):
+        """The delay of the call's echo, or None while it is unknown."""
+        return self._echo.delay * FRAME_MS if self._echo.delay >= 0 else None
 
     @property
     def score(self):
@@ -359,14 +365,9 @@ cdef class NoiseGate:
         return 1 / (1 + exp(-self._logit))
 
     @property
-    def double_talk_inputs(self):
-        """The inputs of the double-talk score, in the last frame."""
-        return tuple([self._double_talk.inputs[i] for i in range(DOUBLE_TALK_INPUTS)])
-
-    @property
     def double_talk_score(self):
         """How likely a caller speaks while the AI is heard, 0 to 1."""
-        return 1 / (1 + exp(-self._double_talk.logit))
+        return 1 / (1 + exp(-self._double_talk.logits[DOUBLE_TALK_OUTPUT]))
 
     @property
     def music(self):

