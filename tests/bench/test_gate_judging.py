@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.gate import calls, judging, rivals
+from bench.gate import calls, judging, lines, rivals
 from bench.gate.packaged import packaged
 from bridge.cli.gate_trial import Recording
 from dsp.g711 import encode
@@ -61,7 +61,9 @@ def test_a_deaf_gate_a_wide_open_one_and_a_perfect_one():
     assert cells["true"] == ["100.0", "0.0", "0.0"]
 
 
-def test_the_gate_is_judged_on_generated_calls():
+def test_the_gate_is_judged_on_generated_calls(monkeypatch):
+    # Codecs need more than the tests install.
+    monkeypatch.setattr(lines, "through_codec", lambda x, codec: x)
     made = [calls.make(packaged(), np.random.default_rng([9, at])) for at in range(3)]
     for switch in ("on", "off"):
         judged = judging.judge(made, partial(judging._decide, switch=switch))
