@@ -265,8 +265,9 @@ class Uplink:
         self._may_begin = bool(code & HINT)
         is_sound = bool(code & SOUND)
         may_open = code & STATE_MASK == MAYBE_SPEECH
-        self.is_own = (is_sound or may_open) and not code & ECHO
         self.is_certain = bool(code & CERTAIN)
+        is_heard = is_sound or may_open or self.is_certain
+        self.is_own = is_heard and not code & ECHO
         self.voice.note(bool(code & FAINT), self.is_voice, bool(code & ECHO))
         self.speech_frames += is_sound
         level = self.gate.rms if self._ends_turns else 0.0
@@ -357,7 +358,7 @@ class Uplink:
     def _withheld_silence(self, due: int) -> Sequence[bytes]:
         # Speech of now is given later, if at all; silence in its place would make the
         # model hear that time twice.
-        if not self.is_turn_open or self.is_gate_open:
+        if not self.is_turn_open or self.is_gate_open or self.is_certain:
             return ()
         return self._in_turn_silence(due)
 
