@@ -268,6 +268,8 @@ class Responses:
         """Note that a response has ended; return the request that waited for it."""
         if self.is_its_end(response_id):
             self._free(response_id)
+        elif response_id not in self._ended:
+            self._ended.append(response_id)
         if self._repeat is Repeat.AFTER_END:
             self._repeat_to(Repeat.AT_ONCE)
         if self.turn is not Turn.ANSWERED:

@@ -116,6 +116,16 @@ def test_a_turn_is_asked_for_when_the_server_has_not_begun():
     assert responses.ask_for_unanswered(9.0) == []
 
 
+def test_a_stray_end_is_not_the_end_of_a_later_request_when_it_comes_again():
+    responses = Responses(Timers())
+    responses.note_done("stray", 0.0)
+    responses.request(1.0)
+    assert not responses.is_its_end("stray")
+
+    responses.note_done("stray", 1.5)
+    assert responses.is_busy
+
+
 def test_a_turn_that_ended_under_a_response_is_asked_for_soon_after_it():
     responses = Responses(Timers())
     responses.note_created("r1", 0.0)
