@@ -69,14 +69,20 @@ class Renewed:
         self._wordless: str | None = None
         self._appended_ms = 0
         self._since_ms = 0
+        self._end_ms: int | None = None  # of the newest turn, by the server
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Compare what the session is told with the transcript."""
         appended_ms = self._call.uplink.appended_ms  # a new session gets less of it
         self._since_ms += max(0, appended_ms - self._appended_ms)
         self._appended_ms = appended_ms
-        if type(what) is openai.Committed:
-            self._wordless, self._since_ms = what.item_id, 0
+        if type(what) is openai.SpeechStopped:
+            self._end_ms = what.audio_end_ms
+        elif type(what) is openai.Committed:
+            # The server may end a turn long before the newest audio that it was given.
+            end_ms = appended_ms if self._end_ms is None else self._end_ms
+            self._wordless, self._end_ms = what.item_id, None
+            self._since_ms = max(0, appended_ms - end_ms)
         elif type(what) is openai.TranscriptionCompleted:
             self._wordless = self._wordless if self._wordless != what.item_id else None
         for at, action in enumerate(actions):

@@ -27,6 +27,16 @@ def is_rollover(action: Any) -> bool:
     return is_line or type(action) is UseStandby
 
 
+def _is_news(item: Any) -> bool:
+    """Tell whether an item may be answered: a tool's output, or keys.
+
+    Keys may be told right after a request, which then did not know them.
+    """
+    if type(item) is not openai.MessageItem:
+        return type(item) is openai.FunctionCallOutput
+    return getattr(item.content[0], "text", "").startswith("Keypad: ")
+
+
 class Asked:
     """Never two responses at once, none before the session, every turn answered."""
 
@@ -39,7 +49,8 @@ class Asked:
         self._told_first = 0.0
         self._has_news = False
         self._is_ready = False
-        self._is_cancelled = False
+        # Cancelled while it ran, or before it began.
+        self._is_cancelled = self._is_called_off = False
         self._ended: set[str] = set()
         self._tools: set[str] = set()
         # The output of the running answer, and whether an ended one had no sound.
@@ -57,7 +68,8 @@ class Asked:
         elif kind is openai.ResponseCreated:
             self._active, self._asked = what.response.id, None
             self._committed_at = self._told_at = None
-            self._is_cancelled = self._is_heard = False
+            self._is_cancelled, self._is_heard = self._is_called_off, False
+            self._is_called_off = False
         elif kind is openai.AudioDelta:
             self._begin_unannounced(what.response_id)
             self._is_heard = True
@@ -121,8 +133,10 @@ class Asked:
                     self._has_news = False
                 self._asked = action.event_id
                 self._committed_at = self._told_at = None
+                self._is_called_off = False
             elif kind is openai.ResponseCancel:
                 self._is_cancelled = True
+                self._is_called_off = self._active is None
                 if what is None and not is_clear:  # the request is given up
                     self._ended.add(self._active or "")
                     self._active = self._asked = None
@@ -135,10 +149,7 @@ class Asked:
                 self._is_ready = kind is UseStandby
             elif kind in (openai.AppendAudio, openai.CreateItem):
                 check(self._is_ready, "nothing before the session is confirmed", kind)
-                is_item = kind is openai.CreateItem
-                self._has_news |= (
-                    is_item and type(action.item) is openai.FunctionCallOutput
-                )
+                self._has_news |= kind is openai.CreateItem and _is_news(action.item)
             elif kind is RunTool:
                 check(action.tool_call_id not in self._tools, "a tool runs once")
                 self._tools.add(action.tool_call_id)

@@ -116,6 +116,10 @@ class Withheld:
                     self._sounds = 0
                 self._sounds += 1
                 self._last_sound = number
+                # What goes on in an open turn is the caller's from its first frame.
+                is_begun = uplink.is_turn_open and not self._was_withholding
+                if is_begun and uplink.is_gate_open:
+                    self._sounds += OWN_FRAMES_MIN
             if self._first is not None and (is_clear or (is_over and is_kept)):
                 self._check(actions, number)
             if not uplink._is_withholding:
