@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench import noises
 from bench.cases import RATE, Case, cases, cut
-from bench.gate import subset
+from bench.gate import acoustics, subset
 from bench.talk import ai_speech
 from dsp.g711 import FRAME_BYTES, decode
 
@@ -18,6 +18,7 @@ AROUND_S = 0.2
 ECHO_DB = -20.0
 ECHO_DELAYS_S = (0.12, 0.4)
 ECHO_STRETCH_S = 20
+ECHO_ROOM_S, ECHO_DIRECT = 0.08, 2.0
 
 
 class Onset(NamedTuple):
@@ -93,18 +94,13 @@ def echo(far: subset.Audio, seed: int) -> subset.Audio:
     rng = np.random.default_rng(seed)
     out = np.zeros(len(far))
     for start in range(0, len(far), ECHO_STRETCH_S * RATE):
-        sound = _in_a_room(far[start : start + ECHO_STRETCH_S * RATE], rng)
+        part = far[start : start + ECHO_STRETCH_S * RATE]
+        path = acoustics.room(rng, ECHO_ROOM_S, ECHO_DIRECT)
+        sound = acoustics.in_room(part, path)
         place = start + int(rng.uniform(*ECHO_DELAYS_S) * RATE)
         room = out[place : place + len(sound)]
         room += sound[: len(room)] * 10 ** (ECHO_DB / 20)
     return out
-
-
-def _in_a_room(x: subset.Audio, rng: np.random.Generator) -> subset.Audio:
-    path = rng.standard_normal(640) * 10 ** (-3 * np.arange(640) / 640)
-    path[0] = 2 * np.sqrt(np.sum(path[1:] ** 2))
-    path /= np.sqrt(np.sum(path * path))
-    return np.asarray(np.convolve(x, path)[: len(x)])
 
 
 def _linear(data: bytes) -> Any:

@@ -1,6 +1,6 @@
 # The level that comes back while audio plays: the AI's echo, and the line's noise.
 #
-# What was played is remembered for FAR_FRAMES (1.5 s): an echo through a telephone
+# What was played is remembered for FAR_FRAMES (1.6 s): an echo through a telephone
 # takes 100 to 500 ms, over a mobile network and a loudspeaker up to 1.5 s.
 #
 # Three things are tracked while audio plays.
@@ -18,17 +18,21 @@
 # The third is the delay of this call's echo: the delay at which the changes of level on
 # the line correlate best with the changes of what was played. Measured on speech in a
 # room: echoes at -14 to -30 dB, 0.12 to 1.4 s late, correlate by 0.62 to 0.92 and are
-# known at the right frame after 1.0 to 1.6 s of the AI's speech; a voice that talks
+# known at the right frame after 0.5 to 2.3 s of the AI's speech; a voice that talks
 # over all of it correlates by 0.25 in the mean, with peaks of 0.6 that do not last.
 # Until a delay is known, an echo is expected after ECHO_NEAREST to NEAR_END - 1 frames;
 # afterwards only around that delay.
+#
+# Whether a frame may be echo alone is asked with more doubt (`doubted_db`). At first
+# any delay is possible, until an audible echo would have been found. While the AI
+# talks, a known echo may have moved to another delay, and then is as loud as before.
 
 from libc.math cimport sqrtf
 from libc.stdlib cimport abs
 from libc.string cimport memmove
 
 cdef enum:
-    FAR_FRAMES = 80         # 1.5 s, and a multiple of 16
+    FAR_FRAMES = 80         # 1.6 s, and a multiple of 16
     NEAR_END = 26           # half a second and the frame itself
     FAR_NEAR = 6
     FAR_LATE = 14
@@ -46,8 +50,8 @@ cdef enum:
     DELAY_SPREAD = 2        # frames around the delay in which its echo is expected
     DELAY_EVERY = 5         # frames after which the best delay is sought again
     DELAY_STEADY = 5        # times that a delay must be the best to be believed
-    ECHO_DOUBT_DB = 6      # a frame less than this over the expected may be echo alone
-    LOUDEST_OVER_DB = 3     # the loudest frame of 1.5 s over a loud one
+    ECHO_DOUBT_DB = 6       # a frame less than this over the doubted may be echo alone
+    LOUDEST_OVER_DB = 3     # the loudest frame of 1.6 s over a loud one
     FOUND_FRAMES = 75       # of audible speech, in which an audible echo is found
 
 cdef struct EchoPath:
@@ -164,7 +168,7 @@ cdef inline void echo_heard(
             state, heard_db, max(state.delay - DELAY_SPREAD, 0),
             min(state.delay + DELAY_SPREAD + 1, FAR_FRAMES),
         )
-        if state.correlation >= <float> 0.5:
+        if is_believed(state):
             state.loss_db = max(
                 state.path_db[state.delay], state.loss_db - <float> 0.02
             )
@@ -225,7 +229,6 @@ cdef inline void _find_delay(EchoPath *state, float change) noexcept nogil:
 
 
 cdef inline void _judge_delay(EchoPath *state) noexcept nogil:
-    cdef float believed = 0.50
     cdef float best = 0, value
     cdef int i, at = 0
     for i in range(FAR_FRAMES):
@@ -236,15 +239,16 @@ cdef inline void _judge_delay(EchoPath *state) noexcept nogil:
     state.correlation = sqrtf(best / (state.energy + 1))
     state.steady = state.steady + 1 if abs(at - state.best) <= 1 else 0
     state.best = at
-    if state.correlation >= believed and state.steady >= DELAY_STEADY:
+    if is_believed(state) and state.steady >= DELAY_STEADY:
         state.delay = at
 
 
-cdef inline bint may_be_echo(const EchoPath *state, float level_db) noexcept nogil:
-    """Tell whether a frame of this level may be nothing but the echo.
+cdef inline bint is_believed(const EchoPath *state) noexcept nogil:
+    return state.correlation >= <float> 0.5
 
-    Before the AI has spoken for FOUND_FRAMES, an echo of any delay is possible.
-    """
+
+cdef inline bint may_be_echo(const EchoPath *state, float level_db) noexcept nogil:
+    """Tell whether a frame of this level may be nothing but the echo."""
     return level_db < state.doubted_db + ECHO_DOUBT_DB
 
 

@@ -1,4 +1,4 @@
-"""Generated telephone calls with ground truth, as training data of the learned score.
+"""Generated telephone calls with ground truth, as training data of the learned scores.
 
 A call has a caller, the AI, a background, single sounds and a line. `KINDS` are the
 mixtures: callers who take turns with the AI, who talk on for half a minute, who
@@ -92,7 +92,7 @@ KINDS = (
     Kind(0.32, (("nobody", 1.0),), (("none", 0.3), ("talks_on", 0.7)), ALONE, 0.4),
 )
 
-# The second stage of the training: the AI talks in four of five calls.
+# For the second net: the AI talks in nearly all of the calls.
 OVER_ALONE = (
     ("none", 0.20), ("pink", 0.02), ("fan", 0.02), ("hum", 0.03), ("street", 0.05),
     ("kitchen", 0.06), ("station", 0.05), ("babble", 0.14), ("music", 0.11),
@@ -204,11 +204,8 @@ def make(
     kind = kinds[int(rng.choice(len(kinds), p=[kind.share for kind in kinds]))]
     scene = Scene(sounds.bank, sounds, rng, int(rng.uniform(18, 44)) * RATE)
     caller, ai = _drawn(kind.caller, rng), _drawn(kind.ai, rng)
-    near, is_speech, voice = (
-        np.zeros(scene.total),
-        np.zeros(scene.total // PART, bool),
-        "",
-    )
+    near, voice = np.zeros(scene.total), ""
+    is_speech = np.zeros(scene.total // PART, bool)
     level_db = float(rng.uniform(*(QUIET_DBOV if caller == "nobody" else CALLER_DBOV)))
     if caller != "nobody":
         near, is_speech, voice = spoken(scene, caller)

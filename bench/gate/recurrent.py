@@ -1,4 +1,4 @@
-"""Train the learned score on generated calls, and write its weights.
+"""Train a learned score on generated calls, and write its weights.
 
 The net is a GRU with two outputs (dsp/score.pxd). Training is truncated
 back-propagation over sequences, with weighted binary cross-entropy and AdamW with a
@@ -34,8 +34,8 @@ FAR_LOUDEST, UNDER_FAR, FAR_COLUMNS = 36, 37, (36, 38, 39, 40)
 class Recipe:
     """The parameters of a training."""
 
+    steps: int
     units: int = 48
-    steps: int = 4_000
     sequence_frames: int = 800
     batch: int = 64
     # A sequence from mid-call has no history: its first frames have no weight.
@@ -100,14 +100,10 @@ def train(
         schedule.step()
         total += cost.detach().numpy()
         if step % 100 == 0:
-            spent, losses = (
-                time.monotonic() - began,
-                " ".join(f"{v:.4f}" for v in total / 100),
-            )
-            print(
-                f"step {step} of {recipe.steps}: loss {losses}, {spent:.0f} s",
-                flush=True,
-            )
+            spent = time.monotonic() - began
+            losses = " ".join(f"{one:.4f}" for one in total / 100)
+            line = f"step {step} of {recipe.steps}: loss {losses}, {spent:.0f} s"
+            print(line, flush=True)
             total[:] = 0
     return net
 
@@ -200,7 +196,7 @@ def weights_of(net: Net) -> bytes:
 
 
 def save(net: Net, path: Path, made_of: Sequence[Path], **made_with: object) -> None:
-    """Write the weights: a line of JSON that describes their origin, then the floats.
+    """Write the weights: a line of JSON that describes their origin, then the net.
 
     The header has a hash over this file and `made_of`, and the values of `made_with`.
     """

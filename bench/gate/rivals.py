@@ -9,7 +9,6 @@ takes the AI's echo for a caller.
 """
 
 import importlib.util
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,6 @@ PREROLL, HANGOVER = 10, 4
 START, STOP = 0.5, 0.35
 FAR_BOUND_DB, FAR_FRAMES, FAR_HEARD_DBFS = 14.0, 25, -60.0
 RATE = 8_000
-now = time.perf_counter
 
 
 def installed() -> dict[str, Any]:

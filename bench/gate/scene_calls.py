@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.cases import cut
 from bench.gate import subset
+from bench.gate.acoustics import ratio
 from bench.gate.scene_sounds import (
     PART,
     Clip,
@@ -18,7 +19,7 @@ from bench.gate.scene_sounds import (
     Ground,
     Mask,
     by_phone,
-    in_room,
+    in_a_room,
     runs,
 )
 from bench.gate.subset import Audio
@@ -56,11 +57,6 @@ class Spoken(NamedTuple):
     def frames(self) -> list[bytes]:
         """The frames, each an object of its own."""
         return cut(self.near)
-
-
-def amplitude(db: float) -> float:
-    """Return the factor of a level in dB."""
-    return float(10 ** (db / 20))
 
 
 def joined(
@@ -108,14 +104,14 @@ def spoken(
     clean = np.zeros(len(mask) * PART)
     clean[begin * PART : begin * PART + len(talk.audio)] = talk.audio
     if room is not None:
-        clean = in_room(clean, *room, rng)
+        clean = in_a_room(clean, *room, rng)
     clean = by_phone(clean)
-    level = amplitude(level_dbov)
+    level = ratio(level_dbov)
     clean *= level / subset.rms(clean[np.repeat(mask, PART)])
-    near = clean + rng.normal(0, amplitude(LINE_DBOV), len(clean))
+    near = clean + rng.normal(0, ratio(LINE_DBOV), len(clean))
     if noise is not None:
         sound = by_phone(noise.ground(len(clean), rng))
-        near += sound / subset.rms(sound) * level * amplitude(-noise.snr_db)
+        near += sound / subset.rms(sound) * level * ratio(-noise.snr_db)
     turns = [(start / 100, end / 100) for start, end in runs(mask)]
     return Spoken(mulaw(near), frames_said(mask), turns)
 
@@ -129,13 +125,13 @@ def frames_said(mask: Mask) -> Mask:
 def alone(sound: Audio, level_dbov: float, rng: Generator) -> bytes:
     """Return the call of a caller's side where this sound is all there is."""
     sound = by_phone(sound)
-    near = sound / subset.rms(sound) * amplitude(level_dbov)
-    return mulaw(near + rng.normal(0, amplitude(LINE_DBOV), len(near)))
+    near = sound / subset.rms(sound) * ratio(level_dbov)
+    return mulaw(near + rng.normal(0, ratio(LINE_DBOV), len(near)))
 
 
 def talkative(ai: Sequence[Clip], seconds: float, rng: Generator) -> Audio:
     """Return the speech of an AI that talks on, with short pauses."""
-    return joined(ai, seconds, (0.1, 0.5), rng).audio * amplitude(AI_DBOV)
+    return joined(ai, seconds, (0.1, 0.5), rng).audio * ratio(AI_DBOV)
 
 
 def mulaw(audio: Audio) -> bytes:

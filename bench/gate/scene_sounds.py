@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, fftconvolve, sosfilt
+from scipy.signal import butter, sosfilt
 
 from bench import noises
-from bench.gate import scene_events, subset
+from bench.gate import acoustics, scene_events, subset
 from bench.gate.subset import RATE, Audio
 
 PART = RATE // 100
@@ -42,7 +42,6 @@ EVENTS = 24
 SONG_CHORDS_DB, TELEVISION_MUSIC_DB = -8, -10
 # A telephone's band, in Hz: a Butterworth filter of the second order.
 PHONE = butter(2, (250, 3_400), "bandpass", fs=RATE, output="sos")
-DECAY_DB = 60.0  # what a room's reverberation time is defined by
 
 
 class Clip(NamedTuple):
@@ -149,7 +148,7 @@ def television(music: Ground, voices: Sequence[Sequence[Clip]]) -> Ground:
         while place < count:
             clips = voices[int(rng.integers(len(voices)))]
             sound = clips[int(rng.integers(len(clips)))].audio
-            sound = in_room(sound, 0.4, 0.7, rng)[: count - place]
+            sound = in_a_room(sound, 0.4, 0.7, rng)[: count - place]
             out[place : place + len(sound)] += sound
             place += len(sound) + int(rng.uniform(0.2, 1.5) * RATE)
         out += music(count, rng) * 10 ** (TELEVISION_MUSIC_DB / 20)
@@ -189,14 +188,9 @@ def loudest(sound: Audio) -> float:
     return max(subset.rms(sound[at : at + 160]) for at in range(0, len(sound), 160))
 
 
-def in_room(audio: Audio, rt60_s: float, direct: float, rng: Generator) -> Audio:
+def in_a_room(audio: Audio, rt60_s: float, direct: float, rng: Generator) -> Audio:
     """Return a sound as a room reflects it; `direct` is its share over the echoes'."""
-    count = int(rt60_s * RATE)
-    decay = 10 ** (-DECAY_DB / 20 * np.arange(count) / count)
-    path = rng.standard_normal(count) * decay
-    path[0] = direct * np.sqrt(np.sum(path[1:] ** 2))
-    path /= np.sqrt(np.sum(path**2))
-    return np.asarray(fftconvolve(audio, path)[: len(audio)])
+    return acoustics.in_room(audio, acoustics.room(rng, rt60_s, direct))
 
 
 def by_phone(audio: Audio) -> Audio:

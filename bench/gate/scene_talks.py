@@ -12,8 +12,9 @@ from bench import barge
 from bench.barge_calls import Echo, Played
 from bench.cases import cut
 from bench.gate import subset
-from bench.gate.scene_calls import LINE_DBOV, amplitude, mulaw
-from bench.gate.scene_sounds import Generator, by_phone, in_room
+from bench.gate.acoustics import ratio
+from bench.gate.scene_calls import LINE_DBOV, mulaw
+from bench.gate.scene_sounds import Generator, by_phone, in_a_room
 from bench.gate.subset import RATE, Audio
 from bench.talk import Talk
 from bridge.call.plan import Action
@@ -33,8 +34,8 @@ NOBODY = np.zeros(0, bool)
 
 def echo_of(far: Audio, db: float, delay_s: float, rng: Generator) -> Echo:
     """Return the echo of what the AI says, `db` of its level and so much later."""
-    sound = by_phone(in_room(far, ECHO_RT60_S, ECHO_DIRECT, rng))
-    sound *= subset.rms(far) / subset.rms(sound) * amplitude(db)
+    sound = by_phone(in_a_room(far, ECHO_RT60_S, ECHO_DIRECT, rng))
+    sound *= subset.rms(far) / subset.rms(sound) * ratio(db)
     late = int(delay_s * FRAMES_A_S)
     late_sound = np.pad(sound, (late * FRAME_BYTES, 0))[: len(sound)]
     return Echo(late_sound, late)
@@ -42,7 +43,7 @@ def echo_of(far: Audio, db: float, delay_s: float, rng: Generator) -> Echo:
 
 def line(seconds: float, rng: Generator) -> bytes:
     """Return the call of a caller's side that is silent."""
-    return mulaw(rng.normal(0, amplitude(LINE_DBOV), int(seconds * RATE)))
+    return mulaw(rng.normal(0, ratio(LINE_DBOV), int(seconds * RATE)))
 
 
 def cleared(

@@ -12,12 +12,12 @@ import numpy as np
 from bench import barge
 from bench.barge_calls import Onset, Played
 from bench.gate import scene_talks, subset
+from bench.gate.acoustics import ratio
 from bench.gate.scene_calls import (
     AI_DBOV,
     LEVEL_DBOV,
     Noise,
     alone,
-    amplitude,
     frames_said,
     joined,
     mulaw,
@@ -67,7 +67,7 @@ def greeting(sounds: Sounds, options: CallOptions) -> Found:
             rng = np.random.default_rng([41, number, again])
             talk = Talk(options, b"")
             greeted = joined(sounds.ai, GREETING_S, GAPS_S, rng).audio
-            talk.say(mulaw(greeted * amplitude(AI_DBOV)))
+            talk.say(mulaw(greeted * ratio(AI_DBOV)))
             speech = joined(clips, GREETED_S, GAPS_S, rng)
             frames = spoken(speech, rng, after_s=2.0).frames
             heard = scene_talks.listen(talk, Played(frames, b"", [], NOBODY))
@@ -80,7 +80,7 @@ def loud_frames(speech: Clip) -> set[int]:
     whole = len(speech.audio) // FRAME_BYTES
     parts = by_phone(speech.audio)[: whole * FRAME_BYTES].reshape(whole, FRAME_BYTES)
     level = np.sqrt(np.mean(parts * parts, axis=1))
-    bar = amplitude(LOUD_DB) * np.sqrt(np.mean(level[frames_said(speech.mask)] ** 2))
+    bar = ratio(LOUD_DB) * np.sqrt(np.mean(level[frames_said(speech.mask)] ** 2))
     return {int(at) for at in np.flatnonzero(level >= bar)[:LOUD_FRAMES]}
 
 
@@ -102,7 +102,7 @@ def events(sounds: Sounds, options: CallOptions) -> Found:
     for at, (kind, made) in enumerate(sounds.events.items()):
         rng = np.random.default_rng([59, at])
         some = [made[int(rng.integers(len(made)))] for _ in range(EVENTS)]
-        levels = [amplitude(rng.uniform(*EVENT_DBOV)) for _ in some]
+        levels = [ratio(rng.uniform(*EVENT_DBOV)) for _ in some]
         heard = [sound * level for sound, level in zip(some, levels, strict=True)]
         near, places_s = _placed(heard, EVENT_PAUSE_S, rng)
         far = talkative(sounds.ai, len(near) / RATE, rng)
@@ -145,7 +145,7 @@ def _piece(clips: Sequence[Clip], rng: Generator) -> Audio:
     piece = audio[first * PART : (first + parts) * PART].copy()
     piece[:FADE] *= np.linspace(0, 1, FADE)
     piece[-FADE:] *= np.linspace(1, 0, FADE)
-    return piece / subset.rms(piece) * amplitude(LEVEL_DBOV)
+    return piece / subset.rms(piece) * ratio(LEVEL_DBOV)
 
 
 def _placed(
@@ -160,7 +160,7 @@ def _placed(
     near = np.zeros(int(at_s * RATE))
     for (start_s, _), sound in zip(places, heard, strict=True):
         subset.put(near, start_s, sound)
-    ground = rng.normal(0, amplitude(-68), len(near))
+    ground = rng.normal(0, ratio(-68), len(near))
     return mulaw(by_phone(near) + ground), places
 
 

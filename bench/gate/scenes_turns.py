@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.gate.acoustics import ratio
 from bench.gate.scene_calls import (
     Noise,
     Spoken,
-    amplitude,
     mulaw,
     one_after_another,
     quiet,
@@ -26,7 +26,7 @@ from bridge.realtime import openai
 from bridge.settings.options import CallOptions, merge
 from dsp.g711 import FRAME_BYTES
 
-ANSWER = mulaw(amplitude(-40) * np.sin(np.arange(FRAME_BYTES) / 2))
+ANSWER = mulaw(ratio(-40) * np.sin(np.arange(FRAME_BYTES) / 2))
 SILENCE_MS = 500
 PAUSES_S = (0.30, 0.47)
 # A phrase, in parts of 10 ms, has no pause that could be one of these, and is no click.
@@ -146,7 +146,7 @@ def _without_edges(clip: Clip, start: int, end: int) -> Clip:
     """
     audio = clip.audio[start * PART : end * PART]
     level = np.sqrt(np.mean(audio.reshape(-1, PART) ** 2, axis=1))
-    clear = np.flatnonzero(level >= amplitude(CLEAR_DB))
+    clear = np.flatnonzero(level >= ratio(CLEAR_DB))
     if not len(clear):
         return quiet(0)
     first, last = int(clear[0]), int(clear[-1]) + 1

@@ -14,11 +14,11 @@ from bench.gate import (
     scenes_turns,
     subset,
 )
+from bench.gate.acoustics import ratio
 from bench.gate.scene_calls import (
     Noise,
     Room,
     alone,
-    amplitude,
     frames_said,
     joined,
     mulaw,
@@ -152,7 +152,7 @@ def test_a_sound_alone_has_the_level_asked_for(rng):
 
 
 def test_an_echo_comes_as_late_and_as_quiet_as_asked_for(rng):
-    far = scene_sounds.pink(RATE, rng) * amplitude(-20)
+    far = scene_sounds.pink(RATE, rng) * ratio(-20)
     echo = scene_talks.echo_of(far, -14, 0.4, rng)
 
     assert echo.delay == 20
