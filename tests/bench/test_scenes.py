@@ -103,7 +103,7 @@ def test_an_events_loudest_20_ms_have_an_rms_of_1(few):
 def test_a_room_decays_by_60_db_within_its_reverberation_time(rng):
     click = np.zeros(RATE)
     click[0] = 1
-    heard = scene_sounds.in_room(click, 0.4, 0.5, rng)
+    heard = scene_sounds.in_a_room(click, 0.4, 0.5, rng)
 
     early, late = heard[80:400], heard[2_880:3_200]
     assert level_db(early) - level_db(late) == pytest.approx(52.5, abs=3)
