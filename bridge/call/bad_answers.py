@@ -89,7 +89,7 @@ def ask_again(call: CallState) -> None:
     elif call.greeting.is_due:
         if is_own:  # from here on the caller is heard
             call.greeting.end()
-        ask_for = session_config.own_greeting if is_own else session_config.greeting
+        ask_for = session_config.own_greeting if is_own else session_config.first_words
         call.request(ask_for(call.plan))
     elif call.tool_calls.open:
         return  # the tools' answer is the second try

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.call.plan import (
     ERROR_CHARS_MAX,
     CallPlan,
+    Checkpoint,
     Log,
     ToolRecord,
     ToolResult,
@@ -36,6 +37,8 @@ class CallRecordBuilder:
     def __init__(self, plan: CallPlan, now: float) -> None:
         self.opened_at = now
         self.answered_at: float | None = None
+        # When the caller was connected to this process.
+        self._connected_at: float | None = None
         self._hangover_s = plan.options.audio_hangover_frames * FRAME_MS / 1e3
         self._spoke_at: float | None = None
         self._is_answer_due = False
@@ -46,7 +49,7 @@ class CallRecordBuilder:
         self.is_frame_due = False
         self._is_total_due = False
         self.tools: list[ToolRecord] = []
-        self._keypad_rows = 0
+        self.keypad_rows = 0
         self.stream_sid = ""
         self.transcript = Transcript()
         self.usage: dict[str, float] = {}
@@ -57,6 +60,8 @@ class CallRecordBuilder:
         self.dropped_latencies = 0
         # The limits that have a line in the log.
         self.limits_told: set[str] = set()
+        # Frames that another process had counted: as `Checkpoint.frames`.
+        self.frames_before = (0, 0, 0, 0, 0)
 
     def at_s(self, now: float) -> float:
         """Return the time since the call was opened."""
@@ -75,14 +80,34 @@ class CallRecordBuilder:
     @property
     def active_at(self) -> float:
         """When the caller last spoke or pressed a key, or was connected."""
-        return max(self._spoke_at or 0.0, self.answered_at or self.opened_at)
+        return max(self._spoke_at or 0.0, self._connected_at or self.opened_at)
+
+    def restore(self, saved: Checkpoint, now: float) -> None:
+        """Go on with the record of a call that another process has left."""
+        self.opened_at = now - saved.at_s
+        if saved.answered_at_s is not None:
+            self.answered_at = self.opened_at + saved.answered_at_s
+        self.stream_sid = saved.stream_sid
+        self.tools = list(saved.tools)
+        self.keypad_rows = saved.keypad_rows
+        self.limits_told = set(saved.limits_told)
+        self.usage = dict(saved.usage)
+        self.greeting_ms = saved.greeting_ms
+        self.answer_ms, self.barge_in_ms = (
+            list(saved.answer_ms),
+            list(saved.barge_in_ms),
+        )
+        self.frames_before = saved.frames
+        self.transcript.restore(saved.turns)
 
     # --- the caller ---
 
     def answered(self, stream_sid: str, now: float) -> None:
         """Note that the stream has begun."""
         self.stream_sid = stream_sid
-        self.answered_at = now
+        self._connected_at = now
+        if self.answered_at is None:
+            self.answered_at = now
 
     def resumed(self, stream_sid: str) -> None:
         """Note that another stream has replaced a lost one."""
@@ -109,8 +134,8 @@ class CallRecordBuilder:
 
     def digits_pressed(self, digits: str, now: float) -> None:
         """Note a row of digits that went to the model."""
-        self._keypad_rows += 1
-        item_id = f"keypad-{self._keypad_rows}"
+        self.keypad_rows += 1
+        item_id = f"keypad-{self.keypad_rows}"
         self.transcript.set_text("keypad", item_id, " ".join(digits), self.at_s(now))
 
     # --- the model ---
@@ -168,12 +193,19 @@ class CallRecordBuilder:
         return _frame_line(total_frames * FRAME_BYTES, total_frames)
 
     def greeted(self, now: float) -> Log:
-        """Return the line for the greeting's first frame, and time it from `start`."""
-        assert self.answered_at is not None, "greeted before anybody was there"
-        self.greeting_ms = (now - self.answered_at) * 1e3
+        """Return the line for the first frame of the first words, timed from `start`.
+
+        The first words of a call that another process has left are no greeting.
+        """
+        assert self._connected_at is not None, "greeted before anybody was there"
+        after_ms = (now - self._connected_at) * 1e3
         self._is_answer_due = False
-        text = f"Greeting begins: {self.greeting_ms:.0f} ms after start"
-        return Log("info", f"[REALTIME] {text}")
+        if self.greeting_ms is not None:
+            return Log(
+                "info", f"[REALTIME] Speaks again: {after_ms:.0f} ms after start"
+            )
+        self.greeting_ms = after_ms
+        return Log("info", f"[REALTIME] Greeting begins: {after_ms:.0f} ms after start")
 
     def _time_answer(self, now: float) -> None:
         if self._is_answer_due and self._spoke_at is not None:

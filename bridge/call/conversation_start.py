@@ -10,15 +10,29 @@ def greet_when_ready(call: CallState) -> None:
     if not call.is_session_ready:
         return
     if call.greeting.state is greeting.State.DUE:
-        call.greeting.note_asked()
-        call.request(session_config.greeting(call.plan))
-        call.info("[REALTIME] Greeting sent")
+        _ask_for_first_words(call)
     if not call.streams.sid:
         return
     call.enter(Phase.TALKING)
     call.silence.begin(call.now)
     call.greeting.wait(call.now)
     speech.feed(call)
+
+
+def _ask_for_first_words(call: CallState) -> None:
+    """Ask for the greeting, or for an apology in a call that another process has led.
+
+    What had to be answered when that process was lost is answered next.
+    """
+    resumed = call.plan.resumed
+    call.greeting.note_asked()
+    call.request(session_config.first_words(call.plan))
+    if resumed is None or not resumed.is_greeted:
+        call.info("[REALTIME] Greeting sent")
+        return
+    if resumed.is_answer_due:
+        call.request()
+    call.info("[REALTIME] Apology sent: another process has lost the line")
 
 
 def on_greeting_late(call: CallState) -> None:

@@ -63,7 +63,7 @@ def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
     """
     wishes = call.ending.wishes
     responses = call.responses
-    if not wishes or call.tool_calls.open - wishes.keys():
+    if not wishes or call.tool_calls.open.keys() - wishes.keys():
         return
     if any(wish.response_id == responses.active_id for wish in wishes.values()):
         return

@@ -39,6 +39,17 @@ class Keypad:
             self._digits += digit
         self._timers.set(Timer.KEYPAD, now if digit == "#" else now + PAUSE_S)
 
+    @property
+    def digits(self) -> str:
+        """The digits of the row that has not ended."""
+        return self._digits
+
+    def restore(self, digits: str, now: float) -> None:
+        """Go on with a row that another process has kept."""
+        self._digits = digits[:DIGITS_MAX]
+        if digits:
+            self.put_off(now)
+
     def put_off(self, now: float) -> None:
         """Wait once more: the conversation has not begun."""
         self._timers.set(Timer.KEYPAD, now + PAUSE_S)

@@ -19,6 +19,7 @@ from typing import Any
 from bridge.call import (
     answers,
     bad_messages,
+    checkpoint,
     dtmf,
     goodbye,
     hangup,
@@ -37,6 +38,7 @@ from bridge.call.plan import (
     Action,
     CallPlan,
     CallRecord,
+    Checkpoint,
     Leg,
     Phase,
     Refusal,
@@ -61,6 +63,8 @@ class Call(CallState):
         super().__init__(plan, now)
         is_pcm = plan.options.openai_output_format == "audio/pcm"
         self._pcm = PcmEncoder() if is_pcm else None
+        if plan.resumed is not None:
+            checkpoint.restore(self, plan.resumed)
 
     @property
     def deadline(self) -> float | None:
@@ -134,6 +138,10 @@ class Call(CallState):
     def record(self, now: float) -> CallRecord:
         """Return the record of this call."""
         return totals.record(self, now)
+
+    def checkpoint(self, now: float) -> Checkpoint:
+        """Return what another process needs to go on with this call."""
+        return checkpoint.take(self, now)
 
     def _receive(
         self, answer: Callable[["Call", Any], None], what: Any, now: float

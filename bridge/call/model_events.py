@@ -111,7 +111,9 @@ def _call_tool(call: CallState, event: openai.OutputItemDone, arguments: str) ->
     tool_call_id, name = event.item.call_id, event.item.name
     assert tool_call_id and name, "expected a function call with id and name"
     is_end = name == END_CALL
-    if not call.tool_calls.begin(tool_call_id, arguments, call.now, is_slow=not is_end):
+    if not call.tool_calls.begin(
+        tool_call_id, name, arguments, call.now, is_slow=not is_end
+    ):
         tool_answers.refuse(call, tool_call_id)
     elif is_end:
         call.ending.wish(tool_call_id, arguments, event.response_id)

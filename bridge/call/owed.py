@@ -39,7 +39,7 @@ def resume(call: CallState) -> None:
     else:
         instead: openai.ResponseParams | UnsetType = UNSET
         if call.greeting.is_due and call.is_talking:
-            instead = session_config.greeting(call.plan)
+            instead = session_config.first_words(call.plan)
             call.greeting.wait(call.now)
         call.ask(call.responses.resume(call.now, instead))
         goodbye.consider_wishes(call)

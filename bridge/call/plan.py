@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bridge.call.transcript import KeptTurn
 from bridge.realtime import openai
 from bridge.settings.options import CallOptions
 from bridge.telephony import twilio
@@ -35,8 +36,52 @@ class Phase(Enum):
     ENDED = "ended"
 
 
+class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool call, with its arguments and its result."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    result: str
+    ok: bool
+    duration_ms: float
+    at_s: float
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What another process needs to go on with a call, as of one moment.
+
+    Times are in s since the call was opened. `tools` has a result for every tool that
+    was called, also where the result is not known. `is_answer_due`: the caller, or a
+    tool, has yet to be answered.
+    """
+
+    at_s: float
+    answered_at_s: float | None
+    stream_sid: str
+    is_greeted: bool
+    is_answer_due: bool
+    turns: tuple[KeptTurn, ...]
+    tools: tuple[ToolRecord, ...]
+    digits: str
+    keypad_rows: int
+    missing_fields: tuple[str, ...]
+    has_warned: bool
+    limits_told: tuple[str, ...]
+    usage: dict[str, float]
+    counters: dict[str, int]
+    # Frames received, sent, forwarded, dropped, and sent as silence.
+    frames: tuple[int, int, int, int, int]
+    greeting_ms: float | None
+    answer_ms: tuple[float, ...]
+    barge_in_ms: tuple[float, ...]
+
+
 class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one call needs to know before it begins."""
+    """Everything one call needs to know before it begins.
+
+    `resumed` is where another process has left the call.
+    """
 
     call_sid: str
     business_id: str
@@ -57,6 +102,7 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     # The number of a lead whose record lacks this call: the database was unreachable.
     lead_due: str = ""
     options: CallOptions = CallOptions()
+    resumed: Checkpoint | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,18 +297,6 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     interrupted: bool
     heard_ms: int | None
-    at_s: float
-
-
-class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool call, with its arguments and its result."""
-
-    tool_call_id: str
-    name: str
-    arguments: str
-    result: str
-    ok: bool
-    duration_ms: float
     at_s: float
 
 

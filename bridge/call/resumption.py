@@ -54,8 +54,9 @@ def _obey(call: CallState, orders: Iterable[Order]) -> None:
 
 
 def _on_began(call: CallState) -> None:
-    call.time_limit.begin(call.now)
     call.call_record.answered(call.streams.sid, call.now)
+    # The time that the call had with another process counts.
+    call.time_limit.begin(call.call_record.answered_at or call.now)
     conversation_start.greet_when_ready(call)
 
 

@@ -53,6 +53,13 @@ _LINE_WAS_LOST = (
     "meanwhile was not heard. Say so in one short sentence, in the language of this "
     "conversation, and ask them to go on."
 )
+_CAME_BACK = (
+    "The telephone line was lost for a moment and is back. Say so in one short "
+    "sentence of apology, in the language of this conversation. If your last words "
+    "were cut off, then say what is missing of them, and nothing that the caller has "
+    "heard. If the caller waits for an answer, say no more: you will give it next. "
+    "Otherwise ask them to go on. What the caller said meanwhile was not heard."
+)
 _FILLER = (
     "Say only that it will take a moment, in two to five words, in the language of "
     "this conversation. Do not answer yet."
@@ -154,9 +161,14 @@ def wrong_format(session: openai.Session, plan: CallPlan) -> str | None:
     return None
 
 
-def greeting(plan: CallPlan) -> openai.ResponseParams:
-    """Return the request to speak the greeting word for word."""
-    return _verbatim(plan.greeting)
+def first_words(plan: CallPlan) -> openai.ResponseParams:
+    """Return the request to speak the greeting word for word.
+
+    In a call that another process has led, it is the request to apologise.
+    """
+    if plan.resumed is None or not plan.resumed.is_greeted:
+        return _verbatim(plan.greeting)
+    return openai.ResponseParams(tool_choice="none", instructions=_CAME_BACK)
 
 
 def own_greeting(plan: CallPlan) -> openai.ResponseParams:

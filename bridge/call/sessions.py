@@ -99,6 +99,10 @@ class Sessions:
         """Tell whether the session that serves is configured."""
         return self.handshake.state is State.READY
 
+    def go_on_from_another(self) -> None:
+        """Tell the first session the conversation, which another process has led."""
+        self._to(Stage.LATER)
+
     def note_left(self, items: Iterable[str], tools: Iterable[str]) -> None:
         """Note what the session that serves now does not know of the one before."""
         # Anything older is gone, and is never truncated or answered.

@@ -60,7 +60,9 @@ class CallState:
         self.call_record = CallRecordBuilder(plan, now)
         self.loop_correction = LoopCorrection(self.call_record.transcript)
         self.sessions = Sessions(plan, self.counters, self.timers, now)
-        self.greeting = Greeting(self.timers, is_wanted=bool(plan.greeting))
+        is_resumed = plan.resumed is not None and plan.resumed.is_greeted
+        is_wanted = is_resumed or bool(plan.greeting)
+        self.greeting = Greeting(self.timers, is_wanted=is_wanted)
         self.tool_calls = ToolCalls(self.timers, self.counters, options)
         self.responses = Responses(self.timers)
         self.recovery = Recovery(self.timers)

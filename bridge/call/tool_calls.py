@@ -56,7 +56,8 @@ class ToolCalls:
         self, timers: Timers, counters: Counters, options: CallOptions
     ) -> None:
         self.state = State.QUIET
-        self.open: set[str] = set()
+        # Name and arguments of each tool that runs, by its call's id.
+        self.open: dict[str, tuple[str, str]] = {}
         self._timers = OwnTimers(timers, Timer.FILLER)
         self._counters = counters
         self._has_filler = options.tool_filler
@@ -69,7 +70,13 @@ class ToolCalls:
         return self.state in (State.PARTLY, State.OWED)
 
     def begin(
-        self, tool_call_id: str, arguments: str, now: float, *, is_slow: bool
+        self,
+        tool_call_id: str,
+        name: str,
+        arguments: str,
+        now: float,
+        *,
+        is_slow: bool,
     ) -> bool:
         """Note that the model calls a tool; False if that is over a limit.
 
@@ -82,7 +89,7 @@ class ToolCalls:
             self._counters.refused_tools += 1
             return False
         self._to(State.PARTLY if self.is_answer_due else State.RUNNING)
-        self.open.add(tool_call_id)
+        self.open[tool_call_id] = name, arguments
         if is_slow and self._has_filler and not self._is_filler_said:
             self._timers.set(Timer.FILLER, now + FILLER_AFTER_S)
         return True
@@ -95,9 +102,9 @@ class ToolCalls:
     def end(self, tool_call_id: str, now: float) -> None:
         """Note that the model was told the result of a running tool."""
         assert tool_call_id in self.open, f"{tool_call_id} does not run"
-        left = self.open - {tool_call_id}
-        self._to(State.PARTLY if left else State.OWED)
-        self.open = left
+        is_more_open = len(self.open) > 1
+        self._to(State.PARTLY if is_more_open else State.OWED)
+        del self.open[tool_call_id]
         self._told_at = now
 
     def note_answered(self) -> None:

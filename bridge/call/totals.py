@@ -1,5 +1,6 @@
 """Totals: the line in the log and the record that sum up a whole call."""
 
+from bridge.call.checkpoint import frames
 from bridge.call.plan import CallRecord, Log, TurnRecord
 from bridge.call.state import CallState
 
@@ -18,7 +19,8 @@ def stop_line(call: CallState, reason: str) -> Log:
 
 def record(call: CallState, now: float) -> CallRecord:
     """Return the whole call as it is written to the database."""
-    noted, ending, uplink = call.call_record, call.ending, call.uplink
+    noted, ending = call.call_record, call.ending
+    rx, tx, forwarded, dropped, silence = frames(call)
     return CallRecord(
         plan=call.plan,
         stream_sid=noted.stream_sid,
@@ -28,11 +30,11 @@ def record(call: CallState, now: float) -> CallRecord:
         end_reason=ending.reason,
         goodbye_reason=ending.goodbye_reason,
         failed=ending.failed,
-        rx_frames=call.fast_path.rx_frames,
-        tx_frames=call.playout.frames_sent,
-        forwarded_frames=uplink.forwarded_frames,
-        dropped_frames=uplink.dropped_frames,
-        silence_frames=uplink.silence_frames_sent,
+        rx_frames=rx,
+        tx_frames=tx,
+        forwarded_frames=forwarded,
+        dropped_frames=dropped,
+        silence_frames=silence,
         barge_ins=call.counters.barge_ins,
         greeting_ms=noted.greeting_ms,
         answer_ms=noted.answer_ms,

@@ -5,7 +5,10 @@ that the server says it follows, and its text is added when it arrives. An inter
 turn of the AI is cut to what the caller heard.
 """
 
+from collections.abc import Iterable
 from typing import Literal
+
+import msgspec
 
 from bridge.media.playout import Cut
 
@@ -51,6 +54,17 @@ class Turn:
     def text(self) -> str:
         """All words of the turn."""
         return " ".join(words for _, words in sorted(self.parts.items()) if words)
+
+
+class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a transcript, with what was heard of it; its words are by part."""
+
+    role: Role
+    item_id: str
+    at_s: float
+    parts: dict[int, str]
+    interrupted: bool
+    heard_ms: int | None
 
 
 class Transcript:
@@ -163,6 +177,22 @@ class Transcript:
         """Return every turn in order, also those whose words have yet to come."""
         return [self._turns[item_id] for item_id in self._order]
 
+    def kept(self, cuts: Iterable[Cut]) -> tuple[KeptTurn, ...]:
+        """Return every turn as it would be if the AI were cut off now."""
+        copy = Transcript()
+        copy.restore(map(_kept, self.placed()))
+        for cut in cuts:
+            copy.cut(cut)
+        return tuple(map(_kept, copy.placed()))
+
+    def restore(self, turns: Iterable[KeptTurn]) -> None:
+        """Begin with the turns of a call that another process has left."""
+        for kept in turns:
+            turn = self.place(kept.role, kept.item_id, kept.at_s)
+            turn.parts = dict(kept.parts)
+            turn.interrupted, turn.heard_ms = kept.interrupted, kept.heard_ms
+            turn.is_whole = True
+
     def turns(self) -> list[Turn]:
         """Return the turns that have words, in order."""
         return [turn for turn in self.placed() if turn.text or turn.interrupted]
@@ -184,6 +214,17 @@ class Transcript:
             turn.role == "caller" and not turn.is_whole and turn.at_s >= since_s
             for turn in self._turns.values()
         )
+
+
+def _kept(turn: Turn) -> KeptTurn:
+    return KeptTurn(
+        role=turn.role,
+        item_id=turn.item_id,
+        at_s=turn.at_s,
+        parts=dict(turn.parts),
+        interrupted=turn.interrupted,
+        heard_ms=turn.heard_ms,
+    )
 
 
 def _heard(text: str, cut: Cut) -> str:

@@ -240,9 +240,8 @@ class Playout:
             return True
         if all(mark.name != name for mark in self._marks):
             return False
-        mark = self._marks.popleft()
-        while mark.name != name:
-            mark = self._marks.popleft()
+        while (mark := self._marks.popleft()).name != name:
+            pass
         self._delays.append(max(0.0, now - mark.expected_at))
         self._delay_s = min(self._delays)
         return True
@@ -279,25 +278,26 @@ class Playout:
             return self._levels[index] + NOTHING_DBFS
         return NOTHING_DBFS
 
+    def cuts(self, now: float) -> list[Cut]:
+        """Return the parts that are not heard to their end, in order."""
+        heard = self.frames_sent - max(0.0, self._clock_end - now) / FRAME_S
+        cuts = []
+        for item in self._items:
+            total_ms = item.received_bytes // BYTES_PER_MS
+            before = item.first_frame if item.frames_sent else heard
+            heard_ms = min(max(round((heard - before) * FRAME_MS), 0), total_ms)
+            if heard_ms < total_ms or not item.is_done:
+                where = item.item_id, item.content_index
+                cuts.append(Cut(*where, heard_ms, total_ms, item.before_ms))
+        return cuts
+
     def interrupt(self, now: float, *, has_left: bool = False) -> list[Cut]:
         """Forget the unheard audio and return the cut items, in order.
 
         The calling code must send `clear` first, then a truncate for each cut. A caller
         who `has_left` the line did so before the bridge learns of it.
         """
-        way_s = min(self._delay_s, WAY_S_MAX) if has_left else 0.0
-        left_s = max(0.0, self._clock_end - now + way_s)
-        heard = self.frames_sent - left_s / FRAME_S
-        cuts = []
-        for item in self._items:
-            total_ms = item.received_bytes // BYTES_PER_MS
-            heard_ms = 0
-            if item.frames_sent:
-                heard_ms = round((heard - item.first_frame) * FRAME_MS)
-                heard_ms = min(max(heard_ms, 0), total_ms)
-            if heard_ms < total_ms or not item.is_done:
-                where = item.item_id, item.content_index
-                cuts.append(Cut(*where, heard_ms, total_ms, item.before_ms))
+        cuts = self.cuts(now - min(self._delay_s, WAY_S_MAX) if has_left else now)
         self._items.clear()
         self._flushed.extend(mark.name for mark in self._marks)
         self._marks.clear()

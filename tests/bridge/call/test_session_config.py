@@ -54,7 +54,7 @@ def test_a_session_that_echoes_another_format_is_wrong():
 @pytest.mark.parametrize(
     "params",
     [
-        session_config.greeting(builders.plan("Hello.")),
+        session_config.first_words(builders.plan("Hello.")),
         session_config.still_there(),
         session_config.closing_soon(),
         session_config.filler(),

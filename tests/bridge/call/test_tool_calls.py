@@ -23,10 +23,10 @@ def tools_in(state, timers=None, *, has_filler=True):
     options = CallOptions(tool_filler=has_filler)
     tools = ToolCalls(timers or Timers(), Counters(), options)
     if state is not State.QUIET:
-        assert tools.begin("t1", "{}", 1.0, is_slow=True)
+        assert tools.begin("t1", "find", "{}", 1.0, is_slow=True)
     if state is State.PARTLY:
-        assert tools.begin("t2", "{}", 1.0, is_slow=True)
-        assert tools.begin("t3", "{}", 1.0, is_slow=True)
+        assert tools.begin("t2", "find", "{}", 1.0, is_slow=True)
+        assert tools.begin("t3", "find", "{}", 1.0, is_slow=True)
         tools.end("t3", 1.2)
     if state is State.OWED:
         tools.end("t1", 1.2)
@@ -73,7 +73,9 @@ def test_each_fact_leads_where_the_table_says(old, begun, refused, ended, answer
         step(tools)
         return tools.state
 
-    assert after(lambda tools: tools.begin("t9", "", 2.0, is_slow=True)) is begun
+    assert (
+        after(lambda tools: tools.begin("t9", "find", "", 2.0, is_slow=True)) is begun
+    )
     assert after(lambda tools: tools.refuse(2.0)) is refused
     assert after(ToolCalls.note_answered) is answered
     if ended is not None:
@@ -83,10 +85,10 @@ def test_each_fact_leads_where_the_table_says(old, begun, refused, ended, answer
 def test_calls_over_a_limit_are_counted_and_do_not_run():
     tools = tools_in(State.QUIET)
     long = "x" * (ARGUMENT_CHARS_MAX + 1)
-    assert not tools.begin("long", long, 1.0, is_slow=True)
+    assert not tools.begin("long", "find", long, 1.0, is_slow=True)
     for number in range(TOOLS_MAX - 1):
-        assert tools.begin(f"t{number}", long[:-1], 1.0, is_slow=True)
-    assert not tools.begin("many", "{}", 1.0, is_slow=True)
+        assert tools.begin(f"t{number}", "find", long[:-1], 1.0, is_slow=True)
+    assert not tools.begin("many", "find", "{}", 1.0, is_slow=True)
 
     assert len(tools.open) == TOOLS_MAX - 1
     counters = tools._counters
@@ -119,17 +121,17 @@ def test_a_filler_is_said_once_in_a_pause_until_the_model_has_answered():
     assert tools.take_filler(2.0, is_free=True)
     assert not tools.take_filler(2.0, is_free=True)
     timers.clear()
-    assert tools.begin("t2", "{}", 3.0, is_slow=True)
+    assert tools.begin("t2", "find", "{}", 3.0, is_slow=True)
     assert timers.deadline is None
 
     tools.end("t1", 3.0)
     tools.note_answered()  # t2 still runs
-    assert tools.begin("t3", "{}", 3.0, is_slow=True)
+    assert tools.begin("t3", "find", "{}", 3.0, is_slow=True)
     assert timers.deadline is None
     tools.end("t2", 3.0)
     tools.end("t3", 3.0)
     tools.note_answered()
-    assert tools.begin("t4", "{}", 4.0, is_slow=True)
+    assert tools.begin("t4", "find", "{}", 4.0, is_slow=True)
     assert timers.deadline == 4.0 + FILLER_AFTER_S
 
 
@@ -137,7 +139,7 @@ def test_a_filler_is_said_once_in_a_pause_until_the_model_has_answered():
 def test_no_filler_over_a_quick_tool_or_where_none_is_wanted(is_slow, has_filler):
     timers = Timers()
     tools = tools_in(State.QUIET, timers, has_filler=has_filler)
-    assert tools.begin("t1", "{}", 1.0, is_slow=is_slow)
+    assert tools.begin("t1", "find", "{}", 1.0, is_slow=is_slow)
     assert timers.deadline is None
 
 

@@ -208,7 +208,9 @@ def test_tool_runs_aside_and_its_answer_goes_to_the_model():
             tools = {"look": Tool(Nothing, "Look.", slow)}
             peer, model = await talking(place, tools=tools)
             line = place.line
-            line.call.tool_calls.begin("call_1", "{}", line.call.now, is_slow=False)
+            line.call.tool_calls.begin(
+                "call_1", "look", "{}", line.call.now, is_slow=False
+            )
             line.receive(lambda now: [RunTool("call_1", "look", "{}")])
             peer.send_text(loopback.media_message())
             await ws_peer.until(lambda: line.call.fast_path.rx_frames == 1)
