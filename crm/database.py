@@ -14,11 +14,14 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-# One statement, so that there is no moment with the tenant and without the role.
-_ENTER = (
-    "select set_config('app.business_id', $1, true), "
+# A client that was frozen, or that vanished without closing its socket, keeps its locks
+# no longer than this: another node waits for them to claim its calls.
+_ENTER_ROUTING = (
+    "select set_config('idle_in_transaction_session_timeout', '3s', true), "
     "set_config('role', 'kolbridge_app', true)"
 )
+# One statement, so that there is no moment with the tenant and without the role.
+_ENTER = f"{_ENTER_ROUTING}, set_config('app.business_id', $1, true)"
 # Queries the privileges of the role that logged in. A role that may act as a stronger
 # role is as strong: it can bypass the policies as that role. `businesses` is not
 # forced, so the role must not own it.
@@ -39,7 +42,6 @@ select session_user::text as role,
     where pg_has_role(session_user, relowner, 'member') order by 1) as owned,
   array(select relname::text from tenant_tables where not relrowsecurity
     or (not relforcerowsecurity and relname <> 'businesses') order by 1) as open"""
-_ENTER_ROUTING = "select set_config('role', 'kolbridge_app', true)"
 
 
 class IsolationError(RuntimeError):
@@ -106,7 +108,8 @@ class Database:
 
     @asynccontextmanager
     async def routing(self) -> AsyncIterator[Any]:
-        """Yield a connection without a tenant, which sees the table of numbers only."""
+        """Yield a connection without a tenant, which sees only the tables that lead to
+        one: numbers, nodes and the owners of calls."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.fetchval(_ENTER_ROUTING)
             yield connection

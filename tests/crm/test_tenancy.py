@@ -154,6 +154,19 @@ def test_a_pooled_connection_carries_no_tenant(database_url):
     run(story, database_url)
 
 
+def test_locks_of_a_client_that_is_frozen_do_not_last(database_url):
+    async def story(db):
+        query = "show idle_in_transaction_session_timeout"
+        async with db.tenant(uuid4()) as connection:
+            assert await connection.fetchval(query) == "3s"
+        async with db.routing() as connection:
+            assert await connection.fetchval(query) == "3s"
+        async with db.owner() as connection:
+            assert await connection.fetchval(query) == "0"
+
+    run(story, database_url)
+
+
 def test_a_tenant_that_is_none_has_no_rows(database_url):
     async def story(db):
         await two_tenants(db)
