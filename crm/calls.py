@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from crm import admissions
+from crm import admissions, live_calls
 from crm.database import Database
 
 
@@ -68,6 +68,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     tools: Sequence[ToolCall]
     # How far the number was proven; only a verified number leads to a lead.
     caller_worth: str = "verified"
+    # The generation in which its writer owned the call; 0 if no owner was written.
+    generation: int = 0
 
 
 _PLAIN = (
@@ -106,11 +108,17 @@ async def save(
 ) -> bool:
     """Write a call with its turns and tools; False if it was written before.
 
+    False, too, and nothing is written, if another generation owns the call.
+
     `lead_due` is the number of a lead for whom this call was not counted when it came.
     """
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
     lead_phone = call.from_number if call.caller_worth == "verified" else ""
     async with db.tenant(business_id) as connection:
+        if not await live_calls.close(
+            connection, business_id, call.call_sid, call.generation or None
+        ):
+            return False
         await connection.execute(
             "insert into prompts (business_id, sha256, text) values ($1, $2, $3) "
             "on conflict do nothing",

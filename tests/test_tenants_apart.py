@@ -24,7 +24,7 @@ from bridge.agent.tools import ToolRunner
 from bridge.call.plan import RunTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
-from crm import businesses, calls, claims, leads
+from crm import businesses, calls, claims, leads, live_calls
 from crm.businesses import Service
 from crm.claims import Claimant
 from crm.database import Database
@@ -73,6 +73,7 @@ async def make(db, name):
             "values ($1, 'CAh', '', now())",
             business_id,
         )
+    await open_with_checkpoint(db, business_id)
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
     await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
@@ -89,6 +90,21 @@ async def make(db, name):
     )
     assert booked.ok, booked.output
     return business_id, starts_at
+
+
+async def open_with_checkpoint(db, business_id):
+    call_sid = f"CA{uuid4().hex}"
+    owner = await live_calls.open(
+        db,
+        call_sid=call_sid,
+        business_id=business_id,
+        account_sid="AC1",
+        to_number=STRANGER,
+        node="node-of-none",
+        incarnation=uuid4(),
+        worker=0,
+    )
+    await live_calls.save(db, business_id, [(call_sid, owner.generation, 1, b"state")])
 
 
 async def desk(db, business_id, phone):

@@ -16,6 +16,8 @@ from crm.migrate import MigrationError, migrate
 from tests.crm.test_migrate import LAST, ask, copy_of, empty_database, version
 from tests.test_tenants_apart import CALLER, make, run, tables
 
+OF_RUNNING_CALLS = {"call_owners", "checkpoints"}
+
 
 @contextmanager
 def owned_database(url):
@@ -54,6 +56,14 @@ async def everything(db):
     return found
 
 
+def without_running_calls(rows):
+    """Return what a backup keeps: calls that ran then do not run now."""
+    return {
+        (table, one): [] if table in OF_RUNNING_CALLS else found
+        for (table, one), found in rows.items()
+    }
+
+
 async def two_shops(db):
     ours, _ = await make(db, "Ours")
     mine, _ = await make(db, "Their's, \\ \t„שלום“\n")
@@ -74,10 +84,11 @@ def test_all_rows_of_two_tenants_come_back(database_url, tmp_path, as_owner):
 
     with databases(database_url) as url:
         assert asyncio.run(restore(url, file)) == manifest
-        assert run(everything, url) == before
+        assert run(everything, url) == without_running_calls(before)
 
     assert len(manifest.businesses) == 2
-    assert {one.name for one in manifest.tables} >= {table for table, _ in before}
+    saved = {one.name for one in manifest.tables}
+    assert saved == {table for table, _ in before} - OF_RUNNING_CALLS
     assert all(before.values())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
