@@ -14,8 +14,7 @@ from crm.database import Database
 STALE_S = 3.0
 FRESH = f"beat_at >= now() - interval '{STALE_S} seconds'"
 _NODE = f"""
-select name, url, version, capacity, active,
-  is_draining or drain_asked as is_draining,
+select name, url, version, capacity, active, is_draining, drain_asked,
   greatest(extract(epoch from now() - beat_at), 0)::float8 as age_s,
   not ({FRESH}) as is_stale
 from nodes"""
@@ -64,8 +63,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     capacity: int
     active: int
-    # It drains, or was asked to.
     is_draining: bool
+    # It learns of this with its next heartbeat.
+    drain_asked: bool
     age_s: float
     is_stale: bool
 

@@ -124,10 +124,12 @@ async def test_drain_is_told_with_each_heartbeat(db):
     await nodes.beat(db, node("a"))
     assert await nodes.ask_to_drain(db, "a") is True
     (seen,) = await nodes.every(db)
-    assert seen.is_draining
+    assert (seen.drain_asked, seen.is_draining) == (True, False)
 
     assert await nodes.beat(db, node("a")) is True
     assert await nodes.beat(db, node("a", is_draining=True)) is True
+    (seen,) = await nodes.every(db)
+    assert (seen.drain_asked, seen.is_draining) == (True, True)
 
 
 @told
@@ -138,7 +140,7 @@ async def test_node_that_starts_again_was_not_asked_to_drain(db):
 
     assert await nodes.beat(db, node("a", uuid4())) is False
     (seen,) = await nodes.every(db)
-    assert not seen.is_draining
+    assert not seen.drain_asked
 
 
 @told
