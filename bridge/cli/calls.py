@@ -10,7 +10,7 @@ import msgspec
 
 from bridge.agent.prompt import CALL_FACTS
 from bridge.business.opening_hours import TenantError
-from bridge.cli import calls_summary
+from bridge.cli import calls_live, calls_summary
 from bridge.cli.database import find_business, run_with_database
 from bridge.cli.listing import local_time, money
 from bridge.cli.refused import listed, retry
@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   kolbridge calls --business "Dana's Salon" --limit 100
   kolbridge calls CA0123456789abcdef0123456789abcdef
   kolbridge calls --summary --since 7d
+  kolbridge calls --live               calls that run now, on any node
   kolbridge calls --json | jq -r 'select(.outcome == "failed") | .call_sid'
   kolbridge calls --refused            records that the database refused, and why
   kolbridge calls --retry-refused      write them again, each exactly once
@@ -56,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_listing_arguments(parser)
     calls_summary.add_arguments(parser)
+    calls_live.add_arguments(parser)
 
 
 def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +96,9 @@ async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> 
         return
     if args.since is not None or args.until is not None:
         raise TenantError("--since and --until: expected with --summary")
+    if args.live:
+        await calls_live.show(args, db, dict(found))
+        return
     if args.refused or args.retry_refused:
         records = RefusedRecords(Path(settings.kolbridge_home) / "unwritten")
         if args.retry_refused:
