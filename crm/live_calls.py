@@ -7,7 +7,7 @@ written. Times are the database's own.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,9 +15,9 @@ import msgspec
 from crm.database import Database
 from crm.nodes import FRESH
 
-# A released call has no node, so its owner is stale, too.
-_STALE = f"""not exists (select from nodes n where n.name = o.node
-  and n.incarnation = o.incarnation and n.{FRESH})"""
+# A released call has no node: its owner is stale, too.
+_STALE = f"""(o.node = '' or not exists (select from nodes n
+  where n.incarnation = o.incarnation and n.{FRESH}))"""
 _COLUMNS = f"""call_sid, business_id, account_sid, to_number, node, incarnation, worker,
   generation, claims, opened_at, {_STALE} as is_stale"""
 _OWNER = f"select {_COLUMNS} from call_owners o"
@@ -37,17 +37,18 @@ returning generation"""
 # statement wait for the claim, and then write nothing.
 _SAVE = """
 with owned as (
-  select o.call_sid, v.format, v.state
-  from unnest($2::text[], $3::int[], $4::int[], $5::bytea[])
-    as v (call_sid, generation, format, state)
+  select o.call_sid, v.format, v.plan, v.state
+  from unnest($2::text[], $3::int[], $4::int[], $5::bytea[], $6::bytea[])
+    as v (call_sid, generation, format, plan, state)
   join call_owners o on o.call_sid = v.call_sid and o.generation = v.generation
   where o.business_id = $1
   for share of o
 )
-insert into checkpoints (business_id, call_sid, format, state)
-select $1, call_sid, format, state from owned
+insert into checkpoints as c (business_id, call_sid, format, plan, state)
+select $1, call_sid, format, plan, state from owned
 on conflict (business_id, call_sid) do update set
-  format = excluded.format, state = excluded.state, saved_at = excluded.saved_at"""
+  format = excluded.format, plan = coalesce(excluded.plan, c.plan),
+  state = excluded.state, saved_at = now()"""
 _LOST = """
 select v.call_sid from unnest($1::text[], $2::int[]) as v (call_sid, generation)
 left join call_owners o on o.call_sid = v.call_sid
@@ -77,6 +78,17 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     # Released, or its node no longer beats: the call may be claimed.
     is_stale: bool
+
+
+class Checkpoint(NamedTuple):
+    """A call's state as its owner of this generation last knew it."""
+
+    call_sid: str
+    generation: int
+    format: int
+    # None where an earlier checkpoint had it.
+    plan: bytes | None
+    state: bytes
 
 
 async def open(
@@ -142,9 +154,9 @@ async def release(db: Database, call_sid: str, generation: int) -> None:
 
 
 async def save(
-    db: Database, business_id: UUID, checkpoints: Sequence[tuple[str, int, int, bytes]]
+    db: Database, business_id: UUID, checkpoints: Sequence[Checkpoint]
 ) -> None:
-    """Write the checkpoints of a business's calls: id, generation, format and state.
+    """Write the checkpoints of a business's calls.
 
     One statement; a call occurs once. Skips each call that has another generation.
     """
@@ -157,16 +169,16 @@ async def save(
 
 async def load(
     db: Database, business_id: UUID, call_sid: str
-) -> tuple[int, bytes] | None:
-    """Return the format and the state of a call's checkpoint."""
+) -> tuple[int, bytes | None, bytes] | None:
+    """Return the format, the plan and the state of a call's checkpoint."""
     async with db.tenant(business_id) as connection:
         row = await connection.fetchrow(
-            "select format, state from checkpoints "
+            "select format, plan, state from checkpoints "
             "where business_id = $1 and call_sid = $2",
             business_id,
             call_sid,
         )
-    return None if row is None else (row["format"], row["state"])
+    return None if row is None else (row["format"], row["plan"], row["state"])
 
 
 async def lost(db: Database, generations: Mapping[str, int]) -> set[str]:

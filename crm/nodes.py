@@ -1,7 +1,8 @@
 """Nodes: the running services that share this database, by their heartbeats.
 
-The database's clock alone decides which node is stale: no time comes from a node, so
-that a node's own clock cannot matter.
+A node has one process or more, its workers, and each of them beats. The database's
+clock alone decides which process is stale: no time comes from a process, so that its
+own clock cannot matter.
 """
 
 from uuid import UUID
@@ -10,28 +11,41 @@ import msgspec
 
 from crm.database import Database
 
-# A node beats each second. Three missed heartbeats make it stale.
+# A process beats each second. Three missed heartbeats make it stale.
 STALE_S = 3.0
 FRESH = f"beat_at >= now() - interval '{STALE_S} seconds'"
+# Rows of dead processes are of no use for longer than this.
+_FORGET = "delete from nodes where beat_at < now() - interval '1 minute'"
+# The workers of a node that beat say what the node is; of a stale node, all of them.
 _NODE = f"""
-select name, url, version, capacity, active, is_draining, drain_asked,
-  greatest(extract(epoch from now() - beat_at), 0)::float8 as age_s,
-  not ({FRESH}) as is_stale
-from nodes"""
-# A new incarnation was not asked to drain.
-_BEAT = f"""
-insert into nodes
-  (name, incarnation, url, version, capacity, active, is_draining, beat_at)
-values ($1, $2, $3, $4, $5, $6, $7, now())
-on conflict (name) do update set
-  incarnation = excluded.incarnation, url = excluded.url, version = excluded.version,
-  capacity = excluded.capacity, active = excluded.active,
-  is_draining = excluded.is_draining, beat_at = excluded.beat_at,
-  drain_asked = nodes.drain_asked and nodes.incarnation = excluded.incarnation
-where nodes.incarnation = excluded.incarnation or not (nodes.{FRESH})
+with parts as (
+  select *, {FRESH} as is_fresh,
+    bool_or({FRESH}) over (partition by name, version) as is_up
+  from nodes
+)
+select name, max(url) as url, version, sum(capacity)::int as capacity,
+  sum(active)::int as active, bool_and(is_draining) as is_draining,
+  bool_or(drain_asked) as drain_asked,
+  greatest(extract(epoch from now() - max(beat_at)), 0)::float8 as age_s,
+  not bool_or(is_fresh) as is_stale
+from parts where is_fresh or not is_up
+group by name, version"""
+# The lock decides between two processes that start under one name.
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('nodes:' || $1, 0))"
+_IS_TAKEN = f"""
+select exists (select from nodes where name = $1 and worker = $2 and incarnation <> $3
+  and {FRESH} and not is_draining)"""
+_BEAT = """
+insert into nodes (incarnation, name, worker, url, version, capacity, active,
+  is_draining, beat_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, now())
+on conflict (incarnation) do update set
+  url = excluded.url, version = excluded.version, capacity = excluded.capacity,
+  active = excluded.active, is_draining = excluded.is_draining,
+  beat_at = excluded.beat_at
 returning drain_asked"""
 _FREEST = f"""
-{_NODE} where url <> '' and name <> $1 and {FRESH}
+select * from ({_NODE}) n where url <> '' and name <> $1 and not is_stale
   and not is_draining and not drain_asked and active < capacity
 order by active::float8 / capacity, name limit 1"""
 
@@ -44,9 +58,10 @@ class NameTaken(Exception):
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's heartbeat; `incarnation` is one start of it."""
+    """A process's heartbeat; `incarnation` is one life of the process."""
 
     name: str
+    worker: int
     incarnation: UUID
     url: str
     version: str
@@ -56,7 +71,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as its last heartbeat described it, `age_s` ago."""
+    """A node of one version, all its workers together; the last heartbeat is `age_s`
+    old."""
 
     name: str
     url: str
@@ -70,40 +86,55 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     is_stale: bool
 
 
-async def beat(db: Database, node: Beat) -> bool:
-    """Write a node's heartbeat; return whether the node was asked to drain.
+async def join(db: Database, beat: Beat, *, takes_over: bool = False) -> None:
+    """Write a process's first heartbeat.
 
-    Raises NameTaken while another incarnation has the name and is not stale.
+    Raises NameTaken while another process has its name and number, and neither drains
+    nor is stale. `takes_over`: that process is about to drain.
     """
     async with db.routing() as connection:
-        row = await connection.fetchrow(
-            _BEAT,
-            node.name,
-            node.incarnation,
-            node.url,
-            node.version,
-            node.capacity,
-            node.active,
-            node.is_draining,
+        await connection.execute(_LOCK, beat.name)
+        await connection.execute(_FORGET)
+        is_taken = await connection.fetchval(
+            _IS_TAKEN, beat.name, beat.worker, beat.incarnation
         )
-    if row is None:
-        raise NameTaken(node.name)
-    is_asked: bool = row["drain_asked"]
+        if is_taken and not takes_over:
+            raise NameTaken(beat.name)
+        await connection.execute(_BEAT, *_values(beat))
+
+
+async def beat(db: Database, beat: Beat) -> bool:
+    """Write a process's heartbeat; return whether its node was asked to drain."""
+    async with db.routing() as connection:
+        is_asked: bool = await connection.fetchval(_BEAT, *_values(beat))
     return is_asked
 
 
-async def leave(db: Database, name: str, incarnation: UUID) -> None:
-    """Remove a node that stops; a node that took its name over stays."""
+def _values(beat: Beat) -> tuple[object, ...]:
+    return (
+        beat.incarnation,
+        beat.name,
+        beat.worker,
+        beat.url,
+        beat.version,
+        beat.capacity,
+        beat.active,
+        beat.is_draining,
+    )
+
+
+async def leave(db: Database, incarnation: UUID) -> None:
+    """Remove a process that stops, or is known to be dead."""
     async with db.routing() as connection:
         await connection.execute(
-            "delete from nodes where name = $1 and incarnation = $2", name, incarnation
+            "delete from nodes where incarnation = $1", incarnation
         )
 
 
 async def every(db: Database) -> list[Node]:
     """Return all nodes by name, stale ones included."""
     async with db.routing() as connection:
-        rows = await connection.fetch(f"{_NODE} order by name")
+        rows = await connection.fetch(f"{_NODE} order by name, version")
     return [Node(**row) for row in rows]
 
 
@@ -120,7 +151,7 @@ async def freest(db: Database, but: str) -> Node | None:
 async def ask_to_drain(db: Database, name: str) -> bool:
     """Ask a node to drain, which its next heartbeat tells it; False: no such node."""
     async with db.routing() as connection:
-        found = await connection.fetchval(
+        found = await connection.fetch(
             "update nodes set drain_asked = true where name = $1 returning true", name
         )
-    return found is not None
+    return bool(found)

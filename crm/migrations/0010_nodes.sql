@@ -1,9 +1,10 @@
 -- Running nodes, and which of them has which call. Only this server's clock decides what
 -- is stale: every time here is its own.
 create table nodes (
-  name text primary key check (name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
-  -- One start of the node: a node that was restarted under its name is another.
-  incarnation uuid not null,
+  -- One life of one process, a worker of its node.
+  incarnation uuid primary key,
+  name text not null check (name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+  worker int not null check (worker >= 0),
   -- How the balancer reaches this node, '' if it cannot.
   url text not null,
   version text not null,
@@ -13,6 +14,7 @@ create table nodes (
   drain_asked boolean not null default false,
   beat_at timestamptz not null default now()
 );
+create index nodes_by_name on nodes (name, worker);
 grant select, insert, update, delete on nodes to kolbridge_app;
 
 -- The owner of each running call. Read before a tenant is known; holds nothing but the
@@ -44,6 +46,8 @@ create table checkpoints (
   business_id uuid not null references businesses (id) on delete cascade,
   call_sid text not null,
   format int not null,
+  -- What the call was made from: written once.
+  plan bytea,
   state bytea not null,
   saved_at timestamptz not null default now(),
   primary key (business_id, call_sid)

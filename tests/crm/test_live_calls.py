@@ -8,12 +8,17 @@ import pytest
 
 from crm import businesses, calls, deleting, live_calls, nodes
 from crm.database import Database
+from crm.live_calls import Checkpoint
 from crm.nodes import STALE_S
 from tests.crm.test_crm import call
 from tests.crm.test_nodes import age, node
 
 ONE, TWO = uuid4(), uuid4()
 NUMBER = "+12025550123"
+
+
+def checkpoint(owner, state, generation=1, version=1, plan=None):
+    return Checkpoint(owner.call_sid, generation, version, plan, state)
 
 
 class Running:
@@ -48,11 +53,12 @@ class Running:
         return generation
 
     async def save(self, owner, state, generation=None, version=1):
-        found = (owner.call_sid, generation or owner.generation, version, state)
+        found = checkpoint(owner, state, generation or owner.generation, version)
         await live_calls.save(self.db, self.business_id, [found])
 
     async def load(self, owner):
-        return await live_calls.load(self.db, self.business_id, owner.call_sid)
+        found = await live_calls.load(self.db, self.business_id, owner.call_sid)
+        return found and (found[0], found[2])
 
     async def find(self, owner):
         return await live_calls.find(self.db, owner.call_sid)
@@ -117,7 +123,7 @@ async def no_heartbeat(db):
 
 
 async def no_row(db):
-    await nodes.leave(db, "a", ONE)
+    await nodes.leave(db, ONE)
 
 
 async def another_incarnation(db):
@@ -186,11 +192,22 @@ async def test_checkpoint_is_replaced(salon):
 
 
 @told
+async def test_plan_is_written_once(salon):
+    owner = await salon.open()
+    first = checkpoint(owner, b"one", plan=b"plan")
+    await live_calls.save(salon.db, salon.business_id, [first])
+    await salon.save(owner, b"two")
+
+    found = await live_calls.load(salon.db, salon.business_id, owner.call_sid)
+    assert found == (1, b"plan", b"two")
+
+
+@told
 async def test_checkpoints_of_many_calls_are_one_statement(salon):
     owners = [await salon.open() for _ in range(3)]
     other = await businesses.create(salon.db, "Other")
     foreign = await Running(salon.db, other).open()
-    states = [(one.call_sid, 1, 1, b"state") for one in (*owners, foreign)]
+    states = [checkpoint(one, b"state") for one in (*owners, foreign)]
     await live_calls.save(salon.db, salon.business_id, states)
     await live_calls.save(salon.db, salon.business_id, [])
 
@@ -204,7 +221,7 @@ async def test_older_generation_saves_nothing(salon):
     lost, kept = await salon.open(), await salon.open()
     await salon.save(lost, b"before")
     assert await salon.lose(lost) == 2
-    states = [(one.call_sid, 1, 1, b"frozen") for one in (lost, kept)]
+    states = [checkpoint(one, b"frozen") for one in (lost, kept)]
     await live_calls.save(salon.db, salon.business_id, states)
 
     assert await salon.load(lost) == (1, b"before")
@@ -309,7 +326,7 @@ def test_no_statement_is_given_a_time(embedded_url):
         await nodes.beat(db, node("a", ONE))
         owner = await salon.open()
         await salon.save(owner, b"state")
-        await nodes.leave(db, "a", ONE)
+        await nodes.leave(db, ONE)
         await salon.claim(owner)
         await nodes.freest(db, "b")
         await nodes.ask_to_drain(db, "b")
@@ -326,4 +343,4 @@ def test_no_statement_is_given_a_time(embedded_url):
     flat = [*given, *(part for one in given if type(one) is list for part in one)]
     assert "b" in flat
     for one in flat:
-        assert isinstance(one, str | int | bool | bytes | list | UUID), one
+        assert isinstance(one, str | int | bool | bytes | list | UUID | None), one

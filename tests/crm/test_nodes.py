@@ -1,7 +1,7 @@
 """Nodes and their heartbeats: in a real database, whose clock alone counts."""
 
 import asyncio
-from uuid import uuid4
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
 import asyncpg
 import pytest
@@ -9,8 +9,6 @@ import pytest
 from crm import nodes
 from crm.database import Database
 from crm.nodes import STALE_S, Beat, NameTaken
-
-ONE = uuid4()
 
 
 def told(story):
@@ -34,14 +32,16 @@ def told(story):
     return test
 
 
-def node(name="a", incarnation=ONE, **changes):
+def node(name="a", incarnation=None, **changes):
     fields = {
+        "worker": 0,
         "url": f"https://{name}.example",
         "version": "1.0",
         "capacity": 10,
         "active": 0,
         "is_draining": False,
     }
+    incarnation = incarnation or uuid5(NAMESPACE_DNS, name)
     return Beat(name=name, incarnation=incarnation, **{**fields, **changes})
 
 
@@ -83,39 +83,81 @@ async def test_node_that_no_longer_beats_is_stale(db):
 
 
 @told
+async def test_workers_of_a_node_are_added_up(db):
+    await nodes.beat(db, node("a", uuid4(), worker=0, active=1, url=""))
+    await nodes.beat(db, node("a", uuid4(), worker=1, active=2))
+    dead = node("a", uuid4(), worker=1, active=7)
+    await nodes.beat(db, dead)
+    async with db.owner() as connection:
+        await connection.execute(
+            "update nodes set beat_at = now() - interval '9 s' where incarnation = $1",
+            dead.incarnation,
+        )
+    (seen,) = await nodes.every(db)
+
+    assert (seen.active, seen.capacity, seen.is_stale) == (3, 20, False)
+    assert seen.url == "https://a.example"
+
+
+@told
+async def test_versions_of_one_name_are_apart(db):
+    await nodes.beat(db, node("a", uuid4(), is_draining=True))
+    await nodes.beat(db, node("a", uuid4(), version="1.1"))
+
+    seen = [(one.version, one.is_draining) for one in await nodes.every(db)]
+    assert seen == [("1.0", True), ("1.1", False)]
+
+
+@told
 async def test_name_is_taken_while_its_node_beats(db):
-    await nodes.beat(db, node("a", ONE, active=3))
+    await nodes.join(db, node("a", active=3))
     other = node("a", uuid4())
     with pytest.raises(NameTaken, match="'a': another node runs under this name"):
-        await nodes.beat(db, other)
+        await nodes.join(db, other)
     (seen,) = await nodes.every(db)
     assert seen.active == 3
+    # Its other workers are no other node.
+    await nodes.join(db, node("a", uuid4(), worker=1))
 
     await age(db, "a", STALE_S + 1)
-    await nodes.beat(db, other)
-    with pytest.raises(NameTaken):
-        await nodes.beat(db, node("a", ONE))
+    await nodes.join(db, other)
+
+
+@told
+async def test_name_of_a_node_that_drains_is_free_and_of_one_that_is_replaced(db):
+    await nodes.join(db, node("a", is_draining=True))
+    await nodes.join(db, node("a", uuid4()))
+    await nodes.join(db, node("a", uuid4()), takes_over=True)
 
 
 @told
 async def test_of_two_nodes_that_start_at_once_one_gets_the_name(db):
     found = await asyncio.gather(
-        *(nodes.beat(db, node("a", uuid4())) for _ in range(8)), return_exceptions=True
+        *(nodes.join(db, node("a", uuid4())) for _ in range(8)), return_exceptions=True
     )
 
-    assert found.count(False) == 1
+    assert found.count(None) == 1
     assert sum(isinstance(one, NameTaken) for one in found) == 7
 
 
 @told
 async def test_node_that_leaves_frees_its_name_and_no_other_ones(db):
-    await nodes.beat(db, node("a", ONE))
-    await nodes.leave(db, "a", uuid4())
+    await nodes.join(db, node("a"))
+    await nodes.leave(db, uuid4())
     assert len(await nodes.every(db)) == 1
 
-    await nodes.leave(db, "a", ONE)
+    await nodes.leave(db, node("a").incarnation)
     assert await nodes.every(db) == []
-    assert await nodes.beat(db, node("a", uuid4())) is False
+    await nodes.join(db, node("a", uuid4()))
+
+
+@told
+async def test_nodes_that_are_long_dead_are_forgotten(db):
+    await nodes.join(db, node("a"))
+    await age(db, "a", 61)
+    await nodes.join(db, node("b"))
+
+    assert [one.name for one in await nodes.every(db)] == ["b"]
 
 
 @told
