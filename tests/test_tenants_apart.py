@@ -104,7 +104,8 @@ async def open_with_checkpoint(db, business_id):
         incarnation=uuid4(),
         worker=0,
     )
-    await live_calls.save(db, business_id, [(call_sid, owner.generation, 1, b"state")])
+    saved = live_calls.Checkpoint(call_sid, owner.generation, 1, None, b"state")
+    await live_calls.save(db, business_id, [saved])
 
 
 async def desk(db, business_id, phone):

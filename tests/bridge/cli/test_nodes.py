@@ -12,7 +12,9 @@ from bridge.cli import drain
 from crm import businesses, live_calls, nodes
 from crm.database import Database
 from crm.nodes import STALE_S
-from tests.crm.test_nodes import ONE, age, node
+from tests.crm.test_nodes import age, node
+
+ONE = node("a").incarnation
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ async def silent(db):
 
 
 async def left(db):
-    await nodes.leave(db, "a", ONE)
+    await nodes.leave(db, ONE)
 
 
 async def started_again(db):
