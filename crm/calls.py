@@ -11,6 +11,9 @@ import msgspec
 from crm import admissions, live_calls
 from crm.database import Database
 
+# Why a call has ended whose process died in it.
+PROCESS_LOST = "process_lost"
+
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One side's words; `at_s` counts from the start of the call."""

@@ -55,8 +55,9 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "business", "call", "line", "ports", "recorder"),
         *("settings", "telemetry", "telephony", "crm"),
     },
+    "nodes": {"call", "line", "settings", "telemetry", "crm"},
     "service": {
-        *("business", "call", "line", "ports", "recorder", "records"),
+        *("business", "call", "line", "nodes", "ports", "recorder", "records"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli": {

@@ -83,6 +83,8 @@ class CallDriver:
         self.token = ""
         # When the sockets were closed and the record passed on; 0.0 until then.
         self.over_at = 0.0
+        # Another process has the call: nothing is recorded of it here.
+        self.is_let_go = False
         # When the call ceased to need a session with the model.
         self.left_at = float("inf")
         # When Twilio was last asked for another stream.
@@ -125,9 +127,9 @@ class CallDriver:
         A bug in the bridge ends this call only.
         """
         is_late = self.is_over and not self.call.awaits_words
+        now, recorder = monotonic(), self._recorder
         if is_late and method != self.call.receive_disconnect:
             self._exchange.metrics.count("dropped", limit="after_end")
-        now, recorder = monotonic(), self._recorder
         try:
             if recorder is None:
                 actions = method(*what, now)
@@ -158,6 +160,13 @@ class CallDriver:
         if not self.over_at:
             self.call.break_off()
             self._end(WSCloseCode.INTERNAL_ERROR)
+
+    def let_go(self) -> None:
+        """Close the sockets without a word: another process has the call."""
+        self.is_let_go = True
+        for task in self._tasks:
+            task.cancel()
+        self.receive(self.call.receive_hangup, "taken_over")
 
     def note_event(self, kind: str | None) -> None:
         """Log the type of an event from the model."""
@@ -241,11 +250,8 @@ class CallDriver:
     def _use_standby(self, action: UseStandby) -> None:
         """Make the second leg the model's: the very next frame goes there."""
         assert self._standby_leg is not None, "there is no second session"
-        first, self.model_leg, self._standby_leg = (
-            self.model_leg,
-            self._standby_leg,
-            None,
-        )
+        first, self.model_leg = self.model_leg, self._standby_leg
+        self._standby_leg = None
         self._model_task, self._standby_task = self._standby_task, None
         self.model_leg.leg = Leg.OPENAI
         self.fast_path.appender = self.model_leg.appender
@@ -342,7 +348,7 @@ class CallDriver:
             self._timer = None
         if self.twilio_leg is not None:
             self.twilio_leg.close(code)
-        if self.call.awaits_words and self.model_leg.is_open:
+        if self.call.awaits_words and self.model_leg.is_open and not self.is_let_go:
             task = asyncio.get_running_loop().create_task(self._await_words())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -14,7 +14,6 @@ from bridge.records.writer import Kept
 from bridge.settings.prices import Prices, cost_of
 from crm import calls
 
-PROCESS_LOST = "process_lost"
 # The outcome of a call, by the last tool that changed something.
 _OUTCOMES = {
     "calendar_create_appointment": "booked",
@@ -86,7 +85,7 @@ def begun_row(plan: CallPlan, now: datetime) -> Kept:
         opened_at_s=0.0,
         answered_at_s=None,
         ended_at_s=0.0,
-        end_reason=PROCESS_LOST,
+        end_reason=calls.PROCESS_LOST,
         failed=True,
         rx_frames=0,
         tx_frames=0,
@@ -102,15 +101,16 @@ def begun_row(plan: CallPlan, now: datetime) -> Kept:
         turns=(),
         tools=(),
     )
-    return to_row(lost, 0.0, now, {})
+    return msgspec.structs.replace(to_row(lost, 0.0, now, {}), is_lost=True)
 
 
 def running_row(
     record: CallRecord, now_s: float, now: datetime, prices: Prices
 ) -> Kept:
     """Return the row to write, as of now, if the process dies during the call."""
-    lost = msgspec.structs.replace(record, end_reason=PROCESS_LOST, failed=True)
-    return to_row(lost, now_s, now, prices)
+    lost = msgspec.structs.replace(record, end_reason=calls.PROCESS_LOST, failed=True)
+    row = to_row(lost, now_s, now, prices)
+    return msgspec.structs.replace(row, is_lost=True)
 
 
 def outcome_of(record: CallRecord) -> str:

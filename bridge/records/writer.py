@@ -49,6 +49,8 @@ class Kept(msgspec.Struct, frozen=True):
     business_id: UUID
     call: calls.Call
     lead_due: str | None = None
+    # The process died in the call, with which another process may go on.
+    is_lost: bool = False
 
 
 class _Incoming(NamedTuple):
@@ -61,8 +63,18 @@ class _Incoming(NamedTuple):
 class RecordWriter:
     """The one writer of a process's records, from `start` to `close`."""
 
-    def __init__(self, database: Database, home: Path, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        home: Path,
+        metrics: Metrics,
+        *,
+        lost_wait_s: float = 0.0,
+    ) -> None:
         self._database = database
+        # How long the record of a call whose process died waits for another process to
+        # go on with the call.
+        self._lost_wait_s = lost_wait_s
         self._journal = Journal(home / "unwritten")
         self.refused = RefusedRecords(home / "unwritten")
         self._metrics = metrics
@@ -123,6 +135,10 @@ class RecordWriter:
     def begin(self, kept: Kept) -> None:
         """Keep the record to write if the process dies before `add`."""
         self._put(_Incoming(kept, is_begun=True))
+
+    def drop(self, call_sid: str) -> None:
+        """Forget the record that was to be written if the process died."""
+        self._end(call_sid)
 
     def add(self, kept: Kept) -> None:
         """Queue a record to be written soon."""
@@ -269,6 +285,10 @@ class RecordWriter:
             await asyncio.to_thread(self._journal.drop)
             return
         log = _log(kept)
+        if kept.is_lost and self._lost_wait_s and not taken.tries:
+            due_at = monotonic() + self._lost_wait_s
+            await asyncio.to_thread(self._journal.put_back, due_at)
+            return
         try:
             is_new = await calls.save(
                 self._database, kept.business_id, kept.call, lead_due=kept.lead_due

@@ -3,6 +3,6 @@
 Owns `kolbridge serve`, the supervisor of the workers, socket handover in an upgrade,
 Twilio's webhooks, the admin port, readiness, and the measured load of the event loop.
 Refuses to start with a wrong setting or an unsafe database role, and says which.
-May use: `business`, `call`, `line`, `ports`, `recorder`, `records`, `settings`,
-`switchboard`, `telemetry`, `telephony` and `crm`.
+May use: `business`, `call`, `line`, `nodes`, `ports`, `recorder`, `records`,
+`settings`, `switchboard`, `telemetry`, `telephony` and `crm`.
 """

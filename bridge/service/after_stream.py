@@ -43,8 +43,11 @@ class AfterStream:
         connect: Callable[[CallDriver], bytes],
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
+        resume: Callable[[str], Awaitable[CallDriver | None]] | None = None,
     ) -> None:
         self._fallback_for = fallback_for
+        # Goes on with a call whose process is gone.
+        self._resume = resume
         self._switchboard = switchboard
         self._connect = connect
         self._find_recorded = find_recorded
@@ -66,6 +69,8 @@ class AfterStream:
         document = (
             self._connect_again(call_sid, repeat_key) if status == THERE else None
         )
+        if document is None and status == THERE:
+            document = await self._connect_anew(call_sid)
         if document is None:
             document = await self._end(call_sid, number, status)
         if repeat_key:
@@ -90,6 +95,15 @@ class AfterStream:
         if repeat_key or is_new or line.twilio_leg is None:
             self._switchboard.await_caller(line)
         return None if line.is_over else self._connect(line)
+
+    async def _connect_anew(self, call_sid: str) -> bytes | None:
+        """Return the document for a stream of a call that another process has left."""
+        board = self._switchboard
+        is_known = board.find_driver(call_sid) or board.find_ended(call_sid)
+        if self._resume is None or board.is_draining or is_known:
+            return None
+        line = await self._resume(call_sid)
+        return None if line is None or line.is_over else self._connect(line)
 
     async def _end(self, call_sid: str, number: str, status: str) -> bytes:
         board = self._switchboard

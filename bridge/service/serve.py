@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 
+from bridge.nodes.membership import identity_of
 from bridge.ports.acceptor import listen
 from bridge.ports.connections import raise_descriptor_limit
 from bridge.ports.workers import Workers
@@ -38,6 +39,7 @@ from crm.connect import Schema, open_url, service_url
 from crm.database import Database, IsolationError
 from crm.embedded import EmbeddedServer
 from crm.migrate import MigrationError
+from crm.nodes import NameTaken
 from crm.postgres_install import EmbeddedError
 from crm.transient import DATABASE_ERRORS, is_transient
 
@@ -267,10 +269,21 @@ async def serve(
             share.lifeline, _on_orphaned, loop, share.lifeline, signals.stop
         )
     database = await open_for_calls(settings, database_url)
-    server = Server(settings, database, share.token_key, workers=share.workers)
+    server = Server(
+        settings,
+        database,
+        share.token_key,
+        workers=share.workers,
+        identity=identity_of(settings, share.workers.index),
+    )
     writer.count_with(partial(server.metrics.count, "log_lines_dropped"))
     try:
-        await server.start(share.listening, share.admin)
+        is_after = share.inherited is not None
+        await server.start(share.listening, share.admin, takes_over=is_after)
+    except NameTaken as error:
+        await database.close()
+        sys.stderr.write(f"kolbridge: NODE_NAME={error}; expected a name of its own\n")
+        return EXIT_SETTINGS
     except OSError as error:
         await database.close()
         what = f"write {error.filename}" if error.filename else "start"

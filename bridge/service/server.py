@@ -21,6 +21,7 @@ from bridge.business.directory import BusinessDirectory
 from bridge.call.last_turn import WORDS_WAIT_S
 from bridge.call.last_words import ENDING_S_MAX
 from bridge.call.plan import CallPlan, CallRecord
+from bridge.nodes.membership import Identity
 from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler
 from bridge.ports.connections import Connections, connections_allowed
@@ -30,9 +31,10 @@ from bridge.ports.workers import Workers
 from bridge.recorder.flight_recorder import Recorders
 from bridge.records.checkpoints import keep_running
 from bridge.records.summary import begun_row, running_row, to_row
-from bridge.records.writer import RecordWriter
+from bridge.records.writer import Kept, RecordWriter
 from bridge.service.admin import admin_application, own_page
 from bridge.service.loop_monitor import LoopMonitor
+from bridge.service.own_node import OwnNode
 from bridge.service.readiness import Readiness
 from bridge.service.webhooks import Webhooks
 from bridge.settings.process import Settings
@@ -56,6 +58,8 @@ RECORDS_WAIT_S = 5.0
 RECORD_LOOK_S = 0.2
 RECORD_LOOKS = round((WORDS_WAIT_S + 1.0) / RECORD_LOOK_S)
 RECORD_LOOKS_S = WORDS_WAIT_S + 3.0
+# Another process may go on with the call of a dead one: Twilio asks within seconds.
+LOST_WAIT_S = 15.0
 # How long a running HTTP request may take when the process stops.
 HTTP_WAIT_S = 2.0
 
@@ -63,7 +67,8 @@ HTTP_WAIT_S = 2.0
 class Server:
     """One process of the bridge; the constructor is given everything it needs.
 
-    `on_record` takes the records of calls in place of the database.
+    `on_record` takes the records of calls in place of the database. With an `identity`
+    this process is a node: it goes on with calls whose process is gone.
     """
 
     def __init__(
@@ -73,12 +78,16 @@ class Server:
         token_key: bytes | None = None,
         on_record: Callable[[CallRecord], None] | None = None,
         workers: Workers | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._settings = settings
         self._database = database
         self._records = RecordWriter(
-            database, Path(settings.kolbridge_home), self.metrics
+            database,
+            Path(settings.kolbridge_home),
+            self.metrics,
+            lost_wait_s=LOST_WAIT_S if identity and settings.resume else 0.0,
         )
         self._recorders = _recorders(settings, self.metrics)
         hours = settings.business_cache_hours
@@ -104,16 +113,23 @@ class Server:
             "checkpoints", self._keep_checkpoints, self.metrics
         )
         self._admissions.live_drivers = self.switchboard.live_drivers
-        self._limits = SupervisedTask(
-            "limits",
-            self._admissions.watch,
-            self.metrics,
-        )
+        self._limits = SupervisedTask("limits", self._admissions.watch, self.metrics)
         self._fresh = SupervisedTask(
             "businesses", self._directory.keep_fresh, self.metrics
         )
         if on_record is None:
             self.switchboard.on_open = self._on_open
+        self.switchboard.on_let_go = self._records.drop
+        self._node: OwnNode | None = None
+        if identity is not None:
+            self._node = OwnNode(
+                settings,
+                database,
+                self._directory,
+                self.switchboard,
+                identity,
+                on_record or self._on_record,
+            )
         self._loop_monitor = LoopMonitor(self.switchboard.admission, self.metrics)
         self._workers = workers
         self._is_first = workers is None or workers.index == 0
@@ -142,18 +158,24 @@ class Server:
         self,
         listening: socket.socket | None = None,
         admin: socket.socket | None = None,
+        *,
+        takes_over: bool = False,
     ) -> None:
         """Listen, on `listening` if several workers share that socket, and on `admin`
         for monitoring.
 
-        Raises OSError if the address is unavailable.
+        `takes_over`: the service that has the port is about to drain. Raises OSError if
+        the address is unavailable, and crm.nodes.NameTaken if the node's name is.
         """
         settings = self._settings
+        if self._node is not None:
+            await self._node.join(takes_over=takes_over)
         listening = listening or listen(settings.host, settings.port)
         self.port = listening.getsockname()[1]
         local = f"http://{settings.url_host}:{self.port}"
         self.public_url = (settings.public_url or local).rstrip("/")
-        stream_base = self.public_url.replace("http", "ws", 1)
+        stream_base = (settings.node_url or self.public_url).rstrip("/")
+        stream_base = stream_base.replace("http", "ws", 1)
         media_path = self._workers.media_path if self._workers else MEDIA_PATH
         self.switchboard.media_url = stream_base + media_path
         webhooks = Webhooks(
@@ -163,7 +185,11 @@ class Server:
             self.readiness,
             self._find_recorded,
             self._fallback_for,
+            self._node.calls.resume if self._node and settings.resume else None,
         )
+        if self._node is not None:
+            self._node.connect = webhooks.connect
+            self._node.start()
         application = webhooks.application(self._workers)
         application.middlewares.append(self._part)
         self._runner = _runner(application)
@@ -259,6 +285,8 @@ class Server:
         await self._checkpoints.stop()
         await self._limits.stop()
         await self._fresh.stop()
+        if self._node is not None:
+            await self._node.stop()
         await self.readiness.stop()
         for acceptor in (self._acceptor, self._admin_acceptor):
             if acceptor is not None:
@@ -331,15 +359,22 @@ class Server:
         }
 
     def _on_open(self, plan: CallPlan) -> None:
-        self._records.begin(begun_row(plan, datetime.now(UTC)))
+        self._records.begin(self._owned(begun_row(plan, datetime.now(UTC))))
 
     def _on_running(self, record: CallRecord) -> None:
         prices = self._settings.openai_prices
-        self._records.begin(running_row(record, monotonic(), datetime.now(UTC), prices))
+        row = running_row(record, monotonic(), datetime.now(UTC), prices)
+        self._records.begin(self._owned(row))
 
     def _on_record(self, record: CallRecord) -> None:
         prices = self._settings.openai_prices
-        self._records.add(to_row(record, monotonic(), datetime.now(UTC), prices))
+        row = to_row(record, monotonic(), datetime.now(UTC), prices)
+        self._records.add(self._owned(row))
+        if self._node is not None:
+            self._node.ownership.forget(record.plan.call_sid)
+
+    def _owned(self, kept: Kept) -> Kept:
+        return kept if self._node is None else self._node.owned(kept)
 
 
 def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:

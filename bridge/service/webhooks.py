@@ -50,13 +50,14 @@ class Webhooks:
         readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
+        resume: Callable[[str], Awaitable[CallDriver | None]] | None = None,
     ) -> None:
         self._fallback_for = fallback_for
         self._public_url = public_url
         self._switchboard = switchboard
         self._readiness = readiness
         self._after_stream = AfterStream(
-            switchboard, self._connect, find_recorded, fallback_for
+            switchboard, self.connect, find_recorded, fallback_for, resume
         )
         self._metrics = switchboard.metrics
         self._guard = WebhookGuard(self._metrics, fallback_for)
@@ -129,7 +130,7 @@ class Webhooks:
             sorry = await self._fallback_for(ringing.to_number)
             business_id = self._switchboard.business_of("", ringing.to_number)
             return self._fallback(unserved.reason, sorry, business_id)
-        return _twiml(self._connect(line))
+        return _twiml(self.connect(line))
 
     async def stream_status(self, request: web.Request) -> web.Response:
         """Note the status of a stream at Twilio."""
@@ -181,7 +182,8 @@ class Webhooks:
 
     # --- internal ---
 
-    def _connect(self, line: CallDriver) -> bytes:
+    def connect(self, line: CallDriver) -> bytes:
+        """Return the document that opens a call's stream."""
         plan = line.call.plan
         urls = StreamUrls(
             media=self._switchboard.media_url,

@@ -14,7 +14,6 @@ from typing import Annotated, Any, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta
 
 from bridge.settings.environment import (
     EnvironmentFileError,
@@ -33,6 +32,23 @@ from bridge.settings.options import (
 )
 from bridge.settings.prices import VENDOR_PRICES, Prices, read_prices
 from bridge.settings.signing import SigningSecrets, by_name
+from bridge.settings.value_types import (
+    AccountSecrets,
+    AccountSid,
+    Currency,
+    DatabaseUrl,
+    Host,
+    HttpUrl,
+    KeySecrets,
+    LogLevel,
+    NodeName,
+    ProxyUrl,
+    Secret,
+    Secrets,
+    Sentence,
+    WsUrl,
+    count_of,
+)
 
 
 class SettingsError(ValueError):
@@ -48,93 +64,6 @@ class SettingsError(ValueError):
         self.settings = settings or Settings()
 
 
-def _count(low: int, high: int, unit: str = "") -> Meta:
-    of = f" of {unit}" if unit else ""
-    return Meta(ge=low, le=high, description=f"a whole number{of} from {low} to {high}")
-
-
-Host = Annotated[
-    str, Meta(pattern=r"^[\w.:\[\]-]+$", description="an address to listen on")
-]
-HttpUrl = Annotated[
-    str,
-    Meta(pattern=r"^https?://[^\s?#@]+$", description="https://name[/path], no more"),
-]
-WsUrl = Annotated[
-    str, Meta(pattern=r"^wss?://[^\s#@]+$", description="wss://name/path")
-]
-# The driver would split any other form, and show parts of a password in its error.
-DatabaseUrl = Annotated[
-    str,
-    Meta(
-        pattern=r"^postgres(ql)?://([^\s/?#\[\]]*@)?"
-        r"([\w.%-]*|\[[\da-fA-F:.]+\])(:\d+)?"
-        r"(,([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?)*(/[^\s?#@]*)?(\?\S*)?$",
-        description="postgresql://user@host/database (in a password / is %2F, # %23)",
-    ),
-]
-ProxyUrl = Annotated[
-    str,
-    Meta(
-        pattern=r"^(https?://)?([^\s/@]+@)?[\w.-]+(:\d+)?/?$|"
-        r"^(https?://)?([^\s/@]+@)?\[[0-9a-fA-F:.]+\](:\d+)?/?$",
-        description="http://[user:password@]host:port, a proxy that knows CONNECT",
-    ),
-]
-AccountSid = Annotated[
-    str,
-    Meta(pattern="^AC[0-9a-fA-F]{32}$", description="AC and 32 hexadecimal digits"),
-]
-Secret = Annotated[
-    str,
-    Meta(
-        pattern=r"^[\x21-\x7e]+$",
-        description="one word of ASCII, nothing invisible in it",
-    ),
-]
-Secrets = Annotated[
-    str,
-    Meta(
-        pattern=r"^[\x21-\x2b\x2d-\x7e]+(,[\x21-\x2b\x2d-\x7e]+)*$",
-        description="words with commas between",
-    ),
-]
-# The account stands before its secret: "AC...=token,AC...=token".
-AccountSecrets = Annotated[
-    str,
-    Meta(
-        pattern=r"^AC[0-9a-fA-F]{32}=[\x21-\x2b\x2d-\x7e]+"
-        r"(,AC[0-9a-fA-F]{32}=[\x21-\x2b\x2d-\x7e]+)*$",
-        description="AccountSid=token, with commas between",
-    ),
-]
-KeySecrets = Annotated[
-    str,
-    Meta(
-        pattern=r"^[\w.-]+=[\x21-\x2b\x2d-\x7e]+(,[\w.-]+=[\x21-\x2b\x2d-\x7e]+)*$",
-        description="id=secret, with commas between",
-    ),
-]
-Sentence = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=1_000,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
-        description="a sentence to be spoken, on one line",
-    ),
-]
-Currency = Annotated[
-    str,
-    Meta(pattern="^[A-Z]{3}$", description="three letters of a currency, as USD"),
-]
-LogLevel = Annotated[
-    str,
-    Meta(
-        pattern="^(debug|info|warning|error)$",
-        description="debug, info, warning or error",
-    ),
-]
 _SECRETS = frozenset(
     (
         "admin_token",
@@ -154,19 +83,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of the service; `.env.example` explains each of them."""
 
     host: Host = "127.0.0.1"
-    port: Annotated[int, _count(0, 65_535)] = 8080
+    port: Annotated[int, count_of(0, 65_535)] = 8080
     public_url: HttpUrl | None = None
     admin_host: Host = "127.0.0.1"
-    admin_port: Annotated[int, _count(0, 65_535)] = 9464
+    admin_port: Annotated[int, count_of(0, 65_535)] = 9464
     admin_token: Secret | None = None
 
     database_url: DatabaseUrl | None = None
     database_admin_url: DatabaseUrl | None = None
     db_pgbouncer: Switch = False
-    database_pool_size: Annotated[int, _count(1, 100)] = 10
-    database_timeout_ms: Annotated[int, _count(100, 60_000, "ms")] = 10_000
+    database_pool_size: Annotated[int, count_of(1, 100)] = 10
+    database_timeout_ms: Annotated[int, count_of(100, 60_000, "ms")] = 10_000
     kolbridge_home: str = ".data"
-    business_cache_hours: Annotated[int, _count(0, 168, "hours")] = 24
+    business_cache_hours: Annotated[int, count_of(0, 168, "hours")] = 24
 
     twilio_account_sid: AccountSid | None = None
     twilio_auth_token: Secret | None = None
@@ -174,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     twilio_subaccounts: AccountSecrets | None = None
     twilio_shared_keys: KeySecrets | None = None
     twilio_validate_signatures: Switch = True
+    twilio_api_url: HttpUrl = "https://api.twilio.com"
 
     openai_api_key: Secret | None = None
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
@@ -183,12 +113,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     https_proxy: ProxyUrl | None = None
     no_proxy: str | None = None
 
-    workers: Annotated[int, _count(1, 64)] = 1
-    max_calls_per_worker: Annotated[int, _count(1, 10_000)] = 500
-    max_busy_percent: Annotated[int, _count(1, 100, "percent")] = 88
-    lag_budget_ms: Annotated[int, _count(1, 10_000, "ms")] = 20
-    drain_seconds: Annotated[int, _count(0, 3_600, "seconds")] = 30
-    tool_deadline_ms: Annotated[int, _count(100, 30_000, "ms")] = 4_000
+    workers: Annotated[int, count_of(1, 64)] = 1
+    max_calls_per_worker: Annotated[int, count_of(1, 10_000)] = 500
+    max_busy_percent: Annotated[int, count_of(1, 100, "percent")] = 88
+    lag_budget_ms: Annotated[int, count_of(1, 10_000, "ms")] = 20
+    node_name: NodeName | None = None
+    node_url: HttpUrl | None = None
+    resume: Switch = True
+    resume_max: Annotated[int, count_of(1, 20)] = 3
+    drain_seconds: Annotated[int, count_of(0, 3_600, "seconds")] = 30
+    tool_deadline_ms: Annotated[int, count_of(100, 30_000, "ms")] = 4_000
     fallback_sentence: Sentence | None = None
     fallback_language: LanguageTag = "en"
 

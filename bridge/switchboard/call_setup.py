@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.agent.calendar_tools import BookingLimits
 from bridge.agent.crm_tools import crm_tools
-from bridge.agent.identity import Caller, caller_of
+from bridge.agent.identity import Caller, Worth, caller_of
 from bridge.agent.prompt import build
 from bridge.agent.tools import Tool, specifications
 from bridge.business.directory import BusinessDirectory, Found, uncached
@@ -128,11 +128,45 @@ async def open_plan(
             ringing.stir_verstat[:64] or "none",
             extra=of_call(ringing.call_sid, str(business.id)),
         )
-    tools = crm_tools(
+    tools = _tools(database, business, caller, ringing.call_sid, options)
+    plan = _plan(options, ringing, caller, business, lead, tools, now)
+    plan = msgspec.structs.replace(plan, lead_due=lead_due)
+    return CallSetup(plan, tools, fallback_of(settings, business))
+
+
+async def reopen_plan(
+    database: Database,
+    settings: Settings,
+    plan: CallPlan,
+    directory: BusinessDirectory,
+) -> CallSetup | None:
+    """Return what a call of another process goes on with; None if no business has it.
+
+    The plan stays as it was; only the tools are made anew.
+    """
+    found = await directory.find(plan.to_number)
+    if found is None or str(found.business.id) != plan.business_id:
+        return None
+    worth = Worth(plan.caller_worth)
+    phone = None if worth is Worth.NONE else plan.from_number
+    caller = Caller(phone, worth)
+    tools = _tools(database, found.business, caller, plan.call_sid, plan.options)
+    plan = msgspec.structs.replace(plan, tools=specifications(tools))
+    return CallSetup(plan, tools, fallback_of(settings, found.business))
+
+
+def _tools(
+    database: Database,
+    business: Business,
+    caller: Caller,
+    call_sid: str,
+    options: CallOptions,
+) -> dict[str, Tool]:
+    return crm_tools(
         database,
         business,
         caller.phone,
-        call_sid=ringing.call_sid,
+        call_sid=call_sid,
         rules=Rules(
             options.booking_step_minutes,
             options.booking_lead_minutes,
@@ -145,9 +179,6 @@ async def open_plan(
             options.limit_open_bookings_withheld,
         ),
     )
-    plan = _plan(options, ringing, caller, business, lead, tools, now)
-    plan = msgspec.structs.replace(plan, lead_due=lead_due)
-    return CallSetup(plan, tools, fallback_of(settings, business))
 
 
 async def _touched(

@@ -32,6 +32,7 @@ from bridge.switchboard.admission import Admission, few_max
 from bridge.switchboard.call_setup import CallSetup, Ringing, fallback_of
 from bridge.switchboard.draining import QUESTION_S, end_in_time, wait_for
 from bridge.switchboard.ended import Ended, EndedCalls
+from bridge.switchboard.gauges import gauges_of
 from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
 from bridge.telemetry.log import CallLogger, server_logger
 from bridge.telemetry.metrics import Metrics
@@ -89,6 +90,8 @@ class Switchboard:
         self._no_unasked.set()
         # Called for each call that opens; the records' owner sets it before the first.
         self.on_open: Callable[[CallPlan], None] | None = None
+        # Called for each call that another process has claimed.
+        self.on_let_go: Callable[[str], None] | None = None
         self._exchange = Exchange(
             settings=settings,
             metrics=metrics,
@@ -235,23 +238,7 @@ class Switchboard:
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Return the gauges of the calls."""
-        return {
-            "calls_active": ("Calls in progress", len(self._lines)),
-            "admission_closed": (
-                "Workers that turn new calls away, or did so in the last ten seconds, "
-                "because their event loop is busy or late",
-                float(self.admission.is_closed),
-            ),
-            "loop_busy": (
-                "Share of the last second in which the event loop worked or waited for "
-                "the processor; with several workers, the sum",
-                self.admission.busy,
-            ),
-            "model_sessions_orphaned": (
-                "Sessions with the model whose call has ended; above 0 it is a bug",
-                self._count_orphans(),
-            ),
-        }
+        return gauges_of(len(self._lines), self.admission, self._count_orphans())
 
     # --- the end ---
 
@@ -309,13 +296,16 @@ class Switchboard:
         self.admission.let_in(now)
 
     async def _open(self, ringing: Ringing) -> CallDriver:
-        settings = self._settings
         opening = await self._plan_for(ringing, datetime.now(UTC))
         if opening is None:
             raise UnknownNumber
-        business_id = opening.plan.business_id
-        self._ended.note_number(ringing.to_number, business_id, opening.fallback)
-        log = CallLogger(ringing.call_sid, business_id)
+        return self.begin(opening, ringing.account_sid)
+
+    def begin(self, opening: CallSetup, account_sid: str) -> CallDriver:
+        """Begin a call: a new one, or one that another process has left."""
+        settings, plan = self._settings, opening.plan
+        self._ended.note_number(plan.to_number, plan.business_id, opening.fallback)
+        log = CallLogger(plan.call_sid, plan.business_id)
         tools = ToolRunner(
             opening.tools,
             deadline_ms=settings.tool_deadline_ms,
@@ -325,16 +315,16 @@ class Switchboard:
         )
         line = CallDriver(
             self._exchange,
-            opening.plan,
+            plan,
             tools,
-            account_sid=ringing.account_sid,
+            account_sid=account_sid,
             fallback=opening.fallback,
         )
-        line.token = self._tokens.issue(ringing.call_sid, monotonic())
-        self._lines[ringing.call_sid] = line
+        line.token = self._tokens.issue(plan.call_sid, monotonic())
+        self._lines[plan.call_sid] = line
         self._no_calls.clear()
         if self.on_open is not None:
-            self.on_open(opening.plan)
+            self.on_open(plan)
         line.open_model()
         return line
 
@@ -347,6 +337,10 @@ class Switchboard:
         if not self._lines:
             self._no_calls.set()
         self._closing = {one for one in self._closing if one.is_connected} | {line}
+        if line.is_let_go:
+            if self.on_let_go is not None:
+                self.on_let_go(call_sid)
+            return
         record = line.record()
         # Twilio does not ask about a call that its caller has left.
         is_asked_about = line.twilio_leg and record.end_reason not in LEFT_BY_CALLER

@@ -116,12 +116,20 @@ _HELP = {
     "webhook_failures": "Webhooks whose handler failed, by endpoint",
     "task_failures": "Background tasks that failed and were started again, by task",
     "streams_handed_over": "Streams that arrived at another worker than their call's",
+    "calls_resumed": "Calls of a process that died, by what became of them here",
+    "calls_moved": "Calls of a process that died, moved here by Twilio's REST API",
+    "calls_taken_over": "Calls let go here, because another process has claimed them",
+    "checkpoints_saved": "Checkpoints of running calls written to the database",
+    "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
 }
 # These show as 0 from the start; the others appear with their first label.
 _UNLABELLED = (
     "accepts_put_off",
+    "calls_moved",
     "calls_silent",
+    "calls_taken_over",
+    "checkpoints_saved",
     "embedded_starts",
     "journal_failures",
     "limits_unknown",

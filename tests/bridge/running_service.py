@@ -131,7 +131,7 @@ def parameters_of(document):
 
 
 @asynccontextmanager
-async def served(url, home, **settings):
+async def served(url, home, identity=None, **settings):
     """Run a service; everything is closed when the test has ended."""
     model = loopback.FakeModel()
     behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
@@ -153,7 +153,7 @@ async def served(url, home, **settings):
         "max_busy_percent": 100,
     }
     given = Settings(**{**known, **settings})
-    server = Server(given, database)
+    server = Server(given, database, identity=identity)
     await server.start(admin=listen("127.0.0.1", 0))
     try:
         yield Service(given, server, model, database, business_id, number)

@@ -1,0 +1,174 @@
+"""Ownership: which calls this process owns, and their checkpoints in the database.
+
+A call's owner is a row with a generation, which only a claim changes. Each second this
+process looks whether its calls are still its own, and saves a checkpoint of each that
+has changed. A call that another process has claimed is let go at once: its session and
+its stream are closed, and nothing more is written of it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+from bridge.call import checkpoint
+from bridge.line.driver import CallDriver
+from bridge.nodes.claims import encode_plan
+from bridge.nodes.membership import Identity
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from crm import live_calls
+from crm.database import Database
+from crm.transient import DATABASE_ERRORS
+
+EVERY_S = 1.0
+# The generation of a call that was never claimed.
+FIRST = 1
+# Between two checkpoints, so that the loop is free for frames.
+BREATH_S = 0.002
+
+
+class _Saved(NamedTuple):
+    """What a call's last checkpoint was made of."""
+
+    learnt: int
+    digits: str
+    is_answered: bool
+
+
+class Ownership:
+    """The owner of the generations of this process's calls."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        live_drivers: Callable[[], Iterable[CallDriver]],
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._live_drivers = live_drivers
+        self._metrics = metrics
+        self._generations: dict[str, int] = {}
+        self._saved: dict[str, _Saved] = {}
+        self._is_away = False
+
+    def generation_of(self, call_sid: str) -> int:
+        """Return the generation in which this process owns a call of its own."""
+        return self._generations.get(call_sid, FIRST)
+
+    def note_claimed(self, call_sid: str, generation: int) -> None:
+        """Note that this process has claimed a call."""
+        self._generations[call_sid] = generation
+
+    def forget(self, call_sid: str) -> None:
+        """Forget a call that has ended here."""
+        self._generations.pop(call_sid, None)
+        self._saved.pop(call_sid, None)
+
+    async def keep(self) -> None:
+        """Look after the calls each second, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.look()
+                self._note_back()
+            except DATABASE_ERRORS as error:
+                self._note_away(error)
+
+    async def look(self) -> None:
+        """Let go of calls that were claimed; save the checkpoints of changed calls."""
+        lines = {line.call.plan.call_sid: line for line in self._live_drivers()}
+        await self._open_new(lines)
+        known = self._generations
+        owned = {sid: known[sid] for sid in lines if sid in known}
+        if not owned:
+            return
+        for call_sid in await live_calls.lost(self._database, owned):
+            self._let_go(lines.pop(call_sid))
+        await self._save_changed(lines)
+
+    async def _open_new(self, lines: dict[str, CallDriver]) -> None:
+        me = self._identity
+        for call_sid, line in list(lines.items()):
+            if call_sid in self._generations:
+                continue
+            plan = line.call.plan
+            owner = await live_calls.open(
+                self._database,
+                call_sid=call_sid,
+                business_id=UUID(plan.business_id),
+                account_sid=line.account_sid,
+                to_number=plan.to_number,
+                node=me.name,
+                incarnation=me.incarnation,
+                worker=me.worker,
+            )
+            if line.is_over:
+                await self._close(owner)
+            elif owner.incarnation == me.incarnation:
+                self._generations[call_sid] = owner.generation
+            else:
+                self._let_go(lines.pop(call_sid))
+
+    async def _close(self, owner: live_calls.Owner) -> None:
+        """Remove the owner of a call that ended before it had one."""
+        if owner.incarnation != self._identity.incarnation:
+            return
+        async with self._database.tenant(owner.business_id) as connection:
+            await live_calls.close(
+                connection, owner.business_id, owner.call_sid, owner.generation
+            )
+
+    def _let_go(self, line: CallDriver) -> None:
+        self._metrics.count("calls_taken_over")
+        line.log.warning("[NODE] another process has the call: it is let go here")
+        self.forget(line.call.plan.call_sid)
+        line.let_go()
+
+    async def _save_changed(self, lines: dict[str, CallDriver]) -> None:
+        """Save the checkpoints of one business after the other, in one query each."""
+        rows: dict[str, list[live_calls.Checkpoint]] = defaultdict(list)
+        for call_sid, line in lines.items():
+            generation = self._generations.get(call_sid, 0)
+            if not generation or line.is_over:
+                continue
+            known, now = self._saved.get(call_sid), monotonic()
+            stands = _Saved(
+                line.call.call_record.learnt,
+                line.call.keypad.digits,
+                line.call.call_record.is_answered,
+            )
+            if known == stands and not line.call.playout.is_playing(now):
+                continue
+            state = checkpoint.encode(line.call.checkpoint(now))
+            plan = encode_plan(line.call.plan) if known is None else None
+            row = live_calls.Checkpoint(
+                call_sid, generation, checkpoint.FORMAT, plan, state
+            )
+            rows[line.call.plan.business_id].append(row)
+            self._saved[call_sid] = stands
+            await asyncio.sleep(BREATH_S)
+        for business_id, some in rows.items():
+            try:
+                await live_calls.save(self._database, UUID(business_id), some)
+            except DATABASE_ERRORS:
+                for row in some:
+                    self._saved.pop(row.call_sid, None)
+                raise
+            self._metrics.count("checkpoints_saved", len(some))
+
+    def _note_away(self, error: Exception) -> None:
+        self._metrics.count("node_failures", what="checkpoints")
+        if not self._is_away:
+            name = type(error).__name__
+            server_logger().error("[NODE] the database takes no checkpoints: %s", name)
+        self._is_away = True
+
+    def _note_back(self) -> None:
+        if self._is_away:
+            server_logger().warning("[NODE] checkpoints are saved again")
+        self._is_away = False

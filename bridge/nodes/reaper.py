@@ -1,0 +1,103 @@
+"""Reaper: looks for calls whose process is gone, and about which Twilio does not ask.
+
+A machine that vanishes leaves Twilio with an open socket: Twilio asks nothing. Each
+process looks for calls without an owner. It asks Twilio for the call's status, claims
+the call, and moves it to a stream of its own. A call that is over, or that nobody can
+move in time, is claimed for its record alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+from bridge.call.checkpoint import UnreadableError
+from bridge.line.driver import CallDriver
+from bridge.nodes.carrier import Carrier, CarrierError
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from crm import live_calls
+from crm.database import Database
+from crm.live_calls import Owner
+from crm.transient import DATABASE_ERRORS
+
+EVERY_S = 1.0
+# Twilio asks within a second or two of a broken stream; its question is cheaper.
+ASK_S = 2.0
+# A call that could not be moved by then is recorded as lost.
+GIVE_UP_S = 15.0
+STALE_MAX = 500
+AT_ONCE = 20
+
+
+class Reaper:
+    """Finds calls without an owner, for one process."""
+
+    def __init__(
+        self,
+        database: Database,
+        carrier: Carrier,
+        resume: Callable[[Owner], Awaitable[CallDriver | None]],
+        connect: Callable[[CallDriver], bytes],
+        bury: Callable[[Owner], Awaitable[None]],
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._carrier = carrier
+        self._resume = resume
+        self._connect = connect
+        # Writes the record of a call that is over.
+        self._bury = bury
+        self._metrics = metrics
+        # When each call was first seen without an owner.
+        self._since: dict[tuple[str, int], float] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    async def keep_looking(self) -> None:
+        """Look each second, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.look()
+            except DATABASE_ERRORS:
+                self._metrics.count("node_failures", what="reaper")
+
+    async def look(self) -> None:
+        """Act on each call that has had no owner for long enough."""
+        found = await live_calls.stale(self._database, STALE_MAX)
+        now = monotonic()
+        keys = {(owner.call_sid, owner.generation): owner for owner in found}
+        self._since = {key: self._since.get(key, now) for key in keys}
+        due = [
+            (owner, now - self._since[key])
+            for key, owner in keys.items()
+            if now - self._since[key] >= ASK_S
+        ]
+        await asyncio.gather(*(self._take(owner, for_s) for owner, for_s in due))
+
+    async def _take(self, owner: Owner, for_s: float) -> None:
+        async with self._room:
+            try:
+                if await self._move(owner):
+                    return
+            except CarrierError as error:
+                server_logger().error("[NODE] a call cannot be moved: %s", error)
+                self._metrics.count("node_failures", what="carrier")
+            except UnreadableError as error:
+                server_logger().error("[NODE] the call is not claimed: %s", error)
+            if for_s >= GIVE_UP_S:
+                await self._bury(owner)
+
+    async def _move(self, owner: Owner) -> bool:
+        """Move a call here; False where it stays as it is for now."""
+        account_sid, call_sid = owner.account_sid, owner.call_sid
+        if not self._carrier.token_of(account_sid):
+            return False
+        if await self._carrier.is_over(account_sid, call_sid):
+            await self._bury(owner)
+            return True
+        line = await self._resume(owner)
+        if line is None:
+            return False
+        await self._carrier.move(account_sid, call_sid, self._connect(line))
+        self._metrics.count("calls_moved")
+        return True

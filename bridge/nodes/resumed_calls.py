@@ -1,0 +1,141 @@
+"""ResumedCalls: this process goes on with calls whose process is gone.
+
+Twilio asks any process what follows the stream of such a call. The process looks for
+the call's owner, waits until the owner counts as dead, claims the call, and makes a
+driver from the checkpoint.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+import msgspec
+
+from bridge.call.checkpoint import UnreadableError
+from bridge.call.machine import Call
+from bridge.call.plan import CallPlan, CallRecord
+from bridge.line.driver import CallDriver
+from bridge.nodes.claims import Claimed, claim
+from bridge.nodes.membership import Identity
+from bridge.nodes.ownership import Ownership
+from bridge.telemetry.log import CallLogger
+from bridge.telemetry.metrics import Metrics
+from crm import calls, live_calls, nodes
+from crm.database import Database
+from crm.transient import DATABASE_ERRORS
+
+# A process that does not beat is stale by then. Twilio waits for 15 s.
+STALE_WAIT_S = nodes.STALE_S + 1.0
+LOOK_S = 0.2
+
+
+class ResumedCalls:
+    """Claims calls for one process; `begin` makes the driver of a claimed call."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        ownership: Ownership,
+        begin: Callable[[CallPlan, str], Awaitable[CallDriver | None]],
+        on_record: Callable[[CallRecord], None],
+        metrics: Metrics,
+        *,
+        times_max: int,
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._ownership = ownership
+        self._begin = begin
+        self._on_record = on_record
+        self._metrics = metrics
+        self._times_max = times_max
+
+    async def resume(self, call_sid: str) -> CallDriver | None:
+        """Return the driver of a call that another process has left; None if this
+        process cannot go on with it."""
+        log = CallLogger(call_sid, "")
+        try:
+            return await self._resume(call_sid)
+        except DATABASE_ERRORS as error:
+            log.error("[NODE] the call cannot be claimed: %s", type(error).__name__)
+        except UnreadableError as error:
+            log.error("[NODE] the call is not claimed: %s", error)
+        self._metrics.count("calls_resumed", outcome="failed")
+        return None
+
+    async def bury(self, owner: live_calls.Owner) -> None:
+        """Claim a call that nobody goes on with, and write its record.
+
+        Without a checkpoint that can be read, the record is left to the journal of the
+        process that died.
+        """
+        try:
+            claimed = await claim(self._database, self._identity, owner)
+        except UnreadableError as error:
+            CallLogger(owner.call_sid, str(owner.business_id)).error("[NODE] %s", error)
+            claimed = Claimed(owner, owner.generation, None)
+        if claimed is None:
+            return
+        self._metrics.count("calls_resumed", outcome="over")
+        if claimed.plan is None:
+            async with self._database.tenant(owner.business_id) as connection:
+                await live_calls.close(
+                    connection, owner.business_id, owner.call_sid, claimed.generation
+                )
+            return
+        now = monotonic()
+        call = Call(claimed.plan, now)
+        call.receive_hangup(calls.PROCESS_LOST, now)
+        self._ownership.note_claimed(owner.call_sid, claimed.generation)
+        self._on_record(msgspec.structs.replace(call.record(now), failed=True))
+
+    async def _resume(self, call_sid: str) -> CallDriver | None:
+        owner = await self._stale_owner(call_sid)
+        if owner is None:
+            return None
+        return await self.take(owner)
+
+    async def take(self, owner: live_calls.Owner) -> CallDriver | None:
+        """Claim a call whose owner counts as dead, and go on with it; None if another
+        process was faster, or the call has been claimed too often."""
+        log = CallLogger(owner.call_sid, str(owner.business_id))
+        if owner.claims >= self._times_max:
+            log.error("[NODE] the call is not claimed a %dth time", owner.claims + 1)
+            self._metrics.count("calls_resumed", outcome="refused")
+            return None
+        claimed = await claim(self._database, self._identity, owner)
+        return None if claimed is None else await self._go_on(claimed, log)
+
+    async def _stale_owner(self, call_sid: str) -> live_calls.Owner | None:
+        """Return the call's owner once it counts as dead; None if it lives."""
+        until = monotonic() + STALE_WAIT_S
+        while True:
+            owner = await live_calls.find(self._database, call_sid)
+            if owner is None or owner.is_stale:
+                return owner
+            if owner.incarnation == self._identity.incarnation or monotonic() > until:
+                return None
+            await asyncio.sleep(LOOK_S)
+
+    async def _go_on(self, claimed: Claimed, log: CallLogger) -> CallDriver | None:
+        owner, plan = claimed.owner, claimed.plan
+        if plan is None or plan.resumed is None:
+            log.error("[NODE] the call's process died before it saved a checkpoint")
+            self._metrics.count("calls_resumed", outcome="failed")
+            return None
+        self._ownership.note_claimed(owner.call_sid, claimed.generation)
+        line = await self._begin(plan, owner.account_sid)
+        if line is None:
+            self._ownership.forget(owner.call_sid)
+            self._metrics.count("calls_resumed", outcome="failed")
+            return None
+        log.warning(
+            "[NODE] resumed from node %s: generation=%d turns=%d tools=%d",
+            owner.node or "-",
+            claimed.generation,
+            len(plan.resumed.turns),
+            len(plan.resumed.tools),
+        )
+        self._metrics.count("calls_resumed", outcome="resumed")
+        return line

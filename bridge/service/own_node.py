@@ -1,0 +1,122 @@
+"""OwnNode: this process as one of the processes that share a database.
+
+It beats, owns its calls, saves their checkpoints, and goes on with calls of processes
+that are gone.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from bridge.business.directory import BusinessDirectory
+from bridge.call.plan import CallPlan, CallRecord
+from bridge.line.driver import CallDriver
+from bridge.nodes.carrier import Carrier
+from bridge.nodes.membership import Identity, Load, Membership
+from bridge.nodes.ownership import Ownership
+from bridge.nodes.reaper import Reaper
+from bridge.nodes.resumed_calls import ResumedCalls
+from bridge.records.writer import Kept
+from bridge.settings.process import Settings
+from bridge.switchboard.call_setup import reopen_plan
+from bridge.switchboard.dispatch import Switchboard
+from bridge.telemetry.supervised import SupervisedTask
+from crm.database import Database
+
+
+class OwnNode:
+    """The parts of a node in one process, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        directory: BusinessDirectory,
+        switchboard: Switchboard,
+        identity: Identity,
+        on_record: Callable[[CallRecord], None],
+    ) -> None:
+        self._switchboard = switchboard
+        self._calls_max = settings.max_calls_per_worker
+        metrics = switchboard.metrics
+        self._membership = Membership(
+            database,
+            Path(settings.kolbridge_home),
+            metrics,
+            identity,
+            self._load,
+            self._on_drain_asked,
+        )
+        self.ownership = Ownership(
+            database, identity, switchboard.live_drivers, metrics
+        )
+        self._reopen = partial(reopen_plan, database, settings, directory=directory)
+        self.calls = ResumedCalls(
+            database,
+            identity,
+            self.ownership,
+            self._begin,
+            on_record,
+            metrics,
+            times_max=settings.resume_max,
+        )
+        self._carrier = Carrier(settings)
+        # Returns the document that opens a call's stream; the webhooks' owner sets it.
+        self.connect: Callable[[CallDriver], bytes] | None = None
+        reaper = Reaper(
+            database,
+            self._carrier,
+            self.calls.take,
+            self._document,
+            self.calls.bury,
+            metrics,
+        )
+        self._tasks = (
+            SupervisedTask("heartbeat", self._membership.keep_beating, metrics),
+            SupervisedTask("ownership", self.ownership.keep, metrics),
+            *(
+                [SupervisedTask("reaper", reaper.keep_looking, metrics)]
+                if settings.resume
+                else []
+            ),
+        )
+
+    async def join(self, *, takes_over: bool = False) -> None:
+        """Join the nodes; raises crm.nodes.NameTaken if the name is in use."""
+        await self._membership.join(takes_over=takes_over)
+
+    def start(self) -> None:
+        """Begin to beat, and to look after calls."""
+        for task in self._tasks:
+            task.start()
+
+    def owned(self, kept: Kept) -> Kept:
+        """Note in a record which generation of the call's owner writes it."""
+        generation = self.ownership.generation_of(kept.call.call_sid)
+        call = msgspec.structs.replace(kept.call, generation=generation)
+        return msgspec.structs.replace(kept, call=call)
+
+    async def stop(self) -> None:
+        """Leave the nodes."""
+        for task in self._tasks:
+            await task.stop()
+        await self._membership.leave()
+        await self._carrier.close()
+
+    def _document(self, line: CallDriver) -> bytes:
+        assert self.connect is not None, "the webhooks are made before the tasks start"
+        return self.connect(line)
+
+    async def _begin(self, plan: CallPlan, account_sid: str) -> CallDriver | None:
+        setup = await self._reopen(plan)
+        return None if setup is None else self._switchboard.begin(setup, account_sid)
+
+    def _load(self) -> Load:
+        board = self._switchboard
+        active = sum(1 for _ in board.live_drivers())
+        return Load(active, self._calls_max, board.is_draining)
+
+    def _on_drain_asked(self) -> None:
+        self._switchboard.is_draining = True
