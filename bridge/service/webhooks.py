@@ -59,6 +59,8 @@ class Webhooks:
         self._after_stream = AfterStream(
             switchboard, self.connect, find_recorded, fallback_for, resume
         )
+        # Another process may go on with a call whose stream cannot be opened here.
+        self._is_resuming = resume is not None
         self._metrics = switchboard.metrics
         self._guard = WebhookGuard(self._metrics, fallback_for)
         self._authentication = Authentication(settings, public_url, self._metrics)
@@ -185,10 +187,12 @@ class Webhooks:
     def connect(self, line: CallDriver) -> bytes:
         """Return the document that opens a call's stream."""
         plan = line.call.plan
+        after = f"{self._public_url}/twilio/after-stream"
         urls = StreamUrls(
             media=self._switchboard.media_url,
-            after=f"{self._public_url}/twilio/after-stream",
+            after=after,
             status=f"{self._public_url}/twilio/stream-status",
+            again=after if self._is_resuming else "",
         )
         parameters = {
             "token": line.token,

@@ -107,11 +107,15 @@ class Sentence(NamedTuple):
 
 
 class StreamUrls(NamedTuple):
-    """The URLs that Twilio uses: for the stream, for what follows, for its status."""
+    """The URLs that Twilio uses: for the stream, for what follows, for its status.
+
+    `again` is asked where the stream cannot be opened; "" if nobody is.
+    """
 
     media: str
     after: str
     status: str
+    again: str = ""
 
 
 def tag_of(language: str, country: str) -> str:
@@ -127,7 +131,10 @@ def tag_of(language: str, country: str) -> str:
 def connect_stream(
     urls: StreamUrls, parameters: Mapping[str, str], fallback: Sentence
 ) -> bytes:
-    """Return the document that opens the stream; `fallback` is said if that fails."""
+    """Return the document that opens the stream.
+
+    If that fails, Twilio asks `urls.again`, or else says `fallback`.
+    """
     response = Element("Response")
     connect = SubElement(response, "Connect", action=urls.after, method="POST")
     stream = SubElement(
@@ -140,7 +147,10 @@ def connect_stream(
     for name, value in parameters.items():
         kept = writable(value)[: PARAMETER_CHARS_MAX - len(name)]
         SubElement(stream, "Parameter", name=name, value=kept)
-    _say(response, fallback)
+    if urls.again:
+        SubElement(response, "Redirect", method="POST").text = urls.again
+    else:
+        _say(response, fallback)
     return _document(response)
 
 

@@ -140,6 +140,10 @@ async def test_call_of_a_dead_node_goes_on_where_it_was(at, there):
     await die(at)
     document = await ask(there, sid)
     assert document.find("Connect/Stream") is not None
+    asked = f"{there.server.public_url}/twilio/after-stream"
+    assert document.find("Connect").get("action") == asked
+    assert document.findtext("Redirect") == asked
+    assert document.find("Say") is None
     model, session = await come_back(there, sid, document)
 
     assert "Offer coffee." in session["instructions"]
