@@ -5,7 +5,7 @@ wins. A node with an older generation owns nothing: what it saves or closes is n
 written. Times are the database's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -49,10 +49,6 @@ select $1, call_sid, format, plan, state from owned
 on conflict (business_id, call_sid) do update set
   format = excluded.format, plan = coalesce(excluded.plan, c.plan),
   state = excluded.state, saved_at = now()"""
-_LOST = """
-select v.call_sid from unnest($1::text[], $2::int[]) as v (call_sid, generation)
-left join call_owners o on o.call_sid = v.call_sid
-where o.generation is distinct from v.generation"""
 _CLOSE = """
 with closed as (
   delete from call_owners
@@ -181,13 +177,14 @@ async def load(
     return None if row is None else (row["format"], row["plan"], row["state"])
 
 
-async def lost(db: Database, generations: Mapping[str, int]) -> set[str]:
-    """Return the calls that have another generation by now, or no owner any more."""
+async def generations(db: Database, call_sids: Sequence[str]) -> dict[str, int]:
+    """Return the generation of each of these calls that has an owner."""
     async with db.routing() as connection:
         rows = await connection.fetch(
-            _LOST, list(generations), list(generations.values())
+            "select call_sid, generation from call_owners where call_sid = any($1)",
+            call_sids,
         )
-    return {row["call_sid"] for row in rows}
+    return {row["call_sid"]: row["generation"] for row in rows}
 
 
 async def stale(db: Database, limit: int) -> list[Owner]:

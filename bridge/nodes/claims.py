@@ -29,12 +29,16 @@ class Claimed(NamedTuple):
     plan: CallPlan | None
 
 
-async def claim(database: Database, identity: Identity, owner: Owner) -> Claimed | None:
+async def claim(
+    database: Database, identity: Identity, owner: Owner, *, is_over: bool = False
+) -> Claimed | None:
     """Claim a call whose owner counts as dead; None if it was not won.
 
-    Raises UnreadableError, without a claim, if this process cannot read the checkpoint.
+    A call without a checkpoint is claimed only if it `is_over`. Raises UnreadableError,
+    without a claim, if this process cannot read the checkpoint.
     """
-    await _plan(database, owner)
+    if await _plan(database, owner) is None and not is_over:
+        return None
     generation = await live_calls.claim(
         database,
         owner.call_sid,

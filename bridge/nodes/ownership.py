@@ -19,7 +19,7 @@ from bridge.nodes.claims import encode_plan
 from bridge.nodes.membership import Identity
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
-from crm import live_calls
+from crm import calls, live_calls
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
@@ -83,13 +83,30 @@ class Ownership:
         """Let go of calls that were claimed; save the checkpoints of changed calls."""
         lines = {line.call.plan.call_sid: line for line in self._live_drivers()}
         await self._open_new(lines)
-        known = self._generations
-        owned = {sid: known[sid] for sid in lines if sid in known}
-        if not owned:
-            return
-        for call_sid in await live_calls.lost(self._database, owned):
-            self._let_go(lines.pop(call_sid))
-        await self._save_changed(lines)
+        if lines:
+            await self._check(lines)
+            await self._save_changed(lines)
+
+    async def _check(self, lines: dict[str, CallDriver]) -> None:
+        """Let go of each call that has another generation, or has ended elsewhere.
+
+        A call without an owner and without a record is this process's: a failover of
+        the database has forgotten the row, and the next look writes it again.
+        """
+        found = await live_calls.generations(self._database, list(lines))
+        for call_sid, line in list(lines.items()):
+            generation = found.get(call_sid)
+            if line.is_over or generation == self.generation_of(call_sid):
+                continue
+            if generation is None and not await self._is_recorded(line):
+                self.forget(call_sid)
+            elif not line.is_over:
+                self._let_go(lines.pop(call_sid))
+
+    async def _is_recorded(self, line: CallDriver) -> bool:
+        plan = line.call.plan
+        business_id = UUID(plan.business_id)
+        return await calls.find(self._database, business_id, plan.call_sid) is not None
 
     async def _open_new(self, lines: dict[str, CallDriver]) -> None:
         me = self._identity

@@ -71,7 +71,7 @@ class ResumedCalls:
         process that died.
         """
         try:
-            claimed = await claim(self._database, self._identity, owner)
+            claimed = await claim(self._database, self._identity, owner, is_over=True)
         except UnreadableError as error:
             CallLogger(owner.call_sid, str(owner.business_id)).error("[NODE] %s", error)
             claimed = Claimed(owner, owner.generation, None)
@@ -84,10 +84,14 @@ class ResumedCalls:
                     connection, owner.business_id, owner.call_sid, claimed.generation
                 )
             return
+        self._record(claimed.plan, claimed.generation)
+
+    def _record(self, plan: CallPlan, generation: int) -> None:
+        """Write the record of a call that this process owns and does not go on with."""
         now = monotonic()
-        call = Call(claimed.plan, now)
+        call = Call(plan, now)
         call.receive_hangup(calls.PROCESS_LOST, now)
-        self._ownership.note_claimed(owner.call_sid, claimed.generation)
+        self._ownership.note_claimed(plan.call_sid, generation)
         self._on_record(msgspec.structs.replace(call.record(now), failed=True))
 
     async def _resume(self, call_sid: str) -> CallDriver | None:
@@ -119,23 +123,27 @@ class ResumedCalls:
             await asyncio.sleep(LOOK_S)
 
     async def _go_on(self, claimed: Claimed, log: CallLogger) -> CallDriver | None:
-        owner, plan = claimed.owner, claimed.plan
-        if plan is None or plan.resumed is None:
-            log.error("[NODE] the call's process died before it saved a checkpoint")
-            self._metrics.count("calls_resumed", outcome="failed")
-            return None
-        self._ownership.note_claimed(owner.call_sid, claimed.generation)
-        line = await self._begin(plan, owner.account_sid)
-        if line is None:
+        owner, generation, plan = claimed
+        assert plan is not None and plan.resumed is not None, "it has a checkpoint"
+        self._ownership.note_claimed(owner.call_sid, generation)
+        try:
+            line = await self._begin(plan, owner.account_sid)
+        except Exception:
             self._ownership.forget(owner.call_sid)
+            await live_calls.release(self._database, owner.call_sid, generation)
+            raise
+        if line is None:
+            log.error("[NODE] the call's number belongs to no business any more")
             self._metrics.count("calls_resumed", outcome="failed")
+            self._record(plan, generation)
             return None
+        resumed = plan.resumed
         log.warning(
             "[NODE] resumed from node %s: generation=%d turns=%d tools=%d",
             owner.node or "-",
-            claimed.generation,
-            len(plan.resumed.turns),
-            len(plan.resumed.tools),
+            generation,
+            len(resumed.turns),
+            len(resumed.tools),
         )
         self._metrics.count("calls_resumed", outcome="resumed")
         return line

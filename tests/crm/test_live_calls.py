@@ -257,15 +257,15 @@ async def until_it_waits(connection):
 
 
 @told
-async def test_lost_calls_are_told(salon):
-    kept, lost, closed = [await salon.open() for _ in range(3)]
-    await salon.lose(lost)
-    assert await salon.record(closed, 1)
+async def test_generations_tell_which_calls_another_owns(salon):
+    kept, lost, ended = [await salon.open() for _ in range(3)]
+    assert await salon.lose(lost) == 2
+    await salon.record(ended, 1)
+    sids = [owner.call_sid for owner in (kept, lost, ended)]
 
-    generations = {one.call_sid: 1 for one in (kept, lost, closed)}
-    found = await live_calls.lost(salon.db, generations)
-    assert found == {lost.call_sid, closed.call_sid}
-    assert await live_calls.lost(salon.db, {}) == set()
+    found = await live_calls.generations(salon.db, sids)
+    assert found == {kept.call_sid: 1, lost.call_sid: 2}
+    assert await live_calls.generations(salon.db, []) == {}
 
 
 @told
@@ -333,7 +333,7 @@ def test_no_statement_is_given_a_time(embedded_url):
         await nodes.every(db)
         await live_calls.release(db, owner.call_sid, 2)
         await live_calls.stale(db, 10)
-        await live_calls.lost(db, {owner.call_sid: 2})
+        await live_calls.generations(db, [owner.call_sid])
         await db.close()
 
     async def main():

@@ -250,6 +250,38 @@ def test_resume_can_be_switched_off(database_url, tmp_path):
     told(story, resume=False)(database_url, tmp_path)
 
 
+@told
+async def test_row_that_a_failover_has_forgotten_is_written_again(at, there):
+    sid, _, _ = await talking(at)
+    async with at.database.owner() as connection:
+        await connection.execute("delete from call_owners")
+        await connection.execute("delete from checkpoints")
+    await at.server._node.ownership.look()
+    await at.server._node.ownership.look()
+
+    assert at.server.switchboard.find_driver(sid) is not None
+    await die(at)
+    assert (await ask(there, sid)).find("Connect/Stream") is not None
+
+
+@told
+async def test_call_that_cannot_be_begun_is_given_up_again(at, there):
+    sid, _, _ = await talking(at)
+    await die(at)
+    calls_ = there.server._node.calls
+    begin = calls_._begin
+
+    async def fail(plan, account_sid):
+        raise ConnectionError("away")
+
+    calls_._begin = fail
+    assert (await ask(there, sid)).find("Connect") is None
+    assert (await live_calls.find(at.database, sid)).is_stale
+    calls_._begin = begin
+    there.server.switchboard._ended._ended.clear()
+    assert (await ask(there, sid)).find("Connect/Stream") is not None
+
+
 # --- the third belt: nobody asks ---
 
 
