@@ -16,6 +16,7 @@ from bridge.line.driver import CallDriver
 from bridge.nodes.carrier import Carrier
 from bridge.nodes.membership import Identity, Load, Membership
 from bridge.nodes.ownership import Ownership
+from bridge.nodes.peers import Peers
 from bridge.nodes.reaper import Reaper
 from bridge.nodes.resumed_calls import ResumedCalls
 from bridge.records.writer import Kept
@@ -63,6 +64,7 @@ class OwnNode:
             times_max=settings.resume_max,
         )
         self._carrier = Carrier(settings)
+        self.peers = Peers(database, identity, metrics)
         # Returns the document that opens a call's stream; the webhooks' owner sets it.
         self.connect: Callable[[CallDriver], bytes] | None = None
         reaper = Reaper(
@@ -104,6 +106,7 @@ class OwnNode:
             await task.stop()
         await self._membership.leave()
         await self._carrier.close()
+        await self.peers.close()
 
     def _document(self, line: CallDriver) -> bytes:
         assert self.connect is not None, "the webhooks are made before the tasks start"

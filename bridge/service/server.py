@@ -186,6 +186,7 @@ class Server:
             self._find_recorded,
             self._fallback_for,
             self._node.calls.resume if self._node and settings.resume else None,
+            self._node.peers if self._node else None,
         )
         if self._node is not None:
             self._node.connect = webhooks.connect

@@ -12,8 +12,10 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bridge.line.driver import CallDriver
+from bridge.nodes.peers import PASSED_ON, Peers, Webhook
 from bridge.ports.authentication import (
     ANY_OTHER,
+    BODY,
     BODY_BYTES_MAX,
     FORM,
     Authentication,
@@ -21,12 +23,13 @@ from bridge.ports.authentication import (
     refuse_expectation,
 )
 from bridge.ports.port_demux import MEDIA_PATH
-from bridge.ports.workers import IDEMPOTENCY_HEADER, Workers
+from bridge.ports.workers import FORWARDED_HEADERS, IDEMPOTENCY_HEADER, Workers
 from bridge.service.admin import alive
 from bridge.service.after_stream import OVER, AfterStream
 from bridge.service.readiness import Readiness
 from bridge.service.webhook_guard import WebhookGuard
 from bridge.settings.process import Settings
+from bridge.switchboard.admission import Shut
 from bridge.switchboard.call_setup import Ringing
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.ended import Ended
@@ -37,6 +40,8 @@ from bridge.telephony.twiml import Sentence, StreamUrls
 
 # Twilio's tokens have some 40 characters; the service remembers them.
 IDEMPOTENCY_CHARS_MAX = 128
+# Why a call is not served here, and may be on another node.
+FOR_ROOM = ("draining", "full", *(shut.value for shut in Shut))
 
 
 class Webhooks:
@@ -51,7 +56,9 @@ class Webhooks:
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
         resume: Callable[[str], Awaitable[CallDriver | None]] | None = None,
+        peers: Peers | None = None,
     ) -> None:
+        self._peers = peers
         self._fallback_for = fallback_for
         self._public_url = public_url
         self._switchboard = switchboard
@@ -128,6 +135,10 @@ class Webhooks:
                 refused.limit.value, refused.fallback, refused.business_id
             )
         except Unserved as unserved:
+            document = await self._freest_answer(request, unserved)
+            if document is not None:
+                log.info("[NODE] call is passed on: %s", unserved.reason)
+                return _twiml(document)
             log.warning("call is not served: %s", unserved.reason)
             sorry = await self._fallback_for(ringing.to_number)
             business_id = self._switchboard.business_of("", ringing.to_number)
@@ -158,6 +169,9 @@ class Webhooks:
     async def after_stream(self, request: web.Request) -> web.Response:
         """Say what comes after the stream."""
         form = request[FORM]
+        document = await self._owners_answer(request)
+        if document is not None:
+            return _twiml(document)
         document = await self._after_stream.answer(
             form["CallSid"],
             form.get("To", ""),
@@ -182,6 +196,27 @@ class Webhooks:
             return answer(request, HTTPStatus.NOT_FOUND)
         return answer(request, HTTPStatus.METHOD_NOT_ALLOWED, allowed)
 
+    # --- other nodes ---
+
+    async def _freest_answer(
+        self, request: web.Request, unserved: Unserved
+    ) -> bytes | None:
+        """Return the document of a node that has room; None if no node has."""
+        is_for_room = unserved.reason in FOR_ROOM
+        if self._peers is None or PASSED_ON in request.headers or not is_for_room:
+            return None
+        return await self._peers.ask_freest(_webhook_of(request))
+
+    async def _owners_answer(self, request: web.Request) -> bytes | None:
+        """Return the document of the node that has the call; None if this process is to
+        answer."""
+        call_sid = request[FORM]["CallSid"]
+        board = self._switchboard
+        is_known = board.find_driver(call_sid) or board.find_ended(call_sid)
+        if self._peers is None or PASSED_ON in request.headers or is_known:
+            return None
+        return await self._peers.ask_owner(call_sid, _webhook_of(request))
+
     # --- internal ---
 
     def connect(self, line: CallDriver) -> bytes:
@@ -205,6 +240,15 @@ class Webhooks:
     def _fallback(self, reason: str, sorry: Sentence, business_id: str) -> web.Response:
         self._metrics.count_fallback(reason, business_id)
         return _twiml(twiml.say_and_hang_up(sorry))
+
+
+def _webhook_of(request: web.Request) -> Webhook:
+    headers = {
+        name: request.headers[name]
+        for name in FORWARDED_HEADERS
+        if name in request.headers
+    }
+    return Webhook(request.raw_path, request[BODY], headers)
 
 
 def _twiml(document: bytes) -> web.Response:

@@ -120,6 +120,7 @@ _HELP = {
     "calls_moved": "Calls of a process that died, moved here by Twilio's REST API",
     "calls_taken_over": "Calls let go here, because another process has claimed them",
     "checkpoints_saved": "Checkpoints of running calls written to the database",
+    "webhooks_passed_on": "Webhooks passed on to another node, by outcome",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
 }
