@@ -29,7 +29,7 @@ NOT_METRICS = {"kolbridge_app", "kolbridge_owner", "kolbridge_service"}
 # What other programs read.
 FOREIGN = {"PYTHONMALLOC", "GLIBC_TUNABLES", "LD_PRELOAD"}
 # Pages whose text in code font is a log line where it is several words.
-QUOTING = ("troubleshooting.md", "security.md")
+QUOTING = ("troubleshooting.md", "security.md", "nodes.md")
 COMMANDS = {"kolbridge", "curl", "openssl", "psql", "GET", "POST", "WS"}
 ENDS = ("_total", "_bucket", "_count", "_sum")
 

@@ -50,6 +50,7 @@ QUESTIONS = (
     "How do I connect another model vendor?",
     "How do I connect another carrier?",
     "What prompts a silent caller?",
+    "What happens when a call's process dies?",
     "Where are refused records?",
     "How do I rebuild and test?",
 )
@@ -92,7 +93,7 @@ def words_in(paths, word):
 # --- the page itself ---
 
 
-def test_it_has_the_ten_questions_and_is_read_in_five_minutes():
+def test_it_has_the_eleven_questions_and_is_read_in_five_minutes():
     assert tuple(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == QUESTIONS
     # 200 words a minute, in a language that may not be the reader's own.
     assert len(PAGE.split()) < 1_000
