@@ -43,11 +43,18 @@ def of(kind: type, actions: list[Any]) -> list[Any]:
 
 
 class Greeting:
-    """The greeting is requested with the first session, before anything else."""
+    """The greeting is requested with the first session, before anything else.
+
+    A call that another process has led begins with an apology in its place.
+    """
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        resumed = call.plan.resumed
         self._is_asked = not call.plan.greeting
+        self._wanted = call.plan.greeting
+        if resumed is not None and resumed.is_greeted:
+            self._is_asked, self._wanted = False, "apology"
 
     def after(self, what: Any, actions: list[Any]) -> None:
         """Check the first request of the call."""
@@ -55,7 +62,7 @@ class Greeting:
             return
         self._is_asked = True
         asked = of(openai.ResponseCreate, actions)
-        is_first = bool(asked) and self._call.plan.greeting in str(asked[0].response)
+        is_first = bool(asked) and self._wanted in str(asked[0].response)
         check(is_first, "the greeting is asked for first", what)
 
 
@@ -126,7 +133,7 @@ class Keys:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._row = ""
+        self._row = "" if call.plan.resumed is None else call.plan.resumed.digits
         self._pressed_at = 0.0
         self.are_told = False
 

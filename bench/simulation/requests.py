@@ -47,7 +47,8 @@ class Asked:
         self._committed_at: float | None = None
         self._told_at: float | None = None
         self._told_first = 0.0
-        self._has_news = False
+        resumed = call.plan.resumed
+        self._has_news = resumed is not None and resumed.is_answer_due
         self._is_ready = False
         # Cancelled while it ran, or before it began.
         self._is_cancelled = self._is_called_off = False

@@ -1,5 +1,7 @@
 """`python -m bench simulate`: seeded calls; every invariant is checked at every step.
 
+One call in five is run again, and goes on in another process at a random moment.
+
 A broken invariant prints its seed. `python -m bench simulate --seed N` runs that call
 again, step by step.
 """
@@ -14,9 +16,12 @@ from time import perf_counter
 from typing import NamedTuple
 
 from bench.command_line import parser_of
+from bench.simulation import moved
 from bench.simulation.world import World
 
 CHUNK = 50
+# Of so many calls, one is run once more, and its process dies in it.
+MOVED_EVERY = 5
 # How many of a failed call's steps are shown.
 STORY_LINES = 40
 COUNTED = (
@@ -48,6 +53,8 @@ def run_seed(seed: int) -> Outcome:
     broken = None
     try:
         world.run()
+        if seed % MOVED_EVERY == 0:
+            moved.run(seed)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         broken = f"{type(error).__name__}: {error} ({where.name}:{where.lineno})"
@@ -86,6 +93,8 @@ def tell(seed: int) -> int:
         traceback.print_exc(limit=-4)
         return 1
     print("\n".join(world.story))
+    if seed % MOVED_EVERY == 0:
+        moved.run(seed)
     print(f"seed {seed}: every invariant holds")
     return 0
 

@@ -37,6 +37,8 @@ from bridge.telephony import twilio
 
 # The call's own limits end a call before this.
 CALL_S_MAX = 150.0
+# The first session of a call that another process has led.
+SECOND_PART = 100
 # Late events are delivered for this long after the end.
 AFTER_S = 0.3
 # The allowed difference between the recording and what the model was told was heard.
@@ -70,7 +72,8 @@ class Wire:
 class World:
     """One call from its webhook to its end."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, left: CallPlan | None = None) -> None:
+        """`left` is the plan of a call that another process has led until now."""
         scenario = self.scenario = Scenario(seed)
         self.now = 0.0
         self.story: list[str] | None = None
@@ -88,6 +91,8 @@ class World:
             missing_fields=scenario.rng.choice(((), ("name",))),
             options=scenario.options(),
         )
+        if left is not None:
+            self.plan = left
         self.call = Call(self.plan, 0.0)
         self.invariants = Invariants(self.call, scenario)
         self.phone = Phone(self)
@@ -109,10 +114,13 @@ class World:
         """Schedule an event after a delay."""
         self.at(self.now + wait_s, what, *args)
 
-    def run(self) -> None:
-        """Run the call to its end; raises `Broken` if an invariant is broken."""
+    def run(self, until_s: float = float("inf")) -> None:
+        """Run the call to its end, or for so long; raises `Broken` if an invariant is
+        broken."""
         late_s = self.scenario.tick_late_s
         while self._over_at is None or self.now < self._over_at + self._after_s:
+            if self.now >= until_s:
+                return
             deadline = self.call.deadline
             due = float("inf") if deadline is None else max(deadline + late_s, self.now)
             if not self._queue and self._over_at is not None:
@@ -127,6 +135,11 @@ class World:
                 what(*args)
             check(self.now < CALL_S_MAX, "every call ends", self.call.phase)
         self._check_last_turn(self.call.record(self.now))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return self._over_at is not None
 
     @property
     def _after_s(self) -> float:
@@ -220,7 +233,9 @@ class World:
     def _new_model(self) -> Model:
         scenario = self.scenario
         down, up = Wire(self, scenario.model_down), Wire(self, scenario.model_up)
-        model = Model(self, len(self.models), to_bridge=down, to_model=up)
+        # Ids are unique over both parts of a call.
+        number = len(self.models) + (SECOND_PART if self.plan.resumed else 0)
+        model = Model(self, number, to_bridge=down, to_model=up)
         self.models.append(model)
         takes_s = scenario.rng.uniform(0.05, 0.5)
         chance = scenario.rng.random() if scenario.is_fault else 1.0

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.__main__ import main
-from bench.simulation import run
+from bench.simulation import moved, run
 from bench.simulation.invariant import Broken
 from bench.simulation.scenario import QUIET, Scenario, number_of, stamp
 from bench.simulation.world import World
@@ -24,6 +24,7 @@ from bridge.call.responses import Place, Responses
 from bridge.call.standby_session import StandbySession
 from bridge.call.timers import Timer
 from bridge.call.tool_calls import State
+from bridge.call.transcript import Transcript
 from bridge.media.playout import Frames, Playout
 from bridge.media.uplink import SILENCE, Uplink
 
@@ -280,3 +281,19 @@ def test_a_broken_law_is_reported_with_its_seed(monkeypatch, capsys):
     monkeypatch.setattr(run, "run_many", lambda *args: [broken])
     assert run.main(["--calls", "1"]) == 1
     assert "again: python -m bench simulate --seed" in capsys.readouterr().err
+
+
+def test_a_call_goes_on_in_another_process_with_every_invariant_kept():
+    ran = [moved.run(seed) for seed in range(0, 60, 5)]
+
+    assert sum(world is not None for world in ran) >= 3
+
+
+def test_a_process_that_loses_a_turn_is_noticed(monkeypatch):
+    restore = Transcript.restore
+    monkeypatch.setattr(
+        Transcript, "restore", lambda self, turns: restore(self, list(turns)[:-1])
+    )
+    with pytest.raises(Broken):
+        for seed in range(0, 60, 5):
+            moved.run(seed)
