@@ -25,9 +25,12 @@ DEPLOY = ROOT / "deploy"
 # What a stop needs after its drain.
 AFTER_DRAIN_S = 20
 PROXIES = {
-    "nginx.conf": r"proxy_(?:read|send)_timeout (\w+);",
-    "haproxy.cfg": r"(?:timeout tunnel|hard-stop-after) +(\w+)$",
-    "Caddyfile": r"stream_close_delay (\w+)$",
+    "proxy/nginx.conf": r"proxy_(?:read|send)_timeout (\w+);",
+    "proxy/haproxy.cfg": r"(?:timeout tunnel|hard-stop-after) +(\w+)$",
+    "proxy/Caddyfile": r"stream_close_delay (\w+)$",
+    "balancer/nginx.conf": r"proxy_(?:read|send)_timeout (\d+h);",
+    "balancer/haproxy.cfg": r"(?:timeout tunnel|hard-stop-after) +(\w+)$",
+    "balancer/envoy.yaml": r" idle_timeout: (\w+)$",
 }
 
 
@@ -40,7 +43,7 @@ def call_seconds_max():
 
 @pytest.mark.parametrize(("name", "wanted"), PROXIES.items())
 def test_a_proxy_lets_a_stream_last_as_long_as_any_call(name, wanted):
-    text = (DEPLOY / "proxy" / name).read_text()
+    text = (DEPLOY / name).read_text()
     times = re.findall(wanted, text, re.MULTILINE)
 
     assert times
@@ -51,7 +54,7 @@ def test_a_proxy_lets_a_stream_last_as_long_as_any_call(name, wanted):
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_a_proxy_lets_only_twilio_s_paths_in(name):
-    text = (DEPLOY / "proxy" / name).read_text()
+    text = (DEPLOY / name).read_text()
 
     assert "/twilio/" in text
     assert "404" in text
