@@ -119,8 +119,11 @@ class ToolRunner:
         log: CallLogger,
         metrics: Metrics,
         logs_speech: bool = True,
+        confirm: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`confirm` raises if the call is another process's by now."""
         self._tools = tools
+        self._confirm = confirm
         self._deadline_ms = deadline_ms
         self._log = log
         self._metrics = metrics
@@ -192,6 +195,8 @@ class ToolRunner:
             arguments = msgspec.json.decode(asked.arguments, type=tool.arguments)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ToolError(f"{asked.name}: {_readable(error)}") from None
+        if self._confirm is not None:
+            await self._confirm()
         return await tool.run(arguments, asked.tool_call_id)
 
     def _result(

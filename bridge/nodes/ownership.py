@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from bridge.call import checkpoint
+from bridge.call.plan import CallPlan
 from bridge.line.driver import CallDriver
 from bridge.nodes.claims import encode_plan
 from bridge.nodes.membership import Identity
@@ -24,10 +25,17 @@ from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
 EVERY_S = 1.0
+# A process that has not looked for so long may have been frozen: it looks again before
+# it runs a tool. Others take it for dead after crm.nodes.STALE_S.
+LOOKED_S_MAX = 2.0
 # The generation of a call that was never claimed.
 FIRST = 1
 # Between two checkpoints, so that the loop is free for frames.
 BREATH_S = 0.002
+
+
+class TakenOver(Exception):
+    """Another process has the call."""
 
 
 class _Saved(NamedTuple):
@@ -54,6 +62,8 @@ class Ownership:
         self._metrics = metrics
         self._generations: dict[str, int] = {}
         self._saved: dict[str, _Saved] = {}
+        # When this process last knew that all its calls were its own.
+        self._looked_at = float("-inf")
         self._is_away = False
 
     def generation_of(self, call_sid: str) -> int:
@@ -83,8 +93,11 @@ class Ownership:
         """Let go of calls that were claimed; save the checkpoints of changed calls."""
         lines = {line.call.plan.call_sid: line for line in self._live_drivers()}
         await self._open_new(lines)
+        began_at = monotonic()
         if lines:
             await self._check(lines)
+        self._looked_at = began_at
+        if lines:
             await self._save_changed(lines)
 
     async def _check(self, lines: dict[str, CallDriver]) -> None:
@@ -98,15 +111,30 @@ class Ownership:
             generation = found.get(call_sid)
             if line.is_over or generation == self.generation_of(call_sid):
                 continue
-            if generation is None and not await self._is_recorded(line):
+            if generation is None and not await self._is_recorded(line.call.plan):
                 self.forget(call_sid)
             elif not line.is_over:
                 self._let_go(lines.pop(call_sid))
 
-    async def _is_recorded(self, line: CallDriver) -> bool:
-        plan = line.call.plan
+    async def _is_recorded(self, plan: CallPlan) -> bool:
         business_id = UUID(plan.business_id)
         return await calls.find(self._database, business_id, plan.call_sid) is not None
+
+    async def confirm(self, plan: CallPlan) -> None:
+        """Raise TakenOver if another process has the call, in doubt after a look.
+
+        Without the database no tool does anything, and nobody can have claimed.
+        """
+        if monotonic() - self._looked_at < LOOKED_S_MAX:
+            return
+        try:
+            found = await live_calls.generations(self._database, [plan.call_sid])
+            generation = found.get(plan.call_sid)
+            is_over = generation is None and await self._is_recorded(plan)
+        except DATABASE_ERRORS:
+            return
+        if is_over or generation not in (None, self.generation_of(plan.call_sid)):
+            raise TakenOver(plan.call_sid)
 
     async def _open_new(self, lines: dict[str, CallDriver]) -> None:
         me = self._identity

@@ -53,6 +53,7 @@ class OwnNode:
         self.ownership = Ownership(
             database, identity, switchboard.live_drivers, metrics
         )
+        switchboard.confirm = self.ownership.confirm
         self._reopen = partial(reopen_plan, database, settings, directory=directory)
         self.calls = ResumedCalls(
             database,

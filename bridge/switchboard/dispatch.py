@@ -90,6 +90,8 @@ class Switchboard:
         self._no_unasked.set()
         # Called for each call that opens; the records' owner sets it before the first.
         self.on_open: Callable[[CallPlan], None] | None = None
+        # Raises if another process has a call: asked before each of its tools runs.
+        self.confirm: Callable[[CallPlan], Awaitable[None]] | None = None
         # Called for each call that another process has claimed.
         self.on_let_go: Callable[[str], None] | None = None
         self._exchange = Exchange(
@@ -312,6 +314,7 @@ class Switchboard:
             log=log,
             metrics=self.metrics,
             logs_speech=settings.log_transcripts,
+            confirm=partial(self.confirm, plan) if self.confirm else None,
         )
         line = CallDriver(
             self._exchange,

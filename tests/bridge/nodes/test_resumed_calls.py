@@ -28,6 +28,11 @@ SAID = (
     b'{"type":"response.done","event_id":"e","response":{"id":"r1",'
     b'"status":"completed","output":[],"usage":{"total_tokens":7}}}',
 )
+ASKED_FOR_TOOL = (
+    b'{"type":"response.output_item.done","event_id":"e","response_id":"r1","item":'
+    b'{"id":"f1","type":"function_call","name":"leads_upsert","call_id":"t1",'
+    b'"arguments":"{\\"name\\":\\"Eve\\"}","status":"completed"}}'
+)
 ASKED = (
     b'{"type":"input_audio_buffer.committed","event_id":"e","item_id":"u1"}',
     b'{"type":"conversation.item.input_audio_transcription.completed","event_id":"e",'
@@ -180,6 +185,23 @@ async def test_node_that_was_only_frozen_lets_go_and_writes_nothing(at, there):
     turns = await calls.turns(at.database, at.business_id, sid)
     assert [turn.text for turn in turns] == ["Hello.", "Tuesday?"]
     assert await live_calls.find(at.database, sid) is None
+
+
+@told
+async def test_node_that_was_frozen_runs_no_tool(at, there):
+    sid, _, model = await talking(at)
+    await die(at)
+    await ask(there, sid)
+    owned = at.server._node.ownership
+    owned._looked_at = float("-inf")  # it was frozen for long
+    model.send_text(ASKED_FOR_TOOL)
+    line = at.server.switchboard.find_driver(sid)
+    await ws_peer.until(lambda: line.call.call_record.tools)
+
+    (tool,) = line.call.call_record.tools
+    assert not tool.ok
+    assert at.server.metrics.value("tools", name="leads_upsert", outcome="ok") == 0
+    assert await at.database_value("select count(*) from leads where name = 'Eve'") == 0
 
 
 async def until_recorded(at, sid):
