@@ -83,6 +83,46 @@ def test_compose_with_postgres_waits_for_the_drain_and_logs_in_as_two_roles():
             assert (DEPLOY / volume.split(":")[0]).exists(), volume
 
 
+def test_compose_with_nodes_fits_its_balancer_and_waits_for_the_drain():
+    given = yaml.safe_load((DEPLOY / "compose.nodes.yaml").read_text())
+    services = given["services"]
+    balancer = (DEPLOY / "balancer" / "haproxy.cfg").read_text()
+    homes = set()
+
+    for name in ("node-1", "node-2"):
+        node = services[name]
+        environment = node["environment"]
+        drain_s = int(environment["DRAIN_SECONDS"])
+        assert node["stop_grace_period"] == f"{drain_s + AFTER_DRAIN_S}s"
+        assert drain_s >= CallOptions().max_call_seconds
+        assert environment["NODE_NAME"] == name
+        assert environment["NODE_URL"] == f"{environment['PUBLIC_URL']}/n/{name}"
+        assert f"path_beg /n/{name}/" in balancer
+        address = node["networks"]["default"]["ipv4_address"]
+        assert balancer.count(f"server {name} {address}:8080") == 2
+        assert "kolbridge_service" in environment["DATABASE_URL"]
+        homes.add(node["volumes"][0].split(":")[0])
+    assert homes < given["volumes"].keys()
+    assert len(homes) == 2
+    # The nodes ask each other by the public name.
+    (alias,) = services["balancer"]["networks"]["default"]["aliases"]
+    assert services["node-1"]["environment"]["PUBLIC_URL"] == f"https://{alias}"
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            if volume.startswith("./"):
+                assert (DEPLOY / volume.split(":")[0]).exists(), volume
+
+
+def test_compose_with_nodes_has_the_database_of_the_one_with_postgres():
+    one, nodes = (
+        yaml.safe_load((DEPLOY / f"compose.{name}.yaml").read_text())["services"]
+        for name in ("postgres", "nodes")
+    )
+
+    for name in ("postgres", "migrate"):
+        assert nodes[name] == one[name]
+
+
 def test_the_pooler_keeps_a_connection_for_one_transaction():
     pooler = configparser.ConfigParser()
     pooler.read(DEPLOY / "postgres" / "pgbouncer.ini")
