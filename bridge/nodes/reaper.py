@@ -40,7 +40,10 @@ class Reaper:
         connect: Callable[[CallDriver], bytes],
         bury: Callable[[Owner], Awaitable[None]],
         metrics: Metrics,
+        is_ours: Callable[[str], bool],
     ) -> None:
+        # Of a node's workers one takes a call: the one that gets its webhooks.
+        self._is_ours = is_ours
         self._database = database
         self._carrier = carrier
         self._resume = resume
@@ -65,7 +68,11 @@ class Reaper:
         """Act on each call that has had no owner for long enough."""
         found = await live_calls.stale(self._database, STALE_MAX)
         now = monotonic()
-        keys = {(owner.call_sid, owner.generation): owner for owner in found}
+        keys = {
+            (owner.call_sid, owner.generation): owner
+            for owner in found
+            if self._is_ours(owner.call_sid)
+        }
         self._since = {key: self._since.get(key, now) for key in keys}
         due = [
             (owner, now - self._since[key])

@@ -38,7 +38,9 @@ class OwnNode:
         switchboard: Switchboard,
         identity: Identity,
         on_record: Callable[[CallRecord], None],
+        is_ours: Callable[[str], bool],
     ) -> None:
+        """`is_ours` tells whether a call would be this worker's of its node."""
         self._switchboard = switchboard
         self._calls_max = settings.max_calls_per_worker
         metrics = switchboard.metrics
@@ -75,6 +77,7 @@ class OwnNode:
             self._document,
             self.calls.bury,
             metrics,
+            is_ours,
         )
         self._tasks = (
             SupervisedTask("heartbeat", self._membership.keep_beating, metrics),

@@ -1,0 +1,17 @@
+"""Nodes that do nothing by themselves, so that the tests say when they look."""
+
+import pytest
+
+from bridge.line import websocket
+from bridge.nodes import ownership, reaper, resumed_calls
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """The peers here do not answer CLOSE; nobody waits long for what does not come."""
+    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
+    monkeypatch.setattr(resumed_calls, "STALE_WAIT_S", 0.3)
+    monkeypatch.setattr(reaper, "ASK_S", 0.0)
+    # The tests look themselves.
+    monkeypatch.setattr(reaper, "EVERY_S", 1e6)
+    monkeypatch.setattr(ownership, "EVERY_S", 1e6)

@@ -1,0 +1,117 @@
+"""A call whose process is gone, and about which Twilio asks nobody."""
+
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from crm import live_calls
+from tests.bridge import running_service, ws_peer
+from tests.bridge.nodes.test_resumed_calls import (
+    come_back,
+    die,
+    recorded,
+    talking,
+    two_nodes,
+    until_recorded,
+)
+
+
+class Twilio:
+    """Twilio's REST API for one call; it keeps the documents it was given."""
+
+    def __init__(self, status="in-progress"):
+        self.status = status
+        self.documents = []
+        self.port = 0
+
+    @asynccontextmanager
+    async def serving(self):
+        app = web.Application()
+        path = "/2010-04-01/Accounts/{account}/Calls/{call}.json"
+        app.router.add_get(path, self._get)
+        app.router.add_post(path, self._post)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = site._server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _get(self, request):
+        assert request.headers["Authorization"].startswith("Basic ")
+        return web.json_response({"status": self.status})
+
+    async def _post(self, request):
+        form = await request.post()
+        self.documents.append(running_service.document_of(form["Twiml"]))
+        return web.json_response({"status": "in-progress"})
+
+
+def with_twilio(database_url, home, status, story):
+    async def main():
+        api = Twilio(status)
+        async with (
+            api.serving(),
+            two_nodes(
+                database_url, home, twilio_api_url=f"http://127.0.0.1:{api.port}"
+            ) as (at, there),
+        ):
+            await story(at, there, api)
+
+    ws_peer.run(main)
+
+
+async def reaped(there):
+    """Let the node look for calls without an owner."""
+    (task,) = [one for one in there.server._node._tasks if one._name == "reaper"]
+    looking = task._run.__self__
+    await looking.look()
+
+
+def test_call_about_which_nobody_asks_is_moved(database_url, tmp_path):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        await reaped(there)
+        await ws_peer.until(lambda: api.documents)
+        (document,) = api.documents
+        model, _ = await come_back(there, sid, document)
+        assert (await model.event())["item"]["content"][0]["text"] == "Hello."
+        assert there.server.metrics.value("calls_moved") == 1
+        await reaped(there)
+        assert len(api.documents) == 1
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
+
+
+def test_call_that_is_over_at_twilio_is_recorded(database_url, tmp_path):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        await reaped(there)
+        await until_recorded(at, sid)
+
+        row = await recorded(at, sid)
+        assert (row["end_reason"], row["failed"]) == ("process_lost", True)
+        assert api.documents == []
+        assert there.model.peers.empty()
+        assert await live_calls.find(at.database, sid) is None
+
+    with_twilio(database_url, tmp_path, "completed", story)
+
+
+def test_worker_leaves_the_calls_of_other_workers_to_them(database_url, tmp_path):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        (task,) = [one for one in there.server._node._tasks if one._name == "reaper"]
+        task._run.__self__._is_ours = lambda call_sid: call_sid != sid
+        await reaped(there)
+
+        assert (await live_calls.find(at.database, sid)).generation == 1
+        assert api.documents == []
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
