@@ -55,7 +55,11 @@ class Ownership:
         identity: Identity,
         live_drivers: Callable[[], Iterable[CallDriver]],
         metrics: Metrics,
+        *,
+        saves: bool,
     ) -> None:
+        """`saves`: other processes may go on with these calls."""
+        self._saves = saves
         self._database = database
         self._identity = identity
         self._live_drivers = live_drivers
@@ -97,7 +101,7 @@ class Ownership:
         if lines:
             await self._check(lines)
         self._looked_at = began_at
-        if lines:
+        if lines and self._saves:
             await self._save_changed(lines)
 
     async def _check(self, lines: dict[str, CallDriver]) -> None:

@@ -53,7 +53,11 @@ class OwnNode:
             self._on_drain_asked,
         )
         self.ownership = Ownership(
-            database, identity, switchboard.live_drivers, metrics
+            database,
+            identity,
+            switchboard.live_drivers,
+            metrics,
+            saves=settings.resume,
         )
         switchboard.confirm = self.ownership.confirm
         self._reopen = partial(reopen_plan, database, settings, directory=directory)

@@ -248,6 +248,8 @@ def test_call_is_not_resumed_for_ever(database_url, tmp_path):
 def test_resume_can_be_switched_off(database_url, tmp_path):
     async def story(at, there):
         sid, _, _ = await talking(at)
+        business_id = UUID(str(at.business_id))
+        assert await live_calls.load(at.database, business_id, sid) is None
         await die(at)
         document = await ask(there, sid)
 
