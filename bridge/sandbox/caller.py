@@ -20,9 +20,10 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from bridge.sandbox import twiml
 from bridge.sandbox.phone_stream import PERFECT_LINE, Line, PhoneStream
+from bridge.sandbox.rest import RestApi
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.sign import signature
-from bridge.sandbox.timeline import Happening, Step
+from bridge.sandbox.timeline import Happening, Step, Timeline
 
 SANDBOX_ACCOUNT_SID = "AC" + "0" * 32
 SANDBOX_AUTH_TOKEN = "sandbox-auth-token"
@@ -37,7 +38,8 @@ class Caller:
     """Places calls to a bridge; use one for any number of calls, also at once.
 
     Requests go to `bridge_url`. `public_url` is the bridge's public name, over which
-    signatures are made, if it differs.
+    signatures are made, if it differs. After a lost stream the caller begins their
+    steps anew; one who `goes_on` is where they were. `api` may move the calls.
     """
 
     bridge_url: str
@@ -54,6 +56,8 @@ class Caller:
     call_status_path: str | None = "/twilio/call-status"
     signs_with_slash: bool = False  # the form of the handshake with a trailing slash
     observe: Callable[[Happening], None] | None = None
+    goes_on: bool = False
+    api: RestApi | None = None
 
     async def call(self, steps: Sequence[Step], max_s: float = 120) -> CallResult:
         """Place one call; `max_s` limits its stream."""
@@ -63,7 +67,10 @@ class Caller:
         )
         timeout = aiohttp.ClientTimeout(total=_WEBHOOK_S)
         async with aiohttp.ClientSession(timeout=timeout) as http:
-            await _Call(self, http, result, steps, max_s).run()
+            call = _Call(self, http, result, steps, max_s)
+            if self.api is not None:
+                self.api.add(result.call_sid, call)
+            await call.run()
         return result
 
     @property
@@ -107,10 +114,20 @@ class _Call:
         self._result = result
         self._steps = steps
         self._max_s = max_s
-        self._status = "ringing"
+        self._timeline = Timeline(steps)
+        self.status = "ringing"
+        # The document by which the REST API has replaced the one that runs.
+        self._replacement: bytes | None = None
+        self._replaced = asyncio.Event()
         self._callbacks: list[asyncio.Task[bytes | None]] = []
         self._callback_number = 0
         self._content_type = ""
+
+    def replace(self, document: bytes) -> None:
+        """Run this document in place of the one that runs; a call that is over does
+        not."""
+        self._replacement = document
+        self._replaced.set()
 
     async def run(self) -> None:
         """Run the webhook's document and all that follow, then report the end."""
@@ -122,7 +139,7 @@ class _Call:
             url = await self._run_document(url)
         else:
             self._result.problems.append("more documents than a call needs")
-        self._status = "completed"
+        self.status = "completed"
         duration = str(round(time.monotonic() - began))
         if self._caller.call_status_path is not None:
             await self._post(
@@ -132,17 +149,28 @@ class _Call:
         await asyncio.gather(*self._callbacks)
 
     async def _run_document(self, url: str) -> str | None:
-        """Run the document from `url`; return the URL of the next document."""
+        """Run the document from `url`, and those that replace it; return the URL of the
+        next document."""
         body = await self._post(url, {}, is_document=True)
-        if body is None:
-            return None
-        self._status = "in-progress"
+        following: str | None = None
+        while body is not None:
+            self.status = "in-progress"
+            if self._replacement is not None:
+                body, self._replacement = self._replacement, None
+                self._content_type = "text/xml"
+                self._result.documents.append(body)
+            self._replaced.clear()
+            following = await self._run_verbs(url, body)
+            body = self._replacement
+        return following
+
+    async def _run_verbs(self, url: str, body: bytes) -> str | None:
         document = twiml.parse(body, self._content_type, allow_ws=True)
         self._result.problems += document.problems
         for verb in document.verbs:
             if isinstance(verb, twiml.Stream):
                 after = await self._connect(verb)
-                if self._result.ended_by == "caller":
+                if self._result.ended_by == "caller" or self._replacement is not None:
                     return None
                 if after is not None:
                     return urljoin(url, after)
@@ -185,11 +213,16 @@ class _Call:
                 socket,
                 self._result,
                 caller.account_sid,
-                self._steps,
+                self._timeline if caller.goes_on else Timeline(self._steps),
                 caller.line,
                 caller.observe,
+                self._replaced,
             )
+            self._timeline.begin_stream()
             await phone.run(stream.parameters, self._max_s)
+            if self._replacement is not None:
+                # Twilio does not wait for the far side's close.
+                socket.transport.abort()
         if self._result.ended_by == "network":
             self._report_stream(stream, "stream-error", "31903 connection lost")
         else:
@@ -229,7 +262,7 @@ class _Call:
             "CallSid": self._result.call_sid,
             "AccountSid": caller.account_sid,
             "ApiVersion": "2010-04-01",
-            "CallStatus": self._status,
+            "CallStatus": self.status,
             "Direction": "inbound",
         }
         if caller.stir_verstat:

@@ -11,7 +11,7 @@ import asyncio
 import binascii
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from bridge.sandbox import mulaw
 from bridge.sandbox.playout import UTTERANCE_GAP_MS, Echo, PhonePlayout
 from bridge.sandbox.result import CallResult, MediaIn
 from bridge.sandbox.rules import Refused, anything, record, tagged, text
-from bridge.sandbox.timeline import FRAME_MS, Happening, Raw, Step, Timeline
+from bridge.sandbox.timeline import FRAME_MS, Happening, Raw, Timeline
 
 _sid = {"event": anything, "streamSid": text()}
 _TO_TWILIO = tagged(
@@ -39,6 +39,8 @@ _WARNINGS_MAX = 100
 _CLOSE_CODE_OF_NO_CLOSE = 1006
 # How long the far side has to answer the close.
 _CLOSE_S = 5.0
+# The same, if another document replaces the stream's.
+_REPLACED_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,17 @@ class PhoneStream:
         socket: ClientConnection,
         result: CallResult,
         account_sid: str,
-        steps: Sequence[Step],
+        timeline: Timeline,
         line: Line,
         observe: Callable[[Happening], None] | None,
+        replaced: asyncio.Event,
     ) -> None:
         self._socket = socket
         self._result = result
         self._account_sid = account_sid
-        self._timeline = Timeline(steps)
+        self._timeline = timeline
         self._line = line
+        self._replaced = replaced
         self._observe = observe
         self._rng = random.Random(line.seed)
         self._sequence = 0
@@ -94,20 +98,23 @@ class PhoneStream:
         sender = asyncio.create_task(self._send_all())
         reader = asyncio.create_task(self._read_all())
         talker = asyncio.create_task(self._talk(result.started_at))
+        replaced = asyncio.create_task(self._replaced.wait())
+        tasks: list[asyncio.Task[Any]] = [reader, talker, sender, replaced]
         try:
             await asyncio.wait(
-                (reader, talker), timeout=max_s, return_when=asyncio.FIRST_COMPLETED
+                (reader, talker, replaced),
+                timeout=max_s,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             self._end(reader.done(), talker.done())
-            await asyncio.wait((reader,), timeout=_CLOSE_S)
+            patience_s = _REPLACED_S if replaced.done() else _CLOSE_S
+            await asyncio.wait((reader,), timeout=patience_s)
         finally:
             if self._echo_timer is not None:
                 self._echo_timer.cancel()
-            for task in (reader, talker, sender):
+            for task in tasks:
                 task.cancel()
-            outcomes = await asyncio.gather(
-                reader, talker, sender, return_exceptions=True
-            )
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._take_result()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
@@ -121,6 +128,9 @@ class PhoneStream:
             self._note("hung up on")
             return
         result.ended_by = "caller" if has_hung_up else "nobody"
+        if self._replaced.is_set():
+            result.ended_by = "update"
+            self._note("moved")
         sids = {"accountSid": self._account_sid, "callSid": result.call_sid}
         self._put_numbered("stop", stop=sids)
         for raw in self._timeline.rest():
@@ -132,6 +142,7 @@ class PhoneStream:
         self._advance(time.monotonic())
         result.near = bytes(self._near)
         result.far = bytes(self._playout.heard)
+        result.heard.append(result.far)
         result.close_code = self._socket.close_code
 
     def _start_fields(self, parameters: Mapping[str, str]) -> dict[str, Any]:

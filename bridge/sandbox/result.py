@@ -11,7 +11,7 @@ from bridge.sandbox import mulaw
 from bridge.sandbox.playout import Echo
 from bridge.sandbox.timeline import Happening
 
-EndedBy = Literal["caller", "bridge", "network", "nobody"]
+EndedBy = Literal["caller", "bridge", "network", "update", "nobody"]
 
 
 class MediaIn(NamedTuple):
@@ -33,6 +33,7 @@ class CallResult:
     stream_sid: str
     near: bytes = b""
     far: bytes = b""
+    heard: list[bytes] = field(default_factory=list)  # `far` of each stream of the call
     started_at: float | None = None  # monotonic time of ms 0
     happenings: list[Happening] = field(default_factory=list)
     marks: list[Echo] = field(default_factory=list)

@@ -128,6 +128,10 @@ class Timeline:
         self.happenings: list[Happening] = []
         self.is_over = False
 
+    def begin_stream(self) -> None:
+        """Go on in another stream of the same call: in the middle of a word, if so."""
+        self._utterances_before = None
+
     @property
     def at_ms(self) -> float:
         """The time of the next frame."""
