@@ -44,6 +44,8 @@ class _Saved(NamedTuple):
     learnt: int
     digits: str
     is_answered: bool
+    # How far the caller has heard it changes until it has been played.
+    is_playing: bool
 
 
 class Ownership:
@@ -190,8 +192,9 @@ class Ownership:
                 line.call.call_record.learnt,
                 line.call.keypad.digits,
                 line.call.call_record.is_answered,
+                line.call.playout.is_playing(now),
             )
-            if known == stands and not line.call.playout.is_playing(now):
+            if known == stands and not stands.is_playing:
                 continue
             state = checkpoint.encode(line.call.checkpoint(now))
             plan = encode_plan(line.call.plan) if known is None else None
