@@ -24,7 +24,7 @@ COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
 .PHONY: install demo test check core $(CORE_PARTS) build-ext coverage mutants lint \
-	kernels simulate bench build docs references lock clean train-small
+	kernels simulate chaos bench build docs references lock clean train-small
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -77,6 +77,10 @@ kernels: $(BUILT)
 
 simulate: $(BUILT)
 	$(BIN)/python -m bench simulate
+
+# Kills, freezes and drains nodes under calls: minutes. CHAOS="--calls 500" for more.
+chaos: $(BUILT)
+	$(BIN)/python -m bench chaos $(CHAOS)
 
 bench: $(BUILT)
 	$(BIN)/python -m bench

@@ -14,6 +14,7 @@ and `latency`. Each of them also runs alone, as do the others. Their `--help` sa
     database  calls while tools run, and while the database hangs
     overload  150 % of the capacity
     restart   bridges replaced under load: no call and no record is lost
+    chaos     nodes killed, frozen and drained: no call and no record is lost
     bad-input callers with bad input among others
 """
 
@@ -38,6 +39,7 @@ COMMANDS = {
     "database": "bench.database",
     "overload": "bench.overload",
     "restart": "bench.restart",
+    "chaos": "bench.chaos.run",
     "bad-input": "bench.bad_input",
 }
 GATES = ("counts", "kernels", "walks", "latency")

@@ -1,0 +1,172 @@
+"""The calls of a chaos run: what their model says, and what their callers heard.
+
+The model has no memory but its session's conversation: it says what follows from the
+items in it, as a real model would. A caller books one time, which the model chooses,
+and says goodbye. Each sentence ends with sound of its own, so that it is known how
+often a caller heard the sentence to its end.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import NamedTuple
+
+from bridge.sandbox.caller import Caller
+from bridge.sandbox.clips import clip
+from bridge.sandbox.result import CallResult
+from bridge.sandbox.script import Output, Reply, Script, ToolUse
+from bridge.sandbox.session import Session
+from bridge.sandbox.timeline import Happening, Say, StayOnLine, Step, WaitForAi
+
+# By sentence: its sound. The words of OFFER name the time that is offered.
+GREETING, OFFER, BOOKED = "Hello and", "Time", "Very good,"
+SOUND = {
+    GREETING: clip("ai-en-greeting").audio[:16_000],
+    OFFER: clip("ai-en-offer").audio[:24_000],
+    BOOKED: clip("ai-en-booked").audio[:16_000],
+}
+WORDS = {
+    GREETING: "Hello and thank you for calling.",
+    OFFER: "Time {number} is free on Tuesday morning at nine o'clock. Is that good?",
+    BOOKED: "Very good, your appointment is booked.",
+}
+SORRY = Reply(clip("ai-en-goodbye").audio[:8_000], "Sorry, the line was lost.")
+# The last half second of a sentence says that it was heard to its end.
+END_BYTES = 4_000
+BOOK = "calendar_create_appointment"
+SPEECH = Say(clip("human-en-command-1").audio[:12_800])
+# A caller who was not heard says it again.
+STEPS: tuple[Step, ...] = (
+    *(3 * (WaitForAi(), SPEECH)),
+    *(3 * (WaitForAi(timeout_ms=8_000), SPEECH)),
+    StayOnLine(),
+)
+FIRST_TIME = (datetime.now(UTC) + timedelta(days=2)).replace(
+    hour=0, minute=0, second=0, microsecond=0
+)
+
+
+class Model:
+    """What the sandbox's model says; `asked` has the numbers of the times it books."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[int] = asyncio.Queue()
+        self._offered = 0
+        self.script = Script(
+            greeting=[Reply(SOUND[GREETING], "")],
+            otherwise=self._answer,
+            aside=self._aside,
+        )
+
+    def _answer(self, session: Session) -> Sequence[Output]:
+        said = _said(session)
+        offered = [text for text in said if re.match(r"Time \d+ ", text)]
+        if not offered:
+            self._offered += 1
+            return [Reply(SOUND[OFFER], WORDS[OFFER].format(number=self._offered))]
+        number = int(offered[-1].split()[1])
+        if not _has_booked(session):
+            self.asked.put_nowait(number)
+            starts_at = time_of(number).isoformat()
+            return [ToolUse(BOOK, {"starts_at": starts_at, "name": "Dana Cohen"})]
+        if not any(text.startswith(BOOKED) for text in said):
+            return [Reply(SOUND[BOOKED], WORDS[BOOKED])]
+        return [ToolUse("end_call", {"reason": "goodbye"})]
+
+    def _aside(self, session: Session) -> Sequence[Output]:
+        """Say sorry, and what is missing of the last sentence."""
+        last = (_said(session) or [""])[-1]
+        for name, words in WORDS.items():
+            whole = (
+                words
+                if name != OFFER
+                else words.format(number=(re.findall(r"\d+", last) or ["0"])[0])
+            )
+            if last and last != whole and whole.startswith(last.rstrip(". ")):
+                share = len(last) / len(whole)
+                start = int(len(SOUND[name]) * share) // 160 * 160
+                rest = Reply(SOUND[name][start:], whole[len(last) :].strip())
+                return [Reply(SORRY.audio, SORRY.transcript, (rest,))]
+        return [SORRY]
+
+
+def time_of(number: int) -> datetime:
+    """Return the time that is offered under a number."""
+    return FIRST_TIME + timedelta(minutes=30 * number)
+
+
+def _said(session: Session) -> list[str]:
+    return [
+        item.text
+        for item in session.conversation
+        if item.fields.get("role") == "assistant" and item.text
+    ]
+
+
+def _has_booked(session: Session) -> bool:
+    return any(
+        '"booked"' in item.fields["output"]
+        for item in session.conversation
+        if item.fields["type"] == "function_call_output"
+    )
+
+
+class Moment(NamedTuple):
+    """Something on the caller's side, on the monotonic clock."""
+
+    at: float
+    kind: str
+
+
+class Visit:
+    """One call, from its ring to its end."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.moments: list[Moment] = []
+        # How many utterances of the AI have begun.
+        self.utterances = 0
+        self._caller = replace(caller, observe=self.observe)
+        self.phone = caller.from_number
+        self.result: CallResult | None = None
+        # When its process was killed or frozen, and how.
+        self.hits: list[tuple[float, str]] = []
+
+    def observe(self, happening: Happening) -> None:
+        """Note what the caller does and hears."""
+        self.moments.append(Moment(monotonic(), happening.kind))
+        if happening.kind == "ai starts":
+            self.utterances += 1
+
+    async def run(self, steps: Sequence[Step], max_s: float) -> None:
+        """Place the call."""
+        self.result = await self._caller.call(steps, max_s=max_s)
+
+    def next_words_s(self) -> list[tuple[str, float]]:
+        """Return, for each loss of the line by a hit, how long the caller heard
+        nothing of the service."""
+        found = []
+        for at, kind in self.hits:
+            lost = [m.at for m in self.moments if m.at >= at and m.kind in _LOST]
+            heard = [
+                m.at
+                for m in self.moments
+                if lost and m.at >= lost[0] and m.kind == "ai starts"
+            ]
+            if heard:
+                found.append((kind, heard[0] - at))
+        return found
+
+    def times_heard(self) -> dict[str, int]:
+        """Return how often the caller heard each sentence to its end."""
+        assert self.result is not None, "the call is over"
+        heard = self.result.heard
+        return {
+            name: sum(part.count(sound[-END_BYTES:]) for part in heard)
+            for name, sound in SOUND.items()
+        }
+
+
+_LOST = ("hung up on", "moved")
