@@ -7,7 +7,6 @@ from crm import live_calls
 from tests.bridge import ws_peer
 from tests.bridge.nodes.test_resumed_calls import (
     SAID,
-    impatient,  # noqa: F401 a fixture
     talking,
     told,
 )
