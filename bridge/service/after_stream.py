@@ -99,7 +99,10 @@ class AfterStream:
     async def _connect_anew(self, call_sid: str) -> bytes | None:
         """Return the document for a stream of a call that another process has left."""
         board = self._switchboard
-        is_known = board.find_driver(call_sid) or board.find_ended(call_sid)
+        ended = board.find_ended(call_sid)
+        is_known = board.find_driver(call_sid) is not None or (
+            ended is not None and not _is_contradicted(ended, THERE)
+        )
         if self._resume is None or board.is_draining or is_known:
             return None
         line = await self._resume(call_sid)
@@ -114,9 +117,9 @@ class AfterStream:
             line.receive(line.call.receive_hangup, reason)
         board.note_asked(call_sid)
         ended = board.find_ended(call_sid)
-        if ended is None:
+        if ended is None or _is_contradicted(ended, status):
             # The call may have belonged to another process, which recorded its end.
-            ended = await self._find_recorded(number, call_sid)
+            ended = await self._find_recorded(number, call_sid) or ended
         if ended is None:
             self._metrics.count_fallback("unknown_call", board.business_of("", number))
             return twiml.say_and_hang_up(await self._fallback_for(number))
@@ -124,6 +127,12 @@ class AfterStream:
             self._metrics.count_fallback(ended.reason, ended.business_id)
             return twiml.say_and_hang_up(ended.fallback)
         return twiml.hang_up()
+
+
+def _is_contradicted(ended: Ended, status: str) -> bool:
+    """Tell whether a caller who had left here is on the telephone: another process may
+    have gone on with the call while this one was frozen."""
+    return status == THERE and ended.reason in LEFT_BY_CALLER
 
 
 def _is_owed_a_word(ended: Ended, status: str) -> bool:
