@@ -5,6 +5,7 @@ clock alone decides which process is stale: no time comes from a process, so tha
 own clock cannot matter.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -45,7 +46,7 @@ on conflict (incarnation) do update set
   beat_at = excluded.beat_at
 returning drain_asked"""
 _FREEST = f"""
-select * from ({_NODE}) n where url <> '' and name <> $1 and not is_stale
+select * from ({_NODE}) n where url <> '' and name <> all($1) and not is_stale
   and not is_draining and not drain_asked and active < capacity
 order by active::float8 / capacity, name limit 1"""
 
@@ -138,8 +139,8 @@ async def every(db: Database) -> list[Node]:
     return [Node(**row) for row in rows]
 
 
-async def freest(db: Database, but: str) -> Node | None:
-    """Return the node, other than `but`, with the largest share of its capacity free.
+async def freest(db: Database, but: Sequence[str]) -> Node | None:
+    """Return the node, none of `but`, with the largest share of its capacity free.
 
     None if no other node can be reached and takes calls.
     """

@@ -84,6 +84,7 @@ class Membership:
             for incarnation in dead:
                 await nodes.leave(self._database, incarnation)
             await self._first_beat(takes_over)
+            await self._warn()
         except DATABASE_ERRORS as error:
             self._note_away(error)
 
@@ -97,6 +98,18 @@ class Membership:
                 if monotonic() > until:
                     raise
                 await asyncio.sleep(BEAT_S / 2)
+
+    async def _warn(self) -> None:
+        """Warn of streams that would reach any node instead of their call's."""
+        others = [
+            node.name
+            for node in await nodes.every(self._database)
+            if node.name != self.identity.name and not node.is_stale
+        ]
+        if others and not self.identity.url:
+            server_logger().warning(
+                "[NODE] NODE_URL is not set, and other nodes run: %s", ", ".join(others)
+            )
 
     async def keep_beating(self) -> None:
         """Write a heartbeat each second, until cancelled."""

@@ -1,8 +1,7 @@
 """Peers: the other nodes, as this process reaches them over HTTP.
 
 A webhook that this process cannot serve is passed on as it came, with Twilio's
-signature: the other node checks it against the same PUBLIC_URL. A webhook is passed on
-once only.
+signature: the other node checks it against the same PUBLIC_URL.
 """
 
 from collections.abc import Mapping
@@ -18,10 +17,12 @@ from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
 # Twilio gives a webhook up after 15 s, and the other node may take 5 to open a call.
-ANSWER_WAIT_S = 7.0
+ANSWER_WAIT_S = 6.0
+# A node whose machine has vanished does not even refuse.
+CONNECT_WAIT_S = 1.0
+# A node may have died since its last heartbeat: another one is tried.
+TRIES_MAX = 2
 DOCUMENT_BYTES_MAX = 64_000
-# Marks a webhook that was passed on.
-PASSED_ON = "X-Kolbridge-Passed-On"
 
 
 class Webhook(NamedTuple):
@@ -45,11 +46,19 @@ class Peers:
 
     async def ask_freest(self, webhook: Webhook) -> bytes | None:
         """Return the document of the node with the most room; None if there is none."""
-        try:
-            node = await nodes.freest(self._database, self._identity.name)
-        except DATABASE_ERRORS:
-            return None
-        return None if node is None else await self._ask(node.name, node.url, webhook)
+        tried = [self._identity.name]
+        for _ in range(TRIES_MAX):
+            try:
+                node = await nodes.freest(self._database, tried)
+            except DATABASE_ERRORS:
+                return None
+            if node is None:
+                return None
+            document = await self._ask(node.name, node.url, webhook)
+            if document is not None:
+                return document
+            tried.append(node.name)
+        return None
 
     async def ask_owner(self, call_sid: str, webhook: Webhook) -> bytes | None:
         """Return the document of the node that has a call; None if it cannot be asked,
@@ -72,12 +81,15 @@ class Peers:
 
     async def _ask(self, name: str, url: str, webhook: Webhook) -> bytes | None:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=ANSWER_WAIT_S)
+            timeout = aiohttp.ClientTimeout(
+                total=ANSWER_WAIT_S, sock_connect=CONNECT_WAIT_S
+            )
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
-        headers = {**webhook.headers, PASSED_ON: self._identity.name}
         try:
             async with self._session.post(
-                url.rstrip("/") + webhook.path, data=webhook.body, headers=headers
+                url.rstrip("/") + webhook.path,
+                data=webhook.body,
+                headers=webhook.headers,
             ) as answer:
                 document = await answer.content.read(DOCUMENT_BYTES_MAX)
                 if answer.status == 200:

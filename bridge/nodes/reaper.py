@@ -41,9 +41,13 @@ class Reaper:
         bury: Callable[[Owner], Awaitable[None]],
         metrics: Metrics,
         is_ours: Callable[[str], bool],
+        *,
+        moves: bool,
     ) -> None:
+        """`moves`: calls are resumed here; else only their rows are removed."""
         # Of a node's workers one takes a call: the one that gets its webhooks.
         self._is_ours = is_ours
+        self._moves = moves
         self._database = database
         self._carrier = carrier
         self._resume = resume
@@ -54,6 +58,8 @@ class Reaper:
         # When each call was first seen without an owner.
         self._since: dict[tuple[str, int], float] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
+        # Calls that are resumed here, and that Twilio could not be told to move yet.
+        self._unmoved: dict[str, CallDriver] = {}
 
     async def keep_looking(self) -> None:
         """Look each second, until cancelled."""
@@ -79,16 +85,19 @@ class Reaper:
             for key, owner in keys.items()
             if now - self._since[key] >= ASK_S
         ]
-        await asyncio.gather(*(self._take(owner, for_s) for owner, for_s in due))
+        unmoved, self._unmoved = self._unmoved, {}
+        await asyncio.gather(
+            *(self._take(owner, for_s) for owner, for_s in due),
+            *(self._tell(line) for line in unmoved.values()),
+        )
 
     async def _take(self, owner: Owner, for_s: float) -> None:
         async with self._room:
             try:
-                if await self._move(owner):
+                if self._moves and await self._move(owner):
                     return
             except CarrierError as error:
-                server_logger().error("[NODE] a call cannot be moved: %s", error)
-                self._metrics.count("node_failures", what="carrier")
+                self._note_failure(error)
             except UnreadableError as error:
                 server_logger().error("[NODE] the call is not claimed: %s", error)
             if for_s >= GIVE_UP_S:
@@ -105,6 +114,23 @@ class Reaper:
         line = await self._resume(owner)
         if line is None:
             return False
-        await self._carrier.move(account_sid, call_sid, self._connect(line))
-        self._metrics.count("calls_moved")
+        await self._tell(line)
         return True
+
+    async def _tell(self, line: CallDriver) -> None:
+        """Tell Twilio to open the stream of a call that is here now, until it has."""
+        if line.is_over or line.twilio_leg is not None:
+            return
+        call_sid = line.call.plan.call_sid
+        try:
+            document = self._connect(line)
+            await self._carrier.move(line.account_sid, call_sid, document)
+        except CarrierError as error:
+            self._unmoved[call_sid] = line
+            self._note_failure(error)
+        else:
+            self._metrics.count("calls_moved")
+
+    def _note_failure(self, error: CarrierError) -> None:
+        server_logger().error("[NODE] a call cannot be moved: %s", error)
+        self._metrics.count("node_failures", what="carrier")

@@ -39,8 +39,11 @@ HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
 
 # The headers by which a webhook is checked and read.
 IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
+# Marks a webhook that another node has passed on: it is passed on once only.
+PASSED_ON = "X-Kolbridge-Passed-On"
 FORWARDED_HEADERS = (
     "Content-Type",
+    PASSED_ON,
     IDEMPOTENCY_HEADER,
     signature.HEADER,
     signature.SETTINGS_HEADER,

@@ -81,16 +81,13 @@ class OwnNode:
             self._document,
             self.calls.bury,
             metrics,
-            is_ours,
+            lambda call_sid: is_ours(call_sid) and not switchboard.is_draining,
+            moves=settings.resume,
         )
         self._tasks = (
             SupervisedTask("heartbeat", self._membership.keep_beating, metrics),
             SupervisedTask("ownership", self.ownership.keep, metrics),
-            *(
-                [SupervisedTask("reaper", reaper.keep_looking, metrics)]
-                if settings.resume
-                else []
-            ),
+            SupervisedTask("reaper", reaper.keep_looking, metrics),
         )
 
     async def join(self, *, takes_over: bool = False) -> None:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bridge.line.driver import CallDriver
-from bridge.nodes.peers import PASSED_ON, Peers, Webhook
+from bridge.nodes.peers import Peers, Webhook
 from bridge.ports.authentication import (
     ANY_OTHER,
     BODY,
@@ -23,7 +23,12 @@ from bridge.ports.authentication import (
     refuse_expectation,
 )
 from bridge.ports.port_demux import MEDIA_PATH
-from bridge.ports.workers import FORWARDED_HEADERS, IDEMPOTENCY_HEADER, Workers
+from bridge.ports.workers import (
+    FORWARDED_HEADERS,
+    IDEMPOTENCY_HEADER,
+    PASSED_ON,
+    Workers,
+)
 from bridge.service.admin import alive
 from bridge.service.after_stream import OVER, AfterStream
 from bridge.service.readiness import Readiness
@@ -248,7 +253,7 @@ def _webhook_of(request: web.Request) -> Webhook:
         for name in FORWARDED_HEADERS
         if name in request.headers
     }
-    return Webhook(request.raw_path, request[BODY], headers)
+    return Webhook(request.raw_path, request[BODY], {**headers, PASSED_ON: "1"})
 
 
 def _twiml(document: bytes) -> web.Response:

@@ -328,7 +328,7 @@ def test_no_statement_is_given_a_time(embedded_url):
         await salon.save(owner, b"state")
         await nodes.leave(db, ONE)
         await salon.claim(owner)
-        await nodes.freest(db, "b")
+        await nodes.freest(db, ["b"])
         await nodes.ask_to_drain(db, "b")
         await nodes.every(db)
         await live_calls.release(db, owner.call_sid, 2)

@@ -187,13 +187,13 @@ async def test_node_that_starts_again_was_not_asked_to_drain(db):
 
 @told
 async def test_freest_has_the_largest_share_free(db):
-    assert await nodes.freest(db, "a") is None
+    assert await nodes.freest(db, ["a"]) is None
     await nodes.beat(db, node("a", capacity=100))
     await nodes.beat(db, node("b", capacity=10, active=3))
     await nodes.beat(db, node("c", capacity=100, active=31))
 
-    assert (await nodes.freest(db, "a")).name == "b"
-    assert (await nodes.freest(db, "")).name == "a"
+    assert (await nodes.freest(db, ["a"])).name == "b"
+    assert (await nodes.freest(db, [])).name == "a"
 
 
 @told
@@ -207,7 +207,7 @@ async def test_freest_takes_calls_and_can_be_reached(db):
     await nodes.beat(db, node("gone"))
     await age(db, "gone", STALE_S + 1)
 
-    assert await nodes.freest(db, "a") is None
+    assert await nodes.freest(db, ["a"]) is None
 
 
 @told

@@ -22,6 +22,7 @@ class Twilio:
     def __init__(self, status="in-progress"):
         self.status = status
         self.documents = []
+        self.refuses = 0
         self.port = 0
 
     @asynccontextmanager
@@ -46,6 +47,9 @@ class Twilio:
 
     async def _post(self, request):
         form = await request.post()
+        if self.refuses:
+            self.refuses -= 1
+            return web.json_response({}, status=503)
         self.documents.append(running_service.document_of(form["Twiml"]))
         return web.json_response({"status": "in-progress"})
 
@@ -113,5 +117,35 @@ def test_worker_leaves_the_calls_of_other_workers_to_them(database_url, tmp_path
 
         assert (await live_calls.find(at.database, sid)).generation == 1
         assert api.documents == []
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
+
+
+def test_move_that_fails_is_tried_again(database_url, tmp_path):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        api.refuses = 1
+        await reaped(there)
+        assert api.documents == []
+        assert there.server.metrics.value("node_failures", what="carrier") == 1
+
+        await reaped(there)
+        (document,) = api.documents
+        await come_back(there, sid, document)
+        await reaped(there)
+        assert len(api.documents) == 1
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
+
+
+def test_node_that_drains_takes_no_calls(database_url, tmp_path):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        there.server.switchboard.is_draining = True
+        await reaped(there)
+
+        assert (await live_calls.find(at.database, sid)).generation == 1
 
     with_twilio(database_url, tmp_path, "in-progress", story)
