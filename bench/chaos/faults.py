@@ -20,6 +20,12 @@ async def _until_utterance(visits: Sequence[Visit], number: int) -> None:
         await asyncio.sleep(_LOOK_S)
 
 
+async def _at_opening(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
+    """Kill a node in the first second of a call."""
+    await asyncio.sleep(run.rng.uniform(0.1, 1.0))
+    await run.kill(node, "opening")
+
+
 async def _in_greeting(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
     await _until_utterance(visits, 1)
     await asyncio.sleep(run.rng.uniform(0.2, 2.5))
@@ -82,6 +88,7 @@ async def _drained(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
 
 
 FAULTS: dict[str, Fault] = {
+    "opening": _at_opening,
     "greeting": _in_greeting,
     "sentence": _in_sentence,
     "before_commit": _before_commit,

@@ -1,10 +1,11 @@
 """Nodes are killed, frozen and drained under calls: no call and no record is lost.
 
 Three nodes stand behind HAProxy, with one PostgreSQL. Calls come in waves, and a node
-takes each wave. It is then killed in the greeting, in a sentence, in a tool before or
-after its commit, or at any moment; or frozen for ten seconds; or all nodes are drained
-in turn. A node that was killed is started again under its name. The sandbox's Twilio
-asks what follows a lost stream, and has a REST API by which calls are moved.
+takes each wave. It is then killed in the first second, in the greeting, in a sentence,
+in a tool before or after its commit, or at any moment; or frozen for ten seconds; or
+all nodes are drained in turn. A node that was killed is started again under its name.
+The sandbox's Twilio asks what follows a lost stream, and has a REST API by which calls
+are moved.
 
     python -m bench chaos --calls 60 --seed 7
 """
