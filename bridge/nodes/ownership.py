@@ -25,6 +25,8 @@ from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
 EVERY_S = 1.0
+# A call whose process dies before it has an owner is lost.
+NEW_EVERY_S = 0.1
 # A process that has not looked for so long may have been frozen: it looks again before
 # it runs a tool. Others take it for dead after crm.nodes.STALE_S.
 LOOKED_S_MAX = 2.0
@@ -86,14 +88,30 @@ class Ownership:
         self._saved.pop(call_sid, None)
 
     async def keep(self) -> None:
-        """Look after the calls each second, until cancelled."""
+        """Look after the calls each second, and for new calls in between, until
+        cancelled."""
         while True:
-            await asyncio.sleep(EVERY_S)
+            due_at = monotonic() + EVERY_S
             try:
+                while monotonic() < due_at:
+                    await asyncio.sleep(NEW_EVERY_S)
+                    await self._look_for_new()
                 await self.look()
                 self._note_back()
             except DATABASE_ERRORS as error:
                 self._note_away(error)
+
+    async def _look_for_new(self) -> None:
+        """Become the owner of each new call, and save how the call has begun."""
+        lines = {
+            line.call.plan.call_sid: line
+            for line in self._live_drivers()
+            if line.call.plan.call_sid not in self._generations
+        }
+        if lines:
+            await self._open_new(lines)
+            if self._saves:
+                await self._save_changed(lines)
 
     async def look(self) -> None:
         """Let go of calls that were claimed; save the checkpoints of changed calls."""

@@ -1,10 +1,11 @@
-"""What another process knows of a sentence that the caller has heard."""
+"""What another process knows of a call: that it began, and what the caller heard."""
 
+import asyncio
 from time import monotonic
 
 from bridge.call import checkpoint
 from crm import live_calls
-from tests.bridge import ws_peer
+from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import (
     SAID,
     talking,
@@ -40,3 +41,18 @@ async def test_sentence_that_was_heard_meanwhile_is_saved_as_heard(at, there):
 async def saved(at, sid):
     form, _, state = await live_calls.load(at.database, at.business_id, sid)
     return checkpoint.decode(form, state)
+
+
+@told
+async def test_call_has_an_owner_and_a_checkpoint_as_soon_as_it_rings(at, there):
+    sid = running_service.new_sid()
+    await at.ring(sid)
+    async with asyncio.timeout(5):
+        while not await live_calls.load(  # noqa: ASYNC110 a row
+            at.database, at.business_id, sid
+        ):
+            await asyncio.sleep(0.01)
+
+    owner = await live_calls.find(at.database, sid)
+    assert owner.node == "a"
+    assert not (await saved(at, sid)).is_greeted
