@@ -4,6 +4,7 @@ import pytest
 
 from bridge.line import websocket
 from bridge.nodes import ownership, reaper, resumed_calls
+from bridge.service import server
 
 
 @pytest.fixture(autouse=True)
@@ -11,6 +12,7 @@ def impatient(monkeypatch):
     """The peers here do not answer CLOSE; nobody waits long for what does not come."""
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
     monkeypatch.setattr(resumed_calls, "STALE_WAIT_S", 0.3)
+    monkeypatch.setattr(server, "RECORD_LOOKS", 1)
     monkeypatch.setattr(reaper, "ASK_S", 0.0)
     # The tests look themselves.
     monkeypatch.setattr(reaper, "EVERY_S", 1e6)
