@@ -31,7 +31,7 @@ returning {_COLUMNS}"""
 _CLAIM = f"""
 update call_owners o set node = $3, incarnation = $4, worker = $5,
   generation = generation + 1, claims = claims + 1
-where call_sid = $1 and generation = $2 and {_STALE}
+where call_sid = $1 and generation = $2 and ($6 or {_STALE})
 returning generation"""
 # The lock makes a claim wait until these checkpoints can be read, or makes this
 # statement wait for the claim, and then write nothing.
@@ -127,14 +127,18 @@ async def claim(
     node: str,
     incarnation: UUID,
     worker: int,
+    *,
+    is_dead: bool = False,
 ) -> int | None:
     """Claim a call whose owner is stale or released it; return its new generation.
+
+    `is_dead`: the owner is known to be dead, although it has just beaten.
 
     None if it was not won: another claimed it, its owner is alive, or it has ended.
     """
     async with db.routing() as connection:
         won: int | None = await connection.fetchval(
-            _CLAIM, call_sid, generation, node, incarnation, worker
+            _CLAIM, call_sid, generation, node, incarnation, worker, is_dead
         )
     return won
 

@@ -30,11 +30,17 @@ class Claimed(NamedTuple):
 
 
 async def claim(
-    database: Database, identity: Identity, owner: Owner, *, is_over: bool = False
+    database: Database,
+    identity: Identity,
+    owner: Owner,
+    *,
+    is_over: bool = False,
+    is_dead: bool = False,
 ) -> Claimed | None:
     """Claim a call whose owner counts as dead; None if it was not won.
 
-    A call without a checkpoint is claimed only if it `is_over`. Raises UnreadableError,
+    A call without a checkpoint is claimed only if it `is_over`. `is_dead`: the owner
+    does not answer, whatever its heartbeat says. Raises UnreadableError,
     without a claim, if this process cannot read the checkpoint.
     """
     if await _plan(database, owner) is None and not is_over:
@@ -46,6 +52,7 @@ async def claim(
         identity.name,
         identity.incarnation,
         identity.worker,
+        is_dead=is_dead,
     )
     if generation is None:
         return None

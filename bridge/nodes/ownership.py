@@ -9,6 +9,7 @@ its stream are closed, and nothing more is written of it.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
@@ -20,6 +21,7 @@ from bridge.nodes.claims import encode_plan
 from bridge.nodes.membership import Identity
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import note_failure
 from crm import calls, live_calls
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS
@@ -32,6 +34,8 @@ NEW_EVERY_S = 0.1
 LOOKED_S_MAX = 2.0
 # The generation of a call that was never claimed.
 FIRST = 1
+# How long a caller waits at most for the row of their call.
+OWN_WAIT_S = 0.5
 # Between two checkpoints, so that the loop is free for frames.
 BREATH_S = 0.002
 
@@ -88,30 +92,52 @@ class Ownership:
         self._saved.pop(call_sid, None)
 
     async def keep(self) -> None:
-        """Look after the calls each second, and for new calls in between, until
-        cancelled."""
+        """Look after the calls each second, and in between for those that cannot wait,
+        until cancelled."""
         while True:
             due_at = monotonic() + EVERY_S
             try:
                 while monotonic() < due_at:
                     await asyncio.sleep(NEW_EVERY_S)
-                    await self._look_for_new()
+                    await self._look_in_between()
                 await self.look()
                 self._note_back()
             except DATABASE_ERRORS as error:
                 self._note_away(error)
 
-    async def _look_for_new(self) -> None:
-        """Become the owner of each new call, and save how the call has begun."""
+    async def own(self, line: CallDriver) -> None:
+        """Become the owner of a new call, and save it, before its caller is connected.
+
+        The call begins even if the database is late or away.
+        """
+        lines = {line.call.plan.call_sid: line}
+        with suppress(TimeoutError, *DATABASE_ERRORS):
+            async with asyncio.timeout(OWN_WAIT_S):
+                await self._open_new(lines)
+                if self._saves:
+                    await self._save_changed(lines)
+
+    async def _look_in_between(self) -> None:
+        """Own and save each call that has no owner, and save each call whose speech has
+        just been heard to its end: it would be said again."""
+        now = monotonic()
         lines = {
             line.call.plan.call_sid: line
             for line in self._live_drivers()
-            if line.call.plan.call_sid not in self._generations
+            if self._is_urgent(line, now)
         }
         if lines:
             await self._open_new(lines)
             if self._saves:
                 await self._save_changed(lines)
+
+    def _is_urgent(self, line: CallDriver, now: float) -> bool:
+        call_sid = line.call.plan.call_sid
+        if call_sid not in self._generations:
+            return True
+        saved = self._saved.get(call_sid)
+        was_playing = saved is not None and saved.is_playing
+        return was_playing and not line.call.playout.is_playing(now)
 
     async def look(self) -> None:
         """Let go of calls that were claimed; save the checkpoints of changed calls."""
@@ -214,13 +240,18 @@ class Ownership:
             )
             if known == stands and not stands.is_playing:
                 continue
-            state = checkpoint.encode(line.call.checkpoint(now))
+            self._saved[call_sid] = stands
+            try:
+                state = checkpoint.encode(line.call.checkpoint(now))
+            except Exception as error:
+                # Until the call changes again, it has no newer checkpoint.
+                note_failure(self._metrics, "checkpoint", error)
+                continue
             plan = encode_plan(line.call.plan) if known is None else None
             row = live_calls.Checkpoint(
                 call_sid, generation, checkpoint.FORMAT, plan, state
             )
             rows[line.call.plan.business_id].append(row)
-            self._saved[call_sid] = stands
             await asyncio.sleep(BREATH_S)
         for business_id, some in rows.items():
             try:

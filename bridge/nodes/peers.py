@@ -33,6 +33,16 @@ class Webhook(NamedTuple):
     headers: Mapping[str, str]
 
 
+class OwnersAnswer(NamedTuple):
+    """The answer of the node that has a call; `is_dead`: it was asked in vain."""
+
+    document: bytes | None
+    is_dead: bool
+
+
+NOBODY = OwnersAnswer(None, is_dead=False)
+
+
 class Peers:
     """Passes webhooks on to other nodes; `close` ends the connections."""
 
@@ -60,18 +70,20 @@ class Peers:
             tried.append(node.name)
         return None
 
-    async def ask_owner(self, call_sid: str, webhook: Webhook) -> bytes | None:
-        """Return the document of the node that has a call; None if it cannot be asked,
-        or is this one."""
+    async def ask_owner(self, call_sid: str, webhook: Webhook) -> OwnersAnswer:
+        """Return what the node answers that has a call, if it is another node."""
         try:
             owner = await live_calls.find(self._database, call_sid)
             if owner is None or owner.is_stale or owner.node == self._identity.name:
-                return None
+                return NOBODY
             every = await nodes.every(self._database)
         except DATABASE_ERRORS:
-            return None
+            return NOBODY
         urls = [one.url for one in every if one.name == owner.node and one.url]
-        return await self._ask(owner.node, urls[0], webhook) if urls else None
+        if not urls:
+            return NOBODY
+        document = await self._ask(owner.node, urls[0], webhook)
+        return OwnersAnswer(document, is_dead=document is None)
 
     async def close(self) -> None:
         """Close the connections."""

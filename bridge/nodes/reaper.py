@@ -22,7 +22,7 @@ from crm.transient import DATABASE_ERRORS
 
 EVERY_S = 1.0
 # Twilio asks within a second or two of a broken stream; its question is cheaper.
-ASK_S = 2.0
+ASK_S = 1.0
 # A call that could not be moved by then is recorded as lost.
 GIVE_UP_S = 15.0
 STALE_MAX = 500

@@ -51,12 +51,18 @@ class ResumedCalls:
         self._metrics = metrics
         self._times_max = times_max
 
-    async def resume(self, call_sid: str) -> CallDriver | None:
+    async def resume(
+        self, call_sid: str, *, is_dead: bool = False
+    ) -> CallDriver | None:
         """Return the driver of a call that another process has left; None if this
-        process cannot go on with it."""
+        process cannot go on with it.
+
+        `is_dead`: that process was asked, and does not answer. It is not waited for; if
+        it lives, it finds that the call is another's.
+        """
         log = CallLogger(call_sid, "")
         try:
-            return await self._resume(call_sid)
+            return await self._resume(call_sid, is_dead)
         except DATABASE_ERRORS as error:
             log.error("[NODE] the call cannot be claimed: %s", type(error).__name__)
         except UnreadableError as error:
@@ -94,13 +100,16 @@ class ResumedCalls:
         self._ownership.note_claimed(plan.call_sid, generation)
         self._on_record(msgspec.structs.replace(call.record(now), failed=True))
 
-    async def _resume(self, call_sid: str) -> CallDriver | None:
-        owner = await self._stale_owner(call_sid)
-        if owner is None:
-            return None
-        return await self.take(owner)
+    async def _resume(self, call_sid: str, is_dead: bool) -> CallDriver | None:
+        if is_dead:
+            owner = await live_calls.find(self._database, call_sid)
+        else:
+            owner = await self._stale_owner(call_sid)
+        return None if owner is None else await self.take(owner, is_dead=is_dead)
 
-    async def take(self, owner: live_calls.Owner) -> CallDriver | None:
+    async def take(
+        self, owner: live_calls.Owner, *, is_dead: bool = False
+    ) -> CallDriver | None:
         """Claim a call whose owner counts as dead, and go on with it; None if another
         process was faster, or the call has been claimed too often."""
         log = CallLogger(owner.call_sid, str(owner.business_id))
@@ -108,7 +117,7 @@ class ResumedCalls:
             log.error("[NODE] the call is not claimed a %dth time", owner.claims + 1)
             self._metrics.count("calls_resumed", outcome="refused")
             return None
-        claimed = await claim(self._database, self._identity, owner)
+        claimed = await claim(self._database, self._identity, owner, is_dead=is_dead)
         return None if claimed is None else await self._go_on(claimed, log)
 
     async def _stale_owner(self, call_sid: str) -> live_calls.Owner | None:

@@ -9,6 +9,7 @@ answer.
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import Protocol
 
 from bridge.call.ending import LEFT_BY_CALLER
 from bridge.line.driver import CallDriver
@@ -34,6 +35,13 @@ REPEAT_S = 15.0
 ANSWERS_MAX = 1_024
 
 
+class Resume(Protocol):
+    """Goes on with a call whose process is gone."""
+
+    def __call__(self, call_sid: str, *, is_dead: bool) -> Awaitable[CallDriver | None]:
+        """Return the call's driver here; None if this process cannot go on with it."""
+
+
 class AfterStream:
     """Answers what comes after a stream, for the calls of one process."""
 
@@ -43,7 +51,7 @@ class AfterStream:
         connect: Callable[[CallDriver], bytes],
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
-        resume: Callable[[str], Awaitable[CallDriver | None]] | None = None,
+        resume: Resume | None = None,
     ) -> None:
         self._fallback_for = fallback_for
         # Goes on with a call whose process is gone.
@@ -56,12 +64,19 @@ class AfterStream:
         self._answers: dict[tuple[str, str], bytes] = {}
 
     async def answer(
-        self, call_sid: str, number: str, status: str, repeat_key: str
+        self,
+        call_sid: str,
+        number: str,
+        status: str,
+        repeat_key: str,
+        *,
+        is_owner_dead: bool = False,
     ) -> bytes:
         """Return the document for a call whose <Connect> has ended.
 
         `number` was dialled. `status` is CallStatus as Twilio sent it. `repeat_key` is
-        the same in each repeat of a question, or empty.
+        the same in each repeat of a question, or empty. `is_owner_dead`: another node
+        has the call, and was asked in vain.
         """
         known = self._answers.get((call_sid, repeat_key)) if repeat_key else None
         if known is not None:
@@ -70,7 +85,7 @@ class AfterStream:
             self._connect_again(call_sid, repeat_key) if status == THERE else None
         )
         if document is None and status == THERE:
-            document = await self._connect_anew(call_sid)
+            document = await self._connect_anew(call_sid, is_owner_dead)
         if document is None:
             document = await self._end(call_sid, number, status)
         if repeat_key:
@@ -96,7 +111,7 @@ class AfterStream:
             self._switchboard.await_caller(line)
         return None if line.is_over else self._connect(line)
 
-    async def _connect_anew(self, call_sid: str) -> bytes | None:
+    async def _connect_anew(self, call_sid: str, is_dead: bool) -> bytes | None:
         """Return the document for a stream of a call that another process has left."""
         board = self._switchboard
         ended = board.find_ended(call_sid)
@@ -105,7 +120,7 @@ class AfterStream:
         )
         if self._resume is None or board.is_draining or is_known:
             return None
-        line = await self._resume(call_sid)
+        line = await self._resume(call_sid, is_dead=is_dead)
         return None if line is None or line.is_over else self._connect(line)
 
     async def _end(self, call_sid: str, number: str, status: str) -> bytes:

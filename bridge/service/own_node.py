@@ -59,6 +59,7 @@ class OwnNode:
             metrics,
             saves=settings.resume,
         )
+        switchboard.own = self.ownership.own
         switchboard.confirm = self.ownership.confirm
         self._reopen = partial(reopen_plan, database, settings, directory=directory)
         self.calls = ResumedCalls(

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bridge.line.driver import CallDriver
-from bridge.nodes.peers import Peers, Webhook
+from bridge.nodes.peers import NOBODY, OwnersAnswer, Peers, Webhook
 from bridge.ports.authentication import (
     ANY_OTHER,
     BODY,
@@ -30,7 +30,7 @@ from bridge.ports.workers import (
     Workers,
 )
 from bridge.service.admin import alive
-from bridge.service.after_stream import OVER, AfterStream
+from bridge.service.after_stream import OVER, AfterStream, Resume
 from bridge.service.readiness import Readiness
 from bridge.service.webhook_guard import WebhookGuard
 from bridge.settings.process import Settings
@@ -60,7 +60,7 @@ class Webhooks:
         readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
-        resume: Callable[[str], Awaitable[CallDriver | None]] | None = None,
+        resume: Resume | None = None,
         peers: Peers | None = None,
     ) -> None:
         self._peers = peers
@@ -174,14 +174,15 @@ class Webhooks:
     async def after_stream(self, request: web.Request) -> web.Response:
         """Say what comes after the stream."""
         form = request[FORM]
-        document = await self._owners_answer(request)
-        if document is not None:
-            return _twiml(document)
+        found = await self._owners_answer(request)
+        if found.document is not None:
+            return _twiml(found.document)
         document = await self._after_stream.answer(
             form["CallSid"],
             form.get("To", ""),
             form.get("CallStatus", ""),
             request.headers.get(IDEMPOTENCY_HEADER, "")[:IDEMPOTENCY_CHARS_MAX],
+            is_owner_dead=found.is_dead,
         )
         return _twiml(document)
 
@@ -212,14 +213,13 @@ class Webhooks:
             return None
         return await self._peers.ask_freest(_webhook_of(request))
 
-    async def _owners_answer(self, request: web.Request) -> bytes | None:
-        """Return the document of the node that has the call; None if this process is to
-        answer."""
+    async def _owners_answer(self, request: web.Request) -> OwnersAnswer:
+        """Return what the node answers that has the call, if it is another one."""
         call_sid = request[FORM]["CallSid"]
         board = self._switchboard
         is_known = board.find_driver(call_sid) or board.find_ended(call_sid)
         if self._peers is None or PASSED_ON in request.headers or is_known:
-            return None
+            return NOBODY
         return await self._peers.ask_owner(call_sid, _webhook_of(request))
 
     # --- internal ---

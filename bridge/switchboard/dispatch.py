@@ -90,6 +90,8 @@ class Switchboard:
         self._no_unasked.set()
         # Called for each call that opens; the records' owner sets it before the first.
         self.on_open: Callable[[CallPlan], None] | None = None
+        # Makes this process the owner of a new call.
+        self.own: Callable[[CallDriver], Awaitable[None]] | None = None
         # Raises if another process has a call: asked before each of its tools runs.
         self.confirm: Callable[[CallPlan], Awaitable[None]] | None = None
         # Called for each call that another process has claimed.
@@ -301,7 +303,10 @@ class Switchboard:
         opening = await self._plan_for(ringing, datetime.now(UTC))
         if opening is None:
             raise UnknownNumber
-        return self.begin(opening, ringing.account_sid)
+        line = self.begin(opening, ringing.account_sid)
+        if self.own is not None:
+            await self.own(line)
+        return line
 
     def begin(self, opening: CallSetup, account_sid: str) -> CallDriver:
         """Begin a call: a new one, or one that another process has left."""

@@ -103,3 +103,15 @@ async def test_question_about_a_call_of_a_living_node_is_the_owners(at, there):
     token = running_service.parameters_of(document)["token"]
     at.peers.append(await at.stream(sid, token))
     await ws_peer.until(lambda: line.twilio_leg is not None)
+
+
+@told
+async def test_node_that_does_not_answer_is_not_waited_for(at, there):
+    sid, _, _ = await talking(at)
+    await reached_at(at, "a", 9)
+    document = await ask(there, sid)
+
+    assert document.find("Connect/Stream") is not None
+    assert there.server.metrics.value("calls_resumed", outcome="resumed") == 1
+    await at.server._node.ownership.look()
+    assert at.server.switchboard.find_driver(sid) is None

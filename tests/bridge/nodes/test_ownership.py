@@ -1,0 +1,64 @@
+"""When a call is owned and saved, and what happens if that fails."""
+
+from uuid import UUID
+
+from bridge.call import checkpoint
+from bridge.call.machine import Call
+from crm import live_calls
+from tests.bridge import running_service
+from tests.bridge.nodes.test_resumed_calls import ask, come_back, die, talking, told
+
+
+async def saved(at, sid):
+    business_id = UUID(str(at.business_id))
+    form, _, state = await live_calls.load(at.database, business_id, sid)
+    return checkpoint.decode(form, state)
+
+
+@told
+async def test_call_has_an_owner_before_its_caller_is_connected(at, there):
+    sid = running_service.new_sid()
+    await at.ring(sid)
+    assert (await live_calls.find(at.database, sid)).node == "a"
+    assert not (await saved(at, sid)).is_greeted
+    model, _ = await at.configured_model()
+    at.peers.append(model)
+
+    await die(at)
+    document = await ask(there, sid)
+    model, _ = await come_back(there, sid, document)
+    event = await model.event()
+    assert event["type"] == "response.create"
+    assert "apology" not in event["response"]["instructions"]
+
+
+@told
+async def test_call_begins_although_the_database_does_not_answer(at, there):
+    async def hangs(lines):
+        raise TimeoutError
+
+    at.server._node.ownership._open_new = hangs
+    document = await at.ring(running_service.new_sid())
+    assert document.find("Connect/Stream") is not None
+    at.peers.append((await at.configured_model())[0])
+
+
+@told
+async def test_checkpoint_that_fails_costs_no_other_call(at, there):
+    first, _, _ = await talking(at)
+    broken = at.server.switchboard.find_driver(first).call
+    take = Call.checkpoint
+
+    def fails(call, now):
+        if call is broken:
+            raise RuntimeError("a bug")
+        return take(call, now)
+
+    Call.checkpoint = fails
+    try:
+        at.server._node.ownership._saved.clear()
+        second, _, _ = await talking(at)
+        assert (await saved(at, second)).turns
+    finally:
+        Call.checkpoint = take
+    assert at.server.metrics.value("task_failures", task="checkpoint") >= 1
