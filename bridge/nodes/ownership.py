@@ -14,6 +14,8 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from bridge.call import checkpoint
 from bridge.call.plan import CallPlan
 from bridge.line.driver import CallDriver
@@ -24,11 +26,11 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import note_failure
 from crm import calls, live_calls
 from crm.database import Database
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, is_about_the_row
 
 EVERY_S = 1.0
-# A call whose process dies before it has an owner is lost.
-NEW_EVERY_S = 0.1
+# How often calls that cannot wait are looked for in between.
+URGENT_EVERY_S = 0.1
 # A process that has not looked for so long may have been frozen: it looks again before
 # it runs a tool. Others take it for dead after crm.nodes.STALE_S.
 LOOKED_S_MAX = 2.0
@@ -74,6 +76,8 @@ class Ownership:
         self._metrics = metrics
         self._generations: dict[str, int] = {}
         self._saved: dict[str, _Saved] = {}
+        # The calls whose plan is in the database, too.
+        self._planned: set[str] = set()
         # When this process last knew that all its calls were its own.
         self._looked_at = float("-inf")
         self._is_away = False
@@ -90,6 +94,7 @@ class Ownership:
         """Forget a call that has ended here."""
         self._generations.pop(call_sid, None)
         self._saved.pop(call_sid, None)
+        self._planned.discard(call_sid)
 
     async def keep(self) -> None:
         """Look after the calls each second, and in between for those that cannot wait,
@@ -98,7 +103,7 @@ class Ownership:
             due_at = monotonic() + EVERY_S
             try:
                 while monotonic() < due_at:
-                    await asyncio.sleep(NEW_EVERY_S)
+                    await asyncio.sleep(URGENT_EVERY_S)
                     await self._look_in_between()
                 await self.look()
                 self._note_back()
@@ -173,7 +178,7 @@ class Ownership:
     async def confirm(self, plan: CallPlan) -> None:
         """Raise TakenOver if another process has the call, in doubt after a look.
 
-        Without the database no tool does anything, and nobody can have claimed.
+        Without the database no tool does anything.
         """
         if monotonic() - self._looked_at < LOOKED_S_MAX:
             return
@@ -192,16 +197,24 @@ class Ownership:
             if call_sid in self._generations:
                 continue
             plan = line.call.plan
-            owner = await live_calls.open(
-                self._database,
-                call_sid=call_sid,
-                business_id=UUID(plan.business_id),
-                account_sid=line.account_sid,
-                to_number=plan.to_number,
-                node=me.name,
-                incarnation=me.incarnation,
-                worker=me.worker,
-            )
+            try:
+                owner = await live_calls.open(
+                    self._database,
+                    call_sid=call_sid,
+                    business_id=UUID(plan.business_id),
+                    account_sid=line.account_sid,
+                    to_number=plan.to_number,
+                    node=me.name,
+                    incarnation=me.incarnation,
+                    worker=me.worker,
+                )
+            except asyncpg.PostgresError as error:
+                if not is_about_the_row(error):
+                    raise
+                # Its business is gone, say: it is not asked for again at once.
+                self._generations[call_sid] = FIRST
+                line.log.error("[NODE] the call has no owner: %s", type(error).__name__)
+                continue
             if line.is_over:
                 await self._close(owner)
             elif owner.incarnation == me.incarnation:
@@ -227,39 +240,42 @@ class Ownership:
     async def _save_changed(self, lines: dict[str, CallDriver]) -> None:
         """Save the checkpoints of one business after the other, in one query each."""
         rows: dict[str, list[live_calls.Checkpoint]] = defaultdict(list)
+        changed: dict[str, _Saved] = {}
         for call_sid, line in lines.items():
             generation = self._generations.get(call_sid, 0)
             if not generation or line.is_over:
                 continue
-            known, now = self._saved.get(call_sid), monotonic()
+            now = monotonic()
             stands = _Saved(
                 line.call.call_record.learnt,
                 line.call.keypad.digits,
                 line.call.call_record.is_answered,
                 line.call.playout.is_playing(now),
             )
-            if known == stands and not stands.is_playing:
+            if self._saved.get(call_sid) == stands and not stands.is_playing:
                 continue
-            self._saved[call_sid] = stands
             try:
                 state = checkpoint.encode(line.call.checkpoint(now))
             except Exception as error:
                 # Until the call changes again, it has no newer checkpoint.
+                self._saved[call_sid] = stands
                 note_failure(self._metrics, "checkpoint", error)
                 continue
-            plan = encode_plan(line.call.plan) if known is None else None
+            is_planned = call_sid in self._planned
+            plan = None if is_planned else encode_plan(line.call.plan)
             row = live_calls.Checkpoint(
                 call_sid, generation, checkpoint.FORMAT, plan, state
             )
             rows[line.call.plan.business_id].append(row)
+            changed[call_sid] = stands
             await asyncio.sleep(BREATH_S)
         for business_id, some in rows.items():
-            try:
-                await live_calls.save(self._database, UUID(business_id), some)
-            except DATABASE_ERRORS:
-                for row in some:
-                    self._saved.pop(row.call_sid, None)
-                raise
+            await live_calls.save(self._database, UUID(business_id), some)
+            # Only now: a save that fails or is given up is made again, with the plan.
+            for call_sid in (row.call_sid for row in some):
+                if call_sid in self._generations:
+                    self._saved[call_sid] = changed[call_sid]
+                    self._planned.add(call_sid)
             self._metrics.count("checkpoints_saved", len(some))
 
     def _note_away(self, error: Exception) -> None:

@@ -1,11 +1,15 @@
 """When a call is owned and saved, and what happens if that fails."""
 
-from uuid import UUID
+import asyncio
+from uuid import UUID, uuid4
+
+import msgspec
 
 from bridge.call import checkpoint
 from bridge.call.machine import Call
+from bridge.nodes import ownership
 from crm import live_calls
-from tests.bridge import running_service
+from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import ask, come_back, die, talking, told
 
 
@@ -62,3 +66,63 @@ async def test_checkpoint_that_fails_costs_no_other_call(at, there):
     finally:
         Call.checkpoint = take
     assert at.server.metrics.value("task_failures", task="checkpoint") >= 1
+
+
+@told
+async def test_first_save_that_is_given_up_is_made_again_with_the_plan(at, there):
+    save, wait_s = live_calls.save, ownership.OWN_WAIT_S
+    ownership.OWN_WAIT_S = 0.05
+
+    async def hangs(*_):
+        await asyncio.sleep(60)
+
+    live_calls.save = hangs
+    try:
+        sid = running_service.new_sid()
+        await at.ring(sid)
+    finally:
+        live_calls.save, ownership.OWN_WAIT_S = save, wait_s
+    at.peers.append((await at.configured_model())[0])
+    await at.server._node.ownership.look()
+    await die(at)
+
+    assert (await ask(there, sid)).find("Connect/Stream") is not None
+
+
+@told
+async def test_plan_follows_a_first_checkpoint_that_failed(at, there):
+    take = Call.checkpoint
+
+    def fails(call, now):
+        raise RuntimeError("a bug")
+
+    Call.checkpoint = fails
+    try:
+        sid = running_service.new_sid()
+        token = running_service.parameters_of(await at.ring(sid))["token"]
+    finally:
+        Call.checkpoint = take
+    at.peers.append(await at.stream(sid, token))
+    at.peers.append((await at.configured_model())[0])
+    line = at.server.switchboard.find_driver(sid)
+    await ws_peer.until(lambda: line.call.call_record.is_answered)
+    await at.server._node.ownership.look()
+    await die(at)
+
+    assert (await ask(there, sid)).find("Connect/Stream") is not None
+
+
+@told
+async def test_call_whose_row_is_refused_costs_no_other_call(at, there):
+    refused, _, _ = await talking(at)
+    owned = at.server._node.ownership
+    line = at.server.switchboard.find_driver(refused)
+    async with at.database.owner() as connection:
+        await connection.execute("delete from call_owners")
+    owned.forget(refused)
+    line.call.plan = msgspec.structs.replace(line.call.plan, business_id=str(uuid4()))
+    second, _, _ = await talking(at)
+
+    assert (await saved(at, second)).turns
+    assert await live_calls.find(at.database, refused) is None
+    assert at.server.switchboard.find_driver(refused) is line
