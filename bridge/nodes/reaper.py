@@ -15,6 +15,7 @@ from bridge.line.driver import CallDriver
 from bridge.nodes.carrier import Carrier, CarrierError
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import note_failure
 from crm import live_calls
 from crm.database import Database
 from crm.live_calls import Owner
@@ -92,16 +93,25 @@ class Reaper:
         )
 
     async def _take(self, owner: Owner, for_s: float) -> None:
+        """Act on one call; whatever fails, the others are taken all the same."""
         async with self._room:
             try:
-                if self._moves and await self._move(owner):
-                    return
-            except CarrierError as error:
-                self._note_failure(error)
-            except UnreadableError as error:
-                server_logger().error("[NODE] the call is not claimed: %s", error)
-            if for_s >= GIVE_UP_S:
-                await self._bury(owner)
+                is_moved = self._moves and await self._try_to_move(owner)
+                if not is_moved and for_s >= GIVE_UP_S:
+                    await self._bury(owner)
+            except DATABASE_ERRORS:
+                self._metrics.count("node_failures", what="reaper")
+            except Exception as error:
+                note_failure(self._metrics, "reaper", error)
+
+    async def _try_to_move(self, owner: Owner) -> bool:
+        try:
+            return await self._move(owner)
+        except CarrierError as error:
+            self._note_failure(error)
+        except UnreadableError as error:
+            server_logger().error("[NODE] the call is not claimed: %s", error)
+        return False
 
     async def _move(self, owner: Owner) -> bool:
         """Move a call here; False where it stays as it is for now."""

@@ -149,3 +149,28 @@ def test_node_that_drains_takes_no_calls(database_url, tmp_path):
         assert (await live_calls.find(at.database, sid)).generation == 1
 
     with_twilio(database_url, tmp_path, "in-progress", story)
+
+
+def test_call_that_cannot_be_taken_costs_no_other_call(database_url, tmp_path):
+    async def story(at, there, api):
+        first, _, _ = await talking(at)
+        second, _, _ = await talking(at)
+        await die(at)
+        node = there.server._node
+        (task,) = [one for one in node._tasks if one._name == "reaper"]
+        reaper = task._run.__self__
+        take = reaper._resume
+
+        async def fails(owner):
+            if owner.call_sid == first:
+                raise RuntimeError("a bug")
+            return await take(owner)
+
+        reaper._resume = fails
+        await reaped(there)
+
+        assert there.server.switchboard.find_driver(second) is not None
+        assert len(api.documents) == 1
+        assert there.server.metrics.value("task_failures", task="reaper") == 1
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
