@@ -299,12 +299,16 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 def _check_urls(settings: Settings) -> Iterator[str]:
     """Yield an error for each setting that would be unsafe beyond loopback: audio sent
     or calls accepted in the clear."""
-    if settings.public_url is not None:
-        public = urlsplit(settings.public_url)
-        if public.scheme != "https" and not is_loopback(public.hostname or ""):
+    https = {
+        "PUBLIC_URL": settings.public_url,
+        "NODE_URL": settings.node_url,
+        "TWILIO_API_URL": settings.twilio_api_url,
+    }
+    for name, url in https.items():
+        parts = urlsplit(url or "https:")
+        if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
             yield (
-                f"PUBLIC_URL={settings.public_url!r}: expected https://name "
-                "(http:// only towards loopback)"
+                f"{name}={url!r}: expected https://name (http:// only towards loopback)"
             )
     model = urlsplit(settings.openai_realtime_url)
     if model.scheme != "wss" and not is_loopback(model.hostname or ""):
