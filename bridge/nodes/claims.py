@@ -40,8 +40,8 @@ async def claim(
     """Claim a call whose owner counts as dead; None if it was not won.
 
     A call without a checkpoint is claimed only if it `is_over`. `is_dead`: the owner
-    does not answer, whatever its heartbeat says. Raises UnreadableError,
-    without a claim, if this process cannot read the checkpoint.
+    does not answer, whatever its heartbeat says. Raises UnreadableError, without a
+    claim, if this process cannot read the checkpoint.
     """
     if await _plan(database, owner) is None and not is_over:
         return None

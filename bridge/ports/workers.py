@@ -52,7 +52,17 @@ FORWARDED_HEADERS = (
 # What follows the media path: a service's name, and the number of its worker.
 _STREAM = re.compile(r"([\w-]{1,64})/(\d{1,3})")
 
+
 Adopt = Callable[[socket.socket, bytes], None]
+
+
+def forwarded_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers by which another process checks and reads a webhook."""
+    return {
+        name: request.headers[name]
+        for name in FORWARDED_HEADERS
+        if name in request.headers
+    }
 
 
 class Workers:
@@ -176,17 +186,12 @@ class Workers:
     async def _forward(
         self, owner: int, request: web.Request, body: bytes
     ) -> web.Response:
-        headers = {
-            name: request.headers[name]
-            for name in FORWARDED_HEADERS
-            if name in request.headers
-        }
         async with (
             self._session(owner, FORWARD_WAIT_S) as session,
             session.post(
                 URL(f"http://worker{request.raw_path}", encoded=True),
                 data=body,
-                headers=headers,
+                headers=forwarded_headers(request),
             ) as answer,
         ):
             return web.Response(

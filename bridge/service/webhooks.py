@@ -24,10 +24,10 @@ from bridge.ports.authentication import (
 )
 from bridge.ports.port_demux import MEDIA_PATH
 from bridge.ports.workers import (
-    FORWARDED_HEADERS,
     IDEMPOTENCY_HEADER,
     PASSED_ON,
     Workers,
+    forwarded_headers,
 )
 from bridge.service.admin import alive
 from bridge.service.after_stream import OVER, AfterStream, Resume
@@ -248,12 +248,8 @@ class Webhooks:
 
 
 def _webhook_of(request: web.Request) -> Webhook:
-    headers = {
-        name: request.headers[name]
-        for name in FORWARDED_HEADERS
-        if name in request.headers
-    }
-    return Webhook(request.raw_path, request[BODY], {**headers, PASSED_ON: "1"})
+    headers = {**forwarded_headers(request), PASSED_ON: "1"}
+    return Webhook(request.raw_path, request[BODY], headers)
 
 
 def _twiml(document: bytes) -> web.Response:
