@@ -113,12 +113,13 @@ class Ownership:
     async def own(self, line: CallDriver) -> None:
         """Become the owner of a new call, and save it, before its caller is connected.
 
-        The call begins even if the database is late or away.
+        The call begins even if the database is late or away. A process that has the
+        call already did not answer this webhook, which came again: it loses the call.
         """
         lines = {line.call.plan.call_sid: line}
         with suppress(TimeoutError, *DATABASE_ERRORS):
             async with asyncio.timeout(OWN_WAIT_S):
-                await self._open_new(lines)
+                await self._open_new(lines, are_ringing=True)
                 if self._saves:
                     await self._save_changed(lines)
 
@@ -191,7 +192,9 @@ class Ownership:
         if is_over or generation not in (None, self.generation_of(plan.call_sid)):
             raise TakenOver(plan.call_sid)
 
-    async def _open_new(self, lines: dict[str, CallDriver]) -> None:
+    async def _open_new(
+        self, lines: dict[str, CallDriver], *, are_ringing: bool = False
+    ) -> None:
         me = self._identity
         for call_sid, line in list(lines.items()):
             if call_sid in self._generations:
@@ -219,8 +222,22 @@ class Ownership:
                 await self._close(owner)
             elif owner.incarnation == me.incarnation:
                 self._generations[call_sid] = owner.generation
+            elif are_ringing and (generation := await self._take(owner)):
+                self._generations[call_sid] = generation
             else:
                 self._let_go(lines.pop(call_sid))
+
+    async def _take(self, owner: live_calls.Owner) -> int | None:
+        me = self._identity
+        return await live_calls.claim(
+            self._database,
+            owner.call_sid,
+            owner.generation,
+            me.name,
+            me.incarnation,
+            me.worker,
+            is_dead=True,
+        )
 
     async def _close(self, owner: live_calls.Owner) -> None:
         """Remove the owner of a call that ended before it had one."""

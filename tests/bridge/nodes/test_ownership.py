@@ -10,7 +10,14 @@ from bridge.call.machine import Call
 from bridge.nodes import ownership
 from crm import live_calls
 from tests.bridge import running_service, ws_peer
-from tests.bridge.nodes.test_resumed_calls import ask, come_back, die, talking, told
+from tests.bridge.nodes.test_resumed_calls import (
+    ask,
+    come_back,
+    die,
+    talking,
+    told,
+    until_recorded,
+)
 
 
 async def saved(at, sid):
@@ -37,8 +44,26 @@ async def test_call_has_an_owner_before_its_caller_is_connected(at, there):
 
 
 @told
+async def test_webhook_that_comes_again_elsewhere_takes_the_call_along(at, there):
+    """The first process was killed before it answered, and a balancer asked again."""
+    sid = running_service.new_sid()
+    await at.ring(sid)
+    at.peers.append((await at.configured_model())[0])
+    document = await there.ring(sid)
+    model, _ = await come_back(there, sid, document)
+    assert (await model.event())["type"] == "response.create"
+    assert (await live_calls.find(at.database, sid)).node == "b"
+
+    await at.server._node.ownership.look()
+    assert at.server.switchboard.find_driver(sid) is None
+    line = there.server.switchboard.find_driver(sid)
+    line.receive(line.call.receive_hangup, "caller_hung_up")
+    await until_recorded(at, sid)
+
+
+@told
 async def test_call_begins_although_the_database_does_not_answer(at, there):
-    async def hangs(lines):
+    async def hangs(*_, **__):
         raise TimeoutError
 
     at.server._node.ownership._open_new = hangs
