@@ -1,5 +1,6 @@
 """Deletes a whole business: every row of its own, and no other business's row."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -43,8 +44,14 @@ async def recordings(db: Database, business_id: UUID, folder: Path) -> list[Path
         rows = await connection.fetch(
             "select call_sid from calls where business_id = $1", business_id
         )
-    files = (folder / f"{row['call_sid']}.zip" for row in rows)
-    return [path for path in files if path.exists()]
+    call_sids = {row["call_sid"] for row in rows}
+    return await asyncio.to_thread(_recordings, folder, call_sids)
+
+
+def _recordings(folder: Path, call_sids: set[str]) -> list[Path]:
+    """Return the files of calls; one of several processes has CA0123.2.zip, too."""
+    files = folder.glob("*.zip")
+    return [path for path in files if path.name.split(".")[0] in call_sids]
 
 
 async def _own_tables(connection: Any, business_id: UUID) -> list[Table]:

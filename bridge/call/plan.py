@@ -80,7 +80,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one call needs to know before it begins.
 
-    `resumed` is where another process has left the call.
+    `resumed` is where another process has left the call; `generation` is that of its
+    owner, 1 for the first.
     """
 
     call_sid: str
@@ -103,6 +104,7 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     lead_due: str = ""
     options: CallOptions = CallOptions()
     resumed: Checkpoint | None = None
+    generation: int = 1
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

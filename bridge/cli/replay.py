@@ -12,8 +12,9 @@ import msgspec
 from bridge.cli.pictures import NoPicturesError
 from bridge.recorder import explain
 from bridge.recorder.explain import Decision
+from bridge.recorder.parts import Part, files_of, joined
 from bridge.recorder.recording import SUFFIX, Recording, RecordingError, read, rewrite
-from bridge.recorder.replay import Difference, Replay
+from bridge.recorder.replay import Difference, Measures, Replay
 from bridge.settings.process import SettingsError, load
 
 EXIT_DIFFERENT = 1
@@ -32,7 +33,9 @@ EXAMPLES = """examples:
   kolbridge replay tests/recordings/*.zip --accept   accept the new answers
 
 `kolbridge serve` records calls with RECORD_DIR=recordings. Replay byte for byte also
-needs RECORD_AUDIO=1. A recording in tests/recordings/ is a test.
+needs RECORD_AUDIO=1. A recording in tests/recordings/ is a test. A call that went on in
+another process has a file for each process: CA0123.zip, CA0123.2.zip. A CallSid stands
+for all of them that RECORD_DIR has, read as one.
 Exit codes: 0 same as recorded, or explained only; 1 different; 2 not usable.
 """
 
@@ -71,40 +74,54 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_UNUSABLE
 
 
-def _find(call: str) -> Path:
-    """Return a call's file; any other name is looked up where calls are recorded."""
+def _find(call: str) -> list[Path]:
+    """Return a call's files; any other name is looked up where calls are recorded."""
     path = Path(call)
     if path.suffix == SUFFIX or path.exists():
-        return path
+        return [path]
     folder = load(os.environ, Path(".env")).record_dir
     if folder is None:
         raise RecordingError(f"{call}: expected a file, or RECORD_DIR to be set")
-    return Path(folder) / f"{call}{SUFFIX}"
+    return files_of(Path(folder), call)
 
 
-def _replay(path: Path, plot: Path | None, accepts: bool) -> int:
-    recording = read(path)
-    print(f"{path}: {_summary(recording)}")
-    why_not = recording.why_not_replayed
-    if why_not:
-        if plot is not None or accepts:
-            raise RecordingError(f"{path}: cannot be made again: {why_not}")
-        _explain(recording)
-        print(f"not made again: {why_not}; this is what was noted then")
-        return 0
-    replay = Replay(recording)
-    if accepts:
-        rewrite(path, recording, replay.accept())
-        print("today's answers are the recorded ones now")
-        return 0
-    decisions = []
-    for decision in replay.run():
-        decisions.append(decision)
-        print(_row(decision))
+def _replay(paths: list[Path], plot: Path | None, accepts: bool) -> int:
+    """Replay the parts of one call, one after the other; return the worst exit code."""
+    codes: list[int] = []
+    measures: list[Measures] = []
+    decisions: list[Decision] = []
+    before: Part | None = None
+    for part in joined([(path, read(path)) for path in paths]):
+        recording = part.recording
+        print(f"{part.path}: {_summary(recording)}")
+        if recording.header.plan.resumed is not None:
+            print(_row(_beginning(part, before)))
+        before = part
+        why_not = recording.why_not_replayed
+        if why_not and (plot is not None or accepts):
+            raise RecordingError(f"{part.path}: cannot be made again: {why_not}")
+        replay = Replay(recording, part.begins_s)
+        if why_not:
+            _explain(part)
+            print(f"not made again: {why_not}; this is what was noted then")
+        elif accepts:
+            rewrite(part.path, recording, replay.accept())
+            print("today's answers are the recorded ones now")
+        else:
+            codes.append(_compare(replay, decisions))
+            measures.append(replay.measures)
     if plot is not None:
         from bridge.cli import replay_plot
 
-        replay_plot.draw(plot, path.stem, replay.measures, decisions)
+        replay_plot.draw(plot, paths[0].stem, measures, decisions)
+    return max(codes, default=0)
+
+
+def _compare(replay: Replay, decisions: list[Decision]) -> int:
+    """Replay one file and show its decisions; return the exit code."""
+    for decision in replay.run():
+        decisions.append(decision)
+        print(_row(decision))
     if replay.difference is not None:
         print(_show_difference(replay.difference))
         return EXIT_DIFFERENT
@@ -112,11 +129,25 @@ def _replay(path: Path, plot: Path | None, accepts: bool) -> int:
     return 0
 
 
-def _explain(recording: Recording) -> None:
+def _beginning(part: Part, before: Part | None) -> Decision:
+    """Say where another process went on, and for how long nothing is recorded."""
+    what = f"part {part.recording.header.plan.generation} begins"
+    if before is None:
+        return Decision(part.begins_s, what, "the parts before it are not here")
+    silent_s = part.begins_s - before.ends_s
+    if silent_s < 0:
+        why = "another process went on; the one before stopped later"
+    else:
+        why = f"another process went on, {silent_s:.3f} s after the last message"
+    return Decision(part.begins_s, what, why)
+
+
+def _explain(part: Part) -> None:
     """Print the recorded notes without replaying the call."""
-    opened_at = recording.header.opened_at
+    recording = part.recording
+    zero = recording.header.opened_at - part.begins_s
     for decision in chain.from_iterable(
-        explain.of_step(step, opened_at) for step in recording.steps
+        explain.of_step(step, zero) for step in recording.steps
     ):
         print(_row(decision))
 

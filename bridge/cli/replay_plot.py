@@ -2,6 +2,7 @@
 
 from math import log10
 from pathlib import Path
+from typing import Any
 
 from bridge.cli.pictures import pyplot, save
 from bridge.media.playout import NOTHING_DBFS
@@ -19,10 +20,16 @@ MARKED = {
 }
 FULL_SCALE = 32_768
 QUIET_RMS = 0.1
+NAN = float("nan")
+# One of each measure where nothing was measured.
+NOTHING = (NAN, NAN, NAN, NAN, False, 0, NOTHING_DBFS)
 
 
-def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) -> None:
-    """Draw one call; raises NoPicturesError."""
+def draw(
+    path: Path, title: str, parts: list[Measures], decisions: list[Decision]
+) -> None:
+    """Draw one call, with gaps between its parts; raises NoPicturesError."""
+    measures = _joined(parts)
     time = measures.at_s
     figure, axes = pyplot().subplots(4, 1, figsize=(15, 9), sharex=True)
     level, snr, gate, playout = axes
@@ -55,6 +62,17 @@ def draw(path: Path, title: str, measures: Measures, decisions: list[Decision]) 
     save(figure, path)
 
 
+def _joined(parts: list[Measures]) -> Measures:
+    """Return the measures of all parts; nothing was measured before each."""
+    joined = Measures([], [], [], [], [], [], [])
+    columns: tuple[list[Any], ...] = joined
+    for part in parts:
+        more: tuple[list[Any], ...] = part
+        for column, nothing, measured in zip(columns, NOTHING, more, strict=True):
+            column += [nothing, *measured]
+    return joined
+
+
 def _dbfs(rms: list[float]) -> list[float]:
     return [20 * log10(max(one, QUIET_RMS) / FULL_SCALE) for one in rms]
 
@@ -63,8 +81,8 @@ def _given(measures: Measures) -> list[float]:
     """Return a line where frames were forwarded, and gaps elsewhere."""
     before = [0, *measures.given_frames]
     grown = zip(before, measures.given_frames, strict=False)
-    return [1.2 if now > then else float("nan") for then, now in grown]
+    return [1.2 if now > then else NAN for then, now in grown]
 
 
 def _or_gap(level_dbfs: int) -> float:
-    return float("nan") if level_dbfs == NOTHING_DBFS else float(level_dbfs)
+    return NAN if level_dbfs == NOTHING_DBFS else float(level_dbfs)

@@ -56,7 +56,10 @@ async def claim(
     )
     if generation is None:
         return None
-    return Claimed(owner, generation, await _plan(database, owner))
+    plan = await _plan(database, owner)
+    if plan is not None:
+        plan = msgspec.structs.replace(plan, generation=generation)
+    return Claimed(owner, generation, plan)
 
 
 async def _plan(database: Database, owner: Owner) -> CallPlan | None:

@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import time
 from typing import Any
 
 from bridge.call.plan import Action, CallPlan
 from bridge.realtime import openai
+from bridge.recorder.parts import file_name
 from bridge.recorder.recording import SUFFIX, Header, Step, Writer
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
@@ -44,6 +46,8 @@ class Recorder:
     def __init__(self, plan: CallPlan, opened_at: float) -> None:
         self.plan = plan
         self.opened_at = opened_at
+        # The same moment on the machine's clock, by which parts of a call are joined.
+        self.began_at = time()
         self.dropped_messages = 0
         self._bytes = 0
         self._ring: deque[list[Any]] = deque()
@@ -140,11 +144,12 @@ class Recorders:
         header = Header(
             plan=recorder.plan,
             opened_at=recorder.opened_at,
+            began_at=recorder.began_at,
             has_audio=self._keeps_audio,
             dropped=recorder.dropped_messages,
         )
         writer = Writer(header, secrets=self._secrets, keeps_audio=self._keeps_audio)
-        path = self._folder / f"{recorder.plan.call_sid}{SUFFIX}"
+        path = self._folder / file_name(recorder.plan)
         writer.write(path, self._steps(writer, recorder))
         files = sorted(self._folder.glob(f"*{SUFFIX}"), key=_age)
         for oldest in files[: max(0, len(files) - FILES_KEPT_MAX)]:

@@ -99,11 +99,16 @@ class RecordingError(ValueError):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording is of; `dropped` counts messages dropped by its limits."""
+    """What a recording is of; `dropped` counts messages dropped by its limits.
+
+    `opened_at` is on the clock of the steps. `began_at` is the same moment in s since
+    1970, on the machine's clock; 0 where an older version wrote the file.
+    """
 
     version: int = VERSION
     plan: CallPlan
     opened_at: float
+    began_at: float = 0.0
     has_audio: bool
     dropped: int = 0
 
@@ -223,11 +228,14 @@ class Writer:
 
     def _cleaned_header(self) -> Header:
         plan = self._header.plan
-        shown = _plain(msgspec.to_builtins(plan), self._hide, fingerprint)
+        shown = _plain(_untyped(plan), self._hide, fingerprint)
+        if plan.resumed is not None:
+            # As many as were typed: a row of zeros is no number.
+            shown["resumed"]["digits"] = plan.resumed.digits.translate(_ZEROS)
         shown["from_number"] = mask_phone(plan.from_number)
         shown["to_number"] = mask_phone(plan.to_number)
         return msgspec.structs.replace(
-            self._header, plan=msgspec.convert(shown, CallPlan)
+            self._header, plan=msgspec.convert(shown, CallPlan, str_keys=True)
         )
 
     def _keep(self, name: str, audio: bytes) -> dict[str, Any]:
@@ -303,6 +311,18 @@ def show(
     shown = _plain(_public(action), hide, fingerprint)
     name = _TUPLES.get(type(action))
     return shown if name is None else {name: shown}
+
+
+def _untyped(plan: CallPlan) -> Any:
+    """Return a plan as plain data, without the rows that the caller typed before."""
+    plain = msgspec.to_builtins(plan, str_keys=True)
+    saved = plain["resumed"]
+    if saved is not None:
+        for turn in saved["turns"]:
+            if turn["role"] == "keypad":
+                parts = turn["parts"].items()
+                turn["parts"] = {key: one.translate(_ZEROS) for key, one in parts}
+    return plain
 
 
 def _public(message: Any) -> Any:

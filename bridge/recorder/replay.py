@@ -40,10 +40,16 @@ class Measures(NamedTuple):
 
 
 class Replay:
-    """A replay of one recording; its results are complete when `run` has ended."""
+    """A replay of one recording; its results are complete when `run` has ended.
 
-    def __init__(self, recording: Recording) -> None:
+    `begins_s` is where the recording begins in its call: the times of decisions and
+    measures count from the call's opening.
+    """
+
+    def __init__(self, recording: Recording, begins_s: float = 0.0) -> None:
         self.recording = recording
+        # The call's opening on the clock of the steps.
+        self._zero = recording.header.opened_at - begins_s
         self.difference: Difference | None = None
         self.measures = Measures([], [], [], [], [], [], [])
         self.steps: list[Step] = []
@@ -55,17 +61,17 @@ class Replay:
         """
         header = self.recording.header
         call = Call(header.plan, header.opened_at)
-        watch = explain.Watch(call, header.opened_at)
+        watch = explain.Watch(call, self._zero)
         for number, step in enumerate(self.recording.steps, 1):
             due = call.timers.due(step.now) if step.method == "receive_timeout" else []
             again = self._again(call, step)
             self.steps.append(again)
-            self.difference = _compare(number, step, again, header.opened_at)
+            self.difference = _compare(number, step, again, self._zero)
             if self.difference is not None:
                 return
             yield from watch.look(again)
             timers = ", ".join(timer.value for timer in due)
-            yield from explain.of_step(again, header.opened_at, timers)
+            yield from explain.of_step(again, self._zero, timers)
 
     def accept(self) -> list[Step]:
         """Replay the call and return its steps with the core's present answers."""
@@ -84,7 +90,7 @@ class Replay:
 
     def _measure(self, call: Call, step: Step) -> None:
         gate, made = call.uplink.gate, self.measures
-        made.at_s.append(step.now - self.recording.header.opened_at)
+        made.at_s.append(step.now - self._zero)
         made.rms.append(gate.rms)
         made.floor_rms.append(gate.floor_rms)
         made.snr_db.append(gate.snr_db)

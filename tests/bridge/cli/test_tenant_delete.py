@@ -42,12 +42,13 @@ def test_what_would_go_is_shown_and_yes_is_asked_for(
     placed(embedded_url, salon, "CA1")
     monkeypatch.setenv("RECORD_DIR", str(tmp_path))
     (tmp_path / "CA1.zip").touch()
+    (tmp_path / "CA1.2.zip").touch()
     (tmp_path / "CA2.zip").touch()
 
     code, out, error = shell("tenant", "delete", salon)
     assert code == 2
     assert "1 business numbers, 1 businesses, 1 calls, 1 leads" in out
-    assert f"1 recordings of its calls lie in {tmp_path} and stay there" in out
+    assert f"2 recordings of its calls lie in {tmp_path} and stay there" in out
     assert "nothing was deleted: expected --yes" in error
     assert stored(embedded_url, salon).name == salon
 
