@@ -28,6 +28,14 @@ _IS_RIGHT = (
     "and a.starts_at > now() and a.starts_at = $4))"
 )
 
+_NOTE = "update claims set proven_at = now() where business_id = $1 and call_sid = $2"
+# The lead may have been deleted since, or have got another number.
+_IS_PROVEN = """
+select exists (select from claims c
+  join leads l on l.business_id = c.business_id and l.id = c.lead_id
+  where c.business_id = $1 and c.call_sid = $2 and c.from_number = $3
+    and c.from_number <> '' and l.phone = $3 and c.proven_at is not null)"""
+
 
 class NoTries(Exception):
     """So many facts were wrong that no more are checked."""
@@ -71,6 +79,7 @@ async def prove(
         if await _is_of_lead(connection, business_id, phone, fact):
             await leads.note_call(connection, business_id, phone)
             lead = await _take_over(connection, business_id, phone, claim)
+            await connection.execute(_NOTE, business_id, claimant.call_sid)
             return Verdict(lead, left)
         earlier = await _earlier_claim(connection, business_id, claimant, fact)
         if earlier is not None:
@@ -83,6 +92,18 @@ async def prove(
             claimant.call_sid,
         )
     return Verdict(None, left - 1)
+
+
+async def is_proven(db: Database, business_id: UUID, claimant: Claimant) -> bool:
+    """Tell whether the caller of this very call has proven that the number is theirs.
+
+    A claim that the business gave to a lead proves nothing of its caller.
+    """
+    async with db.tenant(business_id) as connection:
+        found: bool = await connection.fetchval(
+            _IS_PROVEN, business_id, claimant.call_sid, claimant.from_number
+        )
+    return found
 
 
 async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:

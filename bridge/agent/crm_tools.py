@@ -60,8 +60,12 @@ def crm_tools(
     rules: Rules = _RULES,
     worth: Worth = Worth.VERIFIED,
     limits: BookingLimits = _LIMITS,
+    is_proven: bool = False,
 ) -> dict[str, Tool]:
-    """Return the tools of a call; `from_number` is None where it is worth nothing."""
+    """Return the tools of a call; `from_number` is None where it is worth nothing.
+
+    `is_proven`: in this call the caller has proven already that the number is theirs.
+    """
     standing = Standing(Caller(from_number, worth if from_number else Worth.NONE))
     desk = Desk(database, business, standing, call_sid, rules, limits)
 
@@ -72,6 +76,8 @@ def crm_tools(
     tools = {**calendar_tools(desk), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
     if standing.caller.worth is Worth.UNVERIFIED:
         tools[CALLER_VERIFY] = verification_tool(desk)
+        if is_proven:
+            standing.verify()
     return tools
 
 

@@ -25,12 +25,13 @@ from bridge.telemetry.log import of_call, server_logger
 from bridge.telemetry.masking import mask_phone
 from bridge.telephony import sentences
 from bridge.telephony.twiml import Sentence, tag_of
-from crm import leads
+from crm import leads, proofs
 from crm.businesses import Business
 from crm.calendar import Rules
+from crm.claims import Claimant
 from crm.database import Database
 from crm.leads import Lead
-from crm.transient import is_transient
+from crm.transient import DATABASE_ERRORS, is_transient
 
 # How long a caller waits for their lead; after that the record updates the lead.
 TOUCH_WAIT_S = 1.0
@@ -142,7 +143,8 @@ async def reopen_plan(
 ) -> CallSetup | None:
     """Return what a call of another process goes on with; None if no business has it.
 
-    The plan stays as it was; only the tools are made anew.
+    The plan stays as it was; only the tools are made anew. A caller who has proven who
+    they are need not prove it again; the tries that they have used stay used.
     """
     found = await directory.find(plan.to_number)
     if found is None or str(found.business.id) != plan.business_id:
@@ -150,9 +152,29 @@ async def reopen_plan(
     worth = Worth(plan.caller_worth)
     phone = None if worth is Worth.NONE else plan.from_number
     caller = Caller(phone, worth)
-    tools = _tools(database, found.business, caller, plan.call_sid, plan.options)
+    is_proven = False
+    if caller.worth is Worth.UNVERIFIED and caller.phone is not None:
+        claimant = Claimant(plan.call_sid, caller.phone)
+        proving = proofs.is_proven(database, found.business.id, claimant)
+        is_proven = await _answered(directory, proving, plan)
+    tools = _tools(
+        database, found.business, caller, plan.call_sid, plan.options, is_proven
+    )
     plan = msgspec.structs.replace(plan, tools=specifications(tools))
     return CallSetup(plan, tools, fallback_of(settings, found.business))
+
+
+async def _answered(
+    directory: BusinessDirectory, proving: Coroutine[Any, Any, bool], plan: CallPlan
+) -> bool:
+    """Tell what the database says of a caller's proof; without it nothing is proven."""
+    try:
+        return await directory.answer(proving, TOUCH_WAIT_S)
+    except DATABASE_ERRORS as error:
+        log, name = server_logger(), type(error).__name__
+        where = of_call(plan.call_sid, plan.business_id)
+        log.warning("[CRM] the caller must prove it again: %s", name, extra=where)
+        return False
 
 
 def _tools(
@@ -161,6 +183,7 @@ def _tools(
     caller: Caller,
     call_sid: str,
     options: CallOptions,
+    is_proven: bool = False,
 ) -> dict[str, Tool]:
     return crm_tools(
         database,
@@ -178,6 +201,7 @@ def _tools(
             options.limit_open_bookings_unverified,
             options.limit_open_bookings_withheld,
         ),
+        is_proven=is_proven,
     )
 
 
