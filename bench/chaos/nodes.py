@@ -24,7 +24,7 @@ READY_S = 60.0
 # How often the balancer asks a node whether it is ready.
 CHECK_MS = 250
 _HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-_HEAD = f"""
+_HEAD = """
 global
     maxconn 2000
 defaults
@@ -33,7 +33,8 @@ defaults
     timeout client 30s
     timeout server 20s
     timeout tunnel 1h
-    timeout check {CHECK_MS}ms
+    # A node that is slow for a moment is not away.
+    timeout check 1s
     # A kept connection to a node that has died would cost the request it is used for.
     option http-server-close
     option redispatch 1
@@ -77,7 +78,7 @@ class Node:
                 stderr=log,
             )
         async with asyncio.timeout(READY_S):
-            while not await is_ready(self.port):
+            while not await is_ready(_url_of(self)):
                 if self.process.returncode is not None:
                     raise RuntimeError(f"node {self.name} did not start: {self.log}")
                 await asyncio.sleep(0.05)
@@ -99,16 +100,27 @@ class Node:
         return (self.home / LOG).read_text()[-2000:]
 
 
-async def is_ready(port: int) -> bool:
-    """Tell whether a node takes calls."""
+async def until_ready(url: str) -> None:
+    """Wait until somebody takes calls at a URL."""
+    async with asyncio.timeout(READY_S):
+        while not await is_ready(url):  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.05)
+
+
+async def is_ready(url: str) -> bool:
+    """Tell whether somebody takes calls at a URL."""
     timeout = aiohttp.ClientTimeout(total=2 * CHECK_MS / 1000)
     with suppress(aiohttp.ClientError, TimeoutError):
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
-            http.get(f"http://127.0.0.1:{port}/readyz") as answer,
+            http.get(f"{url}/readyz") as answer,
         ):
             return answer.status == 200
     return False
+
+
+def _url_of(node: Node) -> str:
+    return f"http://127.0.0.1:{node.port}"
 
 
 class Balancer(Protocol):
@@ -216,7 +228,7 @@ class Forwarder:
 
     def url_of(self, node: Node) -> str:
         """Return NODE_URL: the node's own port."""
-        return f"http://127.0.0.1:{node.port}"
+        return _url_of(node)
 
     async def start(self) -> None:
         """Listen, and look which nodes are ready."""
@@ -251,7 +263,9 @@ class Forwarder:
 
     async def _check(self) -> None:
         while True:
-            found = await asyncio.gather(*(is_ready(one.port) for one in self._nodes))
+            found = await asyncio.gather(
+                *(is_ready(_url_of(one)) for one in self._nodes)
+            )
             names = [node.name for node in self._nodes]
             self._ready = {
                 name for name, is_up in zip(names, found, strict=True) if is_up

@@ -10,7 +10,7 @@ from time import monotonic
 from uuid import UUID, uuid4
 
 from bench.chaos.calls import GREETING, STEPS, WORDS, Model, Visit
-from bench.chaos.nodes import Balancer, Node, balancer_of
+from bench.chaos.nodes import Balancer, Node, balancer_of, until_ready
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.rest import RestApi
@@ -76,6 +76,8 @@ class Chaos:
             self._env = await self._settings()
             stack.push_async_callback(self._stop)
             await asyncio.gather(*map(self.start, self.nodes))
+            # The balancer learns from its checks that they are ready.
+            await asyncio.gather(*map(until_ready, self.balancer.first.values()))
             yield
 
     async def start(self, node: Node) -> None:
