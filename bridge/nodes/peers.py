@@ -1,10 +1,11 @@
 """Peers: the other nodes, as this process reaches them over HTTP.
 
 A webhook that this process cannot serve is passed on as it came, with Twilio's
-signature: the other node checks it against the same PUBLIC_URL.
+signature: the other node checks it against the same PUBLIC_URL. A webhook of a call
+that another worker of this node has claimed is passed on inside the node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import aiohttp
@@ -41,14 +42,21 @@ class OwnersAnswer(NamedTuple):
 
 
 NOBODY = OwnersAnswer(None, is_dead=False)
+# Asks a worker of this node for a document: its number, and a webhook's three parts.
+AskInside = Callable[[int, str, bytes, Mapping[str, str]], Awaitable[bytes | None]]
 
 
 class Peers:
     """Passes webhooks on to other nodes; `close` ends the connections."""
 
     def __init__(
-        self, database: Database, identity: Identity, metrics: Metrics
+        self,
+        database: Database,
+        identity: Identity,
+        metrics: Metrics,
+        ask_inside: AskInside | None = None,
     ) -> None:
+        self._ask_inside = ask_inside
         self._database = database
         self._identity = identity
         self._metrics = metrics
@@ -70,11 +78,21 @@ class Peers:
             tried.append(node.name)
         return None
 
-    async def ask_owner(self, call_sid: str, webhook: Webhook) -> OwnersAnswer:
-        """Return what the node answers that has a call, if it is another node."""
+    async def ask_owner(
+        self, call_sid: str, webhook: Webhook, *, is_passed_on: bool = False
+    ) -> OwnersAnswer:
+        """Return what the process answers that has a call, if it is another one.
+
+        `is_passed_on`: the webhook came from another node, and is not passed on to one.
+        """
+        me = self._identity
         try:
             owner = await live_calls.find(self._database, call_sid)
-            if owner is None or owner.is_stale or owner.node == self._identity.name:
+            if owner is None or owner.is_stale or owner.incarnation == me.incarnation:
+                return NOBODY
+            if owner.node == me.name:
+                return await self._ask_worker(owner.worker, webhook)
+            if is_passed_on:
                 return NOBODY
             every = await nodes.every(self._database)
         except DATABASE_ERRORS:
@@ -84,6 +102,13 @@ class Peers:
             return NOBODY
         document = await self._ask(owner.node, urls[0], webhook)
         return OwnersAnswer(document, is_dead=document is None)
+
+    async def _ask_worker(self, worker: int, webhook: Webhook) -> OwnersAnswer:
+        """Ask a worker of this node. One that does not answer may belong to a service
+        that leaves its port: whether it is dead, the database says."""
+        if self._ask_inside is None or worker == self._identity.worker:
+            return NOBODY
+        return OwnersAnswer(await self._ask_inside(worker, *webhook), is_dead=False)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -16,7 +16,8 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from zlib import crc32
 
@@ -41,9 +42,12 @@ HANDED_BYTES_MAX = HEAD_BYTES_MAX + 65_536
 IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
 # Marks a webhook that another node has passed on: it is passed on once only.
 PASSED_ON = "X-Kolbridge-Passed-On"
+# Marks a webhook that a worker has passed on to its call's owner: once only, too.
+PASSED_INSIDE = "X-Kolbridge-Passed-Inside"
 FORWARDED_HEADERS = (
     "Content-Type",
     PASSED_ON,
+    PASSED_INSIDE,
     IDEMPOTENCY_HEADER,
     signature.HEADER,
     signature.SETTINGS_HEADER,
@@ -175,30 +179,43 @@ class Workers:
         owner = self.index if form is None else self.owner_of(form["CallSid"])
         if owner == self.index:
             return await handler(request)
+        headers = forwarded_headers(request)
         try:
-            return await self._forward(owner, request, request[BODY])
+            status, kind, body = await self._forward(
+                owner, request.raw_path, request[BODY], headers
+            )
         except (ClientError, TimeoutError, OSError) as error:
             # The call is lost with its worker. This worker does not know the call, and
             # Twilio gets the same answer as for any unknown call.
             server_logger().error("worker %d does not answer: %s", owner, error)
             return await handler(request)
+        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+
+    async def ask_inside(
+        self, owner: int, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> bytes | None:
+        """Return the document of the worker that owns a call although its id names
+        another one; None if that worker has none."""
+        marked = {**headers, PASSED_INSIDE: "1"}
+        try:
+            status, _, document = await self._forward(owner, path, body, marked)
+        except (ClientError, TimeoutError, OSError) as error:
+            server_logger().error("worker %d does not answer: %s", owner, error)
+            return None
+        return document if status == HTTPStatus.OK else None
 
     async def _forward(
-        self, owner: int, request: web.Request, body: bytes
-    ) -> web.Response:
+        self, owner: int, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, str, bytes]:
+        """Return a worker's answer: its status, its type and its body."""
         async with (
             self._session(owner, FORWARD_WAIT_S) as session,
             session.post(
-                URL(f"http://worker{request.raw_path}", encoded=True),
-                data=body,
-                headers=forwarded_headers(request),
+                URL(f"http://worker{path}", encoded=True), data=body, headers=headers
             ) as answer,
         ):
-            return web.Response(
-                status=answer.status,
-                body=await answer.read(),
-                headers={"Content-Type": answer.headers.get("Content-Type", "")},
-            )
+            kind = answer.headers.get("Content-Type", "")
+            return answer.status, kind, await answer.read()
 
     def _session(self, index: int, wait_s: float) -> ClientSession:
         connector = UnixConnector(self.http_socket(index))

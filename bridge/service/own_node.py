@@ -19,6 +19,7 @@ from bridge.nodes.ownership import Ownership
 from bridge.nodes.peers import Peers
 from bridge.nodes.reaper import Reaper
 from bridge.nodes.resumed_calls import ResumedCalls
+from bridge.ports.workers import Workers
 from bridge.records.writer import Kept
 from bridge.settings.process import Settings
 from bridge.switchboard.call_setup import reopen_plan
@@ -38,10 +39,11 @@ class OwnNode:
         switchboard: Switchboard,
         identity: Identity,
         on_record: Callable[[CallRecord], None],
-        is_ours: Callable[[str], bool],
+        workers: Workers | None = None,
     ) -> None:
-        """`is_ours` tells whether a call would be this worker's of its node."""
+        """`workers` are this node's, of which this process is one."""
         self._switchboard = switchboard
+        self._workers = workers
         self._calls_max = settings.max_calls_per_worker
         metrics = switchboard.metrics
         self._membership = Membership(
@@ -72,7 +74,8 @@ class OwnNode:
             times_max=settings.resume_max,
         )
         self._carrier = Carrier(settings)
-        self.peers = Peers(database, identity, metrics)
+        inside = None if workers is None else workers.ask_inside
+        self.peers = Peers(database, identity, metrics, inside)
         # Returns the document that opens a call's stream; the webhooks' owner sets it.
         self.connect: Callable[[CallDriver], bytes] | None = None
         reaper = Reaper(
@@ -82,7 +85,7 @@ class OwnNode:
             self._document,
             self.calls.bury,
             metrics,
-            lambda call_sid: is_ours(call_sid) and not switchboard.is_draining,
+            self._is_ours,
             moves=settings.resume,
         )
         self._tasks = (
@@ -113,6 +116,12 @@ class OwnNode:
         await self._membership.leave()
         await self._carrier.close()
         await self.peers.close()
+
+    def _is_ours(self, call_sid: str) -> bool:
+        """Tell whether this is the worker of its node that takes a lost call."""
+        workers = self._workers
+        is_named = workers is None or workers.owner_of(call_sid) == workers.index
+        return is_named and not self._switchboard.is_draining
 
     def _document(self, line: CallDriver) -> bytes:
         assert self.connect is not None, "the webhooks are made before the tasks start"

@@ -129,7 +129,7 @@ class Server:
                 self.switchboard,
                 identity,
                 on_record or self._on_record,
-                lambda sid: workers is None or workers.owner_of(sid) == workers.index,
+                workers,
             )
         self._loop_monitor = LoopMonitor(self.switchboard.admission, self.metrics)
         self._workers = workers

@@ -25,6 +25,7 @@ from bridge.ports.authentication import (
 from bridge.ports.port_demux import MEDIA_PATH
 from bridge.ports.workers import (
     IDEMPOTENCY_HEADER,
+    PASSED_INSIDE,
     PASSED_ON,
     Workers,
     forwarded_headers,
@@ -214,13 +215,17 @@ class Webhooks:
         return await self._peers.ask_freest(_webhook_of(request))
 
     async def _owners_answer(self, request: web.Request) -> OwnersAnswer:
-        """Return what the node answers that has the call, if it is another one."""
+        """Return what the process answers that has the call, if it is another one."""
         call_sid = request[FORM]["CallSid"]
         board = self._switchboard
         is_known = board.find_driver(call_sid) or board.find_ended(call_sid)
-        if self._peers is None or PASSED_ON in request.headers or is_known:
+        headers = request.headers
+        if self._peers is None or PASSED_INSIDE in headers or is_known:
             return NOBODY
-        return await self._peers.ask_owner(call_sid, _webhook_of(request))
+        is_passed_on = PASSED_ON in headers
+        return await self._peers.ask_owner(
+            call_sid, _webhook_of(request), is_passed_on=is_passed_on
+        )
 
     # --- internal ---
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
 from bridge.ports.acceptor import listen
+from bridge.ports.port_demux import MEDIA_PATH
 from bridge.service.server import Server
 from bridge.settings.process import Settings
 from bridge.telephony import signature
@@ -93,10 +94,10 @@ class Service:
         """Open a media stream; return the caller's end after its start message."""
         peer = await Peer.connect(self.server.port)
         headers = {}
+        url = self.server.switchboard.media_url
         if sign:
-            url = self.server.switchboard.media_url
             headers["X_Twilio_Signature"] = signature.sign(AUTH_TOKEN, url)
-        peer.send(ws_peer.upgrade(**headers))
+        peer.send(ws_peer.upgrade(url[url.index(MEDIA_PATH) :], **headers))
         if not (await peer.head()).startswith("HTTP/1.1 101"):
             await peer.close()
             return None
@@ -131,7 +132,7 @@ def parameters_of(document):
 
 
 @asynccontextmanager
-async def served(url, home, identity=None, **settings):
+async def served(url, home, identity=None, workers=None, **settings):
     """Run a service; everything is closed when the test has ended."""
     model = loopback.FakeModel()
     behind = await asyncio.start_server(model.serve, "127.0.0.1", 0)
@@ -153,7 +154,7 @@ async def served(url, home, identity=None, **settings):
         "max_busy_percent": 100,
     }
     given = Settings(**{**known, **settings})
-    server = Server(given, database, identity=identity)
+    server = Server(given, database, workers=workers, identity=identity)
     await server.start(admin=listen("127.0.0.1", 0))
     try:
         yield Service(given, server, model, database, business_id, number)
