@@ -6,6 +6,7 @@ that another worker of this node has claimed is passed on inside the node.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import NamedTuple
 
 import aiohttp
@@ -24,6 +25,19 @@ CONNECT_WAIT_S = 1.0
 # A node may have died since its last heartbeat: another one is tried.
 TRIES_MAX = 2
 DOCUMENT_BYTES_MAX = 64_000
+# No socket, or one that breaks off. A certificate that is refused says nothing of this.
+GONE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+TLS = (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch)
+# What a balancer answers in the place of a node that it cannot reach.
+NOBODY_THERE = (
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+FORBIDDEN = (
+    " (it refuses Twilio's signature: PUBLIC_URL and the auth tokens must be the same "
+    "on every node, and its NODE_URL must lead to it)"
+)
 
 
 class Webhook(NamedTuple):
@@ -35,7 +49,10 @@ class Webhook(NamedTuple):
 
 
 class OwnersAnswer(NamedTuple):
-    """The answer of the node that has a call; `is_dead`: it was asked in vain."""
+    """The answer of the node that has a call; `is_dead`: nobody is there any more.
+
+    A node that refuses, or is late, may live: whether it does, its heartbeat says.
+    """
 
     document: bytes | None
     is_dead: bool
@@ -72,7 +89,7 @@ class Peers:
                 return None
             if node is None:
                 return None
-            document = await self._ask(node.name, node.url, webhook)
+            document, _ = await self._ask(node.name, node.url, webhook)
             if document is not None:
                 return document
             tried.append(node.name)
@@ -100,8 +117,7 @@ class Peers:
         urls = [one.url for one in every if one.name == owner.node and one.url]
         if not urls:
             return NOBODY
-        document = await self._ask(owner.node, urls[0], webhook)
-        return OwnersAnswer(document, is_dead=document is None)
+        return await self._ask(owner.node, urls[0], webhook)
 
     async def _ask_worker(self, worker: int, webhook: Webhook) -> OwnersAnswer:
         """Ask a worker of this node. One that does not answer may belong to a service
@@ -116,12 +132,13 @@ class Peers:
             await self._session.close()
             self._session = None
 
-    async def _ask(self, name: str, url: str, webhook: Webhook) -> bytes | None:
+    async def _ask(self, name: str, url: str, webhook: Webhook) -> OwnersAnswer:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(
                 total=ANSWER_WAIT_S, sock_connect=CONNECT_WAIT_S
             )
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+        is_dead = False
         try:
             async with self._session.post(
                 url.rstrip("/") + webhook.path,
@@ -129,12 +146,16 @@ class Peers:
                 headers=webhook.headers,
             ) as answer:
                 document = await answer.content.read(DOCUMENT_BYTES_MAX)
-                if answer.status == 200:
+                if answer.status == HTTPStatus.OK:
                     self._metrics.count("webhooks_passed_on", outcome="answered")
-                    return document
+                    return OwnersAnswer(document, is_dead=False)
+                is_dead = answer.status in NOBODY_THERE
                 why = f"status {answer.status}"
+                if answer.status == HTTPStatus.FORBIDDEN:
+                    why += FORBIDDEN
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            is_dead = isinstance(error, GONE) and not isinstance(error, TLS)
             why = f"{type(error).__name__}: {error}"
         self._metrics.count("webhooks_passed_on", outcome="failed")
         server_logger().error("[NODE] %s does not answer a webhook: %s", name, why)
-        return None
+        return OwnersAnswer(None, is_dead)
