@@ -126,6 +126,14 @@ class Membership:
             await nodes.leave(self._database, self.identity.incarnation)
         self._lives.end()
 
+    async def remove_gone(self, incarnation: UUID) -> bool:
+        """Remove the heartbeat of a process that died on this machine; False if it
+        lives, or was never here."""
+        if not await asyncio.to_thread(self._lives.is_gone, incarnation):
+            return False
+        await nodes.leave(self._database, incarnation)
+        return True
+
     async def _beat(self) -> None:
         is_asked = await nodes.beat(self._database, self._made())
         if self._is_away:
@@ -160,10 +168,28 @@ class Lives:
         """Lock this process's file; remove and return those of dead processes."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = [*filter(None, map(_dead, self._folder.glob(f"*{_SUFFIX}")))]
-        self._path = self._folder / f"{incarnation}{_SUFFIX}"
+        self._path = self._path_of(incarnation)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         return found
+
+    def is_gone(self, incarnation: UUID) -> bool:
+        """Tell whether a process of this machine is dead; False for those that are not
+        known here. Its file stays for the next process that starts."""
+        try:
+            fd = os.open(self._path_of(incarnation), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def _path_of(self, incarnation: UUID) -> Path:
+        return self._folder / f"{incarnation}{_SUFFIX}"
 
     def end(self) -> None:
         """Unlock and remove this process's file."""

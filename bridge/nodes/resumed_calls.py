@@ -8,6 +8,7 @@ driver from the checkpoint.
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
+from uuid import UUID
 
 import msgspec
 
@@ -39,10 +40,14 @@ class ResumedCalls:
         ownership: Ownership,
         begin: Callable[[CallPlan, str], Awaitable[CallDriver | None]],
         on_record: Callable[[CallRecord], None],
+        remove_gone: Callable[[UUID], Awaitable[bool]],
         metrics: Metrics,
         *,
         times_max: int,
     ) -> None:
+        """`remove_gone` removes the heartbeat of a process that died on this machine,
+        and tells whether it did."""
+        self._remove_gone = remove_gone
         self._database = database
         self._identity = identity
         self._ownership = ownership
@@ -129,7 +134,8 @@ class ResumedCalls:
                 return owner
             if owner.incarnation == self._identity.incarnation or monotonic() > until:
                 return None
-            await asyncio.sleep(LOOK_S)
+            if not await self._remove_gone(owner.incarnation):
+                await asyncio.sleep(LOOK_S)
 
     async def _go_on(self, claimed: Claimed, log: CallLogger) -> CallDriver | None:
         owner, generation, plan = claimed

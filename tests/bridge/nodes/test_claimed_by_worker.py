@@ -1,5 +1,6 @@
 """A call that another worker of its node has claimed than the one that its id names."""
 
+import os
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from bridge.nodes import membership
 from bridge.nodes.membership import Identity
 from bridge.ports.workers import PASSED_INSIDE, PASSED_ON, Workers
 from bridge.service.server import Server
-from crm import live_calls
+from crm import live_calls, nodes
 from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import ask, clear, talking
 from tests.bridge.running_service import Service
@@ -121,6 +122,20 @@ async def test_question_is_passed_on_inside_once(at, there):
 
     assert asked == []
     assert running_service.document_of(body).find("Connect") is None
+
+
+@told
+async def test_dead_process_of_this_machine_is_not_waited_for(at, there):
+    sid, _, _ = await talking(at)
+    assert await there.server._node.calls.resume(sid) is None
+    lives = at.server._node._membership._lives
+    os.close(lives._fd)  # as a kill does
+    lives._path = None
+    line = await there.server._node.calls.resume(sid)
+
+    assert line is there.server.switchboard.find_driver(sid) is not None
+    names = [one.capacity for one in await nodes.every(at.database)]
+    assert names == [at.settings.max_calls_per_worker]
 
 
 @told

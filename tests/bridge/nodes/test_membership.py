@@ -1,6 +1,7 @@
 """A process's heartbeat, and the files by which dead processes are known."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from uuid import UUID, uuid4
@@ -113,6 +114,19 @@ def test_file_of_a_living_process_stays(tmp_path):
 
     first.end()
     second.end()
+
+
+def test_process_is_gone_when_its_lock_is(tmp_path):
+    one, other, mine = Lives(tmp_path), Lives(tmp_path), uuid4()
+    one.begin(mine)
+    assert not one.is_gone(mine)
+    assert not other.is_gone(mine)
+    assert not other.is_gone(uuid4())
+
+    os.close(one._fd)  # as a kill does
+    assert other.is_gone(mine)
+    assert other.begin(uuid4()) == [mine]
+    other.end()
 
 
 def test_node_is_named_after_machine_and_port(monkeypatch):
