@@ -24,8 +24,8 @@ with parts as (
     bool_or({FRESH}) over (partition by name, version) as is_up
   from nodes
 )
-select name, max(url) as url, version, sum(capacity)::int as capacity,
-  sum(active)::int as active, bool_and(is_draining) as is_draining,
+select name, max(url) as url, version, min(format) as format,
+  sum(capacity)::int as capacity, sum(active)::int as active, bool_and(is_draining) as is_draining,
   bool_or(drain_asked) as drain_asked,
   greatest(extract(epoch from now() - max(beat_at)), 0)::float8 as age_s,
   not bool_or(is_fresh) as is_stale
@@ -37,9 +37,9 @@ _IS_TAKEN = f"""
 select exists (select from nodes where name = $1 and worker = $2 and incarnation <> $3
   and {FRESH} and not is_draining)"""
 _BEAT = """
-insert into nodes (incarnation, name, worker, url, version, capacity, active,
+insert into nodes (incarnation, name, worker, url, version, format, capacity, active,
   is_draining, beat_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, now())
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, now())
 on conflict (incarnation) do update set
   url = excluded.url, version = excluded.version, capacity = excluded.capacity,
   active = excluded.active, is_draining = excluded.is_draining,
@@ -49,6 +49,11 @@ _FREEST = f"""
 select * from ({_NODE}) n where url <> '' and name <> all($1) and not is_stale
   and not is_draining and not drain_asked and active < capacity
 order by active::float8 / capacity, name limit 1"""
+# A call that is under way already finds room on a full node, too.
+_READER = f"""
+select * from ({_NODE}) n where url <> '' and name <> all($1) and format = $2
+  and not is_stale and not is_draining and not drain_asked
+order by active::float8 / greatest(capacity, 1), name limit 1"""
 
 
 class NameTaken(Exception):
@@ -66,6 +71,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: UUID
     url: str
     version: str
+    # Of the checkpoints that it reads.
+    format: int
     capacity: int
     active: int
     is_draining: bool
@@ -78,6 +85,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
     version: str
+    format: int
     capacity: int
     active: int
     is_draining: bool
@@ -118,6 +126,7 @@ def _values(beat: Beat) -> tuple[object, ...]:
         beat.worker,
         beat.url,
         beat.version,
+        beat.format,
         beat.capacity,
         beat.active,
         beat.is_draining,
@@ -146,6 +155,14 @@ async def freest(db: Database, but: Sequence[str]) -> Node | None:
     """
     async with db.routing() as connection:
         row = await connection.fetchrow(_FREEST, but)
+    return None if row is None else Node(**row)
+
+
+async def reader(db: Database, format: int, but: Sequence[str]) -> Node | None:
+    """Return the node, none of `but`, with the most room of those that read a format
+    of checkpoints and take calls; None if no other node can be reached and does."""
+    async with db.routing() as connection:
+        row = await connection.fetchrow(_READER, but, format)
     return None if row is None else Node(**row)
 
 

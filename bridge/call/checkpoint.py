@@ -22,6 +22,14 @@ class UnreadableError(ValueError):
     """A checkpoint that this process cannot read."""
 
 
+class OtherFormatError(UnreadableError):
+    """A checkpoint of another version, which a process of that version reads."""
+
+    def __init__(self, form: int) -> None:
+        super().__init__(f"expected a checkpoint of format {FORMAT}, got {form}")
+        self.form = form
+
+
 def take(call: CallState, now: float) -> Checkpoint:
     """Return the call as it stands."""
     noted = call.call_record
@@ -91,7 +99,7 @@ def encode(saved: Checkpoint) -> bytes:
 def decode(form: int, state: bytes) -> Checkpoint:
     """Return a checkpoint from its bytes; raises UnreadableError."""
     if form != FORMAT:
-        raise UnreadableError(f"expected a checkpoint of format {FORMAT}, got {form}")
+        raise OtherFormatError(form)
     try:
         return msgspec.msgpack.decode(state, type=Checkpoint)
     except msgspec.DecodeError as error:

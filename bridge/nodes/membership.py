@@ -19,6 +19,7 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from bridge.call.checkpoint import FORMAT
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
@@ -145,7 +146,9 @@ class Membership:
             self._on_drain_asked()
 
     def _made(self) -> nodes.Beat:
-        return nodes.Beat(**self.identity._asdict(), **self._load()._asdict())
+        return nodes.Beat(
+            format=FORMAT, **self.identity._asdict(), **self._load()._asdict()
+        )
 
     def _note_away(self, error: Exception) -> None:
         """Log once that no heartbeat is written, and count each."""

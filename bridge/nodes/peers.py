@@ -6,6 +6,7 @@ that another worker of this node has claimed is passed on inside the node.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from crm import live_calls, nodes
 from crm.database import Database
+from crm.nodes import Node
 from crm.transient import DATABASE_ERRORS
 
 # Twilio gives a webhook up after 15 s, and the other node may take 5 to open a call.
@@ -81,10 +83,21 @@ class Peers:
 
     async def ask_freest(self, webhook: Webhook) -> bytes | None:
         """Return the document of the node with the most room; None if there is none."""
+        return await self._ask_first(webhook, partial(nodes.freest, self._database))
+
+    async def ask_reader(self, form: int, webhook: Webhook) -> bytes | None:
+        """Return the document of a node that reads checkpoints of a format; None if
+        there is none."""
+        found = partial(nodes.reader, self._database, form)
+        return await self._ask_first(webhook, found)
+
+    async def _ask_first(
+        self, webhook: Webhook, find: Callable[[list[str]], Awaitable[Node | None]]
+    ) -> bytes | None:
         tried = [self._identity.name]
         for _ in range(TRIES_MAX):
             try:
-                node = await nodes.freest(self._database, tried)
+                node = await find(tried)
             except DATABASE_ERRORS:
                 return None
             if node is None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from bridge.call.checkpoint import UnreadableError
+from bridge.call.checkpoint import OtherFormatError, UnreadableError
 from bridge.call.machine import Call
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.line.driver import CallDriver
@@ -63,13 +63,16 @@ class ResumedCalls:
         process cannot go on with it.
 
         `is_dead`: that process was asked, and does not answer. It is not waited for; if
-        it lives, it finds that the call is another's.
+        it lives, it finds that the call is another's. Raises OtherFormatError if a
+        process of another version may go on with the call.
         """
         log = CallLogger(call_sid, "")
         try:
             return await self._resume(call_sid, is_dead)
         except DATABASE_ERRORS as error:
             log.error("[NODE] the call cannot be claimed: %s", type(error).__name__)
+        except OtherFormatError:
+            raise
         except UnreadableError as error:
             log.error("[NODE] the call is not claimed: %s", error)
         self._metrics.count("calls_resumed", outcome="failed")

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Protocol
 
+from bridge.call.checkpoint import OtherFormatError
 from bridge.call.ending import LEFT_BY_CALLER
 from bridge.line.driver import CallDriver
 from bridge.switchboard.dispatch import Switchboard
@@ -33,6 +34,10 @@ NO_STREAM = ("no_stream", "stream_failed", "stream_error")
 REPEAT_S = 15.0
 # How many answers are remembered; a repeat comes within seconds.
 ANSWERS_MAX = 1_024
+
+
+# Asks a node that reads checkpoints of a format for the document.
+AskReader = Callable[[int], Awaitable[bytes | None]]
 
 
 class Resume(Protocol):
@@ -71,12 +76,14 @@ class AfterStream:
         repeat_key: str,
         *,
         is_owner_dead: bool = False,
+        ask_reader: AskReader | None = None,
     ) -> bytes:
         """Return the document for a call whose <Connect> has ended.
 
         `number` was dialled. `status` is CallStatus as Twilio sent it. `repeat_key` is
         the same in each repeat of a question, or empty. `is_owner_dead`: another node
-        has the call, and was asked in vain.
+        has the call, and was asked in vain. `ask_reader` passes the question on to a
+        node that reads the call's checkpoint.
         """
         known = self._answers.get((call_sid, repeat_key)) if repeat_key else None
         if known is not None:
@@ -85,7 +92,7 @@ class AfterStream:
             self._connect_again(call_sid, repeat_key) if status == THERE else None
         )
         if document is None and status == THERE:
-            document = await self._connect_anew(call_sid, is_owner_dead)
+            document = await self._connect_anew(call_sid, is_owner_dead, ask_reader)
         if document is None:
             document = await self._end(call_sid, number, status)
         if repeat_key:
@@ -111,7 +118,9 @@ class AfterStream:
             self._switchboard.await_caller(line)
         return None if line.is_over else self._connect(line)
 
-    async def _connect_anew(self, call_sid: str, is_dead: bool) -> bytes | None:
+    async def _connect_anew(
+        self, call_sid: str, is_dead: bool, ask_reader: AskReader | None
+    ) -> bytes | None:
         """Return the document for a stream of a call that another process has left."""
         board = self._switchboard
         ended = board.find_ended(call_sid)
@@ -120,8 +129,24 @@ class AfterStream:
         )
         if self._resume is None or board.is_draining or is_known:
             return None
-        line = await self._resume(call_sid, is_dead=is_dead)
+        try:
+            line = await self._resume(call_sid, is_dead=is_dead)
+        except OtherFormatError as error:
+            return await self._read_elsewhere(call_sid, error, ask_reader)
         return None if line is None or line.is_over else self._connect(line)
+
+    async def _read_elsewhere(
+        self, call_sid: str, error: OtherFormatError, ask_reader: AskReader | None
+    ) -> bytes | None:
+        """Return the document of a process of the version that saved the checkpoint."""
+        document = None if ask_reader is None else await ask_reader(error.form)
+        log = self._switchboard.log_of(call_sid)
+        if document is None:
+            log.error("[NODE] the call is not claimed, nor by another node: %s", error)
+            self._metrics.count("calls_resumed", outcome="failed")
+        else:
+            log.warning("[NODE] the call is left to another node: %s", error)
+        return document
 
     async def _end(self, call_sid: str, number: str, status: str) -> bytes:
         board = self._switchboard

@@ -31,7 +31,7 @@ from bridge.ports.workers import (
     forwarded_headers,
 )
 from bridge.service.admin import alive
-from bridge.service.after_stream import OVER, AfterStream, Resume
+from bridge.service.after_stream import OVER, AfterStream, AskReader, Resume
 from bridge.service.readiness import Readiness
 from bridge.service.webhook_guard import WebhookGuard
 from bridge.settings.process import Settings
@@ -184,6 +184,7 @@ class Webhooks:
             form.get("CallStatus", ""),
             request.headers.get(IDEMPOTENCY_HEADER, "")[:IDEMPOTENCY_CHARS_MAX],
             is_owner_dead=found.is_dead,
+            ask_reader=self._ask_reader(request),
         )
         return _twiml(document)
 
@@ -213,6 +214,13 @@ class Webhooks:
         if self._peers is None or PASSED_ON in request.headers or not is_for_room:
             return None
         return await self._peers.ask_freest(_webhook_of(request))
+
+    def _ask_reader(self, request: web.Request) -> AskReader | None:
+        """Return what asks a node of another version; None if this one was asked by
+        another node."""
+        if self._peers is None or PASSED_ON in request.headers:
+            return None
+        return partial(self._peers.ask_reader, webhook=_webhook_of(request))
 
     async def _owners_answer(self, request: web.Request) -> OwnersAnswer:
         """Return what the process answers that has the call, if it is another one."""

@@ -37,6 +37,7 @@ def node(name="a", incarnation=None, **changes):
         "worker": 0,
         "url": f"https://{name}.example",
         "version": "1.0",
+        "format": 1,
         "capacity": 10,
         "active": 0,
         "is_draining": False,
@@ -216,3 +217,32 @@ async def test_name_is_a_dns_label(db):
         with pytest.raises(asyncpg.CheckViolationError):
             await nodes.beat(db, node(name))
     await nodes.beat(db, node("a" * 63))
+
+
+@told
+async def test_reader_of_a_format_is_the_one_with_most_room_that_takes_calls(db):
+    await nodes.beat(db, node("a", format=2, active=5))
+    await nodes.beat(db, node("b", format=2, active=10))
+    await nodes.beat(db, node("c", format=1))
+    await nodes.beat(db, node("d", format=2, is_draining=True))
+    await nodes.beat(db, node("e", format=2, url=""))
+    await nodes.beat(db, node("f", format=2))
+    await age(db, "f", 4)
+
+    assert (await nodes.reader(db, 2, [])).name == "a"
+    # A full node goes on with a call that is under way.
+    assert (await nodes.reader(db, 2, ["a"])).name == "b"
+    assert await nodes.reader(db, 2, ["a", "b"]) is None
+    assert await nodes.reader(db, 3, []) is None
+
+
+@told
+async def test_process_of_an_older_version_reads_the_first_format(db):
+    async with db.owner() as connection:
+        await connection.execute(
+            "insert into nodes (incarnation, name, worker, url, version, capacity, "
+            "active) values ($1, 'a', 0, 'https://a.example', '0.9', 1, 0)",
+            uuid4(),
+        )
+
+    assert (await nodes.reader(db, 1, [])).name == "a"

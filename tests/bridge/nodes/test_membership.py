@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bridge.call import checkpoint
 from bridge.nodes import membership
 from bridge.nodes.membership import Identity, Lives, Load, Membership, identity_of
 from bridge.settings.process import Settings
@@ -48,6 +49,7 @@ async def test_process_is_a_node_until_it_leaves(database, home):
     await one.join()
     (seen,) = await nodes.every(database)
     assert (seen.name, seen.active, seen.capacity) == ("a", 2, 10)
+    assert seen.format == checkpoint.FORMAT
 
     await one.leave()
     assert await nodes.every(database) == []

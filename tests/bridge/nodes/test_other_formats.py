@@ -1,0 +1,127 @@
+"""A call whose checkpoint only a process of another version can read."""
+
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
+
+from bridge.call import checkpoint
+from bridge.nodes import membership
+from crm import live_calls, nodes
+from tests.bridge import running_service, ws_peer
+from tests.bridge.nodes.test_peers import URL
+from tests.bridge.nodes.test_refusing_peers import answering
+from tests.bridge.nodes.test_resumed_calls import ask, die, talking, two_nodes
+
+OTHER = checkpoint.FORMAT + 1
+DOCUMENT = b"<Response><Connect><Stream url='wss://c.example'/></Connect></Response>"
+
+
+@pytest.fixture(autouse=True)
+def heartless(monkeypatch):
+    """The rows of the nodes stay as they are."""
+    monkeypatch.setattr(membership, "BEAT_S", 1e6)
+
+
+async def of_other_format(at):
+    """Return a call of a dead process of another version."""
+    sid, _, _ = await talking(at)
+    other = live_calls.Checkpoint(sid, 1, OTHER, None, b"new")
+    await live_calls.save(at.database, UUID(str(at.business_id)), [other])
+    await die(at)
+    return sid
+
+
+@asynccontextmanager
+async def third(at, handler, **changes):
+    """A node `c` of the other version."""
+    fields = {
+        "name": "c",
+        "worker": 0,
+        "incarnation": uuid4(),
+        "version": "2.0",
+        "format": OTHER,
+        "capacity": 10,
+        "active": 0,
+        "is_draining": False,
+    }
+    async with answering(handler) as port:
+        url = f"http://127.0.0.1:{port}"
+        await nodes.beat(at.database, nodes.Beat(**{**fields, "url": url, **changes}))
+        yield
+
+
+def told(story_of):
+    def test(embedded_url, tmp_path, caplog):
+        async def main():
+            async with two_nodes(embedded_url, tmp_path, public_url=URL) as (at, there):
+                await story_of(at, there, caplog)
+
+        ws_peer.run(main)
+
+    test.__name__ = story_of.__name__
+    return test
+
+
+@told
+async def test_question_is_passed_on_to_a_node_that_reads_the_format(at, there, caplog):
+    asked = []
+
+    async def handler(request):
+        asked.append((await request.post(), request.headers))
+        return web.Response(body=DOCUMENT)
+
+    sid = await of_other_format(at)
+    async with third(at, handler):
+        document = await ask(there, sid)
+
+    ((form, headers),) = asked
+    assert document.find("Connect/Stream").get("url") == "wss://c.example"
+    assert form["CallSid"] == sid
+    assert headers["X-Twilio-Signature"]
+    assert headers["X-Kolbridge-Passed-On"] == "1"
+    assert "is left to another node: expected a checkpoint of format" in caplog.text
+    assert there.server.metrics.value("calls_resumed", outcome="failed") == 0
+    assert (await live_calls.find(at.database, sid)).generation == 1
+
+
+@told
+async def test_without_such_a_node_the_caller_hears_the_fallback(at, there, caplog):
+    sid = await of_other_format(at)
+    document = await ask(there, sid)
+
+    assert document.findtext("Say")
+    assert "not claimed, nor by another node: expected a checkpoint" in caplog.text
+    assert there.server.metrics.value("calls_resumed", outcome="failed") == 1
+
+
+@told
+async def test_question_that_was_passed_on_is_not_passed_on_again(at, there, caplog):
+    async def handler(request):
+        raise AssertionError("asked")
+
+    sid = await of_other_format(at)
+    form = {"CallSid": sid, "CallStatus": "in-progress", "To": there.number}
+    headers = {"X-Kolbridge-Passed-On": "1"}
+    async with third(at, handler):
+        _, body = await there.post("/twilio/after-stream", headers=headers, **form)
+
+    assert running_service.document_of(body).findtext("Say")
+    assert there.server.metrics.value("webhooks_passed_on", outcome="answered") == 0
+
+
+@told
+async def test_checkpoint_that_nobody_can_read_is_asked_of_nobody(at, there, caplog):
+    async def handler(request):
+        raise AssertionError("asked")
+
+    sid, _, _ = await talking(at)
+    broken = live_calls.Checkpoint(sid, 1, checkpoint.FORMAT, None, b"broken")
+    await live_calls.save(at.database, UUID(str(at.business_id)), [broken])
+    await die(at)
+    async with third(at, handler, format=checkpoint.FORMAT):
+        document = await ask(there, sid)
+
+    assert document.findtext("Say")
+    assert "the call is not claimed: no checkpoint: " in caplog.text
