@@ -13,6 +13,8 @@ from crm.database import Database
 
 # Why a call has ended whose process died in it.
 PROCESS_LOST = "process_lost"
+# The same, and no process could read how far the call had come.
+CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +124,11 @@ async def save(
             connection, business_id, call.call_sid, call.generation or None
         ):
             return False
+        if call.end_reason == PROCESS_LOST and await _replaced(
+            connection, business_id, call.call_sid
+        ):
+            reason, lead_due = CHECKPOINT_UNREADABLE, None
+            call = msgspec.structs.replace(call, end_reason=reason)
         await connection.execute(
             "insert into prompts (business_id, sha256, text) values ($1, $2, $3) "
             "on conflict do nothing",
@@ -157,6 +164,19 @@ async def save(
             connection, business_id, call.call_sid, call.ended_at, call.cost
         )
     return True
+
+
+async def _replaced(connection: Any, business_id: UUID, call_sid: str) -> bool:
+    """Remove the record of a call whose checkpoint nobody could read: the journal of
+    its own process knows more."""
+    is_gone: bool = await connection.fetchval(
+        "with gone as (delete from calls where business_id = $1 and call_sid = $2 "
+        "and end_reason = $3 returning true) select exists (select from gone)",
+        business_id,
+        call_sid,
+        CHECKPOINT_UNREADABLE,
+    )
+    return is_gone
 
 
 async def _touch_late(

@@ -25,8 +25,8 @@ with parts as (
   from nodes
 )
 select name, max(url) as url, version, min(format) as format,
-  sum(capacity)::int as capacity, sum(active)::int as active, bool_and(is_draining) as is_draining,
-  bool_or(drain_asked) as drain_asked,
+  sum(capacity)::int as capacity, sum(active)::int as active,
+  bool_and(is_draining) as is_draining, bool_or(drain_asked) as drain_asked,
   greatest(extract(epoch from now() - max(beat_at)), 0)::float8 as age_s,
   not bool_or(is_fresh) as is_stale
 from parts where is_fresh or not is_up

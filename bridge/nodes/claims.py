@@ -62,6 +62,41 @@ async def claim(
     return Claimed(owner, generation, plan)
 
 
+async def claim_unread(
+    database: Database, identity: Identity, owner: Owner
+) -> Claimed | None:
+    """Claim a call whose checkpoint nobody can read; None if it was not won.
+
+    Its plan may be readable; if not, it holds what the owner's row says.
+    """
+    generation = await live_calls.claim(
+        database,
+        owner.call_sid,
+        owner.generation,
+        identity.name,
+        identity.incarnation,
+        identity.worker,
+    )
+    if generation is None:
+        return None
+    found = await live_calls.load(database, owner.business_id, owner.call_sid)
+    try:
+        plan = decode_plan(found[1] if found else None)
+    except UnreadableError:
+        plan = CallPlan(
+            call_sid=owner.call_sid,
+            business_id=str(owner.business_id),
+            business_name="",
+            from_number="",
+            to_number=owner.to_number,
+            language="",
+            instructions="",
+            greeting="",
+            caller_worth="none",
+        )
+    return Claimed(owner, generation, plan)
+
+
 async def _plan(database: Database, owner: Owner) -> CallPlan | None:
     found = await live_calls.load(database, owner.business_id, owner.call_sid)
     if found is None:

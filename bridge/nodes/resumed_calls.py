@@ -7,6 +7,7 @@ driver from the checkpoint.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from time import monotonic
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from bridge.call.checkpoint import OtherFormatError, UnreadableError
 from bridge.call.machine import Call
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.line.driver import CallDriver
-from bridge.nodes.claims import Claimed, claim
+from bridge.nodes.claims import Claimed, claim, claim_unread
 from bridge.nodes.membership import Identity
 from bridge.nodes.ownership import Ownership
 from bridge.telemetry.log import CallLogger
@@ -81,14 +82,15 @@ class ResumedCalls:
     async def bury(self, owner: live_calls.Owner) -> None:
         """Claim a call that nobody goes on with, and write its record.
 
-        Without a checkpoint that can be read, the record is left to the journal of the
-        process that died.
+        Without a checkpoint, the record is left to the journal of the process that
+        died. If nobody can read the checkpoint, the record says so.
         """
         try:
             claimed = await claim(self._database, self._identity, owner, is_over=True)
         except UnreadableError as error:
-            CallLogger(owner.call_sid, str(owner.business_id)).error("[NODE] %s", error)
-            claimed = Claimed(owner, owner.generation, None)
+            if not await self._is_read_elsewhere(error):
+                await self._bury_unread(owner, error)
+            return
         if claimed is None:
             return
         self._metrics.count("calls_resumed", outcome="over")
@@ -100,13 +102,53 @@ class ResumedCalls:
             return
         self._record(claimed.plan, claimed.generation)
 
-    def _record(self, plan: CallPlan, generation: int) -> None:
-        """Write the record of a call that this process owns and does not go on with."""
+    async def _is_read_elsewhere(self, error: UnreadableError) -> bool:
+        """Tell whether a node of the checkpoint's version takes calls: its reaper acts
+        on the call."""
+        if not isinstance(error, OtherFormatError):
+            return False
+        return any(
+            node.format == error.form and not node.is_stale and not node.is_draining
+            for node in await nodes.every(self._database)
+        )
+
+    async def _bury_unread(self, owner: live_calls.Owner, error: Exception) -> None:
+        log = CallLogger(owner.call_sid, str(owner.business_id))
+        log.error("[NODE] the call is recorded alone: %s", error)
+        claimed = await claim_unread(self._database, self._identity, owner)
+        if claimed is None:
+            return
+        assert claimed.plan is not None, "it holds what is known"
+        self._metrics.count("calls_resumed", outcome="over")
+        lasted = datetime.now(UTC) - owner.opened_at
+        self._record(
+            claimed.plan,
+            claimed.generation,
+            calls.CHECKPOINT_UNREADABLE,
+            lasted_s=max(lasted.total_seconds(), 0.0),
+        )
+
+    def _record(
+        self,
+        plan: CallPlan,
+        generation: int,
+        reason: str = calls.PROCESS_LOST,
+        *,
+        lasted_s: float = 0.0,
+    ) -> None:
+        """Write the record of a call that this process owns and does not go on with.
+
+        `lasted_s`: how long the call had lasted where no checkpoint says it.
+        """
         now = monotonic()
         call = Call(plan, now)
-        call.receive_hangup(calls.PROCESS_LOST, now)
+        call.receive_hangup(reason, now)
         self._ownership.note_claimed(plan.call_sid, generation)
-        self._on_record(msgspec.structs.replace(call.record(now), failed=True))
+        record = call.record(now)
+        opened_at_s = record.opened_at_s - lasted_s
+        self._on_record(
+            msgspec.structs.replace(record, opened_at_s=opened_at_s, failed=True)
+        )
 
     async def _resume(self, call_sid: str, is_dead: bool) -> CallDriver | None:
         if is_dead:
