@@ -1,6 +1,8 @@
 """The Helm chart: helm takes it, and what it renders is Kubernetes' and whole."""
 
 import re
+import subprocess
+import tarfile
 import tomllib
 
 import jsonschema
@@ -16,6 +18,7 @@ from .chart import (
     ROOT,
     SETS,
     VERSIONS,
+    helm_binary,
     of_kind,
     only,
     render,
@@ -170,3 +173,50 @@ def test_controllers_defaults_stand_on_the_page_with_the_longest_call():
     assert len(hours) == 3
     for one in hours:
         assert int(one) * 3600 >= call_seconds_max()
+
+
+@EACH_SET
+def test_what_an_object_names_in_another_is_there(values):
+    stateful = only(values, "StatefulSet")["spec"]
+    pod = stateful["template"]["spec"]
+    (container,) = pod["containers"]
+    ports = {one["name"] for one in container["ports"]}
+    volumes = {one["name"] for one in pod["volumes"]} | {
+        one["metadata"]["name"] for one in stateful.get("volumeClaimTemplates", ())
+    }
+    services = of_kind(values, "Service")
+    named = {
+        container[probe]["httpGet"]["port"]
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+    }
+    for service in services.values():
+        named |= {one["targetPort"] for one in service["spec"]["ports"]}
+    for policy in of_kind(values, "NetworkPolicy").values():
+        for rule in policy["spec"]["ingress"]:
+            named |= {one["port"] for one in rule["ports"]}
+
+    assert named == ports
+    assert {one["name"] for one in container["volumeMounts"]} == volumes
+    for route in of_kind(values, "HTTPRoute").values():
+        (backend,) = route["spec"]["rules"][0]["backendRefs"]
+        offered = services[backend["name"]]["spec"]["ports"]
+        assert backend["port"] in {one["port"] for one in offered}
+    for ingress in of_kind(values, "Ingress").values():
+        (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+        backend = path["backend"]["service"]
+        offered = services[backend["name"]]["spec"]["ports"]
+        assert backend["port"]["name"] in {one["name"] for one in offered}
+
+
+def test_packaged_chart_holds_the_rules_themselves(tmp_path):
+    done = subprocess.run(
+        [helm_binary(), "package", CHART, "--destination", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (package,) = tmp_path.iterdir()
+    with tarfile.open(package) as archive:
+        rules = archive.extractfile("kolbridge/files/alerts.yml").read()
+
+    assert rules == (ROOT / "deploy" / "prometheus" / "alerts.yml").read_bytes()

@@ -268,6 +268,10 @@ WRONG = {
         {"routing": {"kind": "ingress", "ingress": {"controller": "other"}}},
         "'/routing/ingress/controller'",
     ),
+    "label-of-the-selector": (
+        {"podLabels": {"app.kubernetes.io/name": "other"}},
+        "'/podLabels/app.kubernetes.io~1name'",
+    ),
     "home": ({"home": {"kind": "hostPath"}}, "'/home/kind'"),
     "scaling-without-capacity": (
         {**EVERYTHING, "callsPerNode": None},
