@@ -133,7 +133,11 @@ class AfterStream:
             line = await self._resume(call_sid, is_dead=is_dead)
         except OtherFormatError as error:
             return await self._read_elsewhere(call_sid, error, ask_reader)
-        return None if line is None or line.is_over else self._connect(line)
+        if line is None or line.is_over:
+            return None
+        # The same question may come again, without a key, when the stream is there.
+        line.promised_at = monotonic()
+        return self._connect(line)
 
     async def _read_elsewhere(
         self, call_sid: str, error: OtherFormatError, ask_reader: AskReader | None

@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from bridge.service.supervisor import stop_signals
+from crm.connect import service_url
 from tests.crm.test_migrate import empty_database
 
 START_S = 30.0
@@ -90,6 +91,41 @@ def test_database_that_cannot_be_had_is_a_line_and_exit_1(tmp_path):
     assert process.returncode == 1
     assert error.startswith("kolbridge: the database cannot be had")
     assert error.count("\n") == 1
+
+
+def test_second_service_of_a_node_name_does_not_start(tmp_path, embedded_url):
+    name = f"node-{uuid4().hex[:8]}"
+
+    async def execute(query):
+        connection = await asyncpg.connect(embedded_url)
+        await connection.execute(query, name)
+        await connection.close()
+
+    asyncio.run(
+        execute(
+            "insert into nodes (incarnation, name, worker, url, version, capacity, "
+            "active, beat_at) "
+            "values (gen_random_uuid(), $1, 0, '', '1.0', 1, 0, now() + '1 hour')"
+        )
+    )
+    process = serve(
+        tmp_path,
+        PORT="0",
+        NODE_NAME=name,
+        **KEYS,
+        OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
+        DATABASE_URL=asyncio.run(service_url(embedded_url)),
+        DATABASE_ADMIN_URL=embedded_url,
+    )
+    try:
+        _, error = process.communicate(timeout=START_S)
+    finally:
+        asyncio.run(execute("delete from nodes where name = $1"))
+
+    assert process.returncode == 2
+    said = error.splitlines()[-1]
+    assert said.startswith(f"kolbridge: NODE_NAME='{name}': another node runs")
+    assert said.endswith("expected a name of its own")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
