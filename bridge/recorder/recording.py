@@ -12,7 +12,8 @@ replayed from the file gives the answers in the file.
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -137,7 +138,7 @@ class Recording(msgspec.Struct, frozen=True):
     def why_not_replayed(self) -> str:
         """Return why the recording cannot be replayed, or an empty text."""
         if self.header.dropped:
-            return f"its first {self.header.dropped} messages were dropped"
+            return f"{self.header.dropped} of its messages were dropped"
         return "" if self.header.has_audio else "it was recorded without audio"
 
     def arguments(self, step: Step) -> list[Any]:
@@ -181,6 +182,8 @@ class Writer:
         self._hide = partial(clean, secrets=tuple(secrets))
         self._model_file = model_file(header.plan)
         self.audio = {CALLER_FILE: bytearray(), self._model_file: bytearray()}
+        # How much audio of each side was taken.
+        self._taken = dict.fromkeys(self.audio, 0)
         self._keeps_audio = keeps_audio
 
     def step(
@@ -211,23 +214,29 @@ class Writer:
 
     def write(self, path: Path, steps: Iterable[Step]) -> None:
         """Write the file, whole or not at all; raises OSError."""
-        part = path.with_suffix(".part")
-        part.touch(mode=0o600)
-        try:
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
-                with file.open(STEPS_FILE, "w") as lines:
-                    lines.write(msgspec.json.encode(self._cleaned_header()) + b"\n")
-                    for step in steps:
-                        lines.write(msgspec.json.encode(step) + b"\n")
-                for name, audio in self.audio.items():
-                    if self._keeps_audio:
-                        file.writestr(name, bytes(audio))
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with new_zip(path) as file:
+            with file.open(STEPS_FILE, "w") as lines:
+                lines.write(self.header_line(self._header) + b"\n")
+                for step in steps:
+                    lines.write(msgspec.json.encode(step) + b"\n")
+            for name, audio in self.audio.items():
+                if self._keeps_audio:
+                    file.writestr(name, bytes(audio))
 
-    def _cleaned_header(self) -> Header:
-        plan = self._header.plan
+    def header_line(self, header: Header) -> bytes:
+        """Return a header as it is written."""
+        return msgspec.json.encode(self._cleaned(header))
+
+    def take_audio(self) -> dict[str, bytes]:
+        """Return the audio of the steps since the last time, and forget it."""
+        taken = {name: bytes(audio) for name, audio in self.audio.items()}
+        for name, audio in taken.items():
+            self._taken[name] += len(audio)
+            self.audio[name].clear()
+        return taken
+
+    def _cleaned(self, header: Header) -> Header:
+        plan = header.plan
         shown = _plain(_untyped(plan), self._hide, fingerprint)
         if plan.resumed is not None:
             # As many as were typed: a row of zeros is no number.
@@ -235,13 +244,26 @@ class Writer:
         shown["from_number"] = mask_phone(plan.from_number)
         shown["to_number"] = mask_phone(plan.to_number)
         return msgspec.structs.replace(
-            self._header, plan=msgspec.convert(shown, CallPlan, str_keys=True)
+            header, plan=msgspec.convert(shown, CallPlan, str_keys=True)
         )
 
     def _keep(self, name: str, audio: bytes) -> dict[str, Any]:
-        at = len(self.audio[name])
+        at = self._taken[name] + len(self.audio[name])
         self.audio[name] += audio
         return {"at": at, **fingerprint(audio)}
+
+
+@contextmanager
+def new_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Give a new zip to write to, which has its name once it is whole."""
+    part = path.with_suffix(".part")
+    part.touch(mode=0o600)
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Recording:

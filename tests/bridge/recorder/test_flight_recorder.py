@@ -8,7 +8,7 @@ import pytest
 
 from bridge.call.machine import Call
 from bridge.realtime import openai
-from bridge.recorder import flight_recorder as module
+from bridge.recorder import flight_recorder as module, spool
 from bridge.recorder.flight_recorder import Recorder, Recorders
 from bridge.recorder.recording import read
 from bridge.recorder.replay import Replay
@@ -31,8 +31,8 @@ def test_what_was_kept_is_what_passed_in_order():
 
     actions = kept.take(call.receive_hangup, ("early",), 1.0)
 
-    assert list(kept.drain()) == [[call.receive_hangup, ("early",), 1.0, actions]]
-    assert list(kept.drain()) == []
+    assert list(kept.cut()) == [[call.receive_hangup, ("early",), 1.0, actions]]
+    assert list(kept.cut()) == []
     assert actions[-1].reason == "early"
 
 
@@ -45,7 +45,7 @@ def test_message_at_which_the_call_fails_is_kept_without_an_answer():
     with pytest.raises(AssertionError):
         kept.take(fail, (), 1.0)
 
-    assert list(kept.drain()) == [[fail, (), 1.0, None]]
+    assert list(kept.cut()) == [[fail, (), 1.0, None]]
 
 
 def test_ring_lets_the_oldest_messages_go_and_counts_them(monkeypatch):
@@ -54,7 +54,7 @@ def test_ring_lets_the_oldest_messages_go_and_counts_them(monkeypatch):
     kept = recorded(5)
 
     assert kept.dropped_messages == 3
-    assert [entry[2] for entry in kept.drain()] == [0.06, 0.08]
+    assert [entry[2] for entry in kept.cut()] == [0.06, 0.08]
 
 
 def test_ring_lets_audio_over_the_limit_go(monkeypatch):
@@ -70,7 +70,7 @@ def test_ring_lets_audio_over_the_limit_go(monkeypatch):
 
     # 3 x 160 and 320 bytes: the newest 160 and 320 fit.
     assert kept.dropped_messages == 2
-    assert [entry[2] for entry in kept.drain()] == [0.04, 0.1]
+    assert [entry[2] for entry in kept.cut()] == [0.04, 0.1]
 
 
 def test_ring_lets_words_over_the_limit_go(monkeypatch):
@@ -86,7 +86,7 @@ def test_ring_lets_words_over_the_limit_go(monkeypatch):
 
 
 def test_recording_is_written_after_the_call_and_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SLICE_STEPS", 1)
+    monkeypatch.setattr(spool, "SLICE_STEPS", 1)
     metrics = Metrics()
     folder = tmp_path / "made" / "here"
 
@@ -117,7 +117,7 @@ def test_dropped_messages_are_told_and_counted(tmp_path, monkeypatch):
     ws_peer.run(told)
 
     found = read(tmp_path / f"{builders.CALL_SID}.zip")
-    assert found.why_not_replayed == "its first 2 messages were dropped"
+    assert found.why_not_replayed == "2 of its messages were dropped"
     assert metrics.value("dropped", limit="recorder_messages") == 2
 
 

@@ -52,7 +52,7 @@ class Told:
     def write(self, path, keeps_audio=True):
         made = Header(plan=self.plan, opened_at=0.0, has_audio=keeps_audio)
         writer = Writer(made, keeps_audio=keeps_audio)
-        writer.write(path, [writer.step(*entry) for entry in self.kept.drain()])
+        writer.write(path, [writer.step(*entry) for entry in self.kept.cut()])
         return read(path)
 
 

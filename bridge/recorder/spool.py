@@ -1,0 +1,152 @@
+"""Spool: a recording that grows in a folder while its call runs.
+
+The folder has the header, a line for each message, and the audio by side. `pack` makes
+the recording's file of it. The lines' file is locked as long as its process lives: what
+a killed process left is packed by the next process that starts on the machine. Every
+method blocks on the disk.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from io import FileIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from bridge.recorder.parts import file_name
+from bridge.recorder.recording import AUDIO_FILES, STEPS_FILE, Header, Writer, new_zip
+
+SUFFIX = ".running"
+HEADER_FILE = "header.json"
+# The writer holds the interpreter for a slice and then yields it to the calls: half an
+# hour is written in 15 s, with other calls' frames 3 ms later at p99.
+SLICE_STEPS = 40
+# A line that is written already costs half as much: it is only compressed.
+SLICE_LINES = 100
+
+
+class Spool:
+    """One recording's folder below `folder`, from the first `append` to `finish`."""
+
+    def __init__(
+        self, folder: Path, header: Header, *, secrets: tuple[str, ...]
+    ) -> None:
+        self._writer = Writer(header, secrets=secrets, keeps_audio=header.has_audio)
+        self._header = header
+        self._folder = folder
+        name = f"{header.plan.call_sid}.{uuid4().hex}{SUFFIX}"
+        self._place = folder / name
+        self._steps: FileIO | None = None
+        # Why nothing more can be written.
+        self._error: OSError | None = None
+
+    def append(self, entries: Iterable[list[Any]], pause: Callable[[], None]) -> None:
+        """Write messages and their answers, in slices; `finish` raises what fails."""
+        if self._error is not None:
+            return
+        try:
+            steps = self._steps or self._open()
+            lines = []
+            for number, entry in enumerate(entries, 1):
+                lines.append(msgspec.json.encode(self._writer.step(*entry)) + b"\n")
+                if number % SLICE_STEPS == 0:
+                    self._write(steps, lines)
+                    pause()
+            self._write(steps, lines)
+        except OSError as error:
+            self._error = error
+
+    def finish(self, dropped: int, pause: Callable[[], None]) -> None:
+        """Make the recording's file, and remove the folder; raises OSError."""
+        try:
+            if self._error is not None:
+                raise self._error
+            assert self._steps is not None, "append opens it"
+            if dropped:
+                self._header = msgspec.structs.replace(self._header, dropped=dropped)
+                self._write_header()
+            pack(self._place, pause)
+        finally:
+            shutil.rmtree(self._place, ignore_errors=True)
+            # Unlocked last: no other process finds it.
+            if self._steps is not None:
+                self._steps.close()
+
+    def _open(self) -> FileIO:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._place.mkdir(mode=0o700)
+        steps = FileIO(self._place / STEPS_FILE, "ab", opener=_private)
+        fcntl.flock(steps, fcntl.LOCK_EX)
+        self._steps = steps
+        # A folder with a header has a lock.
+        self._write_header()
+        return steps
+
+    def _write_header(self) -> None:
+        part = self._place / f"{HEADER_FILE}.part"
+        with FileIO(part, "wb", opener=_private) as file:
+            file.write(self._writer.header_line(self._header))
+        part.replace(self._place / HEADER_FILE)
+
+    def _write(self, steps: FileIO, lines: list[bytes]) -> None:
+        """Write lines and, before them, the audio that they name."""
+        for name, audio in self._writer.take_audio().items():
+            if audio:
+                with FileIO(self._place / name, "ab", opener=_private) as file:
+                    _write_all(file, audio)
+        _write_all(steps, b"".join(lines))
+        lines.clear()
+
+
+def pack(place: Path, pause: Callable[[], None]) -> None:
+    """Make the file of a recording beside its folder; raises OSError.
+
+    A line that a killed process has not ended is left out.
+    """
+    header = (place / HEADER_FILE).read_bytes()
+    plan = msgspec.json.decode(header, type=Header).plan
+    with new_zip(place.parent / file_name(plan)) as file:
+        with (
+            file.open(STEPS_FILE, "w") as lines,
+            (place / STEPS_FILE).open("rb") as steps,
+        ):
+            lines.write(header + b"\n")
+            for number, line in enumerate(steps, 1):
+                if line.endswith(b"\n"):
+                    lines.write(line)
+                if number % SLICE_LINES == 0:
+                    pause()
+        for name in AUDIO_FILES:
+            if (place / name).exists():
+                file.write(place / name, name)
+
+
+def pack_left(folder: Path, pause: Callable[[], None]) -> Iterator[str]:
+    """Pack what dead processes have left, one by one; yield "", or what failed."""
+    for place in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            with FileIO(place / STEPS_FILE, "r+b") as steps:
+                fcntl.flock(steps, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                pack(place, pause)
+                shutil.rmtree(place)
+            yield ""
+        except (BlockingIOError, FileNotFoundError):
+            # Its process lives, or another process packs it.
+            continue
+        except (OSError, msgspec.DecodeError) as error:
+            yield f"{place.name}: {type(error).__name__}: {error}"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """Write all of it: a raw file may take less at once."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]

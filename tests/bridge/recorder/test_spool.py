@@ -1,0 +1,232 @@
+"""A recording grows on the disk while its call runs, and outlives its process."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.recorder import flight_recorder, spool
+from bridge.recorder.flight_recorder import Recorder, Recorders
+from bridge.recorder.recording import STEPS_FILE, Header, read
+from bridge.recorder.replay import Replay
+from bridge.recorder.spool import Spool, pack_left
+from bridge.telemetry.metrics import Metrics
+from tests.bridge import builders, ws_peer
+from tests.bridge.recorder.test_parts import Told
+
+ROOT = Path(__file__).parents[3]
+NAME = f"{builders.CALL_SID}.zip"
+# A process with a recorded call; it dies without a word.
+KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from bridge.recorder import flight_recorder
+from bridge.recorder.flight_recorder import Recorders
+from bridge.telemetry.metrics import Metrics
+from tests.bridge import builders, ws_peer
+from tests.bridge.recorder.test_spool import began, spooled, talk
+
+flight_recorder.SPOOL_EVERY_S = 0.01
+
+async def main(folder):
+    told = began(Recorders(folder, Metrics(), keeps_audio=True))
+    talk(told, 50)
+    await ws_peer.until(lambda: spooled(folder) == 53)
+    talk(told, 1)
+    await ws_peer.until(lambda: spooled(folder) == 54)
+    os._exit(9)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def pause():
+    """Nobody else needs the interpreter here."""
+
+
+def began(recorders):
+    """A call in a process's recorders, with the caller on the line."""
+    told = Told(builders.plan(greeting="Hello."), 10.0)
+    told.kept = recorders.begin(told.call.plan, 10.0)
+    told.configured()
+    told.take(told.call.receive_twilio, builders.start())
+    return told
+
+
+def talk(told, frames):
+    for frame in builders.clip("caller-en-1")[:frames]:
+        told.take(told.call.receive_twilio, builders.media(frame), after_s=0.02)
+
+
+def spooled(folder):
+    """Return how many messages are on the disk."""
+    return sum(path.read_bytes().count(b"\n") for path in steps_of(folder))
+
+
+def steps_of(folder):
+    return list(folder.glob(f"*{spool.SUFFIX}/{STEPS_FILE}"))
+
+
+def replayed(path, messages):
+    recording = read(path)
+    replay = Replay(recording)
+    list(replay.run())
+    assert replay.difference is None
+    assert len(replay.steps) == len(recording.steps) == messages
+
+
+def killed(folder):
+    """Let a process die in a recorded call of 54 messages."""
+    given = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    assert subprocess.run(command, env=given, check=False).returncode == 9
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(flight_recorder, "SPOOL_EVERY_S", 0.01)
+
+
+def test_part_of_a_killed_process_is_written_by_the_next_one(tmp_path, caplog):
+    killed(tmp_path)
+    assert not (tmp_path / NAME).exists()
+    metrics = Metrics()
+
+    async def story():
+        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
+        await ws_peer.until(lambda: metrics.value("recordings", outcome="packed") == 1)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    replayed(tmp_path / NAME, 54)
+    assert metrics.value("recordings", outcome="packed") == 1
+    assert "1 recordings of killed processes written" in caplog.text
+
+
+def test_line_that_was_not_ended_is_left_out(tmp_path):
+    killed(tmp_path)
+    (steps,) = steps_of(tmp_path)
+    steps.write_bytes(steps.read_bytes()[:-20])
+
+    assert list(pack_left(tmp_path, pause)) == [""]
+    replayed(tmp_path / NAME, 53)
+
+
+def test_damaged_spool_is_said_and_stays(tmp_path, caplog):
+    killed(tmp_path)
+    (steps,) = steps_of(tmp_path)
+    (steps.parent / spool.HEADER_FILE).write_text("{")
+
+    async def story():
+        recorders = Recorders(tmp_path, Metrics())
+        await ws_peer.until(lambda: "a recording is left behind: CA" in caplog.text)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert steps.exists()
+
+
+def test_spool_of_a_living_process_is_left_alone(tmp_path, quick):
+    async def story():
+        recorders = Recorders(tmp_path, Metrics(), keeps_audio=True)
+        told = began(recorders)
+        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        assert list(pack_left(tmp_path, pause)) == []
+        talk(told, 5)
+        recorders.finish(told.kept)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    replayed(tmp_path / NAME, 8)
+
+
+def test_files_are_for_the_services_user_alone(tmp_path, quick):
+    async def story():
+        recorders = Recorders(tmp_path / "made", Metrics(), keeps_audio=True)
+        told = began(recorders)
+        talk(told, 5)
+        await ws_peer.until(lambda: spooled(tmp_path / "made") == 8)
+        found = list((tmp_path / "made").rglob("*"))
+        assert {path.name for path in found} >= {"caller.ulaw", STEPS_FILE}
+        assert all(path.stat().st_mode & 0o077 == 0 for path in found)
+        recorders.finish(told.kept)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+
+def test_only_what_the_disk_has_not_taken_counts_towards_the_limit(
+    tmp_path, quick, monkeypatch
+):
+    monkeypatch.setattr(flight_recorder, "RING_MESSAGES_MAX", 10)
+
+    async def story():
+        recorders = Recorders(tmp_path, Metrics(), keeps_audio=True)
+        told = began(recorders)
+        for number in range(5):
+            talk(told, 6)
+            await ws_peer.until(lambda n=number: spooled(tmp_path) == 9 + 6 * n)
+        recorders.finish(told.kept)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    replayed(tmp_path / NAME, 33)
+
+
+def test_ring_waits_while_the_thread_is_busy(tmp_path, quick):
+    async def story():
+        recorders = Recorders(tmp_path, Metrics(), keeps_audio=True)
+        told = began(recorders)
+        appended = []
+        append = recorders._append
+
+        def slow(recorder, entries):
+            appended.append(len(entries))
+            append(recorder, entries)
+
+        recorders._append = slow
+        recorders._spooling[told.kept] = asyncio.get_running_loop().create_future()
+        talk(told, 5)
+        await asyncio.sleep(0.05)
+        assert appended == []
+        del recorders._spooling[told.kept]
+        await ws_peer.until(lambda: spooled(tmp_path) == 8)
+        assert appended == [8]
+        recorders.finish(told.kept)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+
+def test_disk_that_fails_in_the_call_costs_the_recording_alone(tmp_path, monkeypatch):
+    plan = builders.plan()
+    header = Header(plan=plan, opened_at=0.0, has_audio=True)
+    one = Spool(tmp_path, header, secrets=())
+    told, kept = Told(plan, 0.0), Recorder(plan, 0.0)
+    told.kept = kept
+    told.configured()
+    one.append(kept.cut(), pause)
+    writes = []
+
+    def full(file, data):
+        writes.append(data)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool, "_write_all", full)
+    for _ in range(2):
+        told.take(told.call.receive_twilio, builders.media(builders.SILENCE))
+        one.append(kept.cut(), pause)
+    with pytest.raises(OSError, match="No space left"):
+        one.finish(0, pause)
+
+    assert len(writes) == 1
+    assert list(tmp_path.iterdir()) == []
