@@ -13,7 +13,7 @@ from time import monotonic
 from bridge.call.checkpoint import UnreadableError
 from bridge.line.driver import CallDriver
 from bridge.nodes.carrier import Carrier, CarrierError
-from bridge.telemetry.log import server_logger
+from bridge.telemetry.log import CallLogger, server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import note_failure
 from crm import live_calls
@@ -58,6 +58,8 @@ class Reaper:
         self._metrics = metrics
         # When each call was first seen without an owner.
         self._since: dict[tuple[str, int], float] = {}
+        # Those of them whose checkpoint cannot be read here: a line was logged of each.
+        self._unread: set[tuple[str, int]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         # Calls that are resumed here, and that Twilio could not be told to move yet.
         self._unmoved: dict[str, CallDriver] = {}
@@ -81,6 +83,7 @@ class Reaper:
             if self._is_ours(owner.call_sid)
         }
         self._since = {key: self._since.get(key, now) for key in keys}
+        self._unread &= keys.keys()
         due = [
             (owner, now - self._since[key])
             for key, owner in keys.items()
@@ -110,8 +113,15 @@ class Reaper:
         except CarrierError as error:
             self._note_failure(error)
         except UnreadableError as error:
-            server_logger().error("[NODE] the call is not claimed: %s", error)
+            self._note_unread(owner, error)
         return False
+
+    def _note_unread(self, owner: Owner, error: UnreadableError) -> None:
+        key = owner.call_sid, owner.generation
+        if key not in self._unread:
+            self._unread.add(key)
+            log = CallLogger(owner.call_sid, str(owner.business_id))
+            log.error("[NODE] the call is not claimed: %s", error)
 
     async def _move(self, owner: Owner) -> bool:
         """Move a call here; False where it stays as it is for now."""

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from bridge.call import checkpoint
 from crm import live_calls
 from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import (
@@ -135,6 +136,24 @@ def test_move_that_fails_is_tried_again(database_url, tmp_path):
         await come_back(there, sid, document)
         await reaped(there)
         assert len(api.documents) == 1
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
+
+
+def test_checkpoint_that_cannot_be_read_is_said_once(database_url, tmp_path, caplog):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        damaged = live_calls.Checkpoint(sid, 1, checkpoint.FORMAT, None, b"broken")
+        await live_calls.save(at.database, at.business_id, [damaged])
+        await die(at)
+        for _ in range(3):
+            await reaped(there)
+        assert (await live_calls.find(at.database, sid)).generation == 1
+        assert caplog.text.count("the call is not claimed: no checkpoint: ") == 1
+        api.status = "completed"
+        await reaped(there)
+        await until_recorded(at, sid)
+        assert (await recorded(at, sid))["end_reason"] == "checkpoint_unreadable"
 
     with_twilio(database_url, tmp_path, "in-progress", story)
 
