@@ -127,13 +127,10 @@ class Membership:
             await nodes.leave(self._database, self.identity.incarnation)
         self._lives.end()
 
-    async def remove_gone(self, incarnation: UUID) -> bool:
-        """Remove the heartbeat of a process that died on this machine; False if it
-        lives, or was never here."""
-        if not await asyncio.to_thread(self._lives.is_gone, incarnation):
-            return False
-        await nodes.leave(self._database, incarnation)
-        return True
+    async def is_gone(self, incarnation: UUID) -> bool:
+        """Tell whether a process died on this machine; False if it lives, or was never
+        here."""
+        return await asyncio.to_thread(self._lives.is_gone, incarnation)
 
     async def _beat(self) -> None:
         is_asked = await nodes.beat(self._database, self._made())

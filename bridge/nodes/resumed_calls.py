@@ -41,14 +41,13 @@ class ResumedCalls:
         ownership: Ownership,
         begin: Callable[[CallPlan, str], Awaitable[CallDriver | None]],
         on_record: Callable[[CallRecord], None],
-        remove_gone: Callable[[UUID], Awaitable[bool]],
+        is_gone: Callable[[UUID], Awaitable[bool]],
         metrics: Metrics,
         *,
         times_max: int,
     ) -> None:
-        """`remove_gone` removes the heartbeat of a process that died on this machine,
-        and tells whether it did."""
-        self._remove_gone = remove_gone
+        """`is_gone` tells whether a process died on this machine."""
+        self._is_gone = is_gone
         self._database = database
         self._identity = identity
         self._ownership = ownership
@@ -154,7 +153,7 @@ class ResumedCalls:
         if is_dead:
             owner = await live_calls.find(self._database, call_sid)
         else:
-            owner = await self._stale_owner(call_sid)
+            owner, is_dead = await self._dead_owner(call_sid)
         return None if owner is None else await self.take(owner, is_dead=is_dead)
 
     async def take(
@@ -170,17 +169,19 @@ class ResumedCalls:
         claimed = await claim(self._database, self._identity, owner, is_dead=is_dead)
         return None if claimed is None else await self._go_on(claimed, log)
 
-    async def _stale_owner(self, call_sid: str) -> live_calls.Owner | None:
-        """Return the call's owner once it counts as dead; None if it lives."""
+    async def _dead_owner(self, call_sid: str) -> tuple[live_calls.Owner | None, bool]:
+        """Return the call's owner once it is dead, None if it lives; and whether it is
+        known to be, whatever its heartbeat says."""
         until = monotonic() + STALE_WAIT_S
         while True:
             owner = await live_calls.find(self._database, call_sid)
             if owner is None or owner.is_stale:
-                return owner
+                return owner, False
             if owner.incarnation == self._identity.incarnation or monotonic() > until:
-                return None
-            if not await self._remove_gone(owner.incarnation):
-                await asyncio.sleep(LOOK_S)
+                return None, False
+            if await self._is_gone(owner.incarnation):
+                return owner, True
+            await asyncio.sleep(LOOK_S)
 
     async def _go_on(self, claimed: Claimed, log: CallLogger) -> CallDriver | None:
         owner, generation, plan = claimed

@@ -70,7 +70,7 @@ class OwnNode:
             self.ownership,
             self._begin,
             on_record,
-            self._membership.remove_gone,
+            self._membership.is_gone,
             metrics,
             times_max=settings.resume_max,
         )

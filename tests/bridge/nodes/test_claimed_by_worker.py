@@ -10,7 +10,7 @@ from bridge.nodes import membership
 from bridge.nodes.membership import Identity
 from bridge.ports.workers import PASSED_INSIDE, PASSED_ON, Workers
 from bridge.service.server import Server
-from crm import live_calls, nodes
+from crm import live_calls
 from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import ask, clear, talking
 from tests.bridge.running_service import Service
@@ -134,8 +134,7 @@ async def test_dead_process_of_this_machine_is_not_waited_for(at, there):
     line = await there.server._node.calls.resume(sid)
 
     assert line is there.server.switchboard.find_driver(sid) is not None
-    names = [one.capacity for one in await nodes.every(at.database)]
-    assert names == [at.settings.max_calls_per_worker]
+    assert (await live_calls.find(at.database, sid)).generation == 2
 
 
 @told
