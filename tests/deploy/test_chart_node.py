@@ -8,10 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -55,10 +56,11 @@ class Pod:
         self.environment |= {**self.ports, "KOLBRIDGE_HOME": str(folder / "home")}
 
     @contextmanager
-    def running(self):
+    def running(self, *before):
+        """The node's process, as `before` starts it."""
         with (self._folder / "log").open("w") as log:
             process = subprocess.Popen(
-                self.container["command"],
+                [*before, *self.container["command"]],
                 env=self.environment,
                 cwd=self._folder,
                 stdout=log,
@@ -87,7 +89,8 @@ class Pod:
             return urlopen(request, timeout=WAIT_S).status
         except HTTPError as error:
             return error.code
-        except URLError:
+        except OSError:
+            # It does not listen yet.
             return 0
 
     def until(self, port, path, status):
@@ -95,6 +98,15 @@ class Pod:
         while self.status(port, path) != status:
             assert time.monotonic() < latest, (self._folder / "log").read_text()
             time.sleep(PAUSE_S)
+
+
+# The root of a mount namespace of its own is read-only, but for the pod's volumes.
+READ_ONLY = (
+    *("unshare", "--mount", "sh", "-ec"),
+    'for one in "$KOLBRIDGE_HOME" "$TMPDIR"; do mount --bind "$one" "$one"; done\n'
+    'mount -o remount,bind,ro / && exec "$@"',
+    "sh",
+)
 
 
 def free_port():
@@ -127,6 +139,33 @@ def test_node_serves_as_its_pod_and_drains_before_it_is_stopped(pod):
         assert pod.status("PORT", "/healthz") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0
+
+
+@pytest.fixture
+def volumes():
+    # A Unix socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="pod-", dir="/tmp") as folder:
+        yield {name: Path(folder) / name[:3] for name in ("KOLBRIDGE_HOME", "TMPDIR")}
+
+
+def test_node_writes_to_its_volumes_alone(pod, volumes, tmp_path):
+    for name, path in volumes.items():
+        path.mkdir()
+        pod.environment[name] = str(path)
+    written = pod.run(
+        [*READ_ONLY, "sh", "-c", "touch /written 2>&1; touch $TMPDIR/one"]
+    )
+    if "Read-only file system" not in written.stdout + written.stderr:
+        pytest.skip(f"no read-only root can be made here: {written.stderr}")
+
+    with pod.running(*READ_ONLY) as process:
+        assert written.returncode == 0, written.stderr
+        assert any(volumes["KOLBRIDGE_HOME"].iterdir())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+    log = (tmp_path / "log").read_text()
+    assert "Read-only" not in log
+    assert '"level":"error"' not in log
 
 
 def test_prometheus_reads_the_admin_port_with_the_token(pod):

@@ -54,6 +54,13 @@ def test_a_node_is_reached_while_it_drains_and_webhooks_go_to_ready_ones():
     assert services.keys() - waiting == {stateful["metadata"]["name"]}
 
 
+def test_a_nodes_own_service_leads_to_its_pod_alone():
+    services = of_kind(MINIMAL, "Service")
+    for node in nodes_of(MINIMAL, 2):
+        selector = services[node]["spec"]["selector"]
+        assert selector["statefulset.kubernetes.io/pod-name"] == node
+
+
 def test_every_node_that_may_run_has_a_way_to_it():
     fixed = {**MINIMAL, "replicas": 3}
     assert {*nodes_of(fixed, 3)} < of_kind(fixed, "Service").keys()
@@ -214,6 +221,10 @@ def test_prometheus_scrapes_every_node_once_under_the_job_of_the_rules():
     assert endpoint["port"] in {one["name"] for one in service["spec"]["ports"]}
     job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
     assert f'up{{job="{job}"}}' in ALERTS.read_text()
+    # An alert names the node.
+    assert endpoint["relabelings"] == [
+        {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}
+    ]
     token = endpoint["authorization"]["credentials"]
     reference = environment_of(EVERYTHING)["ADMIN_TOKEN"]["valueFrom"]["secretKeyRef"]
     assert token == reference
