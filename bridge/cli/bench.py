@@ -1,6 +1,7 @@
 """`kolbridge bench`: benchmark results as a table, and their trend over commits.
 
 It reads the JSON files that `python -m bench` leaves; nothing is measured here.
+`bridge.cli.capacity` has `kolbridge bench capacity`, which does measure.
 """
 
 import argparse
@@ -11,14 +12,17 @@ from typing import Any
 import msgspec
 
 from bridge.cli.bench_plot import Trend, draw
+from bridge.cli.capacity import command as capacity
 from bridge.cli.pictures import NoPicturesError
 
 DESCRIPTION = """\
 Show benchmark results as a table, and their trend over commits, from the JSON
-files that `make bench` writes. This command measures nothing."""
+files that `make bench` writes. This command measures nothing itself;
+`kolbridge bench capacity` does."""
 EXAMPLES = """examples:
   kolbridge bench                       after `make bench`
   kolbridge bench --png trend.png       also draw the trend
+  kolbridge bench capacity              how many calls this machine carries
 """
 RESULTS = Path("bench/results")
 RUNS_SHOWN = 12
@@ -89,6 +93,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw the trend")
     parser.set_defaults(run=run)
+    capacity.add_parser(
+        parser.add_subparsers(metavar="[capacity]", title="what can be measured")
+    )
 
 
 def run(args: argparse.Namespace) -> int:

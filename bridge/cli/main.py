@@ -32,7 +32,10 @@ COMMANDS = {
         "bridge.cli.replay",
         "replay recorded calls and explain their decisions",
     ),
-    "bench": ("bridge.cli.bench", "show benchmark results and their trend"),
+    "bench": (
+        "bridge.cli.bench",
+        "show benchmark results and their trend, or measure the capacity",
+    ),
     "doctor": ("bridge.cli.doctor.checklist", "check everything before going live"),
 }
 EXIT_INTERRUPTED = 130
