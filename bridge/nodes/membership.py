@@ -30,6 +30,8 @@ from crm.transient import DATABASE_ERRORS
 BEAT_S = 1.0
 # A process of this name that was killed on another machine is stale by then.
 JOIN_WAIT_S = nodes.STALE_S + 1.0
+# When the database has been away for all, the living have beaten again by then.
+SETTLE_S = nodes.STALE_S + BEAT_S
 _SUFFIX = ".alive"
 # Of a machine's name; with a port the node's name has 63 at most.
 NAME_CHARS_MAX = 57
@@ -72,6 +74,8 @@ class Membership:
         self._on_drain_asked = on_drain_asked
         self._is_drain_asked = False
         self._is_away = False
+        # When this process could beat again.
+        self._back_at = float("-inf")
         self._lives = Lives(home / "nodes")
 
     async def join(self, *, takes_over: bool = False) -> None:
@@ -121,6 +125,14 @@ class Membership:
             except DATABASE_ERRORS as error:
                 self._note_away(error)
 
+    def is_settled(self) -> bool:
+        """Tell whether a stale heartbeat means a dead process.
+
+        It does not while the database is away or read-only, and for a while after it:
+        the living could not beat either.
+        """
+        return not self._is_away and monotonic() - self._back_at >= SETTLE_S
+
     async def leave(self) -> None:
         """Remove the heartbeat: the process stops."""
         with suppress(*DATABASE_ERRORS):
@@ -136,6 +148,7 @@ class Membership:
         is_asked = await nodes.beat(self._database, self._made())
         if self._is_away:
             self._is_away = False
+            self._back_at = monotonic()
             server_logger().warning("[NODE] %s beats again", self.identity.name)
         if is_asked and not self._is_drain_asked:
             self._is_drain_asked = True

@@ -42,10 +42,13 @@ class Reaper:
         bury: Callable[[Owner], Awaitable[None]],
         metrics: Metrics,
         is_ours: Callable[[str], bool],
+        is_settled: Callable[[], bool],
         *,
         moves: bool,
     ) -> None:
-        """`moves`: calls are resumed here; else only their rows are removed."""
+        """`is_settled` tells whether a stale heartbeat means a dead process; `moves`:
+        calls are resumed here, else only their rows are removed."""
+        self._is_settled = is_settled
         # Of a node's workers one takes a call: the one that gets its webhooks.
         self._is_ours = is_ours
         self._moves = moves
@@ -75,6 +78,9 @@ class Reaper:
 
     async def look(self) -> None:
         """Act on each call that has had no owner for long enough."""
+        if not self._is_settled():
+            self._since.clear()
+            return
         found = await live_calls.stale(self._database, STALE_MAX)
         now = monotonic()
         keys = {

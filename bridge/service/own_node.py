@@ -87,6 +87,7 @@ class OwnNode:
             self.calls.bury,
             metrics,
             self._is_ours,
+            self._membership.is_settled,
             moves=settings.resume,
         )
         self._tasks = (

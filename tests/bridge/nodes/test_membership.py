@@ -142,3 +142,18 @@ def test_node_is_named_after_machine_and_port(monkeypatch):
 
     given = Settings(node_name="n1", node_url="https://n1.example")
     assert identity_of(given, 0)[:3] == ("n1", 0, "https://n1.example")
+
+
+@told
+async def test_stale_heartbeats_mean_nothing_while_the_database_is_away(database, home):
+    one = member(database, home)
+    await one.join()
+    assert one.is_settled()
+
+    one._note_away(OSError("no database"))
+    assert not one.is_settled()
+    await one._beat()
+    assert not one.is_settled(), "the others have not beaten again yet"
+    one._back_at -= membership.SETTLE_S
+    assert one.is_settled()
+    await one.leave()

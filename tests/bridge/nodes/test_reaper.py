@@ -122,6 +122,18 @@ def test_worker_leaves_the_calls_of_other_workers_to_them(database_url, tmp_path
     with_twilio(database_url, tmp_path, "in-progress", story)
 
 
+def test_call_stays_while_nobody_could_beat(database_url, tmp_path):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        there.server._node._membership._note_away(OSError("the database is away"))
+        await reaped(there)
+        assert (await live_calls.find(at.database, sid)).generation == 1
+        assert api.documents == []
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
+
+
 def test_move_that_fails_is_tried_again(database_url, tmp_path):
     async def story(at, there, api):
         sid, _, _ = await talking(at)
