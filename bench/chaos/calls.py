@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from time import monotonic
 from typing import NamedTuple
 
@@ -19,21 +20,37 @@ from bridge.sandbox.clips import clip
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import Output, Reply, Script, ToolUse
 from bridge.sandbox.session import Session
-from bridge.sandbox.timeline import Happening, Say, StayOnLine, Step, WaitForAi
+from bridge.sandbox.timeline import (
+    Happening,
+    InterruptAfter,
+    Say,
+    StayOnLine,
+    Step,
+    WaitForAi,
+)
 
 # By sentence: its sound. The words of OFFER name the time that is offered.
-GREETING, OFFER, BOOKED = "Hello and", "Time", "Very good,"
+GREETING, OFFER, BOOKED, BYE = "Hello and", "Time", "Very good,", "Goodbye"
 SOUND = {
     GREETING: clip("ai-en-greeting").audio[:16_000],
     OFFER: clip("ai-en-offer").audio[:24_000],
     BOOKED: clip("ai-en-booked").audio[:16_000],
+    BYE: clip("ai-en-goodbye").audio[8_000:19_200],
 }
 WORDS = {
     GREETING: "Hello and thank you for calling.",
     OFFER: "Time {number} is free on Tuesday morning at nine o'clock. Is that good?",
     BOOKED: "Very good, your appointment is booked.",
+    BYE: "Goodbye and thank you for the call.",
 }
 SORRY = Reply(clip("ai-en-goodbye").audio[:8_000], "Sorry, the line was lost.")
+CANNOT = Reply(clip("ai-en-confirm").audio[:8_000], "I cannot book just now.")
+LAST_WORDS = (
+    Reply(SOUND[BYE], WORDS[BYE]),
+    ToolUse("end_call", {"reason": "goodbye"}),
+)
+# How often the model tries to book.
+TRIES = 3
 # The last half second of a sentence says that it was heard to its end.
 END_BYTES = 4_000
 BOOK = "calendar_create_appointment"
@@ -44,6 +61,12 @@ STEPS: tuple[Step, ...] = (
     *(3 * (WaitForAi(timeout_ms=8_000), SPEECH)),
     StayOnLine(),
 )
+# A caller who speaks over the offer of a time.
+INTERRUPTING: tuple[Step, ...] = (
+    *(WaitForAi(), SPEECH, InterruptAfter(ms=1_000), SPEECH),
+    *STEPS[2:],
+)
+LOOK_S = 0.01
 FIRST_TIME = (datetime.now(UTC) + timedelta(days=2)).replace(
     hour=0, minute=0, second=0, microsecond=0
 )
@@ -69,16 +92,20 @@ class Model:
             return [Reply(SOUND[OFFER], WORDS[OFFER].format(number=self._offered))]
         number = int(offered[-1].split()[1])
         if not _has_booked(session):
+            if _has_just_failed(session):
+                return [CANNOT]
+            if len(_failures(session)) >= TRIES:
+                return LAST_WORDS
             self.asked.put_nowait(number)
             starts_at = time_of(number).isoformat()
             return [ToolUse(BOOK, {"starts_at": starts_at, "name": "Dana Cohen"})]
         if not any(text.startswith(BOOKED) for text in said):
             return [Reply(SOUND[BOOKED], WORDS[BOOKED])]
-        return [ToolUse("end_call", {"reason": "goodbye"})]
+        return LAST_WORDS
 
     def _aside(self, session: Session) -> Sequence[Output]:
         """Say sorry, and what is missing of the last sentence."""
-        last = (_said(session) or [""])[-1]
+        last = _last_sentence(_said(session))
         for name, words in WORDS.items():
             whole = (
                 words
@@ -106,11 +133,44 @@ def _said(session: Session) -> list[str]:
     ]
 
 
-def _has_booked(session: Session) -> bool:
-    return any(
-        '"booked"' in item.fields["output"]
+def _last_sentence(said: Sequence[str]) -> str:
+    """Return the last sentence as it was heard, with what was said of it later on."""
+    sentence = ""
+    for text in said:
+        sorry = _common_start(text, SORRY.transcript)
+        rest = text[len(sorry) :].strip()
+        is_rest = len(sorry) > 5 and sentence
+        sentence = f"{sentence} {rest}".strip() if is_rest else text
+    return sentence
+
+
+def _common_start(one: str, other: str) -> str:
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(letter for letter, _ in pairs)
+
+
+def _outputs(session: Session) -> list[str]:
+    return [
+        item.fields["output"]
         for item in session.conversation
         if item.fields["type"] == "function_call_output"
+    ]
+
+
+def _has_booked(session: Session) -> bool:
+    return any('"booked"' in output for output in _outputs(session))
+
+
+def _failures(session: Session) -> list[str]:
+    """Return the results of bookings that failed; not of those that were cut off."""
+    return [text for text in _outputs(session) if "not known" not in text]
+
+
+def _has_just_failed(session: Session) -> bool:
+    """Tell whether the last item is the result of a booking that failed."""
+    last = [*session.conversation][-1].fields
+    return last["type"] == "function_call_output" and last["output"] in _failures(
+        session
     )
 
 
@@ -124,7 +184,14 @@ class Moment(NamedTuple):
 class Visit:
     """One call, from its ring to its end."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, steps: Sequence[Step] = STEPS) -> None:
+        self._steps = steps
+        # The sentences that this caller lets end.
+        self.sentences = [
+            name for name in SOUND if steps is not INTERRUPTING or name != OFFER
+        ]
+        # Whether nothing keeps the model from booking.
+        self.must_book = True
         self.moments: list[Moment] = []
         # How many utterances of the AI have begun.
         self.utterances = 0
@@ -140,9 +207,9 @@ class Visit:
         if happening.kind == "ai starts":
             self.utterances += 1
 
-    async def run(self, steps: Sequence[Step], max_s: float) -> None:
+    async def run(self, max_s: float) -> None:
         """Place the call."""
-        self.result = await self._caller.call(steps, max_s=max_s)
+        self.result = await self._caller.call(self._steps, max_s=max_s)
 
     def next_words_s(self) -> list[tuple[str, float]]:
         """Return, for each loss of the line by a hit, how long the caller heard
@@ -164,9 +231,30 @@ class Visit:
         assert self.result is not None, "the call is over"
         heard = self.result.heard
         return {
-            name: sum(part.count(sound[-END_BYTES:]) for part in heard)
-            for name, sound in SOUND.items()
+            name: sum(part.count(SOUND[name][-END_BYTES:]) for part in heard)
+            for name in self.sentences
+            if self.must_book or name != BOOKED
         }
+
+    @property
+    def was_told(self) -> bool:
+        """Whether the caller heard that the appointment is booked."""
+        assert self.result is not None, "the call is over"
+        return any(SOUND[BOOKED][-END_BYTES:] in part for part in self.result.heard)
 
 
 _LOST = ("hung up on", "moved")
+
+
+async def until_utterance(visits: Sequence[Visit], number: int) -> None:
+    """Wait until the AI begins its utterance of this number in one of the calls."""
+    while all(visit.utterances < number for visit in visits):  # noqa: ASYNC110 a count
+        await asyncio.sleep(LOOK_S)
+
+
+async def until_interruption(visits: Sequence[Visit]) -> None:
+    """Wait until the AI has been stopped by one of the callers."""
+    while all(  # noqa: ASYNC110 a list
+        moment.kind != "clear" for visit in visits for moment in visit.moments
+    ):
+        await asyncio.sleep(LOOK_S)

@@ -4,20 +4,20 @@ import asyncio
 import signal
 from collections.abc import Sequence
 
-from bench.chaos.calls import Visit, time_of
+from bench.chaos import database_faults
+from bench.chaos.calls import (
+    INTERRUPTING,
+    Visit,
+    time_of,
+    until_interruption,
+    until_utterance,
+)
 from bench.chaos.nodes import Node
 from bench.chaos.scene import Chaos, Fault
 
 FREEZE_S = 10.0
-_LOOK_S = 0.01
 # Until a transaction of the killed process has waited for the lock.
 _LOCK_S = 0.3
-
-
-async def _until_utterance(visits: Sequence[Visit], number: int) -> None:
-    """Wait until the AI begins its utterance of this number in one of the calls."""
-    while all(visit.utterances < number for visit in visits):  # noqa: ASYNC110 a count
-        await asyncio.sleep(_LOOK_S)
 
 
 async def _at_opening(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
@@ -27,13 +27,13 @@ async def _at_opening(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
 
 
 async def _in_greeting(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
-    await _until_utterance(visits, 1)
+    await until_utterance(visits, 1)
     await asyncio.sleep(run.rng.uniform(0.2, 2.5))
     await run.kill(node, "greeting")
 
 
 async def _in_sentence(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
-    await _until_utterance(visits, 2)
+    await until_utterance(visits, 2)
     await asyncio.sleep(run.rng.uniform(0.2, 3.0))
     await run.kill(node, "sentence")
 
@@ -70,7 +70,7 @@ async def _at_any_moment(run: Chaos, node: Node, visits: Sequence[Visit]) -> Non
 
 
 async def _frozen(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
-    await _until_utterance(visits, 1)
+    await until_utterance(visits, 1)
     await asyncio.sleep(run.rng.uniform(1.0, 8.0))
     await run.hit(node, signal.SIGSTOP, "frozen")
     await asyncio.sleep(FREEZE_S)
@@ -79,7 +79,7 @@ async def _frozen(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
 
 async def _drained(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
     """Drain all nodes in turn, and start each again."""
-    await _until_utterance(visits, 1)
+    await until_utterance(visits, 1)
     for one in run.nodes:
         await asyncio.sleep(run.rng.uniform(0.0, 2.0))
         one.send(signal.SIGTERM)
@@ -87,13 +87,52 @@ async def _drained(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
         await run.start(one)
 
 
+async def _in_interruption(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
+    """Kill a node when a caller has begun to speak over the AI."""
+    await until_interruption(visits)
+    await asyncio.sleep(run.rng.uniform(0.0, 1.0))
+    await run.kill(node, "interruption")
+
+
+async def _in_goodbye(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
+    await until_utterance(visits, 4)
+    await asyncio.sleep(run.rng.uniform(0.0, 1.5))
+    await run.kill(node, "goodbye")
+
+
+async def _two_killed(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
+    """Kill a node, and soon the one that has most of its calls."""
+    await until_utterance(visits, 1)
+    await asyncio.sleep(run.rng.uniform(0.5, 6.0))
+    await run.hit(node, signal.SIGKILL, "two_killed")
+    await asyncio.sleep(run.rng.uniform(1.0, 4.0))
+    other = await run.busiest(but=node)
+    await run.hit(other, signal.SIGKILL, "two_killed")
+    await asyncio.gather(run.start_again(node), run.start_again(other))
+
+
+async def _reloaded(run: Chaos, node: Node, visits: Sequence[Visit]) -> None:
+    """Let HAProxy read its configuration anew, twice."""
+    for _ in range(2):
+        await until_utterance(visits, 1)
+        await asyncio.sleep(run.rng.uniform(0.0, 5.0))
+        await run.balancer.reload()
+
+
 FAULTS: dict[str, Fault] = {
-    "opening": _at_opening,
-    "greeting": _in_greeting,
-    "sentence": _in_sentence,
-    "before_commit": _before_commit,
-    "after_commit": _after_commit,
-    "any_moment": _at_any_moment,
-    "frozen": _frozen,
-    "drained": _drained,
+    "opening": Fault(_at_opening),
+    "greeting": Fault(_in_greeting),
+    "sentence": Fault(_in_sentence),
+    "interruption": Fault(_in_interruption, INTERRUPTING),
+    "before_commit": Fault(_before_commit),
+    "after_commit": Fault(_after_commit),
+    "goodbye": Fault(_in_goodbye),
+    "any_moment": Fault(_at_any_moment),
+    "two_killed": Fault(_two_killed),
+    "frozen": Fault(_frozen),
+    "cut_off": Fault(database_faults.cut_off, books=False),
+    "restarted": Fault(database_faults.restarted, books=False),
+    "read_only": Fault(database_faults.read_only, books=False),
+    "reloaded": Fault(_reloaded),
+    "drained": Fault(_drained),
 }

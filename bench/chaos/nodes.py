@@ -137,6 +137,9 @@ class Balancer(Protocol):
     async def start(self) -> None:
         """Begin to listen."""
 
+    async def reload(self) -> None:
+        """Read the configuration anew; streams stay open."""
+
     async def close(self) -> None:
         """Stop."""
 
@@ -155,7 +158,7 @@ class HaProxy:
         self._path = home / "haproxy.cfg"
         self._port = free_port()
         self._ports = {node.name: free_port() for node in nodes}
-        self._process: asyncio.subprocess.Process | None = None
+        self._processes: list[asyncio.subprocess.Process] = []
         self.public_url = f"http://127.0.0.1:{self._port}"
         self.first = {
             name: f"http://127.0.0.1:{port}" for name, port in self._ports.items()
@@ -169,16 +172,22 @@ class HaProxy:
         """Write the configuration, and run HAProxy."""
         assert _HAPROXY is not None, "it is installed"
         self._path.write_text(_HEAD + "\n".join(self._lines()) + "\n")
-        self._process = await asyncio.create_subprocess_exec(
-            *(_HAPROXY, "-db", "-q", "-f", str(self._path))
-        )
+        await self._run()
+
+    async def reload(self) -> None:
+        """Start another HAProxy, which tells the last to end with its last stream."""
+        await self._run("-sf", str(self._processes[-1].pid))
+
+    async def _run(self, *options: str) -> None:
+        command = (str(_HAPROXY), "-db", "-q", "-f", str(self._path), *options)
+        self._processes.append(await asyncio.create_subprocess_exec(*command))
 
     async def close(self) -> None:
         """Stop HAProxy."""
-        if self._process is not None:
+        for process in self._processes:
             with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
-            await self._process.wait()
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
 
     def _lines(self) -> Iterator[str]:
         yield from self._frontend("any", self._port)
@@ -235,6 +244,9 @@ class Forwarder:
         for name, port in (("", self._port), *self._ports.items()):
             self._servers.append(await self._listen(name, port))
         self._checking = asyncio.ensure_future(self._check())
+
+    async def reload(self) -> None:
+        """Do nothing: there is no configuration."""
 
     async def close(self) -> None:
         """Stop listening."""

@@ -3,13 +3,16 @@
 import asyncio
 import random
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from bench.chaos.calls import GREETING, STEPS, WORDS, Model, Visit
+from bench.chaos.links import Link
 from bench.chaos.nodes import Balancer, Node, balancer_of, until_ready
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
@@ -18,6 +21,7 @@ from bridge.sandbox.timeline import Step
 from crm import businesses
 from crm.connect import service_url
 from crm.database import Database
+from crm.embedded import EmbeddedServer
 
 # The calls of a wave begin within this time, so that they are hit at other moments.
 SPREAD_S = 5.0
@@ -26,7 +30,14 @@ CALL_S_MAX = 90.0
 AWAY_S = (0.0, 6.0)
 DRAIN_SECONDS = 60
 
-Fault = Callable[["Chaos", Node, Sequence[Visit]], Awaitable[None]]
+
+class Fault(NamedTuple):
+    """What happens to a node in a wave, and what its callers do."""
+
+    do: Callable[["Chaos", Node, Sequence[Visit]], Awaitable[None]]
+    steps: Sequence[Step] = STEPS
+    # Whether the model can book while it lasts.
+    books: bool = True
 
 
 class Chaos:
@@ -38,10 +49,13 @@ class Chaos:
         home: Path,
         seed: int,
         nodes: int = 3,
-        steps: Sequence[Step] = STEPS,
+        server: EmbeddedServer | None = None,
     ) -> None:
+        """`server` runs the database of this URL, for this run alone."""
         self.url = url
-        self._steps = steps
+        self.server = server
+        # By node's name: its way to the database.
+        self.links: dict[str, Link] = {}
         self.rng = random.Random(seed)
         self.nodes = [Node(f"n{number}", home) for number in range(1, nodes + 1)]
         self.balancer: Balancer = balancer_of(self.nodes, home)
@@ -71,9 +85,11 @@ class Chaos:
             await stack.enter_async_context(self.realtime)
             await stack.enter_async_context(self.api)
             await self._make_business()
+            await self._open_links()
+            stack.callback(self._close_links)
             await self.balancer.start()
             stack.push_async_callback(self.balancer.close)
-            self._env = await self._settings()
+            self._env = self._settings()
             stack.push_async_callback(self._stop)
             await asyncio.gather(*map(self.start, self.nodes))
             # The balancer learns from its checks that they are ready.
@@ -82,48 +98,58 @@ class Chaos:
 
     async def start(self, node: Node) -> None:
         """Start a node."""
-        await node.start(self._env, self.balancer.url_of(node))
+        env = {**self._env, "DATABASE_URL": self.links[node.name].url}
+        await node.start(env, self.balancer.url_of(node))
 
     async def wave(self, node: Node, fault: Fault, calls: int) -> None:
         """Place calls at one node, and do something to it."""
         while not self.model.asked.empty():
             self.model.asked.get_nowait()
-        visits = [self._visit(node) for _ in range(calls)]
+        visits = [self._visit(node, fault) for _ in range(calls)]
         starts = sorted(self.rng.uniform(0, SPREAD_S) for _ in visits)
         ringing = [
-            asyncio.ensure_future(
-                _later(at_s - starts[0], visit.run(self._steps, CALL_S_MAX))
-            )
+            asyncio.ensure_future(_later(at_s - starts[0], visit.run(CALL_S_MAX)))
             for at_s, visit in zip(starts, visits, strict=True)
         ]
-        await fault(self, node, visits)
+        await fault.do(self, node, visits)
         await asyncio.gather(*ringing)
 
-    def _visit(self, node: Node) -> Visit:
-        self.visits.append(
-            Visit(
-                Caller(
-                    self.balancer.first[node.name],
-                    public_url=self.balancer.public_url,
-                    from_number=f"+1555{3_000_000 + len(self.visits)}",
-                    to_number=self.number,
-                    goes_on=True,
-                    api=self.api,
-                )
-            )
+    def _visit(self, node: Node, fault: Fault) -> Visit:
+        caller = Caller(
+            self.balancer.first[node.name],
+            public_url=self.balancer.public_url,
+            from_number=f"+1555{3_000_000 + len(self.visits)}",
+            to_number=self.number,
+            goes_on=True,
+            api=self.api,
         )
-        return self.visits[-1]
+        visit = Visit(caller, fault.steps)
+        visit.must_book = fault.books
+        self.visits.append(visit)
+        return visit
 
     async def hit(self, node: Node, number: int, kind: str) -> None:
         """Send a node a signal, and note which calls it had."""
         at = monotonic()
         node.send(number)
+        await self.note_hit(node, kind, at)
+
+    async def note_hit(self, node: Node, kind: str, at: float) -> None:
+        """Note that a node's calls are hit."""
         async with self.database.owner() as connection:
             rows = await connection.fetch(
                 "select call_sid from call_owners where node = $1", node.name
             )
         for row in rows:
             self.hits.setdefault(row["call_sid"], []).append((at, kind))
+
+    async def busiest(self, but: Node) -> Node:
+        """Return the node that owns most calls, and is not this one."""
+        async with self.database.owner() as connection:
+            rows = await connection.fetch("select node from call_owners")
+        owned = Counter(row["node"] for row in rows)
+        others = [node for node in self.nodes if node is not but]
+        return max(others, key=lambda node: owned[node.name])
 
     async def kill(self, node: Node, kind: str) -> None:
         """Kill a node, and start it again."""
@@ -146,9 +172,18 @@ class Chaos:
                 self.database, self.business_id, day, [(0, 1440)]
             )
 
-    async def _settings(self) -> dict[str, str]:
+    async def _open_links(self) -> None:
+        url = await service_url(self.url)
+        for node in self.nodes:
+            self.links[node.name] = link = Link(url)
+            await link.open()
+
+    def _close_links(self) -> None:
+        for link in self.links.values():
+            link.close()
+
+    def _settings(self) -> dict[str, str]:
         return {
-            "DATABASE_URL": await service_url(self.url),
             "DATABASE_ADMIN_URL": self.url,
             "PUBLIC_URL": self.balancer.public_url,
             "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
