@@ -7,7 +7,7 @@ run again: the model is told that its outcome is not known.
 
 import msgspec
 
-from bridge.call.plan import Checkpoint, Counters, ToolRecord
+from bridge.call.plan import Checkpoint, Counters, Phase, ToolRecord
 from bridge.call.state import CallState
 
 # Of a checkpoint's bytes. A process reads its own format alone.
@@ -60,6 +60,7 @@ def take(call: CallState, now: float) -> Checkpoint:
         greeting_ms=noted.greeting_ms,
         answer_ms=tuple(noted.answer_ms),
         barge_in_ms=tuple(noted.barge_in_ms),
+        end_reason=call.ending.reason if call.phase is Phase.ENDING else "",
     )
 
 

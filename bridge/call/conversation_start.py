@@ -1,6 +1,6 @@
 """Conversation start: what a call does once the model and the caller are connected."""
 
-from bridge.call import greeting, session_config, speech
+from bridge.call import goodbye, greeting, session_config, speech
 from bridge.call.plan import Log, Phase
 from bridge.call.state import CallState
 
@@ -17,6 +17,9 @@ def greet_when_ready(call: CallState) -> None:
     call.silence.begin(call.now)
     call.greeting.wait(call.now)
     speech.feed(call)
+    resumed = call.plan.resumed
+    if resumed is not None and resumed.end_reason:
+        goodbye.end_as_begun(call, resumed.end_reason)
 
 
 def _ask_for_first_words(call: CallState) -> None:
@@ -30,7 +33,7 @@ def _ask_for_first_words(call: CallState) -> None:
     if resumed is None or not resumed.is_greeted:
         call.info("[REALTIME] Greeting sent")
         return
-    if resumed.is_answer_due:
+    if resumed.is_answer_due and not resumed.end_reason:
         call.request()
     call.info("[REALTIME] Apology sent: another process has lost the line")
 

@@ -82,6 +82,14 @@ def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
         _speak_on(call)
 
 
+def end_as_begun(call: CallState, reason: str) -> None:
+    """End a call that another process was ending; the last words are asked for."""
+    call.ending.begin(reason)
+    call.last_words.note_asked()
+    _leave(call)
+    say_last_words(call)
+
+
 def end_politely(call: CallState, reason: str) -> None:
     """End the call with a goodbye, or at once where nobody could hear it."""
     if call.phase is Phase.ENDING:

@@ -75,6 +75,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     greeting_ms: float | None
     answer_ms: tuple[float, ...]
     barge_in_ms: tuple[float, ...]
+    # Why the call was ending: its last words were not heard to their end.
+    end_reason: str = ""
 
 
 class CallPlan(msgspec.Struct, frozen=True, kw_only=True):

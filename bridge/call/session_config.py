@@ -60,6 +60,11 @@ _CAME_BACK = (
     "heard. If the caller waits for an answer, say no more: you will give it next. "
     "Otherwise ask them to go on. What the caller said meanwhile was not heard."
 )
+_CAME_BACK_ENDING = (
+    "The telephone line was lost for a moment, as this call was ending. Say so in one "
+    "short sentence of apology, in the language of this conversation. Then say what is "
+    "missing of your last words, or goodbye. Ask nothing: the call ends now."
+)
 _FILLER = (
     "Say only that it will take a moment, in two to five words, in the language of "
     "this conversation. Do not answer yet."
@@ -168,7 +173,8 @@ def first_words(plan: CallPlan) -> openai.ResponseParams:
     """
     if plan.resumed is None or not plan.resumed.is_greeted:
         return _verbatim(plan.greeting)
-    return openai.ResponseParams(tool_choice="none", instructions=_CAME_BACK)
+    told = _CAME_BACK_ENDING if plan.resumed.end_reason else _CAME_BACK
+    return openai.ResponseParams(tool_choice="none", instructions=told)
 
 
 def own_greeting(plan: CallPlan) -> openai.ResponseParams:

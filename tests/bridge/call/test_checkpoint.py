@@ -5,7 +5,7 @@ import pytest
 
 from bridge.call import checkpoint
 from bridge.call.machine import Call
-from bridge.call.plan import Leg, RunTool
+from bridge.call.plan import HangUp, Leg, RunTool
 from bridge.call.session_config import first_words
 from bridge.call.time_limit import WARNING_S
 from bridge.call.timers import Timer
@@ -122,6 +122,30 @@ def test_a_sentence_is_kept_as_far_as_it_was_heard():
     assert 0.3 < len(kept) / len(text) < 0.7
     # The call itself is as it was.
     assert call.record(4.2).turns == before
+
+
+def test_call_that_was_ending_ends_when_its_last_words_were_heard():
+    call = told_call()
+    call.receive_openai(audio_delta("i2", 2_000, "r2"), 3.2)
+    call.receive_openai(audio_done("i2", "r2"), 3.2)
+    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript="Goodbye.")
+    call.receive_openai(words, 3.2)
+    wish = builders.tool_item("end", "end_call", '{"reason":"goodbye"}')
+    call.receive_openai(msgspec.structs.replace(wish, response_id="r2"), 3.2)
+    call.receive_openai(done("r2"), 3.3)
+    other, actions = moved(call, 4.0)
+
+    (asked,) = of(openai.ResponseCreate, actions)
+    assert "goodbye" in asked.response.instructions
+    other.receive_twilio(builders.start(), 50.2)
+    builders.begun(other, "a1", 50.3)
+    other.receive_openai(audio_delta("a1-item", 500, "a1"), 50.4)
+    other.receive_openai(audio_done("a1-item", "a1"), 50.4)
+    actions = other.receive_openai(done("a1"), 50.5)
+    # The caller is asked nothing more, and is not hung up on in the last words.
+    assert of(openai.ResponseCreate, actions) == of(HangUp, actions) == []
+    (ended,) = of(HangUp, fire(other, 55.0))
+    assert ended.reason == "end_call:goodbye"
 
 
 def test_a_tool_that_ran_is_not_run_again_and_the_model_is_told_so():
