@@ -242,7 +242,12 @@ class Switchboard:
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Return the gauges of the calls."""
-        return gauges_of(len(self._lines), self.admission, self._count_orphans())
+        return gauges_of(
+            len(self._lines),
+            self._settings.max_calls_per_worker,
+            self.admission,
+            self._count_orphans(),
+        )
 
     # --- the end ---
 

@@ -4,14 +4,19 @@ from bridge.switchboard.admission import Admission
 
 
 def gauges_of(
-    calls: int, admission: Admission, orphans: int
+    calls: int, calls_max: int, admission: Admission, orphans: int
 ) -> dict[str, tuple[str, float]]:
     """Return each gauge with its help text.
 
-    `orphans` are sessions with the model whose call has ended.
+    `calls_max` is MAX_CALLS_PER_WORKER; `orphans` are sessions with the model whose
+    call has ended.
     """
     return {
         "calls_active": ("Calls in progress", calls),
+        "calls_max": (
+            "Calls that may run: MAX_CALLS_PER_WORKER, summed over the workers",
+            calls_max,
+        ),
         "admission_closed": (
             "Workers that turn new calls away, or did so in the last ten seconds, "
             "because their event loop is busy or late",

@@ -28,6 +28,12 @@ METRICS = {one.name for one in families()}
 NOT_METRICS = {"kolbridge_app", "kolbridge_owner", "kolbridge_service"}
 # What other programs read.
 FOREIGN = {"PYTHONMALLOC", "GLIBC_TUNABLES", "LD_PRELOAD"}
+# What compose asks for, as ${NAME:?}.
+FOREIGN |= {
+    name
+    for file in (ROOT / "deploy").glob("compose*.yaml")
+    for name in re.findall(r"\$\{(\w+):\?\}", file.read_text())
+}
 # Pages whose text in code font is a log line where it is several words.
 QUOTING = ("troubleshooting.md", "security.md", "nodes.md")
 COMMANDS = {"kolbridge", "curl", "openssl", "psql", "GET", "POST", "WS"}
