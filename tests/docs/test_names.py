@@ -36,7 +36,7 @@ FOREIGN |= {
 }
 # Pages whose text in code font is a log line where it is several words.
 QUOTING = ("troubleshooting.md", "security.md", "nodes.md")
-COMMANDS = {"kolbridge", "curl", "openssl", "psql", "GET", "POST", "WS"}
+COMMANDS = {"kolbridge", "curl", "openssl", "psql", "systemctl", "GET", "POST", "WS"}
 ENDS = ("_total", "_bucket", "_count", "_sum")
 
 
