@@ -33,22 +33,7 @@ update call_owners o set node = $3, incarnation = $4, worker = $5,
   generation = generation + 1, claims = claims + 1
 where call_sid = $1 and generation = $2 and ($6 or {_STALE})
 returning generation"""
-# The lock makes a claim wait until these checkpoints can be read, or makes this
-# statement wait for the claim, and then write nothing.
-_SAVE = """
-with owned as (
-  select o.call_sid, v.format, v.plan, v.state
-  from unnest($2::text[], $3::int[], $4::int[], $5::bytea[], $6::bytea[])
-    as v (call_sid, generation, format, plan, state)
-  join call_owners o on o.call_sid = v.call_sid and o.generation = v.generation
-  where o.business_id = $1
-  for share of o
-)
-insert into checkpoints as c (business_id, call_sid, format, plan, state)
-select $1, call_sid, format, plan, state from owned
-on conflict (business_id, call_sid) do update set
-  format = excluded.format, plan = coalesce(excluded.plan, c.plan),
-  state = excluded.state, saved_at = now()"""
+_SAVE = "select save_checkpoints($1, $2, $3, $4, $5, $6)"
 _CLOSE = """
 with closed as (
   delete from call_owners
@@ -79,6 +64,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class Checkpoint(NamedTuple):
     """A call's state as its owner of this generation last knew it."""
 
+    business_id: UUID
     call_sid: str
     generation: int
     format: int
@@ -153,18 +139,16 @@ async def release(db: Database, call_sid: str, generation: int) -> None:
         )
 
 
-async def save(
-    db: Database, business_id: UUID, checkpoints: Sequence[Checkpoint]
-) -> None:
-    """Write the checkpoints of a business's calls.
+async def save(db: Database, checkpoints: Sequence[Checkpoint]) -> None:
+    """Write the checkpoints of one process, of any businesses; a call occurs once.
 
-    One statement; a call occurs once. Skips each call that has another generation.
+    One statement. Skips each call that has another generation, or another business.
     """
     columns = [list(column) for column in zip(*checkpoints, strict=True)]
     if not columns:
         return
-    async with db.tenant(business_id) as connection:
-        await connection.execute(_SAVE, business_id, *columns)
+    async with db.routing() as connection:
+        await connection.execute(_SAVE, *columns)
 
 
 async def load(

@@ -104,8 +104,10 @@ async def open_with_checkpoint(db, business_id):
         incarnation=uuid4(),
         worker=0,
     )
-    saved = live_calls.Checkpoint(call_sid, owner.generation, 1, None, b"state")
-    await live_calls.save(db, business_id, [saved])
+    saved = live_calls.Checkpoint(
+        business_id, call_sid, owner.generation, 1, None, b"state"
+    )
+    await live_calls.save(db, [saved])
 
 
 async def desk(db, business_id, phone):

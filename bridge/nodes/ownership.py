@@ -7,7 +7,6 @@ its stream are closed, and nothing more is written of it.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
@@ -255,8 +254,8 @@ class Ownership:
         line.let_go()
 
     async def _save_changed(self, lines: dict[str, CallDriver]) -> None:
-        """Save the checkpoints of one business after the other, in one query each."""
-        rows: dict[str, list[live_calls.Checkpoint]] = defaultdict(list)
+        """Save the checkpoints of all calls that have changed, in one statement."""
+        rows: list[live_calls.Checkpoint] = []
         changed: dict[str, _Saved] = {}
         for call_sid, line in lines.items():
             generation = self._generations.get(call_sid, 0)
@@ -280,20 +279,23 @@ class Ownership:
                 continue
             is_planned = call_sid in self._planned
             plan = None if is_planned else encode_plan(line.call.plan)
-            row = live_calls.Checkpoint(
-                call_sid, generation, checkpoint.FORMAT, plan, state
+            business_id = UUID(line.call.plan.business_id)
+            rows.append(
+                live_calls.Checkpoint(
+                    business_id, call_sid, generation, checkpoint.FORMAT, plan, state
+                )
             )
-            rows[line.call.plan.business_id].append(row)
             changed[call_sid] = stands
             await asyncio.sleep(BREATH_S)
-        for business_id, some in rows.items():
-            await live_calls.save(self._database, UUID(business_id), some)
-            # Only now: a save that fails or is given up is made again, with the plan.
-            for call_sid in (row.call_sid for row in some):
-                if call_sid in self._generations:
-                    self._saved[call_sid] = changed[call_sid]
-                    self._planned.add(call_sid)
-            self._metrics.count("checkpoints_saved", len(some))
+        if not rows:
+            return
+        await live_calls.save(self._database, rows)
+        # Only now: a save that fails or is given up is made again, with the plan.
+        for row in rows:
+            if row.call_sid in self._generations:
+                self._saved[row.call_sid] = changed[row.call_sid]
+                self._planned.add(row.call_sid)
+        self._metrics.count("checkpoints_saved", len(rows))
 
     def _note_away(self, error: Exception) -> None:
         self._metrics.count("node_failures", what="checkpoints")

@@ -18,7 +18,8 @@ NUMBER = "+12025550123"
 
 
 def checkpoint(owner, state, generation=1, version=1, plan=None):
-    return Checkpoint(owner.call_sid, generation, version, plan, state)
+    business_id = owner.business_id
+    return Checkpoint(business_id, owner.call_sid, generation, version, plan, state)
 
 
 class Running:
@@ -54,7 +55,7 @@ class Running:
 
     async def save(self, owner, state, generation=None, version=1):
         found = checkpoint(owner, state, generation or owner.generation, version)
-        await live_calls.save(self.db, self.business_id, [found])
+        await live_calls.save(self.db, [found])
 
     async def load(self, owner):
         found = await live_calls.load(self.db, self.business_id, owner.call_sid)
@@ -195,7 +196,7 @@ async def test_checkpoint_is_replaced(salon):
 async def test_plan_is_written_once(salon):
     owner = await salon.open()
     first = checkpoint(owner, b"one", plan=b"plan")
-    await live_calls.save(salon.db, salon.business_id, [first])
+    await live_calls.save(salon.db, [first])
     await salon.save(owner, b"two")
 
     found = await live_calls.load(salon.db, salon.business_id, owner.call_sid)
@@ -203,17 +204,28 @@ async def test_plan_is_written_once(salon):
 
 
 @told
-async def test_checkpoints_of_many_calls_are_one_statement(salon):
+async def test_checkpoints_of_all_businesses_are_one_statement(salon):
     owners = [await salon.open() for _ in range(3)]
-    other = await businesses.create(salon.db, "Other")
-    foreign = await Running(salon.db, other).open()
+    other = Running(salon.db, await businesses.create(salon.db, "Other"))
+    foreign = await other.open()
     states = [checkpoint(one, b"state") for one in (*owners, foreign)]
-    await live_calls.save(salon.db, salon.business_id, states)
-    await live_calls.save(salon.db, salon.business_id, [])
+    await live_calls.save(salon.db, states)
+    await live_calls.save(salon.db, [])
 
     assert [await salon.load(one) for one in owners] == [(1, b"state")] * 3
-    assert await live_calls.load(salon.db, other, foreign.call_sid) is None
+    assert await other.load(foreign) == (1, b"state")
     assert await salon.load(foreign) is None
+
+
+@told
+async def test_checkpoint_under_another_business_is_not_written(salon):
+    other = Running(salon.db, await businesses.create(salon.db, "Other"))
+    owner, foreign = await salon.open(), await other.open()
+    forged = checkpoint(foreign, b"forged")._replace(business_id=salon.business_id)
+    await live_calls.save(salon.db, [checkpoint(owner, b"state"), forged])
+
+    assert await salon.load(owner) == (1, b"state")
+    assert await salon.load(foreign) is await other.load(foreign) is None
 
 
 @told
@@ -222,7 +234,7 @@ async def test_older_generation_saves_nothing(salon):
     await salon.save(lost, b"before")
     assert await salon.lose(lost) == 2
     states = [checkpoint(one, b"frozen") for one in (lost, kept)]
-    await live_calls.save(salon.db, salon.business_id, states)
+    await live_calls.save(salon.db, states)
 
     assert await salon.load(lost) == (1, b"before")
     assert await salon.load(kept) == (1, b"frozen")

@@ -39,8 +39,10 @@ def heartless(monkeypatch):
 async def of_other_format(at):
     """Return a call of a dead process of another version."""
     sid, _, _ = await talking(at)
-    other = live_calls.Checkpoint(sid, 1, OTHER, None, b"new")
-    await live_calls.save(at.database, UUID(str(at.business_id)), [other])
+    other = live_calls.Checkpoint(
+        UUID(str(at.business_id)), sid, 1, OTHER, None, b"new"
+    )
+    await live_calls.save(at.database, [other])
     await die(at)
     return sid
 
@@ -129,8 +131,10 @@ async def test_checkpoint_that_nobody_can_read_is_asked_of_nobody(at, there, cap
         raise AssertionError("asked")
 
     sid, _, _ = await talking(at)
-    broken = live_calls.Checkpoint(sid, 1, checkpoint.FORMAT, None, b"broken")
-    await live_calls.save(at.database, UUID(str(at.business_id)), [broken])
+    broken = live_calls.Checkpoint(
+        UUID(str(at.business_id)), sid, 1, checkpoint.FORMAT, None, b"broken"
+    )
+    await live_calls.save(at.database, [broken])
     await die(at)
     async with third(at, handler, format=checkpoint.FORMAT):
         document = await ask(there, sid)
@@ -146,8 +150,10 @@ async def nobody(request):
 async def broken(at, plan=None):
     """Return the owner of a dead process's call whose checkpoint is damaged."""
     sid, _, _ = await talking(at)
-    damaged = live_calls.Checkpoint(sid, 1, checkpoint.FORMAT, plan, b"broken")
-    await live_calls.save(at.database, UUID(str(at.business_id)), [damaged])
+    damaged = live_calls.Checkpoint(
+        UUID(str(at.business_id)), sid, 1, checkpoint.FORMAT, plan, b"broken"
+    )
+    await live_calls.save(at.database, [damaged])
     async with at.database.owner() as connection:
         await connection.execute(
             "update call_owners set opened_at = now() - interval '1 minute'"

@@ -155,8 +155,10 @@ def test_move_that_fails_is_tried_again(database_url, tmp_path):
 def test_checkpoint_that_cannot_be_read_is_said_once(database_url, tmp_path, caplog):
     async def story(at, there, api):
         sid, _, _ = await talking(at)
-        damaged = live_calls.Checkpoint(sid, 1, checkpoint.FORMAT, None, b"broken")
-        await live_calls.save(at.database, at.business_id, [damaged])
+        damaged = live_calls.Checkpoint(
+            at.business_id, sid, 1, checkpoint.FORMAT, None, b"broken"
+        )
+        await live_calls.save(at.database, [damaged])
         await die(at)
         for _ in range(3):
             await reaped(there)

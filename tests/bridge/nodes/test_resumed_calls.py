@@ -220,8 +220,10 @@ async def test_of_two_questions_at_once_one_claims(at, there):
 @told
 async def test_checkpoint_that_cannot_be_read_is_not_claimed(at, there):
     sid, _, _ = await talking(at)
-    other = live_calls.Checkpoint(sid, 1, checkpoint.FORMAT + 1, None, b"new")
-    await live_calls.save(at.database, UUID(str(at.business_id)), [other])
+    other = live_calls.Checkpoint(
+        UUID(str(at.business_id)), sid, 1, checkpoint.FORMAT + 1, None, b"new"
+    )
+    await live_calls.save(at.database, [other])
     await die(at)
     document = await ask(there, sid)
 
