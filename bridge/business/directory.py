@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -21,6 +21,7 @@ from bridge.telemetry.metrics import Metrics
 from crm import businesses, phones
 from crm.businesses import Business
 from crm.database import Database
+from crm.patience import answer
 from crm.transient import is_transient
 
 # The caller hears ringing meanwhile; the switchboard gives an opening 5 s.
@@ -29,8 +30,6 @@ LOOKUP_WAIT_S = 2.0
 REFRESH_S = 300.0
 # The pause between two businesses: a thousand of them are a small load for 20 s.
 BREATH_S = 0.02
-
-_T = TypeVar("_T")
 
 
 class Found(NamedTuple):
@@ -67,7 +66,7 @@ class BusinessDirectory:
         """
         number = phones.dialled(address)
         try:
-            business = await self.answer(self._ask(number), LOOKUP_WAIT_S)
+            business = await answer(self._ask(number), LOOKUP_WAIT_S)
         except Exception as error:
             cached = await self._find_cached(number)
             if cached is None:
@@ -89,23 +88,6 @@ class BusinessDirectory:
         """Return the cached business of a number; the database is not asked."""
         cached = await self._find_cached(phones.dialled(address))
         return None if cached is None else cached.business
-
-    async def answer(self, asking: Coroutine[Any, Any, _T], patience_s: float) -> _T:
-        """Return a query's answer, or raise TimeoutError and abandon the query.
-
-        The query is cancelled but not awaited: a query cannot be cancelled in time
-        while the database hangs.
-        """
-        task = asyncio.get_running_loop().create_task(asking)
-        try:
-            await asyncio.wait((task,), timeout=patience_s)
-        finally:
-            if not task.done():
-                task.cancel()
-                self._note_late(task)
-        if not task.done():
-            raise TimeoutError
-        return task.result()
 
     async def refresh(self) -> None:
         """Read every business again, for the cache; raises where the read fails."""

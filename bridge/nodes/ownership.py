@@ -25,6 +25,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import note_failure
 from crm import calls, live_calls
 from crm.database import Database
+from crm.patience import answer
 from crm.transient import DATABASE_ERRORS, is_about_the_row
 
 EVERY_S = 1.0
@@ -116,11 +117,13 @@ class Ownership:
         call already did not answer this webhook, which came again: it loses the call.
         """
         lines = {line.call.plan.call_sid: line}
-        with suppress(TimeoutError, *DATABASE_ERRORS):
-            async with asyncio.timeout(OWN_WAIT_S):
-                await self._open_new(lines, are_ringing=True)
-                if self._saves:
-                    await self._save_changed(lines)
+        with suppress(*DATABASE_ERRORS):
+            await answer(self._own(lines), OWN_WAIT_S)
+
+    async def _own(self, lines: dict[str, CallDriver]) -> None:
+        await self._open_new(lines, are_ringing=True)
+        if self._saves:
+            await self._save_changed(lines)
 
     async def _look_in_between(self) -> None:
         """Own and save each call that has no owner, and save each call whose speech has

@@ -19,6 +19,7 @@ from aiohttp import web
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import SupervisedTask
 from crm.database import Database
+from crm.patience import answer
 from crm.transient import DATABASE_ERRORS
 
 CHECK_WAIT_S = 2.0
@@ -103,8 +104,7 @@ class Readiness:
 
     async def _check_database(self) -> str:
         try:
-            async with asyncio.timeout(CHECK_WAIT_S):
-                await self._database.ping()
+            await answer(self._database.ping(), CHECK_WAIT_S)
         except asyncpg.ReadOnlySQLTransactionError:
             return "read-only"
         except DATABASE_ERRORS:

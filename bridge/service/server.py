@@ -49,6 +49,7 @@ from bridge.telephony.tokens import Tokens, new_key
 from bridge.telephony.twiml import Sentence
 from crm import businesses, calls
 from crm.database import Database
+from crm.patience import answer
 from crm.transient import DATABASE_ERRORS
 
 # How long writing the last records may take; after that they are kept in files.
@@ -314,7 +315,7 @@ class Server:
         """Return, from its record, how a call unknown to this process ended."""
         with suppress(*DATABASE_ERRORS):
             looking = self._look_for_record(number, call_sid)
-            return await self._directory.answer(looking, RECORD_LOOKS_S)
+            return await answer(looking, RECORD_LOOKS_S)
         return None
 
     async def _look_for_record(self, number: str, call_sid: str) -> Ended | None:

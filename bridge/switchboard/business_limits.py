@@ -9,7 +9,7 @@ protects against abuse, and must not itself cost calls.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -23,8 +23,9 @@ from bridge.switchboard.unserved import Repeated
 from bridge.telemetry.log import CallLogger, server_logger
 from bridge.telemetry.metrics import Metrics
 from crm import admissions
-from crm.admissions import Usage
+from crm.admissions import Admission, Usage
 from crm.database import Database
+from crm.patience import answer
 from crm.transient import DATABASE_ERRORS
 
 # The caller hears ringing meanwhile.
@@ -72,10 +73,11 @@ class Admissions:
         try:
             if is_database_down:
                 raise ConnectionError
-            async with asyncio.timeout(ADMIT_WAIT_S), self._turn:
-                admitted = await admissions.admit(
-                    self._database, business_id, call_sid, who, now, decide=decide
-                )
+            asking = partial(
+                admissions.admit, self._database, business_id, call_sid, who, now
+            )
+            admitting = self._in_turn(partial(asking, decide=decide))
+            admitted = await answer(admitting, ADMIT_WAIT_S)
         except DATABASE_ERRORS as error:
             log = CallLogger(call_sid, str(business_id))
             log.warning("limits are not known: %s", type(error).__name__)
@@ -90,6 +92,10 @@ class Admissions:
         else:
             self._recent.append((now, business_id, who))
         return limit
+
+    async def _in_turn(self, admit: Callable[[], Awaitable[Admission]]) -> Admission:
+        async with self._turn:
+            return await admit()
 
     def _own_usage(self, business_id: UUID, caller: str, now: datetime) -> Usage:
         """Return the usage this process knows: at most the true usage, never more."""
@@ -126,10 +132,8 @@ class Admissions:
     ) -> None:
         """Record a business's running calls, and tell them of a limit that is near."""
         options = lines[0].call.plan.options
-        async with asyncio.timeout(ADMIT_WAIT_S):
-            usage = await admissions.see(
-                self._database, business_id, self._costs(lines), now
-            )
+        seeing = admissions.see(self._database, business_id, self._costs(lines), now)
+        usage = await answer(seeing, ADMIT_WAIT_S)
         reached = quotas.ending(options, usage)
         if reached is None:
             return

@@ -31,6 +31,7 @@ from crm.calendar import Rules
 from crm.claims import Claimant
 from crm.database import Database
 from crm.leads import Lead
+from crm.patience import answer
 from crm.transient import DATABASE_ERRORS, is_transient
 
 # How long a caller waits for their lead; after that the record updates the lead.
@@ -156,7 +157,7 @@ async def reopen_plan(
     if caller.worth is Worth.UNVERIFIED and caller.phone is not None:
         claimant = Claimant(plan.call_sid, caller.phone)
         proving = proofs.is_proven(database, found.business.id, claimant)
-        is_proven = await _answered(directory, proving, plan)
+        is_proven = await _answered(proving, plan)
     tools = _tools(
         database, found.business, caller, plan.call_sid, plan.options, is_proven
     )
@@ -164,12 +165,10 @@ async def reopen_plan(
     return CallSetup(plan, tools, fallback_of(settings, found.business))
 
 
-async def _answered(
-    directory: BusinessDirectory, proving: Coroutine[Any, Any, bool], plan: CallPlan
-) -> bool:
+async def _answered(proving: Coroutine[Any, Any, bool], plan: CallPlan) -> bool:
     """Tell what the database says of a caller's proof; without it nothing is proven."""
     try:
-        return await directory.answer(proving, TOUCH_WAIT_S)
+        return await answer(proving, TOUCH_WAIT_S)
     except DATABASE_ERRORS as error:
         log, name = server_logger(), type(error).__name__
         where = of_call(plan.call_sid, plan.business_id)
@@ -218,7 +217,7 @@ async def _touched(
         touching.close()
         return None, True
     try:
-        lead = await directory.answer(touching, TOUCH_WAIT_S)
+        lead = await answer(touching, TOUCH_WAIT_S)
     except Exception as error:
         log, name = server_logger(), type(error).__name__
         if is_transient(error):

@@ -98,14 +98,21 @@ async def test_first_save_that_is_given_up_is_made_again_with_the_plan(at, there
     save, wait_s = live_calls.save, ownership.OWN_WAIT_S
     ownership.OWN_WAIT_S = 0.05
 
+    answers = asyncio.Event()
+
     async def hangs(*_):
-        await asyncio.sleep(60)
+        try:
+            await answers.wait()
+        finally:
+            # A query cannot be cancelled either while the database hangs.
+            await answers.wait()
 
     live_calls.save = hangs
     try:
         sid = running_service.new_sid()
         await at.ring(sid)
     finally:
+        answers.set()
         live_calls.save, ownership.OWN_WAIT_S = save, wait_s
     at.peers.append((await at.configured_model())[0])
     await at.server._node.ownership.look()
