@@ -314,11 +314,10 @@ class Server:
     async def _find_recorded(self, number: str, call_sid: str) -> Ended | None:
         """Return, from its record, how a call unknown to this process ended."""
         with suppress(*DATABASE_ERRORS):
-            looking = self._look_for_record(number, call_sid)
-            return await answer(looking, RECORD_LOOKS_S)
+            return await answer(self._look_for(number, call_sid), RECORD_LOOKS_S)
         return None
 
-    async def _look_for_record(self, number: str, call_sid: str) -> Ended | None:
+    async def _look_for(self, number: str, call_sid: str) -> Ended | None:
         business = await businesses.find_by_number(self._database, number)
         if business is None:
             return None
