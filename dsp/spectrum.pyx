@@ -6,7 +6,7 @@ from dsp.bands cimport BAND_TABLES, BANDS, bands_power
 
 
 cdef void _fill_spectrum(SpectrumTables *tables) noexcept:
-    cdef int i, j, t, bit, turned
+    cdef int i, j, t, turned
     for i in range(WINDOW):
         tables.window[i] = 0.5 - 0.5 * cos(2 * M_PI * i / WINDOW)
     for t in range(PASSES):
@@ -17,12 +17,6 @@ cdef void _fill_spectrum(SpectrumTables *tables) noexcept:
     for i in range(65):
         tables.split_re[i] = cos(2 * M_PI * i / WINDOW)
         tables.split_im[i] = -sin(2 * M_PI * i / WINDOW)
-    for i in range(HALF_WINDOW):
-        turned = 0
-        for bit in range(PASSES):
-            if i >> bit & 1:
-                turned |= 64 >> bit
-        tables.reversed[i] = turned
 
 
 _fill_spectrum(&SPECTRUM_TABLES)
