@@ -29,9 +29,10 @@ cdef enum:
     NOT_YET_DB = 200        # a window that has no frame
 
 cdef struct BandTables:
-    int lower[129]          # the band below the bin; -1 under the first centre
-    float lower_weight[129]
-    float upper_weight[129]
+    # The first bin of each segment between two centres, and the end of the last.
+    int first[18]
+    float lower_weight[129]     # in the band below the bin; 0 under the first centre
+    float upper_weight[129]     # in the band above
 
 cdef struct Bands:
     float smooth[16]        # dB, over about 4 frames
@@ -50,16 +51,29 @@ cdef inline void bands_power(
     const BandTables *tables, const float *power, float *bands
 ) noexcept nogil:
     """Fill in the power of each band from 129 bins."""
-    cdef float sums[18]
-    cdef int k, at
-    for k in range(BANDS + 2):
-        sums[k] = 0
+    cdef float falling[129]
+    cdef float rising[129]
+    cdef float sums[4]
+    cdef float before = 0       # the rising side of the band under the segment
+    cdef int k, s
     for k in range(FIRST_BIN, LAST_BIN + 1):
-        at = tables.lower[k] + 1
-        sums[at] += tables.lower_weight[k] * power[k]
-        sums[at + 1] += tables.upper_weight[k] * power[k]
-    for k in range(BANDS):
-        bands[k] = sums[k + 1]
+        falling[k] = tables.lower_weight[k] * power[k]
+        rising[k] = tables.upper_weight[k] * power[k]
+    for s in range(BANDS + 1):
+        sums[0] = sums[1] = sums[2] = sums[3] = 0
+        k = tables.first[s]
+        while k + 1 < tables.first[s + 1]:
+            sums[0] += falling[k]
+            sums[1] += falling[k + 1]
+            sums[2] += rising[k]
+            sums[3] += rising[k + 1]
+            k += 2
+        if k < tables.first[s + 1]:
+            sums[0] += falling[k]
+            sums[2] += rising[k]
+        if s > 0:
+            bands[s - 1] = before + (sums[0] + sums[1])
+        before = sums[2] + sums[3]
 
 
 cdef inline void bands_reset(Bands *state) noexcept nogil:

@@ -14,9 +14,8 @@
 # 46 and 47 come from echo.pxd. While nothing is played they are relative to the noise
 # of a quiet line.
 
-from libc.math cimport log10f
-
 from dsp.bands cimport BANDS, Bands
+from dsp.decibels cimport decibels
 from dsp.echo cimport EchoPath, far_loudest
 from dsp.g711 cimport FRAME
 
@@ -35,7 +34,7 @@ cdef struct Features:
 
 cdef inline float power_db(float power) noexcept nogil:
     """Convert 16-bit units squared to dB, with mu-law's own noise of 4 units added."""
-    return 10 * log10f(power + 16)
+    return decibels(power + 16)
 
 
 cdef inline float line_db(float power) noexcept nogil:
@@ -44,7 +43,7 @@ cdef inline float line_db(float power) noexcept nogil:
     This is -70 dBov. A line that is digitally silent between words then looks like any
     quiet line, and a faint echo on it is not infinitely louder than the silence.
     """
-    return 10 * log10f(power + 100)
+    return decibels(power + 100)
 
 
 cdef inline void features_reset(Features *state) noexcept nogil:
@@ -64,7 +63,7 @@ cdef inline float crest_db(const float *x) noexcept nogil:
             part += x[PART * k + i] * x[PART * k + i]
         total += part
         loudest = max(loudest, part)
-    return 10 * log10f((CREST_PARTS * loudest + 16) / (total + 16))
+    return decibels((CREST_PARTS * loudest + 16) / (total + 16))
 
 
 cdef inline void features_update(
@@ -87,7 +86,7 @@ cdef inline void features_update(
         state.last_db[i] = levels_db[i]
     out[32] = level_db
     out[33] = voiced
-    out[34] = 10 * log10f(<float> 0.1 * max(lag, 10))
+    out[34] = decibels(<float> 0.1 * max(lag, 10))
     out[35] = mean_db / BANDS - level_db
     out[36] = far_loudest(echo)
     out[37] = level_db - out[36]

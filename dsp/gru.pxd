@@ -9,77 +9,11 @@
 # same in every build. They cannot overflow: the magnitudes of a row's weights sum to
 # 65535 at most (bench/gate/quantise.py), and no input exceeds 32767.
 #
-# A matrix is stored as pairs of inputs: for each pair, the two weights of every row
-# beside each other. One instruction (pmaddwd) then multiplies and adds a pair for 4
-# rows, or for 8 with AVX2.
+# A matrix is stored as pairs of inputs (pair_sums.pxd).
 
 from libc.stdint cimport int16_t, int32_t
 
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #if defined(__AVX2__)
-    #include <immintrin.h>
-    #elif defined(__SSE2__)
-    #include <emmintrin.h>
-    #endif
-
-    /* Sums of rows of a matrix of pairs; `rows` is a multiple of 48. Six vectors of
-       sums stay in registers. */
-    static inline void kolbridge_madd(
-        const int16_t *matrix, const int16_t *x, int pairs, int rows, int32_t *sums)
-    {
-        int row, pair;
-    #if defined(__AVX2__)
-        int k;
-        for (row = 0; row < rows; row += 48) {
-            __m256i sum[6];
-            for (k = 0; k < 6; k++) sum[k] = _mm256_setzero_si256();
-            for (pair = 0; pair < pairs; pair++) {
-                const int16_t *first = matrix + 2 * (pair * rows + row);
-                const __m256i *at = (const __m256i *) first;
-                int32_t both;
-                __builtin_memcpy(&both, x + 2 * pair, 4);
-                __m256i value = _mm256_set1_epi32(both);
-                for (k = 0; k < 6; k++)
-                    sum[k] = _mm256_add_epi32(sum[k], _mm256_madd_epi16(
-                        _mm256_loadu_si256(at + k), value));
-            }
-            for (k = 0; k < 6; k++)
-                _mm256_storeu_si256((__m256i *) (sums + row + 8 * k), sum[k]);
-        }
-    #elif defined(__SSE2__)
-        int k;
-        for (row = 0; row < rows; row += 24) {
-            __m128i sum[6];
-            for (k = 0; k < 6; k++) sum[k] = _mm_setzero_si128();
-            for (pair = 0; pair < pairs; pair++) {
-                const int16_t *first = matrix + 2 * (pair * rows + row);
-                const __m128i *at = (const __m128i *) first;
-                int32_t both;
-                __builtin_memcpy(&both, x + 2 * pair, 4);
-                __m128i value = _mm_set1_epi32(both);
-                for (k = 0; k < 6; k++)
-                    sum[k] = _mm_add_epi32(sum[k], _mm_madd_epi16(
-                        _mm_loadu_si128(at + k), value));
-            }
-            for (k = 0; k < 6; k++)
-                _mm_storeu_si128((__m128i *) (sums + row + 4 * k), sum[k]);
-        }
-    #else
-        for (row = 0; row < rows; row++) sums[row] = 0;
-        for (pair = 0; pair < pairs; pair++)
-            for (row = 0; row < rows; row++) {
-                const int16_t *at = matrix + 2 * (pair * rows + row);
-                sums[row] += (int32_t) at[0] * x[2 * pair];
-                sums[row] += (int32_t) at[1] * x[2 * pair + 1];
-            }
-    #endif
-    }
-    """
-    void kolbridge_madd(
-        const int16_t *matrix, const int16_t *x, int pairs, int rows, int32_t *sums
-    ) noexcept nogil
+from dsp.pair_sums cimport kolbridge_pair_sums
 
 cdef enum:
     GRU_UNITS_MAX = 48
@@ -109,8 +43,8 @@ cdef inline void gru_update(
     cdef int j
     for j in range(units):
         state[j] = whole(<float> WHOLE_MAX * hidden[j])
-    kolbridge_madd(input, x, inputs >> 1, gates, from_input)
-    kolbridge_madd(recurrent, state, units >> 1, gates, from_hidden)
+    kolbridge_pair_sums(input, gates, x, inputs >> 1, gates, from_input)
+    kolbridge_pair_sums(recurrent, gates, state, units >> 1, gates, from_hidden)
     for j in range(n):
         value = bias[j] + input_scale[j] * <float> from_input[j]
         value += recurrent_scale[j] * <float> from_hidden[j]

@@ -2,18 +2,23 @@
 # 60 to 400 Hz, on the signal halved to 4 kHz, over 40 ms (two pitch periods of a deep
 # voice). A periodic signal reads 1, noise under 0.15.
 #
-# BLOCK lags are computed at a time, all products of a sample with its past together, so
-# that the sums stay in vector registers (measured: 2.4 times faster than lag by lag).
+# The samples are scaled to whole numbers of up to WHOLE_PEAK, so that a sum of SPAN
+# products fits 32 bits and pair_sums.pxd computes all lags together.
+
+from libc.stdint cimport int16_t, int32_t
+
+from dsp.pair_sums cimport kolbridge_pair_sums
 
 cdef enum:
     HALF = 80           # samples of a frame at 4 kHz
     LAG_MIN = 10
     LAG_MAX = 66
     LAGS = 57
-    BLOCK = 16
-    BLOCKS = 4          # 64 lags, of which the last 7 (3 to 9) are not used
+    ROWS = 72           # a multiple of 24; lags after the last are not used
     HISTORY = 160
     SPAN = 94           # HISTORY - LAG_MAX: the samples in a sum
+    WHOLE_PEAK = 4095   # SPAN times its square is under 2^31
+    LEAST_PEAK = 4      # 16-bit units; what is softer has no period
 
 cdef struct Periodicity:
     float past[160]     # the last two frames, oldest first
@@ -23,44 +28,68 @@ cdef struct Periodicity:
 cdef inline double periodicity_update(
     Periodicity *state, const double *x
 ) noexcept nogil:
+    cdef int16_t whole[168]
+    cdef int16_t pairs[332]     # the samples at i and i + 1
+    cdef int32_t squares[160]
+    cdef int32_t dots[72]       # dots[k] belongs to lag LAG_MAX - k
+    cdef float values[57]
+    cdef float peak, scale, energy, best = 0
+    cdef float *p = state.past
+    cdef int32_t late = 0, early = 0
     cdef int i, k
-    cdef float dots[64]
-    cdef float steps[57]
-    cdef float energy_a = 0, energy_b = 0, best = 0, value, *p = state.past
-    for i in range(HISTORY - HALF):
+    for i in range(HALF):
         p[i] = p[i + HALF]
     for i in range(HALF):
-        p[HISTORY - HALF + i] = <float> (0.5 * (x[2 * i] + x[2 * i + 1]))
-    for i in range(LAG_MAX, HISTORY):
-        energy_a += p[i] * p[i]
+        p[HALF + i] = <float> (0.5 * (x[2 * i] + x[2 * i + 1]))
+    peak = _peak(p)
     state.lag = LAG_MIN
-    if energy_a < 1000:
+    if not peak >= LEAST_PEAK:
         return 0
-    for k in range(BLOCKS):
-        _dots(p, BLOCK * k, dots + BLOCK * k)
-    # dots[k] belongs to lag LAG_MAX - k; the energy of the delayed span moves with it.
+    scale = WHOLE_PEAK / peak
+    for i in range(HISTORY):
+        whole[i] = <int16_t> <int32_t> (
+            p[i] * scale + (<float> 0.5 if p[i] >= 0 else <float> -0.5)
+        )
+    for i in range(HISTORY, HISTORY + 8):
+        whole[i] = 0
+    for i in range(HISTORY + 6):
+        pairs[2 * i] = whole[i]
+        pairs[2 * i + 1] = whole[i + 1]
+    kolbridge_pair_sums(pairs, 2, whole + LAG_MAX, SPAN >> 1, ROWS, dots)
+    for i in range(HISTORY):
+        squares[i] = <int32_t> whole[i] * whole[i]
     for i in range(SPAN):
-        energy_b += p[i] * p[i]
+        late += squares[LAG_MAX + i]
+        early += squares[i]
+    energy = late + 1
+    # The energy of the delayed span moves with the lag.
     for k in range(LAGS):
-        steps[k] = p[SPAN + k] * p[SPAN + k] - p[k] * p[k]
+        values[k] = <float> early + 1
+        early += squares[SPAN + k] - squares[k]
     for k in range(LAGS):
-        if dots[k] > 0:
-            value = dots[k] * dots[k] / (energy_a * (energy_b + 1))
-            if value > best:
-                best = value
-                state.lag = LAG_MAX - k
-        energy_b += steps[k]
+        values[k] = _squared(dots[k]) / (energy * values[k])
+    for k in range(LAGS):
+        if values[k] > best:
+            best = values[k]
+            state.lag = LAG_MAX - k
     return best if best < 1 else 1
 
 
-cdef inline void _dots(const float *p, int first, float *dots) noexcept nogil:
-    """Correlate the newest SPAN samples with those 66 - first - k earlier, for 16 k."""
-    cdef float sums[16]
+cdef inline float _peak(const float *p) noexcept nogil:
+    """Return the largest magnitude of HISTORY samples; four lanes, as vectors are."""
+    cdef float lanes[4]
+    cdef float value
     cdef int i, k
-    for k in range(BLOCK):
-        sums[k] = 0
-    for i in range(SPAN):
-        for k in range(BLOCK):
-            sums[k] += p[LAG_MAX + i] * p[i + first + k]
-    for k in range(BLOCK):
-        dots[k] = sums[k]
+    for k in range(4):
+        lanes[k] = 0
+    for i in range(0, HISTORY, 4):
+        for k in range(4):
+            value = p[i + k] if p[i + k] >= 0 else -p[i + k]
+            lanes[k] = value if value > lanes[k] else lanes[k]
+    return max(max(lanes[0], lanes[1]), max(lanes[2], lanes[3]))
+
+
+cdef inline float _squared(int32_t dot) noexcept nogil:
+    """Return the square of a positive correlation, and 0 for a negative one."""
+    cdef float value = <float> dot if dot > 0 else <float> 0
+    return value * value

@@ -1,10 +1,12 @@
 """Band floors and features: what a sine, noise, a step, a pulse and silence read."""
 
+import math
 import sys
 
 import numpy as np
 
 from bench.gate import subset
+from dsp.bands import decibels_of
 from dsp.gate import NoiseGate
 
 FRAME = 160
@@ -29,6 +31,13 @@ def white(seconds, rms, seed=1):
 
 def sine(seconds, hz, peak):
     return peak * np.sin(2 * np.pi * hz * np.arange(int(8_000 * seconds)) / 8_000)
+
+
+def test_the_logarithm_of_every_power_is_exact_to_0_00001_db():
+    powers = [1.001**at for at in range(23_100)]
+    assert powers[-1] > 1e10
+    worst = max(abs(decibels_of(power) - 10 * math.log10(power)) for power in powers)
+    assert worst < 1e-5
 
 
 def test_silence_reads_the_least_that_is_told_apart():
