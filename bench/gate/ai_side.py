@@ -23,15 +23,22 @@ ECHO_S = ((0.04, 0.42), (0.42, 1.0), (1.0, 1.45))
 ECHO_SHARES, ECHO_DB = (0.65, 0.25, 0.1), (-36.0, -11.0)
 
 
-def played(scene: Scene, way: str, is_speech: NDArray[np.bool_]) -> Audio:
-    """The AI's speech, in one voice: while the caller pauses, on and on, or not."""
+def played(
+    scene: Scene, way: str, is_speech: NDArray[np.bool_], is_greeting: bool = False
+) -> Audio:
+    """The AI's speech, in one voice: while the caller pauses, on and on, or not.
+
+    A greeting begins with the call.
+    """
     bank, rng = scene.bank, scene.rng
     far = np.zeros(scene.total)
     if way == "none":
         return far
     voice, rate = str(rng.choice([*bank.ai, *bank.near])), rng.uniform(0.9, 1.1)
     level = ratio(rng.uniform(*AI_DBOV))
-    at = int(rng.uniform(0, 1.0 if rng.random() < 0.6 else 4) * RATE)
+    at = 0
+    if not is_greeting:
+        at = int(rng.uniform(0, 1.0 if rng.random() < 0.6 else 4) * RATE)
     while at < scene.total:
         count = min(int(rng.uniform(1.5, 12) * RATE), scene.total - at)
         said = speech(bank, voice, int(count * rate) + 1, rng, (0.05, 0.5))

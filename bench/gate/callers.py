@@ -16,6 +16,7 @@ PART = 80  # samples: the ground truth has parts of 10 ms
 RECORDED_SHARE = 0.6
 SYNTHESISED = frozenset(voice.name for voice in SPOKEN)
 RATES = (0.82, 1.28)
+AT_ONCE_S = 0.3
 
 
 class Scene(NamedTuple):
@@ -27,13 +28,15 @@ class Scene(NamedTuple):
     total: int
 
 
-def spoken(scene: Scene, way: str) -> tuple[Audio, NDArray[np.bool_], str]:
+def spoken(
+    scene: Scene, way: str, is_at_once: bool = False
+) -> tuple[Audio, NDArray[np.bool_], str]:
     """One caller's turns, at 0 dBov while they speak, where they speak, and who."""
     bank, rng = scene.bank, scene.rng
-    voice = _voice(bank.words if _says_words(scene, way) else bank.near, rng)
-    rate = float(rng.choice([1.0, 1.0, rng.uniform(*RATES)]))
+    voice = drawn_voice(bank.words if _says_words(scene, way) else bank.near, rng)
+    rate = 1.0 if rng.random() < 0.5 else float(rng.uniform(*RATES))
     out, mask = np.zeros(scene.total), np.zeros(scene.total // PART, bool)
-    at = _beginning(rng)
+    at = int(rng.uniform(0, AT_ONCE_S) * RATE) if is_at_once else _beginning(rng)
     pause_s = {"turns": (0.06, 0.7), "talks_on": (0.03, 0.3), "words": (0.3, 2.5)}[way]
     while at < scene.total:
         began, wanted = at, _turn_s(way, rng) * RATE
@@ -57,7 +60,7 @@ def spoken(scene: Scene, way: str) -> tuple[Audio, NDArray[np.bool_], str]:
     return telephone(out), mask, voice
 
 
-def _voice(voices: list[str], rng: np.random.Generator) -> str:
+def drawn_voice(voices: list[str], rng: np.random.Generator) -> str:
     """Draw a voice; recorded ones are few, and speak more often than synthesised."""
     recorded = [one for one in voices if one not in SYNTHESISED]
     synthesised = [one for one in voices if one in SYNTHESISED]

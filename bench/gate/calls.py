@@ -31,7 +31,8 @@ from bench.gate.events import EVENTS, event
 from bench.gate.lines import vary
 from bench.gate.noises import noise
 from bench.gate.pool import Sounds
-from dsp.g711 import encode, frame_levels
+from bench.gate.subset import mulaw
+from dsp.g711 import frame_levels
 from dsp.gate import NoiseGate
 
 FAR_HEARD_DBFS = -60.0  # as in dsp/gate.pyx
@@ -47,6 +48,9 @@ EVENT_DBOV = {
     "dtmf": (-20.0, -8.0),
     "ring": (-24.0, -14.0),
 }
+# Of the calls in which the AI talks on, so many begin with its first word; half of
+# their callers talk over it at once.
+GREETINGS = 0.3
 # A frame within 200 ms before a turn, or after it, is no error.
 GRACE_FRAMES, SHORT_GAP_FRAMES = 10, 5
 ONSET_PAUSE_FRAMES = 25
@@ -61,6 +65,8 @@ class Kind(NamedTuple):
     ai: tuple[tuple[str, float], ...]  # none, gaps, talks_on, yields
     noise: tuple[tuple[str, float], ...]
     events: float  # share of the calls with single sounds
+    quiet_dbov: tuple[float, float] = QUIET_DBOV  # the noise where nobody speaks
+    sounds: tuple[str, ...] = EVENTS
 
 
 AROUND = (
@@ -100,16 +106,37 @@ OVER_ALONE = (
 )  # fmt: skip
 OVER_KINDS = (
     Kind(
-        0.22,
+        0.19,
         (("turns", 0.6), ("talks_on", 0.4)),
         (("none", 0.25), ("gaps", 0.65), ("yields", 0.1)),
         AROUND,
         0.45,
     ),
-    Kind(0.30, (("turns", 1.0),), (("talks_on", 0.5), ("yields", 0.5)), AROUND, 0.35),
+    Kind(0.36, (("turns", 1.0),), (("talks_on", 0.5), ("yields", 0.5)), AROUND, 0.35),
     Kind(0.05, (("words", 1.0),), (("none", 0.5), ("gaps", 0.5)), AROUND, 0.3),
     Kind(
-        0.43, (("nobody", 1.0),), (("none", 0.15), ("talks_on", 0.85)), OVER_ALONE, 0.6
+        0.40, (("nobody", 1.0),), (("none", 0.15), ("talks_on", 0.85)), OVER_ALONE, 0.6
+    ),
+)
+# For the second net, too: nobody speaks to the AI, but others or animals are heard.
+TALK_KINDS = (
+    Kind(
+        1.0,
+        (("nobody", 1.0),),
+        (("none", 0.05), ("talks_on", 0.95)),
+        (("none", 0.15), ("talk", 0.75), ("babble", 0.10)),
+        0.5,
+        (-42.0, -20.0),
+    ),
+)
+EVENT_KINDS = (
+    Kind(
+        1.0,
+        (("nobody", 1.0),),
+        (("none", 0.05), ("talks_on", 0.95)),
+        (("none", 0.7), ("pink", 0.1), ("street", 0.1), ("kitchen", 0.1)),
+        1.0,
+        sounds=("bark", "bark", "bark", "baby", "cough", "sneeze", "bump"),
     ),
 )
 
@@ -206,11 +233,16 @@ def make(
     caller, ai = _drawn(kind.caller, rng), _drawn(kind.ai, rng)
     near, voice = np.zeros(scene.total), ""
     is_speech = np.zeros(scene.total // PART, bool)
-    level_db = float(rng.uniform(*(QUIET_DBOV if caller == "nobody" else CALLER_DBOV)))
+    level_db = float(
+        rng.uniform(*(kind.quiet_dbov if caller == "nobody" else CALLER_DBOV))
+    )
+    is_over = ai in ("talks_on", "yields")
+    is_greeting = is_over and rng.random() < GREETINGS
     if caller != "nobody":
-        near, is_speech, voice = spoken(scene, caller)
-        near = in_some_room(scene, near, ai in ("talks_on", "yields")) * ratio(level_db)
-    far = played(scene, ai, is_speech)
+        is_at_once = is_greeting and rng.random() < 0.5
+        near, is_speech, voice = spoken(scene, caller, is_at_once)
+        near = in_some_room(scene, near, is_over) * ratio(level_db)
+    far = played(scene, ai, is_speech, is_greeting)
     others = rng.standard_normal(scene.total) * ratio(rng.uniform(*LINE_DBOV))
     if rng.random() < 0.8:
         others += echo(scene, far)
@@ -218,11 +250,11 @@ def make(
     snr_db = _snr_db(caller, around, rng)
     others += _background(scene, around, level_db - snr_db, voice)
     if rng.random() < kind.events:
-        others += _events(scene, is_speech)
+        others += _events(scene, is_speech, kind.sounds)
     is_said = is_speech.reshape(-1, 2).any(1)
     is_heard = _power(near) > _power(others) * ratio(-COVERED_DB) ** 2
     line = vary(near + others, rng)
-    call = Call(_mulaw(line), _mulaw(far), is_said, is_heard, caller, around, snr_db)
+    call = Call(mulaw(line), mulaw(far), is_said, is_heard, caller, around, snr_db)
     return _lost(call, rng)
 
 
@@ -259,11 +291,13 @@ def _background(scene: Scene, kind: str, level_db: float, voice: str) -> Audio:
     return out
 
 
-def _events(scene: Scene, is_speech: NDArray[np.bool_]) -> Audio:
+def _events(
+    scene: Scene, is_speech: NDArray[np.bool_], sounds: tuple[str, ...]
+) -> Audio:
     """Single sounds of one or two kinds, where the caller does not speak."""
     rng = scene.rng
     out = np.zeros(scene.total)
-    kinds = rng.choice(EVENTS, int(rng.integers(1, 3)))
+    kinds = rng.choice(sounds, int(rng.integers(1, 3)))
     pauses_s = (0.05, 0.6) if kinds[0] == "keyboard" else (0.4, 6.0)
     busy = np.convolve(is_speech, np.ones(41), "same") > 0
     at = int(rng.uniform(0.1, 3) * RATE)
@@ -292,11 +326,6 @@ def _lost(call: Call, rng: np.random.Generator) -> Call:
     return call._replace(
         near=near, far=far, is_speech=call.is_speech[kept], is_heard=call.is_heard[kept]
     )
-
-
-def _mulaw(x: Audio) -> bytes:
-    pcm = np.round(x * 32768).clip(-32768, 32767).astype("<i2")
-    return encode(pcm.tobytes())
 
 
 def _power(x: Audio) -> Audio:

@@ -89,19 +89,11 @@ def _bark(sounds: Sounds, rng: Source) -> Audio:
     return np.concatenate(parts)
 
 
-def _laugh(sounds: Sounds, rng: Source) -> Audio:
-    return _recorded(sounds, rng)
-
-
 def _baby(sounds: Sounds, rng: Source) -> Audio:
-    return _recorded(sounds, "baby", rng)
-
-
-def _recorded(sounds: Sounds, kind: str, rng: Source) -> Audio:
-    """A recording at another rate; a bark where there is none."""
-    if not sounds.has(kind):
+    """A recorded baby at another rate; a bark where there is none."""
+    if not sounds.has("baby"):
         return _bark(sounds, rng)
-    return _at_rate(sounds.recording(kind, rng)[: 3 * RATE], rng)
+    return _at_rate(sounds.recording("baby", rng)[: 3 * RATE], rng)
 
 
 def _dtmf(_: Sounds, rng: Source) -> Audio:

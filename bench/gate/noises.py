@@ -3,7 +3,7 @@
 Each noise is recorded or made here; where there are recordings, both are used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from scipy.signal import firwin, lfilter
@@ -21,6 +21,7 @@ from bench.gate.acoustics import (
     rms,
     room,
 )
+from bench.gate.callers import drawn_voice
 from bench.gate.pool import Sounds, speech
 
 SEMITONES = (0, 3, 4, 5, 7, 10, 12, 15, 19)
@@ -183,15 +184,30 @@ def _tune(_: Sounds, count: int, rng: Source, _near: str) -> Audio:
 
 def _tv(sounds: Sounds, count: int, rng: Source, near: str) -> Audio:
     """A television: one or two voices in scenes of 4 s, with music, across a room."""
+    names = rng.choice(_others(sounds, near), int(rng.integers(1, 3)))
+    out = _over_music(sounds, count, rng, names)
+    return np.asarray(lfilter(firwin(31, rng.uniform(2_200, 3_800), fs=RATE), 1, out))
+
+
+def _talk(sounds: Sounds, count: int, rng: Source, near: str) -> Audio:
+    """A television whose voices are as often recorded as the callers'."""
+    others = _others(sounds, near)
+    names = [drawn_voice(others, rng) for _ in range(int(rng.integers(1, 4)))]
+    out = _over_music(sounds, count, rng, names)
+    if rng.random() < 0.5:
+        return out
+    return np.asarray(lfilter(firwin(31, rng.uniform(2_200, 3_800), fs=RATE), 1, out))
+
+
+def _over_music(sounds: Sounds, count: int, rng: Source, names: Iterable[str]) -> Audio:
     said = np.zeros(count)
-    for voice in rng.choice(_others(sounds, near), int(rng.integers(1, 3))):
+    for voice in names:
         said += speech(sounds.bank, voice, count, rng, (0.05, 1.2))
     scenes = rng.random(count // (4 * RATE) + 1) < 0.75
     said *= np.repeat(scenes, 4 * RATE)[:count]
-    music = _music(sounds, count, rng, near)
+    music = _music(sounds, count, rng, "")
     out = said / rms(said) + music / rms(music) * rng.uniform(0.0, 0.8)
-    out = in_room(out, room(rng, rng.uniform(0.2, 0.7), rng.choice([0.2, 0.4, 0.8])))
-    return np.asarray(lfilter(firwin(31, rng.uniform(2_200, 3_800), fs=RATE), 1, out))
+    return in_room(out, room(rng, rng.uniform(0.2, 0.7), rng.choice([0.2, 0.4, 0.8])))
 
 
 def _others(sounds: Sounds, near: str) -> list[str]:
@@ -212,5 +228,6 @@ _NOISES: dict[str, Callable[[Sounds, int, Source, str], Audio]] = {
     "music": _music,
     "tune": _tune,
     "tv": _tv,
+    "talk": _talk,
 }
 KINDS = tuple(_NOISES)

@@ -2,8 +2,8 @@
 
 The net is a GRU with two outputs (dsp/score.pxd). Training is truncated
 back-propagation over sequences, with weighted binary cross-entropy and AdamW with a
-cosine rate. The only regularisers are feature noise, a shift of the far level, and
-weight decay. Only this module needs PyTorch.
+cosine rate. The only regularisers are feature noise, an offset of features, a shift of
+the far level, and weight decay. Only this module needs PyTorch.
 """
 
 import hashlib
@@ -46,6 +46,9 @@ class Recipe:
     # What an error of the second output costs, beside one of the first.
     double_talk_share: float = 0.6
     decay: float = 1e-2
+    # The deviation of what is added to each feature of a sequence, the same in each
+    # frame: other lines and voices.
+    offset: float = 0.0
 
 
 class Net(nn.Module):
@@ -143,6 +146,8 @@ def _batch(
             w[row, : recipe.warm_up_frames] = 0
     x = (x - mean) * scale
     x += NOISE * rng.standard_normal(x.shape, np.float32)
+    if recipe.offset:
+        x += recipe.offset * rng.standard_normal((len(x), 1, len(mean)), np.float32)
     return x.astype(np.float32), y, w
 
 

@@ -97,6 +97,47 @@ def test_a_whisper_keeps_the_level_and_loses_the_pitch():
     assert abs(20 * np.log10(rms(out) / rms(voiced))) < 6
 
 
+@pytest.mark.parametrize("kinds", [calls.TALK_KINDS, calls.EVENT_KINDS])
+def test_who_is_only_heard_around_is_no_caller(kinds):
+    made = [calls.make(packaged(), rng(3, at), kinds) for at in range(4)]
+    assert not any(call.is_speech.any() for call in made)
+    assert any(np.abs(linear(call.far)).max() > 0.01 for call in made)
+    loudest = [levels_db(linear(call.near)).max() for call in made]
+    assert max(loudest) > -45
+
+
+def test_the_events_of_a_kind_are_its_own(monkeypatch):
+    heard = set()
+
+    def record(sounds, kind, rng):
+        heard.add(kind)
+        return event(sounds, kind, rng)
+
+    monkeypatch.setattr(calls, "event", record)
+    for at in range(6):
+        calls.make(packaged(), rng(4, at), calls.EVENT_KINDS)
+    assert "bark" in heard
+    assert heard <= set(calls.EVENT_KINDS[0].sounds)
+
+
+def test_others_in_the_room_are_as_often_recorded_as_callers(monkeypatch):
+    """With one recorded voice of 31, most of what is heard is that voice."""
+    drawn = []
+
+    def record(bank, voice, count, rng, pauses_s):
+        drawn.append(voice)
+        return rng.standard_normal(count)
+
+    sounds = packaged()
+    synthesised = sorted(callers.SYNTHESISED)[:30]
+    bank = sounds.bank._replace(near=["reader", *synthesised], babble=[])
+    monkeypatch.setattr(sounds, "bank", bank)
+    monkeypatch.setattr(noises, "speech", record)
+    for at in range(60):
+        noises.noise(sounds, "talk", RATE, rng(at))
+    assert 0.5 < drawn.count("reader") / len(drawn) < 0.7
+
+
 def test_an_echo_is_later_and_softer_than_what_was_played():
     source = rng(6)
     scene = callers.Scene(packaged().bank, packaged(), source, 20 * RATE)
