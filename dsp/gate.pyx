@@ -76,7 +76,7 @@ cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_PER_DB = 0.2
 # The bar of the double-talk score, which learns more from sounds that are no caller.
-cdef double DOUBLE_TALK_OPEN = 0.5
+cdef double DOUBLE_TALK_OPEN = 0.0
 # A frame's evidence for a caller without a score: the fifth in a row is certain.
 cdef double EVIDENCE_UNSCORED = 1.7
 # A score that only remembers the last word is no sound of that word. Under noise the
