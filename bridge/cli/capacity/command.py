@@ -136,7 +136,7 @@ def _measure(
     bounds = Bounds(settings.max_busy_percent, settings.lag_budget_ms)
     plan = Plan(workers, args.seconds, args.up_to, bounds)
     cores = divided(os.sched_getaffinity(0), workers)
-    _tell(f"{workers_of(workers)}: {placed(cores)}\n{HEAD}")
+    _tell(f"{workers_of(workers)}: {placed(cores, workers)}\n{HEAD}")
     found = measured(
         plan, os.environ, dotenv, lambda step: _tell(line_of(step, bounds))
     )
@@ -152,17 +152,21 @@ def workers_of(number: int) -> str:
     return f"{number} worker{'s' * (number > 1)}"
 
 
-def placed(cores: Cores) -> str:
-    """Return which processors are used for what."""
+def placed(cores: Cores, workers: int) -> str:
+    """Return which processors are used for what, and whether they are too few."""
     ours, rest = len(cores.service), len(cores.load)
     if cores.are_shared:
         return "service and load share one processor: K is too small"
-    return f"{ours} of {ours + rest} processors for the service, {rest} for the load"
+    few = ": K is too small" if ours < workers else ""
+    whole = ours + rest
+    return f"{ours} of {whole} processors for the service, {rest} for the load{few}"
 
 
 def line_of(step: Step, bounds: Bounds) -> str:
     """Return one line of progress."""
     verdict = judge(step, bounds)
+    if step.refused and verdict is not None:
+        return f"{step.calls:6}  not measured: {verdict.why}"
     up, down = (
         f"{p50:.1f}/{p99:.1f}" for p50, p99 in (step.uplink_ms, step.downlink_ms)
     )

@@ -216,6 +216,9 @@ def test_no_capacity_is_said_plainly():
 def test_a_step_is_one_line_with_its_verdict():
     assert line_of(GOOD, BOUNDS).split()[-1] == "good"
     assert line_of(GOOD._replace(lost_frames=7), BOUNDS).endswith("frames lost: 7")
+    refused = Step(366, refused="lagging")
+    told = "not measured: the service refuses a call: lagging"
+    assert line_of(refused, BOUNDS).split(maxsplit=1) == ["366", told]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ def test_a_step_is_one_line_with_its_verdict():
     [
         ({0, 1}, 1, {1}, (0,), "1 of 2 processors for the service, 1 for the load"),
         ({0, 1, 2, 3}, 2, {2, 3}, (0, 1), "2 of 4 processors"),
-        ({0, 1}, 4, {1}, (0,), "1 of 2 processors"),
+        ({0, 1}, 4, {1}, (0,), "for the load: K is too small"),
         ({5}, 1, {5}, (5,), "share one processor"),
     ],
 )
@@ -233,7 +236,7 @@ def test_service_and_load_have_processors_of_their_own(
     found = divided(cores, workers)
 
     assert found == Cores(frozenset(ours), load)
-    assert told in placed(found)
+    assert told in placed(found, workers)
 
 
 # --- the load ---
