@@ -116,6 +116,9 @@ class LogWriter:
         # picows logs each connection at info and each pause of writing as a warning;
         # the legs count both.
         logging.getLogger("picows").setLevel(logging.ERROR)
+        # asyncpg logs each try to fill its pool again, with a traceback; what needs the
+        # database says that it is away.
+        logging.getLogger("asyncpg").setLevel(logging.ERROR)
         self._thread.start()
 
     def count_with(self, count: Callable[[int], None]) -> None:

@@ -99,6 +99,18 @@ def test_writer_writes_what_was_logged_before_it_stops():
     ]
 
 
+def test_tries_of_the_database_driver_are_not_logged():
+    stream = io.StringIO()
+    writer = log.LogWriter("info", (), stream)
+    writer.start()
+    logging.getLogger("asyncpg.pool").warning("Failed to restore the pool")
+    log.server_logger().warning("the database is away")
+    writer.stop()
+
+    (line,) = stream.getvalue().splitlines()
+    assert orjson.loads(line)["message"] == "the database is away"
+
+
 def test_lines_for_a_stuck_reader_are_dropped_and_counted(monkeypatch, capsys):
     monkeypatch.setattr(log, "LINES_WAITING_MAX", 2)
     writer = log.LogWriter("info", (), io.StringIO())
