@@ -135,6 +135,16 @@ def test_sums_are_over_the_chosen_nodes_and_each_node_has_a_row():
             assert target["expr"].count(wanted) == len(samples), target["expr"]
 
 
+def test_a_total_is_zero_before_its_first_event():
+    """A counter with labels has no sample before."""
+    known = labels_by_metric()
+
+    for query in QUERIES:
+        names = re.findall(r"\bkolbridge_\w+_total\b", query)
+        if any(known[name] for name in names) and " by (" not in query:
+            assert query.endswith(" or vector(0)"), query
+
+
 def test_queries_are_prometheus_own(tmp_path):
     promtool = shutil.which("promtool")
     if promtool is None:
