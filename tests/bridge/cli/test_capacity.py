@@ -351,7 +351,7 @@ def test_a_slow_service_is_found_to_carry_less():
     # Each call costs 15 % of a processor.
     found = measured(plan, env, NO_ENV, print)
     assert found.calls < 8
-    assert found.verdict.limit in (Limit.BUSY, Limit.REFUSED)
+    assert found.verdict.limit is not Limit.UP_TO
 
 
 def test_ctrl_c_ends_all_processes():
