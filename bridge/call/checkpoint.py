@@ -39,13 +39,15 @@ def take(call: CallState, now: float) -> Checkpoint:
     said_at_s = words[-1].at_s if words else 0.0
     is_tool_last = bool(tools) and tools[-1].at_s >= said_at_s
     has_spoken = any(turn.role == "ai" for turn in words)
+    # A greeting whose words are not known yet was hardly heard: it is said again.
+    has_begun = bool(words) or not call.plan.greeting
     return Checkpoint(
         at_s=noted.at_s(now),
         answered_at_s=(
             None if noted.answered_at is None else noted.at_s(noted.answered_at)
         ),
         stream_sid=noted.stream_sid,
-        is_greeted=has_spoken or not call.greeting.is_due,
+        is_greeted=has_spoken or (has_begun and not call.greeting.is_due),
         is_answer_due=is_tool_last or (bool(words) and words[-1].role != "ai"),
         turns=turns,
         tools=tools,

@@ -170,6 +170,18 @@ def test_the_result_of_a_tool_is_kept():
     assert of(openai.CreateItem, actions)[-1].item.output == "{}"
 
 
+def test_a_greeting_whose_words_are_not_known_yet_is_said_again():
+    call = answered_call(greeting="Hello.")
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(audio_delta("i1", 2_000), 1.0)
+    fire(call, 1.3)
+    _, actions = moved(call, 1.3)
+
+    (asked,) = of(openai.ResponseCreate, actions)
+    assert "apology" not in asked.response.instructions
+    assert "Hello." in asked.response.instructions
+
+
 def test_a_call_that_was_never_greeted_is_greeted():
     call = answered_call(greeting="Hello.")
     _, actions = moved(call, 1.0)
@@ -185,6 +197,7 @@ def test_a_greeting_half_heard_is_no_second_greeting():
     text = "Hello, this is the salon."
     words = openai.TranscriptDone(response_id="r1", item_id="i1", transcript=text)
     call.receive_openai(words, 1.0)
+    fire(call, 2.5)
     other, actions = moved(call, 2.5)
 
     (asked,) = of(openai.ResponseCreate, actions)
