@@ -243,11 +243,12 @@ class Downlink:
                 self._clock_end = now
                 self._flushed, self._first_frame_at = self._frames, None
             elif kind is openai.ResponseCancel:
-                # Of the request, if no response runs: the next to begin, unless it
-                # is given up and asked for once more.
-                is_again = openai.ResponseCreate in map(type, actions)
-                self._is_next_cancelled = self._active is None and not is_again
+                # Of the request, if no response runs: the next to begin.
+                self._is_next_cancelled = self._active is None
                 self._cancelled.add(self._active or "")
+            elif kind is openai.ResponseCreate:
+                # The request that was cancelled is given up: this is another one.
+                self._is_next_cancelled = False
             elif kind is openai.ConversationItemTruncate:
                 self._check_cut(action, now)
             elif kind is HangUp:
