@@ -35,7 +35,7 @@ from bench.command_line import parser_of
 from bench.machine import spread
 from crm.connect import open_url
 
-WAVE = 6
+WAVE = 12
 # After the last call, until the model's sessions are counted.
 QUIET_S = 10.0
 # A record is tried again after 30 s at most.
@@ -97,7 +97,11 @@ async def _figures(run: Chaos) -> Figures:
         **await _rows(run),
         "lost": list(map(_told, filter(_is_lost, run.visits))),
         "not_heard_once": [
-            {"hits": [kind for _, kind in visit.hits], **times}
+            {
+                "call": visit.result.call_sid if visit.result else "",
+                "hits": [kind for _, kind in visit.hits],
+                **times,
+            }
             for visit, times in zip(run.visits, heard, strict=True)
             if any(n != 1 for n in times.values())
         ],
