@@ -355,16 +355,15 @@ def test_a_slow_service_is_found_to_carry_less():
 
 
 def test_ctrl_c_ends_all_processes():
-    command = [
-        sys.executable,
-        "-m",
-        "bridge.cli.main",
-        "bench",
-        "capacity",
-        "--seconds",
-        "2",
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    wanted = ["bench", "capacity", "--seconds", "2"]
+    command = [sys.executable, "-m", "bridge.cli.main", *wanted]
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell lets what it runs in the background ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         lines = iter(process.stderr.readline, "")
         next(line for line in lines if line.split()[0] == "16")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
