@@ -45,7 +45,21 @@ async def claim(
     """
     if await _plan(database, owner) is None and not is_over:
         return None
-    generation = await live_calls.claim(
+    generation = await win(database, identity, owner, is_dead=is_dead)
+    if generation is None:
+        return None
+    plan = await _plan(database, owner)
+    if plan is not None:
+        plan = msgspec.structs.replace(plan, generation=generation)
+    return Claimed(owner, generation, plan)
+
+
+async def win(
+    database: Database, identity: Identity, owner: Owner, *, is_dead: bool = False
+) -> int | None:
+    """Make this process a call's owner; return the new generation, None if it was not
+    won."""
+    return await live_calls.claim(
         database,
         owner.call_sid,
         owner.generation,
@@ -54,12 +68,6 @@ async def claim(
         identity.worker,
         is_dead=is_dead,
     )
-    if generation is None:
-        return None
-    plan = await _plan(database, owner)
-    if plan is not None:
-        plan = msgspec.structs.replace(plan, generation=generation)
-    return Claimed(owner, generation, plan)
 
 
 async def claim_unread(
@@ -69,14 +77,7 @@ async def claim_unread(
 
     Its plan may be readable; if not, it holds what the owner's row says.
     """
-    generation = await live_calls.claim(
-        database,
-        owner.call_sid,
-        owner.generation,
-        identity.name,
-        identity.incarnation,
-        identity.worker,
-    )
+    generation = await win(database, identity, owner)
     if generation is None:
         return None
     found = await live_calls.load(database, owner.business_id, owner.call_sid)

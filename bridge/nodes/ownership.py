@@ -18,7 +18,7 @@ import asyncpg
 from bridge.call import checkpoint
 from bridge.call.plan import CallPlan
 from bridge.line.driver import CallDriver
-from bridge.nodes.claims import encode_plan
+from bridge.nodes.claims import encode_plan, win
 from bridge.nodes.membership import Identity
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
@@ -224,22 +224,12 @@ class Ownership:
                 await self._close(owner)
             elif owner.incarnation == me.incarnation:
                 self._generations[call_sid] = owner.generation
-            elif are_ringing and (generation := await self._take(owner)):
+            elif are_ringing and (
+                generation := await win(self._database, me, owner, is_dead=True)
+            ):
                 self._generations[call_sid] = generation
             else:
                 self._let_go(lines.pop(call_sid))
-
-    async def _take(self, owner: live_calls.Owner) -> int | None:
-        me = self._identity
-        return await live_calls.claim(
-            self._database,
-            owner.call_sid,
-            owner.generation,
-            me.name,
-            me.incarnation,
-            me.worker,
-            is_dead=True,
-        )
 
     async def _close(self, owner: live_calls.Owner) -> None:
         """Remove the owner of a call that ended before it had one."""
