@@ -73,6 +73,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     tools: Sequence[ToolCall]
     # How far the number was proven; only a verified number leads to a lead.
     caller_worth: str = "verified"
+    # Placed from the console, not by a caller.
+    is_test: bool = False
     # The generation in which its writer owned the call; 0 if no owner was written.
     generation: int = 0
 
@@ -103,6 +105,7 @@ _PLAIN = (
     "usage",
     "cost",
     "caller_worth",
+    "is_test",
 )
 _TURN = ("role", "item_id", "text", "interrupted", "heard_ms", "at_s")
 _TOOL = ("tool_call_id", "name", "arguments", "result", "ok", "duration_ms", "at_s")

@@ -104,6 +104,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     caller_worth: str = "verified"
     # The number of a lead whose record lacks this call: the database was unreachable.
     lead_due: str = ""
+    # Placed from the console, not by a caller.
+    is_test: bool = False
     options: CallOptions = CallOptions()
     resumed: Checkpoint | None = None
     generation: int = 1

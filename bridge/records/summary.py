@@ -45,6 +45,7 @@ def to_row(record: CallRecord, now_s: float, now: datetime, prices: Prices) -> K
             from_number=plan.from_number,
             to_number=plan.to_number,
             caller_worth=plan.caller_worth,
+            is_test=plan.is_test,
             model=options.openai_model,
             prompt=clean(plan.prompt),
             prompt_facts=clean(plan.prompt_facts),

@@ -179,7 +179,7 @@ class Server:
         stream_base = (settings.node_url or self.public_url).rstrip("/")
         stream_base = stream_base.replace("http", "ws", 1)
         media_path = self._workers.media_path if self._workers else MEDIA_PATH
-        self.switchboard.media_url = stream_base + media_path
+        self.switchboard.handshakes.listen(self.public_url, stream_base + media_path)
         webhooks = Webhooks(
             settings,
             self.public_url,

@@ -39,6 +39,7 @@ from bridge.switchboard.admission import Shut
 from bridge.switchboard.call_setup import Ringing
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.ended import Ended
+from bridge.switchboard.softphone import stream_parameters
 from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
 from bridge.telemetry.masking import mask_phone
 from bridge.telephony import twiml
@@ -239,21 +240,14 @@ class Webhooks:
 
     def connect(self, line: CallDriver) -> bytes:
         """Return the document that opens a call's stream."""
-        plan = line.call.plan
         after = f"{self._public_url}/twilio/after-stream"
         urls = StreamUrls(
-            media=self._switchboard.media_url,
+            media=self._switchboard.handshakes.media_url,
             after=after,
             status=f"{self._public_url}/twilio/stream-status",
             again=after if self._is_resuming else "",
         )
-        parameters = {
-            "token": line.token,
-            "business": plan.business_id,
-            "from": plan.from_number,
-            "to": plan.to_number,
-        }
-        return twiml.connect_stream(urls, parameters, line.fallback)
+        return twiml.connect_stream(urls, stream_parameters(line), line.fallback)
 
     def _fallback(self, reason: str, sorry: Sentence, business_id: str) -> web.Response:
         self._metrics.count_fallback(reason, business_id)

@@ -48,6 +48,8 @@ class Ringing(msgspec.Struct, frozen=True, kw_only=True):
     # STIR/SHAKEN as Twilio reports it; "" if Twilio reported none, or the call was not
     # signed.
     stir_verstat: str = ""
+    # Placed from the console, not by a caller.
+    is_test: bool = False
 
 
 class CallSetup(NamedTuple):
@@ -290,5 +292,6 @@ def _plan(
         greeting=greeting,
         tools=specifications(tools),
         missing_fields=required if lead is None else lead.missing(required),
+        is_test=ringing.is_test,
         options=options,
     )

@@ -24,7 +24,7 @@ from bridge.line import fast_path
 from bridge.line.driver import CallDriver, Exchange
 from bridge.line.legs import StreamRefused, TwilioLeg
 from bridge.line.websocket import CLOSE_WAIT_S
-from bridge.ports.port_demux import MEDIA_PATH, Head
+from bridge.ports.port_demux import Head
 from bridge.ports.workers import Workers
 from bridge.recorder.flight_recorder import Recorders
 from bridge.settings.process import Settings
@@ -33,10 +33,11 @@ from bridge.switchboard.call_setup import CallSetup, Ringing, fallback_of
 from bridge.switchboard.draining import QUESTION_S, end_in_time, wait_for
 from bridge.switchboard.ended import Ended, EndedCalls
 from bridge.switchboard.gauges import gauges_of
+from bridge.switchboard.handshakes import Handshakes
 from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
-from bridge.telemetry.log import CallLogger, server_logger
+from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
-from bridge.telephony import signature, twilio
+from bridge.telephony import twilio
 from bridge.telephony.tokens import TokenError, Tokens
 from bridge.telephony.twiml import Sentence
 
@@ -70,9 +71,8 @@ class Switchboard:
             few_max(busy_max, settings.workers, os.cpu_count() or 1),
         )
         self.is_draining = False
-        self.media_url = ""
+        self.handshakes = Handshakes(settings, metrics)
         self._settings = settings
-        self._signing_secrets = settings.signing_secrets
         self._tokens = tokens
         self._plan_for = plan_for
         self._on_record = on_record
@@ -190,22 +190,10 @@ class Switchboard:
         return True
 
     def admit_stream(self, head: Head) -> fast_path.CallerListener | HTTPStatus:
-        """Check the signature of a handshake, before its upgrade."""
-        settings = self._settings
-        if settings.twilio_validate_signatures:
-            base, _, _ = self.media_url.partition(MEDIA_PATH)
-            is_valid = signature.is_valid_handshake(
-                self._signing_secrets,
-                base + head.target,
-                signature.Claim(
-                    head.headers.get(signature.HEADER.lower(), ""),
-                    head.headers.get(signature.SETTINGS_HEADER.lower(), ""),
-                ),
-            )
-            if not is_valid:
-                self.metrics.count("rejected_signatures", endpoint="media")
-                server_logger().warning("media stream refused: signature")
-                return HTTPStatus.FORBIDDEN
+        """Check who asks for a stream, before the upgrade."""
+        refusal = self.handshakes.refuse(head)
+        if refusal is not None:
+            return refusal
         return fast_path.CallerListener(TwilioLeg(self))
 
     def claim_line(self, leg: TwilioLeg, start: twilio.Start) -> CallDriver:
@@ -355,8 +343,9 @@ class Switchboard:
                 self.on_let_go(call_sid)
             return
         record = line.record()
-        # Twilio does not ask about a call that its caller has left.
+        # Twilio does not ask about a call that its caller has left, nor about a test.
         is_asked_about = line.twilio_leg and record.end_reason not in LEFT_BY_CALLER
+        is_asked_about = is_asked_about and not record.plan.is_test
         if self.is_draining and is_asked_about:
             self._unasked.add(call_sid)
             self._no_unasked.clear()

@@ -94,7 +94,7 @@ class Service:
         """Open a media stream; return the caller's end after its start message."""
         peer = await Peer.connect(self.server.port)
         headers = {}
-        url = self.server.switchboard.media_url
+        url = self.server.switchboard.handshakes.media_url
         if sign:
             headers["X_Twilio_Signature"] = signature.sign(AUTH_TOKEN, url)
         peer.send(ws_peer.upgrade(url[url.index(MEDIA_PATH) :], **headers))

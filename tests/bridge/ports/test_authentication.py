@@ -215,7 +215,7 @@ def test_subaccount_and_shared_key_are_taken(database_url, tmp_path):
 
 def test_stream_signed_by_a_shared_key_is_taken(database_url, tmp_path):
     async def told(at):
-        url = at.server.switchboard.media_url
+        url = at.server.switchboard.handshakes.media_url
         signed = signature.sign("shared", url, algorithm="sha256")
         peer = await ws_peer.Peer.connect(at.server.port)
         headers = {
@@ -263,7 +263,7 @@ def test_connection_is_kept_where_the_refused_body_is_whole(
 )
 def test_body_that_looks_like_a_handshake_opens_no_stream(database_url, tmp_path, head):
     async def told(at):
-        url = at.server.switchboard.media_url
+        url = at.server.switchboard.handshakes.media_url
         signed = signature.sign(running_service.AUTH_TOKEN, url)
         handshake = ws_peer.upgrade(X_Twilio_Signature=signed)
         peer = await ws_peer.Peer.connect(at.server.port)
@@ -280,7 +280,7 @@ def test_body_that_looks_like_a_handshake_opens_no_stream(database_url, tmp_path
 
 def test_a_kept_connection_may_open_a_stream(database_url, tmp_path):
     async def told(at):
-        url = at.server.switchboard.media_url
+        url = at.server.switchboard.handshakes.media_url
         signed = signature.sign(running_service.AUTH_TOKEN, url)
         peer = await ws_peer.Peer.connect(at.server.port)
         peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b")

@@ -289,7 +289,8 @@ def test_address_may_be_of_version_six(embedded_url, tmp_path, host):
         caller = Caller(own, auth_token=running_service.AUTH_TOKEN, to_number=at.number)
 
         assert at.server.public_url == own
-        assert at.server.switchboard.media_url.startswith(own.replace("http", "ws"))
+        media_url = at.server.switchboard.handshakes.media_url
+        assert media_url.startswith(own.replace("http", "ws"))
         result = await caller.call([HangUp()], max_s=5)
         assert (result.webhook_status, result.handshake_status) == (200, 101)
 
