@@ -90,6 +90,7 @@ OWNERS = (
     "silence",
     "standby_session",
     "streams",
+    "takeover",
     "time_limit",
     "timers",
     "tool_calls",

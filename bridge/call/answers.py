@@ -51,6 +51,8 @@ def _begin(call: CallState, response_id: str) -> None:
     call.recovery.begin(is_announced=True)
     call.floor.drop(Due.SECOND_TRY)
     call.call_record.response_began()
+    if call.takeover.is_on:  # the server began it before it knew
+        call.actions += call.responses.cancel()
 
 
 def on_response_done(call: CallState, event: openai.ResponseDone) -> None:
@@ -82,7 +84,7 @@ def on_response_done(call: CallState, event: openai.ResponseDone) -> None:
         call.greeting.end()
     if not call.is_talking:
         goodbye.say_last_words(call)
-    else:
+    elif not call.takeover.is_on:
         _consider_loop(call)
 
 

@@ -50,6 +50,7 @@ class CallRecordBuilder:
         self._is_total_due = False
         self.tools: list[ToolRecord] = []
         self.keypad_rows = 0
+        self.operator_turns = 0
         self.stream_sid = ""
         self.transcript = Transcript()
         self.usage: dict[str, float] = {}
@@ -90,6 +91,7 @@ class CallRecordBuilder:
         self.stream_sid = saved.stream_sid
         self.tools = list(saved.tools)
         self.keypad_rows = saved.keypad_rows
+        self.operator_turns = saved.operator_turns
         self.limits_told = set(saved.limits_told)
         self.usage = dict(saved.usage)
         self.greeting_ms = saved.greeting_ms
@@ -137,6 +139,12 @@ class CallRecordBuilder:
         self.keypad_rows += 1
         item_id = f"keypad-{self.keypad_rows}"
         self.transcript.set_text("keypad", item_id, " ".join(digits), self.at_s(now))
+
+    def operator_told(self, text: str, now: float) -> None:
+        """Note what the model was told by or of an operator."""
+        self.operator_turns += 1
+        item_id = f"operator-{self.operator_turns}"
+        self.transcript.set_text("operator", item_id, text, self.at_s(now))
 
     # --- the model ---
 

@@ -7,6 +7,7 @@ run again: the model is told that its outcome is not known.
 
 import msgspec
 
+from bridge.call import session_config
 from bridge.call.plan import Checkpoint, Counters, Phase, ToolRecord
 from bridge.call.state import CallState
 
@@ -35,7 +36,9 @@ def take(call: CallState, now: float) -> Checkpoint:
     noted = call.call_record
     turns = noted.transcript.kept(call.playout.cuts(now))
     tools = (*noted.tools, *_open_tools(call, now))
-    words = [turn for turn in turns if any(turn.parts.values())]
+    words = [
+        turn for turn in turns if any(turn.parts.values()) and turn.role != "operator"
+    ]
     said_at_s = words[-1].at_s if words else 0.0
     is_tool_last = bool(tools) and tools[-1].at_s >= said_at_s
     has_spoken = any(turn.role == "ai" for turn in words)
@@ -63,12 +66,16 @@ def take(call: CallState, now: float) -> Checkpoint:
         answer_ms=tuple(noted.answer_ms),
         barge_in_ms=tuple(noted.barge_in_ms),
         end_reason=call.ending.reason if call.phase is Phase.ENDING else "",
+        is_taken_over=call.takeover.is_on,
+        operator_turns=noted.operator_turns,
     )
 
 
 def restore(call: CallState, saved: Checkpoint) -> None:
     """Go on from a checkpoint: the call has no stream and no session yet."""
     call.call_record.restore(saved, call.now)
+    if saved.is_taken_over:
+        call.call_record.operator_told(session_config.operator_lost(), call.now)
     for name, count in saved.counters.items():
         if name in Counters.__slots__:
             setattr(call.counters, name, count)

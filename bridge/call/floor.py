@@ -26,6 +26,7 @@ class Due(Enum):
     SECOND_TRY = "another answer in the place of a bad one"
     WARNING = "the call must end soon"
     APOLOGY = "the line was lost, and is back"
+    OPERATOR = "an operator asks the model to speak"
 
 
 class Floor:

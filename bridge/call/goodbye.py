@@ -4,7 +4,13 @@ The model may wish to end it, the caller may be silent, or a limit of time is re
 The call is hung up when the last words have been heard (`bridge.call.hangup`).
 """
 
-from bridge.call import hangup, session_config, speech, tool_answers
+from bridge.call import (
+    hangup,
+    operator_orders,
+    session_config,
+    speech,
+    tool_answers,
+)
 from bridge.call.floor import Due
 from bridge.call.plan import Phase
 from bridge.call.silence import Verdict
@@ -17,7 +23,9 @@ def on_idle(call: CallState) -> None:
         call.now,
         call.call_record.active_at,
         call.playout.ends_at(),
-        is_at_work=call.responses.is_busy or bool(call.tool_calls.open),
+        is_at_work=call.takeover.is_on
+        or call.responses.is_busy
+        or bool(call.tool_calls.open),
     )
     if verdict is Verdict.ASK:
         call.request(session_config.still_there())
@@ -43,7 +51,8 @@ def on_warning_due(call: CallState) -> None:
     """Have the model say, in the next pause, that the call must end soon."""
     if not call.is_talking or call.time_limit.has_warned:
         return
-    if call.responses.is_busy or call.playout.is_playing(call.now):
+    is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
+    if is_speaking or call.takeover.is_on:
         call.time_limit.put_off(call.now)
     elif call.take_floor(Due.WARNING):
         warn(call)
@@ -97,6 +106,7 @@ def end_politely(call: CallState, reason: str) -> None:
     if not call.is_talking:
         hangup.end(call, reason)
         return
+    operator_orders.leave(call)  # the goodbye is the AI's
     call.ending.begin(reason)
     ask_goodbye(call)
     _leave(call)

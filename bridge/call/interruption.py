@@ -35,7 +35,7 @@ def _barge_in(call: CallState) -> None:
         call.actions.append(openai.AppendAudio(frame))
 
 
-def interrupt(call: CallState, why: str) -> None:
+def interrupt(call: CallState, why: str, tag: str = "[BARGE_IN]") -> None:
     """Stop the AI: clear, then truncate each item to what was heard, then cancel."""
     call.barge_in.forget()
     call.timers.cancel(Timer.FEED)
@@ -55,7 +55,7 @@ def interrupt(call: CallState, why: str) -> None:
         heard.append(f"item={cut.item_id}{part} heard_ms={cut.heard_ms}")
     call.actions += call.responses.cancel()
     call.ending.stop()
-    call.info(f"[BARGE_IN] {why}: {'; '.join(heard) or 'nothing was unheard'}")
+    call.info(f"{tag} {why}: {'; '.join(heard) or 'nothing was unheard'}")
 
 
 def on_hold_over(call: CallState) -> None:

@@ -25,6 +25,7 @@ def _counters() -> dict[str, Callable[[CallState], int]]:
         "playout_parts": lambda call: call.playout.refused_parts,
         "marks_in_flight": lambda call: call.playout.forgotten_marks,
         "digits": lambda call: call.keypad.dropped_digits,
+        "operator_frames": lambda call: call.counters.operator_dropped_frames,
         "tool_calls": lambda call: call.counters.refused_tools,
         "turns": lambda call: call.call_record.transcript.dropped_turns,
         "turn_chars": lambda call: call.call_record.transcript.dropped_chars,

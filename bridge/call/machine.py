@@ -26,6 +26,7 @@ from bridge.call import (
     interruption,
     last_turn,
     model_events,
+    operator_orders,
     resumption,
     session_rollover,
     speech,
@@ -40,6 +41,7 @@ from bridge.call.plan import (
     CallRecord,
     Checkpoint,
     Leg,
+    OperatorOrder,
     Phase,
     Refusal,
     ToolResult,
@@ -122,6 +124,14 @@ class Call(CallState):
         end = goodbye.end_politely if politely else hangup.end
         return self._receive(end, reason, now)
 
+    def receive_operator(self, order: OperatorOrder, now: float) -> list[Action]:
+        """Take what an operator orders: a hint, to take over, to hand back."""
+        return self._receive(operator_orders.on_order, order, now)
+
+    def receive_operator_audio(self, frames: bytes, now: float) -> list[Action]:
+        """Take what an operator who has taken over says, in whole frames."""
+        return self._receive(operator_orders.on_audio, frames, now)
+
     def break_off(self) -> None:
         """End the call after a bug in the bridge: no action is left or begun."""
         self.phase = Phase.ENDED  # from any phase
@@ -193,7 +203,7 @@ class Call(CallState):
         if fast_path.is_voice_line_due(now):
             fast_path.note_voice_line(now)
             self.actions.append(voice_line(self.uplink.gate))
-        if fast_path.is_double_talk(now):
+        if fast_path.is_double_talk(now) and not self.takeover.is_on:
             interruption.consider(self)
         if self.uplink.has_turn_ended():
             turns.end_turn(self)

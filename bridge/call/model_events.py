@@ -44,6 +44,9 @@ def on_committed(call: CallState, event: openai.Committed) -> None:
     call.call_record.committed(event, call.now)
     if call.plan.options.turn_detection == "gate":
         return
+    if call.takeover.is_on:
+        call.responses.note_left_to_operator()
+        return
     call.responses.note_committed(call.now, is_answered=not is_ours)
     if is_ours and call.is_talking:
         answers.on_answer_due(call)

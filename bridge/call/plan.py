@@ -77,6 +77,9 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     barge_in_ms: tuple[float, ...]
     # Why the call was ending: its last words were not heard to their end.
     end_reason: str = ""
+    # An operator was speaking in the place of the AI, and is gone with the process.
+    is_taken_over: bool = False
+    operator_turns: int = 0
 
 
 class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +230,26 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     missing_fields: tuple[str, ...] | None = None
 
 
+class Whisper(msgspec.Struct, frozen=True, kw_only=True, tag="whisper"):
+    """A hint for the model alone. `speaks`: the model speaks in the next pause."""
+
+    text: str
+    speaks: bool = False
+
+
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
+    """The operator speaks with the caller from here on; the AI is silent."""
+
+
+class HandBack(msgspec.Struct, frozen=True, kw_only=True, tag="hand_back"):
+    """The AI speaks with the caller again; `note` is what the operator tells it."""
+
+    note: str = ""
+
+
+OperatorOrder = Whisper | TakeOver | HandBack
+
+
 class Counters:
     """The counts of one call; every limit that refuses something has its own."""
 
@@ -251,10 +274,13 @@ class Counters:
         "mute_text",
         "mute_tokens",
         "openai_errors",
+        "operator_dropped_frames",
+        "operator_hints",
         "refused_tools",
         "reopened_sessions",
         "resumed_streams",
         "retried_handshakes",
+        "takeovers",
         "tool_calls",
         "unknown_openai",
         "unknown_twilio",
@@ -293,6 +319,9 @@ class Counters:
     unknown_twilio: int
     unknown_openai: int
     untranscribed_turns: int
+    operator_dropped_frames: int
+    operator_hints: int
+    takeovers: int
 
 
 class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):

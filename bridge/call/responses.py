@@ -166,10 +166,8 @@ class Responses:
         return self.place is Place.CALLED_OFF or self.is_cancelled(response_id)
 
     def is_unannounced(self, response_id: str) -> bool:
-        """Tell whether an event of a response must count as its beginning.
-
-        It does even if no response is awaited: audible speech must be interruptible.
-        """
+        """Tell whether an event of a response must count as its beginning, also where
+        no response is awaited: audible speech must be interruptible."""
         if self.place in _BEGUN or self.place is Place.SUSPENDED:
             return False
         return response_id not in self._ended and response_id not in self._cancelled
@@ -236,10 +234,8 @@ class Responses:
         return events
 
     def is_stalled(self, now: float, audible_until: float) -> bool:
-        """Tell whether to give up the response, when STALL is due.
-
-        While the caller still hears its audio, the timer is set anew.
-        """
+        """Tell whether to give up the response, when STALL is due; while the caller
+        still hears its audio, the timer is set anew."""
         if not self.is_busy:
             return False
         silent_until = audible_until + STALL_S
@@ -284,6 +280,12 @@ class Responses:
         """Note a committed turn; `is_answered`: the server answers it by itself."""
         self.is_turn_heard = False
         self._turn_to(Turn.AWAITED, now + ANSWER_WAIT_S if is_answered else now)
+
+    def note_left_to_operator(self) -> None:
+        """Note that an operator answers the caller: nothing is awaited."""
+        self.is_turn_heard = False
+        self._waiting = None
+        self._note_answered()
 
     def note_refused(
         self, event_id: str | None, now: float, *, try_again: bool

@@ -6,6 +6,7 @@ outside the business's own prompt are here.
 
 from typing import Literal
 
+import msgspec
 from msgspec import UNSET
 
 from bridge.call.plan import CallPlan, ToolRecord
@@ -14,6 +15,7 @@ from bridge.realtime import openai
 from bridge.telephony import sentences
 
 CONFIGURE_ID = "configure"
+LISTEN_ID = "listen"
 PCMU = openai.Format(type="audio/pcmu")
 PCM = openai.Format(type="audio/pcm", rate=24_000)
 
@@ -73,6 +75,30 @@ _LOOP = (
     "You have said the same thing several times. If the caller asks to hear it again, "
     "say it in other words. Else do not repeat it: take the conversation one step "
     "further, or offer to end the call."
+)
+
+_HINT = (
+    "A hint from the business, which the caller does not hear: {text}\n"
+    "Use it, and do not mention the hint."
+)
+_TAKEN_OVER = (
+    "A person of the business has taken over this call and speaks with the caller. You "
+    "hear the caller, but not that person. Say nothing until the call is handed back."
+)
+_HANDED_BACK = (
+    "The person of the business, who spoke with the caller for {seconds} seconds, has "
+    "handed this call back to you. What the caller said meanwhile is in this "
+    "conversation as far as it could be transcribed; what that person said is not. "
+    "{note} Go on from here. If nothing is open, ask in one short sentence what else "
+    "you can do."
+)
+_NOTE = "That person notes: {text}"
+_NO_NOTE = "That person has left no note: do not guess what was agreed."
+_OPERATOR_LOST = (
+    "The connection to the person of the business, who spoke with the caller, was "
+    "lost. The call is yours again. What the caller said meanwhile is in this "
+    "conversation as far as it could be transcribed; what that person said is not: do "
+    "not guess what was agreed. Apologise in one short sentence, and go on."
 )
 
 # Errors after which a session cannot be used. OpenAI has moved names between `code` and
@@ -138,6 +164,21 @@ def configure(plan: CallPlan) -> openai.SessionUpdate:
                 ),
             ),
         ),
+    )
+
+
+def listen(plan: CallPlan, *, answers: bool) -> openai.SessionUpdate | None:
+    """Return the update that has the server answer the caller's turns, or no longer.
+
+    None in `gate` mode, where the server answers none by itself.
+    """
+    detection = _turn_detection(plan)
+    if detection is None:
+        return None
+    detection = msgspec.structs.replace(detection, create_response=answers)
+    audio = openai.InputChange(input=openai.TurnDetectionChange(detection))
+    return openai.SessionUpdate(
+        event_id=LISTEN_ID, session=openai.SessionChange(audio=audio)
     )
 
 
@@ -229,6 +270,32 @@ def keypad(digits: str) -> openai.CreateItem:
     return _message("user", f"Keypad: {' '.join(digits.replace(' ', ''))}")
 
 
+def operator_told(text: str) -> openai.CreateItem:
+    """Return what the model is told by or of an operator, as an item."""
+    return _message("system", text)
+
+
+def hint(text: str) -> str:
+    """Return an operator's hint as the model is told it."""
+    return _HINT.format(text=text)
+
+
+def taken_over() -> str:
+    """Return what the model is told when an operator takes the call over."""
+    return _TAKEN_OVER
+
+
+def handed_back(lasted_s: float, note: str) -> str:
+    """Return what the model is told when an operator hands the call back."""
+    told = _NOTE.format(text=note) if note else _NO_NOTE
+    return _HANDED_BACK.format(seconds=round(lasted_s), note=told)
+
+
+def operator_lost() -> str:
+    """Return what the model is told when an operator's connection is lost."""
+    return _OPERATOR_LOST
+
+
 def tool_output(tool_call_id: str, output: str) -> openai.CreateItem:
     """Return a tool's answer as an item."""
     return openai.CreateItem(
@@ -254,6 +321,8 @@ def said(role: Role, text: str) -> openai.CreateItem:
     if role == "ai":
         item = openai.MessageItem(role="assistant", content=(openai.OutputText(text),))
         return openai.CreateItem(item=item)
+    if role == "operator":
+        return operator_told(text)
     return keypad(text) if role == "keypad" else _message("user", text)
 
 

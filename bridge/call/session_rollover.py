@@ -14,6 +14,7 @@ from bridge.call import (
     conversation_start,
     hangup,
     history_seed,
+    operator_orders,
     owed,
     speech,
 )
@@ -150,7 +151,8 @@ def _obey(call: CallState, orders: Iterable[Order]) -> None:
         if isinstance(order, Notice):
             _ON_NOTICE[order](call)
         elif isinstance(order, Fail):
-            hangup.obey(call, order)
+            if not operator_orders.defers(call, order):
+                hangup.obey(call, order)
         else:
             call.actions.append(order)
 
@@ -195,6 +197,7 @@ def _go_on(call: CallState) -> None:
         call.actions += map(openai.AppendAudio, turn)
         call.uplink.resume_turn(turn)
     owed.resume(call)
+    operator_orders.keep_silent(call)
 
 
 _ON_NOTICE = {

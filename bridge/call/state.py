@@ -23,6 +23,7 @@ from bridge.call.responses import Responses
 from bridge.call.sessions import Sessions
 from bridge.call.silence import Silence
 from bridge.call.streams import Streams
+from bridge.call.takeover import Takeover
 from bridge.call.time_limit import TimeLimit
 from bridge.call.timers import Timers
 from bridge.call.tool_calls import ToolCalls
@@ -73,6 +74,7 @@ class CallState:
         self.last_words = LastWords(self.timers)
         self.streams = Streams(self.counters, self.timers, now)
         self.barge_in = BargeIn(self.timers, options)
+        self.takeover = Takeover(self.timers)
 
     # --- facts ---
 
@@ -98,7 +100,12 @@ class CallState:
         return self.floor.is_callers(self.uplink, self.responses.answer_by)
 
     def take_floor(self, what: Due) -> bool:
-        """Tell whether the AI may say it now; else it waits for the caller to end."""
+        """Tell whether the AI may say it now; else it waits for the caller to end.
+
+        While an operator speaks in its place, it may not, and nothing waits.
+        """
+        if self.takeover.is_on:
+            return False
         return self.floor.take(what, self.now, is_callers=self.has_caller_floor)
 
     # --- what the wiring does with them ---
@@ -108,8 +115,12 @@ class CallState:
         self.phase = follow(_NEXT, self.phase, phase)
 
     def request(self, params: openai.ResponseParams | UnsetType = UNSET) -> None:
-        """Ask the model to speak, now or when its running response has ended."""
-        self.ask(self.responses.request(self.now, params))
+        """Ask the model to speak, now or when its running response has ended.
+
+        While an operator speaks in its place, it is not asked.
+        """
+        if not self.takeover.is_on:
+            self.ask(self.responses.request(self.now, params))
 
     def ask(self, requests: list[openai.ResponseCreate]) -> None:
         """Send requests; one without parameters is answered with all tools' results."""

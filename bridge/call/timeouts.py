@@ -10,6 +10,7 @@ from bridge.call import (
     goodbye,
     hangup,
     interruption,
+    operator_orders,
     resumption,
     session_rollover,
     speech,
@@ -38,6 +39,7 @@ ON_FLOOR: dict[Due, Callable[[CallState], None]] = {
     Due.SECOND_TRY: bad_answers.ask_again,
     Due.WARNING: goodbye.warn,
     Due.APOLOGY: resumption.apologize,
+    Due.OPERATOR: lambda call: call.request(),
 }
 _ON_TIMER: dict[Timer, Callable[[CallState], None]] = {
     Timer.STREAM: resumption.on_stream_late,
@@ -49,6 +51,7 @@ _ON_TIMER: dict[Timer, Callable[[CallState], None]] = {
     Timer.ANSWER: answers.on_answer_due,
     Timer.STALL: answers.on_stalled,
     Timer.FLOOR: _on_floor_look,
+    Timer.OPERATOR: operator_orders.on_operator_late,
     Timer.RETRY: bad_answers.on_retry_due,
     Timer.ERROR: bad_answers.on_error_unfollowed,
     Timer.IDLE: goodbye.on_idle,

@@ -16,6 +16,7 @@ class Timer(Enum):
     ANSWER = "a turn is unanswered"
     STALL = "an answer does not go on"
     FLOOR = "the caller may have ended"
+    OPERATOR = "the operator may be gone"
     RETRY = "a failed response is asked for again"
     ERROR = "an error may have cost an answer"
     IDLE = "nobody speaks"

@@ -50,7 +50,7 @@ def ask_for_answer(call: CallState) -> None:
 
 def on_filler_due(call: CallState) -> None:
     """Have a filler said while a tool runs long: once, and over nobody's speech."""
-    if not call.is_talking:
+    if not call.is_talking or call.takeover.is_on:
         return
     is_speaking = call.responses.is_busy or call.playout.is_playing(call.now)
     is_free = not is_speaking and not call.has_caller_floor

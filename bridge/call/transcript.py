@@ -12,7 +12,8 @@ import msgspec
 
 from bridge.media.playout import Cut
 
-Role = Literal["caller", "ai", "keypad"]
+# What the model was told by or of an operator is a turn, too.
+Role = Literal["caller", "ai", "keypad", "operator"]
 # Five minutes of speech, the most that the ledger takes, are some 6,000 characters;
 # half an hour of conversation is some 300 turns. The oldest turns are dropped first.
 TURN_CHARS_MAX = 10_000

@@ -29,6 +29,7 @@ cdef class Playout:
     cdef public double audible_since
     cdef public bint is_held
     cdef bint _was_held
+    cdef public bint is_passing
 
     cdef _Item _open(self, object item_id, long long content_index)
     cdef long long _room(self, double now)

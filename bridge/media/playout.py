@@ -28,6 +28,7 @@ UNSENT_BYTES_MAX or PARTS_MAX, forgets the oldest mark beyond MARKS_MAX and coun
 from collections import deque
 from typing import NamedTuple
 
+from bridge.media.pieces import Cut as Cut, Frames as Frames, MarkName as MarkName
 from dsp.g711 import FRAME_BYTES, FRAME_MS, frame_levels
 
 SILENCE_BYTE = b"\xff"
@@ -44,30 +45,10 @@ DELAYS_KEPT = 4  # the delay is the least of this many echoes: two seconds of th
 # The cap on the round trip that an echo may claim. An echo that is late by itself makes
 # an error of at most this, and so does a round trip of up to twice this.
 WAY_S_MAX = 0.06
+# How much of a person's audio may wait at Twilio: the jitter of a browser's connection.
+PASSED_AHEAD_S = 0.1
 # `far_dbfs` when nothing is played; the floor of a one-byte level.
 NOTHING_DBFS = -127
-
-
-class Frames(NamedTuple):
-    """Whole frames for the caller, concatenated."""
-
-    audio: bytes
-
-
-class MarkName(NamedTuple):
-    """A mark to send after the frames before it."""
-
-    name: str
-
-
-class Cut(NamedTuple):
-    """A part not fully heard, in ms of its own audio; `before_ms` precede the part."""
-
-    item_id: str
-    content_index: int
-    heard_ms: int
-    total_ms: int
-    before_ms: int = 0
 
 
 class _Item:
@@ -132,6 +113,8 @@ class Playout:
         self.audible_since = 0.0
         self.is_held = False
         self._was_held = False
+        # A person speaks in the place of the model, beside the items.
+        self.is_passing = False
         self.underruns = 0
         self.refused_bytes = 0
         self.refused_parts = 0
@@ -218,6 +201,21 @@ class Playout:
             return None
         return self._clock_end - self._refill_s
 
+    def pass_through(self, frames: bytes, now: float) -> bytes:
+        """Account for a person's frames and return those to send, which is at once.
+
+        They belong to no item, withhold nothing from the model and have no marks. None
+        are sent while PASSED_AHEAD_S are unplayed: late audio delays all after it.
+        """
+        count = len(frames) // FRAME_BYTES
+        ahead_s = self._clock_end - now + count * FRAME_S
+        if self.is_held or ahead_s > PASSED_AHEAD_S + EPSILON_S:
+            return b""
+        self._note_levels(frames, now)
+        self._clock_end = max(self._clock_end, now) + count * FRAME_S
+        self.frames_sent += count
+        return frames
+
     def hold(self) -> None:
         """Send nothing more until `resume`; Twilio plays out what it has."""
         self.is_held = True
@@ -248,7 +246,9 @@ class Playout:
 
     def is_playing(self, now: float) -> bool:
         """Tell whether the caller hears speech, or would hear it but for a hold."""
-        return self.is_held or self._clock_end + self._delay_s > now
+        return self.is_held or (
+            self._clock_end + self._delay_s > now and not self.is_passing
+        )
 
     @property
     def has_unsent(self) -> bool:

@@ -164,10 +164,30 @@ class SessionConfig(
     audio: SessionAudio
 
 
+class TurnDetectionChange(msgspec.Struct, frozen=True):
+    """The caller's side of a session, of which only the turn detection changes."""
+
+    turn_detection: ServerVad | SemanticVad
+
+
+class InputChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The audio of a session, of which only the caller's side changes."""
+
+    input: TurnDetectionChange
+
+
+class SessionChange(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="realtime"
+):
+    """A change of a configured session; what is not named stays as it is."""
+
+    audio: InputChange
+
+
 class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
     """Configures the session; the server refuses it whole when one field is wrong."""
 
-    session: SessionConfig
+    session: SessionConfig | SessionChange
 
 
 class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):

@@ -17,6 +17,7 @@ _LINES = (
     ("[BARGE_IN] false alarm", "went on"),
     ("[BARGE_IN]", "interrupted"),
     ("[DTMF]", "keypad"),
+    ("[OPERATOR]", "operator"),
     ("[REALTIME] Greeting sent", "greeting asked"),
     ("[REALTIME] Greeting begins", "greeted"),
     ("[REALTIME] Session configured", "session ready"),
@@ -44,6 +45,7 @@ _CAUSES = {
     "receive_limit": "a limit of the business",
     "receive_transport": "the caller's connection",
     "receive_hangup": "an order from outside",
+    "receive_operator_audio": "an operator's voice",
 }
 
 

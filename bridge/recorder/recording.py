@@ -2,8 +2,9 @@
 
 One zip per call. `call.jsonl` is a `Header` and then one `Step` per message, with times
 on the bridge's own clock. It holds no audio: a piece of audio is a size, a hash and,
-where audio is kept, a place in `caller.ulaw` or `model.ulaw` (`model.pcm` where the
-session's output is PCM). Audio in the call's answers is always a size and a hash alone.
+where audio is kept, a place in `caller.ulaw`, `operator.ulaw` or `model.ulaw`
+(`model.pcm` where the session's output is PCM). Audio in the call's answers is always a
+size and a hash alone.
 
 Phone numbers are masked as in the log, secrets and stream tokens are removed, and the
 digits of the keypad are written as 0. Input and answers are both masked, so that a call
@@ -30,6 +31,7 @@ from bridge.call.plan import (
     Log,
     OpenModel,
     OpenStandby,
+    OperatorOrder,
     Refusal,
     RunTool,
     ToolResult,
@@ -47,7 +49,8 @@ VERSIONS_READ = (1, VERSION)
 SUFFIX = ".zip"
 STEPS_FILE = "call.jsonl"
 CALLER_FILE = "caller.ulaw"
-AUDIO_FILES = (CALLER_FILE, "model.ulaw", "model.pcm")
+OPERATOR_FILE = "operator.ulaw"
+AUDIO_FILES = (CALLER_FILE, "model.ulaw", "model.pcm", OPERATOR_FILE)
 # A recording of the longest call, four hours, is some 90 MB of text, a million messages
 # and 115 MB of audio a side.
 STEPS_BYTES_MAX = 192 * 1024 * 1024
@@ -78,6 +81,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "receive_malformed": (Leg, str),
     "receive_unknown": (Leg, str),
     "receive_hangup": (str,),
+    "receive_operator": (OperatorOrder,),
+    "receive_operator_audio": (bytes,),
 }
 # NotImplementedError and RuntimeError: a zip compressed or locked in another way.
 _UNREADABLE = (
@@ -155,7 +160,11 @@ class Recording(msgspec.Struct, frozen=True):
             text = f"{type(error).__name__}: {error}"
             raise RecordingError(f"{step.method} at {step.now}: {text}") from None
 
-    def _with_audio(self, method: str, message: dict[str, Any]) -> dict[str, Any]:
+    def _with_audio(
+        self, method: str, message: dict[str, Any]
+    ) -> dict[str, Any] | bytes:
+        if method == "receive_operator_audio":
+            return self._find(OPERATOR_FILE, message)
         if method == "receive_twilio" and message.get("event") == "media":
             body = message["media"]
             payload = self._find(CALLER_FILE, body["payload"])
@@ -181,7 +190,12 @@ class Writer:
         self._header = header
         self._hide = partial(clean, secrets=tuple(secrets))
         self._model_file = model_file(header.plan)
-        self.audio = {CALLER_FILE: bytearray(), self._model_file: bytearray()}
+        self._files = {
+            "receive_twilio": CALLER_FILE,
+            "receive_operator_audio": OPERATOR_FILE,
+        }
+        names = (CALLER_FILE, self._model_file, OPERATOR_FILE)
+        self.audio = {name: bytearray() for name in names}
         # How much audio of each side was taken.
         self._taken = dict.fromkeys(self.audio, 0)
         self._keeps_audio = keeps_audio
@@ -200,8 +214,8 @@ class Writer:
             method = method.func
         keep = fingerprint
         if self._keeps_audio:
-            is_caller = method.__name__ == "receive_twilio"
-            keep = partial(self._keep, CALLER_FILE if is_caller else self._model_file)
+            name = self._files.get(method.__name__, self._model_file)
+            keep = partial(self._keep, name)
         return Step(
             now=now,
             method=method.__name__,
@@ -220,7 +234,7 @@ class Writer:
                 for step in steps:
                     lines.write(msgspec.json.encode(step) + b"\n")
             for name, audio in self.audio.items():
-                if self._keeps_audio:
+                if self._keeps_audio and (audio or name != OPERATOR_FILE):
                     file.writestr(name, bytes(audio))
 
     def header_line(self, header: Header) -> bytes:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, strategies
 
 from bridge.call.machine import Call
-from bridge.call.plan import HangUp, Leg, Log, RunTool, ToolResult
+from bridge.call.plan import (
+    HandBack,
+    HangUp,
+    Leg,
+    Log,
+    RunTool,
+    TakeOver,
+    ToolResult,
+    Whisper,
+)
 from bridge.call.streams import Transport
 from bridge.realtime import openai
 from bridge.recorder import recording
@@ -63,6 +72,10 @@ def inputs():
         (call.receive_malformed, (Leg.TWILIO, "no JSON")),
         (call.receive_unknown, (Leg.OPENAI, "new.event")),
         (call.receive_hangup, ("shutdown",)),
+        (call.receive_operator, (Whisper(text="Offer ten.", speaks=True),)),
+        (call.receive_operator, (TakeOver(),)),
+        (call.receive_operator_audio, (b"\x42" * 320,)),
+        (call.receive_operator, (HandBack(note="Ten percent."),)),
     ]
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bridge.call.machine import Call
-from bridge.call.plan import Leg, ToolResult
+from bridge.call.plan import HandBack, Leg, TakeOver, ToolResult, Whisper
 from bridge.realtime import openai
 from bridge.realtime.openai_events import StatusDetails
 from bridge.recorder import explain
@@ -103,6 +103,26 @@ def test_change_of_session_is_made_again_and_told(tmp_path):
     ]
     assert why(found, "next session given up") == "server_error: no"
     assert why(found, "session changed") == "the session grows old"
+
+
+def test_what_an_operator_did_is_made_again_and_told(tmp_path):
+    told = Told()
+    told.hear(*reply())
+    told.speak([builders.SILENCE] * 20)
+    told.take(told.call.receive_operator, Whisper(text="Offer ten."))
+    told.take(told.call.receive_operator, TakeOver())
+    for _ in range(10):
+        told.speak([builders.SILENCE])
+        told.take(told.call.receive_operator_audio, b"\x42" * 160)
+    told.take(told.call.receive_operator, HandBack(note="Ten percent."))
+    told.speak([builders.SILENCE] * 5)
+
+    recording = told.write(tmp_path / "c.zip")
+    found = replayed(recording)
+
+    assert recording.audio["operator.ulaw"] == b"\x42" * 1_600
+    assert whats(found).count("operator") == 3
+    assert why(found, "answer asked") == "on hand_back"
 
 
 def test_false_alarm_is_told_with_what_was_measured(tmp_path):

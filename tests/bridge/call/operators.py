@@ -1,0 +1,60 @@
+"""An operator in a call, for the tests of what an operator may do."""
+
+from bridge.call import session_config
+from bridge.call.machine import Call
+from bridge.call.plan import TakeOver
+from bridge.realtime import openai
+
+from ..builders import (
+    FRAME_S,
+    SILENCE,
+    fire,
+    media,
+    of,
+    plan,
+    talking_ai,
+)
+
+VOICE = b"\x42" * 160
+MODES = ("server_vad", "semantic_vad", "gate")
+
+
+def taken_over(now: float = 12.0, **options: object) -> Call:
+    call = talking_ai(10.0, **options)
+    call.receive_operator(TakeOver(), now)
+    return call
+
+
+def listen(*, answers: bool, **options: object) -> openai.SessionUpdate:
+    update = session_config.listen(plan(**options), answers=answers)
+    assert update is not None
+    return update
+
+
+def told(actions: list) -> list[str]:
+    return [
+        action.item.content[0].text
+        for action in of(openai.CreateItem, actions)
+        if isinstance(action.item, openai.MessageItem) and action.item.role == "system"
+    ]
+
+
+def both_speak(
+    call: Call, frames: list[bytes], now: float, voice: bytes = SILENCE
+) -> tuple[list, float]:
+    """Let the caller and the operator send audio; timers fire when due."""
+    actions = []
+    for frame in frames:
+        now += FRAME_S
+        actions += fire(call, now)
+        actions += call.receive_operator_audio(voice, now)
+        actions += call.receive_twilio(media(frame), now)
+    return actions, now
+
+
+def operator_speaks(call: Call, seconds: float, now: float) -> tuple[list, float]:
+    return both_speak(call, [SILENCE] * round(seconds / FRAME_S), now, VOICE)
+
+
+def operator_turns(call: Call) -> list[str]:
+    return [turn.text for turn in call.record(99.0).turns if turn.role == "operator"]
