@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import astuple
 
 from crm import phones
 from crm.database import Database
@@ -16,6 +17,10 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     minutes: int
     buffer_minutes: int = 0
+    # As callers are told it, with its currency.
+    price: str = ""
+    # As #336699.
+    colour: str = ""
 
 
 class Hours(msgspec.Struct, frozen=True):
@@ -32,6 +37,21 @@ class Closure(msgspec.Struct, frozen=True):
     first_day: date
     last_day: date
     reason: str = ""
+
+
+class Person(msgspec.Struct, frozen=True):
+    """One of a business's people who can be booked.
+
+    `number` is what appointments refer to, None until the person is stored. Without
+    `hours` a person has the business's, without `services` they do all of them.
+    """
+
+    number: int | None
+    name: str
+    colour: str = ""
+    hours: tuple[Hours, ...] = ()
+    services: tuple[str, ...] = ()
+    is_active: bool = True
 
 
 class Business(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +71,7 @@ class Business(msgspec.Struct, frozen=True, kw_only=True):
     hours: tuple[Hours, ...] = ()
     closures: tuple[Closure, ...] = ()
     numbers: tuple[str, ...] = ()
+    staff: tuple[Person, ...] = ()
 
 
 # What `update` may change; the names are the table's own.
@@ -64,6 +85,25 @@ COLUMNS = (
     "fallback_sentence",
     "required_fields",
 )
+# The rows of a business besides its own.
+_LISTS = {
+    "settings": "select name, value from business_settings where business_id = $1",
+    "services": "select name, minutes, buffer_minutes, price, colour from services "
+    "where business_id = $1 order by position, name",
+    "hours": "select dow, opens, closes from business_hours "
+    "where business_id = $1 order by dow, opens",
+    "closures": "select first_day, last_day, reason from business_closures "
+    "where business_id = $1 order by first_day",
+    "numbers": "select e164 from business_numbers where business_id = $1 order by e164",
+    "staff": "select r.number, r.name, r.colour, r.is_active, array("
+    "select s.name from resource_services d join services s "
+    "on s.business_id = d.business_id and s.id = d.service_id "
+    "where d.business_id = r.business_id and d.number = r.number "
+    "order by s.position, s.name) as services "
+    "from resources r where r.business_id = $1 order by r.position, r.name",
+    "staff_hours": "select number, dow, opens, closes from resource_hours "
+    "where business_id = $1 order by number, dow, opens",
+}
 
 
 async def find_by_number(db: Database, address: str) -> Business | None:
@@ -86,48 +126,47 @@ async def numbers(db: Database) -> list[tuple[str, UUID]]:
 async def get(db: Database, business_id: UUID) -> Business | None:
     """Return one business, or None if no business has this id."""
     async with db.tenant(business_id) as connection:
-        row = await connection.fetchrow(
-            f"select id, {', '.join(COLUMNS)} from businesses where id = $1",
-            business_id,
-        )
-        if row is None:
-            return None
-        settings = await connection.fetch(
-            "select name, value from business_settings where business_id = $1",
-            business_id,
-        )
-        services = await connection.fetch(
-            "select name, minutes, buffer_minutes from services "
-            "where business_id = $1 order by name",
-            business_id,
-        )
-        hours = await connection.fetch(
-            "select dow, opens, closes from business_hours "
-            "where business_id = $1 order by dow, opens",
-            business_id,
-        )
-        closures = await connection.fetch(
-            "select first_day, last_day, reason from business_closures "
-            "where business_id = $1 order by first_day",
-            business_id,
-        )
-        numbers = await connection.fetch(
-            "select e164 from business_numbers where business_id = $1 order by e164",
-            business_id,
-        )
+        return await read(connection, business_id)
+
+
+async def read(connection: Any, business_id: UUID) -> Business | None:
+    """Return one business, in a transaction."""
+    row = await connection.fetchrow(
+        f"select id, {', '.join(COLUMNS)} from businesses where id = $1", business_id
+    )
+    if row is None:
+        return None
+    found = {
+        name: await connection.fetch(query, business_id)
+        for name, query in _LISTS.items()
+    }
     return Business(
         id=row["id"],
         **{name: row[name] for name in COLUMNS if name != "required_fields"},
         required_fields=tuple(row["required_fields"]),
-        settings={entry["name"]: entry["value"] for entry in settings},
-        services=tuple(Service(*entry.values()) for entry in services),
-        hours=tuple(
-            Hours(entry["dow"], _minutes(entry["opens"]), _minutes(entry["closes"]))
-            for entry in hours
-        ),
-        closures=tuple(Closure(*entry.values()) for entry in closures),
-        numbers=tuple(entry["e164"] for entry in numbers),
+        settings={entry["name"]: entry["value"] for entry in found["settings"]},
+        services=tuple(Service(*entry.values()) for entry in found["services"]),
+        hours=tuple(map(_hours, found["hours"])),
+        closures=tuple(Closure(*entry.values()) for entry in found["closures"]),
+        numbers=tuple(entry["e164"] for entry in found["numbers"]),
+        staff=tuple(_person(entry, found["staff_hours"]) for entry in found["staff"]),
     )
+
+
+def _person(row: Any, hours: list[Any]) -> Person:
+    own = tuple(_hours(one) for one in hours if one["number"] == row["number"])
+    return Person(
+        row["number"],
+        row["name"],
+        row["colour"],
+        own,
+        tuple(row["services"]),
+        row["is_active"],
+    )
+
+
+def _hours(row: Any) -> Hours:
+    return Hours(row["dow"], _minutes(row["opens"]), _minutes(row["closes"]))
 
 
 async def create(db: Database, name: str, **columns: Any) -> UUID:
@@ -227,13 +266,13 @@ async def add_service(db: Database, business_id: UUID, service: Service) -> None
     """Add a service, or change the service of this name."""
     async with db.tenant(business_id) as connection:
         await connection.execute(
-            "insert into services (business_id, name, minutes, buffer_minutes) "
-            "values ($1, $2, $3, $4) on conflict (business_id, name) do update set "
-            "minutes = excluded.minutes, buffer_minutes = excluded.buffer_minutes",
+            "insert into services (business_id, name, minutes, buffer_minutes, price, "
+            "colour) values ($1, $2, $3, $4, $5, $6) "
+            "on conflict (business_id, name) do update set minutes = excluded.minutes, "
+            "buffer_minutes = excluded.buffer_minutes, price = excluded.price, "
+            "colour = excluded.colour",
             business_id,
-            service.name,
-            service.minutes,
-            service.buffer_minutes,
+            *astuple(service),
         )
 
 

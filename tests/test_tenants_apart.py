@@ -24,8 +24,9 @@ from bridge.agent.tools import ToolRunner
 from bridge.call.plan import RunTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
-from crm import businesses, calls, claims, leads, live_calls
-from crm.businesses import Service
+from crm import businesses, calls, claims, leads, live_calls, saving
+from crm.authors import By
+from crm.businesses import Person, Service
 from crm.claims import Claimant
 from crm.database import Database
 from tests.crm.test_crm import call
@@ -73,6 +74,7 @@ async def make(db, name):
             "values ($1, 'CAh', '', now())",
             business_id,
         )
+    await add_person(db, business_id, name)
     await open_with_checkpoint(db, business_id)
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
@@ -90,6 +92,16 @@ async def make(db, name):
     )
     assert booked.ok, booked.output
     return business_id, starts_at
+
+
+async def add_person(db, business_id, name):
+    def edit(business):
+        cuts = (business.services[0].name,)
+        first = Person(None, name, "", business.hours, cuts)
+        staff = (first, Person(None, f"{name} 2", services=cuts))
+        return msgspec.structs.replace(business, staff=staff)
+
+    await saving.change(db, business_id, edit, By("hand", name))
 
 
 async def open_with_checkpoint(db, business_id):

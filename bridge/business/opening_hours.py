@@ -57,6 +57,15 @@ def is_closed(spans: Sequence[str]) -> bool:
     return [one.strip().casefold() for one in spans] == ["closed"]
 
 
+def show_hours(hours: Sequence[Hours]) -> dict[str, tuple[str, ...]]:
+    """Return the spans of each day that has any, as they are typed."""
+    shown: dict[str, tuple[str, ...]] = {}
+    for one in hours:
+        day = DAYS[one.dow]
+        shown[day] = (*shown.get(day, ()), show_span(one))
+    return shown
+
+
 def show_span(hours: Hours) -> str:
     """Return a span as it is typed."""
     closes = hours.closes_minute

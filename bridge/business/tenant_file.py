@@ -16,17 +16,18 @@ import tomli_w
 from bridge.agent.prompt import standing_text
 from bridge.agent.prompt_length import CALLER_TOKENS, TOKENS_MAX, token_bound
 from bridge.agent.spoken import language_name
-from bridge.business.opening_hours import (
-    DAY_MINUTES,
-    DAYS,
-    TenantError,
-    read_hours,
-    show_span,
+from bridge.business.bookable import (
+    Staff,
+    read_name,
+    read_services,
+    read_staff,
+    show_person,
 )
+from bridge.business.opening_hours import TenantError, read_hours, show_hours
 from bridge.settings.options import CallOptions, OptionError, merge
 from crm import phones
 from crm.businesses import Business, Closure as StoredClosure, Service
-from crm.names import same_name_key, tidy, unwritable
+from crm.names import unwritable
 
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -56,6 +57,7 @@ class TenantFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     hours: dict[str, tuple[str, ...]] = {}
     closures: tuple[Closure, ...] = ()
     services: tuple[Service, ...] = ()
+    staff: tuple[Staff, ...] = ()
 
 
 def read(data: bytes, *, is_json: bool) -> TenantFile:
@@ -80,6 +82,13 @@ def write(file: TenantFile, *, is_json: bool) -> str:
         {name: value for name, value in one.items() if value}
         for one in plain.pop("closures", [])
     ]
+    plain["services"] = [
+        {name: value for name, value in one.items() if value != ""}
+        for one in plain.pop("services", [])
+    ]
+    # The lists of tables stand last in a TOML file.
+    if "staff" in plain:
+        plain["staff"] = plain.pop("staff")
     if is_json:
         return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
     return tomli_w.dumps(plain, multiline_strings=True)
@@ -87,10 +96,6 @@ def write(file: TenantFile, *, is_json: bool) -> str:
 
 def from_business(business: Business) -> TenantFile:
     """Return the file of a business."""
-    hours: dict[str, tuple[str, ...]] = {}
-    for one in business.hours:
-        day = DAYS[one.dow]
-        hours[day] = (*hours.get(day, ()), show_span(one))
     return TenantFile(
         name=business.name,
         language=business.language,
@@ -102,7 +107,7 @@ def from_business(business: Business) -> TenantFile:
         required_fields=business.required_fields,
         prompt=business.custom_prompt,
         settings=business.settings,
-        hours=hours,
+        hours=show_hours(business.hours),
         closures=tuple(
             Closure(
                 one.first_day,
@@ -112,6 +117,7 @@ def from_business(business: Business) -> TenantFile:
             for one in business.closures
         ),
         services=business.services,
+        staff=tuple(map(show_person, business.staff)),
     )
 
 
@@ -123,9 +129,10 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
             raise TenantError(
                 f"required_fields: {name!r}: expected a word such as first_name"
             )
+    services = read_services(file.services)
     business = Business(
         id=business_id,
-        name=_name("name=", file.name),
+        name=read_name("name=", file.name),
         language=file.language,
         country=file.country,
         time_zone=file.time_zone,
@@ -134,10 +141,11 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
         fallback_sentence=file.fallback_sentence,
         required_fields=_unique("required_fields", file.required_fields),
         settings=_settings(file.settings, defaults),
-        services=_services(file.services),
+        services=services,
         hours=read_hours(file.hours),
         closures=_closures(file.closures),
         numbers=_unique("numbers", tuple(map(_number, file.numbers))),
+        staff=read_staff(file.staff, services),
     )
     _check_length(business)
     return business
@@ -180,13 +188,6 @@ def _check_text(field: str, text: str) -> None:
         raise TenantError(f"{field}: expected text, got the character {found!a}")
 
 
-def _name(field: str, name: str) -> str:
-    try:
-        return tidy(name)
-    except ValueError as error:
-        raise TenantError(f"{field}{name!r}: {error}") from None
-
-
 def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
     """Check settings against each other and the process's; keep the typed values."""
     try:
@@ -216,23 +217,6 @@ def check_numbers(numbers: tuple[str, ...], known: tuple[str, ...] = ()) -> None
                 phones.check(number, "numbers")
         except phones.PhoneError as error:
             raise TenantError(str(error).replace(": ", f": {number!r}: ", 1)) from None
-
-
-def _services(services: tuple[Service, ...]) -> tuple[Service, ...]:
-    kept: dict[str, Service] = {}
-    for one in services:
-        at = f"services: {one.name!r}"
-        if not 5 <= one.minutes <= DAY_MINUTES:
-            raise TenantError(f"{at}: minutes={one.minutes}: expected 5 to 1440")
-        if not 0 <= one.buffer_minutes <= DAY_MINUTES:
-            buffer = one.buffer_minutes
-            raise TenantError(f"{at}: buffer_minutes={buffer}: expected 0 to 1440")
-        tidied = msgspec.structs.replace(one, name=_name("services: ", one.name))
-        same = kept.setdefault(same_name_key(one.name), tidied)
-        if same is not tidied:
-            also = "" if same.name == one.name else f", as {same.name!r}"
-            raise TenantError(f"{at} stands there twice{also}")
-    return tuple(kept.values())
 
 
 def _closures(closures: tuple[Closure, ...]) -> tuple[StoredClosure, ...]:

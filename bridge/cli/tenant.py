@@ -32,6 +32,7 @@ from crm.connect import Schema
 from crm.database import Database
 from crm.names import same_name_key
 from crm.saving import NumberTaken, save
+from crm.staff import StillBooked
 
 Arguments = argparse.Namespace
 # What `set` may change beside the settings of calls; a prompt is best read from a file.
@@ -172,11 +173,15 @@ async def _services(args: Arguments, db: Database, settings: Settings) -> None:
             return replace(file, services=tuple(kept))
         if args.minutes is None:
             raise TenantError(f"{args.name!r}: expected how many minutes it takes")
-        service = Service(args.name, args.minutes, args.buffer)
-        return replace(file, services=(*kept, service))
+        old = gone[0] if gone else Service(args.name, args.minutes)
+        price = old.price if args.price is None else args.price
+        service = Service(args.name, args.minutes, args.buffer, price, old.colour)
+        at = file.services.index(gone[0]) if gone else len(kept)
+        return replace(file, services=(*kept[:at], service, *kept[at:]))
 
     for one in (await _edit(args, db, settings, change)).services:
-        print(f"{one.minutes:4} min + {one.buffer_minutes} min  {one.name}")
+        price = f"  {one.price}" if one.price else ""
+        print(f"{one.minutes:4} min + {one.buffer_minutes} min  {one.name}{price}")
 
 
 async def _prompt(args: Arguments, db: Database, settings: Settings) -> None:
@@ -259,6 +264,8 @@ async def _save(
         await save(db, business)
     except NumberTaken as error:
         raise TenantError(f"numbers: {error}") from None
+    except StillBooked as error:
+        raise TenantError(f"staff: {error}") from None
 
 
 async def _get(db: Database, business_id: UUID) -> Business:
@@ -354,7 +361,7 @@ VERBS = {
     "services": Verb(
         "list services, or add, change or remove one",
         """\
-  kolbridge tenant services "Dana's Salon" Haircut 45 --buffer 5
+  kolbridge tenant services "Dana's Salon" Haircut 45 --buffer 5 --price '$80'
   kolbridge tenant services "Dana's Salon" Haircut --remove""",
         _services,
     ),

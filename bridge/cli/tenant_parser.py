@@ -87,6 +87,7 @@ def _services(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--buffer", type=int, default=0, metavar="MINUTES", help="pause after it (0)"
     )
+    sub.add_argument("--price", metavar="TEXT", help="its price, as callers are told")
     sub.add_argument("--remove", action="store_true", help="remove the service")
 
 

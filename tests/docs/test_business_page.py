@@ -59,7 +59,9 @@ def test_the_first_example_says_what_it_seems_to():
 
     assert [one.dow for one in salon.hours] == [1, 1, 2, 2, 3, 3, 4, 4, 5]
     assert salon.settings["barge_in_grace_ms"] == 250
-    assert salon.services[0] == Service("Haircut", 45, 5)
+    assert salon.services[0] == Service("Haircut", 45, 5, "$80")
+    assert [one.name for one in salon.staff] == ["Dana", "Maya"]
+    assert salon.staff[1].services == ("Haircut",)
     assert (salon.closures[0].last_day - salon.closures[0].first_day).days == 2
 
 

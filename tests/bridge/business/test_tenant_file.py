@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bridge.business.bookable import Staff
 from bridge.business.tenant_file import (
     Closure,
     TenantError,
@@ -36,7 +37,11 @@ WHOLE = TenantFile(
         Closure(date(2026, 12, 24), date(2026, 12, 26), "Feast"),
         Closure(date(2027, 1, 1)),
     ),
-    services=(Service("Cut", 30), Service("Color", 90, 10)),
+    services=(Service("Cut", 30), Service("Color", 90, 10, "250 ₪", "#336699")),
+    staff=(
+        Staff(name="Anna", colour="#aa0000", hours={"monday": ("09:00-12:00",)}),
+        Staff(name="Ben", services=("Color",), active=False),
+    ),
 )
 BARE = TenantFile(name="Shop")
 
@@ -135,6 +140,32 @@ def of(**changes):
             "services: \" men's\" stands there twice, as 'Men\u2019s'",
         ),
         (of(services=(Service("Cut\n", 30),)), "services: 'Cut\\n': expected a name"),
+        (
+            of(services=(Service("Cut", 30, price="80\n90"),)),
+            "services: 'Cut': price='80\\n90': expected a line of 40",
+        ),
+        (
+            of(services=(Service("Cut", 30, colour="red"),)),
+            "services: 'Cut': colour='red': expected a colour such as #336699",
+        ),
+        (of(staff=(Staff(name=""),)), "staff: '': expected a name"),
+        (of(staff=(Staff(name="A"), Staff(name="a"))), "staff: 'a' stands there twice"),
+        (of(staff=(Staff(name="A", colour="#12"),)), "staff: 'A': colour='#12'"),
+        (
+            of(
+                services=(Service("Cut", 30),),
+                staff=(Staff(name="A", services=("X",)),),
+            ),
+            "staff: 'A': services: 'X': expected one of Cut",
+        ),
+        (
+            of(staff=(Staff(name="A", hours={"monday": ("9-5",)}),)),
+            "staff: 'A': hours.monday: '9-5': expected hours",
+        ),
+        (
+            of(staff=tuple(Staff(name=f"A{at}") for at in range(51))),
+            "staff: expected 50 people at most",
+        ),
     ],
 )
 def test_wrong_field_is_named(file, words):

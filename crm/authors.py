@@ -1,0 +1,17 @@
+"""Who made a change: a call, a person by hand, or the command line."""
+
+from typing import Literal, NamedTuple
+
+# "" where an older version wrote the row.
+Source = Literal["", "call", "hand", "command"]
+
+
+class By(NamedTuple):
+    """The author of a change: `who` is a call_sid or a user's name."""
+
+    source: Source = ""
+    who: str = ""
+
+
+NOBODY = By()
+COMMAND_LINE = By("command")
