@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from crm.authors import NOBODY, By
 from crm.businesses import Business, Service
 from crm.claims import Claimant
 
@@ -13,7 +14,7 @@ OPEN_MAX = 5
 WITHHELD_MAX = 30
 _UPCOMING_MAX = 10
 _COLUMNS = (
-    "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service "
+    "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service, a.resource "
     "from appointments a left join services s "
     "on s.business_id = a.business_id and s.id = a.service_id "
 )
@@ -22,12 +23,13 @@ _HELD = "(a.lead_id = $2 or a.claimed_by = $3)"
 
 
 class Appointment(NamedTuple):
-    """A booked appointment."""
+    """A booked appointment; `resource` is the number of the person it is with."""
 
     id: UUID
     starts_at: datetime
     ends_at: datetime
     service: str
+    resource: int = 0
 
 
 class Request(NamedTuple):
@@ -36,6 +38,7 @@ class Request(NamedTuple):
     `phone` is "" if the caller did not say it. `claimed_by` is the claimant if nothing
     proves that `phone` is the caller's. `open_max` limits the upcoming appointments of
     a caller, `withheld_max` those of all callers with a withheld number together.
+    `person` is the number of the only one it may be with, None where anyone will do.
     """
 
     service: Service
@@ -45,6 +48,8 @@ class Request(NamedTuple):
     claimed_by: Claimant | None = None
     open_max: int = OPEN_MAX
     withheld_max: int = WITHHELD_MAX
+    person: int | None = None
+    by: By = NOBODY
 
 
 class Holder(NamedTuple):
@@ -67,45 +72,52 @@ async def in_the_way(
 ) -> Appointment | None:
     """Return the caller's own booking that overlaps the requested time.
 
-    A caller who has proven nothing is told only of bookings of the same call.
+    Where the caller has named a person, only what is booked with that person counts: a
+    mother and her son may come at one time. A caller who has proven nothing is
+    told only of bookings of the same call.
     """
     claimant = request.claimed_by
     row = await connection.fetchrow(
         f"select {_COLUMNS} where a.business_id = $1 and a.status = 'booked' "
         "and a.starts_at < $3 and a.ends_at > $2 and (a.claimed_by = $5 or "
         "a.lead_id = (select id from leads where business_id = $1 and phone = $4)) "
+        "and ($6::int is null or a.resource = $6) "
         "order by a.starts_at <> $2, a.starts_at limit 1",
         business_id,
         request.starts_at,
         request.starts_at + timedelta(minutes=request.service.minutes),
         request.phone if claimant is None else None,
         None if claimant is None else claimant.call_sid,
+        request.person,
     )
     return None if row is None else Appointment(**dict(row))
 
 
 async def insert(
-    connection: Any, business: Business, request: Request, holder: Holder
+    connection: Any, business: Business, request: Request, holder: Holder, person: int
 ) -> Appointment | None:
-    """Insert an appointment and return it; return None if the time is taken."""
+    """Insert an appointment with a person and return it; None if the time is taken."""
     service = request.service
     starts_at = request.starts_at.astimezone(UTC)
     ends_at = starts_at + timedelta(minutes=service.minutes)
     booked: UUID | None = await connection.fetchval(
         "insert into appointments (business_id, lead_id, claimed_by, service_id, "
-        "starts_at, ends_at, busy_until) values ($1, $2, $3, "
+        "starts_at, ends_at, busy_until, resource, made_source, made_by) "
+        "values ($1, $2, $3, "
         "(select id from services where business_id = $1 and name = $4), "
-        "$5, $6, $7) on conflict do nothing returning id",
+        "$5, $6, $7, $8, $9, $10) on conflict do nothing returning id",
         business.id,
         *holder,
         service.name,
         starts_at,
         ends_at,
         ends_at + timedelta(minutes=service.buffer_minutes),
+        person,
+        *request.by,
     )
     if booked is None:
         return None
-    return Appointment(booked, starts_at, ends_at, service.name)
+    return Appointment(booked, starts_at, ends_at, service.name, person)
 
 
 async def own(
@@ -161,12 +173,41 @@ async def closed(
     return Appointment(**dict(rows[0]))
 
 
+async def holder(
+    connection: Any, business_id: UUID, appointment_id: UUID
+) -> Holder | None:
+    """Return whose an appointment is; None if there is none of this id."""
+    row = await connection.fetchrow(
+        "select lead_id, claimed_by from appointments "
+        "where business_id = $1 and id = $2",
+        business_id,
+        appointment_id,
+    )
+    return None if row is None else Holder(*row)
+
+
+async def get(
+    connection: Any, business_id: UUID, appointment_id: UUID
+) -> tuple[Appointment, str, By]:
+    """Return an appointment that there is, its status, and who closed it."""
+    row = await connection.fetchrow(
+        f"select a.status, a.closed_source, a.closed_by, {_COLUMNS} "
+        "where a.business_id = $1 and a.id = $2",
+        business_id,
+        appointment_id,
+    )
+    status, source, who, *found = row
+    return Appointment(*found), status, By(source, who)
+
+
 async def close(
-    connection: Any, business_id: UUID, appointment_id: UUID, status: str
+    connection: Any, business_id: UUID, appointment_id: UUID, status: str, by: By
 ) -> None:
     await connection.execute(
-        "update appointments set status = $3 where business_id = $1 and id = $2",
+        "update appointments set status = $3, closed_source = $4, closed_by = $5, "
+        "closed_at = now() where business_id = $1 and id = $2",
         business_id,
         appointment_id,
         status,
+        *by,
     )

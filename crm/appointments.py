@@ -1,22 +1,24 @@
 """Appointments: booked, cancelled, moved; two callers never get one time.
 
-The exclusion constraint decides which caller wins. `on conflict do nothing` makes the
+The exclusion constraint decides which caller wins a person's time. Where several people
+are free, they are tried in turn. `on conflict do nothing` makes the
 loser wait for the winner without holding anything; a plain insert deadlocks (measured:
 p99 44 s where this takes 36 ms). Locks are taken in one order everywhere: the lead,
 then, for a move, the business's movers, then the times.
 """
 
-import asyncio
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import appointment_rows as rows, calendar, claims, leads
+from crm import appointment_rows as rows, calendar, claims, free_times, leads
 from crm.appointment_rows import Appointment, Holder, NotFound, Request
+from crm.authors import NOBODY, By
 from crm.businesses import Business, Service
-from crm.calendar import Rules, Span, Wish
+from crm.calendar import Rules
 from crm.claims import Claim, Claimant
 from crm.database import Database
+from crm.free_times import Offer, Wanted
 from crm.leads import Lead
 from crm.names import same_name_key
 
@@ -44,15 +46,20 @@ class Changed(NamedTuple):
 class Taken(Exception):
     """The time is not available; `alternatives` are, the nearest first.
 
-    `own` is the caller's own booking, where that booking is in the way.
+    `own` is the caller's own booking, where that booking is in the way. `others` are
+    the numbers of those who are free at the time, where a person was asked for.
     """
 
     def __init__(
-        self, alternatives: list[Span], own: Appointment | None = None
+        self,
+        alternatives: list[Offer],
+        own: Appointment | None = None,
+        others: tuple[int, ...] = (),
     ) -> None:
         super().__init__("the time is taken or outside of the hours")
         self.alternatives = alternatives
         self.own = own
+        self.others = others
 
 
 class NoPhone(Exception):
@@ -71,34 +78,14 @@ class TooMany(Exception):
         self.is_shared = is_shared
 
 
-async def free(
-    db: Database,
-    business: Business,
-    service: Service,
-    wish: Wish,
-    rules: Rules,
-    now: datetime,
-) -> list[Span]:
-    """Return the free slots of a wish, in order."""
-    async with db.tenant(business.id) as connection:
-        busy = await _busy(connection, business, wish)
-    found: list[Span] = []
-    for part in calendar.weeks(wish):
-        found += calendar.free_slots(business, service, part, busy, rules, now)
-        # A week open day and night is 2 ms of work, two months are 25 ms: other calls'
-        # frames are processed in between.
-        await asyncio.sleep(0)
-    return found
-
-
 async def book(
     db: Database, business: Business, request: Request, rules: Rules, now: datetime
 ) -> Booking:
     """Book a time for a caller, who becomes a lead, or for the caller's claim.
 
     Raises Taken or TooMany. Two bookings are the same if the caller, the service and
-    the time are the same. A caller who loses has changed nothing: neither a lead nor a
-    name is left behind.
+    the time are the same, and the person, if one was asked for. A caller
+    who loses has changed nothing: neither a lead nor a name is left behind.
     """
     async with db.tenant(business.id) as connection:
         try:
@@ -111,7 +98,7 @@ async def book(
                 known = await _known(connection, business.id, request)
                 return Booking(own, known, is_new=False)
             if isinstance(refused, Taken):
-                raise Taken(refused.alternatives, own) from None
+                raise Taken(refused.alternatives, own, refused.others) from None
             raise
         known = await _known(connection, business.id, request)
     return Booking(booked, known, is_new=True)
@@ -120,17 +107,37 @@ async def book(
 async def _book(
     connection: Any, business: Business, request: Request, rules: Rules, now: datetime
 ) -> Appointment:
-    await _check_free(connection, business, request, rules, now)
+    offer = await _offer(connection, business, request, rules, now)
     holder = await _hold(connection, business.id, request)
+    if business.staff:
+        await _check_own(connection, business.id, request)
     await _check_open(connection, business.id, request, holder, now)
-    booked = await rows.insert(connection, business, request, holder)
+    booked = await _insert(connection, business, request, holder, offer)
     if booked is None:
-        # The winner's row is visible by now: this check raises Taken.
-        await _check_free(connection, business, request, rules, now)
+        # The winners' rows are visible by now: this check raises Taken.
+        await _offer(connection, business, request, rules, now)
         raise Taken([])
     if holder.lead_id is not None:
         await leads.set_status(connection, business.id, holder.lead_id, "booked")
     return booked
+
+
+async def _insert(
+    connection: Any, business: Business, request: Request, holder: Holder, offer: Offer
+) -> Appointment | None:
+    """Book with the first who is free; None if everybody was booked meanwhile."""
+    for person in offer.people:
+        booked = await rows.insert(connection, business, request, holder, person)
+        if booked is not None:
+            return booked
+    return None
+
+
+async def _check_own(connection: Any, business_id: UUID, request: Request) -> None:
+    """Raise Taken where the caller has a booking then: another person would be free."""
+    own = await rows.in_the_way(connection, business_id, request)
+    if own is not None:
+        raise Taken([], own)
 
 
 async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
@@ -220,6 +227,7 @@ async def cancel(
     starts_at: datetime | None,
     now: datetime,
     claimed_by: Claimant | None = None,
+    by: By = NOBODY,
 ) -> Changed:
     """Cancel the caller's appointment at a time, or the only one; raises NotFound.
 
@@ -236,11 +244,23 @@ async def cancel(
             if done is None:
                 raise
             return Changed(done, is_new=False)
-        await rows.close(connection, business_id, found.id, "cancelled")
-        left = await rows.upcoming(connection, business_id, holder, now)
-        if not left and holder.lead_id is not None:
-            await leads.set_status(connection, business_id, holder.lead_id, "cancelled")
+        await close(connection, business_id, found, holder, by, now)
     return Changed(found, is_new=True)
+
+
+async def close(
+    connection: Any,
+    business_id: UUID,
+    found: Appointment,
+    holder: Holder,
+    by: By,
+    now: datetime,
+) -> None:
+    """Cancel an appointment in a transaction that holds its holder."""
+    await rows.close(connection, business_id, found.id, "cancelled", by)
+    left = await rows.upcoming(connection, business_id, holder, now)
+    if not left and holder.lead_id is not None:
+        await leads.set_status(connection, business_id, holder.lead_id, "cancelled")
 
 
 async def move(
@@ -253,34 +273,57 @@ async def move(
 ) -> Changed:
     """Move the caller's own appointment to `request`; raises NotFound or Taken.
 
-    The service stays as booked. If the new time is taken, the old appointment stands.
+    The service stays as booked, and the person where they are free and nobody else was
+    asked for. If the new time is taken, the old appointment stands.
     """
     async with db.tenant(business.id) as connection:
         holder = await _hold_own(
             connection, business.id, request.phone, request.claimed_by
         )
-        # Two callers who move to each other's times would deadlock.
-        await connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business.id)
-        )
+        await lock_movers(connection, business.id)
         done = await _moved_before(
             connection, business.id, holder, request, starts_at, now
         )
         if done is not None:
             return Changed(done, is_new=False)
         old = await rows.own(connection, business.id, holder, starts_at, now)
-        request = request._replace(service=_service_of(business, old))
-        await rows.close(connection, business.id, old.id, "moved")
-        try:
-            await _check_free(connection, business, request, rules, now)
-            booked = await rows.insert(connection, business, request, holder)
-            if booked is None:
-                await _check_free(connection, business, request, rules, now)
-                raise Taken([])
-        except Taken as taken:
-            own = await rows.in_the_way(connection, business.id, request)
-            raise Taken(taken.alternatives, own) from None
+        booked = await put(connection, business, old, request, holder, rules, now)
     return Changed(booked, is_new=True)
+
+
+async def lock_movers(connection: Any, business_id: UUID) -> None:
+    """Let nobody else move an appointment of the business until the transaction ends.
+
+    Two callers who move to each other's times would deadlock.
+    """
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))", str(business_id)
+    )
+
+
+async def put(
+    connection: Any,
+    business: Business,
+    old: Appointment,
+    request: Request,
+    holder: Holder,
+    rules: Rules,
+    now: datetime,
+) -> Appointment:
+    """Book `request` in the place of `old`, in a transaction that has locked the holder
+    and the movers; raises Taken, and then the transaction must end."""
+    request = request._replace(service=_service_of(business, old))
+    await rows.close(connection, business.id, old.id, "moved", request.by)
+    try:
+        offer = await _offer(connection, business, request, rules, now, old.resource)
+        booked = await _insert(connection, business, request, holder, offer)
+        if booked is None:
+            await _offer(connection, business, request, rules, now, old.resource)
+            raise Taken([])
+    except Taken as taken:
+        own = await rows.in_the_way(connection, business.id, request)
+        raise Taken(taken.alternatives, own, taken.others) from None
+    return booked
 
 
 async def _moved_before(
@@ -293,7 +336,11 @@ async def _moved_before(
 ) -> Appointment | None:
     """Return the appointment that is already at the new time, if that one is meant."""
     upcoming = await rows.upcoming(connection, business_id, holder, now)
-    there = [one for one in upcoming if one.starts_at == request.starts_at]
+    there = [
+        one
+        for one in upcoming
+        if one.starts_at == request.starts_at and request.person in (None, one.resource)
+    ]
     if not there or starts_at in (None, request.starts_at):
         return there[0] if there else None
     if starts_at in (one.starts_at for one in upcoming):
@@ -303,8 +350,10 @@ async def _moved_before(
 
 
 def _is_same(own: Appointment, request: Request) -> bool:
-    return own.starts_at == request.starts_at and (
-        same_name_key(own.service) == same_name_key(request.service.name)
+    return (
+        own.starts_at == request.starts_at
+        and same_name_key(own.service) == same_name_key(request.service.name)
+        and request.person in (None, own.resource)
     )
 
 
@@ -316,28 +365,36 @@ def _service_of(business: Business, old: Appointment) -> Service:
     return Service(old.service, minutes)
 
 
-async def _check_free(
-    connection: Any, business: Business, request: Request, rules: Rules, now: datetime
-) -> None:
+async def _offer(
+    connection: Any,
+    business: Business,
+    request: Request,
+    rules: Rules,
+    now: datetime,
+    keeps: int | None = None,
+) -> Offer:
+    """Return the requested time with those who are free then; raises Taken."""
+    wanted = Wanted(request.service, request.person, keeps)
     for days in _ALTERNATIVE_DAYS:
         wish = calendar.days_around(business, request.starts_at, days)
-        busy = await _busy(connection, business, wish)
-        slots = calendar.free_slots(business, request.service, wish, busy, rules, now)
-        if any(slot.starts_at == request.starts_at for slot in slots):
-            return
-        if len(slots) >= ALTERNATIVES_MAX:
+        found = await free_times.read(connection, business, wanted, wish, rules, now)
+        for one in found:
+            if one.starts_at == request.starts_at:
+                return one
+        if len(found) >= ALTERNATIVES_MAX:
             break
-    raise Taken(calendar.nearest(slots, request.starts_at, ALTERNATIVES_MAX))
+    nearest = calendar.nearest(found, request.starts_at, ALTERNATIVES_MAX)
+    others = await _others(connection, business, request, rules, now)
+    raise Taken(nearest, others=others)
 
 
-async def _busy(connection: Any, business: Business, wish: Wish) -> list[Span]:
-    # The query is bounded by `starts_at` alone: under row-level security a range
-    # operator would not use the index.
-    span = calendar.absolute_span(business, wish)
-    found = await connection.fetch(
-        "select starts_at, busy_until from appointments where business_id = $1 "
-        "and resource = 0 and status = 'booked' and starts_at >= $2 and starts_at < $3",
-        business.id,
-        *span,
-    )
-    return [Span(*row.values()) for row in found]
+async def _others(
+    connection: Any, business: Business, request: Request, rules: Rules, now: datetime
+) -> tuple[int, ...]:
+    """Return who else is free at the requested time, where a person was asked for."""
+    if request.person is None:
+        return ()
+    wanted = Wanted(request.service)
+    wish = calendar.days_around(business, request.starts_at, 0)
+    found = await free_times.read(connection, business, wanted, wish, rules, now)
+    return next((one.people for one in found if one.starts_at == request.starts_at), ())

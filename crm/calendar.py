@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from heapq import nsmallest
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from crm.businesses import Business, Service
@@ -43,6 +43,17 @@ class Span(NamedTuple):
     ends_at: datetime
 
 
+class Timed(Protocol):
+    """What has a beginning."""
+
+    @property
+    def starts_at(self) -> datetime:
+        """When it begins."""
+
+
+Slot = TypeVar("Slot", bound=Timed)
+
+
 class Wish(NamedTuple):
     """What a caller wishes: local days, first and last included, and a part of them."""
 
@@ -73,7 +84,7 @@ def free_slots(
     return found
 
 
-def nearest(slots: Iterable[Span], target: datetime, limit: int) -> list[Span]:
+def nearest(slots: Iterable[Slot], target: datetime, limit: int) -> list[Slot]:
     """Return the slots closest to `target`, the closest first."""
     return nsmallest(
         limit, slots, key=lambda slot: (abs(slot.starts_at - target), slot.starts_at)

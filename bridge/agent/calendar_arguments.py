@@ -28,6 +28,13 @@ _Clock = Annotated[
 _Slot = Annotated[
     str, Meta(max_length=40, description="starts_at as calendar_find_slots gave it.")
 ]
+_Staff = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="With whom, by name; leave out where anyone will do.",
+    ),
+]
 _Own = Annotated[
     str,
     Meta(
@@ -76,3 +83,30 @@ class RescheduleAppointment(
 
     new_starts_at: _Slot
     starts_at: _Own = ""
+
+
+# Where a business has more than one person who can be booked.
+
+
+class FindSlotsOfStaff(
+    FindSlots, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_find_slots`, with a person."""
+
+    staff: _Staff = ""
+
+
+class CreateAppointmentWithStaff(
+    CreateAppointment, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_create_appointment`, with a person."""
+
+    staff: _Staff = ""
+
+
+class RescheduleWithStaff(
+    RescheduleAppointment, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_reschedule_appointment`, with a person."""
+
+    staff: _Staff = ""

@@ -13,19 +13,24 @@ from zoneinfo import ZoneInfo
 from bridge.agent.calendar_arguments import (
     CancelAppointment,
     CreateAppointment,
+    CreateAppointmentWithStaff,
     FindSlots,
+    FindSlotsOfStaff,
     RescheduleAppointment,
+    RescheduleWithStaff,
 )
 from bridge.agent.identity import Standing
 from bridge.agent.spoken import say_time
 from bridge.agent.tools import Answer, LimitError, Tool, ToolError
-from crm import appointments, calendar, phones
+from crm import appointments, calendar, free_times, phones
 from crm.appointment_rows import Appointment, NotFound, Request
 from crm.appointments import NoPhone, Taken, TooMany
+from crm.authors import By
 from crm.businesses import Business, Service
 from crm.calendar import Rules, Span, Wish
 from crm.claims import Claimant
 from crm.database import Database
+from crm.free_times import Offer, Wanted, does
 from crm.names import same_name_key
 
 FIND_SLOTS = "calendar_find_slots"
@@ -81,10 +86,12 @@ class Desk(NamedTuple):
         if last < first:
             raise ToolError(f"date_to: expected a day from {first} on, got {last}")
         last = min(last, first + timedelta(days=_DAYS_MAX))
-        slots = await appointments.free(
+        service = self.service(asked.service)
+        wanted = Wanted(service, self.person(asked, service))
+        slots = await free_times.free(
             self.database,
             self.business,
-            self.service(asked.service),
+            wanted,
             Wish(first, last, asked.part_of_day),
             self.rules,
             now,
@@ -107,14 +114,17 @@ class Desk(NamedTuple):
         """Book, or say that the caller has it already, or what else is free."""
         own = self.standing.own_phone
         limits = self.limits
+        service = self.service(asked.service)
         request = Request(
-            self.service(asked.service),
+            service,
             self.moment("starts_at", asked.starts_at),
             self.standing.caller.phone or self.reachable_at(asked.phone) or "",
             asked.name.replace("\0", "").strip(),
             self.claimant(),
             limits.unverified if own is None else limits.per_caller,
             limits.withheld,
+            self.person(asked, service),
+            self.author,
         )
         now = datetime.now(UTC)
         try:
@@ -147,6 +157,7 @@ class Desk(NamedTuple):
                 self.moment("starts_at", asked.starts_at) if asked.starts_at else None,
                 now,
                 self.claimant(),
+                self.author,
             )
         except NotFound as missing:
             raise self.unknown(missing, now) from None
@@ -164,6 +175,8 @@ class Desk(NamedTuple):
             self.moment("new_starts_at", asked.new_starts_at),
             self.standing.own_phone or "",
             claimed_by=self.claimant(),
+            person=self.person(asked, None),
+            by=self.author,
         )
         which = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
         try:
@@ -179,6 +192,29 @@ class Desk(NamedTuple):
             None,
             "appointment moved" if is_new else "appointment was there before",
         )
+
+    @property
+    def author(self) -> By:
+        """Who makes the changes of this call."""
+        return By("call", self.call_sid)
+
+    def person(self, asked: object, service: Service | None) -> int | None:
+        """Return the number of the person whom the caller has asked for, if any.
+
+        `service` is None where the person who had the appointment may keep it.
+        """
+        name: str = getattr(asked, "staff", "").strip()
+        if not name:
+            return None
+        staff = free_times.people(self.business)
+        able = [one for one in staff if service is None or does(one, service)]
+        wanted = same_name_key(name)
+        for one in able:
+            if same_name_key(one.name) == wanted:
+                return one.number
+        known = ", ".join(one.name for one in able) or "nobody"
+        what = f" for {service.name}" if service is not None and service.name else ""
+        raise ToolError(f"staff: expected one of {known}{what}, got {name[:64]!r}")
 
     def claimant(self) -> Claimant | None:
         """Return who claims what a caller says; None where the caller is verified."""
@@ -238,7 +274,7 @@ class Desk(NamedTuple):
         )
 
     def told(
-        self, times: Iterable[Span | Appointment], now: datetime
+        self, times: Iterable[Span | Offer | Appointment], now: datetime
     ) -> list[dict[str, Any]]:
         """Return times as the model is told them."""
         zone = ZoneInfo(self.business.time_zone)
@@ -249,9 +285,19 @@ class Desk(NamedTuple):
                 "spoken": say_time(
                     local, today, self.business.language, self.business.country
                 ),
+                **self.staff_of(one),
             }
             for one in times
         ]
+
+    def staff_of(self, one: Span | Offer | Appointment) -> dict[str, Any]:
+        """Return whom a time is with, where the business has a choice of people."""
+        if isinstance(one, Span) or len(free_times.people(self.business)) < 2:
+            return {}
+        if isinstance(one, Appointment):
+            return {"staff": free_times.name_of(self.business, one.resource)}
+        names = [free_times.name_of(self.business, number) for number in one.people]
+        return {"staff": names}
 
     def refused(self, taken: Taken, now: datetime) -> ToolError:
         """Return the error for a time that is not available."""
@@ -263,10 +309,13 @@ class Desk(NamedTuple):
                 own=self.told([taken.own], now)[0],
                 alternatives=self.told(taken.alternatives, now),
             )
+        others = [free_times.name_of(self.business, one) for one in taken.others]
+        also: dict[str, object] = {"free_then": others} if others else {}
         return ToolError(
             "this time is taken or outside of the hours: nothing was changed; offer "
             "an alternative",
             alternatives=self.told(taken.alternatives, now),
+            **also,
         )
 
     def too_many(self, many: TooMany) -> LimitError:
@@ -302,15 +351,16 @@ class Desk(NamedTuple):
 
 def calendar_tools(desk: Desk) -> dict[str, Tool]:
     """Return the calendar's tools under the names that the model sees."""
+    has_choice = len(free_times.people(desk.business)) > 1
     return {
         FIND_SLOTS: Tool(
-            FindSlots,
+            FindSlotsOfStaff if has_choice else FindSlots,
             "Find free times, the nearest first. Offer two or three as `spoken` says "
             "them. Never offer a time that this did not return.",
             desk.find,
         ),
         CREATE_APPOINTMENT: Tool(
-            CreateAppointment,
+            CreateAppointmentWithStaff if has_choice else CreateAppointment,
             "Book a free time once the caller has agreed to it. It is booked only when "
             "this returns `booked`.",
             desk.create,
@@ -321,7 +371,7 @@ def calendar_tools(desk: Desk) -> dict[str, Tool]:
             desk.cancel,
         ),
         RESCHEDULE_APPOINTMENT: Tool(
-            RescheduleAppointment,
+            RescheduleWithStaff if has_choice else RescheduleAppointment,
             "Move the caller's own appointment to another free time.",
             desk.reschedule,
         ),

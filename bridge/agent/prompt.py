@@ -14,7 +14,8 @@ import orjson
 from bridge.agent.identity import Worth
 from bridge.agent.prompt_length import CALLER_TOKENS, token_bound
 from bridge.agent.spoken import language_name
-from crm.businesses import Business, Closure, Hours
+from crm.businesses import Business, Closure, Hours, Person, Service
+from crm.free_times import people
 from crm.leads import Lead
 
 # The placeholder in the shared text for the facts of one call.
@@ -106,8 +107,10 @@ def standing_text(business: Business) -> str:
 def _facts(business: Business) -> list[str]:
     facts = [f"Business: {business.name}"]
     if business.services:
-        services = (f"{one.name} ({one.minutes} min)" for one in business.services)
-        facts.append(f"Services: {', '.join(services)}")
+        facts.append(f"Services: {', '.join(map(_service, business.services))}")
+    staff = people(business)
+    if len(staff) > 1:
+        facts.append(f"Staff: {', '.join(map(_person, staff))}")
     if business.hours:
         facts.append(f"Open: {', '.join(map(_span, business.hours))}")
     if business.required_fields:
@@ -140,6 +143,16 @@ def _fitting(known: dict[str, object]) -> dict[str, object]:
         longest = max(known, key=lambda name: len(str(known[name])))
         known = {name: value for name, value in known.items() if name != longest}
     return known
+
+
+def _service(service: Service) -> str:
+    price = f", {service.price}" if service.price else ""
+    return f"{service.name} ({service.minutes} min{price})"
+
+
+def _person(person: Person) -> str:
+    services = ", ".join(person.services)
+    return f"{person.name} ({services})" if services else person.name
 
 
 def _span(hours: Hours) -> str:

@@ -4,6 +4,7 @@ import re
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.agent import tools
 from bridge.agent.crm_tools import crm_tools
@@ -12,7 +13,7 @@ from bridge.call import tool_calls
 from bridge.line import driver
 from bridge.settings.process import Settings
 from crm import appointments, proofs
-from crm.businesses import Business
+from crm.businesses import Business, Person
 
 from .page import flat, page, rows, section
 
@@ -79,6 +80,21 @@ def test_each_argument_has_the_meaning_that_the_model_is_given(name):
         told = properties[cells[0].strip("`")].get("description")
         assert cells[3]
         assert told in (None, cells[3])
+
+
+def test_argument_for_staff_is_the_codes():
+    people = (Person(0, "Dana"), Person(1, "Maya"))
+    made = crm_tools(None, replace(SALON, staff=people), "+12025550123")
+    told = {
+        tuple(one.parameters["properties"]["staff"].values())
+        for one in tools.specifications(made)
+        if "staff" in one.parameters["properties"]
+    }
+    (cells,) = rows(section(PAGE, "## The argument for staff"), HEADER)
+
+    assert cells[0] == "`staff`"
+    assert len(told) == 1
+    assert cells[3] in told.pop()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from bridge.agent.identity import Worth
 from bridge.agent.prompt import BUSINESS_HEADING, CALL_FACTS, build, standing_text
 from bridge.agent.prompt_length import CALLER_TOKENS, token_bound
-from crm.businesses import Business, Closure, Hours, Service
+from crm.businesses import Business, Closure, Hours, Person, Service
 from crm.leads import Lead
 
 NOW = datetime(2026, 11, 21, 22, 30, tzinfo=UTC)
@@ -71,6 +72,23 @@ def test_business_has_the_last_word():
     assert "You answer the telephone for מספרת דנה" in rules
     assert "Speak Hebrew" in rules
     assert business == "\nOffer coffee."
+
+
+def test_prices_are_told_and_the_people_where_there_is_a_choice():
+    services = (Service("Cut", 30, price="80 ₪"), Service("Color", 90))
+    anna = Person(0, "Anna")
+    staff = (
+        anna,
+        Person(1, "Ben", services=("Cut",)),
+        Person(2, "Zoe", is_active=False),
+    )
+
+    alone = instructions(replace(SALON, services=services, staff=(anna,)), None, NOW)
+    both = instructions(replace(SALON, services=services, staff=staff), None, NOW)
+
+    assert "Services: Cut (30 min, 80 ₪), Color (90 min)\n" in alone
+    assert "Staff:" not in alone
+    assert "\nStaff: Anna, Ben (Cut)\n" in both
 
 
 def test_time_is_the_businesss_own():

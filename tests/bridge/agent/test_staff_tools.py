@@ -1,0 +1,94 @@
+"""The calendar's tools where a business has people: whom the model may name."""
+
+from msgspec.structs import replace
+
+from bridge.agent.crm_tools import crm_tools
+from bridge.agent.tools import specifications
+from crm import saving
+from crm.authors import By
+from crm.businesses import Person, Service
+from tests.bridge.agent.test_calendar_tools import DAN, DANA, in_shop
+
+STAFF = (Person(None, "Anna"), Person(None, "Ben", services=("Cut",)))
+FIND, CREATE = "calendar_find_slots", "calendar_create_appointment"
+MOVE = "calendar_reschedule_appointment"
+
+
+def with_staff(url, story, staff=STAFF):
+    async def staffed(shop):
+        services = (Service("Cut", 30), Service("Colour", 60))
+
+        def edit(business):
+            return replace(business, services=services, staff=staff)
+
+        shop.business = await saving.change(
+            shop.db, shop.business.id, edit, By("hand", "Owner")
+        )
+        await story(shop)
+
+    in_shop(url, staffed, pool_max=4)
+
+
+def fields(shop):
+    tools = specifications(crm_tools(shop.db, shop.business, DANA))
+    return {one.name: one.parameters["properties"] for one in tools}
+
+
+def test_staff_is_an_argument_only_where_there_is_a_choice(embedded_url):
+    async def one(shop):
+        assert not any("staff" in found for found in fields(shop).values())
+        slots = (await shop.ask(FIND, {"service": "Cut"}))["slots"]
+        assert "staff" not in slots[0]
+
+    async def two(shop):
+        found = fields(shop)
+        assert {name for name in found if "staff" in found[name]} == {
+            FIND,
+            CREATE,
+            MOVE,
+        }
+        wrong = {"staff": "Anna", "colour": "red"}
+        assert "unknown field `colour`" in (await shop.ask(FIND, wrong))["error"]
+
+    with_staff(embedded_url, one, (Person(None, "Anna"),))
+    with_staff(embedded_url, one, (STAFF[0], Person(None, "Ben", is_active=False)))
+    with_staff(embedded_url, two)
+
+
+def test_times_name_who_is_free_and_bookings_with_whom_they_are(embedded_url):
+    async def story(shop):
+        slots = (await shop.ask(FIND, {"service": "Cut"}))["slots"]
+        assert slots[0]["staff"] == ["Anna", "Ben"]
+        colours = (await shop.ask(FIND, {"service": "Colour"}))["slots"]
+        assert colours[0]["staff"] == ["Anna"]
+        asked = {"starts_at": slots[0]["starts_at"], "service": "Cut", "staff": "ben"}
+        booked = await shop.ask(CREATE, asked)
+        assert booked["booked"]["staff"] == "Ben"
+        async with shop.db.tenant(shop.business.id) as connection:
+            row = await connection.fetchrow(
+                "select resource, made_source, made_by from appointments"
+            )
+        assert tuple(row) == (1, "call", "CA1")
+
+        lost = await shop.ask(CREATE, asked, caller=DAN)
+        assert lost["free_then"] == ["Anna"]
+        assert lost["alternatives"][0]["staff"] == ["Ben"]
+        again = await shop.ask(CREATE, {**asked, "staff": ""})
+        assert "nothing new was done" in again["note"]
+
+        moved = await shop.ask(
+            MOVE, {"new_starts_at": slots[0]["starts_at"], "staff": "Anna"}
+        )
+        assert moved["moved"]["staff"] == "Anna"
+
+    with_staff(embedded_url, story)
+
+
+def test_nobody_of_that_name_or_who_does_not_do_it_is_an_error(embedded_url):
+    async def story(shop):
+        wrong = await shop.ask(FIND, {"service": "Colour", "staff": "Ben"})
+        assert wrong["error"] == "staff: expected one of Anna for Colour, got 'Ben'"
+        wrong = await shop.ask(FIND, {"service": "Cut", "staff": "Zoe"})
+        assert "expected one of Anna, Ben for Cut" in wrong["error"]
+
+    with_staff(embedded_url, story)
