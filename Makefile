@@ -114,13 +114,15 @@ helm: $(CHART)
 chart: $(BUILT) $(CHART)
 	$(BIN)/python -m pytest -q tests/deploy
 
-# UPGRADE=--upgrade takes the newest of everything.
+# UPGRADE=--upgrade takes the newest of everything. The service's lock, which the image
+# installs, has the console, too.
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet uv
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) -o requirements/service.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra console \
+	  -o requirements/service.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra analysis --extra build \
-	  -o requirements/demo.lock
+	  --extra console -o requirements/demo.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra dev -o requirements/dev.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra docs \
 	  --constraint requirements/dev.lock -o requirements/docs.lock

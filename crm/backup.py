@@ -7,7 +7,7 @@ that tenant, in one snapshot. It needs no role that could read every tenant.
 The file is a zip: `backup.json` lists the contents, `TABLE/BUSINESS` has the rows as
 COPY writes them. The tables, their columns and their order come from the database, so a
 new table is in the next backup. Calls that run are left out: where the backup is
-restored, they run no more.
+restored, they run no more. So are the sessions of the console.
 """
 
 import os
@@ -32,6 +32,8 @@ _MANIFEST = "backup.json"
 _ALL = "all"
 _BUSY_S = 3600.0
 _OF_RUNNING_CALLS = frozenset(("nodes", "call_owners", "checkpoints"))
+# What opens an account for a while. A restored session might be one that was revoked.
+_OF_LOGINS = frozenset(("login_links", "console_sessions"))
 
 
 class BackupError(RuntimeError):
@@ -72,7 +74,7 @@ async def back_up(url: str, path: Path) -> Manifest:
             every = [
                 one
                 for one in await tables(connection)
-                if one.name not in _OF_RUNNING_CALLS
+                if one.name not in _OF_RUNNING_CALLS | _OF_LOGINS
             ]
             with _new_zip(path) as archive:
                 counted = [

@@ -6,6 +6,7 @@ transaction, so a pooled connection carries no tenant, and a forgotten WHERE rev
 row of another tenant.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -22,15 +23,27 @@ _ENTER_ROUTING = (
 )
 # One statement, so that there is no moment with the tenant and without the role.
 _ENTER = f"{_ENTER_ROUTING}, set_config('app.business_id', $1, true)"
+_ENTER_ACCOUNT = (
+    f"{_ENTER_ROUTING}, set_config('app.account_key', $1, true), "
+    "set_config('app.account_user', $2, true)"
+)
+# Their policies do not bind the owner, who makes businesses and accounts.
+_UNFORCED = (
+    "businesses",
+    "users",
+    "login_links",
+    "console_sessions",
+    "account_events",
+)
 # Queries the privileges of the role that logged in. A role that may act as a stronger
-# role is as strong: it can bypass the policies as that role. `businesses` is not
-# forced, so the role must not own it.
+# role is as strong: it can bypass the policies as that role. _UNFORCED ($1) are not
+# forced, so the role must not own them.
 _BOUND = """
 with tenant_tables as (
   select relname, relowner, relrowsecurity, relforcerowsecurity from pg_class
   where relnamespace = 'public'::regnamespace and relkind = 'r'
     and exists (select from pg_attribute where attrelid = pg_class.oid
-      and (attname = 'business_id' or relname = 'businesses'))
+      and (attname = 'business_id' or relname = any ($1)))
     and relname <> 'business_numbers'
 )
 select session_user::text as role,
@@ -41,7 +54,7 @@ select session_user::text as role,
   array(select relname::text from tenant_tables
     where pg_has_role(session_user, relowner, 'member') order by 1) as owned,
   array(select relname::text from tenant_tables where not relrowsecurity
-    or (not relforcerowsecurity and relname <> 'businesses') order by 1) as open"""
+    or (not relforcerowsecurity and not relname = any ($1)) order by 1) as open"""
 
 
 class IsolationError(RuntimeError):
@@ -76,19 +89,25 @@ class Database:
         )
         return cls(pool)
 
+    def share(self, connections_max: int) -> Self:
+        """Return this database, with at most so many of its connections at a time."""
+        return type(self)(_Share(self._pool, connections_max))
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
 
     async def ping(self) -> None:
         """Raise unless the database answers and accepts writes."""
-        if await self._pool.fetchval("show transaction_read_only") == "on":
+        async with self._pool.acquire() as connection:
+            mode = await connection.fetchval("show transaction_read_only")
+        if mode == "on":
             raise asyncpg.ReadOnlySQLTransactionError("the server is read-only")
 
     async def check_isolation(self) -> None:
         """Raise IsolationError unless the policies bind the role that logs in."""
         async with self._pool.acquire() as connection:
-            row = await connection.fetchrow(_BOUND)
+            row = await connection.fetchrow(_BOUND, _UNFORCED)
         if row["strong"]:
             why = f"it is, or may act as, {row['strong'][0]}: SUPERUSER or BYPASSRLS"
         elif row["owned"]:
@@ -115,9 +134,37 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def account(
+        self, key: str = "", user_id: UUID | None = None
+    ) -> AsyncIterator[Any]:
+        """Yield a connection without a tenant that sees one account: the account with
+        the login name or the token's hash `key`, or that of `user_id`.
+
+        Name a user only after the user has proven who they are.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            user = "" if user_id is None else str(user_id)
+            await connection.fetchval(_ENTER_ACCOUNT, key, user)
+            yield connection
+
+    @asynccontextmanager
     async def owner(self) -> AsyncIterator[Any]:
         """Yield the login role's connection, to create businesses and numbers with."""
         async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+
+class _Share:
+    """A pool of which only so many connections are had at a time."""
+
+    def __init__(self, pool: Any, connections_max: int) -> None:
+        self._pool = pool
+        self._turns = asyncio.Semaphore(connections_max)
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        """Yield a connection, when it is this caller's turn."""
+        async with self._turns, self._pool.acquire() as connection:
             yield connection
 
 

@@ -27,9 +27,9 @@ def locked(name):
 @pytest.mark.parametrize(
     ("lock", "extras"),
     [
-        ("service", ()),
-        ("demo", ("analysis", "build")),
-        ("dev", ("analysis", "build", "dev")),
+        ("service", ("console",)),
+        ("demo", ("analysis", "build", "console")),
+        ("dev", ("analysis", "build", "console", "dev")),
         ("docs", ("docs",)),
         ("gate-training", ("analysis", "gate-training")),
     ],

@@ -56,13 +56,15 @@ ALLOWED: dict[str, set[str]] = {
         *("settings", "telemetry", "telephony", "crm"),
     },
     "nodes": {"call", "line", "settings", "telemetry", "crm"},
+    "console": {"settings", "telemetry", "crm"},
     "service": {
-        *("business", "call", "line", "nodes", "ports", "recorder", "records"),
+        *("business", "call", "console", "line", "nodes", "ports"),
+        *("recorder", "records"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli": {
-        *("agent", "business", "media", "recorder", "records", "sandbox"),
-        *("settings", "telemetry", "crm", "dsp"),
+        *("agent", "business", "console", "media", "recorder", "records"),
+        *("sandbox", "settings", "telemetry", "crm", "dsp"),
     },
     "cli.doctor": {
         *("agent", "call", "line", "ports", "sandbox", "service"),

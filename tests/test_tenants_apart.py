@@ -24,7 +24,16 @@ from bridge.agent.tools import ToolRunner
 from bridge.call.plan import RunTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
-from crm import businesses, calls, claims, leads, live_calls, saving
+from crm import (
+    accounts,
+    audit,
+    businesses,
+    calls,
+    claims,
+    leads,
+    live_calls,
+    saving,
+)
 from crm.authors import By
 from crm.businesses import Person, Service
 from crm.claims import Claimant
@@ -76,6 +85,10 @@ async def make(db, name):
         )
     await add_person(db, business_id, name)
     await open_with_checkpoint(db, business_id)
+    login = f"{uuid4().hex}@example.com"
+    user_id = await accounts.add(db, login, name, "owner", business_id=business_id)
+    await accounts.note(db, user_id, "login", "192.0.2.1")
+    await audit.write(db, business_id, user_id, name, "lead.seen", "an id")
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
     await calls.save(db, business_id, call(f"CA{uuid4().hex}"))

@@ -25,6 +25,8 @@ COMMANDS = {
     "tenant": ("bridge.cli.tenant_parser", "manage businesses"),
     "calls": ("bridge.cli.calls", "list calls, or show one with its transcript"),
     "leads": ("bridge.cli.leads", "list leads: the callers of each business"),
+    "user": ("bridge.cli.user", "manage the accounts of the console"),
+    "console": ("bridge.cli.console", "log in to the console on this machine"),
     "nodes": ("bridge.cli.nodes", "list the nodes that share the database"),
     "drain": ("bridge.cli.drain", "ask a node to take no more calls"),
     "gate": ("bridge.cli.gate", "run recordings through the noise gate"),

@@ -82,6 +82,16 @@ def protocol_factory(
     return make
 
 
+def runner_of(application: web.Application, patience_s: float) -> web.AppRunner:
+    """Return what runs an application whose connections this module's protocol has."""
+    return web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=patience_s,
+        auto_decompress=False,
+    )
+
+
 async def close_connections(server: web.Server, patience_s: float) -> None:
     """Close every connection, but none with a request that has yet to be read.
 

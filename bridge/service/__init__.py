@@ -1,8 +1,9 @@
 """The service as processes: its start, its webhooks, its workers and its end.
 
 Owns `kolbridge serve`, the supervisor of the workers, socket handover in an upgrade,
-Twilio's webhooks, the admin port, readiness, and the measured load of the event loop.
+Twilio's webhooks, the admin port, readiness, the measured load of the event loop, and
+the place of the console on the port.
 Refuses to start with a wrong setting or an unsafe database role, and says which.
-May use: `business`, `call`, `line`, `nodes`, `ports`, `recorder`, `records`,
+May use: `business`, `call`, `console`, `line`, `nodes`, `ports`, `recorder`, `records`,
 `settings`, `switchboard`, `telemetry`, `telephony` and `crm`.
 """

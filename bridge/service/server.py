@@ -25,7 +25,11 @@ from bridge.nodes.membership import Identity
 from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler
 from bridge.ports.connections import Connections, connections_allowed
-from bridge.ports.http_protocol import close_connections, protocol_factory
+from bridge.ports.http_protocol import (
+    close_connections,
+    protocol_factory,
+    runner_of,
+)
 from bridge.ports.port_demux import HEAD_WAIT_S, MEDIA_PATH, PortDemux
 from bridge.ports.workers import Workers
 from bridge.recorder.flight_recorder import Recorders
@@ -34,6 +38,7 @@ from bridge.records.summary import begun_row, running_row, to_row
 from bridge.records.writer import Kept, RecordWriter
 from bridge.service.admin import admin_application, own_page
 from bridge.service.loop_monitor import LoopMonitor
+from bridge.service.own_console import add_console
 from bridge.service.own_node import OwnNode
 from bridge.service.readiness import Readiness
 from bridge.service.webhooks import Webhooks
@@ -195,7 +200,10 @@ class Server:
             self._node.start()
         application = webhooks.application(self._workers)
         application.middlewares.append(self._part)
-        self._runner = _runner(application)
+        add_console(
+            application, settings, self._database, self.metrics, self.public_url
+        )
+        self._runner = runner_of(application, HTTP_WAIT_S)
         await self._runner.setup()
         assert self._runner.server is not None
         http = protocol_factory(self._runner.server, self.metrics)
@@ -213,7 +221,7 @@ class Server:
         if self._workers is not None:
             own = webhooks.application()
             own.router.add_get("/metrics", partial(own_page, self._exposition))
-            self._own_runner = _runner(own)
+            self._own_runner = runner_of(own, HTTP_WAIT_S)
             await self._own_runner.setup()
             path = self._workers.http_socket(self._workers.index)
             await web.UnixSite(self._own_runner, path).start()
@@ -224,7 +232,7 @@ class Server:
         app = admin_application(
             self._settings, self._exposition, self.readiness, self._workers
         )
-        self._admin_runner = _runner(app)
+        self._admin_runner = runner_of(app, HTTP_WAIT_S)
         await self._admin_runner.setup()
         assert self._admin_runner.server is not None
         http = protocol_factory(self._admin_runner.server, self.metrics)
@@ -388,13 +396,4 @@ def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
         metrics,
         secrets=settings.secrets,
         keeps_audio=settings.record_audio,
-    )
-
-
-def _runner(application: web.Application) -> web.AppRunner:
-    return web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=HTTP_WAIT_S,
-        auto_decompress=False,
     )

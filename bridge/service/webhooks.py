@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from bridge.line.driver import CallDriver
 from bridge.nodes.peers import NOBODY, OwnersAnswer, Peers, Webhook
@@ -19,6 +20,7 @@ from bridge.ports.authentication import (
     BODY_BYTES_MAX,
     FORM,
     Authentication,
+    Handler,
     answer,
     refuse_expectation,
 )
@@ -84,9 +86,9 @@ class Webhooks:
         app = web.Application(
             client_max_size=BODY_BYTES_MAX,
             middlewares=[
-                self._authentication.authenticate,
-                self._guard.answer,
-                *([workers.to_owner] if workers else []),
+                _of_webhooks(self._authentication.authenticate),
+                _of_webhooks(self._guard.answer),
+                *([_of_webhooks(workers.to_owner)] if workers else []),
             ],
         )
         endpoints = (
@@ -252,6 +254,23 @@ class Webhooks:
     def _fallback(self, reason: str, sorry: Sentence, business_id: str) -> web.Response:
         self._metrics.count_fallback(reason, business_id)
         return _twiml(twiml.say_and_hang_up(sorry))
+
+
+def _of_webhooks(
+    middleware: Callable[[web.Request, Handler], Awaitable[web.StreamResponse]],
+) -> Middleware:
+    """Return a middleware that leaves the requests of the console alone.
+
+    The router decides which they are: the console is an application below this one.
+    """
+
+    @web.middleware
+    async def run(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if len(request.match_info.apps) > 1:
+            return await handler(request)
+        return await middleware(request, handler)
+
+    return run
 
 
 def _webhook_of(request: web.Request) -> Webhook:

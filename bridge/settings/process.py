@@ -88,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_host: Host = "127.0.0.1"
     admin_port: Annotated[int, count_of(0, 65_535)] = 9464
     admin_token: Secret | None = None
+    console: Switch = True
 
     database_url: DatabaseUrl | None = None
     database_admin_url: DatabaseUrl | None = None

@@ -126,6 +126,9 @@ _HELP = {
     "webhooks_passed_on": "Webhooks passed on to another node, by outcome",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
+    "console_logins": "Logins to the console, by outcome",
+    "console_refused": "Requests that the console refused, by reason",
+    "console_faults": "Pages of the console that say what went wrong, by status",
 }
 # These show as 0 from the start; the others appear with their first label.
 _UNLABELLED = (

@@ -16,6 +16,7 @@ from crm.migrate import MigrationError, migrate
 from tests.crm.test_migrate import LAST, ask, copy_of, empty_database, version
 from tests.test_tenants_apart import CALLER, make, run, tables
 
+OF_ACCOUNTS = ("users", "account_events")
 OF_RUNNING_CALLS = {"call_owners", "checkpoints"}
 
 
@@ -53,6 +54,12 @@ async def everything(db):
                     business_id,
                 )
             found[table, business_id] = [row["row"] for row in rows]
+    for table in OF_ACCOUNTS:
+        async with db.owner() as connection:
+            rows = await connection.fetch(
+                f"select to_jsonb(t)::text as row from {table} t order by 1"
+            )
+        found[table, None] = [row["row"] for row in rows]
     return found
 
 

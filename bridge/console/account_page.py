@@ -1,0 +1,128 @@
+"""A user's own account: the password, the second factor, and the open sessions."""
+
+from time import time
+from uuid import UUID
+
+from aiohttp import web
+
+from bridge.console import passwords, totp
+from bridge.console.console import FORM, ROOT, TOKEN, VIEWER, Console
+from bridge.console.gatekeeper import address_of
+from bridge.console.language import gettext as _
+from bridge.console.passwords import Busy, PasswordCheck
+from bridge.console.rendering import render
+from crm import accounts
+from crm.accounts import User
+
+HERE = f"{ROOT}/account"
+
+
+class AccountPage:
+    """The page of whoever is logged in."""
+
+    def __init__(self, console: Console) -> None:
+        self._database = console.database
+        self._passwords = PasswordCheck()
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """Show the account."""
+        return await self._page(request)
+
+    async def set_password(self, request: web.Request) -> web.StreamResponse:
+        """Change the password, and end all other sessions."""
+        form, user = request[FORM], await self._user(request)
+        new = form.get("new", "")
+        faults = {}
+        try:
+            stored = user.password_hash
+            if stored and not await self._passwords.check(
+                stored, form.get("present", "")
+            ):
+                faults["present"] = _("This is not the present password.")
+            fault = passwords.fault_of(new)
+            if fault is not None:
+                faults["new"] = _("Use %(least)d to %(most)d characters.") % {
+                    "least": passwords.CHARS_MIN,
+                    "most": passwords.CHARS_MAX,
+                }
+            if faults:
+                return await self._page(request, faults)
+            hashed = await self._passwords.hash(new)
+        except Busy:
+            raise web.HTTPTooManyRequests from None
+        keep = request[TOKEN]
+        await accounts.set_password(self._database, user.id, hashed, keep=keep)
+        return await self._done(request, "password changed")
+
+    async def set_totp(self, request: web.Request) -> web.StreamResponse:
+        """Turn the second factor on with a code that proves it, or off with one."""
+        form, user = request[FORM], await self._user(request)
+        secret = user.totp_secret or form.get("secret") or ""
+        code = form.get("code") or ""
+        if not _is_secret(secret) or totp.period_of(secret, code, time()) is None:
+            faults = {"code": _("This is not the present code.")}
+            return await self._page(request, faults, secret=form.get("secret", ""))
+        new = None if user.totp_secret else secret
+        await accounts.set_totp(self._database, user.id, new)
+        action = "second factor on" if new else "second factor off"
+        return await self._done(request, action)
+
+    async def revoke(self, request: web.Request) -> web.StreamResponse:
+        """End one session."""
+        try:
+            session = UUID(request[FORM].get("session", ""))
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        viewer = request[VIEWER]
+        if not await accounts.close_session(self._database, viewer.user_id, session):
+            raise web.HTTPNotFound
+        return await self._done(request, "session ended")
+
+    async def _user(self, request: web.Request) -> User:
+        user = await accounts.get(self._database, request[VIEWER].user_id)
+        if user is None:
+            raise web.HTTPForbidden
+        return user
+
+    async def _done(self, request: web.Request, action: str) -> web.StreamResponse:
+        user_id = request[VIEWER].user_id
+        await accounts.note(self._database, user_id, action, address_of(request))
+        return web.Response(status=303, headers={"Location": HERE})
+
+    async def _page(
+        self,
+        request: web.Request,
+        faults: dict[str, str] | None = None,
+        secret: str = "",
+    ) -> web.StreamResponse:
+        user = await self._user(request)
+        secret = secret if _is_secret(secret) else totp.new_secret()
+        own = await accounts.session_id(self._database, user.id, request[TOKEN])
+        return await render(
+            request,
+            "account/account.html",
+            status=422 if faults else 200,
+            user=user,
+            own=own,
+            sessions=await accounts.sessions(self._database, user.id),
+            faults=faults or {},
+            secret=secret,
+            uri=totp.uri(secret, user.login),
+        )
+
+
+def _is_secret(text: str) -> bool:
+    try:
+        totp.code_of(text, 0)
+    except ValueError:
+        return False
+    return len(text) == len(totp.new_secret())
+
+
+def add_routes(app: web.Application, console: Console) -> None:
+    """Add the account and its changes."""
+    page = AccountPage(console)
+    app.router.add_get("/account", page.show)
+    app.router.add_post("/account/password", page.set_password)
+    app.router.add_post("/account/totp", page.set_totp)
+    app.router.add_post("/account/revoke", page.revoke)

@@ -1,0 +1,60 @@
+"""The console as an application of its own, below /console/ on the service's port.
+
+Its middlewares are not those of Twilio's webhooks. A page is a module with
+`add_routes(app, console)` and, if it stands in the navigation, a MENU.
+"""
+
+from aiohttp import web
+
+from bridge.console import (
+    account_page,
+    audit_page,
+    businesses_page,
+    login_page,
+    overview_page,
+)
+from bridge.console.console import CONSOLE, Console
+from bridge.console.faults import add_headers, answer_faults
+from bridge.console.gatekeeper import Gatekeeper
+from bridge.console.rendering import PAGES as RENDERED, Pages
+from bridge.console.static_files import StaticFiles
+
+# In the order of the navigation.
+PAGES = (
+    login_page,
+    businesses_page,
+    overview_page,
+    audit_page,
+    account_page,
+)
+GATEKEEPER = web.AppKey("gatekeeper", Gatekeeper)
+
+
+def console_application(console: Console) -> web.Application:
+    """Return the console, to be added at ROOT."""
+    static, gatekeeper = StaticFiles(), Gatekeeper(console)
+    app = web.Application(
+        middlewares=[answer_faults, gatekeeper.recognise, gatekeeper.admit]
+    )
+    app[CONSOLE], app[GATEKEEPER] = console, gatekeeper
+    menu = tuple(item for page in PAGES for item in getattr(page, "MENU", ()))
+    app[RENDERED] = Pages(static, menu)
+    app.on_response_prepare.append(add_headers)
+    app.router.add_get("/static/{hash}/{name:.+}", static.answer)
+    for page in PAGES:
+        page.add_routes(app, console)
+    app.router.add_route("*", "/{rest:.*}", _nowhere)
+    for route in app.router.routes():
+        # "100 Continue" would make the body look like a request of its own.
+        route._expect_handler = _refuse_expectation
+    return app
+
+
+async def _nowhere(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+async def _refuse_expectation(request: web.Request) -> web.StreamResponse:
+    response = web.Response(status=417)
+    response.force_close()
+    return response

@@ -1,0 +1,41 @@
+"""A business's first page: today's calls and appointments, and what waits."""
+
+import asyncio
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from bridge.console.console import BUSINESS, CONSOLE, Console, MenuItem
+from bridge.console.language import N_
+from bridge.console.rendering import render
+from crm import calls, overview
+
+MENU = (MenuItem(N_("Overview"), "/console/b/{business}/"),)
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show the day as it is in the business's zone."""
+    business, database = request[BUSINESS], request.config_dict[CONSOLE].database
+    today = datetime.now(UTC).astimezone(ZoneInfo(business.time_zone)).date()
+    zone = business.time_zone
+    rung, booked, waiting, totals = await asyncio.gather(
+        overview.calls(database, business.id, today, zone),
+        overview.appointments(database, business.id, today, zone),
+        overview.waiting(database, business.id, business.required_fields),
+        calls.summary(database, business.id, today, today),
+    )
+    return await render(
+        request,
+        "overview/day.html",
+        today=today,
+        calls=rung,
+        appointments=booked,
+        waiting=waiting,
+        totals=totals,
+    )
+
+
+def add_routes(app: web.Application, console: Console) -> None:
+    """Add the page."""
+    app.router.add_get("/b/{business}/", show)
