@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "ports": {"settings", "telemetry", "telephony"},
     "line": {
         *("agent", "call", "media", "realtime", "recorder"),
-        *("settings", "telemetry", "telephony", "wire"),
+        *("settings", "telemetry", "telephony", "wire", "dsp"),
     },
     "switchboard": {
         *("agent", "business", "call", "line", "ports", "recorder"),

@@ -5,5 +5,5 @@ input to the `Call`, and performs every action before the next input. However a 
 ends, both sockets close and the record is passed on once. Decides nothing about the
 conversation and knows no other call.
 May use: `call`, `media`, `telephony`, `realtime`, `wire`, `agent`, `recorder`,
-`telemetry` and `settings`.
+`telemetry`, `settings` and `dsp`.
 """

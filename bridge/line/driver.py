@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine
 from ssl import SSLContext
 from time import monotonic
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from picows import WSCloseCode
@@ -37,8 +36,9 @@ from bridge.call.plan import (
 from bridge.call.streams import Transport
 from bridge.line.fast_path import SocketFastPath
 from bridge.line.legs import OpenAILeg, TwilioLeg
+from bridge.line.listeners import Listeners
+from bridge.line.model_address import address_of
 from bridge.line.refusal import refusal_of
-from bridge.line.safety_identifier import safety_identifier
 from bridge.realtime import openai
 from bridge.recorder.flight_recorder import Recorders
 from bridge.settings.process import Settings
@@ -100,7 +100,8 @@ class CallDriver:
             self.call.fast_path, self.model_leg.appender, monotonic
         )
         # The recorder keeps whole messages, which only the slow path has.
-        self.fast_path.is_open = self._recorder is None
+        is_fast = self.fast_path.is_open = self._recorder is None
+        self.listeners = Listeners(exchange.metrics, self.fast_path, is_fast=is_fast)
         self._tools = tools
         self._tasks: set[asyncio.Task[None]] = set()
         self._model_task: asyncio.Task[None] | None = None
@@ -137,6 +138,8 @@ class CallDriver:
                 actions = recorder.take(method, what, now)
             for action in actions:
                 _PERFORM[type(action)](self, action)
+            if self.listeners.is_wanted:
+                self.listeners.note(what, actions)
             if self.twilio_leg is not None:
                 self.twilio_leg.flush()
             self._arm()
@@ -303,7 +306,7 @@ class CallDriver:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._recorder is None:
+        if self.fast_path.is_open:
             self._go_on()
         deadline = self.call.deadline
         if self.is_over or deadline is None or monotonic() < deadline:
@@ -327,12 +330,7 @@ class CallDriver:
 
     async def _connect(self, leg: OpenAILeg) -> None:
         settings, plan = self._exchange.settings, self.call.plan
-        url = settings.openai_realtime_url
-        join = "&" if "?" in url else "?"
-        url = f"{url}{join}model={quote(plan.options.openai_model)}"
-        headers = {"OpenAI-Safety-Identifier": safety_identifier(settings, plan)}
-        if settings.openai_api_key is not None:
-            headers["Authorization"] = f"Bearer {settings.openai_api_key}"
+        url, headers = address_of(settings, plan)
         tls = self._exchange.tls if url.startswith("wss:") else None
         try:
             await leg.connect(url, headers, tls, proxy_of(settings, url))
@@ -356,6 +354,7 @@ class CallDriver:
             self._leave_model()
         if self._standby_leg is not None:
             self._standby_leg.close()
+        self.listeners.end()
         if self._recorder is not None and self._exchange.recorders is not None:
             self._exchange.recorders.finish(self._recorder)
             self._recorder = None
