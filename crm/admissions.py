@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from crm import notices
 from crm.database import Database
 
 # The counts go back a day, in any time zone; the records of calls go back further.
@@ -93,7 +94,10 @@ async def admit(
         if known["is_recorded"] or known["admitted_at"] is not None:
             return Admission(usage, _is_over(known, now), None)
         refused_by = decide(usage)
-        if refused_by is None:
+        if refused_by is not None:
+            name = getattr(refused_by, "value", refused_by)
+            await notices.note_limit(connection, business_id, name)
+        else:
             await connection.execute(
                 "with old as (delete from admissions where business_id = $1 "
                 "and admitted_at < $5) insert into admissions "
@@ -136,6 +140,12 @@ async def see(
             now,
         )
         return await _usage(connection, business_id, "", now)
+
+
+async def note_limit(db: Database, business_id: UUID, name: str) -> None:
+    """Add a notice of a limit that ends running calls."""
+    async with db.tenant(business_id) as connection:
+        await notices.note_limit(connection, business_id, name)
 
 
 async def close(

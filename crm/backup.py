@@ -104,6 +104,10 @@ async def restore(url: str, path: Path) -> Manifest:
         try:
             await _check_target(connection, manifest)
             async with connection.transaction():
+                # Nobody is told of what is restored.
+                await connection.fetchval(
+                    "select set_config('app.notices', 'off', true)"
+                )
                 for table in manifest.tables:
                     await _load(connection, archive, table, manifest.businesses)
         finally:

@@ -55,16 +55,17 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "business", "call", "line", "ports", "recorder"),
         *("settings", "telemetry", "telephony", "crm"),
     },
+    "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "crm"},
     "console": {"settings", "telemetry", "crm"},
     "service": {
-        *("business", "call", "console", "line", "nodes", "ports"),
+        *("business", "call", "console", "line", "nodes", "notices", "ports"),
         *("recorder", "records"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli": {
-        *("agent", "business", "console", "media", "recorder", "records"),
-        *("sandbox", "settings", "telemetry", "crm", "dsp"),
+        *("agent", "business", "console", "media", "notices", "recorder"),
+        *("records", "sandbox", "settings", "telemetry", "crm", "dsp"),
     },
     "cli.doctor": {
         *("agent", "call", "line", "ports", "sandbox", "service"),

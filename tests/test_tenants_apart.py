@@ -32,12 +32,15 @@ from crm import (
     claims,
     leads,
     live_calls,
+    notice_deliveries,
+    notices,
     saving,
 )
 from crm.authors import By
 from crm.businesses import Person, Service
 from crm.claims import Claimant
 from crm.database import Database
+from crm.notice_deliveries import Claimed, Outcome
 from tests.crm.test_crm import call
 
 # The same person calls both; only theirs knows her as MARKER.
@@ -91,7 +94,7 @@ async def make(db, name):
     await audit.write(db, business_id, user_id, name, "lead.seen", "an id")
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
-    await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
+    await add_notice(db, business_id)
     said = {"name": name, "notes": name}
     await claims.write(db, business_id, Claimant("CAh"), CALLER, said)
     runner = await desk(db, business_id, CALLER)
@@ -115,6 +118,15 @@ async def add_person(db, business_id, name):
         return msgspec.structs.replace(business, staff=staff)
 
     await saving.change(db, business_id, edit, By("hand", name))
+
+
+async def add_notice(db, business_id):
+    """A call, an endpoint that is told of it, and a delivery."""
+    made = await notices.add(db, business_id, "email", "a@b.example", ["call.ended"])
+    await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
+    (entry,) = await notices.log(db, business_id)
+    claimed = Claimed(business_id, entry.notice_id, made.endpoint.id, 0)
+    await notice_deliveries.settle(db, claimed, Outcome(True, 250, "", 1.0), None)
 
 
 async def open_with_checkpoint(db, business_id):

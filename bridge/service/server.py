@@ -22,6 +22,7 @@ from bridge.call.last_turn import WORDS_WAIT_S
 from bridge.call.last_words import ENDING_S_MAX
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.nodes.membership import Identity
+from bridge.notices.dispatcher import Dispatcher
 from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler
 from bridge.ports.connections import Connections, connections_allowed
@@ -120,6 +121,8 @@ class Server:
         )
         self._admissions.live_drivers = self.switchboard.live_drivers
         self._limits = SupervisedTask("limits", self._admissions.watch, self.metrics)
+        notices = Dispatcher(settings, database, self.metrics)
+        self._notices = SupervisedTask("notices", notices.run, self.metrics)
         self._fresh = SupervisedTask(
             "businesses", self._directory.keep_fresh, self.metrics
         )
@@ -215,6 +218,7 @@ class Server:
         self._loop_monitor.start()
         self._records.start()
         self._limits.start()
+        self._notices.start()
         await self._start_cache()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
@@ -293,9 +297,8 @@ class Server:
         """End the calls that still run and write every record."""
         await self.switchboard.close()
         self._loop_monitor.stop()
-        await self._checkpoints.stop()
-        await self._limits.stop()
-        await self._fresh.stop()
+        for task in (self._checkpoints, self._limits, self._notices, self._fresh):
+            await task.stop()
         if self._node is not None:
             await self._node.stop()
         await self.readiness.stop()
@@ -342,8 +345,7 @@ class Server:
         if self.switchboard.business_of("", number):
             # During a flood of refused calls the disk is not read.
             return self.switchboard.default_fallback(number)
-        business = await self._directory.find_kept(number)
-        return fallback_of(self._settings, business)
+        return fallback_of(self._settings, await self._directory.find_kept(number))
 
     def _exposition(self) -> bytes:
         """Return this worker's page of metrics."""
@@ -351,20 +353,18 @@ class Server:
         return page if self._workers is None else self._workers.metrics_merge.keep(page)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        connections = (
-            "Open connections without a media stream",
-            len(self._connections),
-        )
         # One worker shows what all workers share, because their gauges are added up.
-        is_first = self._is_first
         return {
             **self.switchboard.gauges(),
-            **self._records.gauges(counts_refused=is_first),
+            **self._records.gauges(counts_refused=self._is_first),
             **self.readiness.gauges(),
-            "connections": connections,
+            "connections": (
+                "Open connections without a media stream",
+                len(self._connections),
+            ),
             "business_cache_age_seconds": (
                 "How long ago all businesses were last read from the database",
-                self._directory.age_s if is_first else 0.0,
+                self._directory.age_s if self._is_first else 0.0,
             ),
         }
 

@@ -38,14 +38,17 @@ from bridge.settings.value_types import (
     Currency,
     DatabaseUrl,
     Host,
+    HostNames,
     HttpUrl,
     KeySecrets,
     LogLevel,
+    MailAddress,
     NodeName,
     ProxyUrl,
     Secret,
     Secrets,
     Sentence,
+    SmtpTls,
     WsUrl,
     count_of,
 )
@@ -71,6 +74,7 @@ SECRETS = frozenset(
         "database_url",
         "https_proxy",
         "openai_api_key",
+        "smtp_password",
         "twilio_auth_token",
         "twilio_auth_token_secondary",
         "twilio_shared_keys",
@@ -110,6 +114,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
     openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
     openai_prices_currency: Currency = "USD"
+
+    notice_allow_hosts: HostNames | None = None
+    smtp_host: Host | None = None
+    smtp_port: Annotated[int, count_of(1, 65_535)] = 587
+    smtp_tls: SmtpTls = "starttls"
+    smtp_user: str | None = None
+    smtp_password: Secret | None = None
+    smtp_from: MailAddress | None = None
 
     https_proxy: ProxyUrl | None = None
     no_proxy: str | None = None
@@ -202,7 +214,11 @@ def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
         except ValueError as error:
             wrong.append(f"OPENAI_PRICES: {error}")
     settings = Settings(**values)
-    wrong += [*_check_urls(settings), *_check_recording(settings)]
+    wrong += [
+        *_check_urls(settings),
+        *_check_recording(settings),
+        *_check_mail(settings),
+    ]
     if wrong:
         raise SettingsError(*wrong, settings=settings)
     return settings
@@ -289,6 +305,19 @@ def _check_recording(settings: Settings) -> Iterator[str]:
         yield (
             f"RECORD_DIR={settings.record_dir!r}: a recording holds what was said: "
             "expected LOG_TRANSCRIPTS=1 with it"
+        )
+
+
+def _check_mail(settings: Settings) -> Iterator[str]:
+    """Yield an error for e-mail without a sender, or in the clear."""
+    if settings.smtp_host is None:
+        return
+    if settings.smtp_from is None:
+        yield "SMTP_FROM is not set: expected the sender of e-mails with SMTP_HOST"
+    if settings.smtp_tls == "none" and not is_loopback(settings.smtp_host):
+        yield (
+            "SMTP_TLS='none': expected starttls or tls beyond loopback "
+            f"(SMTP_HOST={settings.smtp_host!r})"
         )
 
 

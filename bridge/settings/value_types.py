@@ -100,3 +100,23 @@ LogLevel = Annotated[
         description="debug, info, warning or error",
     ),
 ]
+# Names and addresses, with commas between: "localhost,hooks.internal".
+HostNames = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\w.:-]+(,[\w.:-]+)*$",
+        description="names of hosts with commas between",
+    ),
+]
+SmtpTls = Annotated[
+    str,
+    Meta(pattern="^(starttls|tls|none)$", description="starttls, tls or none"),
+]
+# With or without a name: "Dana's Salon <bookings@example.com>".
+MailAddress = Annotated[
+    str,
+    Meta(
+        pattern=r"^([^<>\x00-\x1f\x7f]*<[^\s@<>]+@[^\s@<>]+>|[^\s@<>]+@[^\s@<>]+)$",
+        description="an e-mail address, as in Name <name@example.com>",
+    ),
+]

@@ -142,6 +142,9 @@ class Admissions:
                 self._metrics.count("limits_reached", limit=reached.limit.value)
                 limit, left_s = reached.limit.value, reached.left_s
                 line.receive(line.call.receive_limit, limit, left_s)
+        name = reached.limit.value
+        noting = admissions.note_limit(self._database, business_id, name)
+        await answer(noting, ADMIT_WAIT_S)
 
     def _costs(self, lines: list[CallDriver]) -> dict[str, float | None]:
         """Return what each call has cost so far; None if its model has no price."""

@@ -124,6 +124,9 @@ _HELP = {
     "calls_taken_over": "Calls let go here, because another process has claimed them",
     "checkpoints_saved": "Checkpoints of running calls written to the database",
     "webhooks_passed_on": "Webhooks passed on to another node, by outcome",
+    "notices": "Tries to deliver a notice, by kind of endpoint and outcome",
+    "notice_endpoints_disabled": "Endpoints of notices that were disabled after days "
+    "without a success, or because they are gone",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
     "console_logins": "Logins to the console, by outcome",
@@ -141,6 +144,7 @@ _UNLABELLED = (
     "journal_failures",
     "limits_unknown",
     "log_lines_dropped",
+    "notice_endpoints_disabled",
     "repeated_webhooks",
     "streams_handed_over",
     "unknown_numbers",

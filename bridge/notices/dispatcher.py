@@ -1,0 +1,157 @@
+"""Delivers the notices that are due: at least once, in no promised order.
+
+One task in each process. The database hands each delivery to one process at a time. A
+delivery that failed is tried again after growing pauses, about three days long; then it
+is given up, and stays in the log, from where it can be replayed.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from bridge.notices.mail import MailSender
+from bridge.notices.targets import allowed_hosts
+from bridge.notices.webhook import WebhookSender
+from bridge.settings.process import Settings
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import note_failure
+from crm import notice_deliveries, notices
+from crm.database import Database
+from crm.notice_deliveries import Claimed, Outcome, Parcel
+from crm.transient import DATABASE_ERRORS
+
+# How often a process that has nothing to deliver looks for what is due.
+LOOK_S = 2.0
+# How many deliveries a process tries at once.
+IN_FLIGHT_MAX = 8
+# The pauses that Standard Webhooks suggests ("Deliverability and reliability").
+PAUSES = (
+    *(timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)),
+    *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),
+)
+# Each pause is longer by up to this share of it, so that many do not come at once.
+JITTER = 0.2
+
+
+class Sender(Protocol):
+    """Sends a notice of one kind."""
+
+    async def send(self, notice_id: UUID, parcel: Parcel) -> Outcome:
+        """Send a notice; every failure is an outcome."""
+
+
+class Dispatcher:
+    """Delivers notices of every business; `run` is the task."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        metrics: Metrics,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._metrics = metrics
+        self._chance = chance
+        self._allowed = allowed_hosts(settings.notice_allow_hosts)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Deliver what is due, until cancelled."""
+        webhooks = WebhookSender(self._allowed)
+        try:
+            while True:
+                room = IN_FLIGHT_MAX - len(self._running)
+                claimed = await self._claim(room)
+                for one in claimed:
+                    self._running.add(asyncio.create_task(self.deliver(one, webhooks)))
+                await self._wait(is_full=len(self._running) == IN_FLIGHT_MAX)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            self._running.clear()
+            await webhooks.close()
+
+    async def _claim(self, room: int) -> list[Claimed]:
+        try:
+            return await notice_deliveries.claim(self._database, room)
+        except DATABASE_ERRORS as error:
+            server_logger().warning("[NOTICE] none claimed: %s", type(error).__name__)
+            return []
+
+    async def deliver(self, claimed: Claimed, webhooks: Sender) -> None:
+        """Try one claimed delivery and note what came of it."""
+        parcel = await notice_deliveries.read(self._database, claimed)
+        if parcel is None:
+            return
+        outcome = await self._try(claimed, parcel, webhooks)
+        pause = pause_after(claimed.tries, self._chance())
+        why = await notice_deliveries.settle(self._database, claimed, outcome, pause)
+        self._note(claimed, parcel, outcome, pause)
+        if why:
+            self._metrics.count("notice_endpoints_disabled")
+            server_logger().error(
+                "[NOTICE] endpoint %s of business %s is disabled: %s",
+                claimed.endpoint_id,
+                claimed.business_id,
+                why,
+            )
+
+    async def _try(self, claimed: Claimed, parcel: Parcel, webhooks: Sender) -> Outcome:
+        if parcel.is_disabled:
+            return Outcome(False, None, "the endpoint is disabled", 0.0, is_gone=True)
+        is_mail = parcel.kind == notices.EMAIL
+        sender = MailSender(self._settings) if is_mail else webhooks
+        return await sender.send(claimed.notice_id, parcel)
+
+    def _note(
+        self,
+        claimed: Claimed,
+        parcel: Parcel,
+        outcome: Outcome,
+        pause: timedelta | None,
+    ) -> None:
+        if outcome.is_delivered:
+            result = "delivered"
+        else:
+            result = "given_up" if pause is None or outcome.is_gone else "retried"
+        self._metrics.count("notices", kind=parcel.kind, outcome=result)
+        if not outcome.is_delivered:
+            server_logger().warning(
+                "[NOTICE] %s of business %s to endpoint %s, try %d: %s, %s",
+                parcel.type,
+                claimed.business_id,
+                claimed.endpoint_id,
+                claimed.tries,
+                outcome.status or "no answer",
+                result,
+            )
+
+    async def _wait(self, *, is_full: bool) -> None:
+        """Wait until there may be more to do."""
+        look_s = LOOK_S * (1 - JITTER / 2 + JITTER * self._chance())
+        if self._running:
+            when = asyncio.FIRST_COMPLETED
+            done, self._running = await asyncio.wait(
+                self._running, timeout=None if is_full else look_s, return_when=when
+            )
+            for task in done:
+                if not task.cancelled() and task.exception() is not None:
+                    # The delivery is due again when its lease ends.
+                    note_failure(self._metrics, "notice", task.exception())
+            return
+        await asyncio.sleep(look_s)
+
+
+def pause_after(tries: int, chance: float) -> timedelta | None:
+    """Return how long to wait after so many tries; None: give up."""
+    if tries > len(PAUSES):
+        return None
+    return PAUSES[tries - 1] * (1 + JITTER * chance)

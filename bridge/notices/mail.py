@@ -1,0 +1,108 @@
+"""Sends one notice to one e-mail address, by the operator's SMTP server."""
+
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from time import monotonic
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import aiosmtplib
+
+from bridge.notices.envelope import webhook_id
+from bridge.settings.process import Settings
+from bridge.telemetry.masking import one_line
+from crm.notice_deliveries import Outcome, Parcel
+
+SEND_WAIT_S = 20.0
+NOT_SET = "SMTP_HOST is not set: e-mail is off"
+# The subject of a notice by its type; {} is what it is about.
+_SUBJECTS = {
+    "call.ended": "Call ended: {}",
+    "call.failed": "Call failed: {}",
+    "lead.created": "New lead: {}",
+    "appointment.booked": "Appointment booked: {}",
+    "appointment.moved": "Appointment moved: {}",
+    "appointment.cancelled": "Appointment cancelled: {}",
+    "limit.reached": "Limit reached: {}",
+    "test": "Test notice",
+}
+_TIMES = frozenset(("started_at", "ended_at", "starts_at", "ends_at"))
+
+
+class MailSender:
+    """Sends notices by e-mail; without SMTP_HOST every try fails and says so."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def send(self, notice_id: UUID, parcel: Parcel) -> Outcome:
+        """Send a notice; every failure is an outcome."""
+        begun_at = monotonic()
+        settings = self._settings
+        if settings.smtp_host is None:
+            return Outcome(False, None, NOT_SET, 0.0)
+        message = message_of(notice_id, parcel, settings.smtp_from or "")
+        try:
+            _, answer = await aiosmtplib.send(
+                message,
+                hostname=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_user,
+                password=settings.smtp_password,
+                use_tls=settings.smtp_tls == "tls",
+                start_tls=settings.smtp_tls == "starttls",
+                timeout=SEND_WAIT_S,
+            )
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            code = getattr(error, "code", None)
+            text = str(error) or type(error).__name__
+            return Outcome(False, code, text, (monotonic() - begun_at) * 1e3)
+        return Outcome(True, 250, answer, (monotonic() - begun_at) * 1e3)
+
+
+def message_of(notice_id: UUID, parcel: Parcel, sender: str) -> EmailMessage:
+    """Return the e-mail; times are in the business's zone."""
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = parcel.target
+    about = _about(parcel)
+    subject = _SUBJECTS.get(parcel.type, parcel.type).format(about)
+    message["Subject"] = one_line(f"{parcel.business}: {subject}")
+    message["Date"] = format_datetime(parcel.created_at)
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    message["Message-ID"] = f"<{webhook_id(notice_id)}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    lines = [
+        f"{name}: {_value(name, value, parcel.time_zone)}"
+        for name, value in parcel.data.items()
+        if value not in (None, "", [], {})
+    ]
+    message.set_content("\n".join([parcel.type, "", *lines, ""]))
+    return message
+
+
+def _about(parcel: Parcel) -> str:
+    data = parcel.data
+    who = data.get("name") or data.get("phone") or data.get("from") or ""
+    when = data.get("starts_at", "")
+    if when and parcel.type.startswith("appointment."):
+        when = _local(when, parcel.time_zone)
+        return ", ".join(filter(None, (when, data.get("service"), who)))
+    return str(who or data.get("limit") or data.get("call_sid") or "")
+
+
+def _value(name: str, value: Any, zone: str) -> str:
+    if isinstance(value, dict):
+        parts = (f"{key}={_value(key, one, zone)}" for key, one in value.items())
+        return ", ".join(parts)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    text = _local(value, zone) if name in _TIMES else str(value)
+    return one_line(text)
+
+
+def _local(text: str, zone: str) -> str:
+    at = datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
+    return at.isoformat(sep=" ", timespec="minutes")

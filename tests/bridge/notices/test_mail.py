@@ -1,0 +1,119 @@
+"""Notices by e-mail, to a mail server on loopback."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from uuid import UUID
+
+from bridge.notices.mail import NOT_SET, MailSender, message_of
+from bridge.settings.process import Settings
+from crm.notice_deliveries import Parcel
+
+ID = UUID(int=7)
+BOOKED = Parcel(
+    type="appointment.booked",
+    data={
+        "name": "Ben\r\nBcc: all@example.com",
+        "phone": "+15550000001",
+        "service": "תספורת",
+        "starts_at": "2026-11-30T08:00:00Z",
+        "lead_id": None,
+        "moved_from": {"id": "x", "starts_at": "2026-11-29T08:00:00Z"},
+    },
+    created_at=datetime(2026, 11, 29, tzinfo=UTC),
+    kind="email",
+    target="dana@example.com",
+    secret="",
+    is_disabled=False,
+    business="Dana's Salon",
+    time_zone="Asia/Jerusalem",
+    language="he",
+)
+
+
+@asynccontextmanager
+async def mail_server(refusal=""):
+    """Yield the settings of a mail server, and what it was handed."""
+    letters, ended = [], asyncio.Event()
+
+    async def serve(reader, writer):
+        async def say(text):
+            writer.write(text.encode() + b"\r\n")
+            await writer.drain()
+
+        await say("220 here")
+        while line := (await reader.readline()).decode().strip().upper():
+            if line.startswith("DATA"):
+                await say("354 go on")
+                letters.append(await reader.readuntil(b"\r\n.\r\n"))
+                await say("250 taken")
+            elif line.startswith("RCPT") and refusal:
+                await say(refusal)
+            else:
+                await say("221 bye" if line == "QUIT" else "250 fine")
+            if line == "QUIT":
+                break
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        settings = Settings(
+            smtp_host="127.0.0.1",
+            smtp_port=server.sockets[0].getsockname()[1],
+            smtp_tls="none",
+            smtp_from="Kolbridge <notices@example.com>",
+        )
+        yield settings, letters
+        await asyncio.wait_for(ended.wait(), 10)
+
+
+def send(refusal="", parcel=BOOKED):
+    async def story():
+        async with mail_server(refusal) as (settings, letters):
+            return await MailSender(settings).send(ID, parcel), letters
+
+    return asyncio.run(story())
+
+
+def test_notice_arrives_with_times_of_the_business():
+    outcome, (letter,) = send()
+    message = message_from_bytes(letter, policy=policy.default)
+
+    assert (outcome.is_delivered, outcome.status) == (True, 250)
+    assert message["Message-ID"] == f"<msg_{ID.hex}@example.com>"
+    assert message["To"] == "dana@example.com"
+    assert "2026-11-30 10:00+02:00, תספורת" in " ".join(message["Subject"].split())
+    text = message.get_content()
+    assert "starts_at: 2026-11-30 10:00+02:00" in text
+    assert "moved_from: id=x, starts_at=2026-11-29 10:00+02:00" in text
+    assert "lead_id" not in text
+
+
+def test_what_a_caller_says_adds_no_header():
+    message = message_of(ID, BOOKED, "notices@example.com")
+
+    assert message["Bcc"] is None
+    assert "\nBcc" not in message.as_string()
+
+
+def test_refused_address_is_a_failure_with_its_code():
+    outcome, letters = send("550 no such user")
+
+    assert not outcome.is_delivered
+    assert "550" in outcome.answer
+    assert letters == []
+
+
+def test_without_a_mail_server_nothing_is_sent():
+    outcome = asyncio.run(MailSender(Settings()).send(ID, BOOKED))
+
+    assert (outcome.is_delivered, outcome.answer) == (False, NOT_SET)
+
+
+def test_mail_server_that_is_away_is_a_failure():
+    settings = Settings(smtp_host="127.0.0.1", smtp_port=1, smtp_from="a@b.com")
+    outcome = asyncio.run(MailSender(settings).send(ID, BOOKED))
+
+    assert not outcome.is_delivered
