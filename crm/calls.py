@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from crm import admissions, live_calls
+from crm.call_search import WORDS_CHARS_MAX
 from crm.database import Database
 
 # Why a call has ended whose process died in it.
@@ -203,6 +204,13 @@ async def _touch_late(
 
 
 async def _save_parts(connection: Any, business_id: UUID, call: Call) -> None:
+    await connection.execute(
+        "insert into call_words (business_id, call_sid, words) "
+        "values ($1, $2, to_tsvector('simple', $3))",
+        business_id,
+        call.call_sid,
+        " ".join(turn.text for turn in call.turns)[:WORDS_CHARS_MAX],
+    )
     await connection.executemany(
         "insert into call_turns (business_id, call_sid, position, "
         f"{', '.join(_TURN)}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",

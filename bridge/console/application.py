@@ -10,6 +10,7 @@ from bridge.console import (
     account_page,
     audit_page,
     businesses_page,
+    calls_page,
     login_page,
     overview_page,
 )
@@ -24,6 +25,7 @@ PAGES = (
     login_page,
     businesses_page,
     overview_page,
+    calls_page,
     audit_page,
     account_page,
 )

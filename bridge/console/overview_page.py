@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from bridge.console.call_words import outcome_words
 from bridge.console.console import BUSINESS, CONSOLE, Console, MenuItem
 from bridge.console.language import N_
 from bridge.console.rendering import render
@@ -33,6 +34,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         appointments=booked,
         waiting=waiting,
         totals=totals,
+        outcome_words=outcome_words,
     )
 
 

@@ -1,0 +1,164 @@
+"""Searches a business's calls: by words of the transcript, outcome, day and number.
+
+Words are found as they were said, without stemming: PostgreSQL's `simple`
+configuration. A word also finds what begins with it. A Hebrew or Arabic word is found
+behind the particles that are written together with it, too.
+
+Row-level security keeps the operator @@ from using an index, because the operator is
+not leakproof. What is read is bounded by the business, and by the days if they are
+given: 100,000 calls take some tenths of a second.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from crm.database import Database
+
+# A longer text costs a lexeme each, and a vector has a limit of 1 MB.
+WORDS_CHARS_MAX = 100_000
+_WORDS_MAX = 8
+_EXPORT_PAGE = 500
+_HEBREW = re.compile("[\u05d0-\u05ea]")
+_ARABIC = re.compile("[\u0621-\u064a]")
+# And, the, in, to, from, that, as; and the article of Arabic with what precedes it.
+_BEFORE_HEBREW = ("", *"והבלמשכ", "וה", "שה")
+_BEFORE_ARABIC = ("", "ال", "وال", "بال", "لل", "و", "ب", "ل")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a page of the list ends: the next page begins after it."""
+
+    started_at: datetime
+    call_sid: str
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is searched for; every part may be left out."""
+
+    words: str = ""
+    outcome: str = ""
+    number: str = ""
+    first_day: date | None = None
+    last_day: date | None = None
+    lead_id: UUID | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of the list."""
+
+    call_sid: str
+    started_at: datetime
+    from_number: str
+    lead_id: UUID | None
+    name: str | None
+    outcome: str
+    end_reason: str
+    failed: bool
+    seconds: float
+    cost: float | None
+    is_test: bool
+
+    @property
+    def place(self) -> Place:
+        """This call's place in the list."""
+        return Place(self.started_at, self.call_sid)
+
+
+_QUERY = f"""
+select c.call_sid, c.started_at, c.from_number, c.lead_id, l.name, c.outcome,
+  c.end_reason, c.failed, c.cost, c.is_test,
+  extract(epoch from c.ended_at - c.started_at)::float8 as seconds
+from calls c
+join businesses b on b.id = c.business_id
+left join leads l on l.business_id = c.business_id and l.id = c.lead_id
+left join call_words w on w.business_id = c.business_id and w.call_sid = c.call_sid
+where c.business_id = $1
+  and ($2::date is null or c.started_at >= $2::date::timestamp at time zone b.time_zone)
+  and ($3::date is null
+    or c.started_at < ($3::date + 1)::timestamp at time zone b.time_zone)
+  and ($4 = '' or c.outcome = $4)
+  and ($5 = '' or regexp_replace(c.from_number, '[^0-9]', '', 'g') like '%' || $5)
+  and ($6::uuid is null or c.lead_id = $6 or l.merged_into = $6)
+  and ($7 = '' or coalesce(w.words, (
+    select to_tsvector('simple', left(string_agg(t.text, ' '), {WORDS_CHARS_MAX}))
+    from call_turns t where t.business_id = c.business_id and t.call_sid = c.call_sid
+  )) @@ to_tsquery('simple', $7))
+  and ($8::timestamptz is null or (c.started_at, c.call_sid) < ($8, $9))
+order by c.started_at desc, c.call_sid desc limit $10
+"""
+
+
+async def search(
+    db: Database,
+    business_id: UUID,
+    wish: Wish,
+    limit: int = 50,
+    before: Place | None = None,
+) -> list[Found]:
+    """Return the calls that fit a wish, newest first, from a place of the list on."""
+    query = query_of(wish.words)
+    if wish.words.strip() and not query:
+        # Signs alone: no call has them as a word.
+        return []
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            _QUERY,
+            business_id,
+            wish.first_day,
+            wish.last_day,
+            wish.outcome,
+            # A number as people write it, with or without its country.
+            re.sub("[^0-9]", "", wish.number).lstrip("0"),
+            wish.lead_id,
+            query,
+            before.started_at if before else None,
+            before.call_sid if before else None,
+            limit,
+        )
+    return [Found(**dict(row)) for row in rows]
+
+
+async def every(
+    db: Database, business_id: UUID, wish: Wish, most: int
+) -> AsyncIterator[Found]:
+    """Yield all calls that fit, up to `most`; a transaction for some hundred each."""
+    before, left = None, most
+    while left > 0:
+        rows = await search(db, business_id, wish, min(_EXPORT_PAGE, left), before)
+        for row in rows:
+            yield row
+        if len(rows) < _EXPORT_PAGE:
+            return
+        before, left = rows[-1].place, left - len(rows)
+
+
+async def outcomes(db: Database, business_id: UUID) -> list[str]:
+    """Return the outcomes that calls of the business have."""
+    async with db.tenant(business_id) as connection:
+        rows: list[Any] = await connection.fetch(
+            "select distinct outcome from calls where business_id = $1 "
+            "and outcome <> '' order by outcome",
+            business_id,
+        )
+    return [row["outcome"] for row in rows]
+
+
+def query_of(text: str) -> str:
+    """Return the tsquery of what a person types: all words, each as a beginning."""
+    words = re.findall(r"\w+", text.lower())[:_WORDS_MAX]
+    return " & ".join(map(_any_form, words))
+
+
+def _any_form(word: str) -> str:
+    before: tuple[str, ...] = ("",)
+    if _HEBREW.search(word):
+        before = _BEFORE_HEBREW
+    elif _ARABIC.search(word):
+        before = _BEFORE_ARABIC
+    forms = " | ".join(f"'{prefix}{word}':*" for prefix in before)
+    return f"({forms})"

@@ -1,0 +1,131 @@
+"""The search of calls: words in any language, days of the business, pages."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from crm import businesses, call_search, calls
+from crm.call_search import Wish, query_of, search
+from crm.database import Database
+from tests.crm.test_crm import call
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def said(text):
+    return calls.Turn(
+        role="caller", item_id="i", text=text, interrupted=False, heard_ms=None, at_s=1
+    )
+
+
+def run(story, url):
+    async def main():
+        db = await Database.open(url, pool_max=2)
+        try:
+            business_id = await businesses.create(
+                db, "Salon", time_zone="Asia/Jerusalem"
+            )
+            return await story(db, business_id)
+        finally:
+            await db.close()
+
+    return asyncio.run(main())
+
+
+async def add(db, business_id, sid, text, **more):
+    more = {"started_at": NOON, **more}
+    await calls.save(db, business_id, call(sid, turns=[said(text)], **more))
+
+
+async def found(db, business_id, **wish):
+    return [one.call_sid for one in await search(db, business_id, Wish(**wish))]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "is_found"),
+    [
+        ("I want a Haircut on Tuesday", "tuesday HAIRCUT", True),
+        ("I want a haircut", "hair", True),
+        ("I want a haircut", "haircut monday", False),
+        ("אפשר לקבוע את התור ליום שלישי", "תור", True),
+        ("אפשר לקבוע את התור ליום שלישי", "יום שלישי", True),
+        ("אפשר לקבוע את התור ליום שלישי", "רביעי", False),
+        ("أريد حجز الموعد", "موعد", True),
+        ("it's 5 o'clock", "o'clock", True),
+        ("anything", "' | 'x':* & !", False),
+        ("anything", "!!! ---", False),
+        ("anything", "   ", True),
+    ],
+)
+def test_words_are_found_as_people_say_them(database_url, text, words, is_found):
+    async def story(db, business_id):
+        await add(db, business_id, "CA1", text)
+        assert await found(db, business_id, words=words) == ["CA1"] * is_found
+
+    run(story, database_url)
+
+
+def test_a_call_of_an_older_version_is_found_too(database_url):
+    async def story(db, business_id):
+        await add(db, business_id, "CA1", "a haircut")
+        async with db.tenant(business_id) as connection:
+            await connection.execute("delete from call_words")
+        assert await found(db, business_id, words="haircut") == ["CA1"]
+        assert await found(db, business_id, words="shave") == []
+
+    run(story, database_url)
+
+
+def test_a_transcript_of_any_length_is_stored(database_url):
+    async def story(db, business_id):
+        await add(db, business_id, "CA1", " ".join(map(str, range(400_000))))
+        assert await found(db, business_id, words="4711") == ["CA1"]
+
+    run(story, database_url)
+
+
+def test_days_are_those_of_the_business(database_url):
+    async def story(db, business_id):
+        # Half past one at night in Jerusalem.
+        await add(db, business_id, "CA1", "x", started_at=NOON.replace(hour=23))
+        day = date(2026, 11, 21)
+        assert await found(db, business_id, first_day=day, last_day=day) == ["CA1"]
+        assert await found(db, business_id, last_day=day - timedelta(days=1)) == []
+
+    run(story, database_url)
+
+
+def test_outcome_and_number_narrow_the_list(database_url):
+    async def story(db, business_id):
+        await add(db, business_id, "CA1", "x", outcome="booked")
+        await add(db, business_id, "CA2", "x", from_number="+972501234567")
+        assert await found(db, business_id, outcome="booked") == ["CA1"]
+        for number in ("050-123-4567", "+972501234567", "4567"):
+            assert await found(db, business_id, number=number) == ["CA2"], number
+
+    run(story, database_url)
+
+
+def test_pages_follow_each_other_without_a_gap(database_url):
+    async def story(db, business_id):
+        for at in range(25):
+            started_at = NOON - timedelta(minutes=at // 3)
+            await add(db, business_id, f"CA{at:02}", "x", started_at=started_at)
+        before, seen = None, []
+        while page := await search(db, business_id, Wish(), 4, before):
+            seen += page
+            before = page[-1].place
+        whole = await search(db, business_id, Wish(), 100)
+        assert seen == whole
+        assert len({one.call_sid for one in seen}) == 25
+        rows = call_search.every(db, business_id, Wish(), 7)
+        assert [one async for one in rows] == whole[:7]
+
+    run(story, database_url)
+
+
+def test_a_query_has_nothing_but_the_words():
+    assert query_of("a' b|c!") == "('a':*) & ('b':*) & ('c':*)"
+    assert query_of("..") == ""
+    assert query_of(" ".join("abcdefghijkl")).count("&") == 7
