@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "crm"},
-    "console": {"settings", "telemetry", "crm"},
+    "console": {"call", "settings", "telemetry", "crm"},
     "service": {
         *("business", "call", "console", "line", "nodes", "notices", "ports"),
         *("recorder", "records"),

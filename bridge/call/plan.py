@@ -247,7 +247,12 @@ class HandBack(msgspec.Struct, frozen=True, kw_only=True, tag="hand_back"):
     note: str = ""
 
 
+class SayGoodbye(msgspec.Struct, frozen=True, kw_only=True, tag="say_goodbye"):
+    """The AI says goodbye, and the call ends; `Call.receive_hangup` takes it."""
+
+
 OperatorOrder = Whisper | TakeOver | HandBack
+LineOrder = OperatorOrder | SayGoodbye
 
 
 class Counters:

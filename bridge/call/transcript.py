@@ -198,6 +198,14 @@ class Transcript:
         """Return the turns that have words, in order."""
         return [turn for turn in self.placed() if turn.text or turn.interrupted]
 
+    def last_words(self) -> tuple[Role | Literal[""], str]:
+        """Return who said the newest words, and the words."""
+        for item_id in reversed(self._order):
+            turn = self._turns[item_id]
+            if turn.role != "operator" and (text := turn.text):
+                return turn.role, text
+        return "", ""
+
     def spoken(self) -> list[Turn]:
         """Return the turns that were spoken, in order, and also the caller's turns
         that were not transcribed, or not in time."""

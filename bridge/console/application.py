@@ -11,12 +11,13 @@ from bridge.console import (
     audit_page,
     businesses_page,
     calls_page,
+    live_page,
     login_page,
     overview_page,
 )
 from bridge.console.console import CONSOLE, Console
 from bridge.console.faults import add_headers, answer_faults
-from bridge.console.gatekeeper import Gatekeeper
+from bridge.console.gatekeeper import GATEKEEPER as GATEKEEPER, Gatekeeper
 from bridge.console.rendering import PAGES as RENDERED, Pages
 from bridge.console.static_files import StaticFiles
 
@@ -25,11 +26,11 @@ PAGES = (
     login_page,
     businesses_page,
     overview_page,
+    live_page,
     calls_page,
     audit_page,
     account_page,
 )
-GATEKEEPER = web.AppKey("gatekeeper", Gatekeeper)
 
 
 def console_application(console: Console) -> web.Application:

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from multidict import MultiDict
 
+from bridge.console.live_port import LivePort
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm.businesses import Business
@@ -26,6 +27,8 @@ class Console(NamedTuple):
     database: Database
     metrics: Metrics
     public_url: str
+    # The running calls; None where no call can be watched.
+    live: LivePort | None = None
 
     @property
     def is_https(self) -> bool:

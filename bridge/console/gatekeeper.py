@@ -128,6 +128,9 @@ class Gatekeeper:
         return business
 
 
+GATEKEEPER = web.AppKey("gatekeeper", Gatekeeper)
+
+
 def address_of(request: web.Request) -> str:
     """Return a client's address: what the last proxy says, if one stands in front.
 

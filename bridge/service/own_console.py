@@ -2,9 +2,12 @@
 
 from aiohttp import web
 
+from bridge.ports.workers import Workers
+from bridge.service.live_everywhere import LiveEverywhere
 from bridge.settings.process import Settings
+from bridge.switchboard.dispatch import Switchboard
+from bridge.switchboard.live_calls import Lines
 from bridge.telemetry.log import server_logger
-from bridge.telemetry.metrics import Metrics
 from crm.database import Database
 
 PREFIX = "/console/"
@@ -16,15 +19,17 @@ def add_console(
     application: web.Application,
     settings: Settings,
     database: Database,
-    metrics: Metrics,
     public_url: str,
-) -> None:
+    switchboard: Switchboard,
+    workers: Workers | None,
+) -> LiveEverywhere | None:
     """Add the console to the application of the public port, before it starts.
 
-    Without the extra `console` the service takes calls as always.
+    Without the extra `console` the service takes calls as always. Returns what answers
+    the consoles of the other workers; None where there is no console.
     """
     if not settings.console:
-        return
+        return None
     try:
         from bridge.console.application import console_application
         from bridge.console.console import Console
@@ -35,7 +40,16 @@ def add_console(
             "there is no console: %s is not installed (pip install kolbridge[console])",
             error.name,
         )
-        return
+        return None
     share = database.share(max(1, round(settings.database_pool_size * DATABASE_SHARE)))
-    console = Console(settings, share, metrics, public_url)
+    lines = Lines(
+        switchboard.metrics,
+        switchboard.live_drivers,
+        switchboard.find_driver,
+        settings.openai_prices,
+    )
+    live = LiveEverywhere(lines, workers)
+    console = Console(settings, share, switchboard.metrics, public_url, live)
     application.add_subapp(PREFIX, console_application(console))
+    application.on_cleanup.append(live.close)
+    return live

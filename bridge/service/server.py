@@ -203,9 +203,8 @@ class Server:
             self._node.start()
         application = webhooks.application(self._workers)
         application.middlewares.append(self._part)
-        add_console(
-            application, settings, self._database, self.metrics, self.public_url
-        )
+        given = settings, self._database, self.public_url
+        live = add_console(application, *given, self.switchboard, self._workers)
         self._runner = runner_of(application, HTTP_WAIT_S)
         await self._runner.setup()
         assert self._runner.server is not None
@@ -225,6 +224,8 @@ class Server:
         if self._workers is not None:
             own = webhooks.application()
             own.router.add_get("/metrics", partial(own_page, self._exposition))
+            if live is not None:
+                live.add_routes(own)
             self._own_runner = runner_of(own, HTTP_WAIT_S)
             await self._own_runner.setup()
             path = self._workers.http_socket(self._workers.index)

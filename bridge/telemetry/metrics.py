@@ -7,9 +7,10 @@ asked. There are no labels per call: the code bounds their number, not the traff
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from time import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -25,6 +26,7 @@ from bridge.call.plan import CallRecord
 from bridge.call.recovery import Mute
 from bridge.settings.prices import VENDOR_PRICES, Prices
 from bridge.telemetry.business_metrics import BusinessMetrics, Figures
+from bridge.telemetry.live_call import REFUSED_KEPT, RefusedCall
 
 PREFIX = "kolbridge_"
 # Bounds around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
@@ -190,6 +192,9 @@ class Metrics:
         for name, label, value in _RARE:
             self.count(name, 0, **{label: value})
         self.businesses = BusinessMetrics()
+        # The newest callers who were given the fallback.
+        self.refused: deque[RefusedCall] = deque(maxlen=REFUSED_KEPT)
+        self._refusals = 0
         self.answer_s = Histogram(ANSWER_BOUNDS_S)
         self.greeting_s = Histogram(GREETING_BOUNDS_S)
         self.barge_in_s = Histogram(BARGE_IN_BOUNDS_S)
@@ -207,6 +212,15 @@ class Metrics:
     def count_fallback(self, reason: str, business_id: str) -> None:
         """Count a caller who is given the spoken fallback."""
         self.count("fallbacks", reason=reason)
+        self._refusals += 1
+        self.refused.append(
+            RefusedCall(
+                number=self._refusals,
+                at=round(time(), 1),
+                reason=reason,
+                business_id=business_id,
+            )
+        )
         self.businesses.add(business_id, Figures(fallbacks=1))
 
     def add_call(

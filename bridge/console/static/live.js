@@ -1,0 +1,197 @@
+// The live page: one card for each running call, kept up to date by events. Cards of
+// calls that are over are removed, so the page does not grow.
+
+import { post, showLost } from "./console.js";
+import { Line } from "./live_line.js";
+
+const page = document.getElementById("live");
+const words = page.dataset;
+const list = document.getElementById("calls");
+const refused = document.getElementById("refused");
+const template = document.getElementById("call");
+const REFUSED_SHOWN = 20;
+const cards = new Map();
+// The server's clock minus this browser's, in s.
+let ahead = 0;
+
+const money = new Intl.NumberFormat(document.documentElement.lang, {
+  style: "currency",
+  currency: words.currency,
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 3,
+});
+const clock = new Intl.DateTimeFormat(document.documentElement.lang, {
+  timeStyle: "medium",
+});
+
+class Card {
+  constructor(call) {
+    this.item = template.content.firstElementChild.cloneNode(true);
+    this.article = this.item.firstElementChild;
+    this.base = `${words.base}/${call.business_id}/live/${call.call_sid}`;
+    this.line = new Line(`${this.base}/line`, words.worklets, (news) => this.on(news));
+    this.item.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-do]");
+      if (button) this.press(button.dataset.do);
+    });
+    this.item.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit(event.target);
+    });
+    this.part("phone").textContent = call.from_number || "–";
+    const link = this.part("business");
+    link.textContent = call.business_name;
+    link.href = `${words.base}/${call.business_id}/live`;
+    this.openedAt = call.opened_at;
+    this.show(call);
+  }
+
+  part(name) {
+    return this.item.querySelector(`[data-of="${name}"]`);
+  }
+
+  control(name) {
+    return this.item.querySelector(`[data-do="${name}"]`);
+  }
+
+  set(name, text) {
+    const part = this.part(name);
+    if (part.textContent !== text) part.textContent = text;
+  }
+
+  show(call) {
+    const talks = call.phase === "talking";
+    const speaker = words[call.speaker || "nobody"];
+    this.set("speaker", talks ? `${words.speaks} ${speaker}` : (words[call.phase] ?? call.phase));
+    this.set("gate", words[call.gate] ?? "");
+    this.set("tools", call.tools.length ? `${words.tool} ${call.tools.join(", ")}` : "");
+    this.set("cost", call.cost === null ? "" : money.format(call.cost));
+    const said = words[call.last_role];
+    this.set("words", call.last_words ? `${said}: ${call.last_words}` : "");
+    const taken = call.taken_over_by ? `${words.taken} ${call.taken_over_by}` : "";
+    const hearing = call.listeners.length ? `${words.hearing} ${call.listeners.join(", ")}` : "";
+    const node = call.node ? `${words.node} ${call.node}` : "";
+    this.set("who", [taken, hearing, node].filter(Boolean).join(" · "));
+    const isElsewhere = Boolean(call.node);
+    this.part("actions").hidden = isElsewhere;
+    this.control("hint").hidden = isElsewhere;
+    this.article.dataset.taken = String(Boolean(call.taken_over_by));
+    this.control("take").disabled = Boolean(call.taken_over_by) || !talks;
+    this.control("goodbye").disabled = !talks;
+    if (this.line.isSpeaking && !call.taken_over_by && this.wasTaken) this.line.noteBack();
+    this.wasTaken = Boolean(call.taken_over_by);
+    this.tick();
+  }
+
+  tick() {
+    const seconds = Math.max(0, Math.floor(Date.now() / 1000 + ahead - this.openedAt));
+    this.set("time", `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`);
+  }
+
+  say(text) {
+    this.set("status", text);
+  }
+
+  on(news) {
+    const { line } = this;
+    this.control("listen").setAttribute("aria-pressed", String(line.isOpen));
+    this.control("take").hidden = line.isSpeaking;
+    this.control("back").hidden = !line.isSpeaking;
+    const lag = line.lagMs ? ` ${words.lag} ${line.lagMs} ms` : "";
+    this.article.dataset.lag = String(line.lagMs);
+    if (news === "state" && line.isSpeaking) this.say(words.speaking + lag);
+    else if (news === "state" && line.isOpen) this.say(words.listening + lag);
+    else if (news === "state") this.say("");
+    else this.say(words[news]);
+  }
+
+  async press(what) {
+    if (what === "listen") await (this.line.isOpen ? this.line.close() : this.line.open());
+    if (what === "take") await this.line.takeOver();
+    if (what === "goodbye") await this.send("goodbye", {}, words.goodbye);
+    if (what === "phone") await this.showPhone();
+  }
+
+  async submit(form) {
+    if (form.dataset.do === "back") {
+      this.line.handBack(form.elements.note.value);
+      form.reset();
+      return;
+    }
+    const values = Object.fromEntries(new FormData(form));
+    if (await this.send("hint", values, words.sent)) form.reset();
+  }
+
+  async send(what, values, done) {
+    this.set("fault", "");
+    const answer = await post(`${this.base}/${what}`, values).catch(() => null);
+    if (answer?.status === 422) {
+      this.set("fault", (await answer.json()).faults.text);
+      return false;
+    }
+    this.say(answer?.ok ? done : words.failed);
+    return Boolean(answer?.ok);
+  }
+
+  async showPhone() {
+    const answer = await post(`${this.base}/phone`).catch(() => null);
+    if (!answer?.ok) return this.say(words.failed);
+    this.set("phone", (await answer.json()).phone || "–");
+    this.control("phone").hidden = true;
+  }
+
+  remove() {
+    this.line.close();
+    this.item.remove();
+  }
+}
+
+function count() {
+  document.getElementById("none").hidden = cards.size > 0;
+  document.getElementById("count").textContent = String(cards.size);
+}
+
+const on = {
+  now(at) {
+    ahead = at - Date.now() / 1000;
+  },
+  start(running) {
+    showLost(false);
+    for (const id of [...cards.keys()]) if (!running.includes(id)) on.gone(id);
+    count();
+  },
+  call(call) {
+    const card = cards.get(call.call_sid);
+    if (card) return card.show(call);
+    const made = new Card(call);
+    cards.set(call.call_sid, made);
+    list.append(made.item);
+    count();
+  },
+  gone(id) {
+    cards.get(id)?.remove();
+    cards.delete(id);
+    count();
+  },
+  refused(one) {
+    document.getElementById("no-refused").hidden = true;
+    const item = document.createElement("li");
+    item.textContent = `${clock.format(one.at * 1000)} · ${one.reason}`;
+    refused.prepend(item);
+    while (refused.childElementCount > REFUSED_SHOWN) refused.lastElementChild.remove();
+  },
+  over() {
+    location.assign("/console/login");
+  },
+};
+
+const source = new EventSource(words.events);
+for (const [name, act] of Object.entries(on)) {
+  source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+}
+source.addEventListener("error", () => {
+  showLost(true);
+  // A refused stream does not come back by itself: the session may be over.
+  if (source.readyState === EventSource.CLOSED) location.reload();
+});
+setInterval(() => cards.forEach((card) => card.tick()), 1000);

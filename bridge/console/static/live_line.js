@@ -1,0 +1,160 @@
+// One operator's line to one call: both sides' audio in, the microphone's audio out.
+// The state is `isOpen` and `isSpeaking`; whoever made the line is told of changes.
+
+const TRIES_MAX = 5;
+const TRY_EVERY_MS = 800;
+
+/** Ask for telephone quality: browsers resample better than the worklets do. */
+async function newContext(worklets) {
+  let context;
+  try {
+    context = new AudioContext({ sampleRate: 8000, latencyHint: "interactive" });
+  } catch {
+    context = new AudioContext({ latencyHint: "interactive" });
+  }
+  await context.audioWorklet.addModule(worklets);
+  return context;
+}
+
+export class Line {
+  constructor(url, worklets, tell) {
+    this.url = url.replace(/^\//, `${location.origin.replace("http", "ws")}/`);
+    this.worklets = worklets;
+    this.tell = tell;
+    this.isOpen = this.isSpeaking = false;
+    this.lagMs = 0;
+    this.tries = 0;
+  }
+
+  /** Hear both sides. */
+  async open() {
+    if (this.isOpen) return;
+    this.isOpen = true;
+    this.tell("connecting");
+    this.context ??= await newContext(this.worklets);
+    await this.context.resume();
+    this.player = new AudioWorkletNode(this.context, "kolbridge-player", {
+      numberOfInputs: 0,
+      outputChannelCount: [2],
+    });
+    this.player.port.onmessage = ({ data }) => this.note(data.bufferedMs);
+    this.player.connect(this.context.destination);
+    await this.connect();
+  }
+
+  connect() {
+    return new Promise((resolve) => {
+      const socket = new WebSocket(this.url);
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => {
+        this.tries = 0;
+        this.tell("state");
+        resolve();
+      };
+      socket.onmessage = ({ data }) => this.player?.port.postMessage(data, [data]);
+      socket.onclose = (event) => {
+        resolve();
+        if (this.socket === socket) this.lose(event);
+      };
+      this.socket = socket;
+    });
+  }
+
+  lose(event) {
+    const isOver = event.code === 1000 || event.code === 1008;
+    if (!this.isOpen || isOver || this.tries >= TRIES_MAX) return this.close();
+    this.tries += 1;
+    this.tell("lost");
+    setTimeout(() => this.isOpen && this.connect(), TRY_EVERY_MS);
+  }
+
+  note(bufferedMs) {
+    const out = (this.context.baseLatency || 0) + (this.context.outputLatency || 0);
+    this.lagMs = Math.round(bufferedMs + out * 1000);
+    if (this.socket?.readyState === WebSocket.OPEN) this.tell("state");
+  }
+
+  /** Speak with the caller in place of the assistant. */
+  async takeOver() {
+    try {
+      this.microphone = await navigator.mediaDevices.getUserMedia({
+        audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
+      });
+    } catch {
+      return this.tell("noMicrophone");
+    }
+    await this.open();
+    if (!this.isOpen) return this.stopSpeaking();
+    await this.record();
+    this.isSpeaking = true;
+    // What the caller hears is this voice from here on.
+    this.player.port.postMessage({ isCallerOnly: true });
+    this.order({ type: "take_over" });
+    this.tell("state");
+  }
+
+  /** Send what the microphone hears. Some browsers record only at their own rate. */
+  async record() {
+    let { context } = this;
+    let source;
+    try {
+      source = context.createMediaStreamSource(this.microphone);
+    } catch {
+      this.own = context = new AudioContext();
+      await context.audioWorklet.addModule(this.worklets);
+      source = context.createMediaStreamSource(this.microphone);
+    }
+    this.recorder = new AudioWorkletNode(context, "kolbridge-recorder", {
+      numberOfOutputs: 0,
+      channelCount: 1,
+    });
+    this.recorder.port.onmessage = ({ data }) => {
+      const { socket } = this;
+      // Late audio is worse than lost audio: two frames may wait, no more.
+      const isFree = socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 400;
+      if (this.isSpeaking && isFree) socket.send(data);
+    };
+    source.connect(this.recorder);
+    this.source = source;
+  }
+
+  handBack(note) {
+    this.order({ type: "hand_back", note });
+    this.noteBack();
+  }
+
+  /** The assistant leads the call again, whoever decided it. */
+  noteBack() {
+    this.stopSpeaking();
+    this.player?.port.postMessage({ isCallerOnly: false });
+    this.tell("back");
+  }
+
+  stopSpeaking() {
+    this.isSpeaking = false;
+    this.source?.disconnect();
+    this.recorder?.disconnect();
+    this.own?.close();
+    for (const track of this.microphone?.getTracks() ?? []) track.stop();
+    this.source = this.recorder = this.own = this.microphone = undefined;
+  }
+
+  order(order) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(order));
+  }
+
+  close() {
+    if (!this.isOpen) return;
+    if (this.isSpeaking) this.order({ type: "hand_back", note: "" });
+    this.stopSpeaking();
+    this.isOpen = false;
+    this.lagMs = this.tries = 0;
+    const { socket } = this;
+    this.socket = undefined;
+    socket?.close();
+    this.player?.disconnect();
+    this.player = undefined;
+    this.context?.suspend();
+    this.tell("state");
+  }
+}
