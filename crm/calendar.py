@@ -130,7 +130,7 @@ def _starts(
     latest = now + timedelta(days=rules.days_max)
     wished = list(_wished(business, wish))
     starts = set()
-    for window in _windows(business, wish):
+    for window in windows(business, wish):
         for part in wished:
             start = window.starts_at
             first = max(part.starts_at, earliest)
@@ -152,7 +152,7 @@ def _wished(business: Business, wish: Wish) -> Iterator[Span]:
         yield Span(to_utc(day, low * 60, zone), to_utc(day, high * 60, zone))
 
 
-def _windows(business: Business, wish: Wish) -> Iterator[Span]:
+def windows(business: Business, wish: Wish) -> Iterator[Span]:
     """Yield the hours that reach into a wish; hours belong to the day they open on.
 
     A closed day has no hours, and cuts hours that reach into it from the night before.

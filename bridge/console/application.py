@@ -10,6 +10,7 @@ from bridge.console import (
     account_page,
     audit_page,
     businesses_page,
+    calendar_page,
     calls_page,
     live_page,
     login_page,
@@ -28,6 +29,7 @@ PAGES = (
     overview_page,
     live_page,
     calls_page,
+    calendar_page,
     audit_page,
     account_page,
 )
