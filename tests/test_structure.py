@@ -55,12 +55,13 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "business", "call", "line", "ports", "recorder"),
         *("settings", "telemetry", "telephony", "crm"),
     },
+    "api": {"business", "notices", "settings", "telemetry", "crm"},
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "crm"},
     "console": {"call", "settings", "telemetry", "crm"},
     "service": {
-        *("business", "call", "console", "line", "nodes", "notices", "ports"),
-        *("recorder", "records"),
+        *("api", "business", "call", "console", "line", "nodes", "notices"),
+        *("ports", "recorder", "records"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli": {

@@ -25,6 +25,7 @@ from bridge.call.plan import RunTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
 from crm import (
+    access_tokens,
     accounts,
     audit,
     businesses,
@@ -95,6 +96,8 @@ async def make(db, name):
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
     await add_notice(db, business_id)
+    made = await access_tokens.make(db, business_id, "api", name, ("read",))
+    await access_tokens.begin(db, made.token, "key", "hash")
     said = {"name": name, "notes": name}
     await claims.write(db, business_id, Claimant("CAh"), CALLER, said)
     runner = await desk(db, business_id, CALLER)

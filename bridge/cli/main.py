@@ -28,6 +28,7 @@ COMMANDS = {
     "user": ("bridge.cli.user", "manage the accounts of the console"),
     "console": ("bridge.cli.console", "log in to the console on this machine"),
     "notices": ("bridge.cli.notices", "tell other systems what happens"),
+    "token": ("bridge.cli.token", "give other programs access to a business"),
     "nodes": ("bridge.cli.nodes", "list the nodes that share the database"),
     "drain": ("bridge.cli.drain", "ask a node to take no more calls"),
     "gate": ("bridge.cli.gate", "run recordings through the noise gate"),

@@ -39,7 +39,7 @@ from bridge.records.summary import begun_row, running_row, to_row
 from bridge.records.writer import Kept, RecordWriter
 from bridge.service.admin import admin_application, own_page
 from bridge.service.loop_monitor import LoopMonitor
-from bridge.service.own_console import add_console
+from bridge.service.own_api import add_applications
 from bridge.service.own_node import OwnNode
 from bridge.service.readiness import Readiness
 from bridge.service.webhooks import Webhooks
@@ -204,7 +204,7 @@ class Server:
         application = webhooks.application(self._workers)
         application.middlewares.append(self._part)
         given = settings, self._database, self.public_url
-        live = add_console(application, *given, self.switchboard, self._workers)
+        live = add_applications(application, *given, self.switchboard, self._workers)
         self._runner = runner_of(application, HTTP_WAIT_S)
         await self._runner.setup()
         assert self._runner.server is not None

@@ -126,6 +126,7 @@ _HELP = {
     "calls_taken_over": "Calls let go here, because another process has claimed them",
     "checkpoints_saved": "Checkpoints of running calls written to the database",
     "webhooks_passed_on": "Webhooks passed on to another node, by outcome",
+    "api_requests": "Requests to the HTTP API and the calendar feeds, by status",
     "notices": "Tries to deliver a notice, by kind of endpoint and outcome",
     "notice_endpoints_disabled": "Endpoints of notices that were disabled after days "
     "without a success, or because they are gone",

@@ -1,0 +1,138 @@
+"""Calendar feeds: a business's appointments, or a person's, by a secret URL.
+
+A calendar program subscribes to /feeds/TOKEN.ics. What is cancelled or moved away is
+not in the feed, and vanishes from the program's calendar. Times are in UTC; the
+calendar names the business's zone.
+"""
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from time import monotonic
+
+from aiohttp import web
+from icalendar import Calendar, Event
+
+from bridge.api.rates import Rate, Rates
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from crm import access_tokens, businesses, pages
+from crm.businesses import Business
+from crm.database import Database
+from crm.pages import AppointmentRow
+from crm.transient import DATABASE_ERRORS
+
+ROOT = "/feeds"
+# A program asks every few minutes; many programs of one office share an address.
+FEED_RATE = Rate(burst=20, per_s=0.5)
+STRANGER_RATE = Rate(burst=20, per_s=0.1)
+BACK = timedelta(days=30)
+AHEAD = timedelta(days=366)
+EVENTS_MAX = 5_000
+REFRESH = timedelta(minutes=10)
+
+
+class Feeds:
+    """The feeds of one process."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._rates = Rates(FEED_RATE)
+        self._strangers = Rates(STRANGER_RATE)
+
+    def application(self) -> web.Application:
+        """Return the feeds, to be added at ROOT."""
+        app = web.Application()
+        app.router.add_get("/{token}.ics", self._feed)
+        app.router.add_route("*", "/{rest:.*}", self._nowhere)
+        return app
+
+    async def _feed(self, request: web.Request) -> web.StreamResponse:
+        try:
+            response = await self._answer(request)
+        except (TimeoutError, *DATABASE_ERRORS) as error:
+            server_logger().error("feeds: the database: %s", type(error).__name__)
+            response = _empty(HTTPStatus.SERVICE_UNAVAILABLE)
+        self._metrics.count("api_requests", status=str(response.status))
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        secret, remote = request.match_info["token"], request.remote or ""
+        if self._strangers.peek_s(remote, monotonic()) > 0:
+            return _empty(HTTPStatus.TOO_MANY_REQUESTS)
+        token = await access_tokens.find(self._database, access_tokens.FEED, secret)
+        if token is None:
+            self._strangers.wait_s(remote, monotonic())
+            return _empty(HTTPStatus.NOT_FOUND)
+        if self._rates.wait_s(str(token.id), monotonic()) > 0:
+            return _empty(HTTPStatus.TOO_MANY_REQUESTS)
+        business = await businesses.get(self._database, token.business_id)
+        if business is None:
+            return _empty(HTTPStatus.NOT_FOUND)
+        now = datetime.now(UTC)
+        rows = await pages.appointments(
+            self._database,
+            business.id,
+            EVENTS_MAX,
+            span=(now - BACK, now + AHEAD),
+            status="booked",
+            person=token.resource,
+        )
+        # Thousands of events are a tenth of a second of work: frames do not wait.
+        body = await asyncio.to_thread(calendar_of, business, token.name, rows)
+        return _calendar(request, body)
+
+    async def _nowhere(self, request: web.Request) -> web.Response:
+        response = _empty(HTTPStatus.NOT_FOUND)
+        if not request.content.is_eof():
+            response.force_close()
+        return response
+
+
+def calendar_of(business: Business, title: str, rows: list[AppointmentRow]) -> bytes:
+    """Return the calendar (RFC 5545); the same rows give the same bytes."""
+    calendar = Calendar()
+    calendar.add("prodid", "-//Kolbridge//Appointments//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    calendar.add("x-wr-calname", title)
+    calendar.add("x-wr-timezone", business.time_zone)
+    calendar.add("refresh-interval", REFRESH, parameters={"value": "DURATION"})
+    calendar.add("x-published-ttl", REFRESH, parameters={"value": "DURATION"})
+    people = {one.number: one.name for one in business.staff}
+    for row in rows:
+        calendar.add_component(_event(row, people))
+    text: bytes = calendar.to_ical()
+    return text
+
+
+def _event(row: AppointmentRow, people: dict[int | None, str]) -> Event:
+    event = Event()
+    event.add("uid", f"{row.id}@kolbridge")
+    event.add("dtstamp", row.created_at.astimezone(UTC))
+    event.add("dtstart", row.starts_at.astimezone(UTC))
+    event.add("dtend", row.ends_at.astimezone(UTC))
+    who = row.name or row.phone or ""
+    event.add("summary", ", ".join(filter(None, (row.service, who))) or "-")
+    lines = [row.phone or "", people.get(row.person, "")]
+    event.add("description", "\n".join(filter(None, lines)))
+    event.add("status", "CONFIRMED")
+    return event
+
+
+def _calendar(request: web.Request, body: bytes) -> web.Response:
+    etag = hashlib.sha256(body).hexdigest()[:32]
+    headers = {"ETag": f'"{etag}"', "Cache-Control": "private, max-age=300"}
+    known = request.if_none_match or ()
+    if any(one.value in (etag, "*") for one in known):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(
+        body=body, content_type="text/calendar", charset="utf-8", headers=headers
+    )
+
+
+def _empty(status: HTTPStatus) -> web.Response:
+    headers = {"Retry-After": "60"} if status != HTTPStatus.NOT_FOUND else {}
+    return web.Response(status=status, text=status.phrase, headers=headers)

@@ -1,0 +1,282 @@
+"""The API: tokens, scopes, rates, problems that name the field, one answer a key."""
+
+import asyncio
+import re
+from uuid import uuid4
+
+import orjson
+import pytest
+from openapi_spec_validator import validate
+
+from bridge.api.application import BODY_BYTES_MAX, ROUTES, TOKEN_RATE
+from crm import access_tokens, calls, leads
+from tests.bridge.api.conftest import soon
+from tests.crm.test_crm import PHONE, call
+
+BOOKING = {"service": "cut", "phone": PHONE, "name": "Ben"}
+
+
+def booking(hours=24, **more):
+    return {**BOOKING, "starts_at": soon(hours).isoformat(), **more}
+
+
+def test_document_is_valid_and_has_every_route(api):
+    async def story(world):
+        status, document = await world.ours.ask(
+            "GET", "/openapi.json", Authorization=""
+        )
+        assert status == 200
+        validate(document)
+        there = {
+            (method.upper(), path)
+            for path, methods in document["paths"].items()
+            for method in methods
+        }
+        assert there == {(route.method, route.path) for route in ROUTES}
+        ids = re.findall(rb'"operationId":"([^"]+)"', orjson.dumps(document))
+        assert len(ids) == len(set(ids)) == len(ROUTES)
+        for document_of in document["components"]["schemas"].values():
+            assert "$defs" not in document_of
+
+    api(story)
+
+
+def test_nothing_is_answered_without_a_token(api):
+    async def story(world):
+        for given in ("", "Bearer ", "Bearer kolbridge_x", "Basic abc"):
+            status, problem = await world.ours.ask("GET", "/calls", Authorization=given)
+            assert (status, problem["title"]) == (401, "Unauthorized")
+            assert world.ours.headers["WWW-Authenticate"] == "Bearer"
+            assert world.ours.headers["Content-Type"] == "application/problem+json"
+        made = await access_tokens.make(world.db, world.ours.id, "feed", "Feed")
+        given = f"Bearer {made.secret}"
+        assert (await world.ours.ask("GET", "/calls", Authorization=given))[0] == 401
+
+    api(story)
+
+
+def test_revoked_token_opens_nothing_and_use_is_noted(api):
+    async def story(world):
+        (token,) = await access_tokens.listed(world.db, world.ours.id)
+        assert token.last_used_at is None
+        await world.ours.get("/calls")
+        (token,) = await access_tokens.listed(world.db, world.ours.id)
+        assert token.last_used_at is not None
+        assert not await access_tokens.revoke(world.db, world.theirs.id, token.id)
+        assert await access_tokens.revoke(world.db, world.ours.id, token.id)
+        assert (await world.ours.ask("GET", "/calls"))[0] == 401
+
+    api(story)
+
+
+def test_token_that_may_read_changes_nothing(api):
+    async def story(world):
+        made = await access_tokens.make(
+            world.db, world.ours.id, "api", "Reader", ("read",)
+        )
+        given = f"Bearer {made.secret}"
+        for route in ROUTES:
+            if route.method != "GET":
+                path = re.sub(r"\{\w+\}", str(uuid4()), route.path)
+                status, problem = await world.ours.ask(
+                    route.method, path, {}, Authorization=given
+                )
+                assert status == 403, route
+                assert "'write'" in problem["detail"]
+
+    api(story)
+
+
+def test_token_may_come_only_so_often(api):
+    async def story(world):
+        asked = [world.ours.ask("GET", "/hours") for _ in range(TOKEN_RATE.burst + 20)]
+        statuses = [status for status, _ in await asyncio.gather(*asked)]
+        assert statuses.count(429) >= 5
+        assert statuses.count(200) >= TOKEN_RATE.burst
+        assert (await world.theirs.ask("GET", "/hours"))[0] == 200
+
+    api(story)
+
+
+def test_ids_of_another_business_are_not_found(api):
+    async def story(world):
+        db, ours, theirs = world.db, world.ours, world.theirs
+        sid = f"CA{uuid4().hex}"
+        await calls.save(db, theirs.id, call(sid))
+        lead = await leads.touch(db, theirs.id, PHONE)
+        _, booked = await theirs.ask("POST", "/appointments", booking())
+        _, made = await theirs.ask(
+            "POST", "/notices/endpoints", {"kind": "email", "target": "a@b.com"}
+        )
+        ids = {
+            "/calls": [sid],
+            "/leads": [lead.id],
+            "/appointments": [booked["id"]],
+            "/notices/endpoints": [made["id"]],
+            "/notices/log": [uuid4()],
+        }
+        tried = 0
+        for route in ROUTES:
+            base, brace, rest = route.path.partition("/{")
+            if brace:
+                tail = rest.partition("}")[2]
+                for one in (*ids[base], uuid4(), "x", "%00"):
+                    body = {"starts_at": soon(30).isoformat()}
+                    path = f"{base}/{one}{tail}"
+                    status, problem = await ours.ask(route.method, path, body)
+                    assert status == 404, (route, one, problem)
+                    tried += 1
+        assert tried >= 8 * 4
+        for path in ("/calls", "/leads", "/appointments", "/notices/log"):
+            assert (await ours.get(path))["items"] == []
+        assert await ours.get("/notices/endpoints") == []
+        assert (await theirs.get(f"/appointments/{booked['id']}"))["status"] == "booked"
+
+    api(story)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("GET", "/calls?limit=0", None, "limit"),
+        ("GET", "/calls?limit=1000", None, "limit"),
+        ("GET", "/calls?offset=1", None, "offset"),
+        ("GET", "/calls?cursor=zzz", None, "cursor"),
+        ("GET", "/leads?cursor=AAAA", None, "cursor"),
+        ("GET", "/appointments?from=2026-01-01T00:00:00", None, "from"),
+        ("GET", "/free-slots?service=Cut&first_day=2026-01-01", None, "last_day"),
+        (
+            "GET",
+            "/free-slots?service=X&first_day=2030-01-01&last_day=2030-01-01",
+            None,
+            "service",
+        ),
+        (
+            "GET",
+            "/free-slots?service=Cut&first_day=2030-01-02&last_day=2030-01-01",
+            None,
+            "last_day",
+        ),
+        (
+            "GET",
+            "/free-slots?service=Cut&first_day=9999-12-31&last_day=9999-12-31",
+            None,
+            "first_day",
+        ),
+        ("POST", "/appointments", {}, "service"),
+        ("POST", "/appointments", booking(phone="12"), "phone"),
+        ("POST", "/appointments", booking(service="X"), "service"),
+        ("POST", "/appointments", booking(extra=1), "extra"),
+        ("POST", "/appointments", booking(starts_at="2026-01-01"), "starts_at"),
+        (
+            "POST",
+            "/appointments",
+            {**BOOKING, "starts_at": "2026-12-01T10:00:00"},
+            "starts_at",
+        ),
+        ("PUT", "/services", [{"name": "Cut", "minutes": 1}], "services"),
+        ("PUT", "/services", {"name": "Cut"}, "body"),
+        ("PUT", "/staff", [{"name": "Dana", "services": ["Perm"]}], "staff"),
+        ("PUT", "/hours", {"someday": ["09:00-17:00"]}, "hours"),
+        (
+            "PUT",
+            "/closures",
+            [{"day": "2030-01-02", "until": "2030-01-01"}],
+            "closures",
+        ),
+        ("POST", "/appointments", booking(name="a\0b"), "body"),
+        ("GET", "/leads?phone=%00", None, "body"),
+        ("PATCH", "/assistant", {"language": "xx"}, "language"),
+        ("PATCH", "/assistant", {"settings": {"no_such": 1}}, "settings"),
+        ("PATCH", "/assistant", {"numbers": ["+15550000001"]}, "numbers"),
+        ("POST", "/notices/endpoints", {"kind": "fax", "target": "x"}, "kind"),
+        (
+            "POST",
+            "/notices/endpoints",
+            {"kind": "webhook", "target": "http://a.b"},
+            "target",
+        ),
+        (
+            "POST",
+            "/notices/endpoints",
+            {"kind": "webhook", "target": "https://a.b", "types": []},
+            "types",
+        ),
+    ],
+)
+def test_problem_names_the_field(api, method, path, body, field):
+    async def story(world):
+        status, problem = await world.ours.ask(method, path, body)
+        assert (status, problem["status"]) == (422, 422), problem
+        assert [one["field"] for one in problem["errors"]] == [field], problem
+
+    api(story)
+
+
+def test_bodies_that_are_not_read(api):
+    async def story(world):
+        url = f"{world.base}/api/v1/appointments"
+        headers = {"Authorization": f"Bearer {world.ours.token}"}
+        for data, more, status in (
+            (b"{", {}, 400),
+            (b"\xff", {}, 400),
+            (b"x" * (BODY_BYTES_MAX + 1), {}, 413),
+            (b"{}", {"Content-Encoding": "gzip"}, 415),
+            (b"{}", {"Expect": "100-continue"}, 417),
+        ):
+            async with world.session.post(
+                url, data=data, headers={**headers, **more}
+            ) as response:
+                assert response.status == status, (data[:9], await response.text())
+        assert (await world.ours.ask("PUT", "/calls"))[0] == 405
+        assert world.ours.headers["Allow"] == "GET"
+        assert (await world.ours.ask("GET", "/nothing"))[0] == 404
+
+    api(story)
+
+
+def test_post_with_a_key_is_carried_out_once(api):
+    async def story(world):
+        ours = world.ours
+        body = booking()
+        first = await ours.ask("POST", "/appointments", body, Idempotency_Key="one")
+        again = await ours.ask("POST", "/appointments", body, Idempotency_Key="one")
+        assert first == again
+        assert first[0] == 201
+        other = booking(30)
+        status, problem = await ours.ask(
+            "POST", "/appointments", other, Idempotency_Key="one"
+        )
+        assert (status, "another request" in problem["detail"]) == (422, True)
+        racing = [
+            ours.ask("POST", "/notices/endpoints", body, Idempotency_Key="two")
+            for body in [{"kind": "webhook", "target": "https://example.com/"}] * 5
+        ]
+        statuses = sorted(status for status, _ in await asyncio.gather(*racing))
+        assert statuses[0] == 201
+        assert set(statuses) <= {201, 409}
+        assert len(await ours.get("/notices/endpoints")) == 1
+        # Another business's key is another key.
+        mine = await world.theirs.ask(
+            "POST", "/appointments", body, Idempotency_Key="one"
+        )
+        assert mine[0] == 201
+        assert mine[1]["id"] != first[1]["id"]
+
+    api(story)
+
+
+def test_key_of_a_failed_request_may_try_again(api):
+    async def story(world):
+        bad = await world.ours.ask(
+            "POST", "/appointments", booking(phone="x"), Idempotency_Key="k"
+        )
+        good = await world.ours.ask(
+            "POST", "/appointments", booking(), Idempotency_Key="k"
+        )
+        assert (bad[0], good[0]) == (422, 201)
+        assert (await world.ours.ask("POST", "/appointments", {}, Idempotency_Key=""))[
+            0
+        ] == 400
+
+    api(story)
