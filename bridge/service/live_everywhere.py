@@ -1,4 +1,4 @@
-"""The running calls of all workers of this service, and lines to each of them.
+"""The running calls of all workers and nodes, and lines to those of this service.
 
 A worker answers the others on its own Unix socket, in a folder that only the service's
 user may enter. Nobody else reaches these paths.
@@ -13,6 +13,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, we
 
 from bridge.call.plan import LineOrder
 from bridge.ports.workers import Workers
+from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.switchboard.live_calls import Lines, LocalLine
 from bridge.telemetry.live_call import LiveCall, RefusedCall, Snapshot
 
@@ -70,19 +71,29 @@ class RemoteLine:
 
 
 class LiveEverywhere:
-    """The calls of this worker and of the others."""
+    """The calls of this worker and of the others, and those of other nodes."""
 
-    def __init__(self, lines: Lines, workers: Workers | None) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        workers: Workers | None,
+        elsewhere: LiveElsewhere | None = None,
+    ) -> None:
+        self._elsewhere = elsewhere
         self._lines = lines
         self._workers = workers
         self._sessions: dict[int, ClientSession] = {}
 
     async def snapshot(self) -> Snapshot:
-        """Return the calls of all workers; a worker that is late is left out."""
+        """Return all calls; those of a worker that is late are left out."""
         own = self._lines.snapshot()
         others = await asyncio.gather(*map(self._look, self._others()))
         found = [own, *(one for one in others if one is not None)]
         calls: list[LiveCall] = [call for one in found for call in one.calls]
+        if self._elsewhere is not None:
+            here = {call.call_sid for call in calls}
+            others_calls = self._elsewhere.calls()
+            calls += [call for call in others_calls if call.call_sid not in here]
         refused: list[RefusedCall] = [call for one in found for call in one.refused]
         return Snapshot(
             calls=tuple(sorted(calls, key=lambda call: call.opened_at)),
@@ -111,6 +122,8 @@ class LiveEverywhere:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
 
     def add_routes(self, app: web.Application) -> None:
         """Answer the other workers."""

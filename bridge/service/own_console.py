@@ -2,7 +2,9 @@
 
 from aiohttp import web
 
+from bridge.nodes.membership import identity_of
 from bridge.ports.workers import Workers
+from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.service.live_everywhere import LiveEverywhere
 from bridge.settings.process import Settings
 from bridge.switchboard.dispatch import Switchboard
@@ -48,7 +50,8 @@ def add_console(
         switchboard.find_driver,
         settings.openai_prices,
     )
-    live = LiveEverywhere(lines, workers)
+    name = identity_of(settings, 0).name
+    live = LiveEverywhere(lines, workers, LiveElsewhere(share, name))
     console = Console(settings, share, switchboard.metrics, public_url, live)
     application.add_subapp(PREFIX, console_application(console))
     application.on_cleanup.append(live.close)

@@ -95,12 +95,13 @@ class Card {
   on(news) {
     const { line } = this;
     this.control("listen").setAttribute("aria-pressed", String(line.isOpen));
-    this.control("take").hidden = line.isSpeaking;
+    this.control("take").hidden = this.control("listen").hidden = line.isSpeaking;
     this.control("back").hidden = !line.isSpeaking;
-    const lag = line.lagMs ? ` ${words.lag} ${line.lagMs} ms` : "";
-    this.article.dataset.lag = String(line.lagMs);
-    if (news === "state" && line.isSpeaking) this.say(words.speaking + lag);
-    else if (news === "state" && line.isOpen) this.say(words.listening + lag);
+    // Beside the status: a screen reader does not read each change of it aloud.
+    this.set("lag", line.lagMs ? `${words.lag} ${line.lagMs} ms` : "");
+    if (news === "lag") return;
+    if (news === "state" && line.isSpeaking) this.say(words.speaking);
+    else if (news === "state" && line.isOpen) this.say(words.listening);
     else if (news === "state") this.say("");
     else this.say(words[news]);
   }

@@ -31,8 +31,10 @@ export class Line {
     if (this.isOpen) return;
     this.isOpen = true;
     this.tell("connecting");
-    this.context ??= await newContext(this.worklets);
-    await this.context.resume();
+    const context = await newContext(this.worklets);
+    if (!this.isOpen) return void context.close();
+    this.context = context;
+    await context.resume();
     this.player = new AudioWorkletNode(this.context, "kolbridge-player", {
       numberOfInputs: 0,
       outputChannelCount: [2],
@@ -69,9 +71,10 @@ export class Line {
   }
 
   note(bufferedMs) {
+    if (!this.context) return;
     const out = (this.context.baseLatency || 0) + (this.context.outputLatency || 0);
     this.lagMs = Math.round(bufferedMs + out * 1000);
-    if (this.socket?.readyState === WebSocket.OPEN) this.tell("state");
+    this.tell("lag");
   }
 
   /** Speak with the caller in place of the assistant. */
@@ -154,7 +157,8 @@ export class Line {
     socket?.close();
     this.player?.disconnect();
     this.player = undefined;
-    this.context?.suspend();
+    this.context?.close();
+    this.context = undefined;
     this.tell("state");
   }
 }
