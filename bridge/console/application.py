@@ -14,6 +14,7 @@ from bridge.console import (
     calls_page,
     live_page,
     login_page,
+    notices_page,
     overview_page,
 )
 from bridge.console.console import CONSOLE, Console
@@ -30,6 +31,7 @@ PAGES = (
     live_page,
     calls_page,
     calendar_page,
+    notices_page,
     audit_page,
     account_page,
 )
