@@ -1,0 +1,99 @@
+"""The list of a business's leads, and the claims of callers who proved nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from aiohttp import web
+
+from bridge.console.auditing import audit
+from bridge.console.console import (
+    BUSINESS,
+    CONSOLE,
+    Console,
+    MenuItem,
+    business_path,
+)
+from bridge.console.language import N_, gettext
+from bridge.console.rendering import render
+from crm import claims, lead_care, proofs
+from crm.lead_care import STATUSES, Place
+
+PAGE_ROWS = 50
+CLAIMS_MAX = 20
+MENU = (MenuItem(N_("Leads"), "/console/b/{business}/leads"),)
+_TEXT_CHARS_MAX = 200
+_STATUS_WORDS = {
+    "new": N_("new"),
+    "contacted": N_("contacted"),
+    "booked": N_("booked"),
+    "customer": N_("customer"),
+    "closed": N_("closed"),
+}
+
+
+def status_words(status: str) -> str:
+    """Return a status in words; one of the business's own as it is named."""
+    return gettext(_STATUS_WORDS[status]) if status in _STATUS_WORDS else status
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show a page of the list."""
+    database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    query = request.query
+    filters = {name: _text(query, name) for name in ("text", "status")}
+    before = _place_of(query)
+    rows = await lead_care.listed(
+        database, business.id, **filters, limit=PAGE_ROWS + 1, before=before
+    )
+    shown = rows[:PAGE_ROWS]
+    is_start = before is None and not any(filters.values())
+    return await render(
+        request,
+        "leads/list.html",
+        rows=shown,
+        older=_older(filters, shown[-1].place) if len(rows) > PAGE_ROWS else None,
+        claims=await claims.recent(database, business.id, CLAIMS_MAX)
+        if is_start
+        else [],
+        filters=filters,
+        is_start=is_start,
+        statuses=[(name, status_words(name)) for name in STATUSES],
+        status_words=status_words,
+    )
+
+
+async def accept(request: web.Request) -> web.StreamResponse:
+    """Give a claim to the lead whose number it names; show that lead."""
+    database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    call_sid = request.match_info["call_sid"]
+    lead = await proofs.accept(database, business.id, call_sid)
+    if lead is None:
+        raise web.HTTPNotFound
+    await audit(request, "claim.accepted", lead.id, call_sid=call_sid)
+    where = business_path(business.id, "leads", lead.id)
+    return web.Response(status=303, headers={"Location": where})
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    return query.get(name, "").replace("\0", "")[:_TEXT_CHARS_MAX].strip()
+
+
+def _place_of(query: Mapping[str, str]) -> Place | None:
+    try:
+        at = datetime.fromisoformat(query["before"])
+        return Place(at, UUID(query["id"])) if at.tzinfo else None
+    except (KeyError, ValueError):
+        return None
+
+
+def _older(filters: dict[str, str], place: Place) -> str:
+    given = {name: value for name, value in filters.items() if value}
+    return "?" + urlencode({**given, "before": place.at.isoformat(), "id": place.id})
+
+
+def add_routes(app: web.Application, console: Console) -> None:
+    """Add the list, and what is done with a claim."""
+    app.router.add_get("/b/{business}/leads", show)
+    app.router.add_post("/b/{business}/claims/{call_sid}/accept", accept)

@@ -1,0 +1,101 @@
+"""Erases a person: all rows of a lead, of the lead's numbers and of their calls.
+
+What the person said while nothing proved who they are goes, too: claims that came from
+one of the numbers or name it, with their calls. Files are `bridge.records.erasing`'s.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from crm import notices
+from crm.database import Database
+
+# $2: the ids of the leads, $3: their numbers.
+_CALLS = """
+select call_sid from calls
+  where business_id = $1 and (lead_id = any ($2) or from_number = any ($3))
+union select call_sid from claims where business_id = $1
+  and (lead_id = any ($2) or from_number = any ($3) or phone = any ($3))
+union select call_sid from admissions where business_id = $1 and caller = any ($3)"""
+# In this order: rows that refer to others before them. $4: the ids of the calls.
+_DELETES = {
+    "notices": "data->>'call_sid' = any ($4)",
+    "checkpoints": "call_sid = any ($4)",
+    "admissions": "call_sid = any ($4) or caller = any ($3)",
+    "appointments": "lead_id = any ($2) or claimed_by = any ($4)",
+    "claims": "call_sid = any ($4)",
+    # With their turns, tools and words.
+    "calls": "call_sid = any ($4)",
+    "leads": "id = any ($2)",
+}
+
+
+class CallRuns(Exception):
+    """A call of the person runs, or its record is still to be written."""
+
+
+class Erased(NamedTuple):
+    """Whose rows were deleted, and how many by table."""
+
+    phones: tuple[str, ...]
+    call_sids: tuple[str, ...]
+    rows: dict[str, int]
+
+
+async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None:
+    """Delete all rows of a person in one transaction; None if there is no such lead.
+
+    Raises CallRuns.
+    """
+    async with db.tenant(business_id) as connection:
+        leads = await connection.fetch(
+            "select id, phone from leads where business_id = $1 and "
+            "coalesce(merged_into, id) = (select coalesce(merged_into, id) from leads "
+            "where business_id = $1 and id = $2) for update",
+            business_id,
+            lead_id,
+        )
+        if not leads:
+            return None
+        ids, phones = [row["id"] for row in leads], [row["phone"] for row in leads]
+        found = await connection.fetch(_CALLS, business_id, ids, phones)
+        call_sids = [row["call_sid"] for row in found]
+        await _check_over(connection, call_sids)
+        told = 0
+        for lead in leads:
+            told += await notices.erase(connection, business_id, *lead.values())
+        rows = await _delete(connection, business_id, ids, phones, call_sids)
+        if told:
+            rows["notices"] = rows.get("notices", 0) + told
+    return Erased(tuple(phones), tuple(call_sids), rows)
+
+
+async def _check_over(connection: Any, call_sids: Sequence[str]) -> None:
+    if await connection.fetchval(
+        "select exists (select from call_owners where call_sid = any ($1))", call_sids
+    ):
+        raise CallRuns
+
+
+async def _delete(
+    connection: Any,
+    business_id: UUID,
+    ids: Sequence[UUID],
+    phones: Sequence[str],
+    call_sids: Sequence[str],
+) -> dict[str, int]:
+    rows = {}
+    for table, whose in _DELETES.items():
+        # Each statement names all parameters, whether it uses them or not.
+        done: str = await connection.execute(
+            f"delete from {table} where business_id = $1 and ({whose}) "
+            "and ($2::uuid[], $3::text[], $4::text[]) is not null",
+            business_id,
+            ids,
+            phones,
+            call_sids,
+        )
+        if count := int(done.split()[-1]):
+            rows[table] = count
+    return rows

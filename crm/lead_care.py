@@ -1,0 +1,253 @@
+"""What a business does with its leads by hand: list, edit, merge, separate.
+
+A lead that is the same person as another one keeps its row, since callers are known by
+their number, and names the other lead in `merged_into`. Name, fields and decisions are
+the same in all rows of a person. `Lead` is here the row that the person is shown by.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from crm.database import Database
+
+# What a business may call a lead; the assistant itself sets `new` and `booked`.
+STATUSES = ("new", "contacted", "booked", "customer", "closed")
+_ROWS = "(l.id = $2 or l.merged_into = $2)"
+# The last call of any of the person's numbers; a lead that never called comes last.
+_LAST = (
+    "greatest(coalesce(l.last_call_at, to_timestamp(0)), (select max(m.last_call_at) "
+    "from leads m where m.business_id = l.business_id and m.merged_into = l.id))"
+)
+_NEXT = (
+    "(select min(a.starts_at) from appointments a where a.business_id = l.business_id "
+    "and a.status = 'booked' and a.starts_at > now() and a.lead_id in (select m.id "
+    "from leads m where m.business_id = l.business_id "
+    "and (m.id = l.id or m.merged_into = l.id)))"
+)
+_COLUMNS = (
+    f"l.id, l.phone, l.name, l.status, l.do_not_contact, {_LAST} as last_at, "
+    f"{_NEXT} as next_appointment_at"
+)
+
+
+class MergeError(ValueError):
+    """Two leads cannot become one; the text says why."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a page of the list ends: the next page begins after it."""
+
+    at: datetime
+    id: UUID
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead of the list."""
+
+    id: UUID
+    phone: str
+    name: str | None
+    status: str
+    do_not_contact: bool
+    last_at: datetime
+    next_appointment_at: datetime | None
+
+    @property
+    def place(self) -> Place:
+        """This lead's place in the list."""
+        return Place(self.last_at, self.id)
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead with all that is known; `others` are the person's other numbers."""
+
+    id: UUID
+    phone: str
+    name: str | None
+    status: str
+    fields: dict[str, Any]
+    do_not_contact: bool
+    calls: int
+    created_at: datetime
+    others: tuple[tuple[UUID, str], ...] = ()
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """An appointment of a lead, past or future."""
+
+    starts_at: datetime
+    service: str
+    status: str
+
+
+async def listed(
+    db: Database,
+    business_id: UUID,
+    text: str = "",
+    status: str = "",
+    limit: int = 50,
+    before: Place | None = None,
+) -> list[Listed]:
+    """Return the leads who called last, newest first.
+
+    `text` is a part of the name or of a field, or the end of the number.
+    """
+    digits = re.sub("[^0-9]", "", text).lstrip("0")
+    is_number = bool(digits) and not re.search(r"[^\W\d_]|@", text)
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            f"select * from (select {_COLUMNS}, l.fields from leads l "
+            "where l.business_id = $1 and l.merged_into is null "
+            "and ($2 = '' or l.status = $2)) as l "
+            "where ($3 = '' or strpos(lower(coalesce(l.name, '')), lower($3)) > 0 "
+            "or strpos(lower(l.fields::text), lower($3)) > 0 "
+            "or ($4 <> '' and exists (select from leads m where m.business_id = $1 "
+            "and (m.id = l.id or m.merged_into = l.id) and m.phone like '%' || $4))) "
+            "and ($5::timestamptz is null or (l.last_at, l.id) < ($5, $6)) "
+            "order by l.last_at desc, l.id desc limit $7",
+            business_id,
+            status,
+            text,
+            digits if is_number else "",
+            before.at if before else None,
+            before.id if before else None,
+            limit,
+        )
+    return [
+        Listed(**{name: row[name] for name in Listed.__struct_fields__}) for row in rows
+    ]
+
+
+async def get(db: Database, business_id: UUID, lead_id: UUID) -> Person | None:
+    """Return a lead; for a merged one, the lead that it is shown by."""
+    async with db.tenant(business_id) as connection:
+        return await _get(connection, business_id, lead_id)
+
+
+async def _get(connection: Any, business_id: UUID, lead_id: UUID) -> Person | None:
+    rows = await connection.fetch(
+        "select l.id, l.phone, l.name, l.status, l.fields, l.do_not_contact, l.calls, "
+        "l.created_at, l.merged_into from leads l where l.business_id = $1 and "
+        "coalesce(l.merged_into, l.id) = (select coalesce(merged_into, id) from leads "
+        "where business_id = $1 and id = $2) "
+        "order by l.merged_into is not null, l.phone",
+        business_id,
+        lead_id,
+    )
+    if not rows:
+        return None
+    own = dict(rows[0])
+    assert own.pop("merged_into") is None, "the constraint and `merge` keep it so"
+    own["calls"] = sum(row["calls"] for row in rows)
+    others = tuple((row["id"], row["phone"]) for row in rows[1:])
+    return Person(**own, others=others)
+
+
+async def visits(
+    db: Database, business_id: UUID, lead_id: UUID, limit: int = 50
+) -> list[Visit]:
+    """Return the appointments of a person, the latest first."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            "select a.starts_at, a.status, coalesce(s.name, '') as service "
+            "from appointments a join leads l on l.business_id = a.business_id "
+            "and l.id = a.lead_id left join services s "
+            "on s.business_id = a.business_id and s.id = a.service_id "
+            f"where a.business_id = $1 and {_ROWS} "
+            "order by a.starts_at desc limit $3",
+            business_id,
+            lead_id,
+            limit,
+        )
+    return [Visit(**dict(row)) for row in rows]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What is changed by hand; a field with an empty value is removed."""
+
+    name: str | None = None
+    status: str | None = None
+    do_not_contact: bool | None = None
+    fields: Mapping[str, str] = {}
+
+
+async def change(
+    db: Database, business_id: UUID, lead_id: UUID, wanted: Change
+) -> None:
+    """Change a person in all their rows; what `wanted` does not name stays."""
+    kept = {name: value for name, value in wanted.fields.items() if value}
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "update leads l set "
+            "name = case when $3::text is null then name else nullif($3, '') end, "
+            "status = coalesce($4, status), "
+            "do_not_contact = coalesce($5, do_not_contact), "
+            "fields = (fields - $6::text[]) || $7 "
+            f"where business_id = $1 and {_ROWS}",
+            business_id,
+            lead_id,
+            wanted.name,
+            wanted.status,
+            wanted.do_not_contact,
+            list(wanted.fields),
+            kept,
+        )
+
+
+async def merge(
+    db: Database, business_id: UUID, lead_id: UUID, other_phone: str
+) -> UUID:
+    """Make the lead with another number the same person; return that lead's id.
+
+    What is known of `lead_id` goes before what the other has. Raises MergeError.
+    """
+    async with db.tenant(business_id) as connection:
+        # Merges of one business wait for each other: two could make a circle.
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+            f"merge {business_id}",
+        )
+        own = await _get(connection, business_id, lead_id)
+        found = await connection.fetchval(
+            "select id from leads where business_id = $1 and phone = $2",
+            business_id,
+            other_phone,
+        )
+        other = found and await _get(connection, business_id, found)
+        if own is None or other is None:
+            raise MergeError("unknown")
+        if own.id == other.id:
+            raise MergeError("same")
+        await connection.execute(
+            f"update leads l set merged_into = $3 where business_id = $1 and {_ROWS}",
+            business_id,
+            other.id,
+            own.id,
+        )
+        await connection.execute(
+            "update leads l set name = $3, fields = $4, do_not_contact = $5 "
+            f"where business_id = $1 and {_ROWS}",
+            business_id,
+            own.id,
+            own.name or other.name,
+            {**other.fields, **own.fields},
+            own.do_not_contact or other.do_not_contact,
+        )
+    return UUID(str(other.id))
+
+
+async def separate(db: Database, business_id: UUID, lead_id: UUID) -> bool:
+    """Make a merged lead a person of its own again; False if it was none."""
+    async with db.tenant(business_id) as connection:
+        done: str = await connection.execute(
+            "update leads set merged_into = null where business_id = $1 and id = $2 "
+            "and merged_into is not null",
+            business_id,
+            lead_id,
+        )
+    return done.endswith(" 1")

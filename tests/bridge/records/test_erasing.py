@@ -1,0 +1,205 @@
+"""Erasing a person: nothing of them is left, in any table or file; all else stays."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from bridge.records.erasing import erase_person
+from bridge.records.refused import RefusedRecords
+from bridge.records.writer import Kept
+from bridge.settings.process import Settings
+from crm import audit, businesses, calls, claims, lead_care, leads, live_calls, notices
+from crm.businesses import Service
+from crm.claims import Claimant
+from crm.database import Database
+from crm.erasing import CallRuns
+from tests.crm.test_crm import call
+from tests.test_tenants_apart import everything_of
+
+PERSON, SECOND, OTHER = "+12025550101", "+12025550102", "+12025550103"
+WORD = "Ludmilla"
+
+
+def run(story, url, home):
+    async def main():
+        db = await Database.open(url, pool_max=2)
+        settings = Settings(
+            kolbridge_home=str(home), record_dir=str(home / "recordings")
+        )
+        (home / "recordings").mkdir()
+        try:
+            business_id = await businesses.create(db, "Salon")
+            await businesses.add_service(db, business_id, Service("cut", 30))
+            return await story(db, business_id, settings)
+        finally:
+            await db.close()
+
+    return asyncio.run(main())
+
+
+async def fill(db, business_id, phone, word, home):
+    """Write a person into every table and file that can name them."""
+    lead = await leads.touch(db, business_id, phone)
+    await leads.upsert(db, business_id, phone, {"name": word, "email": f"{word}@x"})
+    sid = f"CA{uuid4().hex}"
+    turn = calls.Turn(
+        role="caller",
+        item_id="i",
+        text=f"I am {word}",
+        interrupted=False,
+        heard_ms=None,
+        at_s=1.0,
+    )
+    tool = calls.ToolCall(
+        tool_call_id="t",
+        name="leads_upsert",
+        arguments=f'{{"name":"{word}"}}',
+        result="{}",
+        ok=True,
+        duration_ms=1.0,
+        at_s=2.0,
+    )
+    row = call(
+        sid,
+        from_number=phone,
+        prompt_facts=f"The caller is {word}",
+        turns=[turn],
+        tools=[tool],
+    )
+    await calls.save(db, business_id, row)
+    claimed = f"CA{uuid4().hex}"
+    await claims.write(db, business_id, Claimant(claimed), phone, {"name": word})
+    await calls.save(
+        db,
+        business_id,
+        call(claimed, from_number="", caller_worth="none", turns=[turn]),
+    )
+    start = datetime.now(UTC) + timedelta(days=lead.id.int % 300, hours=len(word))
+    async with db.tenant(business_id) as connection:
+        for holder, value in (("lead_id", lead.id), ("claimed_by", claimed)):
+            await connection.execute(
+                f"insert into appointments (business_id, {holder}, starts_at, ends_at, "
+                "busy_until) values ($1, $2, $3, $4, $4)",
+                business_id,
+                value,
+                start,
+                start + timedelta(minutes=30),
+            )
+            start += timedelta(days=1)
+        await connection.execute(
+            "insert into admissions (business_id, call_sid, caller, admitted_at) "
+            "values ($1, $2, $3, now())",
+            business_id,
+            sid,
+            phone,
+        )
+    for name in (f"{sid}.zip", f"{sid}.2.zip", f"{claimed}.zip"):
+        (home / "recordings" / name).write_bytes(word.encode())
+    spool = home / "recordings" / f"{sid}.{uuid4().hex}.running"
+    spool.mkdir()
+    (spool / "steps").write_text(word)
+    refused = RefusedRecords(home / "unwritten")
+    refused.add(msgspec.json.encode(Kept(business_id, row)), "no")
+    return lead.id, sid, claimed
+
+
+def files_naming(home, *words):
+    return [
+        path
+        for path in home.rglob("*")
+        if (
+            path.is_file() and any(word.encode() in path.read_bytes() for word in words)
+        )
+        or any(word in path.name for word in words)
+    ]
+
+
+def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        await notices.add(
+            db,
+            business_id,
+            "webhook",
+            "https://example.com/x",
+            ("call.ended", "lead.created", "appointment.booked"),
+        )
+        person = await fill(db, business_id, PERSON, WORD, tmp_path)
+        second = await fill(db, business_id, SECOND, WORD, tmp_path)
+        other = await fill(db, business_id, OTHER, "Somebody", tmp_path)
+        await lead_care.merge(db, business_id, person[0], SECOND)
+        marks = (PERSON, SECOND, WORD, *map(str, (*person, *second)))
+        before = await everything_of(db, business_id)
+        assert len(files_naming(tmp_path, *marks)) == 11
+        found = {
+            table
+            for table, rows in before.items()
+            if any(mark in row for row in rows for mark in marks)
+        }
+        assert found >= {"calls", "call_turns", "tool_calls", "call_words", "notices"}
+        assert found >= {"leads", "claims", "appointments", "admissions"}
+
+        erasure = await erase_person(db, settings, business_id, second[0])
+
+        after = await everything_of(db, business_id)
+        for table, rows in after.items():
+            for row in rows:
+                assert not any(mark in row for mark in marks), (table, row)
+        assert files_naming(tmp_path, *marks) == []
+        assert erasure.left == ()
+        assert erasure.files == 10
+        assert erasure.rows["leads"] == 2
+        # The other person keeps all that was theirs.
+        kept = {"leads", "claims", "calls", "appointments", "admissions", "call_turns"}
+        for table in kept:
+            assert after[table], table
+        assert len(files_naming(tmp_path, *map(str, other))) == 5
+        assert await erase_person(db, settings, business_id, person[0]) is None
+
+    run(story, database_url, tmp_path)
+
+
+def test_while_a_call_of_the_person_runs_nothing_is_erased(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        lead_id, sid, _ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        await live_calls.open(
+            db,
+            call_sid=sid,
+            business_id=business_id,
+            account_sid="AC1",
+            to_number=OTHER,
+            node="n",
+            incarnation=uuid4(),
+            worker=0,
+        )
+        before = await everything_of(db, business_id)
+        with pytest.raises(CallRuns):
+            await erase_person(db, settings, business_id, lead_id)
+        assert await everything_of(db, business_id) == before
+        assert len(files_naming(tmp_path, WORD)) > 3
+
+    run(story, database_url, tmp_path)
+
+
+def test_a_record_that_still_waits_is_told_of(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        lead_id, *_ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        waiting = tmp_path / "unwritten" / "worker-1.journal"
+        waiting.write_text(f"from {PERSON}")
+        erasure = await erase_person(db, settings, business_id, lead_id)
+        assert erasure.left == (waiting,)
+
+    run(story, database_url, tmp_path)
+
+
+def test_a_lead_of_another_business_is_not_erased(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        lead_id, *_ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        theirs = await businesses.create(db, "Theirs")
+        await audit.write(db, theirs, None, "x", "y")
+        assert await erase_person(db, settings, theirs, lead_id) is None
+        assert await leads.find(db, business_id, PERSON)
+
+    run(story, database_url, tmp_path)
