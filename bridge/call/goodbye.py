@@ -78,7 +78,8 @@ def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
         return
     for tool_call_id, wish in call.ending.take_wishes().items():
         is_stopped = (
-            tool_call_id in call.ending.stopped
+            call.takeover.is_on
+            or tool_call_id in call.ending.stopped
             or responses.is_cancelled(wish.response_id)
             or (is_late and call.has_caller_floor)
         )

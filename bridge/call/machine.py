@@ -227,7 +227,8 @@ class Call(CallState):
     def _on_audio_delta(self, event: openai.AudioDelta) -> None:
         if self.responses.active_id is None:
             answers.note_sign(self, event.response_id)
-        if self.responses.is_cancelled(event.response_id):
+        is_unwanted = self.takeover.is_on
+        if is_unwanted or self.responses.is_cancelled(event.response_id):
             self.counters.late_deltas += 1
             if self.counters.late_deltas == 1:
                 self.info("[REALTIME] Late audio of a cancelled response: dropped")
@@ -239,7 +240,7 @@ class Call(CallState):
         speech.feed(self)
 
     def _on_audio_done(self, event: openai.AudioDone) -> None:
-        if self.responses.is_cancelled(event.response_id):
+        if self.takeover.is_on or self.responses.is_cancelled(event.response_id):
             return
         if self._pcm is not None:
             self.playout.push(event.item_id, event.content_index, self._pcm.flush())

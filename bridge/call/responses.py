@@ -66,7 +66,7 @@ class Repeat(Enum):
 
     AFTER_END = "it is repeated when what runs has ended"
     AT_ONCE = "it is repeated, for what ran has ended"
-    NEVER = "what runs is the answer that it asked for"
+    NEVER = "its answer runs, or is wanted no more"
 
 
 _GONE = frozenset((Place.FREE, Place.SUSPENDED))
@@ -88,8 +88,8 @@ _NEXT_TURN: dict[Turn, frozenset[Turn]] = {
 }
 _NEXT_REPEAT: dict[Repeat, frozenset[Repeat]] = {
     Repeat.AFTER_END: frozenset((Repeat.AT_ONCE, Repeat.NEVER)),
-    Repeat.AT_ONCE: frozenset(),
-    Repeat.NEVER: frozenset(),
+    Repeat.AT_ONCE: frozenset((Repeat.NEVER,)),
+    Repeat.NEVER: frozenset((Repeat.NEVER,)),
 }
 
 
@@ -190,8 +190,8 @@ class Responses:
         """Ask for a response, now or as soon as the running one has ended."""
         event = self._new(params)
         if not self.is_busy:
-            if self._waiting is not None and params is UNSET:
-                event = self._waiting
+            if params is UNSET:
+                event = self._waiting or event
             self._waiting = None
             return self._ask(event, now)
         # A request with parameters (a goodbye) outranks a plain answer.
@@ -285,6 +285,7 @@ class Responses:
         """Note that an operator answers the caller: nothing is awaited."""
         self.is_turn_heard = False
         self._waiting = None
+        self._repeat_to(Repeat.NEVER)
         self._note_answered()
 
     def note_refused(
@@ -292,8 +293,8 @@ class Responses:
     ) -> list[openai.ResponseCreate]:
         """Forget a refused request, or repeat it as soon as the place is free.
 
-        The place may be free now, because refusals come late. A collision that names no
-        request belongs to the newest. A request for an unanswered turn is not repeated.
+        The place may be free now: refusals come late. A collision without a name is the
+        newest request's. A request for an unanswered turn is not repeated.
         """
         refused = self._newest
         is_its = event_id is None and try_again
