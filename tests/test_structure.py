@@ -58,7 +58,9 @@ ALLOWED: dict[str, set[str]] = {
     "api": {"business", "notices", "settings", "telemetry", "crm"},
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "crm"},
-    "console": {"call", "notices", "records", "settings", "telemetry", "crm"},
+    "console": {
+        *("business", "call", "notices", "records", "settings", "telemetry", "crm"),
+    },
     "service": {
         *("api", "business", "call", "console", "line", "nodes", "notices"),
         *("ports", "recorder", "records"),

@@ -18,6 +18,7 @@ from bridge.console import (
     login_page,
     notices_page,
     overview_page,
+    services_page,
 )
 from bridge.console.console import CONSOLE, Console
 from bridge.console.faults import add_headers, answer_faults
@@ -35,6 +36,7 @@ PAGES = (
     leads_page,
     lead_page,
     calendar_page,
+    services_page,
     notices_page,
     audit_page,
     account_page,

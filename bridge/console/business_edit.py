@@ -1,0 +1,79 @@
+"""Changes a business from a form: checked as a whole, saved in one transaction.
+
+The check is that of `kolbridge tenant`. Whoever edits at the same time loses nothing:
+a change is made to the business as it is then, locked.
+"""
+
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from bridge.business import tenant_file
+from bridge.business.opening_hours import DAYS, TenantError
+from bridge.business.tenant_file import TenantFile
+from bridge.console.console import BUSINESS, CONSOLE, FORM, VIEWER
+from crm import saving
+from crm.authors import By
+from crm.businesses import Business
+
+# The numbers of the people in a file, in its order; None for a new one.
+Numbers = tuple[int | None, ...]
+Change = Callable[[TenantFile, Numbers], tuple[TenantFile, Numbers]]
+
+
+class Gone(Exception):
+    """What was to be changed is not there any more."""
+
+
+class Refused(Exception):
+    """The change is not valid; `text` says why, in the words of `kolbridge tenant`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+async def edit(
+    request: web.Request,
+    change: Change,
+    *,
+    note: str = "",
+    renamed: Mapping[str, str] | None = None,
+) -> Business:
+    """Change the request's business; raises Refused, Gone or StillBooked."""
+    console, business_id = request.config_dict[CONSOLE], request[BUSINESS].id
+
+    def checked(business: Business) -> Business:
+        numbers = tuple(one.number for one in business.staff)
+        file, numbers = change(tenant_file.from_business(business), numbers)
+        new = tenant_file.to_business(file, business_id, console.settings.call)
+        staff = tuple(
+            replace(one, number=number)
+            for one, number in zip(new.staff, numbers, strict=True)
+        )
+        return replace(new, staff=staff)
+
+    by = By("hand", request[VIEWER].name)
+    try:
+        return await saving.change(
+            console.database, business_id, checked, by, note=note, renamed=renamed
+        )
+    except TenantError as error:
+        raise Refused(str(error)) from None
+
+
+def fields_of(request: web.Request) -> dict[str, str]:
+    """Return the fields of a form, without the spaces around them."""
+    return {name: value.strip() for name, value in request[FORM].items()}
+
+
+def hours_of(fields: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the hours of a form, whose fields are the days of the week."""
+    spans = {day: tuple(fields.get(day, "").split()) for day in DAYS}
+    return {day: given for day, given in spans.items() if given}
+
+
+def faulty_day(text: str) -> str | None:
+    """Return the day whose hours an error names."""
+    return next((day for day in DAYS if f"hours.{day}:" in text), None)

@@ -1,0 +1,400 @@
+"""Services and staff, opening hours and closures of a business."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from bridge.business.bookable import Staff
+from bridge.business.opening_hours import DAYS, show_hours
+from bridge.business.tenant_file import Closure, TenantFile
+from bridge.console.auditing import audit
+from bridge.console.business_edit import (
+    Gone,
+    Numbers,
+    Refused,
+    edit,
+    fields_of,
+    hours_of,
+)
+from bridge.console.business_words import COLOURS, DAY_NAMES, faults_of
+from bridge.console.console import (
+    BUSINESS,
+    FORM,
+    OPERATOR,
+    OWNER,
+    Console,
+    MenuItem,
+    business_path,
+    require,
+)
+from bridge.console.language import N_, gettext as _
+from bridge.console.rendering import render
+from crm.businesses import Service
+from crm.staff import StillBooked
+
+MENU = (MenuItem(N_("Services and staff"), "/console/b/{business}/services"),)
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show all that decides what can be booked."""
+    return await _page(request, {}, {})
+
+
+async def _page(
+    request: web.Request, faults: dict[str, str], fields: Mapping[str, str]
+) -> web.Response:
+    business = request[BUSINESS]
+    spans = show_hours(business.hours)
+    hours = {day: " ".join(spans.get(day, ())) for day in DAYS}
+    return await render(
+        request,
+        "services/list.html",
+        status=422 if faults else 200,
+        faults=faults,
+        fields=fields,
+        hours={day: fields.get(day, text) for day, text in hours.items()},
+        days=DAY_NAMES,
+        may_edit=_may_edit(request),
+    )
+
+
+def _may_edit(request: web.Request) -> bool:
+    try:
+        require(request, OWNER, OPERATOR)
+    except web.HTTPForbidden:
+        return False
+    return True
+
+
+# --- services ---
+
+
+async def service(request: web.Request) -> web.StreamResponse:
+    """Show the form of a service, or of a new one."""
+    require(request, OWNER, OPERATOR)
+    was = request.query.get("was", "")
+    known = [one for one in request[BUSINESS].services if one.name == was]
+    if was and not known:
+        raise web.HTTPNotFound
+    one = known[0] if known else Service("", 30)
+    fields = {
+        "name": one.name,
+        "minutes": str(one.minutes),
+        "buffer_minutes": str(one.buffer_minutes),
+        "price": one.price,
+        "colour": one.colour,
+    }
+    return await _service_form(request, was, fields, {})
+
+
+async def _service_form(
+    request: web.Request, was: str, fields: Mapping[str, str], faults: dict[str, str]
+) -> web.Response:
+    return await render(
+        request,
+        "services/service.html",
+        status=422 if faults else 200,
+        was=was,
+        fields=fields,
+        faults=faults,
+        colours=COLOURS,
+    )
+
+
+async def save_service(request: web.Request) -> web.StreamResponse:
+    """Add or change a service; under a new name it keeps its appointments."""
+    require(request, OWNER, OPERATOR)
+    fields = fields_of(request)
+    was = fields.get("was", "")
+    new = Service(
+        fields.get("name", ""),
+        _whole(fields.get("minutes")),
+        _whole(fields.get("buffer_minutes")),
+        fields.get("price", ""),
+        fields.get("colour", ""),
+    )
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        services = _put(file.services, was, new)
+        staff = tuple(_with_service(one, was, new.name) for one in file.staff)
+        return replace(file, services=services, staff=staff), numbers
+
+    renamed = {was: new.name} if was and was != new.name else {}
+    try:
+        await edit(request, change, renamed=renamed)
+    except Refused as refused:
+        faults = faults_of(refused.text)
+        return await _service_form(request, was, fields, faults)
+    except Gone:
+        raise web.HTTPNotFound from None
+    await audit(request, "service.changed")
+    raise web.HTTPSeeOther(_back(request, "services"))
+
+
+async def remove_service(request: web.Request) -> web.StreamResponse:
+    """Remove a service; its appointments stay, without a name."""
+    require(request, OWNER, OPERATOR)
+    was = request[FORM].get("was", "")
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        services = tuple(one for one in file.services if one.name != was)
+        return replace(file, services=services), numbers
+
+    try:
+        await edit(request, change)
+    except Refused:
+        text = _("Somebody of the staff does this service: change that first.")
+        return await _page(request, {"services": text}, {})
+    await audit(request, "service.removed")
+    raise web.HTTPSeeOther(_back(request, "services"))
+
+
+def _with_service(person: Staff, was: str, name: str) -> Staff:
+    """Return a person who does a renamed service under its new name."""
+    services = tuple(name if was and one == was else one for one in person.services)
+    return replace(person, services=services)
+
+
+# --- staff ---
+
+
+async def person(request: web.Request) -> web.StreamResponse:
+    """Show the form of a person, or of a new one."""
+    require(request, OWNER, OPERATOR)
+    business, number = request[BUSINESS], request.query.get("number", "")
+    known = [one for one in business.staff if str(one.number) == number]
+    if number and not known:
+        raise web.HTTPNotFound
+    fields: dict[str, str] = {"name": "", "colour": "", "active": "1"}
+    services: tuple[str, ...] = ()
+    if known:
+        one = known[0]
+        spans = show_hours(one.hours)
+        hours = {day: " ".join(given) for day, given in spans.items()}
+        active = "1" if one.is_active else ""
+        fields = {"name": one.name, "colour": one.colour, "active": active, **hours}
+        services = one.services
+    return await _person_form(request, number, fields, services, {})
+
+
+async def _person_form(
+    request: web.Request,
+    number: str,
+    fields: Mapping[str, str],
+    services: tuple[str, ...],
+    faults: dict[str, str],
+) -> web.Response:
+    return await render(
+        request,
+        "services/person.html",
+        status=422 if faults else 200,
+        number=number,
+        fields=fields,
+        does=services,
+        faults=faults,
+        colours=COLOURS,
+        days=DAY_NAMES,
+    )
+
+
+async def save_person(request: web.Request) -> web.StreamResponse:
+    """Add or change a person."""
+    require(request, OWNER, OPERATOR)
+    fields, number = fields_of(request), request[FORM].get("number", "")
+    services = tuple(request[FORM].getall("services", []))
+    new = Staff(
+        name=fields.get("name", ""),
+        colour=fields.get("colour", ""),
+        services=services,
+        hours=hours_of(fields),
+        active=bool(fields.get("active")),
+    )
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        if not number:
+            return replace(file, staff=(*file.staff, new)), (*numbers, None)
+        at = _index(numbers, number)
+        staff = (*file.staff[:at], new, *file.staff[at + 1 :])
+        return replace(file, staff=staff), numbers
+
+    try:
+        await edit(request, change)
+    except Refused as refused:
+        faults = faults_of(refused.text)
+        return await _person_form(request, number, fields, services, faults)
+    except Gone:
+        raise web.HTTPNotFound from None
+    await audit(request, "staff.changed", number)
+    raise web.HTTPSeeOther(_back(request, "staff"))
+
+
+async def remove_person(request: web.Request) -> web.StreamResponse:
+    """Remove a person, unless they have appointments to come."""
+    require(request, OWNER, OPERATOR)
+    number = request[FORM].get("number", "")
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        at = _index(numbers, number)
+        staff = (*file.staff[:at], *file.staff[at + 1 :])
+        return replace(file, staff=staff), (*numbers[:at], *numbers[at + 1 :])
+
+    try:
+        await edit(request, change)
+    except StillBooked:
+        text = _("This person has appointments to come: move or cancel them first.")
+        return await _page(request, {"staff": text}, {})
+    except Gone:
+        raise web.HTTPNotFound from None
+    await audit(request, "staff.removed", number)
+    raise web.HTTPSeeOther(_back(request, "staff"))
+
+
+def _index(numbers: Numbers, number: str) -> int:
+    for at, one in enumerate(numbers):
+        if str(one) == number:
+            return at
+    raise Gone
+
+
+# --- order, hours, closures ---
+
+
+async def move_up(request: web.Request) -> web.StreamResponse:
+    """Put a service or a person before the one above."""
+    require(request, OWNER, OPERATOR)
+    form = request[FORM]
+    number, was = form.get("number", ""), form.get("was", "")
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        if number:
+            at = _index(numbers, number)
+            staff = _raised(file.staff, at)
+            return replace(file, staff=staff), _raised(numbers, at)
+        names = [one.name for one in file.services]
+        if was not in names:
+            raise Gone
+        services = _raised(file.services, names.index(was))
+        return replace(file, services=services), numbers
+
+    try:
+        await edit(request, change)
+    except Gone:
+        raise web.HTTPNotFound from None
+    raise web.HTTPSeeOther(_back(request, "staff" if number else "services"))
+
+
+async def save_hours(request: web.Request) -> web.StreamResponse:
+    """Change the opening hours of the week."""
+    require(request, OWNER, OPERATOR)
+    fields = fields_of(request)
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        return replace(file, hours=hours_of(fields)), numbers
+
+    try:
+        await edit(request, change)
+    except Refused as refused:
+        return await _page(request, faults_of(refused.text), fields)
+    await audit(request, "hours.changed")
+    raise web.HTTPSeeOther(_back(request, "hours"))
+
+
+async def add_closure(request: web.Request) -> web.StreamResponse:
+    """Add days on which the business is closed."""
+    require(request, OWNER, OPERATOR)
+    fields = fields_of(request)
+    faults = {}
+    day, until = _day(fields.get("day")), _day(fields.get("until"))
+    if day is None:
+        faults["day"] = _("Choose a day.")
+    elif fields.get("until") and (until is None or until < day):
+        faults["until"] = _("Choose a day that is not before the first.")
+    elif any(one.first_day == day for one in request[BUSINESS].closures):
+        faults["day"] = _("There is a closure from this day on already.")
+    if faults or day is None:
+        return await _page(request, faults, fields)
+    new = Closure(day, until, fields.get("reason", ""))
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        kept = (*file.closures, new)
+        return replace(file, closures=tuple(sorted(kept, key=_first_day))), numbers
+
+    try:
+        await edit(request, change)
+    except Refused:
+        return await _page(request, {"reason": _("Write text only.")}, fields)
+    await audit(request, "closure.added")
+    raise web.HTTPSeeOther(_back(request, "closures"))
+
+
+async def remove_closure(request: web.Request) -> web.StreamResponse:
+    """Open again on days that were to be closed."""
+    require(request, OWNER, OPERATOR)
+    day = _day(request[FORM].get("day"))
+
+    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        kept = tuple(one for one in file.closures if one.day != day)
+        return replace(file, closures=kept), numbers
+
+    await edit(request, change)
+    await audit(request, "closure.removed")
+    raise web.HTTPSeeOther(_back(request, "closures"))
+
+
+# --- what the forms have in common ---
+
+
+def _put(services: tuple[Service, ...], was: str, new: Service) -> tuple[Service, ...]:
+    if not was:
+        return (*services, new)
+    names = [one.name for one in services]
+    if was not in names:
+        raise Gone
+    at = names.index(was)
+    return (*services[:at], new, *services[at + 1 :])
+
+
+def _raised(given: tuple[Any, ...], at: int) -> tuple[Any, ...]:
+    if at == 0:
+        return given
+    return (*given[: at - 1], given[at], given[at - 1], *given[at + 1 :])
+
+
+def _whole(text: str | None) -> int:
+    """Return a number, -1 for what is none: the check refuses it, with its field."""
+    is_number = text is not None and text.isascii() and text.isdigit()
+    return int(text) if text is not None and is_number and len(text) < 6 else -1
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
+
+
+def _first_day(closure: Closure) -> date:
+    return closure.day
+
+
+def _back(request: web.Request, section: str) -> str:
+    return f"{business_path(request[BUSINESS].id, 'services')}#{section}"
+
+
+def add_routes(app: web.Application, console: Console) -> None:
+    """Add the pages."""
+    root = "/b/{business}/services"
+    app.router.add_get(root, show)
+    app.router.add_get(f"{root}/service", service)
+    app.router.add_post(f"{root}/service", save_service)
+    app.router.add_post(f"{root}/service/remove", remove_service)
+    app.router.add_get(f"{root}/person", person)
+    app.router.add_post(f"{root}/person", save_person)
+    app.router.add_post(f"{root}/person/remove", remove_person)
+    app.router.add_post(f"{root}/up", move_up)
+    app.router.add_post(f"{root}/hours", save_hours)
+    app.router.add_post(f"{root}/closures", add_closure)
+    app.router.add_post(f"{root}/closures/remove", remove_closure)
