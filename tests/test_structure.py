@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": {"business", "notices", "settings", "telemetry", "crm"},
     "notices": {"settings", "telemetry", "crm"},
-    "nodes": {"call", "line", "settings", "telemetry", "crm"},
+    "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {
         *("business", "call", "notices", "records", "settings", "telemetry", "crm"),
     },

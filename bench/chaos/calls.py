@@ -29,7 +29,7 @@ from bridge.sandbox.timeline import (
     WaitForAi,
 )
 
-# By sentence: its sound. The words of OFFER name the time that is offered.
+# By sentence: its sound. An offer is "Time", a number, and its words.
 GREETING, OFFER, BOOKED, BYE = "Hello and", "Time", "Very good,", "Goodbye"
 SOUND = {
     GREETING: clip("ai-en-greeting").audio[:16_000],
@@ -39,12 +39,13 @@ SOUND = {
 }
 WORDS = {
     GREETING: "Hello and thank you for calling.",
-    OFFER: "Time {number} is free on Tuesday morning at nine o'clock. Is that good?",
+    OFFER: "is free on Tuesday morning at nine o'clock. Is that good?",
     BOOKED: "Very good, your appointment is booked.",
     BYE: "Goodbye and thank you for the call.",
 }
 SORRY = Reply(clip("ai-en-goodbye").audio[:8_000], "Sorry, the line was lost.")
 CANNOT = Reply(clip("ai-en-confirm").audio[:8_000], "I cannot book just now.")
+_NUMBER = re.compile(r"(\d+) is free")
 LAST_WORDS = (
     Reply(SOUND[BYE], WORDS[BYE]),
     ToolUse("end_call", {"reason": "goodbye"}),
@@ -85,12 +86,11 @@ class Model:
         )
 
     def _answer(self, session: Session) -> Sequence[Output]:
-        said = _said(session)
-        offered = [text for text in said if re.match(r"Time \d+ ", text)]
+        said = _sentences(session)
+        offered = [found for text in said for found in _NUMBER.findall(text)]
         if not offered:
-            self._offered += 1
-            return [Reply(SOUND[OFFER], WORDS[OFFER].format(number=self._offered))]
-        number = int(offered[-1].split()[1])
+            return [Reply(SOUND[OFFER], f"Time {self._offer()}")]
+        number = int(offered[-1])
         if not _has_booked(session):
             if _has_just_failed(session):
                 return [CANNOT]
@@ -105,19 +105,36 @@ class Model:
 
     def _aside(self, session: Session) -> Sequence[Output]:
         """Say sorry, and what is missing of the last sentence."""
-        last = _last_sentence(_said(session))
+        last = ["", *_sentences(session)][-1]
         for name, words in WORDS.items():
-            whole = (
-                words
-                if name != OFFER
-                else words.format(number=(re.findall(r"\d+", last) or ["0"])[0])
-            )
-            if last and last != whole and whole.startswith(last.rstrip(". ")):
-                share = len(last) / len(whole)
+            rest = self._rest(name, words, last)
+            if rest:
+                share = max(1.0 - len(rest) / len(words), 0.0)
                 start = int(len(SOUND[name]) * share) // 160 * 160
-                rest = Reply(SOUND[name][start:], whole[len(last) :].strip())
-                return [Reply(SORRY.audio, SORRY.transcript, (rest,))]
+                missing = Reply(SOUND[name][start:], rest)
+                return [Reply(SORRY.audio, SORRY.transcript, (missing,))]
         return [SORRY]
+
+    def _offer(self, number: str = "") -> str:
+        """Return the words that offer a time, a new one if it has no number yet."""
+        if not number:
+            self._offered += 1
+            number = str(self._offered)
+        return f"{number} {WORDS[OFFER]}"
+
+    def _rest(self, name: str, words: str, last: str) -> str:
+        """Return what is missing of a sentence that was heard as `last`, "" if it was
+        another one, or was heard to its end. An offer without its number, or of which
+        the number may be cut, is given one."""
+        heard = last
+        if name == OFFER and last.startswith(OFFER):
+            number = re.search(r"(\d+) is", last)
+            if "is free" not in last:
+                return self._offer(number[1] if number else "")
+            heard = last[last.index("is free") :]
+        heard = heard.rstrip(". ")
+        is_this = bool(heard) and words.startswith(heard)
+        return words[len(heard) :].strip() if is_this and heard != words[:-1] else ""
 
 
 def time_of(number: int) -> datetime:
@@ -133,15 +150,16 @@ def _said(session: Session) -> list[str]:
     ]
 
 
-def _last_sentence(said: Sequence[str]) -> str:
-    """Return the last sentence as it was heard, with what was said of it later on."""
-    sentence = ""
-    for text in said:
+def _sentences(session: Session) -> list[str]:
+    """Return the sentences as they were heard, each with what was said of it later."""
+    sentences: list[str] = []
+    for text in _said(session):
         sorry = _common_start(text, SORRY.transcript)
-        rest = text[len(sorry) :].strip()
-        is_rest = len(sorry) > 5 and sentence
-        sentence = f"{sentence} {rest}".strip() if is_rest else text
-    return sentence
+        if len(sorry) > 5 and sentences:
+            sentences[-1] = f"{sentences[-1]} {text[len(sorry) :].strip()}".strip()
+        else:
+            sentences.append(text)
+    return sentences
 
 
 def _common_start(one: str, other: str) -> str:

@@ -87,7 +87,7 @@ class CallDriver:
         self.is_let_go = False
         # When the call ceased to need a session with the model.
         self.left_at = float("inf")
-        # When Twilio was last asked for another stream.
+        # When Twilio was last asked for another stream, or was about to ask for one.
         self.promised_at = float("-inf")
         self.logs_events = exchange.settings.log_openai_events
         self.log = CallLogger(plan.call_sid, plan.business_id)

@@ -102,7 +102,7 @@ class Peers:
                 return None
             if node is None:
                 return None
-            document, _ = await self._ask(node.name, node.url, webhook)
+            document, _ = await self.ask_node(node.name, node.url, webhook)
             if document is not None:
                 return document
             tried.append(node.name)
@@ -130,7 +130,7 @@ class Peers:
         urls = [one.url for one in every if one.name == owner.node and one.url]
         if not urls:
             return NOBODY
-        return await self._ask(owner.node, urls[0], webhook)
+        return await self.ask_node(owner.node, urls[0], webhook)
 
     async def _ask_worker(self, worker: int, webhook: Webhook) -> OwnersAnswer:
         """Ask a worker of this node. One that does not answer may belong to a service
@@ -145,7 +145,8 @@ class Peers:
             await self._session.close()
             self._session = None
 
-    async def _ask(self, name: str, url: str, webhook: Webhook) -> OwnersAnswer:
+    async def ask_node(self, name: str, url: str, webhook: Webhook) -> OwnersAnswer:
+        """Return what a node answers."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(
                 total=ANSWER_WAIT_S, sock_connect=CONNECT_WAIT_S

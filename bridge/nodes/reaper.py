@@ -24,6 +24,8 @@ from crm.transient import DATABASE_ERRORS
 EVERY_S = 1.0
 # Twilio asks within a second or two of a broken stream; its question is cheaper.
 ASK_S = 1.0
+# Twilio, which has asked or is about to, opens the stream by then.
+PROMISED_S = 1.0
 # A call that could not be moved by then is recorded as lost.
 GIVE_UP_S = 15.0
 STALE_MAX = 500
@@ -148,6 +150,9 @@ class Reaper:
         if line.is_over or line.twilio_leg is not None:
             return
         call_sid = line.call.plan.call_sid
+        if monotonic() - line.promised_at < PROMISED_S:
+            self._unmoved[call_sid] = line
+            return
         try:
             document = self._connect(line)
             await self._carrier.move(line.account_sid, call_sid, document)

@@ -15,7 +15,7 @@ import msgspec
 
 from bridge.call.checkpoint import OtherFormatError, UnreadableError
 from bridge.call.machine import Call
-from bridge.call.plan import CallPlan, CallRecord
+from bridge.call.plan import CallPlan, CallRecord, Checkpoint
 from bridge.line.driver import CallDriver
 from bridge.nodes.claims import Claimed, claim, claim_unread
 from bridge.nodes.membership import Identity
@@ -42,12 +42,15 @@ class ResumedCalls:
         begin: Callable[[CallPlan, str], Awaitable[CallDriver | None]],
         on_record: Callable[[CallRecord], None],
         is_gone: Callable[[UUID], Awaitable[bool]],
+        ask_owner: Callable[[live_calls.Owner, int], Awaitable[Checkpoint | None]],
         metrics: Metrics,
         *,
         times_max: int,
     ) -> None:
-        """`is_gone` tells whether a process died on this machine."""
+        """`is_gone` tells whether a process died on this machine; `ask_owner` returns a
+        claimed call as it stands at its old owner, if that one lives."""
         self._is_gone = is_gone
+        self._ask_owner = ask_owner
         self._database = database
         self._identity = identity
         self._ownership = ownership
@@ -55,6 +58,8 @@ class ResumedCalls:
         self._on_record = on_record
         self._metrics = metrics
         self._times_max = times_max
+        # The calls that are being claimed here: Twilio may ask about one meanwhile.
+        self._taking: dict[str, asyncio.Task[CallDriver | None]] = {}
 
     async def resume(
         self, call_sid: str, *, is_dead: bool = False
@@ -150,6 +155,9 @@ class ResumedCalls:
         )
 
     async def _resume(self, call_sid: str, is_dead: bool) -> CallDriver | None:
+        taking = self._taking.get(call_sid)
+        if taking is not None:
+            return await asyncio.shield(taking)
         if is_dead:
             owner = await live_calls.find(self._database, call_sid)
         else:
@@ -161,13 +169,34 @@ class ResumedCalls:
     ) -> CallDriver | None:
         """Claim a call whose owner counts as dead, and go on with it; None if another
         process was faster, or the call has been claimed too often."""
+        taking = self._taking.get(owner.call_sid)
+        if taking is None:
+            loop = asyncio.get_running_loop()
+            taking = loop.create_task(self._take(owner, is_dead))
+            self._taking[owner.call_sid] = taking
+            taking.add_done_callback(lambda _: self._taking.pop(owner.call_sid))
+        return await asyncio.shield(taking)
+
+    async def _take(self, owner: live_calls.Owner, is_dead: bool) -> CallDriver | None:
         log = CallLogger(owner.call_sid, str(owner.business_id))
         if owner.claims >= self._times_max:
             log.error("[NODE] the call is not claimed a %dth time", owner.claims + 1)
             self._metrics.count("calls_resumed", outcome="refused")
             return None
         claimed = await claim(self._database, self._identity, owner, is_dead=is_dead)
-        return None if claimed is None else await self._go_on(claimed, log)
+        if claimed is None:
+            return None
+        latest = None
+        if not is_dead:
+            latest = await self._ask_owner(owner, claimed.generation)
+        if latest is not None and claimed.plan is not None:
+            plan = msgspec.structs.replace(claimed.plan, resumed=latest)
+            claimed = claimed._replace(plan=plan)
+        line = await self._go_on(claimed, log)
+        if line is not None and latest is not None:
+            # The old owner has closed the stream: Twilio asks what follows.
+            line.promised_at = monotonic()
+        return line
 
     async def _dead_owner(self, call_sid: str) -> tuple[live_calls.Owner | None, bool]:
         """Return the call's owner once it is dead, None if it lives; and whether it is

@@ -14,6 +14,7 @@ from bridge.business.directory import BusinessDirectory
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.line.driver import CallDriver
 from bridge.nodes.carrier import Carrier
+from bridge.nodes.hand_over import HandOver
 from bridge.nodes.membership import Identity, Load, Membership
 from bridge.nodes.ownership import Ownership
 from bridge.nodes.peers import Peers
@@ -64,6 +65,18 @@ class OwnNode:
         switchboard.own = self.ownership.own
         switchboard.confirm = self.ownership.confirm
         self._reopen = partial(reopen_plan, database, settings, directory=directory)
+        self._carrier = Carrier(settings)
+        inside = None if workers is None else workers.ask_inside
+        self.peers = Peers(database, identity, metrics, inside)
+        self.hand_over = HandOver(
+            database,
+            identity,
+            self.ownership,
+            self._carrier.token_of,
+            switchboard.find_driver,
+            metrics,
+            inside,
+        )
         self.calls = ResumedCalls(
             database,
             identity,
@@ -71,14 +84,12 @@ class OwnNode:
             self._begin,
             on_record,
             self._membership.is_gone,
+            self.hand_over.ask,
             metrics,
             times_max=settings.resume_max,
         )
-        self._carrier = Carrier(settings)
-        inside = None if workers is None else workers.ask_inside
-        self.peers = Peers(database, identity, metrics, inside)
-        # Returns the document that opens a call's stream; the webhooks' owner sets it.
-        self.connect: Callable[[CallDriver], bytes] | None = None
+        # Returns the document that opens a call's stream; `start` sets it.
+        self._connect: Callable[[CallDriver], bytes] | None = None
         reaper = Reaper(
             database,
             self._carrier,
@@ -100,8 +111,10 @@ class OwnNode:
         """Join the nodes; raises crm.nodes.NameTaken if the name is in use."""
         await self._membership.join(takes_over=takes_over)
 
-    def start(self) -> None:
-        """Begin to beat, and to look after calls."""
+    def start(self, connect: Callable[[CallDriver], bytes], public_url: str) -> None:
+        """Begin to beat, and to look after calls; `connect` returns the document that
+        opens a call's stream."""
+        self._connect, self.hand_over.public_url = connect, public_url
         for task in self._tasks:
             task.start()
 
@@ -118,6 +131,7 @@ class OwnNode:
         await self._membership.leave()
         await self._carrier.close()
         await self.peers.close()
+        await self.hand_over.close()
 
     def _is_ours(self, call_sid: str) -> bool:
         """Tell whether this is the worker of its node that takes a lost call."""
@@ -126,8 +140,8 @@ class OwnNode:
         return is_named and not self._switchboard.is_draining
 
     def _document(self, line: CallDriver) -> bytes:
-        assert self.connect is not None, "the webhooks are made before the tasks start"
-        return self.connect(line)
+        assert self._connect is not None, "the tasks have started"
+        return self._connect(line)
 
     async def _begin(self, plan: CallPlan, account_sid: str) -> CallDriver | None:
         setup = await self._reopen(plan)

@@ -195,12 +195,10 @@ class Server:
             self.readiness,
             self._find_recorded,
             self._fallback_for,
-            self._node.calls.resume if self._node and settings.resume else None,
-            self._node.peers if self._node else None,
+            self._node,
         )
         if self._node is not None:
-            self._node.connect = webhooks.connect
-            self._node.start()
+            self._node.start(webhooks.connect, self.public_url)
         application = webhooks.application(self._workers)
         application.middlewares.append(self._part)
         given = settings, self._database, self.public_url

@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bridge.line.driver import CallDriver
-from bridge.nodes.peers import NOBODY, OwnersAnswer, Peers, Webhook
+from bridge.nodes.hand_over import PATH as HAND_OVER_PATH
+from bridge.nodes.peers import NOBODY, OwnersAnswer, Webhook
 from bridge.ports.authentication import (
     ANY_OTHER,
     BODY,
@@ -33,7 +34,8 @@ from bridge.ports.workers import (
     forwarded_headers,
 )
 from bridge.service.admin import alive
-from bridge.service.after_stream import OVER, AfterStream, AskReader, Resume
+from bridge.service.after_stream import OVER, AfterStream, AskReader
+from bridge.service.own_node import OwnNode
 from bridge.service.readiness import Readiness
 from bridge.service.webhook_guard import WebhookGuard
 from bridge.settings.process import Settings
@@ -64,19 +66,20 @@ class Webhooks:
         readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
-        resume: Resume | None = None,
-        peers: Peers | None = None,
+        node: OwnNode | None = None,
     ) -> None:
-        self._peers = peers
+        """With a `node`, also answer for calls of other processes."""
+        self._node = node
+        # Another process may go on with a call whose stream cannot be opened here.
+        self._is_resuming = node is not None and settings.resume
         self._fallback_for = fallback_for
         self._public_url = public_url
         self._switchboard = switchboard
         self._readiness = readiness
+        resume = node.calls.resume if node is not None and settings.resume else None
         self._after_stream = AfterStream(
             switchboard, self.connect, find_recorded, fallback_for, resume
         )
-        # Another process may go on with a call whose stream cannot be opened here.
-        self._is_resuming = resume is not None
         self._metrics = switchboard.metrics
         self._guard = WebhookGuard(self._metrics, fallback_for)
         self._authentication = Authentication(settings, public_url, self._metrics)
@@ -96,6 +99,7 @@ class Webhooks:
             web.post("/twilio/stream-status", self.stream_status),
             web.post("/twilio/call-status", self.call_status),
             web.post("/twilio/after-stream", self.after_stream),
+            web.post(HAND_OVER_PATH, self.hand_over),
             web.get(MEDIA_PATH, self.media),
             web.get("/healthz", alive),
             web.get("/readyz", self._readiness.answer),
@@ -209,21 +213,35 @@ class Webhooks:
 
     # --- other nodes ---
 
+    async def hand_over(self, request: web.Request) -> web.Response:
+        """Hand a call over to the process that has claimed it."""
+        state = None
+        if self._node is not None:
+            form = request[FORM]
+            state = await self._node.hand_over.answer(
+                form,
+                _webhook_of(request),
+                is_passed_inside=PASSED_INSIDE in request.headers,
+            )
+        if state is None:
+            return answer(request, HTTPStatus.NOT_FOUND)
+        return web.Response(body=state, content_type="application/octet-stream")
+
     async def _freest_answer(
         self, request: web.Request, unserved: Unserved
     ) -> bytes | None:
         """Return the document of a node that has room; None if no node has."""
         is_for_room = unserved.reason in FOR_ROOM
-        if self._peers is None or PASSED_ON in request.headers or not is_for_room:
+        if self._node is None or PASSED_ON in request.headers or not is_for_room:
             return None
-        return await self._peers.ask_freest(_webhook_of(request))
+        return await self._node.peers.ask_freest(_webhook_of(request))
 
     def _ask_reader(self, request: web.Request) -> AskReader | None:
         """Return what asks a node of another version; None if this one was asked by
         another node."""
-        if self._peers is None or PASSED_ON in request.headers:
+        if self._node is None or PASSED_ON in request.headers:
             return None
-        return partial(self._peers.ask_reader, webhook=_webhook_of(request))
+        return partial(self._node.peers.ask_reader, webhook=_webhook_of(request))
 
     async def _owners_answer(self, request: web.Request) -> OwnersAnswer:
         """Return what the process answers that has the call, if it is another one."""
@@ -231,12 +249,17 @@ class Webhooks:
         board = self._switchboard
         is_known = board.find_driver(call_sid) or board.find_ended(call_sid)
         headers = request.headers
-        if self._peers is None or PASSED_INSIDE in headers or is_known:
+        node, webhook = self._node, _webhook_of(request)
+        if node is None or PASSED_INSIDE in headers:
             return NOBODY
         is_passed_on = PASSED_ON in headers
-        return await self._peers.ask_owner(
-            call_sid, _webhook_of(request), is_passed_on=is_passed_on
-        )
+        moved_to = node.hand_over.moved_to(call_sid)
+        if moved_to is not None and not is_passed_on:
+            # This node may not reach the database.
+            return await node.peers.ask_node(*moved_to, webhook)
+        if is_known:
+            return NOBODY
+        return await node.peers.ask_owner(call_sid, webhook, is_passed_on=is_passed_on)
 
     # --- internal ---
 

@@ -124,6 +124,7 @@ _HELP = {
     "calls_resumed": "Calls of a process that died, by what became of them here",
     "calls_moved": "Calls of a process that died, moved here by Twilio's REST API",
     "calls_taken_over": "Calls let go here, because another process has claimed them",
+    "calls_asked_for": "Claimed calls asked of the process that had them, by outcome",
     "checkpoints_saved": "Checkpoints of running calls written to the database",
     "webhooks_passed_on": "Webhooks passed on to another node, by outcome",
     "api_requests": "Requests to the HTTP API and the calendar feeds, by status",

@@ -1,10 +1,12 @@
 """A call whose process is gone, and about which Twilio asks nobody."""
 
 from contextlib import asynccontextmanager
+from time import monotonic
 
 from aiohttp import web
 
 from bridge.call import checkpoint
+from bridge.nodes import reaper
 from crm import live_calls
 from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import (
@@ -71,9 +73,12 @@ def with_twilio(database_url, home, status, story):
 
 async def reaped(there):
     """Let the node look for calls without an owner."""
+    await reaper_of(there).look()
+
+
+def reaper_of(there):
     (task,) = [one for one in there.server._node._tasks if one._name == "reaper"]
-    looking = task._run.__self__
-    await looking.look()
+    return task._run.__self__
 
 
 def test_call_about_which_nobody_asks_is_moved(database_url, tmp_path):
@@ -87,6 +92,27 @@ def test_call_about_which_nobody_asks_is_moved(database_url, tmp_path):
         assert (await model.event())["item"]["content"][0]["text"] == "Hello."
         assert there.server.metrics.value("calls_moved") == 1
         await reaped(there)
+        assert len(api.documents) == 1
+
+    with_twilio(database_url, tmp_path, "in-progress", story)
+
+
+def test_call_is_moved_only_if_twilio_has_not_asked(
+    database_url, tmp_path, monkeypatch
+):
+    async def story(at, there, api):
+        sid, _, _ = await talking(at)
+        await die(at)
+        node = there.server._node
+        line = await node.calls.take(await live_calls.find(at.database, sid))
+        line.promised_at = monotonic()
+        looking = reaper_of(there)
+        await looking._tell(line)
+        await looking.look()
+        assert api.documents == []
+
+        monkeypatch.setattr(reaper, "PROMISED_S", 0.0)
+        await looking.look()
         assert len(api.documents) == 1
 
     with_twilio(database_url, tmp_path, "in-progress", story)
@@ -112,8 +138,7 @@ def test_worker_leaves_the_calls_of_other_workers_to_them(database_url, tmp_path
     async def story(at, there, api):
         sid, _, _ = await talking(at)
         await die(at)
-        (task,) = [one for one in there.server._node._tasks if one._name == "reaper"]
-        task._run.__self__._is_ours = lambda call_sid: call_sid != sid
+        reaper_of(there)._is_ours = lambda call_sid: call_sid != sid
         await reaped(there)
 
         assert (await live_calls.find(at.database, sid)).generation == 1
