@@ -19,6 +19,7 @@ from bridge.console import (
     notices_page,
     overview_page,
     services_page,
+    try_page,
 )
 from bridge.console.console import CONSOLE, Console
 from bridge.console.faults import add_headers, answer_faults
@@ -38,6 +39,7 @@ PAGES = (
     calendar_page,
     services_page,
     notices_page,
+    try_page,
     audit_page,
     account_page,
 )

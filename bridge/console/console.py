@@ -7,6 +7,7 @@ from aiohttp import web
 from multidict import MultiDict
 
 from bridge.console.live_port import LivePort
+from bridge.console.softphone_port import SoftphonePort
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm.businesses import Business
@@ -29,6 +30,8 @@ class Console(NamedTuple):
     public_url: str
     # The running calls; None where no call can be watched.
     live: LivePort | None = None
+    # Places test calls; None where no call can be placed.
+    softphone: SoftphonePort | None = None
 
     @property
     def is_https(self) -> bool:

@@ -4,11 +4,13 @@ from aiohttp import web
 
 from bridge.nodes.membership import identity_of
 from bridge.ports.workers import Workers
+from bridge.service.console_phone import ConsolePhone
 from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.service.live_everywhere import LiveEverywhere
 from bridge.settings.process import Settings
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.live_calls import Lines
+from bridge.switchboard.softphone import Softphone
 from bridge.telemetry.log import server_logger
 from crm.database import Database
 
@@ -52,7 +54,8 @@ def add_console(
     )
     name = identity_of(settings, 0).name
     live = LiveEverywhere(lines, workers, LiveElsewhere(share, name))
-    console = Console(settings, share, switchboard.metrics, public_url, live)
+    phone = ConsolePhone(Softphone(switchboard, settings, workers))
+    console = Console(settings, share, switchboard.metrics, public_url, live, phone)
     application.add_subapp(PREFIX, console_application(console))
     application.on_cleanup.append(live.close)
     return live
