@@ -18,6 +18,8 @@ from bridge.telemetry.masking import mask_phone
 
 # A row appears within this time of its call, and the way to the browser.
 LOOK_S = 0.25
+# Open pages of one process; a browser that is refused tries again.
+PAGES_MAX = 100
 
 
 class Row(NamedTuple):
@@ -37,6 +39,11 @@ class LiveHub:
         self._watchers = 0
         self._task: asyncio.Task[None] | None = None
         self._next: asyncio.Future[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further page may watch."""
+        return self._watchers >= PAGES_MAX
 
     @contextmanager
     def watched(self) -> Iterator[None]:

@@ -75,6 +75,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     else:
         require(request, OPERATOR)
     hub = request.config_dict[HUB]
+    if hub.is_full:
+        raise web.HTTPServiceUnavailable
     page = Page(hub, business_id)
     response = web.StreamResponse(
         headers={

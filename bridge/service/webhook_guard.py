@@ -49,7 +49,7 @@ class WebhookGuard:
         if request.path not in _ASKING:
             return web.Response(status=204)
         sorry = await self._fallback_for(request[FORM].get("To", ""))
-        self._metrics.count("fallbacks", reason="webhook_failed")
+        self._metrics.count_fallback("webhook_failed", "")
         return web.Response(
             body=twiml.say_and_hang_up(sorry),
             content_type=twiml.CONTENT_TYPE,

@@ -1,13 +1,14 @@
 """Live: rows of one's own calls, orders with a trace, audio both ways."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from time import monotonic
 
 import aiohttp
 import msgspec
 import pytest
 
+from bridge.console import live_hub
 from crm import audit
 from tests.bridge import builders, loopback, running_service
 
@@ -142,6 +143,21 @@ async def test_a_caller_who_was_turned_away_is_told(at):
         _, refused = await next_event("refused")
 
     assert refused["reason"] == "limit_calls"
+
+
+@told
+async def test_so_many_pages_may_watch_and_none_is_asked_for_when_all_are_closed(at):
+    path = at.path("live", "events")
+    hub = live_hub.LiveHub(None)
+    with ExitStack() as stack:
+        hub._task = asyncio.get_running_loop().create_future()
+        for _ in range(live_hub.PAGES_MAX):
+            assert not hub.is_full
+            stack.enter_context(hub.watched())
+        assert hub.is_full
+    assert hub._task is None
+    async with events_of(at.owner, path) as next_event:
+        await next_event("start")
 
 
 @told

@@ -1,0 +1,123 @@
+"""An operator takes a call over in the middle of the greeting, and hands it back.
+
+Real sockets, the sandbox's Twilio and its model, which refuses what the API refuses.
+"""
+
+import asyncio
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from bridge.call.plan import HandBack, TakeOver, Whisper
+from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
+from bridge.sandbox.clips import clip
+from bridge.sandbox.realtime import RealtimeServer
+from bridge.sandbox.script import Reply, Script
+from bridge.sandbox.timeline import HangUp, Say, Wait, WaitForAi
+from bridge.service.server import Server
+from bridge.settings.process import Settings
+from bridge.switchboard.live_calls import Lines
+from crm import businesses, calls
+from crm.database import Database
+from tests.test_whole_call import until, written
+
+NUMBER = "+12025550178"
+GREETING = Reply(clip("ai-en-greeting").audio, "Hello. How can I help you today?")
+OFFER = Reply(clip("ai-en-offer").audio[:16_000], "So ten percent it is.")
+OPERATOR = clip("human-en-reader-1").audio
+STEPS = [
+    Wait(3_000),
+    Say(clip("human-en-command-1")),
+    Wait(2_000),
+    WaitForAi(),
+    HangUp(),
+]
+
+
+@asynccontextmanager
+async def served(url, home):
+    db = await Database.open(url)
+    business_id = await businesses.create(db, "Salon", greeting="Hello.")
+    await businesses.add_number(db, business_id, NUMBER)
+    model = RealtimeServer(Script(greeting=[GREETING], turns=([OFFER], [OFFER])))
+    await model.start()
+    settings = Settings(
+        port=0,
+        kolbridge_home=str(home),
+        twilio_account_sid=SANDBOX_ACCOUNT_SID,
+        twilio_auth_token=SANDBOX_AUTH_TOKEN,
+        openai_realtime_url=model.url,
+        openai_api_key=model.api_key,
+        max_busy_percent=100,
+    )
+    server = Server(settings, db)
+    await server.start()
+    try:
+        yield server, model, db, business_id
+    finally:
+        await server.close()
+        await model.close()
+        await db.close()
+
+
+async def speak(line, seconds):
+    """Let the operator speak in real time."""
+    began_at = monotonic()
+    for number in range(round(seconds / 0.02)):
+        await line.speak(OPERATOR[number * 160 : number * 160 + 160])
+        await asyncio.sleep(max(0.0, began_at + (number + 1) * 0.02 - monotonic()))
+
+
+async def step_in(server, business_id):
+    """Take the call over as soon as the greeting is heard; hand it back after 6 s."""
+    board = server.switchboard
+    await until(lambda: any(one.playout.frames_sent > 30 for one in board.live_calls()))
+    [driver] = board.live_drivers()
+    lines = Lines(server.metrics, board.live_drivers, board.find_driver, {})
+    call_sid = driver.call.plan.call_sid
+    line = lines.open(call_sid, str(business_id), "Dana", hears=True)
+    await line.obey(Whisper(text="The caller is a regular."))
+    ordered_at = monotonic()
+    await line.obey(TakeOver())
+    requested = len(driver.call.responses._ended)
+    await speak(line, 6.0)
+    assert len(driver.call.responses._ended) <= requested + 1  # the greeting's own
+    await line.obey(HandBack(note="She gets ten percent."))
+    await line.close()
+    return ordered_at, driver
+
+
+def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
+    async def story():
+        async with served(embedded_url, tmp_path) as (server, model, db, business_id):
+            caller = Caller(
+                f"http://127.0.0.1:{server.port}",
+                to_number=NUMBER,
+                public_url=server.public_url,
+            )
+            stepping = asyncio.ensure_future(step_in(server, business_id))
+            found = await caller.call(STEPS, max_s=30)
+            ordered_at, driver = await stepping
+            await written(db, business_id)
+            [row] = await calls.recent(db, business_id)
+            record = driver.record()
+            [session] = model.sessions
+            return found, row, record, session, ordered_at
+
+    found, row, record, session, ordered_at = asyncio.run(story())
+
+    assert found.warnings + found.problems == []
+    assert (session.errors, session.violations) == ([], [])
+    assert row["end_reason"] == "caller_hung_up"
+    # The caller hears the AI no more within 200 ms of the order.
+    [cleared_ms] = found.clears_ms
+    assert cleared_ms - (ordered_at - found.started_at) * 1e3 < 200
+    # What the operator said is heard, frame by frame.
+    assert OPERATOR[160_00 : 160_00 + 1_600] in found.far
+    turns = [(turn.role, turn.text) for turn in record.turns]
+    roles = [role for role, _ in turns]
+    assert roles[:4] == ["ai", "operator", "operator", "caller"]
+    assert turns[0][1] != GREETING.transcript
+    assert record.turns[0].interrupted
+    assert roles[4:6] == ["operator", "ai"]
+    assert "She gets ten percent." in turns[4][1]
+    assert turns[5][1] == OFFER.transcript
