@@ -206,7 +206,7 @@ async def _touch_late(
 async def _save_parts(connection: Any, business_id: UUID, call: Call) -> None:
     await connection.execute(
         "insert into call_words (business_id, call_sid, words) "
-        "values ($1, $2, to_tsvector('simple', $3))",
+        "values ($1, $2, strip(to_tsvector('simple', $3)))",
         business_id,
         call.call_sid,
         " ".join(turn.text for turn in call.turns)[:WORDS_CHARS_MAX],

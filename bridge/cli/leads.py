@@ -5,6 +5,7 @@ unverified.
 """
 
 import argparse
+import sys
 from functools import partial
 from typing import Any
 
@@ -14,16 +15,19 @@ from bridge.business.opening_hours import TenantError
 from bridge.cli.calls import add_listing_arguments, chosen_businesses
 from bridge.cli.database import run_with_database
 from bridge.cli.listing import local_time
+from bridge.records.erasing import erase_person
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import one_line
 from crm import businesses, claims, leads, proofs
 from crm.claims import Claim
 from crm.database import Database
+from crm.erasing import CallRuns
 from crm.leads import Lead
 
 EXAMPLES = """examples:
   kolbridge leads --business "Dana's Salon"
   kolbridge leads --business "Dana's Salon" --accept CA0123456789abcdef0123456789abcdef
+  kolbridge leads --business "Dana's Salon" --erase +12025550123
   kolbridge leads --json | jq -r '[.phone, .name, .next_appointment_at] | @tsv'
 """
 
@@ -39,7 +43,14 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_listing_arguments(parser)
-    parser.add_argument(
+    acts = parser.add_mutually_exclusive_group()
+    acts.add_argument(
+        "--erase",
+        metavar="E164",
+        help="delete all of the person with this number, once confirmed",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before --erase")
+    acts.add_argument(
         "--accept",
         metavar="CALL",
         help="merge the claim of this call into the lead whose number it names",
@@ -54,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
 async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> None:
     if args.accept is not None:
         await _accept(args, db)
+        return
+    if args.erase is not None:
+        await _erase(args, db, settings)
         return
     zones = await businesses.time_zones(db)
     for business_id, name in await chosen_businesses(args, db):
@@ -73,6 +87,38 @@ async def _accept(args: argparse.Namespace, db: Database) -> None:
             print(_row(name, lead) if args.json else shown)
             return
     raise TenantError(f"--accept {args.accept}: no claim of this call names a number")
+
+
+async def _erase(args: argparse.Namespace, db: Database, settings: Settings) -> None:
+    """Delete all of a person; print what was deleted and what is left."""
+    if args.business is None:
+        raise TenantError("--erase: expected --business with it")
+    business_id = (await chosen_businesses(args, db))[0][0]
+    lead = await leads.find(db, business_id, args.erase)
+    if lead is None:
+        raise TenantError(f"--erase {args.erase}: no lead has this number")
+    _ask(args, lead)
+    try:
+        erasure = await erase_person(db, settings, business_id, lead.id)
+    except CallRuns:
+        raise TenantError("nothing was deleted: a call of this person runs") from None
+    if erasure is None:
+        raise TenantError("it was deleted meanwhile")
+    rows = ", ".join(f"{count} {table}" for table, count in erasure.rows.items())
+    print(f"deleted: {rows}, {erasure.files} files")
+    for path in erasure.left:
+        print(f"{path} still names the person: a record waits to be written")
+    print("What stays: backups, log lines, and recordings on other nodes' disks.")
+
+
+def _ask(args: argparse.Namespace, lead: Lead) -> None:
+    if args.yes:
+        return
+    if not sys.stdin.isatty():
+        raise TenantError("nothing was deleted: expected --yes where nobody can answer")
+    shown = one_line(f"{lead.phone}  {lead.name or '-'}  calls={lead.calls}")
+    if input(f"{shown}\nAll of it is deleted for good. yes, to go on: ") != "yes":
+        raise TenantError("nothing was deleted")
 
 
 def _row(business: str, entry: Lead | Claim) -> str:

@@ -1,5 +1,6 @@
 -- The words of each call, for the search in transcripts. A table of its own, since lists
--- of calls read whole rows. Without stemming: callers speak any language.
+-- of calls read whole rows. Without stemming: callers speak any language. Without places:
+-- a row of usual length then lies in its page.
 create table call_words (
   business_id uuid not null,
   call_sid text not null,
@@ -14,7 +15,7 @@ begin
     perform set_config('app.business_id', tenant.id::text, true);
     insert into call_words (business_id, call_sid, words)
       select business_id, call_sid,
-        to_tsvector('simple', left(string_agg(text, ' ' order by position), 100000))
+        strip(to_tsvector('simple', left(string_agg(text, ' '), 100000)))
       from call_turns where business_id = tenant.id group by business_id, call_sid;
   end loop;
   perform set_config('app.business_id', '', true);

@@ -51,3 +51,34 @@ def test_claims_are_listed_after_the_leads_as_unverified(
     assert line.endswith('{"city":"Acre"}')
     assert main.main(["leads", "--business", name, "--accept", "CA2"]) == 2
     assert "no claim of this call" in capsys.readouterr().err
+
+
+def test_a_person_is_erased_once_it_is_confirmed(
+    embedded_url, monkeypatch, tmp_path, capsys
+):
+    name = f"Salon {uuid4().hex[:8]}"
+
+    async def fill():
+        db = await Database.open(embedded_url, pool_max=1)
+        salon = await businesses.create(db, name)
+        await leads.upsert(db, salon, PHONE, {"name": "Dana"})
+        await db.close()
+
+    def erase(*words):
+        code = main.main(["leads", *words])
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    asyncio.run(fill())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", embedded_url)
+    for words, why in (
+        (("--erase", PHONE), "expected --business"),
+        (("--business", name, "--erase", "+12025550199"), "no lead has this number"),
+        (("--business", name, "--erase", PHONE), "expected --yes"),
+    ):
+        code, shown = erase(*words)
+        assert (code, why in shown) == (2, True), shown
+    code, shown = erase("--business", name, "--erase", PHONE, "--yes")
+    assert (code, "deleted: 1 leads, 0 files" in shown) == (0, True)
+    assert PHONE not in erase("--business", name)[1]

@@ -1,0 +1,106 @@
+"""The first pages: a business's day, the operator's list, the audit log."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from bridge.console import audit_page, businesses_page
+from crm import audit, businesses, calls, claims, leads
+from crm.claims import Claimant
+from tests.crm.test_crm import call
+
+PHONE = "+12025550101"
+
+
+def run(story):
+    asyncio.run(story())
+
+
+def test_a_day_without_anything_says_what_to_do(desk):
+    async def story():
+        async with desk() as at:
+            _, text = await at.owner.get(at.path(""))
+            assert "No call today." in text
+            assert "No appointment today." in text
+            assert at.service.number in text
+            assert "Nothing." in text
+
+    run(story)
+
+
+def test_a_day_shows_its_calls_its_appointments_and_what_waits(desk):
+    async def story():
+        async with desk() as at:
+            database, now = at.database, datetime.now(UTC)
+            zone = "Pacific/Kiritimati" if now.hour < 10 else "UTC"
+            await businesses.update(database, at.ours, time_zone=zone)
+            lead = await leads.touch(database, at.ours, PHONE)
+            await leads.upsert(database, at.ours, PHONE, {"city": "Acre"})
+            for sid, more in (
+                ("CA1", {"from_number": PHONE}),
+                ("CA2", {"failed": True, "outcome": "failed"}),
+                ("CA3", {"started_at": now - timedelta(days=3)}),
+            ):
+                await calls.save(database, at.ours, call(sid, **more))
+            await calls.save(database, at.theirs, call("CA4"))
+            await claims.write(database, at.ours, Claimant("CAc"), None, {"name": "E"})
+            async with database.tenant(at.ours) as connection:
+                await connection.execute(
+                    "insert into appointments (business_id, lead_id, starts_at, "
+                    "ends_at, busy_until) values ($1, $2, $3, $4, $4)",
+                    at.ours,
+                    lead.id,
+                    now,
+                    now + timedelta(minutes=30),
+                )
+            _, text = await at.owner.get(at.path(""))
+            for shown in ("CA1", "CA2", "1 call failed", "1 caller gave data"):
+                assert shown in text, shown
+            assert "1 caller has not said" in text
+            for hidden in ("CA3", "CA4", PHONE, "No appointment today."):
+                assert hidden not in text, hidden
+
+    run(story)
+
+
+def test_the_list_of_businesses_has_pages(desk, monkeypatch):
+    monkeypatch.setattr(businesses_page, "PAGE_ROWS", 1)
+
+    async def story():
+        async with desk() as at:
+            seen, path = [], "/console/businesses"
+            while True:
+                status, text = await at.operator.get(path)
+                assert status == 200
+                seen += [part.split("/")[0] for part in text.split("/console/b/")[1:]]
+                if 'rel="next"' not in text:
+                    break
+                link = text.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0]
+                path = "/console/businesses" + link.replace("&amp;", "&")
+            assert {str(at.ours), str(at.theirs)} <= set(seen)
+            assert len(seen) == len(set(seen))
+            _, text = await at.operator.get("/console/businesses?after=~~~~&id=x")
+            assert "There are no more." in text
+
+    run(story)
+
+
+def test_the_audit_log_has_pages_and_takes_any_address(desk, monkeypatch):
+    monkeypatch.setattr(audit_page, "PAGE_ROWS", 2)
+
+    async def story():
+        async with desk() as at:
+            here = at.path("audit")
+            _, text = await at.owner.get(here)
+            assert "Nothing is written here yet." in text
+            for number in range(3):
+                await audit.write(at.database, at.ours, None, "Dana", f"act.{number}")
+            _, text = await at.owner.get(here)
+            assert "act.2" in text
+            assert "act.0" not in text
+            link = text.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0]
+            _, text = await at.owner.get(here + link.replace("&amp;", "&"))
+            assert "act.0" in text
+            for query in ("before=x&id=y", "before=2026-01-01T00:00&id=x", "before="):
+                assert (await at.owner.get(f"{here}?{query}"))[0] == 200
+
+    run(story)
