@@ -166,6 +166,11 @@ async def close(
     )
 
 
+async def usage(connection: Any, business_id: UUID, now: datetime) -> Usage:
+    """Return the usage of a business, in a transaction."""
+    return await _usage(connection, business_id, "", now)
+
+
 async def _usage(
     connection: Any,
     business_id: UUID,

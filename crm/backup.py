@@ -31,7 +31,9 @@ _MANIFEST = "backup.json"
 # The scope of a table without a business: all of its rows.
 _ALL = "all"
 _BUSY_S = 3600.0
-_OF_RUNNING_CALLS = frozenset(("nodes", "call_owners", "checkpoints"))
+_OF_RUNNING_CALLS = frozenset(
+    ("nodes", "call_owners", "checkpoints", "health_samples", "health_checks")
+)
 # What opens an account for a while. A restored session might be one that was revoked.
 _OF_LOGINS = frozenset(("login_links", "console_sessions"))
 

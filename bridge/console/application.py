@@ -12,6 +12,7 @@ from bridge.console import (
     businesses_page,
     calendar_page,
     calls_page,
+    health_page,
     lead_page,
     leads_page,
     live_page,
@@ -31,6 +32,7 @@ from bridge.console.static_files import StaticFiles
 PAGES = (
     login_page,
     businesses_page,
+    health_page,
     overview_page,
     live_page,
     calls_page,

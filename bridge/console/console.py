@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from multidict import MultiDict
 
+from bridge.console.health_port import HealthPort
 from bridge.console.live_port import LivePort
 from bridge.console.softphone_port import SoftphonePort
 from bridge.settings.process import Settings
@@ -32,6 +33,8 @@ class Console(NamedTuple):
     live: LivePort | None = None
     # Places test calls; None where no call can be placed.
     softphone: SoftphonePort | None = None
+    # The checks; None where none run.
+    health: HealthPort | None = None
 
     @property
     def is_https(self) -> bool:

@@ -5,6 +5,7 @@ from aiohttp import web
 from bridge.nodes.membership import identity_of
 from bridge.ports.workers import Workers
 from bridge.service.console_phone import ConsolePhone
+from bridge.service.health import Health
 from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.service.live_everywhere import LiveEverywhere
 from bridge.settings.process import Settings
@@ -55,7 +56,12 @@ def add_console(
     name = identity_of(settings, 0).name
     live = LiveEverywhere(lines, workers, LiveElsewhere(share, name))
     phone = ConsolePhone(Softphone(switchboard, settings, workers))
-    console = Console(settings, share, switchboard.metrics, public_url, live, phone)
+    worker = 0 if workers is None else workers.index
+    health = Health(settings, share, switchboard, name, worker)
+    metrics = switchboard.metrics
+    console = Console(settings, share, metrics, public_url, live, phone, health)
+    application.on_startup.append(health.on_startup)
+    application.on_cleanup.append(health.on_cleanup)
     application.add_subapp(PREFIX, console_application(console))
     application.on_cleanup.append(live.close)
     return live

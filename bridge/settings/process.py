@@ -115,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
     openai_prices_currency: Currency = "USD"
 
+    health_check_minutes: Annotated[int, count_of(0, 1_440, "minutes")] = 60
     notice_allow_hosts: HostNames | None = None
     smtp_host: Host | None = None
     smtp_port: Annotated[int, count_of(1, 65_535)] = 587

@@ -1,0 +1,119 @@
+"""Health, for operators: checks, nodes, how late the loops were, money against limits.
+
+The page reads what the processes keep up in the background, and starts no check itself
+but on request, in another process.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from aiohttp import web
+
+from bridge.console.console import CONSOLE, OPERATOR, ROOT, VIEWER, Console, MenuItem
+from bridge.console.language import N_
+from bridge.console.rendering import render
+from crm import accounts, health, nodes
+from crm.database import Database
+from crm.nodes import Node
+
+HERE = f"{ROOT}/health"
+BUSINESS_ROWS = 20
+NOW = timedelta(minutes=5)
+DAY, WEEK = timedelta(days=1), timedelta(days=8)
+MENU = (MenuItem(N_("Health"), HERE, (OPERATOR,)),)
+
+
+class Spent(NamedTuple):
+    """What a business used today, against its limits; 0 is no limit."""
+
+    id: UUID
+    name: str
+    cost: float
+    cost_max: float
+    minutes: float
+    minutes_max: float
+    running: int
+
+    @property
+    def is_near(self) -> bool:
+        """Whether a limit is reached to nine tenths."""
+        return any(
+            most and used >= 0.9 * most
+            for used, most in (
+                (self.cost, self.cost_max),
+                (self.minutes, self.minutes_max),
+            )
+        )
+
+
+def _database(request: web.Request) -> Database:
+    if not request[VIEWER].is_operator:
+        raise web.HTTPNotFound
+    return request.config_dict[CONSOLE].database
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show the page; to others than operators there is none."""
+    database = _database(request)
+    console = request.config_dict[CONSOLE]
+    after = (request.query.get("after", ""), request.query.get("id", ""))
+    seen = await accounts.businesses_of(
+        database, request[VIEWER].user_id, after, BUSINESS_ROWS + 1
+    )
+    checks = await health.checks(database)
+    return await render(
+        request,
+        "health/health.html",
+        checks=checks,
+        faults=sum(one.mark == "fault" for one in checks),
+        is_checking=console.health is not None and console.health.is_checking,
+        can_check=console.health is not None,
+        nodes=[(one, _state(one)) for one in await nodes.every(database)],
+        now=await health.spans(database, "minute", NOW),
+        hours=await health.spans(database, "hour", DAY),
+        days=await health.spans(database, "day", WEEK),
+        spent=[await _spent(console, one.id, one.name) for one in seen[:BUSINESS_ROWS]],
+        last=seen[BUSINESS_ROWS - 1] if len(seen) > BUSINESS_ROWS else None,
+        minutes=console.settings.health_check_minutes,
+    )
+
+
+def _state(node: Node) -> str:
+    if node.is_stale:
+        return "stale"
+    return "draining" if node.is_draining or node.drain_asked else "up"
+
+
+async def _spent(console: Console, business_id: UUID, name: str) -> Spent:
+    day = await health.day(console.database, business_id, datetime.now(UTC))
+    cost_max, minutes_max = (
+        float(day.own_limits.get(limit, getattr(console.settings.call, limit)))
+        for limit in health.LIMITS
+    )
+    usage = day.usage
+    return Spent(
+        business_id,
+        name,
+        usage.cost_today,
+        cost_max,
+        usage.seconds_today / 60,
+        minutes_max,
+        usage.running,
+    )
+
+
+async def check_now(request: web.Request) -> web.StreamResponse:
+    """Have the checks of this node run."""
+    _database(request)
+    port = request.config_dict[CONSOLE].health
+    if port is None:
+        raise web.HTTPNotFound
+    port.check_now()
+    return web.Response(status=303, headers={"Location": HERE})
+
+
+def add_routes(app: web.Application, console: Console) -> None:
+    """Add the page."""
+    app.router.add_get("/health", show)
+    app.router.add_post("/health/check", check_now)
