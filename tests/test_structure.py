@@ -59,7 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {
-        *("business", "call", "notices", "records", "settings", "telemetry", "crm"),
+        *("agent", "business", "call", "notices", "records"),
+        *("settings", "telemetry", "crm"),
     },
     "service": {
         *("api", "business", "call", "console", "line", "nodes", "notices"),

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.console import (
     account_page,
+    assistant_page,
     audit_page,
     businesses_page,
     calendar_page,
@@ -40,6 +41,7 @@ PAGES = (
     lead_page,
     calendar_page,
     services_page,
+    assistant_page,
     notices_page,
     try_page,
     audit_page,
