@@ -19,6 +19,7 @@ from bridge.console import (
     live_page,
     login_page,
     notices_page,
+    oidc_page,
     overview_page,
     services_page,
     try_page,
@@ -32,6 +33,7 @@ from bridge.console.static_files import StaticFiles
 # In the order of the navigation.
 PAGES = (
     login_page,
+    oidc_page,
     businesses_page,
     health_page,
     overview_page,

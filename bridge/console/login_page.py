@@ -3,6 +3,7 @@
 import secrets
 from http import HTTPStatus
 from time import monotonic, time
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -68,7 +69,8 @@ class LoginPage:
             await self._note_refusal(user, login, address)
             return await self._form(request, HTTPStatus.UNAUTHORIZED, login)
         self._by_account.forgive(login)
-        return await self._open(request, user)
+        where = own_path(request[FORM].get("next", ""))
+        return await open_session(self._console, request, user, where)
 
     async def show_link(self, request: web.Request) -> web.StreamResponse:
         """Show whose account a link opens; programs that look at mails open nothing."""
@@ -83,7 +85,8 @@ class LoginPage:
         user = await accounts.use_link(self._console.database, token)
         if user is None:
             return await render(request, "login/link.html", status=410, user=None)
-        return await self._open(request, user)
+        where = own_path(request[FORM].get("next", ""))
+        return await open_session(self._console, request, user, where)
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         """End this session."""
@@ -108,7 +111,7 @@ class LoginPage:
             await accounts.set_language(self._console.database, user_id, chosen)
         where = own_path(form.get("next", ""))
         response = web.Response(status=303, headers={"Location": where})
-        self._set_cookie(response, LANGUAGE_COOKIE, chosen, _LANGUAGE_S)
+        set_cookie(self._console, response, LANGUAGE_COOKIE, chosen, _LANGUAGE_S)
         return response
 
     async def start(self, request: web.Request) -> web.StreamResponse:
@@ -145,19 +148,6 @@ class LoginPage:
             self._by_address.fail(address, monotonic())
         return user
 
-    async def _open(self, request: web.Request, user: User) -> web.StreamResponse:
-        token, address = secrets.token_urlsafe(32), address_of(request)
-        agent = request.headers.get("User-Agent", "")
-        database = self._console.database
-        await accounts.open_session(database, user.id, token, agent, address)
-        await accounts.note(database, user.id, "login", address)
-        self._console.metrics.count("console_logins", outcome="ok")
-        where = own_path(request[FORM].get("next", ""))
-        response = web.Response(status=303, headers={"Location": where})
-        age_s = accounts.SESSION_DAYS_MAX * 86_400
-        self._set_cookie(response, SESSION_COOKIE, token, age_s)
-        return response
-
     async def _note_refusal(self, user: User | None, login: str, address: str) -> None:
         self._console.metrics.count("console_logins", outcome="refused")
         server_logger().warning("console: a login was refused, from %s", address)
@@ -184,20 +174,38 @@ class LoginPage:
             login=login,
             fault=fault,
             next=own_path(given.get("next", "")),
+            provider=urlsplit(self._console.settings.oidc_issuer or "").hostname,
         )
 
-    def _set_cookie(
-        self, response: web.StreamResponse, name: str, value: str, age_s: int
-    ) -> None:
-        response.set_cookie(
-            name,
-            value,
-            path=ROOT,
-            max_age=age_s,
-            httponly=True,
-            samesite="Lax",
-            secure=self._console.is_https,
-        )
+
+async def open_session(
+    console: Console, request: web.Request, user: User, where: str
+) -> web.StreamResponse:
+    """Log a user in who has proven who they are, and send the browser on."""
+    token, address = secrets.token_urlsafe(32), address_of(request)
+    agent = request.headers.get("User-Agent", "")
+    await accounts.open_session(console.database, user.id, token, agent, address)
+    await accounts.note(console.database, user.id, "login", address)
+    console.metrics.count("console_logins", outcome="ok")
+    response = web.Response(status=303, headers={"Location": where})
+    age_s = accounts.SESSION_DAYS_MAX * 86_400
+    set_cookie(console, response, SESSION_COOKIE, token, age_s)
+    return response
+
+
+def set_cookie(
+    console: Console, response: web.StreamResponse, name: str, value: str, age_s: int
+) -> None:
+    """Set a cookie that scripts do not see and other sites' forms do not send."""
+    response.set_cookie(
+        name,
+        value,
+        path=ROOT,
+        max_age=age_s,
+        httponly=True,
+        samesite="Lax",
+        secure=console.is_https,
+    )
 
 
 def own_path(text: str) -> str:

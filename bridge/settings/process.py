@@ -73,6 +73,7 @@ SECRETS = frozenset(
         "database_admin_url",
         "database_url",
         "https_proxy",
+        "oidc_client_secret",
         "openai_api_key",
         "smtp_password",
         "twilio_auth_token",
@@ -93,6 +94,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_port: Annotated[int, count_of(0, 65_535)] = 9464
     admin_token: Secret | None = None
     console: Switch = True
+    oidc_issuer: HttpUrl | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: Secret | None = None
 
     database_url: DatabaseUrl | None = None
     database_admin_url: DatabaseUrl | None = None
@@ -218,6 +222,7 @@ def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     wrong += [
         *_check_urls(settings),
         *_check_recording(settings),
+        *_check_oidc(settings),
         *_check_mail(settings),
     ]
     if wrong:
@@ -322,6 +327,15 @@ def _check_mail(settings: Settings) -> Iterator[str]:
         )
 
 
+def _check_oidc(settings: Settings) -> Iterator[str]:
+    """Yield an error if only a part of the provider's settings is there."""
+    needed = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
+    given = [name for name in needed if getattr(settings, name) is not None]
+    if given and len(given) < len(needed):
+        missing = ", ".join(name.upper() for name in needed if name not in given)
+        yield f"{given[0].upper()}: expected {missing} to be set with it"
+
+
 def _choices(hint: Any) -> tuple[Any, ...]:
     is_optional = type(None) in getattr(hint, "__args__", ())
     return tuple(hint.__args__) if is_optional else (hint,)
@@ -333,6 +347,7 @@ def _check_urls(settings: Settings) -> Iterator[str]:
     https = {
         "PUBLIC_URL": settings.public_url,
         "NODE_URL": settings.node_url,
+        "OIDC_ISSUER": settings.oidc_issuer,
         "TWILIO_API_URL": settings.twilio_api_url,
     }
     for name, url in https.items():
