@@ -100,6 +100,16 @@ async def call(db: Database, business_id: UUID, call_sid: str) -> CallRow | None
     return CallRow(**rows[0]) if rows else None
 
 
+async def newest_call(db: Database, business_id: UUID) -> str | None:
+    """Return the id of the newest test call, else of the newest call; None without."""
+    query = (
+        "select call_sid from calls where business_id = $1 "
+        "order by is_test desc, started_at desc limit 1"
+    )
+    rows = await _rows(db, query, business_id)
+    return rows[0]["call_sid"] if rows else None
+
+
 async def leads(
     db: Database,
     business_id: UUID,
@@ -168,3 +178,16 @@ async def _rows(
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(query, business_id, *values)
     return [dict(row) for row in rows]
+
+
+async def appointments_of_call(
+    db: Database, business_id: UUID, call_sid: str
+) -> list[AppointmentRow]:
+    """Return the appointments that a call booked, in order."""
+    query = (
+        f"select {_APPOINTMENT} where a.business_id = $1 and (a.claimed_by = $2 "
+        "or (a.made_source = 'call' and a.made_by = $2)) order by a.starts_at, a.id"
+    )
+    return [
+        AppointmentRow(**row) for row in await _rows(db, query, business_id, call_sid)
+    ]

@@ -21,6 +21,7 @@ from bridge.console import (
     notices_page,
     oidc_page,
     overview_page,
+    report_page,
     services_page,
     try_page,
 )
@@ -45,6 +46,7 @@ PAGES = (
     services_page,
     assistant_page,
     notices_page,
+    report_page,
     try_page,
     audit_page,
     account_page,
