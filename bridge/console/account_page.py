@@ -1,6 +1,6 @@
 """A user's own account: the password, the second factor, and the open sessions."""
 
-from time import time
+from time import monotonic, time
 from uuid import UUID
 
 from aiohttp import web
@@ -9,7 +9,9 @@ from bridge.console import passwords, totp
 from bridge.console.console import FORM, ROOT, TOKEN, VIEWER, Console
 from bridge.console.gatekeeper import address_of
 from bridge.console.language import gettext as _
-from bridge.console.passwords import Busy, PasswordCheck
+from bridge.console.login_page import FAILURES_MAX, FAILURES_S
+from bridge.console.passwords import PASSWORDS, Busy
+from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from crm import accounts
 from crm.accounts import User
@@ -22,7 +24,7 @@ class AccountPage:
 
     def __init__(self, console: Console) -> None:
         self._database = console.database
-        self._passwords = PasswordCheck()
+        self._failures = RateLimit(FAILURES_MAX, FAILURES_S)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Show the account."""
@@ -34,10 +36,7 @@ class AccountPage:
         new = form.get("new", "")
         faults = {}
         try:
-            stored = user.password_hash
-            if stored and not await self._passwords.check(
-                stored, form.get("present", "")
-            ):
+            if not await self._is_present(request, user):
                 faults["present"] = _("This is not the present password.")
             fault = passwords.fault_of(new)
             if fault is not None:
@@ -47,12 +46,26 @@ class AccountPage:
                 }
             if faults:
                 return await self._page(request, faults)
-            hashed = await self._passwords.hash(new)
+            hashed = await request.config_dict[PASSWORDS].hash(new)
         except Busy:
             raise web.HTTPTooManyRequests from None
         keep = request[TOKEN]
         await accounts.set_password(self._database, user.id, hashed, keep=keep)
         return await self._done(request, "password changed")
+
+    async def _is_present(self, request: web.Request, user: User) -> bool:
+        """Tell whether the form has the present password, if there is one."""
+        if user.password_hash is None:
+            return True
+        key = str(user.id)
+        if self._failures.is_over(key, monotonic()):
+            raise web.HTTPTooManyRequests
+        given = request[FORM].get("present", "")
+        check = request.config_dict[PASSWORDS].check
+        is_right = await check(user.password_hash, given)
+        if not is_right:
+            self._failures.fail(key, monotonic())
+        return is_right
 
     async def set_totp(self, request: web.Request) -> web.StreamResponse:
         """Turn the second factor on with a code that proves it, or off with one."""

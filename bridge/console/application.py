@@ -28,6 +28,7 @@ from bridge.console import (
 from bridge.console.console import CONSOLE, Console
 from bridge.console.faults import add_headers, answer_faults
 from bridge.console.gatekeeper import GATEKEEPER as GATEKEEPER, Gatekeeper
+from bridge.console.passwords import PASSWORDS, PasswordCheck
 from bridge.console.rendering import PAGES as RENDERED, Pages
 from bridge.console.static_files import StaticFiles
 
@@ -60,6 +61,8 @@ def console_application(console: Console) -> web.Application:
         middlewares=[answer_faults, gatekeeper.recognise, gatekeeper.admit]
     )
     app[CONSOLE], app[GATEKEEPER] = console, gatekeeper
+    # All pages of this process check their passwords one after the other.
+    app[PASSWORDS] = PasswordCheck()
     menu = tuple(item for page in PAGES for item in getattr(page, "MENU", ()))
     app[RENDERED] = Pages(static, menu)
     app.on_response_prepare.append(add_headers)

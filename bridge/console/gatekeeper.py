@@ -3,7 +3,9 @@
 Without a session's cookie a request costs no query and no template but the login's.
 """
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 from time import monotonic
 from urllib.parse import quote
 from uuid import UUID
@@ -44,6 +46,7 @@ _SAFE_METHODS = ("GET", "HEAD")
 _STRANGE_COOKIES_MAX = 30
 _STRANGE_COOKIES_S = 60.0
 TOKEN_CHARS_MAX = 128
+_KNOWN_MAX = 1_000
 
 
 class Gatekeeper:
@@ -52,6 +55,9 @@ class Gatekeeper:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._strange = RateLimit(_STRANGE_COOKIES_MAX, _STRANGE_COOKIES_S)
+        # The tokens that opened a session last. Behind a proxy that does not name its
+        # clients, strangers have the address of everybody else.
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     @web.middleware
     async def recognise(
@@ -86,12 +92,17 @@ class Gatekeeper:
         if not token or len(token) > TOKEN_CHARS_MAX:
             return None
         address = address_of(request)
-        if self._strange.is_over(address, monotonic()):
+        if token not in self._known and self._strange.is_over(address, monotonic()):
             return None
         user = await accounts.user_of_session(self._console.database, token)
         if user is None:
             self._strange.fail(address, monotonic())
+            self._known.pop(token, None)
             return None
+        self._known[token] = None
+        self._known.move_to_end(token)
+        if len(self._known) > _KNOWN_MAX:
+            self._known.popitem(last=False)
         request[TOKEN] = token
         return Viewer(
             user.id, user.login, user.name, user.role, user.business_id, user.language
@@ -138,10 +149,18 @@ def address_of(request: web.Request) -> str:
     reaches the service without a proxy could write anything there.
     """
     peer = request.remote or ""
-    if peer in ("127.0.0.1", "::1") or peer.startswith(("10.", "172.", "192.168.")):
+    if _is_near(peer):
         said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         return said[:64] or peer
     return peer
+
+
+def _is_near(address: str) -> bool:
+    """Tell whether an address is of this machine or of its own network."""
+    try:
+        return ip_address(address.partition("%")[0]).is_private
+    except ValueError:
+        return False
 
 
 def _language_of(request: web.Request, viewer: Viewer | None) -> str:

@@ -23,15 +23,17 @@ from bridge.console.gatekeeper import (
     address_of,
 )
 from bridge.console.language import gettext as _
-from bridge.console.passwords import Busy, PasswordCheck
+from bridge.console.passwords import PASSWORDS, Busy, PasswordCheck
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.telemetry.log import server_logger
 from crm import accounts
 from crm.accounts import LOGIN_CHARS_MAX, User
 
-# A person mistypes a password a few times; a program tries thousands.
+# A person mistypes a password a few times; a program tries thousands. Many people may
+# have one address: those of an office, or those behind a proxy that names nobody.
 FAILURES_MAX = 10
+ADDRESS_FAILURES_MAX = 50
 FAILURES_S = 900.0
 _LANGUAGE_S = 365 * 86_400
 
@@ -41,8 +43,7 @@ class LoginPage:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._passwords = PasswordCheck()
-        self._by_address = RateLimit(FAILURES_MAX, FAILURES_S)
+        self._by_address = RateLimit(ADDRESS_FAILURES_MAX, FAILURES_S)
         self._by_account = RateLimit(FAILURES_MAX, FAILURES_S)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -59,7 +60,8 @@ class LoginPage:
         if any(limit.is_over(key, monotonic()) for limit, key in keys):
             return self._refuse("too_many")
         try:
-            user = await self._user_of(login, form.get("password", ""))
+            passwords = request.config_dict[PASSWORDS]
+            user = await self._user_of(passwords, login, form.get("password", ""))
         except Busy:
             return self._refuse("busy")
         is_right = user is not None and await self._has_code(user, form.get("code", ""))
@@ -122,11 +124,13 @@ class LoginPage:
             where = business_path(viewer.business_id) + "/"
         return web.Response(status=303, headers={"Location": where})
 
-    async def _user_of(self, login: str, password: str) -> User | None:
+    async def _user_of(
+        self, passwords: PasswordCheck, login: str, password: str
+    ) -> User | None:
         """Return the user whose password this is. Raises Busy."""
         user = await accounts.find(self._console.database, login) if login else None
         stored = user.password_hash if user and user.disabled_at is None else None
-        is_right = await self._passwords.check(stored, password)
+        is_right = await passwords.check(stored, password)
         return user if is_right else None
 
     async def _has_code(self, user: User, code: str) -> bool:
@@ -217,6 +221,7 @@ def own_path(text: str) -> str:
 def add_routes(app: web.Application, console: Console) -> None:
     """Add the login, the logout, the choice of a language, and the start."""
     page = LoginPage(console)
+    app.router.add_get("", page.start)
     app.router.add_get("/", page.start)
     app.router.add_get("/login", page.show)
     app.router.add_post("/login", page.log_in)

@@ -8,6 +8,7 @@ import asyncio
 from functools import partial
 from typing import TypeVar
 
+from aiohttp import web
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -82,3 +83,6 @@ class PasswordCheck:
                 return await asyncio.to_thread(work)
         finally:
             self._waiting -= 1
+
+
+PASSWORDS = web.AppKey("passwords", PasswordCheck)

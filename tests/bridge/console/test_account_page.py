@@ -5,6 +5,7 @@ import re
 from time import time
 
 from bridge.console import totp
+from bridge.console.login_page import FAILURES_MAX
 from crm import accounts
 from tests.bridge.console.conftest import PASSWORD, add_user
 
@@ -42,6 +43,19 @@ def test_a_wrong_password_form_names_its_fields(desk):
             assert 'id="present-fault"' in text
             assert 'id="new-fault"' in text
             assert text.count('aria-invalid="true"') == 2
+
+    run(story)
+
+
+def test_the_present_password_cannot_be_tried_out(desk):
+    async def story():
+        async with desk() as at:
+            for _ in range(FAILURES_MAX):
+                await at.owner.post(f"{HERE}/password", present="wrong", new="x" * 12)
+            status, _ = await at.owner.post(
+                f"{HERE}/password", present=PASSWORD, new="x" * 12
+            )
+            assert status == 429
 
     run(story)
 

@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from bridge.console.faults import HEADERS
+from bridge.console.gatekeeper import address_of
 from bridge.service.server import Server
 from crm import accounts
 from tests.bridge.console.conftest import PASSWORD, add_user
@@ -23,6 +25,8 @@ def test_without_a_session_every_page_leads_to_the_login(desk):
                 assert at.nobody.headers["Location"].startswith("/console/login")
             status, _ = await at.nobody.get("/console")
             assert status == 303
+            assert (await at.owner.get("/console"))[0] == 303
+            assert at.owner.headers["Location"] == at.path("")
 
     run(story)
 
@@ -168,8 +172,11 @@ def test_strange_cookies_cost_a_bounded_number_of_queries(desk):
             at.nobody.http.cookie_jar.update_cookies({"kolbridge_session": "strange"})
             for _ in range(40):
                 assert (await at.nobody.get("/console/account"))[0] == 303
-            # From this address nobody is known for a while.
-            assert (await at.owner.get("/console/account"))[0] == 303
+            # Whoever was known from this address is known still; no other is.
+            assert (await at.owner.get("/console/account"))[0] == 200
+            browser = at.new_browser()
+            await browser.log_in(await add_user(at.database, "owner", at.ours))
+            assert (await browser.get("/console/account"))[0] == 303
 
     run(story)
 
@@ -195,6 +202,49 @@ def test_one_connection_carries_both_kinds_of_requests(desk):
                 assert (await at.nobody.get("/console/login"))[0] == 200
 
     run(story)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (RuntimeError("a bug"), 500, "Something went wrong"),
+        (ConnectionResetError(), 503, "The database does not answer"),
+    ],
+    ids=["bug", "database"],
+)
+def test_a_page_that_fails_says_so_and_is_counted(
+    desk, monkeypatch, error, status, words
+):
+    async def fail(*args):
+        raise error
+
+    monkeypatch.setattr("crm.overview.waiting", fail)
+
+    async def story():
+        async with desk() as at:
+            found, text = await at.owner.get(at.path(""))
+            assert (found, words in text) == (status, True)
+            assert "a bug" not in text
+            assert at.server.metrics.value("console_faults", status=str(status)) == 1
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "address"),
+    [
+        ("127.0.0.1", "192.0.2.7", "192.0.2.7"),
+        ("10.0.0.2", "forged, 192.0.2.7", "192.0.2.7"),
+        ("fd00::1", "192.0.2.7", "192.0.2.7"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("8.8.8.8", "192.0.2.7", "8.8.8.8"),
+        ("172.217.1.1", "192.0.2.7", "172.217.1.1"),
+        ("", "192.0.2.7", ""),
+    ],
+)
+def test_a_client_s_address_is_what_the_last_proxy_says(peer, said, address):
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": said})
+    assert address_of(request.clone(remote=peer)) == address
 
 
 def test_the_console_can_be_left_away(desk, embedded_url, tmp_path):
