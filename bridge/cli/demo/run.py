@@ -9,48 +9,36 @@ report.
 import argparse
 import asyncio
 import os
-import socket
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from typing import NamedTuple
+from uuid import UUID
 
 import aiohttp
-import orjson
 
 from bridge.agent.prompt import CALL_FACTS
 from bridge.cli.demo import plot, report
 from bridge.cli.demo.checks import Check, Evidence, check
-from bridge.cli.demo.script import (
-    BUSINESSES,
-    CALLER_NAMES,
-    HOURS,
-    DemoBusiness,
-    script,
-    steps,
+from bridge.cli.demo.script import BUSINESSES, CALLER_NAMES, DemoBusiness, script
+from bridge.cli.demo.service import (
+    Bridge,
+    environment,
+    make,
+    place_call,
+    running_bridge,
 )
 from bridge.cli.pictures import NoPicturesError, pyplot
-from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import by_language
 from bridge.sandbox.session import Session
-from bridge.sandbox.timeline import Happening
-from crm import calls, leads, saving
-from crm.businesses import Business
+from crm import calls, leads
 from crm.connect import open_url, service_url
 from crm.database import Database
 from dsp.g711 import FRAME_BYTES
 
-START_S = 20.0
-STOP_S = 15.0
-CALL_S_MAX = 100.0
 ROW_S = 1.0
 CELL_S = 0.1
-LIVE_URL = "wss://api.openai.com/v1/realtime"
 _SILENCE = b"\xff" * FRAME_BYTES
 
 
@@ -60,60 +48,6 @@ class Placed(NamedTuple):
     business: DemoBusiness
     business_id: UUID
     result: CallResult
-
-
-class Bridge:
-    """The service in its own process, and what it logs."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.url = ""
-        self.lines: list[dict[str, Any]] = []
-        self._is_ready = asyncio.Event()
-        self._reader = asyncio.ensure_future(self._read())
-
-    async def ready(self) -> None:
-        """Wait until it listens; raises RuntimeError with its output otherwise."""
-        await asyncio.wait(
-            (self._reader, asyncio.ensure_future(self._is_ready.wait())),
-            timeout=START_S,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if not self.url:
-            said = "; ".join(str(line.get("message")) for line in self.lines[-3:])
-            raise RuntimeError(f"the bridge did not start: {said}")
-
-    async def _read(self) -> None:
-        assert self.process.stderr is not None
-        async for data in self.process.stderr:
-            try:
-                line = orjson.loads(data)
-            except orjson.JSONDecodeError:
-                line = {"message": data.decode(errors="replace").strip()}
-            self.lines.append(line)
-            text = str(line.get("message", ""))
-            if text.startswith("listening on "):
-                self.url = f"http://{text.split()[2]}"
-                self._is_ready.set()
-            elif "call" in line:
-                _show(str(line["call"])[-4:], text)
-
-    def said_of(self, call_sid: str) -> list[str]:
-        """Return the messages logged for one call."""
-        return [
-            str(line["message"]) for line in self.lines if line.get("call") == call_sid
-        ]
-
-    async def stop(self) -> None:
-        """Let the service drain and exit."""
-        if self.process.returncode is None:
-            self.process.terminate()
-        try:
-            await asyncio.wait_for(self.process.wait(), STOP_S)
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-        await self._reader
 
 
 def run(args: argparse.Namespace) -> int:
@@ -143,10 +77,10 @@ async def _demo(database_url: str, out: Path, live: bool) -> int:
     )
     await model.start()
     try:
-        ids = [await _make(db, business) for business in BUSINESSES]
-        env = _environment(await service_url(database_url), None if live else model)
+        ids = [(await make(db, business)).id for business in BUSINESSES]
+        env = environment(await service_url(database_url), None if live else model)
         env["DATABASE_ADMIN_URL"] = database_url
-        async with _bridge(env) as bridge:
+        async with running_bridge(env) as bridge:
             placed = await _place_calls(bridge, model, ids)
             await _records_written(db, placed)
             orphans = await _orphans(env["ADMIN_PORT"])
@@ -157,61 +91,6 @@ async def _demo(database_url: str, out: Path, live: bool) -> int:
         await db.close()
 
 
-async def _make(db: Database, business: DemoBusiness) -> UUID:
-    described = {"language": business.language, **business.columns}
-    described["required_fields"] = tuple(described["required_fields"])
-    made = Business(
-        id=uuid4(),
-        name=business.name,
-        numbers=(business.number,),
-        settings=business.settings,
-        services=(business.service,),
-        hours=HOURS,
-        **described,
-    )
-    await saving.save(db, made)
-    return made.id
-
-
-def _free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-def _environment(database_url: str, model: RealtimeServer | None) -> dict[str, str]:
-    env = {
-        **os.environ,
-        "HOST": "127.0.0.1",
-        "PORT": "0",
-        "ADMIN_PORT": str(_free_port()),
-        "DATABASE_URL": database_url,
-        "TWILIO_ACCOUNT_SID": SANDBOX_ACCOUNT_SID,
-        "TWILIO_AUTH_TOKEN": SANDBOX_AUTH_TOKEN,
-        "OPENAI_REALTIME_URL": os.environ.get("OPENAI_REALTIME_URL") or LIVE_URL,
-    }
-    env.pop("PUBLIC_URL", None)
-    if model is not None:
-        env |= {"OPENAI_REALTIME_URL": model.url, "OPENAI_API_KEY": model.api_key}
-    return env
-
-
-@asynccontextmanager
-async def _bridge(env: dict[str, str]) -> AsyncIterator[Bridge]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.cli.main", "serve"),
-        env=env,
-        stderr=asyncio.subprocess.PIPE,
-        stdin=asyncio.subprocess.DEVNULL,
-    )
-    bridge = Bridge(process)
-    try:
-        await bridge.ready()
-        yield bridge
-    finally:
-        await bridge.stop()
-
-
 async def _place_calls(
     bridge: Bridge, model: RealtimeServer, ids: list[UUID]
 ) -> list[Placed]:
@@ -219,21 +98,11 @@ async def _place_calls(
     watcher = asyncio.ensure_future(_watch(model))
     try:
         results = await asyncio.gather(
-            *(_call(bridge.url, business) for business in BUSINESSES)
+            *(place_call(bridge.url, business) for business in BUSINESSES)
         )
     finally:
         watcher.cancel()
     return [Placed(*one) for one in zip(BUSINESSES, ids, results, strict=True)]
-
-
-async def _call(url: str, business: DemoBusiness) -> CallResult:
-    def observe(happening: Happening) -> None:
-        _show(business.language, f"caller {happening.kind} {happening.detail}")
-
-    caller = Caller(
-        url, from_number=business.caller, to_number=business.number, observe=observe
-    )
-    return await caller.call(steps(business.language), max_s=CALL_S_MAX)
 
 
 async def _watch(model: RealtimeServer) -> None:
@@ -256,10 +125,6 @@ async def _watch(model: RealtimeServer) -> None:
         )
         print(f"{now:5.1f} s  {lanes}", flush=True)
         cells.clear()
-
-
-def _show(who: str, text: str) -> None:
-    print(f"         {who:>4}  {text[:100]}", flush=True)
 
 
 async def _records_written(db: Database, placed: list[Placed]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.cli import main
 from bridge.cli.demo import run
-from bridge.cli.demo.run import Bridge
+from bridge.cli.demo.service import Bridge
 from bridge.cli.demo.script import BUSINESSES
 from bridge.sandbox.caller import SANDBOX_AUTH_TOKEN
 from bridge.sandbox.realtime import RealtimeServer
