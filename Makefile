@@ -25,14 +25,18 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo test check core $(CORE_PARTS) build-ext coverage mutants lint \
-	kernels simulate chaos bench build docs references helm chart lock clean train-small
+.PHONY: install demo demo-console test check core $(CORE_PARTS) build-ext coverage \
+	mutants lint kernels simulate chaos bench build docs references helm chart lock clean train-small
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
 
 demo: $(ANALYSIS)
 	$(BIN)/kolbridge demo
+
+# The console in a browser, with two businesses that have a past; until Ctrl-C.
+demo-console: $(ANALYSIS)
+	$(BIN)/kolbridge demo --console
 
 # Much of the suite waits for servers and clocks. Each process has its own databases; one
 # process alone: `pytest -q`.

@@ -7,10 +7,12 @@ from typing import Any
 DESCRIPTION = """\
 Start the database, the bridge and the sandbox, place a call to an English and
 to a Hebrew business at once, and write the audio, a picture and a report. The
-exit code is 1 if a check fails."""
+exit code is 1 if a check fails. With --console, look at it all in a browser:
+two businesses with yesterday's calls and this week's appointments, until Ctrl-C."""
 EXAMPLES = """examples:
   kolbridge demo
   kolbridge demo --out first-call
+  kolbridge demo --console
   OPENAI_API_KEY=sk-… kolbridge demo --live
 """
 
@@ -31,10 +33,13 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="use the real OpenAI API, with OPENAI_API_KEY",
     )
+    parser.add_argument(
+        "--console", action="store_true", help="run the console until Ctrl-C"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from bridge.cli.demo import run
+    from bridge.cli.demo import console, run
 
-    return run.run(args)
+    return console.run(args) if args.console else run.run(args)

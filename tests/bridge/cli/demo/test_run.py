@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from bridge.cli import main
-from bridge.cli.demo import run
-from bridge.cli.demo.service import Bridge
+from bridge.cli.demo import run, service
 from bridge.cli.demo.script import BUSINESSES
+from bridge.cli.demo.service import Bridge
 from bridge.sandbox.caller import SANDBOX_AUTH_TOKEN
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.script import Script
@@ -63,7 +63,7 @@ def test_bridge_that_does_not_start_is_told_in_its_own_words():
 
 
 def test_bridge_that_does_not_stop_is_ended(monkeypatch):
-    monkeypatch.setattr(run, "STOP_S", 0.05)
+    monkeypatch.setattr(service, "STOP_S", 0.05)
     deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += f"sys.stderr.write({LISTENING + chr(10)!r}); sys.stderr.flush()\n"
 
@@ -82,7 +82,7 @@ def test_businesses_of_the_demo_are_made_as_they_are_described(embedded_url):
         db = await Database.open(embedded_url)
         try:
             for described in BUSINESSES:
-                business_id = await run._make(db, described)
+                business_id = (await service.make(db, described)).id
                 found = await businesses.find_by_number(db, described.number)
                 assert (found.id, found.name) == (business_id, described.name)
                 assert found.language == described.language
@@ -100,7 +100,11 @@ def test_service_is_told_of_the_sandbox_and_of_nothing_public(monkeypatch):
         model = RealtimeServer(Script())
         await model.start()
         try:
-            return model.url, model.api_key, run._environment("postgresql://x", model)
+            return (
+                model.url,
+                model.api_key,
+                service.environment("postgresql://x", model),
+            )
         finally:
             await model.close()
 
@@ -120,16 +124,16 @@ def test_live_demo_talks_to_openai_with_the_users_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     monkeypatch.delenv("OPENAI_REALTIME_URL", raising=False)
 
-    env = run._environment("postgresql://x", None)
+    env = service.environment("postgresql://x", None)
 
-    assert env["OPENAI_REALTIME_URL"] == run.LIVE_URL
+    assert env["OPENAI_REALTIME_URL"] == service.LIVE_URL
     assert env["OPENAI_API_KEY"] == "sk-real"
 
 
 def test_live_demo_talks_to_where_the_user_says(monkeypatch):
     monkeypatch.setenv("OPENAI_REALTIME_URL", "wss://reseller.example/v1/realtime")
 
-    env = run._environment("postgresql://x", None)
+    env = service.environment("postgresql://x", None)
 
     assert env["OPENAI_REALTIME_URL"] == "wss://reseller.example/v1/realtime"
 
