@@ -26,7 +26,8 @@ COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
 .PHONY: install demo demo-console test check core $(CORE_PARTS) build-ext coverage \
-	mutants lint kernels simulate chaos bench build docs references helm chart lock clean train-small
+	mutants lint kernels simulate chaos bench build docs references helm chart lock \
+	clean train-small
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bridge.cli import main
-from bridge.cli.demo import run, service
+from bridge.cli.demo import service
 from bridge.cli.demo.script import BUSINESSES
 from bridge.cli.demo.service import Bridge
 from bridge.sandbox.caller import SANDBOX_AUTH_TOKEN
