@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import notices
+from crm import access_tokens, notices
 from crm.database import Database
 
 # $2: the ids of the leads, $3: their numbers.
@@ -65,6 +65,8 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
         told = 0
         for lead in leads:
             told += await notices.erase(connection, business_id, *lead.values())
+        # What was answered to programs may name the person.
+        await access_tokens.forget_answers(connection, business_id)
         rows = await _delete(connection, business_id, ids, phones, call_sids)
         if told:
             rows["notices"] = rows.get("notices", 0) + told

@@ -37,6 +37,9 @@ class LeadRow(msgspec.Struct, frozen=True, kw_only=True):
     phone: str
     name: str | None
     status: str
+    do_not_contact: bool
+    # The lead that is the same person, where the business has merged the two.
+    merged_into: UUID | None
     fields: dict[str, Any]
     calls: int
     created_at: datetime

@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "business", "call", "line", "ports", "recorder"),
         *("settings", "telemetry", "telephony", "crm"),
     },
-    "api": {"business", "notices", "settings", "telemetry", "crm"},
+    "api": {"business", "notices", "records", "settings", "telemetry", "crm"},
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {

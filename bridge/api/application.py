@@ -23,7 +23,7 @@ from bridge.api.routes import Asked, Route
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
-from crm import access_tokens, businesses
+from crm import access_tokens, audit, businesses
 from crm.access_tokens import Token
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS, is_about_the_row
@@ -193,6 +193,12 @@ class Api:
             body,
         )
         answer: Any = await route.answer(asked)
+        if route.scope == access_tokens.WRITE:
+            subject = next(iter(asked.path.values()), "")
+            action = f"{route.method} {ROOT}{route.path}"
+            await audit.write(
+                self._database, found.id, None, asked.by.who, action, subject
+            )
         if route.returns is None:
             return route.status, b""
         return route.status, msgspec.json.encode(answer)

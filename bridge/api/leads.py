@@ -1,15 +1,25 @@
-"""Leads: a list, and one."""
+"""Leads: a list, one, and what a business changes in it by hand."""
 
+import re
+from http import HTTPStatus
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from bridge.api.calls import Limit
 from bridge.api.cursors import LIMIT_DEFAULT, Page, page, read
-from bridge.api.problems import not_found
+from bridge.api.problems import Problem, not_found, wrong_field
 from bridge.api.routes import Asked, Route, id_of
-from crm import pages
+from bridge.records.erasing import erase_person
+from crm import lead_care, pages
+from crm.erasing import CallRuns
+from crm.lead_care import Change
 from crm.pages import LeadRow
+
+FIELDS_MAX = 50
+VALUE_CHARS_MAX = 1_000
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class LeadsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +28,24 @@ class LeadsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = LIMIT_DEFAULT
     cursor: str | None = None
     phone: str | None = None
+
+
+class LeadChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change; what is not named stays. An empty field is removed."""
+
+    name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    status: Annotated[str, msgspec.Meta(min_length=1, max_length=40)] | None = None
+    do_not_contact: bool | None = None
+    fields: Annotated[dict[str, str], msgspec.Meta(max_length=FIELDS_MAX)] = {}
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """What was deleted: rows by table, and files; `files_left` name the person still,
+    until the service has written the record that they hold."""
+
+    rows: dict[str, int]
+    files: int
+    files_left: int
 
 
 async def every(asked: Asked) -> Page[LeadRow]:
@@ -36,6 +64,43 @@ async def one(asked: Asked) -> LeadRow:
     return await found(asked, id_of(asked))
 
 
+async def change(asked: Asked) -> LeadRow:
+    body: LeadChange = asked.body
+    lead = await found(asked, id_of(asked))
+    for name, value in body.fields.items():
+        if not _FIELD.fullmatch(name):
+            raise wrong_field("fields", f"{name!r}: expected a word such as first_name")
+        if len(value) > VALUE_CHARS_MAX:
+            raise wrong_field(
+                "fields", f"{name}: expected {VALUE_CHARS_MAX} characters at most"
+            )
+    wanted = Change(
+        name=None if body.name is None else body.name.strip(),
+        status=body.status,
+        do_not_contact=body.do_not_contact,
+        fields=body.fields,
+    )
+    person = await lead_care.get(asked.database, asked.business.id, lead.id)
+    if person is None:
+        raise not_found("lead")
+    await lead_care.change(asked.database, asked.business.id, person.id, wanted)
+    return await found(asked, lead.id)
+
+
+async def erase(asked: Asked) -> Erased:
+    lead = await found(asked, id_of(asked))
+    try:
+        erasure = await erase_person(
+            asked.database, asked.settings, asked.business.id, lead.id
+        )
+    except CallRuns:
+        text = "a call of this person runs: try again afterwards"
+        raise Problem(HTTPStatus.CONFLICT, text) from None
+    if erasure is None:
+        raise not_found("lead")
+    return Erased(erasure.rows, erasure.files, len(erasure.left))
+
+
 async def found(asked: Asked, lead_id: UUID | None) -> LeadRow:
     """Return a lead of the business; raises Problem."""
     row = None
@@ -51,4 +116,12 @@ ROUTES = (
         "GET", "/leads", "List leads, newest first", every, Page[LeadRow], LeadsQuery
     ),
     Route("GET", "/leads/{id}", "Read a lead", one, LeadRow),
+    Route("PATCH", "/leads/{id}", "Change a lead", change, LeadRow, body=LeadChange),
+    Route(
+        "DELETE",
+        "/leads/{id}",
+        "Erase a person: lead, calls, appointments, recordings",
+        erase,
+        Erased,
+    ),
 )

@@ -4,10 +4,10 @@ from datetime import datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from crm import calls, leads
+from crm import audit, calls, leads
 from tests.bridge.api.conftest import soon
 from tests.bridge.api.test_application import booking
-from tests.crm.test_crm import call
+from tests.crm.test_crm import PHONE, call
 
 
 def test_lists_are_paged_by_keyset(api):
@@ -160,5 +160,37 @@ def test_time_far_away_is_refused(api):
             "PATCH", f"/appointments/{booked['id']}", far
         )
         assert (status, problem["errors"][0]["field"]) == (422, "starts_at")
+
+    api(story)
+
+
+def test_lead_is_changed_and_erased(api):
+    async def story(world):
+        ours = world.ours
+        lead = await leads.upsert(world.db, ours.id, PHONE, {"city": "Acre"})
+        path = f"/leads/{lead.id}"
+        change = {
+            "name": " Dana ",
+            "do_not_contact": True,
+            "fields": {"city": "", "email": "d@e.com"},
+        }
+        status, changed = await ours.ask("PATCH", path, change)
+        assert (status, changed["name"]) == (200, "Dana")
+        assert changed["do_not_contact"] is True
+        assert changed["fields"] == {"email": "d@e.com"}
+        assert (await ours.ask("PATCH", path, {}))[1] == changed
+        status, problem = await ours.ask("PATCH", path, {"fields": {"No!": "x"}})
+        assert (status, problem["errors"][0]["field"]) == (422, "fields")
+        body = booking()
+        await ours.ask("POST", "/appointments", body, Idempotency_Key="k")
+        _, erased = await ours.ask("DELETE", path)
+        assert (erased["rows"]["leads"], erased["files_left"]) == (1, 0)
+        assert (await ours.ask("GET", path))[0] == 404
+        async with world.db.tenant(ours.id) as connection:
+            count = "select count(*) from idempotent_answers"
+            assert await connection.fetchval(count) == 0
+        acts = await audit.recent(world.db, ours.id)
+        assert acts[0].action == "DELETE /api/v1/leads/{id}"
+        assert (acts[0].user_name, acts[0].subject) == ("API: Program", str(lead.id))
 
     api(story)
