@@ -365,8 +365,8 @@ def test_nobody_is_told_of_what_is_restored(tmp_path, embedded_url):
         db = await Database.open(url, pool_max=1)
         try:
             business_id = await businesses.create(db, "Salon")
-            await notices.add(db, business_id, "webhook", HOOK, ["lead.created"])
-            await leads.touch(db, business_id, PHONE)
+            await notices.add(db, business_id, "webhook", HOOK, ["call.ended"])
+            await calls.save(db, business_id, call("CA1"))
         finally:
             await db.close()
         await back_up(url, path)

@@ -14,7 +14,7 @@ from bridge.switchboard import business_limits
 from bridge.switchboard.business_limits import Admissions
 from bridge.switchboard.ended import EndedCalls
 from bridge.telemetry.metrics import Metrics
-from crm import admissions as rows, businesses, calls
+from crm import admissions as rows, businesses, calls, notices
 from tests.bridge import running_service, ws_peer
 from tests.bridge.service.test_webhooks import run, says
 
@@ -145,6 +145,10 @@ def test_running_call_is_told_of_a_limit_that_comes_near(
 
     async def told(at):
         await limit(at, limit_minutes_per_day=1)
+        business_id = at.business_id
+        await notices.add(
+            at.database, business_id, "email", "a@b.com", ["limit.reached"]
+        )
         sid = running_service.new_sid()
         token = running_service.parameters_of(await at.ring(sid, From=ANN))["token"]
         model, _ = await at.configured_model()
@@ -155,6 +159,12 @@ def test_running_call_is_told_of_a_limit_that_comes_near(
 
         await ws_peer.until(lambda: time_limit.limit == "limit_minutes_per_day")
         assert counted(at, "limit_minutes_per_day") == 1
+        told_of = []
+        async with asyncio.timeout(10):
+            while not told_of:
+                told_of = await notices.log(at.database, business_id)
+                await asyncio.sleep(0)
+        assert told_of[0].data == {"limit": "limit_minutes_per_day"}
         await peer.close()
         await model.close()
 
