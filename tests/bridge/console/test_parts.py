@@ -1,6 +1,8 @@
 """Parts of the console that need no service: codes, limits, languages, files."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -91,6 +93,21 @@ def test_a_file_s_url_changes_with_any_file(tmp_path):
     assert before.url("a.js") != after.url("a.js")
     with pytest.raises(KeyError):
         before.url("none.js")
+
+
+def test_every_language_s_data_is_read_before_the_first_page():
+    code = (
+        "from babel import localedata\n"
+        "from bridge.console.rendering import Pages\n"
+        "from bridge.console.static_files import StaticFiles\n"
+        "Pages(StaticFiles(), ())\n"
+        "print(*localedata._cache)"
+    )
+    read = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert set(language.LANGUAGES) <= set(read.stdout.split())
 
 
 def test_no_template_has_inline_script_or_style_or_another_host():
