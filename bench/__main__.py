@@ -16,6 +16,7 @@ and `latency`. Each of them also runs alone, as do the others. Their `--help` sa
     restart   bridges replaced under load: no call and no record is lost
     chaos     nodes killed, frozen and drained: no call and no record is lost
     bad-input callers with bad input among others
+    consoles  frame latency with ten open live pages
 """
 
 import sys
@@ -41,6 +42,7 @@ COMMANDS = {
     "restart": "bench.restart",
     "chaos": "bench.chaos.run",
     "bad-input": "bench.bad_input",
+    "consoles": "bench.consoles",
 }
 GATES = ("counts", "kernels", "walks", "latency")
 # These commands have no options.

@@ -18,6 +18,9 @@ from bridge.telemetry.masking import mask_phone
 
 # A row appears within this time of its call, and the way to the browser.
 LOOK_S = 0.25
+# Pages are written one after the other, so that frames of calls pass in between.
+STEP_S = 0.01
+STEPS = 10
 # Open pages of one process; a browser that is refused tries again.
 PAGES_MAX = 100
 
@@ -37,6 +40,8 @@ class LiveHub:
         self.refused: dict[str, Row] = {}
         self._live = live
         self._watchers = 0
+        # How many pages were ever opened.
+        self._pages = 0
         self._task: asyncio.Task[None] | None = None
         self._next: asyncio.Future[None] | None = None
 
@@ -46,13 +51,17 @@ class LiveHub:
         return self._watchers >= PAGES_MAX
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Look at the calls from here on, until the last page has left."""
+    def watched(self) -> Iterator[float]:
+        """Look at the calls from here on, until the last page has left.
+
+        Yields how long after a look this page is to be written.
+        """
         self._watchers += 1
+        self._pages += 1
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep_looking())
         try:
-            yield
+            yield self._pages % STEPS * STEP_S
         finally:
             self._watchers -= 1
             if not self._watchers and self._task is not None:

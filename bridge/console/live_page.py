@@ -87,15 +87,19 @@ async def events(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     try:
-        with hub.watched():
-            await _send_rows(request, response, page, hub)
+        with hub.watched() as after_s:
+            await _send_rows(request, response, page, hub, after_s)
     except (ConnectionError, asyncio.CancelledError, *DATABASE_ERRORS):
         pass  # the page is closed, or comes back
     return response
 
 
 async def _send_rows(
-    request: web.Request, response: web.StreamResponse, page: Page, hub: LiveHub
+    request: web.Request,
+    response: web.StreamResponse,
+    page: Page,
+    hub: LiveHub,
+    after_s: float,
 ) -> None:
     await hub.next_look()
     await response.write(event("now", msgspec.json.encode(time())))
@@ -114,6 +118,7 @@ async def _send_rows(
                 await response.write(event("over", b"0"))
                 return
         await hub.next_look()
+        await asyncio.sleep(after_s)
 
 
 async def _is_still(request: web.Request) -> bool:
