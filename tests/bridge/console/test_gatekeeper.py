@@ -1,15 +1,18 @@
 """Who gets in, and what of whom is seen; headers of every answer."""
 
 import asyncio
+import re
 
 import pytest
+from aiohttp import ClientSession
 from aiohttp.test_utils import make_mocked_request
 
 from bridge.console.faults import HEADERS
 from bridge.console.gatekeeper import address_of
 from bridge.service.server import Server
-from crm import accounts
+from crm import accounts, businesses
 from tests.bridge.console.conftest import PASSWORD, add_user
+from tests.test_workers import two_servers
 
 
 def run(story):
@@ -245,6 +248,40 @@ def test_a_page_that_fails_says_so_and_is_counted(
 def test_a_client_s_address_is_what_the_last_proxy_says(peer, said, address):
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": said})
     assert address_of(request.clone(remote=peer)) == address
+
+
+def test_any_worker_serves_any_page(embedded_url, tmp_path):
+    async def story():
+        async with two_servers(embedded_url, tmp_path) as (database, servers):
+            business_id = await businesses.create(database, "Salon")
+            login = await add_user(database, "owner", business_id)
+            one, other = (f"http://127.0.0.1:{server.port}" for server in servers)
+            async with ClientSession() as http:
+                form = {"login": login, "password": PASSWORD}
+                async with http.post(
+                    f"{one}/console/login", data=form, allow_redirects=False
+                ) as answer:
+                    cookie = answer.headers["Set-Cookie"].split(";")[0]
+                pages = []
+                for base in (one, other):
+                    async with http.get(
+                        f"{base}/console/account", headers={"Cookie": cookie}
+                    ) as answer:
+                        assert answer.status == 200
+                        text = await answer.text()
+                        pages.append(re.findall(r"/console/static/\w+", text))
+                assert pages[0] == pages[1] != []
+                user = await accounts.find(database, login)
+                await accounts.disable(database, user.id)
+                for base in (one, other):
+                    async with http.get(
+                        f"{base}/console/account",
+                        headers={"Cookie": cookie},
+                        allow_redirects=False,
+                    ) as answer:
+                        assert answer.status == 401
+
+    run(story)
 
 
 def test_the_console_can_be_left_away(desk, embedded_url, tmp_path):
