@@ -5,6 +5,7 @@ numbers. The tenant is set all the same, so that even here no row of another bus
 can be touched. `change` writes as the service's role, which leaves numbers as they are.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -68,6 +69,8 @@ async def change(
     """Change all of a business but its numbers; return it as it is now.
 
     `edit` gets the business as it is, locked, and may raise: nothing is changed then.
+    It runs in a thread: the check of a long prompt takes tens of ms, and the event loop
+    carries calls.
     `renamed` gives services new names, with which they keep their appointments. Raises
     Deleted, and staff.StillBooked.
     """
@@ -75,7 +78,7 @@ async def change(
         before = await _locked(connection, business_id)
         if before is None:
             raise Deleted
-        business = edit(before)
+        business = await asyncio.to_thread(edit, before)
         assert business.id == business_id, "an edit keeps the id"
         for old, new in (renamed or {}).items():
             await _rename_service(connection, business_id, old, new)

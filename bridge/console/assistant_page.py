@@ -1,6 +1,7 @@
 """The assistant: prompt, greeting, voice and tuning, their versions, and what the model
 is told as it would be now, made by the functions of a call."""
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -41,6 +42,9 @@ MENU = (
     MenuItem(N_("Assistant"), "/console/b/{business}/assistant", (OPERATOR, OWNER)),
 )
 _PAGE = 30
+# More than any prompt of as many tokens as the model takes; the check of a longer one
+# would only take its time.
+PROMPT_CHARS_MAX = 60_000
 _NUMBER_MAX = 2**31 - 1
 FIELD_NAMES = {
     "language": N_("Language"),
@@ -113,6 +117,9 @@ async def save(request: web.Request) -> web.StreamResponse:
     require(request, OWNER, OPERATOR)
     fields = fields_of(request)
     prompt = request[FORM].get("prompt", "").replace("\r\n", "\n")
+    if len(prompt) > PROMPT_CHARS_MAX:
+        faults = {"prompt": _("This is too long.")}
+        return await _form(request, {**fields, "prompt": prompt}, faults)
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
         if _mark(_assistant(file)) != fields.get("seen"):
@@ -187,7 +194,7 @@ async def show_comparison(request: web.Request) -> web.StreamResponse:
         "assistant/compare.html",
         old=old,
         new=new,
-        fields=compare(old.contents, new.contents),
+        fields=await asyncio.to_thread(compare, old.contents, new.contents),
         names=FIELD_NAMES,
     )
 

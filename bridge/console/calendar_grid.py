@@ -1,9 +1,12 @@
 """A day or a week of a business's calendar as the rows and cells of a table.
 
-The functions are pure. Rows are moments, not hours of a clock: a day of 23 or 25 hours
-has its own number of rows, and an hour that occurs twice stands there twice.
+The functions read nothing but their arguments. Those that look at every person let the
+event loop have its turn after each, since it carries calls. Rows are moments, not hours
+of a clock: a day of 23 or 25 hours has its own number of rows, and an hour that occurs
+twice stands there twice.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -81,12 +84,15 @@ def span_of(business: Business, first: date, days: int) -> Span:
     )
 
 
-def day_rows(
+async def day_rows(
     business: Business, day: date, entries: Sequence[Entry], now: datetime
 ) -> list[Row]:
     """Return the rows of a day: from its first opening or booking to its last."""
     whole, shown = span_of(business, day, 1), columns(business, entries)
-    open_spans = {one: _open(business, one, day, whole) for one in shown}
+    open_spans = {}
+    for one in shown:
+        open_spans[one] = _open(business, one, day, 1)
+        await asyncio.sleep(0)
     used = [span for spans in open_spans.values() for span in spans]
     used += [Span(one.starts_at, one.ends_at) for one in entries]
     if not used:
@@ -96,9 +102,11 @@ def day_rows(
     # From a full hour on.
     first -= (first - whole.starts_at) % timedelta(hours=1)
     moments = [first + STEP * at for at in range(-(-(last - first) // STEP))]
-    cells = [
-        _cells(one, moments, open_spans[one], _of(one, entries), now) for one in shown
-    ]
+    cells = []
+    for one in shown:
+        own = _of(one, entries)
+        cells.append(_cells(one, moments, open_spans[one], own, now))
+        await asyncio.sleep(0)
     zone = ZoneInfo(business.time_zone)
     rows = []
     for at, moment in enumerate(moments):
@@ -114,24 +122,29 @@ def week_of(day: date, country: str) -> date:
     return day - timedelta(days=(day.weekday() - first) % 7)
 
 
-def week_rows(
+async def week_rows(
     business: Business, first: date, entries: Sequence[Entry]
 ) -> list[tuple[Column, list[Day]]]:
     """Return each person with the seven days of a week."""
     zone = ZoneInfo(business.time_zone)
-    days = [first + timedelta(days=ahead) for ahead in range(7)]
     rows = []
     for column in columns(business, entries):
+        own = _of(column, entries)
+        opens = _open(business, column, first, 7)
         week = []
-        for day in days:
-            own = tuple(
-                one
-                for one in _of(column, entries)
-                if one.starts_at.astimezone(zone).date() == day
+        for ahead in range(7):
+            day = first + timedelta(days=ahead)
+            whole = span_of(business, day, 1)
+            is_open = any(
+                one.starts_at < whole.ends_at and one.ends_at > whole.starts_at
+                for one in opens
             )
-            is_open = _open(business, column, day, span_of(business, day, 1))
-            week.append(Day(day, not is_open, own))
+            booked = tuple(
+                one for one in own if one.starts_at.astimezone(zone).date() == day
+            )
+            week.append(Day(day, not is_open, booked))
         rows.append((column, week))
+        await asyncio.sleep(0)
     return rows
 
 
@@ -139,17 +152,19 @@ def _of(column: Column, entries: Sequence[Entry]) -> list[Entry]:
     return [one for one in entries if one.resource == column.number]
 
 
-def _open(business: Business, column: Column, day: date, whole: Span) -> list[Span]:
-    """Return when a person works on a day, within it."""
+def _open(business: Business, column: Column, first: date, days: int) -> list[Span]:
+    """Return when a person works on some days, within them."""
     if not column.is_active:
         return []
     hours = next(
         (one.hours for one in business.staff if one.number == column.number), ()
     )
     own = replace(business, hours=hours or business.hours)
+    whole = span_of(business, first, days)
+    last = first + timedelta(days=days - 1)
     found = (
         Span(max(span.starts_at, whole.starts_at), min(span.ends_at, whole.ends_at))
-        for span in calendar.windows(own, Wish(day, day))
+        for span in calendar.windows(own, Wish(first, last))
     )
     return [span for span in found if span.starts_at < span.ends_at]
 

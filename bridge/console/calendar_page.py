@@ -87,8 +87,8 @@ async def _shown(request: web.Request, seen: str | None = None) -> Any:
         "revision": revision,
         "entries": entries,
         "columns": grid.columns(business, entries),
-        "rows": [] if is_week else grid.day_rows(business, day, entries, now),
-        "week": grid.week_rows(business, first, entries) if is_week else [],
+        "rows": [] if is_week else await grid.day_rows(business, day, entries, now),
+        "week": await grid.week_rows(business, first, entries) if is_week else [],
         "days": [first + timedelta(days=ahead) for ahead in range(7)],
         "has_hours": bool(business.hours) or any(one.hours for one in business.staff),
     }

@@ -69,6 +69,7 @@ def test_saved_assistant_is_a_version_with_its_author(desk):
         ({"greeting": "a\x1b"}, "greeting"),
         ({"fallback_sentence": "\x07"}, "fallback_sentence"),
         ({"prompt": "שלום " * 9_000}, "prompt"),
+        ({"prompt": "a" * 60_001}, "prompt"),
         ({"required_fields": "First-name"}, "required_fields"),
         ({"openai_voice": "fable"}, "openai_voice"),
         ({"turn_silence_ms": "5"}, "turn_silence_ms"),

@@ -1,5 +1,6 @@
 """The table of a day: rows, cells and columns, without a database."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -57,7 +58,7 @@ def entry(hour, minute, minutes, *, resource=0, buffer=0):
 def kinds(business, entries=(), now=BEFORE):
     """Return each column's cells as `kind rows`, by the column's number."""
     found = {}
-    for row in day_rows(business, DAY, entries, now):
+    for row in asyncio.run(day_rows(business, DAY, entries, now)):
         for cell in row.cells:
             text = f"{row.at:%H:%M} {cell.kind} {cell.rows}"
             found.setdefault(cell.column.number, []).append(text)
@@ -118,8 +119,8 @@ def test_each_person_has_their_hours_and_who_is_gone_what_they_have():
 def test_closed_day_without_bookings_has_no_rows():
     closed = shop(closures=(Closure(DAY, DAY),))
 
-    assert day_rows(closed, DAY, [], BEFORE) == []
-    assert day_rows(shop(hours=()), DAY, [], BEFORE) == []
+    assert asyncio.run(day_rows(closed, DAY, [], BEFORE)) == []
+    assert asyncio.run(day_rows(shop(hours=()), DAY, [], BEFORE)) == []
 
 
 def test_night_that_began_the_day_before_reaches_into_the_day():
@@ -138,8 +139,24 @@ def test_week_begins_as_the_country_counts(country, first):
 
 def test_week_has_a_row_a_person_and_says_which_days_are_closed():
     first = week_of(DAY, "IL")
-    ((column, days),) = week_rows(shop(), first, [entry(10, 0, 30)])
+    ((column, days),) = asyncio.run(week_rows(shop(), first, [entry(10, 0, 30)]))
 
     assert column.number == 0
     assert [day.is_closed for day in days] == [True, True, False, *[True] * 4]
     assert [len(day.entries) for day in days] == [0, 0, 1, 0, 0, 0, 0]
+
+
+def test_many_people_leave_the_event_loop_its_turn():
+    """Each person's column is a piece of its own: calls' frames go on in between."""
+    staff = tuple(Person(number, f"P{number}") for number in range(20))
+
+    async def turns(making):
+        count, task = 0, asyncio.ensure_future(making)
+        while not task.done():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    busy = shop(staff=staff)
+    assert asyncio.run(turns(day_rows(busy, DAY, [], BEFORE))) >= 40
+    assert asyncio.run(turns(week_rows(busy, DAY, []))) >= 20
