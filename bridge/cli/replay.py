@@ -3,15 +3,14 @@
 import argparse
 import os
 import sys
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bridge.cli.pictures import NoPicturesError
-from bridge.recorder import explain
 from bridge.recorder.explain import Decision
+from bridge.recorder.explained import beginning, noted
 from bridge.recorder.parts import Part, files_of, joined
 from bridge.recorder.recording import SUFFIX, Recording, RecordingError, read, rewrite
 from bridge.recorder.replay import Difference, Measures, Replay
@@ -95,14 +94,15 @@ def _replay(paths: list[Path], plot: Path | None, accepts: bool) -> int:
         recording = part.recording
         print(f"{part.path}: {_summary(recording)}")
         if recording.header.plan.resumed is not None:
-            print(_row(_beginning(part, before)))
+            print(_row(beginning(part, before)))
         before = part
         why_not = recording.why_not_replayed
         if why_not and (plot is not None or accepts):
             raise RecordingError(f"{part.path}: cannot be made again: {why_not}")
         replay = Replay(recording, part.begins_s)
         if why_not:
-            _explain(part)
+            for decision in noted(part):
+                print(_row(decision))
             print(f"not made again: {why_not}; this is what was noted then")
         elif accepts:
             rewrite(part.path, recording, replay.accept())
@@ -127,29 +127,6 @@ def _compare(replay: Replay, decisions: list[Decision]) -> int:
         return EXIT_DIFFERENT
     print(f"as recorded: {len(replay.steps)} messages, every answer the same")
     return 0
-
-
-def _beginning(part: Part, before: Part | None) -> Decision:
-    """Say where another process went on, and for how long nothing is recorded."""
-    what = f"part {part.recording.header.plan.generation} begins"
-    if before is None:
-        return Decision(part.begins_s, what, "the parts before it are not here")
-    silent_s = part.begins_s - before.ends_s
-    if silent_s < 0:
-        why = "another process went on; the one before stopped later"
-    else:
-        why = f"another process went on, {silent_s:.3f} s after the last message"
-    return Decision(part.begins_s, what, why)
-
-
-def _explain(part: Part) -> None:
-    """Print the recorded notes without replaying the call."""
-    recording = part.recording
-    zero = recording.header.opened_at - part.begins_s
-    for decision in chain.from_iterable(
-        explain.of_step(step, zero) for step in recording.steps
-    ):
-        print(_row(decision))
 
 
 def _summary(recording: Recording) -> str:

@@ -22,7 +22,7 @@ FULL_SCALE = 32_768
 QUIET_RMS = 0.1
 NAN = float("nan")
 # One of each measure where nothing was measured.
-NOTHING = (NAN, NAN, NAN, NAN, False, 0, NOTHING_DBFS)
+NOTHING = (NAN, NAN, NAN, NAN, False, 0, NOTHING_DBFS, 0)
 
 
 def draw(
@@ -64,7 +64,7 @@ def draw(
 
 def _joined(parts: list[Measures]) -> Measures:
     """Return the measures of all parts; nothing was measured before each."""
-    joined = Measures([], [], [], [], [], [], [])
+    joined = Measures.new()
     columns: tuple[list[Any], ...] = joined
     for part in parts:
         more: tuple[list[Any], ...] = part

@@ -37,6 +37,12 @@ class Measures(NamedTuple):
     is_gate_open: list[bool]
     given_frames: list[int]
     far_dbfs: list[int]
+    underruns: list[int]
+
+    @classmethod
+    def new(cls) -> "Measures":
+        """Return measures of nothing yet."""
+        return cls([], [], [], [], [], [], [], [])
 
 
 class Replay:
@@ -51,7 +57,7 @@ class Replay:
         # The call's opening on the clock of the steps.
         self._zero = recording.header.opened_at - begins_s
         self.difference: Difference | None = None
-        self.measures = Measures([], [], [], [], [], [], [])
+        self.measures = Measures.new()
         self.steps: list[Step] = []
 
     def run(self) -> Iterator[Decision]:
@@ -97,6 +103,7 @@ class Replay:
         made.is_gate_open.append(call.uplink.is_gate_open)
         made.given_frames.append(call.uplink.forwarded_frames)
         made.far_dbfs.append(call.playout.far_dbfs(step.now))
+        made.underruns.append(call.playout.underruns)
 
 
 def _compare(
