@@ -60,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {
         *("agent", "business", "call", "notices", "records"),
+        *("agent", "business", "call", "notices", "recorder", "records"),
         *("settings", "telemetry", "crm"),
     },
     "service": {

@@ -49,6 +49,7 @@ function on(news, text) {
   } else {
     say(news);
     stop();
+    at("record").hidden = false;
     at("call").focus();
   }
 }
@@ -96,8 +97,7 @@ async function begin() {
     if (placed.text) at("status").textContent = placed.text;
     return stop();
   }
-  at("record").href = placed.record;
-  at("record").hidden = false;
+  at("record").href = `${placed.record}?fresh=1`;
   call = new TestCall(placed, context, on);
   call.open();
   return undefined;

@@ -1,0 +1,172 @@
+"""A call: what was said and done in it, how it sounded, and why things were decided."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from bridge.agent.prompt import CALL_FACTS
+from bridge.console.auditing import audit
+from bridge.console.call_words import outcome_words
+from bridge.console.console import BUSINESS, CONSOLE, OPERATOR, OWNER, Console, require
+from bridge.console.file_answer import FileAnswer
+from bridge.console.language import N_, gettext as _
+from bridge.console.rendering import render
+from bridge.recorder.timeline_process import SOUND_FILE, TIMELINE_FILE
+from bridge.recorder.timelines import NotRecorded, TimelineError, Timelines
+from crm import calls
+
+TIMELINES = web.AppKey("timelines", Timelines)
+# The record of a call that has just ended is written when its last words have come.
+FRESH_LOOKS = 8
+FRESH_LOOK_S = 0.5
+_ROLES = {
+    "caller": N_("the caller"),
+    "ai": N_("the assistant"),
+    "keypad": N_("keypad"),
+    "operator": N_("a person"),
+}
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show a call with its caller's number masked."""
+    await audit(request, "call.seen", request.match_info["call_sid"])
+    return await _page(request)
+
+
+async def show_phone(request: web.Request) -> web.StreamResponse:
+    """Show the whole number; the look is written down."""
+    await _row(request)
+    await audit(request, "call.phone_seen", request.match_info["call_sid"])
+    return await _page(request, is_phone_shown=True)
+
+
+async def _page(request: web.Request, *, is_phone_shown: bool = False) -> web.Response:
+    database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    row = await _row(request)
+    call_sid = row["call_sid"]
+    turns = await calls.turns(database, business.id, call_sid)
+    tools = await calls.tools(database, business.id, call_sid)
+    timelines = request.config_dict[TIMELINES]
+    return await render(
+        request,
+        "call/call.html",
+        call=row,
+        is_phone_shown=is_phone_shown,
+        said=in_order(turns, tools),
+        role_words=lambda role: _(_ROLES[role]) if role in _ROLES else role,
+        outcome_words=outcome_words,
+        seconds=(row["ended_at"] - row["started_at"]).total_seconds(),
+        answers=figures(row["answer_ms"]),
+        barge_ins=figures(row["barge_in_ms"]),
+        prompt=row["prompt"].replace(CALL_FACTS, row["prompt_facts"], 1),
+        files=await timelines.files(call_sid),
+        is_recording=timelines.is_recording,
+    )
+
+
+async def _row(request: web.Request) -> Any:
+    database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    looks = FRESH_LOOKS if "fresh" in request.query else 1
+    for look in range(looks):
+        if look:
+            await asyncio.sleep(FRESH_LOOK_S)
+        sid = request.match_info["call_sid"]
+        row = await calls.find(database, business.id, sid)
+        if row is not None:
+            return row
+    raise web.HTTPNotFound
+
+
+def in_order(
+    turns: Sequence[calls.Turn], tools: Sequence[calls.ToolCall]
+) -> list[tuple[calls.Turn | None, calls.ToolCall | None]]:
+    """Return turns in the conversation's order, each tool after the last turn before
+    it."""
+    found: list[tuple[calls.Turn | None, calls.ToolCall | None]] = []
+    waiting = list(tools)
+    for turn in turns:
+        while waiting and waiting[0].at_s < turn.at_s:
+            found.append((None, waiting.pop(0)))
+        found.append((turn, None))
+    return found + [(None, tool) for tool in waiting]
+
+
+def figures(latencies_ms: Sequence[float]) -> tuple[float, float] | None:
+    """Return the middle and the largest of some latencies; None if there are none."""
+    if not latencies_ms:
+        return None
+    ordered = sorted(latencies_ms)
+    return ordered[len(ordered) // 2], ordered[-1]
+
+
+# --- the recording ---
+
+
+async def timeline(request: web.Request) -> web.StreamResponse:
+    """Send the call's timeline; a recording that is gone, or too long, says so."""
+    await _row(request)
+    try:
+        place = await _timelines(request).folder(request.match_info["call_sid"])
+    except NotRecorded:
+        raise web.HTTPNotFound from None
+    except TimelineError as error:
+        return web.json_response({"why": str(error)}, status=409)
+    return _file(place / TIMELINE_FILE)
+
+
+async def sound(request: web.Request) -> web.StreamResponse:
+    """Send the sound of both sides, or a range of it."""
+    await _row(request)
+    sid = request.match_info["call_sid"]
+    try:
+        place = await _timelines(request).folder(sid)
+    except TimelineError:
+        raise web.HTTPNotFound from None
+    if not (place / SOUND_FILE).exists():
+        raise web.HTTPNotFound
+    if request.headers.get("Range", "bytes=0-").startswith("bytes=0-"):
+        await audit(request, "call.heard", sid)
+    return _file(place / SOUND_FILE)
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """Send one part of the recording as it is on disk."""
+    require(request, OPERATOR, OWNER)
+    await _row(request)
+    sid, name = request.match_info["call_sid"], request.match_info["name"]
+    for path in await _timelines(request).files(sid):
+        if path.name == name:
+            await audit(request, "call.downloaded", sid)
+            answer = _file(path)
+            answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+            return answer
+    raise web.HTTPNotFound
+
+
+def _file(path: Path) -> FileAnswer:
+    return FileAnswer(path, headers={"Cache-Control": "private, no-store"})
+
+
+def _timelines(request: web.Request) -> Timelines:
+    return request.config_dict[TIMELINES]
+
+
+def add_routes(app: web.Application, console: Console) -> None:
+    """Add the page of a call and its recording."""
+    app[TIMELINES] = timelines_of(console)
+    page = "/b/{business}/calls/{call_sid:[A-Za-z0-9]+}"
+    app.router.add_get(page, show)
+    app.router.add_get(f"{page}/phone", show_phone)
+    app.router.add_get(f"{page}/timeline", timeline)
+    app.router.add_get(f"{page}/call.wav", sound)
+    app.router.add_get(page + "/{name:[A-Za-z0-9.]+[.]zip}", download)
+
+
+def timelines_of(console: Console) -> Timelines:
+    """Return what reads the service's recordings."""
+    settings = console.settings
+    folder = None if settings.record_dir is None else Path(settings.record_dir)
+    return Timelines(folder, Path(settings.kolbridge_home))

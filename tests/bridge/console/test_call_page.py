@@ -1,0 +1,160 @@
+"""A call's page: the record, the recording where there is one, and who may see them."""
+
+import asyncio
+import shutil
+import wave
+from io import BytesIO
+
+import msgspec
+
+from bridge.console.call_page import figures, in_order
+from bridge.recorder.timeline import Timeline
+from crm import audit, calls
+from tests.crm.test_crm import call
+
+SID = "CA77"
+
+
+def run(story):
+    asyncio.run(story())
+
+
+async def add(at, sid=SID, business=None, **more):
+    await calls.save(at.database, business or at.ours, call(sid, **more))
+
+
+async def acts(at):
+    return [entry.action for entry in await audit.recent(at.database, at.ours, 20)]
+
+
+def recorded(folder, sid=SID):
+    folder.mkdir()
+    shutil.copy("tests/recordings/interruption.zip", folder / f"{sid}.zip")
+    return {"record_dir": str(folder), "record_audio": True}
+
+
+def test_a_call_without_a_recording_has_its_record_and_says_why(desk):
+    async def story():
+        async with desk() as at:
+            await add(at, from_number="+15550001234")
+            status, text = await at.staff.get(at.path("calls", SID))
+            assert status == 200
+            for words in (
+                "Hello",
+                "Be brief.",
+                "810 ms",
+                "interrupted",
+                "leads_upsert",
+            ):
+                assert words in text, words
+            assert "Calls are not recorded." in text
+            assert "5550001234" not in text
+            assert (await at.staff.get(at.path("calls", SID, "timeline")))[0] == 404
+            assert (await at.staff.get(at.path("calls", SID, "call.wav")))[0] == 404
+            _, text = await at.staff.get(at.path("calls", SID, "phone"))
+            assert "+15550001234" in text
+            assert await acts(at) == ["call.phone_seen", "call.seen"]
+
+    run(story)
+
+
+def test_a_recording_is_seen_heard_and_downloaded(desk, tmp_path):
+    async def story():
+        async with desk(**recorded(tmp_path / "recordings")) as at:
+            await add(at)
+            _, text = await at.owner.get(at.path("calls", SID))
+            assert f"{SID}.zip" in text
+            _, text = await at.owner.get(at.path("calls", SID, "timeline"))
+            timeline = msgspec.json.decode(text, type=Timeline)
+            assert "interrupted" in [one.what for one in timeline.notes]
+            url = at.owner.base + at.path("calls", SID, "call.wav")
+            async with at.owner.http.get(url) as answer:
+                body = await answer.read()
+                assert answer.headers["Content-Type"] in ("audio/wav", "audio/x-wav")
+            with wave.open(BytesIO(body)) as sound:
+                assert sound.getnchannels() == 2
+            part = {"Range": "bytes=100-199"}
+            async with at.owner.http.get(url, headers=part) as answer:
+                assert answer.status == 206
+                assert await answer.read() == body[100:200]
+            zipped = at.owner.base + at.path("calls", SID, f"{SID}.zip")
+            async with at.owner.http.get(zipped) as answer:
+                assert (await answer.read())[:2] == b"PK"
+            assert await acts(at) == ["call.downloaded", "call.heard", "call.seen"]
+            assert (await at.staff.get(at.path("calls", SID, f"{SID}.zip")))[0] == 403
+
+    run(story)
+
+
+def test_nobody_hears_a_call_of_another_business(desk, tmp_path):
+    """Also by the number of a recording that is there, under a business's own name."""
+
+    async def story():
+        async with desk(**recorded(tmp_path / "recordings")) as at:
+            await add(at)
+            for business in (at.ours, at.theirs):
+                for name in ("", "timeline", "call.wav", f"{SID}.zip", "phone"):
+                    path = at.path(
+                        "calls", SID, *filter(None, [name]), business=business
+                    )
+                    assert (await at.other.get(path))[0] == 404, path
+            assert "call.heard" not in await acts(at)
+
+    run(story)
+
+
+def test_a_broken_recording_says_so(desk, tmp_path):
+    async def story():
+        settings = recorded(tmp_path / "recordings")
+        (tmp_path / "recordings" / f"{SID}.zip").write_bytes(b"x")
+        async with desk(**settings) as at:
+            await add(at)
+            status, text = await at.owner.get(at.path("calls", SID, "timeline"))
+            assert (status, "cannot be read" in text) == (409, True)
+            assert (await at.owner.get(at.path("calls", SID, "call.wav")))[0] == 404
+            path = at.path("calls", SID, "CA1.zip")
+            assert (await at.owner.get(path))[0] == 404
+
+    run(story)
+
+
+def test_the_record_of_a_call_just_ended_is_waited_for(desk):
+    async def story():
+        async with desk() as at:
+            asked = asyncio.create_task(
+                at.owner.get(at.path("calls", f"{SID}?fresh=1"))
+            )
+            await asyncio.sleep(0.1)
+            await add(at)
+            assert (await asked)[0] == 200
+            assert (await at.owner.get(at.path("calls", "CA404")))[0] == 404
+
+    run(story)
+
+
+def test_tools_stand_between_the_turns_and_figures_are_middle_and_largest():
+    turns = [_turn(1.0), _turn(5.0)]
+    tools = [_tool(0.5), _tool(3.0), _tool(9.0)]
+
+    placed = [(a or b).at_s for a, b in in_order(turns, tools)]
+    assert placed == [0.5, 1.0, 3.0, 5.0, 9.0]
+    assert figures([300.0, 100.0, 200.0]) == (200.0, 300.0)
+    assert figures([]) is None
+
+
+def _turn(at_s):
+    return calls.Turn(
+        role="ai", item_id="i", text="x", interrupted=False, heard_ms=None, at_s=at_s
+    )
+
+
+def _tool(at_s):
+    return calls.ToolCall(
+        tool_call_id="t",
+        name="n",
+        arguments="{}",
+        result="{}",
+        ok=True,
+        duration_ms=1.0,
+        at_s=at_s,
+    )
