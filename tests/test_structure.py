@@ -59,7 +59,6 @@ ALLOWED: dict[str, set[str]] = {
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {
-        *("agent", "business", "call", "notices", "records"),
         *("agent", "business", "call", "notices", "recorder", "records"),
         *("settings", "telemetry", "crm"),
     },

@@ -4,6 +4,5 @@ Owns the accounts' logins and sessions, the pages with their templates, scripts,
 styles and translations, and what they may show to whom. Refuses a request without a
 session, a page of another business, and a change that another site's page asks for.
 Never touches the audio path. May use: `agent`, `business`, `call`, `notices`,
-`records`, `settings`, `telemetry` and `crm`.
 `recorder`, `records`, `settings`, `telemetry` and `crm`.
 """

@@ -140,8 +140,3 @@ class Timelines:
             call_sid = place.name.partition(".")[0]
             if at >= KEPT_MAX - 1 or not self._files(call_sid):
                 shutil.rmtree(place, ignore_errors=True)
-
-    def forget(self, call_sid: str) -> None:
-        """Remove what was made of a call's recording, when the recording is erased."""
-        for place in self._home.glob(f"{call_sid}.*"):
-            shutil.rmtree(place, ignore_errors=True)

@@ -47,6 +47,9 @@ def _erase_files(settings: Settings, erased: Erased) -> tuple[int, tuple[Path, .
     count = _settle(unwritten, erased)
     if settings.record_dir is not None:
         count += _delete_recordings(Path(settings.record_dir), set(erased.call_sids))
+    # What the console has made of them: CALL.….
+    shown = Path(settings.kolbridge_home) / "timelines"
+    _delete_recordings(shown, set(erased.call_sids))
     return count, tuple(_naming(unwritten, erased))
 
 
