@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     **GROUND,
     "call": {"media", "realtime", "settings", "telephony", "dsp"},
     "telemetry": {"call", "settings"},
-    "recorder": {"call", "realtime", "telemetry", "telephony"},
+    "recorder": {"call", "realtime", "telemetry", "telephony", "dsp"},
     "records": {"call", "settings", "telemetry", "crm"},
     "agent": {"call", "realtime", "telemetry", "crm"},
     "business": {"agent", "settings", "telemetry", "crm"},

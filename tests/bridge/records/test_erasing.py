@@ -101,6 +101,9 @@ async def fill(db, business_id, phone, word, home):
     spool = home / "recordings" / f"{sid}.{uuid4().hex}.running"
     spool.mkdir()
     (spool / "steps").write_text(word)
+    timeline = home / "timelines" / f"{sid}.0123"
+    timeline.mkdir(parents=True)
+    (timeline / "timeline.json").write_text(word)
     refused = RefusedRecords(home / "unwritten")
     refused.add(msgspec.json.encode(Kept(business_id, row)), "no")
     return lead.id, sid, claimed
@@ -132,7 +135,7 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
         await lead_care.merge(db, business_id, person[0], SECOND)
         marks = (PERSON, SECOND, WORD, *map(str, (*person, *second)))
         before = await everything_of(db, business_id)
-        assert len(files_naming(tmp_path, *marks)) == 11
+        assert len(files_naming(tmp_path, *marks)) == 15
         found = {
             table
             for table, rows in before.items()
