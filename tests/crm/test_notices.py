@@ -98,12 +98,13 @@ async def test_call_lead_and_failure_are_told(salon):
     await leads.touch(salon.db, salon.id, PHONE)
     await calls.save(salon.db, salon.id, call("CA1"))
     await calls.save(salon.db, salon.id, call("CA1"))
-    await calls.save(salon.db, salon.id, call("CA2", failed=True))
+    await calls.save(salon.db, salon.id, call("CA2", failed=True, is_test=True))
 
     assert await salon.types() == [
         *("lead.created", "call.ended", "call.ended", "call.failed"),
     ]
-    (_, lead), (_, ended), *_ = await salon.told()
+    (_, lead), (_, ended), (_, tested), _ = await salon.told()
+    assert (ended["is_test"], tested["is_test"]) == (False, True)
     assert lead["phone"] == PHONE
     assert (ended["call_sid"], ended["lead_id"]) == ("CA1", lead["lead_id"])
     assert ended["ended_at"].endswith("Z")
