@@ -125,9 +125,13 @@ class Card {
 
   async send(what, values, done) {
     this.set("fault", "");
+    const field = this.control("hint").elements.text;
+    field.removeAttribute("aria-invalid");
     const answer = await post(`${this.base}/${what}`, values).catch(() => null);
     if (answer?.status === 422) {
       this.set("fault", (await answer.json()).faults.text);
+      field.setAttribute("aria-invalid", "true");
+      field.focus();
       return false;
     }
     this.say(answer?.ok ? done : words.failed);
