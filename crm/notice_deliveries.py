@@ -15,6 +15,8 @@ from crm.database import Database
 
 # Longer than any try: a name to resolve, a connection, an answer.
 LEASE = timedelta(seconds=60)
+# More tries than any schedule has: a delivery that ends no try is not tried for ever.
+TRIES_MAX = 20
 # An endpoint without a success for this long is disabled.
 DISABLED_AFTER = timedelta(days=5)
 # After a failure the other notices to the endpoint wait, too, but not for longer.
@@ -22,11 +24,11 @@ _OTHERS_WAIT_MAX = timedelta(seconds=60)
 # Beyond this much of an answer nothing is kept.
 ANSWER_CHARS_MAX = 500
 
-_CLAIM = """
+_CLAIM = f"""
 update notice_deliveries d set due_at = now() + $2, tries = d.tries + 1
 from (
   select business_id, notice_id, endpoint_id from notice_deliveries
-  where state = 'waiting' and due_at <= now()
+  where state = 'waiting' and due_at <= now() and tries < {TRIES_MAX}
   order by due_at limit $1 for update skip locked
 ) c
 where (d.business_id, d.notice_id, d.endpoint_id)

@@ -20,7 +20,7 @@ from crm.businesses import Service
 from crm.calendar import Rules
 from crm.database import Database
 from crm.migrate import migrate
-from crm.notice_deliveries import DISABLED_AFTER, LEASE, Outcome
+from crm.notice_deliveries import DISABLED_AFTER, LEASE, TRIES_MAX, Outcome
 from tests.crm.test_crm import call
 from tests.crm.test_migrate import empty_database
 
@@ -235,6 +235,19 @@ async def test_delivery_of_a_process_that_died_is_due_when_the_lease_ends(salon)
     assert (entry.state, entry.tries, entry.status) == ("delivered", 2, 204)
     tried = await notices.attempts(salon.db, salon.id, first.notice_id, first[2])
     assert [one.status for one in tried] == [500, 204]
+
+
+@told
+async def test_delivery_that_ends_no_try_is_not_claimed_for_ever(salon):
+    await leads.touch(salon.db, salon.id, PHONE)
+    for tries in range(1, TRIES_MAX + 1):
+        (claimed,) = await notice_deliveries.claim(salon.db, 5)
+        assert claimed.tries == tries
+        await age_deliveries(salon, LEASE)
+
+    assert await notice_deliveries.claim(salon.db, 5) == []
+    assert await notices.replay(salon.db, salon.id, claimed.notice_id) == 1
+    assert len(await notice_deliveries.claim(salon.db, 5)) == 1
 
 
 @told
