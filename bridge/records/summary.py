@@ -132,7 +132,7 @@ def outcome_of(record: CallRecord) -> str:
         return "declined"
     if done:
         return "lead"
-    has_spoken = any(turn.role != "ai" for turn in record.turns)
+    has_spoken = any(turn.role in ("caller", "keypad") for turn in record.turns)
     return "talked" if has_spoken else "silent"
 
 

@@ -90,6 +90,8 @@ def test_cost_is_the_tables():
         ({"answered_at_s": None}, "unanswered"),
         ({}, "silent"),
         ({"turns": [msgspec.structs.replace(TURN, role="ai")]}, "silent"),
+        ({"turns": [msgspec.structs.replace(TURN, role="operator")]}, "silent"),
+        ({"turns": [msgspec.structs.replace(TURN, role="keypad")]}, "talked"),
         ({"turns": [TURN]}, "talked"),
         ({"turns": [TURN], "end_reason": "end_call:declined"}, "declined"),
         (
