@@ -29,6 +29,7 @@ from crm import (
     accounts,
     audit,
     businesses,
+    call_shares,
     calls,
     claims,
     leads,
@@ -126,7 +127,9 @@ async def add_person(db, business_id, name):
 async def add_notice(db, business_id):
     """A call, an endpoint that is told of it, and a delivery."""
     made = await notices.add(db, business_id, "email", "a@b.example", ["call.ended"])
-    await calls.save(db, business_id, call(f"CA{uuid4().hex}"))
+    sid = f"CA{uuid4().hex}"
+    await calls.save(db, business_id, call(sid))
+    await call_shares.make(db, business_id, sid, "Dana", 1)
     (entry,) = await notices.log(db, business_id)
     claimed = Claimed(business_id, entry.notice_id, made.endpoint.id, 0)
     await notice_deliveries.settle(db, claimed, Outcome(True, 250, "", 1.0), None)

@@ -24,6 +24,7 @@ from bridge.console import (
     overview_page,
     report_page,
     services_page,
+    share_page,
     try_page,
 )
 from bridge.console.console import CONSOLE, Console
@@ -43,6 +44,7 @@ PAGES = (
     live_page,
     calls_page,
     call_page,
+    share_page,
     leads_page,
     lead_page,
     calendar_page,

@@ -1,7 +1,7 @@
 """A call: what was said and done in it, how it sounded, and why things were decided."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bridge.console.language import N_, gettext as _
 from bridge.console.rendering import render
 from bridge.recorder.timeline_process import SOUND_FILE, TIMELINE_FILE
 from bridge.recorder.timelines import NotRecorded, TimelineError, Timelines
-from crm import calls
+from crm import call_shares, calls
 
 TIMELINES = web.AppKey("timelines", Timelines)
 # The record of a call that has just ended is written when its last words have come.
@@ -33,19 +33,26 @@ _ROLES = {
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a call with its caller's number masked."""
     await audit(request, "call.seen", request.match_info["call_sid"])
-    return await _page(request)
+    return await page(request)
 
 
 async def show_phone(request: web.Request) -> web.StreamResponse:
     """Show the whole number; the look is written down."""
-    await _row(request)
+    await row_of(request)
     await audit(request, "call.phone_seen", request.match_info["call_sid"])
-    return await _page(request, is_phone_shown=True)
+    return await page(request, is_phone_shown=True)
 
 
-async def _page(request: web.Request, *, is_phone_shown: bool = False) -> web.Response:
+async def page(
+    request: web.Request,
+    *,
+    is_phone_shown: bool = False,
+    faults: Mapping[str, str] | None = None,
+    shared_url: str = "",
+) -> web.Response:
+    """Return the page of a call, with what has just been done on it."""
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
-    row = await _row(request)
+    row = await row_of(request)
     call_sid = row["call_sid"]
     turns = await calls.turns(database, business.id, call_sid)
     tools = await calls.tools(database, business.id, call_sid)
@@ -53,10 +60,14 @@ async def _page(request: web.Request, *, is_phone_shown: bool = False) -> web.Re
     return await render(
         request,
         "call/call.html",
+        status=422 if faults else 200,
+        faults=faults or {},
+        shared_url=shared_url,
+        shares=await call_shares.listed(database, business.id, call_sid),
         call=row,
         is_phone_shown=is_phone_shown,
         said=in_order(turns, tools),
-        role_words=lambda role: _(_ROLES[role]) if role in _ROLES else role,
+        role_words=role_words,
         outcome_words=outcome_words,
         seconds=(row["ended_at"] - row["started_at"]).total_seconds(),
         answers=figures(row["answer_ms"]),
@@ -67,7 +78,8 @@ async def _page(request: web.Request, *, is_phone_shown: bool = False) -> web.Re
     )
 
 
-async def _row(request: web.Request) -> Any:
+async def row_of(request: web.Request) -> Any:
+    """Return the record of the path's call; raise HTTPNotFound if there is none."""
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
     looks = FRESH_LOOKS if "fresh" in request.query else 1
     for look in range(looks):
@@ -78,6 +90,11 @@ async def _row(request: web.Request) -> Any:
         if row is not None:
             return row
     raise web.HTTPNotFound
+
+
+def role_words(role: str) -> str:
+    """Return who spoke, in the viewer's language."""
+    return _(_ROLES[role]) if role in _ROLES else role
 
 
 def in_order(
@@ -107,7 +124,7 @@ def figures(latencies_ms: Sequence[float]) -> tuple[float, float] | None:
 
 async def timeline(request: web.Request) -> web.StreamResponse:
     """Send the call's timeline; a recording that is gone, or too long, says so."""
-    await _row(request)
+    await row_of(request)
     try:
         place = await _timelines(request).folder(request.match_info["call_sid"])
     except NotRecorded:
@@ -119,7 +136,7 @@ async def timeline(request: web.Request) -> web.StreamResponse:
 
 async def sound(request: web.Request) -> web.StreamResponse:
     """Send the sound of both sides, or a range of it."""
-    await _row(request)
+    await row_of(request)
     sid = request.match_info["call_sid"]
     try:
         place = await _timelines(request).folder(sid)
@@ -135,7 +152,7 @@ async def sound(request: web.Request) -> web.StreamResponse:
 async def download(request: web.Request) -> web.StreamResponse:
     """Send one part of the recording as it is on disk."""
     require(request, OPERATOR, OWNER)
-    await _row(request)
+    await row_of(request)
     sid, name = request.match_info["call_sid"], request.match_info["name"]
     for path in await _timelines(request).files(sid):
         if path.name == name:

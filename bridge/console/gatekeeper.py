@@ -40,7 +40,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SESSION_COOKIE = "kolbridge_session"
 LANGUAGE_COOKIE = "kolbridge_language"
 # What is served to whoever asks.
-_OPEN = (f"{ROOT}/login", f"{ROOT}/oidc", f"{ROOT}/language", f"{ROOT}/static/")
+_OPEN = (
+    *(f"{ROOT}/login", f"{ROOT}/oidc", f"{ROOT}/language", f"{ROOT}/static/"),
+    # A call that its owner shares: the link itself opens it.
+    f"{ROOT}/shared/",
+)
 _SAFE_METHODS = ("GET", "HEAD")
 # Cookies that open nothing, from one address: each costs a query.
 _STRANGE_COOKIES_MAX = 30

@@ -1,6 +1,7 @@
 """A call's page: the record, the recording where there is one, and who may see them."""
 
 import asyncio
+import re
 import shutil
 import wave
 from io import BytesIO
@@ -9,7 +10,7 @@ import msgspec
 
 from bridge.console.call_page import figures, in_order
 from bridge.recorder.timeline import Timeline
-from crm import audit, calls
+from crm import audit, call_shares, calls
 from tests.crm.test_crm import call
 
 SID = "CA77"
@@ -158,3 +159,59 @@ def _tool(at_s):
         duration_ms=1.0,
         at_s=at_s,
     )
+
+
+def test_a_link_opens_one_call_without_numbers_until_it_is_revoked(desk):
+    async def story():
+        async with desk() as at:
+            said = "Call me at +1 202 555 0123"
+            turn = msgspec.structs.replace(_turn(1.0), text=said)
+            await add(at, turns=[turn], from_number="+15550001234")
+            path = at.path("calls", SID)
+            await at.owner.get(path)
+            status, text = await at.owner.post(f"{path}/share", days="3")
+            assert status == 200
+            url = re.search(r"http://[^<]*/console/shared/[^<]+", text)[0]
+            shared = url.removeprefix(at.owner.base)
+            status, text = await at.nobody.get(shared)
+            assert (status, "Call me at" in text) == (200, True)
+            for hidden in ("555 0123", "5550001234", "Be brief", "{}", SID):
+                assert hidden not in text, hidden
+            assert (await at.nobody.get(path))[0] == 303
+            assert (await at.other.get(shared))[0] == 200
+
+            (share,) = await call_shares.listed(at.database, at.ours, SID)
+            status, _ = await at.owner.post(f"{path}/share/{share.id}/revoke")
+            assert status == 303
+            assert (await at.nobody.get(shared))[0] == 404
+            assert (await at.nobody.get(f"{shared}x"))[0] == 404
+            status, _ = await at.owner.post(f"{path}/share/{share.id}/revoke")
+            assert status == 404
+            assert await acts(at) == [
+                *("call.share_revoked", "call.shared_seen", "call.shared_seen"),
+                *("call.shared", "call.seen"),
+            ]
+
+    run(story)
+
+
+def test_a_link_is_made_by_the_owner_for_some_days(desk):
+    async def story():
+        async with desk() as at:
+            await add(at)
+            path = at.path("calls", SID, "share")
+            for days in ("0", "31", "x", "²", ""):
+                status, text = await at.owner.post(path, days=days)
+                assert (status, 'id="days-fault"' in text) == (422, True), days
+            assert (await at.staff.post(path, days="1"))[0] == 403
+            assert (await at.other.post(path, days="1"))[0] == 404
+            assert await call_shares.listed(at.database, at.ours, SID) == []
+            token = await call_shares.make(at.database, at.ours, SID, "Dana", 1)
+            await at.service.database_value(
+                "update call_shares set expires_at = now() where business_id = $1 "
+                "returning 1",
+                at.ours,
+            )
+            assert (await at.nobody.get(f"/console/shared/{token}"))[0] == 404
+
+    run(story)

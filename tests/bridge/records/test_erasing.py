@@ -158,7 +158,7 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
         kept = {"leads", "claims", "calls", "appointments", "admissions", "call_turns"}
         for table in kept:
             assert after[table], table
-        assert len(files_naming(tmp_path, *map(str, other))) == 5
+        assert len(files_naming(tmp_path, *map(str, other))) == 6
         assert await erase_person(db, settings, business_id, person[0]) is None
 
     run(story, database_url, tmp_path)
