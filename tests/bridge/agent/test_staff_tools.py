@@ -1,12 +1,15 @@
 """The calendar's tools where a business has people: whom the model may name."""
 
+from datetime import UTC, datetime
+
 from msgspec.structs import replace
 
 from bridge.agent.crm_tools import crm_tools
 from bridge.agent.tools import specifications
-from crm import saving
+from crm import by_hand, saving
 from crm.authors import By
 from crm.businesses import Person, Service
+from crm.by_hand import Place
 from tests.bridge.agent.test_calendar_tools import DAN, DANA, in_shop
 
 STAFF = (Person(None, "Anna"), Person(None, "Ben", services=("Cut",)))
@@ -90,5 +93,23 @@ def test_nobody_of_that_name_or_who_does_not_do_it_is_an_error(embedded_url):
         assert wrong["error"] == "staff: expected one of Anna for Colour, got 'Ben'"
         wrong = await shop.ask(FIND, {"service": "Cut", "staff": "Zoe"})
         assert "expected one of Anna, Ben for Cut" in wrong["error"]
+
+    with_staff(embedded_url, story)
+
+
+def test_time_that_was_booked_by_hand_is_refused_to_the_caller_in_words(embedded_url):
+    async def story(shop):
+        slot = (await shop.ask(FIND, {"service": "Cut"}))["slots"][0]["starts_at"]
+        cut = next(one for one in shop.business.services if one.name == "Cut")
+        by, now = By("hand", "Owner"), datetime.now(UTC)
+        place = Place(datetime.fromisoformat(slot), 1)
+        await by_hand.book(shop.db, shop.business, cut, place, DANA, "Dana", by, now)
+
+        asked = {"starts_at": slot, "service": "Cut", "staff": "Ben"}
+        lost = await shop.ask(CREATE, asked, caller=DAN)
+
+        assert lost["error"].startswith("this time is taken")
+        assert lost["free_then"] == ["Anna"]
+        assert len(lost["alternatives"]) == 3
 
     with_staff(embedded_url, story)

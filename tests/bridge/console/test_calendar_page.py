@@ -140,6 +140,11 @@ def test_slot_that_a_caller_has_won_is_told_with_free_times_that_can_be_chosen(d
         assert status == 422
         instead = re.findall(r'name="instead" value="([^"]+)"', text)
         assert len(instead) == 3
+        # Enter books none of them: it presses the first button of the form.
+        first = re.search(
+            r'<form method="post" action="[^"]+/new">.*?<button(.*?)>', text, re.S
+        )
+        assert "name=" not in first[1]
         chosen = form(phone="+972501234569", instead=instead[0])
         status, _ = await at.owner.post(at.path("calendar", "new"), **chosen)
         assert status == 303
