@@ -131,6 +131,8 @@ class _Maker:
             self._moments.append(Moment(at_s, "mark", message["mark"]["name"]))
         elif kind == "dtmf":
             self._moments.append(Moment(at_s, "keypad"))
+        elif step.method == "receive_operator_audio":
+            self._ai.join(part.recording, message)
         elif step.method == "receive_tool_result":
             self._moments.append(Moment(at_s, "tool done", message["name"]))
         else:

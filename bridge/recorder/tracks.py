@@ -8,7 +8,13 @@ their audio by a hash; it is found again among the frames of what the model said
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bridge.recorder.recording import CALLER_FILE, Recording, fingerprint, model_file
+from bridge.recorder.recording import (
+    CALLER_FILE,
+    OPERATOR_FILE,
+    Recording,
+    fingerprint,
+    model_file,
+)
 from dsp.g711 import FRAME_BYTES, SILENCE_BYTE
 
 RATE_HZ = 8_000
@@ -98,6 +104,16 @@ class AiTrack(Track):
         said = self._said.pop(item, b"")
         if said:
             self._add(item, bytes(said).ljust(FRAME_BYTES, SILENCE))
+
+    def join(self, recording: Recording, where: dict[str, Any]) -> None:
+        """Take what an operator says in place of the AI."""
+        if "at" not in where:
+            return
+        audio = recording.audio.get(OPERATOR_FILE, b"")
+        said = audio[where["at"] : where["at"] + where["bytes"]]
+        for at in range(0, len(said), FRAME_BYTES):
+            frame = said[at : at + FRAME_BYTES].ljust(FRAME_BYTES, SILENCE)
+            self._frames[fingerprint(frame)["hash"]] = frame
 
     def _add(self, item: str, frame: bytes) -> None:
         name = fingerprint(frame)["hash"]

@@ -7,7 +7,13 @@ import msgspec
 import pytest
 
 from bridge.recorder import timeline_process
-from bridge.recorder.recording import Recording, RecordingError, read, rewrite
+from bridge.recorder.recording import (
+    Recording,
+    RecordingError,
+    fingerprint,
+    read,
+    rewrite,
+)
 from bridge.recorder.timeline import SECONDS_MAX, Timeline, make, peaks
 from bridge.recorder.tracks import AiTrack, spans
 
@@ -118,3 +124,18 @@ def test_the_same_frame_belongs_to_the_item_that_plays():
     track.send(0, silence)
 
     assert track.places == {"a": [0], "b": [160]}
+
+
+def test_an_operator_is_heard_where_the_ai_is():
+    recording = read(INTERRUPTION)
+    said = b"\x10" * 160
+    audio = {**recording.audio, "operator.ulaw": b"\xff" * 160 + said}
+    recording = Recording(recording.header, recording.steps, audio)
+    track = AiTrack()
+    where = {"at": 160, **fingerprint(said)}
+    track.join(recording, where)
+    track.join(recording, fingerprint(said))
+    track.send(0, where)
+
+    assert bytes(track.audio) == said
+    assert track.places == {}
