@@ -11,6 +11,9 @@ DOCS := $(VENV)/.docs
 TRAINING := $(VENV)/.training
 # helm, and Kubernetes' schemas.
 CHART := $(VENV)/.chart
+# Playwright, and axe-core from npm. Chromium is the machine's.
+BROWSER := $(VENV)/.browser
+AXE := axe-core@4.14.1
 BUILT := $(VENV)/.built
 SOURCES := setup.py pyproject.toml $(wildcard dsp/*.pyx dsp/*.pxd bridge/*/*.pyx \
 	bridge/*/*.pxd) $(addprefix bridge/media/,playout.py turn_end.py uplink.py \
@@ -27,7 +30,7 @@ COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 
 .PHONY: install demo demo-console test check core $(CORE_PARTS) build-ext coverage \
 	mutants lint kernels simulate chaos bench build docs references helm chart lock \
-	clean train-small
+	browser clean train-small
 
 install: $(ANALYSIS)
 	@echo 'installed: . $(BIN)/activate, then kolbridge --help'
@@ -115,6 +118,10 @@ references: $(DEV)
 # what needs it.
 helm: $(CHART)
 
+# The console in a real browser.
+browser: $(BUILT) $(BROWSER)
+	$(BIN)/python -m pytest -q tests/browser
+
 # The tests of the Helm chart alone.
 chart: $(BUILT) $(CHART)
 	$(BIN)/python -m pytest -q tests/deploy
@@ -133,6 +140,8 @@ lock:
 	  --constraint requirements/dev.lock -o requirements/docs.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra gate-training \
 	  --constraint requirements/dev.lock -o requirements/gate-training.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra browser \
+	  --constraint requirements/dev.lock -o requirements/browser.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" \
 	  $(subst pyproject.toml,requirements/chart.in --no-deps,$(COMPILE)) \
 	  -o requirements/chart.lock
@@ -153,6 +162,12 @@ $(DEV): $(BIN)/pip setup.py pyproject.toml requirements/dev.lock
 
 $(TRAINING): $(DEV) requirements/gate-training.lock
 	$(INSTALL) --require-hashes --requirement requirements/gate-training.lock
+	@touch $@
+
+$(BROWSER): $(DEV) requirements/browser.lock
+	$(INSTALL) --require-hashes --requirement requirements/browser.lock
+	npm install --silent --no-save --ignore-scripts --prefix $(VENV)/axe $(AXE) || \
+	  echo 'no npm: accessibility is not tested'
 	@touch $@
 
 $(DOCS): $(BIN)/pip requirements/docs.lock

@@ -1,0 +1,71 @@
+"""Every page of the console, as a person sees it."""
+
+import pytest
+
+from .conftest import AXE
+
+SIZES = {"phone": (390, 844), "desk": (1_600, 1_000)}
+LOOKS = [
+    ("operator", "desk", "light"),
+    ("en", "desk", "light"),
+    ("en", "phone", "dark"),
+    ("he", "phone", "light"),
+    ("he", "desk", "dark"),
+]
+
+
+def pages_of(desk):
+    """Return the address of every page that the navigation leads to."""
+    desk.go()
+    found = desk.page.eval_on_selector_all(
+        "nav a, header a", "links => links.map(link => link.href)"
+    )
+    return sorted({one for one in found if "/console/" in one and "logout" not in one})
+
+
+@pytest.mark.parametrize(("who", "size", "scheme"), LOOKS)
+def test_pages_can_be_used_by_everybody(desk, who, size, scheme):
+    if not AXE.exists():
+        pytest.skip("no axe-core: make browser")
+    width, height = SIZES[size]
+    at = desk(who, viewport={"width": width, "height": height}, color_scheme=scheme)
+    found = pages_of(at)
+    assert len(found) >= 3
+    wrong = {}
+    for address in found:
+        at.page.goto(address, wait_until="load")
+        at.page.evaluate(AXE.read_text())
+        told = at.page.evaluate("() => axe.run()")
+        faults = [
+            f"{one['id']}: {one['nodes'][0]['html'][:120]}"
+            for one in told["violations"]
+        ]
+        wide = at.page.evaluate("document.scrollingElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{wide} px wide")
+        if at.page.evaluate("document.documentElement.dir") != (
+            "rtl" if who == "he" else "ltr"
+        ):
+            faults.append("direction")
+        if faults:
+            wrong[address.rpartition("/console")[2]] = faults
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("who", ["operator", "en", "he"])
+def test_pages_are_free_of_errors_and_of_other_hosts(desk, demo, who):
+    at = desk(who)
+    asked = []
+    at.page.on("request", lambda request: asked.append(request.url))
+    for address in pages_of(at):
+        at.page.goto(address, wait_until="load")
+    assert at.complaints == []
+    assert [one for one in asked if not one.startswith((demo.url, "data:"))] == []
+
+
+def test_owner_cannot_open_a_page_of_another_business(desk, demo):
+    at = desk("en")
+    other = demo.states["he"][0]
+    for path in ("", "calls", "leads", "calendar", "live", "try", "notices"):
+        answer = at.page.goto(f"{other.rstrip('/')}/{path}", wait_until="commit")
+        assert answer.status == 404, path
