@@ -54,12 +54,18 @@ async def everything(db):
                     business_id,
                 )
             found[table, business_id] = [row["row"] for row in rows]
+    return found
+
+
+async def accounts_of(db):
+    """Return every row of the accounts, by table."""
+    found = {}
     for table in OF_ACCOUNTS:
         async with db.owner() as connection:
             rows = await connection.fetch(
                 f"select to_jsonb(t)::text as row from {table} t order by 1"
             )
-        found[table, None] = [row["row"] for row in rows]
+        found[table] = [row["row"] for row in rows]
     return found
 
 
@@ -87,16 +93,20 @@ def test_all_rows_of_two_tenants_come_back(database_url, tmp_path, as_owner):
     with databases(database_url) as url:
         asyncio.run(migrate(url))
         before = run(two_shops, url)
+        accounts_before = run(accounts_of, url)
         manifest = asyncio.run(back_up(url, file))
 
     with databases(database_url) as url:
         assert asyncio.run(restore(url, file)) == manifest
         assert run(everything, url) == without_running_calls(before)
+        assert run(accounts_of, url) == accounts_before
 
     assert len(manifest.businesses) == 2
     saved = {one.name for one in manifest.tables}
-    assert saved == {table for table, _ in before} - OF_RUNNING_CALLS
+    tables_before = {table for table, _ in before} | {*OF_ACCOUNTS}
+    assert saved == tables_before - OF_RUNNING_CALLS
     assert all(before.values())
+    assert all(accounts_before.values())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
 

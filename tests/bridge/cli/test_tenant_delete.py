@@ -10,7 +10,12 @@ from crm import businesses, calls
 from crm.deleting import count, delete
 from crm.migrate import migrate
 from tests.bridge.cli.test_tenant import placed, stored
-from tests.crm.test_backup import everything, owned_database, two_shops
+from tests.crm.test_backup import (
+    accounts_of,
+    everything,
+    owned_database,
+    two_shops,
+)
 from tests.crm.test_crm import call
 from tests.crm.test_migrate import empty_database
 from tests.test_tenants_apart import run
@@ -20,6 +25,7 @@ from tests.test_tenants_apart import run
 def test_every_row_of_one_tenant_goes_and_none_of_another(database_url, databases):
     async def story(db):
         before = await two_shops(db)
+        accounts = await accounts_of(db)
         gone_id, kept_id = {one for _, one in before}
         had = {
             table: len(rows) for (table, one), rows in before.items() if one == gone_id
@@ -30,6 +36,12 @@ def test_every_row_of_one_tenant_goes_and_none_of_another(database_url, database
         assert await count(db, gone_id) == {}
         kept = {key: rows for key, rows in before.items() if key[1] == kept_id}
         assert await everything(db) == kept
+        # Each business has one account, with one event.
+        left = await accounts_of(db)
+        for table, rows in accounts.items():
+            assert len(rows) == 2
+            assert len(left[table]) == 1
+            assert left[table][0] in rows
 
     with databases(database_url) as url:
         asyncio.run(migrate(url))
