@@ -178,6 +178,7 @@ def test_appointment_is_moved_and_cancelled(desk):
         where = at.path("calendar", made.id)
         _, text = await at.staff.get(where)
         assert "Booked" in text
+        assert f'href="{at.path("calls", "CA1")}"' in text
         fields = {"day": str(DAY), "time": "11:00", "staff": "1"}
         status, _ = await at.staff.post(f"{where}/move", **fields)
         assert status == 303
