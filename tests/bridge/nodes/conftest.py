@@ -3,8 +3,9 @@
 import pytest
 
 from bridge.line import websocket
-from bridge.nodes import ownership, reaper, resumed_calls
+from bridge.nodes import membership, ownership, reaper, resumed_calls
 from bridge.service import server
+from crm import nodes
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +18,14 @@ def impatient(monkeypatch):
     # The tests look themselves.
     monkeypatch.setattr(reaper, "EVERY_S", 1e6)
     monkeypatch.setattr(ownership, "EVERY_S", 1e6)
+    # A busy machine is no slow database.
+    monkeypatch.setattr(ownership, "OWN_WAIT_S", 10.0)
+
+
+@pytest.fixture
+def heartless(monkeypatch):
+    """The rows of the nodes stay as they are, and fresh: each process beats once."""
+    monkeypatch.setattr(membership, "BEAT_S", 1e6)
+    lasting = nodes._BEAT.replace("$9, now())", "$9, now() + interval '1 hour')")
+    assert lasting != nodes._BEAT
+    monkeypatch.setattr(nodes, "_BEAT", lasting)

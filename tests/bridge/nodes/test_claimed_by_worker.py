@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from bridge.nodes import membership
 from bridge.nodes.membership import Identity
 from bridge.ports.workers import PASSED_INSIDE, PASSED_ON, Workers
 from bridge.service.server import Server
@@ -15,11 +14,7 @@ from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import ask, clear, talking
 from tests.bridge.running_service import Service
 
-
-@pytest.fixture(autouse=True)
-def heartless(monkeypatch):
-    """The rows of the nodes stay as they are."""
-    monkeypatch.setattr(membership, "BEAT_S", 1e6)
+pytestmark = pytest.mark.usefixtures("heartless")
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.call import checkpoint
 from bridge.line import websocket
-from bridge.nodes import hand_over, membership, ownership, reaper
+from bridge.nodes import hand_over, ownership, reaper
 from crm import live_calls
 from tests.bridge import builders, ws_peer
 from tests.bridge.nodes import test_claimed_by_worker, test_peers
@@ -22,11 +22,13 @@ SAID_SINCE = (
 told = test_peers.told
 
 
+pytestmark = pytest.mark.usefixtures("heartless")
+
+
 @pytest.fixture(autouse=True)
 def still(monkeypatch):
     """Nothing happens by itself."""
     monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
-    monkeypatch.setattr(membership, "BEAT_S", 1e6)
     monkeypatch.setattr(ownership, "EVERY_S", 1e6)
     monkeypatch.setattr(ownership, "URGENT_EVERY_S", 1e6)
     monkeypatch.setattr(reaper, "EVERY_S", 1e6)

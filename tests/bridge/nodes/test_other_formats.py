@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 
 from bridge.call import checkpoint
-from bridge.nodes import membership
 from bridge.records.summary import running_row
 from crm import calls, leads, live_calls, nodes
 from tests.bridge import running_service, ws_peer
@@ -30,10 +29,7 @@ OTHER = checkpoint.FORMAT + 1
 DOCUMENT = b"<Response><Connect><Stream url='wss://c.example'/></Connect></Response>"
 
 
-@pytest.fixture(autouse=True)
-def heartless(monkeypatch):
-    """The rows of the nodes stay as they are."""
-    monkeypatch.setattr(membership, "BEAT_S", 1e6)
+pytestmark = pytest.mark.usefixtures("heartless")
 
 
 async def of_other_format(at):

@@ -105,6 +105,7 @@ def test_call_is_moved_only_if_twilio_has_not_asked(
         await die(at)
         node = there.server._node
         line = await node.calls.take(await live_calls.find(at.database, sid))
+        monkeypatch.setattr(reaper, "PROMISED_S", 1e6)
         line.promised_at = monotonic()
         looking = reaper_of(there)
         await looking._tell(line)

@@ -6,18 +6,19 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bridge.nodes import membership, peers, resumed_calls
+from bridge.nodes import peers, resumed_calls
 from crm import live_calls
 from tests.bridge import ws_peer
 from tests.bridge.nodes.test_peers import URL, reached_at
 from tests.bridge.nodes.test_resumed_calls import ask, talking, two_nodes
+
+pytestmark = pytest.mark.usefixtures("heartless")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Nobody waits long for a heartbeat that comes."""
     monkeypatch.setattr(resumed_calls, "STALE_WAIT_S", 0.3)
-    monkeypatch.setattr(membership, "BEAT_S", 1e6)
 
 
 @asynccontextmanager
