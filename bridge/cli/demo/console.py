@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
 async def _demo(database_url: str, home: Path, live: bool) -> None:
     db = await Database.open(database_url, pool_max=4)
     model = RealtimeServer(
-        by_language({b.language: script(b.language) for b in BUSINESSES})
+        by_language(
+            {b.language: script(b.language, b.service.name) for b in BUSINESSES}
+        )
     )
     await model.start()
     try:

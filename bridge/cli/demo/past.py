@@ -105,10 +105,10 @@ STORIES = {
                 "end_call:goodbye",
                 (
                     _HELLO,
-                    "A beard trim with Tom, please, as soon as possible.",
-                    "Tom is free tomorrow at half past eleven.",
+                    "A beard trim, please, as soon as possible.",
+                    "Tomorrow at half past eleven is free.",
                     "Perfect. Ben Ortiz.",
-                    "Thank you, Ben. Tomorrow at half past eleven with Tom.",
+                    "Thank you, Ben. Tomorrow at half past eleven.",
                 ),
             ),
             Past(

@@ -7,6 +7,7 @@ requests them from the real tool, and books the one the caller wants.
 
 import re
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -98,8 +99,10 @@ BUSINESSES = (
 CALLER_NAMES = {"en": "Dana Cohen", "he": "דנה כהן"}
 
 
-def script(language: str) -> Script:
-    """Return what the sandbox's model says in one of the calls."""
+def script(language: str, service: str = "") -> Script:
+    """Return what the sandbox's model says in one of the calls; `service` is what it
+    asks for where the business has several."""
+    wanted = {"service": service} if service else {}
     name, confirm, booked, goodbye = (
         Reply.clip(f"ai-{language}-{words}")
         for words in ("name", "confirm", "booked", "goodbye")
@@ -108,12 +111,12 @@ def script(language: str) -> Script:
     return Script(
         greeting=[Reply.clip(f"ai-{language}-greeting")],
         turns=(
-            _look_up,
+            partial(_look_up, wanted),
             [Reply.clip(f"ai-{language}-offer")],
             [name],
             [ToolUse("leads_upsert", {"name": CALLER_NAMES[language]})],
             [confirm],
-            _book,
+            partial(_book, wanted),
             [booked],
             [goodbye, ToolUse("end_call", {"reason": "goodbye"})],
         ),
@@ -121,22 +124,22 @@ def script(language: str) -> Script:
     )
 
 
-def _look_up(session: Session) -> list[Output]:
+def _look_up(wanted: dict[str, str], session: Session) -> list[Output]:
     """Ask the calendar for the next Tuesday."""
     told = re.search(r"Now: \w+, (\d{4}-\d\d-\d\d)", session.instructions)
     assert told is not None, "the prompt tells the date"
     today = date.fromisoformat(told[1])
     days = (_TUESDAY - today.isoweekday() - 1) % 7 + 1
     day = (today + timedelta(days=days)).isoformat()
-    asked = {"date_from": day, "date_to": day, "part_of_day": "morning"}
+    asked = {"date_from": day, "date_to": day, "part_of_day": "morning", **wanted}
     return [ToolUse("calendar_find_slots", asked)]
 
 
-def _book(session: Session) -> list[Output]:
+def _book(wanted: dict[str, str], session: Session) -> list[Output]:
     """Book the time the caller wants, by the name that the calendar gave it."""
     found = offered(session)
     return [
-        ToolUse("calendar_create_appointment", {"starts_at": starts_at})
+        ToolUse("calendar_create_appointment", {"starts_at": starts_at, **wanted})
         for starts_at in found
         if _clock(starts_at) == WANTED
     ]

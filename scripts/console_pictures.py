@@ -1,0 +1,81 @@
+"""Takes the pictures of docs/console.md from `kolbridge demo --console`.
+
+Needs the extra `browser` and Chromium: `make browser` has them. A minute, because one
+picture shows a recorded call.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FOLDER = Path(__file__).parent.parent / "docs" / "pictures" / "console"
+FLAGS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+SIZE = {"width": 1_280, "height": 800}
+RINGING_MS = 12_000
+RECORDED_MS = 75_000
+
+
+def main() -> None:
+    """Run the demo, and take the pictures."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, "-m", "bridge.cli.main", "demo", "--console"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            take(_owner_link(demo))
+        finally:
+            demo.send_signal(2)
+            demo.communicate()
+
+
+def _owner_link(demo: subprocess.Popen[str]) -> str:
+    """Return the link of the English business's owner, the second of three."""
+    assert demo.stdout is not None
+    links: list[str] = []
+    for line in demo.stdout:
+        links += re.findall(r"http://\S+/console/login/\S+", line)
+        if len(links) == 3:
+            return links[1]
+    raise RuntimeError("the demo printed no links")
+
+
+def take(link: str) -> None:
+    """Log in by a link, and take each picture."""
+    chromium = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=chromium, args=FLAGS.split()
+        )
+        page = _logged_in(running, link)
+        home = page.url
+        page.goto(f"{home}live")
+        page.wait_for_timeout(RINGING_MS)
+        _take(page, "live")
+        page.goto(f"{home}calendar?view=week")
+        _take(page, "calendar")
+        page.wait_for_timeout(RECORDED_MS)
+        page.goto(f"{home}calls")
+        page.locator("main table a").first.click()
+        page.wait_for_timeout(5_000)
+        _take(page, "call")
+        running.close()
+
+
+def _logged_in(running: Browser, link: str) -> Page:
+    page = running.new_page(viewport=SIZE)
+    page.goto(link)
+    page.locator("main form button").first.click()
+    page.wait_for_url(re.compile("/console/b/"))
+    return page
+
+
+def _take(page: Page, name: str) -> None:
+    page.screenshot(path=FOLDER / f"{name}.png")
+    print(FOLDER / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
