@@ -147,12 +147,16 @@ def test_node_with_another_clock_claims_the_calls_of_dead_nodes_alone(
     async def main():
         db = await Database.open(embedded_url)
         try:
+            await clear(db)  # of what the calls of other tests have left
             return await story(db)
         finally:
-            async with db.owner() as connection:
-                await connection.execute("delete from nodes")
-                await connection.execute("delete from call_owners")
+            await clear(db)
             await db.close()
+
+    async def clear(db):
+        async with db.owner() as connection:
+            await connection.execute("delete from nodes")
+            await connection.execute("delete from call_owners")
 
     said, seen = asyncio.run(main())
 

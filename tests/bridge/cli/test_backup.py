@@ -9,7 +9,7 @@ def test_a_backup_is_restored_into_an_empty_database(shell, embedded_url, monkey
         shell("tenant", "create", "Salon", "--number", "+12025550123")
         code, out, _ = shell("backup", "all.backup")
         assert code == 0
-        assert out.startswith("written: 1 businesses, 2 rows in ")
+        assert out.startswith("written: 1 businesses, 3 rows in ")
         assert shell("restore", "all.backup")[0] == 1
 
     with empty_database(embedded_url) as url:

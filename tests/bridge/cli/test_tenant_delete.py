@@ -59,14 +59,15 @@ def test_what_would_go_is_shown_and_yes_is_asked_for(
 
     code, out, error = shell("tenant", "delete", salon)
     assert code == 2
-    assert "1 business numbers, 1 businesses, 1 calls, 1 leads" in out
+    for rows in ("1 business numbers", "1 businesses", "1 calls", "1 leads"):
+        assert rows in out
     assert f"2 recordings of its calls lie in {tmp_path} and stay there" in out
     assert "nothing was deleted: expected --yes" in error
     assert stored(embedded_url, salon).name == salon
 
     code, out, _ = shell("tenant", "delete", salon, "--yes")
     assert code == 0
-    assert "deleted: 1 business numbers, 1 businesses" in out
+    assert "deleted: " in out and "1 business numbers, 1 businesses" in out
     assert salon not in shell("tenant", "list")[1]
     assert (tmp_path / "CA1.zip").exists()
 

@@ -118,7 +118,7 @@ capabilities:
 {{ include "kolbridge.secretVariable" (dict "name" $name "secret" $secret) }}
 {{- end }}
 {{ include "kolbridge.secretVariable" (dict "name" "ADMIN_TOKEN" "secret" $secret "optional" (not .Values.monitoring.enabled)) }}
-{{- range $name := list "HTTPS_PROXY" "TWILIO_AUTH_TOKEN_SECONDARY" "TWILIO_SHARED_KEYS" "TWILIO_SUBACCOUNTS" }}
+{{- range $name := list "HTTPS_PROXY" "OIDC_CLIENT_SECRET" "SMTP_PASSWORD" "TWILIO_AUTH_TOKEN_SECONDARY" "TWILIO_SHARED_KEYS" "TWILIO_SUBACCOUNTS" }}
 {{ include "kolbridge.secretVariable" (dict "name" $name "secret" $secret "optional" true) }}
 {{- end }}
 {{- end }}
