@@ -83,7 +83,9 @@ def browser(tmp_path_factory):
     if CHROMIUM is None:
         pytest.skip("no Chromium")
     voice = tmp_path_factory.mktemp("microphone") / "voice.wav"
-    write_wav(voice, clip("caller-en-1").audio)
+    # From the moment a page opens the microphone, again and again.
+    second = b"\xff" * 8_000
+    write_wav(voice, 5 * second + clip("caller-en-1").audio + 6 * second)
     flags = [*FLAGS.split(), f"--use-file-for-fake-audio-capture={voice}"]
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
