@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from bridge.console.call_words import outcome_words
-from bridge.console.console import BUSINESS, CONSOLE, Console, MenuItem
+from bridge.console.console import BUSINESS, CONSOLE, Console, MenuItem, business_path
 from bridge.console.language import N_
 from bridge.console.rendering import render
 from crm import calls, overview
@@ -38,6 +38,12 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
 
 
+async def lead_to_page(request: web.Request) -> web.StreamResponse:
+    """Lead an address without its last slash to the page."""
+    raise web.HTTPFound(business_path(request[BUSINESS].id, ""))
+
+
 def add_routes(app: web.Application, console: Console) -> None:
     """Add the page."""
     app.router.add_get("/b/{business}/", show)
+    app.router.add_get("/b/{business}", lead_to_page)

@@ -27,6 +27,17 @@ def test_a_day_without_anything_says_what_to_do(desk):
     run(story)
 
 
+def test_the_page_is_found_without_its_last_slash(desk):
+    async def story():
+        async with desk() as at:
+            bare = at.path("").rstrip("/")
+            status, _ = await at.owner.get(bare)
+            assert (status, at.owner.headers["Location"]) == (302, f"{bare}/")
+            assert (await at.other.get(bare))[0] == 404
+
+    run(story)
+
+
 def test_a_day_shows_its_calls_its_appointments_and_what_waits(desk):
     async def story():
         async with desk() as at:
