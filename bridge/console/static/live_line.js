@@ -107,7 +107,7 @@ export class Line {
       await context.audioWorklet.addModule(this.worklets);
       source = context.createMediaStreamSource(this.microphone);
     }
-    this.recorder = new AudioWorkletNode(context, "kolbridge-recorder", {
+    this.recorder = new AudioWorkletNode(context, "kolbridge-microphone", {
       numberOfOutputs: 0,
       channelCount: 1,
     });
@@ -115,7 +115,7 @@ export class Line {
       const { socket } = this;
       // Late audio is worse than lost audio: two frames may wait, no more.
       const isFree = socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 400;
-      if (this.isSpeaking && isFree) socket.send(data);
+      if (this.isSpeaking && isFree) socket.send(data.frame);
     };
     source.connect(this.recorder);
     this.source = source;
