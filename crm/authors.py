@@ -1,13 +1,13 @@
-"""Who made a change: a call, a person by hand, or the command line."""
+"""Who made a change: a call, a message, a person by hand, or the command line."""
 
 from typing import Literal, NamedTuple
 
 # "" where an older version wrote the row.
-Source = Literal["", "call", "hand", "command"]
+Source = Literal["", "call", "message", "hand", "command"]
 
 
 class By(NamedTuple):
-    """The author of a change: `who` is a call_sid or a user's name."""
+    """The author of a change: `who` is a call_sid, a MessageSid or a user's name."""
 
     source: Source = ""
     who: str = ""

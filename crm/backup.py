@@ -7,7 +7,8 @@ that tenant, in one snapshot. It needs no role that could read every tenant.
 The file is a zip: `backup.json` lists the contents, `TABLE/BUSINESS` has the rows as
 COPY writes them. The tables, their columns and their order come from the database, so a
 new table is in the next backup. Calls that run are left out: where the backup is
-restored, they run no more. So are the sessions of the console.
+restored, they run no more. So are the sessions of the console, and that a message is to
+be answered or sent: the database that the backup was made of does that.
 """
 
 import os
@@ -34,6 +35,7 @@ _BUSY_S = 3600.0
 _OF_RUNNING_CALLS = frozenset(
     ("nodes", "call_owners", "checkpoints", "health_samples", "health_checks")
 )
+_OF_RUNNING_CONVERSATIONS = frozenset(("message_work",))
 # What opens an account for a while. A restored session might be one that was revoked.
 _OF_LOGINS = frozenset(("login_links", "console_sessions"))
 
@@ -76,7 +78,8 @@ async def back_up(url: str, path: Path) -> Manifest:
             every = [
                 one
                 for one in await tables(connection)
-                if one.name not in _OF_RUNNING_CALLS | _OF_LOGINS
+                if one.name
+                not in _OF_RUNNING_CALLS | _OF_RUNNING_CONVERSATIONS | _OF_LOGINS
             ]
             with _new_zip(path) as archive:
                 counted = [
@@ -112,6 +115,7 @@ async def restore(url: str, path: Path) -> Manifest:
                 )
                 for table in manifest.tables:
                     await _load(connection, archive, table, manifest.businesses)
+                await _end_conversations(connection, manifest)
         finally:
             await connection.close()
         await migrate(url)
@@ -169,6 +173,24 @@ async def _load(
     await connection.execute("drop table coming")
     if rows != table.rows:
         raise BackupError(f"{table.name}: {rows} rows of {table.rows} came back")
+
+
+async def _end_conversations(connection: Any, manifest: Manifest) -> None:
+    """Let nothing that was not sent when the backup was made be sent from here."""
+    if not any(one.name == "messages" for one in manifest.tables):
+        return
+    for business_id in manifest.businesses:
+        await _enter(connection, business_id)
+        await connection.execute(
+            "update messages set status = 'dropped', error_text = 'restored from a "
+            "backup' where status in ('waiting', 'trying') and business_id = $1",
+            business_id,
+        )
+        await connection.execute(
+            "update message_turns set state = 'failed', ended_at = now() "
+            "where state = 'running' and business_id = $1",
+            business_id,
+        )
 
 
 async def _check_target(connection: Any, manifest: Manifest) -> None:

@@ -1,4 +1,5 @@
-"""Erases a person: all rows of a lead, of the lead's numbers and of their calls.
+"""Erases a person: all rows of a lead, of the lead's numbers, of their calls and of
+what they wrote.
 
 What the person said while nothing proved who they are goes, too: claims that came from
 one of the numbers or name it, with their calls. Files are `bridge.records.erasing`'s.
@@ -25,6 +26,8 @@ _DELETES = {
     "admissions": "call_sid = any ($4) or caller = any ($3)",
     "appointments": "lead_id = any ($2) or claimed_by = any ($4)",
     "claims": "call_sid = any ($4)",
+    # With their messages, turns, tools and work.
+    "conversations": "lead_id = any ($2) or writer = any ($3)",
     # With their turns, tools and words.
     "calls": "call_sid = any ($4)",
     "leads": "id = any ($2)",

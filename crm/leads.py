@@ -1,4 +1,4 @@
-"""Leads: the callers of a business, by their phone number."""
+"""Leads: who calls a business and writes to it, by their phone number."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -81,6 +81,19 @@ async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
         check_phone(phone),
     )
     return Lead(**dict(row))
+
+
+async def note_message(connection: Any, business_id: UUID, phone: str) -> UUID:
+    """Note in a transaction that this number writes; return its lead, created if
+    new."""
+    lead_id: UUID = await connection.fetchval(
+        "insert into leads as l (business_id, phone, last_message_at) "
+        "values ($1, $2, now()) on conflict (business_id, phone) do update set "
+        "last_message_at = now() returning id",
+        business_id,
+        check_phone(phone),
+    )
+    return lead_id
 
 
 async def upsert(

@@ -23,6 +23,7 @@ TYPES = (
     "appointment.moved",
     "appointment.cancelled",
     "limit.reached",
+    "person.wanted",
 )
 # What `test` sends.
 TEST_TYPE = "test"

@@ -32,8 +32,11 @@ from crm import (
     call_shares,
     calls,
     claims,
+    conversations,
     leads,
     live_calls,
+    message_turns,
+    message_work,
     notice_deliveries,
     notices,
     saving,
@@ -41,7 +44,10 @@ from crm import (
 from crm.authors import By
 from crm.businesses import Person, Service
 from crm.claims import Claimant
+from crm.conversations import Arrived
 from crm.database import Database
+from crm.message_turns import ToolRun
+from crm.messages import Draft
 from crm.notice_deliveries import Claimed, Outcome
 from tests.crm.test_crm import call
 
@@ -97,6 +103,7 @@ async def make(db, name):
     for phone in (CALLER, STRANGER):
         await leads.upsert(db, business_id, phone, {"name": name, "notes": name})
     await add_notice(db, business_id)
+    await converse(db, business_id)
     made = await access_tokens.make(db, business_id, "api", name, ("read",))
     await access_tokens.begin(db, made.token, "key", "hash")
     said = {"name": name, "notes": name}
@@ -133,6 +140,28 @@ async def add_notice(db, business_id):
     (entry,) = await notices.log(db, business_id)
     claimed = Claimed(business_id, entry.notice_id, made.endpoint.id, 0)
     await notice_deliveries.settle(db, claimed, Outcome(True, 250, "", 1.0), None)
+
+
+async def converse(db, business_id):
+    """A conversation in which a tool has run, and whose answer is still to be sent."""
+    arrived = Arrived(f"SM{uuid4().hex}", "hello", STRANGER, "AC1", CALLER)
+    await conversations.receive(db, business_id, arrived)
+    (held,) = [
+        one
+        for one in await message_work.claim(db, uuid4(), 1_000)
+        if one.business_id == business_id
+    ]
+    turn = await message_turns.begin(db, held, "a model")
+    await message_turns.add_items(db, held, turn.id, [{"type": "message"}])
+    run = ToolRun(f"{turn.key}:0", "leads_upsert", "{}")
+    await message_turns.begin_tool(db, held, turn.id, run)
+    await message_turns.end(db, held, turn.id, [Draft("Hello")], cost=0.01)
+    async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "insert into message_contents (business_id, account_sid, shape, "
+            "content_sid) values ($1, 'AC1', 'list-en-3', 'HX1')",
+            business_id,
+        )
 
 
 async def open_with_checkpoint(db, business_id):

@@ -21,6 +21,7 @@ Type = Literal[
     "appointment.moved",
     "appointment.cancelled",
     "limit.reached",
+    "person.wanted",
 ]
 
 

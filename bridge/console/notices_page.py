@@ -45,6 +45,7 @@ TYPES = {
     "appointment.moved": N_("An appointment was moved"),
     "appointment.cancelled": N_("An appointment was cancelled"),
     "limit.reached": N_("A limit was reached"),
+    "person.wanted": N_("A writer asks for a person"),
     "test": N_("A test"),
 }
 STATES = {

@@ -26,6 +26,7 @@ _SUBJECTS = {
     "appointment.moved": "Appointment moved: {}",
     "appointment.cancelled": "Appointment cancelled: {}",
     "limit.reached": "Limit reached: {}",
+    "person.wanted": "Somebody wants to write with a person: {}",
     "test": "Test notice",
 }
 _TIMES = frozenset(("started_at", "ended_at", "starts_at", "ends_at"))

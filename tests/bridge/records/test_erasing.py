@@ -11,9 +11,20 @@ from bridge.records.erasing import erase_person
 from bridge.records.refused import RefusedRecords
 from bridge.records.writer import Kept
 from bridge.settings.process import Settings
-from crm import audit, businesses, calls, claims, lead_care, leads, live_calls, notices
+from crm import (
+    audit,
+    businesses,
+    calls,
+    claims,
+    conversations,
+    lead_care,
+    leads,
+    live_calls,
+    notices,
+)
 from crm.businesses import Service
 from crm.claims import Claimant
+from crm.conversations import Arrived
 from crm.database import Database
 from crm.erasing import CallRuns
 from tests.crm.test_crm import call
@@ -96,6 +107,8 @@ async def fill(db, business_id, phone, word, home):
             sid,
             phone,
         )
+    arrived = Arrived(f"SM{uuid4().hex}", f"I am {word}", OTHER, "AC1", phone)
+    await conversations.receive(db, business_id, arrived)
     for name in (f"{sid}.zip", f"{sid}.2.zip", f"{claimed}.zip"):
         (home / "recordings" / name).write_bytes(word.encode())
     spool = home / "recordings" / f"{sid}.{uuid4().hex}.running"
@@ -142,6 +155,7 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
             if any(mark in row for row in rows for mark in marks)
         }
         assert found >= {"calls", "call_turns", "tool_calls", "call_words", "notices"}
+        assert found >= {"conversations", "messages"}
         assert found >= {"leads", "claims", "appointments", "admissions"}
 
         erasure = await erase_person(db, settings, business_id, second[0])
@@ -156,6 +170,7 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
         assert erasure.rows["leads"] == 2
         # The other person keeps all that was theirs.
         kept = {"leads", "claims", "calls", "appointments", "admissions", "call_turns"}
+        kept |= {"conversations", "messages", "message_work"}
         for table in kept:
             assert after[table], table
         assert len(files_naming(tmp_path, *map(str, other))) == 6

@@ -1,0 +1,301 @@
+"""Conversations: what a business and a person write to each other.
+
+A conversation is known by its channel and its two numbers. The assistant answers it,
+unless a person of the business holds it. A writer who wants no messages has stopped it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from crm import leads, message_work
+from crm.database import Database
+
+WHATSAPP, CONSOLE = "whatsapp", "console"
+# More of one message is not kept: WhatsApp's own limit is 4,096 characters.
+BODY_CHARS_MAX = 4_096
+PROFILE_CHARS_MAX = 200
+_MINUTE = timedelta(minutes=1)
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation; `last_inbound_at` opens the carrier's window of 24 hours."""
+
+    id: UUID
+    channel: str
+    writer: str
+    own_number: str
+    account_sid: str
+    profile_name: str
+    lead_id: UUID | None
+    created_at: datetime
+    last_inbound_at: datetime | None
+    held_since: datetime | None
+    held_why: str
+    stopped_at: datetime | None
+
+    @property
+    def phone(self) -> str | None:
+        """The writer's number; None for a chat of the console."""
+        return self.writer if self.channel == WHATSAPP else None
+
+
+COLUMNS = ", ".join(f"c.{name}" for name in Conversation.__struct_fields__)
+
+
+class Arrived(NamedTuple):
+    """A message that has come in. `sid` names it, however often it is delivered."""
+
+    sid: str
+    body: str
+    # In the console '' for both; there `writer` is a name of the chat.
+    own_number: str = ""
+    account_sid: str = ""
+    writer: str = ""
+    channel: str = WHATSAPP
+    profile_name: str = ""
+    media: Sequence[Mapping[str, Any]] = ()
+    # The id of a choice that was taken.
+    choice: str = ""
+
+
+class Received(NamedTuple):
+    """What became of a message that has come in.
+
+    `is_refused`: the writer has reached their limit; the message is kept and is not
+    answered. `is_first_refused`: it is the first such message within a minute.
+    """
+
+    conversation_id: UUID
+    message_id: UUID | None
+    is_repeated: bool = False
+    is_refused: bool = False
+    is_first_refused: bool = False
+
+
+async def receive(
+    db: Database,
+    business_id: UUID,
+    arrived: Arrived,
+    *,
+    per_minute_max: int = 0,
+    is_answered: bool = True,
+    pause: timedelta = timedelta(0),
+) -> Received:
+    """Write a message that has come in, and that there is something to answer.
+
+    Creates the conversation and the writer's lead. A message that was received before
+    changes nothing. `per_minute_max`: more messages than this within a minute are
+    refused; 0: no limit. `is_answered=False` leaves the message to people. `pause` is
+    how long more of them are waited for.
+    """
+    async with db.tenant(business_id) as connection:
+        conversation_id = await _open(connection, business_id, arrived)
+        recent = await connection.fetchrow(
+            "select count(*) as count, count(*) filter (where status = 'refused') "
+            "as refused from messages where business_id = $1 "
+            "and conversation_id = $2 and direction = 'in' "
+            "and created_at > now() - $3::interval",
+            business_id,
+            conversation_id,
+            _MINUTE,
+        )
+        is_refused = bool(per_minute_max) and recent["count"] >= per_minute_max
+        message_id = await connection.fetchval(
+            "insert into messages (business_id, conversation_id, direction, author, "
+            "sid, body, media, choice, status) values ($1, $2, 'in', 'writer', $3, $4, "
+            "$5, $6, $7) on conflict (business_id, sid) do nothing returning id",
+            business_id,
+            conversation_id,
+            arrived.sid,
+            arrived.body.replace("\0", "")[:BODY_CHARS_MAX],
+            [dict(one) for one in arrived.media],
+            arrived.choice.replace("\0", ""),
+            "refused" if is_refused else "received",
+        )
+        if message_id is None:
+            return Received(conversation_id, None, is_repeated=True)
+        await _note_inbound(connection, business_id, conversation_id, arrived)
+        if is_answered and not is_refused:
+            await message_work.add(connection, business_id, conversation_id, pause)
+    return Received(
+        conversation_id,
+        message_id,
+        is_refused=is_refused,
+        is_first_refused=is_refused and not recent["refused"],
+    )
+
+
+async def _open(connection: Any, business_id: UUID, arrived: Arrived) -> UUID:
+    """Return a message's conversation, locked until the transaction ends."""
+    conversation_id: UUID = await connection.fetchval(
+        "insert into conversations as c (business_id, channel, writer, own_number, "
+        "account_sid, profile_name) values ($1, $2, $3, $4, $5, $6) "
+        "on conflict (business_id, channel, writer, own_number) do update set "
+        "account_sid = excluded.account_sid, "
+        "profile_name = coalesce(nullif(excluded.profile_name, ''), c.profile_name) "
+        "returning id",
+        business_id,
+        arrived.channel,
+        arrived.writer,
+        arrived.own_number,
+        arrived.account_sid,
+        arrived.profile_name.replace("\0", "")[:PROFILE_CHARS_MAX],
+    )
+    return conversation_id
+
+
+async def _note_inbound(
+    connection: Any, business_id: UUID, conversation_id: UUID, arrived: Arrived
+) -> None:
+    lead_id = None
+    if arrived.channel == WHATSAPP:
+        lead_id = await leads.note_message(connection, business_id, arrived.writer)
+    await connection.execute(
+        "update conversations set last_inbound_at = now(), lead_id = $3 "
+        "where business_id = $1 and id = $2",
+        business_id,
+        conversation_id,
+        lead_id,
+    )
+
+
+async def open_for(
+    connection: Any, business_id: UUID, writer: str, own_number: str, account_sid: str
+) -> UUID:
+    """Return a writer's conversation, created if new, for a message of the business's
+    own accord, in a transaction."""
+    arrived = Arrived("", "", own_number, account_sid, writer)
+    conversation_id = await _open(connection, business_id, arrived)
+    await connection.execute(
+        "update conversations c set lead_id = l.id from leads l "
+        "where c.business_id = $1 and c.id = $2 and l.business_id = $1 "
+        "and l.phone = $3",
+        business_id,
+        conversation_id,
+        writer,
+    )
+    return conversation_id
+
+
+async def get(
+    db: Database, business_id: UUID, conversation_id: UUID
+) -> Conversation | None:
+    """Return one conversation."""
+    async with db.tenant(business_id) as connection:
+        return await read(connection, business_id, conversation_id)
+
+
+async def read(
+    connection: Any, business_id: UUID, conversation_id: UUID
+) -> Conversation | None:
+    """Return one conversation, in a transaction."""
+    row = await connection.fetchrow(
+        f"select {COLUMNS} from conversations c where business_id = $1 and id = $2",
+        business_id,
+        conversation_id,
+    )
+    return None if row is None else Conversation(**dict(row))
+
+
+async def of_lead(
+    connection: Any, business_id: UUID, lead_id: UUID
+) -> list[Conversation]:
+    """Return the conversations of a lead and of those merged with it, in a
+    transaction; the last first."""
+    rows = await connection.fetch(
+        f"select {COLUMNS} from conversations c join leads l "
+        "on l.business_id = c.business_id and l.id = c.lead_id "
+        "where c.business_id = $1 and coalesce(l.merged_into, l.id) = (select "
+        "coalesce(merged_into, id) from leads where business_id = $1 and id = $2) "
+        "order by c.last_inbound_at desc nulls last, c.id",
+        business_id,
+        lead_id,
+    )
+    return [Conversation(**dict(row)) for row in rows]
+
+
+async def hold(
+    connection: Any, business_id: UUID, conversation_id: UUID, why: str
+) -> bool:
+    """Leave a conversation to people, in a transaction; tell whether it was not so
+    before. A reason adds a notice."""
+    done: str = await connection.execute(
+        "update conversations set held_since = now(), held_why = $3 "
+        "where business_id = $1 and id = $2 and held_since is null",
+        business_id,
+        conversation_id,
+        why,
+    )
+    return done.endswith(" 1")
+
+
+async def hand_back(db: Database, business_id: UUID, conversation_id: UUID) -> bool:
+    """Let the assistant answer again; tell whether a person held the conversation.
+
+    What the writer wrote meanwhile was for the person, and is not answered.
+    """
+    async with db.tenant(business_id) as connection:
+        done: str = await connection.execute(
+            "update conversations set held_since = null, held_why = '' "
+            "where business_id = $1 and id = $2 and held_since is not null",
+            business_id,
+            conversation_id,
+        )
+    return done.endswith(" 1")
+
+
+async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
+    """Note that the writer wants no messages, in a transaction; tell whether they did
+    before. The lead is not called, either."""
+    row = await connection.fetchrow(
+        "update conversations set stopped_at = now() where business_id = $1 "
+        "and id = $2 and stopped_at is null returning lead_id",
+        business_id,
+        conversation_id,
+    )
+    if row is None:
+        return False
+    marked: str = await connection.execute(
+        "update leads set do_not_contact = true where business_id = $1 and id = $2 "
+        "and not do_not_contact",
+        business_id,
+        row["lead_id"],
+    )
+    await connection.execute(
+        "update conversations set stop_marked_lead = $3 where business_id = $1 "
+        "and id = $2",
+        business_id,
+        conversation_id,
+        marked.endswith(" 1"),
+    )
+    return True
+
+
+async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
+    """Undo the writer's own `stop`, in a transaction; tell whether there was one.
+
+    A lead whom the business itself has marked keeps that mark.
+    """
+    row = await connection.fetchrow(
+        "update conversations c set stopped_at = null, stop_marked_lead = false "
+        "from (select id, lead_id, stop_marked_lead from conversations "
+        "where business_id = $1 and id = $2 and stopped_at is not null for update) o "
+        "where c.business_id = $1 and c.id = o.id "
+        "returning o.lead_id, o.stop_marked_lead",
+        business_id,
+        conversation_id,
+    )
+    if row is None:
+        return False
+    if row["stop_marked_lead"]:
+        await connection.execute(
+            "update leads set do_not_contact = false where business_id = $1 "
+            "and id = $2",
+            business_id,
+            row["lead_id"],
+        )
+    return True

@@ -1,0 +1,261 @@
+"""Turns of conversations: what the assistant answers together, and how it came to it.
+
+A turn is written down as it goes. What the model has said is stored before its tools
+run, and a tool's result before the model is given it. So another process goes on with
+the turn of one that died, and asks the model for nothing that it has said.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from crm import message_work, messages
+from crm.database import Database
+from crm.message_work import Held
+from crm.messages import Draft, Message
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that runs: the messages that it answers, and the model's items so far."""
+
+    id: UUID
+    tries: int
+    asked: tuple[Message, ...]
+    items: tuple[dict[str, Any], ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the turn's first message, which the keys of tools begin with."""
+        return next((one.sid for one in self.asked if one.sid), str(self.id))
+
+
+class ToolRun(NamedTuple):
+    """A tool of a turn; `output` is None while nothing is known of its end."""
+
+    key: str
+    name: str
+    arguments: str
+    output: str | None = None
+    ok: bool | None = None
+    duration_ms: float | None = None
+
+
+async def begin(db: Database, held: Held, model: str) -> Turn | None:
+    """Return the conversation's running turn, or a new one for all that is unanswered;
+    None if nothing is. Raises LeaseLost.
+
+    Messages over a limit are not answered, nor is what was written to a person.
+    """
+    own = (held.business_id, held.conversation_id)
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        turn_id = await connection.fetchval(
+            "update message_turns set tries = tries + 1 where business_id = $1 "
+            "and conversation_id = $2 and state = 'running' returning id",
+            *own,
+        )
+        if turn_id is None:
+            turn_id = await connection.fetchval(
+                "insert into message_turns (business_id, conversation_id, model) "
+                "select $1, $2, $3 where exists (select from messages where "
+                "business_id = $1 and conversation_id = $2 and direction = 'in' "
+                "and turn_id is null and status = 'received') and exists (select from "
+                "conversations where business_id = $1 and id = $2 "
+                "and held_since is null) returning id",
+                *own,
+                model,
+            )
+            if turn_id is None:
+                return None
+            await _take(connection, held, turn_id)
+        return await _read(connection, held, turn_id)
+
+
+async def take_more(db: Database, held: Held, turn_id: UUID) -> Turn:
+    """Let a turn answer what was written since it began, too; raises LeaseLost."""
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        await _take(connection, held, turn_id)
+        return await _read(connection, held, turn_id)
+
+
+async def _take(connection: Any, held: Held, turn_id: UUID) -> None:
+    await connection.execute(
+        "update messages set turn_id = $3 where business_id = $1 "
+        "and conversation_id = $2 and direction = 'in' and turn_id is null "
+        "and status = 'received'",
+        held.business_id,
+        held.conversation_id,
+        turn_id,
+    )
+
+
+async def _read(connection: Any, held: Held, turn_id: UUID) -> Turn:
+    tries = await connection.fetchval(
+        "select tries from message_turns where business_id = $1 and id = $2",
+        held.business_id,
+        turn_id,
+    )
+    asked = await connection.fetch(
+        f"select {messages.COLUMNS} from messages m where business_id = $1 "
+        "and turn_id = $2 and direction = 'in' order by position",
+        held.business_id,
+        turn_id,
+    )
+    items = await connection.fetch(
+        "select item from message_items where business_id = $1 and turn_id = $2 "
+        "order by position",
+        held.business_id,
+        turn_id,
+    )
+    return Turn(
+        id=turn_id,
+        tries=tries,
+        asked=tuple(Message(**dict(row)) for row in asked),
+        items=tuple(row["item"] for row in items),
+    )
+
+
+async def add_items(
+    db: Database,
+    held: Held,
+    turn_id: UUID,
+    items: Sequence[Mapping[str, Any]],
+    usage: Mapping[str, float] | None = None,
+) -> None:
+    """Store what the model said, or was told, after what is stored; raises LeaseLost.
+
+    `usage` is added to the turn's, so that a turn which never ends has its cost.
+    """
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        first = await connection.fetchval(
+            "select coalesce(max(position) + 1, 0) from message_items "
+            "where business_id = $1 and turn_id = $2",
+            held.business_id,
+            turn_id,
+        )
+        await connection.executemany(
+            "insert into message_items (business_id, turn_id, position, item) "
+            "values ($1, $2, $3, $4)",
+            [
+                (held.business_id, turn_id, first + at, dict(item))
+                for at, item in enumerate(items)
+            ],
+        )
+        if usage:
+            await _add_usage(connection, held.business_id, turn_id, usage)
+
+
+async def _add_usage(
+    connection: Any, business_id: UUID, turn_id: UUID, usage: Mapping[str, float]
+) -> None:
+    before = await connection.fetchval(
+        "select usage from message_turns where business_id = $1 and id = $2 for update",
+        business_id,
+        turn_id,
+    )
+    total = {
+        name: before.get(name, 0) + usage.get(name, 0) for name in {*before, *usage}
+    }
+    await connection.execute(
+        "update message_turns set usage = $3 where business_id = $1 and id = $2",
+        business_id,
+        turn_id,
+        total,
+    )
+
+
+async def begin_tool(db: Database, held: Held, turn_id: UUID, run: ToolRun) -> ToolRun:
+    """Store that a tool runs under its key; return it with its result, if it has one.
+
+    Raises LeaseLost.
+    """
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        await connection.execute(
+            "insert into message_tools (business_id, key, turn_id, name, arguments) "
+            "values ($1, $2, $3, $4, $5) on conflict do nothing",
+            held.business_id,
+            run.key,
+            turn_id,
+            run.name,
+            run.arguments.replace("\0", ""),
+        )
+        row = await connection.fetchrow(
+            "select key, name, arguments, output, ok, duration_ms from message_tools "
+            "where business_id = $1 and key = $2",
+            held.business_id,
+            run.key,
+        )
+    return ToolRun(**dict(row))
+
+
+async def end_tool(db: Database, held: Held, run: ToolRun) -> None:
+    """Store a tool's result; raises LeaseLost."""
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        await connection.execute(
+            "update message_tools set output = $3, ok = $4, duration_ms = $5 "
+            "where business_id = $1 and key = $2",
+            held.business_id,
+            run.key,
+            (run.output or "").replace("\0", ""),
+            run.ok,
+            run.duration_ms,
+        )
+
+
+async def tools(connection: Any, business_id: UUID, turn_id: UUID) -> list[ToolRun]:
+    """Return the tools of a turn in order, in a transaction."""
+    rows = await connection.fetch(
+        "select key, name, arguments, output, ok, duration_ms from message_tools "
+        "where business_id = $1 and turn_id = $2 order by at, key",
+        business_id,
+        turn_id,
+    )
+    return [ToolRun(**dict(row)) for row in rows]
+
+
+async def end(
+    db: Database,
+    held: Held,
+    turn_id: UUID,
+    replies: Sequence[Draft],
+    *,
+    cost: float | None,
+    is_failed: bool = False,
+) -> bool:
+    """End a turn with its replies, in one transaction; False if it has ended already.
+
+    Raises LeaseLost.
+    """
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        done: str = await connection.execute(
+            "update message_turns set state = $3, ended_at = now(), cost = $4 "
+            "where business_id = $1 and id = $2 and state = 'running'",
+            held.business_id,
+            turn_id,
+            "failed" if is_failed else "answered",
+            cost,
+        )
+        if not done.endswith(" 1"):
+            return False
+        for draft in replies:
+            await messages.add(
+                connection, held.business_id, held.conversation_id, draft, turn_id
+            )
+    return True
+
+
+async def say(db: Database, held: Held, turn_id: UUID, draft: Draft) -> UUID | None:
+    """Add a message of a turn that goes on, such as an apology for the wait; once for
+    each `about`. Raises LeaseLost."""
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        return await messages.add(
+            connection, held.business_id, held.conversation_id, draft, turn_id
+        )
