@@ -21,7 +21,8 @@ import orjson
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bridge.settings.options import CallOptions, describe  # noqa: E402, the path first
+from bridge.settings.message_options import MessageOptions  # noqa: E402, the path first
+from bridge.settings.options import CallOptions, describe  # noqa: E402
 from bridge.settings.prices import PRICES_DATE  # noqa: E402
 from bridge.settings.process import NAMES, SECRETS, Settings  # noqa: E402
 from scripts.metric_reference import metrics_page  # noqa: E402
@@ -77,13 +78,15 @@ class Setting:
     """One setting: the facts of its type, and its description."""
 
     def __init__(self, name: str, text: dict[str, str]) -> None:
-        owner = CallOptions if name.lower() in CallOptions.__struct_fields__ else None
+        kinds = (CallOptions, MessageOptions)
+        field = name.lower()
+        owner = next((one for one in kinds if field in one.__struct_fields__), None)
         self.name = name
         self.meaning = text["meaning"].format_map({"prices_date": PRICES_DATE})
         self.example = text["example"]
-        self.default = getattr(owner() if owner else Settings(), name.lower())
+        self.default = getattr(owner() if owner else Settings(), field)
         hints = get_type_hints(owner or Settings, include_extras=True)
-        self.hint: Any = hints[name.lower()]
+        self.hint: Any = hints[field]
 
     @property
     def default_text(self) -> str:

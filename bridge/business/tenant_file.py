@@ -24,7 +24,8 @@ from bridge.business.bookable import (
     show_person,
 )
 from bridge.business.opening_hours import TenantError, read_hours, show_hours
-from bridge.settings.options import CallOptions, OptionError, merge
+from bridge.settings.message_options import MessageOptions, apart
+from bridge.settings.options import CallOptions, OptionError, Options, merge
 from crm import phones
 from crm.businesses import Business, Closure as StoredClosure, Service
 from crm.names import unwritable
@@ -190,11 +191,23 @@ def _check_text(field: str, text: str) -> None:
 
 def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
     """Check settings against each other and the process's; keep the typed values."""
-    try:
-        merged = merge(defaults, given)
-    except OptionError as error:
-        raise TenantError(f"settings: {error}") from None
-    return {name.lower(): getattr(merged, name.lower()) for name in given}
+    of_calls, of_messages = apart(given)
+    pairs: tuple[tuple[Options, dict[str, object]], ...] = (
+        (defaults, of_calls),
+        (MessageOptions(), of_messages),
+    )
+    typed: dict[str, Any] = {}
+    wrong: list[str] = []
+    for options, own in pairs:
+        try:
+            merged = merge(options, own)
+        except OptionError as error:
+            wrong += error.lines
+        else:
+            typed |= {name.lower(): getattr(merged, name.lower()) for name in own}
+    if wrong:
+        raise TenantError(f"settings: {'; '.join(wrong)}")
+    return {name.lower(): typed[name.lower()] for name in given}
 
 
 def _number(number: str) -> str:

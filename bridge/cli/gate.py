@@ -197,7 +197,7 @@ def _options() -> CallOptions:
     dotenv = Path(".env")
     in_file = read_dotenv(dotenv) if dotenv.exists() else {}
     given = read_environment(os.environ, in_file)
-    options = from_variables(given)
+    options = from_variables(CallOptions(), given)
     names = map(str.upper, CallOptions.__struct_fields__)
     if set_here := [f"{name}={given[name]}" for name in names if name in given]:
         print(f"environment and .env: {' '.join(set_here)}", file=sys.stderr)

@@ -23,6 +23,7 @@ from bridge.business.opening_hours import DAYS, TenantError, days_of, is_closed
 from bridge.business.tenant_file import Closure, TenantFile
 from bridge.cli import tenant_delete
 from bridge.cli.database import find_business, run_with_database
+from bridge.settings.message_options import BOTH
 from bridge.settings.options import CallOptions, nearest
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import one_line
@@ -107,8 +108,8 @@ async def _set(args: Arguments, db: Database, settings: Settings) -> None:
                 words[name] = value
             elif name == "required_fields":
                 words[name] = tuple(value.replace(",", " ").split())
-            elif name.lower() not in CallOptions.__struct_fields__:
-                known = (*_WORDS, "required_fields", *CallOptions.__struct_fields__)
+            elif name.lower() not in BOTH:
+                known = (*_WORDS, "required_fields", *BOTH)
                 meant = nearest(name.lower(), known)
                 raise TenantError(f"{name}: there is no such field or setting{meant}")
             elif value:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bridge.console.language import N_
+from bridge.settings.message_options import MessageOptions
 from bridge.settings.options import CallOptions
 
 VOICES = (
@@ -31,7 +32,8 @@ class Group(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What a setting may be: numbers from `low` to `high`, or one of `choices`."""
+    """What a setting may be: numbers from `low` to `high`, one of `choices`, or a text
+    if it has neither."""
 
     low: float | None
     high: float | None
@@ -150,6 +152,41 @@ GROUPS = (
             ),
         ),
     ),
+    Group(
+        N_("WhatsApp"),
+        (
+            Setting(
+                "whatsapp",
+                N_("Answer written messages"),
+                N_("On: the assistant answers what people write over WhatsApp."),
+            ),
+            Setting(
+                "appointment_reminders",
+                N_("Remind of appointments the day before"),
+                N_("Later than 24 hours after a message only with a template."),
+            ),
+            Setting(
+                "missed_call_messages",
+                N_("Write after a call that could not be answered"),
+                N_("Only to callers whose number was proven to be theirs."),
+            ),
+            Setting(
+                "quiet_hours",
+                N_("Quiet hours"),
+                N_("Such as 21:00-08:00: then no reminder is sent. off: none."),
+            ),
+            Setting(
+                "whatsapp_templates",
+                N_("Approved templates, by purpose and language"),
+                N_("Such as reminder.en=HX…, with commas between."),
+            ),
+            Setting(
+                "limit_messages_per_writer_per_minute",
+                N_("Messages of one person in a minute"),
+                N_("Those beyond it are answered with the next ones. 0: no limit."),
+            ),
+        ),
+    ),
 )
 SHOWN = ("openai_voice", *(one.name for group in GROUPS for one in group.settings))
 _NAMED = re.compile(r"settings: (.*)")
@@ -159,8 +196,11 @@ _SETTING = re.compile(r"\b([A-Z][A-Z_]+)=")
 @lru_cache(maxsize=1)
 def bounds() -> dict[str, Bounds]:
     """Return what each setting that is shown may be, from its type."""
-    _, found = msgspec.json.schema_components([CallOptions])
-    properties = found["CallOptions"]["properties"]
+    _, found = msgspec.json.schema_components([CallOptions, MessageOptions])
+    properties = {
+        **found["CallOptions"]["properties"],
+        **found["MessageOptions"]["properties"],
+    }
     return {name: _bounds(properties[name]) for name in SHOWN}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 from msgspec.structs import replace
 
 from bridge.agent.crm_tools import crm_tools
@@ -88,7 +89,8 @@ async def _form(
     status: int = 200,
 ) -> web.Response:
     business, console = request[BUSINESS], request.config_dict[CONSOLE]
-    defaults = console.settings.call
+    settings = console.settings
+    defaults = {**structs.asdict(settings.call), **structs.asdict(settings.message)}
     return await render(
         request,
         "assistant/assistant.html",
@@ -100,9 +102,7 @@ async def _form(
         voices=VOICES,
         names=FIELD_NAMES,
         spoken=language_name(business.language) or business.language,
-        defaults={
-            name: assistant_fields.show(getattr(defaults, name)) for name in SHOWN
-        },
+        defaults={name: assistant_fields.show(defaults[name]) for name in SHOWN},
         others={
             name: assistant_fields.show(value)
             for name, value in business.settings.items()

@@ -16,7 +16,8 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 import msgspec
 
-from bridge.settings.process import Settings, is_loopback
+from bridge.settings.addresses import is_loopback
+from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 
 ANSWER_WAIT_S = 10.0

@@ -19,7 +19,7 @@ from bridge.console.language import N_, gettext as _
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.console.softphone_port import NotPlaced, SoftphonePort
-from bridge.settings.process import is_loopback
+from bridge.settings.addresses import is_loopback
 
 MENU = (MenuItem(N_("Try it"), "/console/b/{business}/try"),)
 PHONE = web.AppKey("softphone", SoftphonePort)

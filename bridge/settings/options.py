@@ -1,13 +1,15 @@
 """The settings of one call: the process's defaults, overridden by the business.
 
-A field's name is its environment variable in lower case. Its annotation holds the
-allowed range and the words for that range in an error. This module owns those ranges
-and the one way to read a value that came as text. It reads no environment and no file.
+`bridge.settings.message_options` has those of a written conversation. A field's name
+is its environment variable in lower case. Its annotation holds the allowed range and
+the words for that range in an error. This module owns those ranges and the one way to
+read a value that came as text. It reads no environment and no file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -102,10 +104,19 @@ class OptionError(ValueError):
         self.lines = lines
 
 
-class CallOptions(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """The settings that may differ from business to business."""
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that may differ from business to business."""
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield an error for each value that does not fit to another."""
+        return iter(())
+
+
+SomeOptions = TypeVar("SomeOptions", bound=Options)
+
+
+class CallOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a call that may differ from business to business."""
 
     openai_model: Name = "gpt-realtime-2.1"
     openai_voice: Voice = "shimmer"
@@ -157,47 +168,70 @@ class CallOptions(
     limit_open_bookings_unverified: Annotated[int, _count(1, 100)] = 2
     limit_open_bookings_withheld: Annotated[int, _count(1, 10_000)] = 30
 
+    def contradictions(self) -> Iterator[str]:
+        """Yield an error for each contradictory pair: a gate that closes above its
+        opening level, a ring too short for the audio of a confirmed interruption."""
+        for kind in ("normal", "music"):
+            start = getattr(self, f"snr_start_{kind}")
+            stop = getattr(self, f"snr_stop_{kind}")
+            if stop > start:
+                yield (
+                    f"SNR_STOP_{kind.upper()}={stop:g}: expected at most "
+                    f"SNR_START_{kind.upper()} ({start:g})"
+                )
+        needed_ms = (
+            self.barge_in_grace_ms
+            + self.audio_preroll_ms
+            + self.min_consecutive_voice_frames * FRAME_MS
+        )
+        if self.barge_in_ring_ms <= needed_ms:
+            yield (
+                f"BARGE_IN_RING_MS={self.barge_in_ring_ms}: expected more than grace + "
+                f"preroll + confirmation ({needed_ms})"
+            )
 
-_HINTS: dict[str, Any] = get_type_hints(CallOptions, include_extras=True)
 
-
-def merge(options: CallOptions, overrides: Mapping[str, object]) -> CallOptions:
+def merge(options: SomeOptions, overrides: Mapping[str, object]) -> SomeOptions:
     """Return `options` with `overrides` applied.
 
     Keys are names of fields or of variables. Values are typed, or text as in the
     environment. Raises OptionError, which names each wrong variable, its value and what
     is allowed.
     """
+    hints = hints_of(type(options))
     changes: dict[str, Any] = {}
     wrong: list[str] = []
     for name, value in overrides.items():
         field = name.lower()
         try:
-            if field not in _HINTS:
-                meant = nearest(name.upper(), map(str.upper, _HINTS))
+            if field not in hints:
+                meant = nearest(name.upper(), map(str.upper, hints))
                 raise OptionError(f"{name}={value!r}: there is no such setting{meant}")
-            changes[field] = read_value(field, _HINTS[field], value)
+            changes[field] = read_value(field, hints[field], value)
         except OptionError as error:
             wrong += error.lines
     merged = msgspec.structs.replace(options, **changes)
-    wrong += _check_pairs(merged)
+    wrong += merged.contradictions()
     if wrong:
         raise OptionError(*wrong)
     return merged
 
 
-def from_variables(given: Mapping[str, str]) -> CallOptions:
-    """Return the options that are set among all variables; raises OptionError."""
-    fields = CallOptions.__struct_fields__
+def from_variables(options: SomeOptions, given: Mapping[str, str]) -> SomeOptions:
+    """Return `options` with those that are set among all variables.
+
+    Raises OptionError.
+    """
+    fields = options.__struct_fields__
     return merge(
-        CallOptions(),
+        options,
         {name: given[name.upper()] for name in fields if name.upper() in given},
     )
 
 
 def merge_valid(
-    options: CallOptions, overrides: Mapping[str, object]
-) -> tuple[CallOptions, tuple[str, ...]]:
+    options: SomeOptions, overrides: Mapping[str, object]
+) -> tuple[SomeOptions, tuple[str, ...]]:
     """Apply the valid ones of `overrides` to `options`; return a line for each fault.
 
     A wrong override does not discard the others, because some of them protect somebody.
@@ -211,9 +245,16 @@ def merge_valid(
         try:
             options = merge(options, {name: value})
         except OptionError:
-            if name.lower() == "caller_trust":
+            is_trust = name.lower() == "caller_trust"
+            if is_trust and isinstance(options, CallOptions):
                 options = msgspec.structs.replace(options, caller_trust="attested")
     return options, wrong
+
+
+@cache
+def hints_of(kind: type[Options]) -> dict[str, Any]:
+    """Return the type of each field, with its range."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -250,26 +291,3 @@ def describe(hint: Any) -> str:
 def _base(hint: Any) -> Any:
     args = get_args(hint)
     return args[0] if args else hint
-
-
-def _check_pairs(options: CallOptions) -> Iterator[str]:
-    """Yield an error for each contradictory pair: a gate that closes above its opening
-    level, a ring too short for the audio of a confirmed interruption."""
-    for kind in ("normal", "music"):
-        start = getattr(options, f"snr_start_{kind}")
-        stop = getattr(options, f"snr_stop_{kind}")
-        if stop > start:
-            yield (
-                f"SNR_STOP_{kind.upper()}={stop:g}: expected at most "
-                f"SNR_START_{kind.upper()} ({start:g})"
-            )
-    needed_ms = (
-        options.barge_in_grace_ms
-        + options.audio_preroll_ms
-        + options.min_consecutive_voice_frames * FRAME_MS
-    )
-    if options.barge_in_ring_ms <= needed_ms:
-        yield (
-            f"BARGE_IN_RING_MS={options.barge_in_ring_ms}: expected more than grace + "
-            f"preroll + confirmation ({needed_ms})"
-        )

@@ -47,6 +47,8 @@ VENDOR_PRICES: Prices = {
     "gpt-realtime-2": _VOICE,
     "gpt-realtime-1.5": msgspec.structs.replace(_VOICE, text_out=16),
     "gpt-transcribe": Price(minute=0.0045),
+    # Its price of cached tokens is not known: they cost as the others.
+    "gpt-6-luna": Price(text_in=0.1, text_cached=0.1, text_out=0.5),
 }
 
 

@@ -3,28 +3,30 @@
 A field's name is its variable in lower case. Each wrong or contradictory setting is a
 line of a SettingsError, which names the variable, the value and what is allowed. Secret
 values are not shown. `bridge.settings.options` has the settings that a business may
-override.
+override, and `bridge.settings.message_options` more of them.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 
+from bridge.settings.addresses import is_loopback, twilio_url
 from bridge.settings.environment import (
     EnvironmentFileError,
     read_dotenv,
     read_environment,
     unknown_names,
 )
+from bridge.settings.message_options import BOTH, MessageOptions
 from bridge.settings.options import (
     CallOptions,
     LanguageTag,
     OptionError,
+    SomeOptions,
     Switch,
     describe,
     from_variables,
@@ -116,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     openai_api_key: Secret | None = None
     openai_realtime_url: WsUrl = "wss://api.openai.com/v1/realtime"
+    openai_api_url: HttpUrl = "https://api.openai.com/v1"
     openai_prices: Prices = msgspec.field(default_factory=lambda: VENDOR_PRICES)
     openai_prices_currency: Currency = "USD"
 
@@ -151,6 +154,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     record_audio: Switch = False
 
     call: CallOptions = CallOptions()
+    message: MessageOptions = MessageOptions()
 
     def __repr__(self) -> str:
         """Show everything but secrets."""
@@ -179,6 +183,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def twilio_content_url(self) -> str:
+        """Twilio's Content API, in the region of TWILIO_API_URL."""
+        return twilio_url(self.twilio_api_url, "content")
+
+    @property
+    def twilio_messaging_url(self) -> str:
+        """Twilio's messaging API, in the region of TWILIO_API_URL."""
+        return twilio_url(self.twilio_api_url, "messaging")
+
+    @property
     def url_host(self) -> str:
         """`host` as it stands in a URL: an IPv6 address in brackets."""
         name = self.host.strip("[]")
@@ -191,10 +205,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
-del _HINTS["call"], _HINTS["openai_prices"]
-NAMES = frozenset(
-    name.upper() for name in (*_HINTS, "openai_prices", *CallOptions.__struct_fields__)
-)
+del _HINTS["call"], _HINTS["message"], _HINTS["openai_prices"]
+NAMES = frozenset(name.upper() for name in (*_HINTS, "openai_prices", *BOTH))
 
 
 def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
@@ -212,7 +224,8 @@ def load(env: Mapping[str, str], dotenv: Path | None = None) -> Settings:
                 values[field] = _read(field, hint, given[field.upper()])
             except SettingsError as error:
                 wrong += error.lines
-    values["call"] = _read_options(given, wrong)
+    values["call"] = _read_options(CallOptions(), given, wrong)
+    values["message"] = _read_options(MessageOptions(), given, wrong)
     if "OPENAI_PRICES" in given:
         try:
             values["openai_prices"] = read_prices(given["OPENAI_PRICES"])
@@ -254,13 +267,15 @@ def _in_file(dotenv: Path | None, wrong: list[str]) -> dict[str, str]:
         return {}
 
 
-def _read_options(given: Mapping[str, str], wrong: list[str]) -> CallOptions:
-    """Read the settings that a business may override; add their faults to `wrong`."""
+def _read_options(
+    defaults: SomeOptions, given: Mapping[str, str], wrong: list[str]
+) -> SomeOptions:
+    """Read settings that a business may override; add their faults to `wrong`."""
     try:
-        return from_variables(given)
+        return from_variables(defaults, given)
     except OptionError as error:
         wrong += error.lines
-        return CallOptions()
+        return defaults
 
 
 def check_complete(settings: Settings) -> list[str]:
@@ -283,14 +298,6 @@ def check_complete(settings: Settings) -> list[str]:
     return missing
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or an address is this machine."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _read(field: str, hint: Any, text: str) -> Any:
     """Read one variable; `X | None` is read as X, since an empty one is not set."""
     wanted = next((one for one in _choices(hint) if one is not type(None)), hint)
@@ -301,6 +308,11 @@ def _read(field: str, hint: Any, text: str) -> Any:
             allowed = describe(wanted)
             raise SettingsError(f"{field.upper()}: expected {allowed}") from None
         raise SettingsError(str(error)) from None
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    is_optional = type(None) in getattr(hint, "__args__", ())
+    return tuple(hint.__args__) if is_optional else (hint,)
 
 
 def _check_recording(settings: Settings) -> Iterator[str]:
@@ -336,11 +348,6 @@ def _check_oidc(settings: Settings) -> Iterator[str]:
         yield f"{given[0].upper()}: expected {missing} to be set with it"
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
-    is_optional = type(None) in getattr(hint, "__args__", ())
-    return tuple(hint.__args__) if is_optional else (hint,)
-
-
 def _check_urls(settings: Settings) -> Iterator[str]:
     """Yield an error for each setting that would be unsafe beyond loopback: audio sent
     or calls accepted in the clear."""
@@ -349,6 +356,7 @@ def _check_urls(settings: Settings) -> Iterator[str]:
         "NODE_URL": settings.node_url,
         "OIDC_ISSUER": settings.oidc_issuer,
         "TWILIO_API_URL": settings.twilio_api_url,
+        "OPENAI_API_URL": settings.openai_api_url,
     }
     for name, url in https.items():
         parts = urlsplit(url or "https:")

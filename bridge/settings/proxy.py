@@ -11,7 +11,8 @@ import os
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from bridge.settings.process import Settings, is_loopback
+from bridge.settings.addresses import is_loopback
+from bridge.settings.process import Settings
 
 _PORTS = {"https": 443, "wss": 443}
 

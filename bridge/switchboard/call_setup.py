@@ -18,6 +18,7 @@ from bridge.agent.tools import Tool, specifications
 from bridge.business.directory import BusinessDirectory, Found, uncached
 from bridge.business.quotas import Limit
 from bridge.call.plan import CallPlan
+from bridge.settings.message_options import apart
 from bridge.settings.options import CallOptions, merge_valid
 from bridge.settings.process import Settings
 from bridge.switchboard.unserved import Refused
@@ -252,7 +253,7 @@ def fallback_of(settings: Settings, business: Business | None) -> Sentence:
 
 
 def _options(settings: Settings, ringing: Ringing, business: Business) -> CallOptions:
-    options, wrong = merge_valid(settings.call, business.settings)
+    options, wrong = merge_valid(settings.call, apart(business.settings)[0])
     for line in wrong:
         # A wrong setting in the database must not cost the call.
         server_logger().error(

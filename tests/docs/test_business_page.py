@@ -17,6 +17,7 @@ from bridge.business.tenant_file import (
     write,
 )
 from bridge.cli.tenant import VERBS
+from bridge.settings.message_options import BOTH
 from bridge.settings.options import CallOptions
 from bridge.telephony import sentences
 from crm.businesses import Service
@@ -84,7 +85,7 @@ def test_every_setting_of_a_business_stands_there_once():
         for name in cells[1].split(", ")
     ]
 
-    assert sorted(found) == sorted(CallOptions.__struct_fields__)
+    assert sorted(found) == sorted(BOTH)
 
 
 def test_every_limit_stands_there_and_says_who_acts():

@@ -209,7 +209,7 @@ def test_a_setting_needs_one_line(monkeypatch):
 
     # The process reads the environment by this one function.
     monkeypatch.setattr(process, "from_variables", changed.from_variables)
-    assert process._read_options({"TOY_MS": "5"}, []).toy_ms == 5
+    assert process._read_options(changed.CallOptions(), {"TOY_MS": "5"}, []).toy_ms == 5
 
 
 def tags_of(module):

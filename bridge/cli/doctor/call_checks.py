@@ -17,6 +17,7 @@ from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Calle
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.timeline import HangUp, WaitForAi
 from bridge.service.server import Server
+from bridge.settings.message_options import apart
 from bridge.settings.options import OptionError, merge
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import mask_phone
@@ -117,7 +118,8 @@ async def _asked_in_vain(
     database: Database, business: Business, settings: Settings
 ) -> str | None:
     """Warn if a business requires attested numbers but no call has one."""
-    if merge(settings.call, business.settings).caller_trust != ATTESTED:
+    of_calls, _ = apart(business.settings)
+    if merge(settings.call, of_calls).caller_trust != ATTESTED:
         return None
     rows = await calls.recent(database, business.id, CALLS_LOOKED_AT)
     worths = [row["caller_worth"] for row in rows]
@@ -135,7 +137,9 @@ def _wrong_business(business: Business, settings: Settings) -> str | None:
     if not business.numbers:
         return "it has no number: give it one with `kolbridge tenant`"
     try:
-        merge(settings.call, business.settings)
+        of_calls, of_messages = apart(business.settings)
+        merge(settings.call, of_calls)
+        merge(settings.message, of_messages)
     except OptionError as error:
         return f"{error}: correct it with `kolbridge tenant set`"
     return None

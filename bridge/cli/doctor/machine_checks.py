@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bridge.cli.doctor.check import Check, warning
-from bridge.settings.process import Settings, is_loopback
+from bridge.settings.addresses import is_loopback
+from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 from crm.database import Database
 

@@ -74,6 +74,25 @@ def test_names_are_kept_tidy():
     assert business.services == (Service("Cut short", 30),)
 
 
+def test_settings_of_calls_and_of_messages_stand_together():
+    given = {"WHATSAPP": "on", "OPENAI_VOICE": "cedar", "quiet_hours": "off"}
+    file = TenantFile(name="x", settings=given)
+
+    assert to_business(file, ID, DEFAULTS).settings == {
+        "whatsapp": True,
+        "openai_voice": "cedar",
+        "quiet_hours": "off",
+    }
+
+
+def test_faults_of_both_kinds_are_named_together():
+    with pytest.raises(TenantError) as error:
+        to_business(of(settings={"whatsapp": 7, "openai_voice": "x"}), ID, DEFAULTS)
+
+    assert "WHATSAPP=7" in str(error.value)
+    assert "OPENAI_VOICE='x'" in str(error.value)
+
+
 def test_settings_are_kept_typed_by_their_field():
     given = TenantFile(name="x", settings={"OPENAI_VOICE": "cedar", "AUDIO_AGC": "on"})
     business = to_business(given, ID, DEFAULTS)
@@ -110,6 +129,8 @@ def of(**changes):
         (of(required_fields=("a", "a")), "required_fields: 'a' stands there twice"),
         (of(settings={"openai_voice": "fable"}), "settings: OPENAI_VOICE='fable'"),
         (of(settings={"colour": 1}), "settings: colour=1: there is no such setting"),
+        (of(settings={"quiet_hours": "late"}), "settings: QUIET_HOURS='late'"),
+        (of(settings={"whatsap": "on"}), "no such setting: is WHATSAPP meant?"),
         (of(settings={"snr_stop_normal": 20}), "settings: SNR_STOP_NORMAL=20"),
         (of(settings={"openai_voice": ["cedar"]}), "settings: OPENAI_VOICE=['cedar']"),
         (of(hours={"monday": ("9-5",)}), "hours.monday: '9-5': expected hours"),

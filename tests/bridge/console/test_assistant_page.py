@@ -37,6 +37,7 @@ def test_saved_assistant_is_a_version_with_its_author(desk):
         await businesses.set_setting(at.database, at.ours, "playout_lead_ms", 400)
         form = await fields(at, openai_voice="cedar", turn_silence_ms="700", note="New")
         form |= {"audio_agc": "on", "snr_start_normal": "9.5"}
+        form |= {"whatsapp": "on", "quiet_hours": "20:00-09:30"}
         status, _ = await at.owner.post(at.path("assistant"), **form)
         assert status == 303
         business = await now(at)
@@ -48,11 +49,14 @@ def test_saved_assistant_is_a_version_with_its_author(desk):
             "turn_silence_ms": 700,
             "audio_agc": True,
             "snr_start_normal": 9.5,
+            "whatsapp": True,
+            "quiet_hours": "20:00-09:30",
         }
         last = (await versions.listed(at.database, at.ours))[0]
         assert (last.by, last.note) == (By("hand", "Owner"), "New")
         _, text = await at.owner.get(at.path("assistant"))
         assert 'value="700"' in text
+        assert 'name="quiet_hours" value="20:00-09:30"' in text
         assert "PLAYOUT_LEAD_MS=400" in text
         assert "assistant.changed" in (await at.owner.get(at.path("audit")))[1]
         # An empty field is the service's own value again.
@@ -76,6 +80,8 @@ def test_saved_assistant_is_a_version_with_its_author(desk):
         ({"turn_silence_ms": "soon"}, "turn_silence_ms"),
         ({"turn_detection": "luck"}, "turn_detection"),
         ({"snr_stop_normal": "20"}, "snr_stop_normal"),
+        ({"quiet_hours": "at night"}, "quiet_hours"),
+        ({"whatsapp_templates": "reminder.en=HX1"}, "whatsapp_templates"),
     ],
 )
 def test_wrong_field_is_named_and_nothing_is_saved(desk, wrong, field):

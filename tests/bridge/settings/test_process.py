@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bridge.settings.environment import read_dotenv
+from bridge.settings.message_options import BOTH
 from bridge.settings.options import VOICES, CallOptions
 from bridge.settings.prices import VENDOR_PRICES, Price
 from bridge.settings.process import (
@@ -299,7 +300,7 @@ def test_recordings_contradict_keeping_speech_out_of_the_logs():
 def test_example_shows_every_variable_once_with_its_default(tmp_path):
     text = (ROOT / ".env.example").read_text()
     names = re.findall("^(?:# )?([A-Z_]+)=", text, re.MULTILINE)
-    fields = {*Settings.__struct_fields__, *CallOptions.__struct_fields__} - {"call"}
+    fields = {*Settings.__struct_fields__, *BOTH} - {"call", "message"}
     taken = tmp_path / ".env"
     taken.write_text(re.sub("^# (?=(?!OPENAI_PRICES)[A-Z_]+=)", "", text, flags=re.M))
 
@@ -311,10 +312,10 @@ def test_example_shows_every_variable_once_with_its_default(tmp_path):
 def test_example_says_what_a_business_may_override():
     parts = re.split("^# ---", (ROOT / ".env.example").read_text(), flags=re.M)
     names = re.findall(
-        "^# ([A-Z_]+)=", "".join(p for p in parts if "(business)" in p[:80]), re.M
+        "^(?:# )?([A-Z_]+)=", "".join(p for p in parts if "(business)" in p[:80]), re.M
     )
 
-    assert sorted(names) == sorted(n.upper() for n in CallOptions.__struct_fields__)
+    assert sorted(names) == sorted(map(str.upper, BOTH))
 
 
 def test_prices_are_a_table_in_one_variable():

@@ -1,0 +1,141 @@
+"""The settings of a written conversation: the process's, overridden by the business.
+
+A business's `settings` hold names of both kinds. `apart` divides them, so that each
+kind is merged as `bridge.settings.options` does. This module owns what the templates
+and the quiet hours look like, and reads both. It reads no clock.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import time
+from difflib import get_close_matches
+from typing import Annotated
+
+from msgspec import Meta
+
+from bridge.settings.options import (
+    NEAR_RATIO,
+    CallOptions,
+    LimitCount,
+    Name,
+    Options,
+    Switch,
+    merge_valid,
+)
+
+# What a message outside the window may be for; each has a template of its own.
+PURPOSES = ("reminder", "missed_call", "callback")
+# A content template's name is HX and 32 hexadecimal digits.
+_TEMPLATE = rf"({'|'.join(PURPOSES)})\.[a-z]{{2}}=HX[0-9a-fA-F]{{32}}"
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+
+Templates = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_TEMPLATE}(, ?{_TEMPLATE})*)?$",
+        max_length=4_000,
+        description=f"purpose.language=HX… with commas between, purposes "
+        f"{', '.join(PURPOSES)}, as reminder.en=HX0123456789abcdef0123456789abcdef",
+    ),
+]
+QuietHours = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_CLOCK}-{_CLOCK}|off)$",
+        description="two times of day such as 21:00-08:00, or off",
+    ),
+]
+
+
+class MessageOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of written conversations that may differ by business."""
+
+    whatsapp: Switch = False
+    whatsapp_model: Name = "gpt-6-luna"
+    whatsapp_templates: Templates = ""
+    appointment_reminders: Switch = False
+    missed_call_messages: Switch = False
+    quiet_hours: QuietHours = "21:00-08:00"
+    limit_messages_per_writer_per_minute: LimitCount = 20
+    message_history_max: Annotated[
+        int, Meta(ge=2, le=500, description="a whole number from 2 to 500")
+    ] = 40
+    message_history_tokens: Annotated[
+        int,
+        Meta(ge=500, le=100_000, description="a whole number from 500 to 100000"),
+    ] = 8_000
+
+    def template_of(self, purpose: str, language: str) -> str | None:
+        """Return the template of a purpose in a language; None if there is none.
+
+        A template in another language is never taken instead.
+        """
+        return dict(_templates(self.whatsapp_templates)).get((purpose, language))
+
+    def is_quiet(self, at: time) -> bool:
+        """Tell whether a time of day, in the business's zone, is in the quiet hours."""
+        span = self._quiet_span()
+        if span is None:
+            return False
+        begins, ends = span
+        if begins < ends:
+            return begins <= at < ends
+        return at >= begins or at < ends
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield an error for a template that stands there twice, and for quiet hours
+        that end as they begin."""
+        seen = set()
+        for (purpose, language), _ in _templates(self.whatsapp_templates):
+            if (purpose, language) in seen:
+                yield (
+                    f"WHATSAPP_TEMPLATES={self.whatsapp_templates!r}: expected "
+                    f"{purpose}.{language} once"
+                )
+            seen.add((purpose, language))
+        span = self._quiet_span()
+        if span is not None and span[0] == span[1]:
+            given = f"QUIET_HOURS={self.quiet_hours!r}"
+            yield f"{given}: expected two different times, or off"
+
+    def _quiet_span(self) -> tuple[time, time] | None:
+        if self.quiet_hours == "off":
+            return None
+        begins, _, ends = self.quiet_hours.partition("-")
+        return time.fromisoformat(begins), time.fromisoformat(ends)
+
+
+BOTH = (*CallOptions.__struct_fields__, *MessageOptions.__struct_fields__)
+
+
+def apart(
+    settings: Mapping[str, object],
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Divide a business's settings into those of calls and those of messages.
+
+    A name that is no setting goes where the nearest name is, or to those of calls:
+    either kind refuses it when it is merged.
+    """
+    of_messages = MessageOptions.__struct_fields__
+    calls: dict[str, object] = {}
+    messages: dict[str, object] = {}
+    for name, value in settings.items():
+        field = name.lower()
+        if field not in BOTH:
+            field = next(iter(get_close_matches(field, BOTH, 1, NEAR_RATIO)), field)
+        (messages if field in of_messages else calls)[name] = value
+    return calls, messages
+
+
+def message_options(
+    options: MessageOptions, settings: Mapping[str, object]
+) -> tuple[MessageOptions, tuple[str, ...]]:
+    """Apply a business's valid settings; return a line for each fault."""
+    return merge_valid(options, apart(settings)[1])
+
+
+def _templates(text: str) -> Iterator[tuple[tuple[str, str], str]]:
+    for one in re.split(", ?", text) if text else ():
+        name, _, sid = one.partition("=")
+        purpose, _, language = name.partition(".")
+        yield (purpose, language), sid
