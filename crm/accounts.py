@@ -167,6 +167,12 @@ async def disable(db: Database, user_id: UUID, *, is_disabled: bool = True) -> N
         await _log_out(connection, user_id)
 
 
+async def remove(db: Database, user_id: UUID) -> None:
+    """Delete an account with its sessions."""
+    async with db.owner() as connection:
+        await connection.execute("delete from users where id = $1", user_id)
+
+
 async def _log_out(connection: Any, user_id: UUID) -> None:
     for table in ("console_sessions", "login_links"):
         await connection.execute(f"delete from {table} where user_id = $1", user_id)

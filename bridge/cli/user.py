@@ -62,6 +62,7 @@ def add_parser(subparsers: Any) -> None:
     for verb, text in (
         ("disable", "close an account and end its sessions"),
         ("enable", "open a closed account again"),
+        ("remove", "delete an account with its sessions"),
         ("password", "set a password, read from the terminal or standard input"),
         ("link", "print a link that logs in once"),
     ):
@@ -139,6 +140,10 @@ async def _disable(args: argparse.Namespace, db: Database, settings: Settings) -
     await accounts.disable(db, user.id, is_disabled=args.verb == "disable")
 
 
+async def _remove(args: argparse.Namespace, db: Database, settings: Settings) -> None:
+    await accounts.remove(db, (await _find(db, args.login)).id)
+
+
 async def _password(args: argparse.Namespace, db: Database, settings: Settings) -> None:
     user = await _find(db, args.login)
     await accounts.set_password(db, user.id, hash_password(_read_password()))
@@ -203,6 +208,7 @@ _VERBS: dict[
     "list": _list,
     "disable": _disable,
     "enable": _disable,
+    "remove": _remove,
     "password": _password,
     "link": _link,
 }

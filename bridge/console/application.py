@@ -26,6 +26,7 @@ from bridge.console import (
     services_page,
     share_page,
     try_page,
+    users_page,
 )
 from bridge.console.console import CONSOLE, Console
 from bridge.console.faults import add_headers, answer_faults
@@ -53,6 +54,7 @@ PAGES = (
     notices_page,
     report_page,
     try_page,
+    users_page,
     audit_page,
     account_page,
 )

@@ -1,4 +1,4 @@
-"""Sends one notice to one e-mail address, by the operator's SMTP server."""
+"""Sends e-mails by the operator's SMTP server: notices, and links that log in."""
 
 from datetime import datetime
 from email.message import EmailMessage
@@ -40,27 +40,31 @@ class MailSender:
 
     async def send(self, notice_id: UUID, parcel: Parcel) -> Outcome:
         """Send a notice; every failure is an outcome."""
-        begun_at = monotonic()
-        settings = self._settings
-        if settings.smtp_host is None:
-            return Outcome(False, None, NOT_SET, 0.0)
-        message = message_of(notice_id, parcel, settings.smtp_from or "")
-        try:
-            _, answer = await aiosmtplib.send(
-                message,
-                hostname=settings.smtp_host,
-                port=settings.smtp_port,
-                username=settings.smtp_user,
-                password=settings.smtp_password,
-                use_tls=settings.smtp_tls == "tls",
-                start_tls=settings.smtp_tls == "starttls",
-                timeout=SEND_WAIT_S,
-            )
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            code = getattr(error, "code", None)
-            text = str(error) or type(error).__name__
-            return Outcome(False, code, text, (monotonic() - begun_at) * 1e3)
-        return Outcome(True, 250, answer, (monotonic() - begun_at) * 1e3)
+        sender = self._settings.smtp_from or ""
+        return await deliver(self._settings, message_of(notice_id, parcel, sender))
+
+
+async def deliver(settings: Settings, message: EmailMessage) -> Outcome:
+    """Hand an e-mail to the server within SEND_WAIT_S; every failure is an outcome."""
+    begun_at = monotonic()
+    if settings.smtp_host is None:
+        return Outcome(False, None, NOT_SET, 0.0)
+    try:
+        _, answer = await aiosmtplib.send(
+            message,
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            username=settings.smtp_user,
+            password=settings.smtp_password,
+            use_tls=settings.smtp_tls == "tls",
+            start_tls=settings.smtp_tls == "starttls",
+            timeout=SEND_WAIT_S,
+        )
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        code = getattr(error, "code", None)
+        text = str(error) or type(error).__name__
+        return Outcome(False, code, text, (monotonic() - begun_at) * 1e3)
+    return Outcome(True, 250, answer, (monotonic() - begun_at) * 1e3)
 
 
 def message_of(notice_id: UUID, parcel: Parcel, sender: str) -> EmailMessage:

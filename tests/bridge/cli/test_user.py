@@ -8,7 +8,9 @@ import orjson
 PASSWORD = "a long password\n"
 
 
-def test_an_owner_is_added_listed_disabled_and_enabled(shell, salon, monkeypatch):
+def test_an_owner_is_added_listed_disabled_enabled_and_removed(
+    shell, salon, monkeypatch
+):
     login = f"{uuid4().hex}@example.com"
     monkeypatch.setattr("sys.stdin", io.StringIO(PASSWORD))
     assert shell("user", "add", login, "--business", salon, "--name", "Dana")[0] == 0
@@ -22,6 +24,9 @@ def test_an_owner_is_added_listed_disabled_and_enabled(shell, salon, monkeypatch
     assert shell("user", "link", login)[0] == 2
     assert shell("user", "enable", login)[0] == 0
     assert "/console/login/" in shell("user", "link", login)[1]
+    assert shell("user", "remove", login)[0] == 0
+    assert login not in shell("user", "list")[1]
+    assert shell("user", "remove", login)[0] == 2
 
 
 def test_a_wrong_account_is_refused_with_its_reason(shell, salon, monkeypatch):
