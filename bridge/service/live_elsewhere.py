@@ -1,7 +1,8 @@
 """The running calls of other nodes, as the database knows them: some seconds late.
 
 A call's owner is in the database from its first moment, and its checkpoint soon after.
-These calls can be seen and not heard: audio does not pass from node to node.
+These calls can be seen and not heard. They are shown where their node cannot be asked
+(`node_lines`).
 """
 
 import asyncio
@@ -95,6 +96,7 @@ def _row(owner: live_calls.Owner) -> LiveCall:
         opened_at=round(owner.opened_at.timestamp(), 1),
         phase="talking",
         node=owner.node,
+        is_only_seen=True,
     )
 
 

@@ -4,10 +4,12 @@ from aiohttp import web
 
 from bridge.nodes.membership import identity_of
 from bridge.ports.workers import Workers
+from bridge.service.between_nodes import BetweenNodes
 from bridge.service.console_phone import ConsolePhone
 from bridge.service.health import Health
 from bridge.service.live_elsewhere import LiveElsewhere
-from bridge.service.live_everywhere import LiveEverywhere
+from bridge.service.live_everywhere import LiveEverywhere, node_application
+from bridge.service.node_lines import NodeLines
 from bridge.settings.process import Settings
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.live_calls import Lines
@@ -16,6 +18,7 @@ from bridge.telemetry.log import server_logger
 from crm.database import Database
 
 PREFIX = "/console/"
+NODES_PREFIX = "/nodes/"
 # The console's part of the connections to the database: the calls keep the others.
 DATABASE_SHARE = 0.3
 
@@ -54,11 +57,14 @@ def add_console(
         settings.openai_prices,
     )
     name = identity_of(settings, 0).name
-    live = LiveEverywhere(lines, workers, LiveElsewhere(share, name))
+    between = BetweenNodes(settings, public_url)
+    nodes = NodeLines(share, between, name)
+    live = LiveEverywhere(lines, workers, LiveElsewhere(share, name), nodes)
     phone = ConsolePhone(Softphone(switchboard, settings, workers))
     worker = 0 if workers is None else workers.index
     health = Health(settings, share, switchboard, name, worker)
     metrics = switchboard.metrics
+    application.add_subapp(NODES_PREFIX, node_application(live, between, metrics))
     console = Console(settings, share, metrics, public_url, live, phone, health)
     application.on_startup.append(health.on_startup)
     application.on_cleanup.append(health.on_cleanup)

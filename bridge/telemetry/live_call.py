@@ -32,6 +32,8 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[str, ...] = ()
     # The node that has the call, if that is another one.
     node: str = ""
+    # That node cannot be asked: the call is seen, some seconds late, and not heard.
+    is_only_seen: bool = False
 
 
 class RefusedCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,9 +72,8 @@ class Card {
     const hearing = call.listeners.length ? `${words.hearing} ${call.listeners.join(", ")}` : "";
     const node = call.node ? `${words.node} ${call.node}` : "";
     this.set("who", [taken, hearing, node].filter(Boolean).join(" · "));
-    const isElsewhere = Boolean(call.node);
-    this.part("actions").hidden = isElsewhere;
-    this.control("hint").hidden = isElsewhere;
+    this.part("actions").hidden = call.is_only_seen;
+    this.control("hint").hidden = call.is_only_seen;
     this.article.dataset.taken = String(Boolean(call.taken_over_by));
     this.control("take").disabled = Boolean(call.taken_over_by) || !talks;
     this.control("goodbye").disabled = !talks;

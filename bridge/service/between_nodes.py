@@ -1,0 +1,75 @@
+"""Between nodes: how the console of one node asks another for its calls.
+
+A request is signed with the first auth token of the settings, which every node has. The
+signature covers the whole URL: for what is asked, when, and a number used once. An old
+request, or one that comes again, is refused.
+"""
+
+import hmac
+import secrets
+from time import time
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from bridge.settings.process import Settings
+from bridge.telephony import signature
+
+LIVE_PATH = "/nodes/live"
+LINE_PATH = "/nodes/line"
+SIGNATURE = "X-Kolbridge-Signature"
+# Clocks of nodes may differ by seconds.
+FRESH_S = 30.0
+# How many numbers are remembered until their requests are old. With more requests than
+# this in 2 * FRESH_S, new ones are refused.
+SEEN_MAX = 50_000
+_NONCE_BYTES = 16
+
+
+class BetweenNodes:
+    """Signs the requests of this node, and checks those of others."""
+
+    def __init__(self, settings: Settings, public_url: str) -> None:
+        self._tokens = settings.signing_secrets.auth_tokens
+        self._public_url = public_url
+        # The numbers of checked requests, and until when each is remembered.
+        self._seen: dict[str, float] = {}
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether nodes have a secret in common."""
+        return bool(self._tokens)
+
+    def signed(self, path: str, **asked: str) -> tuple[str, dict[str, str]]:
+        """Return a request's path with its query, and its header."""
+        query = {**asked, "at": f"{time():.0f}"}
+        query["nonce"] = secrets.token_hex(_NONCE_BYTES)
+        target = f"{path}?{urlencode(query)}"
+        return target, {SIGNATURE: self._sign(self._tokens[0], target)}
+
+    def is_from_node(self, target: str, given: str) -> bool:
+        """Tell whether another node asks for `target`, a path with its query, and for
+        the first time; `given` is its header."""
+        own = (self._sign(token, target) for token in self._tokens)
+        signed = given.encode("utf-8", "surrogateescape")
+        if not any([hmac.compare_digest(signed, one.encode()) for one in own]):
+            return False
+        query = parse_qs(urlsplit(target).query)
+        at, nonce = query.get("at", [""])[0], query.get("nonce", [""])[0]
+        now = time()
+        if not at.isdecimal() or abs(now - int(at)) > FRESH_S or nonce in self._seen:
+            return False
+        self._forget(now)
+        if len(self._seen) >= SEEN_MAX:
+            return False
+        self._seen[nonce] = now + 2 * FRESH_S
+        return True
+
+    def _sign(self, token: str, target: str) -> str:
+        # The name keeps these apart from what Twilio signs with the same token.
+        return signature.sign(token, f"node {self._public_url}{target}", (), "sha256")
+
+    def _forget(self, now: float) -> None:
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if self._seen[oldest] > now:
+                return
+            del self._seen[oldest]

@@ -1,0 +1,242 @@
+"""Calls of other nodes: seen, heard and joined over signed requests, and by nobody
+else."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bridge.call import checkpoint
+from bridge.call.plan import HandBack, TakeOver, Whisper
+from bridge.service.between_nodes import LIVE_PATH, SEEN_MAX, SIGNATURE, BetweenNodes
+from bridge.service.live_everywhere import LiveEverywhere, node_application
+from bridge.service.node_lines import NodeLines
+from bridge.settings.process import Settings
+from bridge.switchboard.live_calls import Lines
+from bridge.telemetry.metrics import Metrics
+from crm import businesses, live_calls, nodes
+from crm.database import Database
+from tests.bridge import builders, loopback, ws_peer
+from tests.bridge.line.test_driver import talking
+
+PUBLIC = "https://voice.example"
+SETTINGS = Settings(twilio_auth_token="first,second")
+CALLER = b"\x33" * 160
+VOICE = b"\x42" * 160
+
+
+class Pair:
+    """A node with a call, and the view of another node."""
+
+    def __init__(self, place, peer, near, url):
+        self.place = place
+        self.peer = peer
+        self.near = near
+        self.url = url
+
+    async def open_line(self, business_id="b1"):
+        call_sid = builders.CALL_SID
+        return await self.near.open_line(call_sid, business_id, "Dana", hears=True)
+
+    async def seen(self):
+        """Return the call as the near node sees it, once it does."""
+        found = []
+
+        async def look():
+            while not found:
+                calls = (await self.near.snapshot()).calls
+                found.extend(one for one in calls if one.call_sid == builders.CALL_SID)
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(look(), 5)
+        return found[0]
+
+
+@asynccontextmanager
+async def two_nodes(place, url):
+    database = await Database.open(url)
+    business_id = await businesses.create(database, "Salon")
+    peer, model = await talking(place)
+    found = {builders.CALL_SID: place.line}
+    name = f"far-{uuid4().hex[:8]}"
+    far = LiveEverywhere(Lines(place.metrics, found.values, found.get, {}), None)
+    between = BetweenNodes(SETTINGS, PUBLIC)
+    app = web.Application()
+    app.add_subapp("/nodes/", node_application(far, between, place.metrics))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    at = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    incarnation = uuid4()
+    await nodes.beat(
+        database,
+        nodes.Beat(
+            incarnation=incarnation,
+            name=name,
+            worker=0,
+            url=at + "/",
+            version="1",
+            format=checkpoint.FORMAT,
+            capacity=10,
+            active=1,
+            is_draining=False,
+        ),
+    )
+    await live_calls.open(
+        database,
+        call_sid=builders.CALL_SID,
+        business_id=business_id,
+        account_sid="AC",
+        to_number="+15550000002",
+        node=name,
+        incarnation=incarnation,
+        worker=0,
+    )
+    lines = NodeLines(database, BetweenNodes(SETTINGS, PUBLIC), "near")
+    near = LiveEverywhere(
+        Lines(Metrics(), dict().values, {}.get, {}), None, None, lines
+    )
+    try:
+        yield Pair(place, peer, near, at)
+    finally:
+        async with database.routing() as connection:
+            await connection.execute(
+                "delete from call_owners where call_sid = $1", builders.CALL_SID
+            )
+        await near.close(app)
+        await nodes.leave(database, incarnation)
+        await runner.cleanup()
+        await peer.close()
+        await model.close()
+        await database.close()
+
+
+@pytest.fixture
+def told(embedded_url):
+    def run(story):
+        async def whole():
+            async with (
+                loopback.opened() as place,
+                asyncio.timeout(20),
+                two_nodes(place, embedded_url) as pair,
+            ):
+                await story(pair)
+
+        asyncio.run(whole())
+
+    return run
+
+
+def test_call_of_another_node_is_seen_as_it_is_there(told):
+    async def story(pair):
+        call = await pair.seen()
+        assert call.node.startswith("far-")
+        assert not call.is_only_seen
+        assert call.business_name == "Salon"
+
+    told(story)
+
+
+def test_call_of_another_node_is_heard_and_taken_over(told):
+    async def story(pair):
+        call = pair.place.line.call
+        line = await pair.open_line()
+        pair.peer.send_text(loopback.media_message(CALLER))
+        assert await line.take() == CALLER + builders.SILENCE
+
+        await line.obey(TakeOver())
+        await ws_peer.until(lambda: call.takeover.is_on)
+        await line.speak(VOICE)
+        await ws_peer.until(lambda: call.playout.frames_sent == 1)
+        await line.obey(HandBack(note="Ten percent."))
+        await ws_peer.until(lambda: not call.takeover.is_on)
+        await line.obey(Whisper(text="Tuesday is full."))
+        await ws_peer.until(lambda: call.counters.operator_hints == 1)
+        await line.close()
+        await ws_peer.until(lambda: not pair.place.line.listeners.is_wanted)
+
+    told(story)
+
+
+def test_line_ends_with_its_call_on_another_node(told):
+    async def story(pair):
+        line = await pair.open_line()
+        pair.peer.send_text(loopback.STOP)
+
+        assert await line.take() == b""
+        await line.close()
+
+    told(story)
+
+
+def test_call_of_another_business_is_not_joined(told):
+    async def story(pair):
+        assert await pair.open_line(str(uuid4())) is None
+
+    told(story)
+
+
+def test_nobody_but_a_node_is_answered(told):
+    async def story(pair):
+        own, strange = (
+            BetweenNodes(Settings(twilio_auth_token=token), PUBLIC)
+            for token in ("first", "guessed")
+        )
+        elsewhere = BetweenNodes(SETTINGS, "https://other.example")
+        target, headers = own.signed(LIVE_PATH)
+        tries = [
+            (target, {}, 403),
+            (f"{target}&more=1", headers, 403),
+            (*strange.signed(LIVE_PATH), 403),
+            (*elsewhere.signed(LIVE_PATH), 403),
+            (target, headers, 200),
+            # The same request again.
+            (target, headers, 403),
+            ("/nodes/line", {}, 403),
+            ("/nodes/", {}, 403),
+        ]
+        async with aiohttp.ClientSession() as session:
+            for path, sent, expected in tries:
+                async with session.get(pair.url + path, headers=sent) as answer:
+                    assert answer.status == expected, (path, sent)
+        assert pair.place.metrics.value("rejected_signatures", endpoint="nodes") == 7
+
+    told(story)
+
+
+def test_old_request_is_refused(monkeypatch):
+    between = BetweenNodes(SETTINGS, PUBLIC)
+    monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_000.0)
+    target, headers = between.signed(LIVE_PATH)
+    monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_031.0)
+    assert not between.is_from_node(target, headers[SIGNATURE])
+    monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_029.0)
+    assert between.is_from_node(target, headers[SIGNATURE])
+
+
+def test_either_of_two_tokens_is_accepted():
+    other = BetweenNodes(Settings(twilio_auth_token="second"), PUBLIC)
+    target, headers = other.signed(LIVE_PATH)
+    assert BetweenNodes(SETTINGS, PUBLIC).is_from_node(target, headers[SIGNATURE])
+
+
+def test_what_is_remembered_has_a_limit(monkeypatch):
+    between = BetweenNodes(SETTINGS, PUBLIC)
+    between._seen = dict.fromkeys(map(str, range(SEEN_MAX)), 2_000.0)
+    monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_000.0)
+    target, headers = between.signed(LIVE_PATH)
+    assert not between.is_from_node(target, headers[SIGNATURE])
+    monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 2_000.0)
+    target, headers = between.signed(LIVE_PATH)
+    assert between.is_from_node(target, headers[SIGNATURE])
+    assert len(between._seen) == 1
+
+
+def test_without_a_token_nodes_are_not_asked():
+    between = BetweenNodes(Settings(), PUBLIC)
+    assert not between.is_possible
+    assert not between.is_from_node("/nodes/live?at=1&nonce=2", "")
