@@ -31,6 +31,8 @@ class Usage(NamedTuple):
     # Of the calls admitted today; the cost is in the currency of the price table.
     seconds_today: float
     cost_today: float
+    # Of the answers in writing that began today.
+    written_cost_today: float = 0.0
 
 
 class Admission(NamedTuple):
@@ -61,7 +63,9 @@ select count(*) filter (where is_running) as running,
     as by_caller,
   coalesce(sum(extract(epoch from greatest(until - admitted_at, interval '0')))
     filter (where is_today), 0)::float as seconds_today,
-  coalesce(sum(cost) filter (where is_today), 0)::float as cost_today
+  coalesce(sum(cost) filter (where is_today), 0)::float as cost_today,
+  (select coalesce(sum(cost), 0)::float from message_turns where business_id = $1
+    and begun_at >= (select begins from today)) as written_cost_today
 from counted"""
 # When a call was admitted before, if it was, and whether it has a record.
 _KNOWN = """

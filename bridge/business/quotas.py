@@ -1,4 +1,5 @@
-"""Quotas: what a business's callers may use together, and the effect of a limit.
+"""Quotas: what a business's callers and writers may use together, and the effect of a
+limit.
 
 This module does no I/O. It receives the usage (`crm.admissions.Usage`, or a type with
 the same fields) and answers which limit refuses a call, or how long the running calls
@@ -46,6 +47,10 @@ class Usage(Protocol):
     def cost_today(self) -> float:
         """The cost of today's calls, in the currency of the price table."""
 
+    @property
+    def written_cost_today(self) -> float:
+        """The cost of today's answers in writing, in the same currency."""
+
 
 class Reached(NamedTuple):
     """A limit that running calls will have reached in `left_s`."""
@@ -79,6 +84,12 @@ def ending(options: CallOptions, usage: Usage) -> Reached | None:
     return reached if reached is not None and reached.left_s < AHEAD_S else None
 
 
+def is_spent(options: CallOptions, usage: Usage) -> bool:
+    """Tell whether calls and answers in writing have cost what a day may cost."""
+    most = options.limit_cost_per_day
+    return bool(most) and usage.cost_today + usage.written_cost_today >= most
+
+
 def nearest(options: CallOptions, usage: Usage, *, calls: int) -> Reached | None:
     """Return which of a day's limits `calls` at once reach first, and when."""
     found = []
@@ -86,8 +97,9 @@ def nearest(options: CallOptions, usage: Usage, *, calls: int) -> Reached | None
         left_s = options.limit_minutes_per_day * 60 - usage.seconds_today
         found.append(Reached(Limit.MINUTES, _share(left_s, calls)))
     if options.limit_cost_per_day:
-        left = options.limit_cost_per_day - usage.cost_today
-        # The cost of a second today; before anything has cost, no limit is near.
+        spent = usage.cost_today + usage.written_cost_today
+        left = options.limit_cost_per_day - spent
+        # The cost of a second of calls; before they have cost, no limit is near.
         rate = usage.cost_today / usage.seconds_today if usage.seconds_today else 0.0
         if left <= 0:
             found.append(Reached(Limit.COST, 0.0))

@@ -183,7 +183,7 @@ GROUPS = (
             Setting(
                 "limit_messages_per_writer_per_minute",
                 N_("Messages of one person in a minute"),
-                N_("Those beyond it are answered with the next ones. 0: no limit."),
+                N_("Those beyond it are kept and not answered. 0: no limit."),
             ),
         ),
     ),

@@ -95,7 +95,7 @@ async def _spent(console: Console, business_id: UUID, name: str) -> Spent:
     return Spent(
         business_id,
         name,
-        usage.cost_today,
+        usage.cost_today + usage.written_cost_today,
         cost_max,
         usage.seconds_today / 60,
         minutes_max,

@@ -61,8 +61,8 @@ class QuietHours(NamedTuple):
 
 
 def read_quiet_hours(text: str) -> QuietHours | None:
-    """Read "21:00-08:00"; "" and two equal times mean none. Raises ValueError."""
-    if not text:
+    """Read "21:00-08:00"; "off" and two equal times mean none. Raises ValueError."""
+    if text in ("", "off"):
         return None
     found = _HOURS.fullmatch(text)
     if found is None:

@@ -2,12 +2,11 @@
 
 A business's `settings` hold names of both kinds. `apart` divides them, so that each
 kind is merged as `bridge.settings.options` does. This module owns what the templates
-and the quiet hours look like, and reads both. It reads no clock.
+and the quiet hours look like.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import time
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -72,16 +71,6 @@ class MessageOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
         """
         return dict(_templates(self.whatsapp_templates)).get((purpose, language))
 
-    def is_quiet(self, at: time) -> bool:
-        """Tell whether a time of day, in the business's zone, is in the quiet hours."""
-        span = self._quiet_span()
-        if span is None:
-            return False
-        begins, ends = span
-        if begins < ends:
-            return begins <= at < ends
-        return at >= begins or at < ends
-
     def contradictions(self) -> Iterator[str]:
         """Yield an error for a template that stands there twice, and for quiet hours
         that end as they begin."""
@@ -93,16 +82,10 @@ class MessageOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
                     f"{purpose}.{language} once"
                 )
             seen.add((purpose, language))
-        span = self._quiet_span()
-        if span is not None and span[0] == span[1]:
+        begins, _, ends = self.quiet_hours.partition("-")
+        if begins == ends:
             given = f"QUIET_HOURS={self.quiet_hours!r}"
             yield f"{given}: expected two different times, or off"
-
-    def _quiet_span(self) -> tuple[time, time] | None:
-        if self.quiet_hours == "off":
-            return None
-        begins, _, ends = self.quiet_hours.partition("-")
-        return time.fromisoformat(begins), time.fromisoformat(ends)
 
 
 BOTH = (*CallOptions.__struct_fields__, *MessageOptions.__struct_fields__)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crm import admissions, businesses
+from crm import admissions, businesses, conversations
 from crm.admissions import KEPT, STALE, YOUNG, Usage
 from crm.database import Database
 
@@ -106,6 +106,29 @@ async def test_day_is_the_businesss_own(salon):
     assert before.cost_today == 3.0
     after = await salon.used(eve + minutes(40))
     assert (after.seconds_today, after.cost_today) == (60.0, 0.5)
+
+
+@told
+async def test_answers_in_writing_of_the_day_are_counted_apart(salon):
+    eve = NOON.replace(hour=21, minute=50)
+    async with salon.db.tenant(salon.business_id) as connection:
+        conversation_id = await conversations.open_for(
+            connection, salon.business_id, ANN, BEN, "AC1"
+        )
+        for at, cost in ((eve, 4.0), (eve + minutes(20), 0.5), (eve, None)):
+            await connection.execute(
+                "insert into message_turns (business_id, conversation_id, begun_at, "
+                "cost) values ($1, $2, $3, $4)",
+                salon.business_id,
+                conversation_id,
+                at,
+                cost,
+            )
+
+    before = await salon.used(eve + minutes(9))
+    assert (before.cost_today, before.written_cost_today) == (0.0, 4.5)
+    after = await salon.used(eve + minutes(30))
+    assert (after.cost_today, after.written_cost_today) == (0.0, 0.5)
 
 
 @told

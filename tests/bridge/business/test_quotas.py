@@ -75,6 +75,27 @@ def test_money_that_is_left_goes_as_fast_as_it_went():
     assert refused(limits, seconds_today=1e6) is None
 
 
+def test_answers_in_writing_cost_what_calls_may_cost():
+    limits = options(limit_cost_per_day=10)
+
+    assert refused(limits, cost_today=4.0, written_cost_today=6.0) is Limit.COST
+    assert quotas.is_spent(limits, NOTHING._replace(written_cost_today=10.0))
+    assert quotas.is_spent(
+        limits, NOTHING._replace(cost_today=9.0, written_cost_today=1.0)
+    )
+    assert not quotas.is_spent(limits, NOTHING._replace(written_cost_today=9.9))
+    assert not quotas.is_spent(NONE, NOTHING._replace(written_cost_today=1e9))
+
+
+def test_what_writing_costs_says_nothing_about_the_cost_of_a_minute():
+    limits = options(limit_cost_per_day=10)
+    usage = NOTHING._replace(seconds_today=60.0, cost_today=1.0, written_cost_today=6.0)
+
+    assert quotas.nearest(limits, usage, calls=1) == Reached(
+        Limit.COST, pytest.approx(180.0)
+    )
+
+
 def test_running_calls_are_told_of_the_limit_that_comes_first():
     limits = options(limit_minutes_per_day=100, limit_cost_per_day=10)
     usage = Usage(running=2, by_caller=0, seconds_today=5_880.0, cost_today=9.9)

@@ -129,6 +129,7 @@ def test_the_clock_that_changes_in_the_night_counts():
 def test_quiet_hours_are_read_from_text():
     assert read_quiet_hours("21:00-08:00") == NIGHT
     assert read_quiet_hours("") is None
+    assert read_quiet_hours("off") is None
     assert read_quiet_hours("09:00-09:00") is None
 
 

@@ -1,7 +1,5 @@
 """The settings of written conversations: their texts are checked, and read."""
 
-from datetime import time
-
 import pytest
 
 from bridge.settings.message_options import MessageOptions, apart, message_options
@@ -54,26 +52,6 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name, value, words):
 
     assert str(error.value).startswith(f"{name}={value!r}: ")
     assert words in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("hours", "at", "is_quiet"),
-    [
-        ("21:00-08:00", time(20, 59), False),
-        ("21:00-08:00", time(21), True),
-        ("21:00-08:00", time(0), True),
-        ("21:00-08:00", time(7, 59), True),
-        ("21:00-08:00", time(8), False),
-        ("13:00-15:00", time(14), True),
-        ("13:00-15:00", time(15), False),
-        ("13:00-15:00", time(23), False),
-        ("off", time(3), False),
-    ],
-)
-def test_quiet_hours_may_go_over_midnight(hours, at, is_quiet):
-    options = merge(MessageOptions(), {"quiet_hours": hours})
-
-    assert options.is_quiet(at) is is_quiet
 
 
 def test_a_business_has_settings_of_both_kinds():
