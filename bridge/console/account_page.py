@@ -3,7 +3,9 @@
 from time import monotonic, time
 from uuid import UUID
 
+import segno
 from aiohttp import web
+from markupsafe import Markup
 
 from bridge.console import passwords, totp
 from bridge.console.console import FORM, ROOT, TOKEN, VIEWER, Console
@@ -121,7 +123,14 @@ class AccountPage:
             faults=faults or {},
             secret=secret,
             uri=totp.uri(secret, user.login),
+            qr_code=_qr_code(totp.uri(secret, user.login)),
         )
+
+
+def _qr_code(text: str) -> Markup:
+    """Return a text as an SVG: dark on light in every scheme, as cameras expect."""
+    code = segno.make_qr(text, error="m")
+    return Markup(code.svg_inline(dark="#000", light="#fff", omitsize=True))
 
 
 def _is_secret(text: str) -> bool:

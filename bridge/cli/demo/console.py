@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import argon2  # noqa: F401
         import jinja2  # noqa: F401
+        import segno  # noqa: F401
     except ModuleNotFoundError as error:
         print(
             f"kolbridge demo: --console needs {error.name}: "

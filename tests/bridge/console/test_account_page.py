@@ -4,6 +4,8 @@ import asyncio
 import re
 from time import time
 
+import segno
+
 from bridge.console import totp
 from bridge.console.login_page import FAILURES_MAX
 from crm import accounts
@@ -97,5 +99,22 @@ def test_a_session_is_ended_by_its_own_user_alone(desk):
             assert (await two.get(HERE))[0] == 200
             assert (await one.post(f"{HERE}/revoke", session=session))[0] == 303
             assert (await two.get(HERE))[0] == 303
+
+    run(story)
+
+
+def test_the_key_is_shown_as_a_qr_code_of_its_address(desk):
+    async def story():
+        async with desk() as at:
+            login = await add_user(at.database, "owner", at.ours)
+            browser = at.new_browser()
+            await browser.log_in(login)
+            _, text = await browser.get(HERE)
+            secret = re.search(r'name="secret" value="(\w+)"', text)[1]
+            (picture,) = re.findall(r"<svg.+?</svg>", text)
+            assert picture == segno.make_qr(
+                totp.uri(secret, login), error="m"
+            ).svg_inline(dark="#000", light="#fff", omitsize=True)
+            assert "style=" not in picture and "<script" not in picture
 
     run(story)
