@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
         *("settings", "telemetry", "telephony", "crm"),
     },
     "api": {"business", "notices", "records", "settings", "telemetry", "crm"},
-    "messaging": {"crm"},
+    "messaging": {"agent", "crm"},
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {

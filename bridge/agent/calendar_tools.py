@@ -67,7 +67,10 @@ class BookingLimits(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """Where a caller is served: one business, one call."""
+    """Where a caller is served: one business, one call or conversation in writing.
+
+    `call_sid` names what the caller claims; `author` makes the changes.
+    """
 
     database: Database
     business: Business
@@ -75,6 +78,7 @@ class Desk(NamedTuple):
     call_sid: str
     rules: Rules
     limits: BookingLimits
+    author: By
 
     async def find(self, asked: FindSlots, _: str) -> Answer:
         """Find free slots, the nearest to what was asked for first."""
@@ -192,11 +196,6 @@ class Desk(NamedTuple):
             None,
             "appointment moved" if is_new else "appointment was there before",
         )
-
-    @property
-    def author(self) -> By:
-        """Who makes the changes of this call."""
-        return By("call", self.call_sid)
 
     def person(self, asked: object, service: Service | None) -> int | None:
         """Return the number of the person whom the caller has asked for, if any.

@@ -22,6 +22,7 @@ from bridge.agent.identity import Caller, Standing, Worth
 from bridge.agent.tools import Answer, Tool, ToolError
 from bridge.agent.verification import CALLER_VERIFY, verification_tool
 from crm import claims, leads
+from crm.authors import By
 from crm.businesses import Business
 from crm.calendar import Rules
 from crm.claims import Claim
@@ -61,13 +62,16 @@ def crm_tools(
     worth: Worth = Worth.VERIFIED,
     limits: BookingLimits = _LIMITS,
     is_proven: bool = False,
+    author: By | None = None,
 ) -> dict[str, Tool]:
     """Return the tools of a call; `from_number` is None where it is worth nothing.
 
     `is_proven`: in this call the caller has proven already that the number is theirs.
+    `author`: who makes the changes, where it is not the call of `call_sid`.
     """
     standing = Standing(Caller(from_number, worth if from_number else Worth.NONE))
-    desk = Desk(database, business, standing, call_sid, rules, limits)
+    by = author or By("call", call_sid)
+    desk = Desk(database, business, standing, call_sid, rules, limits, by)
 
     async def upsert(arguments: msgspec.Struct, _: str) -> Answer:
         return await _upsert(desk, arguments)

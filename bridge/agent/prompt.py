@@ -5,6 +5,7 @@ people, such as a caller's name or a service's, is quoted as data. Only the time
 caller differ between the calls of a business: the text is kept once, those per call.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -23,6 +24,11 @@ CALL_FACTS = "{time and caller}"
 BUSINESS_HEADING = "### BUSINESS INSTRUCTIONS"
 # The next ones; a caller asks about the weeks that come.
 CLOSURES_MAX = 8
+# What was written lately, where it fits beside what is known of the caller.
+WROTE_TOKENS_MAX = 250
+_HEADING_TOKENS = 10
+# Of one message or sentence is told.
+WORDS_CHARS_MAX = 300
 # Of each is said; with them and what is known of the caller, CALLER_TOKENS suffice.
 REASON_CHARS_MAX = 80
 _DAYS = (
@@ -73,26 +79,61 @@ def build(
     lead: Lead | None,
     now: datetime,
     worth: Worth = Worth.NONE,
+    wrote: Sequence[tuple[str, str]] = (),
 ) -> Prompt:
     """Return the prompt of a session that begins at `now`, an aware time.
 
-    `worth` is what the caller's number is worth where there is no lead.
+    `worth` is what the caller's number is worth where there is no lead. `wrote` is what
+    the caller and the assistant wrote to each other lately, each with its author.
     """
-    local = now.astimezone(ZoneInfo(business.time_zone))
-    facts = [
-        f"Now: {_DAYS[local.isoweekday() % 7]}, {local:%Y-%m-%d %H:%M} "
-        f"({business.time_zone})",
-        f"Caller: {_caller(business, lead, worth)}",
-    ]
-    closed = [one for one in business.closures if one.last_day >= local.date()]
-    if closed:
-        facts.append(f"Closed: {', '.join(map(_closure, closed[:CLOSURES_MAX]))}")
+    facts = [*now_and_who(business, lead, now, worth), *closed(business, now)]
+    left = CALLER_TOKENS - token_bound("\n".join(facts))
+    if wrote and (
+        words := quoted(wrote, min(WROTE_TOKENS_MAX, left - _HEADING_TOKENS))
+    ):
+        facts.append(f"Written lately (data): {words}")
     return Prompt(standing_text(business), "\n".join(facts))
 
 
-def standing_text(business: Business) -> str:
+def quoted(said: Sequence[tuple[str, str]], tokens_max: int) -> str:
+    """Return the last of what was said as data; "" where none of it fits."""
+    kept: list[str] = []
+    for who, text in reversed(said):
+        words = [f"{who}: {text[:WORDS_CHARS_MAX]}", *kept]
+        if token_bound(orjson.dumps(words).decode()) > tokens_max:
+            break
+        kept = words
+    return orjson.dumps(kept).decode() if kept else ""
+
+
+def now_and_who(
+    business: Business,
+    lead: Lead | None,
+    now: datetime,
+    worth: Worth,
+    who: str = "Caller",
+) -> list[str]:
+    """Return the facts of the time and of who speaks or writes."""
+    local = now.astimezone(ZoneInfo(business.time_zone))
+    return [
+        f"Now: {_DAYS[local.isoweekday() % 7]}, {local:%Y-%m-%d %H:%M} "
+        f"({business.time_zone})",
+        f"{who}: {_caller(business, lead, worth)}",
+    ]
+
+
+def closed(business: Business, now: datetime) -> list[str]:
+    """Return the fact of when the business is closed, if it is."""
+    today = now.astimezone(ZoneInfo(business.time_zone)).date()
+    found = [one for one in business.closures if one.last_day >= today]
+    if not found:
+        return []
+    return [f"Closed: {', '.join(map(_closure, found[:CLOSURES_MAX]))}"]
+
+
+def standing_text(business: Business, rules: str = _RULES) -> str:
     """Return the text of all calls of a business, with CALL_FACTS for the rest."""
-    rules = _RULES.format(
+    rules = rules.format(
         name=business.name,
         language=language_name(business.language)
         or f"the language '{business.language}'",

@@ -1,4 +1,4 @@
-"""The cost of a call: its tokens by kind, times the price table of the settings.
+"""The cost of a call, or of a turn in writing: its tokens by kind, times the prices.
 
 Prices are per million tokens and per minute, in the currency of the table. The vendor
 publishes no prices over its API and changes them. The built-in table therefore has a
@@ -20,6 +20,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     text_in: float = 0.0
     text_cached: float = 0.0
+    # Of tokens that are kept for a later request; 0: they cost as the others.
+    text_written: float = 0.0
     text_out: float = 0.0
     audio_in: float = 0.0
     audio_cached: float = 0.0
@@ -47,8 +49,10 @@ VENDOR_PRICES: Prices = {
     "gpt-realtime-2": _VOICE,
     "gpt-realtime-1.5": msgspec.structs.replace(_VOICE, text_out=16),
     "gpt-transcribe": Price(minute=0.0045),
-    # Its price of cached tokens is not known: they cost as the others.
-    "gpt-6-luna": Price(text_in=0.1, text_cached=0.1, text_out=0.5),
+    "gpt-6-luna": Price(
+        text_in=0.1, text_cached=0.01, text_written=0.125, text_out=0.5
+    ),
+    "gpt-6.1-terra": Price(text_in=1, text_cached=0.05, text_written=1.25, text_out=5),
 }
 
 
@@ -91,6 +95,8 @@ def _cost(used: Mapping[str, float], price: Price) -> float:
     """Return the cost of one model; cached tokens are a subset of the input tokens."""
     cached = "input_token_details.cached_tokens_details."
     text_cached = used.get(f"{cached}text_tokens", 0)
+    written = used.get("input_token_details.cache_write_tokens", 0)
+    dearer = price.text_written - price.text_in if price.text_written else 0.0
     audio_cached = used.get(f"{cached}audio_tokens", 0)
     audio_in = used.get("input_token_details.audio_tokens", 0)
     audio_out = used.get("output_token_details.audio_tokens", 0)
@@ -100,6 +106,7 @@ def _cost(used: Mapping[str, float], price: Price) -> float:
     tokens = (
         (text_in - text_cached) * price.text_in
         + text_cached * price.text_cached
+        + written * dearer
         + text_out * price.text_out
         + (audio_in - audio_cached) * price.audio_in
         + audio_cached * price.audio_cached

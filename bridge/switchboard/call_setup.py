@@ -13,7 +13,7 @@ import msgspec
 from bridge.agent.calendar_tools import BookingLimits
 from bridge.agent.crm_tools import crm_tools
 from bridge.agent.identity import Caller, Worth, caller_of
-from bridge.agent.prompt import build
+from bridge.agent.prompt import Prompt, build
 from bridge.agent.tools import Tool, specifications
 from bridge.business.directory import BusinessDirectory, Found, uncached
 from bridge.business.quotas import Limit
@@ -26,7 +26,7 @@ from bridge.telemetry.log import of_call, server_logger
 from bridge.telemetry.masking import mask_phone
 from bridge.telephony import sentences
 from bridge.telephony.twiml import Sentence, tag_of
-from crm import leads, proofs
+from crm import leads, proofs, two_channels
 from crm.businesses import Business
 from crm.calendar import Rules
 from crm.claims import Claimant
@@ -34,6 +34,7 @@ from crm.database import Database
 from crm.leads import Lead
 from crm.patience import answer
 from crm.transient import DATABASE_ERRORS, is_transient
+from crm.two_channels import Words
 
 # How long a caller waits for their lead; after that the record updates the lead.
 TOUCH_WAIT_S = 1.0
@@ -119,11 +120,13 @@ async def open_plan(
         )
         if limit is not None:
             raise Refused(limit, str(business.id), fallback_of(settings, business))
-    lead, lead_due = None, ""
+    lead_due = ""
+    lead: Lead | None = None
+    wrote: tuple[Words, ...] = ()
     if caller.own_phone is not None:
-        touching = leads.touch(database, business.id, caller.own_phone)
-        lead, is_due = await _touched(directory, ringing, found, touching)
-        lead = lead or leads.unknown(caller.own_phone)
+        touching = _touch(database, business.id, caller.own_phone)
+        known, is_due = await _touched(directory, ringing, found, touching)
+        lead, wrote = known or (leads.unknown(caller.own_phone), ())
         lead_due = caller.own_phone if is_due else ""
     else:
         server_logger().info(
@@ -134,7 +137,8 @@ async def open_plan(
             extra=of_call(ringing.call_sid, str(business.id)),
         )
     tools = _tools(database, business, caller, ringing.call_sid, options)
-    plan = _plan(options, ringing, caller, business, lead, tools, now)
+    prompt = build(business, lead, now, caller.worth, wrote)
+    plan = _plan(options, ringing, caller, business, lead, tools, prompt)
     plan = msgspec.structs.replace(plan, lead_due=lead_due)
     return CallSetup(plan, tools, fallback_of(settings, business))
 
@@ -207,20 +211,29 @@ def _tools(
     )
 
 
+async def _touch(
+    database: Database, business_id: UUID, phone: str
+) -> tuple[Lead, tuple[Words, ...]]:
+    """Note that a verified caller calls; return their lead, and what they wrote."""
+    async with database.tenant(business_id) as connection:
+        lead = await leads.note_call(connection, business_id, phone)
+        return lead, await two_channels.written(connection, business_id, phone)
+
+
 async def _touched(
     directory: BusinessDirectory,
     ringing: Ringing,
     found: Found,
-    touching: Coroutine[Any, Any, Lead],
-) -> tuple[Lead | None, bool]:
-    """Return the caller's lead, updated with this call, or None if the update fails;
-    and whether the update is to follow later."""
+    touching: Coroutine[Any, Any, tuple[Lead, tuple[Words, ...]]],
+) -> tuple[tuple[Lead, tuple[Words, ...]] | None, bool]:
+    """Return the caller's lead, updated with this call, and what they wrote, or None if
+    the update fails; and whether the update is to follow later."""
     where = of_call(ringing.call_sid, str(found.business.id))
     if found.is_cached:
         touching.close()
         return None, True
     try:
-        lead = await answer(touching, TOUCH_WAIT_S)
+        lead, wrote = await answer(touching, TOUCH_WAIT_S)
     except Exception as error:
         log, name = server_logger(), type(error).__name__
         if is_transient(error):
@@ -231,7 +244,7 @@ async def _touched(
         return None, False
     what = "created" if lead.calls == 1 else f"known, call {lead.calls}"
     server_logger().info("[CRM] lead %s: %s", mask_phone(lead.phone), what, extra=where)
-    return lead, False
+    return (lead, wrote), False
 
 
 def fallback_of(settings: Settings, business: Business | None) -> Sentence:
@@ -271,14 +284,13 @@ def _plan(
     business: Business,
     lead: Lead | None,
     tools: Mapping[str, Tool],
-    now: datetime,
+    prompt: Prompt,
 ) -> CallPlan:
     ours = sentences.greeting_in(business.language, business.country)
     greeting = business.greeting or (ours or sentences.GREETINGS["en"]).format(
         name=business.name
     )
     required = business.required_fields
-    prompt = build(business, lead, now, caller.worth)
     return CallPlan(
         call_sid=ringing.call_sid,
         business_id=str(business.id),

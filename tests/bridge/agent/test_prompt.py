@@ -7,7 +7,13 @@ import msgspec
 from msgspec.structs import replace
 
 from bridge.agent.identity import Worth
-from bridge.agent.prompt import BUSINESS_HEADING, CALL_FACTS, build, standing_text
+from bridge.agent.prompt import (
+    BUSINESS_HEADING,
+    CALL_FACTS,
+    build,
+    quoted,
+    standing_text,
+)
 from bridge.agent.prompt_length import CALLER_TOKENS, token_bound
 from crm.businesses import Business, Closure, Hours, Person, Service
 from crm.leads import Lead
@@ -187,3 +193,31 @@ def test_what_is_known_of_a_caller_never_makes_the_session_too_long():
 
     assert token_bound(facts) <= CALLER_TOKENS
     assert talker.phone in facts
+
+
+def test_what_the_caller_wrote_lately_is_a_quoted_fact_of_the_call():
+    wrote = [("writer", "Can I come on Sunday?"), ("assistant", 'Yes, at "nine".')]
+    without, told = build(SALON, lead(), NOW), build(SALON, lead(), NOW, wrote=wrote)
+
+    assert told.text == without.text
+    assert told.facts == (
+        f"{without.facts}\nWritten lately (data): "
+        '["writer: Can I come on Sunday?","assistant: Yes, at \\"nine\\"."]'
+    )
+
+
+def test_what_was_written_never_takes_more_than_is_kept_free():
+    wrote = [("writer", "你" * 4_096)] * 8
+    full = lead(fields={"notes": "נ" * 4_000}, name="ש" * 200)
+    for known in (lead(), full):
+        facts = build(SALON, known, NOW, wrote=wrote).facts
+        assert token_bound(facts) <= CALLER_TOKENS
+    assert "writer: 你" in build(SALON, lead(), NOW, wrote=[("writer", "你好")]).facts
+
+
+def test_newest_words_are_quoted_where_not_all_fit():
+    said = [("writer", f"number {number}") for number in range(50)]
+
+    assert quoted(said, 24) == '["writer: number 48","writer: number 49"]'
+    assert quoted(said, 3) == ""
+    assert quoted([], 100) == ""

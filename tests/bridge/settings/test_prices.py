@@ -58,6 +58,20 @@ def test_a_call_of_the_default_models_has_a_cost():
     assert cost_of({**USAGE, **heard}, *models, VENDOR_PRICES) == 42.1245
 
 
+def test_a_turn_in_writing_costs_what_the_vendor_asks_for_cached_tokens():
+    used = {
+        "requests": 2,
+        "input_tokens": 3_000_000,
+        "input_token_details.cached_tokens_details.text_tokens": 1_000_000,
+        "input_token_details.cache_write_tokens": 1_000_000,
+        "output_tokens": 1_000_000,
+    }
+
+    assert cost_of(used, "gpt-6-luna", "", VENDOR_PRICES) == 0.735
+    plain = {"m": Price(text_in=1, text_out=2)}
+    assert cost_of(used, "m", "", plain) == 4.0
+
+
 def test_table_is_json():
     assert read_prices('{"m": {"audio_in": 32}}') == {"m": Price(audio_in=32.0)}
 

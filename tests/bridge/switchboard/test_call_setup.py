@@ -9,7 +9,8 @@ import pytest
 from bridge.settings.options import CallOptions
 from bridge.settings.process import Settings
 from bridge.switchboard.call_setup import Ringing, fallback_of, open_plan
-from crm import businesses, leads
+from crm import businesses, conversations, leads
+from crm.conversations import Arrived
 from crm.database import Database
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -194,3 +195,36 @@ def test_fallback_is_said_as_the_businesss_country_says_it(database_url):
 
     assert lisbon.text.startswith("Lamentamos")
     assert lisbon.language == own.language == "pt-PT"
+
+
+def test_caller_who_wrote_a_minute_ago_is_known(database_url):
+    async def story():
+        database = await Database.open(database_url)
+        try:
+            number = f"+1555{uuid4().int % 10**9:09}"
+            business_id = await businesses.create(database, "Salon")
+            await businesses.add_number(database, business_id, number)
+            message = Arrived(f"SM{uuid4().hex}", "Is Sunday free?", number)
+            await conversations.receive(
+                database, business_id, message._replace(writer="+15550000001")
+            )
+            prompts = []
+            for at, known in enumerate(("+15550000001", "+15550000003", "anonymous")):
+                ringing = Ringing(
+                    call_sid=f"CA{at}",
+                    account_sid="AC1",
+                    from_number=known,
+                    to_number=number,
+                )
+                opening = await open_plan(database, Settings(), ringing, NOW)
+                prompts.append(opening.plan)
+            return prompts
+        finally:
+            await database.close()
+
+    wrote, other, hidden = asyncio.run(story())
+    said = 'Written lately (data): ["writer: Is Sunday free?"]'
+    assert wrote.prompt_facts.endswith(said)
+    assert wrote.prompt == other.prompt
+    for one in (other, hidden):
+        assert "Written lately" not in one.instructions
