@@ -117,7 +117,8 @@ async def save(
 ) -> bool:
     """Write a call with its turns and tools; False if it was written before.
 
-    False, too, and nothing is written, if another generation owns the call.
+    False, too, and nothing is written, if another generation owns the call, or its
+    caller has been erased.
 
     `lead_due` is the number of a lead for whom this call was not counted when it came.
     """
@@ -126,6 +127,13 @@ async def save(
     async with db.tenant(business_id) as connection:
         if not await live_calls.close(
             connection, business_id, call.call_sid, call.generation or None
+        ):
+            return False
+        if await connection.fetchval(
+            "select exists (select from erased_calls where business_id = $1 "
+            "and call_sid = $2)",
+            business_id,
+            call.call_sid,
         ):
             return False
         if call.end_reason == PROCESS_LOST and await _replaced(

@@ -6,6 +6,7 @@ one of the numbers or name it, with their calls. Files are `bridge.records.erasi
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -71,9 +72,29 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
         # What was answered to programs may name the person.
         await access_tokens.forget_answers(connection, business_id)
         rows = await _delete(connection, business_id, ids, phones, call_sids)
+        await connection.executemany(
+            "insert into erased_calls (business_id, call_sid) values ($1, $2) "
+            "on conflict do nothing",
+            [(business_id, call_sid) for call_sid in call_sids],
+        )
         if told:
             rows["notices"] = rows.get("notices", 0) + told
     return Erased(tuple(phones), tuple(call_sids), rows)
+
+
+async def erased_since(
+    db: Database, moment: datetime | None
+) -> tuple[set[str], datetime]:
+    """Return the calls of any business that were erased since a moment, or ever, and
+    the moment of this look, both by the database's clock."""
+    async with db.routing() as connection:
+        now = await connection.fetchval("select now()")
+        rows = await connection.fetch(
+            "select call_sid from erased_calls "
+            "where $1::timestamptz is null or erased_at >= $1",
+            moment,
+        )
+    return {row["call_sid"] for row in rows}, now
 
 
 async def _check_over(connection: Any, call_sids: Sequence[str]) -> None:

@@ -94,6 +94,11 @@ async def make(db, name):
             "values ($1, 'CAh', '', now())",
             business_id,
         )
+        await connection.execute(
+            "insert into erased_calls (business_id, call_sid) values ($1, $2)",
+            business_id,
+            f"CA{uuid4().hex}",
+        )
     await add_person(db, business_id, name)
     await open_with_checkpoint(db, business_id)
     login = f"{uuid4().hex}@example.com"

@@ -1,23 +1,30 @@
 """Erases a person wholly: rows, recordings, and records that were put aside.
 
 A file of this machine that still names the person afterwards is reported: a record that
-waits to be written belongs to the process that wrote it.
+waits to be written belongs to the process that wrote it. Every machine looks for calls
+that were erased from another one, and deletes its recordings of them.
 """
 
 import asyncio
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
 from bridge.records.refused import REFUSED, RefusedRecords
 from bridge.settings.process import Settings
+from bridge.telemetry.log import server_logger
 from crm import erasing
 from crm.database import Database
 from crm.erasing import Erased
+from crm.transient import DATABASE_ERRORS
 
 # A longer file is no journal; it is not read into memory whole.
 _FILE_BYTES_MAX = 500_000_000
+# How often a machine looks for calls that were erased from another one.
+SWEEP_S = 60.0
+OVERLAP = timedelta(minutes=5)
 
 
 class Erasure(NamedTuple):
@@ -33,7 +40,8 @@ async def erase_person(
 ) -> Erasure | None:
     """Delete all of a person; None if there is no such lead.
 
-    Raises crm.erasing.CallRuns. Recordings on the disks of other nodes stay.
+    Raises crm.erasing.CallRuns. Other machines delete their recordings within
+    SWEEP_S of theirs being up.
     """
     erased = await erasing.erase(db, business_id, lead_id)
     if erased is None:
@@ -42,14 +50,50 @@ async def erase_person(
     return Erasure(erased.rows, files, left)
 
 
+class ErasedCalls:
+    """Deletes what this machine has of calls that were erased; `run` is the task."""
+
+    def __init__(self, db: Database, settings: Settings) -> None:
+        self._db = db
+        self._settings = settings
+        self._since: datetime | None = None
+
+    async def run(self) -> None:
+        """Look at once for all erased calls, then for new ones, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except DATABASE_ERRORS as error:
+                name = type(error).__name__
+                server_logger().warning("erased calls are not known: %s", name)
+            await asyncio.sleep(SWEEP_S)
+
+    async def sweep(self) -> int:
+        """Delete the recordings of calls erased since the last look; return how many
+        files."""
+        call_sids, now = await erasing.erased_since(self._db, self._since)
+        count = 0
+        if call_sids:
+            count = await asyncio.to_thread(_delete_all, self._settings, call_sids)
+        # A transaction that was under way at the look has an earlier time.
+        self._since = now - OVERLAP
+        if count:
+            server_logger().info("%d recordings of erased people are deleted", count)
+        return count
+
+
+def _delete_all(settings: Settings, call_sids: set[str]) -> int:
+    count = 0
+    if settings.record_dir is not None:
+        count = _delete_recordings(Path(settings.record_dir), call_sids)
+    # What the console has made of them: CALL.….
+    _delete_recordings(Path(settings.kolbridge_home) / "timelines", call_sids)
+    return count
+
+
 def _erase_files(settings: Settings, erased: Erased) -> tuple[int, tuple[Path, ...]]:
     unwritten = Path(settings.kolbridge_home) / "unwritten"
-    count = _settle(unwritten, erased)
-    if settings.record_dir is not None:
-        count += _delete_recordings(Path(settings.record_dir), set(erased.call_sids))
-    # What the console has made of them: CALL.….
-    shown = Path(settings.kolbridge_home) / "timelines"
-    _delete_recordings(shown, set(erased.call_sids))
+    count = _settle(unwritten, erased) + _delete_all(settings, set(erased.call_sids))
     return count, tuple(_naming(unwritten, erased))
 
 

@@ -22,7 +22,6 @@ from bridge.call.last_turn import WORDS_WAIT_S
 from bridge.call.last_words import ENDING_S_MAX
 from bridge.call.plan import CallPlan, CallRecord
 from bridge.nodes.membership import Identity
-from bridge.notices.dispatcher import Dispatcher
 from bridge.ports.acceptor import Acceptor, listen
 from bridge.ports.authentication import Handler
 from bridge.ports.connections import Connections, connections_allowed
@@ -38,6 +37,7 @@ from bridge.records.checkpoints import keep_running
 from bridge.records.summary import begun_row, running_row, to_row
 from bridge.records.writer import Kept, RecordWriter
 from bridge.service.admin import admin_application, own_page
+from bridge.service.background import Background
 from bridge.service.loop_monitor import LoopMonitor
 from bridge.service.own_api import add_applications
 from bridge.service.own_node import OwnNode
@@ -120,12 +120,6 @@ class Server:
             "checkpoints", self._keep_checkpoints, self.metrics
         )
         self._admissions.live_drivers = self.switchboard.live_drivers
-        self._limits = SupervisedTask("limits", self._admissions.watch, self.metrics)
-        notices = Dispatcher(settings, database, self.metrics)
-        self._notices = SupervisedTask("notices", notices.run, self.metrics)
-        self._fresh = SupervisedTask(
-            "businesses", self._directory.keep_fresh, self.metrics
-        )
         if on_record is None:
             self.switchboard.on_open = self._on_open
         self.switchboard.on_let_go = self._records.drop
@@ -143,6 +137,15 @@ class Server:
         self._loop_monitor = LoopMonitor(self.switchboard.admission, self.metrics)
         self._workers = workers
         self._is_first = workers is None or workers.index == 0
+        self._background = Background(
+            settings,
+            database,
+            self._admissions,
+            self._directory,
+            self._cache,
+            self.metrics,
+            is_first=self._is_first,
+        )
         self._collector = Collector(
             self.metrics, self.switchboard.live_calls, self._gauges
         )
@@ -214,9 +217,7 @@ class Server:
         self.readiness.start()
         self._loop_monitor.start()
         self._records.start()
-        self._limits.start()
-        self._notices.start()
-        await self._start_cache()
+        await self._background.start()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
         if self._workers is not None:
@@ -242,13 +243,6 @@ class Server:
         self.admin_port = listening.getsockname()[1]
         self._admin_acceptor = Acceptor(listening, http, self._connections)
         self._admin_acceptor.start()
-
-    async def _start_cache(self) -> None:
-        """Cache businesses in case the database fails; one worker reads them all."""
-        if not self._settings.business_cache_hours:
-            await asyncio.to_thread(self._cache.forget_others, ())
-        elif self._is_first:
-            self._fresh.start()
 
     async def _keep_checkpoints(self) -> None:
         await keep_running(
@@ -296,8 +290,8 @@ class Server:
         """End the calls that still run and write every record."""
         await self.switchboard.close()
         self._loop_monitor.stop()
-        for task in (self._checkpoints, self._limits, self._notices, self._fresh):
-            await task.stop()
+        await self._checkpoints.stop()
+        await self._background.stop()
         if self._node is not None:
             await self._node.stop()
         await self.readiness.stop()

@@ -2,12 +2,14 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from uuid import uuid4
 
 import msgspec
+import orjson
 import pytest
 
-from bridge.records.erasing import erase_person
+from bridge.records.erasing import ErasedCalls, erase_person
 from bridge.records.refused import RefusedRecords
 from bridge.records.writer import Kept
 from bridge.settings.process import Settings
@@ -32,6 +34,8 @@ from tests.test_tenants_apart import everything_of
 
 PERSON, SECOND, OTHER = "+12025550101", "+12025550102", "+12025550103"
 WORD = "Ludmilla"
+# Two appointments a person, each on a day of its own.
+_days = count(1, 2)
 
 
 def run(story, url, home):
@@ -88,7 +92,7 @@ async def fill(db, business_id, phone, word, home):
         business_id,
         call(claimed, from_number="", caller_worth="none", turns=[turn]),
     )
-    start = datetime.now(UTC) + timedelta(days=lead.id.int % 300, hours=len(word))
+    start = datetime.now(UTC) + timedelta(days=next(_days))
     async with db.tenant(business_id) as connection:
         for holder, value in (("lead_id", lead.id), ("claimed_by", claimed)):
             await connection.execute(
@@ -161,6 +165,8 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
         erasure = await erase_person(db, settings, business_id, second[0])
 
         after = await everything_of(db, business_id)
+        gone = {row["call_sid"] for row in map(orjson.loads, after.pop("erased_calls"))}
+        assert gone == {*person[1:], *second[1:]}
         for table, rows in after.items():
             for row in rows:
                 assert not any(mark in row for mark in marks), (table, row)
@@ -175,6 +181,42 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
             assert after[table], table
         assert len(files_naming(tmp_path, *map(str, other))) == 6
         assert await erase_person(db, settings, business_id, person[0]) is None
+
+    run(story, database_url, tmp_path)
+
+
+def test_another_machine_deletes_its_recordings_too(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        lead_id, sid, _ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        other = tmp_path / "other"
+        recordings = other / "recordings"
+        recordings.mkdir(parents=True)
+        there = Settings(kolbridge_home=str(other), record_dir=str(recordings))
+        machine = ErasedCalls(db, there)
+        for name in (f"{sid}.2.zip", "CAother.zip"):
+            (recordings / name).write_bytes(b"sound")
+        await machine.sweep()
+        assert (recordings / f"{sid}.2.zip").exists()
+
+        await erase_person(db, settings, business_id, lead_id)
+
+        assert await machine.sweep() == 1
+        assert [path.name for path in recordings.iterdir()] == ["CAother.zip"]
+        # One that starts later finds it, too.
+        (recordings / f"{sid}.3.zip").write_bytes(b"sound")
+        assert await ErasedCalls(db, there).sweep() == 1
+
+    run(story, database_url, tmp_path)
+
+
+def test_record_that_comes_after_the_erasure_is_not_written(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        lead_id, sid, _ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        await erase_person(db, settings, business_id, lead_id)
+
+        late = call(sid, from_number=PERSON)
+        assert not await calls.save(db, business_id, late)
+        assert await calls.find(db, business_id, sid) is None
 
     run(story, database_url, tmp_path)
 
