@@ -18,10 +18,12 @@ from crm.database import Database
 # What a business may call a lead; the assistant itself sets `new` and `booked`.
 STATUSES = ("new", "contacted", "booked", "customer", "closed")
 _ROWS = "(l.id = $2 or l.merged_into = $2)"
-# The last call of any of the person's numbers; a lead that never called comes last.
+# When one of the person's numbers called or wrote last; a lead that never did comes
+# last.
 _LAST = (
-    "greatest(coalesce(l.last_call_at, to_timestamp(0)), (select max(m.last_call_at) "
-    "from leads m where m.business_id = l.business_id and m.merged_into = l.id))"
+    "greatest(to_timestamp(0), l.last_call_at, l.last_message_at, "
+    "(select max(greatest(m.last_call_at, m.last_message_at)) from leads m "
+    "where m.business_id = l.business_id and m.merged_into = l.id))"
 )
 _NEXT = (
     "(select min(a.starts_at) from appointments a where a.business_id = l.business_id "
@@ -93,7 +95,7 @@ async def listed(
     limit: int = 50,
     before: Place | None = None,
 ) -> list[Listed]:
-    """Return the leads who called last, newest first.
+    """Return the leads who called or wrote last, newest first.
 
     `text` is a part of the name or of a field, or the end of the number.
     """

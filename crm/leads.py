@@ -170,11 +170,12 @@ async def read(connection: Any, business_id: UUID, phone: str) -> Lead | None:
 
 
 async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Lead]:
-    """Return the leads who called last, newest first."""
+    """Return the leads who called or wrote last, newest first."""
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(
             f"select {_COLUMNS} from leads as l where business_id = $1 "
-            "order by last_call_at desc nulls last, l.id limit $2",
+            "order by greatest(last_call_at, last_message_at) desc nulls last, l.id "
+            "limit $2",
             business_id,
             limit,
         )

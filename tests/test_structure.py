@@ -55,7 +55,10 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "business", "call", "line", "ports", "recorder"),
         *("settings", "telemetry", "telephony", "crm"),
     },
-    "api": {"business", "notices", "records", "settings", "telemetry", "crm"},
+    "api": {
+        *("business", "messaging", "notices", "records"),
+        *("settings", "telemetry", "crm"),
+    },
     "messaging": {"agent", "crm"},
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
@@ -69,8 +72,8 @@ ALLOWED: dict[str, set[str]] = {
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli": {
-        *("agent", "business", "console", "media", "notices", "recorder"),
-        *("records", "sandbox", "settings", "telemetry", "crm", "dsp"),
+        *("agent", "business", "console", "media", "messaging", "notices"),
+        *("recorder", "records", "sandbox", "settings", "telemetry", "crm", "dsp"),
     },
     "cli.doctor": {
         *("agent", "call", "line", "ports", "sandbox", "service"),

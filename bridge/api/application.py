@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from bridge.api import appointments, business, calls, leads, notices
+from bridge.api import appointments, business, calls, conversations, leads, notices
 from bridge.api.openapi import document
 from bridge.api.problems import Problem, of_type, response_of, wrong_field
 from bridge.api.rates import Rate, Rates
@@ -32,6 +32,7 @@ ROOT = "/api/v1"
 ROUTES: tuple[Route, ...] = (
     *calls.ROUTES,
     *leads.ROUTES,
+    *conversations.ROUTES,
     *appointments.ROUTES,
     *business.ROUTES,
     *notices.ROUTES,

@@ -42,6 +42,24 @@ def read(cursor: str | None, *, is_uuid: bool) -> tuple[datetime, Any] | None:
         raise wrong_field("cursor", "expected the `next` of a page") from None
 
 
+def write_place(position: int, key: UUID) -> str:
+    """Return the cursor of a row whose place is a number."""
+    return urlsafe_b64encode(f"{position} {key}".encode()).decode()
+
+
+def read_place(cursor: str | None) -> tuple[int, UUID] | None:
+    """Return the place that a cursor names; raises Problem."""
+    if cursor is None:
+        return None
+    try:
+        position, _, key = urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        if not position.isascii() or not position.isdecimal() or len(position) > 18:
+            raise ValueError
+        return int(position), UUID(key)
+    except (ValueError, Error):
+        raise wrong_field("cursor", "expected the `next` of a page") from None
+
+
 def page(rows: Sequence[Any], limit: int, at: str, key: str) -> Page[Any]:
     """Return a page of rows, of which one more than `limit` was asked for."""
     items = list(rows[:limit])

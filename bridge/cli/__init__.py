@@ -3,6 +3,6 @@
 Owns the command line: arguments, printed lists, exit codes and plots. Refuses an
 unknown name and suggests the nearest one. Behaviour belongs to the packages below; a
 command only calls them and prints the result.
-May use: `business`, `agent`, `console`, `records`, `recorder`, `media`, `notices`,
-`telemetry`, `settings`, `sandbox`, `crm` and `dsp`.
+May use: `business`, `agent`, `console`, `messaging`, `records`, `recorder`, `media`,
+`notices`, `telemetry`, `settings`, `sandbox`, `crm` and `dsp`.
 """

@@ -18,8 +18,9 @@ from bridge.cli.listing import local_time
 from bridge.records.erasing import erase_person
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import one_line
-from crm import businesses, claims, leads, proofs
+from crm import businesses, claims, conversation_pages, leads, proofs
 from crm.claims import Claim
+from crm.conversation_pages import Written
 from crm.database import Database
 from crm.erasing import CallRuns
 from crm.leads import Lead
@@ -72,8 +73,16 @@ async def _leads(args: argparse.Namespace, db: Database, settings: Settings) -> 
     zones = await businesses.time_zones(db)
     for business_id, name in await chosen_businesses(args, db):
         zone = zones.get(business_id, "UTC")
-        for lead in await leads.recent(db, business_id, args.limit):
-            print(_row(name, lead) if args.json else _line(name, lead, zone))
+        found = await leads.recent(db, business_id, args.limit)
+        written = await conversation_pages.written_by(
+            db, business_id, [lead.id for lead in found]
+        )
+        for lead in found:
+            wrote = written.get(lead.id)
+            if args.json:
+                print(_row(name, lead, wrote))
+            else:
+                print(_line(name, lead, zone, wrote))
         for claim in await claims.recent(db, business_id, args.limit):
             print(_row(name, claim) if args.json else _claim_line(name, claim, zone))
 
@@ -121,18 +130,25 @@ def _ask(args: argparse.Namespace, lead: Lead) -> None:
         raise TenantError("nothing was deleted")
 
 
-def _row(business: str, entry: Lead | Claim) -> str:
+def _row(business: str, entry: Lead | Claim, wrote: Written | None = None) -> str:
     is_verified = isinstance(entry, Lead)
     fields = msgspec.structs.asdict(entry)
     row = {"business": business, "verified": is_verified, **fields}
+    if is_verified:
+        row["messages"] = wrote.messages if wrote else 0
+        row["last_written_at"] = wrote.last_at if wrote else None
     return msgspec.json.encode(row).decode()
 
 
-def _line(business: str, lead: Lead, zone: str) -> str:
+def _line(business: str, lead: Lead, zone: str, wrote: Written | None = None) -> str:
     last = local_time(lead.last_call_at, zone, otherwise="never")
+    written = ""
+    if wrote is not None:
+        at = local_time(wrote.last_at, zone)
+        written = f"messages={wrote.messages}  written={at}  "
     return one_line(
         f"{last}  {business}  {lead.phone}  {lead.name or '-'}  {lead.status}  "
-        f"calls={lead.calls}  {_rest(lead, zone)}"
+        f"calls={lead.calls}  {written}{_rest(lead, zone)}"
     )
 
 

@@ -24,6 +24,10 @@ COMMANDS = {
     "restore": ("bridge.cli.restore", "restore a backup into an empty database"),
     "tenant": ("bridge.cli.tenant_parser", "manage businesses"),
     "calls": ("bridge.cli.calls", "list calls, or show one with its transcript"),
+    "messages": (
+        "bridge.cli.messages",
+        "list conversations in writing, show one, write in it",
+    ),
     "leads": ("bridge.cli.leads", "list leads: the callers of each business"),
     "user": ("bridge.cli.user", "manage the accounts of the console"),
     "console": ("bridge.cli.console", "log in to the console on this machine"),

@@ -9,7 +9,9 @@ import pytest
 from openapi_spec_validator import validate
 
 from bridge.api.application import BODY_BYTES_MAX, ROUTES, TOKEN_RATE
-from crm import access_tokens, calls, leads
+from crm import access_tokens, calls, conversations, leads
+from crm.access_tokens import SCOPES
+from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
 from tests.crm.test_crm import PHONE, call
 
@@ -108,8 +110,11 @@ def test_ids_of_another_business_are_not_found(api):
         _, made = await theirs.ask(
             "POST", "/notices/endpoints", {"kind": "email", "target": "a@b.com"}
         )
+        arrived = Arrived(f"SM{uuid4().hex}", "hello", "+15550009999", "AC1", PHONE)
+        received = await conversations.receive(db, theirs.id, arrived)
         ids = {
             "/calls": [sid],
+            "/conversations": [received.conversation_id],
             "/leads": [lead.id],
             "/appointments": [booked["id"]],
             "/notices/endpoints": [made["id"]],
@@ -123,12 +128,16 @@ def test_ids_of_another_business_are_not_found(api):
                 for one in (*ids[base], uuid4(), "x", "%00"):
                     is_move = route.path.startswith("/appointments")
                     body = {"starts_at": soon(30).isoformat()} if is_move else {}
+                    body = {"body": "Hello"} if tail == "/messages" else body
                     path = f"{base}/{one}{tail}"
                     status, problem = await ours.ask(route.method, path, body)
                     assert status == 404, (route, one, problem)
                     tried += 1
         assert tried >= 8 * 4
-        for path in ("/calls", "/leads", "/appointments", "/notices/log"):
+        # The first token's requests of this second are used up.
+        ours.token = (await access_tokens.make(db, ours.id, "api", "2", SCOPES)).secret
+        empty = ("/calls", "/conversations", "/leads", "/appointments", "/notices/log")
+        for path in empty:
             assert (await ours.get(path))["items"] == []
         assert await ours.get("/notices/endpoints") == []
         assert (await theirs.get(f"/appointments/{booked['id']}"))["status"] == "booked"

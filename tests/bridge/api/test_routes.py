@@ -4,7 +4,8 @@ from datetime import datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from crm import audit, calls, leads
+from crm import audit, calls, conversations, leads
+from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
 from tests.bridge.api.test_application import booking
 from tests.crm.test_crm import PHONE, call
@@ -194,3 +195,93 @@ def test_lead_is_changed_and_erased(api):
         assert (acts[0].user_name, acts[0].subject) == ("API: Program", str(lead.id))
 
     api(story)
+
+
+def test_conversation_is_read_written_in_held_and_handed_back(api):
+    async def story(world):
+        ours, path = world.ours, "/conversations"
+        ids = [await wrote(world, ours.id, f"hello {at}") for at in range(3)]
+        seen, cursor = [], ""
+        while cursor is not None:
+            more = f"&cursor={cursor}" if cursor else ""
+            page = await ours.get(f"{path}?limit=2{more}")
+            seen += [one["id"] for one in page["items"]]
+            cursor = page["next"]
+        assert seen == ids[::-1]
+        found = await ours.get(f"{path}?words=hello+1&state=unanswered")
+        assert [one["id"] for one in found["items"]] == [ids[1]]
+
+        own = f"{path}/{ids[0]}"
+        whole = await ours.get(own)
+        assert [one["body"] for one in whole["messages"]] == ["hello 0"]
+        assert (whole["writable"], whole["turns"], whole["tools"]) == (True, [], [])
+        body = {"body": "We are here."}
+        status, written = await ours.ask(
+            "POST", f"{own}/messages", body, Idempotency_Key="a"
+        )
+        assert (status, written["author"], written["status"]) == (
+            201,
+            "person",
+            "waiting",
+        )
+        assert written["made_by"] == "API: Program"
+        await ours.ask("POST", f"{own}/messages", body, Idempotency_Key="a")
+        assert len((await ours.get(own))["messages"]) == 2
+        _, held = await ours.ask("POST", f"{own}/hold")
+        assert held["held_since"] is not None
+        _, free = await ours.ask("POST", f"{own}/hand-back")
+        assert free["held_since"] is None
+        acts = [entry.action for entry in await audit.recent(world.db, ours.id)]
+        assert f"POST /api/v1{path}/{{id}}/hold" in acts
+
+        for method, where, given in (
+            ("GET", own, None),
+            ("POST", f"{own}/messages", body),
+            ("POST", f"{own}/hold", None),
+            ("POST", f"{own}/hand-back", None),
+        ):
+            assert (await world.theirs.ask(method, where, given))[0] == 404, where
+        for query in ("cursor=%21", "state=lost", "cursor=MQ=="):
+            status, _ = await ours.ask("GET", f"{path}?{query}")
+            assert status == 422, query
+
+    api(story)
+
+
+def test_text_outside_the_window_or_after_stop_is_refused(api):
+    async def story(world):
+        ours = world.ours
+        late, stopped = [await wrote(world, ours.id, "hello") for _ in range(2)]
+        async with world.db.tenant(ours.id) as connection:
+            await connection.execute(
+                "update conversations set last_inbound_at = now() - interval '1 day' "
+                "where id = $1",
+                late,
+            )
+            await conversations.stop(connection, ours.id, stopped)
+        for own, why in ((late, "24 hours"), (stopped, "wants no messages")):
+            path = f"/conversations/{own}"
+            status, problem = await ours.ask(
+                "POST", f"{path}/messages", {"body": "Hello"}
+            )
+            assert (status, why in problem["detail"]) == (409, True)
+            assert not (await ours.get(path))["writable"]
+            status, _ = await ours.ask("POST", f"{path}/messages", {"body": ""})
+            assert status == 422
+            status, _ = await ours.ask("POST", f"{path}/messages", {"body": " "})
+            assert status == 422
+
+    api(story)
+
+
+async def wrote(world, business_id, body):
+    """Let somebody new write; return the conversation's id."""
+    arrived = Arrived(
+        f"SM{uuid4().hex}",
+        body,
+        "+15550009999",
+        "AC1",
+        f"+1555{uuid4().int % 10**7:07}",
+    )
+    received = await conversations.receive(world.db, business_id, arrived)
+    return str(received.conversation_id)
