@@ -102,7 +102,8 @@ class Content:
     @property
     def names(self) -> set[str]:
         """Return the variables that the resource has places for."""
-        return set(_PLACEHOLDER.findall(repr(self.types[self.kind])))
+        texts = _texts(self.types[self.kind])
+        return {name for text in texts for name in _PLACEHOLDER.findall(text)}
 
     def show(self, variables: Mapping[str, str], in_session: bool) -> Shown:
         """Fill in the variables, or refuse with the code that the message fails with.
@@ -170,6 +171,10 @@ def read(body: object, account_sid: str, now: datetime) -> Content:
     name = body.get("friendly_name")
     if name is not None and (not isinstance(name, str) or len(name) > _NAME_CHARS_MAX):
         refuse(20001, f"expected a friendly_name of up to {_NAME_CHARS_MAX} characters")
+    if any(
+        re.search(r"\{\{|\}\}", _PLACEHOLDER.sub("", text)) for text in _texts(types)
+    ):
+        refuse(21656, "a placeholder is {{name}}, with letters, digits and _")
     variables = read_variables(body.get("variables") or {})
     for kind, fields in types.items():
         check(kind, _fill(fields, variables))
@@ -273,6 +278,16 @@ def _fill(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {name: _fill(one, values) for name, one in value.items()}
     return value
+
+
+def _texts(value: Any) -> list[str]:
+    """Return every text in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return []
+    return [text for one in inside for text in _texts(one)]
 
 
 def length(text: str) -> int:

@@ -125,10 +125,12 @@ class Inbox:
 
 @dataclass
 class _Trip:
-    """A message on its way: whom it waits for, and when its writer has seen it."""
+    """A message on its way: those it waits for, and when its writer has seen it."""
 
     message: Message
-    after: _Trip | None = None
+    rng: random.Random
+    failure: Failure | None
+    waits: list[_Trip] = field(default_factory=list)
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     reports: list[dict[str, str]] = field(default_factory=list)
     posting: asyncio.Task[None] | None = None
@@ -140,19 +142,21 @@ class Courier:
     def __init__(
         self,
         clock: Clock,
-        rng: random.Random,
+        seed: int,
         ways: Ways,
         signer: Signer,
         fetch: Callable[[Message], Awaitable[None]],
     ) -> None:
         self._clock = clock
-        self._rng = rng
+        self._seed = seed
         self._ways = ways
         self._signer = signer
         self._fetch = fetch
-        self._last: dict[tuple[str, str], _Trip] = {}
+        self._trips: dict[tuple[str, str], list[_Trip]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: deque[Failure] = deque()
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
         self.inboxes: dict[str, Inbox] = {}
         self.webhooks: Webhooks | None = None
         self.problems: list[str] = []
@@ -164,15 +168,30 @@ class Courier:
     def accept(self, message: Message) -> None:
         """Take a message on its way."""
         pair = (message.sender, message.to)
-        before, trip = self._last.get(pair), _Trip(message)
-        self._last[pair] = trip
-        if before is not None:
-            overtakes = self._rng.random() < self._ways.swaps
-            if overtakes and not before.message.is_gone.is_set():
-                before.after = trip
-            else:
-                trip.after = before
+        earlier = [
+            trip for trip in self._trips.get(pair, ()) if not trip.is_over.is_set()
+        ]
+        # What chance makes of a message does not depend on how long others take.
+        rng = random.Random(f"{self._seed} {message.number}")
+        failure = self._failures.popleft() if self._failures else None
+        trip = _Trip(message, rng, failure)
+        # What was sent before this message was created is seen before it.
+        trip.waits = [one for one in earlier if one.message.is_gone.is_set()]
+        waiting = [one for one in earlier if not one.message.is_gone.is_set()]
+        if waiting and rng.random() < self._ways.swaps:
+            waiting[-1].waits.append(trip)
+        else:
+            trip.waits += waiting[-1:]
+        self._trips[pair] = [*earlier, trip]
         self._start(self._carry(trip))
+
+    def hold(self) -> None:
+        """Leave all messages `queued` that are not `sent` yet."""
+        self._goes_on.clear()
+
+    def go_on(self) -> None:
+        """End a hold."""
+        self._goes_on.set()
 
     async def settle(self) -> None:
         """Wait until nothing is on its way and every callback is posted."""
@@ -195,10 +214,20 @@ class Courier:
         return task
 
     async def _carry(self, trip: _Trip) -> None:
-        message = trip.message
+        try:
+            is_delivered = await self._deliver(trip)
+        finally:
+            trip.is_over.set()
+        if is_delivered and self._ways.reads:
+            await self._pause(trip)
+            self._turn(trip, "read")
+
+    async def _deliver(self, trip: _Trip) -> bool:
+        """Take a message to its writer; return whether they see it."""
+        message, failure = trip.message, trip.failure
         self._report(trip, message.status)
-        await self._pause()
-        failure = self._failures.popleft() if self._failures else None
+        await self._pause(trip)
+        await self._goes_on.wait()
         try:
             if failure is not None and failure.status == "failed":
                 raise RefusalError(400, failure.code, "on demand")
@@ -206,21 +235,17 @@ class Courier:
             await self._fetch(message)
         except RefusalError as error:
             self._turn(trip, "failed", error.code)
-            trip.is_over.set()
-            return
-        while trip.after is not None and not trip.after.is_over.is_set():
-            await trip.after.is_over.wait()
+            return False
+        while waits := [one for one in trip.waits if not one.is_over.is_set()]:
+            await waits[0].is_over.wait()
         self._turn(trip, "sent")
-        await self._pause()
-        if failure is None:
-            inbox.show(message)
-            self._turn(trip, "delivered")
-        else:
+        await self._pause(trip)
+        if failure is not None:
             self._turn(trip, "undelivered", failure.code)
-        trip.is_over.set()
-        if failure is None and self._ways.reads:
-            await self._pause()
-            self._turn(trip, "read")
+            return False
+        inbox.show(message)
+        self._turn(trip, "delivered")
+        return True
 
     def _show(self, message: Message) -> Inbox:
         """Return the inbox that takes the message, or refuse as WhatsApp does."""
@@ -241,8 +266,8 @@ class Courier:
             message.media_urls = list(message.shown.media_urls)
         return inbox
 
-    async def _pause(self) -> None:
-        await asyncio.sleep(self._rng.uniform(*self._ways.step_s))
+    async def _pause(self, trip: _Trip) -> None:
+        await asyncio.sleep(trip.rng.uniform(*self._ways.step_s))
 
     # --- callbacks ---
 
@@ -254,32 +279,29 @@ class Courier:
         message, ways = trip.message, self._ways
         if message.callback is None:
             return
-        report = self._fields(message, status, code)
-        if self._rng.random() < ways.loses:
-            return
-        copies = 2 if self._rng.random() < ways.repeats else 1
-        trip.reports += [report] * copies
-        is_last = status in ("failed", "undelivered", "read") or (
-            status == "delivered" and not ways.reads
-        )
-        if ways.order == "reversed" and not is_last:
+        if trip.rng.random() >= ways.loses:
+            copies = 2 if trip.rng.random() < ways.repeats else 1
+            trip.reports += [self._fields(message, status, code)] * copies
+        last = ("failed", "undelivered", "read" if ways.reads else "delivered")
+        if ways.order == "reversed" and status not in last:
             return
         reports, trip.reports = trip.reports, []
         if ways.order == "reversed":
             reports.reverse()
         earlier = None if ways.order == "any" else trip.posting
-        trip.posting = self._start(self._post(message.callback, reports, earlier))
+        trip.posting = self._start(self._post(trip, reports, earlier))
 
     async def _post(
         self,
-        url: str,
+        trip: _Trip,
         reports: list[dict[str, str]],
         earlier: asyncio.Task[None] | None,
     ) -> None:
+        url = trip.message.callback or ""
         if earlier is not None:
             await earlier
         for report in reports:
-            await asyncio.sleep(self._rng.uniform(*self._ways.late_s))
+            await asyncio.sleep(trip.rng.uniform(*self._ways.late_s))
             if self.webhooks is None:
                 self.problems.append(f"11200 {url}: no bridge to call")
                 return

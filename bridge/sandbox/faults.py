@@ -23,7 +23,7 @@ class Fault:
     status: int = 503
     code: int = 20503
     hang_s: float = 30.0
-    path: str = "messages"  # or list, fetch, contents, typing, media
+    path: str = "messages"  # the name of a route of the two resources
 
 
 # https://www.twilio.com/docs/api/errors/20429

@@ -7,6 +7,8 @@ refuses a request that brings credentials of its own. A deleted file is 404 at b
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,8 +77,10 @@ class MediaStore:
     def __init__(self) -> None:
         self._by_sid: dict[str, Media] = {}
         self._runner: web.AppRunner | None = None
+        self._closing = asyncio.Event()
         self.url = ""
         self.deleted = 0
+        self.stall_s = 0.0  # between the halves of a file
         self.problems: list[str] = []
 
     def add(
@@ -125,12 +129,13 @@ class MediaStore:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; a file that stalls goes on at once."""
+        self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _get(self, request: web.Request) -> web.Response:
+    async def _get(self, request: web.Request) -> web.StreamResponse:
         if "Authorization" in request.headers:
             self.problems.append("credentials were sent to the store")
             return web.Response(status=400, text="Only one auth mechanism allowed")
@@ -139,6 +144,14 @@ class MediaStore:
         if found is None or request.query_string != "signature=valid":
             return web.Response(status=403, text="AccessDenied")
         found.fetches += 1
-        return web.Response(
-            body=found.content, headers={"Content-Type": found.content_type}
-        )
+        headers = {"Content-Type": found.content_type}
+        if not self.stall_s:
+            return web.Response(body=found.content, headers=headers)
+        response = web.StreamResponse(headers=headers)
+        response.content_length, half = len(found.content), len(found.content) // 2
+        await response.prepare(request)
+        await response.write(found.content[:half])
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), self.stall_s)
+        await response.write(found.content[half:])
+        return response

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 API_VERSION = "2010-04-01"
 PREFIX = "whatsapp:"
-# A message that has one of these will have no other status, but "read".
-FINAL = frozenset(("delivered", "undelivered", "failed", "read", "received"))
 
 
 class Clock:
@@ -115,11 +113,6 @@ class Message:
     shown: Shown | None = None  # what the writer sees, where it is a Content
     is_gone: asyncio.Event = field(default_factory=asyncio.Event)  # sent, or failed
     history: list[str] = field(default_factory=list)  # every status that it had
-
-    @property
-    def is_final(self) -> bool:
-        """Return whether nothing but "read" can follow."""
-        return self.status in FINAL
 
     def turn(self, status: str, now: datetime, error_code: int | None = None) -> None:
         """Give the message a status."""

@@ -42,6 +42,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
+from bridge.sandbox.contents import SESSION_ONLY
 from bridge.sandbox.contents_resource import ContentsResource
 from bridge.sandbox.delivery import Courier, Inbox, Ways
 from bridge.sandbox.faults import Fault, Faults
@@ -68,11 +69,9 @@ class MessagingApi:
         auth_token: str = SANDBOX_AUTH_TOKEN,
         seed: int = 1,
     ) -> None:
-        self._rng = random.Random(seed)
-        self.account = Account(
-            account_sid, auth_token, senders, services or {}, self._rng
-        )
-        self.faults = Faults(self._rng)
+        self._rng = random.Random(f"{seed} latency")
+        self.account = Account(account_sid, auth_token, senders, services or {}, seed)
+        self.faults = Faults(random.Random(f"{seed} faults"))
         self.resource = MessagesResource(self.account)
         self.contents = ContentsResource(self.account)
         self.refusals: list[RefusalError] = []
@@ -133,6 +132,13 @@ class MessagingApi:
     ) -> str:
         """Return the sid of an approved template with this text."""
         return self.account.add_template(body, variables or {}, language)
+
+    def approve(self, content_sid: str) -> None:
+        """Let WhatsApp approve a resource: it may start a conversation."""
+        content = self.account.contents[content_sid]
+        if content.kind in SESSION_ONLY:
+            raise ValueError(f"{content.kind} cannot be approved")
+        content.approval = "approved"
 
     def list_after(self, seconds: float) -> None:
         """Let the list show a message only some time after its creation."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Mapping
 
 import aiohttp
@@ -32,7 +31,7 @@ class Account:
         auth_token: str,
         senders: Iterable[str],
         services: Mapping[str, str],
-        rng: random.Random,
+        seed: int,
     ) -> None:
         self.sid = sid
         self.credentials = encode_basic_auth(sid, auth_token)
@@ -44,7 +43,7 @@ class Account:
         self.contents: dict[str, Content] = {}
         self.messages: dict[str, Message] = {}
         self.media = MediaStore()
-        self.courier = Courier(self.clock, rng, self.ways, self.signer, self._fetch)
+        self.courier = Courier(self.clock, seed, self.ways, self.signer, self._fetch)
 
     def add_user(self, number: str) -> Inbox:
         """Let a number be on WhatsApp."""

@@ -144,6 +144,12 @@ def test_messaging_service_chooses_the_sender():
             assert body["num_segments"] == "0"
             reply = await d.writer.next()
             assert (reply.sender, reply.service_sid) == (FROM, "MG1")
+            await d.send(
+                From=None, MessagingServiceSid="MG1", StatusCallback=d.callback
+            )
+            await d.api.settle()
+            assert d.bridge.reports()[0] == "accepted"
+            assert d.bridge.posts[-1][1]["MessagingServiceSid"] == "MG1"
 
     run(story())
 
@@ -225,6 +231,7 @@ def test_typing_is_shown_until_a_reply_or_for_25_seconds():
             sid = await d.writer.write("Hello")
             path, form = "/v2/Indicators/Typing.json", {"channel": "whatsapp"}
             good = form | {"messageId": sid}
+            assert not d.writer.inbox.is_typing(d.api.clock.now())
 
             assert await d.ask("POST", path, data=good) == (200, {"success": True})
             assert (await d.writer.sees_typing()).message_sid == sid
