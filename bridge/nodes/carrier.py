@@ -27,10 +27,7 @@ class Carrier:
 
     def token_of(self, account_sid: str) -> str:
         """Return the token of an account; "" where the settings have none."""
-        if not account_sid:
-            return ""
-        tokens = self._settings.signing_secrets.of_account(account_sid)
-        return tokens[0] if tokens else ""
+        return self._settings.signing_secrets.token_of(account_sid)
 
     async def is_over(self, account_sid: str, call_sid: str) -> bool:
         """Tell whether a call has ended at Twilio; raises CarrierError."""

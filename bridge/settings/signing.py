@@ -34,6 +34,12 @@ class SigningSecrets(NamedTuple):
         """Return the tokens of the account that a form names."""
         return self.subaccounts.get(account_sid, self.auth_tokens)
 
+    def token_of(self, account_sid: str) -> str:
+        """Return the token that an account's own requests carry; "" where there is
+        none."""
+        tokens = self.of_account(account_sid) if account_sid else ()
+        return tokens[0] if tokens else ""
+
     @property
     def of_any_account(self) -> tuple[str, ...]:
         """Every auth token: a handshake does not name its account."""
