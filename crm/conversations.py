@@ -11,8 +11,9 @@ from uuid import UUID
 
 import msgspec
 
-from crm import leads, message_work
+from crm import leads, message_work, messages, phones
 from crm.database import Database
+from crm.messages import Draft
 
 WHATSAPP, CONSOLE = "whatsapp", "console"
 # More of one message is not kept: WhatsApp's own limit is 4,096 characters.
@@ -39,8 +40,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def phone(self) -> str | None:
-        """The writer's number; None for a chat of the console."""
-        return self.writer if self.channel == WHATSAPP else None
+        """The writer's number as their lead has it; None for a chat of the console,
+        and for a number that no plan can hold.
+
+        It may differ from `writer`, which answers go to: WhatsApp knows a mobile of
+        Mexico as +52 1.
+        """
+        return phones.read(self.writer, "ZZ") if self.channel == WHATSAPP else None
 
 
 COLUMNS = ", ".join(f"c.{name}" for name in Conversation.__struct_fields__)
@@ -67,6 +73,8 @@ class Received(NamedTuple):
 
     `is_refused`: the writer has reached their limit; the message is kept and is not
     answered. `is_first_refused`: it is the first such message within a minute.
+    `is_for_people`: the assistant does not answer it. `is_unoffered`: it took a choice
+    that this conversation has not offered, and has none.
     """
 
     conversation_id: UUID
@@ -74,6 +82,14 @@ class Received(NamedTuple):
     is_repeated: bool = False
     is_refused: bool = False
     is_first_refused: bool = False
+    is_for_people: bool = False
+    is_unoffered: bool = False
+
+
+class _Opened(NamedTuple):
+    id: UUID
+    is_held: bool
+    is_stopped: bool
 
 
 async def receive(
@@ -82,62 +98,113 @@ async def receive(
     arrived: Arrived,
     *,
     per_minute_max: int = 0,
-    is_answered: bool = True,
     pause: timedelta = timedelta(0),
+    stop_with: Draft | None = None,
+    start_with: Draft | None = None,
 ) -> Received:
     """Write a message that has come in, and that there is something to answer.
 
     Creates the conversation and the writer's lead. A message that was received before
     changes nothing. `per_minute_max`: more messages than this within a minute are
-    refused; 0: no limit. `is_answered=False` leaves the message to people. `pause` is
-    how long more of them are waited for.
+    refused; 0: no limit. `pause` is how long more of them are waited for. `stop_with`:
+    the writer wants no messages, and is told so with this; `start_with`: they want them
+    again. A conversation that is held or stopped leaves the message to people.
     """
     async with db.tenant(business_id) as connection:
-        conversation_id = await _open(connection, business_id, arrived)
-        recent = await connection.fetchrow(
-            "select count(*) as count, count(*) filter (where status = 'refused') "
-            "as refused from messages where business_id = $1 "
-            "and conversation_id = $2 and direction = 'in' "
-            "and created_at > now() - $3::interval",
+        opened = await _open(connection, business_id, arrived)
+        is_left = opened.is_held or opened.is_stopped or stop_with is not None
+        received = await _write(
+            connection,
             business_id,
-            conversation_id,
-            _MINUTE,
+            arrived,
+            Received(opened.id, None, is_for_people=is_left),
+            per_minute_max,
         )
-        is_refused = bool(per_minute_max) and recent["count"] >= per_minute_max
-        message_id = await connection.fetchval(
-            "insert into messages (business_id, conversation_id, direction, author, "
-            "sid, body, media, choice, status) values ($1, $2, 'in', 'writer', $3, $4, "
-            "$5, $6, $7) on conflict (business_id, sid) do nothing returning id",
-            business_id,
-            conversation_id,
-            arrived.sid,
-            arrived.body.replace("\0", "")[:BODY_CHARS_MAX],
-            [dict(one) for one in arrived.media],
-            arrived.choice.replace("\0", ""),
-            "refused" if is_refused else "received",
-        )
-        if message_id is None:
-            return Received(conversation_id, None, is_repeated=True)
-        await _note_inbound(connection, business_id, conversation_id, arrived)
-        if is_answered and not is_refused:
-            await message_work.add(connection, business_id, conversation_id, pause)
-    return Received(
-        conversation_id,
-        message_id,
+        if received.is_repeated:
+            return received
+        await _note_inbound(connection, business_id, opened.id, arrived)
+        if stop_with is not None:
+            if await stop(connection, business_id, opened.id):
+                await messages.add(connection, business_id, opened.id, stop_with)
+        elif opened.is_stopped and start_with is not None:
+            await start(connection, business_id, opened.id)
+            await messages.add(connection, business_id, opened.id, start_with)
+        if not is_left and not received.is_refused:
+            await message_work.add(connection, business_id, opened.id, pause)
+    return received
+
+
+async def _write(
+    connection: Any,
+    business_id: UUID,
+    arrived: Arrived,
+    received: Received,
+    per_minute_max: int,
+) -> Received:
+    """Write a message, unless it was received before; return what became of it."""
+    own = (business_id, received.conversation_id)
+    is_offered = not arrived.choice or await _was_offered(
+        connection, *own, arrived.choice
+    )
+    recent = await connection.fetchrow(
+        "select count(*) as count, count(*) filter (where status = 'refused') "
+        "as refused from messages where business_id = $1 "
+        "and conversation_id = $2 and direction = 'in' "
+        "and created_at > now() - $3::interval",
+        *own,
+        _MINUTE,
+    )
+    is_refused = bool(per_minute_max) and recent["count"] >= per_minute_max
+    message_id = await connection.fetchval(
+        "insert into messages (business_id, conversation_id, direction, author, "
+        "sid, body, media, choice, status) values ($1, $2, 'in', 'writer', $3, $4, "
+        "$5, $6, $7) on conflict (business_id, sid) do nothing returning id",
+        *own,
+        arrived.sid,
+        arrived.body.replace("\0", "")[:BODY_CHARS_MAX],
+        [dict(one) for one in arrived.media],
+        arrived.choice if is_offered else "",
+        _status(is_refused=is_refused, is_for_people=received.is_for_people),
+    )
+    return received._replace(
+        message_id=message_id,
+        is_repeated=message_id is None,
         is_refused=is_refused,
         is_first_refused=is_refused and not recent["refused"],
+        is_unoffered=not is_offered,
     )
 
 
-async def _open(connection: Any, business_id: UUID, arrived: Arrived) -> UUID:
+def _status(*, is_refused: bool, is_for_people: bool) -> str:
+    if is_refused:
+        return "refused"
+    return "kept" if is_for_people else "received"
+
+
+async def _was_offered(
+    connection: Any, business_id: UUID, conversation_id: UUID, choice: str
+) -> bool:
+    """Tell whether a message of this conversation had a choice with this id."""
+    found: bool = await connection.fetchval(
+        "select exists (select from messages where business_id = $1 "
+        "and conversation_id = $2 and direction = 'out' and content @> $3)",
+        business_id,
+        conversation_id,
+        {"choices": [{"id": choice}]},
+    )
+    return found
+
+
+async def _open(connection: Any, business_id: UUID, arrived: Arrived) -> _Opened:
     """Return a message's conversation, locked until the transaction ends."""
-    conversation_id: UUID = await connection.fetchval(
+    row = await connection.fetchrow(
         "insert into conversations as c (business_id, channel, writer, own_number, "
         "account_sid, profile_name) values ($1, $2, $3, $4, $5, $6) "
         "on conflict (business_id, channel, writer, own_number) do update set "
         "account_sid = excluded.account_sid, "
         "profile_name = coalesce(nullif(excluded.profile_name, ''), c.profile_name) "
-        "returning id",
+        "returning id, held_since is not null as is_held, "
+        "stopped_at is not null as is_stopped",
         business_id,
         arrived.channel,
         arrived.writer,
@@ -145,15 +212,16 @@ async def _open(connection: Any, business_id: UUID, arrived: Arrived) -> UUID:
         arrived.account_sid,
         arrived.profile_name.replace("\0", "")[:PROFILE_CHARS_MAX],
     )
-    return conversation_id
+    return _Opened(**dict(row))
 
 
 async def _note_inbound(
     connection: Any, business_id: UUID, conversation_id: UUID, arrived: Arrived
 ) -> None:
     lead_id = None
-    if arrived.channel == WHATSAPP:
-        lead_id = await leads.note_message(connection, business_id, arrived.writer)
+    phone = phones.read(arrived.writer, "ZZ") if arrived.channel == WHATSAPP else None
+    if phone is not None:
+        lead_id = await leads.note_message(connection, business_id, phone)
     await connection.execute(
         "update conversations set last_inbound_at = now(), lead_id = $3 "
         "where business_id = $1 and id = $2",
@@ -169,14 +237,14 @@ async def open_for(
     """Return a writer's conversation, created if new, for a message of the business's
     own accord, in a transaction."""
     arrived = Arrived("", "", own_number, account_sid, writer)
-    conversation_id = await _open(connection, business_id, arrived)
+    conversation_id = (await _open(connection, business_id, arrived)).id
     await connection.execute(
         "update conversations c set lead_id = l.id from leads l "
         "where c.business_id = $1 and c.id = $2 and l.business_id = $1 "
         "and l.phone = $3",
         business_id,
         conversation_id,
-        writer,
+        phones.read(writer, "ZZ"),
     )
     return conversation_id
 

@@ -59,7 +59,9 @@ ALLOWED: dict[str, set[str]] = {
         *("business", "messaging", "notices", "records"),
         *("settings", "telemetry", "crm"),
     },
-    "messaging": {"agent", "crm"},
+    "messaging": {
+        *("agent", "business", "records", "settings", "telemetry", "telephony", "crm"),
+    },
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {
@@ -67,8 +69,8 @@ ALLOWED: dict[str, set[str]] = {
         *("settings", "telemetry", "crm"),
     },
     "service": {
-        *("api", "business", "call", "console", "line", "nodes", "notices"),
-        *("ports", "recorder", "records"),
+        *("api", "business", "call", "console", "line", "messaging", "nodes"),
+        *("notices", "ports", "recorder", "records"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli": {

@@ -5,13 +5,13 @@ wrote into it is still untrusted: texts are cut to limits, and what a database c
 hold is replaced. A channel other than WhatsApp is refused.
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from enum import Enum
 
 import msgspec
 
+from bridge.telephony.sids import is_message_sid
 from crm import phones
 
 PREFIX = "whatsapp:"
@@ -24,8 +24,6 @@ MEDIA_URL_CHARS_MAX = 1_024
 MEDIA_TYPE_CHARS_MAX = 128
 # An id of a list's row or of a button: twilio.com/docs/content/twiliolist-picker.
 CHOICE_CHARS_MAX = 200
-# "SM" or "MM" and 32 hexadecimal digits.
-SID = re.compile(r"(?:SM|MM)[0-9a-f]{32}")
 
 # A message that is one of these words, and nothing else. CANCEL, END and QUIT, which
 # carriers know for SMS, are no words of STOP here: who writes "cancel" to a business
@@ -93,7 +91,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
 def read_inbound(form: Mapping[str, str]) -> Inbound:
     """Return the message of a webhook's form; raises InboundError."""
     sid = form.get("MessageSid", "")
-    if SID.fullmatch(sid) is None:
+    if not is_message_sid(sid):
         raise InboundError("sid", f"MessageSid: expected SM or MM and 32 digits: {sid}")
     media = _media(form)
     body = _text(form.get("Body", "")).strip()

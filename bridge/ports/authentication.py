@@ -19,6 +19,7 @@ from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony import signature
+from bridge.telephony.sids import is_call_sid, is_message_sid
 from bridge.telephony.signature import Claim
 
 # A webhook is a few KB of form fields: some forty, and one for each header of a SIP
@@ -27,8 +28,9 @@ BODY_BYTES_MAX = 65_536
 FIELDS_MAX = 256
 # A body comes in one packet; a client that sends it slowly occupies a connection.
 BODY_WAIT_S = 5.0
-# An id that names files and log lines: "CA" and 32 digits, or a sandbox's.
-CALL_SID_CHARS_MAX = 64
+# The webhooks of messages. They name no call, and any worker answers them.
+MESSAGE_PATH, MESSAGE_STATUS_PATH = "/twilio/whatsapp", "/twilio/message-status"
+MESSAGE_PATHS = frozenset((MESSAGE_PATH, MESSAGE_STATUS_PATH))
 
 # The route that matches any unknown path; aiohttp itself would raise an exception each.
 ANY_OTHER = "any_other"
@@ -97,7 +99,10 @@ class Authentication:
         if signed is None:
             return self._refuse_signature(request)
         form = dict(signed)
-        if not _is_call_sid(form.get("CallSid", "")):
+        if request.path in MESSAGE_PATHS:
+            if not is_message_sid(form.get("MessageSid", "")):
+                return self._refuse(request, HTTPStatus.BAD_REQUEST, "message_sid")
+        elif not is_call_sid(form.get("CallSid", "")):
             return self._refuse(request, HTTPStatus.BAD_REQUEST, "call_sid")
         request[BODY], request[FORM] = body, form
         self._note_unsigned(request, params, form)
@@ -163,11 +168,6 @@ async def _read_body(content: Any) -> bytes:
             break
         body += piece
     return bytes(body)
-
-
-def _is_call_sid(text: str) -> bool:
-    """Tell whether a text is a valid call id; files and log lines carry the id, too."""
-    return text.isascii() and text.isalnum() and len(text) <= CALL_SID_CHARS_MAX
 
 
 def answer(

@@ -24,7 +24,7 @@ from zlib import crc32
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from yarl import URL
 
-from bridge.ports.authentication import BODY, FORM, Handler
+from bridge.ports.authentication import BODY, FORM, MESSAGE_PATHS, Handler
 from bridge.ports.port_demux import HEAD_BYTES_MAX, MEDIA_PATH
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics_merge import MetricsMerge
@@ -174,9 +174,10 @@ class Workers:
     async def to_owner(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        """Forward a webhook to the worker that owns its call."""
+        """Forward a webhook to the worker that owns its call, if it is about one."""
         form = request.get(FORM)
-        owner = self.index if form is None else self.owner_of(form["CallSid"])
+        is_of_call = form is not None and request.path not in MESSAGE_PATHS
+        owner = self.owner_of(form["CallSid"]) if form and is_of_call else self.index
         if owner == self.index:
             return await handler(request)
         headers = forwarded_headers(request)

@@ -4,6 +4,7 @@ Owns `kolbridge serve`, the supervisor of the workers, socket handover in an upg
 Twilio's webhooks, the admin port, readiness, the measured load of the event loop, and
 the place of the console on the port.
 Refuses to start with a wrong setting or an unsafe database role, and says which.
-May use: `api`, `business`, `call`, `console`, `line`, `nodes`, `notices`, `ports`,
-`recorder`, `records`, `settings`, `switchboard`, `telemetry`, `telephony` and `crm`.
+May use: `api`, `business`, `call`, `console`, `line`, `messaging`, `nodes`, `notices`,
+`ports`, `recorder`, `records`, `settings`, `switchboard`, `telemetry`, `telephony` and
+`crm`.
 """

@@ -32,7 +32,6 @@ from bridge.ports.http_protocol import (
 )
 from bridge.ports.port_demux import HEAD_WAIT_S, MEDIA_PATH, PortDemux
 from bridge.ports.workers import Workers
-from bridge.recorder.flight_recorder import Recorders
 from bridge.records.checkpoints import keep_running
 from bridge.records.summary import begun_row, running_row, to_row
 from bridge.records.writer import Kept, RecordWriter
@@ -40,7 +39,9 @@ from bridge.service.admin import admin_application, own_page
 from bridge.service.background import Background
 from bridge.service.loop_monitor import LoopMonitor
 from bridge.service.own_api import add_applications
+from bridge.service.own_messages import message_door
 from bridge.service.own_node import OwnNode
+from bridge.service.own_recorders import recorders_of
 from bridge.service.readiness import Readiness
 from bridge.service.webhooks import Webhooks
 from bridge.settings.process import Settings
@@ -96,10 +97,12 @@ class Server:
             self.metrics,
             lost_wait_s=LOST_WAIT_S if identity and settings.resume else 0.0,
         )
-        self._recorders = _recorders(settings, self.metrics)
+        self._recorders = recorders_of(settings, self.metrics)
         hours = settings.business_cache_hours
         self._cache = BusinessCache(Path(settings.kolbridge_home) / "businesses", hours)
         self._directory = BusinessDirectory(database, self._cache, self.metrics)
+        given = settings, database, self._directory, self.metrics
+        self._messages = message_door(*given)
         self._admissions = Admissions(database, self.metrics, settings.openai_prices)
         self.switchboard = Switchboard(
             settings,
@@ -198,6 +201,7 @@ class Server:
             self.readiness,
             self._find_recorded,
             self._fallback_for,
+            self._messages,
             self._node,
         )
         if self._node is not None:
@@ -217,6 +221,7 @@ class Server:
         self.readiness.start()
         self._loop_monitor.start()
         self._records.start()
+        self._messages.start()
         await self._background.start()
         if self.switchboard.on_open is not None:
             self._checkpoints.start()
@@ -310,6 +315,7 @@ class Server:
         # A transport closes its socket in the loop's next turn.
         await asyncio.sleep(0)
         await self._records.close(RECORDS_WAIT_S)
+        await self._messages.close()
         if self._recorders is not None:
             await self._recorders.close(RECORDS_WAIT_S)
         if self._workers is not None:
@@ -351,6 +357,7 @@ class Server:
             **self.switchboard.gauges(),
             **self._records.gauges(counts_refused=self._is_first),
             **self.readiness.gauges(),
+            **self._messages.gauges(),
             "connections": (
                 "Open connections without a media stream",
                 len(self._connections),
@@ -378,15 +385,3 @@ class Server:
 
     def _owned(self, kept: Kept) -> Kept:
         return kept if self._node is None else self._node.owned(kept)
-
-
-def _recorders(settings: Settings, metrics: Metrics) -> Recorders | None:
-    """Return the flight recorders, if the settings ask for them."""
-    if settings.record_dir is None:
-        return None
-    return Recorders(
-        Path(settings.record_dir),
-        metrics,
-        secrets=settings.secrets,
-        keeps_audio=settings.record_audio,
-    )

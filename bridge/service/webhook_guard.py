@@ -1,7 +1,8 @@
 """Answers every Twilio webhook with 200 and in time, whatever fails behind it.
 
 With any other answer the caller hears an error tone. Intended refusals, such as the
-refusal of a signature, pass unchanged.
+refusal of a signature, pass unchanged. The webhooks of messages are the exception: with
+an error Twilio tries the fallback URL, and nobody hears it.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.ports.authentication import FORM, Handler
+from bridge.ports.authentication import FORM, MESSAGE_PATHS, Handler
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony import twiml
@@ -46,6 +47,8 @@ class WebhookGuard:
         except Exception as error:
             self._metrics.count("webhook_failures", endpoint=request.path)
             server_logger().error("%s failed", request.path, exc_info=error)
+        if request.path in MESSAGE_PATHS:
+            return web.Response(status=503)
         if request.path not in _ASKING:
             return web.Response(status=204)
         sorry = await self._fallback_for(request[FORM].get("To", ""))

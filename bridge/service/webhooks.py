@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bridge.line.driver import CallDriver
+from bridge.messaging.door import MessageDoor
 from bridge.nodes.hand_over import PATH as HAND_OVER_PATH
 from bridge.nodes.peers import NOBODY, OwnersAnswer, Webhook
 from bridge.ports.authentication import (
@@ -20,6 +21,8 @@ from bridge.ports.authentication import (
     BODY,
     BODY_BYTES_MAX,
     FORM,
+    MESSAGE_PATH,
+    MESSAGE_STATUS_PATH,
     Authentication,
     Handler,
     answer,
@@ -66,10 +69,12 @@ class Webhooks:
         readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
+        messages: MessageDoor,
         node: OwnNode | None = None,
     ) -> None:
         """With a `node`, also answer for calls of other processes."""
         self._node = node
+        self._messages = messages
         # Another process may go on with a call whose stream cannot be opened here.
         self._is_resuming = node is not None and settings.resume
         self._fallback_for = fallback_for
@@ -99,6 +104,8 @@ class Webhooks:
             web.post("/twilio/stream-status", self.stream_status),
             web.post("/twilio/call-status", self.call_status),
             web.post("/twilio/after-stream", self.after_stream),
+            web.post(MESSAGE_PATH, self.message),
+            web.post(MESSAGE_STATUS_PATH, self.message_status),
             web.post(HAND_OVER_PATH, self.hand_over),
             web.get(MEDIA_PATH, self.media),
             web.get("/healthz", alive),
@@ -194,6 +201,16 @@ class Webhooks:
             ask_reader=self._ask_reader(request),
         )
         return _twiml(document)
+
+    async def message(self, request: web.Request) -> web.Response:
+        """Keep a WhatsApp message; its reply goes out by itself."""
+        await self._messages.receive(request[FORM])
+        return _twiml(twiml.no_message())
+
+    async def message_status(self, request: web.Request) -> web.Response:
+        """Note the status of a message of ours at Twilio."""
+        await self._messages.note_status(request[FORM], request.query)
+        return web.Response(status=204)
 
     async def media(self, request: web.Request) -> web.Response:
         """Tell a client without a WebSocket that the stream requires a WebSocket."""

@@ -131,6 +131,11 @@ _HELP = {
     "notices": "Tries to deliver a notice, by kind of endpoint and outcome",
     "notice_endpoints_disabled": "Endpoints of notices that were disabled after days "
     "without a success, or because they are gone",
+    "messages_in": "WhatsApp messages that came in, by outcome",
+    "messages_out": "WhatsApp messages to send, by outcome",
+    "message_statuses": "Statuses of sent messages that Twilio reported",
+    "message_api_errors": "Requests to Twilio's API for messages that failed, by "
+    "request and code",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
     "console_logins": "Logins to the console, by outcome",

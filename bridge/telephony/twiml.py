@@ -174,6 +174,12 @@ def hang_up() -> bytes:
     return _document(response)
 
 
+def no_message() -> bytes:
+    """Return the document that answers a message with nothing: its reply comes by
+    itself."""
+    return _document(Element("Response"))
+
+
 def _say(parent: Element, sentence: Sentence) -> None:
     language, _, _ = sentence.language.partition("-")
     known = _LOCALES.get(sentence.language) or _LOCALES.get(language)

@@ -75,9 +75,9 @@ create table messages (
   content jsonb,
   -- Of a message in: the id of the choice that was taken.
   choice text not null default '',
-  -- In: 'received', or 'refused' over a limit. Out: 'waiting', 'trying' while a process
-  -- gives it to the carrier, then the carrier's own words; 'dropped' where it may not be
-  -- sent, 'shown' in a console's chat.
+  -- In: 'received', 'kept' where only people answer it, or 'refused' over a limit. Out:
+  -- 'waiting', 'trying' while a process gives it to the carrier, then the carrier's own
+  -- words; 'dropped' where it may not be sent, 'shown' in a console's chat.
   status text not null,
   error_code int,
   error_text text not null default '',

@@ -17,7 +17,13 @@ PAGE = (ROOT / "docs" / "endpoints.md").read_text()
 
 def public(server):
     webhooks = Webhooks(
-        Settings(), "http://x", server.switchboard, server.readiness, None, None
+        Settings(),
+        "http://x",
+        server.switchboard,
+        server.readiness,
+        find_recorded=None,
+        fallback_for=None,
+        messages=None,
     )
     return webhooks.application()
 

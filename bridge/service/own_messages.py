@@ -1,0 +1,26 @@
+"""The door of this process for messages, from the settings."""
+
+from pathlib import Path
+
+from bridge.business.directory import BusinessDirectory
+from bridge.messaging.door import MessageDoor
+from bridge.settings.process import Settings
+from bridge.telemetry.metrics import Metrics
+from crm.database import Database
+
+
+def message_door(
+    settings: Settings,
+    database: Database,
+    directory: BusinessDirectory,
+    metrics: Metrics,
+) -> MessageDoor:
+    """Return what the webhooks of messages lead to."""
+    return MessageDoor(
+        database,
+        directory,
+        settings.message,
+        metrics,
+        Path(settings.kolbridge_home),
+        logs_bodies=settings.log_transcripts,
+    )

@@ -1,0 +1,143 @@
+"""What becomes of a message that comes in: answered, left to people, or STOP."""
+
+from uuid import uuid4
+
+from crm import conversations, message_turns, messages
+from crm.conversations import Arrived
+from crm.messages import Draft
+from tests.crm.test_conversations import OWN, told
+
+STOPPED = Draft("You get no more messages.", author="service", purpose="stopped")
+STARTED = Draft("Welcome back.", author="service", purpose="started")
+
+
+async def asked(salon):
+    """Return what a new turn is asked; None where there is nothing to answer."""
+    held = await salon.claim()
+    if held is None:
+        return None
+    turn = await message_turns.begin(salon.db, held, "m")
+    return turn and [one.body for one in turn.asked]
+
+
+@told
+async def test_stop_is_confirmed_once_and_marks_the_lead(salon):
+    first = await salon.receive("STOP", stop_with=STOPPED)
+    await salon.receive("STOP", stop_with=STOPPED)
+
+    assert first.is_for_people
+    assert await salon.bodies(first.conversation_id) == [
+        ("writer", "STOP", "kept"),
+        ("service", STOPPED.body, "waiting"),
+        ("writer", "STOP", "kept"),
+    ]
+    assert await salon.sql("select do_not_contact from leads")
+    assert await asked(salon) is None
+
+
+@told
+async def test_stop_over_the_limit_is_obeyed_all_the_same(salon):
+    await salon.receive("hello", per_minute_max=1)
+    found = await salon.receive("STOP", per_minute_max=1, stop_with=STOPPED)
+
+    assert found.is_refused
+    assert await salon.sql("select stopped_at is not null from conversations")
+
+
+@told
+async def test_what_is_written_after_stop_is_left_to_people(salon):
+    await salon.receive("STOP", stop_with=STOPPED)
+    found = await salon.receive("where are you?")
+
+    assert found.is_for_people
+    assert await asked(salon) is None
+
+
+@told
+async def test_start_undoes_stop_and_only_later_messages_are_answered(salon):
+    await salon.receive("STOP", stop_with=STOPPED)
+    found = await salon.receive("START", start_with=STARTED)
+    await salon.receive("is there a place?")
+
+    assert ("service", STARTED.body, "waiting") in await salon.bodies(
+        found.conversation_id
+    )
+    assert not await salon.sql("select do_not_contact from leads")
+    assert await asked(salon) == ["is there a place?"]
+
+
+@told
+async def test_start_without_a_stop_is_a_message_like_any_other(salon):
+    found = await salon.receive("start", start_with=STARTED)
+
+    assert len(await salon.bodies(found.conversation_id)) == 1
+    assert await asked(salon) == ["start"]
+
+
+@told
+async def test_what_a_person_was_written_is_not_answered_when_they_hand_back(salon):
+    received = await salon.receive("I want a person")
+    async with salon.db.tenant(salon.id) as connection:
+        own = (salon.id, received.conversation_id)
+        await conversations.hold(connection, *own, "asked for a person")
+    assert (await salon.receive("hello, person")).is_for_people
+    await conversations.hand_back(salon.db, *own)
+    await salon.receive("and you, assistant?")
+
+    assert await asked(salon) == ["I want a person", "and you, assistant?"]
+
+
+@told
+async def test_only_a_choice_that_was_offered_here_is_taken(salon):
+    received = await salon.receive()
+    offer = {"kind": "list", "choices": [{"id": "slot:1"}, {"id": "slot:2"}]}
+    async with salon.db.tenant(salon.id) as connection:
+        draft = Draft("When?", content=offer)
+        await messages.add(connection, salon.id, received.conversation_id, draft)
+
+    taken = [await choose(salon, choice) for choice in ("slot:2", "slot:3", "2")]
+
+    assert [one.is_unoffered for one in taken] == [False, True, True]
+    async with salon.db.tenant(salon.id) as connection:
+        found = await messages.of_conversation(
+            connection, salon.id, received.conversation_id, 10
+        )
+    assert [one.choice for one in found[2:]] == ["slot:2", "", ""]
+
+
+async def choose(salon, choice):
+    sid = f"SM{uuid4().hex}"
+    arrived = Arrived(sid, "ten", OWN, "AC1", salon.writer, choice=choice)
+    return await conversations.receive(salon.db, salon.id, arrived)
+
+
+@told
+async def test_a_choice_that_another_writer_was_offered_is_not_taken(salon):
+    received = await salon.receive()
+    async with salon.db.tenant(salon.id) as connection:
+        draft = Draft("When?", content={"choices": [{"id": "slot:1"}]})
+        await messages.add(connection, salon.id, received.conversation_id, draft)
+    salon.writer = "+15550001234"
+
+    assert (await choose(salon, "slot:1")).is_unoffered
+
+
+@told
+async def test_a_number_that_whatsapp_writes_in_its_own_way_is_one_lead(salon):
+    """It knows a mobile of Mexico as +52 1, which no network has had since 2019."""
+    salon.writer = "+5215512345678"
+    received = await salon.receive()
+
+    found = await conversations.get(salon.db, salon.id, received.conversation_id)
+    assert found.writer == "+5215512345678"
+    assert found.phone == await salon.sql("select phone from leads") == "+525512345678"
+
+
+@told
+async def test_a_number_that_no_plan_holds_writes_without_a_lead(salon):
+    salon.writer = "+99912345678"
+    received = await salon.receive()
+
+    found = await conversations.get(salon.db, salon.id, received.conversation_id)
+    assert (found.lead_id, found.phone) == (None, None)
+    assert await asked(salon) == ["hello"]
