@@ -42,6 +42,33 @@ class ToolRun(NamedTuple):
     duration_ms: float | None = None
 
 
+class Waiting(NamedTuple):
+    """What waits for an answer: how often its turn was begun, 0 for a new one, and the
+    carrier's name of the last message, "" if it has none."""
+
+    tries: int
+    last_sid: str
+
+
+async def waiting(
+    connection: Any, business_id: UUID, conversation_id: UUID
+) -> Waiting | None:
+    """Return what waits for an answer, in a transaction; None if nothing does."""
+    row = await connection.fetchrow(
+        "with running as (select id, tries from message_turns where business_id = $1 "
+        "and conversation_id = $2 and state = 'running'), unanswered as (select sid, "
+        "position from messages where business_id = $1 and conversation_id = $2 "
+        "and direction = 'in' and status = 'received' and (turn_id is null "
+        "or turn_id in (select id from running))) "
+        "select coalesce((select max(tries) from running), 0) as tries, coalesce("
+        "(select sid from unanswered order by position desc limit 1), '') as last_sid "
+        "where exists (select from running) or exists (select from unanswered)",
+        business_id,
+        conversation_id,
+    )
+    return None if row is None else Waiting(**dict(row))
+
+
 async def begin(db: Database, held: Held, model: str) -> Turn | None:
     """Return the conversation's running turn, or a new one for all that is unanswered;
     None if nothing is. Raises LeaseLost.
@@ -246,7 +273,12 @@ async def end(
             return False
         for draft in replies:
             await messages.add(
-                connection, held.business_id, held.conversation_id, draft, turn_id
+                connection,
+                held.business_id,
+                held.conversation_id,
+                draft,
+                turn_id,
+                is_held=True,
             )
     return True
 
@@ -257,5 +289,10 @@ async def say(db: Database, held: Held, turn_id: UUID, draft: Draft) -> UUID | N
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
         return await messages.add(
-            connection, held.business_id, held.conversation_id, draft, turn_id
+            connection,
+            held.business_id,
+            held.conversation_id,
+            draft,
+            turn_id,
+            is_held=True,
         )

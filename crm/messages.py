@@ -76,11 +76,13 @@ async def add(
     turn_id: UUID | None = None,
     *,
     pause: timedelta = timedelta(0),
+    is_held: bool = False,
 ) -> UUID | None:
     """Add a message that is to be sent after `pause`, in a transaction; None if there
     is one about the same already.
 
-    In a chat of the console it is shown, and nothing is sent.
+    In a chat of the console it is shown, and nothing is sent. `is_held`: this process
+    has the conversation, and sends the message before it gives the conversation back.
     """
     message_id: UUID | None = await connection.fetchval(
         "insert into messages (business_id, conversation_id, direction, author, "
@@ -101,7 +103,7 @@ async def add(
         turn_id,
         pause,
     )
-    if message_id is not None:
+    if message_id is not None and not is_held:
         await message_work.add(connection, business_id, conversation_id, pause)
     return message_id
 

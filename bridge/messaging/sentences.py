@@ -1,4 +1,5 @@
-"""What the service itself writes: that a conversation is stopped, and that it goes on.
+"""What the service itself writes: that a conversation is stopped, that it goes on, and
+what a writer hears where the model may not be asked or has failed too often.
 
 Pure data by ISO 639-1; a language without a sentence gets the English one.
 """
@@ -34,6 +35,58 @@ STARTED = {
     "ru": "С возвращением. Чем мы можем помочь?",
     "tr": "Tekrar hoş geldiniz. Size nasıl yardımcı olabiliriz?",
     "uk": "З поверненням. Чим ми можемо допомогти?",
+}
+# The business has no money left for today.
+SPENT = {
+    "ar": "عذرًا، لا يمكننا الرد كتابيًا اليوم بعد الآن. وصلتنا رسالتكم.",
+    "de": "Wir können heute leider nicht mehr schriftlich antworten. Ihre Nachricht "
+    "ist bei uns angekommen.",
+    "en": "Sorry, we cannot answer in writing any more today. We have your message.",
+    "es": "Lo sentimos, hoy ya no podemos responder por escrito. Hemos recibido su "
+    "mensaje.",
+    "fr": "Désolé, nous ne pouvons plus répondre par écrit aujourd'hui. Votre "
+    "message nous est bien parvenu.",
+    "he": "מצטערים, היום כבר לא נוכל לענות בכתב. ההודעה שלכם התקבלה.",
+    "it": "Ci dispiace, oggi non possiamo più rispondere per iscritto. Abbiamo "
+    "ricevuto il suo messaggio.",
+    "nl": "Sorry, vandaag kunnen we niet meer schriftelijk antwoorden. Uw bericht is "
+    "bij ons aangekomen.",
+    "pl": "Przepraszamy, dziś nie możemy już odpowiadać na piśmie. Otrzymaliśmy "
+    "Państwa wiadomość.",
+    "pt": "Desculpe, hoje já não podemos responder por escrito. Recebemos a sua "
+    "mensagem.",
+    "ru": "Извините, сегодня мы больше не можем отвечать письменно. Ваше сообщение "
+    "получено.",
+    "tr": "Üzgünüz, bugün artık yazılı yanıt veremiyoruz. Mesajınız bize ulaştı.",
+    "uk": "Вибачте, сьогодні ми більше не можемо відповідати письмово. Ваше "
+    "повідомлення отримано.",
+}
+# A turn that failed again and again.
+FAILED = {
+    "ar": "عذرًا، حدث خطأ لدينا ولم نتمكن من الرد على رسالتكم. الرسالة محفوظة لدينا.",
+    "de": "Bei uns ist leider etwas schiefgegangen, wir konnten Ihre Nachricht nicht "
+    "beantworten. Sie ist bei uns gespeichert.",
+    "en": "Sorry, something went wrong on our side and your message was not "
+    "answered. We have kept it.",
+    "es": "Lo sentimos, algo ha fallado por nuestra parte y no hemos podido "
+    "responder a su mensaje. Lo hemos guardado.",
+    "fr": "Désolé, une erreur de notre côté nous a empêchés de répondre à votre "
+    "message. Nous l'avons conservé.",
+    "he": "מצטערים, משהו השתבש אצלנו ולא הצלחנו לענות להודעה שלכם. ההודעה נשמרה אצלנו.",
+    "it": "Ci dispiace, qualcosa è andato storto da parte nostra e il suo messaggio "
+    "non ha avuto risposta. Lo abbiamo conservato.",
+    "nl": "Sorry, er ging bij ons iets mis en uw bericht is niet beantwoord. We "
+    "hebben het bewaard.",
+    "pl": "Przepraszamy, po naszej stronie coś się nie powiodło i nie "
+    "odpowiedzieliśmy na wiadomość. Została zapisana.",
+    "pt": "Desculpe, algo correu mal do nosso lado e a sua mensagem não teve "
+    "resposta. Ficou guardada.",
+    "ru": "Извините, у нас что-то пошло не так, и на ваше сообщение не удалось "
+    "ответить. Оно сохранено.",
+    "tr": "Üzgünüz, bizim tarafımızda bir sorun oluştu ve mesajınız yanıtlanamadı. "
+    "Mesajınız kayıtlıdır.",
+    "uk": "Вибачте, у нас щось пішло не так, і на ваше повідомлення не вдалося "
+    "відповісти. Воно збережене.",
 }
 
 

@@ -136,6 +136,12 @@ _HELP = {
     "message_statuses": "Statuses of sent messages that Twilio reported",
     "message_api_errors": "Requests to Twilio's API for messages that failed, by "
     "request and code",
+    "conversations": "Conversations in writing that were worked on. done: answered "
+    "and sent. failed: tried again after a pause. lost: another process has it",
+    "message_turns_given_up": "Answers in writing that failed too often; the writer "
+    "was told",
+    "messenger_full": "Times a messenger had as many conversations as it may",
+    "typing_failures": "Times the carrier did not show that an answer is on its way",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
     "console_logins": "Logins to the console, by outcome",
@@ -153,9 +159,12 @@ _UNLABELLED = (
     "journal_failures",
     "limits_unknown",
     "log_lines_dropped",
+    "message_turns_given_up",
+    "messenger_full",
     "notice_endpoints_disabled",
     "repeated_webhooks",
     "streams_handed_over",
+    "typing_failures",
     "unknown_numbers",
 )
 # These do, too: Prometheus sees an increase only of a series that existed before.
