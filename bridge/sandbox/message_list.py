@@ -1,10 +1,11 @@
-"""The list of messages: filters, pages, newest first.
+"""The list of messages: filters, pages, the last that was sent first.
 
 https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources:
 `To`, `From`, `DateSent` (that day), `DateSent<` and `DateSent>` (on and before, on and
 after), `PageSize` up to 1,000, `Page` and `PageToken`. Times instead of days are what
 Twilio's libraries send. Not verified: that a wrong or unknown parameter is refused,
-with 20001; that a message which is not sent yet has no place in a filter on `DateSent`.
+with 20001; that a message which is not sent yet is in no filter on `DateSent`. Where it
+stands in the order by `DateSent` is not known: by its creation, or `unsent_last`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _NAMES = frozenset(
 
 
 def page(
-    path: str, query: Mapping[str, str], found: Iterable[Message]
+    path: str,
+    query: Mapping[str, str],
+    found: Iterable[Message],
+    unsent_last: bool = False,
 ) -> dict[str, Any]:
     """Return one page of the messages that the query asks for."""
     unknown = set(query) - _NAMES
@@ -43,7 +47,14 @@ def page(
     number = _number(query, "Page", 0, 0, 1_000_000)
     bounds = _bounds(query)
     chosen = [message for message in found if _matches(message, query, bounds)]
-    chosen.sort(key=lambda message: (message.created_at, message.number), reverse=True)
+    chosen.sort(
+        key=lambda message: (
+            message.sent_at is not None or not unsent_last,
+            message.sent_at or message.created_at,
+            message.number,
+        ),
+        reverse=True,
+    )
     start = number * size
     shown = chosen[start : start + size]
 

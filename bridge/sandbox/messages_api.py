@@ -27,7 +27,8 @@ order of their creation, `api.problems` what Twilio's debugger would show. `awai
 api.settle()` waits until every callback is posted.
 
 Neither a list nor a message tells the ContentSid; `body` is the text as it was filled
-in. `bridge.sandbox.message_list` says what a filter on `DateSent` finds.
+in. `bridge.sandbox.message_list` says what a filter on `DateSent` finds, and in which
+order; `api.list_after(seconds)` and `api.resource.unsent_last` make look-ups harder.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ class MessagesResource:
         self._account = account
         # How long the list does not show a message yet.
         self.listed_after = timedelta()
+        # Whether the list has what is not sent yet after all that is.
+        self.unsent_last = False
         self.lookups = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -77,7 +79,9 @@ class MessagesResource:
         shown = [message for message in messages if message.created_at <= newest]
         if len(set(request.query)) != len(request.query):
             refuse(20001, "expected each parameter once")
-        return answer(message_list.page(request.path, request.query, shown))
+        return answer(
+            message_list.page(request.path, request.query, shown, self.unsent_last)
+        )
 
     async def _get(self, request: web.Request) -> web.Response:
         self.lookups += 1

@@ -100,6 +100,7 @@ def test_list_is_cut_into_pages_newest_first():
     async def story():
         async with desk(writes=False) as d:
             await d.writer.write("Hello")
+            d.api.courier.hold()
             for number in range(4):
                 await d.send(Body=str(number))
             path = f"{BASE}/Messages.json?PageSize=2"
@@ -116,6 +117,7 @@ def test_list_is_cut_into_pages_newest_first():
             assert first["next_page_uri"] is not None
             assert first["previous_page_uri"] is None
             assert d.api.resource.lookups == 4
+            d.api.courier.go_on()
 
     run(story())
 
@@ -167,6 +169,31 @@ def test_list_is_filtered_by_the_time_of_sending():
                 _, page = await d.ask("GET", f"{BASE}/Messages.json?{query}")
                 found = [message["body"] for message in page["messages"]]
                 assert found == bodies, query
+            d.api.courier.go_on()
+
+    run(story())
+
+
+def test_list_is_in_the_order_of_sending():
+    async def story():
+        async with desk(writes=False) as d:
+            await d.writer.write("Hello")
+            d.api.ways.swaps = 1.0
+            d.api.courier.hold()
+            for body in ("one", "two"):
+                await d.send(Body=body)
+            d.api.courier.go_on()
+            await d.api.settle()
+            d.api.courier.hold()
+            await d.send(Body="three")
+            path = f"{BASE}/Messages.json"
+            for unsent_last, order in (
+                (False, ["three", "one", "two", "Hello"]),
+                (True, ["one", "two", "Hello", "three"]),
+            ):
+                d.api.resource.unsent_last = unsent_last
+                _, page = await d.ask("GET", path)
+                assert [message["body"] for message in page["messages"]] == order
             d.api.courier.go_on()
 
     run(story())
