@@ -2,6 +2,7 @@
 
 A fault is for one request: those that were ordered come first, the others by chance.
 `after` means that the request was accepted, so that who made it does not know its fate.
+Not verified: that an answer 429 has a `Retry-After`.
 """
 
 from __future__ import annotations

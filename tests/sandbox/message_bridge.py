@@ -35,6 +35,7 @@ class MessageBridge:
         self.answer = {"text": EMPTY, "content_type": "text/xml"}
         self.statuses = []  # HTTP statuses of the next answers
         self.files = {}
+        self.stall_s = 0.0
 
     async def __aenter__(self):
         app = web.Application()
@@ -52,6 +53,7 @@ class MessageBridge:
     async def _post(self, request):
         fields = {name: str(value) for name, value in (await request.post()).items()}
         self.posts.append((request.path_qs, fields, dict(request.headers)))
+        await asyncio.sleep(self.stall_s)
         if self.statuses:
             return web.Response(status=self.statuses.pop(0))
         return web.Response(**self.answer)

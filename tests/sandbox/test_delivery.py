@@ -90,7 +90,7 @@ def test_number_without_whatsapp_takes_nothing():
 def test_message_may_overtake_the_one_before_unless_that_was_sent():
     async def story():
         async with desk() as d:
-            d.api.ways.swaps = 1.0
+            d.api.ways.swaps, d.api.ways.step_s = 1.0, (0.0, 0.0)
             d.api.courier.hold()
             for body in ("one", "two"):
                 await d.send(Body=body)

@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 
+from bridge.sandbox import webhooks
 from bridge.sandbox.sign import sha256_signature, signature
 from bridge.sandbox.webhooks import Signer
 from bridge.sandbox.writer import Writer
@@ -32,6 +34,42 @@ def test_message_has_twilios_fields_and_is_signed_over_the_public_url():
                 assert again[1] == form
                 name = "I-Twilio-Idempotency-Token"
                 assert again[2][name] == headers[name]
+
+    run(story())
+
+
+@pytest.mark.parametrize("key", ["", "webhooks_sharedkey_1"])
+@pytest.mark.parametrize("body", ["", "a&b=c d+e\n%", "שלום 👋 at 9:00", "x" * 1_600])
+def test_twilios_library_takes_the_signature_of_any_text(key, body):
+    async def story():
+        async with desk(writes=False) as d:
+            token = d.api.account.signer.auth_token
+            signer = Signer(token, key, "secret" if key else "")
+            async with Writer(d.api, d.bridge.url, signer=signer) as dana:
+                await dana.write(body)
+                _, form, headers = d.bridge.posts[0]
+                settings = headers.get("X-Twilio-Webhooks-Signature-Settings")
+                judge = RequestValidator("secret" if key else token)
+                assert form["Body"] == body
+                assert judge.validate(
+                    dana.url,
+                    form,
+                    headers["X-Twilio-Signature"],
+                    get_signature_algorithm(settings),
+                )
+
+    run(story())
+
+
+def test_answer_that_does_not_come_in_time_is_a_problem(monkeypatch):
+    monkeypatch.setattr(webhooks, "ANSWER_S", 0.05)
+
+    async def story():
+        async with desk(writes=False) as d:
+            d.bridge.stall_s = 0.2
+            await d.writer.write("Hello")
+            assert d.writer.problems == ["11200 /twilio/whatsapp: TimeoutError"]
+            assert d.writer.answers[0].seconds >= 0.05
 
     run(story())
 
