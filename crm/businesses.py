@@ -52,6 +52,8 @@ class Person(msgspec.Struct, frozen=True):
     hours: tuple[Hours, ...] = ()
     services: tuple[str, ...] = ()
     is_active: bool = True
+    # Their reasons are for the business alone.
+    days_off: tuple[Closure, ...] = ()
 
 
 class Business(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,8 @@ _LISTS = {
     "from resources r where r.business_id = $1 order by r.position, r.name",
     "staff_hours": "select number, dow, opens, closes from resource_hours "
     "where business_id = $1 order by number, dow, opens",
+    "days_off": "select number, first_day, last_day, reason from resource_days_off "
+    "where business_id = $1 order by number, first_day",
 }
 
 
@@ -149,19 +153,28 @@ async def read(connection: Any, business_id: UUID) -> Business | None:
         hours=tuple(map(_hours, found["hours"])),
         closures=tuple(Closure(*entry.values()) for entry in found["closures"]),
         numbers=tuple(entry["e164"] for entry in found["numbers"]),
-        staff=tuple(_person(entry, found["staff_hours"]) for entry in found["staff"]),
+        staff=tuple(
+            _person(entry, found["staff_hours"], found["days_off"])
+            for entry in found["staff"]
+        ),
     )
 
 
-def _person(row: Any, hours: list[Any]) -> Person:
-    own = tuple(_hours(one) for one in hours if one["number"] == row["number"])
+def _person(row: Any, hours: list[Any], days_off: list[Any]) -> Person:
+    number = row["number"]
+    own = tuple(_hours(one) for one in hours if one["number"] == number)
     return Person(
-        row["number"],
+        number,
         row["name"],
         row["colour"],
         own,
         tuple(row["services"]),
         row["is_active"],
+        tuple(
+            Closure(one["first_day"], one["last_day"], one["reason"])
+            for one in days_off
+            if one["number"] == number
+        ),
     )
 
 

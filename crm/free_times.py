@@ -1,7 +1,8 @@
 """Free times of a business with its bookings: when, and with whom.
 
 A business without people is booked as a whole, as number 0. A business with people is
-free whenever one of them is who does the service; each keeps their own hours.
+free whenever one of them is who does the service; each keeps their own hours and has
+their own days off.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ class Offer(NamedTuple):
 
 
 class Diary(NamedTuple):
-    """Who is booked, and the business with the hours of that person."""
+    """Who is booked, and the business with the hours and days off of that person."""
 
     number: int
     business: Business
@@ -62,12 +63,21 @@ def diaries(business: Business, wanted: Wanted) -> list[Diary]:
     if not business.staff:
         return [Diary(WHOLE, business)] if not wanted.person else []
     return [
-        Diary(one.number, replace(business, hours=one.hours or business.hours))
+        Diary(one.number, as_of(business, one))
         for one in people(business)
         if one.number is not None
         and wanted.person in (None, one.number)
         and (one.number == wanted.keeps or does(one, wanted.service))
     ]
+
+
+def as_of(business: Business, person: Person) -> Business:
+    """Return a business with the hours of a person, closed on their days off, too."""
+    return replace(
+        business,
+        hours=person.hours or business.hours,
+        closures=business.closures + person.days_off,
+    )
 
 
 async def free(

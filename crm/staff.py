@@ -48,6 +48,7 @@ async def save(connection: Any, business: Business) -> None:
     )
     await _save_hours(connection, business, numbers)
     await _save_services(connection, business, numbers)
+    await _save_days_off(connection, business, numbers)
 
 
 async def _numbers(
@@ -133,5 +134,23 @@ async def _save_services(
             (business.id, number, name)
             for number, one in zip(numbers, business.staff, strict=True)
             for name in one.services
+        ],
+    )
+
+
+async def _save_days_off(
+    connection: Any, business: Business, numbers: list[int]
+) -> None:
+    await connection.execute(
+        "delete from resource_days_off where business_id = $1", business.id
+    )
+    await connection.executemany(
+        "insert into resource_days_off "
+        "(business_id, number, first_day, last_day, reason) "
+        "values ($1, $2, $3, $4, $5)",
+        [
+            (business.id, number, off.first_day, off.last_day, off.reason)
+            for number, one in zip(numbers, business.staff, strict=True)
+            for off in one.days_off
         ],
     )

@@ -42,7 +42,7 @@ from crm import (
     saving,
 )
 from crm.authors import By
-from crm.businesses import Person, Service
+from crm.businesses import Closure, Person, Service
 from crm.claims import Claimant
 from crm.conversations import Arrived
 from crm.database import Database
@@ -129,7 +129,9 @@ async def make(db, name):
 async def add_person(db, business_id, name):
     def edit(business):
         cuts = (business.services[0].name,)
-        first = Person(None, name, "", business.hours, cuts)
+        day = datetime(2030, 1, 2).date()
+        off = (Closure(day, day, name),)
+        first = Person(None, name, "", business.hours, cuts, days_off=off)
         staff = (first, Person(None, f"{name} 2", services=cuts))
         return msgspec.structs.replace(business, staff=staff)
 

@@ -6,7 +6,7 @@ caller differ between the calls of a business: the text is kept once, those per 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,9 @@ _HEADING_TOKENS = 10
 WORDS_CHARS_MAX = 300
 # Of each is said; with them and what is known of the caller, CALLER_TOKENS suffice.
 REASON_CHARS_MAX = 80
+# Days off of people, the next ones, and of each name the beginning.
+AWAY_MAX = 3
+AWAY_NAME_CHARS_MAX = 16
 _DAYS = (
     "Sunday",
     "Monday",
@@ -123,12 +126,14 @@ def now_and_who(
 
 
 def closed(business: Business, now: datetime) -> list[str]:
-    """Return the fact of when the business is closed, if it is."""
+    """Return the facts of when the business is closed and who is away, if any."""
     today = now.astimezone(ZoneInfo(business.time_zone)).date()
-    found = [one for one in business.closures if one.last_day >= today]
-    if not found:
-        return []
-    return [f"Closed: {', '.join(map(_closure, found[:CLOSURES_MAX]))}"]
+    facts = []
+    if found := [one for one in business.closures if one.last_day >= today]:
+        facts.append(f"Closed: {', '.join(map(_closure, found[:CLOSURES_MAX]))}")
+    if away := _away(business, today):
+        facts.append(f"Away: {', '.join(away)}")
+    return facts
 
 
 def standing_text(business: Business, rules: str = _RULES) -> str:
@@ -202,10 +207,28 @@ def _span(hours: Hours) -> str:
     )
 
 
-def _closure(closure: Closure) -> str:
-    days = str(closure.first_day)
+def _away(business: Business, today: date) -> list[str]:
+    """Say who has which days off, the next ones; the reasons are not for callers."""
+    staff = people(business)
+    if len(staff) < 2:
+        return []
+    off = sorted(
+        (closure.first_day, person.name, _days(closure))
+        for person in staff
+        for closure in person.days_off
+        if closure.last_day >= today
+    )
+    return [f"{name[:AWAY_NAME_CHARS_MAX]} {days}" for _, name, days in off[:AWAY_MAX]]
+
+
+def _days(closure: Closure) -> str:
     if closure.last_day > closure.first_day:
-        days += f" to {closure.last_day}"
+        return f"{closure.first_day} to {closure.last_day}"
+    return str(closure.first_day)
+
+
+def _closure(closure: Closure) -> str:
+    days = _days(closure)
     reason = closure.reason[:REASON_CHARS_MAX]
     return f"{days} ({reason})" if reason else days
 

@@ -12,9 +12,9 @@ import msgspec
 from bridge.api.problems import Problem, of_text
 from bridge.api.routes import Asked, Route
 from bridge.business import tenant_file
-from bridge.business.bookable import Staff
+from bridge.business.bookable import Closure, Staff
 from bridge.business.opening_hours import TenantError
-from bridge.business.tenant_file import Closure, TenantFile
+from bridge.business.tenant_file import TenantFile
 from crm import saving
 from crm.businesses import Business, Service
 from crm.staff import StillBooked

@@ -1,6 +1,7 @@
-"""Services and staff of a business's file, and the checks of them."""
+"""Services, staff and closures of a business's file, and the checks of them."""
 
 import re
+from datetime import date
 
 import msgspec
 
@@ -10,13 +11,23 @@ from bridge.business.opening_hours import (
     read_hours,
     show_hours,
 )
-from crm.businesses import Hours, Person, Service
+from crm.businesses import Closure as StoredClosure, Hours, Person, Service
 from crm.names import same_name_key, tidy, unwritable
 
 PRICE_CHARS_MAX = 40
 # Each of them is a search of their own for free times.
 STAFF_MAX = 50
+# Of one person: each is looked at for each day on which a time is looked for.
+DAYS_OFF_MAX = 100
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
+
+
+class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A day, or days up to and with `until`, without any hours."""
+
+    day: date
+    until: date | None = None
+    reason: str = ""
 
 
 class Staff(
@@ -34,6 +45,7 @@ class Staff(
     services: tuple[str, ...] = ()
     hours: dict[str, tuple[str, ...]] = {}
     active: bool = True
+    days_off: tuple[Closure, ...] = ()
 
 
 def show_person(person: Person) -> Staff:
@@ -44,7 +56,43 @@ def show_person(person: Person) -> Staff:
         services=person.services,
         hours=show_hours(person.hours),
         active=person.is_active,
+        days_off=show_closures(person.days_off),
     )
+
+
+def show_closures(closures: tuple[StoredClosure, ...]) -> tuple[Closure, ...]:
+    """Return closures as a file has them."""
+    return tuple(
+        Closure(
+            one.first_day,
+            one.last_day if one.last_day > one.first_day else None,
+            one.reason,
+        )
+        for one in closures
+    )
+
+
+def read_closures(
+    field: str, closures: tuple[Closure, ...]
+) -> tuple[StoredClosure, ...]:
+    """Check closures or days off; raises TenantError, which begins with `field`."""
+    days = set()
+    for one in closures:
+        if one.until is not None and one.until < one.day:
+            raise TenantError(f"{field}: {one.day}: until {one.until} is before it")
+        if one.day in days:
+            raise TenantError(f"{field}: '{one.day}' stands there twice")
+        days.add(one.day)
+        check_text(f"{field}: {one.day}: reason", one.reason)
+    return tuple(
+        StoredClosure(one.day, one.until or one.day, one.reason) for one in closures
+    )
+
+
+def check_text(field: str, text: str) -> None:
+    """Refuse what neither the database nor a document for Twilio can hold."""
+    if (found := unwritable(text)) is not None:
+        raise TenantError(f"{field}: expected text, got the character {found!a}")
 
 
 def read_services(services: tuple[Service, ...]) -> tuple[Service, ...]:
@@ -87,6 +135,7 @@ def read_staff(
             _own_hours(at, one),
             tuple(dict.fromkeys(_known(at, name, known) for name in one.services)),
             one.active,
+            _days_off(at, one),
         )
         if kept.setdefault(same_name_key(one.name), person) is not person:
             raise TenantError(f"{at} stands there twice")
@@ -106,6 +155,12 @@ def _own_hours(at: str, one: Staff) -> tuple[Hours, ...]:
         return read_hours(one.hours)
     except TenantError as error:
         raise TenantError(f"{at}: {error}") from None
+
+
+def _days_off(at: str, one: Staff) -> tuple[StoredClosure, ...]:
+    if len(one.days_off) > DAYS_OFF_MAX:
+        raise TenantError(f"{at}: days_off: expected {DAYS_OFF_MAX} at most")
+    return read_closures(f"{at}: days_off", one.days_off)
 
 
 def _known(at: str, name: str, known: dict[str, str]) -> str:

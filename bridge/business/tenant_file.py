@@ -17,28 +17,23 @@ from bridge.agent.prompt import standing_text
 from bridge.agent.prompt_length import CALLER_TOKENS, TOKENS_MAX, token_bound
 from bridge.agent.spoken import language_name
 from bridge.business.bookable import (
+    Closure,
     Staff,
+    check_text,
+    read_closures,
     read_name,
     read_services,
     read_staff,
+    show_closures,
     show_person,
 )
 from bridge.business.opening_hours import TenantError, read_hours, show_hours
 from bridge.settings.message_options import MessageOptions, apart
 from bridge.settings.options import CallOptions, OptionError, Options, merge
 from crm import phones
-from crm.businesses import Business, Closure as StoredClosure, Service
-from crm.names import unwritable
+from crm.businesses import Business, Service
 
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
-class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A day, or days up to and with `until`, on which the business is closed."""
-
-    day: date
-    until: date | None = None
-    reason: str = ""
 
 
 class TenantFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,10 +74,7 @@ def write(file: TenantFile, *, is_json: bool) -> str:
     kept = () if is_json else (date,)
     fields = msgspec.to_builtins(file, builtin_types=kept)
     plain = {name: value for name, value in fields.items() if value}
-    plain["closures"] = [
-        {name: value for name, value in one.items() if value}
-        for one in plain.pop("closures", [])
-    ]
+    plain["closures"] = list(map(_without_empty, plain.pop("closures", [])))
     plain["services"] = [
         {name: value for name, value in one.items() if value != ""}
         for one in plain.pop("services", [])
@@ -90,9 +82,17 @@ def write(file: TenantFile, *, is_json: bool) -> str:
     # The lists of tables stand last in a TOML file.
     if "staff" in plain:
         plain["staff"] = plain.pop("staff")
+        for person in plain["staff"]:
+            if "days_off" in person:
+                off = list(map(_without_empty, person.pop("days_off")))
+                person["days_off"] = off
     if is_json:
         return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
     return tomli_w.dumps(plain, multiline_strings=True)
+
+
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if value}
 
 
 def from_business(business: Business) -> TenantFile:
@@ -109,14 +109,7 @@ def from_business(business: Business) -> TenantFile:
         prompt=business.custom_prompt,
         settings=business.settings,
         hours=show_hours(business.hours),
-        closures=tuple(
-            Closure(
-                one.first_day,
-                one.last_day if one.last_day > one.first_day else None,
-                one.reason,
-            )
-            for one in business.closures
-        ),
+        closures=show_closures(business.closures),
         services=business.services,
         staff=tuple(map(show_person, business.staff)),
     )
@@ -144,7 +137,7 @@ def to_business(file: TenantFile, business_id: UUID, defaults: CallOptions) -> B
         settings=_settings(file.settings, defaults),
         services=services,
         hours=read_hours(file.hours),
-        closures=_closures(file.closures),
+        closures=read_closures("closures", file.closures),
         numbers=_unique("numbers", tuple(map(_number, file.numbers))),
         staff=read_staff(file.staff, services),
     )
@@ -178,15 +171,7 @@ def _check_words(file: TenantFile) -> None:
             f"time_zone={file.time_zone!r}: expected a zone such as Asia/Jerusalem"
         )
     for name in ("greeting", "fallback_sentence", "prompt"):
-        _check_text(name, getattr(file, name))
-    for one in file.closures:
-        _check_text(f"closures: {one.day}: reason", one.reason)
-
-
-def _check_text(field: str, text: str) -> None:
-    """Refuse what neither the database nor a document for Twilio can hold."""
-    if (found := unwritable(text)) is not None:
-        raise TenantError(f"{field}: expected text, got the character {found!a}")
+        check_text(name, getattr(file, name))
 
 
 def _settings(given: dict[str, Any], defaults: CallOptions) -> dict[str, Any]:
@@ -230,16 +215,6 @@ def check_numbers(numbers: tuple[str, ...], known: tuple[str, ...] = ()) -> None
                 phones.check(number, "numbers")
         except phones.PhoneError as error:
             raise TenantError(str(error).replace(": ", f": {number!r}: ", 1)) from None
-
-
-def _closures(closures: tuple[Closure, ...]) -> tuple[StoredClosure, ...]:
-    for one in closures:
-        if one.until is not None and one.until < one.day:
-            raise TenantError(f"closures: {one.day}: until {one.until} is before it")
-    _unique("closures", tuple(str(one.day) for one in closures))
-    return tuple(
-        StoredClosure(one.day, one.until or one.day, one.reason) for one in closures
-    )
 
 
 def _unique(field: str, values: tuple[str, ...]) -> tuple[str, ...]:

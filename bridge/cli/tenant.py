@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from bridge.agent.prompt import build
 from bridge.business import tenant_file
+from bridge.business.bookable import Closure
 from bridge.business.opening_hours import DAYS, TenantError, days_of, is_closed
-from bridge.business.tenant_file import Closure, TenantFile
+from bridge.business.tenant_file import TenantFile
 from bridge.cli import tenant_delete
 from bridge.cli.database import find_business, run_with_database
 from bridge.settings.message_options import BOTH

@@ -5,6 +5,7 @@ a change is made to the business as it is then, locked.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import date
 
 from aiohttp import web
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from bridge.business import tenant_file
 from bridge.business.opening_hours import DAYS, TenantError
 from bridge.business.tenant_file import TenantFile
-from bridge.console.console import BUSINESS, CONSOLE, FORM, VIEWER
+from bridge.console.console import BUSINESS, CONSOLE, FORM, VIEWER, business_path
 from crm import saving
 from crm.authors import By
 from crm.businesses import Business
@@ -77,3 +78,24 @@ def hours_of(fields: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 def faulty_day(text: str) -> str | None:
     """Return the day whose hours an error names."""
     return next((day for day in DAYS if f"hours.{day}:" in text), None)
+
+
+def index_of(numbers: Numbers, number: str) -> int:
+    """Return the place of the person of a form; raises Gone."""
+    for at, one in enumerate(numbers):
+        if str(one) == number:
+            return at
+    raise Gone
+
+
+def day_of(text: str | None) -> date | None:
+    """Return the day of a form's field, None where there is none."""
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
+
+
+def back(request: web.Request, section: str) -> str:
+    """Return the address of a section of the page of services and staff."""
+    return f"{business_path(request[BUSINESS].id, 'services')}#{section}"

@@ -13,13 +13,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from msgspec.structs import replace
 
 from crm import calendar
 from crm.businesses import Business
 from crm.calendar import Span, Wish
 from crm.diary import Entry
-from crm.free_times import WHOLE
+from crm.free_times import WHOLE, as_of
 
 STEP = timedelta(minutes=15)
 # Of a person who is not among the staff, or of a business without staff.
@@ -156,10 +155,8 @@ def _open(business: Business, column: Column, first: date, days: int) -> list[Sp
     """Return when a person works on some days, within them."""
     if not column.is_active:
         return []
-    hours = next(
-        (one.hours for one in business.staff if one.number == column.number), ()
-    )
-    own = replace(business, hours=hours or business.hours)
+    person = next((one for one in business.staff if one.number == column.number), None)
+    own = business if person is None else as_of(business, person)
     whole = span_of(business, first, days)
     last = first + timedelta(days=days - 1)
     found = (

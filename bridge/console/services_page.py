@@ -1,4 +1,4 @@
-"""Services and staff, opening hours and closures of a business."""
+"""Services, opening hours and closures of a business, and the list of its staff."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -7,17 +7,20 @@ from typing import Any
 from aiohttp import web
 from msgspec.structs import replace
 
-from bridge.business.bookable import Staff
+from bridge.business.bookable import Closure, Staff
 from bridge.business.opening_hours import DAYS, show_hours
-from bridge.business.tenant_file import Closure, TenantFile
+from bridge.business.tenant_file import TenantFile
 from bridge.console.auditing import audit
 from bridge.console.business_edit import (
     Gone,
     Numbers,
     Refused,
+    back,
+    day_of,
     edit,
     fields_of,
     hours_of,
+    index_of,
 )
 from bridge.console.business_words import COLOURS, DAY_NAMES, faults_of
 from bridge.console.console import (
@@ -27,25 +30,24 @@ from bridge.console.console import (
     OWNER,
     Console,
     MenuItem,
-    business_path,
     require,
 )
 from bridge.console.language import N_, gettext as _
 from bridge.console.rendering import render
 from crm.businesses import Service
-from crm.staff import StillBooked
 
 MENU = (MenuItem(N_("Services and staff"), "/console/b/{business}/services"),)
 
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Show all that decides what can be booked."""
-    return await _page(request, {}, {})
+    return await page(request, {}, {})
 
 
-async def _page(
+async def page(
     request: web.Request, faults: dict[str, str], fields: Mapping[str, str]
 ) -> web.Response:
+    """Return the page with what was typed, and what is wrong with it."""
     business = request[BUSINESS]
     spans = show_hours(business.hours)
     hours = {day: " ".join(spans.get(day, ())) for day in DAYS}
@@ -131,7 +133,7 @@ async def save_service(request: web.Request) -> web.StreamResponse:
     except Gone:
         raise web.HTTPNotFound from None
     await audit(request, "service.changed")
-    raise web.HTTPSeeOther(_back(request, "services"))
+    raise web.HTTPSeeOther(back(request, "services"))
 
 
 async def remove_service(request: web.Request) -> web.StreamResponse:
@@ -147,116 +149,15 @@ async def remove_service(request: web.Request) -> web.StreamResponse:
         await edit(request, change)
     except Refused:
         text = _("Somebody of the staff does this service: change that first.")
-        return await _page(request, {"services": text}, {})
+        return await page(request, {"services": text}, {})
     await audit(request, "service.removed")
-    raise web.HTTPSeeOther(_back(request, "services"))
+    raise web.HTTPSeeOther(back(request, "services"))
 
 
 def _with_service(person: Staff, was: str, name: str) -> Staff:
     """Return a person who does a renamed service under its new name."""
     services = tuple(name if was and one == was else one for one in person.services)
     return replace(person, services=services)
-
-
-# --- staff ---
-
-
-async def person(request: web.Request) -> web.StreamResponse:
-    """Show the form of a person, or of a new one."""
-    require(request, OWNER, OPERATOR)
-    business, number = request[BUSINESS], request.query.get("number", "")
-    known = [one for one in business.staff if str(one.number) == number]
-    if number and not known:
-        raise web.HTTPNotFound
-    fields: dict[str, str] = {"name": "", "colour": "", "active": "1"}
-    services: tuple[str, ...] = ()
-    if known:
-        one = known[0]
-        spans = show_hours(one.hours)
-        hours = {day: " ".join(given) for day, given in spans.items()}
-        active = "1" if one.is_active else ""
-        fields = {"name": one.name, "colour": one.colour, "active": active, **hours}
-        services = one.services
-    return await _person_form(request, number, fields, services, {})
-
-
-async def _person_form(
-    request: web.Request,
-    number: str,
-    fields: Mapping[str, str],
-    services: tuple[str, ...],
-    faults: dict[str, str],
-) -> web.Response:
-    return await render(
-        request,
-        "services/person.html",
-        status=422 if faults else 200,
-        number=number,
-        fields=fields,
-        does=services,
-        faults=faults,
-        colours=COLOURS,
-        days=DAY_NAMES,
-    )
-
-
-async def save_person(request: web.Request) -> web.StreamResponse:
-    """Add or change a person."""
-    require(request, OWNER, OPERATOR)
-    fields, number = fields_of(request), request[FORM].get("number", "")
-    services = tuple(request[FORM].getall("services", []))
-    new = Staff(
-        name=fields.get("name", ""),
-        colour=fields.get("colour", ""),
-        services=services,
-        hours=hours_of(fields),
-        active=bool(fields.get("active")),
-    )
-
-    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
-        if not number:
-            return replace(file, staff=(*file.staff, new)), (*numbers, None)
-        at = _index(numbers, number)
-        staff = (*file.staff[:at], new, *file.staff[at + 1 :])
-        return replace(file, staff=staff), numbers
-
-    try:
-        await edit(request, change)
-    except Refused as refused:
-        faults = faults_of(refused.text)
-        return await _person_form(request, number, fields, services, faults)
-    except Gone:
-        raise web.HTTPNotFound from None
-    await audit(request, "staff.changed", number)
-    raise web.HTTPSeeOther(_back(request, "staff"))
-
-
-async def remove_person(request: web.Request) -> web.StreamResponse:
-    """Remove a person, unless they have appointments to come."""
-    require(request, OWNER, OPERATOR)
-    number = request[FORM].get("number", "")
-
-    def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
-        at = _index(numbers, number)
-        staff = (*file.staff[:at], *file.staff[at + 1 :])
-        return replace(file, staff=staff), (*numbers[:at], *numbers[at + 1 :])
-
-    try:
-        await edit(request, change)
-    except StillBooked:
-        text = _("This person has appointments to come: move or cancel them first.")
-        return await _page(request, {"staff": text}, {})
-    except Gone:
-        raise web.HTTPNotFound from None
-    await audit(request, "staff.removed", number)
-    raise web.HTTPSeeOther(_back(request, "staff"))
-
-
-def _index(numbers: Numbers, number: str) -> int:
-    for at, one in enumerate(numbers):
-        if str(one) == number:
-            return at
-    raise Gone
 
 
 # --- order, hours, closures ---
@@ -270,7 +171,7 @@ async def move_up(request: web.Request) -> web.StreamResponse:
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
         if number:
-            at = _index(numbers, number)
+            at = index_of(numbers, number)
             staff = _raised(file.staff, at)
             return replace(file, staff=staff), _raised(numbers, at)
         names = [one.name for one in file.services]
@@ -283,7 +184,7 @@ async def move_up(request: web.Request) -> web.StreamResponse:
         await edit(request, change)
     except Gone:
         raise web.HTTPNotFound from None
-    raise web.HTTPSeeOther(_back(request, "staff" if number else "services"))
+    raise web.HTTPSeeOther(back(request, "staff" if number else "services"))
 
 
 async def save_hours(request: web.Request) -> web.StreamResponse:
@@ -297,9 +198,9 @@ async def save_hours(request: web.Request) -> web.StreamResponse:
     try:
         await edit(request, change)
     except Refused as refused:
-        return await _page(request, faults_of(refused.text), fields)
+        return await page(request, faults_of(refused.text), fields)
     await audit(request, "hours.changed")
-    raise web.HTTPSeeOther(_back(request, "hours"))
+    raise web.HTTPSeeOther(back(request, "hours"))
 
 
 async def add_closure(request: web.Request) -> web.StreamResponse:
@@ -307,7 +208,7 @@ async def add_closure(request: web.Request) -> web.StreamResponse:
     require(request, OWNER, OPERATOR)
     fields = fields_of(request)
     faults = {}
-    day, until = _day(fields.get("day")), _day(fields.get("until"))
+    day, until = day_of(fields.get("day")), day_of(fields.get("until"))
     if day is None:
         faults["day"] = _("Choose a day.")
     elif fields.get("until") and (until is None or until < day):
@@ -315,7 +216,7 @@ async def add_closure(request: web.Request) -> web.StreamResponse:
     elif any(one.first_day == day for one in request[BUSINESS].closures):
         faults["day"] = _("There is a closure from this day on already.")
     if faults or day is None:
-        return await _page(request, faults, fields)
+        return await page(request, faults, fields)
     new = Closure(day, until, fields.get("reason", ""))
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
@@ -325,15 +226,15 @@ async def add_closure(request: web.Request) -> web.StreamResponse:
     try:
         await edit(request, change)
     except Refused:
-        return await _page(request, {"reason": _("Write text only.")}, fields)
+        return await page(request, {"reason": _("Write text only.")}, fields)
     await audit(request, "closure.added")
-    raise web.HTTPSeeOther(_back(request, "closures"))
+    raise web.HTTPSeeOther(back(request, "closures"))
 
 
 async def remove_closure(request: web.Request) -> web.StreamResponse:
     """Open again on days that were to be closed."""
     require(request, OWNER, OPERATOR)
-    day = _day(request[FORM].get("day"))
+    day = day_of(request[FORM].get("day"))
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
         kept = tuple(one for one in file.closures if one.day != day)
@@ -341,7 +242,7 @@ async def remove_closure(request: web.Request) -> web.StreamResponse:
 
     await edit(request, change)
     await audit(request, "closure.removed")
-    raise web.HTTPSeeOther(_back(request, "closures"))
+    raise web.HTTPSeeOther(back(request, "closures"))
 
 
 # --- what the forms have in common ---
@@ -369,19 +270,8 @@ def _whole(text: str | None) -> int:
     return int(text) if text is not None and is_number and len(text) < 6 else -1
 
 
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        return None
-
-
 def _first_day(closure: Closure) -> date:
     return closure.day
-
-
-def _back(request: web.Request, section: str) -> str:
-    return f"{business_path(request[BUSINESS].id, 'services')}#{section}"
 
 
 def add_routes(app: web.Application, console: Console) -> None:
@@ -391,9 +281,6 @@ def add_routes(app: web.Application, console: Console) -> None:
     app.router.add_get(f"{root}/service", service)
     app.router.add_post(f"{root}/service", save_service)
     app.router.add_post(f"{root}/service/remove", remove_service)
-    app.router.add_get(f"{root}/person", person)
-    app.router.add_post(f"{root}/person", save_person)
-    app.router.add_post(f"{root}/person/remove", remove_person)
     app.router.add_post(f"{root}/up", move_up)
     app.router.add_post(f"{root}/hours", save_hours)
     app.router.add_post(f"{root}/closures", add_closure)

@@ -103,6 +103,25 @@ def test_time_is_the_businesss_own():
     )
 
 
+def test_days_off_are_facts_of_the_call_without_their_reasons():
+    off = (
+        Closure(date(2026, 11, 1), date(2026, 11, 21), "Ill"),
+        Closure(date(2026, 11, 20), date(2026, 11, 22), "Ill"),
+    )
+    staff = (
+        Person(0, "Anna", days_off=(Closure(date(2026, 12, 1), date(2026, 12, 1)),)),
+        Person(1, "Ben", days_off=off),
+        Person(2, "Zoe", is_active=False, days_off=off),
+    )
+    prompt = build(msgspec.structs.replace(SALON, staff=staff), None, NOW)
+
+    assert prompt.facts.endswith(
+        "\nAway: Ben 2026-11-20 to 2026-11-22, Anna 2026-12-01"
+    )
+    alone = msgspec.structs.replace(SALON, staff=staff[1:2])
+    assert "Away" not in build(alone, None, NOW).facts
+
+
 def test_days_that_are_closed_are_facts_of_the_call_until_they_are_over():
     closures = (
         Closure(date(2026, 11, 20), date(2026, 11, 21)),
@@ -185,10 +204,13 @@ def test_next_appointment_is_told_in_the_businesss_own_time():
 def test_what_is_known_of_a_caller_never_makes_the_session_too_long():
     talker = lead(fields={f"field_{n}": "much to say " * 40 for n in range(40)})
     closed = tuple(
-        Closure(date(2030, 1, day), date(2030, 1, day), "a reason " * 50)
+        Closure(date(2030, 1, day), date(2030, 1, day + 1), "a reason " * 50)
         for day in range(1, 20)
     )
-    business = msgspec.structs.replace(SALON, closures=closed)
+    staff = tuple(
+        Person(at, f"{at} " + "\N{HAIRCUT}" * 100, days_off=closed) for at in range(4)
+    )
+    business = msgspec.structs.replace(SALON, closures=closed, staff=staff)
     facts = build(business, talker, NOW).facts
 
     assert token_bound(facts) <= CALLER_TOKENS

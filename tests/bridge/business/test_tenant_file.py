@@ -1,6 +1,6 @@
 """A business as a file: read, checked with the field named, and written back."""
 
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -40,7 +40,15 @@ WHOLE = TenantFile(
     services=(Service("Cut", 30), Service("Color", 90, 10, "250 ₪", "#336699")),
     staff=(
         Staff(name="Anna", colour="#aa0000", hours={"monday": ("09:00-12:00",)}),
-        Staff(name="Ben", services=("Color",), active=False),
+        Staff(
+            name="Ben",
+            services=("Color",),
+            active=False,
+            days_off=(
+                Closure(date(2026, 12, 1), date(2026, 12, 4), "Course"),
+                Closure(date(2026, 12, 10)),
+            ),
+        ),
     ),
 )
 BARE = TenantFile(name="Shop")
@@ -152,6 +160,24 @@ def of(**changes):
             "closures: 2026-02-02: until 2026-02-01 is before it",
         ),
         (of(closures=(Closure(date(2026, 2, 2)),) * 2), "closures: '2026-02-02'"),
+        (
+            of(staff=(Staff(name="A", days_off=(Closure(date(2026, 2, 2)),) * 2),)),
+            "staff: 'A': days_off: '2026-02-02' stands there twice",
+        ),
+        (
+            of(
+                staff=(
+                    Staff(
+                        name="A",
+                        days_off=tuple(
+                            Closure(date(2026, 1, 1) + timedelta(days=day))
+                            for day in range(101)
+                        ),
+                    ),
+                )
+            ),
+            "staff: 'A': days_off: expected 100 at most",
+        ),
         (of(services=(Service("", 30),)), "services: '': expected a name"),
         (of(services=(Service("Cut", 4),)), "services: 'Cut': minutes=4"),
         (of(services=(Service("Cut", 30, -1),)), "services: 'Cut': buffer_minutes=-1"),

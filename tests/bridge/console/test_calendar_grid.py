@@ -123,6 +123,14 @@ def test_closed_day_without_bookings_has_no_rows():
     assert asyncio.run(day_rows(shop(hours=()), DAY, [], BEFORE)) == []
 
 
+def test_a_day_off_closes_the_column_of_one_person():
+    staff = (Person(0, "Anna", days_off=(Closure(DAY, DAY),)), Person(1, "Ben"))
+    found = kinds(shop(staff=staff))
+
+    assert {kind.split()[1] for kind in found[0]} == {"closed"}
+    assert {kind.split()[1] for kind in found[1]} == {"free"}
+
+
 def test_night_that_began_the_day_before_reaches_into_the_day():
     night = shop(hours=(Hours(1, 1320, 1560),))
 

@@ -129,6 +129,37 @@ def test_wrong_field_of_a_person_is_named(desk):
     run(desk, story)
 
 
+def test_days_off_are_added_kept_with_the_form_and_removed(desk):
+    async def story(at):
+        where = at.path("services", "person")
+        assert (await at.owner.post(where, name="Anna", active="1"))[0] == 303
+        off = {"number": "0", "day": str(DAY), "until": str(DAY), "reason": "Ill"}
+        for wrong, field in (
+            ({"day": "soon"}, "day"),
+            ({"until": "2020-01-01"}, "until"),
+            ({"reason": "a\x07"}, "reason"),
+        ):
+            status, text = await at.owner.post(f"{where}/days-off", **{**off, **wrong})
+            assert (status, f'id="{field}-fault"' in text) == (422, True), field
+            assert 'value="Anna"' in text
+        assert (await at.owner.post(f"{where}/days-off", **off))[0] == 303
+        status, text = await at.owner.post(f"{where}/days-off", **off)
+        assert (status, 'id="day-fault"' in text) == (422, True)
+        saved = {"name": "Anne", "number": "0", "active": "1"}
+        assert (await at.owner.post(where, **saved))[0] == 303
+        (anne,) = (await now(at)).staff
+        assert [one.reason for one in anne.days_off] == ["Ill"]
+        removed = {"number": "0", "day": str(DAY)}
+        assert (await at.owner.post(f"{where}/days-off/remove", **removed))[0] == 303
+        assert (await now(at)).staff[0].days_off == ()
+        for verb in ("days-off", "days-off/remove"):
+            gone = {**off, "number": "9"}
+            assert (await at.owner.post(f"{where}/{verb}", **gone))[0] == 404
+        assert "days_off.added" in (await at.owner.get(at.path("audit")))[1]
+
+    run(desk, story)
+
+
 def test_hours_and_closures_are_changed_and_faults_named(desk):
     async def story(at):
         hours = at.path("services", "hours")
@@ -168,6 +199,8 @@ def test_staff_may_look_and_not_change_and_others_see_nothing(desk):
             ("service", "remove"),
             ("person",),
             ("person", "remove"),
+            ("person", "days-off"),
+            ("person", "days-off", "remove"),
             ("up",),
             ("hours",),
             ("closures",),
