@@ -16,7 +16,7 @@ DAYS_MAX = 30
 SHARES_MAX = 20
 TOKEN_CHARS_MAX = 64
 _RANDOM_BYTES = 32
-_COLUMNS = "id, business_id, call_sid, made_by, created_at, expires_at"
+_COLUMNS = "id, business_id, call_sid, made_by, created_at, expires_at, with_sound"
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,10 +28,18 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str
     created_at: datetime
     expires_at: datetime
+    # Whether whoever has the link hears the call, where it is recorded.
+    with_sound: bool
 
 
 async def make(
-    db: Database, business_id: UUID, call_sid: str, made_by: str, days: int
+    db: Database,
+    business_id: UUID,
+    call_sid: str,
+    made_by: str,
+    days: int,
+    *,
+    with_sound: bool = False,
 ) -> str | None:
     """Make a link to a call and return its token; None if the call has too many."""
     assert 1 <= days <= DAYS_MAX, days
@@ -43,8 +51,8 @@ async def make(
         )
         done = await connection.execute(
             "insert into call_shares "
-            "(business_id, call_sid, token_hash, made_by, expires_at) "
-            "select $1, $2, $3, $4, now() + $5::interval where (select count(*) "
+            "(business_id, call_sid, token_hash, made_by, expires_at, with_sound) "
+            "select $1, $2, $3, $4, now() + $5::interval, $7 where (select count(*) "
             "from call_shares where business_id = $1 and call_sid = $2) < $6",
             business_id,
             call_sid,
@@ -52,6 +60,7 @@ async def make(
             made_by,
             timedelta(days=days),
             SHARES_MAX,
+            with_sound,
         )
     return token if done.endswith(" 1") else None
 

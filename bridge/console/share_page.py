@@ -1,7 +1,7 @@
 """A call by a link: made by the owner, read by somebody without an account.
 
-The shared page has what was said, without whole numbers. It has no sound, no arguments
-of tools and no prompt.
+The shared page has what was said, without whole numbers, and the sound if whoever made
+the link wanted that. It has no arguments of tools and no prompt.
 """
 
 from time import monotonic
@@ -10,7 +10,15 @@ from uuid import UUID
 from aiohttp import web
 
 from bridge.console.auditing import audit
-from bridge.console.call_page import in_order, page, role_words, row_of
+from bridge.console.call_page import (
+    TIMELINES,
+    in_order,
+    is_beginning,
+    page,
+    role_words,
+    row_of,
+    sound_of,
+)
 from bridge.console.call_words import outcome_words
 from bridge.console.console import (
     BUSINESS,
@@ -29,6 +37,7 @@ from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.telemetry.masking import clean
 from crm import audit as audit_log, businesses, call_shares, calls
+from crm.call_shares import Share
 
 SHARED = f"{ROOT}/shared/"
 # Tokens that open nothing, by anybody: each costs a query.
@@ -46,11 +55,14 @@ async def make(request: web.Request) -> web.StreamResponse:
     is_day = days.isascii() and days.isdecimal() and len(days) <= 2
     if not is_day or not 1 <= int(days) <= call_shares.DAYS_MAX:
         return await page(request, faults={"days": _("Choose 1 to 30 days.")})
-    token = await call_shares.make(database, business.id, sid, viewer.name, int(days))
+    with_sound = "sound" in request[FORM]
+    token = await call_shares.make(
+        database, business.id, sid, viewer.name, int(days), with_sound=with_sound
+    )
     if token is None:
         fault = _("The call has too many links. Revoke one first.")
         return await page(request, faults={"days": fault})
-    await audit(request, "call.shared", sid, days=int(days))
+    await audit(request, "call.shared", sid, days=int(days), with_sound=with_sound)
     public = request.config_dict[CONSOLE].public_url
     return await page(request, shared_url=f"{public}{SHARED}{token}")
 
@@ -72,23 +84,13 @@ async def revoke(request: web.Request) -> web.StreamResponse:
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a shared call to whoever has the link."""
-    database = request.config_dict[CONSOLE].database
-    strange = request.config_dict[_STRANGE]
-    if strange.is_over("", monotonic()):
-        raise web.HTTPTooManyRequests
-    share = await call_shares.find(database, request.match_info["token"])
-    if share is None:
-        strange.fail("", monotonic())
-        raise web.HTTPNotFound
+    database, share = request.config_dict[CONSOLE].database, await _share_of(request)
     row = await calls.find(database, share.business_id, share.call_sid)
     business = await businesses.get(database, share.business_id)
     if business is None or row is None:
         raise web.HTTPNotFound
-    viewer = request.get(VIEWER)
-    name = viewer.name if viewer else "link"
-    user_id = viewer.user_id if viewer else None
     sid = share.call_sid
-    await audit_log.write(database, business.id, user_id, name, "call.shared_seen", sid)
+    await _audit(request, share, "call.shared_seen")
     turns = await calls.turns(database, business.id, sid)
     tools = await calls.tools(database, business.id, sid)
     return await render(
@@ -100,8 +102,45 @@ async def show(request: web.Request) -> web.StreamResponse:
         role_words=role_words,
         said=in_order(turns, tools),
         hide=clean,
+        has_sound=share.with_sound
+        and bool(await request.config_dict[TIMELINES].files(sid)),
         outcome=outcome_words(row["outcome"]),
         seconds=(row["ended_at"] - row["started_at"]).total_seconds(),
+    )
+
+
+async def sound(request: web.Request) -> web.StreamResponse:
+    """Send the sound of the shared call, if the link has it."""
+    share = await _share_of(request)
+    database = request.config_dict[CONSOLE].database
+    row = await calls.find(database, share.business_id, share.call_sid)
+    if not share.with_sound or row is None:
+        raise web.HTTPNotFound
+    answer = await sound_of(request, share.call_sid)
+    if is_beginning(request):
+        await _audit(request, share, "call.shared_heard")
+    return answer
+
+
+async def _share_of(request: web.Request) -> Share:
+    """Return the link of the path; raises HTTPNotFound for one that has ended."""
+    strange = request.config_dict[_STRANGE]
+    if strange.is_over("", monotonic()):
+        raise web.HTTPTooManyRequests
+    database = request.config_dict[CONSOLE].database
+    share = await call_shares.find(database, request.match_info["token"])
+    if share is None:
+        strange.fail("", monotonic())
+        raise web.HTTPNotFound
+    return share
+
+
+async def _audit(request: web.Request, share: Share, action: str) -> None:
+    viewer, database = request.get(VIEWER), request.config_dict[CONSOLE].database
+    name = viewer.name if viewer else "link"
+    user_id = viewer.user_id if viewer else None
+    await audit_log.write(
+        database, share.business_id, user_id, name, action, share.call_sid
     )
 
 
@@ -112,3 +151,4 @@ def add_routes(app: web.Application, console: Console) -> None:
     app.router.add_post(f"{call}/share", make)
     app.router.add_post(call + "/share/{share}/revoke", revoke)
     app.router.add_get("/shared/{token}", show)
+    app.router.add_get("/shared/{token}/call.wav", sound)

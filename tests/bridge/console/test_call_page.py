@@ -215,3 +215,77 @@ def test_a_link_is_made_by_the_owner_for_some_days(desk):
             assert (await at.nobody.get(f"/console/shared/{token}"))[0] == 404
 
     run(story)
+
+
+async def shared_link(at, sid, **fields):
+    """Make a link as the owner does; return the path of the shared page."""
+    path = at.path("calls", sid)
+    await at.owner.get(path)
+    _, text = await at.owner.post(f"{path}/share", days="1", **fields)
+    url = re.search(r"http://[^<]*/console/shared/[^<]+", text)[0]
+    return url.removeprefix(at.owner.base)
+
+
+async def heard(browser, path):
+    """Return what a browser gets for the sound of a shared call."""
+    async with browser.http.get(f"{browser.base}{path}/call.wav") as answer:
+        return answer.status, await answer.read()
+
+
+def test_a_link_plays_the_sound_of_its_call_alone_and_ends_with_it(desk, tmp_path):
+    async def story():
+        folder = tmp_path / "recordings"
+        async with desk(**recorded(folder)) as at:
+            shutil.copy("tests/recordings/keypad.zip", folder / "CA78.zip")
+            await add(at)
+            await add(at, "CA78")
+            first = await shared_link(at, SID, sound="1")
+            second = await shared_link(at, "CA78", sound="1")
+            _, text = await at.nobody.get(first)
+            assert f'src="{first}/call.wav"' in text
+            sounds = [await heard(at.nobody, path) for path in (first, second)]
+            assert [status for status, _ in sounds] == [200, 200]
+            assert all(body.startswith(b"RIFF") for _, body in sounds)
+            assert sounds[0] != sounds[1]
+            assert "call.shared_heard" in await acts(at)
+            for other in (f"{first}/../CA78", f"{first}/CA78.zip", f"{first}/timeline"):
+                assert (await at.nobody.get(other))[0] in (303, 404), other
+            own = at.path("calls", SID, "call.wav")
+            assert (await at.nobody.get(own))[0] == 303
+
+            (share,) = await call_shares.listed(at.database, at.ours, SID)
+            await at.owner.post(at.path("calls", SID, "share", share.id, "revoke"))
+            assert (await heard(at.nobody, first))[0] == 404
+            assert (await heard(at.nobody, second))[0] == 200
+            await at.service.database_value(
+                "update call_shares set expires_at = now() where business_id = $1 "
+                "returning 1",
+                at.ours,
+            )
+            assert (await heard(at.nobody, second))[0] == 404
+
+    run(story)
+
+
+def test_a_link_without_the_sound_plays_none(desk, tmp_path):
+    async def story():
+        async with desk(**recorded(tmp_path / "recordings")) as at:
+            await add(at)
+            path = await shared_link(at, SID)
+            _, text = await at.nobody.get(path)
+            assert "<audio" not in text
+            assert (await heard(at.nobody, path))[0] == 404
+
+    run(story)
+
+
+def test_a_link_to_a_call_that_was_not_recorded_has_no_sound(desk, tmp_path):
+    async def story():
+        async with desk(**recorded(tmp_path / "recordings")) as at:
+            await add(at, "CA79")
+            path = await shared_link(at, "CA79", sound="1")
+            _, text = await at.nobody.get(path)
+            assert "<audio" not in text
+            assert (await heard(at.nobody, path))[0] == 404
+
+    run(story)
