@@ -19,7 +19,8 @@ How to use it:
             reply = await writer.next(within_s=10)
 
 A number without a `Writer` (or `api.add_user(number)`) is not on WhatsApp. What goes
-wrong on demand: `api.faults` (requests), `api.courier.fail_next` (messages), `api.ways`
+wrong on demand: `api.cut` (the server is away), `api.faults` (requests),
+`api.courier.fail_next` (messages), `api.courier.hold` (they stay queued), `api.ways`
 (statuses, callbacks, order), `api.latency_s`. `api.clock.advance(hours=25)` closes all
 windows. `api.template(body)` returns the sid of an approved template. Afterwards
 `api.refusals` has what was refused, `api.sent` the messages of the business in the
@@ -38,6 +39,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -54,6 +56,8 @@ from bridge.sandbox.messaging_account import Account
 from bridge.sandbox.webhooks import Webhooks
 
 _REQUEST_BYTES_MAX = 262_144
+# How long a request may go on after a cut; aiohttp takes 0 for no limit.
+_CUT_S = 0.01
 
 _Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -153,24 +157,38 @@ class MessagingApi:
 
     async def start(self) -> None:
         """Listen on a free port."""
+        await self._listen(0)
+        await self.media.start()
+
+    async def cut(self) -> None:
+        """Stop listening, and cut every connection; nothing that was accepted is lost.
+
+        What is on its way goes on. A request that is being done has an unknown fate.
+        """
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def listen_again(self) -> None:
+        """Listen where the server listened before `cut`."""
+        await self._listen(urlsplit(self.url).port or 0)
+
+    async def _listen(self, port: int) -> None:
         app = web.Application(
             client_max_size=_REQUEST_BYTES_MAX, middlewares=[self._middleware()]
         )
         app.add_routes((*self.resource.routes(), *self.contents.routes()))
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=_CUT_S)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", port, reuse_address=True).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        await self.media.start()
 
     async def close(self) -> None:
         """Stop; messages on their way are lost."""
         self._closing.set()
         await self.courier.close()
         await self.media.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self.cut()
 
     async def __aenter__(self) -> MessagingApi:
         await self.start()

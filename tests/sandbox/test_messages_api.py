@@ -1,6 +1,7 @@
 """The Messages API of the sandbox: who may ask, what is refused, what is answered."""
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 from aiohttp import ClientConnectionError, encode_basic_auth
@@ -183,6 +184,32 @@ def test_request_fails_on_demand_after_it_was_accepted():
                 await asyncio.wait_for(d.send(Body="three"), 0.1)
             await d.api.settle()
             assert {m.body for m in d.writer.inbox.seen} == {"one", "two", "three"}
+            _, page = await d.ask("GET", f"{BASE}/Messages.json?From={quote(FROM)}")
+            found = {message["body"] for message in page["messages"]}
+            assert found == {"one", "two", "three"}
+
+    run(story())
+
+
+def test_server_may_be_away_and_come_back_where_it_was():
+    async def story():
+        async with desk() as d:
+            d.api.courier.hold()
+            _, body = await d.send()
+            d.api.faults.order(NO_ANSWER)
+            asked = asyncio.ensure_future(d.send(Body="being done"))
+            while len(d.api.sent) < 2:  # noqa: ASYNC110 a list
+                await asyncio.sleep(0.005)
+            await d.api.cut()
+            with pytest.raises(ClientConnectionError):
+                await asked
+            with pytest.raises(ClientConnectionError):
+                await d.send()
+            d.api.courier.go_on()
+            await d.api.settle()
+            await d.api.listen_again()
+            assert (await d.ask("GET", body["uri"]))[1]["status"] == "read"
+            assert len(d.writer.inbox.seen) == 2
 
     run(story())
 
