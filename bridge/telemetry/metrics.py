@@ -138,6 +138,7 @@ _HELP = {
     "request and code",
     "conversations": "Conversations in writing that were worked on. done: answered "
     "and sent. failed: tried again after a pause. lost: another process has it",
+    "announcements": "Messages of a business's own accord, by purpose",
     "message_turns_given_up": "Answers in writing that failed too often; the writer "
     "was told",
     "messenger_full": "Times a messenger had as many conversations as it may",

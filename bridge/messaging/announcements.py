@@ -1,0 +1,194 @@
+"""What a business writes of its own accord: reminders, and after calls in vain.
+
+A business has them on or off, and only with WhatsApp. Whoever must not be written to is
+left away before (`crm.announcements`), and looked at again when it is sent
+(`bridge.messaging.window`). Several processes may look at once: each appointment and
+call is written about once, which the database decides.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bridge.agent.spoken import say_time
+from bridge.messaging.announcement_texts import CHANGE, MISSED_CALL, REMINDER
+from bridge.messaging.sentences import in_language
+from bridge.messaging.window import is_open, quiet_until, read_quiet_hours
+from bridge.settings.message_options import MessageOptions, message_options
+from bridge.settings.process import Settings
+from bridge.telemetry.log import server_logger
+from bridge.telemetry.metrics import Metrics
+from crm import announcements, businesses, conversations, messages
+from crm.announcements import Occasion
+from crm.businesses import Business
+from crm.database import Database
+from crm.messages import Draft
+from crm.transient import DATABASE_ERRORS
+
+REMINDER_PURPOSE, MISSED_PURPOSE = "reminder", "missed_call"
+# How often every business is looked at, and the pause between two of them.
+LOOK_S = 60.0
+BREATH_S = 0.01
+# Reminders go out on the day before, from this time of the business's clock.
+REMIND_FROM = time(10)
+# A call in vain is written about within this, but for quiet hours at once.
+MISSED_AGE_MAX = timedelta(hours=12)
+# The caller may call again meanwhile.
+MISSED_AGE_MIN = timedelta(minutes=2)
+# Between these (UAX #9: FSI, PDI) a text of any direction changes nothing around it.
+_ISOLATED = "\u2068{}\u2069"
+
+
+class Announcements:
+    """The announcements of every business; `run` is the task."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._metrics = metrics
+        self._now = now
+        # What has no template, by business and purpose: it is logged once.
+        self._without: set[tuple[object, str]] = set()
+
+    async def run(self) -> None:
+        """Look at every business, again and again, until cancelled."""
+        while True:
+            try:
+                await self.look_at_all()
+            except DATABASE_ERRORS as error:
+                server_logger().warning(
+                    "[MESSAGE] nothing announced: %s", type(error).__name__
+                )
+            await asyncio.sleep(LOOK_S)
+
+    async def look_at_all(self) -> None:
+        """Write what is due, of every business that has a number."""
+        numbers = await businesses.numbers(self._database)
+        for business_id in dict.fromkeys(one for _, one in numbers):
+            business = await businesses.get(self._database, business_id)
+            if business is not None:
+                await self.look(business)
+            await asyncio.sleep(BREATH_S)
+
+    async def look(self, business: Business) -> int:
+        """Write what is due of a business; return how many messages."""
+        options, _ = message_options(self._settings.message, business.settings)
+        if not options.whatsapp:
+            return 0
+        now, zone = self._now(), ZoneInfo(business.time_zone)
+        quiet = read_quiet_hours(options.quiet_hours)
+        if quiet is not None and quiet_until(quiet, zone, now) is not None:
+            return 0
+        written = 0
+        if options.appointment_reminders:
+            written += await self._remind(business, options, now)
+        if options.missed_call_messages:
+            written += await self._regret(business, options, now)
+        return written
+
+    async def _remind(
+        self, business: Business, options: MessageOptions, now: datetime
+    ) -> int:
+        """Remind of tomorrow's appointments that were booked before today."""
+        zone = ZoneInfo(business.time_zone)
+        local = now.astimezone(zone)
+        if local.time() < REMIND_FROM:
+            return 0
+        today, tomorrow, after = (
+            datetime.combine(local.date() + timedelta(days=days), time(), zone)
+            for days in range(3)
+        )
+        async with self._database.tenant(business.id) as connection:
+            found = await announcements.reminders(
+                connection, business.id, tomorrow, after, today
+            )
+        written = 0
+        for one in found:
+            at = one.at.astimezone(zone)
+            # By its date alone: the text says that it is tomorrow.
+            when = say_time(at, date.min, business.language, business.country)
+            lines = (
+                _text(REMINDER, business),
+                _isolated(f"{when} · {one.service}" if one.service else when),
+                _text(CHANGE, business),
+            )
+            variables = {"1": business.name, "2": when, "3": one.service or "-"}
+            purpose, body = REMINDER_PURPOSE, "\n".join(lines)
+            written += await self._write(
+                business, options, one, now, purpose, body, variables
+            )
+        return written
+
+    async def _regret(
+        self, business: Business, options: MessageOptions, now: datetime
+    ) -> int:
+        async with self._database.tenant(business.id) as connection:
+            found = await announcements.missed_calls(
+                connection, business.id, now - MISSED_AGE_MAX, now - MISSED_AGE_MIN
+            )
+        written = 0
+        for one in found:
+            purpose, body = MISSED_PURPOSE, _text(MISSED_CALL, business)
+            variables = {"1": business.name}
+            written += await self._write(
+                business, options, one, now, purpose, body, variables
+            )
+        return written
+
+    async def _write(
+        self,
+        business: Business,
+        options: MessageOptions,
+        one: Occasion,
+        now: datetime,
+        purpose: str,
+        body: str,
+        variables: dict[str, str],
+    ) -> bool:
+        """Write one message, if it may go out; tell whether it is new."""
+        template = options.template_of(purpose, business.language)
+        own_number = one.own_number or next(iter(business.numbers), "")
+        if template is None and not is_open(one.last_inbound_at, now):
+            self._note_without(business, purpose)
+            return False
+        content = None
+        if template is not None:
+            content = {"kind": "template", "sid": template, "variables": variables}
+        draft = Draft(body, content, "service", purpose=purpose, about=one.about)
+        account_sid = one.account_sid or self._settings.twilio_account_sid or ""
+        async with self._database.tenant(business.id) as connection:
+            conversation_id = await conversations.open_for(
+                connection, business.id, one.phone, own_number, account_sid
+            )
+            is_new = await messages.add(connection, business.id, conversation_id, draft)
+        if is_new:
+            self._metrics.count("announcements", purpose=purpose)
+        return is_new is not None
+
+    def _note_without(self, business: Business, purpose: str) -> None:
+        if (business.id, purpose) not in self._without:
+            self._without.add((business.id, purpose))
+            server_logger().warning(
+                "[MESSAGE] not written: WHATSAPP_TEMPLATES has no %s.%s, and the last "
+                "message is older than 24 hours",
+                purpose,
+                business.language,
+                extra={"business": str(business.id)},
+            )
+
+
+def _text(texts: dict[str, str], business: Business) -> str:
+    text = in_language(texts, business.language)
+    return text.format(name=_isolated(business.name))
+
+
+def _isolated(text: str) -> str:
+    return _ISOLATED.format(text)
