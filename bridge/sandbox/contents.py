@@ -5,11 +5,12 @@ a list picker has 1 to 10 items, `item` up to 24 characters, `id` up to 200,
 `description` up to 72; it cannot start a conversation and cannot be approved. Quick
 replies have 1 to 10 buttons, but 3 where they go to a session without an approval. A
 body has up to 1,024 characters, the body of `twilio/text` and `twilio/media` 1,600.
-Codes 21654 to 21656 and 21658 are those of the error pages.
+Codes 21654 to 21656 and 21658 are those of the error pages; 63021 is what WhatsApp
+rejects, as a template that its variables make longer than 1,024 characters, and 63028
+(WhatsApp's 2000) a number of variables that is not the template's.
 
 Not verified: the 20 characters of `button` and of a button's title are WhatsApp's; that
-`description` may be left away; the code 21658 of a refused resource; 63021 of a message
-whose variables make it too long; 63028 of one whose variables the resource has not.
+`description` may be left away; the code 21658 of a refused resource.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ITEMS_MAX = 10
 BUTTONS_MAX = 10
 SESSION_BUTTONS_MAX = 3
 VARIABLE_CHARS_MAX = 1_600
+TEMPLATE_CHARS_MAX = 1_024
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _NAME_CHARS_MAX = 64
 
@@ -121,6 +123,8 @@ class Content:
         except RefusalError as error:
             refuse(63021, error.message)
         shown = _shown(kind, filled)
+        if self.approval == "approved" and length(shown.body) > TEMPLATE_CHARS_MAX:
+            refuse(63021, f"a template exceeds {TEMPLATE_CHARS_MAX} characters")
         _check_choices(shown)
         buttons = len(shown.choices) if kind == "twilio/quick-reply" else 0
         if in_session and self.approval != "approved" and buttons > SESSION_BUTTONS_MAX:

@@ -12,7 +12,7 @@ track-outbound-message-status tells the fields of a callback.
 - Two messages to one writer may change places, unless the first was `sent` before the
   second was created.
 
-Not verified: that a callback tells of `queued`; 63021 for types and sizes.
+Not verified: that a callback tells of `queued`; 63021 for sizes; 63024 and not 63003.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 https://www.twilio.com/docs/messaging/api/message-resource, and the pages of the codes
 below https://www.twilio.com/docs/api/errors. Read there: 21211, 21609 (a full URL of up
 to 4,000 characters, no underscore in its host), 21617 (1,600 characters, of which some
-count more than once), 21619, 21620, 21654 to 21656, 21658, 63007, 63016.
+count more than once), 21619, 21620, 21654 to 21656, 21658, 21701, 21705, 21910, 63007,
+63031.
 
 Stricter than Twilio: it leaves unknown parameters unread, and takes a list where one
 value is expected; the sandbox refuses both with 20001, so that no misspelling passes.
 Not verified: 20001 for a `Body` or `MediaUrl` beside a `ContentSid`, for a wrong value
 of `ValidityPeriod`, `RiskCheck` and their like, and for a body that is no form; 21623
-for the second file of a message; 21703, 63031; that a body of blanks counts as none.
+for the second file of a message; that a body of blanks counts as none.
 """
 
 from __future__ import annotations
@@ -133,8 +134,10 @@ def _sender(
 ) -> str:
     sender = fields.get("From", "")
     if service is not None:
+        if not re.fullmatch("MG[0-9a-f]{32}", service):
+            refuse(21705, f"The Messaging Service {service} is invalid")
         if service not in account.services:
-            refuse(21703, f"The Messaging Service {service} does not exist.")
+            refuse(21701, f"The Messaging Service {service} does not exist")
         prefix = PREFIX if to.startswith(PREFIX) else ""
         sender = sender or prefix + account.services[service]
     if not sender:

@@ -198,6 +198,21 @@ def test_content_that_does_not_fit_fails_later(kind, fields, values, code):
     run(story())
 
 
+def test_template_that_its_variables_make_too_long_fails_later():
+    async def story():
+        async with desk() as d:
+            sid = d.api.template("Hello {{1}}")
+            for chars, status in ((1_018, "read"), (1_019, "failed")):
+                values = f'{{"1":"{"x" * chars}"}}'
+                _, body = await d.send(ContentSid=sid, ContentVariables=values)
+                await d.api.settle()
+                _, found = await d.ask("GET", body["uri"])
+                assert found["status"] == status
+            assert found["error_code"] == 63021
+
+    run(story())
+
+
 def test_row_and_button_are_shown_as_choices():
     async def story():
         async with desk() as d:

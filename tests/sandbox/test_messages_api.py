@@ -18,6 +18,7 @@ from bridge.sandbox.faults import (
 from bridge.sandbox.messages_api import MessagingApi
 from tests.sandbox.message_bridge import BASE, BUSINESS, DANA, desk, run
 
+SERVICE = "MG" + "1" * 32
 TO, FROM = f"whatsapp:{DANA}", f"whatsapp:{BUSINESS}"
 
 
@@ -76,7 +77,8 @@ def test_accepted_message_is_answered_as_twilio_answers():
         ({"From": BUSINESS, "To": DANA}, 21606),
         ({"From": "whatsapp:+15550100009"}, 63007),
         ({"To": FROM}, 63031),
-        ({"From": None, "MessagingServiceSid": "MG0"}, 21703),
+        ({"From": None, "MessagingServiceSid": "MG0"}, 21705),
+        ({"From": None, "MessagingServiceSid": "MG" + "0" * 32}, 21701),
         ({"Body": ""}, 21619),
         ({"Body": " \n"}, 21619),
         ({"Body": "x" * 1_601}, 21617),
@@ -139,18 +141,18 @@ def test_form_that_is_no_form_or_says_a_thing_twice_is_refused():
 
 def test_messaging_service_chooses_the_sender():
     async def story():
-        async with desk(services={"MG1": BUSINESS}) as d:
-            _, body = await d.send(From=None, MessagingServiceSid="MG1")
+        async with desk(services={SERVICE: BUSINESS}) as d:
+            _, body = await d.send(From=None, MessagingServiceSid=SERVICE)
             assert (body["status"], body["from"]) == ("accepted", FROM)
             assert body["num_segments"] == "0"
             reply = await d.writer.next()
-            assert (reply.sender, reply.service_sid) == (FROM, "MG1")
+            assert (reply.sender, reply.service_sid) == (FROM, SERVICE)
             await d.send(
-                From=None, MessagingServiceSid="MG1", StatusCallback=d.callback
+                From=None, MessagingServiceSid=SERVICE, StatusCallback=d.callback
             )
             await d.api.settle()
             assert d.bridge.reports()[0] == "accepted"
-            assert d.bridge.posts[-1][1]["MessagingServiceSid"] == "MG1"
+            assert d.bridge.posts[-1][1]["MessagingServiceSid"] == SERVICE
 
     run(story())
 
