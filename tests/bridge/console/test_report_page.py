@@ -4,12 +4,22 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
+import pytest
+
+from bridge.console import language, printing
+from bridge.console.paper import Paper, Table
+from bridge.console.report import Line, Tried
+from bridge.console.report_paper import paper_of
 from crm import appointments, audit, businesses, calls, health, leads
 from crm.appointment_rows import Request
 from crm.authors import By
-from crm.businesses import Service
+from crm.businesses import Business, Service
 from crm.calendar import Rules
 from tests.crm.test_crm import PHONE, call
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+EMPTY = Paper("en", False, "Ready?", "As of today.", ())
 
 
 def run(story):
@@ -130,3 +140,107 @@ def test_others_reach_no_report(desk):
             assert (await at.owner.get(f"{at.path('report')}?call={sid}"))[0] == 200
 
     run(story)
+
+
+def test_report_is_a_pdf_in_the_language_of_the_page(desk):
+    async def story():
+        async with desk() as at:
+            sid = await test_call(at)
+            await at.owner.get("/console/account")
+            await at.owner.post("/console/language", language="he")
+            url = at.owner.base + at.path("report.pdf")
+            async with at.owner.http.get(url) as answer:
+                assert answer.status == 200
+                assert answer.content_type == "application/pdf"
+                named = answer.headers["Content-Disposition"]
+                assert named == f'attachment; filename="report-{sid}.pdf"'
+                made = await answer.read()
+            assert made.startswith(b"%PDF-")
+            assert b"/Lang (he)" in made
+            acts = await audit.recent(at.database, at.ours, 5)
+            assert "report.downloaded" in [one.action for one in acts]
+            assert (await at.staff.get(at.path("report.pdf")))[0] == 403
+            assert (await at.other.get(at.path("report.pdf")))[0] == 404
+
+    run(story)
+
+
+def test_a_business_without_a_call_has_a_pdf_too(desk):
+    async def story():
+        async with desk() as at:
+            url = at.other.base + at.path("report.pdf", business=at.theirs)
+            async with at.other.http.get(url) as answer:
+                assert (await answer.read()).startswith(b"%PDF-")
+
+    run(story)
+
+
+def test_papers_beyond_those_that_may_wait_are_refused(monkeypatch):
+    async def story():
+        monkeypatch.setattr(printing, "WAITING_MAX", 1)
+        one = printing.Printing()
+        first = asyncio.create_task(one.pdf_of(EMPTY))
+        await asyncio.sleep(0)
+        with pytest.raises(printing.TooBusy):
+            await one.pdf_of(EMPTY)
+        assert (await first).startswith(b"%PDF-")
+
+    run(story)
+
+
+def test_a_paper_that_cannot_be_printed_is_an_error(monkeypatch):
+    async def story():
+        broken = Paper("en", False, "t", "s", (Table("x", (1,), (("a", "b"),)),))
+        with pytest.raises(printing.PrintError):
+            await printing.Printing().pdf_of(broken)
+        monkeypatch.setattr(printing, "PRINT_S_MAX", 0.0)
+        with pytest.raises(printing.PrintError):
+            await printing.Printing().pdf_of(EMPTY)
+
+    run(story)
+
+
+def test_the_document_says_what_the_page_says():
+    row = {
+        "started_at": NOON,
+        "ended_at": NOON + timedelta(seconds=67),
+        "is_test": True,
+        "call_sid": "CA1",
+        "from_number": PHONE,
+        "cost": 0.25,
+        "prompt": "Be brief.",
+        "prompt_facts": "Now: noon",
+    }
+    tool = calls.ToolCall(
+        tool_call_id="t",
+        name="book",
+        arguments="{}",
+        result="ok",
+        ok=True,
+        duration_ms=12.0,
+        at_s=3.0,
+    )
+    said = turn("caller", "a cut", 2.0)
+    tried = Tried(row, [said], [tool], None, [])
+    log = [(2.0, said, None), (3.0, None, tool)]
+    language.use("en")
+    shop = Business(
+        id=uuid4(),
+        name="Shop",
+        language="en",
+        country="US",
+        time_zone="UTC",
+        greeting="",
+        custom_prompt="",
+        fallback_sentence="",
+    )
+    lines = [Line("The call ended", False, "timeout")]
+    paper = paper_of(shop, NOON, tried, log, lines, "USD")
+    text = msgspec.json.encode(paper).decode()
+
+    for shown in (
+        *("Shop", "a cut", "CA1", "1:07", "$0.25", "Be brief.", "Now: noon"),
+        *("✗", "timeout", "✓ {} → ok 12 ms", "No lead came of this call."),
+    ):
+        assert shown in text, shown
+    assert PHONE not in text

@@ -1,32 +1,41 @@
-"""The scripts and styles of others are those of their packages, and all are named."""
+"""The files of others are those of their packages, and all are named."""
 
 import hashlib
 from pathlib import Path
 from tomllib import loads
 
+import pytest
+
+from bridge.console.report_process import FONTS
 from bridge.console.static_files import FOLDER
 
-VENDORED = FOLDER / "vendor"
-PACKAGES = loads((VENDORED / "vendored.toml").read_text())["package"]
+FOLDERS = pytest.mark.parametrize("folder", [FOLDER / "vendor", FONTS])
 ROOT = Path(__file__).parents[3]
 
 
-def test_each_file_is_the_one_of_its_package():
-    for package in PACKAGES:
+def packages(folder):
+    return loads((folder / "vendored.toml").read_text())["package"]
+
+
+@FOLDERS
+def test_each_file_is_the_one_of_its_package(folder):
+    for package in packages(folder):
         for file in package["files"]:
-            data = (VENDORED / file["name"]).read_bytes()
+            data = (folder / file["name"]).read_bytes()
             assert hashlib.sha256(data).hexdigest() == file["sha256"], file["name"]
 
 
-def test_every_vendored_file_is_in_the_table():
-    named = {file["name"] for package in PACKAGES for file in package["files"]}
+@FOLDERS
+def test_every_vendored_file_is_in_the_table(folder):
+    named = {file["name"] for package in packages(folder) for file in package["files"]}
 
-    assert {path.name for path in VENDORED.iterdir()} - {"vendored.toml"} == named
+    assert {path.name for path in folder.iterdir()} - {"vendored.toml"} == named
 
 
-def test_each_package_has_its_licence_and_stands_in_the_notice():
+@FOLDERS
+def test_each_package_has_its_licence_and_stands_in_the_notice(folder):
     notice = (ROOT / "NOTICE").read_text()
-    for package in PACKAGES:
-        assert (VENDORED / package["licence_file"]).exists()
+    for package in packages(folder):
+        assert (folder / package["licence_file"]).exists()
         line = f"{package['name']} {package['version']}"
         assert line in notice, line
