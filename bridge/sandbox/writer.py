@@ -124,17 +124,24 @@ class Writer:
         body: str,
         *,
         repeats: int = 0,
+        together: bool = False,
         replying_to: Message | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> str:
         """Write a message; return its sid when the bridge has answered.
 
-        It is delivered `repeats` times more, at once. `fields` are added to the form.
+        It is delivered `repeats` times more: one after the other, or all `together`
+        with the first. `fields` are added to the form.
         """
         sid = new_sid("SM")
         self._api.account.receive(sid, self.number, self.business, body)
         form = self._fields(sid, body, replying_to) | dict(fields or {})
-        await self._deliver(sid, form)
+        first = self._deliver(sid, form)
+        if together:
+            again = (self.repeat(sid) for _ in range(repeats))
+            await asyncio.gather(first, *again)
+            return sid
+        await first
         for _ in range(repeats):
             await self.repeat(sid)
         return sid

@@ -36,6 +36,7 @@ class MessageBridge:
         self.statuses = []  # HTTP statuses of the next answers
         self.files = {}
         self.stall_s = 0.0
+        self.at_once = self.at_once_max = 0
 
     async def __aenter__(self):
         app = web.Application()
@@ -53,7 +54,10 @@ class MessageBridge:
     async def _post(self, request):
         fields = {name: str(value) for name, value in (await request.post()).items()}
         self.posts.append((request.path_qs, fields, dict(request.headers)))
+        self.at_once += 1
+        self.at_once_max = max(self.at_once_max, self.at_once)
         await asyncio.sleep(self.stall_s)
+        self.at_once -= 1
         if self.statuses:
             return web.Response(status=self.statuses.pop(0))
         return web.Response(**self.answer)

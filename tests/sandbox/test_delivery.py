@@ -1,5 +1,7 @@
 """What becomes of an accepted message: window, order, statuses, callbacks, files."""
 
+import asyncio
+import random
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +18,8 @@ from tests.sandbox.message_bridge import (
     desk,
     run,
 )
+
+STATUSES = ("failed", "undelivered")
 
 
 async def outcome(d, **fields):
@@ -168,6 +172,46 @@ def test_half_of_the_messages_swap_and_the_same_ones_for_a_seed():
     first = run(seen(3))
     assert first != sorted(first)
     assert run(seen(3)) == first
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_happens_each_message_is_seen_once_and_in_a_promised_order(seed):
+    """Messages are created at random moments, and some fail."""
+    rng = random.Random(seed)
+
+    async def story():
+        async with desk(seed=seed) as d:
+            account, courier = d.api.account, d.api.courier
+            d.api.ways.step_s = (0.0, 0.004)
+            made, sent_before = [], {}
+            for number in range(10):
+                if rng.random() < 0.2:
+                    courier.fail_next(Failure(63018, rng.choice(STATUSES)))
+                message = account.add_message(
+                    *(f"SM{number}", f"whatsapp:{BUSINESS}", f"whatsapp:{DANA}"),
+                    *(str(number), "outbound-api"),
+                )
+                message.turn("queued", d.api.clock.now())
+                sent_before[number] = [one for one in made if "sent" in one.history]
+                courier.accept(message)
+                made.append(message)
+                await asyncio.sleep(rng.choice((0, 0, 0.001, 0.004)))
+            await d.api.settle()
+
+            seen = d.writer.inbox.seen
+            delivered = [one for one in made if one.status == "read"]
+            assert sorted(one.sid for one in seen) == [one.sid for one in delivered]
+            for message in made:
+                assert tuple(message.history) in (
+                    ("queued", "sent", "delivered", "read"),
+                    ("queued", "sent", "undelivered"),
+                    ("queued", "failed"),
+                )
+                for earlier in sent_before[made.index(message)]:
+                    if message in seen and earlier in seen:
+                        assert seen.index(earlier) < seen.index(message), seed
+
+    run(story())
 
 
 # --- statuses ---

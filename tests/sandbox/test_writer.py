@@ -135,6 +135,18 @@ def test_delivery_that_nobody_takes_is_repeated_as_the_account_has_it():
     run(story())
 
 
+def test_repeats_may_come_together_with_the_first():
+    async def story():
+        async with desk(writes=False) as d:
+            d.bridge.stall_s = 0.1
+            sid = await d.writer.write("Hello", repeats=2, together=True)
+            assert d.bridge.at_once_max == 3
+            assert [form["MessageSid"] for form in d.bridge.forms()] == 3 * [sid]
+            assert d.writer.problems == []
+
+    run(story())
+
+
 def test_pieces_come_one_after_the_other_without_waiting_for_answers():
     async def story():
         async with desk(writes=False) as d:
