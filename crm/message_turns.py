@@ -6,15 +6,23 @@ the turn of one that died, and asks the model for nothing that it has said.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from crm import message_work, messages
+from crm import conversations, message_work, messages
 from crm.database import Database
 from crm.message_work import Held
 from crm.messages import Draft, Message
+
+# An item with this field is none of the model's: it names, by their ids, the messages
+# that the turn took up after the model had begun.
+ASKED = "asked"
+# What a tool found longer ago is not true any more.
+OUTPUTS_WITHIN = timedelta(hours=24)
+OUTPUTS_MAX = 20
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +30,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     tries: int
+    begun_at: datetime
+    usage: dict[str, float]
     asked: tuple[Message, ...]
     items: tuple[dict[str, Any], ...]
 
@@ -101,27 +111,36 @@ async def begin(db: Database, held: Held, model: str) -> Turn | None:
 
 
 async def take_more(db: Database, held: Held, turn_id: UUID) -> Turn:
-    """Let a turn answer what was written since it began, too; raises LeaseLost."""
+    """Let a turn answer what was written since it began, too; raises LeaseLost.
+
+    An item says where the model is told of it: after all that it has said.
+    """
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
-        await _take(connection, held, turn_id)
+        taken = await _take(connection, held, turn_id)
+        if taken:
+            more = {ASKED: [str(one) for one in taken]}
+            await _add_items(connection, held.business_id, turn_id, [more])
         return await _read(connection, held, turn_id)
 
 
-async def _take(connection: Any, held: Held, turn_id: UUID) -> None:
-    await connection.execute(
-        "update messages set turn_id = $3 where business_id = $1 "
+async def _take(connection: Any, held: Held, turn_id: UUID) -> list[UUID]:
+    rows = await connection.fetch(
+        "with taken as (update messages set turn_id = $3 where business_id = $1 "
         "and conversation_id = $2 and direction = 'in' and turn_id is null "
-        "and status = 'received'",
+        "and status = 'received' returning id, position) "
+        "select id from taken order by position",
         held.business_id,
         held.conversation_id,
         turn_id,
     )
+    return [row["id"] for row in rows]
 
 
 async def _read(connection: Any, held: Held, turn_id: UUID) -> Turn:
-    tries = await connection.fetchval(
-        "select tries from message_turns where business_id = $1 and id = $2",
+    row = await connection.fetchrow(
+        "select tries, begun_at, usage from message_turns "
+        "where business_id = $1 and id = $2",
         held.business_id,
         turn_id,
     )
@@ -139,7 +158,9 @@ async def _read(connection: Any, held: Held, turn_id: UUID) -> Turn:
     )
     return Turn(
         id=turn_id,
-        tries=tries,
+        tries=row["tries"],
+        begun_at=row["begun_at"],
+        usage=row["usage"],
         asked=tuple(Message(**dict(row)) for row in asked),
         items=tuple(row["item"] for row in items),
     )
@@ -158,22 +179,31 @@ async def add_items(
     """
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
-        first = await connection.fetchval(
-            "select coalesce(max(position) + 1, 0) from message_items "
-            "where business_id = $1 and turn_id = $2",
-            held.business_id,
-            turn_id,
-        )
-        await connection.executemany(
-            "insert into message_items (business_id, turn_id, position, item) "
-            "values ($1, $2, $3, $4)",
-            [
-                (held.business_id, turn_id, first + at, dict(item))
-                for at, item in enumerate(items)
-            ],
-        )
+        await _add_items(connection, held.business_id, turn_id, items)
         if usage:
             await _add_usage(connection, held.business_id, turn_id, usage)
+
+
+async def _add_items(
+    connection: Any,
+    business_id: UUID,
+    turn_id: UUID,
+    items: Sequence[Mapping[str, Any]],
+) -> None:
+    first = await connection.fetchval(
+        "select coalesce(max(position) + 1, 0) from message_items "
+        "where business_id = $1 and turn_id = $2",
+        business_id,
+        turn_id,
+    )
+    await connection.executemany(
+        "insert into message_items (business_id, turn_id, position, item) "
+        "values ($1, $2, $3, $4)",
+        [
+            (business_id, turn_id, first + at, dict(item))
+            for at, item in enumerate(items)
+        ],
+    )
 
 
 async def _add_usage(
@@ -246,6 +276,26 @@ async def tools(connection: Any, business_id: UUID, turn_id: UUID) -> list[ToolR
     return [ToolRun(**dict(row)) for row in rows]
 
 
+async def outputs(
+    db: Database, business_id: UUID, conversation_id: UUID, names: Sequence[str]
+) -> list[str]:
+    """Return what tools of these names have answered in a conversation, lately."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            "select r.output from message_tools r join message_turns t "
+            "on t.business_id = r.business_id and t.id = r.turn_id "
+            "where r.business_id = $1 and t.conversation_id = $2 "
+            "and r.name = any ($3) and r.ok is not null "
+            "and r.at > now() - $4::interval order by r.at desc limit $5",
+            business_id,
+            conversation_id,
+            list(names),
+            OUTPUTS_WITHIN,
+            OUTPUTS_MAX,
+        )
+    return [row["output"] for row in rows]
+
+
 async def end(
     db: Database,
     held: Held,
@@ -254,10 +304,11 @@ async def end(
     *,
     cost: float | None,
     is_failed: bool = False,
+    hold_why: str = "",
 ) -> bool:
     """End a turn with its replies, in one transaction; False if it has ended already.
 
-    Raises LeaseLost.
+    With `hold_why` the conversation is left to people from then on. Raises LeaseLost.
     """
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
@@ -279,6 +330,10 @@ async def end(
                 draft,
                 turn_id,
                 is_held=True,
+            )
+        if hold_why:
+            await conversations.hold(
+                connection, held.business_id, held.conversation_id, hold_why
             )
     return True
 

@@ -60,7 +60,8 @@ ALLOWED: dict[str, set[str]] = {
         *("settings", "telemetry", "crm"),
     },
     "messaging": {
-        *("agent", "business", "records", "settings", "telemetry", "telephony", "crm"),
+        *("agent", "business", "call", "records", "settings"),
+        *("telemetry", "telephony", "crm"),
     },
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from babel import Locale, UnknownLocaleError
 from babel.dates import (
     DateTimePattern,
+    format_skeleton,
     get_timezone_gmt,
     get_timezone_name,
     parse_pattern,
@@ -35,6 +36,7 @@ _NEAR = {
 }
 # Day and month, the widest form a locale has first; every locale has the last.
 _SKELETONS = ("MMMMEEEEd", "MMMMEd", "MMMEd")
+_SHORT_SKELETONS = ("MMMEd", "MEd", "Md")
 # Of a pattern: what stands in quotes, or a name that can be written out in full.
 _NAME = re.compile(r"'[^']*'|E+|c+|MMM+|LLL+|a+")
 
@@ -63,6 +65,21 @@ def say_time(local: datetime, today: date, language: str, country: str) -> str:
     if (name := _offset_name(local, form.locale)) is not None:
         clock = f"{clock} {name}"
     return form.both.format(clock, day)
+
+
+def write_time(
+    local: datetime, language: str, country: str, chars_max: int
+) -> tuple[str, str]:
+    """Return the short written form of a local time, as "Tue, Dec 1, 4:30 PM", and the
+    offset's name where the clock shows the hour twice."""
+    form = _form(language, country)
+    clock = form.clock.apply(local, form.locale).replace("\u202f", " ")
+    for skeleton in _SHORT_SKELETONS:
+        day = format_skeleton(skeleton, local, locale=form.locale)
+        text = f"{day}, {clock}"
+        if len(text) <= chars_max:
+            break
+    return text[:chars_max], _offset_name(local, form.locale) or ""
 
 
 def _offset_name(local: datetime, locale: Locale) -> str | None:

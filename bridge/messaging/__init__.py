@@ -5,6 +5,6 @@ be sent when, the order in which a conversation's messages are sent, and the ass
 that answers: its prompt, its tools and a turn from question to answer. Refuses a
 message of an unknown shape, media from any host but Twilio's, and every message to
 someone who has stopped the conversation. Never touches the audio path.
-May use: `agent`, `business`, `records` for the journal, `settings`, `telemetry`,
-`telephony`, and the database through `crm`.
+May use: `agent`, `business`, `call`, `records` for the journal, `settings`,
+`telemetry`, `telephony`, and the database through `crm`.
 """

@@ -88,6 +88,48 @@ FAILED = {
     "uk": "Вибачте, у нас щось пішло не так, і на ваше повідомлення не вдалося "
     "відповісти. Воно збережене.",
 }
+# The answer takes long; once a turn.
+LATE = {
+    "ar": "وصلتنا رسالتكم. الرد يستغرق وقتًا أطول من المعتاد، وسنكتب لكم هنا.",
+    "de": "Ihre Nachricht ist angekommen. Die Antwort dauert länger als sonst; wir "
+    "schreiben Ihnen hier.",
+    "en": "We have your message. The answer takes longer than usual; we will write to "
+    "you here.",
+    "es": "Hemos recibido su mensaje. La respuesta tarda más de lo habitual; le "
+    "escribiremos aquí.",
+    "fr": "Nous avons bien reçu votre message. La réponse prend plus de temps que "
+    "d'habitude ; nous vous écrirons ici.",
+    "he": "ההודעה שלכם התקבלה. התשובה מתעכבת מהרגיל, ונכתוב לכם כאן.",
+    "it": "Abbiamo ricevuto il suo messaggio. La risposta richiede più tempo del "
+    "solito; le scriveremo qui.",
+    "nl": "Uw bericht is binnen. Het antwoord duurt langer dan anders; we schrijven u "
+    "hier.",
+    "pl": "Otrzymaliśmy wiadomość. Odpowiedź trwa dłużej niż zwykle; napiszemy tutaj.",
+    "pt": "Recebemos a sua mensagem. A resposta demora mais do que o habitual; "
+    "escreveremos aqui.",
+    "ru": "Ваше сообщение получено. Ответ занимает больше времени, чем обычно; мы "
+    "напишем вам здесь.",
+    "tr": "Mesajınız bize ulaştı. Yanıt her zamankinden uzun sürüyor; size buradan "
+    "yazacağız.",
+    "uk": "Ваше повідомлення отримано. Відповідь триває довше, ніж зазвичай; ми "
+    "напишемо вам тут.",
+}
+# The words on the button that opens a list of times, of at most 20 characters.
+CHOOSE_TIME = {
+    "ar": "اختيار موعد",
+    "de": "Zeit auswählen",
+    "en": "Choose a time",
+    "es": "Elegir hora",
+    "fr": "Choisir l'heure",
+    "he": "בחירת שעה",
+    "it": "Scegli l'orario",
+    "nl": "Kies een tijd",
+    "pl": "Wybierz godzinę",
+    "pt": "Escolher horário",
+    "ru": "Выбрать время",
+    "tr": "Saat seçin",
+    "uk": "Обрати час",
+}
 
 
 def in_language(sentences: dict[str, str], language: str) -> str:

@@ -143,6 +143,12 @@ _HELP = {
     "was told",
     "messenger_full": "Times a messenger had as many conversations as it may",
     "typing_failures": "Times the carrier did not show that an answer is on its way",
+    "message_answers": "Answers in writing. held: the chat was left to a person. "
+    "failed: the model gave none; the writer was told",
+    "message_answers_late": "Answers in writing that took so long that the writer was "
+    "told to wait",
+    "message_model_requests": "Runs of the model that writes, each with its tools, by "
+    "outcome",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
     "connections_refused": "Connections closed before they sent a request, by reason",
     "console_logins": "Logins to the console, by outcome",
@@ -162,6 +168,7 @@ _UNLABELLED = (
     "log_lines_dropped",
     "message_turns_given_up",
     "messenger_full",
+    "message_answers_late",
     "notice_endpoints_disabled",
     "repeated_webhooks",
     "streams_handed_over",
