@@ -11,24 +11,14 @@ from zoneinfo import ZoneInfo
 import aiosmtplib
 
 from bridge.notices.envelope import webhook_id
+from bridge.notices.languages import language_of
+from bridge.notices.words import field_of, subject_of, truth_of
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import one_line
 from crm.notice_deliveries import Outcome, Parcel
 
 SEND_WAIT_S = 20.0
 NOT_SET = "SMTP_HOST is not set: e-mail is off"
-# The subject of a notice by its type; {} is what it is about.
-_SUBJECTS = {
-    "call.ended": "Call ended: {}",
-    "call.failed": "Call failed: {}",
-    "lead.created": "New lead: {}",
-    "appointment.booked": "Appointment booked: {}",
-    "appointment.moved": "Appointment moved: {}",
-    "appointment.cancelled": "Appointment cancelled: {}",
-    "limit.reached": "Limit reached: {}",
-    "person.wanted": "Somebody wants to write with a person: {}",
-    "test": "Test notice",
-}
 _TIMES = frozenset(("started_at", "ended_at", "starts_at", "ends_at"))
 
 
@@ -68,23 +58,24 @@ async def deliver(settings: Settings, message: EmailMessage) -> Outcome:
 
 
 def message_of(notice_id: UUID, parcel: Parcel, sender: str) -> EmailMessage:
-    """Return the e-mail; times are in the business's zone."""
+    """Return the e-mail in the language of the business; times are in its zone."""
     message = EmailMessage()
     message["From"] = sender
     message["To"] = parcel.target
-    about = _about(parcel)
-    subject = _SUBJECTS.get(parcel.type, parcel.type).format(about)
+    language = parcel.language
+    subject = subject_of(parcel.type, _about(parcel), language)
     message["Subject"] = one_line(f"{parcel.business}: {subject}")
     message["Date"] = format_datetime(parcel.created_at)
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     message["Message-ID"] = f"<{webhook_id(notice_id)}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     lines = [
-        f"{name}: {_value(name, value, parcel.time_zone)}"
+        f"{field_of(name, language)}: {_value(name, value, parcel)}"
         for name, value in parcel.data.items()
         if value not in (None, "", [], {})
     ]
-    message.set_content("\n".join([parcel.type, "", *lines, ""]))
+    message.set_content("\n".join([one_line(subject), "", *lines, ""]))
+    message["Content-Language"] = language_of(language)
     return message
 
 
@@ -98,13 +89,20 @@ def _about(parcel: Parcel) -> str:
     return str(who or data.get("limit") or data.get("call_sid") or "")
 
 
-def _value(name: str, value: Any, zone: str) -> str:
+def _value(name: str, value: Any, parcel: Parcel) -> str:
     if isinstance(value, dict):
-        parts = (f"{key}={_value(key, one, zone)}" for key, one in value.items())
+        # The names of a lead's fields are the business's own.
+        language = "" if name == "fields" else parcel.language
+        parts = (
+            f"{field_of(key, language) if language else key}={_value(key, one, parcel)}"
+            for key, one in value.items()
+        )
         return ", ".join(parts)
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    text = _local(value, zone) if name in _TIMES else str(value)
+    if isinstance(value, bool):
+        return truth_of(value, parcel.language)
+    text = _local(value, parcel.time_zone) if name in _TIMES else str(value)
     return one_line(text)
 
 

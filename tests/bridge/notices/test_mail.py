@@ -6,9 +6,15 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from uuid import UUID
 
+import msgspec
+import pytest
+
+from bridge.notices.languages import LANGUAGES
 from bridge.notices.mail import NOT_SET, MailSender, message_of
+from bridge.notices.words import subject_of
 from bridge.settings.process import Settings
 from crm.notice_deliveries import Parcel
+from crm.notices import TYPES
 
 ID = UUID(int=7)
 BOOKED = Parcel(
@@ -86,9 +92,46 @@ def test_notice_arrives_with_times_of_the_business():
     assert message["To"] == "dana@example.com"
     assert "2026-11-30 10:00+02:00, תספורת" in " ".join(message["Subject"].split())
     text = message.get_content()
-    assert "starts_at: 2026-11-30 10:00+02:00" in text
-    assert "moved_from: id=x, starts_at=2026-11-29 10:00+02:00" in text
-    assert "lead_id" not in text
+    assert "מתחיל: 2026-11-30 10:00+02:00" in text
+    assert "הוזז מ: מספר=x, מתחיל=2026-11-29 10:00+02:00" in text
+    assert "פנייה" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "line"),
+    [
+        ("en", "Appointment booked: ", "Phone: +15550000001"),
+        ("he", "נקבע תור: ", "טלפון: +15550000001"),
+        ("ar", "حُجز موعد: ", "الهاتف: +15550000001"),
+        ("fr", "Appointment booked: ", "Phone: +15550000001"),
+    ],
+)
+def test_notice_is_in_the_language_of_the_business_or_english(language, subject, line):
+    parcel = msgspec.structs.replace(BOOKED, language=language)
+    message = message_of(ID, parcel, "notices@example.com")
+
+    assert message["Content-Language"] == (language if language != "fr" else "en")
+    assert subject in message["Subject"]
+    assert line in message.get_content()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_notice_has_its_subject_in_every_language(language):
+    subjects = {subject_of(one, "X", language) for one in (*TYPES, "test")}
+
+    assert len(subjects) == len(TYPES) + 1
+    assert not subjects & set(TYPES)
+    english = {subject_of(one, "X", "en") for one in TYPES}
+    assert language == "en" or not subjects & english
+
+
+def test_what_a_business_calls_a_field_stays():
+    data = {"fields": {"Allergy": "nuts", "name": "Bo"}, "caller_verified": False}
+    parcel = msgspec.structs.replace(BOOKED, type="lead.created", data=data)
+    text = message_of(ID, parcel, "notices@example.com").get_content()
+
+    assert "Allergy=nuts, name=Bo" in text
+    assert "המספר מוכח: לא" in text
 
 
 def test_what_a_caller_says_adds_no_header():
