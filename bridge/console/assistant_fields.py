@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bridge.console.language import N_
+from bridge.console.language import N_, gettext
 from bridge.settings.message_options import MessageOptions
 from bridge.settings.options import CallOptions
 
@@ -189,6 +189,14 @@ GROUPS = (
     ),
 )
 SHOWN = ("openai_voice", *(one.name for group in GROUPS for one in group.settings))
+# What to write into an input that is no setting, where a check refuses it.
+_EXPECTED = {
+    "language": N_("Write two letters, such as en or he."),
+    "greeting": N_("Write text only."),
+    "fallback_sentence": N_("Write text only."),
+    "required_fields": N_("Write each word once, such as first_name."),
+    "prompt": N_("This is too long, or is not text only."),
+}
 _NAMED = re.compile(r"settings: (.*)")
 _SETTING = re.compile(r"\b([A-Z][A-Z_]+)=")
 
@@ -223,6 +231,15 @@ def show(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def faults_of(text: str) -> dict[str, str]:
+    """Return the inputs that an error of the whole business names, each with what is
+    expected of it."""
+    bounds_text = N_("This is not allowed: see the bounds beside it.")
+    return {
+        name: gettext(_EXPECTED.get(name, bounds_text)) for name in fault_fields(text)
+    }
 
 
 def fault_fields(text: str) -> list[str]:

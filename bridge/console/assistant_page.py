@@ -21,6 +21,7 @@ from bridge.console import assistant_fields
 from bridge.console.assistant_fields import GROUPS, SHOWN, VOICES
 from bridge.console.auditing import audit
 from bridge.console.business_edit import Numbers, Refused, edit, fields_of
+from bridge.console.business_words import refusal_of
 from bridge.console.console import (
     BUSINESS,
     CONSOLE,
@@ -142,9 +143,7 @@ async def save(request: web.Request) -> web.StreamResponse:
     try:
         await edit(request, change, note=fields.get("note", "")[:200])
     except Refused as refused:
-        text = _("This is not allowed: see the bounds beside it.")
-        named = assistant_fields.fault_fields(refused.text)
-        faults = {name: text for name in named} | {"form": refused.text}
+        faults = _faults_of(refused.text)
         return await _form(request, {**fields, "prompt": prompt}, faults)
     except _Changed:
         return await _form(request, *await _changed(request, fields, prompt), 409)
@@ -221,10 +220,22 @@ async def go_back(request: web.Request) -> web.StreamResponse:
         note = _("as version %(number)s") % {"number": version.number}
         await edit(request, change, note=note)
     except Refused as refused:
-        faults = {"form": refused.text}
+        faults = _faults_of(refused.text)
         return await _form(request, _fields(request[BUSINESS]), faults)
     await audit(request, "assistant.went_back", version.number)
     raise web.HTTPSeeOther(business_path(request[BUSINESS].id, "assistant"))
+
+
+def _faults_of(text: str) -> dict[str, str]:
+    """Return what is wrong, field by field, and for the whole form."""
+    faults = assistant_fields.faults_of(text)
+    titles = [
+        _(FIELD_NAMES[name])
+        for field in faults
+        for name in (field, f"settings.{field}", f"custom_{field}")
+        if name in FIELD_NAMES
+    ]
+    return faults | refusal_of(text, titles)
 
 
 async def told(request: web.Request) -> web.StreamResponse:

@@ -1,5 +1,7 @@
 """The words of a business's forms: colours, days, and what is wrong with a field."""
 
+from collections.abc import Sequence
+
 from bridge.console.business_edit import faulty_day
 from bridge.console.language import N_, gettext as _
 
@@ -37,6 +39,31 @@ _SERVICE_FAULTS = {
 }
 
 
+# What a fault of the whole form says, by a part of the error.
+_FORM_FAULTS = {
+    " people at most": N_("There are as many people as one business may have."),
+    " tokens long": N_(
+        "With this the assistant would have more to know than its model takes: "
+        "shorten its prompt first."
+    ),
+}
+
+
+def refusal_of(text: str, titles: Sequence[str] = ()) -> dict[str, str]:
+    """Return what a form says at its top: which fields are wrong, and the words of the
+    check, which are English."""
+    for part, words in _FORM_FAULTS.items():
+        if part in text and not titles:
+            return {"form": _(words)}
+    if not titles:
+        return {"form": _("Nothing was saved. The check says:"), "check": text}
+    named = ", ".join(
+        f"\N{FIRST STRONG ISOLATE}{one}\N{POP DIRECTIONAL ISOLATE}" for one in titles
+    )
+    what = _("Nothing was saved. Look at: %(fields)s.") % {"fields": named}
+    return {"form": what, "check": text}
+
+
 def faults_of(text: str) -> dict[str, str]:
     """Return the field that an error names, with what to write there."""
     day = faulty_day(text)
@@ -45,4 +72,4 @@ def faults_of(text: str) -> dict[str, str]:
     for part, (field, words) in _SERVICE_FAULTS.items():
         if part in text:
             return {field: _(words)}
-    return {"form": text}
+    return refusal_of(text)

@@ -97,6 +97,25 @@ def test_wrong_field_is_named_and_nothing_is_saved(desk, wrong, field):
     run(desk, story)
 
 
+def test_what_is_wrong_is_named_at_the_top_in_the_page_s_language(desk):
+    async def story(at):
+        given = await fields(at, turn_silence_ms="5", quiet_hours="at night")
+        await at.owner.post("/console/language", language="he")
+        await at.owner.get("/console/account")
+        status, text = await at.owner.post(at.path("assistant"), **given)
+        told = re.search(
+            r'<div class="notice fault" role="alert">(.*?)</div>', text, re.S
+        )
+        top, check = told[1].split('<p lang="en" dir="ltr">')
+        assert status == 422
+        assert "לא נשמר דבר" in top
+        assert "שעות שקט" in top
+        assert "QUIET_HOURS" not in top
+        assert "QUIET_HOURS" in check
+
+    run(desk, story)
+
+
 def test_who_saves_an_older_form_is_told_and_may_save_again(desk):
     async def story(at):
         await at.operator.get(at.path("assistant"))
