@@ -234,14 +234,15 @@ class Courier:
             inbox = self._show(message)
             await self._fetch(message)
         except RefusalError as error:
-            self._turn(trip, "failed", error.code)
+            self._turn(trip, "failed", error)
             return False
         while waits := [one for one in trip.waits if not one.is_over.is_set()]:
             await waits[0].is_over.wait()
         self._turn(trip, "sent")
         await self._pause(trip)
         if failure is not None:
-            self._turn(trip, "undelivered", failure.code)
+            refusal = RefusalError(400, failure.code, "on demand")
+            self._turn(trip, "undelivered", refusal)
             return False
         inbox.show(message)
         self._turn(trip, "delivered")
@@ -271,17 +272,19 @@ class Courier:
 
     # --- callbacks ---
 
-    def _turn(self, trip: _Trip, status: str, code: int | None = None) -> None:
-        trip.message.turn(status, self._clock.now(), code)
-        self._report(trip, status, code)
+    def _turn(
+        self, trip: _Trip, status: str, error: RefusalError | None = None
+    ) -> None:
+        trip.message.turn(status, self._clock.now(), error)
+        self._report(trip, status)
 
-    def _report(self, trip: _Trip, status: str, code: int | None = None) -> None:
+    def _report(self, trip: _Trip, status: str) -> None:
         message, ways = trip.message, self._ways
         if message.callback is None:
             return
         if trip.rng.random() >= ways.loses:
             copies = 2 if trip.rng.random() < ways.repeats else 1
-            trip.reports += [self._fields(message, status, code)] * copies
+            trip.reports += [self._fields(message, status)] * copies
         last = ("failed", "undelivered", "read" if ways.reads else "delivered")
         if ways.order == "reversed" and status not in last:
             return
@@ -310,9 +313,7 @@ class Courier:
             if answer.problem:
                 self.problems.append(answer.problem)
 
-    def _fields(
-        self, message: Message, status: str, code: int | None
-    ) -> dict[str, str]:
+    def _fields(self, message: Message, status: str) -> dict[str, str]:
         fields = {
             "AccountSid": message.account_sid,
             "ApiVersion": API_VERSION,
@@ -331,7 +332,7 @@ class Courier:
             fields["MessagingServiceSid"] = message.service_sid
         if status in _EVENTS:
             fields["EventType"] = status.upper()
-        if code is not None:
-            fields["ErrorCode"] = str(code)
-            fields["ChannelStatusMessage"] = f"the message failed with {code}"
+        if message.error_code is not None:
+            fields["ErrorCode"] = str(message.error_code)
+            fields["ChannelStatusMessage"] = message.error_message or ""
         return fields

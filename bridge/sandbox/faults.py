@@ -12,12 +12,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-How = Literal["answer", "cut", "hang"]
+How = Literal["answer", "cut", "hang", "late"]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: an answer with `status` and `code`, a cut, or no answer for `hang_s`."""
+    """An answer with `status` and `code`, a cut, or no answer for `hang_s`.
+
+    "hang" cuts the connection then, and "late" gives the right answer.
+    """
 
     how: How = "answer"
     after: bool = False
@@ -33,8 +36,12 @@ UNAVAILABLE = Fault()
 CUT = Fault("cut")
 LOST_ANSWER = Fault("cut", after=True)
 ERROR_AFTER = Fault(after=True, status=500, code=20500)
+LATE_ANSWER = Fault("late", after=True, hang_s=0.3)
 NO_ANSWER = Fault("hang", after=True)
-ALL = (TOO_MANY, UNAVAILABLE, CUT, LOST_ANSWER, ERROR_AFTER, NO_ANSWER)
+ALL = (
+    *(TOO_MANY, UNAVAILABLE, CUT),
+    *(LOST_ANSWER, ERROR_AFTER, NO_ANSWER, LATE_ANSWER),
+)
 
 
 class Faults:

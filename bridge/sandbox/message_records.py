@@ -105,6 +105,7 @@ class Message:
     sent_at: datetime | None = None
     updated_at: datetime | None = None
     error_code: int | None = None
+    error_message: str | None = None
     callback: str | None = None
     service_sid: str | None = None
     media_urls: list[str] = field(default_factory=list)
@@ -114,12 +115,15 @@ class Message:
     is_gone: asyncio.Event = field(default_factory=asyncio.Event)  # sent, or failed
     history: list[str] = field(default_factory=list)  # every status that it had
 
-    def turn(self, status: str, now: datetime, error_code: int | None = None) -> None:
-        """Give the message a status."""
+    def turn(
+        self, status: str, now: datetime, error: RefusalError | None = None
+    ) -> None:
+        """Give the message a status, and the error that it failed with."""
         self.status = status
         self.updated_at = now
         self.history.append(status)
-        self.error_code = error_code
+        self.error_code = error.code if error else None
+        self.error_message = error.message if error else None
         if status in ("sent", "received"):
             self.sent_at = now
         if status in ("sent", "failed"):
@@ -137,7 +141,7 @@ class Message:
             "date_updated": format_datetime(self.updated_at or self.created_at),
             "direction": self.direction,
             "error_code": self.error_code,
-            "error_message": None,
+            "error_message": self.error_message,
             "from": self.sender,
             "messaging_service_sid": self.service_sid,
             "num_media": str(len(self.media_urls)),

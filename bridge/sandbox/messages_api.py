@@ -222,7 +222,10 @@ class MessagingApi:
             return RefusalError(405, 20004, "Method not allowed").response()
         except web.HTTPNotFound:
             return RefusalError(404, 20404, f"{request.path} was not found").response()
-        return found if fault is None else await self._fail(request, fault)
+        if fault is None:
+            return found
+        failed = await self._fail(request, fault)
+        return found if fault.how == "late" else failed
 
     def _authenticate(self, request: web.Request) -> None:
         if request.headers.get("Authorization") != self.account.credentials:
@@ -232,9 +235,9 @@ class MessagingApi:
             raise RefusalError(404, 20404, f"{request.path} was not found")
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.Response:
-        if fault.how == "hang":
+        if fault.how in ("hang", "late"):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), fault.hang_s)
-        if fault.how != "answer" and request.transport is not None:
+        if fault.how in ("hang", "cut") and request.transport is not None:
             request.transport.abort()
         return RefusalError(fault.status, fault.code, "on demand").response()

@@ -251,6 +251,7 @@ def test_failure_on_demand_is_told_with_its_code():
             assert await outcome(d, StatusCallback=d.callback) == ("failed", 63018)
             assert d.bridge.reports() == ["queued", "failed"]
             assert d.bridge.posts[-1][1]["ErrorCode"] == "63018"
+            assert "ErrorCode" not in d.bridge.posts[-2][1]
             found = await outcome(d, StatusCallback=d.callback)
             assert found == ("undelivered", 63013)
             assert d.bridge.reports()[2:] == ["queued", "sent", "undelivered"]

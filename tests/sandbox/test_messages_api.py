@@ -9,6 +9,7 @@ from aiohttp import ClientConnectionError, encode_basic_auth
 from bridge.sandbox.faults import (
     CUT,
     ERROR_AFTER,
+    LATE_ANSWER,
     LOST_ANSWER,
     NO_ANSWER,
     TOO_MANY,
@@ -189,6 +190,17 @@ def test_request_fails_on_demand_after_it_was_accepted():
             _, page = await d.ask("GET", f"{BASE}/Messages.json?From={quote(FROM)}")
             found = {message["body"] for message in page["messages"]}
             assert found == {"one", "two", "three"}
+
+    run(story())
+
+
+def test_answer_may_come_after_all_that_became_of_the_message():
+    async def story():
+        async with desk() as d:
+            d.api.faults.order(LATE_ANSWER)
+            status, body = await d.send(StatusCallback=d.callback)
+            assert (status, body["status"]) == (201, "queued")
+            assert d.bridge.reports() == ["queued", "sent", "delivered", "read"]
 
     run(story())
 
