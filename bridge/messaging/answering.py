@@ -58,6 +58,8 @@ PAUSE_S_MAX = 60.0
 ANSWER_WAIT_S = 150.0
 # The model's answers in one turn: find, offer and book take three.
 RESPONSES_MAX = 12
+# Tools in one turn; a further one is refused, and the model is told so.
+TOOLS_MAX = 40
 # Pictures of one turn, and of each the bytes; "up to 20 MB" is the vendor's.
 PICTURES_MAX = 4
 PICTURE_BYTES_MAX = 5 * 1024 * 1024
@@ -322,8 +324,6 @@ class Answerer:
             took_s,
         )
 
-    # --- lateness ---
-
     def _is_late(self, job: _Job) -> bool:
         age = self._now() - job.turn.begun_at
         return age.total_seconds() >= self._late_after_s
@@ -377,7 +377,9 @@ class _Steps:
         )
         output = known.output
         if output is None:
-            found = await job.runner.run(
+            runner = job.runner
+            may_run = list(job.progress.calls).index(call_id) < TOOLS_MAX
+            found = await (runner.run if may_run else runner.refuse)(
                 RunTool(call.call_id, call.name, without_nulls(call.arguments))
             )
             output = found.output

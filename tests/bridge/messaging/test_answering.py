@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge.messaging.answering import RESPONSES_MAX, Answerer
+from bridge.messaging.answering import RESPONSES_MAX, TOOLS_MAX, Answerer
 from bridge.messaging.sentences import FAILED
 from bridge.sandbox.writing_model import Say, Use
 from bridge.settings.process import Settings
@@ -220,6 +220,18 @@ def test_model_that_never_ends_is_ended(embedded_url):
 
     loop = [[Use(FIND, {})] for _ in range(RESPONSES_MAX + 5)]
     story(embedded_url, tell, *loop)
+
+
+def test_tools_beyond_the_limit_are_refused(embedded_url):
+    async def tell(chat):
+        assert (await chat.says("hello")).body == "Enough."
+        given = chat.server.requests[-1]["input"]
+        outputs = [one["output"] for one in given if "output" in one]
+        refused = ["too many tools" in one for one in outputs]
+        assert refused == [False] * TOOLS_MAX + [True] * 2
+
+    many = [Use("leads_upsert", {"name": "Dana"})] * (TOOLS_MAX + 2)
+    story(embedded_url, tell, many, [Say("Enough.")])
 
 
 def test_person_who_is_asked_for_gets_the_chat(embedded_url):
