@@ -112,6 +112,16 @@ class Written(msgspec.Struct, frozen=True):
     last_at: datetime
 
 
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written in a conversation on one day of the business."""
+
+    conversation_id: UUID
+    messages: int
+    last_at: datetime
+    last_body: str
+    is_lost: bool
+
+
 _LAST = (
     "not exists (select from messages n where n.business_id = m.business_id "
     "and n.conversation_id = m.conversation_id "
@@ -268,6 +278,32 @@ async def written_by(
             list(lead_ids),
         )
     return {row["lead_id"]: Written(row["messages"], row["last_at"]) for row in rows}
+
+
+async def days_of_lead(
+    db: Database, business_id: UUID, lead_id: UUID, limit: int
+) -> list[Day]:
+    """Return the days on which a lead, or one merged with it, and the business wrote
+    to each other, the last first."""
+    async with db.tenant(business_id) as connection:
+        rows = await connection.fetch(
+            "select c.id as conversation_id, count(*) as messages, "
+            "max(m.created_at) as last_at, "
+            "(array_agg(m.body order by m.position desc))[1] as last_body, "
+            "bool_or(m.direction = 'out' and m.status = any ($3)) as is_lost "
+            "from conversations c join businesses b on b.id = c.business_id "
+            "join leads l on l.business_id = c.business_id and l.id = c.lead_id "
+            "join messages m on m.business_id = c.business_id "
+            "and m.conversation_id = c.id "
+            "where c.business_id = $1 and coalesce(l.merged_into, l.id) = $2 "
+            "group by c.id, (m.created_at at time zone b.time_zone)::date "
+            "order by last_at desc limit $4",
+            business_id,
+            lead_id,
+            list(LOST),
+            limit,
+        )
+    return [Day(**dict(row)) for row in rows]
 
 
 async def waiting(db: Database, business_id: UUID, limit: int) -> list[Listed]:

@@ -16,6 +16,9 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures" / "console"
 FLAGS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking"
 SIZE = {"width": 1_280, "height": 800}
 RINGING_MS = 12_000
+SETTLED_MS = 1_000
+# Who was offered a list of times, in the demo.
+CHOOSES = "Alice Morgan"
 RECORDED_MS = 75_000
 
 
@@ -56,6 +59,13 @@ def take(link: str) -> None:
         _take(page, "live")
         page.goto(f"{home}calendar?view=week")
         _take(page, "calendar")
+        page.goto(f"{home}messages")
+        _take(page, "messages")
+        page.locator("main table tbody tr", has_text=CHOOSES).locator("a").first.click()
+        page.locator("#thread").wait_for()
+        page.wait_for_timeout(SETTLED_MS)
+        page.evaluate("document.getElementById('thread').scrollTop = 0")
+        _take(page, "conversation")
         page.wait_for_timeout(RECORDED_MS)
         page.goto(f"{home}calls")
         page.locator("main table a").first.click()

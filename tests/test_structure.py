@@ -66,8 +66,8 @@ ALLOWED: dict[str, set[str]] = {
     "notices": {"settings", "telemetry", "crm"},
     "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
     "console": {
-        *("agent", "business", "call", "notices", "recorder", "records"),
-        *("settings", "telemetry", "crm"),
+        *("agent", "business", "call", "messaging", "notices", "recorder"),
+        *("records", "settings", "telemetry", "crm"),
     },
     "service": {
         *("api", "business", "call", "console", "line", "messaging", "nodes"),

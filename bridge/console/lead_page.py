@@ -1,7 +1,8 @@
-"""A lead: history over calls, edit, merge, do not contact, erase."""
+"""A lead: history over calls and messages, edit, merge, do not contact, erase."""
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,13 +25,15 @@ from bridge.console.language import gettext as _
 from bridge.console.leads_page import status_words
 from bridge.console.rendering import render
 from bridge.records.erasing import erase_person
-from crm import call_search, lead_care, phones
-from crm.call_search import Wish
+from crm import call_search, conversation_pages, lead_care, phones
+from crm.call_search import Found, Wish
+from crm.conversation_pages import Day
+from crm.database import Database
 from crm.erasing import CallRuns
 from crm.lead_care import STATUSES, Change, MergeError, Person
 from crm.phones import PhoneError
 
-CALLS_SHOWN = 50
+HISTORY_SHOWN = 50
 _VALUE_CHARS_MAX = 1_000
 _NAME_CHARS_MAX = 200
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -165,12 +168,27 @@ async def _page(
         is_phone_shown=is_phone_shown,
         fields=dict.fromkeys((*asked, *sorted(person.fields))),
         statuses=[(name, status_words(name)) for name in statuses],
-        rows=await call_search.search(
-            database, business.id, Wish(lead_id=person.id), CALLS_SHOWN
-        ),
+        history=await _history(database, business.id, person.id),
         visits=await lead_care.visits(database, business.id, person.id),
         outcome_words=outcome_words,
     )
+
+
+async def _history(
+    database: Database, business_id: UUID, lead_id: UUID
+) -> list[tuple[datetime, Found | None, Day | None]]:
+    """Return the calls of a person, and the days on which they wrote, newest first."""
+    wish = Wish(lead_id=lead_id)
+    rung = await call_search.search(database, business_id, wish, HISTORY_SHOWN)
+    wrote = await conversation_pages.days_of_lead(
+        database, business_id, lead_id, HISTORY_SHOWN
+    )
+    history: list[tuple[datetime, Found | None, Day | None]] = [
+        *((call.started_at, call, None) for call in rung),
+        *((day.last_at, None, day) for day in wrote),
+    ]
+    history.sort(key=lambda one: one[0], reverse=True)
+    return history[:HISTORY_SHOWN]
 
 
 def _changed(form: MultiDict[str], name: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bridge.console.event_stream import event
 from bridge.console.live_port import LivePort
 from bridge.telemetry.live_call import LiveCall, RefusedCall, Snapshot
 from bridge.telemetry.masking import mask_phone
@@ -125,11 +126,6 @@ class Page:
             for name, row in rows.items()
             if mine is None or row.business_id == mine
         }
-
-
-def event(name: str, data: bytes) -> bytes:
-    """Return a server-sent event; JSON has no line breaks."""
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
 
 
 def _call(call: LiveCall) -> Row:

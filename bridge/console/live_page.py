@@ -24,13 +24,19 @@ from bridge.console.console import (
     VIEWER,
     Console,
     MenuItem,
-    Viewer,
     require,
 )
+from bridge.console.event_stream import (
+    COMMENT,
+    COMMENT_S,
+    SESSION_LOOK_S,
+    begin,
+    event,
+    is_still,
+)
 from bridge.console.forms import is_from_here
-from bridge.console.gatekeeper import GATEKEEPER
 from bridge.console.language import N_, gettext as _
-from bridge.console.live_hub import LiveHub, Page, event
+from bridge.console.live_hub import LiveHub, Page
 from bridge.console.live_port import LivePort, OperatorLine
 from bridge.console.rendering import render
 from crm.transient import DATABASE_ERRORS
@@ -41,10 +47,6 @@ MENU = (
 )
 HUB = web.AppKey("live_hub", LiveHub)
 LIVE = web.AppKey("live_port", LivePort)
-# How often a stream asks whether its user is still logged in.
-SESSION_LOOK_S = 1.0
-# A connection without data is cut after 15 s.
-COMMENT_S = 10.0
 # A second of audio, or a note.
 MESSAGE_BYTES_MAX = 16_384
 # What an order is called in the audit log.
@@ -78,14 +80,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     if hub.is_full:
         raise web.HTTPServiceUnavailable
     page = Page(hub, business_id)
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-        }
-    )
-    await response.prepare(request)
+    response = await begin(request)
     try:
         with hub.watched() as after_s:
             await _send_rows(request, response, page, hub, after_s)
@@ -108,28 +103,17 @@ async def _send_rows(
     while True:
         news, now = page.news(), monotonic()
         if not news and now - sent_at >= COMMENT_S:
-            news = b":\n\n"
+            news = COMMENT
         if news:
             await response.write(news)
             sent_at = now
         if now - asked_at >= SESSION_LOOK_S:
             asked_at = now
-            if not await _is_still(request):
+            if not await is_still(request):
                 await response.write(event("over", b"0"))
                 return
         await hub.next_look()
         await asyncio.sleep(after_s)
-
-
-async def _is_still(request: web.Request) -> bool:
-    """Tell whether the viewer is logged in, and still who they were."""
-    viewer: Viewer | None = await request.config_dict[GATEKEEPER].viewer_of(request)
-    before = request[VIEWER]
-    return viewer is not None and (viewer.user_id, viewer.role, viewer.business_id) == (
-        before.user_id,
-        before.role,
-        before.business_id,
-    )
 
 
 # --- what is done in a call ---
@@ -246,13 +230,13 @@ async def _send_audio(socket: web.WebSocketResponse, line: OperatorLine) -> None
 
 
 async def _watch_session(request: web.Request, socket: web.WebSocketResponse) -> None:
-    is_still = True
-    while is_still:
+    is_in = True
+    while is_in:
         await asyncio.sleep(SESSION_LOOK_S)
         try:
-            is_still = await _is_still(request)
+            is_in = await is_still(request)
         except DATABASE_ERRORS:
-            is_still = False
+            is_in = False
     await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
 
 

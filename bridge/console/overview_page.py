@@ -1,4 +1,4 @@
-"""A business's first page: today's calls and appointments, and what waits."""
+"""A business's first page: today's calls, messages and appointments, and what waits."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -10,9 +10,11 @@ from bridge.console.call_words import outcome_words
 from bridge.console.console import BUSINESS, CONSOLE, Console, MenuItem, business_path
 from bridge.console.language import N_
 from bridge.console.rendering import render
-from crm import calls, overview
+from crm import calls, conversation_pages, overview
 
 MENU = (MenuItem(N_("Overview"), "/console/b/{business}/"),)
+
+HELD_SHOWN = 5
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -20,11 +22,13 @@ async def show(request: web.Request) -> web.StreamResponse:
     business, database = request[BUSINESS], request.config_dict[CONSOLE].database
     today = datetime.now(UTC).astimezone(ZoneInfo(business.time_zone)).date()
     zone = business.time_zone
-    rung, booked, waiting, totals = await asyncio.gather(
+    rung, booked, waiting, totals, written, held = await asyncio.gather(
         overview.calls(database, business.id, today, zone),
         overview.appointments(database, business.id, today, zone),
         overview.waiting(database, business.id, business.required_fields),
         calls.summary(database, business.id, today, today),
+        conversation_pages.written_on(database, business.id, today, zone),
+        conversation_pages.waiting(database, business.id, HELD_SHOWN + 1),
     )
     return await render(
         request,
@@ -34,6 +38,9 @@ async def show(request: web.Request) -> web.StreamResponse:
         appointments=booked,
         waiting=waiting,
         totals=totals,
+        written=written,
+        held=held[:HELD_SHOWN],
+        has_more_held=len(held) > HELD_SHOWN,
         outcome_words=outcome_words,
     )
 

@@ -42,6 +42,7 @@ from bridge.telemetry.masking import mask_phone
 FOLDER = Path(__file__).parent / "templates"
 # What stands in a table where there is nothing.
 NOTHING = "\N{EN DASH}"
+_CENT = 0.01
 # Far below a frame of 20 ms.
 HOLD_S = 0.001
 
@@ -200,10 +201,16 @@ def _number(value: float) -> str:
 
 @pass_context
 def _money(context: Context, amount: float | None) -> str:
-    """Return a sum in the currency of the price table."""
+    """Return a sum in the currency of the price table; less than a cent is not 0."""
     if amount is None:
         return NOTHING
-    return format_currency(amount, context["currency"], locale=language.current())
+    is_small = 0 < amount < _CENT
+    return format_currency(
+        round(amount, 4) if is_small else amount,
+        context["currency"],
+        locale=language.current(),
+        decimal_quantization=not is_small,
+    )
 
 
 def _minutes(seconds: float) -> Markup:

@@ -1,4 +1,5 @@
-"""Try it: a telephone in the browser, for a real test call through the bridge."""
+"""Try it: a telephone in the browser, for a real test call through the bridge, and a
+chat in writing beside it."""
 
 from time import monotonic
 from urllib.parse import urlsplit
@@ -6,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from bridge.console import try_chat
 from bridge.console.auditing import audit
 from bridge.console.console import (
     BUSINESS,
@@ -43,10 +45,17 @@ _REASONS = {
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    """Show the telephone."""
+    """Show the telephone and the chat."""
     model = request.config_dict[CONSOLE].settings.openai_realtime_url
     is_real = not is_loopback(urlsplit(model).hostname or "")
-    return await render(request, "try/try.html", keys=KEYS, is_real=is_real)
+    return await render(
+        request,
+        "try/try.html",
+        keys=KEYS,
+        is_real=is_real,
+        has_phone=request.config_dict[CONSOLE].softphone is not None,
+        is_answered=try_chat.is_answered(),
+    )
 
 
 async def place(request: web.Request) -> web.StreamResponse:
@@ -91,10 +100,10 @@ def _json(body: object, status: int) -> web.Response:
 
 
 def add_routes(app: web.Application, console: Console) -> None:
-    """Add the telephone, where the service has one."""
+    """Add the page, and its telephone where the service has one."""
+    app.router.add_get("/b/{business}/try", show)
     if console.softphone is None:
         return
     app[PHONE] = console.softphone
     app[LIMIT] = RateLimit(CALLS_MAX, CALLS_S)
-    app.router.add_get("/b/{business}/try", show)
     app.router.add_post("/b/{business}/try/call", place)

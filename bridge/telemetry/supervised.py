@@ -70,6 +70,12 @@ class SupervisedTask:
         """Tell whether the task is not running: not started yet, or stopped."""
         return self._task is None or self._task.done()
 
+    def cancel(self) -> None:
+        """Cancel the task, and wait for nothing; it may be started again."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
     async def stop(self) -> None:
         """Cancel the task, and return when the task has ended."""
         if self._task is None:

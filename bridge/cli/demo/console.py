@@ -12,7 +12,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-from bridge.cli.demo import past
+from bridge.cli.demo import past, past_messages
 from bridge.cli.demo.script import BUSINESSES, script
 from bridge.cli.demo.service import environment, make, place_call, running_bridge
 from bridge.sandbox.realtime import RealtimeServer
@@ -83,6 +83,7 @@ async def _make(db: Database, language: str) -> Business:
     business = await businesses.get(db, made.id)
     assert business is not None, "it was just made"
     await past.write(db, business)
+    await past_messages.write(db, business)
     return business
 
 

@@ -205,7 +205,7 @@ async def write(db: Database, business: Business) -> None:
             await leads.upsert(db, business.id, past.caller, {"name": past.name})
         else:
             await leads.touch(db, business.id, past.caller)
-        began_at = _at(today - timedelta(days=1), past.clock, zone)
+        began_at = at_clock(today - timedelta(days=1), past.clock, zone)
         await calls.save(db, business.id, _call(business, past, began_at))
     for planned in story.appointments:
         await _book(db, business, planned, today, zone)
@@ -218,7 +218,7 @@ async def _book(
     (service,) = [one for one in business.services if one.name == planned.service]
     for later in range(7):
         day = today + timedelta(days=planned.days + later)
-        starts_at = _at(day, planned.clock, zone)
+        starts_at = at_clock(day, planned.clock, zone)
         request = Request(service, starts_at, planned.caller, planned.name)
         try:
             rules = Rules(STEP_MINUTES)
@@ -275,6 +275,7 @@ def _turns(said: Sequence[str]) -> list[Turn]:
     ]
 
 
-def _at(day: date, clock: str, zone: ZoneInfo) -> datetime:
+def at_clock(day: date, clock: str, zone: ZoneInfo) -> datetime:
+    """Return a time of a day by the business's clock."""
     hour, minute = map(int, clock.split(":"))
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)

@@ -1,0 +1,166 @@
+// Pages of messages: when an event names another revision than the page shows, what has
+// changed is fetched and put in its place. Nodes that are the same stay, so that what is
+// open stays open, and a screen reader reads only what is new.
+
+import { post, showLost } from "./console.js";
+
+/** Return a node's text as the server wrote it: what a person has opened is not part. */
+function written(node) {
+  const copy = node.cloneNode(true);
+  for (const one of copy.querySelectorAll("details[open]")) one.removeAttribute("open");
+  return copy.outerHTML;
+}
+
+/** Make the children of a list those of a fresh one. */
+function merge(list, fresh) {
+  const before = new Map([...list.children].map((child) => [child.id, child]));
+  const wanted = [...fresh.children].map((child) => {
+    const own = child.id && before.get(child.id);
+    return own && written(own) === written(child) ? own : child;
+  });
+  wanted.forEach((child, at) => {
+    if (list.children[at] !== child) list.insertBefore(child, list.children[at] ?? null);
+  });
+  while (list.children.length > wanted.length) list.lastElementChild.remove();
+}
+
+/** Listen to a page's events; `refresh` is called with a revision that is not shown. */
+export function listen(url, shown, refresh) {
+  const source = new EventSource(url);
+  let isFetching = false;
+  let wanted;
+  async function look() {
+    if (isFetching) return;
+    isFetching = true;
+    while (wanted !== undefined && wanted !== shown()) {
+      const before = wanted;
+      try {
+        await refresh();
+      } catch {
+        showLost(true);
+        break;
+      }
+      // What was fetched may be newer than what was named.
+      if (wanted === before) break;
+    }
+    isFetching = false;
+  }
+  source.addEventListener("open", () => showLost(false));
+  source.addEventListener("revision", (event) => {
+    wanted = JSON.parse(event.data);
+    look();
+  });
+  source.addEventListener("over", () => location.assign("/console/login"));
+  source.addEventListener("error", () => {
+    showLost(true);
+    // A refused stream does not come back by itself: the session may be over.
+    if (source.readyState === EventSource.CLOSED) location.reload();
+  });
+  return source;
+}
+
+async function fetched(url) {
+  const answer = await fetch(url, { headers: { Accept: "text/html" } });
+  if (answer.status === 404) location.reload();
+  if (!answer.ok) throw new Error(String(answer.status));
+  const text = await answer.text();
+  return new DOMParser().parseFromString(text, "text/html");
+}
+
+/** A conversation on a page: its thread, its state, and the form that writes in it. */
+export class Chat {
+  constructor(element) {
+    this.element = element;
+    this.form = element.querySelector("#composer");
+    this.form?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.write({ text: this.field.value });
+    });
+    this.field?.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.form.requestSubmit();
+    });
+    this.scrollDown();
+  }
+
+  get thread() {
+    return this.element.querySelector("#thread");
+  }
+
+  get field() {
+    return this.form?.elements.text;
+  }
+
+  get revision() {
+    return this.element.querySelector("#part")?.dataset.revision;
+  }
+
+  open(partUrl, eventsUrl) {
+    this.close();
+    this.partUrl = partUrl;
+    this.source = listen(eventsUrl, () => this.revision, () => this.refresh());
+  }
+
+  close() {
+    this.source?.close();
+  }
+
+  scrollDown() {
+    if (this.thread) this.thread.scrollTop = this.thread.scrollHeight;
+  }
+
+  async refresh() {
+    const page = await fetched(this.partUrl);
+    const fresh = page.getElementById("part");
+    const part = this.element.querySelector("#part");
+    const list = this.thread;
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
+    merge(list, fresh.querySelector("#thread"));
+    for (const id of ["state", "earlier"]) {
+      const [old, now] = [part, fresh].map((one) => one.querySelector(`#${id}`));
+      if (old && now && old.outerHTML !== now.outerHTML) old.replaceWith(now);
+    }
+    part.dataset.revision = fresh.dataset.revision;
+    const fieldset = this.form?.querySelector("fieldset");
+    if (fieldset) fieldset.disabled = "closed" in fresh.dataset;
+    if (isAtEnd) this.scrollDown();
+  }
+
+  fault(text) {
+    const line = this.form.querySelector("#text-fault");
+    line.textContent = text;
+    line.hidden = !text;
+    if (text) this.field.setAttribute("aria-invalid", "true");
+    else this.field.removeAttribute("aria-invalid");
+  }
+
+  /** Send what the form says; return the server's answer, if it took it. */
+  async write(values) {
+    this.fault("");
+    const button = this.form.querySelector('button[type="submit"]');
+    button.disabled = true;
+    const answer = await post(this.form.action, values).catch(() => null);
+    button.disabled = false;
+    if (!answer?.ok) {
+      const told = answer?.status === 422 ? (await answer.json()).faults.text : "";
+      this.fault(told || this.form.dataset.failed);
+      this.field.focus();
+      return null;
+    }
+    this.form.reset();
+    return answer;
+  }
+}
+
+const chat = document.querySelector("#chat[data-events]");
+if (chat) new Chat(chat).open(chat.dataset.part, chat.dataset.events);
+
+const rows = document.querySelector("#rows[data-events]");
+if (rows) {
+  const shown = () => rows.firstElementChild.dataset.revision;
+  listen(rows.dataset.events, shown, async () => {
+    const page = await fetched(rows.dataset.rows);
+    rows.replaceChildren(page.body.firstElementChild);
+  });
+}
