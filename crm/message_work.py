@@ -21,10 +21,12 @@ _ADD = """
 insert into message_work as w (business_id, conversation_id, due_at)
 values ($1, $2, now() + $3) on conflict (business_id, conversation_id) do update set
   added = w.added + 1,
-  due_at = case when w.due_at > now()
+  due_at = case when w.due_at > now() and w.waits_since <= now()
       then least(now() + $3, greatest(w.waits_since + $4, now()))
+    when w.due_at > now() then least(now() + $3, w.due_at)
     else now() + $3 end,
-  waits_since = case when w.due_at > now() then w.waits_since else now() end,
+  waits_since = case when w.due_at > now() and w.waits_since <= now()
+    then w.waits_since else now() end,
   tries = 0"""
 _CLAIM = """
 update message_work w set holder = $2, leased_until = now() + $3, tries = w.tries + 1
@@ -109,7 +111,10 @@ async def release(db: Database, held: Held, again: timedelta | None) -> None:
         await connection.execute(
             "update message_work set holder = null, leased_until = null, "
             "due_at = case when $5::interval is null then due_at "
-            "when added = $4 then now() + $5 else least(due_at, now() + $5) end "
+            "when added = $4 then now() + $5 else least(due_at, now() + $5) end, "
+            # In the future: only the process looks again, and no message waits.
+            "waits_since = case when added = $4 then now() + coalesce($5, '0') "
+            "else waits_since end "
             "where business_id = $1 and conversation_id = $2 and holder = $3",
             *held[:4],
             again,

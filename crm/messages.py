@@ -22,6 +22,8 @@ STATUSES = (
     *("waiting", "trying", "accepted", "scheduled", "queued", "sending", "sent"),
     *("delivered", "read", "undelivered", "failed", "canceled", "dropped"),
 )
+# What a message is about that takes another's place.
+INSTEAD = "instead:"
 _FINAL = ("read", "undelivered", "failed", "canceled", "dropped")
 
 
@@ -303,9 +305,14 @@ async def send_other(
             connection,
             held.business_id,
             held.conversation_id,
-            draft._replace(about=draft.about or f"instead:{message.id}"),
+            draft._replace(about=draft.about or f"{INSTEAD}{message.id}"),
             message.turn_id,
         )
+
+
+def is_instead(message: Message) -> bool:
+    """Tell whether a message takes the place of one that the carrier refused."""
+    return (message.about or "").startswith(INSTEAD)
 
 
 def in_text(messages: Iterable[Message]) -> str:

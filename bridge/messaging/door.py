@@ -263,7 +263,9 @@ class MessageDoor:
             sid,
             status,
             int(text) if is_code else None,
-            form.get("ErrorMessage", "").replace("\0", ""),
+            (form.get("ErrorMessage") or form.get("ChannelStatusMessage", "")).replace(
+                "\0", ""
+            ),
         )
         noted = status if is_news else "no_news"
         self._metrics.count("message_statuses", status=noted)

@@ -1,8 +1,9 @@
 """What becomes of a message that comes in: answered, left to people, or STOP."""
 
+from datetime import timedelta
 from uuid import uuid4
 
-from crm import conversations, message_turns, messages
+from crm import conversations, message_turns, message_work, messages
 from crm.conversations import Arrived
 from crm.messages import Draft
 from tests.crm.test_conversations import OWN, told
@@ -141,3 +142,26 @@ async def test_a_number_that_no_plan_holds_writes_without_a_lead(salon):
     found = await conversations.get(salon.db, salon.id, received.conversation_id)
     assert (found.lead_id, found.phone) == (None, None)
     assert await asked(salon) == ["hello"]
+
+
+@told
+async def test_pieces_are_waited_for_also_where_the_process_would_look_again(salon):
+    await salon.receive()
+    held = await salon.claim()
+    await message_work.release(salon.db, held, timedelta(seconds=30))
+    for _ in range(2):
+        await salon.receive(pause=timedelta(seconds=1.5))
+
+    wait = await salon.sql("select due_at - now() from message_work")
+    assert timedelta(seconds=1) < wait < timedelta(seconds=1.6)
+
+
+@told
+async def test_process_that_would_look_again_sooner_still_does(salon):
+    await salon.receive()
+    held = await salon.claim()
+    await message_work.release(salon.db, held, timedelta(seconds=1))
+    await salon.receive(pause=timedelta(seconds=4))
+
+    wait = await salon.sql("select due_at - now() from message_work")
+    assert wait < timedelta(seconds=1.1)

@@ -1,0 +1,154 @@
+"""How one message goes out: as text, with choices or as a template, and its fields.
+
+`Composer.decide` asks the rules of `bridge.messaging.window`; `Composer.fields` makes
+the fields of the request. Choices that Twilio does not take are sent as numbered lines.
+"""
+
+from typing import NamedTuple
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from bridge.messaging.contents import (
+    Content,
+    ContentError,
+    Contents,
+    Template,
+    as_text,
+    read_content,
+)
+from bridge.messaging.twilio_messages import Refused
+from bridge.messaging.window import (
+    Addressee,
+    Decision,
+    Way,
+    decide,
+    quiet_until,
+    read_quiet_hours,
+)
+from bridge.settings.message_options import MessageOptions, message_options
+from bridge.telemetry.log import CallLogger
+from crm import messages
+from crm.businesses import Business
+from crm.message_sending import Outgoing
+from crm.message_work import Held
+from crm.messages import Draft, Message
+
+
+class Errand(NamedTuple):
+    """One conversation of one business, as it stands. `account_sid` is the carrier's
+    account that sends."""
+
+    held: Held
+    business: Business
+    state: Outgoing
+    account_sid: str
+
+    @property
+    def log(self) -> CallLogger:
+        """The logger of the business."""
+        return CallLogger("", str(self.held.business_id))
+
+
+class Composer:
+    """Decides how messages go out, by the settings of their businesses."""
+
+    def __init__(
+        self, contents: Contents, options: MessageOptions, public_url: str
+    ) -> None:
+        self._contents = contents
+        self._options = options
+        self._public_url = public_url.rstrip("/")
+
+    def decide(self, errand: Errand, message: Message) -> Decision:
+        """Return how a message goes out now."""
+        state, options = errand.state, self._options_of(errand)
+        quiet = read_quiet_hours(options.quiet_hours)
+        zone = ZoneInfo(errand.business.time_zone)
+        return decide(
+            message.purpose,
+            Addressee(
+                state.conversation.last_inbound_at,
+                state.conversation.stopped_at,
+                state.is_not_contacted,
+            ),
+            state.now,
+            has_text=bool(message.body.strip() or message.media),
+            has_template=self._template_of(errand, message) is not None,
+            quiet_until=quiet and quiet_until(quiet, zone, state.now),
+            is_refused_as_text=state.is_closed or messages.is_instead(message),
+        )
+
+    async def fields(
+        self, errand: Errand, message: Message, way: Way
+    ) -> dict[str, str]:
+        """Return the fields of the request that sends a message; raises TwilioError
+        where its choices cannot be made a resource now."""
+        fields = await self._content_fields(errand, message, way)
+        if self._public_url:
+            query = urlencode({"m": message.id, "b": errand.held.business_id})
+            callback = f"{self._public_url}/twilio/message-status?{query}"
+            fields["StatusCallback"] = callback
+        return fields
+
+    async def _content_fields(
+        self, errand: Errand, message: Message, way: Way
+    ) -> dict[str, str]:
+        own = (errand.held.business_id, errand.account_sid, message.body)
+        if way is Way.TEMPLATE:
+            template = self._template_of(errand, message)
+            assert template is not None, "a template was decided for"
+            return await self._contents.fields(*own, template)
+        content, body = _content_of(errand, message), message.body
+        if content is not None and not isinstance(content, Template):
+            try:
+                return await self._contents.fields(*own, content)
+            except (ContentError, Refused) as error:
+                errand.log.error("[MESSAGE] choices are sent as text: %s", error)
+                body = as_text(body, content)
+        fields = {"Body": body} if body.strip() else {}
+        if message.media:
+            fields["MediaUrl"] = str(message.media[0].get("url", ""))
+        return fields
+
+    async def forget(self, errand: Errand, sid: str) -> None:
+        """Forget a resource of choices that Twilio does not know any more."""
+        await self._contents.forget(errand.held.business_id, errand.account_sid, sid)
+
+    def replacement(self, errand: Errand, message: Message) -> Draft | None:
+        """Return the template that takes the place of a refused message, if there is
+        one for its purpose."""
+        template = self._template_of(errand, message)
+        if template is None:
+            return None
+        content = {
+            "kind": "template",
+            "sid": template.sid,
+            "variables": template.variables,
+        }
+        return Draft(
+            message.body,
+            content=content,
+            author=message.author,
+            made_by=message.made_by,
+            purpose=message.purpose,
+        )
+
+    def _template_of(self, errand: Errand, message: Message) -> Template | None:
+        content = _content_of(errand, message)
+        if isinstance(content, Template):
+            return content
+        language = errand.business.language.partition("-")[0]
+        sid = self._options_of(errand).template_of(message.purpose, language)
+        return None if sid is None else Template(sid)
+
+    def _options_of(self, errand: Errand) -> MessageOptions:
+        return message_options(self._options, errand.business.settings)[0]
+
+
+def _content_of(errand: Errand, message: Message) -> Content | None:
+    """Return what goes with a message; None for what cannot be read, which is said."""
+    try:
+        return read_content(message.content)
+    except ContentError as error:
+        errand.log.error("[MESSAGE] without its choices: %s", error)
+        return None

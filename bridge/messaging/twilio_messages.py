@@ -1,0 +1,282 @@
+"""Twilio's REST API for messages: send, find, look up, show typing, make contents.
+
+https://www.twilio.com/docs/messaging/api/message-resource, and below /docs
+content/content-api-resources and whatsapp/api/typing-indicators-resource. Each
+request is made once, with a
+deadline; an answer is read within a limit. What to do after an error is the caller's
+decision, and three kinds of errors make it possible:
+
+- `NotSent`: no connection was made. Nothing happened at Twilio.
+- `Refused`: Twilio's answer says that nothing happened, and why: its code.
+- `FateUnknown`: the request may have been done. Only a look at Twilio tells.
+"""
+
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
+
+import aiohttp
+import msgspec
+
+from bridge.messaging.inbound import PREFIX
+from bridge.settings.signing import SigningSecrets
+from bridge.telemetry.metrics import Metrics
+
+CONNECT_WAIT_S = 3.0
+ANSWER_WAIT_S = 8.0
+# A page of 50 messages of 1,600 characters has some 200 KB.
+ANSWER_BYTES_MAX = 1_000_000
+PAGE_SIZE = 50
+PAGES_MAX = 4
+ERROR_CHARS_MAX = 200
+_SERVER_ERROR = 500
+_Kind = TypeVar("_Kind")
+
+
+class TwilioError(Exception):
+    """Twilio did not do what it was asked to; the text holds no number and no body."""
+
+
+class NotSent(TwilioError):
+    """The request has not reached Twilio."""
+
+
+class FateUnknown(TwilioError):
+    """The request may have been done: its answer is lost, or an error of the server."""
+
+
+class Refused(TwilioError):
+    """Twilio's answer is an error; `code` is Twilio's, 0 where it gives none.
+
+    `retry_after_s` is set where there were too many requests.
+    """
+
+    def __init__(
+        self, status: int, code: int, text: str, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"HTTP {status}, code {code}: {text[:ERROR_CHARS_MAX]}")
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class Given(NamedTuple):
+    """A message that Twilio has taken."""
+
+    sid: str
+    status: str
+
+
+class Sent(msgspec.Struct, frozen=True, rename={"sender": "from"}):
+    """A message as Twilio keeps it; `sender` and `to` have the channel's prefix."""
+
+    sid: str
+    status: str
+    direction: str
+    sender: str
+    to: str
+    body: str | None = None
+    date_created: str | None = None
+    error_code: int | None = None
+    error_message: str | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """The time of its creation, to the second; RFC 2822 on the wire."""
+        try:
+            return parsedate_to_datetime(self.date_created or "")
+        except ValueError:
+            return None
+
+
+class _Page(msgspec.Struct, frozen=True):
+    messages: list[Sent]
+    next_page_uri: str | None = None
+
+
+class _Sid(msgspec.Struct, frozen=True):
+    sid: str
+    status: str = ""
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: int | None = None
+    message: str | None = None
+
+
+class Hosts(NamedTuple):
+    """Where Twilio's APIs are; a sandbox serves all three on one host."""
+
+    api: str = "https://api.twilio.com"
+    content: str = "https://content.twilio.com"
+    messaging: str = "https://messaging.twilio.com"
+
+
+class TwilioMessages:
+    """The client of one process; used inside its loop, ended by `close`."""
+
+    def __init__(self, secrets: SigningSecrets, hosts: Hosts, metrics: Metrics) -> None:
+        self._secrets = secrets
+        self.hosts = Hosts(*(host.rstrip("/") for host in hosts))
+        self._metrics = metrics
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # --- messages ---
+
+    async def create(
+        self, account_sid: str, writer: str, own_number: str, fields: dict[str, str]
+    ) -> Given:
+        """Send a message to a writer; `fields` are its text or content."""
+        form = {"To": PREFIX + writer, "From": PREFIX + own_number, **fields}
+        url = self._of_account(account_sid, "Messages.json")
+        answer = await self._ask("create", account_sid, "POST", url, data=form)
+        made = _decode(answer, _Sid)
+        return Given(made.sid, made.status)
+
+    async def fetch(self, account_sid: str, sid: str) -> Sent:
+        """Return a message as it is at Twilio now."""
+        url = self._of_account(account_sid, f"Messages/{sid}.json")
+        return _decode(await self._ask("fetch", account_sid, "GET", url), Sent)
+
+    async def find(
+        self, account_sid: str, writer: str, own_number: str, since: datetime
+    ) -> list[Sent]:
+        """Return the messages to a writer that were made since then, the newest first.
+
+        No filter on DateSent: a message that waits at Twilio has none, and would not
+        be found.
+        """
+        wanted = {"To": PREFIX + writer, "From": PREFIX + own_number}
+        query: dict[str, str] | None = {**wanted, "PageSize": str(PAGE_SIZE)}
+        url = self._of_account(account_sid, "Messages.json")
+        found: list[Sent] = []
+        for _ in range(PAGES_MAX):
+            answer = await self._ask("find", account_sid, "GET", url, params=query)
+            page = _decode(answer, _Page)
+            for one in page.messages:
+                if one.created_at is None or one.created_at < since:
+                    return found
+                found.append(one)
+            if page.next_page_uri is None:
+                break
+            url, query = self.hosts.api + page.next_page_uri, None
+        return found
+
+    async def delete_media(self, account_sid: str, sid: str, media_sid: str) -> None:
+        """Delete a medium of a message at Twilio; it may be gone already."""
+        path = f"Messages/{sid}/Media/{media_sid}.json"
+        url = self._of_account(account_sid, path)
+        try:
+            await self._ask("delete_media", account_sid, "DELETE", url)
+        except Refused as error:
+            if error.status != 404:
+                raise
+
+    # --- the other two APIs ---
+
+    async def show_typing(self, account_sid: str, message_sid: str) -> bool:
+        """Show the writer of a message that an answer is on its way, for 25 s at most;
+        marks the message as read. Tell whether Twilio has taken it."""
+        form = {"channel": "whatsapp", "messageId": message_sid}
+        url = f"{self.hosts.messaging}/v2/Indicators/Typing.json"
+        try:
+            await self._ask("typing", account_sid, "POST", url, data=form)
+        except TwilioError:
+            return False
+        return True
+
+    async def create_content(self, account_sid: str, content: dict[str, Any]) -> str:
+        """Make a Content resource; return its sid."""
+        body = msgspec.json.encode(content)
+        headers = {"Content-Type": "application/json"}
+        url = f"{self.hosts.content}/v1/Content"
+        answer = await self._ask(
+            "create_content", account_sid, "POST", url, data=body, headers=headers
+        )
+        return _decode(answer, _Sid).sid
+
+    # --- requests ---
+
+    def authorization(self, account_sid: str) -> str:
+        """Return the header that an account's requests carry."""
+        token = self._secrets.token_of(account_sid)
+        return aiohttp.encode_basic_auth(account_sid, token)
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return the connections, opened where there are none."""
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(
+                total=ANSWER_WAIT_S, sock_connect=CONNECT_WAIT_S
+            )
+            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+        return self._session
+
+    def _of_account(self, account_sid: str, path: str) -> str:
+        return f"{self.hosts.api}/2010-04-01/Accounts/{account_sid}/{path}"
+
+    async def _ask(
+        self,
+        what: str,
+        account_sid: str,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        **how: Any,
+    ) -> bytes:
+        """Make a request; return the body of an answer that is none of an error."""
+        sent = {"Authorization": self.authorization(account_sid), **(headers or {})}
+        try:
+            async with self.session().request(
+                method, url, headers=sent, allow_redirects=False, **how
+            ) as answer:
+                body = await _read(answer.content)
+                status, after = answer.status, answer.headers.get("Retry-After", "")
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._note(what, "not_sent")
+            raise NotSent(type(error).__name__) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._note(what, "no_answer")
+            raise FateUnknown(type(error).__name__) from None
+        if 200 <= status < 300:
+            return body
+        raise self._error_of(what, status, body, after)
+
+    def _error_of(self, what: str, status: int, body: bytes, after: str) -> TwilioError:
+        try:
+            told = msgspec.json.decode(body, type=_Error)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            told = _Error()
+        code = told.code or 0
+        self._note(what, str(code or status))
+        if status >= _SERVER_ERROR:
+            return FateUnknown(f"HTTP {status}, code {code}")
+        wait_s = float(after) if after.isascii() and after.isdecimal() else None
+        return Refused(status, code, told.message or "", wait_s)
+
+    def _note(self, what: str, code: str) -> None:
+        self._metrics.count("message_api_errors", request=what, code=code)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Read an answer within the limit; a longer one is no answer of Twilio's."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > ANSWER_BYTES_MAX:
+            raise aiohttp.ClientPayloadError("too long")
+    return bytes(body)
+
+
+def _decode(body: bytes, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # The request has been done; what it did, the answer does not tell.
+        text = f"an answer of another form: {error}"
+        raise FateUnknown(text[:ERROR_CHARS_MAX]) from None

@@ -1,0 +1,238 @@
+"""How a message goes out: as text, with choices, as a template, later or not at all."""
+
+import pytest
+
+from bridge.sandbox.faults import LOST_ANSWER, Fault
+from bridge.settings.message_options import MessageOptions
+from tests.bridge.messaging.outbox_desk import run, told, with_options
+
+
+@told
+async def test_reply_outside_of_the_window_is_not_sent(desk):
+    await desk.add("late")
+    await desk.write_last(hours=24)
+
+    assert await desk.send() is None
+    assert (await desk.statuses(), desk.sent) == (["dropped"], [])
+    assert await desk.value("select error_text from messages where body = 'late'") == (
+        "window"
+    )
+
+
+@told
+async def test_reminder_outside_of_the_window_is_its_template(desk):
+    sid = desk.api.template("Tomorrow at {{1}}, {{2}}", {"1": "9", "2": "Dana"})
+    content = {"kind": "template", "sid": sid, "variables": {"1": "ten", "2": ""}}
+    await desk.add("Tomorrow at ten.", content, purpose="reminder")
+    await desk.write_last(hours=30)
+    desk.api.clock.advance(hours=30)
+    await desk.send()
+
+    assert desk.sent == ["Tomorrow at ten, -"]
+
+
+@told
+async def test_reminder_within_the_window_is_text(desk):
+    content = {"kind": "template", "sid": desk.api.template("T"), "variables": {}}
+    await desk.add("Tomorrow at ten.", content, purpose="reminder")
+    await desk.send()
+
+    assert desk.sent == ["Tomorrow at ten."]
+
+
+def with_callbacks(loses):
+    async def story(desk):
+        desk.api.ways.loses = loses
+        template = desk.api.template("We have news. Please write to us.")
+        desk.options = MessageOptions(
+            whatsapp=True,
+            whatsapp_templates=f"callback.en={template}",
+            quiet_hours="off",
+        )
+        desk.outbox = desk.new_outbox()
+        # Twilio's window is closed, whatever our clock says.
+        desk.api.clock.advance(hours=25)
+        await desk.add("news", purpose="callback")
+        await desk.send()
+        await desk.api.settle()
+        await desk.pass_time(30)
+        await desk.send()
+        await desk.api.settle()
+        await desk.pass_time(30)
+        await desk.send()
+
+        assert desk.sent == ["news", "We have news. Please write to us."]
+        assert await desk.statuses() == ["failed", "read"]
+        assert await desk.send() is None
+        assert desk.count("replaced") == 1
+
+    return story
+
+
+@pytest.mark.parametrize("loses", [0.0, 1.0])
+def test_text_refused_for_the_window_is_replaced_by_its_template_once(
+    embedded_url, tmp_path, loses
+):
+    run(with_callbacks(loses), embedded_url, tmp_path)
+
+
+@with_options(quiet_hours="off")
+async def test_text_refused_for_the_window_fails_where_there_is_no_template(desk):
+    desk.api.clock.advance(hours=25)
+    await desk.add("one")
+    await desk.send()
+    await desk.api.settle()
+    await desk.add("two")
+
+    assert await desk.send() is None
+    # Twilio has said that text is refused: the second is not tried.
+    assert (desk.sent, await desk.statuses()) == (["one"], ["failed", "dropped"])
+
+
+@told
+async def test_after_stop_nothing_is_sent_but_one_confirmation(desk):
+    await desk.add("is this all?")
+    await desk.writer.stop()
+    await desk.writer.write("STOP")
+    await desk.add("reply")
+    await desk.add("reminder", purpose="reminder")
+    await desk.send()
+    await desk.api.settle()
+    await desk.send()
+
+    (confirmation,) = desk.sent
+    assert confirmation.startswith("You will get no more messages")
+    assert desk.writer.problems == []
+    assert sorted(await desk.statuses()) == ["dropped"] * 3 + ["read"]
+
+
+@told
+async def test_who_is_not_to_be_contacted_is_answered_and_not_addressed(desk):
+    await desk.value("update leads set do_not_contact = true returning 1")
+    await desk.add("tomorrow", purpose="reminder")
+    await desk.add("reply")
+    await desk.send()
+    await desk.api.settle()
+
+    assert await desk.out() == [("tomorrow", "dropped"), ("reply", "read")]
+
+
+@with_options(quiet_hours="00:00-23:59")
+async def test_in_quiet_hours_a_reminder_waits_and_a_reply_overtakes_it(desk):
+    await desk.add("tomorrow", purpose="reminder")
+    await desk.add("reply")
+    await desk.send()
+    await desk.api.settle()
+
+    assert desk.sent == ["reply"]
+    assert await desk.out() == [("tomorrow", "waiting"), ("reply", "read")]
+    assert await desk.send() > 0
+
+
+# --- choices ---
+
+TIMES = {
+    "kind": "list",
+    "button": "Times",
+    "choices": [
+        {"id": "time:1", "title": "Mo 9:00", "description": "with Noa"},
+        {"id": "time:2", "title": "Tu 9:00", "description": ""},
+    ],
+}
+ANSWERS = {
+    "kind": "buttons",
+    "choices": [
+        {"id": "answer:Yes", "title": "Yes"},
+        {"id": "answer:No", "title": "No"},
+    ],
+}
+
+
+@pytest.mark.parametrize("content", [TIMES, ANSWERS])
+def test_choices_are_shown_and_the_one_that_is_taken_comes_back(
+    embedded_url, tmp_path, content
+):
+    async def story(desk):
+        await desk.add("When?", content)
+        await desk.send()
+        offer = await desk.writer.next()
+        await desk.writer.pick(offer, offer.shown.choices[1])
+
+        assert offer.body == "When?"
+        ids = [choice["id"] for choice in content["choices"]]
+        assert [choice.id for choice in offer.shown.choices] == ids
+        found = await desk.value("select choice from messages where choice <> ''")
+        assert found == ids[1]
+
+    run(story, embedded_url, tmp_path)
+
+
+@told
+async def test_choices_of_one_shape_share_a_resource(desk):
+    for title in ("Mo 10:00", "Mo 11:00"):
+        first, second = TIMES["choices"]
+        changed = {**TIMES, "choices": [{**first, "title": title}, second]}
+        await desk.add("When?", changed)
+        await desk.send()
+        await desk.api.settle()
+
+    assert desk.api.contents.made == 1
+    titles = [one.shown.choices[0].title for one in desk.api.sent]
+    assert titles == ["Mo 10:00", "Mo 11:00"]
+
+
+@told
+async def test_choices_that_twilio_takes_not_are_numbered_lines(desk):
+    first, second = TIMES["choices"]
+    await desk.add(
+        "When?", {**TIMES, "choices": [{**first, "title": "x" * 25}, second]}
+    )
+    await desk.send()
+
+    assert desk.sent == [f"When?\n\n1. {'x' * 25} (with Noa)\n2. Tu 9:00"]
+
+
+@told
+async def test_resource_that_is_gone_at_twilio_is_made_again(desk):
+    await desk.add("When?", TIMES)
+    await desk.send()
+    await desk.api.settle()
+    desk.api.account.contents.clear()
+    await desk.add("And now?", TIMES)
+    await desk.send()
+    await desk.pass_time(1)
+    await desk.send()
+
+    assert desk.sent == ["When?", "And now?"]
+    assert desk.api.contents.made == 2
+
+
+@told
+async def test_choices_whose_answer_was_lost_are_found_and_not_sent_again(desk):
+    desk.api.ways.loses = 1.0
+    desk.api.faults.order(LOST_ANSWER)
+    await desk.add("When?", TIMES)
+    await desk.send()
+    await desk.api.settle()
+    await desk.pass_time(10)
+    await desk.send()
+
+    assert desk.sent == ["When?"]
+
+
+@told
+async def test_content_api_that_is_away_is_waited_for(desk):
+    desk.api.faults.order(Fault(path="contents"))
+    await desk.add("When?", TIMES)
+    assert await desk.send() == 1
+    await desk.send()
+
+    assert desk.sent == ["When?"]
+
+
+@told
+async def test_content_of_an_unknown_kind_is_left_out(desk):
+    await desk.add("Look", {"kind": "carousel"})
+    await desk.send()
+
+    assert desk.sent == ["Look"]
