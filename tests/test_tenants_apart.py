@@ -27,6 +27,7 @@ from bridge.telemetry.metrics import Metrics
 from crm import (
     access_tokens,
     accounts,
+    appointment_links,
     audit,
     businesses,
     call_shares,
@@ -123,6 +124,9 @@ async def make(db, name):
         )
     )
     assert booked.ok, booked.output
+    async with db.tenant(business_id) as connection:
+        made = await connection.fetchval("select id from appointments limit 1")
+        await appointment_links.make(connection, business_id, made)
     return business_id, starts_at
 
 

@@ -1,5 +1,8 @@
 """Calendar feeds: a business's appointments, or a person's, by a secret URL.
 
+A link to one appointment, /feeds/a/TOKEN.ics, is for the person whose it is: it shows
+nothing of them, and says when the appointment is cancelled or moved away.
+
 A calendar program subscribes to /feeds/TOKEN.ics. What is cancelled or moved away is
 not in the feed, and vanishes from the program's calendar. Times are in UTC; the
 calendar names the business's zone.
@@ -7,6 +10,7 @@ calendar names the business's zone.
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from time import monotonic
@@ -17,13 +21,15 @@ from icalendar import Calendar, Event
 from bridge.api.rates import Rate, Rates
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
-from crm import access_tokens, businesses, pages
+from crm import access_tokens, appointment_links, businesses, pages
+from crm.appointment_links import Linked
 from crm.businesses import Business
 from crm.database import Database
 from crm.pages import AppointmentRow
 from crm.transient import DATABASE_ERRORS
 
 ROOT = "/feeds"
+LINK = "/a"
 # A program asks every few minutes; many programs of one office share an address.
 FEED_RATE = Rate(burst=20, per_s=0.5)
 STRANGER_RATE = Rate(burst=20, per_s=0.1)
@@ -31,6 +37,8 @@ BACK = timedelta(days=30)
 AHEAD = timedelta(days=366)
 EVENTS_MAX = 5_000
 REFRESH = timedelta(minutes=10)
+
+_Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Feeds:
@@ -46,12 +54,23 @@ class Feeds:
         """Return the feeds, to be added at ROOT."""
         app = web.Application()
         app.router.add_get("/{token}.ics", self._feed)
+        app.router.add_get(f"{LINK}/{{token}}.ics", self._link)
         app.router.add_route("*", "/{rest:.*}", self._nowhere)
         return app
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
+        return await self._safely(request, self._answer)
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        return await self._safely(request, self._answer_link)
+
+    async def _safely(
+        self,
+        request: web.Request,
+        answer: Callable[[web.Request], Awaitable[web.Response]],
+    ) -> web.StreamResponse:
         try:
-            response = await self._answer(request)
+            response = await answer(request)
         except (TimeoutError, *DATABASE_ERRORS) as error:
             server_logger().error("feeds: the database: %s", type(error).__name__)
             response = _empty(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -84,6 +103,18 @@ class Feeds:
         body = await asyncio.to_thread(calendar_of, business, token.name, rows)
         return _calendar(request, body)
 
+    async def _answer_link(self, request: web.Request) -> web.Response:
+        secret, remote = request.match_info["token"], request.remote or ""
+        if self._strangers.peek_s(remote, monotonic()) > 0:
+            return _empty(HTTPStatus.TOO_MANY_REQUESTS)
+        linked = await appointment_links.find(self._database, secret)
+        if linked is None:
+            self._strangers.wait_s(remote, monotonic())
+            return _empty(HTTPStatus.NOT_FOUND)
+        if self._rates.wait_s(str(linked.id), monotonic()) > 0:
+            return _empty(HTTPStatus.TOO_MANY_REQUESTS)
+        return _calendar(request, calendar_of_one(linked))
+
     async def _nowhere(self, request: web.Request) -> web.Response:
         response = _empty(HTTPStatus.NOT_FOUND)
         if not request.content.is_eof():
@@ -104,6 +135,28 @@ def calendar_of(business: Business, title: str, rows: list[AppointmentRow]) -> b
     people = {one.number: one.name for one in business.staff}
     for row in rows:
         calendar.add_component(_event(row, people))
+    text: bytes = calendar.to_ical()
+    return text
+
+
+def calendar_of_one(linked: Linked) -> bytes:
+    """Return the calendar of one appointment, for the person whose it is."""
+    event = Event()
+    event.add("uid", f"{linked.id}@kolbridge")
+    event.add("dtstamp", linked.created_at.astimezone(UTC))
+    event.add("dtstart", linked.starts_at.astimezone(UTC))
+    event.add("dtend", linked.ends_at.astimezone(UTC))
+    event.add("summary", ", ".join(filter(None, (linked.service, linked.business))))
+    if linked.person:
+        event.add("description", linked.person)
+    # A program replaces what it knows by a higher sequence (RFC 5546, 2.1.5).
+    event.add("sequence", 0 if linked.is_booked else 1)
+    event.add("status", "CONFIRMED" if linked.is_booked else "CANCELLED")
+    calendar = Calendar()
+    calendar.add("prodid", "-//Kolbridge//Appointments//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH" if linked.is_booked else "CANCEL")
+    calendar.add_component(event)
     text: bytes = calendar.to_ical()
     return text
 

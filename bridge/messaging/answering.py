@@ -24,6 +24,7 @@ from msgspec import structs
 from bridge.agent.tools import Tool, ToolRunner
 from bridge.call.plan import RunTool
 from bridge.messaging import history, writing_prompt
+from bridge.messaging.calendar_links import with_links
 from bridge.messaging.history import Bounds
 from bridge.messaging.model_failure import Failure, ModelFailed
 from bridge.messaging.progress import Progress, ToolCall
@@ -93,6 +94,7 @@ class Answerer:
         metrics: Metrics,
         *,
         media: Media | None = None,
+        public_url: str = "",
         late_after_s: float = LATE_AFTER_S,
         pauses_s: Sequence[float] = PAUSES_S,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -101,6 +103,7 @@ class Answerer:
         self._database = database
         self._metrics = metrics
         self._media = media
+        self._public_url = public_url
         self._late_after_s = late_after_s
         self._pauses_s = tuple(pauses_s)
         self._now = now
@@ -295,11 +298,10 @@ class Answerer:
 
     async def _end(self, job: _Job, replies: Sequence[Reply]) -> None:
         """End the turn: its replies, or that it is given up."""
-        drafts = [Draft(one.text, one.content) for one in replies]
-        if not drafts:
-            drafts = [
-                Draft(in_language(FAILED, job.business.language), author="service")
-            ]
+        failed = Draft(in_language(FAILED, job.business.language), author="service")
+        drafts = [Draft(one.text, one.content) for one in replies] or [failed]
+        given = job.business, job.turn.key, self._public_url
+        drafts = await with_links(self._database, drafts, *given)
         why = next((one.hold_why for one in replies if one.hold_why), "")
         usage, model = job.progress.usage, job.options.whatsapp_model
         cost = cost_of(usage, model, "", self._settings.openai_prices)

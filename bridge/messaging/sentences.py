@@ -130,6 +130,22 @@ CHOOSE_TIME = {
     "tr": "Saat seçin",
     "uk": "Обрати час",
 }
+# Above a link that puts an appointment into the calendar of a telephone.
+CALENDAR = {
+    "ar": "أضيفوا الموعد إلى تقويمكم:",
+    "de": "Termin in den Kalender eintragen:",
+    "en": "Add it to your calendar:",
+    "es": "Añadir la cita al calendario:",
+    "fr": "Ajouter le rendez-vous à l'agenda :",
+    "he": "להוספת התור ליומן:",
+    "it": "Aggiungi l'appuntamento al calendario:",
+    "nl": "Zet de afspraak in uw agenda:",
+    "pl": "Dodaj wizytę do kalendarza:",
+    "pt": "Adicionar a marcação ao calendário:",
+    "ru": "Добавить запись в календарь:",
+    "tr": "Randevuyu takviminize ekleyin:",
+    "uk": "Додати запис до календаря:",
+}
 
 
 def in_language(sentences: dict[str, str], language: str) -> str:

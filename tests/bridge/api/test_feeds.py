@@ -1,9 +1,11 @@
 """Calendar feeds: by a secret URL, of a business or a person, nothing of another."""
 
+from uuid import UUID
+
 from icalendar import Calendar
 
 from bridge.api.feeds import FEED_RATE
-from crm import access_tokens
+from crm import access_tokens, appointment_links
 from tests.bridge.api.conftest import soon
 from tests.bridge.api.test_application import booking
 
@@ -93,5 +95,43 @@ def test_feed_is_revoked_and_rated(api):
         for _ in range(25):
             status, _, _ = await fetch(world, "guess")
         assert status == 429
+
+    api(story)
+
+
+def test_link_shows_one_appointment_and_nothing_of_its_person(api):
+    async def story(world):
+        name = "Ben Jonson"
+        _, booked = await world.ours.ask("POST", "/appointments", booking(name=name))
+        await world.ours.ask("POST", "/appointments", booking(26))
+        async with world.db.tenant(world.ours.id) as connection:
+            given = connection, world.ours.id, UUID(booked["id"])
+            token = await appointment_links.make(*given)
+        status, body, headers = await fetch(world, f"a/{token}")
+        assert status == 200
+        assert headers["Content-Type"] == "text/calendar; charset=utf-8"
+        calendar = Calendar.from_ical(body)
+        (event,) = calendar.walk("VEVENT")
+        assert event.decoded("DTSTART") == soon()
+        assert str(event["STATUS"]) == "CONFIRMED"
+        assert b"Jonson" not in body and b"+" not in body
+
+        await world.ours.ask("DELETE", f"/appointments/{booked['id']}")
+        _, body, _ = await fetch(world, f"a/{token}")
+        calendar = Calendar.from_ical(body)
+        (event,) = calendar.walk("VEVENT")
+        assert (str(calendar["METHOD"]), str(event["STATUS"])) == (
+            "CANCEL",
+            "CANCELLED",
+        )
+
+    api(story)
+
+
+def test_guessed_links_are_rated(api):
+    async def story(world):
+        found = {(await fetch(world, f"a/{number:048}"))[0] for number in range(40)}
+        assert found == {404, 429}
+        assert (await fetch(world, "a/" + "x" * 100))[0] == 429
 
     api(story)

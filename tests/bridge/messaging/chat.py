@@ -112,7 +112,7 @@ async def chatting(url, *planned, server=None, settings=None, writer=None, **mor
     db = await Database.open(url, pool_max=4)
     options = {
         name: more.pop(name)
-        for name in ("late_after_s", "pauses_s", "media")
+        for name in ("late_after_s", "pauses_s", "media", "public_url")
         if name in more
     }
     async with ResponsesServer(planned, **(server or {})) as model:

@@ -8,7 +8,7 @@ from bridge.messaging.answering import RESPONSES_MAX, TOOLS_MAX, Answerer
 from bridge.messaging.sentences import FAILED
 from bridge.sandbox.writing_model import Say, Use
 from bridge.settings.process import Settings
-from crm import conversations
+from crm import appointment_links, conversations
 from tests.bridge.messaging.chat import hours_ahead, story
 
 FIND, CREATE = "calendar_find_slots", "calendar_create_appointment"
@@ -63,6 +63,26 @@ def test_hebrew_writer_is_answered_in_hebrew(embedded_url):
         assert done.body.startswith("התור נקבע: ")
 
     story(embedded_url, tell, language="he", country="IL", time_zone="Asia/Jerusalem")
+
+
+def test_booking_is_confirmed_with_a_link_for_the_calendar(embedded_url):
+    async def tell(chat):
+        base = "https://voice.example"
+        done = await booked(chat)
+        _, _, token = done.body.partition(f"Add it to your calendar:\n{base}/feeds/a/")
+        linked = await appointment_links.find(chat.db, token.removesuffix(".ics"))
+        [made] = await chat.appointments()
+        assert (linked.starts_at, linked.service) == (made[4], "Cut")
+        assert (linked.business, linked.person) == (chat.business.name, "")
+        assert linked.is_booked
+
+        # Another answer books nothing.
+        assert "/feeds/" not in (await chat.says("thank you")).body
+        await chat.says("Sorry, please cancel it")
+        gone = await appointment_links.find(chat.db, token.removesuffix(".ics"))
+        assert not gone.is_booked
+
+    story(embedded_url, tell, public_url="https://voice.example")
 
 
 def test_author_of_a_booking_is_the_message(embedded_url):
