@@ -34,9 +34,10 @@ from bridge.console import (
 )
 from bridge.console.console import CONSOLE, Console
 from bridge.console.faults import add_headers, answer_faults
-from bridge.console.gatekeeper import GATEKEEPER as GATEKEEPER, Gatekeeper
+from bridge.console.gatekeeper import Gatekeeper
 from bridge.console.passwords import PASSWORDS, PasswordCheck
 from bridge.console.rendering import PAGES as RENDERED, Pages
+from bridge.console.session_watch import WATCH, SessionWatch
 from bridge.console.static_files import StaticFiles
 
 # In the order of the navigation.
@@ -74,7 +75,7 @@ def console_application(console: Console) -> web.Application:
     app = web.Application(
         middlewares=[answer_faults, gatekeeper.recognise, gatekeeper.admit]
     )
-    app[CONSOLE], app[GATEKEEPER] = console, gatekeeper
+    app[CONSOLE], app[WATCH] = console, SessionWatch(console.database)
     # All pages of this process check their passwords one after the other.
     app[PASSWORDS] = PasswordCheck()
     menu = tuple(item for page in PAGES for item in getattr(page, "MENU", ()))

@@ -1,14 +1,15 @@
 """Server-sent events: how a stream begins, an event's form, and when it must end."""
 
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 
 from aiohttp import web
 
-from bridge.console.console import VIEWER, Viewer
-from bridge.console.gatekeeper import GATEKEEPER
+from bridge.console.console import TOKEN, VIEWER
+from bridge.console.session_watch import LOOK_S, WATCH
 
-# How often a stream asks whether its user is still logged in.
-SESSION_LOOK_S = 1.0
+# How often a stream looks whether its user is still logged in.
+SESSION_LOOK_S = LOOK_S
 # A connection without data is cut after 15 s.
 COMMENT_S = 10.0
 COMMENT = b":\n\n"
@@ -33,12 +34,15 @@ async def begin(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def is_still(request: web.Request) -> bool:
-    """Tell whether the viewer is logged in, and still who they were."""
-    viewer: Viewer | None = await request.config_dict[GATEKEEPER].viewer_of(request)
-    before = request[VIEWER]
-    return viewer is not None and (viewer.user_id, viewer.role, viewer.business_id) == (
-        before.user_id,
-        before.role,
-        before.business_id,
-    )
+def watching(request: web.Request) -> AbstractContextManager[None]:
+    """Have it asked, from here on, whether the viewer is still logged in."""
+    return request.config_dict[WATCH].watched(request[TOKEN])
+
+
+def is_still(request: web.Request) -> bool:
+    """Tell whether the viewer is logged in, and still who they were.
+
+    Raises Unknown where the database does not say.
+    """
+    watch = request.config_dict[WATCH]
+    return watch.is_still(request[TOKEN], request[VIEWER])

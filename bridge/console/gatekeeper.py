@@ -91,7 +91,7 @@ class Gatekeeper:
         return await handler(request)
 
     async def viewer_of(self, request: web.Request) -> Viewer | None:
-        """Return who is logged in now: a long answer may ask again."""
+        """Return who is logged in."""
         token = request.cookies.get(SESSION_COOKIE, "")
         if not token or len(token) > TOKEN_CHARS_MAX:
             return None
@@ -141,9 +141,6 @@ class Gatekeeper:
         if business is None:
             raise web.HTTPNotFound
         return business
-
-
-GATEKEEPER = web.AppKey("gatekeeper", Gatekeeper)
 
 
 def address_of(request: web.Request) -> str:

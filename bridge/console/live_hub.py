@@ -1,8 +1,10 @@
 """What the live pages of one process show: looked at once for all of them.
 
-Nothing is asked while no page is open. A page is told only what has changed since it
-was told last. It holds one row for each running call, so that a page that is open for a
-day needs no more memory than a new one.
+Nothing is asked while no page is open. What has changed from one look to the next is
+written once for all pages of a business, and once for those of all businesses: of a
+call that was known, only the fields that changed. A page that missed a look is told
+whole rows. A page holds no rows of its own, so that one that is open for a day needs no
+more memory than a new one.
 """
 
 import asyncio
@@ -27,18 +29,35 @@ PAGES_MAX = 100
 
 
 class Row(NamedTuple):
-    """A call or a refusal as the pages are told it."""
+    """A call or a refusal as the pages are told it, whole and field by field."""
 
     business_id: str
     data: bytes
+    fields: dict[str, Any]
+
+
+class Seen(NamedTuple):
+    """What a page shows after a look. It is shared, and nobody changes it."""
+
+    calls: dict[str, Row]
+    refused: dict[str, Row]
+
+
+NOTHING = Seen({}, {})
 
 
 class LiveHub:
     """The newest look at the running calls, shared by all pages of the process."""
 
     def __init__(self, live: LivePort) -> None:
-        self.calls: dict[str, Row] = {}
-        self.refused: dict[str, Row] = {}
+        # How many looks there were.
+        self.looks = 0
+        self._now = self._before = NOTHING
+        # Of the newest look, by business; None: of all.
+        self._seen: dict[str | None, Seen] = {None: NOTHING}
+        self._seen_before: dict[str | None, Seen] = {}
+        self._news: dict[str | None, bytes] = {}
+        self._known: dict[str, tuple[LiveCall, Row]] = {}
         self._live = live
         self._watchers = 0
         # How many pages were ever opened.
@@ -84,11 +103,38 @@ class LiveHub:
             await asyncio.sleep(LOOK_S)
 
     def _note(self, snapshot: Snapshot) -> None:
-        self.calls = {call.call_sid: _call(call) for call in snapshot.calls}
-        self.refused = {
+        # A call that is as it was keeps its row.
+        known: dict[str, tuple[LiveCall, Row]] = {}
+        for call in snapshot.calls:
+            before = self._known.get(call.call_sid)
+            if before is None or before[0] != call:
+                before = call, _call(call)
+            known[call.call_sid] = before
+        self._known = known
+        refused = {
             f"{one.at}-{one.number}-{one.reason}": _refused(one)
             for one in snapshot.refused
         }
+        calls = {call_sid: row for call_sid, (_, row) in known.items()}
+        self._seen_before, self._news = self._seen, {}
+        self._before, self._now = self._now, Seen(calls, refused)
+        self._seen = {None: self._now}
+        self.looks += 1
+
+    def seen(self, business_id: str | None) -> Seen:
+        """Return what a page shows; `business_id` is None for all businesses."""
+        if business_id not in self._seen:
+            self._seen[business_id] = _of(self._now, business_id)
+        return self._seen[business_id]
+
+    def news(self, business_id: str | None) -> bytes:
+        """Return the events from the last look but one to the last."""
+        if business_id not in self._news:
+            before = self._seen_before.get(business_id)
+            if before is None:
+                before = _of(self._before, business_id)
+            self._news[business_id] = _changes(before, self.seen(business_id))
+        return self._news[business_id]
 
 
 class Page:
@@ -97,43 +143,67 @@ class Page:
     def __init__(self, hub: LiveHub, business_id: str | None) -> None:
         self._hub = hub
         self._business_id = business_id
-        self._calls: dict[str, bytes] = {}
-        self._refused: dict[str, bytes] = {}
+        self._told = NOTHING
+        # The look of which it was told; before the first there is none.
+        self._look = -1
 
     def news(self) -> bytes:
         """Return the events for what has changed since the last time."""
-        out = bytearray()
-        calls = self._seen(self._hub.calls)
-        for call_sid, data in calls.items():
-            if self._calls.get(call_sid) != data:
-                out += event("call", data)
-        for call_sid in self._calls.keys() - calls.keys():
-            out += event("gone", msgspec.json.encode(call_sid))
-        refused = self._seen(self._hub.refused)
-        for name in refused.keys() - self._refused.keys():
-            out += event("refused", refused[name])
-        self._calls, self._refused = calls, refused
-        return bytes(out)
+        hub, look = self._hub, self._look
+        before, self._told = self._told, hub.seen(self._business_id)
+        self._look = hub.looks
+        if look == hub.looks:
+            return b""
+        if look == hub.looks - 1:
+            return hub.news(self._business_id)
+        return _changes(before, self._told, is_whole=True)
 
     def names(self) -> bytes:
         """Return which calls there are, for a page that comes back."""
-        return msgspec.json.encode(list(self._seen(self._hub.calls)))
+        return msgspec.json.encode(list(self._hub.seen(self._business_id).calls))
 
-    def _seen(self, rows: dict[str, Row]) -> dict[str, bytes]:
-        mine = self._business_id
-        return {
-            name: row.data
-            for name, row in rows.items()
-            if mine is None or row.business_id == mine
+
+def _of(seen: Seen, business_id: str | None) -> Seen:
+    """Return what is of one business."""
+    if business_id is None:
+        return seen
+    calls, refused = (
+        {name: row for name, row in rows.items() if row.business_id == business_id}
+        for rows in seen
+    )
+    return Seen(calls, refused)
+
+
+def _changes(before: Seen, now: Seen, *, is_whole: bool = False) -> bytes:
+    """Return the events that lead from what was seen before to what is seen now."""
+    out = bytearray()
+    for call_sid, row in now.calls.items():
+        was = before.calls.get(call_sid)
+        if was is row or (was is not None and was.data == row.data):
+            continue
+        if was is None or is_whole:
+            out += event("call", row.data)
+            continue
+        changed = {
+            name: value
+            for name, value in row.fields.items()
+            if was.fields[name] != value
         }
+        changed["call_sid"] = call_sid
+        out += event("change", msgspec.json.encode(changed))
+    for call_sid in before.calls.keys() - now.calls.keys():
+        out += event("gone", msgspec.json.encode(call_sid))
+    for name in now.refused.keys() - before.refused.keys():
+        out += event("refused", now.refused[name].data)
+    return bytes(out)
 
 
 def _call(call: LiveCall) -> Row:
     shown: dict[str, Any] = msgspec.to_builtins(call)
     shown["from_number"] = mask_phone(call.from_number)
     del shown["to_number"]
-    return Row(call.business_id, msgspec.json.encode(shown))
+    return Row(call.business_id, msgspec.json.encode(shown), shown)
 
 
 def _refused(refused: RefusedCall) -> Row:
-    return Row(refused.business_id, msgspec.json.encode(refused))
+    return Row(refused.business_id, msgspec.json.encode(refused), {})

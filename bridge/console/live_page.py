@@ -33,12 +33,14 @@ from bridge.console.event_stream import (
     begin,
     event,
     is_still,
+    watching,
 )
 from bridge.console.forms import is_from_here
 from bridge.console.language import N_, gettext as _
 from bridge.console.live_hub import LiveHub, Page
 from bridge.console.live_port import LivePort, OperatorLine
 from bridge.console.rendering import render
+from bridge.console.session_watch import Unknown
 from crm.transient import DATABASE_ERRORS
 
 MENU = (
@@ -82,9 +84,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     page = Page(hub, business_id)
     response = await begin(request)
     try:
-        with hub.watched() as after_s:
+        with hub.watched() as after_s, watching(request):
             await _send_rows(request, response, page, hub, after_s)
-    except (ConnectionError, asyncio.CancelledError, *DATABASE_ERRORS):
+    except (ConnectionError, asyncio.CancelledError, Unknown):
         pass  # the page is closed, or comes back
     return response
 
@@ -99,7 +101,7 @@ async def _send_rows(
     await hub.next_look()
     await response.write(event("now", msgspec.json.encode(time())))
     await response.write(event("start", page.names()))
-    sent_at = asked_at = monotonic()
+    sent_at = monotonic()
     while True:
         news, now = page.news(), monotonic()
         if not news and now - sent_at >= COMMENT_S:
@@ -107,11 +109,9 @@ async def _send_rows(
         if news:
             await response.write(news)
             sent_at = now
-        if now - asked_at >= SESSION_LOOK_S:
-            asked_at = now
-            if not await is_still(request):
-                await response.write(event("over", b"0"))
-                return
+        if not is_still(request):
+            await response.write(event("over", b"0"))
+            return
         await hub.next_look()
         await asyncio.sleep(after_s)
 
@@ -231,12 +231,13 @@ async def _send_audio(socket: web.WebSocketResponse, line: OperatorLine) -> None
 
 async def _watch_session(request: web.Request, socket: web.WebSocketResponse) -> None:
     is_in = True
-    while is_in:
-        await asyncio.sleep(SESSION_LOOK_S)
-        try:
-            is_in = await is_still(request)
-        except DATABASE_ERRORS:
-            is_in = False
+    with watching(request):
+        while is_in:
+            await asyncio.sleep(SESSION_LOOK_S)
+            try:
+                is_in = is_still(request)
+            except Unknown:
+                is_in = False
     await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
 
 

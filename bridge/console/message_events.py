@@ -13,13 +13,13 @@ from bridge.console.console import Console
 from bridge.console.event_stream import (
     COMMENT,
     COMMENT_S,
-    SESSION_LOOK_S,
     begin,
     event,
     is_still,
+    watching,
 )
 from bridge.console.message_hub import MessageHub, Watched
-from crm.transient import DATABASE_ERRORS
+from bridge.console.session_watch import Unknown
 
 HUB = web.AppKey("message_hub", MessageHub)
 
@@ -37,9 +37,9 @@ async def send_events(request: web.Request, watched: Watched) -> web.StreamRespo
         raise web.HTTPServiceUnavailable
     response = await begin(request)
     try:
-        with hub.watching(watched):
+        with hub.watching(watched), watching(request):
             await _tell(request, response, hub, watched)
-    except (ConnectionError, asyncio.CancelledError, *DATABASE_ERRORS):
+    except (ConnectionError, asyncio.CancelledError, Unknown):
         pass  # the page is closed, or comes back
     return response
 
@@ -51,7 +51,7 @@ async def _tell(
     watched: Watched,
 ) -> None:
     told: str | None = None
-    sent_at = asked_at = monotonic()
+    sent_at = monotonic()
     while True:
         await hub.next_look()
         revision, now = hub.revisions.get(watched), monotonic()
@@ -61,8 +61,6 @@ async def _tell(
         elif now - sent_at >= COMMENT_S:
             await response.write(COMMENT)
             sent_at = now
-        if now - asked_at >= SESSION_LOOK_S:
-            asked_at = now
-            if not await is_still(request):
-                await response.write(event("over", b"0"))
-                return
+        if not is_still(request):
+            await response.write(event("over", b"0"))
+            return

@@ -43,7 +43,14 @@ class Card {
     link.textContent = call.business_name;
     link.href = `${words.base}/${call.business_id}/live`;
     this.openedAt = call.opened_at;
-    this.show(call);
+    this.call = {};
+    this.change(call);
+  }
+
+  /** Take the fields that have changed. */
+  change(fields) {
+    Object.assign(this.call, fields);
+    this.show(this.call);
   }
 
   part(name) {
@@ -166,11 +173,14 @@ const on = {
   },
   call(call) {
     const card = cards.get(call.call_sid);
-    if (card) return card.show(call);
+    if (card) return card.change(call);
     const made = new Card(call);
     cards.set(call.call_sid, made);
     list.append(made.item);
     count();
+  },
+  change(fields) {
+    cards.get(fields.call_sid)?.change(fields);
   },
   gone(id) {
     cards.get(id)?.remove();

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from bridge.console import live_hub
-from crm import audit
+from crm import accounts, audit
 from tests.bridge import builders, loopback, running_service
+from tests.bridge.console.conftest import add_user
 
 CALLER_VOICE = b"\x33" * 160
 OPERATOR_VOICE = b"\x42" * 160
@@ -326,3 +327,21 @@ async def test_streams_and_lines_of_a_logged_out_user_end_at_once(at):
 
             assert message.type is aiohttp.WSMsgType.CLOSE
             assert monotonic() - began_at < 2.5
+
+
+@told
+async def test_a_stream_ends_when_its_user_s_role_changes(at):
+    login = await add_user(at.database, "owner", at.ours)
+    browser = at.new_browser()
+    await browser.log_in(login)
+    async with events_of(browser, at.path("live", "events")) as next_event:
+        await next_event("start")
+        user = await accounts.find(at.database, login)
+        async with at.database.owner() as connection:
+            await connection.fetchval(
+                "select set_config('app.business_id', $1, true)", str(at.ours)
+            )
+            await connection.execute(
+                "update memberships set role = 'staff' where user_id = $1", user.id
+            )
+        assert (await next_event("over"))[0] == "over"
