@@ -154,8 +154,12 @@ async def outcomes(db: Database, business_id: UUID) -> list[str]:
 
 def query_of(text: str) -> str:
     """Return the tsquery of what a person types: all words, each as a beginning."""
-    words = re.findall(r"\w+", text.lower())[:_WORDS_MAX]
-    return " & ".join(map(_any_form, words))
+    return " & ".join(map(_any_form, words_of(text)))
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words that are searched for: what fits has each of them in it."""
+    return re.findall(r"\w+", text.lower())[:_WORDS_MAX]
 
 
 def _any_form(word: str) -> str:

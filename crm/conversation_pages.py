@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from crm.call_search import query_of
+from crm.call_search import query_of, words_of
 from crm.conversations import WHATSAPP
 from crm.database import Database
 from crm.messages import COLUMNS as MESSAGE_COLUMNS, Message
@@ -146,14 +146,14 @@ where m.business_id = $1 and m.position <= $2
   and ($3::uuid is null or (m.position, c.id) < ($2, $3)) and {_LAST}
   and ($4 = '' or c.channel = $4)
   and ($5::uuid is null or c.lead_id = $5 or l.merged_into = $5)
-  and ($6 = '' or regexp_replace(c.writer, '[^0-9]', '', 'g') like '%' || $6)
+  and ($6 = '' or (c.channel = 'whatsapp' and c.writer like '%' || $6))
   and case $7 when 'held' then c.held_since is not null
     when 'waits' then c.held_since is not null and m.author <> 'person'
     when 'stopped' then c.stopped_at is not null
     when 'unanswered' then m.direction = 'in'
     when 'failed' then {_FAILED} else true end
   and ($8 = '' or exists (select from messages w where w.business_id = c.business_id
-    and w.conversation_id = c.id
+    and w.conversation_id = c.id and lower(w.body) like all ($10::text[])
     and to_tsvector('simple', w.body) @@ to_tsquery('simple', $8))
     or to_tsvector('simple', concat_ws(' ', l.name, c.profile_name))
       @@ to_tsquery('simple', $8))
@@ -188,6 +188,8 @@ async def listed(
             wish.state,
             query,
             limit,
+            # Costs a tenth of the search, and leaves it few messages.
+            [f"%{word}%" for word in words_of(wish.words)],
         )
     return [Listed(**dict(row)) for row in rows]
 

@@ -64,7 +64,7 @@ def take(link: str) -> None:
         page.locator("main table tbody tr", has_text=CHOOSES).locator("a").first.click()
         page.locator("#thread").wait_for()
         page.wait_for_timeout(SETTLED_MS)
-        page.evaluate("document.getElementById('thread').scrollTop = 0")
+        page.evaluate("document.getElementById('log').scrollTop = 0")
         _take(page, "conversation")
         page.wait_for_timeout(RECORDED_MS)
         page.goto(f"{home}calls")

@@ -4,6 +4,9 @@
 
 import { post, showLost } from "./console.js";
 
+// Who has scrolled further back than this stays where they read.
+const AT_END_PX = 80;
+
 /** Return a node's text as the server wrote it: what a person has opened is not part. */
 function written(node) {
   const copy = node.cloneNode(true);
@@ -106,17 +109,21 @@ export class Chat {
     this.source?.close();
   }
 
+  get log() {
+    return this.element.querySelector("#log");
+  }
+
   scrollDown() {
-    if (this.thread) this.thread.scrollTop = this.thread.scrollHeight;
+    this.log.scrollTop = this.log.scrollHeight;
   }
 
   async refresh() {
     const page = await fetched(this.partUrl);
     const fresh = page.getElementById("part");
     const part = this.element.querySelector("#part");
-    const list = this.thread;
-    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-    merge(list, fresh.querySelector("#thread"));
+    const { log } = this;
+    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END_PX;
+    merge(this.thread, fresh.querySelector("#thread"));
     for (const id of ["state", "earlier"]) {
       const [old, now] = [part, fresh].map((one) => one.querySelector(`#${id}`));
       if (old && now && old.outerHTML !== now.outerHTML) old.replaceWith(now);

@@ -1,0 +1,115 @@
+"""Messages: what is written appears in open pages, and people take part in it."""
+
+import re
+
+import pytest
+
+from .conftest import AXE
+
+
+def open_chat(at, name):
+    """Open the conversation with a person of the demo."""
+    page = at.go("messages")
+    rows = page.locator("main table tbody tr").filter(has_text=name)
+    rows.locator("a").first.click()
+    page.locator("#thread").wait_for()
+    return page
+
+
+def test_conversation_shows_statuses_tools_and_choices(desk, demo):
+    at = desk("en")
+    page = open_chat(at, "Alice Morgan")
+    thread = page.locator("#thread")
+    assert "15:30" in thread.locator(".is-taken").first.inner_text()
+    thread.get_by_text("calendar_find_slots").click()
+    thread.get_by_text('"part_of_day":"afternoon"').wait_for()
+    page = open_chat(at, "Grace Kim")
+    page.get_by_text("63016 outside the allowed window").wait_for()
+    page.locator(".thread-media").get_by_text("voice note").wait_for()
+    page.get_by_role("button", name="Show the number").click()
+    page.get_by_text("+15550100119").wait_for()
+    assert at.complaints == []
+
+
+def test_what_is_written_appears_in_other_pages_without_reload(desk, demo):
+    at, other = desk("en"), desk("operator")
+    trying = at.go("try")
+    trying.get_by_label("Your message").fill("שלום, a haircut please")
+    trying.get_by_role("button", name="Send").click()
+    trying.locator("#thread").get_by_text("a haircut please").wait_for()
+    where = trying.get_by_role("link", name="The whole conversation").get_attribute(
+        "href"
+    )
+
+    watching = other.page
+    watching.goto(f"{demo.url}{where}")
+    watching.get_by_role("button", name="Take the conversation over").click()
+    watching.get_by_text("People answer this conversation.").wait_for()
+    watching.get_by_label("Answer as a person").fill("It is me, a person.")
+    watching.get_by_role("button", name="Send").click()
+    # The writer's page is told, and so is the one that wrote.
+    for page in (trying, watching):
+        page.locator(".by-person").get_by_text("It is me, a person.").wait_for()
+    assert watching.get_by_label("Answer as a person").input_value() == ""
+    trying.get_by_label("Your message").fill("Thank you")
+    trying.get_by_label("Your message").press("Enter")
+    watching.locator(".by-writer").get_by_text("Thank you").wait_for()
+    watching.get_by_role("button", name="Hand back to the assistant").click()
+    watching.get_by_text("The assistant answers this conversation.").wait_for()
+    trying.get_by_role("button", name="New chat").click()
+    assert trying.locator("#thread li").count() == 0
+    assert at.complaints == []
+    assert other.complaints == []
+
+
+def test_list_of_messages_changes_by_itself(desk, demo):
+    at, other = desk("en"), desk("en")
+    page = at.go("messages")
+    page.locator("main table tbody tr").first.wait_for()
+    trying = other.go("try")
+    trying.get_by_label("Your message").fill("Do you see me?")
+    trying.get_by_role("button", name="Send").click()
+    first = page.locator("main table tbody tr").first
+    first.get_by_text("Do you see me?").wait_for()
+    assert at.complaints == []
+
+
+def test_conversation_in_hebrew_is_written_from_right_to_left(desk, demo):
+    at = desk("he", viewport={"width": 390, "height": 844})
+    page = open_chat(at, "נועה לוי")
+    body = page.locator(".thread-body").first
+    assert body.evaluate("one => getComputedStyle(one).direction") == "rtl"
+    code = page.locator(".thread-tool code").first
+    assert "calendar_find_slots" in code.inner_text()
+    at = desk("he", viewport={"width": 390, "height": 844})
+    page = open_chat(at, "Omar")
+    body = page.locator(".thread-body").first
+    # What begins in English is read from left to right, whatever the page's direction.
+    assert body.evaluate("one => getComputedStyle(one).direction") == "ltr"
+
+
+def test_conversations_can_be_used_by_everybody(desk, demo):
+    if not AXE.exists():
+        pytest.skip("no axe-core: make browser")
+    wrong = {}
+    for who, scheme in (("en", "light"), ("he", "dark")):
+        width = 390
+        at = desk(who, viewport={"width": width, "height": 844}, color_scheme=scheme)
+        page = at.go("messages")
+        links = page.eval_on_selector_all(
+            "main tbody td:first-child a", "links => links.map(link => link.href)"
+        )
+        assert len(links) >= 2
+        for link in [*links, f"{at.home}messages?words=nobody"]:
+            page.goto(link)
+            page.evaluate(AXE.read_text())
+            told = page.evaluate("() => axe.run()")
+            faults = [
+                f"{one['id']}: {one['nodes'][0]['html'][:160]}"
+                for one in told["violations"]
+            ]
+            wide = page.evaluate("document.scrollingElement.scrollWidth")
+            faults += [f"{wide} px wide"] if wide > width else []
+            if faults:
+                wrong[re.sub(".*/", "", link)] = faults
+    assert wrong == {}
