@@ -71,6 +71,29 @@ async def claim(db: Database, holder: UUID, limit: int) -> list[Held]:
     return [Held(**dict(row)) for row in rows]
 
 
+async def is_any_due(db: Database) -> bool:
+    """Tell whether a conversation of any business waits that no process has."""
+    async with db.routing() as connection:
+        return bool(
+            await connection.fetchval(
+                "select exists (select from message_work where due_at <= now() "
+                "and (leased_until is null or leased_until <= now()))"
+            )
+        )
+
+
+async def overdue(db: Database, wait: timedelta) -> int:
+    """Return how many conversations have been due for longer than `wait`, and are with
+    no process."""
+    async with db.routing() as connection:
+        count: int = await connection.fetchval(
+            "select count(*) from message_work where due_at < now() - $1::interval "
+            "and (leased_until is null or leased_until <= now())",
+            wait,
+        )
+    return count
+
+
 async def renew(db: Database, holder: UUID, held: Sequence[Held]) -> set[UUID]:
     """Extend leases; return the conversations that this process still has."""
     async with db.routing() as connection:

@@ -59,6 +59,11 @@ class BusinessDirectory:
         """How long ago all businesses were read."""
         return monotonic() - self._refreshed_at
 
+    @property
+    def known(self) -> tuple[Business, ...]:
+        """The businesses that have been read so far, as they were then."""
+        return tuple(self._kept.values())
+
     async def find(self, address: str) -> Found | None:
         """Return the business that a `To` belongs to, None where none has it.
 

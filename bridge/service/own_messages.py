@@ -1,4 +1,4 @@
-"""The door of this process for messages, from the settings."""
+"""The door of this process for messages, and whether anybody answers them."""
 
 from pathlib import Path
 
@@ -24,3 +24,9 @@ def message_door(
         Path(settings.kolbridge_home),
         logs_bodies=settings.log_transcripts,
     )
+
+
+def answers_messages(settings: Settings, directory: BusinessDirectory) -> bool:
+    """Tell whether one of the businesses that are known answers written messages."""
+    default = settings.message.whatsapp
+    return any(one.settings.get("whatsapp", default) for one in directory.known)

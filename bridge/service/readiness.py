@@ -43,6 +43,8 @@ class Readiness:
         self._model_url = model_url
         self._is_draining = is_draining
         self._found = {"database": OK, "model": UNKNOWN}
+        # The states of other parts, by name; None is left out.
+        self.beside: dict[str, Callable[[], str | None]] = {}
         self._task = SupervisedTask("readiness", self._look, metrics)
         is_secure = urlsplit(model_url).scheme in ("wss", "https")
         # Loading the CA certificates takes as long as a frame lasts.
@@ -73,6 +75,7 @@ class Readiness:
         found: dict[str, str | list[str]] = {
             "calls": OK if self.is_ready else "draining",
             **self._found,
+            **{name: state for name, of in self.beside.items() if (state := of())},
         }
         if self.degraded:
             found["degraded"] = self.degraded

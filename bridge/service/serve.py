@@ -20,6 +20,7 @@ from bridge.ports.connections import raise_descriptor_limit
 from bridge.ports.workers import Workers
 from bridge.service.admin import open_admin
 from bridge.service.database_watch import tend, watch
+from bridge.service.messenger_process import messenger_beside
 from bridge.service.server import Server
 from bridge.service.socket_handover import HandoverSocket, Inheritance, ask
 from bridge.service.supervisor import Supervisor, stop_signals
@@ -305,8 +306,14 @@ async def serve(
         run = partial(watch, share.embedded, server.metrics)
         tending = SupervisedTask("embedded_database", run, server.metrics)
         tending.start()
+    beside = None
+    if share.workers.index == 0:
+        messenger = messenger_beside(settings, database_url, database, server)
+        beside = asyncio.create_task(messenger.run(signals.stop))
     with GcMonitor(server.metrics.gc_pause_s):
         await _take_calls(settings, server, share, signals, handover)
+    if beside is not None:
+        await beside
     if tending is not None:
         await tending.stop()
     await database.close()

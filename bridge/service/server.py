@@ -39,7 +39,7 @@ from bridge.service.admin import admin_application, own_page
 from bridge.service.background import Background
 from bridge.service.loop_monitor import LoopMonitor
 from bridge.service.own_api import add_applications
-from bridge.service.own_messages import message_door
+from bridge.service.own_messages import answers_messages, message_door
 from bridge.service.own_node import OwnNode
 from bridge.service.own_recorders import recorders_of
 from bridge.service.readiness import Readiness
@@ -169,6 +169,10 @@ class Server:
         self._admin_acceptor: Acceptor | None = None
         self.port = self.admin_port = 0
         self.public_url = ""
+
+    def answers_messages(self) -> bool:
+        """Tell whether one of the businesses that are known answers messages."""
+        return answers_messages(self._settings, self._directory)
 
     async def start(
         self,

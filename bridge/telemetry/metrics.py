@@ -27,6 +27,7 @@ from bridge.call.recovery import Mute
 from bridge.settings.prices import VENDOR_PRICES, Prices
 from bridge.telemetry.business_metrics import BusinessMetrics, Figures
 from bridge.telemetry.live_call import REFUSED_KEPT, RefusedCall
+from bridge.telemetry.metrics_merge import added_up
 
 PREFIX = "kolbridge_"
 # Bounds around what a caller expects: an answer in 0.5 to 1.5 s, silence within 0.2 s.
@@ -141,6 +142,7 @@ _HELP = {
     "announcements": "Messages of a business's own accord, by purpose",
     "message_turns_given_up": "Answers in writing that failed too often; the writer "
     "was told",
+    "messenger_restarts": "Messenger processes that ended and were started again",
     "messenger_full": "Times a messenger had as many conversations as it may",
     "typing_failures": "Times the carrier did not show that an answer is on its way",
     "message_answers": "Answers in writing. held: the chat was left to a person. "
@@ -169,6 +171,7 @@ _UNLABELLED = (
     "message_turns_given_up",
     "messenger_full",
     "message_answers_late",
+    "messenger_restarts",
     "notice_endpoints_disabled",
     "repeated_webhooks",
     "streams_handed_over",
@@ -215,6 +218,8 @@ class Metrics:
             self.count(name, 0)
         for name, label, value in _RARE:
             self.count(name, 0, **{label: value})
+        # The pages of processes beside this one, "" for none: added to its own.
+        self.pages_beside: list[Callable[[], str]] = []
         self.businesses = BusinessMetrics()
         # The newest callers who were given the fallback.
         self.refused: deque[RefusedCall] = deque(maxlen=REFUSED_KEPT)
@@ -323,4 +328,6 @@ class Collector:
 
     def exposition(self) -> bytes:
         """Return the page that Prometheus reads."""
-        return generate_latest(self._registry)
+        page = generate_latest(self._registry)
+        beside = [found for read in self._metrics.pages_beside if (found := read())]
+        return added_up([page.decode(), *beside]) if beside else page

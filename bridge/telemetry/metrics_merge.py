@@ -42,15 +42,20 @@ class MetricsMerge:
             text = self._path_of(index).read_text()
         except FileNotFoundError:
             return ""
-        families = [
-            family
-            for family in text_string_to_metric_families(text)
-            if family.type != "gauge"
-        ]
-        return generate_latest(_Families(families)).decode()
+        return counters_of(text)
 
     def _path_of(self, index: int) -> Path:
         return self._folder / f"{index}.metrics"
+
+
+def counters_of(page: str) -> str:
+    """Return a page without its gauges: what a process leaves behind."""
+    families = [
+        family
+        for family in text_string_to_metric_families(page)
+        if family.type != "gauge"
+    ]
+    return generate_latest(_Families(families)).decode()
 
 
 def added_up(pages: list[str]) -> bytes:

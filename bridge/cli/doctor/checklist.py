@@ -31,6 +31,7 @@ from bridge.cli.doctor.machine_checks import (
     check_folders,
     check_public_name,
 )
+from bridge.cli.doctor.message_checks import check_messages
 from bridge.cli.doctor.model_checks import check_model
 from bridge.cli.doctor.settings_checks import check_settings
 from bridge.cli.doctor.twilio_checks import check_numbers
@@ -45,7 +46,8 @@ from crm.transient import DATABASE_ERRORS
 DESCRIPTION = """\
 Check the settings of kolbridge serve, the machine, the database and its tenant
 isolation, Twilio's signatures and the webhooks of each number, a model session
-with each business's configuration, and one call to each business. The exit code
+with each business's configuration, whether written messages are answered, and one
+call to each business. The exit code
 is 1 if something must be fixed; ! marks a warning."""
 
 
@@ -111,6 +113,7 @@ async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:
             partial(check_signatures, settings, database),
             partial(check_numbers, settings, database),
             partial(check_model, settings, database),
+            partial(check_messages, settings, database),
             partial(check_calls, settings, database),
         )
     except asyncpg.PostgresError as error:
