@@ -28,8 +28,8 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
-.PHONY: install demo demo-console test check core $(CORE_PARTS) build-ext coverage \
-	mutants lint kernels simulate chaos bench build docs references helm chart lock \
+.PHONY: install demo demo-console demo-whatsapp test check core $(CORE_PARTS) \
+	build-ext coverage mutants lint kernels simulate chaos bench build docs references helm chart lock \
 	browser clean train-small
 
 install: $(ANALYSIS)
@@ -41,6 +41,10 @@ demo: $(ANALYSIS)
 # The console in a browser, with two businesses that have a past; until Ctrl-C.
 demo-console: $(ANALYSIS)
 	$(BIN)/kolbridge demo --console
+
+# A call and a WhatsApp chat of one person.
+demo-whatsapp: $(DEV)
+	$(BIN)/kolbridge demo --whatsapp
 
 # Much of the suite waits for servers and clocks. Each process has its own databases; one
 # process alone: `pytest -q`.

@@ -82,7 +82,10 @@ ALLOWED: dict[str, set[str]] = {
         *("agent", "call", "line", "ports", "sandbox", "service"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
-    "cli.demo": {"agent", "cli", "media", "sandbox", "crm", "dsp"},
+    "cli.demo": {
+        *("agent", "cli", "media", "messaging", "sandbox"),
+        *("settings", "telemetry", "crm", "dsp"),
+    },
 }
 # Rooms that take messages and time and return actions.
 PURE = ("call", "media", "realtime", "telephony", "wire")
