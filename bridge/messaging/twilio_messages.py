@@ -24,10 +24,10 @@ from bridge.telemetry.metrics import Metrics
 
 CONNECT_WAIT_S = 3.0
 ANSWER_WAIT_S = 8.0
-# A page of 50 messages of 1,600 characters has some 200 KB.
-ANSWER_BYTES_MAX = 1_000_000
-PAGE_SIZE = 50
-PAGES_MAX = 4
+# A page of 200 messages of 1,600 characters has some 800 KB.
+ANSWER_BYTES_MAX = 2_000_000
+PAGE_SIZE = 200
+PAGES_MAX = 5
 ERROR_CHARS_MAX = 200
 _SERVER_ERROR = 500
 _Kind = TypeVar("_Kind")
@@ -150,7 +150,8 @@ class TwilioMessages:
         """Return the messages to a writer that were made since then, the newest first.
 
         No filter on DateSent: a message that waits at Twilio has none, and would not
-        be found.
+        be found. Nor does an older message end the search: Twilio lists by DateSent,
+        and does not say where one without it stands.
         """
         wanted = {"To": PREFIX + writer, "From": PREFIX + own_number}
         query: dict[str, str] | None = {**wanted, "PageSize": str(PAGE_SIZE)}
@@ -159,14 +160,15 @@ class TwilioMessages:
         for _ in range(PAGES_MAX):
             answer = await self._ask("find", account_sid, "GET", url, params=query)
             page = _decode(answer, _Page)
-            for one in page.messages:
-                if one.created_at is None or one.created_at < since:
-                    return found
-                found.append(one)
+            found += [
+                one
+                for one in page.messages
+                if one.created_at is not None and one.created_at >= since
+            ]
             if page.next_page_uri is None:
                 break
             url, query = self.hosts.api + page.next_page_uri, None
-        return found
+        return sorted(found, key=lambda one: one.created_at or since, reverse=True)
 
     async def delete_media(self, account_sid: str, sid: str, media_sid: str) -> None:
         """Delete a medium of a message at Twilio; it may be gone already."""
