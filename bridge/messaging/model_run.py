@@ -30,7 +30,9 @@ from agents import (
 from agents.models.interface import Model
 from agents.models.openai_responses import OpenAIResponsesModel
 from agents.tool_context import ToolContext
+from openai.types.responses import Response
 from openai.types.shared import Reasoning
+from pydantic import BaseModel
 
 from bridge.agent.tools import Tool
 from bridge.messaging.model_failure import Failure, ModelFailed
@@ -97,7 +99,7 @@ class Client:
             limits=limits,
         )
         # Retries are the turn's: it tells the writer, and it counts.
-        self._api = openai.AsyncOpenAI(
+        self._api = _Api(
             api_key=settings.openai_api_key or "none",
             base_url=url,
             organization="",
@@ -145,6 +147,45 @@ class Client:
             if guarded.broken is not None:
                 raise guarded.broken from None
             raise _failed(e) from e
+
+
+class _Api(openai.AsyncOpenAI):
+    """The API, whose Responses are asked for as they stand."""
+
+    @property
+    def responses(self) -> Any:
+        """The one request that is made."""
+        return _Responses(self)
+
+
+class _Responses:
+    """Sends a request without reading it against the vendor's types, which takes 6 ms:
+    what the library has made of a turn is of these types already."""
+
+    def __init__(self, api: openai.AsyncOpenAI) -> None:
+        self._api = api
+
+    async def create(
+        self,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        **fields: Any,
+    ) -> Response:
+        body = {
+            name: value.model_dump(exclude_unset=True)
+            if isinstance(value, BaseModel)
+            else value
+            for name, value in {**fields, **(extra_body or {})}.items()
+            if not isinstance(value, openai.Omit | openai.NotGiven)
+        }
+        return await self._api.post(
+            "/responses",
+            cast_to=Response,
+            body=body,
+            options={"headers": dict(extra_headers or {}), "params": extra_query or {}},
+        )
 
 
 class _Guarded:
