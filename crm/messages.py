@@ -248,6 +248,22 @@ async def _note(
     return done.endswith(" 1")
 
 
+async def note_heard(
+    db: Database, held: Held, message_id: UUID, at: int, words: str
+) -> None:
+    """Keep what a voice note says beside it; raises LeaseLost."""
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        await connection.execute(
+            "update messages set media = jsonb_set(media, array[$3, 'heard'], $4) "
+            "where business_id = $1 and id = $2 and media -> $3::text::int is not null",
+            held.business_id,
+            message_id,
+            str(at),
+            words.replace("\0", ""),
+        )
+
+
 async def try_again(
     db: Database, held: Held, message_id: UUID, pause: timedelta, why: str
 ) -> None:

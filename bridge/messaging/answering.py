@@ -12,11 +12,10 @@ model is asked again, and before a late answer goes out.
 """
 
 import asyncio
-import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import structs
@@ -26,6 +25,7 @@ from bridge.call.plan import RunTool
 from bridge.messaging import history, writing_prompt
 from bridge.messaging.calendar_links import with_links
 from bridge.messaging.history import Bounds
+from bridge.messaging.media_input import Fetch, MediaInput
 from bridge.messaging.model_failure import Failure, ModelFailed
 from bridge.messaging.progress import Progress, ToolCall
 from bridge.messaging.sentences import FAILED, LATE, in_language
@@ -61,13 +61,6 @@ ANSWER_WAIT_S = 150.0
 RESPONSES_MAX = 12
 # Tools in one turn; a further one is refused, and the model is told so.
 TOOLS_MAX = 40
-# Pictures of one turn, and of each the bytes; "up to 20 MB" is the vendor's.
-PICTURES_MAX = 4
-PICTURE_BYTES_MAX = 5 * 1024 * 1024
-PICTURE_TYPES = frozenset(("image/jpeg", "image/png", "image/webp", "image/gif"))
-
-# One entry of `messages.media` -> its type and bytes; None where it cannot be had.
-Media = Callable[[Conversation, Mapping[str, Any]], Awaitable[tuple[str, bytes] | None]]
 
 
 class _Job(NamedTuple):
@@ -93,7 +86,7 @@ class Answerer:
         database: Database,
         metrics: Metrics,
         *,
-        media: Media | None = None,
+        media: Fetch | None = None,
         public_url: str = "",
         late_after_s: float = LATE_AFTER_S,
         pauses_s: Sequence[float] = PAUSES_S,
@@ -102,7 +95,7 @@ class Answerer:
         self._settings = settings
         self._database = database
         self._metrics = metrics
-        self._media = media
+        self._media = MediaInput(database, media)
         self._public_url = public_url
         self._late_after_s = late_after_s
         self._pauses_s = tuple(pauses_s)
@@ -220,10 +213,9 @@ class Answerer:
             job = more
 
     async def _ask(self, job: _Job) -> None:
-        from bridge.messaging.model_run import Asked, Client
+        from bridge.messaging.model_run import Asked
 
-        if self._client is None:
-            self._client = Client(self._settings)
+        job = await self._heard(job)
         left = RESPONSES_MAX - job.progress.answers
         if left <= 0:
             raise ModelFailed(Failure.STEPS, f"{RESPONSES_MAX} answers in one turn")
@@ -235,7 +227,14 @@ class Answerer:
             str(job.business.id),
             str(job.conversation.id),
         )
-        await self._client.ask(asked, _Steps(self._database, job))
+        await self._model().ask(asked, _Steps(self._database, job))
+
+    def _model(self) -> "Client":
+        from bridge.messaging.model_run import Client
+
+        if self._client is None:
+            self._client = Client(self._settings)
+        return self._client
 
     async def _read(self, job: _Job) -> tuple[str, list[history.Item]]:
         """Return the instructions and the input of the model."""
@@ -260,33 +259,28 @@ class Answerer:
             before,
             turn,
             job.progress.outputs,
-            await self._pictures(job),
+            await self._media.pictures(job.conversation, job.turn.asked),
             bounds,
             ZoneInfo(business.time_zone),
         )
         now = self._now()
         return writing_prompt.instructions(business, lead, now, spoken), items
 
-    async def _pictures(self, job: _Job) -> dict[tuple[UUID, int], str]:
-        """Return the pictures that the model can see, as data URLs."""
-        wanted = [
-            (message, at, medium)
-            for message in job.turn.asked
-            for at, medium in enumerate(message.media)
-            if medium.get("content_type") in PICTURE_TYPES
-        ][-PICTURES_MAX:]
-        if self._media is None or not wanted:
-            return {}
-        found = await asyncio.gather(
-            *(self._media(job.conversation, medium) for _, _, medium in wanted)
+    async def _heard(self, job: _Job) -> _Job:
+        """Return the turn with what its voice notes say, where that is to be asked."""
+        model = job.options.whatsapp_transcription_model
+        if not model:
+            return job
+        transcribe = partial(self._model().transcribe, model)
+        asked, used = await self._media.hear(
+            job.held, job.conversation, job.turn.asked, transcribe
         )
-        return {
-            (message.id, at): f"data:{kind};base64,{base64.b64encode(data).decode()}"
-            for (message, at, _), picture in zip(wanted, found, strict=True)
-            if picture is not None
-            for kind, data in (picture,)
-            if kind in PICTURE_TYPES and 0 < len(data) <= PICTURE_BYTES_MAX
-        }
+        if used:
+            await message_turns.add_items(
+                self._database, job.held, job.turn.id, (), used
+            )
+            job.progress.add((), used)
+        return job._replace(turn=structs.replace(job.turn, asked=asked))
 
     async def _with_more(self, job: _Job) -> _Job:
         """Return the turn with what was written since, or as it is."""
@@ -304,7 +298,8 @@ class Answerer:
         drafts = await with_links(self._database, drafts, *given)
         why = next((one.hold_why for one in replies if one.hold_why), "")
         usage, model = job.progress.usage, job.options.whatsapp_model
-        cost = cost_of(usage, model, "", self._settings.openai_prices)
+        hears = job.options.whatsapp_transcription_model
+        cost = cost_of(usage, model, hears, self._settings.openai_prices)
         await message_turns.end(
             self._database,
             job.held,

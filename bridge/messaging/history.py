@@ -126,7 +126,7 @@ def _words(message: Message, offered: Mapping[str, Chosen]) -> str:
         choices = (message.content or {}).get("choices", ())
         parts += [f"- {_choice(one)}" for one in choices]
     else:
-        parts += [f"[{_kind(one)}]" for one in message.media]
+        parts += map(_medium, message.media)
         if (chosen := offered.get(message.choice)) is not None:
             of = f" starts_at={chosen.starts_at}" if chosen.starts_at else ""
             parts.append(f"[chosen from what was offered: {chosen.title}{of}]")
@@ -138,9 +138,12 @@ def _choice(choice: Mapping[str, Any]) -> str:
     return f"{choice['title']} [starts_at={at}]" if at else str(choice["title"])
 
 
-def _kind(medium: Mapping[str, Any]) -> str:
+def _medium(medium: Mapping[str, Any]) -> str:
+    """Return a medium's words, or name it."""
+    if heard := medium.get("heard"):
+        return f"[a voice note, as it was heard:] {str(heard).translate(_ROUND)}"
     kind = str(medium.get("content_type", "")).partition("/")[0]
-    return _KINDS.get(kind, _FILE)
+    return f"[{_KINDS.get(kind, _FILE)}]"
 
 
 def _user(

@@ -37,12 +37,20 @@ from pydantic import BaseModel
 from bridge.agent.tools import Tool
 from bridge.messaging.model_failure import Failure, ModelFailed
 from bridge.messaging.writing_tools import reply_of, strict_parameters
+from bridge.settings.prices import TRANSCRIPTION
 from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 
 # One request; a late answer is asked for again.
 REQUEST_WAIT_S = 60.0
 _CONNECT_WAIT_S = 5.0
+TRANSCRIPTION_WAIT_S = 20.0
+_ENDINGS = {
+    "audio/amr": "amr",
+    "audio/mp4": "m4a",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+}
 # Of one answer, with what the model thinks.
 OUTPUT_TOKENS_MAX = 4_000
 # Conversations that one process answers at once, and some to spare.
@@ -147,6 +155,28 @@ class Client:
             if guarded.broken is not None:
                 raise guarded.broken from None
             raise _failed(e) from e
+
+    async def transcribe(
+        self, model: str, content_type: str, data: bytes
+    ) -> tuple[str, dict[str, float]]:
+        """Return what a recording says, and what that used; raises ModelFailed."""
+        kind = _ENDINGS.get(content_type.partition(";")[0], "ogg")
+        try:
+            made = await self._api.audio.transcriptions.create(
+                model=model,
+                file=(f"note.{kind}", data, content_type),
+                response_format="json",
+                timeout=TRANSCRIPTION_WAIT_S,
+            )
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
+            raise _failed(error) from error
+        if not isinstance(made.text, str):
+            raise ModelFailed(Failure.ODD, "a transcription without a text")
+        used = made.usage.model_dump() if made.usage is not None else {}
+        names = ("seconds", "input_tokens", "output_tokens")
+        return made.text.strip(), {
+            f"{TRANSCRIPTION}{name}": used[name] for name in names if used.get(name)
+        }
 
 
 class _Api(openai.AsyncOpenAI):

@@ -1,5 +1,7 @@
 """A Responses API server for tests and the demo, as strict as the real one.
 
+It transcribes, too: every recording says `words`.
+
 It refuses what the API refuses, and notes each refusal in `problems`. It answers as a
 model that serves a business's writers (`bridge.sandbox.writing_model`), or as it is
 told: late, with an error, with a broken body, with arguments that do not fit. It shares
@@ -18,7 +20,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from bridge.sandbox import responses_requests
+from bridge.sandbox import responses_requests, transcriptions
 from bridge.sandbox.rules import Refused
 from bridge.sandbox.writing_model import Say, Use, answer
 
@@ -70,6 +72,7 @@ class ResponsesServer:
         host: str = "127.0.0.1",
         port: int = 0,
         keeps_requests: bool = True,
+        words: str = "I want an appointment",
     ) -> None:
         self.planned = deque(planned)
         self.latency_s = latency_s
@@ -77,6 +80,8 @@ class ResponsesServer:
         self.answered = 0
         self.requests: list[dict[str, Any]] = []
         self.problems: list[str] = []
+        self.transcribed = 0
+        self.words = words
         self._model = model
         self._api_key = api_key
         self._host = host
@@ -100,6 +105,7 @@ class ResponsesServer:
         """Listen; port 0 takes a free one."""
         app = web.Application(client_max_size=_BODY_BYTES_MAX)
         app.router.add_post(PATH, self._post)
+        app.router.add_post(transcriptions.PATH, self._transcribe)
         # A client that gives up ends its request.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
@@ -121,10 +127,8 @@ class ResponsesServer:
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
-        if request.headers.get("Authorization") != f"Bearer {self._api_key}":
-            self.problems.append("wrong API key")
-            refused = Refused("invalid_api_key", "Incorrect API key provided.")
-            return _refusal(401, refused)
+        if (refusal := self._unknown(request)) is not None:
+            return refusal
         try:
             body = self._read(await request.read(), request.content_type)
         except Refused as refused:
@@ -143,6 +147,25 @@ class ResponsesServer:
         return web.Response(
             body=msgspec.json.encode(made), content_type="application/json"
         )
+
+    def _unknown(self, request: web.Request) -> web.Response | None:
+        if request.headers.get("Authorization") == f"Bearer {self._api_key}":
+            return None
+        self.problems.append("wrong API key")
+        refused = Refused("invalid_api_key", "Incorrect API key provided.")
+        return _refusal(401, refused)
+
+    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+        self.transcribed += 1
+        if (refusal := self._unknown(request)) is not None:
+            return refusal
+        try:
+            found = await transcriptions.read(request)
+        except Refused as refused:
+            self.problems.append(str(refused))
+            return _refusal(400, refused)
+        usage = {"type": "duration", "seconds": found["seconds"]}
+        return web.json_response({"text": self.words, "usage": usage})
 
     def _read(self, data: bytes, content_type: str) -> dict[str, Any]:
         if content_type != "application/json":

@@ -46,11 +46,18 @@ QuietHours = Annotated[
 ]
 
 
+ModelOrNone = Annotated[
+    str,
+    Meta(max_length=64, pattern=r"^[\w.-]*$", description="a model's name, or nothing"),
+]
+
+
 class MessageOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of written conversations that may differ by business."""
 
     whatsapp: Switch = False
     whatsapp_model: Name = "gpt-6-luna"
+    whatsapp_transcription_model: ModelOrNone = ""
     whatsapp_templates: Templates = ""
     appointment_reminders: Switch = False
     missed_call_messages: Switch = False

@@ -2,7 +2,13 @@
 
 import re
 
-from bridge.messaging import answering, model_run, writing_prompt, writing_tools
+from bridge.messaging import (
+    answering,
+    media_input,
+    model_run,
+    writing_prompt,
+    writing_tools,
+)
 from bridge.settings.options import CallOptions
 from crm import message_turns, two_channels
 from crm.conversations import Conversation
@@ -76,8 +82,9 @@ def test_what_the_model_is_told_is_bounded_as_the_page_says():
     assert f"The last {writing_prompt.CALLS_MAX} calls of the last {days} days" in WORDS
     hours = two_channels.WRITTEN_WITHIN.total_seconds() / 3600
     assert f"what was written within {hours:g} hours" in WORDS
-    assert f"at most {answering.PICTURES_MAX} in one answer, 5 MiB each" in WORDS
-    assert answering.PICTURE_BYTES_MAX == 5 * 1024 * 1024
+    assert f"at most {media_input.PICTURES_MAX} in one answer, 5 MiB each" in WORDS
+    assert media_input.PICTURE_BYTES_MAX == 5 * 1024 * 1024
+    assert f"(at most {media_input.NOTES_MAX} in one answer)" in WORDS
     within = message_turns.OUTPUTS_WITHIN.total_seconds() / 3600
     assert f"in this chat within {within:g} hours" in WORDS
     assert f"a list of 1 to {writing_tools.ROWS_MAX} times" in WORDS

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from aiohttp import ClientConnectionError, ClientSession, ClientTimeout
+from aiohttp import ClientConnectionError, ClientSession, ClientTimeout, FormData
+from openai.types.audio import Transcription
 from openai.types.responses import Response
 from openai.types.responses.response_create_params import (
     ResponseCreateParamsNonStreaming,
@@ -272,6 +273,46 @@ def test_pause_before_a_busy_server_is_asked_again_is_in_its_header():
                 headers={"authorization": f"Bearer {server.api_key}"},
             )
             assert answer.headers["retry-after"] == "2"
+
+    asyncio.run(story())
+
+
+def form(content=b"OggS...", name="note.ogg", **fields):
+    made = FormData()
+    made.add_field("file", content, filename=name, content_type="audio/ogg")
+    for field, value in {"model": "gpt-transcribe", **fields}.items():
+        made.add_field(field, value)
+    return made
+
+
+def test_recording_is_transcribed_and_what_is_none_is_refused():
+    async def story():
+        async with ResponsesServer(words="hello") as server, ClientSession() as http:
+
+            async def ask(data, key=server.api_key):
+                async with http.post(
+                    f"{server.url}/audio/transcriptions",
+                    data=data,
+                    headers={"authorization": f"Bearer {key}"},
+                ) as answer:
+                    return answer.status, await answer.json()
+
+            status, answer = await ask(form())
+            assert status == 200
+            assert Transcription.model_validate(answer).text == "hello"
+            assert answer["usage"]["seconds"] == 1
+            for data, why in (
+                (form(b"MThd"), "Invalid file format"),
+                (form(name="note.exe"), "Invalid file format"),
+                (form(model="gpt-6-luna"), "does not exist"),
+                (form(tone="kind"), "Unknown parameter: 'tone'"),
+                (form(response_format="srt"), "answers as json"),
+                ({"model": "gpt-transcribe"}, "Expected multipart/form-data"),
+            ):
+                status, answer = await ask(data)
+                assert (status, why in answer["error"]["message"]) == (400, True), why
+            assert (await ask(form(), "sk-guess"))[0] == 401
+            assert len(server.problems) == 7
 
     asyncio.run(story())
 

@@ -12,11 +12,6 @@ from crm import appointment_links, conversations
 from tests.bridge.messaging.chat import hours_ahead, story
 
 FIND, CREATE = "calendar_find_slots", "calendar_create_appointment"
-# A picture of one pixel.
-PIXEL = bytes.fromhex(
-    "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002014400"
-    "3b"
-)
 
 
 async def booked(chat):
@@ -300,47 +295,6 @@ def test_words_beside_a_list_go_before_it(embedded_url):
         Use("ask_confirmation", {"text": "Shall we?", "answers": ["Yes"]}),
     ]
     story(embedded_url, tell, both)
-
-
-# --- media ---
-
-
-def test_picture_is_seen_and_what_cannot_be_had_is_named(embedded_url):
-    media = [
-        {"url": "https://api.example/1", "content_type": "image/gif"},
-        {"url": "https://api.example/2", "content_type": "image/png"},
-        {"url": "https://api.example/3", "content_type": "audio/ogg"},
-        {"url": "https://api.example/4", "content_type": "application/pdf"},
-    ]
-    fetched = []
-
-    async def fetch(conversation, medium):
-        fetched.append(medium["url"][-1])
-        return ("image/gif", PIXEL) if medium["url"].endswith("1") else None
-
-    async def tell(chat):
-        assert "picture" in (await chat.says("", media=media)).body
-        text, image = chat.server.requests[0]["input"][0]["content"]
-        assert image["image_url"].startswith("data:image/gif;base64,R0lGOD")
-        assert text["text"] == (
-            "[a picture, which could not be loaded]\n"
-            "[a voice note, which cannot be heard here]\n"
-            "[a file, which cannot be read here]"
-        )
-        assert fetched == ["1", "2"]
-
-    story(embedded_url, tell, media=fetch)
-
-
-def test_voice_note_is_named_to_the_model(embedded_url):
-    async def tell(chat):
-        media = [{"url": "https://api.example/1", "content_type": "audio/ogg"}]
-        await chat.says("", media=media)
-        assert chat.server.requests[0]["input"] == [
-            {"role": "user", "content": "[a voice note, which cannot be heard here]"}
-        ]
-
-    story(embedded_url, tell)
 
 
 def test_nothing_leaves_but_to_the_api(embedded_url, monkeypatch):
