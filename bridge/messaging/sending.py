@@ -17,7 +17,7 @@ nothing: whatever process has the conversation goes on from what the database ha
   codes. Any other refusal is tried again with growing pauses, some times.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from bridge.messaging.composing import Composer, Errand
@@ -219,7 +219,7 @@ class Outbox:
             ours = [one for one in ours if one_space(one.body or "") == body]
         # Of a message with content the list has the text that Twilio made of it, or
         # none. Nobody else gives messages of this conversation to Twilio meanwhile.
-        return ours[-1] if ours else None
+        return min(ours, key=_created_at, default=None)
 
     # --- giving a message to Twilio ---
 
@@ -347,3 +347,7 @@ class Outbox:
 
     def _count(self, outcome: str) -> None:
         self._metrics.count("messages_out", outcome=outcome)
+
+
+def _created_at(one: Sent) -> datetime:
+    return one.created_at or datetime.max.replace(tzinfo=UTC)

@@ -11,7 +11,7 @@ decision, and three kinds of errors make it possible:
 - `FateUnknown`: the request may have been done. Only a look at Twilio tells.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -84,9 +84,11 @@ class Sent(msgspec.Struct, frozen=True, rename={"sender": "from"}):
     def created_at(self) -> datetime | None:
         """The time of its creation, to the second; RFC 2822 on the wire."""
         try:
-            return parsedate_to_datetime(self.date_created or "")
+            found = parsedate_to_datetime(self.date_created or "")
         except ValueError:
             return None
+        # "-0000" means UTC, and a place that is not told.
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -147,7 +149,7 @@ class TwilioMessages:
     async def find(
         self, account_sid: str, writer: str, own_number: str, since: datetime
     ) -> list[Sent]:
-        """Return the messages to a writer that were made since then, the newest first.
+        """Return the messages to a writer that were made since then.
 
         No filter on DateSent: a message that waits at Twilio has none, and would not
         be found. Nor does an older message end the search: Twilio lists by DateSent,

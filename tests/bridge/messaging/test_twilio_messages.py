@@ -1,14 +1,16 @@
 """The client of the Messages API: what it asks, and what errors it makes of answers."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bridge.messaging import twilio_messages
-from bridge.messaging.twilio_messages import FateUnknown, NotSent, Refused
+from bridge.messaging.twilio_messages import FateUnknown, NotSent, Refused, Sent
 from bridge.sandbox.faults import CUT, ERROR_AFTER, LOST_ANSWER, TOO_MANY, Fault
 from bridge.settings.signing import SigningSecrets
 from tests.bridge.messaging.outbox_desk import DANA, run, told
+
+SUNDAY = "Sun, 29 Nov 2026 12:00:00"
 
 
 async def create(desk, client=None, **fields):
@@ -74,13 +76,12 @@ def test_answer_that_is_too_long_is_none(embedded_url, tmp_path, monkeypatch):
     run(story, embedded_url, tmp_path)
 
 
-def test_messages_are_found_page_by_page_and_no_further_than_asked(
-    embedded_url, tmp_path, monkeypatch
-):
+def test_messages_are_found_page_by_page(embedded_url, tmp_path, monkeypatch):
     monkeypatch.setattr(twilio_messages, "PAGE_SIZE", 2)
 
     async def story(desk):
         client = desk.client()
+        desk.api.courier.hold()
         sids = [(await create(desk, client, Body=str(at))).sid for at in range(5)]
         # The order of sending is the sandbox's choice.
         await desk.api.settle()
@@ -91,6 +92,7 @@ def test_messages_are_found_page_by_page_and_no_further_than_asked(
 
         assert {one.sid for one in found} == set(sids)
         assert later == []
+        desk.api.courier.go_on()
 
     run(story, embedded_url, tmp_path)
 
@@ -104,6 +106,15 @@ async def test_message_that_waits_at_twilio_is_found(desk):
     found = await desk.client().find(*own, desk.api.sent[0].created_at - timedelta(1))
 
     assert [(one.sid, one.status) for one in found] == [(given.sid, "queued")]
+    desk.api.courier.go_on()
+
+
+@pytest.mark.parametrize("zone", ["+0000", "-0000", "GMT"])
+def test_times_of_twilio_are_utc(zone):
+    one = Sent("SM1", "sent", "outbound-api", "a", "b", None, f"{SUNDAY} {zone}")
+
+    assert one.created_at == datetime(2026, 11, 29, 12, tzinfo=UTC)
+    assert Sent("SM1", "sent", "outbound-api", "a", "b").created_at is None
 
 
 def test_message_that_waits_is_found_behind_older_ones(
