@@ -69,8 +69,23 @@ def test_words_are_found_as_people_say_them(database_url, text, words, is_found)
 def test_a_call_of_an_older_version_is_found_too(database_url):
     async def story(db, business_id):
         await add(db, business_id, "CA1", "a haircut")
+        # As a build writes a call that knows no table of words.
         async with db.tenant(business_id) as connection:
-            await connection.execute("delete from call_words")
+            rows = {
+                table: await connection.fetch(
+                    f"select * from {table} where business_id = $1", business_id
+                )
+                for table in ("calls", "call_turns")
+            }
+            await connection.execute("delete from calls where call_sid = 'CA1'")
+            for table, found_rows in rows.items():
+                for row in found_rows:
+                    places = ", ".join(f"${at}" for at in range(1, len(row) + 1))
+                    await connection.execute(
+                        f"insert into {table} ({', '.join(row.keys())}) "
+                        f"values ({places})",
+                        *row.values(),
+                    )
         assert await found(db, business_id, words="haircut") == ["CA1"]
         assert await found(db, business_id, words="shave") == []
 
@@ -81,6 +96,53 @@ def test_a_transcript_of_any_length_is_stored(database_url):
     async def story(db, business_id):
         await add(db, business_id, "CA1", " ".join(map(str, range(400_000))))
         assert await found(db, business_id, words="4711") == ["CA1"]
+
+    run(story, database_url)
+
+
+@pytest.mark.parametrize("hits_max", [0, 1, 2_000])
+def test_a_word_of_many_calls_and_a_rare_one_are_found_alike(
+    database_url, monkeypatch, hits_max
+):
+    async def story(db, business_id):
+        monkeypatch.setattr(call_search, "HITS_MAX", hits_max)
+        for number in range(6):
+            text = "hello zebra" if number == 2 else "hello"
+            started_at = NOON + timedelta(hours=number)
+            await add(db, business_id, f"CA{number}", text, started_at=started_at)
+        newest_first = [f"CA{number}" for number in reversed(range(6))]
+        assert await found(db, business_id, words="hello") == newest_first
+        assert await found(db, business_id, words="zebra") == ["CA2"]
+        assert await found(db, business_id, words="hello", outcome="none") == []
+        first = await search(db, business_id, Wish(words="hello"), 4)
+        rest = await search(db, business_id, Wish(words="hello"), 4, first[-1].place)
+        assert [one.call_sid for one in (*first, *rest)] == newest_first
+
+    run(story, database_url)
+
+
+def test_words_of_another_business_are_not_found(role_url, database_url):
+    directly = "select app.calls_with_words($1, 100)"
+
+    async def story(owner, ours):
+        db = await Database.open(role_url, pool_max=1)
+        theirs = await businesses.create(owner, "Theirs")
+        await add(owner, ours, "CA1", "a haircut")
+        await add(owner, theirs, "CA2", "a haircut")
+        try:
+            for business_id, sid in ((ours, "CA1"), (theirs, "CA2")):
+                assert await found(db, business_id, words="haircut") == [sid]
+                # Whatever the function is asked, it looks at one business.
+                async with db.tenant(business_id) as connection:
+                    rows = await connection.fetch(directly, "'haircut':* | 'a'")
+                    assert [row[0] for row in rows] == [sid]
+                    rows = await connection.fetch("select call_sid from call_words")
+                    assert [row[0] for row in rows] == [sid]
+            async with db.routing() as connection:
+                assert await connection.fetch(directly, "'a'") == []
+                assert await connection.fetch("select from call_words") == []
+        finally:
+            await db.close()
 
     run(story, database_url)
 

@@ -53,7 +53,7 @@ def test_every_tenant_table_forces_row_level_security(database_url):
     async def story(db):
         async with db.owner() as connection:
             tables = await tenant_tables(connection)
-            assert len(tables) == 37
+            assert len(tables) == 38
             for table in tables:
                 row = await connection.fetchrow(
                     "select relrowsecurity, relforcerowsecurity from pg_class "
