@@ -40,7 +40,9 @@ class Assembly:
         )
         self._twilio = TwilioMessages(settings.signing_secrets, hosts, metrics)
         self._media = MediaFetcher(self._twilio)
-        self._answerer = Answerer(settings, database, metrics, media=self._fetch)
+        self._answerer = Answerer(
+            settings, database, metrics, media=self._fetch, public_url=public_url
+        )
         outbox = Outbox(
             database,
             self._twilio,

@@ -17,6 +17,8 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import aiohttp
+
 from bridge.cli.demo.checks import Check
 from bridge.cli.demo.script import BUSINESSES, CALLER_NAMES, script
 from bridge.cli.demo.service import (
@@ -198,9 +200,20 @@ async def _booked(world: World) -> Check:
     """Book anew; the same message delivered again books nothing."""
     show("chat", "writes I would like to book an appointment.")
     await world.writer.write("I would like to book an appointment.", repeats=2)
-    await _picks(world, at=-1)
+    reply = await _picks(world, at=-1)
     found = await _appointments(world)
-    return Check("one appointment in the calendar", len(found) == 1, _spoken(found))
+    event = await _linked(reply)
+    ok = len(found) == 1 and f"{found[0]:%Y%m%dT%H%M%SZ}" in event
+    return Check("one appointment, and its link for the calendar", ok, _spoken(found))
+
+
+async def _linked(reply: Message | None) -> str:
+    """Return what the link at the end of a message leads to; "" if there is none."""
+    url = "" if reply is None else reply.body.split()[-1]
+    if not url.startswith("http"):
+        return ""
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return await answer.text()
 
 
 async def _reminded(world: World) -> Check:
@@ -267,32 +280,33 @@ async def _reads(world: World) -> Message | None:
         show("chat", "reads nothing")
         return None
     rows = message.shown.choices if message.shown else ()
-    show("chat", f"reads  {message.body}")
+    show("chat", f"reads  {' '.join(message.body.split())}")
     for row in rows:
         show("chat", f"       [{row.title}]")
     return message
 
 
-async def _picks(world: World, at: int) -> None:
-    """Read a list of times, pick a row, and read what comes of it."""
+async def _picks(world: World, at: int) -> Message | None:
+    """Read a list of times, pick a row, and return what comes of it."""
     offer = await _reads(world)
     if offer is None or offer.shown is None or not offer.shown.choices:
-        return
+        return None
     choice = offer.shown.choices[at]
     show("chat", f"picks  [{choice.title}]")
     await world.writer.pick(offer, choice)
     reply = await _reads(world)
     if reply is not None and reply.shown is not None and reply.shown.choices:
-        await _presses(world, reply)
+        return await _presses(world, reply)
+    return reply
 
 
-async def _presses(world: World, reply: Message) -> None:
-    """Press the first button of a question, and read what comes of it."""
+async def _presses(world: World, reply: Message) -> Message | None:
+    """Press the first button of a question, and return what comes of it."""
     assert reply.shown is not None
     choice = reply.shown.choices[0]
     show("chat", f"presses [{choice.title}]")
     await world.writer.pick(reply, choice)
-    await _reads(world)
+    return await _reads(world)
 
 
 async def _is_quiet(world: World) -> bool:
