@@ -4,21 +4,17 @@ The messenger's process runs it (`run_process`). Tests and the demo run it in th
 event loop.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from bridge.messaging.announcements import Announcements
 from bridge.messaging.answering import Answerer
-from bridge.messaging.media import MediaFetcher, MediaRefused
+from bridge.messaging.media import MediaFetcher
+from bridge.messaging.media_input import fetch_with
 from bridge.messaging.messenger import FINISH_S, Messenger
 from bridge.messaging.process import run
 from bridge.messaging.sending import Outbox
-from bridge.messaging.twilio_messages import Hosts, TwilioError, TwilioMessages
+from bridge.messaging.twilio_messages import Hosts, TwilioMessages
 from bridge.settings.process import Settings
-from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import SupervisedTask
-from crm.conversations import Conversation
 from crm.database import Database
 
 
@@ -39,9 +35,12 @@ class Assembly:
             settings.twilio_messaging_url,
         )
         self._twilio = TwilioMessages(settings.signing_secrets, hosts, metrics)
-        self._media = MediaFetcher(self._twilio)
         self._answerer = Answerer(
-            settings, database, metrics, media=self._fetch, public_url=public_url
+            settings,
+            database,
+            metrics,
+            media=fetch_with(MediaFetcher(self._twilio)),
+            public_url=public_url,
         )
         outbox = Outbox(
             database,
@@ -73,18 +72,6 @@ class Assembly:
         """Return the gauges of the messenger."""
         text = "Conversations in writing that are worked on"
         return {"conversations_active": (text, self._messenger.working)}
-
-    async def _fetch(
-        self, conversation: Conversation, medium: Mapping[str, Any]
-    ) -> tuple[str, bytes] | None:
-        """Return a medium of a writer, None where it cannot be had."""
-        url = str(medium.get("url", ""))
-        try:
-            found = await self._media.fetch(conversation.account_sid, url)
-        except (MediaRefused, TwilioError) as error:
-            server_logger().warning("[MESSAGE] a medium is not read: %s", error)
-            return None
-        return found.content_type, found.data
 
 
 def run_process() -> int:

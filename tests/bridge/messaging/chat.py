@@ -64,6 +64,15 @@ class Chat:
             )
         return Held(self.business.id, conversation_id, holder, *row)
 
+    async def let_go(self):
+        """Let other processes have what this one had."""
+        async with self.db.routing() as connection:
+            await connection.execute(
+                "update message_work set holder = null, leased_until = null "
+                "where business_id = $1",
+                self.business.id,
+            )
+
     async def answered(self, conversation_id, held=None):
         """Have the conversation answered; return what is sent, in order."""
         held = held or await self.held(conversation_id)
