@@ -54,9 +54,9 @@ LATE_AFTER_S = 20.0
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 # The vendor may ask for a longer pause, but not for a longer one than this.
 PAUSE_S_MAX = 60.0
-# A turn is given up rather than begun again after this; the messenger's own bound is
-# `ANSWER_S_MAX`.
-ANSWER_WAIT_S = 150.0
+# A turn is given up rather than begun again after this. With one more request it is
+# below the messenger's `ANSWER_S_MAX`.
+ANSWER_WAIT_S = 130.0
 # The model's answers in one turn: find, offer and book take three.
 RESPONSES_MAX = 12
 # Tools in one turn; a further one is refused, and the model is told so.
@@ -90,6 +90,7 @@ class Answerer:
         public_url: str = "",
         late_after_s: float = LATE_AFTER_S,
         pauses_s: Sequence[float] = PAUSES_S,
+        request_wait_s: float | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
@@ -99,6 +100,7 @@ class Answerer:
         self._public_url = public_url.rstrip("/")
         self._late_after_s = late_after_s
         self._pauses_s = tuple(pauses_s)
+        self._request_wait_s = request_wait_s
         self._now = now
         self._client: Client | None = None
 
@@ -230,10 +232,11 @@ class Answerer:
         await self._model().ask(asked, _Steps(self._database, job))
 
     def _model(self) -> "Client":
-        from bridge.messaging.model_run import Client
+        from bridge.messaging.model_run import REQUEST_WAIT_S, Client
 
         if self._client is None:
-            self._client = Client(self._settings)
+            wait_s = self._request_wait_s or REQUEST_WAIT_S
+            self._client = Client(self._settings, wait_s)
         return self._client
 
     async def _read(self, job: _Job) -> tuple[str, list[history.Item]]:

@@ -42,7 +42,7 @@ from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 
 # One request; a late answer is asked for again.
-REQUEST_WAIT_S = 60.0
+REQUEST_WAIT_S = 40.0
 _CONNECT_WAIT_S = 5.0
 TRANSCRIPTION_WAIT_S = 20.0
 _ENDINGS = {
@@ -92,9 +92,7 @@ class Asked(NamedTuple):
 class Client:
     """The API of one process, from its first request to `close`."""
 
-    def __init__(
-        self, settings: Settings, request_wait_s: float = REQUEST_WAIT_S
-    ) -> None:
+    def __init__(self, settings: Settings, request_wait_s: float) -> None:
         url = settings.openai_api_url
         timeout = httpx2.Timeout(request_wait_s, connect=_CONNECT_WAIT_S)
         limits = httpx2.Limits(

@@ -121,7 +121,13 @@ async def chatting(url, *planned, server=None, settings=None, writer=None, **mor
     db = await Database.open(url, pool_max=4)
     options = {
         name: more.pop(name)
-        for name in ("late_after_s", "pauses_s", "media", "public_url")
+        for name in (
+            "late_after_s",
+            "pauses_s",
+            "request_wait_s",
+            "media",
+            "public_url",
+        )
         if name in more
     }
     async with ResponsesServer(planned, **(server or {})) as model:

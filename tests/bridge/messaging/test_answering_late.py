@@ -4,6 +4,9 @@ import asyncio
 
 import pytest
 
+from bridge.messaging.answering import ANSWER_WAIT_S
+from bridge.messaging.messenger import ANSWER_S_MAX
+from bridge.messaging.model_run import REQUEST_WAIT_S
 from bridge.messaging.sentences import FAILED, LATE
 from bridge.sandbox.responses import Ended, Fault
 from bridge.sandbox.writing_model import Say
@@ -80,6 +83,31 @@ def test_late_answer_follows_one_sentence(embedded_url):
 
     latency = {"latency_s": 0.4}
     story(embedded_url, tell, server=latency, late_after_s=0.1, language="he")
+
+
+def test_model_that_never_answers_is_asked_again_and_then_given_up(embedded_url):
+    async def tell(chat):
+        sent = await chat.answered(await chat.writes("hello"))
+        assert [one.body for one in sent] == [LATE["en"], FAILED["en"]]
+        assert chat.server.asked == 3
+        assert chat.metrics.value("message_model_requests", outcome="late") == 3
+
+    never = [Fault(hangs=True)] * 3
+    waits = {"late_after_s": 0.1, "request_wait_s": 0.2, "pauses_s": (0.0, 0.0)}
+    story(embedded_url, tell, *never, **waits)
+
+
+def test_answer_after_one_that_never_came_is_sent(embedded_url):
+    async def tell(chat):
+        [sent] = await chat.answered(await chat.writes("hello"))
+        assert "How can I help" in sent.body
+
+    waits = {"request_wait_s": 0.2, "pauses_s": (0.0,)}
+    story(embedded_url, tell, Fault(hangs=True), **waits)
+
+
+def test_whole_of_a_turn_ends_before_the_messenger_gives_it_up():
+    assert ANSWER_WAIT_S + REQUEST_WAIT_S < ANSWER_S_MAX
 
 
 def test_sentence_comes_once_a_turn_however_often_the_model_fails(embedded_url):
