@@ -206,6 +206,17 @@ async def find(db: Database, business_id: UUID, phone: str) -> UUID | None:
     return found
 
 
+async def find_by_sid(db: Database, business_id: UUID, sid: str) -> UUID | None:
+    """Return the conversation of a message, by the carrier's name of it."""
+    async with db.tenant(business_id) as connection:
+        found: UUID | None = await connection.fetchval(
+            "select conversation_id from messages where business_id = $1 and sid = $2",
+            business_id,
+            sid,
+        )
+    return found
+
+
 async def messages_of(
     db: Database,
     business_id: UUID,

@@ -30,6 +30,7 @@ from bridge.console.message_words import (
     not_sent_words,
     purpose_words,
     status_words,
+    why_words,
 )
 from bridge.console.rendering import render
 from bridge.messaging import by_hand
@@ -152,6 +153,7 @@ async def shown(request: web.Request, found: Conversation) -> dict[str, Any]:
         "purpose_words": purpose_words,
         "media_words": media_words,
         "is_lost": is_lost,
+        "why_words": why_words,
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from bridge.console.language import N_, gettext as _
 from bridge.messaging import by_hand
 from crm.conversation_pages import LOST, State
+from crm.messages import Message
 
 STATES: dict[State, str] = {
     "held": N_("held by people"),
@@ -44,6 +45,12 @@ _MEDIA = {
     "image": N_("picture"),
     "video": N_("video"),
 }
+# Why a message was dropped, as `window.decide` names it.
+_DROPPED = {
+    "stopped": N_("The writer wants no messages. Only they can undo that."),
+    "window": N_("The writer's last message was older than 24 hours."),
+    "do_not_contact": N_("This person is not to be contacted."),
+}
 # Why a message of a person is not sent.
 NOT_SENT = {
     by_hand.EMPTY: N_("Write something."),
@@ -64,6 +71,14 @@ def author_words(author: str) -> str:
 def status_words(status: str) -> str:
     """Return what became of a message; "" where that goes without saying."""
     return _(_STATUSES[status]) if status in _STATUSES else ""
+
+
+def why_words(message: Message) -> str:
+    """Return why a message was not sent or not delivered; "" where nothing says so."""
+    if message.status == "dropped" and message.error_text in _DROPPED:
+        return _(_DROPPED[message.error_text])
+    code = "" if message.error_code is None else str(message.error_code)
+    return f"{code} {message.error_text}".strip()
 
 
 def is_lost(status: str) -> bool:

@@ -7,7 +7,13 @@ from uuid import UUID
 
 from aiohttp import web
 
-from bridge.console.console import BUSINESS, CONSOLE, Console, MenuItem
+from bridge.console.console import (
+    BUSINESS,
+    CONSOLE,
+    Console,
+    MenuItem,
+    business_path,
+)
 from bridge.console.language import N_, gettext
 from bridge.console.message_events import add_hub, send_events
 from bridge.console.message_hub import Watched
@@ -37,6 +43,17 @@ async def rows(request: web.Request) -> web.StreamResponse:
 async def events(request: web.Request) -> web.StreamResponse:
     """Tell when the list is no longer what the page shows."""
     return await send_events(request, Watched(request[BUSINESS].id, None))
+
+
+async def lead_to(request: web.Request) -> web.StreamResponse:
+    """Lead from the name of a message to its conversation."""
+    database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    found = await conversation_pages.find_by_sid(
+        database, business.id, request.match_info["sid"]
+    )
+    if found is None:
+        raise web.HTTPNotFound
+    raise web.HTTPFound(business_path(business.id, "messages", found))
 
 
 async def _shown(request: web.Request) -> dict[str, Any]:
@@ -93,3 +110,4 @@ def add_routes(app: web.Application, console: Console) -> None:
     app.router.add_get("/b/{business}/messages", show)
     app.router.add_get("/b/{business}/messages/rows", rows)
     app.router.add_get("/b/{business}/messages/events", events)
+    app.router.add_get("/b/{business}/messages/sid/{sid:[A-Za-z0-9-]{1,64}}", lead_to)

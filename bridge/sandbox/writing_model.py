@@ -1,8 +1,9 @@
 """A model that serves a business's writers, for the sandbox's Responses API.
 
 It knows nothing but a request: the instructions, what was written and what tools gave.
-It asks for a name, finds free times, offers them, books, moves and cancels, in English
-and Hebrew, and never offers a time that no tool gave.
+It asks for a name, and for a number where none is known, finds free times, offers them,
+books, moves and cancels, in English and Hebrew, and never offers a time that no tool
+gave.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ _WORDS = {
     "thanks": r"\b(thanks|thank you|bye)\b|תודה|להתראות",
 }
 _NAME = re.compile(r"(?:my name is|i am|i'm|this is|שמי|קוראים לי)\s+([^,.\n]+)", re.I)
+_NUMBER = re.compile(r"\+\d[\d ()-]{6,}\d")
 _TIME = re.compile(r"starts_at=([0-9T:+.Z-]+)")
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "ראשון": 1, "שני": 2, "שלישי": 3}
 _SAYS = {
     "en": {
         "name": "With pleasure. What is your name?",
+        "phone": "Thank you. What is your phone number?",
         "offer": "These times are free. Which one suits you?",
         "none": "Sorry, nothing is free on those days. Which other day would suit you?",
         "booked": "You are booked: {when}.",
@@ -46,6 +49,7 @@ _SAYS = {
     },
     "he": {
         "name": "בשמחה. מה השם שלך?",
+        "phone": "תודה. מה מספר הטלפון שלך?",
         "offer": "אלה השעות הפנויות. מה מתאים לך?",
         "none": "מצטערים, אין שעות פנויות בימים האלה. איזה יום אחר מתאים?",
         "booked": "התור נקבע: {when}.",
@@ -164,9 +168,16 @@ class _Read:
         wanted = self.tools[name]["parameters"]["properties"]
         if "service" in wanted and "service" not in known:
             known = {**known, "service": self._service()}
+        if "phone" in wanted:
+            known = {**known, "phone": self._phone()}
         if self.tools[name]["strict"]:
             return Use(name, {key: known.get(key) for key in wanted})
         return Use(name, {key: known[key] for key in wanted if known.get(key)})
+
+    def _phone(self) -> str | None:
+        """Return the number that the writer gave last, with its country's code."""
+        found = _NUMBER.findall("\n".join(self.written))
+        return found[-1] if found else None
 
     def _service(self) -> str | None:
         found = re.search(r"^Services: (.*)$", self.instructions, re.M)
@@ -187,7 +198,7 @@ def answer(body: Mapping[str, Any]) -> list[Say | Use]:
         if read.wants_move:
             return [read.use(MOVE, {"new_starts_at": at})]
         return [read.use(CREATE, {"starts_at": at, "name": name})]
-    if name is not None:
+    if name is not None or _asks("phone", read.asked):
         return [read.use(UPSERT, {"name": name}), read.use(FIND, {})]
     if _means("person", read.said) and PERSON in read.tools:
         return [read.use(PERSON, {"text": says["person"], "reason": read.said[:200]})]
@@ -206,6 +217,8 @@ def answer(body: Mapping[str, Any]) -> list[Say | Use]:
 def _go_on(read: _Read, says: Mapping[str, str]) -> list[Say | Use]:
     """Return what follows from what the tools have answered."""
     name, result = read.results[-1]
+    if any(str(one.get("error", "")).startswith("phone:") for _, one in read.results):
+        return [Say(says["phone"])]
     offers = "slots" in result or result.get("alternatives")
     if offers:
         if not read.slots:
@@ -225,8 +238,12 @@ def _name(read: _Read) -> str | None:
     """Return the name that the writer has just given, if they have."""
     if found := _NAME.search(read.said):
         return found[1].strip()
-    asked = read.asked in {one["name"] for one in _SAYS.values()}
-    return read.said.strip() or None if asked else None
+    return read.said.strip() or None if _asks("name", read.asked) else None
+
+
+def _asks(what: str, words: str) -> bool:
+    """Tell whether the model's last message was a question, in any language."""
+    return words in {one[what] for one in _SAYS.values()}
 
 
 def _taken(read: _Read) -> str | None:

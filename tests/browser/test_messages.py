@@ -113,3 +113,35 @@ def test_conversations_can_be_used_by_everybody(desk, demo):
             if faults:
                 wrong[re.sub(".*/", "", link)] = faults
     assert wrong == {}
+
+
+def test_chat_with_the_assistant_books(desk, demo):
+    at = desk("en")
+    page = at.go("try")
+    thread, field = page.locator("#thread"), page.get_by_label("Your message")
+
+    def say(text, answer):
+        field.fill(text)
+        field.press("Enter")
+        # The messenger's process starts with the first message.
+        thread.locator(".by-assistant").get_by_text(answer).wait_for(timeout=40_000)
+
+    say("I would like to book a haircut", "What is your name?")
+    say("Robin Lake", "What is your phone number?")
+    say("+1 202 555 0147", "These times are free.")
+    # What is offered can be pressed, and only once.
+    choice = thread.locator("[data-choice]").nth(1)
+    title = choice.inner_text()
+    choice.click()
+    booked = thread.locator(".by-assistant").get_by_text("You are booked:")
+    booked.wait_for(timeout=20_000)
+    assert title in thread.locator(".is-taken").inner_text()
+    assert thread.locator("[data-choice]").count() == 0
+    tool = thread.get_by_text("calendar_create_appointment")
+    tool.click()
+    thread.get_by_text('"booked"').wait_for()
+
+    page = at.go("calendar?view=week")
+    entry = page.locator("main").get_by_text("in writing · not verified")
+    entry.first.wait_for()
+    assert at.complaints == []

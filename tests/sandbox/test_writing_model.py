@@ -63,6 +63,34 @@ def test_writer_whose_name_is_not_known_is_asked_for_it():
     ]
 
 
+def test_writer_without_a_number_is_asked_for_it_and_booked_for_it():
+    tools = [
+        tool("leads_upsert", "name", "phone"),
+        TOOLS[1],
+        tool("calendar_create_appointment", "starts_at", "name", "phone"),
+        SEND_TIMES,
+    ]
+    asked = Say("Thank you. What is your phone number?")
+    hidden = gave("leads_upsert", {"error": "phone: the number is hidden; ask for it"})
+    found = gave("calendar_find_slots", {"slots": SLOTS})
+    named = [said("With pleasure. What is your name?"), wrote("Dana")]
+    assert to(*named, *hidden, *found, tools=tools) == [asked]
+
+    phone = "+1 202 555 0123"
+    given = [*named, said(asked.text), wrote(f"it is {phone}")]
+    assert to(*given, tools=tools) == [
+        Use("leads_upsert", {"name": None, "phone": phone}),
+        Use("calendar_find_slots", {"service": "Cut"}),
+    ]
+    chosen = wrote(f"[chosen from what was offered: 16:30, starts_at={TIMES[0]}]")
+    assert to(*given, said("Which?"), chosen, tools=tools) == [
+        Use(
+            "calendar_create_appointment",
+            {"starts_at": TIMES[0], "name": None, "phone": phone},
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "name", "arguments"),
     [

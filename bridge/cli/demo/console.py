@@ -16,6 +16,7 @@ from bridge.cli.demo import past, past_messages
 from bridge.cli.demo.script import BUSINESSES, script
 from bridge.cli.demo.service import environment, make, place_call, running_bridge
 from bridge.sandbox.realtime import RealtimeServer
+from bridge.sandbox.responses import ResponsesServer
 from bridge.sandbox.script import by_language
 from crm import accounts, businesses
 from crm.businesses import Business
@@ -54,10 +55,14 @@ async def _demo(database_url: str, home: Path, live: bool) -> None:
             {b.language: script(b.language, b.service.name) for b in BUSINESSES}
         )
     )
+    writing = ResponsesServer(api_key=model.api_key)
     await model.start()
+    await writing.start()
     try:
         made = [await _make(db, business.language) for business in BUSINESSES]
         env = environment(await service_url(database_url), None if live else model)
+        if not live:
+            env["OPENAI_API_URL"] = writing.url
         env |= {"CONSOLE": "1", "RECORD_DIR": str(home / "recordings")}
         env |= {"RECORD_AUDIO": "1", "KOLBRIDGE_HOME": str(home)}
         async with running_bridge(env) as bridge:
@@ -73,6 +78,7 @@ async def _demo(database_url: str, home: Path, live: bool) -> None:
             await asyncio.gather(*calls, return_exceptions=True)
     finally:
         await model.close()
+        await writing.close()
         await db.close()
 
 
@@ -108,6 +114,7 @@ async def _tell(db: Database, url: str, made: list[Business]) -> None:
         print(f"  {who}:\n  {url}/console/login/{token}\n")
     print(
         "Two calls ring now: see them under Live, and hear them later under Calls.\n"
+        "Try it has a telephone, and a chat where the extra whatsapp is installed.\n"
         "Ctrl-C ends the demo and removes its data.\n",
         flush=True,
     )

@@ -154,7 +154,7 @@ STORIES = {
         appointments=(
             Planned(1, "11:30", "Beard trim", "+15550100113", "Ben Ortiz"),
             Planned(1, "13:00", "Haircut", "+15550100117", "Eve Laurent"),
-            Planned(2, "11:00", "Colour", "+15550100111", "Alice Morgan"),
+            Planned(2, "15:30", "Colour", "+15550100111", "Alice Morgan"),
             Planned(2, "14:00", "Haircut", "+15550100118", "Farid Haddad"),
             Planned(3, "09:30", "Haircut", "+15550100119", "Grace Kim"),
             Planned(4, "15:00", "Colour", "+15550100120", "Hana Weiss"),

@@ -340,6 +340,32 @@ async def test_lead_has_one_history_and_overview_names_who_waits(at):
 
 
 @told
+async def test_message_s_name_leads_to_its_conversation(at):
+    own, theirs = await wrote(at), await wrote(at, business=at.theirs)
+    sid = (await messages_of(at, own))[0].sid
+    assert (await at.staff.get(at.path("messages", "sid", sid)))[0] == 302
+    assert at.staff.headers["Location"] == at.path("messages", own)
+    async with at.database.tenant(at.theirs) as connection:
+        sid = await connection.fetchval(
+            "select sid from messages where conversation_id = $1", theirs
+        )
+    for foreign in (sid, "SMx"):
+        assert (await at.staff.get(at.path("messages", "sid", foreign)))[0] == 404
+
+
+@told
+async def test_message_that_may_not_be_sent_says_why(at):
+    own = await wrote(at)
+    message_id = await messages.write_by_hand(at.database, at.ours, own, "D", "Hi")
+    async with claimed(at, own) as held:
+        await messages.give_up(
+            at.database, held, message_id, "dropped", None, "do_not_contact"
+        )
+    _, text = await at.owner.get(at.path("messages", own))
+    assert "This person is not to be contacted." in text
+
+
+@told
 async def test_test_chat_is_marked_in_the_list_and_has_no_number(at):
     arrived = Arrived(
         f"try-{uuid4().hex}",
