@@ -20,7 +20,19 @@ def pages_of(desk):
     found = desk.page.eval_on_selector_all(
         "nav a, header a", "links => links.map(link => link.href)"
     )
-    return sorted({one for one in found if "/console/" in one and "logout" not in one})
+    pages = {one for one in found if "/console/" in one and "logout" not in one}
+    return sorted(pages | forms_of(desk))
+
+
+def forms_of(desk):
+    """Return the address of a person's form, which no navigation leads to."""
+    if "/b/" not in desk.home:
+        return set()
+    desk.go("services")
+    found = desk.page.eval_on_selector_all(
+        "main a[href*='/services/person']", "links => links.map(link => link.href)"
+    )
+    return set(found[:1])
 
 
 @pytest.mark.parametrize(("who", "size", "scheme"), LOOKS)
