@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import orjson
 from msgspec.structs import astuple
 
 from crm import phones
@@ -87,9 +88,11 @@ COLUMNS = (
     "fallback_sentence",
     "required_fields",
 )
-# The rows of a business besides its own.
+# The rows of a business besides its own. A value of jsonb is read as text: within a row
+# of a list the driver does not decode it.
 _LISTS = {
-    "settings": "select name, value from business_settings where business_id = $1",
+    "settings": "select name, value::text from business_settings "
+    "where business_id = $1",
     "services": "select name, minutes, buffer_minutes, price, colour from services "
     "where business_id = $1 order by position, name",
     "hours": "select dow, opens, closes from business_hours "
@@ -108,6 +111,13 @@ _LISTS = {
     "days_off": "select number, first_day, last_day, reason from resource_days_off "
     "where business_id = $1 order by number, first_day",
 }
+# All of a business at once: a page and a call begin with it, and each answer of the
+# database is waited for.
+_READ = (
+    f"select id, {', '.join(COLUMNS)}, "
+    + ", ".join(f"array(select x from ({q}) x) as {name}" for name, q in _LISTS.items())
+    + " from businesses where id = $1"
+)
 
 
 async def find_by_number(db: Database, address: str) -> Business | None:
@@ -135,51 +145,36 @@ async def get(db: Database, business_id: UUID) -> Business | None:
 
 async def read(connection: Any, business_id: UUID) -> Business | None:
     """Return one business, in a transaction."""
-    row = await connection.fetchrow(
-        f"select id, {', '.join(COLUMNS)} from businesses where id = $1", business_id
-    )
+    row = await connection.fetchrow(_READ, business_id)
     if row is None:
         return None
-    found = {
-        name: await connection.fetch(query, business_id)
-        for name, query in _LISTS.items()
-    }
+    # The rows of a list have no names, but the order of _LISTS.
     return Business(
         id=row["id"],
         **{name: row[name] for name in COLUMNS if name != "required_fields"},
         required_fields=tuple(row["required_fields"]),
-        settings={entry["name"]: entry["value"] for entry in found["settings"]},
-        services=tuple(Service(*entry.values()) for entry in found["services"]),
-        hours=tuple(map(_hours, found["hours"])),
-        closures=tuple(Closure(*entry.values()) for entry in found["closures"]),
-        numbers=tuple(entry["e164"] for entry in found["numbers"]),
+        settings={name: orjson.loads(value) for name, value in row["settings"]},
+        services=tuple(Service(*entry) for entry in row["services"]),
+        hours=tuple(_hours(*entry) for entry in row["hours"]),
+        closures=tuple(Closure(*entry) for entry in row["closures"]),
+        numbers=tuple(number for (number,) in row["numbers"]),
         staff=tuple(
-            _person(entry, found["staff_hours"], found["days_off"])
-            for entry in found["staff"]
+            Person(
+                number,
+                name,
+                colour,
+                tuple(_hours(*own) for of, *own in row["staff_hours"] if of == number),
+                tuple(services),
+                is_active,
+                tuple(Closure(*off) for of, *off in row["days_off"] if of == number),
+            )
+            for number, name, colour, is_active, services in row["staff"]
         ),
     )
 
 
-def _person(row: Any, hours: list[Any], days_off: list[Any]) -> Person:
-    number = row["number"]
-    own = tuple(_hours(one) for one in hours if one["number"] == number)
-    return Person(
-        number,
-        row["name"],
-        row["colour"],
-        own,
-        tuple(row["services"]),
-        row["is_active"],
-        tuple(
-            Closure(one["first_day"], one["last_day"], one["reason"])
-            for one in days_off
-            if one["number"] == number
-        ),
-    )
-
-
-def _hours(row: Any) -> Hours:
-    return Hours(row["dow"], _minutes(row["opens"]), _minutes(row["closes"]))
+def _hours(dow: int, opens: timedelta, closes: timedelta) -> Hours:
+    return Hours(dow, _minutes(opens), _minutes(closes))
 
 
 async def create(db: Database, name: str, **columns: Any) -> UUID:
