@@ -67,6 +67,9 @@ def told(story):
                 business_id = await businesses.create(db, "Salon")
                 await story(Salon(db, business_id))
             finally:
+                # Nothing is left to the messengers of other tests.
+                async with db.tenant(business_id) as connection:
+                    await connection.execute("delete from message_work")
                 await db.close()
 
         asyncio.run(main())

@@ -41,6 +41,9 @@ class Desk:
         return Outbox(*given, public_url)
 
     async def close(self):
+        """Leave no work to the messengers of other tests."""
+        async with self.database.tenant(self.business_id) as connection:
+            await connection.execute("delete from message_work")
         for client in self._clients:
             await client.close()
 

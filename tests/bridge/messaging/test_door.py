@@ -97,6 +97,9 @@ def told(story, options=None, **settings):
                 await story(place)
             finally:
                 await place.door.close()
+                # Nothing is left to the messengers of other tests.
+                async with database.tenant(business_id) as connection:
+                    await connection.execute("delete from message_work")
                 await database.close()
 
         ws_peer.run(main)

@@ -17,6 +17,11 @@ def run(story_of, database_url, home, **settings):
         given = {"message": MessageOptions(whatsapp=True), **settings}
         async with running_service.served(database_url, home, **given) as at:
             await story_of(at)
+        # Nothing is left to the messengers of other tests.
+        database = await Database.open(database_url)
+        async with database.tenant(at.business_id) as connection:
+            await connection.execute("delete from message_work")
+        await database.close()
 
     ws_peer.run(told)
 
