@@ -55,7 +55,8 @@ _ENDINGS = {
 OUTPUT_TOKENS_MAX = 4_000
 # Conversations that one process answers at once, and some to spare.
 _CONNECTIONS_MAX = 300
-# Models that think before they answer take how hard; a chat waits for them.
+# Models that think before they answer take how hard, but not their chat variants, as
+# gpt-5.2-chat-latest; a writer waits for them.
 _THINKING = ("gpt-5", "gpt-6")
 
 # The library logs each failure with a traceback; who asked logs it once, in a line.
@@ -271,7 +272,7 @@ class _StoredFirst(Model):
 
 
 def _settings(asked: Asked) -> ModelSettings:
-    thinks = asked.model.startswith(_THINKING)
+    thinks = asked.model.startswith(_THINKING) and "-chat" not in asked.model
     return ModelSettings(
         store=False,
         parallel_tool_calls=True,
