@@ -100,6 +100,24 @@ def test_a_transcript_of_any_length_is_stored(database_url):
     run(story, database_url)
 
 
+def test_a_call_that_is_deleted_at_once_needs_no_words(database_url):
+    async def story(db, business_id):
+        await add(db, business_id, "CA1", "a haircut")
+        async with db.tenant(business_id) as connection:
+            row = await connection.fetchrow(
+                "delete from calls where call_sid = 'CA1' returning *"
+            )
+            places = ", ".join(f"${at}" for at in range(1, len(row) + 1))
+            await connection.execute(
+                f"insert into calls ({', '.join(row.keys())}) values ({places})",
+                *row.values(),
+            )
+            await connection.execute("delete from calls where call_sid = 'CA1'")
+        assert await found(db, business_id, words="haircut") == []
+
+    run(story, database_url)
+
+
 @pytest.mark.parametrize("hits_max", [0, 1, 2_000])
 def test_a_word_of_many_calls_and_a_rare_one_are_found_alike(
     database_url, monkeypatch, hits_max
