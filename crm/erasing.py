@@ -28,7 +28,8 @@ _DELETES = {
     "appointments": "lead_id = any ($2) or claimed_by = any ($4)",
     "claims": "call_sid = any ($4)",
     # With their messages, turns, tools and work.
-    "conversations": "lead_id = any ($2) or writer = any ($3)",
+    # A chat of the console is the "call" of what was claimed in it.
+    "conversations": "lead_id = any ($2) or writer = any ($3) or id::text = any ($4)",
     # With their turns, tools and words.
     "calls": "call_sid = any ($4)",
     "leads": "id = any ($2)",

@@ -44,6 +44,7 @@ class LeadRow(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     created_at: datetime
     last_call_at: datetime | None
+    last_message_at: datetime | None
 
 
 class AppointmentRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,13 @@ RINGING_MS = 12_000
 SETTLED_MS = 1_000
 # Who was offered a list of times, in the demo.
 CHOOSES = "Alice Morgan"
+# What is written on Try it, and what the sandbox's model answers.
+CHAT = (
+    ("I would like to book a haircut", "What is your name?"),
+    ("Robin Lake", "What is your phone number?"),
+    ("+1 202 555 0147", "These times are free."),
+)
+ANSWERED_MS = 40_000
 RECORDED_MS = 75_000
 
 
@@ -66,6 +73,9 @@ def take(link: str) -> None:
         page.wait_for_timeout(SETTLED_MS)
         page.evaluate("document.getElementById('log').scrollTop = 0")
         _take(page, "conversation")
+        page.goto(f"{home}try")
+        _chat(page)
+        _take(page, "try")
         page.wait_for_timeout(RECORDED_MS)
         page.goto(f"{home}calls")
         page.locator("main table a").first.click()
@@ -80,6 +90,16 @@ def _logged_in(running: Browser, link: str) -> Page:
     page.locator("main form button").first.click()
     page.wait_for_url(re.compile("/console/b/"))
     return page
+
+
+def _chat(page: Page) -> None:
+    """Write to the assistant until it offers times; needs the extra `whatsapp`."""
+    for text, answer in CHAT:
+        page.get_by_label("Your message").fill(text)
+        page.get_by_label("Your message").press("Enter")
+        said = page.locator("#thread .by-assistant").get_by_text(answer)
+        said.wait_for(timeout=ANSWERED_MS)
+    page.wait_for_timeout(SETTLED_MS)
 
 
 def _take(page: Page, name: str) -> None:

@@ -6,6 +6,7 @@ import { post, showLost } from "./console.js";
 
 // Who has scrolled further back than this stays where they read.
 const AT_END_PX = 80;
+const RETRY_MS = 5_000;
 
 /** Return a node's text as the server wrote it: what a person has opened is not part. */
 function written(node) {
@@ -27,39 +28,62 @@ function merge(list, fresh) {
   while (list.children.length > wanted.length) list.lastElementChild.remove();
 }
 
-/** Listen to a page's events; `refresh` is called with a revision that is not shown. */
-export function listen(url, shown, refresh) {
-  const source = new EventSource(url);
-  let isFetching = false;
-  let wanted;
-  async function look() {
-    if (isFetching) return;
-    isFetching = true;
-    while (wanted !== undefined && wanted !== shown()) {
-      const before = wanted;
+/** The events of a page: `refresh` is called when they name what is not shown. */
+class Events {
+  constructor(url, shown, refresh) {
+    Object.assign(this, { url, shown, refresh });
+    this.connect();
+  }
+
+  connect() {
+    this.source = new EventSource(this.url);
+    this.source.addEventListener("open", () => showLost(false));
+    this.source.addEventListener("revision", ({ data }) => {
+      this.wanted = JSON.parse(data);
+      this.look();
+    });
+    this.source.addEventListener("over", leave);
+    this.source.addEventListener("error", () => {
+      showLost(true);
+      // A refused stream does not come back by itself: too many pages may be open.
+      if (this.source.readyState === EventSource.CLOSED) this.retry();
+    });
+  }
+
+  retry() {
+    this.waiting = setTimeout(async () => {
+      const answer = await fetch(location.href).catch(() => null);
+      if (answer?.status === 401) leave();
+      else if (this.waiting) this.connect();
+    }, RETRY_MS);
+  }
+
+  close() {
+    clearTimeout(this.waiting);
+    this.waiting = undefined;
+    this.source.close();
+  }
+
+  async look() {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    while (this.wanted !== this.shown()) {
+      const before = this.wanted;
       try {
-        await refresh();
+        await this.refresh();
       } catch {
         showLost(true);
         break;
       }
       // What was fetched may be newer than what was named.
-      if (wanted === before) break;
+      if (this.wanted === before) break;
     }
-    isFetching = false;
+    this.isLooking = false;
   }
-  source.addEventListener("open", () => showLost(false));
-  source.addEventListener("revision", (event) => {
-    wanted = JSON.parse(event.data);
-    look();
-  });
-  source.addEventListener("over", () => location.assign("/console/login"));
-  source.addEventListener("error", () => {
-    showLost(true);
-    // A refused stream does not come back by itself: the session may be over.
-    if (source.readyState === EventSource.CLOSED) location.reload();
-  });
-  return source;
+}
+
+function leave() {
+  location.assign("/console/login");
 }
 
 async function fetched(url) {
@@ -102,11 +126,11 @@ export class Chat {
   open(partUrl, eventsUrl) {
     this.close();
     this.partUrl = partUrl;
-    this.source = listen(eventsUrl, () => this.revision, () => this.refresh());
+    this.events = new Events(eventsUrl, () => this.revision, () => this.refresh());
   }
 
   close() {
-    this.source?.close();
+    this.events?.close();
   }
 
   get log() {
@@ -166,8 +190,9 @@ if (chat) new Chat(chat).open(chat.dataset.part, chat.dataset.events);
 const rows = document.querySelector("#rows[data-events]");
 if (rows) {
   const shown = () => rows.firstElementChild.dataset.revision;
-  listen(rows.dataset.events, shown, async () => {
+  const refresh = async () => {
     const page = await fetched(rows.dataset.rows);
     rows.replaceChildren(page.body.firstElementChild);
-  });
+  };
+  new Events(rows.dataset.events, shown, refresh);
 }

@@ -7,12 +7,19 @@ from uuid import uuid4
 
 import msgspec
 
-from bridge.console import message_hub
-from crm import audit, conversations, message_turns, message_work, messages
+from crm import (
+    audit,
+    claims,
+    conversations,
+    message_turns,
+    message_work,
+    messages,
+)
+from crm.claims import Claimant
 from crm.conversations import CONSOLE, Arrived
 from crm.message_turns import ToolRun
 from crm.messages import Draft
-from tests.bridge.console.test_live_page import acts, events_of
+from tests.bridge.console.test_live_page import acts
 
 OWN = "+15550009999"
 LIST = {
@@ -257,64 +264,6 @@ async def test_conversation_of_another_business_is_404(at):
 
 
 @told
-async def test_page_is_told_of_what_is_new_and_of_nothing_else(at):
-    own, phone = await wrote(at), new_number()
-    _, text = await at.owner.get(at.path("messages", own))
-    shown = re.search(r'data-revision="([^"]+)"', text)[1]
-    async with (
-        events_of(at.owner, at.path("messages", own, "events")) as next_event,
-        events_of(at.staff, at.path("messages", "events")) as next_of_list,
-    ):
-        # The page shows what the stream names first.
-        assert await next_event("revision") == ("revision", shown)
-        before = (await next_of_list("revision"))[1]
-        await wrote(at, "another conversation", phone)
-        assert (await next_of_list("revision"))[1] != before
-        await answered(at, own)
-        revision = (await next_event("revision"))[1]
-        _, text = await at.owner.get(at.path("messages", own, "part"))
-        assert "At ten?" in text
-        assert "<html" not in text
-        # Its transactions may have been seen one by one.
-        while revision != re.search(r'data-revision="([^"]+)"', text)[1]:
-            revision = (await next_event("revision"))[1]
-
-
-@told
-async def test_stream_ends_with_the_session_and_pages_have_a_limit(at):
-    own = await wrote(at)
-    path = at.path("messages", own, "events")
-    async with events_of(at.owner, path) as next_event:
-        await next_event("revision")
-        await at.owner.post("/console/logout")
-        assert (await next_event("over"))[0] == "over"
-    before, message_hub.PAGES_MAX = message_hub.PAGES_MAX, 0
-    try:
-        assert (await at.staff.get(path))[0] == 503
-    finally:
-        message_hub.PAGES_MAX = before
-
-
-@told
-async def test_hub_asks_for_nothing_while_no_page_is_open(at):
-    own = await wrote(at)
-    hub = message_hub.MessageHub(at.database, at.server.metrics)
-    watched = message_hub.Watched(at.ours, own)
-    assert hub.revisions == {}
-    for _ in range(2):
-        with hub.watching(watched), hub.watching(watched):
-            await hub.next_look()
-            assert list(hub.revisions) == [watched]
-            gone = message_hub.Watched(at.ours, uuid4())
-            with hub.watching(gone):
-                while gone not in hub.revisions:
-                    await hub.next_look()
-                assert hub.revisions[gone] == ""
-        assert hub.revisions == {}
-        assert not hub.is_full
-
-
-@told
 async def test_lead_has_one_history_and_overview_names_who_waits(at):
     phone = new_number()
     own = await wrote(at, "a person, please", phone, profile_name="Dana")
@@ -363,6 +312,26 @@ async def test_message_that_may_not_be_sent_says_why(at):
         )
     _, text = await at.owner.get(at.path("messages", own))
     assert "This person is not to be contacted." in text
+
+
+@told
+async def test_what_an_erased_person_wrote_or_claimed_is_gone(at):
+    phone = new_number()
+    own = await wrote(at, "hello", phone)
+    lead_id = (await conversations.get(at.database, at.ours, own)).lead_id
+    arrived = Arrived(f"try-{uuid4().hex}", phone, writer="try:x", channel=CONSOLE)
+    tried = await conversations.receive(at.database, at.ours, arrived)
+    claimant = Claimant(str(tried.conversation_id))
+    await claims.write(at.database, at.ours, claimant, phone, {"name": "Eve"})
+    _, text = await at.owner.get(at.path("leads"))
+    assert at.path("messages", tried.conversation_id) in text
+
+    path = at.path("leads", lead_id, "erase")
+    status, _ = await at.owner.post(path, digits=phone[-4:])
+    assert status == 200
+    for gone in (own, tried.conversation_id):
+        assert (await at.owner.get(at.path("messages", gone)))[0] == 404
+    assert await sql(at, "select count(*) from messages") == 0
 
 
 @told

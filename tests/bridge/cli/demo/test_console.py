@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.cli.demo import console, past
+from bridge.cli.demo import console, past, past_messages
 from bridge.cli.demo.script import OFFERED, STEP_MINUTES
-from crm import accounts, calls, free_times, leads
+from crm import accounts, calls, conversation_pages, free_times, leads
 from crm.calendar import Rules, Wish
 from crm.database import Database
 from crm.free_times import Wanted
@@ -50,6 +50,17 @@ def test_business_has_yesterdays_calls_and_appointments_to_come(told, language):
         turns = await calls.turns(db, business.id, rows[-1]["call_sid"])
         assert [turn.role for turn in turns][:2] == ["ai", "caller"]
         assert (await leads.find(db, business.id, written.calls[0].caller)).name
+
+        chats = past_messages.CHATS[language]
+        listed = await conversation_pages.listed(
+            db, business.id, conversation_pages.Wish()
+        )
+        assert {row.name for row in listed} == {chat.name for chat in chats}
+        held = [row.name for row in listed if row.held_since]
+        assert held == [chat.name for chat in chats if chat.held_why]
+        # Nothing of it is to be answered or sent.
+        async with db.tenant(business.id) as connection:
+            assert await connection.fetchval("select count(*) from message_work") == 0
 
         async with db.tenant(business.id) as connection:
             booked = await connection.fetch(
