@@ -15,6 +15,7 @@ and `latency`. Each of them also runs alone, as do the others. Their `--help` sa
     overload  150 % of the capacity
     restart   bridges replaced under load: no call and no record is lost
     chaos     nodes killed, frozen and drained: no call and no record is lost
+    messages  conversations in writing, while parts are killed; and beside calls
     bad-input callers with bad input among others
     consoles  frame latency with ten open live pages
 """
@@ -41,6 +42,7 @@ COMMANDS = {
     "overload": "bench.overload",
     "restart": "bench.restart",
     "chaos": "bench.chaos.run",
+    "messages": "bench.messages.run",
     "bad-input": "bench.bad_input",
     "consoles": "bench.consoles",
 }

@@ -73,7 +73,10 @@ class MessagingApi:
         account_sid: str = SANDBOX_ACCOUNT_SID,
         auth_token: str = SANDBOX_AUTH_TOKEN,
         seed: int = 1,
+        port: int = 0,
     ) -> None:
+        """`port` 0 takes a free one."""
+        self._port = port
         self._rng = random.Random(f"{seed} latency")
         self.account = Account(account_sid, auth_token, senders, services or {}, seed)
         self.faults = Faults(random.Random(f"{seed} faults"))
@@ -156,8 +159,8 @@ class MessagingApi:
     # --- the server ---
 
     async def start(self) -> None:
-        """Listen on a free port."""
-        await self._listen(0)
+        """Begin to listen."""
+        await self._listen(self._port)
         await self.media.start()
 
     async def cut(self) -> None:
