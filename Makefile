@@ -131,11 +131,11 @@ chart: $(BUILT) $(CHART)
 	$(BIN)/python -m pytest -q tests/deploy
 
 # UPGRADE=--upgrade takes the newest of everything. The service's lock, which the image
-# installs, has the console, too.
+# installs, has the console and WhatsApp, too.
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet uv
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra console \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra console --extra whatsapp \
 	  -o requirements/service.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra analysis --extra build \
 	  --extra console -o requirements/demo.lock
