@@ -15,8 +15,9 @@ import msgspec
 from crm.accounts import AccountError, hash_token, same_login
 from crm.database import Database
 
-# Of one business, and as many operators.
+# Of one business.
 USERS_MAX = 200
+OPERATORS_MAX = 10_000
 
 
 class LoginInUse(AccountError):
@@ -94,7 +95,7 @@ async def add(
                 name,
                 role,
                 business_id,
-                USERS_MAX,
+                OPERATORS_MAX if business_id is None else USERS_MAX,
             )
     except asyncpg.UniqueViolationError:
         raise LoginInUse(f"{login}: this login name is in use") from None
