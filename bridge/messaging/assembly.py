@@ -4,6 +4,8 @@ The messenger's process runs it (`run_process`). Tests and the demo run it in th
 event loop.
 """
 
+from uuid import UUID
+
 from bridge.messaging.announcements import Announcements
 from bridge.messaging.answering import Answerer
 from bridge.messaging.media import MediaFetcher
@@ -28,6 +30,8 @@ class Assembly:
         database: Database,
         metrics: Metrics,
         public_url: str,
+        *,
+        holder: UUID | None = None,
     ) -> None:
         hosts = Hosts(
             settings.twilio_api_url,
@@ -51,7 +55,13 @@ class Assembly:
             account_sid=settings.twilio_account_sid or "",
         )
         self._messenger = Messenger(
-            settings, database, metrics, self._answerer, outbox, self._twilio
+            settings,
+            database,
+            metrics,
+            self._answerer,
+            outbox,
+            self._twilio,
+            holder=holder,
         )
         announcements = Announcements(settings, database, metrics)
         self._announcing = SupervisedTask("announcements", announcements.run, metrics)
@@ -76,4 +86,8 @@ class Assembly:
 
 def run_process() -> int:
     """Run the messenger's process; return its exit code."""
-    return run(Assembly)
+    return run(
+        lambda order, database, metrics: Assembly(
+            order.settings, database, metrics, order.public_url, holder=order.holder
+        )
+    )

@@ -119,6 +119,7 @@ class Messenger:
         sends: Sends,
         typing: Typing,
         *,
+        holder: UUID | None = None,
         conversations_max: int = CONVERSATIONS_MAX,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -130,7 +131,7 @@ class Messenger:
         self._typing = typing
         self._max = conversations_max
         self._now = now
-        self._holder = uuid4()
+        self._holder = holder or uuid4()
         # What is worked on, by conversation; a task outlives its entry while it gives
         # the conversation back.
         self._held: dict[UUID, tuple[Held, asyncio.Task[None]]] = {}

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from typing import Protocol
+from uuid import UUID, uuid4
 
 import msgspec
 import uvloop
@@ -35,11 +36,13 @@ SLOW_MODULES = ("bridge.messaging.model_run",)
 
 class Order(msgspec.Struct, frozen=True):
     """What the service tells its messenger: the settings hold secrets, so they stand on
-    no command line."""
+    no command line. Under `holder` it has its conversations, which the service frees
+    when it has died."""
 
     settings: Settings
     database_url: str
     public_url: str
+    holder: UUID = msgspec.field(default_factory=uuid4)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -61,8 +64,7 @@ class Works(Protocol):
         """Return each gauge's help text and value."""
 
 
-# Settings, database, metrics and the public URL -> what runs.
-Make = Callable[[Settings, Database, Metrics, str], Works]
+Make = Callable[[Order, Database, Metrics], Works]
 
 
 def run(make: Make, slow_modules: tuple[str, ...] = SLOW_MODULES) -> int:
@@ -98,7 +100,7 @@ async def _serve(order: Order, make: Make) -> int:
         command_timeout_s=settings.database_timeout_ms / 1e3,
         pgbouncer=settings.db_pgbouncer,
     )
-    works = make(settings, database, metrics, order.public_url)
+    works = make(order, database, metrics)
     collector = Collector(metrics, tuple, works.gauges)
     reporting = SupervisedTask("reports", lambda: _report(collector), metrics)
     works.start()

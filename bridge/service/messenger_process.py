@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from time import monotonic
+from uuid import uuid4
 
 import msgspec
 
@@ -143,9 +144,10 @@ class MessengerProcess:
 
     async def _run_one(self) -> str:
         """Run one process until it ends; return why it did."""
+        order = msgspec.structs.replace(self._order, holder=uuid4())
         # A thread starts it: the event loop's own way copies the process first.
         try:
-            process = await asyncio.to_thread(self._start)
+            process = await asyncio.to_thread(self._start, order)
         except OSError as error:
             return f"cannot be started ({error.strerror})"
         self._process = process
@@ -154,11 +156,14 @@ class MessengerProcess:
         finally:
             self._process = None
             code = await asyncio.shield(asyncio.to_thread(_end, process))
+        # Nobody need wait for the leases of a process that is dead.
+        with suppress(*DATABASE_ERRORS):
+            await message_work.free(self._database, order.holder)
         if is_silent:
             return f"has reported nothing for {SILENT_S_MAX:.0f} s"
         return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self, order: Order) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
             [sys.executable, "-c", self._command],
             stdin=subprocess.PIPE,
@@ -169,7 +174,7 @@ class MessengerProcess:
         assert process.stdin is not None
         # One that has ended already says why by its exit code.
         with suppress(BrokenPipeError):
-            process.stdin.write(msgspec.json.encode(self._order) + b"\n")
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
             process.stdin.flush()
         return process
 

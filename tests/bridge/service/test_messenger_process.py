@@ -121,6 +121,31 @@ def test_one_that_is_killed_is_started_again_and_no_count_decreases(embedded_url
     told(embedded_url, story)
 
 
+def test_what_a_killed_one_had_is_free_at_once(embedded_url):
+    async def story(database):
+        business_id = await businesses.create(database, "Salon")
+        arrived = Arrived(f"SM{uuid4().hex}", "hi", "+15550009999", "AC1", "+15550002")
+        await conversations.receive(database, business_id, arrived)
+
+        async def holder():
+            async with database.tenant(business_id) as connection:
+                return await connection.fetchval("select holder from message_work")
+
+        kept = Kept(database, embedded_url, what="claims")
+        async with asyncio.timeout(20):
+            while (first := await holder()) is None:  # noqa: ASYNC110 it is a row
+                await asyncio.sleep(0.02)
+            os.kill(kept.process.pid, signal.SIGKILL)
+            # The lease of the first one would have lasted for 20 s.
+            while await holder() in (None, first):  # noqa: ASYNC110 it is a row
+                await asyncio.sleep(0.02)
+        await kept.end()
+
+        assert await holder() is None
+
+    told(embedded_url, story)
+
+
 def test_its_page_is_part_of_the_services(embedded_url):
     async def story(database):
         kept = Kept(database, embedded_url)
