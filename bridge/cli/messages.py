@@ -216,8 +216,11 @@ def _message(one: Message) -> str:
     who = f"{one.author} ({one.made_by})" if one.made_by else one.author
     parts = [_words(one.body)] if one.body else []
     parts += [f"<{medium.get('content_type', 'file')}>" for medium in one.media]
-    if one.content is not None:
-        parts.append(f"<{msgspec.json.encode(one.content).decode()}>")
+    content = one.content or {}
+    if offered := content.get("choices"):
+        parts.append(f"<{' | '.join(choice['title'] for choice in offered)}>")
+    if template := content.get("sid"):
+        parts.append(f"<template {template}>")
     if one.choice:
         parts.append(f"<chose {one.choice}>")
     why = " ".join(filter(None, (str(one.error_code or ""), one.error_text)))

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from bridge.cli import main
-from crm import businesses, conversations, message_turns, message_work
+from crm import businesses, conversations, message_turns, message_work, messages
 from crm.conversations import Arrived
 from crm.database import Database
 from crm.message_turns import ToolRun
@@ -96,6 +96,45 @@ def test_conversation_is_shown_whole(salon, ask):
     assert whole["tools"][0]["output"] == '{"slots":[]}'
     code, shown = ask("+15550000000")
     assert (code, "no such conversation" in shown) == (2, True)
+
+
+def test_what_is_attached_chosen_and_refused_is_shown(salon, ask, embedded_url):
+    name, phone, conversation_id = salon
+
+    async def go_on():
+        db = await Database.open(embedded_url, pool_max=1)
+        (business_id,) = [
+            one for one, known in await businesses.list_all(db) if known == name
+        ]
+        choices = [{"id": "time:1", "title": "Ten", "description": ""}]
+        offer = {"kind": "buttons", "choices": choices}
+        async with db.tenant(business_id) as connection:
+            own = (connection, business_id, conversation_id)
+            await messages.add(*own, Draft("When?", offer))
+        media = [{"url": "https://x", "content_type": "image/jpeg"}]
+        arrived = Arrived(
+            *(f"SM{uuid4().hex}", "", OWN, "AC1", phone), media=media, choice="time:1"
+        )
+        await conversations.receive(db, business_id, arrived)
+        async with db.tenant(business_id) as connection:
+            own = (connection, business_id, conversation_id)
+            content = {"kind": "template", "sid": "HX1", "variables": {}}
+            draft = Draft("Tomorrow", content, "service", purpose="reminder")
+            message_id = await messages.add(*own, draft)
+            await conversations.stop(*own)
+        await messages.note_status(
+            db, business_id, message_id, "SM1", "failed", 63016, "closed"
+        )
+        await db.close()
+
+    asyncio.run(go_on())
+    *_, offered, taken, reminder = ask(phone)[1].splitlines()
+    assert offered.endswith("assistant: When? <Ten>  [waiting]")
+    assert taken.endswith("writer: <image/jpeg> <chose time:1>  [received]")
+    assert reminder.endswith("service: Tomorrow <template HX1>  [failed: 63016 closed]")
+    assert "stopped by the writer" in ask("--state", "stopped")[1]
+    code, shown = ask(phone, "--send", "Hello")
+    assert (code, "wants no messages" in shown) == (2, True)
 
 
 def test_people_write_hold_and_hand_back(salon, ask):

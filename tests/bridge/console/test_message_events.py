@@ -8,6 +8,13 @@ from tests.bridge.console.test_live_page import events_of
 from tests.bridge.console.test_messages_page import answered, new_number, told, wrote
 
 
+class Away:
+    """A database that does not answer."""
+
+    def tenant(self, business_id):
+        raise ConnectionError("away")
+
+
 @told
 async def test_page_is_told_of_what_is_new_and_of_nothing_else(at):
     own, phone = await wrote(at), new_number()
@@ -64,3 +71,14 @@ async def test_hub_asks_for_nothing_while_no_page_is_open(at):
                 assert hub.revisions[gone] == ""
         assert hub.revisions == {}
         assert not hub.is_full
+
+
+@told
+async def test_pages_wait_while_the_database_does_not_answer(at):
+    own = await wrote(at)
+    hub = message_hub.MessageHub(Away(), at.server.metrics)
+    with hub.watching(message_hub.Watched(at.ours, own)):
+        for _ in range(2):
+            await hub.next_look()
+        assert hub.revisions == {}
+    assert at.server.metrics.value("task_failures", task="message_hub") == 0

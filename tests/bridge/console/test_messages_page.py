@@ -164,7 +164,11 @@ async def test_conversation_shows_messages_tools_choices_and_cost(at):
     assert "data-choice" not in text
     _, text = await at.staff.post(at.path("messages", own, "phone"))
     assert phone in text
-    assert await acts(at) == ["conversation.seen", "conversation.phone_seen"]
+    headers = {"HX-Request": "true"}
+    _, text = await at.staff.post(at.path("messages", own, "phone"), headers=headers)
+    assert (phone in text, "<html" in text) == (True, False)
+    seen = "conversation.phone_seen"
+    assert await acts(at) == ["conversation.seen", seen, seen]
 
 
 async def messages_of(at, own):
@@ -257,7 +261,8 @@ async def test_conversation_of_another_business_is_404(at):
             assert (await at.owner.get(path))[0] == 404
         for act in ("phone", "write", "hold", "hand-back"):
             assert (await at.owner.post(f"{here}/{act}", text="x"))[0] == 404, act
-    assert (await at.owner.get(at.path("messages", "x")))[0] == 404
+    for one in ("x", "-" * 36, uuid4()):
+        assert (await at.owner.get(at.path("messages", one)))[0] == 404
     path = at.path("messages", "events", business=at.theirs)
     assert (await at.owner.get(path))[0] == 404
     assert (await at.nobody.get(path, headers={"Accept": "*/*"}))[0] == 401
