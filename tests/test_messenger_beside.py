@@ -9,9 +9,9 @@ from urllib.request import urlopen
 import pytest
 
 from bridge.cli.demo.service import free_port
-from bridge.sandbox.messages_api import MessagingApi
-from bridge.sandbox.responses import ResponsesServer
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.writer import Writer
+from bridge.sandbox.responses.server import ResponsesServer
 from crm import businesses
 from crm.database import Database
 from tests.test_workers import business, workers

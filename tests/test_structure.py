@@ -250,7 +250,7 @@ def test_one_module_reads_numbers_and_one_says_what_they_are_worth():
 
 
 def test_the_sandbox_shares_no_wire_code_with_the_bridge():
-    for path in (ROOT / "bridge" / "sandbox").glob("*.py"):
+    for path in (ROOT / "bridge" / "sandbox").rglob("*.py"):
         ours = {name for name in imports(path) if name.startswith(("bridge.", "dsp"))}
         assert all(name.startswith("bridge.sandbox") for name in ours), path.name
 

@@ -1,9 +1,9 @@
 """The sandbox's writer at the service's door: two readings of one wire."""
 
-from bridge.sandbox.contents import Choice, Shown
-from bridge.sandbox.messages_api import MessagingApi
-from bridge.sandbox.webhooks import Signer
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.contents import Choice, Shown
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.webhooks import Signer
+from bridge.sandbox.messaging.writer import Writer
 from bridge.settings.message_options import MessageOptions
 from tests.bridge import running_service, ws_peer
 

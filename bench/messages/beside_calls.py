@@ -24,9 +24,9 @@ from bench.latency import HALF
 from bench.load import KOLBRIDGE, open_calls, prepare, serving
 from bench.machine import free_port
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
-from bridge.sandbox.messages_api import MessagingApi
-from bridge.sandbox.responses import ResponsesServer
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.writer import Writer
+from bridge.sandbox.responses.server import ResponsesServer
 from crm import businesses
 from crm.connect import open_url
 from crm.database import Database

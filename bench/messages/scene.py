@@ -17,11 +17,11 @@ import asyncpg
 from bench.chaos.nodes import READY_S, Node
 from bench.messages.writers import Visit
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
-from bridge.sandbox.faults import ALL
-from bridge.sandbox.messages_api import MessagingApi
+from bridge.sandbox.messaging.faults import ALL
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.writer import Writer
 from bridge.sandbox.realtime import RealtimeServer
-from bridge.sandbox.responses import ResponsesServer
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.responses.server import ResponsesServer
 from crm import businesses
 from crm.businesses import Service
 from crm.connect import service_url

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import NamedTuple
 
 from bridge.messaging.sentences import LATE
-from bridge.sandbox.message_records import Message
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.message_records import Message
+from bridge.sandbox.messaging.writer import Writer
 
 # Longer than any fault and what follows it.
 ANSWER_S_MAX = 180.0

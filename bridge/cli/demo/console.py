@@ -16,7 +16,7 @@ from bridge.cli.demo import past, past_messages
 from bridge.cli.demo.script import BUSINESSES, script
 from bridge.cli.demo.service import environment, make, place_call, running_bridge
 from bridge.sandbox.realtime import RealtimeServer
-from bridge.sandbox.responses import ResponsesServer
+from bridge.sandbox.responses.server import ResponsesServer
 from bridge.sandbox.script import by_language
 from crm import accounts, businesses
 from crm.businesses import Business

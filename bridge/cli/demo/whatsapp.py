@@ -30,13 +30,13 @@ from bridge.cli.demo.service import (
     show,
 )
 from bridge.messaging.announcements import Announcements
-from bridge.sandbox.message_records import Message
-from bridge.sandbox.messages_api import MessagingApi
+from bridge.sandbox.messaging.message_records import Message
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.writer import Writer
 from bridge.sandbox.realtime import RealtimeServer
-from bridge.sandbox.responses import ResponsesServer
+from bridge.sandbox.responses.server import ResponsesServer
 from bridge.sandbox.result import CallResult
 from bridge.sandbox.script import by_language
-from bridge.sandbox.writer import Writer
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, conversations, messages

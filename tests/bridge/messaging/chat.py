@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from bridge.messaging.answering import Answerer
-from bridge.sandbox.responses import ResponsesServer
+from bridge.sandbox.responses.server import ResponsesServer
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, conversations, leads, messages

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from bridge.messaging.sending import Outbox
 from bridge.messaging.twilio_messages import Hosts, TwilioMessages
-from bridge.sandbox.messages_api import MessagingApi
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.writer import Writer
 from bridge.settings.message_options import MessageOptions
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, conversations, message_work, messages

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.messaging.answering import RESPONSES_MAX, TOOLS_MAX, Answerer
 from bridge.messaging.sentences import FAILED
-from bridge.sandbox.writing_model import Say, Use
+from bridge.sandbox.responses.model import Say, Use
 from bridge.settings.process import Settings
 from crm import appointment_links, conversations
 from tests.bridge.messaging.chat import hours_ahead, story

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from bridge.messaging.answering import Answerer
-from bridge.sandbox.writing_model import Say, Use
+from bridge.sandbox.responses.model import Say, Use
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm import conversations, message_turns

@@ -8,8 +8,8 @@ from bridge.messaging.answering import ANSWER_WAIT_S
 from bridge.messaging.messenger import ANSWER_S_MAX
 from bridge.messaging.model_run import REQUEST_WAIT_S
 from bridge.messaging.sentences import FAILED, LATE
-from bridge.sandbox.responses import Ended, Fault
-from bridge.sandbox.writing_model import Say
+from bridge.sandbox.responses.model import Say
+from bridge.sandbox.responses.server import Ended, Fault
 from tests.bridge.messaging.chat import story
 
 QUICK = {"pauses_s": (0.0, 0.0, 0.0)}

@@ -3,7 +3,7 @@
 import asyncio
 
 from bridge.messaging.assembly import Assembly
-from bridge.sandbox.messages_api import MessagingApi
+from bridge.sandbox.messaging.messages_api import MessagingApi
 from bridge.settings.message_options import MessageOptions
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.sandbox.faults import LOST_ANSWER, Fault
+from bridge.sandbox.messaging.faults import LOST_ANSWER, Fault
 from bridge.settings.message_options import MessageOptions
 from tests.bridge.messaging.outbox_desk import run, told, with_options
 

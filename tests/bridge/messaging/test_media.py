@@ -11,8 +11,8 @@ from bridge.messaging.twilio_messages import (
     TwilioError,
     TwilioMessages,
 )
-from bridge.sandbox.attachments import picture, voice_note
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.messaging.attachments import picture, voice_note
+from bridge.sandbox.messaging.faults import Fault
 from bridge.settings.signing import SigningSecrets
 from bridge.telemetry.metrics import Metrics
 from tests.bridge import ws_peer

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.messaging.model_failure import Failure, ModelFailed
 from bridge.messaging.model_run import Asked, Client, _settings
-from bridge.sandbox.responses import Fault, ResponsesServer
+from bridge.sandbox.responses.server import Fault, ResponsesServer
 from bridge.settings.process import Settings
 
 

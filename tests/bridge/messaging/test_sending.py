@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from bridge.messaging.sending import REFUSED_TRIES_MAX
-from bridge.sandbox.delivery import Failure
-from bridge.sandbox.faults import (
+from bridge.sandbox.messaging.delivery import Failure
+from bridge.sandbox.messaging.faults import (
     CUT,
     ERROR_AFTER,
     LOST_ANSWER,

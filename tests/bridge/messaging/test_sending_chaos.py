@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.writer import Writer
 from crm import businesses, conversations, message_work
 from crm.messages import Draft, add
 from tests.bridge.messaging.outbox_desk import run

@@ -6,7 +6,13 @@ import pytest
 
 from bridge.messaging import twilio_messages
 from bridge.messaging.twilio_messages import FateUnknown, NotSent, Refused, Sent
-from bridge.sandbox.faults import CUT, ERROR_AFTER, LOST_ANSWER, TOO_MANY, Fault
+from bridge.sandbox.messaging.faults import (
+    CUT,
+    ERROR_AFTER,
+    LOST_ANSWER,
+    TOO_MANY,
+    Fault,
+)
 from bridge.settings.signing import SigningSecrets
 from tests.bridge.messaging.outbox_desk import DANA, run, told
 

@@ -18,7 +18,7 @@ from bridge.messaging.writing_tools import (
     without_nulls,
     writing_tools,
 )
-from bridge.sandbox.responses_requests import check
+from bridge.sandbox.responses.requests import check
 from bridge.settings.options import CallOptions
 from bridge.telemetry.log import CallLogger
 from crm import conversations, message_turns, saving

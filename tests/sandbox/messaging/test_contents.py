@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from bridge.sandbox.contents import Choice
-from tests.sandbox.message_bridge import BUTTONS, ROWS, desk, run
+from bridge.sandbox.messaging.contents import Choice
+from tests.sandbox.messaging.message_bridge import BUTTONS, ROWS, desk, run
 
 TEXT = {"twilio/text": {"body": "Hello {{1}}"}}
 ROW = {"id": "s1", "item": "Mo 9:00"}

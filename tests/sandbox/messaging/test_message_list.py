@@ -9,7 +9,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from tests.sandbox.message_bridge import BASE, BUSINESS, DANA, ROWS, desk, run
+from tests.sandbox.messaging.message_bridge import BASE, BUSINESS, DANA, ROWS, desk, run
 
 TO, FROM = f"whatsapp:{DANA}", f"whatsapp:{BUSINESS}"
 

@@ -16,8 +16,8 @@ from openai.types.responses.response_create_params import (
 )
 from pydantic import TypeAdapter
 
-from bridge.sandbox.responses import Ended, Fault, ResponsesServer
-from bridge.sandbox.writing_model import Say, Use
+from bridge.sandbox.responses.model import Say, Use
+from bridge.sandbox.responses.server import Ended, Fault, ResponsesServer
 
 FIND = {
     "type": "function",

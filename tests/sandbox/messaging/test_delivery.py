@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bridge.sandbox.attachments import picture
-from bridge.sandbox.delivery import Failure
+from bridge.sandbox.messaging.attachments import picture
+from bridge.sandbox.messaging.delivery import Failure
 from bridge.sandbox.sign import signature
-from tests.sandbox.message_bridge import (
+from tests.sandbox.messaging.message_bridge import (
     BASE,
     BUSINESS,
     BUTTONS,

@@ -5,11 +5,19 @@ import asyncio
 import pytest
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
-from bridge.sandbox import webhooks
+from bridge.sandbox.messaging import webhooks
+from bridge.sandbox.messaging.webhooks import Signer
+from bridge.sandbox.messaging.writer import Writer
 from bridge.sandbox.sign import sha256_signature, signature
-from bridge.sandbox.webhooks import Signer
-from bridge.sandbox.writer import Writer
-from tests.sandbox.message_bridge import BUSINESS, BUTTONS, DANA, EMPTY, ROWS, desk, run
+from tests.sandbox.messaging.message_bridge import (
+    BUSINESS,
+    BUTTONS,
+    DANA,
+    EMPTY,
+    ROWS,
+    desk,
+    run,
+)
 
 
 def test_message_has_twilios_fields_and_is_signed_over_the_public_url():

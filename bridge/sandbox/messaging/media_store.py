@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.sandbox.message_records import API_VERSION, Message, new_sid
+from bridge.sandbox.messaging.message_records import API_VERSION, Message, new_sid
 
 # https://www.twilio.com/docs/messaging/guides/accepted-mime-types: 16 MB for WhatsApp;
 # https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages: 5 MB for

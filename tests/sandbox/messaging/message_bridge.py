@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientSession, web
 
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID
-from bridge.sandbox.messages_api import MessagingApi
-from bridge.sandbox.writer import Writer
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.writer import Writer
 
 BUSINESS, DANA = "+15550100002", "+15550100001"
 BASE = f"/2010-04-01/Accounts/{SANDBOX_ACCOUNT_SID}"

@@ -3,7 +3,7 @@
 It transcribes, too: every recording says `words`.
 
 It refuses what the API refuses, and notes each refusal in `problems`. It answers as a
-model that serves a business's writers (`bridge.sandbox.writing_model`), or as it is
+model that serves a business's writers (`bridge.sandbox.responses.model`), or as it is
 told: late, with an error, with a broken body, with arguments that do not fit. It shares
 no code with the bridge.
 """
@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from bridge.sandbox import responses_requests, transcriptions
+from bridge.sandbox.responses import requests, transcriptions
+from bridge.sandbox.responses.model import Say, Use, answer
 from bridge.sandbox.rules import Refused
-from bridge.sandbox.writing_model import Say, Use, answer
 
 PATH = "/v1/responses"
 _BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -180,7 +180,7 @@ class ResponsesServer:
             raise Refused(
                 "invalid_json", "We could not parse the JSON body of your request."
             ) from None
-        responses_requests.check(body)
+        requests.check(body)
         self._check_thoughts(body)
         assert isinstance(body, dict), "checked above"
         return body

@@ -25,15 +25,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from bridge.sandbox.contents import SESSION_ONLY
-from bridge.sandbox.message_records import (
+from bridge.sandbox.messaging.contents import SESSION_ONLY
+from bridge.sandbox.messaging.message_records import (
     API_VERSION,
     PREFIX,
     Clock,
     Message,
     RefusalError,
 )
-from bridge.sandbox.webhooks import Signer, Webhooks
+from bridge.sandbox.messaging.webhooks import Signer, Webhooks
 
 WINDOW = timedelta(hours=24)
 TYPING = timedelta(seconds=25)

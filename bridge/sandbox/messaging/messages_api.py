@@ -28,8 +28,8 @@ order of their creation, `api.problems` what Twilio's debugger would show. `awai
 api.settle()` waits until every callback is posted.
 
 Neither a list nor a message tells the ContentSid; `body` is the text as it was filled
-in. `bridge.sandbox.message_list` says what a filter on `DateSent` finds, and in which
-order; `api.list_after(seconds)` and `api.resource.unsent_last` make look-ups harder.
+in. `message_list` says what a filter on `DateSent` finds, and in which order;
+`api.list_after(seconds)` and `api.resource.unsent_last` make look-ups harder.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
-from bridge.sandbox.contents import SESSION_ONLY
-from bridge.sandbox.contents_resource import ContentsResource
-from bridge.sandbox.delivery import Courier, Inbox, Ways
-from bridge.sandbox.faults import Fault, Faults
-from bridge.sandbox.media_store import MediaStore
-from bridge.sandbox.message_records import Clock, Message, RefusalError
-from bridge.sandbox.messages_resource import MessagesResource
-from bridge.sandbox.messaging_account import Account
-from bridge.sandbox.webhooks import Webhooks
+from bridge.sandbox.messaging.contents import SESSION_ONLY
+from bridge.sandbox.messaging.contents_resource import ContentsResource
+from bridge.sandbox.messaging.delivery import Courier, Inbox, Ways
+from bridge.sandbox.messaging.faults import Fault, Faults
+from bridge.sandbox.messaging.media_store import MediaStore
+from bridge.sandbox.messaging.message_records import Clock, Message, RefusalError
+from bridge.sandbox.messaging.messages_resource import MessagesResource
+from bridge.sandbox.messaging.messaging_account import Account
+from bridge.sandbox.messaging.webhooks import Webhooks
 
 _REQUEST_BYTES_MAX = 262_144
 # How long a request may go on after a cut; aiohttp takes 0 for no limit.

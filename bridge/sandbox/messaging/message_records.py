@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from bridge.sandbox.contents import Content, Shown
+    from bridge.sandbox.messaging.contents import Content, Shown
 
 API_VERSION = "2010-04-01"
 PREFIX = "whatsapp:"

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from bridge.sandbox.message_records import Message, refuse
+from bridge.sandbox.messaging.message_records import Message, refuse
 
 _PAGE_SIZE = 50
 _PAGE_SIZE_MAX = 1_000

@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from bridge.sandbox import message_list, message_rules
-from bridge.sandbox.delivery import Typing
-from bridge.sandbox.media_store import Media
-from bridge.sandbox.message_records import (
+from bridge.sandbox.messaging import message_list, message_rules
+from bridge.sandbox.messaging.delivery import Typing
+from bridge.sandbox.messaging.media_store import Media
+from bridge.sandbox.messaging.message_records import (
     API_VERSION,
     PREFIX,
     Message,
@@ -23,7 +23,7 @@ from bridge.sandbox.message_records import (
     not_found,
     refuse,
 )
-from bridge.sandbox.messaging_account import Account
+from bridge.sandbox.messaging.messaging_account import Account
 
 _BASE = f"/{API_VERSION}/Accounts/{{account}}/Messages"
 

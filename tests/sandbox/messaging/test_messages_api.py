@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import ClientConnectionError, encode_basic_auth
 
-from bridge.sandbox.faults import (
+from bridge.sandbox.messaging.faults import (
     CUT,
     ERROR_AFTER,
     LATE_ANSWER,
@@ -16,8 +16,8 @@ from bridge.sandbox.faults import (
     UNAVAILABLE,
     Fault,
 )
-from bridge.sandbox.messages_api import MessagingApi
-from tests.sandbox.message_bridge import BASE, BUSINESS, DANA, desk, run
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from tests.sandbox.messaging.message_bridge import BASE, BUSINESS, DANA, desk, run
 
 SERVICE = "MG" + "1" * 32
 TO, FROM = f"whatsapp:{DANA}", f"whatsapp:{BUSINESS}"

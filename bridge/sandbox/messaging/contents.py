@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bridge.sandbox.message_records import RefusalError, new_sid, refuse
+from bridge.sandbox.messaging.message_records import RefusalError, new_sid, refuse
 
 ITEMS_MAX = 10
 BUTTONS_MAX = 10

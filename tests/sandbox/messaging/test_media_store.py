@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 
-from bridge.sandbox import attachments
 from bridge.sandbox.clips import clip
-from tests.sandbox.message_bridge import desk, run
+from bridge.sandbox.messaging import attachments
+from tests.sandbox.messaging.message_bridge import desk, run
 
 
 def path_of(d):

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bridge.sandbox.writing_model import Say, Use, answer
+from bridge.sandbox.responses.model import Say, Use, answer
 
 SLOTS = [
     {"starts_at": "2026-12-01T16:30:00+02:00", "spoken": "Tuesday at 16:30"},

@@ -25,11 +25,11 @@ import msgspec
 from aiohttp.web import FileField
 from multidict import MultiDictProxy
 
-from bridge.sandbox.contents import Content, length, read_variables
-from bridge.sandbox.message_records import PREFIX, refuse
+from bridge.sandbox.messaging.contents import Content, length, read_variables
+from bridge.sandbox.messaging.message_records import PREFIX, refuse
 
 if TYPE_CHECKING:
-    from bridge.sandbox.messaging_account import Account
+    from bridge.sandbox.messaging.messaging_account import Account
 
 BODY_CHARS_MAX = 1_600
 _CALLBACK_CHARS_MAX = 4_000

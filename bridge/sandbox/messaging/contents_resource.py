@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from bridge.sandbox import contents
-from bridge.sandbox.contents import SESSION_ONLY, Content
-from bridge.sandbox.message_records import answer, not_found, refuse
-from bridge.sandbox.messaging_account import Account
+from bridge.sandbox.messaging import contents
+from bridge.sandbox.messaging.contents import SESSION_ONLY, Content
+from bridge.sandbox.messaging.message_records import answer, not_found, refuse
+from bridge.sandbox.messaging.messaging_account import Account
 
 _CONTENT = "/v1/Content/{sid}"
 _CATEGORIES = frozenset(("UTILITY", "MARKETING", "AUTHENTICATION"))

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping
 import aiohttp
 from aiohttp import encode_basic_auth
 
-from bridge.sandbox.contents import Content, read
-from bridge.sandbox.delivery import Courier, Inbox, Ways
-from bridge.sandbox.media_store import (
+from bridge.sandbox.messaging.contents import Content, read
+from bridge.sandbox.messaging.delivery import Courier, Inbox, Ways
+from bridge.sandbox.messaging.media_store import (
     BYTES_MAX,
     PICTURE_BYTES_MAX,
     PICTURES,
     TYPES,
     MediaStore,
 )
-from bridge.sandbox.message_records import PREFIX, Clock, Message, refuse
-from bridge.sandbox.webhooks import Signer
+from bridge.sandbox.messaging.message_records import PREFIX, Clock, Message, refuse
+from bridge.sandbox.messaging.webhooks import Signer
 
 _FETCH_S = 10.0
 

@@ -26,12 +26,22 @@ from typing import Literal
 
 import msgspec
 
-from bridge.sandbox.attachments import PICTURE_TYPE, VOICE_TYPE, picture, voice_note
-from bridge.sandbox.contents import Choice
-from bridge.sandbox.delivery import Inbox, Typing
-from bridge.sandbox.message_records import API_VERSION, PREFIX, Message, new_sid
-from bridge.sandbox.messages_api import MessagingApi
-from bridge.sandbox.webhooks import Answer, Signer, Webhooks
+from bridge.sandbox.messaging.attachments import (
+    PICTURE_TYPE,
+    VOICE_TYPE,
+    picture,
+    voice_note,
+)
+from bridge.sandbox.messaging.contents import Choice
+from bridge.sandbox.messaging.delivery import Inbox, Typing
+from bridge.sandbox.messaging.message_records import (
+    API_VERSION,
+    PREFIX,
+    Message,
+    new_sid,
+)
+from bridge.sandbox.messaging.messages_api import MessagingApi
+from bridge.sandbox.messaging.webhooks import Answer, Signer, Webhooks
 
 _KINDS = {"image": "image", "audio": "audio", "video": "video"}
 # After STOP a business may confirm it, once.

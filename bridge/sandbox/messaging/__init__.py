@@ -1,0 +1,1 @@
+"""Twilio's messaging: its REST API for one account, and a WhatsApp user who writes."""
