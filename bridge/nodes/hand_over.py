@@ -23,6 +23,7 @@ from bridge.call import checkpoint
 from bridge.call.checkpoint import UnreadableError
 from bridge.call.plan import Checkpoint
 from bridge.line.driver import CallDriver
+from bridge.nodes.answer_body import read_body
 from bridge.nodes.membership import Identity
 from bridge.nodes.ownership import Ownership
 from bridge.nodes.peers import AskInside, Webhook
@@ -161,7 +162,7 @@ class HandOver:
         async with self._session.post(url, data=form, headers=headers) as answer:
             if answer.status != HTTPStatus.OK:
                 return None
-            return await answer.content.read(STATE_BYTES_MAX)
+            return await read_body(answer.content, STATE_BYTES_MAX)
 
 
 def _number(form: Mapping[str, str], name: str) -> int | None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import aiohttp
 
+from bridge.nodes.answer_body import read_body
 from bridge.nodes.membership import Identity
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
@@ -159,12 +160,14 @@ class Peers:
                 data=webhook.body,
                 headers=webhook.headers,
             ) as answer:
-                document = await answer.content.read(DOCUMENT_BYTES_MAX)
-                if answer.status == HTTPStatus.OK:
+                document = await read_body(answer.content, DOCUMENT_BYTES_MAX)
+                if answer.status == HTTPStatus.OK and document is not None:
                     self._metrics.count("webhooks_passed_on", outcome="answered")
                     return OwnersAnswer(document, is_dead=False)
                 is_dead = answer.status in NOBODY_THERE
                 why = f"status {answer.status}"
+                if document is None:
+                    why += f", more than {DOCUMENT_BYTES_MAX} bytes"
                 if answer.status == HTTPStatus.FORBIDDEN:
                     why += FORBIDDEN
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
+from bridge.nodes.answer_body import read_body
 from bridge.service.between_nodes import LINE_PATH, LIVE_PATH, BetweenNodes
 from bridge.service.remote_line import MESSAGE_BYTES_MAX, RemoteLine
 from bridge.telemetry.live_call import Snapshot
@@ -139,7 +140,9 @@ class NodeLines:
             ) as got:
                 if got.status != HTTPStatus.OK:
                     return None
-                body = await got.content.read(SNAPSHOT_BYTES_MAX)
+                body = await read_body(got.content, SNAPSHOT_BYTES_MAX)
+                if body is None:
+                    return None
                 return msgspec.msgpack.decode(body, type=Snapshot)
         except (ClientError, TimeoutError, OSError, msgspec.DecodeError):
             return None
