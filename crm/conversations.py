@@ -108,7 +108,8 @@ async def receive(
     changes nothing. `per_minute_max`: more messages than this within a minute are
     refused; 0: no limit. `pause` is how long more of them are waited for. `stop_with`:
     the writer wants no messages, and is told so with this; `start_with`: they want them
-    again. A conversation that is held or stopped leaves the message to people.
+    again; over the limit they are not told. A conversation that is held or stopped
+    leaves the message to people.
     """
     async with db.tenant(business_id) as connection:
         opened = await _open(connection, business_id, arrived)
@@ -123,12 +124,14 @@ async def receive(
         if received.is_repeated:
             return received
         await _note_inbound(connection, business_id, opened.id, arrived)
+        own, words = (connection, business_id, opened.id), None
         if stop_with is not None:
-            if await stop(connection, business_id, opened.id):
-                await messages.add(connection, business_id, opened.id, stop_with)
+            words = stop_with if await stop(*own) else None
         elif opened.is_stopped and start_with is not None:
-            await start(connection, business_id, opened.id)
-            await messages.add(connection, business_id, opened.id, start_with)
+            words = start_with if await start(*own) else None
+        # A writer must not have more sent to them by STOP and START than by questions.
+        if words is not None and not received.is_refused:
+            await messages.add(*own, words)
         if not is_left and not received.is_refused:
             await message_work.add(connection, business_id, opened.id, pause)
     return received
@@ -290,7 +293,7 @@ async def hold(
     connection: Any, business_id: UUID, conversation_id: UUID, why: str
 ) -> bool:
     """Leave a conversation to people, in a transaction; tell whether it was not so
-    before. A reason adds a notice."""
+    before. A reason adds a notice. What nobody has begun to answer is left, too."""
     done: str = await connection.execute(
         "update conversations set held_since = now(), held_why = $3 "
         "where business_id = $1 and id = $2 and held_since is null",
@@ -298,7 +301,21 @@ async def hold(
         conversation_id,
         why,
     )
-    return done.endswith(" 1")
+    if not done.endswith(" 1"):
+        return False
+    await _leave(connection, business_id, conversation_id)
+    return True
+
+
+async def _leave(connection: Any, business_id: UUID, conversation_id: UUID) -> None:
+    """Leave to people what was written, and is part of no turn."""
+    await connection.execute(
+        "update messages set status = 'kept' where business_id = $1 "
+        "and conversation_id = $2 and direction = 'in' and turn_id is null "
+        "and status = 'received'",
+        business_id,
+        conversation_id,
+    )
 
 
 async def hand_back(db: Database, business_id: UUID, conversation_id: UUID) -> bool:
@@ -340,13 +357,15 @@ async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> boo
         conversation_id,
         marked.endswith(" 1"),
     )
+    await _leave(connection, business_id, conversation_id)
     return True
 
 
 async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
     """Undo the writer's own `stop`, in a transaction; tell whether there was one.
 
-    A lead whom the business itself has marked keeps that mark.
+    A lead whom the business itself has marked keeps that mark. So does one who has
+    stopped a conversation with another number of the business, until its START.
     """
     row = await connection.fetchrow(
         "update conversations c set stopped_at = null, stop_marked_lead = false "
@@ -361,8 +380,10 @@ async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bo
         return False
     if row["stop_marked_lead"]:
         await connection.execute(
-            "update leads set do_not_contact = false where business_id = $1 "
-            "and id = $2",
+            "with others as (update conversations set stop_marked_lead = true "
+            "where business_id = $1 and lead_id = $2 and stopped_at is not null "
+            "returning id) update leads set do_not_contact = false "
+            "where business_id = $1 and id = $2 and not exists (select from others)",
             business_id,
             row["lead_id"],
         )

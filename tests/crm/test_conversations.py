@@ -34,9 +34,9 @@ class Salon:
         self.writer = f"+1555{uuid4().int % 10**7:07}"
         self.holder = uuid4()
 
-    async def receive(self, body="hello", sid=None, **more):
+    async def receive(self, body="hello", sid=None, to=OWN, **more):
         sid = sid or f"SM{uuid4().hex}"
-        arrived = Arrived(sid, body, OWN, "AC1", self.writer)
+        arrived = Arrived(sid, body, to, "AC1", self.writer)
         return await conversations.receive(self.db, self.id, arrived, **more)
 
     async def claim(self, holder=None):
@@ -302,3 +302,55 @@ async def test_chat_of_the_console_has_no_lead_and_sends_nothing(salon):
         ("writer", "hello", "received"),
         ("person", "Hi", "shown"),
     ]
+
+
+@told
+async def test_start_to_one_number_does_not_undo_the_stop_to_another(salon):
+    conversation_ids = [
+        (await salon.receive(to=to)).conversation_id for to in (OWN, "+15550008888")
+    ]
+    marked = "select do_not_contact from leads"
+    async with salon.db.tenant(salon.id) as connection:
+        for one in conversation_ids:
+            await conversations.stop(connection, salon.id, one)
+        await conversations.start(connection, salon.id, conversation_ids[0])
+        assert await connection.fetchval(marked)
+        await conversations.start(connection, salon.id, conversation_ids[1])
+        assert not await connection.fetchval(marked)
+
+
+@told
+async def test_stop_and_start_again_and_again_are_confirmed_within_the_limit(salon):
+    words = {"stop_with": Draft("No more"), "start_with": Draft("Welcome")}
+    for _ in range(6):
+        for name, draft in words.items():
+            await salon.receive(per_minute_max=3, **{name: draft})
+
+    sent = "select count(*) from messages where direction = 'out'"
+    assert await salon.sql(sent) == 3
+    await salon.receive(per_minute_max=3, stop_with=Draft("No more"))
+    assert await salon.sql("select stopped_at from conversations") is not None
+    assert await salon.sql(sent) == 3
+
+
+@pytest.mark.parametrize("leave", ["hold", "stop"])
+def test_what_waits_when_people_take_over_or_the_writer_stops_is_not_answered_later(
+    database_url, leave
+):
+    @told
+    async def story(salon):
+        received = await salon.receive("before")
+        own = (salon.id, received.conversation_id)
+        async with salon.db.tenant(salon.id) as connection:
+            if leave == "hold":
+                await conversations.hold(connection, *own, "")
+            else:
+                await conversations.stop(connection, *own)
+                await conversations.start(connection, *own)
+        await conversations.hand_back(salon.db, *own)
+        await salon.receive("after")
+
+        turn = await message_turns.begin(salon.db, await salon.claim(), "m")
+        assert [one.body for one in turn.asked] == ["after"]
+
+    story(database_url)
