@@ -28,7 +28,8 @@ class Outgoing(NamedTuple):
     tried before: it keeps its place. `later_at` is when another one is due. `before` is
     the last given one that is not known to be sent. `replaced` is one that the carrier
     refused as text, and that has no other in its place. `is_closed`: the carrier has
-    refused text since the writer's last message.
+    refused text since the writer's last message. `is_taken_over`: a person has taken
+    the conversation over before the turn of `next` had ended.
     """
 
     now: datetime
@@ -39,6 +40,7 @@ class Outgoing(NamedTuple):
     later_at: datetime | None = None
     is_closed: bool = False
     is_not_contacted: bool = False
+    is_taken_over: bool = False
 
 
 async def read(
@@ -70,6 +72,7 @@ async def read(
             WINDOW_CLOSED,
             REPLACED_WITHIN,
         )
+        turns = [row["turn_id"] for row in rows if row["role"] == "next"]
         facts = await connection.fetchrow(
             "select now() as now, exists (select from messages where business_id = $1 "
             "and conversation_id = $2 and error_code = $3 "
@@ -78,12 +81,17 @@ async def read(
             "and conversation_id = $2 and direction = 'out' and status = 'waiting' "
             "and tries = 0 and due_at > now()) as later_at, "
             "coalesce((select do_not_contact from leads where business_id = $1 "
-            "and id = $5), false) as is_not_contacted",
+            "and id = $5), false) as is_not_contacted, "
+            "exists (select from message_turns where business_id = $1 "
+            "and id = any ($6) and coalesce(ended_at, now()) > $7::timestamptz) "
+            "as is_taken_over",
             business_id,
             conversation_id,
             WINDOW_CLOSED,
             found.last_inbound_at,
             found.lead_id,
+            turns,
+            found.held_since,
         )
     of_role = {row["role"]: _message(row) for row in rows}
     return Outgoing(

@@ -76,13 +76,15 @@ class Composer:
             has_template=self._template_of(errand, message) is not None,
             quiet_until=quiet and quiet_until(quiet, zone, state.now),
             is_refused_as_text=state.is_closed or messages.is_instead(message),
+            is_taken_over=state.is_taken_over,
         )
 
     async def fields(
         self, errand: Errand, message: Message, way: Way
     ) -> dict[str, str]:
         """Return the fields of the request that sends a message; raises TwilioError
-        where its choices cannot be made a resource now."""
+        where its choices cannot be made a resource now; not for longer than
+        CONTENT_WAIT."""
         fields = await self._content_fields(errand, message, way)
         if self._public_url:
             query = urlencode({"m": message.id, "b": errand.held.business_id})

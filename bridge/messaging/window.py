@@ -1,10 +1,11 @@
 """What may be sent to a writer now: as text, as a template, later, or not at all.
 
-`decide` is pure: facts and the time in, a decision out. Four rules, the strongest
+`decide` is pure: facts and the time in, a decision out. Five rules, the strongest
 first:
 
 - A writer who has stopped the conversation gets the confirmation of that, and nothing
   else.
+- Where a person has taken the conversation over, the assistant says nothing more.
 - What nobody asked for goes to nobody who is not to be contacted.
 - What nobody asked for waits for the end of the quiet hours.
 - Text goes out within 24 hours of the writer's last message. Later, WhatsApp delivers a
@@ -102,14 +103,18 @@ def decide(
     has_template: bool,
     quiet_until: datetime | None = None,
     is_refused_as_text: bool = False,
+    is_taken_over: bool = False,
 ) -> Decision:
     """Return how a message goes out.
 
     `quiet_until`: the end of the quiet hours, if it is in them. `is_refused_as_text`:
     Twilio has said that the window is closed (63016), whatever our clock says.
+    `is_taken_over`: the assistant has said it after a person took over.
     """
     if addressee.stopped_at is not None and purpose != STOPPED:
         return Decision(Way.DROPPED, "stopped")
+    if is_taken_over:
+        return Decision(Way.DROPPED, "held")
     if purpose not in ASKED_FOR:
         if addressee.is_not_contacted:
             return Decision(Way.DROPPED, "do_not_contact")

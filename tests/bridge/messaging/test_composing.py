@@ -4,6 +4,8 @@ import pytest
 
 from bridge.sandbox.messaging.faults import LOST_ANSWER, Fault
 from bridge.settings.message_options import MessageOptions
+from crm import conversations, message_turns
+from crm.messages import Draft
 from tests.bridge.messaging.outbox_desk import run, told, with_options
 
 
@@ -236,3 +238,42 @@ async def test_content_of_an_unknown_kind_is_left_out(desk):
     await desk.send()
 
     assert desk.sent == ["Look"]
+
+
+async def take_over(desk):
+    async with desk.database.tenant(desk.business_id) as connection:
+        own = (connection, desk.business_id, desk.conversation_id)
+        await conversations.hold(*own, "")
+
+
+@told
+async def test_answer_that_ends_after_a_person_took_over_is_not_sent(desk):
+    own = (desk.database, desk.held)
+    turn = await message_turns.begin(*own, "m")
+    await take_over(desk)
+    await message_turns.say(*own, turn.id, Draft("It takes longer"))
+    await desk.send()
+    await message_turns.end(*own, turn.id, [Draft("At ten?")], cost=None)
+    await desk.add("I am Noa", author="person", made_by="Noa")
+    await desk.send()
+
+    assert desk.sent == ["I am Noa"]
+    assert (await desk.statuses())[:2] == ["dropped", "dropped"]
+    why = "select error_text from messages where body = 'At ten?'"
+    assert await desk.value(why) == "held"
+
+
+@told
+async def test_words_that_leave_a_conversation_to_people_are_sent_in_all_parts(desk):
+    own = (desk.database, desk.held)
+    turn = await message_turns.begin(*own, "m")
+    long = "A sentence of some words. " * 70
+    drafts = [Draft(long), Draft("Somebody will write to you.")]
+    await message_turns.end(*own, turn.id, drafts, cost=None, hold_why="asks for one")
+    for _ in drafts:
+        await desk.send()
+        await desk.api.settle()
+        await desk.send()
+
+    assert len(desk.sent) == 3
+    assert "dropped" not in await desk.statuses()
