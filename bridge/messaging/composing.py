@@ -1,9 +1,11 @@
 """How one message goes out: as text, with choices or as a template, and its fields.
 
 `Composer.decide` asks the rules of `bridge.messaging.window`; `Composer.fields` makes
-the fields of the request. Choices that Twilio does not take are sent as numbered lines.
+the fields of the request. Choices that Twilio does not take, or not in time, are sent
+as numbered lines.
 """
 
+from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -16,7 +18,7 @@ from bridge.messaging.contents import (
     as_text,
     read_content,
 )
-from bridge.messaging.twilio_messages import Refused
+from bridge.messaging.twilio_messages import Refused, TwilioError
 from bridge.messaging.window import (
     Addressee,
     Decision,
@@ -32,6 +34,9 @@ from crm.businesses import Business
 from crm.message_sending import Outgoing
 from crm.message_work import Held
 from crm.messages import Draft, Message
+
+# How long choices wait for a resource that cannot be made; then they go as text.
+CONTENT_WAIT = timedelta(seconds=15)
 
 
 class Errand(NamedTuple):
@@ -104,7 +109,10 @@ class Composer:
         if content is not None and not isinstance(content, Template):
             try:
                 return await self._contents.fields(*own, content)
-            except (ContentError, Refused) as error:
+            except (ContentError, TwilioError) as error:
+                is_passing = not isinstance(error, ContentError | Refused)
+                if is_passing and errand.state.now < message.due_at + CONTENT_WAIT:
+                    raise
                 errand.log.error("[MESSAGE] choices are sent as text: %s", error)
                 body = as_text(body, content)
         fields = {"Body": body} if body.strip() else {}

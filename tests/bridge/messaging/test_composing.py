@@ -277,3 +277,15 @@ async def test_words_that_leave_a_conversation_to_people_are_sent_in_all_parts(d
 
     assert len(desk.sent) == 3
     assert "dropped" not in await desk.statuses()
+
+
+@told
+async def test_choices_do_not_wait_for_ever_for_the_content_api(desk):
+    desk.api.faults.order(*3 * [Fault(path="contents")])
+    await desk.add("When?", TIMES)
+    await desk.send()
+    assert desk.sent == []
+    await desk.pass_time(15)
+    await desk.send()
+
+    assert desk.sent == ["When?\n\n1. Mo 9:00 (with Noa)\n2. Tu 9:00"]
