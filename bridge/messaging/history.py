@@ -1,10 +1,10 @@
 """What the model reads of a conversation: stored messages and items as its input.
 
 `items` is pure. What was written before the turn is bounded in messages and tokens, and
-the newest is kept. The turn's own messages come next, then what the model has said in
-the turn with the results of its tools, in the order in which the API wants them. What
-the service adds to a person's words stands in square brackets, which nobody else can
-write.
+the newest is kept. The turn's own messages come next, within the same bounds, then what
+the model has said in the turn with the results of its tools, in the order in which the
+API wants them. What the service adds to a person's words stands in square brackets,
+which nobody else can write.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,7 @@ def items(
     """
     offered = offers(before)
     past = [one for one in before if one.turn_id != turn.id and one.status not in _LOST]
-    asked = {one.id: one for one in turn.asked}
+    asked = {one.id: one for one in _bounded(turn.asked, bounds, offered, least=1)}
     later = {one for item in turn.items if ASKED in item for one in item[ASKED]}
     today = turn.asked[-1].created_at.astimezone(zone).date() if turn.asked else None
 
@@ -73,7 +73,11 @@ def items(
         _past(one, offered, one.created_at.astimezone(zone), today)
         for one in _bounded(past, bounds, offered)
     ]
-    made += [written(one) for one in turn.asked if str(one.id) not in later]
+    left = len(turn.asked) - len(asked)
+    if left:
+        text = f"[{left} messages before these are left out: too much at once]"
+        made.append({"role": "user", "content": text})
+    made += [written(one) for one in asked.values() if str(one.id) not in later]
     for item in _with_outputs(turn.items, outputs):
         if ASKED in item:
             found = (asked.get(UUID(one)) for one in item[ASKED])
@@ -94,14 +98,17 @@ def offers(messages: Iterable[Message]) -> dict[str, Chosen]:
 
 
 def _bounded(
-    past: Sequence[Message], bounds: Bounds, offered: Mapping[str, Chosen]
+    past: Sequence[Message],
+    bounds: Bounds,
+    offered: Mapping[str, Chosen],
+    least: int = 0,
 ) -> list[Message]:
-    """Return the newest messages that fit, in order."""
+    """Return the newest messages that fit, in order, and at least so many."""
     kept: list[Message] = []
     left = bounds.tokens_max
     for message in reversed(past[-bounds.messages_max :]):
         left -= token_bound(_words(message, offered))
-        if left < 0:
+        if left < 0 and len(kept) >= least:
             break
         kept.append(message)
     return kept[::-1]

@@ -194,3 +194,16 @@ def test_media_are_named_or_seen():
     alone = asks(1, media=media[:1])
     [only] = given([], turn(alone), pictures={(alone.id, 0): "data:"})[0]["content"]
     assert only["type"] == "input_image"
+
+
+def test_what_is_asked_at_once_is_bounded_and_the_newest_is_kept():
+    asked = [asks(number, f"{number} " + "word " * 50) for number in range(1, 6)]
+    tight = Bounds(40, 250)
+
+    found = given(asked, turn(*asked), bounds=tight)
+
+    assert [one["content"].split(" ")[0] for one in found] == ["[3", "4", "5"]
+    assert "left out" in found[0]["content"]
+    # The last message is read whatever its length.
+    (_, last) = given(asked, turn(*asked), bounds=Bounds(40, 1))
+    assert last["content"].startswith("5 ")
