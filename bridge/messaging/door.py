@@ -38,7 +38,7 @@ from crm.conversations import Arrived, Received
 from crm.database import Database
 from crm.messages import Draft
 from crm.patience import answer
-from crm.transient import is_about_the_row, is_transient
+from crm.transient import DATABASE_ERRORS, is_about_the_row, is_transient
 
 # Twilio gives a webhook up after 15 s, and the guard of webhooks after 12.
 DATABASE_WAIT_S = 5.0
@@ -53,7 +53,8 @@ RETRY_S_MAX = 15.0
 # People type in pieces: how long more messages are waited for after the last one.
 JOIN_PAUSE = timedelta(seconds=1.5)
 LOGGED_CHARS_MAX = 500
-ERROR_CODE_MAX = 999_999
+# Twilio's codes have five.
+CODE_DIGITS_MAX = 6
 
 
 class JournalFull(Exception):
@@ -144,7 +145,7 @@ class MessageDoor:
             server_logger().warning(
                 "[MESSAGE] not written (%s): it waits on disk",
                 type(error).__name__,
-                exc_info=None if is_transient(error) else error,
+                exc_info=None if isinstance(error, DATABASE_ERRORS) else error,
             )
             await self._to_disk(kept)
 
@@ -255,7 +256,7 @@ class MessageDoor:
             server_logger().warning("[MESSAGE] unknown status %r", status[:32])
             return
         text = form.get("ErrorCode", "")
-        is_code = text.isascii() and text.isdecimal() and int(text) <= ERROR_CODE_MAX
+        is_code = text.isascii() and text.isdecimal() and len(text) <= CODE_DIGITS_MAX
         is_news = await messages.note_status(
             self._database,
             business_id,
@@ -313,7 +314,11 @@ class MessageDoor:
 
     async def _put_aside(self, taken: Taken, error: Exception) -> None:
         self._count("put_aside")
-        server_logger().error("[MESSAGE] the database refuses one: %s", error)
+        # The database's words quote the row: what was written, and who wrote it.
+        server_logger().error(
+            "[MESSAGE] the database refuses one (%s): it is put aside",
+            type(error).__name__,
+        )
         text = f"{type(error).__name__}: {error}"
         await asyncio.to_thread(self._refused.add, taken.record, text)
 

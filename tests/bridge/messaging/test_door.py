@@ -243,15 +243,25 @@ def test_more_than_the_disk_may_hold_is_refused_and_said(
     told(story)(database_url, tmp_path)
 
 
-@told
-async def test_what_the_database_refuses_for_good_is_put_aside(place):
-    place.switch.error = asyncpg.CheckViolationError("no")
-    await place.door.receive(place.form("odd"))
-    await ws_peer.until(lambda: place.count("put_aside"))
-    await ws_peer.until(lambda: not place.door.waiting)
+def test_what_the_database_refuses_for_good_is_put_aside_and_not_logged(
+    database_url, tmp_path, caplog
+):
+    async def story(place):
+        refused = asyncpg.CheckViolationError("no")
+        refused.detail = "Failing row contains (odd)."
+        place.switch.error = refused
+        await place.door.receive(place.form("odd"))
+        await ws_peer.until(lambda: place.count("put_aside"))
+        await ws_peer.until(lambda: not place.door.waiting)
 
-    (line,) = (place.home / module.FOLDER / "refused.jsonl").read_bytes().splitlines()
-    assert b'"Body":"odd"' in line
+        path = place.home / module.FOLDER / "refused.jsonl"
+        (line,) = path.read_bytes().splitlines()
+        assert b'"Body":"odd"' in line
+
+    with caplog.at_level("INFO"):
+        told(story)(database_url, tmp_path)
+    assert "CheckViolationError" in caplog.text
+    assert "Failing row" not in caplog.text
 
 
 async def sent(place):
@@ -291,6 +301,16 @@ async def test_failure_is_noted_with_its_code(place):
     await place.door.note_status(form, query)
 
     assert await status_of(place, query) == ("failed", 63016)
+
+
+@told
+async def test_code_that_is_no_number_of_twilios_is_left_out(place):
+    sid, query = await sent(place)
+    form = {"MessageSid": sid, "MessageStatus": "failed", "ErrorCode": "6" * 5_000}
+    await place.door.note_status(form, query)
+
+    assert (place.door.waiting, place.count("put_aside")) == (0, 0)
+    assert await status_of(place, query) == ("failed", None)
 
 
 @told
