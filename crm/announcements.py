@@ -1,4 +1,4 @@
-"""What a business may write of its own accord: reminders, and after missed calls.
+"""What a business may write unasked: reminders, and messages after missed calls.
 
 Which appointments and calls there is something to write about, and to whom: only to the
 number of a lead, which has been proven. Whoever is not to be contacted, or has stopped
@@ -36,7 +36,8 @@ where a.business_id = $1 and a.status = 'booked' and a.starts_at >= $2
     and m.purpose = 'reminder' and m.about
       = a.id || ':' || extract(epoch from a.starts_at)::bigint)
 order by a.starts_at, a.id limit {ROWS_MAX}"""
-# One message for all calls in vain; none to who has got through, or has written, since.
+# One message for all missed calls; none where the caller has got through, or has
+# written, since.
 _MISSED = f"""
 select distinct on (l.id) k.call_sid as about, k.ended_at as at, '' as service, {_TO}
 from calls k join leads l on l.business_id = $1 and l.phone = k.from_number {_LAST}

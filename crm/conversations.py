@@ -272,23 +272,6 @@ async def read(
     return None if row is None else Conversation(**dict(row))
 
 
-async def of_lead(
-    connection: Any, business_id: UUID, lead_id: UUID
-) -> list[Conversation]:
-    """Return the conversations of a lead and of those merged with it, in a
-    transaction; the last first."""
-    rows = await connection.fetch(
-        f"select {COLUMNS} from conversations c join leads l "
-        "on l.business_id = c.business_id and l.id = c.lead_id "
-        "where c.business_id = $1 and coalesce(l.merged_into, l.id) = (select "
-        "coalesce(merged_into, id) from leads where business_id = $1 and id = $2) "
-        "order by c.last_inbound_at desc nulls last, c.id",
-        business_id,
-        lead_id,
-    )
-    return [Conversation(**dict(row)) for row in rows]
-
-
 async def hold(
     connection: Any, business_id: UUID, conversation_id: UUID, why: str
 ) -> bool:

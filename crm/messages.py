@@ -5,7 +5,7 @@ the moment that the carrier has it, its status is the carrier's own word, and a 
 status never gives way to an earlier one, in whatever order they arrive.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,6 +22,8 @@ STATUSES = (
     *("waiting", "trying", "accepted", "scheduled", "queued", "sending", "sent"),
     *("delivered", "read", "undelivered", "failed", "canceled", "dropped"),
 )
+# Without "waiting", "trying" and "dropped", which are the service's.
+CARRIER_STATUSES = STATUSES[2:-1]
 # What a message is about that takes another's place.
 INSTEAD = "instead:"
 _FINAL = ("read", "undelivered", "failed", "canceled", "dropped")
@@ -329,8 +331,3 @@ async def send_other(
 def is_instead(message: Message) -> bool:
     """Tell whether a message takes the place of one that the carrier refused."""
     return (message.about or "").startswith(INSTEAD)
-
-
-def in_text(messages: Iterable[Message]) -> str:
-    """Return messages as lines, for a log or a page of plain text."""
-    return "\n".join(f"{one.author}: {one.body}" for one in messages)

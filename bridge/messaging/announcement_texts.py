@@ -1,4 +1,4 @@
-"""The texts of reminders and of messages after calls in vain.
+"""The texts of reminders and of messages after missed calls.
 
 Pure data by ISO 639-1; a language without a text gets the English one. {name} is the
 business. The day and time, and the service, stand on a line of their own.

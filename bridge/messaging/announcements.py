@@ -1,4 +1,4 @@
-"""What a business writes of its own accord: reminders, and after calls in vain.
+"""What a business writes unasked: reminders, and messages after missed calls.
 
 A business has them on or off, and only with WhatsApp. Whoever must not be written to is
 left away before (`crm.announcements`), and looked at again when it is sent
@@ -32,7 +32,7 @@ LOOK_S = 60.0
 BREATH_S = 0.01
 # Reminders go out on the day before, from this time of the business's clock.
 REMIND_FROM = time(10)
-# A call in vain is written about within this, but for quiet hours at once.
+# The oldest missed call that is written about: quiet hours delay the message.
 MISSED_AGE_MAX = timedelta(hours=12)
 # The caller may call again meanwhile.
 MISSED_AGE_MIN = timedelta(minutes=2)
@@ -89,12 +89,12 @@ class Announcements:
             return 0
         written = 0
         if options.appointment_reminders:
-            written += await self._remind(business, options, now)
+            written += await self._write_reminders(business, options, now)
         if options.missed_call_messages:
-            written += await self._regret(business, options, now)
+            written += await self._write_after_missed_calls(business, options, now)
         return written
 
-    async def _remind(
+    async def _write_reminders(
         self, business: Business, options: MessageOptions, now: datetime
     ) -> int:
         """Remind of tomorrow's appointments that were booked before today."""
@@ -127,7 +127,7 @@ class Announcements:
             )
         return written
 
-    async def _regret(
+    async def _write_after_missed_calls(
         self, business: Business, options: MessageOptions, now: datetime
     ) -> int:
         async with self._database.tenant(business.id) as connection:

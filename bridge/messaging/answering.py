@@ -130,12 +130,12 @@ class Answerer:
         if turn is None:
             return
         job = await self._job(held, business, conversation, options, turn)
-        apology = asyncio.create_task(self._apologise(job, said))
+        delay_notice = asyncio.create_task(self._tell_of_delay(job, said))
         try:
             replies = await self._replies(job)
         finally:
-            apology.cancel()
-            await asyncio.gather(apology, return_exceptions=True)
+            delay_notice.cancel()
+            await asyncio.gather(delay_notice, return_exceptions=True)
         await self._end(job, replies)
 
     async def _job(
@@ -328,7 +328,7 @@ class Answerer:
         age = self._now() - job.turn.begun_at
         return age.total_seconds() >= self._late_after_s
 
-    async def _apologise(self, job: _Job, said: Callable[[], None]) -> None:
+    async def _tell_of_delay(self, job: _Job, said: Callable[[], None]) -> None:
         """Tell the writer once that the answer takes longer."""
         age = self._now() - job.turn.begun_at
         await asyncio.sleep(max(0.0, self._late_after_s - age.total_seconds()))

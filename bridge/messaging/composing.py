@@ -77,7 +77,7 @@ class Composer:
                 state.is_not_contacted,
             ),
             state.now,
-            has_text=bool(message.body.strip() or message.media),
+            has_text=bool(message.body.strip()),
             has_template=self._template_of(errand, message) is not None,
             quiet_until=quiet and quiet_until(quiet, zone, state.now),
             is_refused_as_text=state.is_closed or messages.is_instead(message),
@@ -115,10 +115,7 @@ class Composer:
                     raise
                 errand.log.error("[MESSAGE] choices are sent as text: %s", error)
                 body = as_text(body, content)
-        fields = {"Body": body} if body.strip() else {}
-        if message.media:
-            fields["MediaUrl"] = str(message.media[0].get("url", ""))
-        return fields
+        return {"Body": body}
 
     async def forget(self, errand: Errand, sid: str) -> None:
         """Forget a resource of choices that Twilio does not know any more."""

@@ -231,6 +231,8 @@ class MessageDoor:
         if received.is_unoffered:
             self._count("unoffered_choice")
             log.warning("[MESSAGE] took a choice that was not offered here")
+        if inbound.is_cut:
+            self._count("cut")
         if outcome == "refused" and not received.is_first_refused:
             return
         said = f" {one_line(inbound.body)[:LOGGED_CHARS_MAX]!r}"
@@ -251,7 +253,7 @@ class MessageDoor:
         except (KeyError, ValueError):
             self._metrics.count("message_statuses", status="of_no_message")
             return
-        if status not in messages.STATUSES[2:]:
+        if status not in messages.CARRIER_STATUSES:
             self._metrics.count("message_statuses", status="unknown")
             server_logger().warning("[MESSAGE] unknown status %r", status[:32])
             return

@@ -21,15 +21,15 @@ from bridge.messaging.twilio_messages import (
 )
 
 # WhatsApp's own limits: 16 MB of sound, 5 MB of a picture.
-SOUND_BYTES_MAX = 16_000_000
-PICTURE_BYTES_MAX = 5_000_000
+SOUND_BYTES_MAX = 16 * 1024 * 1024
+PICTURE_BYTES_MAX = 5 * 1024 * 1024
 FETCH_WAIT_S = 15.0
 REDIRECTS_MAX = 3
 PICTURES = frozenset(("image/jpeg", "image/png", "image/webp", "image/gif"))
-_SOUND = "audio/"
+SOUND = "audio/"
 _PATH = re.compile(
     r"/2010-04-01/Accounts/(?P<account>AC[0-9a-zA-Z]+)"
-    r"/Messages/(?P<message>(?:SM|MM)[0-9a-f]{32})/Media/(?P<medium>ME[0-9a-f]{32})"
+    r"/Messages/(?:SM|MM)[0-9a-f]{32}/Media/ME[0-9a-f]{32}"
 )
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
@@ -63,18 +63,13 @@ class MediaFetcher:
     async def fetch(self, account_sid: str, url: str) -> Fetched:
         """Return a medium; raises MediaRefused, or TwilioError where a later try may
         succeed."""
-        self._named(account_sid, url)
+        self._check_address(account_sid, url)
         try:
             return await self._follow(account_sid, url)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FateUnknown(type(error).__name__) from None
-
-    async def delete(self, account_sid: str, url: str) -> None:
-        """Delete a medium at Twilio; raises MediaRefused and TwilioError."""
-        found = self._named(account_sid, url)
-        await self._twilio.delete_media(account_sid, found["message"], found["medium"])
 
     async def _follow(self, account_sid: str, url: str) -> Fetched:
         headers = {"Authorization": self._twilio.authorization(account_sid)}
@@ -91,7 +86,7 @@ class MediaFetcher:
             headers = {}
         raise MediaRefused("address", f"expected at most {REDIRECTS_MAX} redirects")
 
-    def _named(self, account_sid: str, url: str) -> re.Match[str]:
+    def _check_address(self, account_sid: str, url: str) -> None:
         try:
             parts = urlsplit(url)
             origin = (parts.scheme, parts.netloc)
@@ -105,7 +100,6 @@ class MediaFetcher:
                 f"expected a medium of {account_sid} at {self._twilio.hosts.api}, got "
                 f"{origin[1][:64]!r}",
             )
-        return found
 
     def _check_store(self, url: str) -> None:
         parts = urlsplit(url)
@@ -127,7 +121,7 @@ async def _read(answer: Any) -> Fetched:
     if answer.status != 200:
         raise MediaRefused("gone", f"expected 200 for a medium, got {answer.status}")
     kind = answer.content_type.lower()
-    if kind not in PICTURES and not kind.startswith(_SOUND):
+    if kind not in PICTURES and not kind.startswith(SOUND):
         raise MediaRefused("type", f"expected a picture or sound, got {kind[:64]}")
     most = PICTURE_BYTES_MAX if kind in PICTURES else SOUND_BYTES_MAX
     data = bytearray()

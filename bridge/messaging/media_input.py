@@ -1,7 +1,7 @@
-"""What the model takes of a message's media: pictures as data, voice notes as words.
+"""What the model is given of a message's media: pictures as data, voice notes as text.
 
-What a voice note says is asked for once, and kept with the message. What cannot be had
-is left out here, and `bridge.messaging.history` names it to the model instead.
+A voice note is transcribed once, and its text is kept with the message. A medium that
+cannot be fetched is left out, and `bridge.messaging.history` names it to the model.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from bridge.messaging.media import MediaFetcher, MediaRefused
+from bridge.messaging.media import PICTURES, SOUND, MediaFetcher, MediaRefused
 from bridge.messaging.model_failure import ModelFailed
 from bridge.messaging.twilio_messages import TwilioError
 from bridge.telemetry.log import server_logger
@@ -22,23 +22,17 @@ from crm.database import Database
 from crm.message_work import Held
 from crm.messages import Message
 
-# Pictures of one turn, and of each the bytes; "up to 20 MB" is the vendor's.
-PICTURES_MAX = 4
-PICTURE_BYTES_MAX = 5 * 1024 * 1024
-PICTURE_TYPES = frozenset(("image/jpeg", "image/png", "image/webp", "image/gif"))
-# Voice notes of one turn, and of each the bytes: WhatsApp's own limit.
-NOTES_MAX = 5
-NOTE_BYTES_MAX = 16 * 1024 * 1024
-_SOUND = "audio/"
+# Pictures and voice notes of one turn; `media` bounds the bytes of each.
+PICTURES_MAX, NOTES_MAX = 4, 5
 
-# One entry of `messages.media` -> its type and bytes; None where it cannot be had.
+# One entry of `messages.media` -> its type and bytes; None where it cannot be fetched.
 Fetch = Callable[[Conversation, Mapping[str, Any]], Awaitable[tuple[str, bytes] | None]]
 # A type and bytes -> what is said, and what that used; raises ModelFailed.
 Transcribe = Callable[[str, bytes], Awaitable[tuple[str, dict[str, float]]]]
 
 
 def fetch_with(fetcher: MediaFetcher) -> Fetch:
-    """Return how media are had from Twilio: what it does not give now is not had."""
+    """Return a `Fetch` from Twilio; what fails is logged, and is None."""
 
     async def fetch(
         conversation: Conversation, medium: Mapping[str, Any]
@@ -48,7 +42,7 @@ def fetch_with(fetcher: MediaFetcher) -> Fetch:
                 conversation.account_sid, str(medium.get("url", ""))
             )
         except (MediaRefused, TwilioError) as error:
-            server_logger().warning("[MESSAGE] a medium is not had: %s", error)
+            server_logger().warning("[MESSAGE] a medium is not fetched: %s", error)
             return None
 
     return fetch
@@ -70,7 +64,7 @@ class MediaInput:
             (message.id, at, medium)
             for message in asked
             for at, medium in enumerate(message.media)
-            if medium.get("content_type") in PICTURE_TYPES
+            if medium.get("content_type") in PICTURES
         ][-PICTURES_MAX:]
         if self._fetch is None or not wanted:
             return {}
@@ -82,7 +76,7 @@ class MediaInput:
             for (message_id, at, _), picture in zip(wanted, found, strict=True)
             if picture is not None
             for kind, data in (picture,)
-            if kind in PICTURE_TYPES and 0 < len(data) <= PICTURE_BYTES_MAX
+            if kind in PICTURES and data
         }
 
     async def hear(
@@ -123,7 +117,7 @@ class MediaInput:
         transcribe: Transcribe,
     ) -> tuple[str, dict[str, float]]:
         found = None if self._fetch is None else await self._fetch(conversation, medium)
-        if found is None or not 0 < len(found[1]) <= NOTE_BYTES_MAX:
+        if found is None or not found[1]:
             return "", {}
         try:
             return await transcribe(*found)
@@ -133,4 +127,4 @@ class MediaInput:
 
 
 def _is_note(medium: Mapping[str, Any]) -> bool:
-    return str(medium.get("content_type", "")).startswith(_SOUND)
+    return str(medium.get("content_type", "")).startswith(SOUND)

@@ -172,16 +172,6 @@ class TwilioMessages:
             url, query = self.hosts.api + page.next_page_uri, None
         return sorted(found, key=lambda one: one.created_at or since, reverse=True)
 
-    async def delete_media(self, account_sid: str, sid: str, media_sid: str) -> None:
-        """Delete a medium of a message at Twilio; it may be gone already."""
-        path = f"Messages/{sid}/Media/{media_sid}.json"
-        url = self._of_account(account_sid, path)
-        try:
-            await self._ask("delete_media", account_sid, "DELETE", url)
-        except Refused as error:
-            if error.status != 404:
-                raise
-
     # --- the other two APIs ---
 
     async def show_typing(self, account_sid: str, message_sid: str) -> bool:

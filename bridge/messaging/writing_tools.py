@@ -25,6 +25,14 @@ from bridge.agent.crm_tools import crm_tools
 from bridge.agent.identity import Worth
 from bridge.agent.spoken import language_name, write_time
 from bridge.agent.tools import Answer, Tool, ToolError, specify
+from bridge.messaging.contents import (
+    BODY_CHARS_MAX,
+    BUTTON_CHARS_MAX,
+    BUTTONS_MAX,
+    ROW_CHARS_MAX,
+    ROW_MORE_CHARS_MAX,
+    ROWS_MAX,
+)
 from bridge.messaging.sentences import CHOOSE_TIME, in_language
 from bridge.settings.options import CallOptions
 from crm import message_turns
@@ -41,12 +49,6 @@ REPLIES = frozenset((SEND_TIMES, ASK_CONFIRMATION, ASK_FOR_PERSON))
 # These answer with free times, as `slots` or as `alternatives`.
 _GIVE_TIMES = (FIND_SLOTS, CREATE_APPOINTMENT, RESCHEDULE_APPOINTMENT)
 
-# A list in a chat: twilio.com/docs/content/twiliolist-picker; its buttons:
-# twilio.com/docs/content/twilio-quick-reply, "up to three" within the window.
-ROWS_MAX, BUTTONS_MAX = 10, 3
-ROW_CHARS_MAX, ROW_MORE_CHARS_MAX, BUTTON_CHARS_MAX = 24, 72, 20
-# The text above a list or buttons.
-TEXT_CHARS_MAX = 1_024
 # What "strict" takes of a schema; limits of length are checked by the tool alone.
 _STRICT = ("type", "description", "enum", "pattern", "items", "minItems", "maxItems")
 
@@ -66,7 +68,7 @@ _Words = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=TEXT_CHARS_MAX,
+        max_length=BODY_CHARS_MAX,
         description="What the writer reads, in their language.",
     ),
 ]

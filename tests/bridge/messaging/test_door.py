@@ -264,6 +264,15 @@ def test_what_the_database_refuses_for_good_is_put_aside_and_not_logged(
     assert "Failing row" not in caplog.text
 
 
+@told
+async def test_message_over_the_limit_is_cut_and_counted(place):
+    await place.door.receive(place.form("x" * 4_097))
+    await place.door.receive(place.form("y" * 4_096))
+
+    assert [len(body) for body, _ in await place.bodies()] == [4_096, 4_096]
+    assert place.count("cut") == 1
+
+
 async def sent(place):
     """Return a message of ours that Twilio has, and the query that names it."""
     await place.door.receive(place.form())
@@ -342,11 +351,13 @@ def test_status_of_no_message_of_ours_is_counted(database_url, tmp_path, query):
 @told
 async def test_status_that_twilio_has_not_documented_changes_nothing(place):
     sid, query = await sent(place)
-    form = {"MessageSid": sid, "MessageStatus": "waiting", "ErrorCode": "x" * 50}
-    await place.door.note_status(form, query)
+    # The service's own words, and one of nobody.
+    for status in ("waiting", "dropped", "lost"):
+        form = {"MessageSid": sid, "MessageStatus": status, "ErrorCode": "x" * 50}
+        await place.door.note_status(form, query)
 
     assert await status_of(place, query) == ("queued", None)
-    assert place.metrics.value("message_statuses", status="unknown") == 1
+    assert place.metrics.value("message_statuses", status="unknown") == 3
 
 
 @told

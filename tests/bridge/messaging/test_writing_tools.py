@@ -9,10 +9,10 @@ import pytest
 from bridge.agent.spoken import write_time
 from bridge.agent.tools import ToolRunner
 from bridge.call.plan import RunTool
+from bridge.messaging.contents import ROW_CHARS_MAX
 from bridge.messaging.sentences import CHOOSE_TIME
 from bridge.messaging.writing_tools import (
     REPLIES,
-    ROW_CHARS_MAX,
     reply_of,
     strict_parameters,
     without_nulls,
