@@ -14,6 +14,7 @@ from bridge.cli import calls_live, calls_summary
 from bridge.cli.database import find_business, run_with_database
 from bridge.cli.listing import local_time, money
 from bridge.cli.refused import listed, retry
+from bridge.records.journal import CALLS_FOLDER
 from bridge.records.refused import RefusedRecords
 from bridge.settings.prices import PRICES_DATE
 from bridge.settings.process import Settings
@@ -100,7 +101,7 @@ async def _calls(args: argparse.Namespace, db: Database, settings: Settings) -> 
         await calls_live.show(args, db, dict(found))
         return
     if args.refused or args.retry_refused:
-        records = RefusedRecords(Path(settings.kolbridge_home) / "unwritten")
+        records = RefusedRecords(Path(settings.kolbridge_home) / CALLS_FOLDER)
         if args.retry_refused:
             print(await retry(records, db))
         for line in listed(records, dict(found), is_json=args.json):

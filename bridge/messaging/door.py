@@ -25,7 +25,7 @@ from bridge.business.directory import BusinessDirectory
 from bridge.messaging import sentences
 from bridge.messaging.inbound import Inbound, InboundError, Wish, read_inbound
 from bridge.messaging.window import STARTED, STOPPED
-from bridge.records.journal import Journal, Taken
+from bridge.records.journal import MESSAGES_FOLDER, Journal, Taken
 from bridge.records.refused import RefusedRecords
 from bridge.settings.message_options import MessageOptions, message_options
 from bridge.telemetry.log import CallLogger, mask_phone, server_logger
@@ -46,8 +46,6 @@ DATABASE_WAIT_S = 5.0
 CONNECTIONS_MAX = 2
 # What waits for the database; a form has some 2 KB, and no more than 64 KB.
 FORMS_WAITING_MAX = 10_000
-# Below KOLBRIDGE_HOME.
-FOLDER = "unwritten-messages"
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 15.0
 # People type in pieces: how long more messages are waited for after the last one.
@@ -87,9 +85,9 @@ class MessageDoor:
         self._options = options
         self._metrics = metrics
         self._logs_bodies = logs_bodies
-        self._journal = Journal(home / FOLDER)
+        self._journal = Journal(home / MESSAGES_FOLDER)
         # What the database refuses for good, for a person to look at.
-        self._refused = RefusedRecords(home / FOLDER)
+        self._refused = RefusedRecords(home / MESSAGES_FOLDER)
         self._has_more = asyncio.Event()
         self._backoff = Backoff(RETRY_S_MIN, RETRY_S_MAX)
         self._task = SupervisedTask("messages", self._run, metrics)

@@ -1,8 +1,8 @@
 """Erases a person wholly: rows, recordings, and records that were put aside.
 
-A file of this machine that still names the person afterwards is reported: a record that
-waits to be written belongs to the process that wrote it. Every machine looks for calls
-that were erased from another one, and deletes its recordings of them.
+A file of this machine that still names the person afterwards is reported: a record or a
+message that waits to be written belongs to the process that wrote it. Every machine
+looks for calls that were erased from another one, and deletes its recordings of them.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+from bridge.records.journal import CALLS_FOLDER, MESSAGES_FOLDER
 from bridge.records.refused import REFUSED, RefusedRecords
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
@@ -92,9 +93,13 @@ def _delete_all(settings: Settings, call_sids: set[str]) -> int:
 
 
 def _erase_files(settings: Settings, erased: Erased) -> tuple[int, tuple[Path, ...]]:
-    unwritten = Path(settings.kolbridge_home) / "unwritten"
-    count = _settle(unwritten, erased) + _delete_all(settings, set(erased.call_sids))
-    return count, tuple(_naming(unwritten, erased))
+    home = Path(settings.kolbridge_home)
+    count = _delete_all(settings, set(erased.call_sids))
+    left: list[Path] = []
+    for folder in (home / CALLS_FOLDER, home / MESSAGES_FOLDER):
+        count += _settle(folder, erased)
+        left += _naming(folder, erased)
+    return count, tuple(left)
 
 
 def _settle(folder: Path, erased: Erased) -> int:

@@ -31,6 +31,8 @@ from threading import Lock
 from time import time_ns
 from typing import NamedTuple
 
+# Below KOLBRIDGE_HOME: where the records of calls wait, and the messages that came in.
+CALLS_FOLDER, MESSAGES_FOLDER = "unwritten", "unwritten-messages"
 # Limits of the records in memory: a record with 100 turns has some 30 KB.
 HELD_LINES_MAX = 10_000
 HELD_BYTES_MAX = 64_000_000

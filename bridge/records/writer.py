@@ -19,7 +19,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from bridge.records.journal import Journal, Taken
+from bridge.records.journal import CALLS_FOLDER, Journal, Taken
 from bridge.records.refused import RefusedRecords
 from bridge.telemetry.log import CallLogger, server_logger
 from bridge.telemetry.metrics import Metrics
@@ -75,8 +75,8 @@ class RecordWriter:
         # How long the record of a call whose process died waits for another process to
         # go on with the call.
         self._lost_wait_s = lost_wait_s
-        self._journal = Journal(home / "unwritten")
-        self.refused = RefusedRecords(home / "unwritten")
+        self._journal = Journal(home / CALLS_FOLDER)
+        self.refused = RefusedRecords(home / CALLS_FOLDER)
         self._metrics = metrics
         self._incoming: asyncio.Queue[_Incoming] = asyncio.Queue(RECORDS_INCOMING_MAX)
         # The records on their way into the journal, kept if the write fails halfway.

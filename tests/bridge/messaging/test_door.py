@@ -9,6 +9,7 @@ from bridge.business.cache import BusinessCache
 from bridge.business.directory import BusinessDirectory
 from bridge.messaging import door as module
 from bridge.messaging.door import JournalFull, MessageDoor
+from bridge.records.journal import MESSAGES_FOLDER
 from bridge.settings.message_options import MessageOptions
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, messages
@@ -254,7 +255,7 @@ def test_what_the_database_refuses_for_good_is_put_aside_and_not_logged(
         await ws_peer.until(lambda: place.count("put_aside"))
         await ws_peer.until(lambda: not place.door.waiting)
 
-        path = place.home / module.FOLDER / "refused.jsonl"
+        path = place.home / MESSAGES_FOLDER / "refused.jsonl"
         (line,) = path.read_bytes().splitlines()
         assert b'"Body":"odd"' in line
 

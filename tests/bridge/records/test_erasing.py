@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from bridge.records.erasing import ErasedCalls, erase_person
+from bridge.records.journal import CALLS_FOLDER, MESSAGES_FOLDER
 from bridge.records.refused import RefusedRecords
 from bridge.records.writer import Kept
 from bridge.settings.process import Settings
@@ -121,8 +122,11 @@ async def fill(db, business_id, phone, word, home):
     timeline = home / "timelines" / f"{sid}.0123"
     timeline.mkdir(parents=True)
     (timeline / "timeline.json").write_text(word)
-    refused = RefusedRecords(home / "unwritten")
+    refused = RefusedRecords(home / CALLS_FOLDER)
     refused.add(msgspec.json.encode(Kept(business_id, row)), "no")
+    form = {"Body": f"I am {word}", "From": f"whatsapp:{phone}"}
+    refused = RefusedRecords(home / MESSAGES_FOLDER)
+    refused.add(msgspec.json.encode({"form": form}), "no")
     return lead.id, sid, claimed
 
 
@@ -152,7 +156,7 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
         await lead_care.merge(db, business_id, person[0], SECOND)
         marks = (PERSON, SECOND, WORD, *map(str, (*person, *second)))
         before = await everything_of(db, business_id)
-        assert len(files_naming(tmp_path, *marks)) == 15
+        assert len(files_naming(tmp_path, *marks)) == 16
         found = {
             table
             for table, rows in before.items()
@@ -172,7 +176,7 @@ def test_nothing_of_an_erased_person_is_left_anywhere(database_url, tmp_path):
                 assert not any(mark in row for mark in marks), (table, row)
         assert files_naming(tmp_path, *marks) == []
         assert erasure.left == ()
-        assert erasure.files == 10
+        assert erasure.files == 12
         assert erasure.rows["leads"] == 2
         # The other person keeps all that was theirs.
         kept = {"leads", "claims", "calls", "appointments", "admissions", "call_turns"}
@@ -243,10 +247,11 @@ def test_while_a_call_of_the_person_runs_nothing_is_erased(database_url, tmp_pat
     run(story, database_url, tmp_path)
 
 
-def test_a_record_that_still_waits_is_told_of(database_url, tmp_path):
+@pytest.mark.parametrize("folder", [CALLS_FOLDER, MESSAGES_FOLDER])
+def test_a_record_that_still_waits_is_told_of(folder, database_url, tmp_path):
     async def story(db, business_id, settings):
         lead_id, *_ = await fill(db, business_id, PERSON, WORD, tmp_path)
-        waiting = tmp_path / "unwritten" / "worker-1.journal"
+        waiting = tmp_path / folder / "worker-1.journal"
         waiting.write_text(f"from {PERSON}")
         erasure = await erase_person(db, settings, business_id, lead_id)
         assert erasure.left == (waiting,)
