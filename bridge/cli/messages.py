@@ -163,12 +163,19 @@ def _state(one: Listed | Conversation) -> str:
 async def _found(
     args: argparse.Namespace, db: Database, places: list[_Place]
 ) -> tuple[_Place, Conversation]:
+    every = []
     for place in places:
         own = await _id_of(db, place.business_id, args.conversation)
-        if own is not None:
-            found = await conversations.get(db, place.business_id, own)
-            if found is not None:
-                return place, found
+        found = own and await conversations.get(db, place.business_id, own)
+        if found:
+            every.append((place, found))
+    if len(every) > 1:
+        names = ", ".join(place.business for place, _ in every)
+        raise TenantError(
+            f"{args.conversation!r}: expected --business, several have it: {names}"
+        )
+    if every:
+        return every[0]
     raise TenantError(f"{args.conversation!r}: there is no such conversation")
 
 

@@ -130,7 +130,7 @@ def test_what_is_attached_chosen_and_refused_is_shown(salon, ask, embedded_url):
     asyncio.run(go_on())
     *_, offered, taken, reminder = ask(phone)[1].splitlines()
     assert offered.endswith("assistant: When? <Ten>  [waiting]")
-    assert taken.endswith("writer: <image/jpeg> <chose time:1>  [received]")
+    assert taken.endswith("writer: <image/jpeg> <chose time:1>  [kept]")
     assert reminder.endswith("service: Tomorrow <template HX1>  [failed: 63016 closed]")
     assert "stopped by the writer" in ask("--state", "stopped")[1]
     code, shown = ask(phone, "--send", "Hello")
@@ -150,6 +150,31 @@ def test_people_write_hold_and_hand_back(salon, ask):
     for text, why in ((" ", "expected a text"), ("x" * 4_097, "4096 characters")):
         code, shown = ask(phone, "--send", text)
         assert (code, why in shown) == (2, True), shown
+
+
+def test_number_that_wrote_to_two_businesses_needs_the_name_of_one(
+    salon, embedded_url, capsys
+):
+    name, phone, _ = salon
+    other = f"Salon {uuid4().hex[:8]}"
+
+    async def write():
+        db = await Database.open(embedded_url, pool_max=1)
+        business_id = await businesses.create(db, other)
+        arrived = Arrived(f"SM{uuid4().hex}", "Hello", OWN, "AC1", phone)
+        received = await conversations.receive(db, business_id, arrived)
+        async with db.tenant(business_id) as connection:
+            await connection.execute("delete from message_work")
+        await db.close()
+        return str(received.conversation_id)
+
+    conversation_id = asyncio.run(write())
+    assert main.main(["messages", phone, "--send", "We are here."]) == 2
+    told = capsys.readouterr().err
+    assert "expected --business" in told
+    assert name in told and other in told
+    assert main.main(["messages", conversation_id]) == 0
+    assert "We are here." not in capsys.readouterr().out
 
 
 def test_lead_is_listed_with_what_was_written(salon, ask):
