@@ -1,5 +1,7 @@
 """How a message goes out: as text, with choices, as a template, later or not at all."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from bridge.sandbox.messaging.faults import LOST_ANSWER, Fault
@@ -7,6 +9,10 @@ from bridge.settings.message_options import MessageOptions
 from crm import conversations, message_turns
 from crm.messages import Draft
 from tests.bridge.messaging.outbox_desk import run, told, with_options
+
+AROUND_NOW = "-".join(
+    f"{datetime.now(UTC) + timedelta(hours=hours):%H:%M}" for hours in (-6, 6)
+)
 
 
 @told
@@ -78,7 +84,7 @@ def test_text_refused_for_the_window_is_replaced_by_its_template_once(
     run(with_callbacks(loses), embedded_url, tmp_path)
 
 
-@with_options(quiet_hours="off")
+@told
 async def test_text_refused_for_the_window_fails_where_there_is_no_template(desk):
     desk.api.clock.advance(hours=25)
     await desk.add("one")
@@ -119,7 +125,7 @@ async def test_who_is_not_to_be_contacted_is_answered_and_not_addressed(desk):
     assert await desk.out() == [("tomorrow", "dropped"), ("reply", "read")]
 
 
-@with_options(quiet_hours="00:00-23:59")
+@with_options(quiet_hours=AROUND_NOW)
 async def test_in_quiet_hours_a_reminder_waits_and_a_reply_overtakes_it(desk):
     await desk.add("tomorrow", purpose="reminder")
     await desk.add("reply")
