@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(
-        prog="kolbridge", description="An AI voice on a business's phone."
+        prog="kolbridge",
+        description="AI that answers a business's calls and WhatsApp messages.",
     )
     parser.add_argument("--version", action="version", version=_version())
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")

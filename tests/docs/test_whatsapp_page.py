@@ -14,6 +14,7 @@ from bridge.messaging import (
     twilio_messages,
     window,
 )
+from bridge.records.journal import MESSAGES_FOLDER
 
 from .page import flat, page, section
 
@@ -35,10 +36,10 @@ WORDS = flat(PAGE)
         f"no answer within {twilio_messages.ANSWER_WAIT_S:.0f} s",
         f"`failed` after {sending.REFUSED_TRIES_MAX} tries",
         f"at most {door.FORMS_WAITING_MAX} messages and statuses",
-        f"below `KOLBRIDGE_HOME/{door.FOLDER}`",
+        f"below `KOLBRIDGE_HOME/{MESSAGES_FOLDER}`",
         f"more than {inbound.BODY_CHARS_MAX} characters is cut",
-        f"pictures up to {media.PICTURE_BYTES_MAX // 10**6} MB",
-        f"sound up to {media.SOUND_BYTES_MAX // 10**6} MB",
+        f"pictures up to {media.PICTURE_BYTES_MAX // 1024**2} MiB",
+        f"sound up to {media.SOUND_BYTES_MAX // 1024**2} MiB",
         f"within {media.FETCH_WAIT_S:.0f} s",
     ],
 )

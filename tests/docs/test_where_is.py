@@ -53,6 +53,7 @@ QUESTIONS = (
     "How do I connect another carrier?",
     "What prompts a silent caller?",
     "What happens when a call's process dies?",
+    "Where is a WhatsApp message answered?",
     "Where are refused records?",
     "Where do I add a page of the console?",
     "How do I rebuild and test?",
@@ -96,7 +97,7 @@ def words_in(paths, word):
 # --- the page itself ---
 
 
-def test_it_has_the_twelve_questions_and_is_read_in_five_minutes():
+def test_it_has_the_thirteen_questions_and_is_read_in_five_minutes():
     assert tuple(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == QUESTIONS
     # 200 words a minute, in a language that may not be the reader's own.
     assert len(PAGE.split()) < 1_000
@@ -258,6 +259,18 @@ def test_the_silent_caller_is_prompted_where_it_says(monkeypatch):
     call.responses.begin_anew()
     ended = of(HangUp, fire(call, 60.0))
     assert ended[0].reason == "silence"
+
+
+def test_a_written_message_goes_from_file_to_file_as_it_says():
+    calls = {
+        "bridge/service/webhooks.py": "self._messages.receive(",
+        "bridge/messaging/door.py": "conversations.receive(",
+        "bridge/messaging/messenger.py": "message_work.claim(",
+        "bridge/messaging/answering.py": "writing_prompt.instructions(",
+        "bridge/messaging/composing.py": "decide(",
+    }
+    for path, call in calls.items():
+        assert call in (ROOT / path).read_text(), path
 
 
 def test_refused_records_are_in_the_file_it_says(tmp_path):

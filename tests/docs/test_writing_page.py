@@ -4,6 +4,8 @@ import re
 
 from bridge.messaging import (
     answering,
+    contents,
+    media,
     media_input,
     model_run,
     writing_prompt,
@@ -83,10 +85,10 @@ def test_what_the_model_is_told_is_bounded_as_the_page_says():
     hours = two_channels.WRITTEN_WITHIN.total_seconds() / 3600
     assert f"what was written within {hours:g} hours" in WORDS
     assert f"at most {media_input.PICTURES_MAX} in one answer, 5 MiB each" in WORDS
-    assert media_input.PICTURE_BYTES_MAX == 5 * 1024 * 1024
+    assert media.PICTURE_BYTES_MAX == 5 * 1024 * 1024
     assert f"(at most {media_input.NOTES_MAX} in one answer)" in WORDS
     within = message_turns.OUTPUTS_WITHIN.total_seconds() / 3600
     assert f"in this chat within {within:g} hours" in WORDS
-    assert f"a list of 1 to {writing_tools.ROWS_MAX} times" in WORDS
-    buttons = writing_tools.BUTTONS_MAX, writing_tools.BUTTON_CHARS_MAX
+    assert f"a list of 1 to {contents.ROWS_MAX} times" in WORDS
+    buttons = contents.BUTTONS_MAX, contents.BUTTON_CHARS_MAX
     assert "1 to {} buttons of at most {} characters".format(*buttons) in WORDS
