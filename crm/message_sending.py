@@ -18,7 +18,6 @@ from crm.messages import Draft, Message
 WINDOW_CLOSED = 63016
 # A message that failed for the window is replaced within this time.
 REPLACED_WITHIN = timedelta(days=1)
-_GIVEN = ("accepted", "scheduled", "queued", "sending")
 
 
 class Outgoing(NamedTuple):
@@ -58,17 +57,17 @@ async def read(
             "order by position limit 1) union all "
             f"(select {messages.COLUMNS}, 'before' as role from messages m "
             "where business_id = $1 and conversation_id = $2 and direction = 'out' "
-            "and status = any ($3) order by position desc limit 1) union all "
+            "and status in ('accepted', 'scheduled', 'queued', 'sending') "
+            "order by position desc limit 1) union all "
             f"(select {messages.COLUMNS}, 'replaced' as role from messages m "
             "where business_id = $1 and conversation_id = $2 and direction = 'out' "
-            "and error_code = $4 and created_at > now() - $5::interval "
+            "and error_code = $3 and created_at > now() - $4::interval "
             "and coalesce(about, '') not like 'instead:%' "
             "and not exists (select from messages o where o.business_id = $1 "
             "and o.conversation_id = $2 and o.about = 'instead:' || m.id) "
             "order by position limit 1)",
             business_id,
             conversation_id,
-            list(_GIVEN),
             WINDOW_CLOSED,
             REPLACED_WITHIN,
         )

@@ -68,8 +68,9 @@ async def waiting(
         "with running as (select id, tries from message_turns where business_id = $1 "
         "and conversation_id = $2 and state = 'running'), unanswered as (select sid, "
         "position from messages where business_id = $1 and conversation_id = $2 "
-        "and direction = 'in' and status = 'received' and (turn_id is null "
-        "or turn_id in (select id from running))) "
+        "and direction = 'in' and status = 'received' and turn_id is null "
+        "union all select sid, position from messages where business_id = $1 "
+        "and turn_id in (select id from running) and direction = 'in') "
         "select coalesce((select max(tries) from running), 0) as tries, coalesce("
         "(select sid from unanswered order by position desc limit 1), '') as last_sid "
         "where exists (select from running) or exists (select from unanswered)",
