@@ -75,7 +75,7 @@ def console_application(console: Console) -> web.Application:
     app = web.Application(
         middlewares=[answer_faults, gatekeeper.recognise, gatekeeper.admit]
     )
-    app[CONSOLE], app[WATCH] = console, SessionWatch(console.database)
+    app[CONSOLE], app[WATCH] = console, SessionWatch(console.database, console.metrics)
     # All pages of this process check their passwords one after the other.
     app[PASSWORDS] = PasswordCheck()
     menu = tuple(item for page in PAGES for item in getattr(page, "MENU", ()))

@@ -18,6 +18,8 @@ from bridge.console.event_stream import event
 from bridge.console.live_port import LivePort
 from bridge.telemetry.live_call import LiveCall, RefusedCall, Snapshot
 from bridge.telemetry.masking import mask_phone
+from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import SupervisedTask
 
 # A row appears within this time of its call, and the way to the browser.
 LOOK_S = 0.25
@@ -49,7 +51,7 @@ NOTHING = Seen({}, {})
 class LiveHub:
     """The newest look at the running calls, shared by all pages of the process."""
 
-    def __init__(self, live: LivePort) -> None:
+    def __init__(self, live: LivePort, metrics: Metrics) -> None:
         # How many looks there were.
         self.looks = 0
         self._now = self._before = NOTHING
@@ -62,7 +64,7 @@ class LiveHub:
         self._watchers = 0
         # How many pages were ever opened.
         self._pages = 0
-        self._task: asyncio.Task[None] | None = None
+        self._task = SupervisedTask("live_hub", self._keep_looking, metrics)
         self._next: asyncio.Future[None] | None = None
 
     @property
@@ -76,17 +78,16 @@ class LiveHub:
 
         Yields how long after a look this page is to be written.
         """
+        if not self._watchers:
+            self._task.start()
         self._watchers += 1
         self._pages += 1
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep_looking())
         try:
             yield self._pages % STEPS * STEP_S
         finally:
             self._watchers -= 1
-            if not self._watchers and self._task is not None:
+            if not self._watchers:
                 self._task.cancel()
-                self._task = None
 
     async def next_look(self) -> None:
         """Wait for the next look."""

@@ -245,7 +245,7 @@ def add_routes(app: web.Application, console: Console) -> None:
     """Add the page, where the service has calls to show."""
     if console.live is None:
         return
-    app[LIVE], app[HUB] = console.live, LiveHub(console.live)
+    app[LIVE], app[HUB] = console.live, LiveHub(console.live, console.metrics)
     get, post = app.router.add_get, app.router.add_post
     for place in ("", "/b/{business}"):
         get(f"{place}/live", show)

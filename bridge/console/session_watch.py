@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from bridge.console.console import Viewer
+from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import SupervisedTask
 from crm import open_sessions
 from crm.database import Database
 from crm.open_sessions import Who
@@ -28,29 +30,27 @@ class Unknown(Exception):
 class SessionWatch:
     """The sessions of the open pages of one process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         self._database = database
         self._tokens: Counter[str] = Counter()
         # As the last look has found them; None where it failed.
         self._open: dict[str, Who] | None = {}
         # What was watched when the last look began.
         self._asked: frozenset[str] = frozenset()
-        self._task: asyncio.Task[None] | None = None
+        self._task = SupervisedTask("session_watch", self._keep_looking, metrics)
 
     @contextmanager
     def watched(self, token: str) -> Iterator[None]:
         """Ask of a session from here on."""
+        if not self._tokens:
+            self._task.start()
         self._tokens[token] += 1
-        if self._task is None:
-            loop = asyncio.get_running_loop()
-            self._task = loop.create_task(self._keep_looking())
         try:
             yield
         finally:
             self._tokens -= Counter((token,))
-            if not self._tokens and self._task is not None:
+            if not self._tokens:
                 self._task.cancel()
-                self._task = None
                 self._open, self._asked = {}, frozenset()
 
     def is_still(self, token: str, viewer: Viewer) -> bool:

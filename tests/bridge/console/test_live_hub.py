@@ -4,6 +4,7 @@ import msgspec
 
 from bridge.console import live_hub
 from bridge.telemetry.live_call import LiveCall, Snapshot
+from bridge.telemetry.metrics import Metrics
 
 
 def live_call(call_sid="CA1", business_id="ours", **more):
@@ -33,7 +34,7 @@ def look(hub, *calls, refused=()):
 
 
 def test_a_page_is_told_a_whole_row_once_and_then_what_changed():
-    hub = live_hub.LiveHub(None)
+    hub = live_hub.LiveHub(None, Metrics())
     look(hub, live_call())
     page = live_hub.Page(hub, None)
 
@@ -50,7 +51,7 @@ def test_a_page_is_told_a_whole_row_once_and_then_what_changed():
 
 
 def test_pages_of_a_business_are_told_its_calls_alone_and_the_same_bytes():
-    hub = live_hub.LiveHub(None)
+    hub = live_hub.LiveHub(None, Metrics())
     ours, again, theirs, every = (
         live_hub.Page(hub, business) for business in ("ours", "ours", "theirs", None)
     )
@@ -69,7 +70,7 @@ def test_pages_of_a_business_are_told_its_calls_alone_and_the_same_bytes():
 
 
 def test_a_page_that_missed_a_look_is_told_whole_rows():
-    hub = live_hub.LiveHub(None)
+    hub = live_hub.LiveHub(None, Metrics())
     late, page = live_hub.Page(hub, "ours"), live_hub.Page(hub, "ours")
     look(hub, live_call(), live_call("CA3"))
     assert len(news_of(late)) == len(news_of(page)) == 2

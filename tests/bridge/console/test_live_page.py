@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from bridge.console import live_hub
+from bridge.telemetry.metrics import Metrics
 from crm import accounts, audit
 from tests.bridge import builders, loopback, running_service
 from tests.bridge.console.conftest import add_user
@@ -149,14 +150,13 @@ async def test_a_caller_who_was_turned_away_is_told(at):
 @told
 async def test_so_many_pages_may_watch_and_none_is_asked_for_when_all_are_closed(at):
     path = at.path("live", "events")
-    hub = live_hub.LiveHub(None)
+    hub = live_hub.LiveHub(None, Metrics())
     with ExitStack() as stack:
-        hub._task = asyncio.get_running_loop().create_future()
         for _ in range(live_hub.PAGES_MAX):
             assert not hub.is_full
             stack.enter_context(hub.watched())
         assert hub.is_full
-    assert hub._task is None
+    assert hub._task.done()
     async with events_of(at.owner, path) as next_event:
         await next_event("start")
 

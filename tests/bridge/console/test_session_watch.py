@@ -8,6 +8,7 @@ import pytest
 
 from bridge.console import session_watch
 from bridge.console.console import Viewer
+from bridge.telemetry.metrics import Metrics
 from crm import open_sessions
 from crm.database import Database
 from tests.bridge import loopback
@@ -26,7 +27,7 @@ def test_many_pages_cost_one_question(embedded_url, monkeypatch):
 
     async def story():
         database = await Database.open(embedded_url, pool_max=1)
-        watch = session_watch.SessionWatch(database)
+        watch = session_watch.SessionWatch(database, Metrics())
         with ExitStack() as stack:
             for token in ("one", "one", "one", "another"):
                 stack.enter_context(watch.watched(token))
@@ -35,7 +36,7 @@ def test_many_pages_cost_one_question(embedded_url, monkeypatch):
             nobody = Viewer(uuid4(), "x", "X", "operator", None, None)
             assert not watch.is_still("another", nobody)
             assert watch.is_still("a third, not asked of yet", nobody)
-        assert watch._task is None
+        assert watch._task.done()
         await database.close()
 
     asyncio.run(story())
@@ -49,7 +50,7 @@ def test_a_database_that_does_not_answer_says_of_nobody(monkeypatch):
     monkeypatch.setattr(open_sessions, "look", away)
 
     async def story():
-        watch = session_watch.SessionWatch(None)
+        watch = session_watch.SessionWatch(None, Metrics())
         nobody = Viewer(uuid4(), "x", "X", "operator", None, None)
         with watch.watched("one"):
             assert watch.is_still("one", nobody)
@@ -57,5 +58,27 @@ def test_a_database_that_does_not_answer_says_of_nobody(monkeypatch):
             with pytest.raises(session_watch.Unknown):
                 watch.is_still("one", nobody)
         assert watch.is_still("one", nobody)
+
+    asyncio.run(story())
+
+
+def test_a_look_that_fails_is_tried_again_and_counted(monkeypatch):
+    metrics, looks = Metrics(), []
+
+    async def odd(database, tokens):
+        looks.append(tokens)
+        if len(looks) == 1:
+            raise ValueError("a bug")
+        return {}
+
+    monkeypatch.setattr(session_watch, "LOOK_S", 0.01)
+    monkeypatch.setattr(open_sessions, "look", odd)
+
+    async def story():
+        watch = session_watch.SessionWatch(None, metrics)
+        nobody = Viewer(uuid4(), "x", "X", "operator", None, None)
+        with watch.watched("one"):
+            await loopback.ws_peer.until(lambda: not watch.is_still("one", nobody))
+        assert metrics.value("task_failures", task="session_watch") == 1
 
     asyncio.run(story())
