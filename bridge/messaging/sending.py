@@ -17,6 +17,7 @@ nothing: whatever process has the conversation goes on from what the database ha
   codes. Any other refusal is tried again with growing pauses, some times.
 """
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -53,6 +54,9 @@ STATUS_WAIT_MAX = timedelta(minutes=5)
 # Twilio's list shows a message within seconds; each further try waits longer.
 FATE_WAIT = timedelta(seconds=10)
 FATE_WAIT_MAX = timedelta(seconds=60)
+# From the note that a message is tried to its request. A process that was frozen in
+# between sends nothing: another one may have looked for the message, and sent it.
+GIVE_S_MAX = 4.0
 # Twilio's clock and the database's may differ, and its times have whole seconds.
 CLOCKS_DIFFER = timedelta(seconds=60)
 PAUSE = timedelta(seconds=1)
@@ -98,7 +102,9 @@ class Outbox:
         public_url: str,
         *,
         account_sid: str = "",
+        give_s_max: float = GIVE_S_MAX,
     ) -> None:
+        self._give_s_max = give_s_max
         self._database = database
         self._twilio = twilio
         contents = Contents(database, twilio)
@@ -243,8 +249,13 @@ class Outbox:
             parts = split(fields["Body"])
             await message_sending.cut(self._database, errand.held, message, parts)
             return _GO_ON
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
         if not await messages.begin_try(self._database, errand.held, message.id):
             return _GO_ON
+        if loop.time() - began_at > self._give_s_max:
+            self._count("late")
+            return _Step(False, errand.state.now + FATE_WAIT)
         return await self._create(errand, message, fields)
 
     async def _create(

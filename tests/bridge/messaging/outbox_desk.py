@@ -35,10 +35,10 @@ class Desk:
         self._clients.append(client)
         return client
 
-    def new_outbox(self, url=None):
+    def new_outbox(self, url=None, **more):
         public_url = self.at.server.public_url
         given = (self.database, self.client(url), self.options, self.metrics)
-        return Outbox(*given, public_url)
+        return Outbox(*given, public_url, **more)
 
     async def close(self):
         """Leave no work to the messengers of other tests."""

@@ -271,3 +271,23 @@ async def test_message_that_fails_on_its_way_is_noted_with_its_code(desk):
     assert await desk.statuses() == ["failed"]
     found = await desk.value("select error_code from messages where direction = 'out'")
     assert found == 63024
+
+
+@told
+async def test_process_that_was_frozen_before_its_request_does_not_make_it(desk):
+    message_id = await desk.add("one")
+    desk.outbox = desk.new_outbox(give_s_max=0.05)
+    async with desk.database.tenant(desk.business_id) as connection:
+        await connection.execute(
+            "select from messages where id = $1 for update", message_id
+        )
+        sending = asyncio.create_task(desk.send())
+        # It waits for the row that is locked here.
+        await asyncio.sleep(0.3)
+
+    assert await sending == 10
+    assert (desk.sent, await desk.statuses()) == ([], ["trying"])
+    desk.outbox = desk.new_outbox()
+    await desk.pass_time(10)
+    await desk.send()
+    assert desk.sent == ["one"]
