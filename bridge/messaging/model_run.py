@@ -322,8 +322,12 @@ def _usage(answer: ModelResponse) -> dict[str, float]:
 
 
 def _failed(error: Exception) -> ModelFailed:
-    """Return a failure in the words of a turn."""
-    detail = f"{type(error).__name__}: {error}"
+    """Return a failure in the words of a turn: none of what was written, or answered,
+    which the texts of other errors quote."""
+    detail = type(error).__name__
+    if isinstance(error, openai.APIStatusError):
+        named = (error.code or error.type, error.param)
+        detail += f": HTTP {error.status_code} {' '.join(filter(None, named))}"
     match error:
         case MaxTurnsExceeded():
             return ModelFailed(Failure.STEPS, detail)

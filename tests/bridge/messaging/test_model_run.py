@@ -104,6 +104,33 @@ def test_wrong_key_is_no_secret_in_the_failure():
     assert "sk-very-secret" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            Fault(
+                400,
+                body=b'{"error": {"message": "my secret", "code": "wrong_value", '
+                b'"param": "input[0]"}}',
+            ),
+            "refused: BadRequestError: HTTP 400 wrong_value input[0]",
+        ),
+        (Fault(200, body=b'{"output": "my secret"}'), "odd: "),
+        (Fault(200, body=b"my secret"), "odd: "),
+    ],
+)
+def test_failure_quotes_nothing_that_was_written(fault, told):
+    async def main():
+        async with ResponsesServer([fault]) as server:
+            with pytest.raises(ModelFailed) as failed:
+                await ask(server, Steps())
+        return str(failed.value)
+
+    found = asyncio.run(main())
+    assert found.startswith(told)
+    assert "my secret" not in found
+
+
 def test_failure_of_the_turn_itself_comes_out_as_it_was():
     class Broken(Steps):
         async def said(self, items, usage):
