@@ -79,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
         *("recorder", "records", "sandbox", "settings", "telemetry", "crm", "dsp"),
     },
     "cli.doctor": {
-        *("agent", "call", "line", "ports", "sandbox", "service"),
+        *("agent", "call", "line", "messaging", "ports", "sandbox", "service"),
         *("settings", "switchboard", "telemetry", "telephony", "crm"),
     },
     "cli.demo": {

@@ -6,7 +6,6 @@ is sent to anybody. The messenger answers it as it answers people.
 
 from datetime import timedelta
 from http import HTTPStatus
-from importlib.util import find_spec
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -36,8 +35,6 @@ MESSAGES_S = 600.0
 LIMIT = web.AppKey("try_chat_limit", RateLimit)
 # What people type in pieces is answered together; whoever tries waits for one message.
 PAUSE = timedelta(seconds=0.5)
-# What the extra `whatsapp` installs; to import it takes a second and 100 MB.
-_EXTRA = "agents"
 _FAULTS = {
     "empty": N_("Write something."),
     "too_long": N_("Write at most 4,096 characters."),
@@ -55,11 +52,6 @@ class _Said(NamedTuple):
 
 class _Refused(Exception):
     """Nothing was written; the text is a key of _FAULTS."""
-
-
-def is_answered() -> bool:
-    """Tell whether what answers in writing is installed here."""
-    return find_spec(_EXTRA) is not None
 
 
 async def write(request: web.Request) -> web.StreamResponse:

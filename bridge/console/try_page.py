@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from bridge.console import try_chat
 from bridge.console.auditing import audit
 from bridge.console.console import (
     BUSINESS,
@@ -21,6 +20,7 @@ from bridge.console.language import N_, gettext as _
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.console.softphone_port import NotPlaced, SoftphonePort
+from bridge.messaging.extra import PACKAGE, is_installed
 from bridge.settings.addresses import is_loopback
 
 MENU = (MenuItem(N_("Try it"), "/console/b/{business}/try"),)
@@ -54,7 +54,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         keys=KEYS,
         is_real=is_real,
         has_phone=request.config_dict[CONSOLE].softphone is not None,
-        is_answered=try_chat.is_answered(),
+        is_answered=is_installed(PACKAGE),
     )
 
 

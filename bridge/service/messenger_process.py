@@ -12,12 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from time import monotonic
 from uuid import uuid4
 
 import msgspec
 
+from bridge.messaging.extra import MISSING, PACKAGE, is_installed
 from bridge.messaging.process import Order, Report
 from bridge.service.server import Server
 from bridge.settings.process import Settings
@@ -33,8 +33,6 @@ COMMAND = (
     "import sys; from bridge.messaging.assembly import run_process; "
     "sys.exit(run_process())"
 )
-# The package of the extra, by the name that it is imported with.
-PACKAGE = "agents"
 # How often a service without a messenger looks whether it needs one.
 LOOK_S = 1.0
 RESTART_S_MIN, RESTART_S_MAX = 0.5, 30.0
@@ -48,7 +46,6 @@ STOP_S_MAX = 15.0
 END_S_MAX = 2.0
 REPORT_BYTES_MAX = 4_000_000
 OFF, RUNS, STARTS = "off", "ok", "starting"
-MISSING = "not installed: pip install 'kolbridge[whatsapp]'"
 
 
 class MessengerProcess:
@@ -109,7 +106,7 @@ class MessengerProcess:
 
     async def _keep(self) -> None:
         await self._until_wanted()
-        if find_spec(self._package) is None:
+        if not is_installed(self._package):
             self._state = MISSING
             server_logger().error("[MESSAGE] nobody answers: %s", MISSING)
             await asyncio.Event().wait()

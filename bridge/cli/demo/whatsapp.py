@@ -11,7 +11,6 @@ import logging
 import os
 import tempfile
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -30,6 +29,7 @@ from bridge.cli.demo.service import (
     show,
 )
 from bridge.messaging.announcements import Announcements
+from bridge.messaging.extra import MISSING, is_installed
 from bridge.sandbox.messaging.message_records import Message
 from bridge.sandbox.messaging.messages_api import MessagingApi
 from bridge.sandbox.messaging.writer import Writer
@@ -66,8 +66,8 @@ class World(NamedTuple):
 
 def run() -> int:
     """Run the demo; 0 if every check holds, 2 without the extra."""
-    if find_spec("agents") is None:
-        print("kolbridge demo: --whatsapp needs: pip install 'kolbridge[whatsapp]'")
+    if not is_installed():
+        print(f"kolbridge demo: --whatsapp: {MISSING}")
         return 2
     # The service looks whether the model's port is open, which is no handshake.
     logging.getLogger("websockets").addHandler(logging.NullHandler())

@@ -1,10 +1,9 @@
 """`kolbridge doctor`: whether what people write is answered."""
 
 from datetime import timedelta
-from importlib.util import find_spec
 
 from bridge.cli.doctor.check import Check, warning
-from bridge.service.messenger_process import MISSING, PACKAGE
+from bridge.messaging.extra import MISSING, PACKAGE, is_installed
 from bridge.settings.message_options import message_options
 from bridge.settings.process import Settings
 from crm import businesses, message_work
@@ -30,7 +29,7 @@ async def check_messages(
             models += [options.whatsapp_model] if options.whatsapp else []
     if not models:
         return []
-    if find_spec(package) is None:
+    if not is_installed(package):
         return [Check(_NAME, False, MISSING)]
     count = await message_work.overdue(database, OVERDUE)
     if count:

@@ -5,7 +5,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from bridge.console import try_chat
+from bridge.console import try_chat, try_page
 from crm import conversations
 from tests.bridge.console.test_live_page import acts
 from tests.bridge.console.test_messages_page import (
@@ -99,7 +99,7 @@ def test_page_says_what_to_install_where_nothing_answers(
     desk, monkeypatch, is_installed
 ):
     name = "sys" if is_installed else "no_such_package"
-    monkeypatch.setattr(try_chat, "_EXTRA", name)
+    monkeypatch.setattr(try_page, "PACKAGE", name)
 
     @told
     async def story(at):
