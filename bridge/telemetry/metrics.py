@@ -132,14 +132,15 @@ _HELP = {
     "notices": "Tries to deliver a notice, by kind of endpoint and outcome",
     "notice_endpoints_disabled": "Endpoints of notices that were disabled after days "
     "without a success, or because they are gone",
-    "messages_in": "WhatsApp messages that came in, by outcome",
+    "messages_in": "WhatsApp messages that came in, by outcome. cut, unoffered_choice: "
+    "counted beside the outcome of the same message",
     "messages_out": "WhatsApp messages to send, by outcome",
     "message_statuses": "Statuses of sent messages that Twilio reported",
     "message_api_errors": "Requests to Twilio's API for messages that failed, by "
     "request and code",
     "conversations": "Conversations in writing that were worked on. done: answered "
     "and sent. failed: tried again after a pause. lost: another process has it",
-    "announcements": "Messages of a business's own accord, by purpose",
+    "announcements": "Reminders and messages after missed calls, by purpose",
     "message_turns_given_up": "Answers in writing that failed too often; the writer "
     "was told",
     "messenger_restarts": "Messenger processes that ended and were started again",
