@@ -29,7 +29,10 @@ _KINDS = {
     "image": "a picture, which could not be loaded",
     "video": "a video, which cannot be seen here",
 }
-_ROUND = str.maketrans("[]", "()")
+# Square brackets, and what a model may read as such.
+_OPENING = "[\uff3b\u3010\u3014\u3016\u301a\u27e6\u2045\u298b\u298d\u298f\u2772"
+_CLOSING = "]\uff3d\u3011\u3015\u3017\u301b\u27e7\u2046\u298c\u298e\u2990\u2773"
+_ROUND = str.maketrans(_OPENING + _CLOSING, "(" * len(_OPENING) + ")" * len(_CLOSING))
 _FILE = "a file, which cannot be read here"
 
 
@@ -90,7 +93,9 @@ def items(
 def offers(messages: Iterable[Message]) -> dict[str, Chosen]:
     """Return every choice that was offered in a conversation, by its id."""
     return {
-        choice["id"]: Chosen(choice["title"], choice.get("starts_at", ""))
+        choice["id"]: Chosen(
+            choice["title"].translate(_ROUND), choice.get("starts_at", "")
+        )
         for message in messages
         if message.direction == "out"
         for choice in (message.content or {}).get("choices", ())
@@ -142,7 +147,8 @@ def _words(message: Message, offered: Mapping[str, Chosen]) -> str:
 
 def _choice(choice: Mapping[str, Any]) -> str:
     at = choice.get("starts_at", "")
-    return f"{choice['title']} [starts_at={at}]" if at else str(choice["title"])
+    title = str(choice["title"]).translate(_ROUND)
+    return f"{title} [starts_at={at}]" if at else title
 
 
 def _medium(medium: Mapping[str, Any]) -> str:
