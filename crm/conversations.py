@@ -113,12 +113,23 @@ async def receive(
     """
     async with db.tenant(business_id) as connection:
         opened = await _open(connection, business_id, arrived)
+        is_offered = bool(arrived.choice) and await _was_offered(
+            connection, business_id, opened.id, arrived.choice
+        )
+        if is_offered:
+            # The assistant has asked; the answer is no word to the channel.
+            stop_with = start_with = None
         is_left = opened.is_held or opened.is_stopped or stop_with is not None
         received = await _write(
             connection,
             business_id,
             arrived,
-            Received(opened.id, None, is_for_people=is_left),
+            Received(
+                opened.id,
+                None,
+                is_for_people=is_left,
+                is_unoffered=bool(arrived.choice) and not is_offered,
+            ),
             per_minute_max,
         )
         if received.is_repeated:
@@ -146,9 +157,6 @@ async def _write(
 ) -> Received:
     """Write a message, unless it was received before; return what became of it."""
     own = (business_id, received.conversation_id)
-    is_offered = not arrived.choice or await _was_offered(
-        connection, *own, arrived.choice
-    )
     recent = await connection.fetchrow(
         "select count(*) as count, count(*) filter (where status = 'refused') "
         "as refused from messages where business_id = $1 "
@@ -168,7 +176,7 @@ async def _write(
         arrived.sid,
         arrived.body.replace("\0", "")[:BODY_CHARS_MAX],
         [dict(one) for one in arrived.media],
-        arrived.choice if is_offered else "",
+        "" if received.is_unoffered else arrived.choice,
         _status(is_refused=is_refused, is_for_people=received.is_for_people),
     )
     return received._replace(
@@ -176,7 +184,6 @@ async def _write(
         is_repeated=message_id is None,
         is_refused=is_refused,
         is_first_refused=is_refused and not recent["refused"],
-        is_unoffered=not is_offered,
     )
 
 

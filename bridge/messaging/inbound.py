@@ -108,7 +108,8 @@ def read_inbound(form: Mapping[str, str]) -> Inbound:
         media=media,
         # A longer id is none of ours.
         choice=choice if len(choice) <= CHOICE_CHARS_MAX else "",
-        wish=None if media or choice else wish_of(body),
+        # A template's button may be one: it has an id, which no choice of ours has.
+        wish=None if media else wish_of(body),
         is_cut=is_cut,
     )
 

@@ -1,9 +1,10 @@
 """What becomes of a message that comes in: answered, left to people, or STOP."""
 
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
-from crm import conversations, message_turns, message_work, messages
+from crm import conversations, message_sending, message_turns, message_work, messages
 from crm.conversations import Arrived
 from crm.messages import Draft
 from tests.crm.test_conversations import OWN, told
@@ -165,3 +166,63 @@ async def test_process_that_would_look_again_sooner_still_does(salon):
 
     wait = await salon.sql("select due_at - now() from message_work")
     assert wait < timedelta(seconds=1.1)
+
+
+@told
+async def test_button_of_a_template_stops_and_one_that_was_offered_does_not(salon):
+    received = await salon.receive()
+    offer = {"kind": "buttons", "choices": [{"id": "answer:Stop", "title": "Stop"}]}
+    async with salon.db.tenant(salon.id) as connection:
+        draft = Draft("Go on, or stop?", content=offer)
+        await messages.add(connection, salon.id, received.conversation_id, draft)
+
+    async def press(payload):
+        sid = f"SM{uuid4().hex}"
+        pressed = Arrived(sid, "Stop", OWN, "AC1", salon.writer, choice=payload)
+        words = Draft("No more")
+        await conversations.receive(salon.db, salon.id, pressed, stop_with=words)
+        return await salon.sql("select stopped_at is not null from conversations")
+
+    assert not await press("answer:Stop")
+    assert await press("stop_all")
+
+
+class Inside:
+    """A database whose every transaction is part of one."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    @asynccontextmanager
+    async def tenant(self, business_id):
+        yield self.connection
+
+
+@told
+async def test_few_rows_are_read_however_long_a_conversation_is(salon):
+    received = await salon.receive()
+    held = await salon.claim()
+    await message_turns.begin(salon.db, held, "m")
+    own = (salon.id, received.conversation_id)
+    await salon.sql(
+        "with made as (insert into messages (business_id, conversation_id, position, "
+        "direction, author, sid, body, status, created_at) select $1, $2, g, "
+        "case when g % 2 = 0 then 'in' else 'out' end, 'writer', 'SM' || g, 'word', "
+        "case when g % 2 = 0 then 'refused' else 'read' end, now() - interval '1 h' "
+        "from generate_series(1, 5000) g returning 1) select count(*) from made",
+        *own,
+    )
+    async with salon.db.tenant(salon.id) as connection:
+        db = Inside(connection)
+        arrived = Arrived(f"SM{uuid4().hex}", "hi", OWN, "AC1", salon.writer)
+        arrived = arrived._replace(choice="time:1")
+        await conversations.receive(db, salon.id, arrived, per_minute_max=20)
+        await message_turns.begin(db, held, "m")
+        await message_turns.waiting(connection, *own)
+        await message_sending.read(db, *own)
+        rows = await connection.fetchval(
+            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables "
+            "where relname = 'messages'"
+        )
+
+    assert 0 < rows < 100

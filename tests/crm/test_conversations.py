@@ -1,7 +1,6 @@
 """Conversations: received once, answered by one process, sent in order."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,7 +10,6 @@ from crm import (
     businesses,
     conversations,
     leads,
-    message_sending,
     message_turns,
     message_work,
     messages,
@@ -356,44 +354,3 @@ def test_what_waits_when_people_take_over_or_the_writer_stops_is_not_answered_la
         assert [one.body for one in turn.asked] == ["after"]
 
     story(database_url)
-
-
-class Inside:
-    """A database whose every transaction is part of one."""
-
-    def __init__(self, connection):
-        self.connection = connection
-
-    @asynccontextmanager
-    async def tenant(self, business_id):
-        yield self.connection
-
-
-@told
-async def test_few_rows_are_read_however_long_a_conversation_is(salon):
-    received = await salon.receive()
-    held = await salon.claim()
-    await message_turns.begin(salon.db, held, "m")
-    own = (salon.id, received.conversation_id)
-    await salon.sql(
-        "with made as (insert into messages (business_id, conversation_id, position, "
-        "direction, author, sid, body, status, created_at) select $1, $2, g, "
-        "case when g % 2 = 0 then 'in' else 'out' end, 'writer', 'SM' || g, 'word', "
-        "case when g % 2 = 0 then 'refused' else 'read' end, now() - interval '1 h' "
-        "from generate_series(1, 5000) g returning 1) select count(*) from made",
-        *own,
-    )
-    async with salon.db.tenant(salon.id) as connection:
-        db = Inside(connection)
-        arrived = Arrived(f"SM{uuid4().hex}", "hi", OWN, "AC1", salon.writer)
-        arrived = arrived._replace(choice="time:1")
-        await conversations.receive(db, salon.id, arrived, per_minute_max=20)
-        await message_turns.begin(db, held, "m")
-        await message_turns.waiting(connection, *own)
-        await message_sending.read(db, *own)
-        rows = await connection.fetchval(
-            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables "
-            "where relname = 'messages'"
-        )
-
-    assert 0 < rows < 100

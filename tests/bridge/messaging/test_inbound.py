@@ -102,8 +102,10 @@ def test_a_row_or_a_button_that_was_taken_has_its_id(field):
     assert (found.choice, found.body) == ("slot:3", "Monday, 9:00")
 
 
-def test_a_button_whose_word_is_stop_is_a_choice():
-    assert read_inbound(form(Body="Stop", ButtonPayload="b:1")).wish is None
+def test_a_button_whose_word_is_stop_may_be_a_templates_own():
+    found = read_inbound(form(Body="Stop", ButtonPayload="b:1"))
+
+    assert (found.wish, found.choice) == (Wish.STOP, "b:1")
 
 
 def test_an_id_that_is_too_long_is_none_of_ours():
