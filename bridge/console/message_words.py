@@ -38,7 +38,6 @@ _STATUSES = {
 _PURPOSES = {
     "reminder": N_("reminder"),
     "missed_call": N_("after a missed call"),
-    "callback": N_("callback"),
 }
 _MEDIA = {
     "audio": N_("voice note"),

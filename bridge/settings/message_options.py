@@ -23,7 +23,7 @@ from bridge.settings.options import (
 )
 
 # What a message outside the window may be for; each has a template of its own.
-PURPOSES = ("reminder", "missed_call", "callback")
+PURPOSES = ("reminder", "missed_call")
 # A content template's name is HX and 32 hexadecimal digits.
 _TEMPLATE = rf"({'|'.join(PURPOSES)})\.[a-z]{{2}}=HX[0-9a-fA-F]{{32}}"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"

@@ -54,13 +54,13 @@ def with_callbacks(loses):
         template = desk.api.template("We have news. Please write to us.")
         desk.options = MessageOptions(
             whatsapp=True,
-            whatsapp_templates=f"callback.en={template}",
+            whatsapp_templates=f"missed_call.en={template}",
             quiet_hours="off",
         )
         desk.outbox = desk.new_outbox()
         # Twilio's window is closed, whatever our clock says.
         desk.api.clock.advance(hours=25)
-        await desk.add("news", purpose="callback")
+        await desk.add("news", purpose="missed_call")
         await desk.send()
         await desk.api.settle()
         await desk.pass_time(30)

@@ -23,7 +23,7 @@ def test_a_template_is_found_by_purpose_and_language():
     ("name", "value", "words"),
     [
         ("WHATSAPP_TEMPLATES", f"reminder={SID}", "purpose.language=HX… with commas"),
-        ("WHATSAPP_TEMPLATES", f"birthday.en={SID}", "reminder, missed_call, callback"),
+        ("WHATSAPP_TEMPLATES", f"birthday.en={SID}", "purposes reminder, missed_call"),
         ("WHATSAPP_TEMPLATES", "reminder.en=HX12", "as reminder.en=HX0123"),
         ("WHATSAPP_TEMPLATES", f"reminder.en={SID};", "with commas between"),
         ("WHATSAPP_TEMPLATES", f"reminder.en={SID}\n", None),
