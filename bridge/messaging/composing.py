@@ -39,7 +39,7 @@ from crm.messages import Draft, Message
 CONTENT_WAIT = timedelta(seconds=15)
 
 
-class Errand(NamedTuple):
+class SendContext(NamedTuple):
     """One conversation of one business, as it stands. `account_sid` is the carrier's
     account that sends."""
 
@@ -64,11 +64,11 @@ class Composer:
         self._options = options
         self._public_url = public_url.rstrip("/")
 
-    def decide(self, errand: Errand, message: Message) -> Decision:
+    def decide(self, context: SendContext, message: Message) -> Decision:
         """Return how a message goes out now."""
-        state, options = errand.state, self._options_of(errand)
+        state, options = context.state, self._options_of(context)
         quiet = read_quiet_hours(options.quiet_hours)
-        zone = ZoneInfo(errand.business.time_zone)
+        zone = ZoneInfo(context.business.time_zone)
         return decide(
             message.purpose,
             Addressee(
@@ -78,53 +78,53 @@ class Composer:
             ),
             state.now,
             has_text=bool(message.body.strip()),
-            has_template=self._template_of(errand, message) is not None,
+            has_template=self._template_of(context, message) is not None,
             quiet_until=quiet and quiet_until(quiet, zone, state.now),
             is_refused_as_text=state.is_closed or messages.is_instead(message),
             is_taken_over=state.is_taken_over,
         )
 
     async def fields(
-        self, errand: Errand, message: Message, way: Way
+        self, context: SendContext, message: Message, way: Way
     ) -> dict[str, str]:
         """Return the fields of the request that sends a message; raises TwilioError
         where its choices cannot be made a resource now; not for longer than
         CONTENT_WAIT."""
-        fields = await self._content_fields(errand, message, way)
+        fields = await self._content_fields(context, message, way)
         if self._public_url:
-            query = urlencode({"m": message.id, "b": errand.held.business_id})
+            query = urlencode({"m": message.id, "b": context.held.business_id})
             callback = f"{self._public_url}/twilio/message-status?{query}"
             fields["StatusCallback"] = callback
         return fields
 
     async def _content_fields(
-        self, errand: Errand, message: Message, way: Way
+        self, context: SendContext, message: Message, way: Way
     ) -> dict[str, str]:
-        own = (errand.held.business_id, errand.account_sid, message.body)
+        own = (context.held.business_id, context.account_sid, message.body)
         if way is Way.TEMPLATE:
-            template = self._template_of(errand, message)
+            template = self._template_of(context, message)
             assert template is not None, "a template was decided for"
             return await self._contents.fields(*own, template)
-        content, body = _content_of(errand, message), message.body
+        content, body = _content_of(context, message), message.body
         if content is not None and not isinstance(content, Template):
             try:
                 return await self._contents.fields(*own, content)
             except (ContentError, TwilioError) as error:
                 is_passing = not isinstance(error, ContentError | Refused)
-                if is_passing and errand.state.now < message.due_at + CONTENT_WAIT:
+                if is_passing and context.state.now < message.due_at + CONTENT_WAIT:
                     raise
-                errand.log.error("[MESSAGE] choices are sent as text: %s", error)
+                context.log.error("[MESSAGE] choices are sent as text: %s", error)
                 body = as_text(body, content)
         return {"Body": body}
 
-    async def forget(self, errand: Errand, sid: str) -> None:
+    async def forget(self, context: SendContext, sid: str) -> None:
         """Forget a resource of choices that Twilio does not know any more."""
-        await self._contents.forget(errand.held.business_id, errand.account_sid, sid)
+        await self._contents.forget(context.held.business_id, context.account_sid, sid)
 
-    def replacement(self, errand: Errand, message: Message) -> Draft | None:
+    def replacement(self, context: SendContext, message: Message) -> Draft | None:
         """Return the template that takes the place of a refused message, if there is
         one for its purpose."""
-        template = self._template_of(errand, message)
+        template = self._template_of(context, message)
         if template is None:
             return None
         content = {
@@ -140,22 +140,22 @@ class Composer:
             purpose=message.purpose,
         )
 
-    def _template_of(self, errand: Errand, message: Message) -> Template | None:
-        content = _content_of(errand, message)
+    def _template_of(self, context: SendContext, message: Message) -> Template | None:
+        content = _content_of(context, message)
         if isinstance(content, Template):
             return content
-        language = errand.business.language.partition("-")[0]
-        sid = self._options_of(errand).template_of(message.purpose, language)
+        language = context.business.language.partition("-")[0]
+        sid = self._options_of(context).template_of(message.purpose, language)
         return None if sid is None else Template(sid)
 
-    def _options_of(self, errand: Errand) -> MessageOptions:
-        return message_options(self._options, errand.business.settings)[0]
+    def _options_of(self, context: SendContext) -> MessageOptions:
+        return message_options(self._options, context.business.settings)[0]
 
 
-def _content_of(errand: Errand, message: Message) -> Content | None:
+def _content_of(context: SendContext, message: Message) -> Content | None:
     """Return what goes with a message; None for what cannot be read, which is said."""
     try:
         return read_content(message.content)
     except ContentError as error:
-        errand.log.error("[MESSAGE] without its choices: %s", error)
+        context.log.error("[MESSAGE] without its choices: %s", error)
         return None

@@ -21,7 +21,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from bridge.messaging.composing import Composer, Errand
+from bridge.messaging.composing import Composer, SendContext
 from bridge.messaging.contents import Contents
 from bridge.messaging.inbound import one_space
 from bridge.messaging.splitting import UNITS_MAX, split, units_of
@@ -124,37 +124,37 @@ class Outbox:
             if state is None:
                 return None
             account_sid = state.conversation.account_sid or self._account_sid
-            step = await self._step(Errand(held, business, state, account_sid))
+            step = await self._step(SendContext(held, business, state, account_sid))
             if not step.goes_on:
                 later = step.look_at
                 return None if later is None else max(later - state.now, _NO_TIME)
         return _NO_TIME
 
-    async def _step(self, errand: Errand) -> _Step:
-        state = errand.state
-        if state.replaced is not None and await self._replace(errand, state.replaced):
+    async def _step(self, context: SendContext) -> _Step:
+        state = context.state
+        if state.replaced is not None and await self._replace(context, state.replaced):
             return _GO_ON
         if state.next is None:
-            return await self._look_after(errand)
+            return await self._look_after(context)
         if state.before is not None and state.before.position < state.next.position:
-            step = await self._wait_for(errand, state.before)
+            step = await self._wait_for(context, state.before)
             if not step.goes_on:
                 return step
         if state.next.status == "trying":
-            settled = await self._settle_fate(errand, state.next)
+            settled = await self._settle_fate(context, state.next)
             if settled is not None:
                 return settled
         elif state.next.due_at > state.now:
             return _Step(False, state.next.due_at)
-        return await self._give(errand, state.next)
+        return await self._give(context, state.next)
 
     # --- the message before ---
 
-    async def _look_after(self, errand: Errand) -> _Step:
+    async def _look_after(self, context: SendContext) -> _Step:
         """Ask for the status of the last message where no callback has told it: a
         failure may want a template in its place."""
-        now, before = errand.state.now, errand.state.before
-        later_at = errand.state.later_at
+        now, before = context.state.now, context.state.before
+        later_at = context.state.later_at
         if before is None or before.sid is None:
             return _Step(False, later_at)
         since = before.tried_at or before.created_at
@@ -162,62 +162,64 @@ class Outbox:
             return _Step(False, later_at)
         if now >= since + STATUS_WAIT:
             try:
-                found = await self._twilio.fetch(errand.account_sid, before.sid)
+                found = await self._twilio.fetch(context.account_sid, before.sid)
             except TwilioError:
                 return _Step(False, now + STATUS_WAIT)
-            await self._note(errand, before, found)
+            await self._note(context, before, found)
             if found.status not in _ON_ITS_WAY:
                 return _GO_ON
         look_at = max(now, since) + STATUS_WAIT
         return _Step(False, min(look_at, later_at or look_at))
 
-    async def _wait_for(self, errand: Errand, before: Message) -> _Step:
+    async def _wait_for(self, context: SendContext, before: Message) -> _Step:
         """Go on when the message before is sent, or has had its time."""
-        now, since = errand.state.now, before.tried_at or before.created_at
+        now, since = context.state.now, before.tried_at or before.created_at
         if now >= since + ORDER_WAIT or before.sid is None:
             return _GO_ON
         if now >= since + LOOK:
             try:
-                found = await self._twilio.fetch(errand.account_sid, before.sid)
+                found = await self._twilio.fetch(context.account_sid, before.sid)
             except TwilioError:
                 return _Step(False, now + LOOK)
-            await self._note(errand, before, found)
+            await self._note(context, before, found)
             if found.status not in _ON_ITS_WAY:
                 return _GO_ON
         return _Step(False, min(now + LOOK, since + ORDER_WAIT))
 
     # --- a message whose fate is not known ---
 
-    async def _settle_fate(self, errand: Errand, message: Message) -> _Step | None:
+    async def _settle_fate(
+        self, context: SendContext, message: Message
+    ) -> _Step | None:
         """Look for a message that may have been sent; None: it was not, send it."""
-        now, tried_at = errand.state.now, message.tried_at or message.created_at
+        now, tried_at = context.state.now, message.tried_at or message.created_at
         wait = min(FATE_WAIT * 2 ** min(message.tries - 1, 8), FATE_WAIT_MAX)
         if now < tried_at + wait:
             return _Step(False, tried_at + wait)
         try:
-            found = await self._look_for(errand, message, tried_at)
+            found = await self._look_for(context, message, tried_at)
         except TwilioError:
             return _Step(False, now + FATE_WAIT)
         if found is None:
             return None
         self._count("found")
-        await self._note(errand, message, found)
+        await self._note(context, message, found)
         return _GO_ON
 
     async def _look_for(
-        self, errand: Errand, message: Message, tried_at: datetime
+        self, context: SendContext, message: Message, tried_at: datetime
     ) -> Sent | None:
-        conversation = errand.state.conversation
+        conversation = context.state.conversation
         # The whole time of its life: an answer may have been lost at any of its tries.
         since = min(tried_at, message.created_at) - CLOCKS_DIFFER
         listed = await self._twilio.find(
-            errand.account_sid,
+            context.account_sid,
             conversation.writer,
             conversation.own_number,
             since.replace(microsecond=0),
         )
         known = await message_sending.known_sids(
-            self._database, errand.held.business_id, [one.sid for one in listed]
+            self._database, context.held.business_id, [one.sid for one in listed]
         )
         ours = [one for one in listed if one.sid not in known]
         if message.content is None:
@@ -229,60 +231,64 @@ class Outbox:
 
     # --- giving a message to Twilio ---
 
-    async def _give(self, errand: Errand, message: Message) -> _Step:
-        decision = self._composer.decide(errand, message)
+    async def _give(self, context: SendContext, message: Message) -> _Step:
+        decision = self._composer.decide(context, message)
         if decision.way is Way.DROPPED:
-            return await self._give_up(errand, message, "dropped", None, decision.why)
+            return await self._give_up(context, message, "dropped", None, decision.why)
         if decision.way is Way.LATER and decision.until is not None:
             await message_sending.put_off(
-                self._database, errand.held, message.id, decision.until
+                self._database, context.held, message.id, decision.until
             )
             self._count("put_off")
             return _GO_ON
         try:
-            fields = await self._composer.fields(errand, message, decision.way)
+            fields = await self._composer.fields(context, message, decision.way)
         except TwilioError as error:
-            errand.log.warning("[MESSAGE] waits: %s", error)
-            return _Step(False, errand.state.now + LOOK)
+            context.log.warning("[MESSAGE] waits: %s", error)
+            return _Step(False, context.state.now + LOOK)
         if units_of(fields.get("Body", "")) > UNITS_MAX:
             # Each part is a message of its own: it has its own name and its own fate.
             parts = split(fields["Body"])
-            await message_sending.cut(self._database, errand.held, message, parts)
+            await message_sending.cut(self._database, context.held, message, parts)
             return _GO_ON
         loop = asyncio.get_running_loop()
         began_at = loop.time()
-        if not await messages.begin_try(self._database, errand.held, message.id):
+        if not await messages.begin_try(self._database, context.held, message.id):
             return _GO_ON
         if loop.time() - began_at > self._give_s_max:
             self._count("late")
-            return _Step(False, errand.state.now + FATE_WAIT)
-        return await self._create(errand, message, fields)
+            return _Step(False, context.state.now + FATE_WAIT)
+        return await self._create(context, message, fields)
 
     async def _create(
-        self, errand: Errand, message: Message, fields: dict[str, str]
+        self, context: SendContext, message: Message, fields: dict[str, str]
     ) -> _Step:
-        conversation = errand.state.conversation
+        conversation = context.state.conversation
         try:
             given = await self._twilio.create(
-                errand.account_sid,
+                context.account_sid,
                 conversation.writer,
                 conversation.own_number,
                 fields,
             )
         except Refused as error:
-            return await self._refused(errand, message, error, fields)
+            return await self._refused(context, message, error, fields)
         except NotSent as error:
-            return await self._try_again(errand, message, str(error), None)
+            return await self._try_again(context, message, str(error), None)
         except TwilioError as error:
             # It stays `trying`: nobody knows whether Twilio has it.
             self._count("unknown")
-            errand.log.warning("[MESSAGE] out: its fate is not known: %s", error)
-            return _Step(False, errand.state.now + FATE_WAIT)
+            context.log.warning("[MESSAGE] out: its fate is not known: %s", error)
+            return _Step(False, context.state.now + FATE_WAIT)
         await messages.note_given(
-            self._database, errand.held.business_id, message.id, given.sid, given.status
+            self._database,
+            context.held.business_id,
+            message.id,
+            given.sid,
+            given.status,
         )
         self._count("given")
-        errand.log.info(
+        context.log.info(
             "[MESSAGE] out to %s: given, purpose=%s",
             mask_phone(conversation.writer),
             message.purpose,
@@ -293,65 +299,65 @@ class Outbox:
 
     async def _refused(
         self,
-        errand: Errand,
+        context: SendContext,
         message: Message,
         error: Refused,
         fields: dict[str, str],
     ) -> _Step:
         code = error.code
         if code == CONTENT_GONE and message.tries == 0:
-            await self._composer.forget(errand, fields["ContentSid"])
+            await self._composer.forget(context, fields["ContentSid"])
         elif code in (*PERMANENT, WINDOW_CLOSED, CONTENT_GONE) or (
             error.status != 429 and message.tries + 1 >= REFUSED_TRIES_MAX
         ):
-            return await self._give_up(errand, message, "failed", code, str(error))
+            return await self._give_up(context, message, "failed", code, str(error))
         wait = error.retry_after_s
         return await self._try_again(
-            errand, message, str(error), None if wait is None else timedelta(0, wait)
+            context, message, str(error), None if wait is None else timedelta(0, wait)
         )
 
     async def _try_again(
-        self, errand: Errand, message: Message, why: str, wait: timedelta | None
+        self, context: SendContext, message: Message, why: str, wait: timedelta | None
     ) -> _Step:
         pause = min(max(PAUSE * 2 ** min(message.tries, 8), wait or PAUSE), PAUSE_MAX)
-        await messages.try_again(self._database, errand.held, message.id, pause, why)
+        await messages.try_again(self._database, context.held, message.id, pause, why)
         self._count("retried")
-        errand.log.warning("[MESSAGE] out: tried again in %s: %s", pause, why)
-        return _Step(False, errand.state.now + pause)
+        context.log.warning("[MESSAGE] out: tried again in %s: %s", pause, why)
+        return _Step(False, context.state.now + pause)
 
     async def _give_up(
         self,
-        errand: Errand,
+        context: SendContext,
         message: Message,
         status: str,
         code: int | None,
         why: str,
     ) -> _Step:
         await messages.give_up(
-            self._database, errand.held, message.id, status, code, why
+            self._database, context.held, message.id, status, code, why
         )
         self._count(status)
-        errand.log.warning(
+        context.log.warning(
             "[MESSAGE] out to %s: %s, purpose=%s: %s",
-            mask_phone(errand.state.conversation.writer),
+            mask_phone(context.state.conversation.writer),
             status,
             message.purpose,
             why,
         )
         return _GO_ON
 
-    async def _replace(self, errand: Errand, message: Message) -> bool:
+    async def _replace(self, context: SendContext, message: Message) -> bool:
         """Put the template of its purpose in a message's place; False if there is
         none."""
-        draft = self._composer.replacement(errand, message)
+        draft = self._composer.replacement(context, message)
         if draft is None:
             return False
-        await messages.send_other(self._database, errand.held, message, draft)
+        await messages.send_other(self._database, context.held, message, draft)
         self._count("replaced")
         return True
 
-    async def _note(self, errand: Errand, message: Message, found: Sent) -> None:
-        own = (self._database, errand.held.business_id, message.id, found.sid)
+    async def _note(self, context: SendContext, message: Message, found: Sent) -> None:
+        own = (self._database, context.held.business_id, message.id, found.sid)
         await messages.note_status(
             *own, found.status, found.error_code, found.error_message or ""
         )
