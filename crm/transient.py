@@ -32,3 +32,14 @@ def is_about_the_row(error: BaseException) -> bool:
 def is_transient(error: BaseException) -> bool:
     """Tell whether the database is unavailable for now, for any query."""
     return isinstance(error, DATABASE_ERRORS) and not is_about_the_row(error)
+
+
+def in_short(error: BaseException) -> str:
+    """Return what a log may say of an error: of the database's own errors the kind and
+    the rule, but not its words, which quote the row.
+    """
+    name = type(error).__name__
+    if not isinstance(error, asyncpg.PostgresError):
+        return f"{name}: {error}" if str(error) else name
+    rule = error.constraint_name or error.column_name
+    return f"{name} ({error.sqlstate})" + (f" of {rule}" if rule else "")

@@ -49,6 +49,7 @@ _DROPPED = {
     "stopped": N_("The writer wants no messages. Only they can undo that."),
     "window": N_("The writer's last message was older than 24 hours."),
     "do_not_contact": N_("This person is not to be contacted."),
+    "held": N_("A person had taken the conversation over."),
 }
 # Why a message of a person is not sent.
 NOT_SENT = {

@@ -26,7 +26,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import Backoff, SupervisedTask
 from crm import calls
 from crm.database import Database
-from crm.transient import DATABASE_ERRORS, is_about_the_row
+from crm.transient import DATABASE_ERRORS, in_short, is_about_the_row
 
 # The calls of a busy worker in two hours, while the disk does not answer.
 RECORDS_INCOMING_MAX = 10_000
@@ -298,7 +298,8 @@ class RecordWriter:
                 raise
             text = f"{type(error).__name__}: {error}"
             await self._refuse(taken, text)
-            log.error("record refused, see kolbridge calls --refused: %s", text)
+            why = in_short(error)
+            log.error("record refused, see kolbridge calls --refused: %s", why)
         else:
             self._metrics.count("records", outcome="written" if is_new else "known")
             if is_new:
@@ -327,10 +328,9 @@ class RecordWriter:
         self._metrics.count("records", outcome="retried")
         is_ours = not isinstance(error, DATABASE_ERRORS) and not tries
         _log_of(taken).warning(
-            "record waits, %d tries so far: %s: %s",
+            "record waits, %d tries so far: %s",
             tries + 1,
-            type(error).__name__,
-            error,
+            in_short(error),
             exc_info=error if is_ours else None,
         )
         await self._wait(self._backoff.next_s())

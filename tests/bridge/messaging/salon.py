@@ -23,8 +23,9 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 class Assistant:
     """Answers every turn with one message, as it is told: late, or not at all."""
 
-    def __init__(self, database):
+    def __init__(self, database, business_id):
         self.database = database
+        self.business_id = business_id
         self.answered = Counter()
         self.running = 0
         self.running_max = 0
@@ -40,7 +41,9 @@ class Assistant:
             raise self.fails
         self.running += 1
         self.running_max = max(self.running, self.running_max)
-        self.began.set()
+        # Tests that share a database have their work done by one another's messengers.
+        if held.business_id == self.business_id:
+            self.began.set()
         try:
             if self.says:
                 draft = Draft(self.says, about=f"wait:{turn.id}")
@@ -94,7 +97,7 @@ class Salon:
         self.database = database
         self.id = business_id
         self.metrics = Metrics()
-        self.assistant = Assistant(database)
+        self.assistant = Assistant(database, business_id)
         self.carrier = Carrier(database)
         self.now = NOON
         self.writer = f"+1555{uuid4().int % 10**7:07}"
