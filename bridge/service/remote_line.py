@@ -5,6 +5,7 @@ it. Text messages are orders.
 """
 
 import asyncio
+from contextlib import suppress
 
 import aiohttp
 import msgspec
@@ -12,6 +13,7 @@ from aiohttp import ClientError, web
 
 from bridge.call.plan import LineOrder
 from bridge.switchboard.live_calls import LocalLine
+from bridge.telemetry.log import server_logger
 
 # A second of audio, or a note.
 MESSAGE_BYTES_MAX = 16_384
@@ -72,6 +74,9 @@ async def serve_line(
                 await line.speak(message.data)
             elif message.type is aiohttp.WSMsgType.TEXT:
                 await line.obey(_orders.decode(message.data))
+    except msgspec.DecodeError as error:
+        # Of a node of another version: the operator sees the line end.
+        server_logger().warning("[NODE] an operator's order is not known: %s", error)
     finally:
         hearing.cancel()
         await line.close()
@@ -81,8 +86,9 @@ async def serve_line(
 async def _send_all(
     line: LocalLine | RemoteLine, socket: web.WebSocketResponse, *, hears: bool
 ) -> None:
-    """Send what a line hears until the call is over."""
-    while pairs := await line.take():
-        await socket.send_bytes(pairs)
-    if hears:
-        await socket.close()
+    """Send what a line hears until the call is over, or the operator has left."""
+    with suppress(ConnectionError):
+        while pairs := await line.take():
+            await socket.send_bytes(pairs)
+        if hears:
+            await socket.close()

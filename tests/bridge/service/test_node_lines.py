@@ -173,6 +173,19 @@ def test_line_ends_with_its_call_on_another_node(told):
     told(story)
 
 
+def test_order_of_another_version_ends_the_line(told, caplog):
+    async def story(pair):
+        line = await pair.open_line()
+        await line._send('{"type":"Dance"}')
+
+        assert await line.take() == b""
+        await line.close()
+        await ws_peer.until(lambda: not pair.place.line.listeners.is_wanted)
+        assert "an operator's order is not known" in caplog.text
+
+    told(story)
+
+
 def test_call_of_another_business_is_not_joined(told):
     async def story(pair):
         assert await pair.open_line(str(uuid4())) is None
