@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "records": {"call", "settings", "telemetry", "crm"},
     "agent": {"call", "realtime", "telemetry", "crm"},
     "business": {"agent", "settings", "telemetry", "crm"},
-    "ports": {"settings", "telemetry", "telephony"},
+    "ports": {"settings", "telemetry", "telephony", "wire"},
     "line": {
         *("agent", "call", "media", "realtime", "recorder"),
         *("settings", "telemetry", "telephony", "wire", "dsp"),
@@ -57,22 +57,22 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": {
         *("business", "messaging", "notices", "records"),
-        *("settings", "telemetry", "crm"),
+        *("settings", "telemetry", "wire", "crm"),
     },
     "messaging": {
         *("agent", "business", "call", "records", "settings"),
-        *("telemetry", "telephony", "crm"),
+        *("telemetry", "telephony", "wire", "crm"),
     },
     "notices": {"settings", "telemetry", "crm"},
-    "nodes": {"call", "line", "settings", "telemetry", "telephony", "crm"},
+    "nodes": {"call", "line", "settings", "telemetry", "telephony", "wire", "crm"},
     "console": {
         *("agent", "business", "call", "messaging", "notices", "recorder"),
-        *("records", "settings", "telemetry", "crm"),
+        *("records", "settings", "telemetry", "wire", "crm"),
     },
     "service": {
         *("api", "business", "call", "console", "line", "messaging", "nodes"),
         *("notices", "ports", "recorder", "records"),
-        *("settings", "switchboard", "telemetry", "telephony", "crm"),
+        *("settings", "switchboard", "telemetry", "telephony", "wire", "crm"),
     },
     "cli": {
         *("agent", "business", "console", "media", "messaging", "notices"),

@@ -23,6 +23,7 @@ from bridge.api.routes import Asked, Route
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
+from bridge.wire.body import read_body
 from crm import access_tokens, audit, businesses
 from crm.access_tokens import Token
 from crm.database import Database
@@ -227,19 +228,14 @@ async def _body(request: web.Request) -> bytes:
         )
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    found = bytearray()
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            while len(found) <= BODY_BYTES_MAX:
-                piece = await request.content.readany()
-                if not piece:
-                    break
-                found += piece
+            found = await read_body(request.content, BODY_BYTES_MAX)
     except TimeoutError:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT) from None
-    if len(found) > BODY_BYTES_MAX:
+    if found is None:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return bytes(found)
+    return found
 
 
 def _response(status: int, body: bytes) -> web.Response:

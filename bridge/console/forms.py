@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 from multidict import MultiDict
 
+from bridge.wire.body import read_body
+
 # Before a login: a name, a password and a code.
 BYTES_MAX_UNKNOWN = 8_192
 # A prompt of 20,000 Hebrew letters has six bytes for each of them.
@@ -56,9 +58,11 @@ async def read_form(request: web.Request, bytes_max: int) -> MultiDict[str]:
         raise web.HTTPRequestEntityTooLarge(bytes_max, request.content_length or 0)
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            body = await _read(request, bytes_max)
+            body = await read_body(request.content, bytes_max)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+    if body is None:
+        raise web.HTTPRequestEntityTooLarge(bytes_max, bytes_max + 1)
     if not body:
         return MultiDict()
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -75,12 +79,3 @@ async def read_form(request: web.Request, bytes_max: int) -> MultiDict[str]:
     if any("\0" in name or "\0" in value for name, value in fields):
         raise web.HTTPBadRequest
     return MultiDict(fields)
-
-
-async def _read(request: web.Request, bytes_max: int) -> bytes:
-    body = bytearray()
-    while piece := await request.content.readany():
-        body += piece
-        if len(body) > bytes_max:
-            raise web.HTTPRequestEntityTooLarge(bytes_max, len(body))
-    return bytes(body)

@@ -19,6 +19,7 @@ import msgspec
 from bridge.settings.addresses import is_loopback
 from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
+from bridge.wire.body import read_body
 
 ANSWER_WAIT_S = 10.0
 ANSWER_BYTES_MAX = 65_536
@@ -152,14 +153,12 @@ class Provider:
             ):
                 if answer.status != 200:
                     raise OidcError(f"{urlsplit(url).path}: status {answer.status}")
-                data = await answer.content.read(ANSWER_BYTES_MAX)
-                while len(data) < ANSWER_BYTES_MAX and (
-                    more := await answer.content.read(ANSWER_BYTES_MAX - len(data))
-                ):
-                    data += more
-                return data
+                data = await read_body(answer.content, ANSWER_BYTES_MAX)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise OidcError(f"{type(error).__name__}: {error}") from None
+        if data is None:
+            raise OidcError(f"{urlsplit(url).path}: more than {ANSWER_BYTES_MAX} bytes")
+        return data
 
 
 def _check_address(url: str) -> None:

@@ -6,5 +6,5 @@ that answers: its prompt, its tools and a turn from question to answer. Refuses 
 message of an unknown shape, media from any host but Twilio's, and every message to
 someone who has stopped the conversation. Never touches the audio path.
 May use: `agent`, `business`, `call`, `records` for the journal, `settings`,
-`telemetry`, `telephony`, and the database through `crm`.
+`telemetry`, `telephony`, `wire`, and the database through `crm`.
 """

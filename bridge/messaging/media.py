@@ -19,6 +19,7 @@ from bridge.messaging.twilio_messages import (
     TwilioError,
     TwilioMessages,
 )
+from bridge.wire.body import read_body
 
 # WhatsApp's own limits: 16 MB of sound, 5 MB of a picture.
 SOUND_BYTES_MAX = 16 * 1024 * 1024
@@ -124,9 +125,7 @@ async def _read(answer: Any) -> Fetched:
     if kind not in PICTURES and not kind.startswith(SOUND):
         raise MediaRefused("type", f"expected a picture or sound, got {kind[:64]}")
     most = PICTURE_BYTES_MAX if kind in PICTURES else SOUND_BYTES_MAX
-    data = bytearray()
-    async for piece in answer.content.iter_any():
-        data += piece
-        if len(data) > most:
-            raise MediaRefused("size", f"expected at most {most} bytes of {kind}")
-    return Fetched(kind, bytes(data))
+    data = await read_body(answer.content, most)
+    if data is None:
+        raise MediaRefused("size", f"expected at most {most} bytes of {kind}")
+    return Fetched(kind, data)

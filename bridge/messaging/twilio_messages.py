@@ -21,6 +21,7 @@ import msgspec
 from bridge.messaging.inbound import PREFIX
 from bridge.settings.signing import SigningSecrets
 from bridge.telemetry.metrics import Metrics
+from bridge.wire.body import read_body
 
 CONNECT_WAIT_S = 3.0
 ANSWER_WAIT_S = 8.0
@@ -229,7 +230,7 @@ class TwilioMessages:
             async with self.session().request(
                 method, url, headers=sent, allow_redirects=False, **how
             ) as answer:
-                body = await _read(answer.content)
+                body = await read_body(answer.content, ANSWER_BYTES_MAX)
                 status, after = answer.status, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._note(what, "not_sent")
@@ -237,6 +238,9 @@ class TwilioMessages:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._note(what, "no_answer")
             raise FateUnknown(type(error).__name__) from None
+        if body is None:
+            self._note(what, "no_answer")
+            raise FateUnknown(f"more than {ANSWER_BYTES_MAX} bytes")
         if 200 <= status < 300:
             return body
         raise self._error_of(what, status, body, after)
@@ -255,16 +259,6 @@ class TwilioMessages:
 
     def _note(self, what: str, code: str) -> None:
         self._metrics.count("message_api_errors", request=what, code=code)
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """Read an answer within the limit; a longer one is no answer of Twilio's."""
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > ANSWER_BYTES_MAX:
-            raise aiohttp.ClientPayloadError("too long")
-    return bytes(body)
 
 
 def _decode(body: bytes, kind: type[_Kind]) -> _Kind:

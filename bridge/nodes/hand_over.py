@@ -23,12 +23,12 @@ from bridge.call import checkpoint
 from bridge.call.checkpoint import UnreadableError
 from bridge.call.plan import Checkpoint
 from bridge.line.driver import CallDriver
-from bridge.nodes.answer_body import read_body
 from bridge.nodes.membership import Identity
 from bridge.nodes.ownership import Ownership
 from bridge.nodes.peers import AskInside, Webhook
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony import signature
+from bridge.wire.body import read_body
 from crm import nodes
 from crm.database import Database
 from crm.live_calls import Owner

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import aiohttp
 
-from bridge.nodes.answer_body import read_body
 from bridge.nodes.membership import Identity
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
+from bridge.wire.body import read_body
 from crm import live_calls, nodes
 from crm.database import Database
 from crm.nodes import Node

@@ -3,5 +3,6 @@
 Owns the acceptor, the limits on connections, the port that serves both HTTP and
 WebSocket, which requests are read and which are signed, and the way to another worker.
 Refuses an unsigned request before it does any work for it. Knows no call or business.
-May use: `telephony` for signatures and tokens, `telemetry`, and `settings`.
+May use: `telephony` for signatures and tokens, `wire` for bodies, `telemetry`, and
+`settings`.
 """

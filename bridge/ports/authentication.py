@@ -21,6 +21,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telephony import signature
 from bridge.telephony.sids import is_call_sid, is_message_sid
 from bridge.telephony.signature import Claim
+from bridge.wire.body import read_body
 
 # A webhook is a few KB of form fields: some forty, and one for each header of a SIP
 # call.
@@ -80,14 +81,14 @@ class Authentication:
     async def _read(self, request: web.Request) -> web.Response | None:
         try:
             async with asyncio.timeout(BODY_WAIT_S):
-                body = await _read_body(request.content)
+                body = await read_body(request.content, BODY_BYTES_MAX)
         except TimeoutError:
             return self._refuse(request, HTTPStatus.REQUEST_TIMEOUT, "body_late")
         except (web.RequestPayloadError, OSError) as error:
             # The body keeps its error, which keeps the frames that lead to the body.
             error.__traceback__ = None
             return self._refuse(request, HTTPStatus.BAD_REQUEST, "body_broken")
-        if len(body) > BODY_BYTES_MAX or body.count(b"&") >= FIELDS_MAX:
+        if body is None or body.count(b"&") >= FIELDS_MAX:
             return self._refuse(
                 request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"
             )
@@ -157,17 +158,6 @@ def claim_of(headers: Any) -> Claim:
     return Claim(
         headers.get(signature.HEADER, ""), headers.get(signature.SETTINGS_HEADER, "")
     )
-
-
-async def _read_body(content: Any) -> bytes:
-    """Read a body to its end, or a little beyond BODY_BYTES_MAX."""
-    body = bytearray()
-    while len(body) <= BODY_BYTES_MAX:
-        piece = await content.readany()
-        if not piece:
-            break
-        body += piece
-    return bytes(body)
 
 
 def answer(

@@ -5,6 +5,6 @@ Twilio's webhooks, the admin port, readiness, the measured load of the event loo
 the place of the console on the port.
 Refuses to start with a wrong setting or an unsafe database role, and says which.
 May use: `api`, `business`, `call`, `console`, `line`, `messaging`, `nodes`, `notices`,
-`ports`, `recorder`, `records`, `settings`, `switchboard`, `telemetry`, `telephony` and
-`crm`.
+`ports`, `recorder`, `records`, `settings`, `switchboard`, `telemetry`, `telephony`,
+`wire` and `crm`.
 """

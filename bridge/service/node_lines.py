@@ -12,10 +12,10 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
-from bridge.nodes.answer_body import read_body
 from bridge.service.between_nodes import LINE_PATH, LIVE_PATH, BetweenNodes
 from bridge.service.remote_line import MESSAGE_BYTES_MAX, RemoteLine
 from bridge.telemetry.live_call import Snapshot
+from bridge.wire.body import read_body
 from crm import live_calls, nodes
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS

@@ -1,6 +1,7 @@
-"""The parts that both vendors' protocols share: audio payloads and lenient reading.
+"""What all protocols share: audio payloads, lenient reading, bodies within a limit.
 
-Owns base64 coding of a frame's audio (compiled), and the field-by-field reading of a
-message that the strict decoders refuse. Knows no vendor, call or socket.
+Owns base64 coding of a frame's audio (compiled), the field-by-field reading of a
+message that the strict decoders refuse, and the reading of an HTTP body to its end.
+Knows no vendor, call or socket.
 May use: `dsp`, for what a frame is.
 """

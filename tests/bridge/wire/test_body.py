@@ -1,4 +1,4 @@
-"""The body of another node's answer: whole, however many pieces it comes in."""
+"""A body is read whole, however many pieces it comes in, or not at all."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bridge.nodes.answer_body import read_body
+from bridge.wire.body import read_body
 
 # More than a socket gives at once.
 SIZE = 3_000_000
