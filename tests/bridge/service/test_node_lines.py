@@ -12,10 +12,16 @@ from aiohttp import web
 from bridge.call import checkpoint
 from bridge.call.plan import HandBack, TakeOver, Whisper
 from bridge.service.between_nodes import LIVE_PATH, SEEN_MAX, SIGNATURE, BetweenNodes
-from bridge.service.live_everywhere import LiveEverywhere, node_application
+from bridge.service.live_everywhere import (
+    SHARED_S,
+    LiveEverywhere,
+    Shared,
+    node_application,
+)
 from bridge.service.node_lines import NodeLines
 from bridge.settings.process import Settings
 from bridge.switchboard.live_calls import Lines
+from bridge.telemetry.live_call import Snapshot
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, live_calls, nodes
 from crm.database import Database
@@ -219,6 +225,28 @@ def test_nobody_but_a_node_is_answered(told):
         assert pair.place.metrics.value("rejected_signatures", endpoint="nodes") == 7
 
     told(story)
+
+
+def test_nodes_that_ask_at_a_time_share_one_look(monkeypatch):
+    now, looks = [10.0], []
+    monkeypatch.setattr("bridge.service.live_everywhere.monotonic", lambda: now[0])
+
+    async def look():
+        looks.append(now[0])
+        await asyncio.sleep(0)
+        return Snapshot(calls=(), refused=())
+
+    async def story():
+        shared = Shared(look)
+        await asyncio.gather(shared.get(), shared.get())
+        now[0] += SHARED_S / 2
+        await shared.get()
+        assert looks == [10.0]
+        now[0] += SHARED_S
+        await shared.get()
+        assert len(looks) == 2
+
+    asyncio.run(story())
 
 
 def test_old_request_is_refused(monkeypatch):
