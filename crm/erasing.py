@@ -6,7 +6,7 @@ one of the numbers or name it, with their calls. Files are `bridge.records.erasi
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -34,6 +34,10 @@ _DELETES = {
     "calls": "call_sid = any ($4)",
     "leads": "id = any ($2)",
 }
+
+
+# A machine that was away for longer keeps its recordings of erased people.
+REMEMBERED = timedelta(days=400)
 
 
 class CallRuns(Exception):
@@ -73,6 +77,12 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
         # What was answered to programs may name the person.
         await access_tokens.forget_answers(connection, business_id)
         rows = await _delete(connection, business_id, ids, phones, call_sids)
+        await connection.execute(
+            "delete from erased_calls where business_id = $1 "
+            "and erased_at < now() - $2::interval",
+            business_id,
+            REMEMBERED,
+        )
         await connection.executemany(
             "insert into erased_calls (business_id, call_sid) values ($1, $2) "
             "on conflict do nothing",
