@@ -23,7 +23,7 @@ from bridge.settings.options import merge_valid
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
-from bridge.telemetry.supervised import SupervisedTask, note_failure
+from bridge.telemetry.supervised import Backoff, SupervisedTask, note_failure
 from crm import (
     admissions,
     businesses,
@@ -42,6 +42,8 @@ from crm.transient import DATABASE_ERRORS
 
 # How often a process that has room looks for what is due.
 LOOK_S = 0.2
+# While the database is away the looks are further apart, up to this.
+AWAY_S_MAX = 2.0
 # Conversations that one process works on at once. Nearly all of that time is the
 # model's.
 CONVERSATIONS_MAX = 256
@@ -173,23 +175,24 @@ class Messenger:
     # --- leases ---
 
     async def _claim_all(self) -> None:
+        away = Backoff(LOOK_S, AWAY_S_MAX)
         while True:
             room = self._max - len(self._tasks)
-            claimed = await self._claim(room) if room else []
+            try:
+                given = self._database, self._holder, room
+                claimed = await message_work.claim(*given) if room else []
+            except DATABASE_ERRORS as error:
+                server_logger().warning(
+                    "[MESSAGE] no conversation claimed: %s", type(error).__name__
+                )
+                await asyncio.sleep(away.next_s())
+                continue
+            away.reset()
             for held in claimed:
                 self._begin(held)
             if claimed and len(claimed) == room:
                 self._metrics.count("messenger_full")
             await asyncio.sleep(LOOK_S)
-
-    async def _claim(self, room: int) -> list[Held]:
-        try:
-            return await message_work.claim(self._database, self._holder, room)
-        except DATABASE_ERRORS as error:
-            server_logger().warning(
-                "[MESSAGE] no conversation claimed: %s", type(error).__name__
-            )
-            return []
 
     def _begin(self, held: Held) -> None:
         if held.conversation_id in self._held:

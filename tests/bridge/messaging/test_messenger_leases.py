@@ -1,7 +1,9 @@
 """The messenger: a conversation is with one process at a time, whatever happens."""
 
 import asyncio
+from time import monotonic
 
+from bridge.messaging.messenger import LOOK_S
 from crm.database import Database
 from tests.bridge.messaging.salon import told, until
 
@@ -107,8 +109,25 @@ async def test_database_that_is_away_is_waited_for(salon):
     assert salon.bodies(conversation_id) == ["You said hello."]
 
 
+@told
+async def test_database_that_is_away_is_asked_less_and_less_often(salon):
+    pool = _Away()
+    lost = salon.messenger(Database(pool))
+    await until(lambda: pool.asked == 4)
+    began = monotonic()
+    await until(lambda: pool.asked == 5)
+
+    # After 0.2, 0.4, 0.8 and 1.6 s.
+    assert monotonic() - began > 5 * LOOK_S
+    await lost.stop(0.05)
+
+
 class _Away:
     """A pool whose database cannot be reached."""
 
+    def __init__(self):
+        self.asked = 0
+
     def acquire(self):
+        self.asked += 1
         raise ConnectionRefusedError
