@@ -125,9 +125,9 @@ async def save(
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
     lead_phone = call.from_number if call.caller_worth == "verified" else ""
     async with db.tenant(business_id) as connection:
-        if not await live_calls.close(
-            connection, business_id, call.call_sid, call.generation or None
-        ):
+        owned = business_id, call.call_sid, call.generation or None
+        nodes = await live_calls.nodes_of(connection, *owned)
+        if not await live_calls.close(connection, *owned):
             return False
         if await connection.fetchval(
             "select exists (select from erased_calls where business_id = $1 "
@@ -148,10 +148,11 @@ async def save(
             sha256,
             call.prompt,
         )
-        places = ", ".join(f"${at}" for at in range(4, 4 + len(_PLAIN)))
+        columns = ", ".join((*_PLAIN, "nodes"))
+        places = ", ".join(f"${at}" for at in range(4, 5 + len(_PLAIN)))
         is_new = await connection.fetchval(
-            f"insert into calls (business_id, prompt_sha256, lead_id, "
-            f"{', '.join(_PLAIN)}) values ($1, $2, coalesce((select id from leads "
+            f"insert into calls (business_id, prompt_sha256, lead_id, {columns}) "
+            "values ($1, $2, coalesce((select id from leads "
             "where business_id = $1 and phone = $3), (select lead_id from claims "
             f"where business_id = $1 and call_sid = $4)), {places}) "
             "on conflict (business_id, call_sid) do nothing returning true",
@@ -159,6 +160,7 @@ async def save(
             sha256,
             lead_phone,
             *(_plain(getattr(call, name)) for name in _PLAIN),
+            nodes,
         )
         if not is_new:
             return False

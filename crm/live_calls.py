@@ -24,13 +24,13 @@ _OWNER = f"select {_COLUMNS} from call_owners o"
 # The update changes nothing: with it, the row of an open call is returned.
 _OPEN = f"""
 insert into call_owners as o
-  (call_sid, business_id, account_sid, to_number, node, incarnation, worker)
-values ($1, $2, $3, $4, $5, $6, $7)
+  (call_sid, business_id, account_sid, to_number, node, incarnation, worker, nodes)
+values ($1, $2, $3, $4, $5, $6, $7, array[$5])
 on conflict (call_sid) do update set generation = o.generation
 returning {_COLUMNS}"""
 _CLAIM = f"""
 update call_owners o set node = $3, incarnation = $4, worker = $5,
-  generation = generation + 1, claims = claims + 1
+  generation = generation + 1, claims = claims + 1, nodes = nodes || $3::text
 where call_sid = $1 and generation = $2 and ($6 or {_STALE})
 returning generation"""
 _SAVE = "select save_checkpoints($1, $2, $3, $4, $5, $6)"
@@ -173,6 +173,23 @@ async def generations(db: Database, call_sids: Sequence[str]) -> dict[str, int]:
             call_sids,
         )
     return {row["call_sid"]: row["generation"] for row in rows}
+
+
+async def nodes_of(
+    connection: Any, business_id: UUID, call_sid: str, generation: int | None
+) -> list[str]:
+    """Return the nodes that have had a call, in order, until its owner is removed.
+
+    None of them is named where a process of an older version had a part in the call.
+    """
+    found: list[str] | None = await connection.fetchval(
+        "select nodes from call_owners where business_id = $1 and call_sid = $2 "
+        "and generation = $3 and cardinality(nodes) = generation",
+        business_id,
+        call_sid,
+        generation,
+    )
+    return found or []
 
 
 async def stale(db: Database, limit: int) -> list[Owner]:

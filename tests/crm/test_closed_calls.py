@@ -2,7 +2,7 @@
 
 import asyncio
 
-from crm import deleting, live_calls
+from crm import calls, deleting, live_calls
 from crm.nodes import STALE_S
 from tests.crm.test_live_calls import told, until_it_waits
 from tests.crm.test_nodes import age
@@ -37,6 +37,28 @@ async def test_older_generation_writes_no_record(salon):
     assert await salon.record(owner, 2)
     assert not await salon.record(owner, 1)
     assert await salon.recorded() == {owner.call_sid}
+
+
+@told
+async def test_record_names_the_nodes_that_had_the_call(salon):
+    """Also one that let go of the call, and none where not all of them are known."""
+    kept, lost, unknown = [await salon.open(f"CA{n}") for n in range(3)]
+    await salon.lose(lost)
+    await live_calls.release(salon.db, lost.call_sid, 2)
+    await salon.claim(lost, 2)
+    await salon.lose(unknown)
+    async with salon.db.owner() as connection:
+        await connection.execute(
+            "update call_owners set nodes = '{b}' where call_sid = $1", unknown.call_sid
+        )
+    for owner, generation in ((kept, 1), (lost, 3), (unknown, 2)):
+        assert await salon.record(owner, generation)
+
+    found = [
+        (await calls.find(salon.db, salon.business_id, one.call_sid))["nodes"]
+        for one in (kept, lost, unknown)
+    ]
+    assert found == [["a"], ["a", "b", "b"], []]
 
 
 async def rows_of(salon):
