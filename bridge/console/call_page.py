@@ -11,9 +11,10 @@ from bridge.agent.prompt import CALL_FACTS
 from bridge.console.auditing import audit
 from bridge.console.call_words import outcome_words
 from bridge.console.console import BUSINESS, CONSOLE, OPERATOR, OWNER, Console, require
-from bridge.console.file_answer import FileAnswer
+from bridge.console.file_answer import FileAnswer, send_pieces
 from bridge.console.language import N_, gettext as _
 from bridge.console.rendering import render
+from bridge.recorder.far import CallId, FarError
 from bridge.recorder.timeline_process import SOUND_FILE, TIMELINE_FILE
 from bridge.recorder.timelines import NotRecorded, TimelineError, Timelines
 from crm import call_shares, calls
@@ -22,6 +23,7 @@ TIMELINES = web.AppKey("timelines", Timelines)
 # The record of a call that has just ended is written when its last words have come.
 FRESH_LOOKS = 8
 FRESH_LOOK_S = 0.5
+_PRIVATE = {"Cache-Control": "private, no-store"}
 _ROLES = {
     "caller": N_("the caller"),
     "ai": N_("the assistant"),
@@ -57,6 +59,7 @@ async def page(
     turns = await calls.turns(database, business.id, call_sid)
     tools = await calls.tools(database, business.id, call_sid)
     timelines = request.config_dict[TIMELINES]
+    files = await timelines.files(id_of(row))
     return await render(
         request,
         "call/call.html",
@@ -73,7 +76,8 @@ async def page(
         answers=figures(row["answer_ms"]),
         barge_ins=figures(row["barge_in_ms"]),
         prompt=row["prompt"].replace(CALL_FACTS, row["prompt_facts"], 1),
-        files=await timelines.files(call_sid),
+        files=files.parts,
+        is_whole=files.is_whole,
         is_recording=timelines.is_recording,
     )
 
@@ -90,6 +94,11 @@ async def row_of(request: web.Request) -> Any:
         if row is not None:
             return row
     raise web.HTTPNotFound
+
+
+def id_of(row: Any) -> CallId:
+    """Return what finds the recording of a call's record."""
+    return CallId(row["call_sid"], row["business_id"], tuple(row["nodes"]))
 
 
 def role_words(role: str) -> str:
@@ -124,9 +133,9 @@ def figures(latencies_ms: Sequence[float]) -> tuple[float, float] | None:
 
 async def timeline(request: web.Request) -> web.StreamResponse:
     """Send the call's timeline; a recording that is gone, or too long, says so."""
-    await row_of(request)
+    row = await row_of(request)
     try:
-        place = await _timelines(request).folder(request.match_info["call_sid"])
+        place = await _timelines(request).folder(id_of(row))
     except NotRecorded:
         raise web.HTTPNotFound from None
     except TimelineError as error:
@@ -136,18 +145,17 @@ async def timeline(request: web.Request) -> web.StreamResponse:
 
 async def sound(request: web.Request) -> web.StreamResponse:
     """Send the sound of both sides, or a range of it."""
-    await row_of(request)
-    sid = request.match_info["call_sid"]
-    answer = await sound_of(request, sid)
+    row = await row_of(request)
+    answer = await sound_of(request, id_of(row))
     if is_beginning(request):
-        await audit(request, "call.heard", sid)
+        await audit(request, "call.heard", row["call_sid"])
     return answer
 
 
-async def sound_of(request: web.Request, call_sid: str) -> FileAnswer:
+async def sound_of(request: web.Request, call: CallId) -> FileAnswer:
     """Return the sound of a call that the request may hear; raises HTTPNotFound."""
     try:
-        place = await _timelines(request).folder(call_sid)
+        place = await _timelines(request).folder(call)
     except TimelineError:
         raise web.HTTPNotFound from None
     if not (place / SOUND_FILE).exists():
@@ -163,19 +171,25 @@ def is_beginning(request: web.Request) -> bool:
 async def download(request: web.Request) -> web.StreamResponse:
     """Send one part of the recording as it is on disk."""
     require(request, OPERATOR, OWNER)
-    await row_of(request)
-    sid, name = request.match_info["call_sid"], request.match_info["name"]
-    for path in await _timelines(request).files(sid):
-        if path.name == name:
-            await audit(request, "call.downloaded", sid)
-            answer = _file(path)
-            answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-            return answer
-    raise web.HTTPNotFound
+    call, name = id_of(await row_of(request)), request.match_info["name"]
+    timelines = _timelines(request)
+    files = await timelines.files(call)
+    part = next((one for one in files.parts if one.name == name), None)
+    if part is None:
+        raise web.HTTPNotFound
+    await audit(request, "call.downloaded", call.call_sid)
+    saved = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if isinstance(part, Path):
+        return _file(part, saved)
+    pieces, size = timelines.far_pieces(call, part), part.size_bytes
+    try:
+        return await send_pieces(request, pieces, size, {**_PRIVATE, **saved})
+    except FarError:
+        raise web.HTTPBadGateway from None
 
 
-def _file(path: Path) -> FileAnswer:
-    return FileAnswer(path, headers={"Cache-Control": "private, no-store"})
+def _file(path: Path, headers: Mapping[str, str] | None = None) -> FileAnswer:
+    return FileAnswer(path, headers={**_PRIVATE, **(headers or {})})
 
 
 def _timelines(request: web.Request) -> Timelines:
@@ -197,4 +211,4 @@ def timelines_of(console: Console) -> Timelines:
     """Return what reads the service's recordings."""
     settings = console.settings
     folder = None if settings.record_dir is None else Path(settings.record_dir)
-    return Timelines(folder, Path(settings.kolbridge_home))
+    return Timelines(folder, Path(settings.kolbridge_home), console.recordings)

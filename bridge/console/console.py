@@ -9,6 +9,7 @@ from multidict import MultiDict
 from bridge.console.health_port import HealthPort
 from bridge.console.live_port import LivePort
 from bridge.console.softphone_port import SoftphonePort
+from bridge.recorder.far import FarRecordings
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm.businesses import Business
@@ -35,6 +36,8 @@ class Console(NamedTuple):
     softphone: SoftphonePort | None = None
     # The checks; None where none run.
     health: HealthPort | None = None
+    # The recordings of other machines; None where there are none.
+    recordings: FarRecordings | None = None
 
     @property
     def is_https(self) -> bool:

@@ -52,6 +52,10 @@ _TEXTS = {
         N_("The database does not answer"),
         N_("Calls go on. Try again in a minute."),
     ),
+    HTTPStatus.BAD_GATEWAY: (
+        N_("Another machine does not answer"),
+        N_("It has the recording of this call. Try again in a minute."),
+    ),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         N_("Something went wrong"),
         N_("The error is in the service's log."),

@@ -12,6 +12,7 @@ from aiohttp import web
 from bridge.console.auditing import audit
 from bridge.console.call_page import (
     TIMELINES,
+    id_of,
     in_order,
     is_beginning,
     page,
@@ -93,6 +94,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     await _audit(request, share, "call.shared_seen")
     turns = await calls.turns(database, business.id, sid)
     tools = await calls.tools(database, business.id, sid)
+    files = await request.config_dict[TIMELINES].files(id_of(row))
     return await render(
         request,
         "call/shared.html",
@@ -102,8 +104,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         role_words=role_words,
         said=in_order(turns, tools),
         hide=clean,
-        has_sound=share.with_sound
-        and bool(await request.config_dict[TIMELINES].files(sid)),
+        has_sound=share.with_sound and bool(files.parts),
         outcome=outcome_words(row["outcome"]),
         seconds=(row["ended_at"] - row["started_at"]).total_seconds(),
     )
@@ -116,7 +117,7 @@ async def sound(request: web.Request) -> web.StreamResponse:
     row = await calls.find(database, share.business_id, share.call_sid)
     if not share.with_sound or row is None:
         raise web.HTTPNotFound
-    answer = await sound_of(request, share.call_sid)
+    answer = await sound_of(request, id_of(row))
     if is_beginning(request):
         await _audit(request, share, "call.shared_heard")
     return answer

@@ -33,13 +33,22 @@ def file_name(plan: CallPlan) -> str:
     return f"{plan.call_sid}{part}{SUFFIX}"
 
 
+def number_of(name: str, call_sid: str) -> int | None:
+    """Return which part of a call a file of this name is; None if it is none."""
+    if name == f"{call_sid}{SUFFIX}":
+        return 1
+    begins = name.startswith(f"{call_sid}.") and name.endswith(SUFFIX)
+    number = name[len(call_sid) + 1 : -len(SUFFIX)] if begins else ""
+    return int(number) if number.isascii() and number.isdecimal() else None
+
+
 def files_of(folder: Path, call_sid: str) -> list[Path]:
     """Return the files of a call's parts, in order; that of the first where none is."""
     first = folder / f"{call_sid}{SUFFIX}"
     found = {
-        int(number): path
+        number: path
         for path in folder.glob(f"{call_sid}.*{SUFFIX}")
-        if (number := path.name[len(call_sid) + 1 : -len(SUFFIX)]).isdecimal()
+        if (number := number_of(path.name, call_sid)) is not None
     }
     later = [found[number] for number in sorted(found)]
     return [first, *later] if first.exists() or not later else later

@@ -2,17 +2,23 @@
 
 A recording is read by a process of its own, one at a time for each worker. What it
 makes is kept beside the recordings' home, for the last KEPT_MAX calls, and never longer
-than the recording itself.
+than the recording itself. Files that lie on other machines are fetched for that, and
+removed once they are read.
 """
 
 import asyncio
 import shutil
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import mkdtemp
+from time import time
+from typing import NamedTuple
 
-from bridge.recorder.parts import files_of
+from bridge.recorder.far import CallId, FarError, FarFile, FarListing, FarRecordings
+from bridge.recorder.parts import files_of, number_of
 from bridge.recorder.timeline_process import (
     EXIT_UNREADABLE,
     TIMELINE_FILE,
@@ -24,7 +30,13 @@ KEPT_MAX = 20
 READ_S_MAX = 180.0
 # The calls that may wait for the reading process; further ones are told to come later.
 WAITING_MAX = 8
+# A timeline with parts of other machines, which may have removed them since.
+FAR_KEPT_S = 3_600.0
 FOLDER = "timelines"
+_FAR = "far-"
+_PART = "part-"
+# What a process that was killed has left.
+PART_KEPT_S = 3_600.0
 _ERROR_BYTES_MAX = 400
 _NAME_CHARS_MAX = 64
 
@@ -37,12 +49,30 @@ class NotRecorded(TimelineError):
     """The call was not recorded, or its recording is gone."""
 
 
-class Timelines:
-    """The timelines of one process's folder of recordings."""
+class FarAway(TimelineError):
+    """What there is of the recording is on another machine, which does not answer."""
 
-    def __init__(self, recordings: Path | None, home: Path) -> None:
+    def __init__(self) -> None:
+        super().__init__("another machine has the recording, and does not answer")
+
+
+class Files(NamedTuple):
+    """The parts of a recording, in order, here and on other machines."""
+
+    parts: tuple[Path | FarFile, ...]
+    # Whether every machine that had the call has answered.
+    is_whole: bool
+
+
+class Timelines:
+    """The timelines of a folder of recordings, and of other machines' recordings."""
+
+    def __init__(
+        self, recordings: Path | None, home: Path, far: FarRecordings | None = None
+    ) -> None:
         self._recordings = recordings
         self._home = home / FOLDER
+        self._far = far
         self._turn = asyncio.Lock()
         self._waiting = 0
 
@@ -51,23 +81,34 @@ class Timelines:
         """Tell whether calls are recorded."""
         return self._recordings is not None
 
-    async def files(self, call_sid: str) -> list[Path]:
+    async def files(self, call: CallId) -> Files:
         """Return the files of a call's recording; none if there are none."""
-        return await asyncio.to_thread(self._files, call_sid)
+        if not _is_name(call.call_sid):
+            return Files((), is_whole=True)
+        near = await asyncio.to_thread(self._files, call.call_sid)
+        far = FarListing() if self._far is None else await self._far.listed(call)
+        every: list[Path | FarFile] = [*near, *far.files]
+        found: dict[int, Path | FarFile] = {}
+        # A folder that machines share has each file once.
+        for one in every:
+            number = number_of(one.name, call.call_sid)
+            if number is not None:
+                found.setdefault(number, one)
+        parts = tuple(found[number] for number in sorted(found))
+        return Files(parts, far.is_whole)
 
     def _files(self, call_sid: str) -> list[Path]:
-        is_name = call_sid.isascii() and call_sid.isalnum()
-        if self._recordings is None or not is_name or len(call_sid) > _NAME_CHARS_MAX:
+        if self._recordings is None or not _is_name(call_sid):
             return []
         return [one for one in files_of(self._recordings, call_sid) if one.exists()]
 
-    async def folder(self, call_sid: str) -> Path:
+    async def folder(self, call: CallId) -> Path:
         """Return the folder with a call's TIMELINE_FILE and, if there is audio, its
         SOUND_FILE; raises TimelineError."""
-        files = await self.files(call_sid)
-        if not files:
-            raise NotRecorded(call_sid)
-        place = await asyncio.to_thread(self._place, call_sid, files)
+        parts, is_whole = await self.files(call)
+        if not parts:
+            raise NotRecorded(call.call_sid) if is_whole else FarAway
+        place = await asyncio.to_thread(self._place, call.call_sid, parts)
         if (place / TIMELINE_FILE).exists():
             return place
         if self._waiting >= WAITING_MAX:
@@ -76,29 +117,56 @@ class Timelines:
         try:
             async with self._turn:
                 if not (place / TIMELINE_FILE).exists():
-                    await self._make(place, files)
+                    await self._make(place, call, parts)
         finally:
             self._waiting -= 1
         return place
 
-    def _place(self, call_sid: str, files: list[Path]) -> Path:
+    def _place(self, call_sid: str, parts: tuple[Path | FarFile, ...]) -> Path:
         """Return where a recording's timeline belongs, as the recording is now."""
-        stats = [one.stat() for one in files]
-        state = [(one.st_ino, one.st_mtime_ns, one.st_size) for one in stats]
+        state = [one if isinstance(one, FarFile) else _state(one) for one in parts]
         name = blake2b(repr(state).encode(), digest_size=8).hexdigest()
-        return self._home / f"{call_sid}.{name}"
+        has_far = any(isinstance(one, FarFile) for one in parts)
+        return self._home / f"{call_sid}.{_FAR if has_far else ''}{name}"
 
-    async def _make(self, place: Path, files: list[Path]) -> None:
-        part = await asyncio.to_thread(self._new_folder)
+    async def _make(
+        self, place: Path, call: CallId, parts: tuple[Path | FarFile, ...]
+    ) -> None:
+        made = await asyncio.to_thread(self._new_folder, call.call_sid)
+        fetched = made / "fetched"
         try:
-            if await self._read(part, files, "") not in (0, EXIT_UNREADABLE):
+            files = [
+                await self._fetch(call, one, fetched)
+                if isinstance(one, FarFile)
+                else one
+                for one in parts
+            ]
+            if await self._read(made, files, "") not in (0, EXIT_UNREADABLE):
                 # A fault of the replay itself: what was noted can still be shown.
-                await self._read(part, files, "--noted")
-            if not (part / TIMELINE_FILE).exists():
+                await self._read(made, files, "--noted")
+            if not (made / TIMELINE_FILE).exists():
                 raise TimelineError("the recording cannot be read")
-            await asyncio.to_thread(self._keep, part, place)
+            await asyncio.to_thread(shutil.rmtree, fetched, ignore_errors=True)
+            await asyncio.to_thread(self._keep, made, place)
         finally:
-            await asyncio.to_thread(shutil.rmtree, part, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
+
+    async def _fetch(self, call: CallId, file: FarFile, folder: Path) -> Path:
+        """Write a file of another machine into a folder."""
+        path = folder / file.name
+        try:
+            async with aclosing(self.far_pieces(call, file)) as pieces:
+                async for piece in pieces:
+                    await asyncio.to_thread(_append, path, piece)
+        except FarError as error:
+            raise TimelineError(str(error)) from None
+        return path
+
+    def far_pieces(self, call: CallId, file: FarFile) -> AsyncGenerator[bytes]:
+        """Return a file of another machine piece by piece, which raises FarError; the
+        caller must close what is returned."""
+        assert self._far is not None, "nothing else has listed the file"
+        return self._far.read(call, file)
 
     async def _read(self, part: Path, files: list[Path], option: str) -> int:
         """Run the process; return its exit code."""
@@ -122,21 +190,51 @@ class Timelines:
             server_logger().warning("a recording cannot be read: %s", text)
         return process.returncode or 0
 
-    def _new_folder(self) -> Path:
+    def _new_folder(self, call_sid: str) -> Path:
+        """Return a folder to make a timeline in; who erases the call finds it, too."""
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._forget_old()
-        return Path(mkdtemp(prefix="part-", dir=self._home))
+        return Path(mkdtemp(prefix=f"{call_sid}.{_PART}", dir=self._home))
 
     def _keep(self, part: Path, place: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
         part.rename(place)
 
     def _forget_old(self) -> None:
-        """Remove the oldest timelines, and those whose recording is gone."""
-        made = self._home.iterdir()
-        found = [one for one in made if not one.name.startswith("part-")]
+        """Remove the oldest timelines, those whose recording is gone, and what was
+        never finished."""
+        every = [(one, one.name.partition(".")[2]) for one in self._home.iterdir()]
+        for place, state in every:
+            if state.startswith(_PART) and _age_s(place) > PART_KEPT_S:
+                shutil.rmtree(place, ignore_errors=True)
+        found = [place for place, state in every if not state.startswith(_PART)]
         found.sort(key=lambda one: one.stat().st_mtime, reverse=True)
         for at, place in enumerate(found):
-            call_sid = place.name.partition(".")[0]
-            if at >= KEPT_MAX - 1 or not self._files(call_sid):
+            if at >= KEPT_MAX - 1 or self._is_old(place):
                 shutil.rmtree(place, ignore_errors=True)
+
+    def _is_old(self, place: Path) -> bool:
+        call_sid, _, state = place.name.partition(".")
+        if state.startswith(_FAR):
+            return _age_s(place) > FAR_KEPT_S
+        return not self._files(call_sid)
+
+
+def _is_name(call_sid: str) -> bool:
+    is_name = call_sid.isascii() and call_sid.isalnum()
+    return is_name and len(call_sid) <= _NAME_CHARS_MAX
+
+
+def _age_s(path: Path) -> float:
+    return time() - path.stat().st_mtime
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _append(path: Path, piece: bytes) -> None:
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    with path.open("ab") as file:
+        file.write(piece)

@@ -1,4 +1,5 @@
-"""Between nodes: how the console of one node asks another for its calls.
+"""Between nodes: how the console of one node asks another for its calls and their
+recordings.
 
 A request is signed with the first auth token of the settings, which every node has. The
 signature covers the whole URL: for what is asked, when, and a number used once. An old
@@ -15,6 +16,8 @@ from bridge.telephony import signature
 
 LIVE_PATH = "/nodes/live"
 LINE_PATH = "/nodes/line"
+RECORDINGS_PATH = "/nodes/recordings"
+RECORDING_PATH = "/nodes/recording"
 SIGNATURE = "X-Kolbridge-Signature"
 # Clocks of nodes may differ by seconds.
 FRESH_S = 30.0

@@ -18,11 +18,14 @@ from bridge.ports.workers import Workers
 from bridge.service.between_nodes import (
     LINE_PATH as NODE_LINE_PATH,
     LIVE_PATH as NODE_LIVE_PATH,
+    RECORDING_PATH,
+    RECORDINGS_PATH,
     SIGNATURE,
     BetweenNodes,
 )
 from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.service.node_lines import NodeLines
+from bridge.service.recording_door import RecordingDoor
 from bridge.service.remote_line import MESSAGE_BYTES_MAX, RemoteLine, serve_line
 from bridge.switchboard.live_calls import Lines, LocalLine
 from bridge.telemetry.live_call import LiveCall, RefusedCall, Snapshot
@@ -193,7 +196,7 @@ class Shared:
 
 
 def node_application(
-    live: LiveEverywhere, between: BetweenNodes, metrics: Metrics
+    live: LiveEverywhere, door: RecordingDoor, between: BetweenNodes, metrics: Metrics
 ) -> web.Application:
     """Return the application below /nodes/, which answers other nodes alone."""
 
@@ -225,6 +228,8 @@ def node_application(
     app = web.Application(middlewares=[check])
     app.router.add_get(NODE_LIVE_PATH.removeprefix("/nodes"), snapshot)
     app.router.add_get(NODE_LINE_PATH.removeprefix("/nodes"), line)
+    app.router.add_get(RECORDINGS_PATH.removeprefix("/nodes"), door.listing)
+    app.router.add_get(RECORDING_PATH.removeprefix("/nodes"), door.file)
     return app
 
 

@@ -1,5 +1,7 @@
 """Mounts the console on the service's port, where it is installed and wanted."""
 
+from pathlib import Path
+
 from aiohttp import web
 
 from bridge.nodes.membership import identity_of
@@ -10,6 +12,9 @@ from bridge.service.health import Health
 from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.service.live_everywhere import LiveEverywhere, node_application
 from bridge.service.node_lines import NodeLines
+from bridge.service.node_recordings import NodeRecordings
+from bridge.service.other_nodes import OtherNodes
+from bridge.service.recording_door import RecordingDoor
 from bridge.settings.process import Settings
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.live_calls import Lines
@@ -58,16 +63,23 @@ def add_console(
     )
     name = identity_of(settings, 0).name
     between = BetweenNodes(settings, public_url)
-    nodes = NodeLines(share, between, name)
-    live = LiveEverywhere(lines, workers, LiveElsewhere(share, name), nodes)
+    nodes = OtherNodes(share, between, name)
+    elsewhere, others = LiveElsewhere(share, name), NodeLines(share, nodes)
+    live = LiveEverywhere(lines, workers, elsewhere, others)
     phone = ConsolePhone(Softphone(switchboard, settings, workers))
     worker = 0 if workers is None else workers.index
     health = Health(settings, share, switchboard, name, worker)
     metrics = switchboard.metrics
-    application.add_subapp(NODES_PREFIX, node_application(live, between, metrics))
-    console = Console(settings, share, metrics, public_url, live, phone, health)
+    folder = None if settings.record_dir is None else Path(settings.record_dir)
+    door = RecordingDoor(share, folder, metrics)
+    application.add_subapp(NODES_PREFIX, node_application(live, door, between, metrics))
+    recordings = NodeRecordings(nodes, metrics)
+    console = Console(
+        settings, share, metrics, public_url, live, phone, health, recordings
+    )
     application.on_startup.append(health.on_startup)
     application.on_cleanup.append(health.on_cleanup)
     application.add_subapp(PREFIX, console_application(console))
     application.on_cleanup.append(live.close)
+    application.on_cleanup.append(nodes.on_cleanup)
     return live

@@ -153,6 +153,8 @@ _HELP = {
     "message_model_requests": "Runs of the model that writes, each with its tools, by "
     "outcome",
     "node_failures": "Heartbeats, checkpoints and moves of calls that failed",
+    "recordings_sent": "Files of recordings sent to other nodes, by outcome",
+    "node_recordings": "Files of recordings read from other nodes, by outcome",
     "connections_refused": "Connections closed before they sent a request, by reason",
     "console_logins": "Logins to the console, by outcome",
     "console_refused": "Requests that the console refused, by reason",

@@ -19,6 +19,8 @@ from bridge.service.live_everywhere import (
     node_application,
 )
 from bridge.service.node_lines import NodeLines
+from bridge.service.other_nodes import OtherNodes
+from bridge.service.recording_door import RecordingDoor
 from bridge.settings.process import Settings
 from bridge.switchboard.live_calls import Lines
 from bridge.telemetry.live_call import Snapshot
@@ -70,8 +72,9 @@ async def two_nodes(place, url):
     name = f"far-{uuid4().hex[:8]}"
     far = LiveEverywhere(Lines(place.metrics, found.values, found.get, {}), None)
     between = BetweenNodes(SETTINGS, PUBLIC)
+    door = RecordingDoor(database, None, place.metrics)
     app = web.Application()
-    app.add_subapp("/nodes/", node_application(far, between, place.metrics))
+    app.add_subapp("/nodes/", node_application(far, door, between, place.metrics))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -102,7 +105,8 @@ async def two_nodes(place, url):
         incarnation=incarnation,
         worker=0,
     )
-    lines = NodeLines(database, BetweenNodes(SETTINGS, PUBLIC), "near")
+    others = OtherNodes(database, BetweenNodes(SETTINGS, PUBLIC), "near")
+    lines = NodeLines(database, others)
     near = LiveEverywhere(
         Lines(Metrics(), dict().values, {}.get, {}), None, None, lines
     )
@@ -114,6 +118,7 @@ async def two_nodes(place, url):
                 "delete from call_owners where call_sid = $1", builders.CALL_SID
             )
         await near.close(app)
+        await others.close()
         await nodes.leave(database, incarnation)
         await runner.cleanup()
         await peer.close()
