@@ -12,24 +12,30 @@ from bridge.telemetry.log import server_logger
 from crm.transient import DATABASE_ERRORS
 
 # `img-src data:` is for the arrows and ticks of Pico's form elements. Audio is played
-# from memory (blob:). Nothing comes from another host; no script or style is inline.
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "media-src 'self' blob:",
-        "worker-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+# from memory (blob:). Nothing comes from another host, but
+# the softphone's stream where each node has one; no script or style is inline.
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "font-src 'self'",
+    "media-src 'self' blob:",
+    "worker-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
 )
+POLICY = "Content-Security-Policy"
+
+
+def policy(*connects: str) -> str:
+    """Return the policy of a page that may also connect to these origins."""
+    return "; ".join((*_POLICY, " ".join(("connect-src 'self'", *connects))))
+
+
 HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    POLICY: policy(),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",

@@ -10,7 +10,8 @@ class NotPlaced(Exception):
 class PlacedCall(NamedTuple):
     """A placed call: what a browser needs to open its stream, as Twilio does.
 
-    `url` has the ticket; `parameters` are the stream's custom parameters.
+    `url` has the ticket, and is a path where the stream belongs to the page's own host;
+    `parameters` are the stream's custom parameters.
     """
 
     url: str

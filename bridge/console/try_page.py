@@ -1,6 +1,7 @@
 """Try it: a telephone in the browser, for a real test call through the bridge, and a
 chat in writing beside it."""
 
+import re
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -16,12 +17,14 @@ from bridge.console.console import (
     MenuItem,
     business_path,
 )
+from bridge.console.faults import POLICY, policy
 from bridge.console.language import N_, gettext as _
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.console.softphone_port import NotPlaced, SoftphonePort
 from bridge.messaging.extra import PACKAGE, is_installed
 from bridge.settings.addresses import is_loopback
+from crm import nodes
 
 MENU = (MenuItem(N_("Try it"), "/console/b/{business}/try"),)
 PHONE = web.AppKey("softphone", SoftphonePort)
@@ -29,6 +32,9 @@ PHONE = web.AppKey("softphone", SoftphonePort)
 CALLS_MAX = 20
 CALLS_S = 600.0
 LIMIT = web.AppKey("try_limit", RateLimit)
+# Nodes with a host of their own.
+ORIGINS_MAX = 50
+_PLACE = re.compile(r"[A-Za-z0-9.\-\[\]:]+")
 KEYS = "123456789*0#"
 _REASONS = {
     "limit_concurrent_calls": N_("The business has as many calls as its limit allows."),
@@ -48,7 +54,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     """Show the telephone and the chat."""
     model = request.config_dict[CONSOLE].settings.openai_realtime_url
     is_real = not is_loopback(urlsplit(model).hostname or "")
-    return await render(
+    answer = await render(
         request,
         "try/try.html",
         keys=KEYS,
@@ -56,6 +62,25 @@ async def show(request: web.Request) -> web.StreamResponse:
         has_phone=request.config_dict[CONSOLE].softphone is not None,
         is_answered=is_installed(PACKAGE),
     )
+    answer.headers[POLICY] = policy(*await _stream_origins(request))
+    return answer
+
+
+async def _stream_origins(request: web.Request) -> list[str]:
+    """Return where the streams of test calls may be, but for the page's own host: any
+    node may open the call."""
+    console = request.config_dict[CONSOLE]
+    own = urlsplit(console.public_url).netloc
+    places = {
+        urlsplit(one.url)[:2]
+        for one in await nodes.every(console.database)
+        if one.url and not one.is_stale
+    }
+    return [
+        f"{scheme.replace('http', 'ws', 1)}://{place}"
+        for scheme, place in sorted(places)[:ORIGINS_MAX]
+        if place != own and _PLACE.fullmatch(place)
+    ]
 
 
 async def place(request: web.Request) -> web.StreamResponse:

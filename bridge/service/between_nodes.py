@@ -14,10 +14,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from bridge.settings.process import Settings
 from bridge.telephony import signature
 
-LIVE_PATH = "/nodes/live"
-LINE_PATH = "/nodes/line"
-RECORDINGS_PATH = "/nodes/recordings"
-RECORDING_PATH = "/nodes/recording"
+# Balancers lead what is below /twilio/ to the node that a path names.
+PREFIX = "/twilio/nodes/"
+LIVE_PATH = f"{PREFIX}live"
+LINE_PATH = f"{PREFIX}line"
+RECORDINGS_PATH = f"{PREFIX}recordings"
+RECORDING_PATH = f"{PREFIX}recording"
 SIGNATURE = "X-Kolbridge-Signature"
 # Clocks of nodes may differ by seconds.
 FRESH_S = 30.0

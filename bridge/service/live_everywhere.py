@@ -18,6 +18,7 @@ from bridge.ports.workers import Workers
 from bridge.service.between_nodes import (
     LINE_PATH as NODE_LINE_PATH,
     LIVE_PATH as NODE_LIVE_PATH,
+    PREFIX,
     RECORDING_PATH,
     RECORDINGS_PATH,
     SIGNATURE,
@@ -198,7 +199,7 @@ class Shared:
 def node_application(
     live: LiveEverywhere, door: RecordingDoor, between: BetweenNodes, metrics: Metrics
 ) -> web.Application:
-    """Return the application below /nodes/, which answers other nodes alone."""
+    """Return the application below PREFIX, which answers other nodes alone."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -226,10 +227,13 @@ def node_application(
         return await serve_line(request, opened, hears=hears)
 
     app = web.Application(middlewares=[check])
-    app.router.add_get(NODE_LIVE_PATH.removeprefix("/nodes"), snapshot)
-    app.router.add_get(NODE_LINE_PATH.removeprefix("/nodes"), line)
-    app.router.add_get(RECORDINGS_PATH.removeprefix("/nodes"), door.listing)
-    app.router.add_get(RECORDING_PATH.removeprefix("/nodes"), door.file)
+    for path, answer in (
+        (NODE_LIVE_PATH, snapshot),
+        (NODE_LINE_PATH, line),
+        (RECORDINGS_PATH, door.listing),
+        (RECORDING_PATH, door.file),
+    ):
+        app.router.add_get(f"/{path.removeprefix(PREFIX)}", answer)
     return app
 
 

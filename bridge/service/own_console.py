@@ -6,7 +6,7 @@ from aiohttp import web
 
 from bridge.nodes.membership import identity_of
 from bridge.ports.workers import Workers
-from bridge.service.between_nodes import BetweenNodes
+from bridge.service.between_nodes import PREFIX as NODES, BetweenNodes
 from bridge.service.console_phone import ConsolePhone
 from bridge.service.health import Health
 from bridge.service.live_elsewhere import LiveElsewhere
@@ -23,7 +23,6 @@ from bridge.telemetry.log import server_logger
 from crm.database import Database
 
 PREFIX = "/console/"
-NODES_PREFIX = "/nodes/"
 # The console's part of the connections to the database: the calls keep the others.
 DATABASE_SHARE = 0.3
 
@@ -72,7 +71,7 @@ def add_console(
     metrics = switchboard.metrics
     folder = None if settings.record_dir is None else Path(settings.record_dir)
     door = RecordingDoor(share, folder, metrics)
-    application.add_subapp(NODES_PREFIX, node_application(live, door, between, metrics))
+    application.add_subapp(NODES, node_application(live, door, between, metrics))
     recordings = NodeRecordings(nodes, metrics)
     console = Console(
         settings, share, metrics, public_url, live, phone, health, recordings

@@ -49,6 +49,13 @@ class Handshakes:
         """Take the URLs that browsers and Twilio use."""
         self.public_url, self.media_url = public_url, media_url
 
+    @property
+    def browser_url(self) -> str:
+        """Where a browser opens a stream of this process: a path, which names the node
+        and the worker, where node and console share a host."""
+        media, own = urlsplit(self.media_url), urlsplit(self.public_url)
+        return media.path if media.netloc == own.netloc else self.media_url
+
     def issue(self, call_sid: str, business_id: str, viewer: str, now: float) -> str:
         """Return a ticket with which a viewer's browser may open a call's stream."""
         self._forget(now)

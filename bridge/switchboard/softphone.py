@@ -26,7 +26,8 @@ class Placed(NamedTuple):
     """What a browser needs to open the stream of the call it has placed.
 
     The fields are those that Twilio knows from a webhook and its answer; `url` has the
-    ticket, and `parameters` are the stream's custom parameters.
+    ticket, and is a path where the stream belongs to the page's own host; `parameters`
+    are the stream's custom parameters.
     """
 
     url: str
@@ -70,7 +71,7 @@ class Softphone:
     def _url(self, line: CallDriver, viewer: str) -> str:
         plan, handshakes = line.call.plan, self._switchboard.handshakes
         ticket = handshakes.issue(plan.call_sid, plan.business_id, viewer, monotonic())
-        return f"{handshakes.media_url}?{TICKET}={ticket}"
+        return f"{handshakes.browser_url}?{TICKET}={ticket}"
 
     def _own_sid(self) -> str:
         """Return the id of a new call that belongs to this worker."""

@@ -274,8 +274,17 @@ def test_nothing_else_is_let_in(name, database_url, tmp_path, monkeypatch):
         ):
             status, _ = await public.get(path)
             assert status == 404, path
-        status, _ = await public.get("/twilio/voice")
-        assert status == 405
+        for path, expected in (
+            *(
+                ("/twilio/voice", 405),
+                ("/console/login", 200),
+                ("/api/v1/business", 401),
+            ),
+            ("/n/node-1/console/login", 404),
+            *(("/twilio/nodes/live", 403), ("/n/node-2/twilio/nodes/live", 403)),
+        ):
+            status, _ = await public.get(path)
+            assert status == expected, path
 
     told(name, story)(database_url, tmp_path, monkeypatch)
 
@@ -352,7 +361,7 @@ def test_envoy_s_routes_lead_to_clusters_of_the_same_node():
     clusters = {one["name"]: one for one in resources["clusters"]}
 
     assert manager["upgrade_configs"] == [{"upgrade_type": "websocket"}]
-    *named_nodes, webhooks, rest = host["routes"]
+    *named_nodes, webhooks, console, api, feeds, rest = host["routes"]
     for route in named_nodes:
         node = route["match"]["prefix"].split("/")[2]
         assert route["match"]["prefix"] == f"/n/{node}/twilio/"
@@ -361,6 +370,12 @@ def test_envoy_s_routes_lead_to_clusters_of_the_same_node():
         assert route["route"]["timeout"] == "0s"
         assert len(addresses(clusters[node])) == 1
     assert webhooks["match"] == {"prefix": "/twilio/"}
+    pages = {one["match"]["prefix"]: one["route"] for one in (console, api, feeds)}
+    assert pages.keys() == {"/console/", "/api/v1/", "/feeds/"}
+    for route in pages.values():
+        assert route["cluster"] == webhooks["route"]["cluster"]
+        # An event stream has no end.
+        assert route["timeout"] == "0s"
     assert "retry_policy" not in yaml.safe_dump(host)
     assert rest["direct_response"] == {"status": 404}
     (check,) = clusters["webhooks"]["health_checks"]

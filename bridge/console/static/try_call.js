@@ -21,8 +21,9 @@ export class TestCall {
   }
 
   open() {
-    const path = this.placed.url.replace(/^wss?:\/\/[^/]*/, "");
-    const socket = new WebSocket(`${location.origin.replace("http", "ws")}${path}`);
+    // A path of this host, or the address of the node that has the call.
+    const url = new URL(this.placed.url, location.origin.replace("http", "ws"));
+    const socket = new WebSocket(url);
     this.socket = socket;
     socket.onopen = () => this.begin();
     socket.onmessage = ({ data }) => this.take(data);

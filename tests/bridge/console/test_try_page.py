@@ -1,6 +1,7 @@
 """The page "Try it": who may ring, what they get, and what a refusal says."""
 
 import asyncio
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from bridge.console import try_page
 from bridge.ports.port_demux import MEDIA_PATH
 from bridge.settings.options import CallOptions
-from crm import audit
+from crm import audit, nodes
 from tests.bridge import loopback, ws_peer
 from tests.bridge.ws_peer import Peer
+from tests.crm.test_nodes import age, node
 
 
 def run(story):
@@ -45,6 +47,32 @@ def test_a_viewer_rings_and_the_browser_opens_the_stream(desk):
             (entry, *_) = await audit.recent(at.database, at.ours, 5)
             assert (entry.action, entry.subject) == ("call.tried", sid)
             await peer.close()
+
+    run(story)
+
+
+def test_a_node_with_a_host_of_its_own_is_where_the_stream_is_opened(desk):
+    """The call may be opened by any node: the page may connect to all of them."""
+
+    async def story():
+        own, other, stale = (f"{uuid4().hex[:8]}.voice.example" for _ in range(3))
+        async with desk(node_url=f"https://{own}") as at:
+            for host in (own, other, stale):
+                name = host.partition(".")[0]
+                await nodes.beat(at.database, node(name, url=f"https://{host}"))
+            await age(at.database, stale.partition(".")[0], nodes.STALE_S + 1)
+            await at.owner.get(at.path("try"))
+            allowed = at.owner.headers["Content-Security-Policy"].partition(
+                "connect-src "
+            )[2]
+            assert allowed.startswith("'self' ")
+            assert {f"wss://{own}", f"wss://{other}"} <= set(allowed.split())
+            assert stale not in allowed
+            _, placed = await placed_by(at.owner, at.path("try"))
+            assert placed["url"].startswith(f"wss://{own}{MEDIA_PATH}?ticket=")
+
+            await at.owner.get(at.path("calls"))
+            assert own not in at.owner.headers["Content-Security-Policy"]
 
     run(story)
 

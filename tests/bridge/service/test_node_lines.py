@@ -11,7 +11,14 @@ from aiohttp import web
 
 from bridge.call import checkpoint
 from bridge.call.plan import HandBack, TakeOver, Whisper
-from bridge.service.between_nodes import LIVE_PATH, SEEN_MAX, SIGNATURE, BetweenNodes
+from bridge.service.between_nodes import (
+    LINE_PATH,
+    LIVE_PATH,
+    PREFIX,
+    SEEN_MAX,
+    SIGNATURE,
+    BetweenNodes,
+)
 from bridge.service.live_everywhere import (
     SHARED_S,
     LiveEverywhere,
@@ -74,7 +81,7 @@ async def two_nodes(place, url):
     between = BetweenNodes(SETTINGS, PUBLIC)
     door = RecordingDoor(database, None, place.metrics)
     app = web.Application()
-    app.add_subapp("/nodes/", node_application(far, door, between, place.metrics))
+    app.add_subapp(PREFIX, node_application(far, door, between, place.metrics))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -220,8 +227,8 @@ def test_nobody_but_a_node_is_answered(told):
             (target, headers, 200),
             # The same request again.
             (target, headers, 403),
-            ("/nodes/line", {}, 403),
-            ("/nodes/", {}, 403),
+            (LINE_PATH, {}, 403),
+            (PREFIX, {}, 403),
         ]
         async with aiohttp.ClientSession() as session:
             for path, sent, expected in tries:
@@ -285,4 +292,4 @@ def test_what_is_remembered_has_a_limit(monkeypatch):
 def test_without_a_token_nodes_are_not_asked():
     between = BetweenNodes(Settings(), PUBLIC)
     assert not between.is_possible
-    assert not between.is_from_node("/nodes/live?at=1&nonce=2", "")
+    assert not between.is_from_node(f"{LIVE_PATH}?at=1&nonce=2", "")
