@@ -1,6 +1,6 @@
 """A Responses API server for tests and the demo, as strict as the real one.
 
-It transcribes, too: every recording says `words`.
+It transcribes, too: every recording says `words`, or what `spoken` has next.
 
 It refuses what the API refuses, and notes each refusal in `problems`. It answers as a
 model that serves a business's writers (`bridge.sandbox.responses.model`), or as it is
@@ -73,6 +73,7 @@ class ResponsesServer:
         port: int = 0,
         keeps_requests: bool = True,
         words: str = "I want an appointment",
+        spoken: Iterable[str | Fault] = (),
     ) -> None:
         self.planned = deque(planned)
         self.latency_s = latency_s
@@ -82,6 +83,9 @@ class ResponsesServer:
         self.problems: list[str] = []
         self.transcribed = 0
         self.words = words
+        self.spoken = deque(spoken)
+        # The form of every recording that was transcribed, or failed as planned.
+        self.recordings: list[dict[str, Any]] = []
         self._model = model
         self._api_key = api_key
         self._host = host
@@ -164,8 +168,14 @@ class ResponsesServer:
         except Refused as refused:
             self.problems.append(str(refused))
             return _refusal(400, refused)
+        if self._keeps_requests:
+            self.recordings.append(found)
+        words = self.spoken.popleft() if self.spoken else self.words
+        await asyncio.sleep(self.latency_s)
+        if isinstance(words, Fault):
+            return await _fail(request, words)
         usage = {"type": "duration", "seconds": found["seconds"]}
-        return web.json_response({"text": self.words, "usage": usage})
+        return web.json_response({"text": words, "usage": usage})
 
     def _read(self, data: bytes, content_type: str) -> dict[str, Any]:
         if content_type != "application/json":

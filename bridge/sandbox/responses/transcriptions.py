@@ -6,6 +6,9 @@ with a field that is not listed is refused whole.
 
 from __future__ import annotations
 
+import io
+import re
+import wave
 from typing import Any
 
 from aiohttp import web
@@ -17,13 +20,14 @@ MODELS = ("gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "whis
 BYTES_MAX = 25 * 1024 * 1024
 # What a file of each kind begins with.
 _BEGINS = {"ogg": b"OggS", "wav": b"RIFF", "webm": b"\x1aE\xdf\xa3"}
+_SECONDS_MIN = 0.1
 _FIELDS = {"file", "model", "response_format", "language"}
 # Opus as WhatsApp sends it.
 _BYTES_A_SECOND = 2_000
 
 
 async def read(request: web.Request) -> dict[str, Any]:
-    """Return the length and the model of a request; raises `Refused`."""
+    """Return what a request asks for, with the length; raises `Refused`."""
     if not request.content_type.startswith("multipart/form-data"):
         raise Refused("invalid_request", "Expected multipart/form-data.")
     form = await request.post()
@@ -48,7 +52,8 @@ async def read(request: web.Request) -> dict[str, Any]:
     file = form["file"]
     if not isinstance(file, web.FileField):
         raise Refused("invalid_value", "Invalid 'file': expected a file.", "file")
-    data = file.file.read(BYTES_MAX + 1)
+    with file.file:
+        data = file.file.read(BYTES_MAX + 1)
     kind = file.filename.rpartition(".")[2]
     if not data.startswith(_BEGINS.get(kind, b"\0")) or len(data) > BYTES_MAX:
         raise Refused(
@@ -56,4 +61,32 @@ async def read(request: web.Request) -> dict[str, Any]:
             "Invalid file format. Supported formats: ['ogg', 'wav', 'webm']",
             "file",
         )
-    return {"model": model, "seconds": max(1, len(data) // _BYTES_A_SECOND)}
+    language = str(form.get("language", ""))
+    if language and not re.fullmatch("[a-z]{2}", language):
+        text = f"Invalid language '{language}'. Expected ISO-639-1 format."
+        raise Refused("invalid_language_format", text, "language")
+    seconds = _wav_seconds(data) if kind == "wav" else len(data) / _BYTES_A_SECOND
+    return {
+        "model": model,
+        "language": language,
+        "seconds": max(1, round(seconds)),
+        "audio": data,
+    }
+
+
+def _wav_seconds(data: bytes) -> float:
+    """Return how long a WAV file is; one that is broken or too short is refused."""
+    try:
+        with wave.open(io.BytesIO(data)) as file:
+            samples, rate_hz = file.getnframes(), file.getframerate()
+            frame_bytes = file.getsampwidth() * file.getnchannels()
+            is_whole = len(file.readframes(samples)) == samples * frame_bytes
+    except (wave.Error, EOFError):
+        is_whole = False
+    if not is_whole:
+        text = "Audio file might be corrupted or unsupported"
+        raise Refused("invalid_value", text, "file")
+    if samples < rate_hz * _SECONDS_MIN:
+        text = f"Audio file is too short. Minimum audio length is {_SECONDS_MIN} s."
+        raise Refused("audio_too_short", text, "file")
+    return float(samples / rate_hz)

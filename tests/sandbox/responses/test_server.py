@@ -4,6 +4,8 @@ Its answers are judged by the types of the vendor's own package.
 """
 
 import asyncio
+import io
+import wave
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -308,11 +310,50 @@ def test_recording_is_transcribed_and_what_is_none_is_refused():
                 (form(tone="kind"), "Unknown parameter: 'tone'"),
                 (form(response_format="srt"), "answers as json"),
                 ({"model": "gpt-transcribe"}, "Expected multipart/form-data"),
+                (form(language="Hebrew"), "Expected ISO-639-1 format"),
+                (form(b"RIFF....", name="voice.wav"), "might be corrupted"),
+                (form(wav(8_000)[:-2], name="voice.wav"), "might be corrupted"),
+                (form(wav(799), name="voice.wav"), "too short"),
             ):
                 status, answer = await ask(data)
                 assert (status, why in answer["error"]["message"]) == (400, True), why
             assert (await ask(form(), "sk-guess"))[0] == 401
-            assert len(server.problems) == 7
+            assert len(server.problems) == 11
+            assert len(server.recordings) == 1
+
+    asyncio.run(story())
+
+
+def wav(samples):
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8_000)
+        file.writeframes(bytes(2 * samples))
+    return made.getvalue()
+
+
+def test_a_wav_file_is_as_long_as_it_says_and_fails_where_that_is_planned():
+    async def story():
+        async with (
+            ResponsesServer(spoken=[Fault(503), "at four"]) as server,
+            ClientSession() as http,
+        ):
+            answers = []
+            for _ in range(2):
+                async with http.post(
+                    f"{server.url}/audio/transcriptions",
+                    data=form(wav(24_000), name="voice.wav", language="he"),
+                    headers={"authorization": f"Bearer {server.api_key}"},
+                ) as answer:
+                    answers.append((answer.status, await answer.json()))
+            assert [status for status, _ in answers] == [503, 200]
+            assert answers[1][1] == {
+                "text": "at four",
+                "usage": {"type": "duration", "seconds": 3},
+            }
+            assert [one["language"] for one in server.recordings] == ["he", "he"]
 
     asyncio.run(story())
 
