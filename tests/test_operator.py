@@ -11,6 +11,7 @@ from bridge.call.plan import HandBack, TakeOver, Whisper
 from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Caller
 from bridge.sandbox.clips import clip
 from bridge.sandbox.realtime import RealtimeServer
+from bridge.sandbox.responses.server import ResponsesServer
 from bridge.sandbox.script import Reply, Script
 from bridge.sandbox.timeline import HangUp, Say, Wait, WaitForAi
 from bridge.service.server import Server
@@ -24,6 +25,7 @@ NUMBER = "+12025550178"
 GREETING = Reply(clip("ai-en-greeting").audio, "Hello. How can I help you today?")
 OFFER = Reply(clip("ai-en-offer").audio[:16_000], "So ten percent it is.")
 OPERATOR = clip("human-en-reader-1").audio
+SAID = "You get ten percent, since you have come for years."
 STEPS = [
     Wait(3_000),
     Say(clip("human-en-command-1")),
@@ -40,21 +42,25 @@ async def served(url, home):
     await businesses.add_number(db, business_id, NUMBER)
     model = RealtimeServer(Script(greeting=[GREETING], turns=([OFFER], [OFFER])))
     await model.start()
+    api = ResponsesServer(api_key=model.api_key, words=SAID)
+    await api.start()
     settings = Settings(
         port=0,
         kolbridge_home=str(home),
         twilio_account_sid=SANDBOX_ACCOUNT_SID,
         twilio_auth_token=SANDBOX_AUTH_TOKEN,
         openai_realtime_url=model.url,
+        openai_api_url=api.url,
         openai_api_key=model.api_key,
         max_busy_percent=100,
     )
     server = Server(settings, db)
     await server.start()
     try:
-        yield server, model, db, business_id
+        yield server, model, api, db, business_id
     finally:
         await server.close()
+        await api.close()
         await model.close()
         await db.close()
 
@@ -82,13 +88,20 @@ async def step_in(server, business_id):
     await speak(line, 6.0)
     assert len(driver.call.responses._ended) <= requested + 1  # the greeting's own
     await line.obey(HandBack(note="She gets ten percent."))
+    await until(lambda: not driver.call.takeover.is_on)
     await line.close()
     return ordered_at, driver
 
 
 def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
     async def story():
-        async with served(embedded_url, tmp_path) as (server, model, db, business_id):
+        async with served(embedded_url, tmp_path) as (
+            server,
+            model,
+            api,
+            db,
+            business_id,
+        ):
             caller = Caller(
                 f"http://127.0.0.1:{server.port}",
                 to_number=NUMBER,
@@ -101,9 +114,9 @@ def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
             [row] = await calls.recent(db, business_id)
             record = driver.record()
             [session] = model.sessions
-            return found, row, record, session, ordered_at
+            return found, row, record, session, api, ordered_at
 
-    found, row, record, session, ordered_at = asyncio.run(story())
+    found, row, record, session, api, ordered_at = asyncio.run(story())
 
     assert found.warnings + found.problems == []
     assert (session.errors, session.violations) == ([], [])
@@ -115,9 +128,29 @@ def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
     assert OPERATOR[160_00 : 160_00 + 1_600] in found.far
     turns = [(turn.role, turn.text) for turn in record.turns]
     roles = [role for role, _ in turns]
-    assert roles[:4] == ["ai", "operator", "operator", "caller"]
+    assert roles[:3] == ["ai", "told", "told"]
     assert turns[0][1] != GREETING.transcript
     assert record.turns[0].interrupted
-    assert roles[4:6] == ["operator", "ai"]
-    assert "She gets ten percent." in turns[4][1]
-    assert turns[5][1] == OFFER.transcript
+    # What both said meanwhile, then what the model was told, and how it went on.
+    assert set(roles[3:-2]) == {"operator", "caller"}
+    assert ("operator", SAID) in turns[3:-2]
+    assert roles[-2:] == ["told", "ai"]
+    assert "She gets ten percent." in turns[-2][1]
+    assert (
+        "What both said meanwhile is in this conversation: keep to it."
+        in (turns[-2][1])
+    )
+    assert turns[-1][1] == OFFER.transcript
+    # The model was told the operator's words before it was asked to go on.
+    items = [
+        one.event["item"]["content"][0]["text"]
+        for one in session.received
+        if one.event["type"] == "conversation.item.create"
+    ]
+    assert items[-1] == turns[-2][1]
+    assert any(SAID in item for item in items[:-1])
+    # It was paid for, and the API was asked as it wants to be.
+    asked_s = sum(one["seconds"] for one in api.recordings)
+    assert asked_s >= 5
+    assert record.usage["transcription.seconds"] >= asked_s
+    assert api.problems == []

@@ -101,6 +101,7 @@ OWNERS = (
     "keypad",
     "last_words",
     "loop_correction",
+    "operator_voice",
     "recovery",
     "responses",
     "sessions",

@@ -11,6 +11,7 @@ from bridge.call.plan import (
     CallPlan,
     Checkpoint,
     Log,
+    OperatorWords,
     ToolRecord,
     ToolResult,
 )
@@ -24,6 +25,8 @@ from dsp.gate import NoiseGate
 LATENCIES_MAX = 1_000
 # More kinds of refusals than the protocol knows of.
 REFUSALS_MAX = 32
+# A portion of an operator's voice is at most 15 s of speech: some 300 characters.
+OPERATOR_WORDS_CHARS_MAX = 2_000
 # The API counts some ten kinds of tokens, nested twice.
 USAGE_KINDS_MAX = 64
 USAGE_DEPTH_MAX = 4
@@ -142,9 +145,26 @@ class CallRecordBuilder:
 
     def operator_told(self, text: str, now: float) -> None:
         """Note what the model was told by or of an operator."""
+        self.transcript.set_text("told", self._operator_id(), text, self.at_s(now))
+
+    def operator_speaks(self, began_at: float) -> str:
+        """Place what an operator said, whose words have yet to come; return its id."""
+        item_id = self._operator_id()
+        self.transcript.place("operator", item_id, self.at_s(began_at))
+        return item_id
+
+    def operator_said(self, words: OperatorWords, now: float) -> None:
+        """Take the words of an operator; they cost what a caller's cost."""
+        self._add_tokens(TRANSCRIPTION, words.usage)
+        if words.failed:
+            self.transcript.close(words.item_id)
+            return
+        text = words.text.strip()[:OPERATOR_WORDS_CHARS_MAX]
+        self.transcript.set_text("operator", words.item_id, text, self.at_s(now))
+
+    def _operator_id(self) -> str:
         self.operator_turns += 1
-        item_id = f"operator-{self.operator_turns}"
-        self.transcript.set_text("operator", item_id, text, self.at_s(now))
+        return f"operator-{self.operator_turns}"
 
     # --- the model ---
 

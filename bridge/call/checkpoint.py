@@ -8,6 +8,7 @@ run again: the model is told that its outcome is not known.
 import msgspec
 
 from bridge.call import session_config
+from bridge.call.operator_voice import Known
 from bridge.call.plan import Checkpoint, Counters, Phase, ToolRecord
 from bridge.call.state import CallState
 
@@ -37,7 +38,9 @@ def take(call: CallState, now: float) -> Checkpoint:
     turns = noted.transcript.kept(call.playout.cuts(now))
     tools = (*noted.tools, *_open_tools(call, now))
     words = [
-        turn for turn in turns if any(turn.parts.values()) and turn.role != "operator"
+        turn
+        for turn in turns
+        if any(turn.parts.values()) and turn.role not in ("operator", "told")
     ]
     said_at_s = words[-1].at_s if words else 0.0
     is_tool_last = bool(tools) and tools[-1].at_s >= said_at_s
@@ -75,7 +78,9 @@ def restore(call: CallState, saved: Checkpoint) -> None:
     """Go on from a checkpoint: the call has no stream and no session yet."""
     call.call_record.restore(saved, call.now)
     if saved.is_taken_over:
-        call.call_record.operator_told(session_config.operator_lost(), call.now)
+        has_words = any(turn.role == "operator" for turn in saved.turns)
+        known = Known.PART if has_words else Known.NOTHING
+        call.call_record.operator_told(session_config.operator_lost(known), call.now)
     for name, count in saved.counters.items():
         if name in Counters.__slots__:
             setattr(call.counters, name, count)

@@ -3,7 +3,7 @@
 A call that ends with `fail` lets the caller hear the fallback sentence.
 """
 
-from bridge.call import last_turn, limits, totals
+from bridge.call import last_turn, limits, operator_words, totals
 from bridge.call.ending import LEFT_BY_CALLER
 from bridge.call.plan import ERROR_CHARS_MAX, End, Fail, HangUp, Log, Phase
 from bridge.call.state import CallState
@@ -38,6 +38,7 @@ def end(call: CallState, reason: str) -> None:
     call.ending.finish(reason, is_goodbye_said=call.phase is Phase.ENDING)
     call.enter(Phase.ENDED)
     call.timers.clear()
+    operator_words.end_call(call)
     last_turn.commit(call, reason)
     call.actions += limits.lines(call)
     call.actions.append(totals.stop_line(call, reason))

@@ -26,6 +26,8 @@ def _counters() -> dict[str, Callable[[CallState], int]]:
         "marks_in_flight": lambda call: call.playout.forgotten_marks,
         "digits": lambda call: call.keypad.dropped_digits,
         "operator_frames": lambda call: call.counters.operator_dropped_frames,
+        "operator_voice_frames": lambda call: call.operator_voice.dropped_frames,
+        "operator_untranscribed": lambda call: call.counters.operator_untranscribed,
         "tool_calls": lambda call: call.counters.refused_tools,
         "turns": lambda call: call.call_record.transcript.dropped_turns,
         "turn_chars": lambda call: call.call_record.transcript.dropped_chars,

@@ -42,6 +42,7 @@ from bridge.call.plan import (
     Checkpoint,
     Leg,
     OperatorOrder,
+    OperatorWords,
     Phase,
     Refusal,
     ToolResult,
@@ -131,6 +132,10 @@ class Call(CallState):
     def receive_operator_audio(self, frames: bytes, now: float) -> list[Action]:
         """Take what an operator who has taken over says, in whole frames."""
         return self._receive(operator_orders.on_audio, frames, now)
+
+    def receive_operator_words(self, words: OperatorWords, now: float) -> list[Action]:
+        """Take what an operator said in one portion, as it was transcribed."""
+        return self._receive(operator_orders.on_words, words, now)
 
     def break_off(self) -> None:
         """End the call after a bug in the bridge: no action is left or begun."""

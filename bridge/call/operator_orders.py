@@ -3,13 +3,22 @@
 A hint is an item that only the model reads. A takeover silences the AI at once: clear,
 truncate, cancel, and the server answers no turn of the caller any more. The model still
 hears the caller, so that the caller's words are transcribed. The operator's audio is
-sent to the caller frame by frame, beside the ledger of the model's speech. When the
-call is handed back, the model is told what it knows and what it does not know.
+sent to the caller frame by frame, beside the ledger of the model's speech, and what the
+operator says is transcribed (`bridge.call.operator_words`). When the call is handed
+back, the model is told what it knows and what it does not know.
 """
 
-from bridge.call import hangup, interruption, session_config
+from bridge.call import hangup, interruption, operator_words, session_config
 from bridge.call.floor import Due
-from bridge.call.plan import Fail, HandBack, Log, OperatorOrder, TakeOver, Whisper
+from bridge.call.plan import (
+    Fail,
+    HandBack,
+    Log,
+    OperatorOrder,
+    OperatorWords,
+    TakeOver,
+    Whisper,
+)
 from bridge.call.state import CallState
 from bridge.telephony import twilio
 from dsp.g711 import FRAME_BYTES
@@ -27,7 +36,7 @@ def on_order(call: CallState, order: OperatorOrder) -> None:
     elif isinstance(order, TakeOver):
         _take_over(call)
     else:
-        _hand_back_with(call, order)
+        _hand_back(call, order)
 
 
 def on_audio(call: CallState, frames: bytes) -> None:
@@ -36,25 +45,38 @@ def on_audio(call: CallState, frames: bytes) -> None:
     call.takeover.note_audio(call.now)
     sent = b""
     is_whole = len(frames) == count * FRAME_BYTES and count <= FRAMES_AT_ONCE_MAX
-    if call.takeover.is_on and call.streams.sid and is_whole:
+    if call.takeover.is_speaking and call.streams.sid and is_whole:
         sent = call.playout.pass_through(frames, call.now)
     if sent:
         call.takeover.note_sent(count)
         call.actions.append(twilio.OutboundAudio(call.streams.sid, sent))
+        operator_words.hear(call, sent)
     else:
         call.counters.operator_dropped_frames += count
 
 
+def on_words(call: CallState, words: OperatorWords) -> None:
+    """Take what the operator said; a call that waits for it is handed back."""
+    operator_words.take(call, words)
+    if call.takeover.is_handing_back and not call.operator_voice.is_awaited:
+        _give_back(call)
+
+
 def on_operator_late(call: CallState) -> None:
-    """Give the call back to the AI if the operator's audio has stopped."""
-    if call.takeover.is_lost(call.now):
+    """Give the call back to the AI if the operator's audio has stopped, or if the last
+    words are not known in time."""
+    if call.takeover.is_handing_back:
+        call.info("[OPERATOR] the last words are not known in time")
+        _give_back(call)
+    elif call.takeover.is_lost(call.now):
         call.log(Log("warning", "[OPERATOR] the operator's audio has stopped"))
-        _hand_back(call, session_config.operator_lost())
+        _await_words(call, None)
 
 
 def leave(call: CallState) -> None:
     """End a takeover without a word to the model: the AI says goodbye."""
     if call.takeover.is_on:
+        operator_words.end(call)
         _end(call)
 
 
@@ -86,6 +108,9 @@ def _whisper(call: CallState, order: Whisper) -> None:
 
 
 def _take_over(call: CallState) -> None:
+    if call.takeover.is_handing_back:
+        _take_again(call)
+        return
     if call.takeover.is_on or not call.is_talking or not call.streams.sid:
         call.info("[OPERATOR] the call cannot be taken over now: ignored")
         return
@@ -98,21 +123,44 @@ def _take_over(call: CallState) -> None:
     call.counters.takeovers += 1
     call.playout.is_passing = True
     call.takeover.begin(call.now)
+    operator_words.begin(call)
     _have_server_answer(call, answers=False)
     _tell(call, session_config.taken_over())
 
 
-def _hand_back_with(call: CallState, order: HandBack) -> None:
-    if not call.takeover.is_on:
+def _take_again(call: CallState) -> None:
+    """Have the operator speak on: the AI has not led the call again yet."""
+    note = call.takeover.note
+    call.counters.takeovers += 1
+    call.takeover.begin(call.now)
+    operator_words.begin(call)
+    if note:
+        _tell(call, session_config.noted(note))
+
+
+def _hand_back(call: CallState, order: HandBack) -> None:
+    if not call.takeover.is_speaking:
         call.info("[OPERATOR] the call was not taken over: nothing to hand back")
         return
-    note = order.note.strip()[:TEXT_CHARS_MAX]
-    lasted_s = call.takeover.lasted_s(call.now)
-    _hand_back(call, session_config.handed_back(lasted_s, note))
+    _await_words(call, order.note.strip()[:TEXT_CHARS_MAX])
 
 
-def _hand_back(call: CallState, told: str) -> None:
+def _await_words(call: CallState, note: str | None) -> None:
+    """Give the call back once the operator's last words are known, or at once."""
+    call.takeover.hand_back(note, call.now)
+    operator_words.end(call)
+    if call.takeover.failure is not None or not call.operator_voice.is_awaited:
+        _give_back(call)
+
+
+def _give_back(call: CallState) -> None:
     """Let the AI lead the call again; it speaks in the next pause."""
+    note, known = call.takeover.note, call.operator_voice.known
+    if note is None:
+        told = session_config.operator_lost(known)
+    else:
+        lasted_s = call.takeover.lasted_s(call.now)
+        told = session_config.handed_back(lasted_s, note, known)
     _end(call)
     failure = call.takeover.failure
     if failure is not None:

@@ -6,7 +6,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -143,6 +143,13 @@ class RunTool(NamedTuple):
     arguments: str
 
 
+class Transcribe(NamedTuple):
+    """A portion of an operator's voice; its words come as `receive_operator_words`."""
+
+    item_id: str
+    audio: bytes
+
+
 class OpenModel(NamedTuple):
     """A new session is needed: close the model's leg silently, and open another.
 
@@ -208,6 +215,7 @@ Action = (
     | openai.AppendAudio
     | Log
     | RunTool
+    | Transcribe
     | OpenModel
     | OpenStandby
     | ToStandby
@@ -228,6 +236,18 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     duration_ms: float
     missing_fields: tuple[str, ...] | None = None
+
+
+class OperatorWords(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator said in one portion, as it was transcribed, and what that used.
+
+    `failed`: it could not be transcribed.
+    """
+
+    item_id: str
+    text: str = ""
+    usage: dict[str, Any] = {}
+    failed: bool = False
 
 
 class Whisper(msgspec.Struct, frozen=True, kw_only=True, tag="whisper"):
@@ -281,6 +301,7 @@ class Counters:
         "openai_errors",
         "operator_dropped_frames",
         "operator_hints",
+        "operator_untranscribed",
         "refused_tools",
         "reopened_sessions",
         "resumed_streams",
@@ -326,6 +347,7 @@ class Counters:
     untranscribed_turns: int
     operator_dropped_frames: int
     operator_hints: int
+    operator_untranscribed: int
     takeovers: int
 
 

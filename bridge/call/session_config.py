@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
+from bridge.call.operator_voice import Known
 from bridge.call.plan import CallPlan, ToolRecord
 from bridge.call.transcript import Role
 from bridge.realtime import openai
@@ -85,20 +86,34 @@ _TAKEN_OVER = (
     "A person of the business has taken over this call and speaks with the caller. You "
     "hear the caller, but not that person. Say nothing until the call is handed back."
 )
+_SAID_BY_PERSON = "The person of the business said to the caller: {text}"
 _HANDED_BACK = (
     "The person of the business, who spoke with the caller for {seconds} seconds, has "
-    "handed this call back to you. What the caller said meanwhile is in this "
-    "conversation as far as it could be transcribed; what that person said is not. "
-    "{note} Go on from here. If nothing is open, ask in one short sentence what else "
-    "you can do."
+    "handed this call back to you. {said} {note} Go on from here. If nothing is open, "
+    "ask in one short sentence what else you can do."
 )
+_SAID = {
+    Known.NOTHING: (
+        "What the caller said meanwhile is in this conversation as far as it could be "
+        "transcribed; what that person said is not."
+    ),
+    Known.PART: (
+        "What both said meanwhile is in this conversation as far as it is known. A "
+        "part of what that person said is missing: do not guess it. If it becomes "
+        "known, you are told."
+    ),
+    Known.ALL: "What both said meanwhile is in this conversation: keep to it.",
+}
 _NOTE = "That person notes: {text}"
-_NO_NOTE = "That person has left no note: do not guess what was agreed."
+_NO_NOTE = {
+    Known.NOTHING: "That person has left no note: do not guess what was agreed.",
+    Known.PART: "That person has left no note.",
+    Known.ALL: "That person has left no note.",
+}
 _OPERATOR_LOST = (
     "The connection to the person of the business, who spoke with the caller, was "
-    "lost. The call is yours again. What the caller said meanwhile is in this "
-    "conversation as far as it could be transcribed; what that person said is not: do "
-    "not guess what was agreed. Apologise in one short sentence, and go on."
+    "lost. The call is yours again. {said} Do not guess what was agreed. Apologise in "
+    "one short sentence, and go on."
 )
 
 # Errors after which a session cannot be used. OpenAI has moved names between `code` and
@@ -285,15 +300,23 @@ def taken_over() -> str:
     return _TAKEN_OVER
 
 
-def handed_back(lasted_s: float, note: str) -> str:
+def noted(note: str) -> str:
+    """Return an operator's note as the model is told it."""
+    return _NOTE.format(text=note)
+
+
+def handed_back(lasted_s: float, note: str, known: Known = Known.NOTHING) -> str:
     """Return what the model is told when an operator hands the call back."""
-    told = _NOTE.format(text=note) if note else _NO_NOTE
-    return _HANDED_BACK.format(seconds=round(lasted_s), note=told)
+    return _HANDED_BACK.format(
+        seconds=round(lasted_s),
+        said=_SAID[known],
+        note=noted(note) if note else _NO_NOTE[known],
+    )
 
 
-def operator_lost() -> str:
+def operator_lost(known: Known = Known.NOTHING) -> str:
     """Return what the model is told when an operator's connection is lost."""
-    return _OPERATOR_LOST
+    return _OPERATOR_LOST.format(said=_SAID[known])
 
 
 def tool_output(tool_call_id: str, output: str) -> openai.CreateItem:
@@ -317,11 +340,13 @@ def tool_pair(tool: ToolRecord) -> tuple[openai.CreateItem, ...]:
 
 
 def said(role: Role, text: str) -> openai.CreateItem:
-    """Return a turn of an earlier session."""
+    """Return a turn of an earlier session, or of an operator in this one."""
     if role == "ai":
         item = openai.MessageItem(role="assistant", content=(openai.OutputText(text),))
         return openai.CreateItem(item=item)
     if role == "operator":
+        return operator_told(_SAID_BY_PERSON.format(text=text))
+    if role == "told":
         return operator_told(text)
     return keypad(text) if role == "keypad" else _message("user", text)
 

@@ -17,6 +17,7 @@ from bridge.call.greeting import Greeting
 from bridge.call.keypad import Keypad
 from bridge.call.last_words import LastWords
 from bridge.call.loop_correction import LoopCorrection
+from bridge.call.operator_voice import OperatorVoice
 from bridge.call.plan import Action, CallPlan, Counters, Log, Phase
 from bridge.call.recovery import Recovery
 from bridge.call.responses import Responses
@@ -75,6 +76,7 @@ class CallState:
         self.streams = Streams(self.counters, self.timers, now)
         self.barge_in = BargeIn(self.timers, options)
         self.takeover = Takeover(self.timers)
+        self.operator_voice = OperatorVoice()
 
     # --- facts ---
 

@@ -12,8 +12,9 @@ import msgspec
 
 from bridge.media.playout import Cut
 
-# What the model was told by or of an operator is a turn, too.
-Role = Literal["caller", "ai", "keypad", "operator"]
+# "operator": what a person of the business said to the caller. "told": what the model
+# was told by or of that person.
+Role = Literal["caller", "ai", "keypad", "operator", "told"]
 # Five minutes of speech, the most that the ledger takes, are some 6,000 characters;
 # half an hour of conversation is some 300 turns. The oldest turns are dropped first.
 TURN_CHARS_MAX = 10_000
@@ -202,19 +203,19 @@ class Transcript:
         """Return who said the newest words, and the words."""
         for item_id in reversed(self._order):
             turn = self._turns[item_id]
-            if turn.role != "operator" and (text := turn.text):
+            if turn.role != "told" and (text := turn.text):
                 return turn.role, text
         return "", ""
 
     def spoken(self) -> list[Turn]:
-        """Return the turns that were spoken, in order, and also the caller's turns
-        that were not transcribed, or not in time."""
+        """Return the turns that were spoken, in order, and also the turns of the
+        caller or an operator that were not transcribed, or not in time."""
         return [
             turn
             for turn in self.placed()
             if turn.text
             or turn.interrupted
-            or (turn.role == "caller" and not turn.parts)
+            or (turn.role in ("caller", "operator") and not turn.parts)
         ]
 
     def is_awaiting_words(self, since_s: float) -> bool:

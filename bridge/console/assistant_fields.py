@@ -130,6 +130,11 @@ GROUPS = (
                 N_("Typed digits are secret"),
                 N_("On: they stand in no log and in no record."),
             ),
+            Setting(
+                "operator_transcription",
+                N_("Transcribe a person who takes a call over"),
+                N_("On: the assistant knows afterwards what that person said."),
+            ),
         ),
     ),
     Group(

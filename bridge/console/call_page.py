@@ -29,6 +29,7 @@ _ROLES = {
     "ai": N_("the assistant"),
     "keypad": N_("keypad"),
     "operator": N_("a person"),
+    "told": N_("told to the assistant"),
 }
 
 

@@ -6,10 +6,10 @@ and no tool is left, and the record is passed on once. A driver knows no other d
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from ssl import SSLContext
 from time import monotonic
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from picows import WSCloseCode
@@ -27,10 +27,12 @@ from bridge.call.plan import (
     Log,
     OpenModel,
     OpenStandby,
+    OperatorWords,
     Phase,
     RunTool,
     ToolResult,
     ToStandby,
+    Transcribe,
     UseStandby,
 )
 from bridge.call.streams import Transport
@@ -39,6 +41,8 @@ from bridge.line.legs import OpenAILeg, TwilioLeg
 from bridge.line.listeners import Listeners
 from bridge.line.model_address import address_of
 from bridge.line.refusal import refusal_of
+from bridge.line.side_tasks import SideTasks
+from bridge.line.transcriber import Transcriber
 from bridge.realtime import openai
 from bridge.recorder.flight_recorder import Recorders
 from bridge.settings.process import Settings
@@ -50,8 +54,6 @@ from bridge.telephony.twiml import Sentence
 
 # The loop counts in whole ms. A timer must not be early: it would only be set again.
 TIMER_SLACK_S = 0.001
-# One response asks for one or two tools; only a misbehaving model asks for more.
-TOOLS_IN_FLIGHT_MAX = 8
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     tls: SSLContext | None
     on_over: Callable[["CallDriver"], None]
     recorders: Recorders | None = None
+    transcriber: Transcriber | None = None
 
 
 class CallDriver:
@@ -102,8 +105,7 @@ class CallDriver:
         # The recorder keeps whole messages, which only the slow path has.
         is_fast = self.fast_path.is_open = self._recorder is None
         self.listeners = Listeners(exchange.metrics, self.fast_path, is_fast=is_fast)
-        self._tools = tools
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = SideTasks(tools, exchange.transcriber, plan, self.log)
         self._model_task: asyncio.Task[None] | None = None
         self._standby_leg: OpenAILeg | None = None
         self._standby_task: asyncio.Task[None] | None = None
@@ -167,8 +169,7 @@ class CallDriver:
     def let_go(self) -> None:
         """Close the sockets without a word: another process has the call."""
         self.is_let_go = True
-        for task in self._tasks:
-            task.cancel()
+        self._beside.cancel()
         self.receive(self.call.receive_hangup, "taken_over")
 
     def note_event(self, kind: str | None) -> None:
@@ -209,9 +210,9 @@ class CallDriver:
 
     @property
     def unfinished(self) -> frozenset[asyncio.Task[None]]:
-        """What the record waits for: tools, each of which answers by its deadline, and
-        the caller's last words."""
-        return frozenset(task for task in self._tasks if not task.done())
+        """What the record waits for: tools and transcripts, each of which has a
+        deadline, and the caller's last words."""
+        return self._beside.unfinished
 
     def record(self) -> CallRecord:
         """Return the call's record; it is complete once the call is over."""
@@ -267,20 +268,24 @@ class CallDriver:
             self._standby_task.cancel()
 
     def _run_tool(self, asked: RunTool) -> None:
-        is_too_many = len(self._tasks) >= TOOLS_IN_FLIGHT_MAX
-        run = self._tools.refuse if is_too_many else self._tools.run
-        task = asyncio.get_running_loop().create_task(self._answer_tool(run(asked)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._beside.run_tool(asked, self._take_result)
 
-    async def _answer_tool(self, running: Coroutine[Any, Any, ToolResult]) -> None:
-        result = await running
+    def _take_result(self, result: ToolResult) -> None:
         if self.is_over:
             # The caller has gone, but a booking that was made must be recorded.
             self.call.ending.learn(result)
             self.call.call_record.tool_answered(result, monotonic())
         else:
             self.receive(self.call.receive_tool_result, result)
+
+    def _transcribe(self, portion: Transcribe) -> None:
+        self._beside.transcribe(portion, self._take_words)
+
+    def _take_words(self, words: OperatorWords) -> None:
+        if self.is_over:
+            self.call.call_record.operator_said(words, monotonic())
+        else:
+            self.receive(self.call.receive_operator_words, words)
 
     def _hang_up(self, action: HangUp) -> None:
         self._end(WSCloseCode.OK)
@@ -347,9 +352,7 @@ class CallDriver:
         if self.twilio_leg is not None:
             self.twilio_leg.close(code)
         if self.call.awaits_words and self.model_leg.is_open and not self.is_let_go:
-            task = asyncio.get_running_loop().create_task(self._await_words())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._beside.run(self._await_words())
         else:
             self._leave_model()
         if self._standby_leg is not None:
@@ -376,9 +379,7 @@ class CallDriver:
 
 
 _PERFORM: dict[type, Callable[[CallDriver, Any], None]] = {
-    twilio.OutboundAudio: CallDriver._to_twilio,
-    twilio.OutboundMark: CallDriver._to_twilio,
-    twilio.Clear: CallDriver._to_twilio,
+    **dict.fromkeys(get_args(twilio.Outbound), CallDriver._to_twilio),
     openai.AppendAudio: CallDriver._to_model,
     openai.CommitAudio: CallDriver._to_model,
     openai.ClearAudio: CallDriver._to_model,
@@ -389,6 +390,7 @@ _PERFORM: dict[type, Callable[[CallDriver, Any], None]] = {
     openai.ResponseCancel: CallDriver._to_model,
     Log: CallDriver._log,
     RunTool: CallDriver._run_tool,
+    Transcribe: CallDriver._transcribe,
     OpenModel: CallDriver._open_model_again,
     OpenStandby: CallDriver._open_standby,
     ToStandby: CallDriver._to_standby,

@@ -46,6 +46,7 @@ _CAUSES = {
     "receive_transport": "the caller's connection",
     "receive_hangup": "an order from outside",
     "receive_operator_audio": "an operator's voice",
+    "receive_operator_words": "an operator's words",
 }
 
 

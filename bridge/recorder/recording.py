@@ -32,10 +32,12 @@ from bridge.call.plan import (
     OpenModel,
     OpenStandby,
     OperatorOrder,
+    OperatorWords,
     Refusal,
     RunTool,
     ToolResult,
     ToStandby,
+    Transcribe,
     UseStandby,
 )
 from bridge.call.streams import Transport
@@ -61,6 +63,7 @@ _HASH_BYTES = 8
 _TUPLES: dict[type, str] = {
     Log: "log",
     RunTool: "run_tool",
+    Transcribe: "transcribe",
     OpenModel: "open_model",
     OpenStandby: "open_standby",
     ToStandby: "to_standby",
@@ -83,6 +86,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "receive_hangup": (str,),
     "receive_operator": (OperatorOrder,),
     "receive_operator_audio": (bytes,),
+    "receive_operator_words": (OperatorWords,),
 }
 # NotImplementedError and RuntimeError: a zip compressed or locked in another way.
 _UNREADABLE = (

@@ -153,6 +153,7 @@ class CallOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_call_seconds: Annotated[int, _count(30, 14_400)] = 1_800
     tool_filler: Switch = False
     keypad_secret: Switch = False
+    operator_transcription: Switch = True
 
     booking_step_minutes: Annotated[int, _count(5, 240)] = 15
     booking_lead_minutes: Annotated[int, _count(0, 43_200)] = 60

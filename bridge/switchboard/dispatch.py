@@ -23,6 +23,7 @@ from bridge.call.plan import CallPlan, CallRecord
 from bridge.line import fast_path
 from bridge.line.driver import CallDriver, Exchange
 from bridge.line.legs import StreamRefused, TwilioLeg
+from bridge.line.transcriber import Transcriber
 from bridge.line.websocket import CLOSE_WAIT_S
 from bridge.ports.port_demux import Head
 from bridge.ports.workers import Workers
@@ -96,12 +97,14 @@ class Switchboard:
         self.confirm: Callable[[CallPlan], Awaitable[None]] | None = None
         # Called for each call that another process has claimed.
         self.on_let_go: Callable[[str], None] | None = None
+        self._transcriber = Transcriber(settings)
         self._exchange = Exchange(
             settings=settings,
             metrics=metrics,
             tls=ssl.create_default_context(),
             on_over=self._on_over,
             recorders=recorders,
+            transcriber=self._transcriber,
         )
 
     # --- webhooks ---
@@ -268,6 +271,7 @@ class Switchboard:
         for task in list(self._opening.values()):
             task.cancel()
         self.end_all(SHUTDOWN)
+        await self._transcriber.close()
         if self._recording:
             # Every tool answers by its deadline.
             await asyncio.wait(self._recording)

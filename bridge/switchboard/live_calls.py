@@ -45,9 +45,9 @@ class LocalLine:
         if isinstance(order, SayGoodbye):
             driver.receive(partial(call.receive_hangup, politely=True), "operator")
             return
-        was_on = call.takeover.is_on
+        before = call.counters.takeovers
         driver.receive(call.receive_operator, order)
-        if isinstance(order, TakeOver) and call.takeover.is_on and not was_on:
+        if isinstance(order, TakeOver) and call.counters.takeovers > before:
             self._lines.holders[call.plan.call_sid] = self._name
         elif isinstance(order, HandBack):
             self._lines.holders.pop(call.plan.call_sid, None)
@@ -116,7 +116,7 @@ class Lines:
         role, words = noted.transcript.last_words()
         holder = self.holder_of(driver)
         speaker = "ai" if call.playout.is_playing(now) else ""
-        if call.takeover.is_on:
+        if call.takeover.is_speaking:
             speaker = "operator"
         if call.uplink.is_gate_open:
             speaker = "caller"

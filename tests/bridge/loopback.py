@@ -13,6 +13,7 @@ from bridge.agent.tools import ToolRunner
 from bridge.line.driver import CallDriver, Exchange
 from bridge.line.fast_path import CallerListener
 from bridge.line.legs import StreamRefused, TwilioLeg
+from bridge.line.transcriber import Transcriber
 from bridge.ports.connections import Connections
 from bridge.ports.port_demux import PortDemux
 from bridge.settings.process import Settings
@@ -124,6 +125,7 @@ class Loopback:
             metrics=self.metrics,
             tls=None,
             on_over=self.over.append,
+            transcriber=Transcriber(self.settings),
         )
         self.line = None
         self.port = 0
@@ -191,6 +193,7 @@ async def opened(**settings):
         lambda: PortDemux(loopback, asyncio.Protocol, connections), "127.0.0.1", 0
     )
     loopback.port = port_demux.sockets[0].getsockname()[1]
+    transcriber = loopback.exchange.transcriber
     try:
         yield loopback
     finally:
@@ -201,6 +204,7 @@ async def opened(**settings):
             loopback.line.receive(loopback.line.call.receive_hangup, "test over")
         if loopback.line is not None:
             await ws_peer.until(lambda: not loopback.line.is_connected)
+        await transcriber.close()
         await model.close()
 
 

@@ -10,7 +10,7 @@ from bridge.agent import tools
 from bridge.agent.crm_tools import crm_tools
 from bridge.agent.identity import Worth
 from bridge.call import tool_calls
-from bridge.line import driver
+from bridge.line import side_tasks
 from bridge.settings.process import Settings
 from crm import appointments, proofs
 from crm.businesses import Business, Person
@@ -109,7 +109,7 @@ def test_the_limits_are_the_codes():
 
     assert found == [
         str(tool_calls.TOOLS_MAX),
-        str(driver.TOOLS_IN_FLIGHT_MAX),
+        str(side_tasks.TOOLS_IN_FLIGHT_MAX),
         str(tool_calls.ARGUMENT_CHARS_MAX),
         str(tools.OUTPUT_BYTES_MAX),
     ]

@@ -56,5 +56,5 @@ def operator_speaks(call: Call, seconds: float, now: float) -> tuple[list, float
     return both_speak(call, [SILENCE] * round(seconds / FRAME_S), now, VOICE)
 
 
-def operator_turns(call: Call) -> list[str]:
-    return [turn.text for turn in call.record(99.0).turns if turn.role == "operator"]
+def told_turns(call: Call) -> list[str]:
+    return [turn.text for turn in call.record(99.0).turns if turn.role == "told"]

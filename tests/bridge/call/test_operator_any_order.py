@@ -9,9 +9,11 @@ from bridge.call.plan import (
     HandBack,
     HangUp,
     Leg,
+    OperatorWords,
     Phase,
     RunTool,
     TakeOver,
+    Transcribe,
     Whisper,
 )
 from bridge.call.streams import State, Transport
@@ -23,6 +25,7 @@ STEPS = 250
 SEEDS = range(120)
 REASONS = ("caller_hung_up", "caller_leg_lost", "transport_lost", "model_lost")
 VOICE = b"\x42" * 160
+SENTENCE = builders.clip("ai-en-greeting")[:90]
 
 
 class Story:
@@ -44,6 +47,7 @@ class Story:
         self.number = 0
         self.runs = ["r0"]
         self.tools: list[str] = []
+        self.portions: list[str] = []
         self.speech = builders.clip("caller-en-1")
 
     def receive(self, method, *what):
@@ -52,6 +56,8 @@ class Story:
         self.check(method, was_on, phase, actions)
         for action in builders.of(RunTool, actions):
             self.tools.append(action.tool_call_id)
+        for portion in builders.of(Transcribe, actions):
+            self.portions.append(portion.item_id)
 
     def check(self, method, was_on, phase, actions):
         name = method.__name__
@@ -80,8 +86,21 @@ class Story:
     def operator(self) -> None:
         call, rng = self.call, self.rng
         kind = rng.random()
-        if kind < 0.6:
+        if kind < 0.4:
             self.receive(call.receive_operator_audio, VOICE * rng.choice((1, 1, 4)))
+            return
+        if kind < 0.5:
+            for frame in SENTENCE:
+                self.now += builders.FRAME_S
+                self.receive(call.receive_operator_audio, frame)
+            return
+        if kind < 0.6 and self.portions:
+            words = OperatorWords(
+                item_id=self.portions.pop(rng.randrange(len(self.portions))),
+                text=rng.choice(("", "Ten percent.")),
+                failed=rng.random() < 0.2,
+            )
+            self.receive(call.receive_operator_words, words)
             return
         orders = (TakeOver(), TakeOver(), HandBack(note="x"), Whisper(text="h"))
         spoken = Whisper(text="h", speaks=True)

@@ -33,9 +33,9 @@ from .operators import (
     VOICE,
     listen,
     operator_speaks,
-    operator_turns,
     taken_over,
     told,
+    told_turns,
 )
 
 # --- hand back ---
@@ -52,7 +52,7 @@ def test_a_call_that_is_handed_back_tells_the_model_what_it_knows():
     assert "for 8 seconds" in text
     assert "That person notes: She gets ten percent." in text
     assert of(openai.ResponseCreate, actions) or call.responses.is_waiting
-    assert operator_turns(call) == [session_config.taken_over(), text]
+    assert told_turns(call) == [session_config.taken_over(), text]
     assert "[OPERATOR] speaks no more: 8.0 s, frames=400" in texts(actions)
     assert not call.takeover.is_on
 
@@ -209,7 +209,7 @@ def test_a_resumed_call_is_the_ais_again_and_the_model_is_told():
         session_config.taken_over(),
         session_config.operator_lost(),
     ]
-    assert operator_turns(other) == told(actions)
+    assert told_turns(other) == told(actions)
 
 
 def test_a_hint_is_no_turn_that_awaits_an_answer():

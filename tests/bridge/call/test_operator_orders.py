@@ -39,9 +39,9 @@ from .operators import (
     both_speak,
     listen,
     operator_speaks,
-    operator_turns,
     taken_over,
     told,
+    told_turns,
 )
 
 # --- whisper ---
@@ -56,7 +56,7 @@ def test_a_hint_is_an_item_of_the_model_and_nothing_is_said_because_of_it():
     assert of(openai.CreateItem, actions) == [session_config.operator_told(text)]
     assert not of(openai.ResponseCreate, actions)
     assert not of(twilio.OutboundMedia, actions)
-    assert operator_turns(call) == [text]
+    assert told_turns(call) == [text]
     assert call.counters.operator_hints == 1
 
 
@@ -86,14 +86,14 @@ def test_an_empty_hint_is_ignored(text):
     actions = call.receive_operator(Whisper(text=text), 5.0)
 
     assert not of(openai.CreateItem, actions)
-    assert not operator_turns(call)
+    assert not told_turns(call)
 
 
 def test_a_hint_before_the_conversation_is_ignored():
     call = Call(plan(), 0.0)
 
     assert not of(openai.CreateItem, call.receive_operator(Whisper(text="x"), 1.0))
-    assert not operator_turns(call)
+    assert not told_turns(call)
 
 
 def test_a_long_hint_is_cut():
@@ -101,7 +101,7 @@ def test_a_long_hint_is_cut():
 
     call.receive_operator(Whisper(text="x" * 5_000), 5.0)
 
-    assert operator_turns(call) == [session_config.hint("x" * TEXT_CHARS_MAX)]
+    assert told_turns(call) == [session_config.hint("x" * TEXT_CHARS_MAX)]
 
 
 # --- take over ---

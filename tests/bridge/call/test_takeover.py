@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call.takeover import LOST_S, Takeover
+from bridge.call.takeover import LOST_S, WORDS_WAIT_S, Takeover
 from bridge.call.timers import Timer, Timers
 
 
@@ -47,6 +47,20 @@ def test_frames_and_failures_are_those_of_one_takeover():
 
     assert takeover.frames == 0
     assert takeover.failure is None
+
+
+def test_a_hand_back_waits_so_long_for_words_and_counts_as_no_speech():
+    takeover, timers = taken_over()
+
+    takeover.hand_back("Ten percent.", 15.0)
+
+    assert takeover.is_on
+    assert takeover.is_handing_back
+    assert not takeover.is_speaking
+    assert takeover.note == "Ten percent."
+    assert timers.deadline == 15.0 + WORDS_WAIT_S
+    assert not takeover.is_lost(15.0 + WORDS_WAIT_S)
+    assert takeover.end(15.8) == 5.0
 
 
 def test_a_call_has_one_operator():

@@ -18,6 +18,7 @@ from bridge.call.plan import (
     OpenStandby,
     RunTool,
     ToStandby,
+    Transcribe,
     UseStandby,
 )
 from bridge.call.timers import Timer
@@ -237,7 +238,7 @@ def test_tools_over_the_limit_are_refused_at_once():
             line = place.new_driver(tools={"wait": Tool(Nothing, "Wait.", never)})
             asked = [RunTool(f"call_{n}", "wait", "{}") for n in range(9)]
             line.receive(lambda now: asked)
-            await ws_peer.until(lambda: not line._tasks)
+            await ws_peer.until(lambda: not line.unfinished)
 
             tools = place.metrics
             assert tools.value("tools", name="wait", outcome="late") == 8
@@ -300,6 +301,7 @@ def test_action_of_every_kind_has_somewhere_to_go():
 
     wanted = {*kinds(openai.ClientEvent), openai.AppendAudio, Log, RunTool, HangUp}
     wanted |= {OpenModel, OpenStandby, ToStandby, UseStandby, CloseStandby}
+    wanted.add(Transcribe)
     assert wanted <= set(_PERFORM)
 
 

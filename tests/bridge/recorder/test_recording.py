@@ -14,6 +14,7 @@ from bridge.call.plan import (
     HangUp,
     Leg,
     Log,
+    OperatorWords,
     RunTool,
     TakeOver,
     ToolResult,
@@ -57,6 +58,11 @@ def inputs():
         duration_ms=1.5,
         missing_fields=("name",),
     )
+    words = OperatorWords(
+        item_id="operator-2",
+        text="Ten percent.",
+        usage={"type": "duration", "seconds": 3},
+    )
     return [
         (call.receive_twilio, (builders.media(b"\x12" * 160, "20"),)),
         (call.receive_twilio, (builders.mark("item_1:0:500"),)),
@@ -75,6 +81,7 @@ def inputs():
         (call.receive_operator, (Whisper(text="Offer ten.", speaks=True),)),
         (call.receive_operator, (TakeOver(),)),
         (call.receive_operator_audio, (b"\x42" * 320,)),
+        (call.receive_operator_words, (words,)),
         (call.receive_operator, (HandBack(note="Ten percent."),)),
     ]
 

@@ -7,7 +7,14 @@ import msgspec
 import pytest
 
 from bridge.call.machine import Call
-from bridge.call.plan import HandBack, Leg, TakeOver, ToolResult, Whisper
+from bridge.call.plan import (
+    HandBack,
+    Leg,
+    OperatorWords,
+    TakeOver,
+    ToolResult,
+    Whisper,
+)
 from bridge.realtime import openai
 from bridge.realtime.openai_events import StatusDetails
 from bridge.recorder import explain
@@ -123,6 +130,28 @@ def test_what_an_operator_did_is_made_again_and_told(tmp_path):
     assert recording.audio["operator.ulaw"] == b"\x42" * 1_600
     assert whats(found).count("operator") == 3
     assert why(found, "answer asked") == "on hand_back"
+
+
+def test_what_an_operator_said_is_made_again_without_a_second_transcript(tmp_path):
+    told = Told()
+    told.hear(*reply())
+    told.speak([builders.SILENCE] * 20)
+    told.take(told.call.receive_operator, TakeOver())
+    for frame in builders.clip("ai-en-greeting")[:100]:
+        told.speak([builders.SILENCE])
+        told.take(told.call.receive_operator_audio, frame)
+    told.take(told.call.receive_operator, HandBack())
+    words = OperatorWords(item_id="operator-2", text="Call +15551234567 at four.")
+    told.take(told.call.receive_operator_words, words)
+    told.speak([builders.SILENCE] * 5)
+
+    recording = told.write(tmp_path / "c.zip")
+    found = replayed(recording)
+
+    assert why(found, "answer asked") == "on an operator's words"
+    shown = [step.actions for step in recording.steps if step.actions]
+    assert sum("transcribe" in one for actions in shown for one in actions) == 1
+    assert "1234567" not in str(recording.steps)
 
 
 def test_false_alarm_is_told_with_what_was_measured(tmp_path):

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bridge.call import checkpoint
 from bridge.call.plan import HandBack, TakeOver, Whisper
+from bridge.sandbox.responses.server import ResponsesServer
 from bridge.service.between_nodes import (
     LINE_PATH,
     LIVE_PATH,
@@ -178,6 +179,36 @@ def test_call_of_another_node_is_heard_and_taken_over(told):
         await ws_peer.until(lambda: not pair.place.line.listeners.is_wanted)
 
     told(story)
+
+
+def test_what_is_said_from_another_node_is_told_to_the_model(embedded_url):
+    async def story(pair):
+        call = pair.place.line.call
+        line = await pair.open_line()
+        await line.obey(TakeOver())
+        await ws_peer.until(lambda: call.takeover.is_on)
+        # As in real time: what comes sooner is dropped.
+        for frame in builders.clip("ai-en-greeting")[:80]:
+            await line.speak(frame)
+            await asyncio.sleep(0.02)
+        await line.obey(HandBack())
+        await ws_peer.until(lambda: not call.takeover.is_on)
+        await line.close()
+
+        *_, said, handed_back = pair.place.line.record().turns
+        assert (said.role, said.text) == ("operator", "Ten percent.")
+        assert "What both said meanwhile is in this conversation" in handed_back.text
+
+    async def whole():
+        async with (
+            ResponsesServer(api_key="sk-test", words="Ten percent.") as server,
+            loopback.opened(openai_api_url=server.url) as place,
+            asyncio.timeout(20),
+            two_nodes(place, embedded_url) as pair,
+        ):
+            await story(pair)
+
+    asyncio.run(whole())
 
 
 def test_line_ends_with_its_call_on_another_node(told):

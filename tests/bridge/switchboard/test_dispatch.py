@@ -342,7 +342,7 @@ def test_tool_that_answers_as_the_call_ends_is_recorded():
             loop.call_soon(line.receive, line.call.receive_hangup, "checked")
             return builders.tool_result(asked.tool_call_id)
 
-        line._tools.run = run
+        line._beside._tools.run = run
         line.receive(lambda now: [RunTool("t", "leads_upsert", "{}")])
         await ws_peer.until(lambda: at.records)
         gc.collect()

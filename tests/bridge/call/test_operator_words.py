@@ -1,0 +1,282 @@
+"""Operator words: what an operator said is told to the model, and written down."""
+
+import msgspec
+
+from bridge.call import checkpoint, session_config
+from bridge.call.call_record import OPERATOR_WORDS_CHARS_MAX
+from bridge.call.machine import Call
+from bridge.call.operator_voice import Known
+from bridge.call.plan import (
+    HandBack,
+    HangUp,
+    OperatorWords,
+    Phase,
+    TakeOver,
+    Transcribe,
+)
+from bridge.call.takeover import LOST_S, WORDS_WAIT_S
+from bridge.realtime import openai
+from bridge.telephony import twilio
+
+from ..builders import (
+    FRAME_S,
+    SILENCE,
+    clip,
+    done,
+    error,
+    fire,
+    media,
+    of,
+    plan,
+    session,
+    start,
+    texts,
+)
+from .operators import listen, taken_over, told
+
+SPEECH = clip("ai-en-greeting")
+PAUSE = [SILENCE] * 40
+PERSON = "The person of the business said to the caller: "
+
+
+def operator_says(call: Call, frames: list[bytes], now: float) -> tuple[list, float]:
+    """Let an operator speak to a caller who is silent."""
+    actions = []
+    for frame in frames:
+        now += FRAME_S
+        actions += fire(call, now)
+        actions += call.receive_operator_audio(frame, now)
+        actions += call.receive_twilio(media(SILENCE), now)
+    return actions, now
+
+
+def heard(item_id: str, text: str, seconds: float = 0.0) -> OperatorWords:
+    usage = {"type": "duration", "seconds": seconds} if seconds else {}
+    return OperatorWords(item_id=item_id, text=text, usage=usage)
+
+
+def said(call: Call) -> list[str]:
+    return [turn.text for turn in call.record(99.0).turns if turn.role == "operator"]
+
+
+def talking_operator(**options: object) -> tuple[Call, list[Transcribe], float]:
+    """Return a call whose operator has said a sentence and begun another."""
+    call = taken_over(**options)
+    call.receive_openai(done("r1", "cancelled"), 12.1)
+    actions, now = operator_says(call, SPEECH + PAUSE + SPEECH, 12.1)
+    return call, of(Transcribe, actions), now
+
+
+def test_words_are_asked_for_and_told_while_the_operator_still_speaks():
+    call, [asked], now = talking_operator()
+
+    actions = call.receive_operator_words(heard(asked.item_id, " Ten percent. "), now)
+
+    assert asked.audio in b"".join(SPEECH + PAUSE + SPEECH)
+    assert told(actions) == [PERSON + "Ten percent."]
+    assert not of(openai.ResponseCreate, actions)
+    assert said(call)[0] == "Ten percent."
+    assert call.takeover.is_speaking
+    # In the record they stand at the time at which they were said.
+    [turn] = [one for one in call.record(99.0).turns if one.text == "Ten percent."]
+    assert 0.0 <= turn.at_s - call.call_record.at_s(12.1) < 1.0
+
+
+def test_a_hand_back_waits_for_the_last_words_and_tells_them_first():
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+
+    waiting = call.receive_operator(HandBack(note="She is a regular."), now)
+    [last] = of(Transcribe, waiting)
+    assert told(waiting) == []
+    assert call.takeover.is_on
+    assert not call.receive_operator_audio(SPEECH[20], now)
+    actions = call.receive_operator_words(heard(last.item_id, "Come at four."), now)
+
+    lasted_s = now - 12.0
+    assert told(actions) == [
+        PERSON + "Come at four.",
+        session_config.handed_back(lasted_s, "She is a regular.", Known.ALL),
+    ]
+    assert "keep to it" in told(actions)[1]
+    assert listen(answers=True) in actions
+    assert of(openai.ResponseCreate, actions)
+    assert said(call) == ["Ten percent.", "Come at four."]
+    assert not call.takeover.is_on
+
+
+def test_what_is_known_at_the_hand_back_is_not_waited_for():
+    call = taken_over()
+    call.receive_openai(done("r1", "cancelled"), 12.1)
+    actions, now = operator_says(call, SPEECH + PAUSE, 12.1)
+    [asked] = of(Transcribe, actions)
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+
+    actions = call.receive_operator(HandBack(), now)
+
+    assert of(openai.ResponseCreate, actions)
+    [text] = told(actions)
+    assert "That person has left no note. Go on" in text
+
+
+def test_words_that_are_late_do_not_delay_the_hand_back_and_are_told_later():
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    [last] = of(Transcribe, call.receive_operator(HandBack(), now))
+
+    assert not told(fire(call, now + WORDS_WAIT_S - 0.02))
+    back = fire(call, now + WORDS_WAIT_S)
+    late = call.receive_operator_words(heard(last.item_id, "At four."), now + 3.0)
+
+    [text] = told(back)
+    assert text == session_config.handed_back(now - 12.0, "", Known.PART)
+    assert "A part of what that person said is missing: do not guess it." in text
+    assert of(openai.ResponseCreate, back)
+    assert told(late) == [PERSON + "At four."]
+    assert not of(openai.ResponseCreate, late)
+    assert said(call) == ["Ten percent.", "At four."]
+
+
+def test_words_that_cannot_be_had_are_missing_and_counted():
+    call, [asked], now = talking_operator()
+    [last] = of(Transcribe, call.receive_operator(HandBack(), now))
+    for one in (asked, last):
+        failed = OperatorWords(item_id=one.item_id, failed=True)
+        actions = call.receive_operator_words(failed, now)
+
+    [text] = told(actions)
+    assert text == session_config.handed_back(now - 12.0, "", Known.NOTHING)
+    assert "do not guess what was agreed" in text
+    assert call.counters.operator_untranscribed == 2
+    # The record shows that something was said.
+    assert said(call) == ["", ""]
+
+
+def test_sound_without_words_is_neither_told_nor_written():
+    call, [asked], now = talking_operator()
+    actions = call.receive_operator_words(heard(asked.item_id, "  "), now)
+    call.receive_twilio(twilio.Stop(), now)
+
+    assert not told(actions)
+    assert [turn for turn in said(call) if turn] == []
+
+
+def test_transcripts_are_paid_like_the_callers_and_have_a_limit():
+    call, [asked], now = talking_operator()
+    before = call.call_record.usage.get("transcription.seconds", 0)
+
+    call.receive_operator_words(heard(asked.item_id, "x" * 9_000, 5.0), now)
+
+    assert call.call_record.usage["transcription.seconds"] == before + 5.0
+    assert len(said(call)[0]) == OPERATOR_WORDS_CHARS_MAX
+
+
+def test_nothing_is_transcribed_where_the_business_does_not_want_it():
+    call, asked, now = talking_operator(operator_transcription=False)
+
+    actions = call.receive_operator(HandBack(), now)
+
+    assert asked == []
+    assert told(actions) == [session_config.handed_back(now - 12.0, "")]
+
+
+def test_a_lost_operators_words_are_told_too():
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    [last] = of(Transcribe, fire(call, now + LOST_S))
+
+    actions = call.receive_operator_words(heard(last.item_id, "At four."), now + 5.3)
+
+    assert told(actions) == [
+        PERSON + "At four.",
+        session_config.operator_lost(Known.ALL),
+    ]
+
+
+def test_an_operator_may_take_the_call_again_while_the_words_are_awaited():
+    call, _, now = talking_operator()
+    call.receive_operator(HandBack(note="Ten percent."), now)
+
+    actions = call.receive_operator(TakeOver(), now + 0.2)
+    assert call.takeover.is_speaking
+    assert told(actions) == ["That person notes: Ten percent."]
+    assert of(twilio.OutboundMedia, call.receive_operator_audio(SILENCE, now + 0.2))
+    actions = fire(call, now + WORDS_WAIT_S + 0.1)
+
+    assert call.takeover.is_speaking
+    assert not of(openai.ResponseCreate, actions)
+    assert call.counters.takeovers == 2
+
+
+def test_a_hand_back_that_comes_twice_is_one():
+    call, _, now = talking_operator()
+    call.receive_operator(HandBack(note="Ten percent."), now)
+
+    again = call.receive_operator(HandBack(note="Eleven."), now + 0.1)
+
+    assert "[OPERATOR] the call was not taken over: nothing to hand back" in texts(
+        again
+    )
+    [text] = told(fire(call, now + WORDS_WAIT_S))
+    assert "Ten percent." in text
+
+
+def test_a_call_without_its_model_ends_at_the_hand_back_without_a_wait():
+    call, _, now = talking_operator()
+    call.receive_openai(error("insufficient_quota"), now)
+
+    actions = call.receive_operator(HandBack(), now)
+
+    assert of(HangUp, actions)
+
+
+def test_the_last_words_are_asked_for_when_the_call_ends_for_the_record():
+    call, [asked], now = talking_operator()
+
+    actions = call.receive_twilio(twilio.Stop(), now)
+
+    assert call.phase is Phase.ENDED
+    [last] = of(Transcribe, actions)
+    call.call_record.operator_said(heard(asked.item_id, "Ten percent."), now)
+    call.call_record.operator_said(heard(last.item_id, "At four."), now)
+    assert said(call) == ["Ten percent.", "At four."]
+
+
+def test_a_polite_end_keeps_the_operators_words():
+    call, [asked], now = talking_operator()
+
+    actions = call.receive_hangup("operator", now, politely=True)
+
+    [last] = of(Transcribe, actions)
+    call.receive_operator_words(heard(last.item_id, "At four."), now)
+    assert said(call)[-1] == "At four."
+    assert asked.item_id != last.item_id
+
+
+def test_another_process_and_another_session_know_the_words():
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    saved = checkpoint.decode(
+        checkpoint.FORMAT, checkpoint.encode(call.checkpoint(now))
+    )
+
+    other = Call(msgspec.structs.replace(plan(), resumed=saved), 90.0)
+    other.receive_openai(openai.SessionCreated(session=openai.Session()), 90.1)
+    other.receive_twilio(start(), 90.1)
+    actions = other.receive_openai(openai.SessionUpdated(session=session()), 90.2)
+
+    assert told(actions) == [
+        session_config.taken_over(),
+        PERSON + "Ten percent.",
+        session_config.operator_lost(Known.PART),
+    ]
+    assert said(other) == ["Ten percent."]
+    assert not saved.is_answer_due
+
+
+def test_the_words_stand_in_no_line_of_the_log():
+    call, [asked], now = talking_operator()
+    actions = call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    actions += call.receive_operator(HandBack(), now)
+
+    assert not any("Ten" in line for line in texts(actions))
