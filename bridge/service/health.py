@@ -47,6 +47,7 @@ class Health:
         self._lag_ms_max = 0.0
         self._frames = (0, 0)
         metrics = switchboard.metrics
+        self._lags = metrics.loop_lag_s.counts()
         self._tasks = (
             SupervisedTask("health_samples", self._sample, metrics),
             SupervisedTask("health_checks", self._check, metrics),
@@ -75,6 +76,7 @@ class Health:
 
     async def _sample(self) -> None:
         self._frames = self._count()
+        self._lags = self._switchboard.metrics.loop_lag_s.counts()
         while True:
             for _ in range(LOOKS_A_MINUTE):
                 await asyncio.sleep(LOOK_S)
@@ -93,6 +95,7 @@ class Health:
         """Return the sample of the time since the last one."""
         before, self._frames = self._frames, self._count()
         lag_ms, self._lag_ms_max = self._lag_ms_max, 0.0
+        lags, self._lags = self._lags, self._switchboard.metrics.loop_lag_s.counts()
         rx, forwarded = (
             max(0, now - then) for now, then in zip(self._frames, before, strict=True)
         )
@@ -103,6 +106,9 @@ class Health:
             lag_ms_p99=lag_ms,
             rx_frames=rx,
             forwarded_frames=min(rx, forwarded),
+            lag_counts=tuple(
+                now - then for now, then in zip(self._lags, lags, strict=True)
+            ),
         )
 
     def _count(self) -> tuple[int, int]:

@@ -198,6 +198,10 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    def counts(self) -> tuple[int, ...]:
+        """Return how many values each bucket has."""
+        return tuple(self._counts)
+
     def family(self, name: str, text: str) -> HistogramMetricFamily:
         """Return the Prometheus family: counts are cumulative from bucket to bucket."""
         total, buckets = 0, []

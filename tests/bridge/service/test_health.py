@@ -7,7 +7,8 @@ from bridge.service import doctor_run
 from bridge.service.doctor_run import read_lines, run_doctor
 from bridge.service.health import Health
 from bridge.settings.process import Settings
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import LAG_BOUNDS_S, Metrics
+from crm import health
 
 LIST = """\
 ✓ folders: KOLBRIDGE_HOME=.data can be written
@@ -16,6 +17,10 @@ LIST = """\
 Traceback (most recent call last)
 2 of 3 need attention
 """
+
+
+def test_bounds_of_the_kept_lags_are_those_of_the_metric():
+    assert tuple(one * 1e3 for one in LAG_BOUNDS_S) == health.LAG_BOUNDS_MS
 
 
 def test_lines_of_the_list_are_read():
@@ -67,6 +72,10 @@ def test_sample_has_the_worst_lag_and_the_frames_since_the_last():
         own = Health(Settings(), None, board, "node-1", 0)
         assert own.take().rx_frames == 100
         own.look()
+        for lag_s in (0.0004, 0.0015, 0.003, 0.9):
+            metrics.loop_lag_s.observe(lag_s)
+        assert own.take().lag_counts == (1, 1, 1, 0, 0, 0, 0, 0, 0, 1)
+        metrics.loop_lag_s.observe(0.0004)
         board.admission.lag_ms_p99 = 7.5
         own.look()
         board.admission.lag_ms_p99 = 1.0
@@ -77,6 +86,7 @@ def test_sample_has_the_worst_lag_and_the_frames_since_the_last():
         board.live_calls = list
         sample = own.take()
         assert (sample.lag_ms_p99, sample.calls) == (7.5, 0)
+        assert sample.lag_counts == (1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         assert (sample.rx_frames, sample.forwarded_frames) == (50, 10)
         assert own.take().lag_ms_p99 == 0.0
         assert not own.is_checking
