@@ -1,7 +1,9 @@
 """Takes the pictures of docs/console.md from `kolbridge demo --console`.
 
 Needs the extra `browser` and Chromium: `make browser` has them. A minute, because one
-picture shows a recorded call.
+picture shows a recorded call. The picture of the health page is from
+tests/browser/test_health.py, which leaves pictures where PICTURES says: a demo has no
+week of samples.
 """
 
 import re

@@ -4,23 +4,27 @@ The page reads what the processes keep up in the background, and starts no check
 but on request, in another process.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 from aiohttp import web
+from markupsafe import Markup
 
 from bridge.console.console import CONSOLE, OPERATOR, ROOT, VIEWER, Console, MenuItem
 from bridge.console.language import N_
 from bridge.console.rendering import render
 from crm import accounts, health, nodes
 from crm.database import Database
+from crm.health import Span
 from crm.nodes import Node
 
 HERE = f"{ROOT}/health"
 BUSINESS_ROWS = 20
-NOW = timedelta(minutes=5)
-DAY, WEEK = timedelta(days=1), timedelta(days=8)
+NOW = 5
+HOUR, WEEK = timedelta(hours=1), timedelta(days=8)
 MENU = (MenuItem(N_("Health"), HERE, (OPERATOR,)),)
 
 
@@ -47,6 +51,33 @@ class Spent(NamedTuple):
         )
 
 
+class Curves(msgspec.Struct, frozen=True):
+    """What the page draws of some spans, by even steps; None is a gap."""
+
+    # Seconds since 1970.
+    at: list[int]
+    late_ms: list[float | None]
+    worst_ms: list[float | None]
+    calls: list[int | None]
+    gate_percent: list[float | None]
+
+
+def curves_of(spans: Sequence[Span], step: timedelta) -> Curves:
+    """Return the curves of spans of one length, newest first."""
+    by_time = {round(one.begins_at.timestamp()): one for one in spans}
+    step_s = round(step.total_seconds())
+    at = [*range(min(by_time), max(by_time) + 1, step_s)] if by_time else []
+    found = [by_time.get(second) for second in at]
+    shares = [None if one is None else one.gate_share for one in found]
+    return Curves(
+        at,
+        [None if one is None else one.lag_ms_p99 for one in found],
+        [None if one is None else one.lag_ms_p99_max for one in found],
+        [None if one is None else one.calls_max for one in found],
+        [None if share is None else share * 100 for share in shares],
+    )
+
+
 def _database(request: web.Request) -> Database:
     if not request[VIEWER].is_operator:
         raise web.HTTPNotFound
@@ -62,6 +93,12 @@ async def show(request: web.Request) -> web.StreamResponse:
         database, request[VIEWER].user_id, after, BUSINESS_ROWS + 1
     )
     checks = await health.checks(database)
+    minutes = await health.spans(database, "minute", HOUR)
+    hours = await health.spans(database, "hour", WEEK)
+    curves = {
+        "hour": curves_of(minutes, timedelta(minutes=1)),
+        "week": curves_of(hours, HOUR),
+    }
     return await render(
         request,
         "health/health.html",
@@ -70,12 +107,16 @@ async def show(request: web.Request) -> web.StreamResponse:
         is_checking=console.health is not None and console.health.is_checking,
         can_check=console.health is not None,
         nodes=[(one, _state(one)) for one in await nodes.every(database)],
-        now=await health.spans(database, "minute", NOW),
-        hours=await health.spans(database, "hour", DAY),
-        days=await health.spans(database, "day", WEEK),
+        late_now_ms=health.lag_ms_p99_of(minutes[:NOW]),
+        late_ms=health.lag_ms_p99_of(hours),
+        minutes=minutes,
+        hours=hours,
+        days=health.days_of(hours),
+        # Numbers alone: nothing in it could end the element that it stands in.
+        curves=Markup(msgspec.json.encode(curves).decode()),
         spent=[await _spent(console, one.id, one.name) for one in seen[:BUSINESS_ROWS]],
         last=seen[BUSINESS_ROWS - 1] if len(seen) > BUSINESS_ROWS else None,
-        minutes=console.settings.health_check_minutes,
+        check_minutes=console.settings.health_check_minutes,
     )
 
 

@@ -1,9 +1,15 @@
 """The health page: what the processes keep up, for operators alone."""
 
 import asyncio
+import re
+from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pytest
+
+from bridge.console.health_page import curves_of
 from crm import businesses, health
-from crm.health import Sample
+from crm.health import Sample, Span
 
 HERE = "/console/health"
 
@@ -35,6 +41,7 @@ def test_empty_page_says_when_there_will_be_more(desk):
             assert status == 200
             assert "Nothing was checked yet" in text
             assert "Nothing was measured yet" in text
+            assert "health.js" not in text
 
     run(story)
 
@@ -55,6 +62,7 @@ def test_checks_samples_and_money_are_shown(desk):
                         lag_ms_p99=lag_ms,
                         rx_frames=300,
                         forwarded_frames=60 * (worker + 1),
+                        lag_counts=(490, 10, 0, 0, 0, 0, 0, 0, 0, 0),
                     ),
                 )
             await businesses.set_setting(
@@ -64,6 +72,11 @@ def test_checks_samples_and_money_are_shown(desk):
             assert "PUBLIC_URL is &lt;not&gt; set" in text
             assert "✗ to be fixed" in text
             assert "31 ms" in text
+            found = re.search(r'id="curves-data">(.*?)</script>', text)[1]
+            week = msgspec.json.decode(found)["week"]
+            assert (week["calls"], week["worst_ms"]) == ([8], [31.0])
+            assert week["late_ms"] == [pytest.approx(1.5)]
+            assert week["gate_percent"] == [pytest.approx(30.0)]
             assert "30 %" in text
             (day,) = await health.spans(at.database, "day", health.KEPT)
             assert (day.calls_max, day.lag_ms_p99_max, day.gate_share) == (8, 31.0, 0.3)
@@ -71,6 +84,27 @@ def test_checks_samples_and_money_are_shown(desk):
             assert day.own_limits == {"limit_cost_per_day": 12.5}
 
     run(story)
+
+
+def test_curves_have_even_steps_and_a_gap_where_nothing_was_measured():
+    def span(hour, calls, rx):
+        return Span(
+            begins_at=datetime(2026, 3, 2, hour, tzinfo=UTC),
+            calls_max=calls,
+            lag_ms_p99_max=4.0,
+            rx_frames=rx,
+            forwarded_frames=1,
+            lag_counts=None,
+        )
+
+    hour = timedelta(hours=1)
+    curves = curves_of([span(5, 3, 0), span(3, 2, 4), span(2, 1, 2)], hour)
+
+    assert [at - curves.at[0] for at in curves.at] == [0, 3600, 7200, 10800]
+    assert curves.calls == [1, 2, None, 3]
+    assert curves.gate_percent == [50.0, 25.0, None, None]
+    assert curves.late_ms == [None] * 4
+    assert curves_of([], hour).at == []
 
 
 def test_old_samples_are_forgotten(desk):
