@@ -23,6 +23,25 @@ _COUNTS = range(1, len(LAG_BOUNDS_MS) + 2)
 _SUMS = ", ".join(f"sum(lag_counts[{at}])::bigint" for at in _COUNTS)
 LIMITS = ("limit_cost_per_day", "limit_minutes_per_day")
 
+# What runs at once is added up over the processes in each minute; all else is added up
+# over the span.
+_SPANS = f"""
+with recent as (select * from health_samples where at > now() - $2::interval),
+minutes as (
+  select date_trunc('minute', at) as minute, sum(calls) as calls from recent group by 1
+),
+at_once as (
+  select date_trunc($1, minute) as begins_at, max(calls)::int as calls_max
+  from minutes group by 1
+),
+sums as (
+  select date_trunc($1, at) as begins_at, max(lag_ms_p99) as lag_ms_p99_max,
+    sum(rx_frames)::bigint as rx_frames,
+    sum(forwarded_frames)::bigint as forwarded_frames, array[{_SUMS}] as lag_counts
+  from recent group by 1
+)
+select * from at_once join sums using (begins_at) order by begins_at desc"""
+
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One process in one minute."""
@@ -95,20 +114,7 @@ async def spans(db: Database, length: str, since: timedelta) -> list[Span]:
     """Return the spans since then, newest first; `length` is minute, hour or day."""
     assert length in ("minute", "hour", "day"), length
     async with db.routing() as connection:
-        rows = await connection.fetch(
-            "select begins_at, max(calls)::int as calls_max, "
-            "max(lag_ms_p99_max) as lag_ms_p99_max, sum(rx)::bigint as rx_frames, "
-            f"sum(forwarded)::bigint as forwarded_frames, array[{_SUMS}] as lag_counts "
-            "from (select date_trunc($1, at) as begins_at, "
-            "date_trunc('minute', at) as minute, "
-            "sum(calls) as calls, max(lag_ms_p99) as lag_ms_p99_max, "
-            "sum(rx_frames) as rx, sum(forwarded_frames) as forwarded, "
-            f"array[{_SUMS}] as lag_counts "
-            "from health_samples where at > now() - $2::interval group by 1, 2) m "
-            "group by begins_at order by begins_at desc",
-            length,
-            since,
-        )
+        rows = await connection.fetch(_SPANS, length, since)
     return [_span(row) for row in rows]
 
 

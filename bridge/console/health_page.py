@@ -24,6 +24,7 @@ from crm.nodes import Node
 HERE = f"{ROOT}/health"
 BUSINESS_ROWS = 20
 NOW = 5
+READ_AGAIN = timedelta(hours=2)
 HOUR, WEEK = timedelta(hours=1), timedelta(days=8)
 MENU = (MenuItem(N_("Health"), HERE, (OPERATOR,)),)
 
@@ -78,6 +79,31 @@ def curves_of(spans: Sequence[Span], step: timedelta) -> Curves:
     )
 
 
+class Hours:
+    """The hours of the last WEEK. Those that are over are read once: of several nodes
+    they are made of many rows."""
+
+    def __init__(self) -> None:
+        self._kept: dict[datetime, Span] = {}
+
+    async def read(self, database: Database, now: datetime) -> list[Span]:
+        """Return the hours, newest first."""
+        since = WEEK
+        if self._kept:
+            since = min(WEEK, now - max(self._kept) + READ_AGAIN)
+        found = await health.spans(database, "hour", since)
+        for span in found:
+            # Of the oldest hour only a part may have been read.
+            if span.begins_at > now - since or span.begins_at not in self._kept:
+                self._kept[span.begins_at] = span
+        for gone in [at for at in self._kept if at < now - WEEK]:
+            del self._kept[gone]
+        return [self._kept[at] for at in sorted(self._kept, reverse=True)]
+
+
+HOURS = web.AppKey("health_hours", Hours)
+
+
 def _database(request: web.Request) -> Database:
     if not request[VIEWER].is_operator:
         raise web.HTTPNotFound
@@ -94,7 +120,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
     checks = await health.checks(database)
     minutes = await health.spans(database, "minute", HOUR)
-    hours = await health.spans(database, "hour", WEEK)
+    hours = await request.config_dict[HOURS].read(database, datetime.now(UTC))
     curves = {
         "hour": curves_of(minutes, timedelta(minutes=1)),
         "week": curves_of(hours, HOUR),
@@ -156,5 +182,6 @@ async def check_now(request: web.Request) -> web.StreamResponse:
 
 def add_routes(app: web.Application, console: Console) -> None:
     """Add the page."""
+    app[HOURS] = Hours()
     app.router.add_get("/health", show)
     app.router.add_post("/health/check", check_now)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from bridge.console.health_page import curves_of
+from bridge.console.health_page import WEEK, Hours, curves_of
 from crm import businesses, health
 from crm.health import Sample, Span
 
@@ -105,6 +105,35 @@ def test_curves_have_even_steps_and_a_gap_where_nothing_was_measured():
     assert curves.gate_percent == [50.0, 25.0, None, None]
     assert curves.late_ms == [None] * 4
     assert curves_of([], hour).at == []
+
+
+def test_hours_that_are_over_are_read_once(desk):
+    async def story():
+        async with desk() as at:
+            await clear(at)
+            hours, now = Hours(), datetime.now(UTC)
+            assert await hours.read(at.database, now) == []
+            async with at.database.owner() as connection:
+                add = (
+                    "insert into health_samples (node, worker, at, calls, lag_ms_p99, "
+                    "rx_frames, forwarded_frames) select 'n', 0, "
+                    "date_trunc('hour', now()) - $1 * interval '1 hour', $1, 1, 0, 0"
+                )
+                for hours_ago in (0, 1, 4, 7):
+                    await connection.execute(add, hours_ago)
+            found = await hours.read(at.database, now)
+            assert [one.calls_max for one in found] == [0, 1, 4, 7]
+
+            async with at.database.owner() as connection:
+                await connection.execute("update health_samples set calls = calls + 10")
+            found = await hours.read(at.database, now)
+            assert [one.calls_max for one in found] == [10, 11, 4, 7]
+            later = now + WEEK - timedelta(hours=3)
+            found = await hours.read(at.database, later)
+            assert [one.calls_max for one in found] == [10, 11]
+            await clear(at)
+
+    run(story)
 
 
 def test_old_samples_are_forgotten(desk):
