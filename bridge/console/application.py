@@ -22,7 +22,6 @@ from bridge.console import (
     login_page,
     messages_page,
     notices_page,
-    oidc_page,
     overview_page,
     person_page,
     report_page,
@@ -43,7 +42,6 @@ from bridge.console.static_files import StaticFiles
 # In the order of the navigation.
 PAGES = (
     login_page,
-    oidc_page,
     businesses_page,
     health_page,
     overview_page,
@@ -84,6 +82,10 @@ def console_application(console: Console) -> web.Application:
     app.router.add_get("/static/{hash}/{name:.+}", static.answer)
     for page in PAGES:
         page.add_routes(app, console)
+    if console.settings.oidc_issuer is not None:
+        from bridge.console import oidc_page
+
+        oidc_page.add_routes(app, console)
     app.router.add_route("*", "/{rest:.*}", _nowhere)
     for route in app.router.routes():
         # "100 Continue" would make the body look like a request of its own.

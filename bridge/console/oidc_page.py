@@ -92,9 +92,7 @@ class OidcPage:
 
 
 def add_routes(app: web.Application, console: Console) -> None:
-    """Add the two pages, where the settings name a provider."""
-    if console.settings.oidc_issuer is None:
-        return
+    """Add the two pages: the settings name a provider."""
     page = OidcPage(console)
     app.router.add_get("/oidc", page.start)
     app.router.add_get("/oidc/back", page.back)

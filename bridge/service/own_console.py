@@ -45,6 +45,9 @@ def add_console(
     try:
         from bridge.console.application import console_application
         from bridge.console.console import Console
+
+        if settings.oidc_issuer is not None:
+            import authlib  # noqa: F401 (the page of the provider needs it)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("bridge"):
             raise
