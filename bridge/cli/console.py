@@ -26,7 +26,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "console",
         description="Make a link that logs in once as an operator. The first time it "
-        "makes the operator, too. The service must be running.",
+        "makes the operator, too. The service must be running. An operator with a "
+        "second factor is asked for the code.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

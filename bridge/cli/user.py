@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   kolbridge user add admin --role operator --link
   kolbridge user link dana@example.com
   kolbridge user password dana@example.com < file
+  kolbridge user code-off dana@example.com
   kolbridge user list
 """
 # Long enough to be read in a mail, short enough to be worth little later.
@@ -65,6 +66,7 @@ def add_parser(subparsers: Any) -> None:
         ("remove", "delete an account with its sessions"),
         ("password", "set a password, read from the terminal or standard input"),
         ("link", "print a link that logs in once"),
+        ("code-off", "turn off the second factor of a user who has lost it"),
     ):
         sub = verbs.add_parser(verb, help=text)
         sub.add_argument("login", help="e-mail address or login name")
@@ -149,6 +151,14 @@ async def _password(args: argparse.Namespace, db: Database, settings: Settings) 
     await accounts.set_password(db, user.id, hash_password(_read_password()))
 
 
+async def _code_off(args: argparse.Namespace, db: Database, settings: Settings) -> None:
+    user = await _find(db, args.login)
+    if user.totp_secret is None:
+        raise TenantError(f"{args.login}: this account has no second factor")
+    await accounts.set_totp(db, user.id, None)
+    await accounts.note(db, user.id, "second factor off")
+
+
 async def _link(args: argparse.Namespace, db: Database, settings: Settings) -> None:
     if not 1 <= args.minutes <= LINK_MINUTES_MAX:
         raise TenantError(f"--minutes: expected 1 to {LINK_MINUTES_MAX}")
@@ -211,4 +221,5 @@ _VERBS: dict[
     "remove": _remove,
     "password": _password,
     "link": _link,
+    "code-off": _code_off,
 }

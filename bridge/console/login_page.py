@@ -77,16 +77,30 @@ class LoginPage:
     async def show_link(self, request: web.Request) -> web.StreamResponse:
         """Show whose account a link opens; programs that look at mails open nothing."""
         user = await self._of_link(request)
-        return await render(request, "login/link.html", user=user)
+        return await self._link_form(request, user)
 
     async def use_link(self, request: web.Request) -> web.StreamResponse:
-        """Open a session with a link, which opens nothing afterwards."""
-        if await self._of_link(request) is None:
-            return await render(request, "login/link.html", status=410, user=None)
+        """Open a session with a link, which opens nothing afterwards.
+
+        A second factor is asked for as after a password. A wrong code leaves the link
+        as it is, and counts as a wrong password does.
+        """
+        user = await self._of_link(request)
+        if user is None:
+            return await self._link_form(request, None, HTTPStatus.GONE)
+        login, address = accounts.same_login(user.login), address_of(request)
+        if self._by_account.is_over(login, monotonic()):
+            return self._refuse("too_many")
+        if not await self._has_code(user, request[FORM].get("code", "")):
+            self._by_address.fail(address, monotonic())
+            self._by_account.fail(login, monotonic())
+            await self._note_refusal(user, login, address)
+            return await self._link_form(request, user, HTTPStatus.UNAUTHORIZED)
         token = request.match_info["token"]
         user = await accounts.use_link(self._console.database, token)
         if user is None:
-            return await render(request, "login/link.html", status=410, user=None)
+            return await self._link_form(request, None, HTTPStatus.GONE)
+        self._by_account.forgive(login)
         where = own_path(request[FORM].get("next", ""))
         return await open_session(self._console, request, user, where)
 
@@ -151,6 +165,18 @@ class LoginPage:
         if user is None:
             self._by_address.fail(address, monotonic())
         return user
+
+    async def _link_form(
+        self,
+        request: web.Request,
+        user: User | None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> web.StreamResponse:
+        is_refused = status is HTTPStatus.UNAUTHORIZED
+        fault = _("The code is wrong, or was used before.") if is_refused else ""
+        return await render(
+            request, "login/link.html", status=status, user=user, fault=fault
+        )
 
     async def _note_refusal(self, user: User | None, login: str, address: str) -> None:
         self._console.metrics.count("console_logins", outcome="refused")

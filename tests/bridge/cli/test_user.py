@@ -1,9 +1,13 @@
 """`kolbridge user` and `kolbridge console`: accounts, and the first login."""
 
+import asyncio
 import io
 from uuid import uuid4
 
 import orjson
+
+from crm import accounts
+from crm.database import Database
 
 PASSWORD = "a long password\n"
 
@@ -27,6 +31,29 @@ def test_an_owner_is_added_listed_disabled_enabled_and_removed(
     assert shell("user", "remove", login)[0] == 0
     assert login not in shell("user", "list")[1]
     assert shell("user", "remove", login)[0] == 2
+
+
+def test_a_second_factor_that_is_lost_is_turned_off(shell, salon, embedded_url):
+    login = f"{uuid4().hex}@example.com"
+    assert shell("user", "add", login, "--business", salon, "--no-login")[0] == 0
+    code, _, error = shell("user", "code-off", login)
+    assert (code, "has no second factor" in error) == (2, True)
+
+    async def turn_on():
+        async with asyncio.timeout(10):
+            db = await Database.open(embedded_url)
+            user = await accounts.find(db, login)
+            await accounts.set_totp(db, user.id, "A" * 32)
+            await db.close()
+
+    def has_one():
+        rows = map(orjson.loads, shell("user", "list", "--json")[1].splitlines())
+        return next(one for one in rows if one["login"] == login)["has_second_factor"]
+
+    asyncio.run(turn_on())
+    assert has_one()
+    assert shell("user", "code-off", login)[0] == 0
+    assert not has_one()
 
 
 def test_a_wrong_account_is_refused_with_its_reason(shell, salon, monkeypatch):

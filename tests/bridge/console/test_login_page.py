@@ -79,6 +79,66 @@ def test_a_link_opens_once_and_not_by_being_looked_at(desk):
     run(story)
 
 
+def code_for(secret, later=0):
+    return totp.code_of(secret, int(time() // totp.PERIOD_S) + later)
+
+
+def test_a_link_asks_for_the_second_factor_and_no_code_opens_twice(desk):
+    async def story():
+        async with desk() as at:
+            login = await add_user(at.database, "owner", at.ours)
+            user = await accounts.find(at.database, login)
+            await accounts.add_link(at.database, user.id, f"{login}-plain", 10)
+            _, text = await at.nobody.get(f"/console/login/{login}-plain")
+            assert 'name="code"' not in text
+
+            secret = totp.new_secret()
+            await accounts.set_totp(at.database, user.id, secret)
+            link = f"/console/login/{login}-plain"
+            _, text = await at.nobody.get(link)
+            assert 'name="code"' in text
+            for wrong in ("", "000000", "x"):
+                status, text = await at.nobody.post(link, code=wrong)
+                assert status == 401
+                assert "The code is wrong, or was used before." in text
+                assert 'aria-invalid="true"' in text
+            assert (await at.nobody.get(at.path("")))[0] == 303
+
+            # The link itself is not used up by a wrong code.
+            code = code_for(secret)
+            assert (await at.nobody.post(link, code=code))[0] == 303
+            assert (await at.nobody.get(at.path("")))[0] == 200
+            browser = at.new_browser()
+            assert (await browser.post(link, code=code_for(secret, 1)))[0] == 410
+            await accounts.add_link(at.database, user.id, f"{login}-next", 10)
+            again = await browser.post(f"/console/login/{login}-next", code=code)
+            assert again[0] == 401
+            assert at.server.metrics.value("console_logins", outcome="refused") == 4
+
+    run(story)
+
+
+def test_codes_at_a_link_have_the_limits_of_passwords(desk):
+    async def story():
+        async with desk() as at:
+            login = await add_user(at.database, "owner", at.ours)
+            user = await accounts.find(at.database, login)
+            secret = totp.new_secret()
+            await accounts.set_totp(at.database, user.id, secret)
+            await accounts.add_link(at.database, user.id, login, 10)
+            for _ in range(FAILURES_MAX - 1):
+                assert (await at.nobody.post(f"/console/login/{login}"))[0] == 401
+            assert (await at.nobody.log_in(login, "wrong password"))[0] == 401
+
+            # What was tried with the password and at the link counts together.
+            code = code_for(secret)
+            late = await at.nobody.post(f"/console/login/{login}", code=code)
+            assert late[0] == 429
+            assert (await at.nobody.log_in(login, code=code))[0] == 429
+
+    run(story)
+
+
 def test_logging_out_ends_the_session_for_good(desk):
     async def story():
         async with desk() as at:
