@@ -1,10 +1,13 @@
 """Logging in: by password, by code, by a link that opens once; and out again."""
 
 import asyncio
+import gzip
+import re
 from time import time
 from uuid import uuid4
 
 import pytest
+from aiohttp import ClientSession
 
 from bridge.console import totp
 from bridge.console.login_page import FAILURES_MAX, own_path
@@ -188,3 +191,33 @@ def test_after_the_login_the_page_that_was_asked_for_is_shown(desk):
 )
 def test_the_login_leads_to_no_other_place(text):
     assert own_path(text) == "/console/"
+
+
+def test_the_first_page_is_small_and_its_files_come_compressed(desk):
+    async def story():
+        async with desk() as at:
+            _, text = await at.nobody.get("/console/login")
+            files = re.findall(r'(?:href|src)="(/console/static/[^"]+)"', text)
+            plain = packed = 0
+            for path in files:
+                url = f"{at.nobody.base}{path}"
+                raw = ClientSession(auto_decompress=False)
+                async with raw, raw.get(url) as whole:
+                    own = await whole.read()
+                    assert whole.headers["Content-Encoding"] == "gzip"
+                    assert whole.headers["Vary"] == "Accept-Encoding"
+                    assert "immutable" in whole.headers["Cache-Control"]
+                    packed += len(own)
+                for refused in ("identity", "gzip;q=0", "br"):
+                    given = {"Accept-Encoding": refused}
+                    http = ClientSession(headers=given)
+                    async with http, http.get(url) as answer:
+                        assert "Content-Encoding" not in answer.headers
+                        data = await answer.read()
+                assert gzip.decompress(own) == data
+                plain += len(data)
+            # No page before the login needs htmx, which is 37 kB.
+            assert not any("htmx" in path for path in files)
+            assert packed < 20_000 < plain
+
+    run(story)

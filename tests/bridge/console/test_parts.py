@@ -1,6 +1,7 @@
 """Parts of the console that need no service: codes, limits, languages, files."""
 
 import asyncio
+import re
 import subprocess
 import sys
 
@@ -118,6 +119,19 @@ def test_no_template_has_inline_script_or_style_or_another_host():
         for word in ("<style", " style=", " onclick=", " hx-on", "javascript:", "//"):
             assert word not in text.replace("{# ", ""), f"{path.name}: {word}"
         assert "<script>" not in text
+
+
+def test_pages_that_use_htmx_have_it_and_no_others():
+    from bridge.console.rendering import FOLDER
+
+    for path in FOLDER.rglob("*.html"):
+        text = path.read_text()
+        if '{% extends "base.html" %}' not in text:
+            continue
+        parts = re.findall(r'{% include "([^"]+)" %}', text)
+        shown = text + "".join((FOLDER / part).read_text() for part in parts)
+        uses = re.search(r"\shx-\w+=", shown) is not None
+        assert uses == ("htmx.html" in parts), path.name
 
 
 def test_own_styles_have_logical_properties_only():
