@@ -76,7 +76,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {
         *("agent", "business", "console", "media", "messaging", "notices"),
-        *("recorder", "records", "sandbox", "settings", "telemetry", "crm", "dsp"),
+        *("recorder", "records", "sandbox", "service", "settings", "telemetry"),
+        *("crm", "dsp"),
     },
     "cli.doctor": {
         *("agent", "call", "line", "messaging", "ports", "sandbox", "service"),

@@ -4,5 +4,5 @@ Owns the command line: arguments, printed lists, exit codes and plots. Refuses a
 unknown name and suggests the nearest one. Behaviour belongs to the packages below; a
 command only calls them and prints the result.
 May use: `business`, `agent`, `console`, `messaging`, `records`, `recorder`, `media`,
-`notices`, `telemetry`, `settings`, `sandbox`, `crm` and `dsp`.
+`notices`, `service`, `telemetry`, `settings`, `sandbox`, `crm` and `dsp`.
 """

@@ -3,18 +3,29 @@
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
+from bridge.cli.database import run_with_database
 from bridge.cli.pictures import NoPicturesError
 from bridge.recorder.explain import Decision
 from bridge.recorder.explained import beginning, noted
+from bridge.recorder.far import CallId
 from bridge.recorder.parts import Part, files_of, joined
 from bridge.recorder.recording import SUFFIX, Recording, RecordingError, read, rewrite
 from bridge.recorder.replay import Difference, Measures, Replay
-from bridge.settings.process import SettingsError, load
+from bridge.recorder.timelines import TimelineError, Timelines
+from bridge.service.between_nodes import BetweenNodes
+from bridge.service.node_recordings import NodeRecordings
+from bridge.service.other_nodes import OtherNodes
+from bridge.settings.process import Settings, SettingsError, load
+from bridge.telemetry.metrics import Metrics
+from crm import businesses, calls
+from crm.database import Database
 
 EXIT_DIFFERENT = 1
 EXIT_UNUSABLE = 2
@@ -27,6 +38,7 @@ what interrupted the AI."""
 EXAMPLES = """examples:
   kolbridge replay recordings/CA0123.zip
   kolbridge replay CA0123                            searched in RECORD_DIR
+  kolbridge replay CA0123 --fetch                    and on the other nodes
   kolbridge replay CA0123.zip --plot CA0123.png
   kolbridge replay tests/recordings/*.zip            exit code 1 if one differs
   kolbridge replay tests/recordings/*.zip --accept   accept the new answers
@@ -34,7 +46,8 @@ EXAMPLES = """examples:
 `kolbridge serve` records calls with RECORD_DIR=recordings. Replay byte for byte also
 needs RECORD_AUDIO=1. A recording in tests/recordings/ is a test. A call that went on in
 another process has a file for each process: CA0123.zip, CA0123.2.zip. A CallSid stands
-for all of them that RECORD_DIR has, read as one.
+for all of them that RECORD_DIR has, read as one. --fetch asks the nodes that share
+the database for the others, and keeps none of them.
 Exit codes: 0 same as recorded, or explained only; 1 different; 2 not usable.
 """
 
@@ -59,6 +72,11 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="write the new answers into the recording",
     )
+    parser.add_argument(
+        "--fetch",
+        action="store_true",
+        help="ask the other nodes for the parts that are not here",
+    )
     parser.set_defaults(run=run)
 
 
@@ -67,10 +85,61 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.plot is not None and len(args.calls) > 1:
             raise RecordingError("--plot draws one call")
+        if args.fetch:
+            return _run_fetched(args)
         return max(_replay(_find(call), args.plot, args.accept) for call in args.calls)
     except (RecordingError, SettingsError, NoPicturesError, OSError) as error:
         print(f"kolbridge replay: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
+
+
+def _run_fetched(args: argparse.Namespace) -> int:
+    if args.accept:
+        raise RecordingError("--accept: expected without --fetch, which keeps no file")
+    codes: list[int] = []
+    with TemporaryDirectory() as folder:
+        for number, call in enumerate(args.calls):
+            found: list[Path] = []
+            steps = partial(_fetch, call, Path(folder) / str(number), found)
+            if code := run_with_database("replay", steps):
+                return code
+            codes.append(_replay(found, args.plot, False))
+    return max(codes)
+
+
+async def _fetch(
+    call: str, folder: Path, found: list[Path], db: Database, settings: Settings
+) -> None:
+    """Add the files of a call's parts to `found`, fetched into a folder if they lie on
+    other nodes."""
+    if not settings.public_url:
+        raise RecordingError("--fetch: expected PUBLIC_URL, as the nodes have it")
+    row = await _row_of(call, db)
+    whose = CallId(call, row["business_id"], tuple(row["nodes"]))
+    # By name no node is this command's: the one of this machine is asked, too.
+    nodes = OtherNodes(db, BetweenNodes(settings, settings.public_url.rstrip("/")), "")
+    record_dir = None if settings.record_dir is None else Path(settings.record_dir)
+    far = NodeRecordings(nodes, Metrics())
+    timelines = Timelines(record_dir, folder, far)
+    try:
+        parts, is_whole = await timelines.files(whose)
+        if not is_whole:
+            print("a node that had the call does not answer", file=sys.stderr)
+        if not parts:
+            raise RecordingError(f"{call}: no node has a recording of it")
+        found += await timelines.fetch(whose, parts, folder)
+    except TimelineError as error:
+        raise RecordingError(f"{call}: {error}") from None
+    finally:
+        await nodes.close()
+
+
+async def _row_of(call: str, db: Database) -> Any:
+    for business_id, _ in await businesses.list_all(db):
+        row = await calls.find(db, business_id, call)
+        if row is not None:
+            return row
+    raise RecordingError(f"{call}: expected the CallSid of a call in the database")
 
 
 def _find(call: str) -> list[Path]:

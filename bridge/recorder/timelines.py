@@ -135,12 +135,7 @@ class Timelines:
         made = await asyncio.to_thread(self._new_folder, call.call_sid)
         fetched = made / "fetched"
         try:
-            files = [
-                await self._fetch(call, one, fetched)
-                if isinstance(one, FarFile)
-                else one
-                for one in parts
-            ]
+            files = await self.fetch(call, parts, fetched)
             if await self._read(made, files, "") not in (0, EXIT_UNREADABLE):
                 # A fault of the replay itself: what was noted can still be shown.
                 await self._read(made, files, "--noted")
@@ -150,6 +145,16 @@ class Timelines:
             await asyncio.to_thread(self._keep, made, place)
         finally:
             await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
+
+    async def fetch(
+        self, call: CallId, parts: tuple[Path | FarFile, ...], folder: Path
+    ) -> list[Path]:
+        """Return where the parts are here, those of other machines in a folder; raises
+        TimelineError."""
+        return [
+            await self._fetch(call, one, folder) if isinstance(one, FarFile) else one
+            for one in parts
+        ]
 
     async def _fetch(self, call: CallId, file: FarFile, folder: Path) -> Path:
         """Write a file of another machine into a folder."""

@@ -128,6 +128,6 @@ def test_empty_recording_is_no_failure(tmp_path, capsys):
     path = tmp_path / "call.zip"
     told.write(path)
 
-    args = argparse.Namespace(calls=[str(path)], plot=None, accept=False)
+    args = argparse.Namespace(calls=[str(path)], plot=None, accept=False, fetch=False)
     assert replay.run(args) == 0
     assert "0.0 s, 0 messages" in capsys.readouterr().out

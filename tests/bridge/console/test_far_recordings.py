@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from yarl import URL
 
-from bridge.nodes.membership import Identity
+from bridge.cli import main
 from bridge.ports.acceptor import listen
 from bridge.recorder.far import CallId, FarError
 from bridge.recorder.parts import file_name
@@ -28,26 +28,29 @@ from bridge.service.node_recordings import NodeRecordings
 from bridge.service.other_nodes import OtherNodes
 from bridge.service.server import Server
 from bridge.telemetry.metrics import Metrics
-from crm import audit, calls, live_calls
+from crm import audit, calls, live_calls, nodes
 from tests.bridge.recorder.test_parts import first_part, second_part, written
 from tests.crm.test_crm import call
+from tests.crm.test_nodes import age, node
 
 HERE = "here"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Both nodes share this loop, and the machine may be busy."""
+    monkeypatch.setattr(node_recordings, "LIST_WAIT_S", 20.0)
 
 
 class Far:
     """Another node of the same service, with a folder of recordings."""
 
-    def __init__(self, server, between, url, folder, identity):
+    def __init__(self, server, between, url, folder, name):
         self.server = server
         self.between = between
         self.url = url
         self.folder = folder
-        self.identity = identity
-
-    @property
-    def name(self):
-        return self.identity.name
+        self.name = name
 
     async def ask(self, path, **asked):
         """Send a signed request, as another node does; return status and body."""
@@ -63,7 +66,7 @@ class Far:
 async def far_node(at, home, **settings):
     socket = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    identity = Identity(f"far-{uuid4().hex[:8]}", 0, url, "1.0", uuid4())
+    name = f"far-{uuid4().hex[:8]}"
     folder = home / "far"
     folder.mkdir()
     given = msgspec.structs.replace(
@@ -71,16 +74,21 @@ async def far_node(at, home, **settings):
         kolbridge_home=str(home / "far-home"),
         public_url=at.server.public_url,
         node_url=url,
-        node_name=identity.name,
+        node_name=name,
         record_dir=str(folder),
         **settings,
     )
-    server = Server(given, at.database, identity=identity)
+    server = Server(given, at.database)
     await server.start(socket)
+    beat = node(name, url=url)
+    await nodes.beat(at.database, beat)
+    # However busy this machine is: the node lives.
+    await age(at.database, name, -3_600)
     between = BetweenNodes(given, at.server.public_url)
     try:
-        yield Far(server, between, url, folder, identity)
+        yield Far(server, between, url, folder, name)
     finally:
+        await nodes.leave(at.database, beat.incarnation)
         await server.close()
 
 
@@ -198,6 +206,40 @@ def test_parts_of_a_call_join_on_whatever_machines_they_lie(
     (tmp_path / "near").mkdir()
     (tmp_path / "made").mkdir()
     told(desk, tmp_path, story, record_dir=str(tmp_path / "near"), record_audio=True)
+
+
+def test_command_replays_a_recording_of_another_machine(
+    desk, embedded_url, tmp_path, monkeypatch, capsys
+):
+    async def story(at, far):
+        sid = new_sid()
+        shutil.copy("tests/recordings/interruption.zip", far.folder / f"{sid}.zip")
+        await had_by(at, sid, far.name)
+        settings = at.service.settings
+        for name, value in {
+            "DATABASE_URL": embedded_url,
+            "PUBLIC_URL": at.server.public_url,
+            "TWILIO_AUTH_TOKEN": settings.twilio_auth_token,
+            "KOLBRIDGE_HOME": str(tmp_path / "cli"),
+        }.items():
+            monkeypatch.setenv(name, value)
+
+        async def replayed(*words):
+            code = await asyncio.to_thread(main.main, ["replay", *words])
+            return code, capsys.readouterr()
+
+        code, said = await replayed(sid, "--fetch")
+        assert (code, said.err) == (0, "")
+        assert "every answer the same" in said.out
+        code, said = await replayed(new_sid(), "--fetch")
+        assert (code, "expected the CallSid of a call" in said.err) == (2, True)
+        code, said = await replayed(sid, "--fetch", "--accept")
+        assert (code, "expected without --fetch" in said.err) == (2, True)
+        await far.server.close()
+        code, said = await replayed(sid, "--fetch")
+        assert (code, "does not answer" in said.err) == (2, True)
+
+    told(desk, tmp_path, story)
 
 
 def test_page_says_that_the_other_machine_is_away(desk, tmp_path, monkeypatch):
