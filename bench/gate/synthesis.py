@@ -6,7 +6,7 @@ What they say stands in `sentences.txt`; numerals are read in the voice's langua
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from bench.gate.packages import Voice
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 FOLDER = "synthesised"  # in the cache, beside the packages
+TRIES = 20
 
 FLITE = {"train": "slt kal16", "dev": "rms", "test": "awb"}
 # Of one reader: flite's slt and kal16, festival's slt and kal.
@@ -105,21 +106,29 @@ def _voices() -> Iterator[Voice]:
 SPOKEN = tuple(_voices())
 
 
-def synthesise(cache: Path) -> None:
-    """Speak the sentences with every voice into the cache; keep what is there."""
-    texts = _texts()
-    for voice in spoken():
+def synthesise(
+    cache: Path, is_right: Callable[[Path], bool], voices: Iterable[Spoken] = ()
+) -> None:
+    """Speak the sentences with these voices, or all; keep what the cache has.
+
+    espeak-ng says some sentences in more than one way (1.51, Arabic: one time in five).
+    It is asked again until `is_right`.
+    """
+    said = texts()
+    for voice in voices or spoken():
         folder = cache / "x" / FOLDER / voice.name
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, letter in (("", "s"), (" words", "w")):
-            lines = texts[voice.language + suffix]
+            lines = said[voice.language + suffix]
             # English says its numbers in sentences; espeak-ng has none in Hebrew.
             if voice.name.startswith("espeak") and voice.language not in ("en", "he"):
-                lines = lines + texts["numerals" + suffix]
+                lines = lines + said["numerals" + suffix]
             for at, text in enumerate(lines):
                 file = folder / f"{letter}{at:02}.wav"
-                if not file.exists():
+                tries = 0 if file.exists() else TRIES
+                while tries and not (file.exists() and is_right(file)):
                     _speak(voice, text, file)
+                    tries -= 1
 
 
 def _speak(voice: Spoken, text: str, file: Path) -> None:
@@ -132,13 +141,14 @@ def _speak(voice: Spoken, text: str, file: Path) -> None:
     subprocess.run([*command, *argument], input=said, check=True, capture_output=True)
 
 
-def _texts() -> dict[str, list[str]]:
-    texts: dict[str, list[str]] = {}
+def texts() -> dict[str, list[str]]:
+    """Return the sentences by language, and the words by "language words"."""
+    found: dict[str, list[str]] = {}
     name = ""
     for line in SENTENCES.read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             name = line.strip("[]")
-            texts[name] = []
+            found[name] = []
         elif line and name:
-            texts[name].append(line)
-    return texts
+            found[name].append(line)
+    return found

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.gate import manifest
-from bench.gate.packages import VOICES
-from bench.gate.synthesis import SPOKEN
+from bench.gate.speakers import EVERYBODY
 
 RATE = 8_000
 PART = 80  # samples of a mask's entry: 10 ms
@@ -170,7 +169,7 @@ def _cut_all(cache: Path, split: str, path: Path) -> None:
 def _bank(split: str, found: Any) -> Bank:
     owners = found["owners"]
     by = {str(name): np.flatnonzero(owners == name) for name in np.unique(owners)}
-    voices = [v for v in (*VOICES, *SPOKEN) if v.split == split and v.name in by]
+    voices = [v for v in EVERYBODY if v.split == split and v.name in by]
     roles = {
         role: [voice.name for voice in voices if role in voice.roles]
         for role in ("near", "words", "babble", "ai")

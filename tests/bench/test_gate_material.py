@@ -10,12 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.gate import manifest, material, synthesis, voices
-from bench.gate.packages import PACKAGES, SPLITS, VOICES
+from bench.gate import manifest, material, neural, synthesis, voices
+from bench.gate.packages import NPM, PACKAGES, PYPI, SPLITS
 from bench.gate.sounds import KINDS
+from bench.gate.speakers import EVERYBODY
 
 NOTICE = Path(__file__).parents[2] / "NOTICE"
 ENTRIES = manifest.entries()
+# Writes into the file that follows -w: at first one thing, then always another.
+TWO_WAYS = """#!/bin/sh
+while [ $# -gt 0 ]; do case $1 in -w) file=$2 ;; esac; shift; done
+if [ -e "$file" ]; then printf right; else printf wrong; fi > "$file"
+"""
+RIGHT = "right"
 # Of these kinds there are too few recordings for every part.
 MISSING = {("sneeze", "dev"), ("baby", "dev"), ("baby", "test")}
 
@@ -54,7 +61,7 @@ def test_a_pack_of_voices_coughs_and_laughs_in_its_own_part():
 
 def test_a_reader_is_in_one_part():
     named = defaultdict(set)
-    for voice in (*VOICES, *material.SPOKEN):
+    for voice in EVERYBODY:
         named[voice.name.removesuffix("-words")].add(voice.split)
         if voice.name.startswith(("klettres", "ktuberling", "tuxpaint")):
             named[voice.language].add(voice.split)
@@ -64,7 +71,7 @@ def test_a_reader_is_in_one_part():
 
 
 def test_a_voice_is_listed_in_its_own_part_only():
-    of_voice = {voice.name: voice.split for voice in (*VOICES, *material.SPOKEN)}
+    of_voice = {voice.name: voice.split for voice in EVERYBODY}
     for entry in ENTRIES:
         if entry.kind.startswith(manifest.VOICE):
             assert entry.split == of_voice[entry.kind.removeprefix(manifest.VOICE)]
@@ -105,16 +112,44 @@ def test_files_are_sorted_and_below_the_cache():
 
 
 def test_notice_names_every_package_in_use():
-    used = {entry.path.split("/")[0] for entry in ENTRIES} - {synthesis.FOLDER}
-    assert used == set(PACKAGES)
+    used = {entry.path.split("/")[0] for entry in ENTRIES}
+    assert used == {*PACKAGES, synthesis.FOLDER, neural.FOLDER}
     notice = NOTICE.read_text()
-    assert [package for package in PACKAGES if package not in notice] == []
+    named = (*PACKAGES, *PYPI, *NPM)
+    assert [package for package in named if package not in notice] == []
 
 
 def test_every_voice_has_something_to_say():
-    texts = synthesis._texts()
+    texts = synthesis.texts()
     for voice in synthesis.spoken():
         assert texts[voice.language] and texts[f"{voice.language} words"]
+    for speaker in neural.speakers(texts):
+        assert speaker.texts
+        assert any(language == "he" for language, _ in speaker.texts)
+
+
+def test_a_style_of_the_net_and_its_mixes_are_in_one_part():
+    parts = defaultdict(set)
+    for speaker in neural.speakers(synthesis.texts()):
+        for style in speaker.styles:
+            parts[style].add(speaker.split)
+    assert len(parts) == 54
+    assert {len(found) for found in parts.values()} == {1}
+
+
+def test_a_synthesiser_is_asked_again_until_it_says_what_is_listed(
+    tmp_path, monkeypatch
+):
+    """Like espeak-ng 1.51, this one says each sentence in two ways, by turns."""
+    tool = tmp_path / "espeak-ng"
+    tool.write_text(TWO_WAYS)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    hebrew = next(v for v in synthesis.spoken() if v.name == "espeak-he+m2")
+    synthesis.synthesise(tmp_path, lambda file: file.read_text() == RIGHT, [hebrew])
+    said = list((tmp_path / "x" / synthesis.FOLDER / hebrew.name).glob("*.wav"))
+    assert len(said) > 30
+    assert {file.read_text() for file in said} == {RIGHT}
 
 
 def _listed(tmp_path, content=b"a bark"):
@@ -141,6 +176,23 @@ def test_a_file_of_another_content_is_refused(tmp_path):
         manifest.verify(tmp_path, listed)
     for part in (str(file), listed[0].digest, manifest.digest(file)):
         assert part in str(refused.value)
+
+
+def test_a_net_on_another_processor_is_told_and_accepted(tmp_path, capsys):
+    name = neural.SPEAKERS[0].name
+    file = tmp_path / "x" / neural.FOLDER / "someone" / "s00.wav"
+    entry = manifest.Entry(
+        "0" * 16, "train", f"{manifest.VOICE}{name}", f"{neural.FOLDER}/someone/s00.wav"
+    )
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"other bits")
+    manifest.verify(tmp_path, [entry])
+    assert (
+        "1 sentences of the net's voices are not as listed" in capsys.readouterr().out
+    )
+    file.unlink()
+    with pytest.raises(manifest.WrongMaterial, match="found no file"):
+        manifest.verify(tmp_path, [entry])
 
 
 def test_a_missing_file_is_refused(tmp_path):
