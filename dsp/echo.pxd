@@ -21,7 +21,9 @@
 # known at the right frame after 0.5 to 2.3 s of the AI's speech; a voice that talks
 # over all of it correlates by 0.25 in the mean, with peaks of 0.6 that do not last.
 # Until a delay is known, an echo is expected after ECHO_NEAREST to NEAR_END - 1 frames;
-# afterwards only around that delay.
+# afterwards only around that delay. An audible echo is known after FOUND_FRAMES: if
+# there is none, who is heard from then on is somebody else, and the levels by delay
+# hardly rise to them.
 #
 # Whether a frame may be echo alone is asked with more doubt (`doubted_db`). At first
 # any delay is possible, until an audible echo would have been found. While the AI
@@ -202,10 +204,12 @@ cdef inline float _expect(
 cdef inline void _adapt_path(
     EchoPath *state, float level_db, float loudest_db
 ) noexcept nogil:
-    cdef float step_db
+    cdef float step_db, rise_db = <float> 0.5
     cdef int i
+    if state.delay == DELAY_UNKNOWN and state.heard >= FOUND_FRAMES:
+        rise_db = <float> 0.05
     for i in range(FAR_FRAMES):
-        step_db = <float> 0.5 if (
+        step_db = rise_db if (
             level_db > state.far_db[i] + state.path_db[i]
         ) else <float> -0.5
         if state.far_db[i] <= loudest_db - PATH_LOUD_DB:

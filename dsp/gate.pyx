@@ -68,27 +68,26 @@ cdef enum:
     CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
     CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
+    GAP_FRAMES = 3
     NEVER = 1_000_000
 
 # The bars, in log-odds; chosen on generated calls (bench/gate/README.md).
 cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
 cdef double SCORE_STAY = -0.8
+cdef double SCORE_AGAIN = 0.5       # after GAP_FRAMES: the word is still remembered
 cdef double SCORE_PER_DB = 0.2
-# The bar of the double-talk score, which learns more from sounds that are no caller.
-cdef double DOUBLE_TALK_OPEN = 0.0
-# A frame's evidence for a caller without a score: the fifth in a row is certain.
-cdef double EVIDENCE_UNSCORED = 1.7
+# The double-talk score is low: it has learnt more from sounds that are no caller.
+cdef double DOUBLE_TALK_OPEN = -1.0
+cdef double EVIDENCE_UNSCORED = 1.7     # a frame's, without a score: certain in five
 # A score that only remembers the last word is no sound of that word. Under noise the
 # bar is at least SCORE_STAY plus SOUND_PER_DB for each dB under `snr_stop`.
-cdef double SCORE_SOUND = 0.0
+cdef double SCORE_SOUND = 0.6
 cdef double SOUND_PER_DB = 0.4
-# From this score on a frame may be the soft beginning of a word.
-cdef double SCORE_HINT = -2.0
+cdef double SCORE_HINT = -2.0       # it may be the soft beginning of a word
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
-# Audio played more softly than this has no audible echo.
-cdef double FAR_HEARD_DBFS = -60.0
+cdef double FAR_HEARD_DBFS = -60.0  # what is softer has no audible echo
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
 cdef double VOICED = 0.30
 cdef double UNVOICED_EXTRA_DB = 6.0
@@ -202,12 +201,12 @@ cdef class NoiseGate:
         level_db = line_db(<float> energy)
         echo_heard(&self._echo, level_db, FAR_HEARD_DB)
         self._far_max = far_loudest(&self._echo) - FULL_SCALE_DB
-        if self._is_scored:
-            self._measure_speech(power, filtered, level_db)
-        is_echo = self._weigh_echo(far_dbfs)
         self._since_voiced += 1
         if self._voiced > VOICED and not self._is_tone:
             self._since_voiced = 0
+        if self._is_scored:
+            self._measure_speech(power, filtered, level_db)
+        is_echo = self._weigh_echo(far_dbfs)
         is_voiced = self._since_voiced <= VOICED_MEMORY
         is_active = self._step(is_music, is_echo, is_voiced, floor_rms)
         if self._agc_on:
@@ -225,7 +224,7 @@ cdef class NoiseGate:
         bands_power(&BAND_TABLES, power, levels_db)
         for i in range(BANDS):
             levels_db[i] = line_db(levels_db[i])
-        bands_update(&self._bands, levels_db)
+        bands_update(&self._bands, levels_db, self._since_voiced == 0)
         features_update(
             &self._features, &self._echo, &self._bands, filtered, level_db,
             levels_db, <float> self._voiced, self._periodicity.lag, self._is_tone,
@@ -263,7 +262,7 @@ cdef class NoiseGate:
         """Move between the states; tell whether the frame holds speech."""
         cdef double start = self._snr_start[is_music]
         cdef double stop = self._snr_stop[is_music]
-        cdef double start_bar, stop_bar
+        cdef double start_bar, stop_bar, stay
         cdef bint is_active, is_kept, is_sure
         cdef int enough
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
@@ -273,7 +272,8 @@ cdef class NoiseGate:
             start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
             stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
             is_active = self._logit >= SCORE_OPEN + start_bar and self._is_above_echo
-            is_kept = self._logit >= SCORE_STAY + stop_bar
+            stay = SCORE_AGAIN if self._gate_state.quiet >= GAP_FRAMES else SCORE_STAY
+            is_kept = self._logit >= stay + stop_bar
             self._is_hint = self._logit >= SCORE_HINT
             stop_bar = SCORE_STAY + SOUND_PER_DB * max(0.0, stop - self._snr_db)
             self._is_sound = is_kept and self._logit >= max(SCORE_SOUND, stop_bar)

@@ -2,7 +2,7 @@
 
 python -m bench.gate score     the small set against the recorded figures
 python -m bench.gate scenes    what callers do, against the recorded figures
-python -m bench.gate train     fetch the material, train the second net, write it
+python -m bench.gate train     fetch the material, train both nets, write them
 python -m bench.gate judge     the gate on voices it was not trained on  [--rivals]
 """
 
@@ -44,7 +44,6 @@ def main() -> int:
     trained = commands.add_parser("train", help="train the learned scores")
     _add_cache(trained)
     trained.add_argument("--out", type=Path, help="the folder (dsp)")
-    trained.add_argument("--first", action="store_true", help="the first net, too")
     trained.add_argument(
         "--small",
         action="store_true",
@@ -95,7 +94,7 @@ def _train(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
     if args.small:
         return training.run_small(args.out)
-    return training.run(args.cache, args.out or training.DSP, args.first)
+    return training.run(args.cache, args.out or training.DSP)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ EVENT_DBOV = {
     "dtmf": (-20.0, -8.0),
     "ring": (-24.0, -14.0),
 }
-# Of the calls in which the AI talks on, so many begin with its first word; half of
-# their callers talk over it at once.
-GREETINGS = 0.3
+# Of the calls in which the AI talks on, so many begin with its first word, and so many
+# of their callers talk over it at once.
+GREETINGS = (0.4, 0.6)
 # A frame within 200 ms before a turn, or after it, is no error.
 GRACE_FRAMES, SHORT_GAP_FRAMES = 10, 5
 ONSET_PAUSE_FRAMES = 25
@@ -67,6 +67,7 @@ class Kind(NamedTuple):
     events: float  # share of the calls with single sounds
     quiet_dbov: tuple[float, float] = QUIET_DBOV  # the noise where nobody speaks
     sounds: tuple[str, ...] = EVENTS
+    greetings: tuple[float, float] = GREETINGS
 
 
 AROUND = (
@@ -112,7 +113,14 @@ OVER_KINDS = (
         AROUND,
         0.45,
     ),
-    Kind(0.36, (("turns", 1.0),), (("talks_on", 0.5), ("yields", 0.5)), AROUND, 0.35),
+    Kind(
+        0.36,
+        (("turns", 1.0),),
+        (("talks_on", 0.5), ("yields", 0.5)),
+        AROUND,
+        0.35,
+        greetings=(0.7, 0.8),
+    ),
     Kind(0.05, (("words", 1.0),), (("none", 0.5), ("gaps", 0.5)), AROUND, 0.3),
     Kind(
         0.40, (("nobody", 1.0),), (("none", 0.15), ("talks_on", 0.85)), OVER_ALONE, 0.6
@@ -237,9 +245,10 @@ def make(
         rng.uniform(*(kind.quiet_dbov if caller == "nobody" else CALLER_DBOV))
     )
     is_over = ai in ("talks_on", "yields")
-    is_greeting = is_over and rng.random() < GREETINGS
+    greetings, at_once = kind.greetings
+    is_greeting = is_over and rng.random() < greetings
     if caller != "nobody":
-        is_at_once = is_greeting and rng.random() < 0.5
+        is_at_once = is_greeting and rng.random() < at_once
         near, is_speech, voice = spoken(scene, caller, is_at_once)
         near = in_some_room(scene, near, is_over) * ratio(level_db)
     far = played(scene, ai, is_speech, is_greeting)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 from bench.gate import subset
+from bench.gate.acoustics import in_room, room
 from dsp.bands import decibels_of
 from dsp.gate import NoiseGate
 
@@ -84,6 +85,17 @@ def test_the_slow_floor_knows_the_line_after_half_a_minute_of_sound():
     assert low + 9 < np.mean(gate.slow_floors_db) < low + 11
     run(white(2, 0.003, seed=4), gate=gate)
     assert abs(np.mean(gate.slow_floors_db) - low) < 2
+
+
+def test_the_slow_floor_climbs_less_while_somebody_speaks():
+    """In a room that fills the pauses: the fast floor is in the speech by then."""
+    gate = run(white(3, 0.0003))
+    low = np.mean(gate.slow_floors_db)
+    voice = np.resize(subset.samples("human-en-reader-1"), 20 * 8_000)
+    held = in_room(voice, room(np.random.default_rng(1), 0.4, 0.3))
+    run(0.05 * held / subset.rms(held), gate=gate)
+    assert np.mean(gate.floors_db) > low + 8
+    assert np.mean(gate.slow_floors_db) < low + 4
 
 
 def test_the_start_of_both_floors_is_quick():

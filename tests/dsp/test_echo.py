@@ -10,6 +10,7 @@ from dsp.gate import ECHO, NoiseGate
 
 RATE, FRAME = 8_000, 160
 SECONDS = 12
+OVER_EXPECTED = 46  # a feature: the line's level over the echo expected
 
 
 def heard(near, far):
@@ -80,6 +81,26 @@ def test_a_caller_louder_than_the_echo_is_no_echo():
     frames = voice.reshape(-1, FRAME)
     is_loud = np.sqrt(np.mean(frames * frames, axis=1)) > 0.05
     assert np.mean(codes[is_loud] & ECHO > 0) < 0.05
+
+
+def test_a_caller_who_talks_over_the_ai_hardly_becomes_its_expected_echo():
+    """6 dB under the AI, for five seconds, once an echo would have been found."""
+    far = ai_speech(SECONDS, 5)
+    voice = subset.samples("human-en-reader-1")
+    begin = int(subset.activity(voice)[0][0] * RATE)
+    voice = np.resize(voice[begin:], 5 * RATE)
+    voice *= subset.rms(far) / subset.rms(voice) * 10 ** (-6 / 20)
+    near = line(5)
+    near[4 * RATE : 9 * RATE] += voice
+    gate, near, far = NoiseGate(), subset.mulaw(near), subset.mulaw(far)
+    levels = frame_levels(far)
+    over_db = []
+    for at in range(9 * RATE // FRAME):
+        gate.analyze(near[FRAME * at : FRAME * at + FRAME], levels[at] - 127.0)
+        over_db.append(gate.features[OVER_EXPECTED])
+    frames = voice.reshape(-1, FRAME)
+    is_loud = np.sqrt(np.mean(frames * frames, axis=1)) > subset.rms(voice)
+    assert np.median(np.array(over_db[4 * RATE // FRAME :])[is_loud]) > 20
 
 
 def test_while_nothing_is_played_nothing_is_echo():

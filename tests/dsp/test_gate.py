@@ -219,7 +219,8 @@ def test_a_caller_over_us_becomes_certain_while_the_gate_opens(score):
     certain = [at for at, code in enumerate(codes) if code & CERTAIN]
     assert first_voice < certain[0] <= first_voice + 10
     is_open = [codes[at] & STATE_MASK == SPEECH for at in certain]
-    assert sum(is_open) > 0.9 * len(certain)
+    # At the end of a word the second net is certain longer than the first keeps open.
+    assert sum(is_open) > 0.85 * len(certain)
     # Only a voice is certain, and every voice is at least faint.
     assert all(codes[at] & VOICE for at in certain)
     assert all(code & FAINT for code in codes if code & VOICE)
