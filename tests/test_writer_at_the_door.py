@@ -49,7 +49,7 @@ def test_each_kind_of_message_is_kept_once(embedded_url, tmp_path):
     async def story(at, api, dana):
         text = await dana.write("שלום, is Monday free? 👋", repeats=2)
         again = await dana.write("At once", repeats=3, together=True)
-        pieces = await dana.write_pieces("At", "nine", apart_s=0.01)
+        pieces = await dana.write_pieces("At", "nine", apart_s=0.3)
         note = await dana.speak()
         picture = await dana.show_picture("Like this")
 
