@@ -198,14 +198,15 @@ def test_what_an_object_names_in_another_is_there(values):
     assert named == ports
     assert {one["name"] for one in container["volumeMounts"]} == volumes
     for route in of_kind(values, "HTTPRoute").values():
-        (backend,) = route["spec"]["rules"][0]["backendRefs"]
-        offered = services[backend["name"]]["spec"]["ports"]
-        assert backend["port"] in {one["port"] for one in offered}
+        for rule in route["spec"]["rules"]:
+            (backend,) = rule["backendRefs"]
+            offered = services[backend["name"]]["spec"]["ports"]
+            assert backend["port"] in {one["port"] for one in offered}
     for ingress in of_kind(values, "Ingress").values():
-        (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-        backend = path["backend"]["service"]
-        offered = services[backend["name"]]["spec"]["ports"]
-        assert backend["port"]["name"] in {one["name"] for one in offered}
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]:
+            backend = path["backend"]["service"]
+            offered = services[backend["name"]]["spec"]["ports"]
+            assert backend["port"]["name"] in {one["name"] for one in offered}
 
 
 def test_packaged_chart_holds_the_rules_themselves(tmp_path):

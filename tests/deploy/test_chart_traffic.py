@@ -3,6 +3,7 @@ autoscaling."""
 
 import re
 
+import pytest
 import yaml
 
 from scripts.metric_reference import families
@@ -26,6 +27,7 @@ from .chart import (
 HAPROXY = {**REQUIRED, "routing": {"kind": "ingress"}}
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 STREAM = "/twilio/media/one/0"
+PAGES = ["/console", "/api/v1", "/feeds"]
 METRICS = {one.name for one in families()}
 
 
@@ -93,9 +95,13 @@ def test_gateway_leads_a_nodes_paths_to_it_without_its_prefix():
         assert rewrite["urlRewrite"]["path"]["replacePrefixMatch"] + kept == STREAM
         assert rule["backendRefs"] == [{"name": node, "port": 80}]
         assert rule["timeouts"] == {"request": "0s"}
-    (rule,) = routes["voice-kolbridge"]["spec"]["rules"]
-    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/twilio"}}]
-    assert "filters" not in rule
+    webhooks, pages = routes["voice-kolbridge"]["spec"]["rules"]
+    assert webhooks["matches"] == [{"path": {"type": "PathPrefix", "value": "/twilio"}}]
+    assert [one["path"]["value"] for one in pages["matches"]] == PAGES
+    assert pages["timeouts"] == {"request": "0s"}
+    for rule in (webhooks, pages):
+        assert "filters" not in rule
+        assert rule["backendRefs"] == [{"name": "voice-kolbridge", "port": 80}]
     for one in routes.values():
         assert one["spec"]["hostnames"] == [REQUIRED["host"]]
         assert one["spec"]["parentRefs"] == GATEWAY["gateway"]["parentRefs"]
@@ -145,6 +151,26 @@ def test_ingress_nginx_takes_the_prefix_off_and_lets_a_stream_last():
         assert found.expand(given) == STREAM
         for kind in ("read", "send"):
             assert int(notes[f"{name}/proxy-{kind}-timeout"]) >= 14_400
+
+
+@pytest.mark.parametrize("values", [HAPROXY, NGINX], ids=["haproxy", "nginx"])
+def test_ingress_leads_to_the_pages_on_any_ready_node(values):
+    ingress = of_kind(values, "Ingress")["voice-kolbridge-pages"]
+    (rule,) = ingress["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == [f"{p}/" for p in PAGES]
+    for path in rule["http"]["paths"]:
+        assert path["pathType"] == "Prefix"
+        assert path["backend"]["service"]["name"] == "voice-kolbridge"
+    # A recording takes a while, and an event stream says something each 10 s.
+    (seconds,) = ingress["metadata"]["annotations"].values()
+    assert int(seconds.removesuffix("s")) == 200
+
+
+def test_pages_can_be_kept_inside():
+    gateway = {**MINIMAL, "routing": {**MINIMAL["routing"], "pages": False}}
+    assert "/console" not in yaml.safe_dump(of_kind(gateway, "HTTPRoute"))
+    ingress = {**HAPROXY, "routing": {**HAPROXY["routing"], "pages": False}}
+    assert "/console/" not in yaml.safe_dump(of_kind(ingress, "Ingress"))
 
 
 def test_ingress_has_the_certificate_and_the_annotations_of_its_values():
