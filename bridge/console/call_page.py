@@ -9,10 +9,9 @@ from aiohttp import web
 
 from bridge.agent.prompt import CALL_FACTS
 from bridge.console.auditing import audit
-from bridge.console.call_words import outcome_words
+from bridge.console.call_words import outcome_words, role_words
 from bridge.console.console import BUSINESS, CONSOLE, OPERATOR, OWNER, Console, require
 from bridge.console.file_answer import FileAnswer, send_pieces
-from bridge.console.language import N_, gettext as _
 from bridge.console.rendering import render
 from bridge.recorder.far import CallId, FarError
 from bridge.recorder.timeline_process import SOUND_FILE, TIMELINE_FILE
@@ -24,13 +23,6 @@ TIMELINES = web.AppKey("timelines", Timelines)
 FRESH_LOOKS = 8
 FRESH_LOOK_S = 0.5
 _PRIVATE = {"Cache-Control": "private, no-store"}
-_ROLES = {
-    "caller": N_("the caller"),
-    "ai": N_("the assistant"),
-    "keypad": N_("keypad"),
-    "operator": N_("a person"),
-    "told": N_("told to the assistant"),
-}
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -100,11 +92,6 @@ async def row_of(request: web.Request) -> Any:
 def id_of(row: Any) -> CallId:
     """Return what finds the recording of a call's record."""
     return CallId(row["call_sid"], row["business_id"], tuple(row["nodes"]))
-
-
-def role_words(role: str) -> str:
-    """Return who spoke, in the viewer's language."""
-    return _(_ROLES[role]) if role in _ROLES else role
 
 
 def in_order(

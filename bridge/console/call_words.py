@@ -1,7 +1,14 @@
-"""What a call came to, in the words of the viewer's language."""
+"""Who spoke in a call, and what it came to, in the words of the viewer's language."""
 
 from bridge.console.language import N_, gettext
 
+_ROLES = {
+    "caller": N_("the caller"),
+    "ai": N_("the assistant"),
+    "keypad": N_("keypad"),
+    "operator": N_("a person"),
+    "told": N_("told to the assistant"),
+}
 # As `bridge.records.summary.outcome_of` names them.
 OUTCOMES = {
     "booked": N_("appointment booked"),
@@ -19,3 +26,8 @@ OUTCOMES = {
 def outcome_words(outcome: str) -> str:
     """Return an outcome in words; one of another version as it is named."""
     return gettext(OUTCOMES[outcome]) if outcome in OUTCOMES else outcome
+
+
+def role_words(role: str) -> str:
+    """Return who spoke."""
+    return gettext(_ROLES[role]) if role in _ROLES else role

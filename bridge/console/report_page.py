@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from bridge.console.auditing import audit
+from bridge.console.call_words import role_words
 from bridge.console.console import (
     BUSINESS,
     CONSOLE,
@@ -46,7 +47,9 @@ class Report(NamedTuple):
 async def show(request: web.Request) -> web.StreamResponse:
     """Show the report on a call; without a choice, on the newest test call."""
     report = await _report(request, "report.seen")
-    return await render(request, "report/report.html", **report._asdict())
+    return await render(
+        request, "report/report.html", role_words=role_words, **report._asdict()
+    )
 
 
 async def download(request: web.Request) -> web.StreamResponse:

@@ -7,6 +7,7 @@ from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal
 
 from bridge.console import language
+from bridge.console.call_words import role_words
 from bridge.console.language import gettext as _
 from bridge.console.paper import Paper, Table, Text
 from bridge.console.report import Line, Tried
@@ -81,9 +82,8 @@ def _log(log: Log) -> Table | Text:
 def _entry(entry: tuple[float, Turn | None, ToolCall | None]) -> tuple[str, ...]:
     at_s, turn, tool = entry
     if turn is not None:
-        who = _("Caller") if turn.role == "caller" else _("Assistant")
         cut = f" ({_('interrupted')})" if turn.interrupted else ""
-        return _clock(at_s), who, turn.text + cut
+        return _clock(at_s), role_words(turn.role), turn.text + cut
     assert tool is not None, "an entry has one of them"
     mark = "✓" if tool.ok else "✗"
     took = format_decimal(round(tool.duration_ms), locale="en")

@@ -16,11 +16,10 @@ from bridge.console.call_page import (
     in_order,
     is_beginning,
     page,
-    role_words,
     row_of,
     sound_of,
 )
-from bridge.console.call_words import outcome_words
+from bridge.console.call_words import outcome_words, role_words
 from bridge.console.console import (
     BUSINESS,
     CONSOLE,
@@ -92,7 +91,12 @@ async def show(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     sid = share.call_sid
     await _audit(request, share, "call.shared_seen")
-    turns = await calls.turns(database, business.id, sid)
+    # What the model was told of the call is for the business alone.
+    turns = [
+        turn
+        for turn in await calls.turns(database, business.id, sid)
+        if turn.role != "told"
+    ]
     tools = await calls.tools(database, business.id, sid)
     files = await request.config_dict[TIMELINES].files(id_of(row))
     return await render(

@@ -166,16 +166,18 @@ def test_a_link_opens_one_call_without_numbers_until_it_is_revoked(desk):
         async with desk() as at:
             said = "Call me at +1 202 555 0123"
             turn = msgspec.structs.replace(_turn(1.0), text=said)
-            await add(at, turns=[turn], from_number="+15550001234")
+            told = msgspec.structs.replace(_turn(2.0), role="told", text="He pays late")
+            await add(at, turns=[turn, told], from_number="+15550001234")
             path = at.path("calls", SID)
-            await at.owner.get(path)
+            assert "He pays late" in (await at.owner.get(path))[1]
             status, text = await at.owner.post(f"{path}/share", days="3")
             assert status == 200
             url = re.search(r"http://[^<]*/console/shared/[^<]+", text)[0]
             shared = url.removeprefix(at.owner.base)
             status, text = await at.nobody.get(shared)
             assert (status, "Call me at" in text) == (200, True)
-            for hidden in ("555 0123", "5550001234", "Be brief", "{}", SID):
+            hers = ("555 0123", "5550001234", "Be brief", "He pays late", "{}", SID)
+            for hidden in hers:
                 assert hidden not in text, hidden
             assert (await at.nobody.get(path))[0] == 303
             assert (await at.other.get(shared))[0] == 200

@@ -49,7 +49,11 @@ async def test_call(at, **more):
     )
     rules = Rules(step_minutes=30, lead_minutes=0, days_max=366)
     await appointments.book(at.database, business, request, rules, starts_at)
-    said = [turn("caller", "I need a <cut>", 2.0), turn("ai", "Booked", 9.0)]
+    said = [
+        turn("caller", "I need a <cut>", 2.0),
+        turn("operator", "One moment", 5.0),
+        turn("ai", "Booked", 9.0),
+    ]
     await calls.save(
         at.database,
         at.ours,
@@ -76,6 +80,8 @@ def test_report_has_the_call_and_all_that_came_of_it(desk):
             assert "Be brief." in text
             assert PHONE not in text
             assert text.index("I need a") < text.index(">Booked<")
+            line = text[: text.index(">One moment<")].rpartition("<tr>")[2]
+            assert "a person" in line
             for title in ("The caller was understood", "An appointment was booked"):
                 line = text[: text.index(title)].rpartition("<tr>")[2]
                 assert "✓" in line, title
