@@ -29,6 +29,8 @@ class UntranscribedAudio:
         self._from_ms = 0
         self._asked_ms: list[int] = []
         self._end_ms: int | None = None
+        # The server had ended a turn, of which it makes an item, before it was told to.
+        self._is_servers_first = False
         # Where the audio ends that the server was last told to forget.
         self._cleared_ms = 0
         self.dropped_turns = 0
@@ -45,6 +47,8 @@ class UntranscribedAudio:
 
     def ask(self, uplink: Uplink) -> None:
         """Note that the server is told to make an item of all it was given."""
+        if not self._asked_ms:
+            self._is_servers_first = self._end_ms is not None
         self._asked_ms.append(uplink.appended_ms)
         if len(self._asked_ms) > SPANS_MAX:
             self.refuse()
@@ -68,7 +72,8 @@ class UntranscribedAudio:
 
     def commit(self, item_id: str, uplink: Uplink) -> bool:
         """Note that the turn is an item; return whether the server was told to."""
-        end_ms, is_asked = self._end_ms, self.is_asked
+        end_ms, is_asked = self._end_ms, self.is_asked and not self._is_servers_first
+        self._is_servers_first = False
         if is_asked:
             end_ms = self._asked_ms.pop(0)
         elif end_ms is None:
@@ -117,6 +122,7 @@ class UntranscribedAudio:
             self._turn = uplink.given(from_ms, uplink.appended_ms)
         self._spans, self._asked_ms = {}, []
         self._from_ms, self._end_ms, self._cleared_ms = 0, None, 0
+        self._is_servers_first = False
         return is_asked
 
     @property

@@ -124,6 +124,22 @@ def test_of_two_turns_each_has_its_own_sound():
     assert sounds(ready(call, now + 0.5)) == [b"".join(second)]
 
 
+def test_a_turn_that_the_server_had_ended_is_its_own_item_before_the_asked_one():
+    """The server confirms both; the first of its items ends where it said."""
+    call, frames, now = speaking(VOICE[:40])
+    call.receive_openai(openai.SpeechStarted(item_id="u1", audio_start_ms=0), now)
+    call.receive_openai(openai.SpeechStopped(item_id="u1", audio_end_ms=400), now)
+    call.untranscribed.ask(call.uplink)
+    call.receive_openai(openai.Committed(item_id="u1"), now)
+    assert call.untranscribed.is_asked
+    call.receive_openai(openai.Committed(item_id="u2"), now)
+    assert not call.untranscribed.is_asked
+    lose(call, now)
+
+    told = sounds(ready(call, now + 0.5))
+    assert told == [b"".join(frames[:20]), b"".join(frames[20:])]
+
+
 def test_a_commit_that_was_not_confirmed_is_made_again_and_answered_once():
     call, frames, now = speaking(VOICE[:40] + QUIET * 30, turn_detection="gate")
     assert not call.uplink.is_turn_open
