@@ -37,6 +37,12 @@ def _is_news(item: Any) -> bool:
     return getattr(item.content[0], "text", "").startswith("Keypad: ")
 
 
+def _is_given_up(action: Any) -> bool:
+    """Tell whether an answer is given up that an error has ended. Another one is asked
+    for; the request to cancel it is not there if it was cancelled before."""
+    return type(action) is Log and "no answer after" in action.text
+
+
 class Asked:
     """Never two responses at once, none before the session, every turn answered."""
 
@@ -120,6 +126,10 @@ class Asked:
         if self._is_mute:
             self._is_mute = False
             self.told(now + self._pause_s)
+        if self._is_cancelled and any(map(_is_given_up, actions)):
+            self._ended.add(self._active or "")
+            self._active = self._asked = None
+            self._has_news = True
         for action in actions:
             kind = type(action)
             is_renewed = is_renewed or is_rollover(action)

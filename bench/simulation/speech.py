@@ -120,6 +120,8 @@ class Withheld:
                 is_begun = uplink.is_turn_open and not self._was_withholding
                 if is_begun and uplink.is_gate_open:
                     self._sounds += OWN_FRAMES_MIN
+            elif is_sure and gap == 0 and uplink.is_gate_open:
+                self._last_sound = number  # it keeps the gate open after an own sound
             if self._first is not None and (is_clear or (is_over and is_kept)):
                 self._check(actions, number)
             if not uplink._is_withholding:
