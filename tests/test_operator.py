@@ -124,8 +124,12 @@ def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
     # The caller hears the AI no more within 200 ms of the order.
     [cleared_ms] = found.clears_ms
     assert cleared_ms - (ordered_at - found.started_at) * 1e3 < 200
-    # What the operator said is heard, frame by frame.
-    assert OPERATOR[160_00 : 160_00 + 1_600] in found.far
+    # What the operator said is heard, frame by frame. One may come late, because one
+    # process does all that is done here; the caller then hears silence before it.
+    said = [OPERATOR[at : at + 160] for at in range(16_000, 17_600, 160)]
+    places = [found.far.find(frame) for frame in said]
+    assert -1 not in places
+    assert places == sorted(places)
     turns = [(turn.role, turn.text) for turn in record.turns]
     roles = [role for role, _ in turns]
     assert roles[:3] == ["ai", "told", "told"]
