@@ -52,6 +52,8 @@ def settings_of(model, home):
         twilio_auth_token=SANDBOX_AUTH_TOKEN,
         openai_api_key=model.api_key,
         openai_realtime_url=model.url,
+        # Both workers, the callers and the model share one loop here.
+        max_busy_percent=100,
     )
 
 
