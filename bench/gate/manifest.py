@@ -74,21 +74,18 @@ def verify(cache: Path, listed: Iterable[Entry]) -> None:
     for entry in listed:
         file = cache / "x" / entry.path
         found = digest(file) if file.is_file() else "no file"
-        if found != entry.digest and file.is_file() and _is_of_net(entry):
-            others += 1
-        elif found != entry.digest:
+        if found == entry.digest:
+            continue
+        if not file.is_file() or entry.kind.removeprefix(VOICE) not in BY_NET:
             raise WrongMaterial(
                 f"{file}: expected SHA-256 {entry.digest}…, found {found}; "
                 f"another version of {entry.path.split('/')[0]} is installed, "
                 "or the download was cut off"
             )
+        others += 1
     if others:
         print(f"{others} sentences of the net's voices are not as listed: the weights")
         print("will be other ones than those that ship")
-
-
-def _is_of_net(entry: Entry) -> bool:
-    return entry.kind.removeprefix(VOICE) in BY_NET
 
 
 def write(cache: Path, path: Path = PATH) -> None:

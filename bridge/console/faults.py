@@ -12,8 +12,8 @@ from bridge.telemetry.log import server_logger
 from crm.transient import DATABASE_ERRORS
 
 # `img-src data:` is for the arrows and ticks of Pico's form elements. Audio is played
-# from memory (blob:). Nothing comes from another host, but
-# the softphone's stream where each node has one; no script or style is inline.
+# from memory (blob:). Nothing comes from another host but the softphone's stream, where
+# each node has a host. No script or style is inline.
 _POLICY = (
     "default-src 'none'",
     "script-src 'self'",

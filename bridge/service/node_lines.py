@@ -5,17 +5,15 @@ late, what the database knows of its calls has to do.
 """
 
 import asyncio
-from http import HTTPStatus
 from time import monotonic
 
 import msgspec
-from aiohttp import ClientError, ClientTimeout
+from aiohttp import ClientError
 
 from bridge.service.between_nodes import LINE_PATH, LIVE_PATH
 from bridge.service.other_nodes import OtherNodes
 from bridge.service.remote_line import MESSAGE_BYTES_MAX, RemoteLine
 from bridge.telemetry.live_call import Snapshot
-from bridge.wire.body import read_body
 from crm import live_calls
 from crm.database import Database
 from crm.transient import DATABASE_ERRORS
@@ -102,20 +100,14 @@ class NodeLines:
         }
 
     async def _ask(self, url: str) -> Snapshot | None:
-        asked, headers = self._nodes.signed(url, LIVE_PATH)
-        limit = ClientTimeout(total=SNAPSHOT_WAIT_S)
-        try:
-            async with self._nodes.session.get(
-                asked, headers=headers, timeout=limit
-            ) as got:
-                if got.status != HTTPStatus.OK:
-                    return None
-                body = await read_body(got.content, SNAPSHOT_BYTES_MAX)
-                if body is None:
-                    return None
-                return msgspec.msgpack.decode(body, type=Snapshot)
-        except (ClientError, TimeoutError, OSError, msgspec.DecodeError):
-            return None
+        return await self._nodes.ask(
+            Snapshot,
+            url,
+            LIVE_PATH,
+            {},
+            wait_s=SNAPSHOT_WAIT_S,
+            bytes_max=SNAPSHOT_BYTES_MAX,
+        )
 
 
 def _named(snapshot: Snapshot, node: str) -> Snapshot:

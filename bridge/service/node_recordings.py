@@ -10,7 +10,6 @@ from contextlib import aclosing
 from http import HTTPStatus
 from time import monotonic
 
-import msgspec
 from aiohttp import ClientError, ClientTimeout
 
 from bridge.recorder.far import FILE_S_MAX, CallId, FarError, FarFile, FarListing
@@ -19,7 +18,6 @@ from bridge.service.between_nodes import RECORDING_PATH, RECORDINGS_PATH
 from bridge.service.other_nodes import OtherNodes
 from bridge.service.recording_door import FILE_BYTES_MAX, Listed
 from bridge.telemetry.metrics import Metrics
-from bridge.wire.body import read_body
 
 LIST_WAIT_S = 1.0
 LIST_BYTES_MAX = 65_536
@@ -70,17 +68,15 @@ class NodeRecordings:
         return FarListing(files, None not in found and asked <= set(names))
 
     async def _ask(self, name: str, url: str, call: CallId) -> list[FarFile] | None:
-        target, headers = self._nodes.signed(url, RECORDINGS_PATH, **_whose(call))
-        limit = ClientTimeout(total=LIST_WAIT_S)
-        try:
-            async with self._nodes.session.get(
-                target, headers=headers, timeout=limit
-            ) as got:
-                if got.status != HTTPStatus.OK:
-                    return None
-                body = await read_body(got.content, LIST_BYTES_MAX)
-            listed = msgspec.msgpack.decode(body or b"", type=list[Listed])
-        except (ClientError, TimeoutError, OSError, msgspec.DecodeError):
+        listed = await self._nodes.ask(
+            list[Listed],
+            url,
+            RECORDINGS_PATH,
+            _whose(call),
+            wait_s=LIST_WAIT_S,
+            bytes_max=LIST_BYTES_MAX,
+        )
+        if listed is None:
             return None
         return [
             FarFile(name, one.name, one.size_bytes, one.modified_ns)

@@ -4,12 +4,17 @@ A node is asked at its NODE_URL. A node without one is not asked, nor one whose
 heartbeats have ceased.
 """
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from time import monotonic
+from typing import TypeVar
 
-from aiohttp import ClientSession, web
+import msgspec
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
 from bridge.service.between_nodes import BetweenNodes
+from bridge.wire.body import read_body
 from crm import nodes
 from crm.database import Database
 
@@ -17,6 +22,8 @@ from crm.database import Database
 NODES_S = 2.0
 # So many other nodes are asked.
 NODES_MAX = 50
+
+_Answer = TypeVar("_Answer")
 
 
 class OtherNodes:
@@ -53,6 +60,28 @@ class OtherNodes:
         """Return the URL and the headers of a request to the node at `url`."""
         target, headers = self._between.signed(path, **asked)
         return URL(url + target, encoded=True), headers
+
+    async def ask(
+        self,
+        kind: type[_Answer],
+        url: str,
+        path: str,
+        asked: Mapping[str, str],
+        *,
+        wait_s: float,
+        bytes_max: int,
+    ) -> _Answer | None:
+        """Return a node's answer; None for one that is late, too long, or no answer."""
+        target, headers = self.signed(url, path, **asked)
+        limit = ClientTimeout(total=wait_s)
+        try:
+            async with self.session.get(target, headers=headers, timeout=limit) as got:
+                if got.status != HTTPStatus.OK:
+                    return None
+                body = await read_body(got.content, bytes_max)
+            return msgspec.msgpack.decode(body or b"", type=kind)
+        except (ClientError, TimeoutError, OSError, msgspec.DecodeError):
+            return None
 
     @property
     def session(self) -> ClientSession:

@@ -46,13 +46,19 @@ def test_many_wrong_tries_lock_the_account_and_the_address_for_a_while(desk):
     run(story)
 
 
+async def with_factor(at):
+    """A user who has a second factor: login, account and secret."""
+    login = await add_user(at.database, "owner", at.ours)
+    user = await accounts.find(at.database, login)
+    secret = totp.new_secret()
+    await accounts.set_totp(at.database, user.id, secret)
+    return login, user, secret
+
+
 def test_a_second_factor_is_asked_for_and_no_code_opens_twice(desk):
     async def story():
         async with desk() as at:
-            login = await add_user(at.database, "owner", at.ours)
-            user = await accounts.find(at.database, login)
-            secret = totp.new_secret()
-            await accounts.set_totp(at.database, user.id, secret)
+            login, _, secret = await with_factor(at)
             assert (await at.nobody.log_in(login))[0] == 401
             code = totp.code_of(secret, int(time() // totp.PERIOD_S))
             assert (await at.nobody.log_in(login, code=code))[0] == 303
@@ -124,10 +130,7 @@ def test_a_link_asks_for_the_second_factor_and_no_code_opens_twice(desk):
 def test_codes_at_a_link_have_the_limits_of_passwords(desk):
     async def story():
         async with desk() as at:
-            login = await add_user(at.database, "owner", at.ours)
-            user = await accounts.find(at.database, login)
-            secret = totp.new_secret()
-            await accounts.set_totp(at.database, user.id, secret)
+            login, user, secret = await with_factor(at)
             await accounts.add_link(at.database, user.id, login, 10)
             for _ in range(FAILURES_MAX - 1):
                 assert (await at.nobody.post(f"/console/login/{login}"))[0] == 401
