@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -71,7 +72,7 @@ def _migrated(binaries: Path) -> Iterator[str]:
 @contextmanager
 def _made_on(url: str) -> Iterator[str]:
     """Yield a new, migrated database on a server that runs already."""
-    name = f"kolbridge_test_{os.getpid()}"
+    name = f"kolbridge_test_{uuid4().hex}"
     asyncio.run(_run(url, f"create database {name}"))
     made = urlsplit(url)._replace(path=f"/{name}").geturl()
     try:
@@ -85,6 +86,13 @@ def _made_on(url: str) -> Iterator[str]:
 def embedded_url():
     """A migrated database on the embedded server."""
     with _migrated(find_binaries()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def own_url(embedded_url):
+    """A migrated database of one module, for tests that walk over all there is."""
+    with _made_on(embedded_url) as url:
         yield url
 
 

@@ -66,7 +66,7 @@ def told(url, home, story, hours=24):
 
 @pytest.mark.parametrize("fails", [is_gone, hangs])
 def test_business_outlives_its_database(
-    embedded_url, tmp_path, monkeypatch, caplog, fails
+    own_url, tmp_path, monkeypatch, caplog, fails
 ):
     monkeypatch.setattr(directory, "LOOKUP_WAIT_S", 0.2)
 
@@ -84,19 +84,19 @@ def test_business_outlives_its_database(
         assert (await directory.find_kept(number)) == found.business
         assert (await directory.find_kept("+12025550100")) is None
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
-def test_without_either_the_error_is_the_databases(embedded_url, tmp_path):
+def test_without_either_the_error_is_the_databases(own_url, tmp_path):
     async def story(directory, database, number, metrics):
         database.fails = is_gone
         with pytest.raises(ConnectionRefusedError):
             await directory.find(number)
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
-def test_all_businesses_are_kept_before_anybody_calls(embedded_url, tmp_path):
+def test_all_businesses_are_kept_before_anybody_calls(own_url, tmp_path):
     async def story(directory, database, number, metrics):
         (tmp_path / "12025550100.json").write_text("of a business that is gone")
         await directory.refresh()
@@ -108,10 +108,10 @@ def test_all_businesses_are_kept_before_anybody_calls(embedded_url, tmp_path):
         with pytest.raises(ConnectionRefusedError):
             await directory.refresh()
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
-def test_number_that_nobody_has_any_more_is_forgotten(embedded_url, tmp_path):
+def test_number_that_nobody_has_any_more_is_forgotten(own_url, tmp_path):
     async def story(directory, database, number, metrics):
         await directory.refresh()
         async with database._database.owner() as connection:
@@ -122,11 +122,11 @@ def test_number_that_nobody_has_any_more_is_forgotten(embedded_url, tmp_path):
         assert await directory.find(number) is None
         await ws_peer.until(lambda: not (tmp_path / f"{number[1:]}.json").exists())
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
 def test_one_business_that_cannot_be_read_keeps_no_other_away(
-    embedded_url, tmp_path, monkeypatch, caplog
+    own_url, tmp_path, monkeypatch, caplog
 ):
     get, bad = businesses.get, []
 
@@ -146,10 +146,10 @@ def test_one_business_that_cannot_be_read_keeps_no_other_away(
         assert list(tmp_path.glob("*.json"))
         assert "a business cannot be read" in caplog.text
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
-def test_refresh_that_fails_is_tried_again(embedded_url, tmp_path, monkeypatch, caplog):
+def test_refresh_that_fails_is_tried_again(own_url, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(directory, "REFRESH_S", 0.01)
 
     async def story(directory, database, number, metrics):
@@ -161,10 +161,10 @@ def test_refresh_that_fails_is_tried_again(embedded_url, tmp_path, monkeypatch, 
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
-def test_changed_schema_costs_a_second_try(embedded_url, tmp_path, monkeypatch):
+def test_changed_schema_costs_a_second_try(own_url, tmp_path, monkeypatch):
     async def story(directory, database, number, metrics):
         errors = [asyncpg.InvalidCachedStatementError("cached plan")]
 
@@ -175,11 +175,11 @@ def test_changed_schema_costs_a_second_try(embedded_url, tmp_path, monkeypatch):
         database.fails = changed
         assert not (await directory.find(number)).is_cached
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)
 
 
 def test_full_disk_keeps_no_call_from_its_business(
-    embedded_url, tmp_path, monkeypatch, caplog
+    own_url, tmp_path, monkeypatch, caplog
 ):
     def full(self, number, business):
         raise OSError(28, "No space left on device")
@@ -190,4 +190,4 @@ def test_full_disk_keeps_no_call_from_its_business(
         assert (await directory.find(number)).business.name == "Dana"
         await ws_peer.until(lambda: "not kept on disk" in caplog.text)
 
-    told(embedded_url, tmp_path, story)
+    told(own_url, tmp_path, story)

@@ -356,13 +356,16 @@ def test_caller_who_got_through_is_not_written_to(database_url, then):
     story(database_url)
 
 
-@told
-async def test_every_business_with_a_number_is_looked_at(salon):
-    await salon.wrote(timedelta(hours=3))
-    await salon.call()
-    await salon.announcements.look_at_all()
+def test_every_business_with_a_number_is_looked_at(own_url):
+    @told
+    async def story(salon):
+        await salon.wrote(timedelta(hours=3))
+        await salon.call()
+        await salon.announcements.look_at_all()
 
-    assert [one["purpose"] for one in await salon.written()] == ["missed_call"]
+        assert [one["purpose"] for one in await salon.written()] == ["missed_call"]
+
+    story(own_url)
 
 
 def test_database_that_is_away_is_waited_for(caplog):
