@@ -14,6 +14,7 @@ processor, the process under load has another.
     python -m bench capacity --server bridge.cli.main+tls bridge.cli.main
     python -m bench capacity --server bridge.cli.main+huge bridge.cli.main
     python -m bench capacity --calls 100 --server bridge.cli.main+2 bridge.cli.main
+    python -m bench capacity --server bridge.cli.main bridge.cli.main+unsaved
 """
 
 import asyncio
@@ -35,8 +36,12 @@ from bench.machine import apart, cpu_seconds, rss_mb, spread
 from crm.connect import open_url
 
 RELAY = "bench.relays.picows_relay"
-TLS, HUGE = "tls", "huge"
-HUGE_PAGES = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+TLS = "tls"
+# What a mark after a module's name puts into its environment.
+MARKS = {
+    "huge": {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+    "unsaved": {"RESUME": "off"},
+}
 SHAPES = {
     "full": Shape(hears=0.0, speaks=1.0),
     "half": Shape(hears=0.5, speaks=0.5),
@@ -80,7 +85,8 @@ async def compare(
     """Run all shapes over all modules in turn; return the figures by shape, module.
 
     `+tls` after a module gives it a model that is reached through TLS. `+huge` puts its
-    memory in huge pages. A number sets its workers, and multiplies the calls.
+    memory in huge pages; `+unsaved` keeps no checkpoints, and leaves calls of other
+    nodes alone. A number sets its workers, and multiplies the calls.
     """
     await prepare(database_url)
     async with AsyncExitStack() as stack:
@@ -89,7 +95,11 @@ async def compare(
             name, *marks = module.split("+")
             workers = next((int(mark) for mark in marks if mark.isdigit()), 1)
             ours = calls * workers
-            env = HUGE_PAGES if HUGE in marks else {}
+            env = {
+                name: value
+                for mark in marks
+                for name, value in MARKS.get(mark, {}).items()
+            }
             serve = serving(database_url, ours, workers, name, TLS in marks, env)
             run, url, pid = await stack.enter_async_context(serve)
             empty_mb = rss_mb(pid)
