@@ -134,5 +134,5 @@ FAULTS: dict[str, Fault] = {
     "restarted": Fault(database_faults.restarted, books=False),
     "read_only": Fault(database_faults.read_only, books=False),
     "reloaded": Fault(_reloaded),
-    "drained": Fault(_drained),
+    "drained": Fault(_drained, is_for_all=True, spread_s=20.0),
 }

@@ -10,10 +10,12 @@ started again under its name. The sandbox's Twilio asks what follows a lost stre
 has a REST API by which calls are moved.
 
     python -m bench chaos --calls 60 --seed 7
+    python -m bench chaos --kind drained --calls 600 --wave 60
 """
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -47,7 +49,11 @@ Figures = dict[str, Any]
 
 
 async def drive(
-    run: Chaos, calls: int, faults: Mapping[str, Fault], quiet_s: float = QUIET_S
+    run: Chaos,
+    calls: int,
+    faults: Mapping[str, Fault],
+    wave: int = WAVE,
+    quiet_s: float = QUIET_S,
 ) -> Figures:
     """Place the calls in waves, with a fault in each; return the figures."""
     async with run.running():
@@ -55,7 +61,7 @@ async def drive(
         for kind, fault in cycle(faults.items()):
             if not left:
                 break
-            size = min(WAVE, left)
+            size = min(wave, left)
             left -= size
             print(f"{kind}: {size} calls", file=sys.stderr)
             await run.wave(next(nodes), fault, size)
@@ -170,7 +176,11 @@ def judge(found: Figures) -> list[str]:
 
 
 def run_chaos(
-    seed: int, calls: int, kinds: Sequence[str], logs: Path | None = None
+    seed: int,
+    calls: int,
+    kinds: Sequence[str],
+    wave: int = WAVE,
+    logs: Path | None = None,
 ) -> Figures:
     """Run on a database made for it; keep the nodes' logs in a folder."""
     faults = {kind: FAULTS[kind] for kind in kinds}
@@ -179,7 +189,7 @@ def run_chaos(
         url, server = open_url(None, home)
         try:
             return uvloop.run(
-                drive(Chaos(url, home, seed, server=server), calls, faults)
+                drive(Chaos(url, home, seed, server=server), calls, faults, wave)
             )
         finally:
             if server is not None:
@@ -194,11 +204,15 @@ def main(argv: list[str] | None = None) -> int:
     """Print the figures as JSON; 1 if a call or a record was lost or is there twice."""
     parser = parser_of("chaos", __doc__)
     parser.add_argument("--calls", type=int, default=60)
+    parser.add_argument("--wave", type=int, default=WAVE, help="calls at once (12)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", choices=FAULTS, action="append", help="all (default)")
     parser.add_argument("--logs", type=Path, help="keep the nodes' logs here")
     args: argparse.Namespace = parser.parse_args(argv)
-    found = run_chaos(args.seed, args.calls, args.kind or list(FAULTS), args.logs)
+    # Of a node that is killed while it connects to the model.
+    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
+    kinds = args.kind or list(FAULTS)
+    found = run_chaos(args.seed, args.calls, kinds, args.wave, args.logs)
     print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     broken = judge(found)
     for line in broken:

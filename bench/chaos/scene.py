@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -23,8 +24,6 @@ from crm.connect import service_url
 from crm.database import Database
 from crm.embedded import EmbeddedServer
 
-# The calls of a wave begin within this time, so that they are hit at other moments.
-SPREAD_S = 5.0
 CALL_S_MAX = 90.0
 # How long a killed node is away.
 AWAY_S = (0.0, 6.0)
@@ -38,6 +37,10 @@ class Fault(NamedTuple):
     steps: Sequence[Step] = STEPS
     # Whether the model can book while it lasts.
     books: bool = True
+    # Whether all nodes get calls, rather than the one that it happens to.
+    is_for_all: bool = False
+    # The calls of a wave begin within this time, so that they are hit at other moments.
+    spread_s: float = 5.0
 
 
 class Chaos:
@@ -102,11 +105,12 @@ class Chaos:
         await node.start(env, self.balancer.url_of(node))
 
     async def wave(self, node: Node, fault: Fault, calls: int) -> None:
-        """Place calls at one node, and do something to it."""
+        """Place calls at one node, or at all, and do something to it."""
         while not self.model.asked.empty():
             self.model.asked.get_nowait()
-        visits = [self._visit(node, fault) for _ in range(calls)]
-        starts = sorted(self.rng.uniform(0, SPREAD_S) for _ in visits)
+        asked = cycle(self.nodes if fault.is_for_all else [node])
+        visits = [self._visit(next(asked), fault) for _ in range(calls)]
+        starts = sorted(self.rng.uniform(0, fault.spread_s) for _ in visits)
         ringing = [
             asyncio.ensure_future(_later(at_s - starts[0], visit.run(CALL_S_MAX)))
             for at_s, visit in zip(starts, visits, strict=True)
