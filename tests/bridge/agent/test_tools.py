@@ -189,7 +189,7 @@ def test_tool_that_cannot_be_called_off_is_left_behind_at_the_deadline(caplog):
                 raise ConnectionResetError
 
         running = runner(hanging, deadline_ms=20)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30.0):
             result = await running.run(asked())
         assert "did not answer within 20 ms" in answer_of(result)["error"]
         released.set()

@@ -17,7 +17,7 @@ AI = b"\x20" * 160
 
 
 async def next_pair(listener):
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         heard = await listener.take()
     assert len(heard) == PAIR_BYTES
     return heard[:160], heard[160:]

@@ -163,7 +163,7 @@ def test_a_service_that_stops_waits_for_no_words():
             while not server.recordings:  # noqa: ASYNC110 (no event)
                 await asyncio.sleep(0.005)
             await made.close()
-            heard = await asyncio.wait_for(task, 2)
+            heard = await asyncio.wait_for(task, 30)
             later = await made.words(PORTION, PLAN, LOG)
             return heard, later, len(server.recordings)
 

@@ -47,7 +47,7 @@ async def saved(at, sid):
 async def test_call_has_an_owner_and_a_checkpoint_as_soon_as_it_rings(at, there):
     sid = running_service.new_sid()
     await at.ring(sid)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await live_calls.load(  # noqa: ASYNC110 a row
             at.database, at.business_id, sid
         ):

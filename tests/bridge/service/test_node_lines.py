@@ -67,7 +67,7 @@ class Pair:
                 found.extend(one for one in calls if one.call_sid == builders.CALL_SID)
                 await asyncio.sleep(0.01)
 
-        await asyncio.wait_for(look(), 5)
+        await asyncio.wait_for(look(), 30)
         return found[0]
 
 
