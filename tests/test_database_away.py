@@ -95,6 +95,8 @@ async def serving(url, home):
             "DATABASE_TIMEOUT_MS": "1000",
             "TOOL_DEADLINE_MS": "1500",
             "TWILIO_VALIDATE_SIGNATURES": "0",
+            "MAX_BUSY_PERCENT": "100",
+            "LAG_BUDGET_MS": "10000",
             "OPENAI_API_KEY": "sk-x",
             "OPENAI_REALTIME_URL": "ws://127.0.0.1:"
             f"{behind.sockets[0].getsockname()[1]}/v1/realtime",

@@ -53,6 +53,7 @@ async def served(url, home):
         openai_api_url=api.url,
         openai_api_key=model.api_key,
         max_busy_percent=100,
+        lag_budget_ms=10_000,
     )
     server = Server(settings, db)
     await server.start()

@@ -95,6 +95,9 @@ async def place_calls(url, home):
             openai_api_key=model.api_key,
             openai_realtime_url=model.url,
             call=CallOptions(),
+            # Three callers, the model and the bridge share one loop here.
+            max_busy_percent=100,
+            lag_budget_ms=10_000,
         ),
         db,
     )

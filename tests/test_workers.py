@@ -54,6 +54,7 @@ def settings_of(model, home):
         openai_realtime_url=model.url,
         # Both workers, the callers and the model share one loop here.
         max_busy_percent=100,
+        lag_budget_ms=10_000,
     )
 
 
@@ -219,7 +220,7 @@ async def workers(url, tmp_path, model, *options, **env):
             "DRAIN_SECONDS": "20",
             # Other tests may have the processors: nobody is turned away for that.
             "MAX_BUSY_PERCENT": "100",
-            "LAG_BUDGET_MS": "1000",
+            "LAG_BUDGET_MS": "10000",
             "WORKERS": "2",
             **env,
         },

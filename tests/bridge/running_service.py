@@ -152,6 +152,7 @@ async def served(url, home, identity=None, workers=None, **settings):
         "drain_seconds": 0,
         # The model and the callers work in this loop too.
         "max_busy_percent": 100,
+        "lag_budget_ms": 10_000,
     }
     given = Settings(**{**known, **settings})
     server = Server(given, database, workers=workers, identity=identity)
