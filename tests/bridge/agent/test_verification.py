@@ -69,7 +69,7 @@ class Caller:
 
     async def book(self, **more):
         slots = (await self.ask("calendar_find_slots"))["slots"]
-        at = slots[0]["starts_at"]
+        at = slots[-1]["starts_at"]
         return await self.ask("calendar_create_appointment", starts_at=at, **more)
 
 
