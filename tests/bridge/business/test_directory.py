@@ -65,9 +65,7 @@ def told(url, home, story, hours=24):
 
 
 @pytest.mark.parametrize("fails", [is_gone, hangs])
-def test_business_outlives_its_database(
-    own_url, tmp_path, monkeypatch, caplog, fails
-):
+def test_business_outlives_its_database(own_url, tmp_path, monkeypatch, caplog, fails):
     monkeypatch.setattr(directory, "LOOKUP_WAIT_S", 0.2)
 
     async def story(directory, database, number, metrics):
