@@ -157,7 +157,7 @@ class Server:
         self._own_runner: web.AppRunner | None = None
         self._connections = Connections(self.metrics, connections_allowed(settings))
         self._acceptor: Acceptor | None = None
-        self._is_leaving = False
+        self._is_leaving = self._has_left_port = False
         url = settings.openai_realtime_url
         self.readiness = Readiness(
             database,
@@ -206,6 +206,7 @@ class Server:
             self._find_recorded,
             self._fallback_for,
             self._messages,
+            lambda: self._has_left_port,
             self._node,
         )
         if self._node is not None:
@@ -264,19 +265,17 @@ class Server:
     async def leave_port(self) -> None:
         """Stop accepting, because another service accepts; serve what was accepted.
 
-        A connection that sends no head within HEAD_WAIT_S is closed. A connection that
-        a proxy keeps alive is closed with its next answer, or when it has been idle for
-        as long.
+        A connection that sends no head within HEAD_WAIT_S is closed. One that is kept
+        alive is closed with its next answer, or when it has been idle for IDLE_S: what
+        comes after a call is asked on it, and would be lost if it were closed just
+        then. A new call on it is sent to the other service.
         """
         assert self._acceptor is not None
-        assert self._runner is not None
-        assert self._runner.server is not None
         self._acceptor.stop()
         if self._admin_acceptor is not None:
             self._admin_acceptor.stop()
-        self._is_leaving = True
+        self._is_leaving = self._has_left_port = True
         await asyncio.sleep(HEAD_WAIT_S)
-        await close_connections(self._runner.server, HTTP_WAIT_S)
 
     @web.middleware
     async def _part(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -54,8 +54,9 @@ from bridge.telephony.twiml import Sentence, StreamUrls
 
 # Twilio's tokens have some 40 characters; the service remembers them.
 IDEMPOTENCY_CHARS_MAX = 128
+DRAINING = "draining"
 # Why a call is not served here, and may be on another node.
-FOR_ROOM = ("draining", "full", *(shut.value for shut in Shut))
+FOR_ROOM = (DRAINING, "full", *(shut.value for shut in Shut))
 
 
 class Webhooks:
@@ -70,10 +71,15 @@ class Webhooks:
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
         messages: MessageDoor,
+        has_left_port: Callable[[], bool],
         node: OwnNode | None = None,
     ) -> None:
-        """With a `node`, also answer for calls of other processes."""
+        """With a `node`, also answer for calls of other processes.
+
+        `has_left_port` says that another service accepts on this one's port.
+        """
         self._node = node
+        self._has_left_port = has_left_port
         self._messages = messages
         # Another process may go on with a call whose stream cannot be opened here.
         self._is_resuming = node is not None and settings.resume
@@ -155,6 +161,9 @@ class Webhooks:
                 refused.limit.value, refused.fallback, refused.business_id
             )
         except Unserved as unserved:
+            if unserved.reason == DRAINING and self._has_left_port():
+                log.info("call is passed on: another service has the port")
+                return _twiml(twiml.ask_again(f"{self._public_url}{request.path}"))
             document = await self._freest_answer(request, unserved)
             if document is not None:
                 log.info("[NODE] call is passed on: %s", unserved.reason)

@@ -154,6 +154,13 @@ def connect_stream(
     return _document(response)
 
 
+def ask_again(url: str) -> bytes:
+    """Return the document that lets Twilio ask another URL for the call's document."""
+    response = Element("Response")
+    SubElement(response, "Redirect", method="POST").text = url
+    return _document(response)
+
+
 def say_and_hang_up(sentence: Sentence) -> bytes:
     """Return the document for a call that the service cannot take."""
     response = Element("Response")

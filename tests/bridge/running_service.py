@@ -63,8 +63,12 @@ class Service:
         request = f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
         return await self.request(request, self.server.admin_port)
 
-    async def post(self, path, signed=True, token=AUTH_TOKEN, headers=None, **fields):
+    async def post(self, path, **more):
         """POST a form as Twilio does."""
+        return await self.request(self.form(path, **more))
+
+    def form(self, path, signed=True, token=AUTH_TOKEN, headers=None, **fields):
+        """Return the request that POSTs a form as Twilio does."""
         body = urlencode(fields)
         head = f"POST {path} HTTP/1.1\r\nHost: forged.example\r\n"
         head += "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -75,7 +79,7 @@ class Service:
             head += f"X-Twilio-Signature: {made}\r\n"
         for name, value in (headers or {}).items():
             head += f"{name}: {value}\r\n"
-        return await self.request(f"{head}\r\n{body}".encode())
+        return f"{head}\r\n{body}".encode()
 
     async def ring(self, call_sid, **fields):
         """Let a call ring; return the answer's TwiML."""

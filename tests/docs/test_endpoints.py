@@ -24,6 +24,7 @@ def public(server):
         find_recorded=None,
         fallback_for=None,
         messages=None,
+        has_left_port=lambda: False,
     )
     return webhooks.application()
 

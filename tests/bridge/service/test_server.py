@@ -259,6 +259,40 @@ def test_draining_takes_no_new_calls_and_waits_for_the_last(database_url, tmp_pa
     run(told, database_url, tmp_path, drain_seconds=60)
 
 
+def test_new_call_on_a_kept_connection_is_sent_to_the_service_that_has_the_port(
+    database_url, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(server_module, "HEAD_WAIT_S", 0.01)
+    caplog.set_level("INFO", LOGGER)
+    alive = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def told(at):
+        where = "127.0.0.1", at.server.port
+        kept = [await asyncio.open_connection(*where) for _ in range(2)]
+        for reader, writer in kept:
+            writer.write(alive)
+            await reader.readuntil(b"\r\n\r\n")
+        await at.server.leave_port()
+        await at.server.drain(0.0)
+
+        (reader, writer), (other, to_other) = kept
+        form = {"CallSid": running_service.new_sid(), "To": at.number}
+        writer.write(at.form("/twilio/voice", **form))
+        head, _, document = (await reader.read()).rpartition(b"\r\n\r\n")
+        again = running_service.document_of(document).findtext("Redirect")
+        assert again == f"{at.server.public_url}/twilio/voice"
+        assert b"Connection: close" in head
+        assert "call is passed on: another service has the port" in caplog.messages
+        assert at.fallbacks("draining") == 0
+        # The other one is open for what comes after its call.
+        to_other.write(alive)
+        assert b" 200 OK" in await other.read()
+        for _, one in kept:
+            one.close()
+
+    run(told, database_url, tmp_path)
+
+
 def test_drained_call_that_does_not_end_is_ended(database_url, tmp_path):
     async def told(at):
         await at.ring(running_service.new_sid())
