@@ -47,14 +47,19 @@ from bridge.switchboard.call_setup import Ringing
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.ended import Ended
 from bridge.switchboard.softphone import stream_parameters
-from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
+from bridge.switchboard.unserved import (
+    DRAINING,
+    Refused,
+    Repeated,
+    UnknownNumber,
+    Unserved,
+)
 from bridge.telemetry.masking import mask_phone
 from bridge.telephony import twiml
 from bridge.telephony.twiml import Sentence, StreamUrls
 
 # Twilio's tokens have some 40 characters; the service remembers them.
 IDEMPOTENCY_CHARS_MAX = 128
-DRAINING = "draining"
 # Why a call is not served here, and may be on another node.
 FOR_ROOM = (DRAINING, "full", *(shut.value for shut in Shut))
 

@@ -35,7 +35,13 @@ from bridge.switchboard.draining import QUESTION_S, end_in_time, wait_for
 from bridge.switchboard.ended import Ended, EndedCalls
 from bridge.switchboard.gauges import gauges_of
 from bridge.switchboard.handshakes import Handshakes
-from bridge.switchboard.unserved import Refused, Repeated, UnknownNumber, Unserved
+from bridge.switchboard.unserved import (
+    DRAINING,
+    Refused,
+    Repeated,
+    UnknownNumber,
+    Unserved,
+)
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony import twilio
@@ -285,7 +291,7 @@ class Switchboard:
 
     def _admit(self) -> None:
         if self.is_draining:
-            raise Unserved("draining")
+            raise Unserved(DRAINING)
         calls = len(self._lines) + len(self._opening)
         if calls >= self._settings.max_calls_per_worker:
             raise Unserved("full")

@@ -3,6 +3,9 @@
 from bridge.business.quotas import Limit
 from bridge.telephony.twiml import Sentence
 
+# The reason of a call that comes while the service stops.
+DRAINING = "draining"
+
 
 class Unserved(Exception):
     """A call that cannot be served; the caller hears the fallback."""
