@@ -95,11 +95,7 @@ async def compare(
             name, *marks = module.split("+")
             workers = next((int(mark) for mark in marks if mark.isdigit()), 1)
             ours = calls * workers
-            env = {
-                name: value
-                for mark in marks
-                for name, value in MARKS.get(mark, {}).items()
-            }
+            env = environment_of(marks)
             serve = serving(database_url, ours, workers, name, TLS in marks, env)
             run, url, pid = await stack.enter_async_context(serve)
             empty_mb = rss_mb(pid)
@@ -127,6 +123,18 @@ async def compare(
                 ]
                 found[shape][one]["ratio"] = round(median(ratios), 2)
         return found
+
+
+def environment_of(marks: list[str]) -> dict[str, str]:
+    """Return what the marks put into the environment; SystemExit for an unknown one."""
+    env: dict[str, str] = {}
+    for mark in marks:
+        if mark not in MARKS and mark != TLS and not mark.isdigit():
+            raise SystemExit(
+                f"expected {TLS}, {', '.join(MARKS)} or a number after +, got {mark!r}"
+            )
+        env |= MARKS.get(mark, {})
+    return env
 
 
 def summary(slices: list[dict[str, Any]]) -> dict[str, Any]:
