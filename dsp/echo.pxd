@@ -16,14 +16,14 @@
 # highest prediction gives the present echo.
 #
 # The third is the delay of this call's echo: the delay at which the changes of level on
-# the line correlate best with the changes of what was played. Measured on speech in a
-# room: echoes at -14 to -30 dB, 0.12 to 1.4 s late, correlate by 0.62 to 0.92 and are
-# known at the right frame after 0.5 to 2.3 s of the AI's speech; a voice that talks
-# over all of it correlates by 0.25 in the mean, with peaks of 0.6 that do not last.
+# the line correlate best with the changes of what was played. Over few frames a voice
+# correlates with what it talks over, too: at the best of so many delays by 0.6 and
+# more in a second. So a correlation is believed from 0.5 on, and from where its square
+# times the number of frames is CHANCE_SQUARED (bench/gate/README.md has the figures).
 # Until a delay is known, an echo is expected after ECHO_NEAREST to NEAR_END - 1 frames;
 # afterwards only around that delay. An audible echo is known after FOUND_FRAMES: if
-# there is none, who is heard from then on is somebody else, and the levels by delay
-# hardly rise to them.
+# there is none, who is heard from then on is somebody else. No echo is then expected to
+# be louder than ECHO_FIRST_DB, and the levels by delay hardly rise.
 #
 # Whether a frame may be echo alone is asked with more doubt (`doubted_db`). At first
 # any delay is possible, until an audible echo would have been found. While the AI
@@ -39,7 +39,7 @@ cdef enum:
     FAR_NEAR = 6
     FAR_LATE = 14
     ECHO_NEAREST = 2        # frames
-    ECHO_FIRST_DB = -22     # before adaptation: the echo of a poor line
+    ECHO_FIRST_DB = -22     # before adaptation, and the most where none was found
     ECHO_LOWEST_DB = -45
     ECHO_HIGHEST_DB = -6
     ECHO_EXCESS_DB = 5
@@ -47,11 +47,12 @@ cdef enum:
     PATH_FIRST_DB = -14
     PATH_LOUD_DB = 6        # a delay this far under the loudest is still used
     CHANGE_FRAMES = 3       # a change is a level less that of so many frames before
-    CHANGE_MAX_DB = 12
+    CHANGE_MAX_DB = 8
     DELAY_UNKNOWN = -1
     DELAY_SPREAD = 2        # frames around the delay in which its echo is expected
     DELAY_EVERY = 5         # frames after which the best delay is sought again
     DELAY_STEADY = 5        # times that a delay must be the best to be believed
+    CHANCE_SQUARED = 21     # squared correlation, times the frames it is made of
     ECHO_DOUBT_DB = 6       # a frame less than this over the doubted may be echo alone
     LOUDEST_OVER_DB = 3     # the loudest frame of 1.6 s over a loud one
     FOUND_FRAMES = 75       # of audible speech, in which an audible echo is found
@@ -60,9 +61,11 @@ cdef struct EchoPath:
     float far_db[80]        # what was played, dB over one 16-bit unit, newest first
     float change_db[80]     # its changes
     float product[80]       # sums of the line's changes times those of each delay
+    float summed            # the number of frames in the sums, faded as they are
     float energy            # sums of squares of the line's changes, and of the played
     float far_energy[80]
     float line_db[3]        # the line's last levels, newest first
+    int lines               # how many of them are levels of frames
     float recent_db         # the loudest that was played in the last FAR_NEAR frames,
     float near_db           # from there to FAR_LATE,
     float late_db           # from there to NEAR_END,
@@ -92,6 +95,8 @@ cdef inline void echo_reset(EchoPath *state, float silence_db) noexcept nogil:
         state.line_db[i] = silence_db
     state.recent_db = state.near_db = state.late_db = state.latest_db = silence_db
     state.usual_db = ECHO_FIRST_DB
+    state.summed = 0
+    state.lines = 0
     state.energy = state.correlation = state.expected_db = state.doubted_db = 0
     state.loss_db = ECHO_LOWEST_DB
     state.heard = 0
@@ -157,6 +162,9 @@ cdef inline void echo_heard(
     cdef float change = clipped(level_db - state.line_db[CHANGE_FRAMES - 1])
     cdef float loudest = max(state.near_db, state.late_db)
     cdef int i
+    if state.lines < CHANGE_FRAMES:     # the first frames of a call are no change
+        state.lines += 1
+        change = 0
     for i in range(CHANGE_FRAMES - 1, 0, -1):
         state.line_db[i] = state.line_db[i - 1]
     state.line_db[0] = level_db
@@ -190,6 +198,16 @@ cdef inline void echo_heard(
     _adapt_path(state, level_db, loudest)
 
 
+cdef inline int highest_echo_db(const EchoPath *state) noexcept nogil:
+    """Return how loud an echo may be taken to be, relative to what was played."""
+    return ECHO_FIRST_DB if is_echoless(state) else ECHO_HIGHEST_DB
+
+
+cdef inline bint is_echoless(const EchoPath *state) noexcept nogil:
+    """Tell whether an audible echo would have been found, and none was."""
+    return state.delay == DELAY_UNKNOWN and state.heard >= FOUND_FRAMES
+
+
 cdef inline float _expect(
     const EchoPath *state, float heard_db, int first, int end
 ) noexcept nogil:
@@ -206,7 +224,7 @@ cdef inline void _adapt_path(
 ) noexcept nogil:
     cdef float step_db, rise_db = <float> 0.5
     cdef int i
-    if state.delay == DELAY_UNKNOWN and state.heard >= FOUND_FRAMES:
+    if is_echoless(state):
         rise_db = <float> 0.05
     for i in range(FAR_FRAMES):
         step_db = rise_db if (
@@ -214,12 +232,15 @@ cdef inline void _adapt_path(
         ) else <float> -0.5
         if state.far_db[i] <= loudest_db - PATH_LOUD_DB:
             step_db = 0
-        state.path_db[i] += step_db
+        state.path_db[i] = min(
+            state.path_db[i] + step_db, <float> highest_echo_db(state)
+        )
 
 
 cdef inline void _find_delay(EchoPath *state, float change) noexcept nogil:
     cdef float fade = 0.992             # a memory of 2.5 s
     cdef int i
+    state.summed = fade * state.summed + 1
     state.energy = fade * state.energy + change * change
     for i in range(FAR_FRAMES):
         state.product[i] = fade * state.product[i] + change * state.change_db[i]
@@ -248,7 +269,8 @@ cdef inline void _judge_delay(EchoPath *state) noexcept nogil:
 
 
 cdef inline bint is_believed(const EchoPath *state) noexcept nogil:
-    return state.correlation >= <float> 0.5
+    cdef float squared = state.correlation * state.correlation
+    return squared >= <float> 0.25 and squared * state.summed >= CHANCE_SQUARED
 
 
 cdef inline bint may_be_echo(const EchoPath *state, float level_db) noexcept nogil:
@@ -273,6 +295,6 @@ cdef inline bint louder_than_echo(
 cdef inline void echo_update(EchoPath *state, double excess_db) noexcept nogil:
     """Take a frame that came during playout: nine steps down offset one step up."""
     if excess_db > state.usual_db:
-        state.usual_db = min(state.usual_db + 0.135, <double> ECHO_HIGHEST_DB)
+        state.usual_db = min(state.usual_db + 0.135, <double> highest_echo_db(state))
     else:
         state.usual_db = max(state.usual_db - 0.015, <double> ECHO_LOWEST_DB)

@@ -9,6 +9,7 @@ SOUND: int
 FAINT: int
 CERTAIN: int
 ECHO: int
+ECHOLESS: int
 
 class NoiseGate:
     def __init__(

@@ -15,9 +15,10 @@ dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
 louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by the
 second net (dsp/score.pxd), whose log-odds are summed until a caller is certain
 (dsp/evidence.pxd), at any level; a certain caller holds an open gate open. ECHO marks a
-frame that may be echo alone. Without the score the SNR decides alone: voicing, or
-much more SNR for longer, confirms, so that a click does not open, and a frame more than
-ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its echo.
+frame that may be echo alone, ECHOLESS a line on which no echo was found. Without the
+score the SNR decides alone: voicing, or much more SNR for longer, confirms, so that a
+click does not open, and a frame more than ECHO_MARGIN_DB under the loudest far frame of
+the last half second counts as its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -30,7 +31,7 @@ from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_reset, band
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport (
     EchoPath, echo_heard, echo_played, echo_reset, echo_update, far_loudest,
-    louder_than_echo, may_be_echo,
+    is_echoless, louder_than_echo, may_be_echo,
 )
 from dsp.evidence cimport (
     EVIDENCE_FAINT, EVIDENCE_NONE, Evidence, evidence_is_certain, evidence_update,
@@ -63,6 +64,7 @@ cpdef enum:                 # a state and flags: what `analyze` returns
     FAINT = 64
     CERTAIN = 128
     ECHO = 256
+    ECHOLESS = 512
 
 cdef enum:
     CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
@@ -317,6 +319,8 @@ cdef class NoiseGate:
             code |= SOUND
         if may_be_echo(&self._echo, line_db(<float> (self._rms * self._rms))):
             code |= ECHO
+        if is_echoless(&self._echo):
+            code |= ECHOLESS
         return code
 
     @property

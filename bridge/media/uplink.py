@@ -31,6 +31,7 @@ from dsp.g711 import FRAME_BYTES, FRAME_MS, GAIN_TABLES
 from dsp.gate import (
     CERTAIN,
     ECHO,
+    ECHOLESS,
     FAINT,
     HINT,
     MAYBE_SPEECH,
@@ -91,6 +92,7 @@ class Uplink:
         self.remainder = b""
         self.withheld_sound = WithheldSound(options)
         self.is_own = False
+        self._is_echoless = False
         self._is_withholding = False
         self._is_heard_by_server = False
         self._silence_frames = 0
@@ -268,6 +270,7 @@ class Uplink:
         self.is_certain = bool(code & CERTAIN)
         is_heard = is_sound or may_open or self.is_certain
         self.is_own = is_heard and not code & ECHO
+        self._is_echoless = bool(code & ECHOLESS)
         self.voice.note(bool(code & FAINT), self.is_voice, bool(code & ECHO))
         self.speech_frames += is_sound
         level = self.gate.rms if self._ends_turns else 0.0
@@ -336,7 +339,7 @@ class Uplink:
         # Frames that waited for a soft onset when the AI began count in the turn, too.
         due = 1 if self._is_withholding else len(self._pending)
         sound = self.withheld_sound
-        sound.note(self.is_own, self.is_gate_open, True)
+        sound.note(self.is_own, self.is_gate_open, True, self._is_echoless)
         if not self._is_withholding and self.is_turn_open and self.is_gate_open:
             sound.begin_in_turn(due)  # all that waits is of this turn
         self._is_withholding = True
@@ -352,8 +355,8 @@ class Uplink:
 
     def _may_be_wanted(self) -> int:
         """Return how many frames hold what may prove to be the caller's first sound."""
-        first = self.withheld_sound.first_frames
-        return max(first, self.voice.age_frames + self._preroll_frames + 1)
+        possible = self.withheld_sound.possible_frames
+        return max(possible, self.voice.age_frames + self._preroll_frames + 1)
 
     def _withheld_silence(self, due: int) -> Sequence[bytes]:
         # Speech of now is given later, if at all; silence in its place would make the
@@ -368,7 +371,7 @@ class Uplink:
         The end is put off while the caller's line may carry the echo of these words.
         """
         sound = self.withheld_sound
-        sound.note(self.is_own, self.is_gate_open, False)
+        sound.note(self.is_own, self.is_gate_open, False, self._is_echoless)
         self._keep_withheld()
         if sound.is_answer:
             return self.release()

@@ -8,6 +8,10 @@ beginning of a word may lie under the echo. It goes on while the gate stays open
 
 The echo of the AI's last words comes after them. For TAIL_FRAMES_MAX after playout, a
 gate that is open proves nothing.
+
+At first it is not known whether the line has an echo, and a caller as loud as one has
+no own sound. Once it is known that there is none, the gate has opened for the caller
+alone: what they have said begins with the first frame for which it did.
 """
 
 from bridge.settings.options import CallOptions
@@ -33,6 +37,9 @@ class WithheldSound:
         self.frames = 0
         self._since_frames = self._own_frames = 0
         self._open_frames = 0
+        # Since the gate first opened, with gaps that a sound may have, and in the gap.
+        self._doubted_frames = self._gap_frames = 0
+        self._is_echoless = False
         self.tail_frames = 0
 
     def begin_in_turn(self, frames: int) -> None:
@@ -41,10 +48,17 @@ class WithheldSound:
         self._own_frames = OWN_FRAMES_MIN
         self._since_frames = 0
 
-    def note(self, is_own: bool, is_open: bool, is_audible: bool) -> None:
-        """Take a withheld frame; `is_audible` says that the AI still speaks."""
+    def note(
+        self, is_own: bool, is_open: bool, is_audible: bool, is_echoless: bool
+    ) -> None:
+        """Take a withheld frame.
+
+        `is_audible` says that the AI still speaks, `is_echoless` that the line is known
+        to have no echo.
+        """
         self.tail_frames = TAIL_FRAMES_MAX if is_audible else self.tail_frames - 1
-        self._open_frames = self._open_frames + 1 if is_open else 0
+        self._is_echoless = is_echoless
+        self._note_open(is_open)
         is_sure = self._own_frames >= OWN_FRAMES_MIN
         if self.frames:
             self.frames += 1
@@ -56,8 +70,18 @@ class WithheldSound:
         if self.frames == 0 or self._since_frames > limit:
             self.frames = self.first_frames
             self._own_frames = 0
+        elif is_echoless:
+            self.frames = max(self.frames, self.first_frames)
         self._own_frames += is_own
         self._since_frames = 0
+
+    def _note_open(self, is_open: bool) -> None:
+        self._open_frames = self._open_frames + 1 if is_open else 0
+        self._gap_frames = 0 if is_open else self._gap_frames + 1
+        if self._gap_frames > self._late_frames:
+            self._doubted_frames = 0
+        elif is_open or self._doubted_frames:
+            self._doubted_frames += 1
 
     def note_gap(self, frames: int) -> None:
         """Take the time of frames that the network lost."""
@@ -67,13 +91,20 @@ class WithheldSound:
 
     def forget(self) -> None:
         """Forget the sound: it was released or dropped."""
-        self.frames = self._own_frames = 0
+        self.frames = self._own_frames = self._doubted_frames = 0
 
     @property
     def first_frames(self) -> int:
         """How many frames belong to a sound that begins now."""
         opened = min(max(self._open_frames - 1, 0), FIRST_FRAMES_MAX)
+        if self._is_echoless:
+            opened = max(opened, self._doubted_frames - 1)
         return self._preroll_frames + 1 + opened
+
+    @property
+    def possible_frames(self) -> int:
+        """How many frames hold what may prove to belong to a sound."""
+        return self._preroll_frames + 1 + self._doubted_frames
 
     @property
     def is_answer(self) -> bool:

@@ -10,6 +10,10 @@ from dsp.gate import ECHO, NoiseGate
 
 RATE, FRAME = 8_000, 160
 SECONDS = 12
+SPEAKERS = (
+    "human-en-reader-1", "human-en-reader-2", "human-en-reader-3",
+    "human-en-reader-4", "caller-en-1", "caller-he-1", "caller-he-2",
+)  # fmt: skip
 OVER_EXPECTED = 46  # a feature: the line's level over the echo expected
 
 
@@ -54,6 +58,29 @@ def test_a_delay_that_changes_is_found_again():
 def test_no_delay_is_made_of_noise(seed):
     gate, _ = heard(line(seed, noise_db=-40), ai_speech(SECONDS, seed))
     assert gate.echo_delay_ms is None
+
+
+def talking(name, seed):
+    """A caller who says a clip again and again, with pauses, 6 dB under the AI."""
+    rng = np.random.default_rng(seed)
+    voice = subset.samples(name)
+    begin = int(subset.activity(voice)[0][0] * RATE)
+    out, at = np.zeros(SECONDS * RATE), 0
+    while at < len(out):
+        subset.put(out, at / RATE, voice[begin:] / subset.active_rms(voice) * 0.05)
+        at += len(voice) - begin + int(rng.uniform(0.05, 0.5) * RATE)
+    return out
+
+
+def test_a_caller_over_the_ai_from_the_first_frame_on_has_no_delay():
+    found = []
+    for at, name in enumerate(SPEAKERS):
+        for seed in range(5):
+            voice = talking(name, seed)
+            far = ai_speech(SECONDS, 10 * at + seed)
+            gate, _ = heard(line(seed) + voice, far)
+            found.append(gate.echo_delay_ms is not None)
+    assert sum(found) <= 2, f"{sum(found)} of {len(found)} have an echo"
 
 
 @pytest.mark.parametrize("delay_s", [0.2, 0.4, 0.9])

@@ -18,10 +18,10 @@ def made():
     return WithheldSound(CallOptions(audio_preroll_ms=200, late_answer_ms=1_500))
 
 
-def heard(sound, kinds, is_audible=True):
+def heard(sound, kinds, is_audible=True, is_echoless=False):
     """Own sounds, an open gate on what may be an echo, and quiet frames."""
     for kind in kinds:
-        sound.note(kind == "s", kind in "so", is_audible)
+        sound.note(kind == "s", kind in "so", is_audible, is_echoless)
     return sound
 
 
@@ -50,6 +50,28 @@ def test_a_frame_that_was_louder_by_chance_is_forgotten():
     assert sound.frames < PREROLL + OWN_GAP_FRAMES + FIRST_FRAMES_MAX
 
     assert heard(sound, "s").is_answer
+
+
+def test_where_there_proves_to_be_no_echo_a_sound_begins_with_the_first_open_gate():
+    sound = heard(made(), "o" * 30 + "q" * 20 + "o" * 30)
+    assert sound.frames == 0 and sound.possible_frames == PREROLL + 81
+
+    heard(sound, "s", is_echoless=True)
+    assert sound.frames == PREROLL + 81
+
+
+def test_what_began_in_doubt_is_longer_where_there_proves_to_be_no_echo():
+    sound = heard(made(), "o" * 60 + "ss")
+    assert sound.frames == PREROLL + FIRST_FRAMES_MAX + 2
+
+    heard(sound, "s", is_echoless=True)
+    assert sound.frames == PREROLL + 63
+
+
+def test_what_the_gate_heard_long_before_a_sound_is_none_of_it():
+    sound = heard(made(), "o" * 30 + "q" * (LATE + 1))
+    heard(sound, "s", is_echoless=True)
+    assert sound.frames == PREROLL + 1
 
 
 def test_a_sound_goes_on_while_the_gate_is_open_and_a_little_longer():
