@@ -71,16 +71,20 @@ cdef enum:
     CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
     GAP_FRAMES = 3
+    EARLY_FRAMES = 75
     NEVER = 1_000_000
 
 # The bars, in log-odds; chosen on generated calls (bench/gate/README.md).
 cdef double SCORE_OPEN = 0.8        # twice in a row, or
 cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
+# At first the floors are not known, and a caller who speaks from the first frame on is
+# in them: the net is in doubt, and a voiced frame needs less.
+cdef double SCORE_EARLY = -0.7
 cdef double SCORE_STAY = -0.8
 cdef double SCORE_AGAIN = 0.5       # after GAP_FRAMES: the word is still remembered
 cdef double SCORE_PER_DB = 0.2
 # The double-talk score is low: it has learnt more from sounds that are no caller.
-cdef double DOUBLE_TALK_OPEN = -1.0
+cdef double DOUBLE_TALK_OPEN = -1.4
 cdef double EVIDENCE_UNSCORED = 1.7     # a frame's, without a score: certain in five
 # A score that only remembers the last word is no sound of that word. Under noise the
 # bar is at least SCORE_STAY plus SOUND_PER_DB for each dB under `snr_stop`.
@@ -273,6 +277,8 @@ cdef class NoiseGate:
         if self._is_scored:
             start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
             stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
+            if is_voiced and self._frames < EARLY_FRAMES:
+                start_bar += SCORE_EARLY - SCORE_OPEN
             is_active = self._logit >= SCORE_OPEN + start_bar and self._is_above_echo
             stay = SCORE_AGAIN if self._gate_state.quiet >= GAP_FRAMES else SCORE_STAY
             is_kept = self._logit >= stay + stop_bar
