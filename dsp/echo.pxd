@@ -151,6 +151,18 @@ cdef inline float far_loudest(const EchoPath *state) noexcept nogil:
     return loudest
 
 
+cdef inline float latest_loudest(const EchoPath *state) noexcept nogil:
+    """Return the loudest level of all that is remembered, dB over one unit."""
+    return max(
+        max(state.recent_db, state.near_db), max(state.late_db, state.latest_db)
+    )
+
+
+cdef inline bint is_playing(const EchoPath *state, float heard_db) noexcept nogil:
+    """Tell whether audio over `heard_db` was played in the last 1.6 s."""
+    return latest_loudest(state) >= heard_db
+
+
 cdef inline void echo_heard(
     EchoPath *state, float level_db, float heard_db
 ) noexcept nogil:
@@ -160,7 +172,7 @@ cdef inline void echo_heard(
     inaudible.
     """
     cdef float change = clipped(level_db - state.line_db[CHANGE_FRAMES - 1])
-    cdef float loudest = max(state.near_db, state.late_db)
+    cdef float loudest = latest_loudest(state)
     cdef int i
     if state.lines < CHANGE_FRAMES:     # the first frames of a call are no change
         state.lines += 1
@@ -169,7 +181,6 @@ cdef inline void echo_heard(
         state.line_db[i] = state.line_db[i - 1]
     state.line_db[0] = level_db
     state.expected_db = state.doubted_db = 0
-    loudest = max(max(loudest, state.recent_db), state.latest_db)
     if loudest < heard_db:
         return
     _find_delay(state, change)

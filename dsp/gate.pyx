@@ -31,7 +31,7 @@ from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_reset, band
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport (
     EchoPath, echo_heard, echo_played, echo_reset, echo_update, far_loudest,
-    is_echoless, louder_than_echo, may_be_echo,
+    is_echoless, is_playing, louder_than_echo, may_be_echo,
 )
 from dsp.evidence cimport (
     EVIDENCE_FAINT, EVIDENCE_NONE, Evidence, evidence_is_certain, evidence_update,
@@ -237,7 +237,8 @@ cdef class NoiseGate:
             self._inputs,
         )
         score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
-        score_update(&DOUBLE_TALK_WEIGHTS, &self._double_talk, self._inputs)
+        if is_playing(&self._echo, FAR_HEARD_DB):
+            score_update(&DOUBLE_TALK_WEIGHTS, &self._double_talk, self._inputs)
         self._logit = self._score.logits[SPEECH_OUTPUT]
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
@@ -376,7 +377,7 @@ cdef class NoiseGate:
 
     @property
     def double_talk_score(self):
-        """How likely a caller speaks while the AI is heard, 0 to 1."""
+        """How likely a caller spoke when the AI was last heard, 0 to 1."""
         return 1 / (1 + exp(-self._double_talk.logits[DOUBLE_TALK_OUTPUT]))
 
     @property

@@ -6,7 +6,8 @@
 #   SPEECH       in any frame; opens and keeps the gate (score.weights)
 #   DOUBLE_TALK  while the AI is heard; decides about interruptions. This net began as
 #                the first and went on learning, mostly from calls in which the AI talks
-#                and something else is heard (double_talk.weights).
+#                and something else is heard (double_talk.weights). It rests from 1.6 s
+#                after the AI's last word until the next.
 #
 # The weights are data (bench/gate trains them). Features are in dB or
 # ratios; `mean` and `scale` bring them to whole numbers, INPUT_ONE for a deviation.
