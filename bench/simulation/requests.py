@@ -130,6 +130,8 @@ class Asked:
             self._ended.add(self._active or "")
             self._active = self._asked = None
             self._has_news = True
+        if is_clear and self._active is None and self._asked is None:
+            self._committed_at = None  # what was owed is interrupted by a new turn
         for action in actions:
             kind = type(action)
             is_renewed = is_renewed or is_rollover(action)
