@@ -200,9 +200,7 @@ cdef class NoiseGate:
         floor_rms = sqrt(self._noise.floor)
         self._snr_db = 20 * log10((self._rms + 1e-3) / floor_rms)
         is_music = music_update(&self._music, energy, self._voiced, self._noise.floor)
-        if not far_dbfs >= -127:        # NaN too
-            far_dbfs = -127
-        far_dbfs = min(far_dbfs, 0.0)
+        far_dbfs = min(far_dbfs, 0.0) if far_dbfs >= -127 else -127     # NaN too
         echo_played(&self._echo, max(<float> (far_dbfs + FULL_SCALE_DB), power_db(0)))
         level_db = line_db(<float> energy)
         echo_heard(&self._echo, level_db, FAR_HEARD_DB)
@@ -270,6 +268,7 @@ cdef class NoiseGate:
         cdef double start = self._snr_start[is_music]
         cdef double stop = self._snr_stop[is_music]
         cdef double start_bar, stop_bar, stay
+        cdef bint is_early = is_voiced and self._frames < EARLY_FRAMES
         cdef bint is_active, is_kept, is_sure
         cdef int enough
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
@@ -278,9 +277,8 @@ cdef class NoiseGate:
         if self._is_scored:
             start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
             stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
-            if is_voiced and self._frames < EARLY_FRAMES:
-                start_bar += SCORE_EARLY - SCORE_OPEN
-            is_active = self._logit >= SCORE_OPEN + start_bar and self._is_above_echo
+            start_bar += SCORE_EARLY if is_early else SCORE_OPEN
+            is_active = self._logit >= start_bar and self._is_above_echo
             stay = SCORE_AGAIN if self._gate_state.quiet >= GAP_FRAMES else SCORE_STAY
             is_kept = self._logit >= stay + stop_bar
             self._is_hint = self._logit >= SCORE_HINT
@@ -289,12 +287,9 @@ cdef class NoiseGate:
         else:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop
-            self._is_hint = is_kept
-            self._is_sound = is_kept
+            self._is_hint = self._is_sound = is_kept
         if self._is_tone or self._rms < self._vad_rms:
-            is_active = False
-            is_kept = False
-            self._is_sound = False
+            is_active = is_kept = self._is_sound = False
         self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
         is_sure = (
             self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
@@ -312,22 +307,16 @@ cdef class NoiseGate:
 
     cdef int _code(self, bint is_music) noexcept nogil:
         cdef int code = self._gate_state.state
-        if self._evidence.margin > 0:
-            code |= VOICE
-        if self._evidence.margin >= EVIDENCE_FAINT:
-            code |= FAINT
-        if evidence_is_certain(&self._evidence):
-            code |= CERTAIN
-        if is_music:
-            code |= MUSIC
-        if self._is_hint:
-            code |= HINT
-        if self._is_sound and self._gate_state.state == STATE_SPEECH:
-            code |= SOUND
-        if may_be_echo(&self._echo, line_db(<float> (self._rms * self._rms))):
-            code |= ECHO
-        if is_echoless(&self._echo):
-            code |= ECHOLESS
+        cdef bint is_sound = self._is_sound and code == STATE_SPEECH
+        cdef float level_db = line_db(<float> (self._rms * self._rms))
+        code |= VOICE if self._evidence.margin > 0 else 0
+        code |= FAINT if self._evidence.margin >= EVIDENCE_FAINT else 0
+        code |= CERTAIN if evidence_is_certain(&self._evidence) else 0
+        code |= MUSIC if is_music else 0
+        code |= HINT if self._is_hint else 0
+        code |= SOUND if is_sound else 0
+        code |= ECHO if may_be_echo(&self._echo, level_db) else 0
+        code |= ECHOLESS if is_echoless(&self._echo) else 0
         return code
 
     @property
