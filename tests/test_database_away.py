@@ -32,6 +32,8 @@ NUMBER = "+15550100400"
 CALLER = "+15550000001"
 CALL_SID = "CA" + "3" * 32
 PATIENCE_S = 60.0
+# What the model says here is heard to its end after this long.
+SAID_S = 0.5
 
 
 class Bridge:
@@ -243,6 +245,7 @@ async def call_without_a_database(bridge, crm):
     assert "cannot be reached right now" in answer["error"]
     assert time.monotonic() - asked_at < 2.5
     await hear(peer, model, "item-b")
+    await asyncio.sleep(SAID_S)  # a caller who speaks sooner interrupts
     speaking = asyncio.ensure_future(speak(peer))
     await until_event(model, "input_audio_buffer.append")
     speaking.cancel()
