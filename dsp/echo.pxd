@@ -234,6 +234,7 @@ cdef inline void _adapt_path(
     EchoPath *state, float level_db, float loudest_db
 ) noexcept nogil:
     cdef float step_db, rise_db = <float> 0.5
+    cdef float highest_db = <float> highest_echo_db(state)
     cdef int i
     if is_echoless(state):
         rise_db = <float> 0.05
@@ -243,9 +244,7 @@ cdef inline void _adapt_path(
         ) else <float> -0.5
         if state.far_db[i] <= loudest_db - PATH_LOUD_DB:
             step_db = 0
-        state.path_db[i] = min(
-            state.path_db[i] + step_db, <float> highest_echo_db(state)
-        )
+        state.path_db[i] = min(state.path_db[i] + step_db, highest_db)
 
 
 cdef inline void _find_delay(EchoPath *state, float change) noexcept nogil:

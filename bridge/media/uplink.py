@@ -348,7 +348,7 @@ class Uplink:
 
     def _keep_withheld(self) -> None:
         # Frames before the first sound and its preroll are of no use.
-        self._trim(self.withheld_sound.frames or self._may_be_wanted())
+        self._trim(max(self.withheld_sound.frames, self._may_be_wanted()))
         while len(self._pending) > self._ring_frames:
             self.withheld_dropped_frames += 1
             self._drop_oldest(1)

@@ -39,7 +39,6 @@ class WithheldSound:
         self._open_frames = 0
         # Since the gate first opened, with gaps that a sound may have, and in the gap.
         self._doubted_frames = self._gap_frames = 0
-        self._is_echoless = False
         self.tail_frames = 0
 
     def begin_in_turn(self, frames: int) -> None:
@@ -57,7 +56,6 @@ class WithheldSound:
         to have no echo.
         """
         self.tail_frames = TAIL_FRAMES_MAX if is_audible else self.tail_frames - 1
-        self._is_echoless = is_echoless
         self._note_open(is_open)
         is_sure = self._own_frames >= OWN_FRAMES_MIN
         if self.frames:
@@ -68,12 +66,16 @@ class WithheldSound:
             return
         limit = self._late_frames if is_sure else OWN_GAP_FRAMES
         if self.frames == 0 or self._since_frames > limit:
-            self.frames = self.first_frames
+            self.frames = self._first_frames()
             self._own_frames = 0
-        elif is_echoless:
-            self.frames = max(self.frames, self.first_frames)
+        if is_echoless:
+            self.frames = max(self.frames, self.possible_frames - 1)
         self._own_frames += is_own
         self._since_frames = 0
+
+    def _first_frames(self) -> int:
+        opened = min(max(self._open_frames - 1, 0), FIRST_FRAMES_MAX)
+        return self._preroll_frames + 1 + opened
 
     def _note_open(self, is_open: bool) -> None:
         self._open_frames = self._open_frames + 1 if is_open else 0
@@ -86,20 +88,15 @@ class WithheldSound:
     def note_gap(self, frames: int) -> None:
         """Take the time of frames that the network lost."""
         self._since_frames += frames
+        self._gap_frames += frames
         if self.frames:
             self.frames += frames
+        if self._doubted_frames:
+            self._doubted_frames += frames
 
     def forget(self) -> None:
         """Forget the sound: it was released or dropped."""
         self.frames = self._own_frames = self._doubted_frames = 0
-
-    @property
-    def first_frames(self) -> int:
-        """How many frames belong to a sound that begins now."""
-        opened = min(max(self._open_frames - 1, 0), FIRST_FRAMES_MAX)
-        if self._is_echoless:
-            opened = max(opened, self._doubted_frames - 1)
-        return self._preroll_frames + 1 + opened
 
     @property
     def possible_frames(self) -> int:

@@ -68,6 +68,13 @@ def test_what_began_in_doubt_is_longer_where_there_proves_to_be_no_echo():
     assert sound.frames == PREROLL + 63
 
 
+def test_lost_audio_is_part_of_what_began_in_doubt():
+    sound = heard(made(), "o" * 30)
+    sound.note_gap(5)
+    heard(sound, "oos", is_echoless=True)
+    assert sound.frames == PREROLL + 38
+
+
 def test_what_the_gate_heard_long_before_a_sound_is_none_of_it():
     sound = heard(made(), "o" * 30 + "q" * (LATE + 1))
     heard(sound, "s", is_echoless=True)
