@@ -71,7 +71,7 @@ cdef enum:
     CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
     GAP_FRAMES = 3
-    EARLY_FRAMES = 75
+    EARLY_FRAMES = 75       # 1.5 s
     NEVER = 1_000_000
 
 # The bars, in log-odds; chosen on generated calls (bench/gate/README.md).

@@ -6,7 +6,7 @@ import pytest
 from bench.gate import subset
 from bench.talk import ai_speech
 from dsp.g711 import frame_levels
-from dsp.gate import ECHO, NoiseGate
+from dsp.gate import ECHO, ECHOLESS, NoiseGate
 
 RATE, FRAME = 8_000, 160
 SECONDS = 12
@@ -81,6 +81,16 @@ def test_a_caller_over_the_ai_from_the_first_frame_on_has_no_delay():
             gate, _ = heard(line(seed) + voice, far)
             found.append(gate.echo_delay_ms is not None)
     assert sum(found) <= 2, f"{sum(found)} of {len(found)} have an echo"
+
+
+def test_a_line_has_no_echo_once_one_would_have_been_found():
+    far = ai_speech(SECONDS, 1)
+    _, codes = heard(line(1) + talking("human-en-reader-1", 1), far)
+    is_echoless = codes & ECHOLESS > 0
+    assert not is_echoless[:74].any() and is_echoless[150:].all()
+
+    _, codes = heard(line(1) + echoed(far, 0.2, -20), far)
+    assert not (codes[150:] & ECHOLESS).any()
 
 
 @pytest.mark.parametrize("delay_s", [0.2, 0.4, 0.9])

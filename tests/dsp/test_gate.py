@@ -4,9 +4,11 @@ import math
 import random
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from bench.gate import subset
 from bridge.sandbox.clips import clip
 from bridge.sandbox.mulaw import mixed
 from dsp.g711 import decode, encode, frame_levels
@@ -312,3 +314,20 @@ def test_it_never_flaps_faster_than_its_hangover(runs):
             lengths.append(length)
             length = 0
     assert all(length > 4 for length in lengths)
+
+
+@pytest.mark.parametrize(
+    ("name", "snr_db", "frames"),
+    [("human-en-reader-2", 20, 6), ("caller-en-goodbye", 10, 25)],
+)
+def test_a_caller_who_speaks_from_the_first_frame_on_is_soon_heard(
+    name, snr_db, frames
+):
+    """Their voice is in the floors; without the lower bar, after 12 and 42 frames."""
+    voice = subset.samples(name)
+    voice = voice[int(subset.activity(voice)[0][0] * subset.RATE) :]
+    noise = np.random.default_rng(1).normal(0, 10 ** (-snr_db / 20), len(voice))
+    audio = subset.mulaw(0.05 * (voice / subset.active_rms(voice) + noise))
+    gate = NoiseGate()
+    states = [gate.analyze(frame) & STATE_MASK for frame in cut(audio)]
+    assert SPEECH in states[:frames]
