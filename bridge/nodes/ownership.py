@@ -38,6 +38,10 @@ LOOKED_S_MAX = 2.0
 FIRST = 1
 # How long a caller waits at most for the row of their call.
 OWN_WAIT_S = 0.5
+# A webhook came here and elsewhere, and the database was late: Twilio connects the
+# caller to one of the two, for which the other waits so long. Twilio gives up a webhook
+# after 15 s.
+CONNECTED_WITHIN_S = 15.0
 # Between two checkpoints, so that the loop is free for frames.
 BREATH_S = 0.002
 
@@ -115,6 +119,7 @@ class Ownership:
 
         The call begins even if the database is late or away. A process that has the
         call already did not answer this webhook, which came again: it loses the call.
+        If the database is late, the one of the two whose caller is connected has it.
         """
         lines = {line.call.plan.call_sid: line}
         with suppress(*DATABASE_ERRORS):
@@ -224,12 +229,18 @@ class Ownership:
                 await self._close(owner)
             elif owner.incarnation == me.incarnation:
                 self._generations[call_sid] = owner.generation
-            elif are_ringing and (
+            elif (are_ringing or line.twilio_leg is not None) and (
                 generation := await win(self._database, me, owner, is_dead=True)
             ):
                 self._generations[call_sid] = generation
-            else:
+            elif are_ringing or not self._may_be_connected(line):
                 self._let_go(lines.pop(call_sid))
+            else:
+                lines.pop(call_sid)
+
+    def _may_be_connected(self, line: CallDriver) -> bool:
+        waited_s = monotonic() - line.call.call_record.opened_at
+        return line.twilio_leg is None and waited_s < CONNECTED_WITHIN_S
 
     async def _close(self, owner: live_calls.Owner) -> None:
         """Remove the owner of a call that ended before it had one."""

@@ -62,6 +62,54 @@ async def test_webhook_that_comes_again_elsewhere_takes_the_call_along(at, there
     await until_recorded(at, sid)
 
 
+async def ring_while_the_database_is_late(there, sid):
+    async def is_late(*_, **__):
+        raise TimeoutError
+
+    owning = there.server._node.ownership
+    open_new, owning._open_new = owning._open_new, is_late
+    document = await there.ring(sid)
+    owning._open_new = open_new
+    there.peers.append((await there.configured_model())[0])
+    return document
+
+
+@told
+async def test_caller_decides_who_has_a_call_of_two_webhooks(at, there):
+    sid = running_service.new_sid()
+    await at.ring(sid)
+    at.peers.append((await at.configured_model())[0])
+    document = await ring_while_the_database_is_late(there, sid)
+    await there.server._node.ownership.look()
+    assert (await live_calls.find(at.database, sid)).node == "a"
+
+    token = running_service.parameters_of(document)["token"]
+    at.peers.append(await there.stream(sid, token))
+    switchboard = there.server.switchboard
+    await ws_peer.until(lambda: switchboard.find_driver(sid).twilio_leg is not None)
+    await there.server._node.ownership.look()
+    assert (await live_calls.find(at.database, sid)).node == "b"
+    await at.server._node.ownership.look()
+    assert at.server.switchboard.find_driver(sid) is None
+    assert switchboard.find_driver(sid) is not None
+
+
+@told
+async def test_call_of_two_webhooks_is_let_go_where_no_caller_comes(at, there):
+    sid = running_service.new_sid()
+    await at.ring(sid)
+    at.peers.append((await at.configured_model())[0])
+    await ring_while_the_database_is_late(there, sid)
+    waits_s, ownership.CONNECTED_WITHIN_S = ownership.CONNECTED_WITHIN_S, 0.0
+    try:
+        await there.server._node.ownership.look()
+    finally:
+        ownership.CONNECTED_WITHIN_S = waits_s
+    assert there.server.switchboard.find_driver(sid) is None
+    assert (await live_calls.find(at.database, sid)).node == "a"
+    assert at.server.switchboard.find_driver(sid) is not None
+
+
 @told
 async def test_call_begins_although_the_database_does_not_answer(at, there):
     async def hangs(*_, **__):
