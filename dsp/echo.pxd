@@ -21,8 +21,11 @@
 # more in a second. So a correlation is believed from 0.5 on, and from where its square
 # times the number of frames is CHANCE_SQUARED (bench/gate/README.md has the figures).
 # Until a delay is known, an echo is expected after ECHO_NEAREST to NEAR_END - 1 frames;
-# afterwards only around that delay. An audible echo is known after FOUND_FRAMES: if
-# there is none, who is heard from then on is somebody else. No echo is then expected to
+# afterwards only around that delay.
+#
+# That a line has no echo is known after LEAST_FRAMES to FOUND_FRAMES of audible speech:
+# as soon as the best correlation is lower than nearly every echo's would be by then,
+# also one in noise. Who is heard from then on is somebody else. No echo is expected to
 # be louder than ECHO_FIRST_DB, and the levels by delay hardly rise.
 #
 # Whether a frame may be echo alone is asked with more doubt (`doubted_db`). At first
@@ -52,10 +55,12 @@ cdef enum:
     DELAY_SPREAD = 2        # frames around the delay in which its echo is expected
     DELAY_EVERY = 5         # frames after which the best delay is sought again
     DELAY_STEADY = 5        # times that a delay must be the best to be believed
-    CHANCE_SQUARED = 21     # squared correlation, times the frames it is made of
+    CHANCE_SQUARED = 25     # squared correlation, times the frames it is made of
     ECHO_DOUBT_DB = 6       # a frame less than this over the doubted may be echo alone
     LOUDEST_OVER_DB = 3     # the loudest frame of 1.6 s over a loud one
-    FOUND_FRAMES = 75       # of audible speech, in which an audible echo is found
+    FIRST_FRAMES = 15       # of audible speech, in which no echo has correlated yet
+    LEAST_FRAMES = 65       # 1.3 s, until a line may be known to have no echo
+    FOUND_FRAMES = 125      # 2.5 s, in which an audible echo is found
 
 cdef struct EchoPath:
     float far_db[80]        # what was played, dB over one 16-bit unit, newest first
@@ -75,6 +80,7 @@ cdef struct EchoPath:
     float doubted_db        # an echo that is possible in this frame; 0 if none
     float loss_db           # of the known echo; falls by 1 dB a second at most
     int heard               # frames with audible speech, up to FOUND_FRAMES
+    bint is_without         # no echo was found in time
     float correlation       # at the best delay
     double usual_db         # relative to the loudest frame played
     int delay               # frames, or DELAY_UNKNOWN
@@ -100,6 +106,7 @@ cdef inline void echo_reset(EchoPath *state, float silence_db) noexcept nogil:
     state.energy = state.correlation = state.expected_db = state.doubted_db = 0
     state.loss_db = ECHO_LOWEST_DB
     state.heard = 0
+    state.is_without = False
     state.delay = DELAY_UNKNOWN
     state.best = state.steady = state.frames = 0
     state.since_louder = ECHO_MEMORY + 1
@@ -202,7 +209,7 @@ cdef inline void echo_heard(
     else:
         state.expected_db = _expect(state, heard_db, ECHO_NEAREST, NEAR_END)
         # An audible echo would be known by now.
-        if state.heard < FOUND_FRAMES:
+        if not state.is_without:
             state.doubted_db = _expect(state, heard_db, 0, FAR_FRAMES)
     if state.heard < FOUND_FRAMES:
         state.heard += 1
@@ -216,7 +223,7 @@ cdef inline int highest_echo_db(const EchoPath *state) noexcept nogil:
 
 cdef inline bint is_echoless(const EchoPath *state) noexcept nogil:
     """Tell whether an audible echo would have been found, and none was."""
-    return state.delay == DELAY_UNKNOWN and state.heard >= FOUND_FRAMES
+    return state.delay == DELAY_UNKNOWN and state.is_without
 
 
 cdef inline float _expect(
@@ -276,11 +283,21 @@ cdef inline void _judge_delay(EchoPath *state) noexcept nogil:
     state.best = at
     if is_believed(state) and state.steady >= DELAY_STEADY:
         state.delay = at
+    elif state.heard >= FOUND_FRAMES or (
+        state.heard >= LEAST_FRAMES
+        # 5 % of the echoes in noise, and 1 % of others, have less.
+        and evidence_for(state) < <float> 0.2 * (state.heard - FIRST_FRAMES)
+    ):
+        state.is_without = True
+
+
+cdef inline float evidence_for(const EchoPath *state) noexcept nogil:
+    """Return the squared correlation, times the frames that it is made of."""
+    return state.correlation * state.correlation * state.summed
 
 
 cdef inline bint is_believed(const EchoPath *state) noexcept nogil:
-    cdef float squared = state.correlation * state.correlation
-    return squared >= <float> 0.25 and squared * state.summed >= CHANCE_SQUARED
+    return state.correlation >= <float> 0.5 and evidence_for(state) >= CHANCE_SQUARED
 
 
 cdef inline bint may_be_echo(const EchoPath *state, float level_db) noexcept nogil:
