@@ -28,6 +28,9 @@ from libc.stdint cimport uint8_t
 from dsp.agc cimport Agc, agc_peak, agc_update
 from dsp.bandpass cimport Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_reset, bands_update
+from dsp.bars cimport (
+    frames_enough, frames_unscored, may_be_sound, may_begin, may_stay, over_opening,
+)
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport (
     EchoPath, echo_heard, echo_played, echo_reset, echo_update, far_loudest,
@@ -67,36 +70,17 @@ cpdef enum:                 # a state and flags: what `analyze` returns
     ECHOLESS = 512
 
 cdef enum:
-    CONFIRM_FRAMES = 2      # voiced evidence that opens the gate
-    CONFIRM_UNVOICED = 4    # the same without voicing: longer than a click
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
-    GAP_FRAMES = 3
     EARLY_FRAMES = 75       # 1.5 s
-    NEVER = 1_000_000
 
-# The bars, in log-odds; chosen on generated calls (bench/gate/README.md).
-cdef double SCORE_OPEN = 0.8        # twice in a row, or
-cdef double SCORE_SURE = 2.0        # once: onset 79 ms instead of 91
-# At first the floors are not known, and a caller who speaks from the first frame on is
-# in them: the net is in doubt, and a voiced frame needs less.
-cdef double SCORE_EARLY = -0.7
-cdef double SCORE_STAY = -0.8
-cdef double SCORE_AGAIN = 0.5       # after GAP_FRAMES: the word is still remembered
-cdef double SCORE_PER_DB = 0.2
 # The double-talk score is low: it has learnt more from sounds that are no caller.
 cdef double DOUBLE_TALK_OPEN = -1.4
 cdef double EVIDENCE_UNSCORED = 1.7     # a frame's, without a score: certain in five
-# A score that only remembers the last word is no sound of that word. Under noise the
-# bar is at least SCORE_STAY plus SOUND_PER_DB for each dB under `snr_stop`.
-cdef double SCORE_SOUND = 0.6
-cdef double SOUND_PER_DB = 0.4
-cdef double SCORE_HINT = -2.0       # it may be the soft beginning of a word
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
 cdef double FAR_HEARD_DBFS = -60.0  # what is softer has no audible echo
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
 cdef double VOICED = 0.30
-cdef double UNVOICED_EXTRA_DB = 6.0
 # A floor this low means a quiet line and likely a quiet caller: 1 dB off thresholds.
 cdef double QUIET_FLOOR_RMS = 40.0
 cdef double FULL_SCALE_DB = 90.30899869919435   # 20 log10(32768)
@@ -255,8 +239,7 @@ cdef class NoiseGate:
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
             margin = self._double_talk.logits[DOUBLE_TALK_OUTPUT] - DOUBLE_TALK_OPEN
         elif self._is_scored:
-            margin = self._logit - SCORE_OPEN
-            margin -= SCORE_PER_DB * max(0.0, start - self._snr_db)
+            margin = over_opening(self._logit, max(0.0, start - self._snr_db), False)
         if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
             margin = EVIDENCE_NONE
         evidence_update(&self._evidence, margin)
@@ -267,43 +250,38 @@ cdef class NoiseGate:
         """Move between the states; tell whether the frame holds speech."""
         cdef double start = self._snr_start[is_music]
         cdef double stop = self._snr_stop[is_music]
-        cdef double start_bar, stop_bar, stay
+        cdef double under_start, under_stop
         cdef bint is_early = is_voiced and self._frames < EARLY_FRAMES
+        cdef bint is_loud = not self._is_tone and self._rms >= self._vad_rms
         cdef bint is_active, is_kept, is_sure
         cdef int enough
         if floor_rms < QUIET_FLOOR_RMS and not is_music:
             start -= 1
             stop -= 1
+        under_start = max(0.0, start - self._snr_db)
+        under_stop = max(0.0, stop - self._snr_db)
         if self._is_scored:
-            start_bar = SCORE_PER_DB * max(0.0, start - self._snr_db)
-            stop_bar = SCORE_PER_DB * max(0.0, stop - self._snr_db)
-            start_bar += SCORE_EARLY if is_early else SCORE_OPEN
-            is_active = self._logit >= start_bar and self._is_above_echo
-            stay = SCORE_AGAIN if self._gate_state.quiet >= GAP_FRAMES else SCORE_STAY
-            is_kept = self._logit >= stay + stop_bar
-            self._is_hint = self._logit >= SCORE_HINT
-            stop_bar = SCORE_STAY + SOUND_PER_DB * max(0.0, stop - self._snr_db)
-            self._is_sound = is_kept and self._logit >= max(SCORE_SOUND, stop_bar)
+            is_active = over_opening(self._logit, under_start, is_early) >= 0
+            is_active = is_active and self._is_above_echo
+            is_kept = may_stay(self._logit, under_stop, self._gate_state.quiet)
+            self._is_hint = may_begin(self._logit)
+            self._is_sound = is_kept and may_be_sound(self._logit, under_stop)
         else:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop
             self._is_hint = self._is_sound = is_kept
-        if self._is_tone or self._rms < self._vad_rms:
+        if not is_loud:
             is_active = is_kept = self._is_sound = False
         self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
         is_sure = (
             self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
         )
-        enough = self._frames_to_confirm(is_voiced, start)
+        if self._is_scored:
+            enough = frames_enough(self._logit)
+        else:
+            enough = frames_unscored(is_voiced, self._snr_db - start)
         step(&self._gate_state, is_active, is_kept or is_sure, enough, self._hangover)
         return is_active
-
-    cdef int _frames_to_confirm(self, bint is_voiced, double start) noexcept nogil:
-        if self._is_scored:
-            return 1 if self._logit >= SCORE_SURE else CONFIRM_FRAMES
-        if is_voiced:
-            return CONFIRM_FRAMES
-        return CONFIRM_UNVOICED if self._snr_db >= start + UNVOICED_EXTRA_DB else NEVER
 
     cdef int _code(self, bint is_music) noexcept nogil:
         cdef int code = self._gate_state.state
