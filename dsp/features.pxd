@@ -104,6 +104,18 @@ cdef inline void features_update(
     state.peak_db = max(level_db, state.peak_db - <float> 0.008)
 
 
+cdef inline void features_unechoed(
+    const float *features, float level_db, float *out
+) noexcept nogil:
+    """Fill in a frame's features as they are if nothing was played."""
+    cdef int i
+    for i in range(FEATURES):
+        out[i] = features[i]
+    out[36] = out[38] = out[39] = out[40] = power_db(0)
+    out[37] = level_db - power_db(0)
+    out[46] = out[47] = over_db(level_db, 0)
+
+
 cdef inline float over_db(float level_db, float expected_db) noexcept nogil:
     """Return how far a level lies over another, or over the noise of a quiet line."""
     cdef float over = level_db - max(expected_db, line_db(0))

@@ -10,6 +10,7 @@ FAINT: int
 CERTAIN: int
 ECHO: int
 ECHOLESS: int
+UNECHOED: int
 
 class NoiseGate:
     def __init__(

@@ -15,10 +15,11 @@ dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
 louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by the
 second net (dsp/score.pxd), whose log-odds are summed until a caller is certain
 (dsp/evidence.pxd), at any level; a certain caller holds an open gate open. ECHO marks a
-frame that may be echo alone, ECHOLESS a line on which no echo was found. Without the
-score the SNR decides alone: voicing, or much more SNR for longer, confirms, so that a
-click does not open, and a frame more than ECHO_MARGIN_DB under the loudest far frame of
-the last half second counts as its echo.
+frame that may be echo alone, ECHOLESS a line on which no echo was found, UNECHOED a gate
+that would be open if there was none (dsp/unechoed.pxd). Without the score the SNR decides
+alone: voicing, or much more SNR for longer, confirms, so that a click does not open, and
+a frame more than ECHO_MARGIN_DB under the loudest far frame of the last half second
+counts as its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -50,10 +51,12 @@ from dsp.music cimport Music, music_update
 from dsp.noise cimport NoiseFloor, noise_reset, noise_update
 from dsp.periodicity cimport Periodicity, periodicity_update
 from dsp.score cimport (
-    DOUBLE_TALK_OUTPUT, DOUBLE_TALK_WEIGHTS, SCORE_WEIGHTS, SPEECH_OUTPUT, Score,
-    score_update,
+    DOUBLE_TALK_OUTPUT, DOUBLE_TALK_WEIGHTS, SCORE_WEIGHTS, Score, score_update,
 )
 from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
+from dsp.unechoed cimport (
+    Unechoed, is_open, speech_logit, unechoed_step, unechoed_update,
+)
 
 cpdef enum:                 # a state and flags: what `analyze` returns
     SILENCE = STATE_SILENCE
@@ -68,6 +71,7 @@ cpdef enum:                 # a state and flags: what `analyze` returns
     CERTAIN = 128
     ECHO = 256
     ECHOLESS = 512
+    UNECHOED = 1024
 
 cdef enum:
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
@@ -103,6 +107,7 @@ cdef class NoiseGate:
     cdef Bands _bands
     cdef Features _features
     cdef Score _score, _double_talk
+    cdef Unechoed _unechoed
     cdef EchoPath _echo
     cdef float _inputs[FEATURES]
     cdef float _logit
@@ -218,10 +223,14 @@ cdef class NoiseGate:
             levels_db, <float> self._voiced, self._periodicity.lag, self._is_tone,
             self._inputs,
         )
+        unechoed_update(
+            &SCORE_WEIGHTS, &self._echo, self._inputs, level_db, &self._score,
+            &self._gate_state, &self._unechoed,
+        )
         score_update(&SCORE_WEIGHTS, &self._score, self._inputs)
         if is_playing(&self._echo, FAR_HEARD_DB):
             score_update(&DOUBLE_TALK_WEIGHTS, &self._double_talk, self._inputs)
-        self._logit = self._score.logits[SPEECH_OUTPUT]
+        self._logit = speech_logit(&self._score, &self._unechoed)
 
     cdef bint _weigh_echo(self, double far_dbfs) noexcept nogil:
         """Distinguish the AI's echo from a voice over the AI."""
@@ -229,6 +238,7 @@ cdef class NoiseGate:
         cdef double excess_db = near_dbfs - self._far_max
         cdef bint is_heard = self._far_max >= FAR_HEARD_DBFS
         self._is_above_echo = louder_than_echo(&self._echo, excess_db, is_heard)
+        self._is_above_echo |= self._unechoed.counts
         if far_dbfs >= FAR_HEARD_DBFS:
             echo_update(&self._echo, excess_db)
         return is_heard and excess_db < -ECHO_MARGIN_DB
@@ -266,6 +276,10 @@ cdef class NoiseGate:
             is_kept = may_stay(self._logit, under_stop, self._gate_state.quiet)
             self._is_hint = may_begin(self._logit)
             self._is_sound = is_kept and may_be_sound(self._logit, under_stop)
+            unechoed_step(
+                &self._unechoed, &self._gate_state, under_start, under_stop, is_early,
+                is_loud, self._hangover,
+            )
         else:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop
@@ -295,6 +309,7 @@ cdef class NoiseGate:
         code |= SOUND if is_sound else 0
         code |= ECHO if may_be_echo(&self._echo, level_db) else 0
         code |= ECHOLESS if is_echoless(&self._echo) else 0
+        code |= UNECHOED if is_open(&self._unechoed) else 0
         return code
 
     @property

@@ -21,7 +21,7 @@ cdef class Uplink:
     cdef readonly bytes remainder
     cdef readonly WithheldSound withheld_sound
     cdef readonly bint is_own
-    cdef bint _is_echoless
+    cdef bint _is_echoless, _would_open
     cdef long long _silence_frames, _speech_end_ms, _uncommitted_ms
     cdef public long long appended_ms, turn_from_ms
     cdef public bint is_turn_open, is_unended, is_gate_open, is_voice, is_certain

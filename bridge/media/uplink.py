@@ -38,6 +38,7 @@ from dsp.gate import (
     SOUND,
     SPEECH,
     STATE_MASK,
+    UNECHOED,
     VOICE,
 )
 
@@ -83,7 +84,8 @@ class Uplink:
         self._turn_silence_ms = options.turn_silence_ms
         self.turn_end = TurnEnd(options)
         self._pending: deque[bytes] = deque()
-        self._pending_open: deque[bool] = deque()
+        # Whether the gate was open, and whether it would be on a line without an echo.
+        self._pending_open: deque[tuple[bool, bool]] = deque()
         # The newest frames given to the session: a ring, its end, its number of frames.
         self._given = [b""] * GIVEN_FRAMES_MAX
         self._given_end = self._given_frames = 0
@@ -92,7 +94,7 @@ class Uplink:
         self.remainder = b""
         self.withheld_sound = WithheldSound(options)
         self.is_own = False
-        self._is_echoless = False
+        self._is_echoless = self._would_open = False
         self._is_withholding = False
         self._is_heard_by_server = False
         self._silence_frames = 0
@@ -100,8 +102,7 @@ class Uplink:
         self._speech_end_ms = self._uncommitted_ms = 0
         self.is_turn_open = self.is_unended = False
         self.is_gate_open = False
-        self.is_voice = False
-        self.is_certain = False
+        self.is_voice = self.is_certain = False
         self._may_begin = False
         self.voice = VoiceRun()
         self.speech_frames = 0
@@ -132,7 +133,7 @@ class Uplink:
             self._give_speech(given)
             return given
         self._pending.append(frame)
-        self._pending_open.append(self.is_gate_open)
+        self._pending_open.append((self.is_gate_open, self._would_open))
         if withhold:
             return self._withhold()
         if self._is_withholding:
@@ -152,7 +153,8 @@ class Uplink:
         frames: list[bytes] = []
         has_begun = False
         while self._pending:
-            frame, is_open = self._pending.popleft(), self._pending_open.popleft()
+            frame = self._pending.popleft()
+            is_open = self._pending_open.popleft()[self._is_echoless]
             # An echo may have opened the gate in what precedes the first sound.
             has_begun = has_begun or (is_open and len(frames) >= self._preroll_frames)
             frames.append(frame if is_open or not has_begun else SILENCE)
@@ -167,7 +169,7 @@ class Uplink:
         The silence queues behind the frames that wait, and shares their fate.
         """
         self._pending.extend([SILENCE] * frames)
-        self._pending_open.extend([False] * frames)
+        self._pending_open.extend([(False, False)] * frames)
         self.withheld_sound.note_gap(frames)
 
     # --- what the server says of the turn ---
@@ -271,6 +273,7 @@ class Uplink:
         is_heard = is_sound or may_open or self.is_certain
         self.is_own = is_heard and not code & ECHO
         self._is_echoless = bool(code & ECHOLESS)
+        self._would_open = self.is_gate_open or bool(code & UNECHOED)
         self.voice.note(bool(code & FAINT), self.is_voice, bool(code & ECHO))
         self.speech_frames += is_sound
         level = self.gate.rms if self._ends_turns else 0.0
@@ -339,7 +342,9 @@ class Uplink:
         # Frames that waited for a soft onset when the AI began count in the turn, too.
         due = 1 if self._is_withholding else len(self._pending)
         sound = self.withheld_sound
-        sound.note(self.is_own, self.is_gate_open, True, self._is_echoless)
+        sound.note(
+            self.is_own, self.is_gate_open, self._would_open, True, self._is_echoless
+        )
         if not self._is_withholding and self.is_turn_open and self.is_gate_open:
             sound.begin_in_turn(due)  # all that waits is of this turn
         self._is_withholding = True
@@ -371,7 +376,9 @@ class Uplink:
         The end is put off while the caller's line may carry the echo of these words.
         """
         sound = self.withheld_sound
-        sound.note(self.is_own, self.is_gate_open, False, self._is_echoless)
+        sound.note(
+            self.is_own, self.is_gate_open, self._would_open, False, self._is_echoless
+        )
         self._keep_withheld()
         if sound.is_answer:
             return self.release()

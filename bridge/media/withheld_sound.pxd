@@ -8,8 +8,11 @@ cdef class WithheldSound:
     cdef public long long frames, tail_frames
 
     cpdef begin_in_turn(self, long long frames)
-    cpdef note(self, bint is_own, bint is_open, bint is_audible, bint is_echoless)
+    cpdef note(
+        self, bint is_own, bint is_open, bint would_open, bint is_audible,
+        bint is_echoless
+    )
     cdef long long _first_frames(self)
-    cdef _note_open(self, bint is_open)
+    cdef _note_open(self, bint is_open, bint would_open)
     cpdef note_gap(self, long long frames)
     cpdef forget(self)

@@ -11,7 +11,8 @@ gate that is open proves nothing.
 
 At first it is not known whether the line has an echo, and a caller as loud as one has
 no own sound. Once it is known that there is none, the gate has opened for the caller
-alone: what they have said begins with the first frame for which it did.
+alone: what they have said begins with the first frame for which it did, or would have
+(dsp/unechoed.pxd).
 """
 
 from bridge.settings.options import CallOptions
@@ -48,15 +49,21 @@ class WithheldSound:
         self._since_frames = 0
 
     def note(
-        self, is_own: bool, is_open: bool, is_audible: bool, is_echoless: bool
+        self,
+        is_own: bool,
+        is_open: bool,
+        would_open: bool,
+        is_audible: bool,
+        is_echoless: bool,
     ) -> None:
         """Take a withheld frame.
 
-        `is_audible` says that the AI still speaks, `is_echoless` that the line is known
-        to have no echo.
+        `would_open` says that the gate is open, or would be on a line without an
+        echo; `is_audible` that the AI still speaks; `is_echoless` that the line is
+        known to have no echo.
         """
         self.tail_frames = TAIL_FRAMES_MAX if is_audible else self.tail_frames - 1
-        self._note_open(is_open)
+        self._note_open(is_open, would_open)
         is_sure = self._own_frames >= OWN_FRAMES_MIN
         if self.frames:
             self.frames += 1
@@ -77,12 +84,12 @@ class WithheldSound:
         opened = min(max(self._open_frames - 1, 0), FIRST_FRAMES_MAX)
         return self._preroll_frames + 1 + opened
 
-    def _note_open(self, is_open: bool) -> None:
+    def _note_open(self, is_open: bool, would_open: bool) -> None:
         self._open_frames = self._open_frames + 1 if is_open else 0
-        self._gap_frames = 0 if is_open else self._gap_frames + 1
+        self._gap_frames = 0 if would_open else self._gap_frames + 1
         if self._gap_frames > self._late_frames:
             self._doubted_frames = 0
-        elif is_open or self._doubted_frames:
+        elif would_open or self._doubted_frames:
             self._doubted_frames += 1
 
     def note_gap(self, frames: int) -> None:

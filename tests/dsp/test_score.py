@@ -16,6 +16,10 @@ FOLDER = Path(score.__file__).parent
 FILES = ("score.weights", "double_talk.weights")
 AI_DBFS = -20.0
 QUIET = b"\xff\x7f" * 8_000
+# A feature, and the levels of digital silence and of a quiet line, in dB.
+LEVEL, SILENCE_DB, LINE_DB = 32, np.float32(12.0412), np.float32(20)
+# The frame at which an AI that never changes its level has no echo.
+FOUND_AT = 69
 CALLERS = ("human-en-reader-1", "human-en-command-2", "caller-he-1")
 
 
@@ -29,6 +33,15 @@ def heard(audio, far_dbfs=-127.0):
     return np.array(rows, np.float32), np.array(scored)
 
 
+def unechoed(rows):
+    """Return the features as they are if nothing was played."""
+    rows, level_db = rows.copy(), rows[:, LEVEL]
+    rows[:, [36, 38, 39, 40]] = SILENCE_DB
+    rows[:, 37] = level_db - SILENCE_DB
+    rows[:, [46, 47]] = np.clip(level_db - LINE_DB, -30, 30)[:, None]
+    return rows
+
+
 @pytest.mark.parametrize("far_dbfs", [-127.0, AI_DBFS])
 @pytest.mark.parametrize("name", [*CALLERS, "noise-fan"])
 def test_the_compiled_net_equals_its_formula_over_a_whole_call(name, far_dbfs):
@@ -40,6 +53,10 @@ def test_the_compiled_net_equals_its_formula_over_a_whole_call(name, far_dbfs):
     assert np.abs(np.array(score.scores(rows)) - wanted).max() < 1e-3
     if far_dbfs != AI_DBFS:
         wanted[:, 1] = 0  # the second net rests
+    else:
+        # The line has no echo, so that the first net counts without the AI as well.
+        alone = reference.log_odds(nets[0], unechoed(rows))[:, 0]
+        wanted[FOUND_AT:, 0] = np.maximum(wanted[FOUND_AT:, 0], alone[FOUND_AT:])
     assert np.abs(scored - 1 / (1 + np.exp(-wanted))).max() < 1e-4
 
 

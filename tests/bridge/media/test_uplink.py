@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from bench.gate.subset import mulaw
+from bench.talk import ai_speech
 from bridge.media.playout import NOTHING_DBFS
 from bridge.media.uplink import IN_TURN_WAIT_FRAMES, Uplink
 from bridge.media.withheld_sound import TAIL_FRAMES_MAX
 from bridge.settings.options import CallOptions
-from dsp.g711 import FRAME_MS, decode, encode, frame_levels
+from dsp.g711 import FRAME_BYTES, FRAME_MS, decode, encode, frame_levels
 from tests.bridge.builders import SILENCE, clip
+from tests.dsp import test_echo as lines
 
 # Without the room's quiet before the first word.
 VOICE = clip("human-en-reader-1")[20:]
@@ -20,6 +23,14 @@ def admit(uplink, frames, withhold=False):
     for frame in frames:
         given += uplink.admit(frame, NOTHING_DBFS, withhold)
     return given
+
+
+def over_the_ai():
+    """A caller who is hard to tell from the AI, from the first frame on."""
+    far = ai_speech(lines.SECONDS, 50)
+    near = mulaw(lines.line(0) + lines.talking("caller-he-1", 0))
+    frames = [near[at : at + FRAME_BYTES] for at in range(0, len(near), FRAME_BYTES)]
+    return frames, [level - 127.0 for level in frame_levels(mulaw(far))]
 
 
 def speaking(**options):
@@ -148,6 +159,16 @@ def test_an_answer_over_the_last_words_is_given_from_its_first_sound():
     given = admit(uplink, VOICE[40:41])
 
     assert given[-41:] == VOICE[:41]
+
+
+def test_who_begins_with_the_ai_is_given_from_the_first_frame_on_if_there_is_no_echo():
+    frames, levels = over_the_ai()
+    uplink = Uplink(CallOptions())
+    for frame, far_dbfs in zip(frames[:200], levels, strict=False):
+        uplink.admit(frame, far_dbfs, True)
+    given = uplink.release()
+    assert len(given) > 195
+    assert sum(frame != SILENCE for frame in given[:65]) > 40
 
 
 def test_older_sounds_are_dropped_and_counted():

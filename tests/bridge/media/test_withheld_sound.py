@@ -19,9 +19,11 @@ def made():
 
 
 def heard(sound, kinds, is_audible=True, is_echoless=False):
-    """Own sounds, an open gate on what may be an echo, and quiet frames."""
+    """Own sounds, an open gate on what may be an echo, a gate that would be open on a
+    line without one, and quiet frames."""
     for kind in kinds:
-        sound.note(kind == "s", kind in "so", is_audible, is_echoless)
+        is_open = kind in "so"
+        sound.note(kind == "s", is_open, kind in "sou", is_audible, is_echoless)
     return sound
 
 
@@ -58,6 +60,15 @@ def test_where_there_proves_to_be_no_echo_a_sound_begins_with_the_first_open_gat
 
     heard(sound, "s", is_echoless=True)
     assert sound.frames == PREROLL + 81
+
+
+def test_what_would_have_opened_the_gate_without_an_echo_counts_once_there_is_none():
+    sound = heard(made(), "u" * 60 + "s")
+    assert sound.frames == PREROLL + 1
+
+    sound = heard(made(), "u" * 60)
+    heard(sound, "s", is_echoless=True)
+    assert sound.frames == PREROLL + 61
 
 
 def test_what_began_in_doubt_is_longer_where_there_proves_to_be_no_echo():
