@@ -1,7 +1,7 @@
 """The types of `backlog.pyx`, for compiled code that sends."""
 
 cdef enum:
-    C_AUDIO_WAITING_BYTES_MAX = 65_536
+    C_AUDIO_WAITING_BYTES_MAX = 81_920
 
 
 cdef class Backlog:

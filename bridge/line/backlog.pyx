@@ -6,7 +6,7 @@ lost audio. Over WAITING_BYTES_MAX the peer does not read, and its socket is cut
 owner of the socket counts and cuts.
 """
 
-# Three seconds of 20 ms messages in base64 to Twilio, five to the model.
+# Nearly four seconds of 20 ms messages in base64 to Twilio, 5.6 to the model.
 AUDIO_WAITING_BYTES_MAX = C_AUDIO_WAITING_BYTES_MAX
 WAITING_BYTES_MAX = 1_048_576
 

@@ -52,8 +52,8 @@ SILENCE_MS_MAX = 10_000
 UNHEARD_MARGIN_MS = 1_000
 # The server refuses to commit less than this.
 COMMIT_MS_MIN = 100
-# Given audio is kept until it is transcribed. A turn is rarely longer, and at most 5 s
-# of audio wait for the socket (`backlog.AUDIO_WAITING_BYTES_MAX`).
+# Given audio is kept until it is transcribed. A turn is rarely longer, and 5.6 s of
+# audio wait for the socket at most (`backlog.AUDIO_WAITING_BYTES_MAX`).
 GIVEN_FRAMES_MAX = 10_000 // FRAME_MS
 # A turn with fewer frames of sound is a knock or a cough: not worth an answer.
 SPEECH_FRAMES_MIN = 5
