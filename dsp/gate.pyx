@@ -14,12 +14,12 @@ dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
 `snr_stop` raises the bar of staying open. While the AI is played, an onset must be
 louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by the
 second net (dsp/score.pxd), whose log-odds are summed until a caller is certain
-(dsp/evidence.pxd), at any level; a certain caller holds an open gate open. ECHO marks a
-frame that may be echo alone, ECHOLESS a line on which no echo was found, UNECHOED a gate
-that would be open if there was none (dsp/unechoed.pxd). Without the score the SNR decides
-alone: voicing, or much more SNR for longer, confirms, so that a click does not open, and
-a frame more than ECHO_MARGIN_DB under the loudest far frame of the last half second
-counts as its echo.
+(dsp/evidence.pxd), at any level that is not a television's (dsp/bystander.pxd); a
+certain caller holds an open gate open. ECHO marks a frame that may be echo alone,
+ECHOLESS a line on which no echo was found, UNECHOED a gate that would be open if there
+was none (dsp/unechoed.pxd). Without the score the SNR decides alone: voicing, or much
+more SNR for longer, confirms, so that a click does not open, and a frame more than
+ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -32,6 +32,7 @@ from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_reset, band
 from dsp.bars cimport (
     frames_enough, frames_unscored, may_be_sound, may_begin, may_stay, over_opening,
 )
+from dsp.bystander cimport Bystander, bystander_bar
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport (
     EchoPath, echo_heard, echo_played, echo_reset, echo_update, far_loudest,
@@ -78,7 +79,7 @@ cdef enum:
     EARLY_FRAMES = 75       # 1.5 s
 
 # The double-talk score is low: it has learnt more from sounds that are no caller.
-cdef double DOUBLE_TALK_OPEN = -1.4
+cdef double DOUBLE_TALK_OPEN = -1.7
 cdef double EVIDENCE_UNSCORED = 1.7     # a frame's, without a score: certain in five
 # A telephone's echo return loss is 14 dB or more in the evaluation's calls.
 cdef double ECHO_MARGIN_DB = 14.0
@@ -108,6 +109,7 @@ cdef class NoiseGate:
     cdef Features _features
     cdef Score _score, _double_talk
     cdef Unechoed _unechoed
+    cdef Bystander _bystander
     cdef EchoPath _echo
     cdef float _inputs[FEATURES]
     cdef float _logit
@@ -247,7 +249,10 @@ cdef class NoiseGate:
         """Add the frame's evidence for a caller over the AI."""
         cdef double margin = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
-            margin = self._double_talk.logits[DOUBLE_TALK_OUTPUT] - DOUBLE_TALK_OPEN
+            margin = self._double_talk.logits[DOUBLE_TALK_OUTPUT]
+            margin -= DOUBLE_TALK_OPEN + bystander_bar(
+                &self._bystander, &self._score, margin, self._rms, self._vad_rms
+            )
         elif self._is_scored:
             margin = over_opening(self._logit, max(0.0, start - self._snr_db), False)
         if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
