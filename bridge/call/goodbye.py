@@ -98,6 +98,7 @@ def end_as_begun(call: CallState, reason: str) -> None:
     call.last_words.note_asked()
     _leave(call)
     say_last_words(call)
+    _speak_on(call)
 
 
 def end_politely(call: CallState, reason: str) -> None:

@@ -40,6 +40,19 @@ def told_call():
     return call
 
 
+def ending_call():
+    """The same, once the model has wished to end it and says goodbye."""
+    call = told_call()
+    call.receive_openai(audio_delta("i2", 2_000, "r2"), 3.2)
+    call.receive_openai(audio_done("i2", "r2"), 3.2)
+    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript="Goodbye.")
+    call.receive_openai(words, 3.2)
+    wish = builders.tool_item("end", "end_call", '{"reason":"goodbye"}')
+    call.receive_openai(msgspec.structs.replace(wish, response_id="r2"), 3.2)
+    call.receive_openai(done("r2"), 3.3)
+    return call
+
+
 def moved(call, now, later=50.0):
     """The same call in another process, whose clock differs, ready to talk."""
     state = checkpoint.encode(call.checkpoint(now))
@@ -125,14 +138,7 @@ def test_a_sentence_is_kept_as_far_as_it_was_heard():
 
 
 def test_call_that_was_ending_ends_when_its_last_words_were_heard():
-    call = told_call()
-    call.receive_openai(audio_delta("i2", 2_000, "r2"), 3.2)
-    call.receive_openai(audio_done("i2", "r2"), 3.2)
-    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript="Goodbye.")
-    call.receive_openai(words, 3.2)
-    wish = builders.tool_item("end", "end_call", '{"reason":"goodbye"}')
-    call.receive_openai(msgspec.structs.replace(wish, response_id="r2"), 3.2)
-    call.receive_openai(done("r2"), 3.3)
+    call = ending_call()
     other, actions = moved(call, 4.0)
 
     (asked,) = of(openai.ResponseCreate, actions)
@@ -146,6 +152,18 @@ def test_call_that_was_ending_ends_when_its_last_words_were_heard():
     assert of(openai.ResponseCreate, actions) == of(HangUp, actions) == []
     (ended,) = of(HangUp, fire(other, 55.0))
     assert ended.reason == "end_call:goodbye"
+
+
+def test_last_words_that_came_before_the_caller_are_all_said():
+    other, _ = moved(ending_call(), 4.0)
+    other.receive_openai(created("a1"), 50.3)
+    other.receive_openai(audio_delta("a1-item", 2_000, "a1"), 50.4)
+    other.receive_openai(audio_done("a1-item", "a1"), 50.4)
+    other.receive_openai(done("a1"), 50.5)
+
+    actions = other.receive_twilio(builders.start(), 51.0)
+    actions += fire(other, 53.1)
+    assert len(of(twilio.OutboundMedia, actions)) == 100
 
 
 def test_a_tool_that_ran_is_not_run_again_and_the_model_is_told_so():
