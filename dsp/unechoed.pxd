@@ -14,9 +14,13 @@ from dsp.gate_states cimport (
 )
 from dsp.score cimport SPEECH_OUTPUT, Score, ScoreWeights, score_update
 
+cdef enum:
+    FIRST_WORDS_FRAMES = 500    # 10 s, of which most greetings are shorter
+
 cdef struct Unechoed:
     Score score
     GateState gate
+    int frames              # for which it has run
     bint is_on
     bint is_over            # the first words have ended, or have an echo
     bint counts             # the line has no echo
@@ -30,10 +34,14 @@ cdef inline void unechoed_update(
     cdef float alone[FEATURES]
     if state.is_over:
         return
-    if not is_playing(echo, FAR_HEARD_DB) or echo.delay != DELAY_UNKNOWN:
+    if (
+        not is_playing(echo, FAR_HEARD_DB) or echo.delay != DELAY_UNKNOWN
+        or state.frames == FIRST_WORDS_FRAMES
+    ):
         state.is_over = state.is_on
         state.is_on = state.counts = False
         return
+    state.frames += 1
     if not state.is_on:
         state.score = score[0]
         state.gate = gate[0]

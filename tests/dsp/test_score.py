@@ -20,6 +20,7 @@ QUIET = b"\xff\x7f" * 8_000
 LEVEL, SILENCE_DB, LINE_DB = 32, np.float32(12.0412), np.float32(20)
 # The frame at which an AI that never changes its level has no echo.
 FOUND_AT = 69
+FIRST_WORDS_FRAMES = 500
 CALLERS = ("human-en-reader-1", "human-en-command-2", "caller-he-1")
 
 
@@ -58,6 +59,14 @@ def test_the_compiled_net_equals_its_formula_over_a_whole_call(name, far_dbfs):
         alone = reference.log_odds(nets[0], unechoed(rows))[:, 0]
         wanted[FOUND_AT:, 0] = np.maximum(wanted[FOUND_AT:, 0], alone[FOUND_AT:])
     assert np.abs(scored - 1 / (1 + np.exp(-wanted))).max() < 1e-4
+
+
+def test_what_is_heard_without_an_echo_counts_for_ten_seconds_of_the_ai():
+    rows, scored = heard(2 * clip("noise-fan").audio, AI_DBFS)
+    wanted = reference.log_odds(reference.read((FOLDER / FILES[0]).read_bytes()), rows)
+    is_formula = np.abs(scored[:, 0] - 1 / (1 + np.exp(-wanted[:, 0]))) < 1e-4
+    assert is_formula[FIRST_WORDS_FRAMES:].all()
+    assert not is_formula[FOUND_AT:FIRST_WORDS_FRAMES].all()
 
 
 def test_any_bytes_for_a_long_time_leave_the_score_finite():
