@@ -40,13 +40,18 @@ def told_call():
     return call
 
 
+def say(call, text, ms):
+    """Let the model say a sentence in its second response."""
+    call.receive_openai(audio_delta("i2", ms, "r2"), 3.2)
+    call.receive_openai(audio_done("i2", "r2"), 3.2)
+    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript=text)
+    call.receive_openai(words, 3.2)
+
+
 def ending_call():
     """The same, once the model has wished to end it and says goodbye."""
     call = told_call()
-    call.receive_openai(audio_delta("i2", 2_000, "r2"), 3.2)
-    call.receive_openai(audio_done("i2", "r2"), 3.2)
-    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript="Goodbye.")
-    call.receive_openai(words, 3.2)
+    say(call, "Goodbye.", 2_000)
     wish = builders.tool_item("end", "end_call", '{"reason":"goodbye"}')
     call.receive_openai(msgspec.structs.replace(wish, response_id="r2"), 3.2)
     call.receive_openai(done("r2"), 3.3)
@@ -104,10 +109,7 @@ def test_the_session_is_told_the_conversation_and_asked_to_apologise_and_answer(
 
 def test_nothing_is_answered_twice():
     call = told_call()
-    call.receive_openai(audio_delta("i2", 500, "r2"), 3.2)
-    call.receive_openai(audio_done("i2", "r2"), 3.2)
-    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript="At nine.")
-    call.receive_openai(words, 3.2)
+    say(call, "At nine.", 500)
     call.receive_openai(done("r2"), 3.3)
     fire(call, 5.0)
     other, actions = moved(call, 5.0)
@@ -120,11 +122,8 @@ def test_nothing_is_answered_twice():
 
 def test_a_sentence_is_kept_as_far_as_it_was_heard():
     call = told_call()
-    call.receive_openai(audio_delta("i2", 2_000, "r2"), 3.2)
-    call.receive_openai(audio_done("i2", "r2"), 3.2)
     text = "You can come at nine or at half past ten."
-    words = openai.TranscriptDone(response_id="r2", item_id="i2", transcript=text)
-    call.receive_openai(words, 3.2)
+    say(call, text, 2_000)
     fire(call, 4.2)
     before = call.record(4.2).turns
     _, actions = moved(call, 4.2)
