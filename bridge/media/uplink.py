@@ -84,8 +84,8 @@ class Uplink:
         self._turn_silence_ms = options.turn_silence_ms
         self.turn_end = TurnEnd(options)
         self._pending: deque[bytes] = deque()
-        # Whether the gate was open, and whether it would be on a line without an echo.
-        self._pending_open: deque[tuple[bool, bool]] = deque()
+        # 2: the gate was open; 1: it would have been on a line without an echo.
+        self._pending_open: deque[int] = deque()
         # The newest frames given to the session: a ring, its end, its number of frames.
         self._given = [b""] * GIVEN_FRAMES_MAX
         self._given_end = self._given_frames = 0
@@ -133,7 +133,7 @@ class Uplink:
             self._give_speech(given)
             return given
         self._pending.append(frame)
-        self._pending_open.append((self.is_gate_open, self._would_open))
+        self._pending_open.append(self.is_gate_open + self._would_open)
         if withhold:
             return self._withhold()
         if self._is_withholding:
@@ -154,7 +154,7 @@ class Uplink:
         has_begun = False
         while self._pending:
             frame = self._pending.popleft()
-            is_open = self._pending_open.popleft()[self._is_echoless]
+            is_open = self._pending_open.popleft() + self._is_echoless >= 2
             # An echo may have opened the gate in what precedes the first sound.
             has_begun = has_begun or (is_open and len(frames) >= self._preroll_frames)
             frames.append(frame if is_open or not has_begun else SILENCE)
@@ -169,7 +169,7 @@ class Uplink:
         The silence queues behind the frames that wait, and shares their fate.
         """
         self._pending.extend([SILENCE] * frames)
-        self._pending_open.extend([(False, False)] * frames)
+        self._pending_open.extend([0] * frames)
         self.withheld_sound.note_gap(frames)
 
     # --- what the server says of the turn ---
