@@ -24,8 +24,8 @@
 # afterwards only around that delay.
 #
 # That a line has no echo is known after LEAST_FRAMES to FOUND_FRAMES of audible speech:
-# as soon as the best correlation is lower than nearly every echo's would be by then,
-# also one in noise. Who is heard from then on is somebody else. No echo is expected to
+# as soon as the best correlation is lower than nearly every echo's would be by then.
+# Who is heard from then on is somebody else. No echo is expected to
 # be louder than ECHO_FIRST_DB, and the levels by delay hardly rise.
 #
 # Whether a frame may be echo alone is asked with more doubt (`doubted_db`). At first
@@ -285,7 +285,7 @@ cdef inline void _judge_delay(EchoPath *state) noexcept nogil:
         state.delay = at
     elif state.heard >= FOUND_FRAMES or (
         state.heard >= LEAST_FRAMES
-        # 5 % of the echoes in noise, and 1 % of others, have less.
+        # At each moment 5 % of the echoes in noise have less, and 1 % of others.
         and evidence_for(state) < <float> 0.2 * (state.heard - FIRST_FRAMES)
     ):
         state.is_without = True

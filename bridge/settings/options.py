@@ -145,7 +145,7 @@ class CallOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     barge_in_grace_ms: Annotated[int, _ms(0, 5_000)] = 350
     barge_in_cooldown_ms: Annotated[int, _ms(0, 10_000)] = 1_000
     barge_in_ignore_backchannel: Switch = False
-    # As messages, 5.6 s of frames are `backlog.AUDIO_WAITING_BYTES_MAX`.
+    # As messages, 5.6 s of frames are just under `backlog.AUDIO_WAITING_BYTES_MAX`.
     barge_in_ring_ms: Annotated[int, _ms(500, 10_000)] = 5_500
     late_answer_ms: Annotated[int, _ms(0, 5_000)] = 1_500
     playout_lead_ms: Annotated[int, _ms(60, 2_000)] = 300
