@@ -16,6 +16,9 @@ ALIKE = 0.85
 # Server-sent events of this many changes; the browser's memory is read twice.
 EVENTS = 10_000
 GROWTH_MAX_BYTES = 2_000_000
+# A microphone is counted for so long.
+SENT_S = 3
+FRAMES_PER_S = 50
 
 
 def envelope(ulaw):
@@ -75,6 +78,34 @@ def test_person_steps_into_a_call(desk, demo):
     # The caller heard the words at the operator's microphone.
     words = clip("caller-en-1").audio
     assert max(likeness(part, words) for part in result.heard) > ALIKE
+    assert at.complaints == []
+
+
+def test_second_takeover_sends_one_microphone(desk, demo):
+    """What a microphone's worklet sends ends with the takeover, not with the line."""
+    at = desk("en")
+    page = at.go("live")
+    sent = []
+
+    def note(line):
+        line.on("framesent", lambda one: sent.append(one))
+
+    page.on("websocket", note)
+    ringing = demo.ring("en", [WaitForAi("ends"), StayOnLine()])
+    card = card_of(page, "…50")
+    for _ in range(2):
+        card.get_by_role("button", name="Take over").dblclick()
+        card.get_by_text("You speak with the caller.").wait_for()
+        sent.clear()
+        page.wait_for_timeout(SENT_S * 1_000)
+        frames = sum(isinstance(one, bytes) for one in sent)
+        assert frames < 1.2 * SENT_S * FRAMES_PER_S, frames
+        assert frames > 0.5 * SENT_S * FRAMES_PER_S, frames
+        card.get_by_role("button", name="Hand back").click()
+        card.get_by_text("The assistant leads the call again.").wait_for()
+    card.get_by_role("button", name="End politely").click()
+    card.wait_for(state="detached", timeout=30_000)
+    ringing.over()
     assert at.complaints == []
 
 

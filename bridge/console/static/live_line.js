@@ -21,27 +21,33 @@ export class Line {
     this.url = url.replace(/^\//, `${location.origin.replace("http", "ws")}/`);
     this.worklets = worklets;
     this.tell = tell;
-    this.isOpen = this.isSpeaking = false;
+    this.isOpen = this.isSpeaking = this.isTaking = false;
     this.lagMs = 0;
     this.tries = 0;
   }
 
   /** Hear both sides. */
-  async open() {
-    if (this.isOpen) return;
+  open() {
+    if (this.isOpen) return this.opening;
     this.isOpen = true;
     this.tell("connecting");
+    this.opening = this.begin();
+    return this.opening;
+  }
+
+  async begin() {
     const context = await newContext(this.worklets);
-    if (!this.isOpen) return void context.close();
+    // Closed meanwhile, and perhaps opened again.
+    if (!this.isOpen || this.context) return void context.close();
     this.context = context;
-    await context.resume();
     this.player = new AudioWorkletNode(this.context, "kolbridge-player", {
       numberOfInputs: 0,
       outputChannelCount: [2],
     });
     this.player.port.onmessage = ({ data }) => this.note(data.bufferedMs);
     this.player.connect(this.context.destination);
-    await this.connect();
+    await context.resume();
+    if (this.context === context) await this.connect();
   }
 
   connect() {
@@ -79,6 +85,16 @@ export class Line {
 
   /** Speak with the caller in place of the assistant. */
   async takeOver() {
+    if (this.isTaking) return;
+    this.isTaking = true;
+    try {
+      await this.speak();
+    } finally {
+      this.isTaking = false;
+    }
+  }
+
+  async speak() {
     try {
       this.microphone = await navigator.mediaDevices.getUserMedia({
         audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
@@ -87,24 +103,28 @@ export class Line {
       return this.tell("noMicrophone");
     }
     await this.open();
-    if (!this.isOpen) return this.stopSpeaking();
     await this.record();
+    if (!this.order({ type: "take_over" })) {
+      this.stopSpeaking();
+      return this.tell(this.isOpen ? "lost" : "state");
+    }
     this.isSpeaking = true;
     // What the caller hears is this voice from here on.
     this.player.port.postMessage({ isCallerOnly: true });
-    this.order({ type: "take_over" });
-    this.tell("state");
+    return this.tell("state");
   }
 
   /** Send what the microphone hears. Some browsers record only at their own rate. */
   async record() {
     let { context } = this;
+    if (!context) return;
     let source;
     try {
       source = context.createMediaStreamSource(this.microphone);
     } catch {
       this.own = context = new AudioContext();
       await context.audioWorklet.addModule(this.worklets);
+      if (!this.isOpen) return;
       source = context.createMediaStreamSource(this.microphone);
     }
     this.recorder = new AudioWorkletNode(context, "kolbridge-microphone", {
@@ -114,7 +134,7 @@ export class Line {
     this.recorder.port.onmessage = ({ data }) => {
       const { socket } = this;
       // Late audio is worse than lost audio: two frames may wait, no more.
-      const isFree = socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 400;
+      const isFree = socket?.readyState === WebSocket.OPEN && socket.bufferedAmount < 400;
       if (this.isSpeaking && isFree) socket.send(data.frame);
     };
     source.connect(this.recorder);
@@ -136,14 +156,18 @@ export class Line {
   stopSpeaking() {
     this.isSpeaking = false;
     this.source?.disconnect();
-    this.recorder?.disconnect();
+    this.recorder?.port.postMessage("end");
+    this.recorder?.port.close();
     this.own?.close();
     for (const track of this.microphone?.getTracks() ?? []) track.stop();
     this.source = this.recorder = this.own = this.microphone = undefined;
   }
 
+  /** Send an order; return whether the line could take it. */
   order(order) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(order));
+    const isFree = this.socket?.readyState === WebSocket.OPEN;
+    if (isFree) this.socket.send(JSON.stringify(order));
+    return isFree;
   }
 
   close() {

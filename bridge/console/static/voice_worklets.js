@@ -71,16 +71,21 @@ class Microphone extends AudioWorkletProcessor {
     this.frame = new Uint8Array(FRAME);
     this.filled = 0;
     this.peak = 0;
+    this.isOver = false;
+    this.port.onmessage = () => {
+      this.isOver = true;
+    };
   }
 
   process([[samples]]) {
     const { resampler } = this;
-    // Without a microphone the stream goes on, as a telephone's does.
+    // Without a microphone the stream goes on, as a telephone's does: until it is told to
+    // end, a node is not over because nothing is connected to it.
     for (const sample of samples ?? new Float32Array(128)) {
       resampler.put(sample);
       while (!resampler.isHungry) this.put(resampler.take());
     }
-    return true;
+    return !this.isOver;
   }
 
   put(sample) {
