@@ -35,3 +35,31 @@ def test_calls_of_the_demo_book_and_can_be_heard(desk, demo):
     page.get_by_role("button", name="Play").wait_for(timeout=20_000)
     assert "Very good, your appointment is booked." in page.locator("main").inner_text()
     assert at.complaints == []
+
+
+# A person takes a second to allow the microphone.
+SLOW_TO_ALLOW = """
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.given = [];
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const stream = await ask(wanted);
+    window.given.push(...stream.getTracks());
+    return stream;
+  };
+"""
+
+
+def test_hanging_up_before_the_microphone_is_allowed_places_no_call(desk, demo):
+    at = desk("en")
+    at.page.add_init_script(SLOW_TO_ALLOW)
+    page = at.go("try")
+    placed = []
+    page.on("request", lambda one: placed.append(one) if one.method == "POST" else None)
+    page.get_by_role("button", name="Ring").click()
+    page.get_by_role("button", name="Hang up").click()
+    page.wait_for_timeout(2_500)
+    assert placed == []
+    assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
+    assert page.get_by_text("You have hung up.").is_visible()
+    assert at.complaints == []

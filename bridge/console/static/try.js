@@ -9,6 +9,8 @@ let call;
 let context;
 let microphone;
 let beganAt = 0;
+// Grows when a call begins, and when it ends: what an older one waits for is void.
+let attempt = 0;
 let ticking;
 
 function say(name) {
@@ -28,6 +30,7 @@ function tick() {
 }
 
 function stop() {
+  attempt += 1;
   clearInterval(ticking);
   for (const track of microphone?.getTracks() ?? []) track.stop();
   context?.close();
@@ -54,36 +57,47 @@ function on(news, text) {
   }
 }
 
-async function listen() {
-  microphone = await navigator.mediaDevices.getUserMedia({
+/** Open the microphone; what it hears is heard by whichever call there is. */
+async function listen(isVoid) {
+  const given = await navigator.mediaDevices.getUserMedia({
     audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false },
   });
-  context = new AudioContext({ latencyHint: "interactive" });
-  await context.audioWorklet.addModule(phone.dataset.worklets);
-  await context.resume();
-  const frames = new AudioWorkletNode(context, "kolbridge-microphone", {
+  if (isVoid()) return given.getTracks().forEach((track) => track.stop());
+  const audio = new AudioContext({ latencyHint: "interactive" });
+  microphone = given;
+  context = audio;
+  await audio.audioWorklet.addModule(phone.dataset.worklets);
+  await audio.resume();
+  const frames = new AudioWorkletNode(audio, "kolbridge-microphone", {
     numberOfOutputs: 0,
     channelCount: 1,
     channelCountMode: "explicit",
   });
   frames.port.onmessage = ({ data }) => {
+    if (isVoid()) return;
     at("level").value = data.peak;
     call?.speak(data.frame);
   };
-  context.createMediaStreamSource(microphone).connect(frames);
+  audio.createMediaStreamSource(given).connect(frames);
+  return undefined;
 }
 
 async function begin() {
+  attempt += 1;
+  const own = attempt;
+  const isVoid = () => own !== attempt;
   show(true);
   at("warnings").hidden = at("record").hidden = true;
   at("timer").textContent = "0:00";
   say("asking");
   try {
-    await listen();
+    await listen(isVoid);
   } catch {
+    if (isVoid()) return undefined;
     say("noMicrophone");
     return stop();
   }
+  if (isVoid()) return undefined;
   say("ringing");
   let placed = {};
   try {
@@ -92,7 +106,8 @@ async function begin() {
   } catch {
     // Said below: there is no address.
   }
-  if (!placed.url || !context) {
+  if (isVoid()) return undefined;
+  if (!placed.url) {
     say("failed");
     if (placed.text) at("status").textContent = placed.text;
     return stop();
