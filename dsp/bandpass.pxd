@@ -3,77 +3,92 @@
 # -3 dB at 300 and 3400 Hz, 0 dB at 1 kHz, mains hum far below.
 # tests/dsp/test_bandpass.py recomputes the numbers and measures the response.
 #
-# Two sections, each b(z) / a(z). Both are multiplied by 1 - a1 z^-1 + a2 z^-2
-# (scattered look-ahead, Parhi and Messerschmitt, 1989), which leaves the response as it
-# is:
-#   a(z) becomes 1 - (a1 a1 - 2 a2) z^-2 + a2 a2 z^-4
-# A sample then waits for the one before the last only, and the first section's b(z)
-# needs no recursion. Measured: 0.41 us a frame instead of 0.59.
+# The numerator is b0 (1 - z^-2)^2: exact, for samples are whole numbers. The
+# denominator d(z), of degree 4, is multiplied by d(-z), which leaves a polynomial in
+# z^-2; that twice more, and it is one in z^-8 (scattered look-ahead, Parhi and
+# Messerschmitt, 1989). With the numerator multiplied likewise the response is as it
+# was, and a sample waits for the eighth before it: the compiler computes eight at once.
+# Measured: 0.15 us a frame, 0.11 with AVX2; 0.44 and 0.32 when a sample waited for the
+# second before it. Single precision is off by 2e-6 of the loudest sample, -114 dB.
 
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from dsp.g711 cimport FRAME
 
 cdef enum:
-    TAPS = 4                # past inputs that a section's b(z) needs
+    SOURCE_PAST = 4         # samples before the frame that are looked at
+    TARGET_PAST = 32        # room before the filtered frame
 
 cdef struct Bandpass:
-    double source[4]        # the last inputs, oldest first
-    double first[4]         # the last outputs of each section, newest first
-    double second[4]
+    # The last numbers of each stage, oldest first.
+    float differences[4]
+    float ahead2[8]
+    float ahead4[16]
+    float target[32]
 
 
 cdef inline void bandpass_run(
-    Bandpass *state, const double *source, double *target
+    Bandpass *state, const float *source, float *target
 ) noexcept nogil:
-    """Filter a frame; state below 1e-9 becomes zero, so that it never turns subnormal
-    on a silent line (measured 25 times slower)."""
+    """Filter a frame. SOURCE_PAST samples of the line come before it, and TARGET_PAST
+    numbers of room before the result.
+
+    State under 1e-9 becomes zero, so that it never turns subnormal on a silent line
+    (measured 25 times slower)."""
+    # The sections' denominators, 1 + a1 z^-1 + a2 z^-2, and their gain.
     cdef double a1 = 1.3423045143340906, a2 = 0.516380128598303
-    cdef double d1 = -1.6675616713630557, d2 = 0.7176625588018256
-    cdef double b0 = 0.6031972438993125, b1 = 1.206394487798625
-    # b(z) (1 - a1 z^-1 + a2 z^-2), for both sections.
-    cdef double f0 = b0, f1 = b1 - a1 * b0, f2 = b0 - a1 * b1 + a2 * b0
-    cdef double f3 = a2 * b1 - a1 * b0, f4 = a2 * b0
-    cdef double g1 = -2.0 - d1, g2 = 1 + 2 * d1 + d2, g3 = -d1 - 2 * d2
-    cdef double c2 = a1 * a1 - 2 * a2, c4 = -a2 * a2
-    cdef double e2 = d1 * d1 - 2 * d2, e4 = -d2 * d2
-    cdef double x[FRAME + TAPS]
-    cdef double v[FRAME]
-    cdef double y1 = state.first[0], y2 = state.first[1]
-    cdef double y3 = state.first[2], y4 = state.first[3]
-    cdef double z1 = state.second[0], z2 = state.second[1]
-    cdef double z3 = state.second[2], z4 = state.second[3]
-    cdef double y, ynext, z, znext
+    cdef double b1 = -1.6675616713630557, b2 = 0.7176625588018256
+    cdef double gain = 0.6031972438993125
+    # Their product d, and what becomes of it: e in z^-2, f in z^-4, g in z^-8.
+    cdef double d1 = a1 + b1, d2 = a2 + b2 + a1 * b1, d3 = a1 * b2 + b1 * a2
+    cdef double d4 = a2 * b2
+    cdef double e1 = 2 * d2 - d1 * d1, e2 = d2 * d2 + 2 * d4 - 2 * d1 * d3
+    cdef double e3 = 2 * d2 * d4 - d3 * d3, e4 = d4 * d4
+    cdef double f1 = 2 * e2 - e1 * e1, f2 = e2 * e2 + 2 * e4 - 2 * e1 * e3
+    cdef double f3 = 2 * e2 * e4 - e3 * e3, f4 = e4 * e4
+    cdef float g1 = 2 * f2 - f1 * f1, g2 = f2 * f2 + 2 * f4 - 2 * f1 * f3
+    cdef float g3 = 2 * f2 * f4 - f3 * f3, g4 = f4 * f4
+    # The coefficients of the stages, as they are added.
+    cdef float p0 = gain, p1 = -gain * d1, p2 = gain * d2, p3 = -gain * d3
+    cdef float p4 = gain * d4
+    cdef float q1 = -e1, q2 = e2, q3 = -e3, q4 = e4
+    cdef float r1 = -f1, r2 = f2, r3 = -f3, r4 = f4
+    cdef float v[FRAME + 4]
+    cdef float w[FRAME + 8]
+    cdef float u[FRAME + 16]
+    cdef float once[FRAME]
+    cdef const float *x = source - SOURCE_PAST
+    cdef float *y = target - TARGET_PAST
+    cdef float last = 0
     cdef int i
-    memcpy(x, state.source, TAPS * sizeof(double))
-    memcpy(x + TAPS, source, FRAME * sizeof(double))
+    memcpy(v, state.differences, 4 * sizeof(float))
+    memcpy(w, state.ahead2, 8 * sizeof(float))
+    memcpy(u, state.ahead4, 16 * sizeof(float))
+    memcpy(y, state.target, 32 * sizeof(float))
     for i in range(FRAME):
-        v[i] = f0 * x[i + 4] + f1 * x[i + 3] + f2 * x[i + 2] + f3 * x[i + 1] + f4 * x[i]
-    for i in range(0, FRAME, 2):
-        y = v[i] + c4 * y4 + c2 * y2
-        ynext = v[i + 1] + c4 * y3 + c2 * y1
-        z = y + g1 * y1 + g2 * y2 + g3 * y3 + d2 * y4 + e4 * z4 + e2 * z2
-        znext = ynext + g1 * y + g2 * y1 + g3 * y2 + d2 * y3 + e4 * z3 + e2 * z1
-        y4 = y2
-        y3 = y1
-        y2 = y
-        y1 = ynext
-        z4 = z2
-        z3 = z1
-        z2 = z
-        z1 = znext
-        target[i] = z
-        target[i + 1] = znext
-    memcpy(state.source, x + FRAME, TAPS * sizeof(double))
-    state.first[0] = settled(y1)
-    state.first[1] = settled(y2)
-    state.first[2] = settled(y3)
-    state.first[3] = settled(y4)
-    state.second[0] = settled(z1)
-    state.second[1] = settled(z2)
-    state.second[2] = settled(z3)
-    state.second[3] = settled(z4)
-
-
-cdef inline double settled(double value) noexcept nogil:
-    return value if value > 1e-9 or value < -1e-9 else 0
+        v[i + 4] = (x[i + 4] - x[i + 2]) - (x[i + 2] - x[i])
+    for i in range(FRAME):
+        w[i + 8] = (
+            (p0 * v[i + 4] + p1 * v[i + 3]) + (p2 * v[i + 2] + p3 * v[i + 1])
+            + p4 * v[i]
+        )
+    for i in range(FRAME):
+        u[i + 16] = (
+            (w[i + 8] + q1 * w[i + 6]) + (q2 * w[i + 4] + q3 * w[i + 2]) + q4 * w[i]
+        )
+    for i in range(FRAME):
+        once[i] = (
+            (u[i + 16] + r1 * u[i + 12]) + (r2 * u[i + 8] + r3 * u[i + 4]) + r4 * u[i]
+        )
+    for i in range(FRAME):
+        y[i + 32] = (once[i] - g4 * y[i]) - (g3 * y[i + 8] + g2 * y[i + 16]) - (
+            g1 * y[i + 24]
+        )
+    for i in range(TARGET_PAST):
+        last += y[FRAME + i] * y[FRAME + i]
+    memcpy(state.differences, v + FRAME, 4 * sizeof(float))
+    memcpy(state.ahead2, w + FRAME, 8 * sizeof(float))
+    memcpy(state.ahead4, u + FRAME, 16 * sizeof(float))
+    memcpy(state.target, y + FRAME, 32 * sizeof(float))
+    if last < <float> 1e-18:
+        memset(state.target, 0, 32 * sizeof(float))

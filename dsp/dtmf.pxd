@@ -3,6 +3,8 @@
 
 from libc.math cimport M_PI, cos
 
+from dsp.sums cimport sum_of
+
 
 cdef inline void dtmf_fill(double *coefficients) noexcept nogil:
     """Fill in 2 cos(2 pi f / 8000) for the rows, then the columns."""
@@ -18,11 +20,9 @@ cdef inline bint dtmf_is_likely(const float *power) noexcept nogil:
     A keypad tone has nearly all of its power within two bins of two peaks. A limit of
     half the power passes every tone, and saves most other frames the exact test.
     """
-    cdef float total = 0, row = 0, column = 0
+    cdef float total = sum_of(power + 8, 108), row = 0, column = 0
     # If no bin is over 0, the first bin of each range serves as the peak.
     cdef int k, at_row = 21, at_column = 37
-    for k in range(8, 116):
-        total += power[k]
     for k in range(21, 33):         # 656 to 1000 Hz
         if power[k] > row:
             row = power[k]
@@ -39,7 +39,7 @@ cdef inline bint dtmf_is_likely(const float *power) noexcept nogil:
 
 
 cdef inline bint dtmf_is_tone(
-    const double *coefficients, const double *x, int n, double energy
+    const double *coefficients, const float *x, int n, double energy
 ) noexcept nogil:
     """Tell whether a frame of total `energy` is a keypad tone."""
     cdef double best[2]

@@ -18,6 +18,7 @@ from dsp.bands cimport BANDS, Bands
 from dsp.decibels cimport decibels
 from dsp.echo cimport EchoPath, far_loudest
 from dsp.g711 cimport FRAME
+from dsp.sums cimport sum_of
 
 cdef enum:
     FEATURES = 48
@@ -53,51 +54,64 @@ cdef inline void features_reset(Features *state) noexcept nogil:
     state.peak_db = line_db(0)
 
 
-cdef inline float crest_db(const float *x) noexcept nogil:
-    """Return how far the loudest 2.5 ms of a frame are over its level: 0 to 9 dB."""
-    cdef float part, loudest = 0, total = 0
+cdef inline float part_energies(const float *x, float *parts) noexcept nogil:
+    """Fill in the energy of each 2.5 ms of a frame; return their sum."""
+    cdef float squares[FRAME]
+    cdef float lanes[4 * CREST_PARTS]
+    cdef const float *of
     cdef int i, k
+    for i in range(FRAME):
+        squares[i] = x[i] * x[i]
     for k in range(CREST_PARTS):
-        part = 0
-        for i in range(PART):
-            part += x[PART * k + i] * x[PART * k + i]
-        total += part
-        loudest = max(loudest, part)
+        of = squares + PART * k
+        for i in range(4):
+            lanes[4 * k + i] = of[i] + of[4 + i] + of[8 + i] + of[12 + i] + of[16 + i]
+    for k in range(CREST_PARTS):
+        parts[k] = (lanes[4 * k] + lanes[4 * k + 1]) + (
+            lanes[4 * k + 2] + lanes[4 * k + 3]
+        )
+    return sum_of(parts, CREST_PARTS)
+
+
+cdef inline float crest_db(const float *parts, float total) noexcept nogil:
+    """Return how far the loudest 2.5 ms of a frame are over its level: 0 to 9 dB."""
+    cdef float loudest = 0
+    cdef int k
+    for k in range(CREST_PARTS):
+        loudest = max(loudest, parts[k])
     return decibels((CREST_PARTS * loudest + 16) / (total + 16))
 
 
 cdef inline void features_update(
-    Features *state, const EchoPath *echo, const Bands *bands, const float *x,
+    Features *state, const EchoPath *echo, const Bands *bands, float crest,
     float level_db, const float *levels_db, float voiced, int lag, bint is_tone,
     float *out,
 ) noexcept nogil:
-    """Fill in FEATURES numbers from a frame, its level and its bands' levels.
+    """Fill in FEATURES numbers from a frame's crest, its level and its bands' levels.
 
     `echo` and `bands` have already taken the frame.
     """
-    cdef float mean_db = 0, floor_db = 0, rise = 0
+    cdef float rises[BANDS]
     cdef int i
     for i in range(BANDS):
         out[i] = levels_db[i] - bands.fast_db[i]
         out[BANDS + i] = levels_db[i] - bands.slow_db[i]
-        mean_db += levels_db[i]
-        floor_db += bands.slow_db[i]
-        rise += max(<float> 0, levels_db[i] - state.last_db[i])
+        rises[i] = max(<float> 0, levels_db[i] - state.last_db[i])
         state.last_db[i] = levels_db[i]
     out[32] = level_db
     out[33] = voiced
     out[34] = decibels(<float> 0.1 * max(lag, 10))
-    out[35] = mean_db / BANDS - level_db
+    out[35] = sum_of(levels_db, BANDS) / BANDS - level_db
     out[36] = far_loudest(echo)
     out[37] = level_db - out[36]
     out[38] = echo.near_db
     out[39] = echo.late_db
     out[40] = echo.latest_db
-    out[41] = floor_db / BANDS
+    out[41] = sum_of(bands.slow_db, BANDS) / BANDS
     out[42] = is_tone
-    out[43] = crest_db(x)
+    out[43] = crest
     out[44] = level_db - state.peak_db
-    out[45] = rise / BANDS
+    out[45] = sum_of(rises, BANDS) / BANDS
     out[46] = over_db(level_db, echo.expected_db)
     out[47] = over_db(level_db, <float> (out[36] + echo.usual_db))
     # The loudest level of the past decays by 0.4 dB a second.

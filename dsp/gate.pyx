@@ -25,9 +25,10 @@ ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport exp, log10, sqrt
 from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
 
 from dsp.agc cimport Agc, agc_peak, agc_update
-from dsp.bandpass cimport Bandpass, bandpass_run
+from dsp.bandpass cimport TARGET_PAST, Bandpass, bandpass_run
 from dsp.bands cimport BAND_TABLES, BANDS, Bands, bands_power, bands_reset, bands_update
 from dsp.bars cimport (
     frames_enough, frames_unscored, may_be_sound, may_begin, may_stay, over_opening,
@@ -42,10 +43,10 @@ from dsp.evidence cimport (
     EVIDENCE_FAINT, EVIDENCE_NONE, Evidence, evidence_is_certain, evidence_update,
 )
 from dsp.features cimport (
-    FAR_HEARD_DB, FEATURES, Features, features_reset, features_update, line_db,
-    power_db,
+    CREST_PARTS, FAR_HEARD_DB, FEATURES, Features, crest_db, features_reset,
+    features_update, line_db, part_energies, power_db,
 )
-from dsp.g711 cimport FRAME, FRAME_MS, LINEAR
+from dsp.g711 cimport FRAME, FRAME_MS, decode_frame
 from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, GateState
 from dsp.gate_states cimport gate_state_step as step
 from dsp.music cimport Music, music_update
@@ -54,7 +55,7 @@ from dsp.periodicity cimport Periodicity, periodicity_update
 from dsp.score cimport (
     DOUBLE_TALK_OUTPUT, DOUBLE_TALK_WEIGHTS, SCORE_WEIGHTS, Score, score_update,
 )
-from dsp.spectrum cimport BINS, SPECTRUM_TABLES, Spectrum, spectrum_update
+from dsp.spectrum cimport BINS, SPECTRUM_TABLES, WINDOW, spectrum_update
 from dsp.unechoed cimport (
     Unechoed, is_open, speech_logit, unechoed_step, unechoed_update,
 )
@@ -75,6 +76,7 @@ cpdef enum:                 # a state and flags: what `analyze` returns
     UNECHOED = 1024
 
 cdef enum:
+    PAST = WINDOW - FRAME   # samples of the line before the frame
     VOICED_MEMORY = 5       # frames for which voicing counts as recent
     EARLY_FRAMES = 75       # 1.5 s
 
@@ -104,7 +106,7 @@ cdef class NoiseGate:
     cdef NoiseFloor _noise
     cdef Periodicity _periodicity
     cdef Music _music
-    cdef Spectrum _spectrum
+    cdef float _past[PAST]
     cdef Bands _bands
     cdef Features _features
     cdef Score _score, _double_talk
@@ -163,23 +165,22 @@ cdef class NoiseGate:
         return self._analyze(<const uint8_t *> PyBytes_AS_STRING(frame), far_dbfs)
 
     cdef int _analyze(self, const uint8_t *frame, double far_dbfs) noexcept nogil:
-        cdef double linear[FRAME]
-        cdef double band[FRAME]
-        cdef float samples[FRAME]
-        cdef float filtered[FRAME]
+        cdef float line[WINDOW]
+        cdef float filtered[TARGET_PAST + FRAME]
         cdef float power[BINS]
-        cdef double energy = 0, floor_rms
-        cdef float level_db
+        cdef float parts[CREST_PARTS]
+        cdef float *samples = line + PAST
+        cdef float *band = filtered + TARGET_PAST
+        cdef double energy, floor_rms
+        cdef float level_db, crest
         cdef bint is_echo, is_music, is_active, is_voiced, is_speech
-        cdef int i
-        for i in range(FRAME):
-            linear[i] = LINEAR[frame[i]]
-            samples[i] = LINEAR[frame[i]]
-        bandpass_run(&self._bandpass, linear, band)
-        for i in range(FRAME):
-            energy += band[i] * band[i]
-            filtered[i] = <float> band[i]
-        spectrum_update(&SPECTRUM_TABLES, &self._spectrum, samples, power)
+        memcpy(line, self._past, sizeof(self._past))
+        decode_frame(frame, samples)
+        memcpy(self._past, line + FRAME, sizeof(self._past))
+        bandpass_run(&self._bandpass, samples, band)
+        energy = part_energies(band, parts)
+        crest = crest_db(parts, <float> energy)
+        spectrum_update(&SPECTRUM_TABLES, line, power)
         self._is_tone = dtmf_is_likely(power) and dtmf_is_tone(
             DTMF_COEFFICIENTS, band, FRAME, energy
         )
@@ -200,7 +201,7 @@ cdef class NoiseGate:
         if self._voiced > VOICED and not self._is_tone:
             self._since_voiced = 0
         if self._is_scored:
-            self._measure_speech(power, filtered, level_db)
+            self._measure_speech(power, crest, level_db)
         is_echo = self._weigh_echo(far_dbfs)
         is_voiced = self._since_voiced <= VOICED_MEMORY
         is_active = self._step(is_music, is_echo, is_voiced, floor_rms)
@@ -212,7 +213,7 @@ cdef class NoiseGate:
         return self._code(is_music)
 
     cdef void _measure_speech(
-        self, const float *power, const float *filtered, float level_db
+        self, const float *power, float crest, float level_db
     ) noexcept nogil:
         cdef float levels_db[BANDS]
         cdef int i
@@ -221,7 +222,7 @@ cdef class NoiseGate:
             levels_db[i] = line_db(levels_db[i])
         bands_update(&self._bands, levels_db, self._since_voiced == 0)
         features_update(
-            &self._features, &self._echo, &self._bands, filtered, level_db,
+            &self._features, &self._echo, &self._bands, crest, level_db,
             levels_db, <float> self._voiced, self._periodicity.lag, self._is_tone,
             self._inputs,
         )

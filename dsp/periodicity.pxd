@@ -26,22 +26,22 @@ cdef struct Periodicity:
 
 
 cdef inline double periodicity_update(
-    Periodicity *state, const double *x
+    Periodicity *state, const float *x
 ) noexcept nogil:
     cdef int16_t whole[168]
     cdef int16_t pairs[332]     # the samples at i and i + 1
     cdef int32_t squares[160]
     cdef int32_t dots[72]       # dots[k] belongs to lag LAG_MAX - k
-    cdef float values[57]
-    cdef float peak, scale, energy, best = 0
+    cdef float values[60]
+    cdef float peak, scale, energy, best
     cdef float *p = state.past
     cdef int32_t late = 0, early = 0
     cdef int i, k
     for i in range(HALF):
         p[i] = p[i + HALF]
     for i in range(HALF):
-        p[HALF + i] = <float> (0.5 * (x[2 * i] + x[2 * i + 1]))
-    peak = _peak(p)
+        p[HALF + i] = <float> 0.5 * (x[2 * i] + x[2 * i + 1])
+    peak = _peak(p, HISTORY)
     state.lag = LAG_MIN
     if not peak >= LEAST_PEAK:
         return 0
@@ -68,21 +68,29 @@ cdef inline double periodicity_update(
         early += squares[SPAN + k] - squares[k]
     for k in range(LAGS):
         values[k] = _squared(dots[k]) / (energy * values[k])
-    for k in range(LAGS):
-        if values[k] > best:
-            best = values[k]
-            state.lag = LAG_MAX - k
+    for k in range(LAGS, LAGS + 3):
+        values[k] = 0
+    best = _peak(values, LAGS + 3)
+    if best > 0:
+        state.lag = LAG_MAX - _index(values, best)
     return best if best < 1 else 1
 
 
-cdef inline float _peak(const float *p) noexcept nogil:
-    """Return the largest magnitude of HISTORY samples; four lanes, as vectors are."""
+cdef inline int _index(const float *values, float value) noexcept nogil:
+    """Return the first of LAGS places that has a value; without a branch for each."""
+    cdef int first = LAGS, k
+    for k in range(LAGS):
+        first = min(first, k if values[k] == value else LAGS)
+    return first
+
+cdef inline float _peak(const float *p, int count) noexcept nogil:
+    """Return the largest magnitude; four lanes, as vectors are."""
     cdef float lanes[4]
     cdef float value
     cdef int i, k
     for k in range(4):
         lanes[k] = 0
-    for i in range(0, HISTORY, 4):
+    for i in range(0, count, 4):
         for k in range(4):
             value = p[i + k] if p[i + k] >= 0 else -p[i + k]
             lanes[k] = value if value > lanes[k] else lanes[k]

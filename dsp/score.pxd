@@ -16,6 +16,7 @@ from libc.stdint cimport int16_t
 
 from dsp.features cimport FEATURES
 from dsp.gru cimport gru_update, whole
+from dsp.sums cimport dot_of
 
 cdef enum:
     UNITS = 48
@@ -47,8 +48,7 @@ cdef inline void score_update(
 ) noexcept nogil:
     """Take one frame's features; compute the log-odds of both outputs."""
     cdef int16_t x[FEATURES]
-    cdef float sum
-    cdef int i, j
+    cdef int i
     for i in range(FEATURES):
         x[i] = whole((features[i] - weights.mean[i]) * weights.scale[i])
     gru_update(
@@ -57,7 +57,6 @@ cdef inline void score_update(
         state.hidden, FEATURES, UNITS,
     )
     for i in range(OUTPUTS):
-        sum = weights.output_bias[i]
-        for j in range(UNITS):
-            sum += state.hidden[j] * weights.output[i][j]
-        state.logits[i] = sum
+        state.logits[i] = weights.output_bias[i] + dot_of(
+            state.hidden, weights.output[i], UNITS
+        )

@@ -6,12 +6,7 @@
 # natural order, so that all passes and the power become straight vector code.
 # The scale is such that white noise of RMS s reads s * s in every bin.
 
-from libc.string cimport memcpy
-
-from dsp.g711 cimport FRAME
-
 cdef enum:
-    HOP = FRAME
     WINDOW = 256
     HALF_WINDOW = 128
     BINS = 129
@@ -24,30 +19,21 @@ cdef struct SpectrumTables:
     float split_re[65]      # exp(-2 pi i k / 256): separates even and odd samples
     float split_im[65]
 
-cdef struct Spectrum:
-    float past[96]          # the end of the frames before
-
 cdef SpectrumTables SPECTRUM_TABLES
 
 
 cdef inline void spectrum_update(
-    const SpectrumTables *tables, Spectrum *state, const float *x, float *power
+    const SpectrumTables *tables, const float *x, float *power
 ) noexcept nogil:
-    """Take one frame; fill in `power`, 129 bins of 31.25 Hz."""
-    cdef float work[256]
+    """Take the last WINDOW samples; fill in `power`, 129 bins of 31.25 Hz."""
     cdef float re_a[128]
     cdef float im_a[128]
     cdef float re_b[128]
     cdef float im_b[128]
     cdef int i
-    for i in range(96):
-        work[i] = state.past[i]
-    for i in range(HOP):
-        work[96 + i] = x[i]
-    memcpy(state.past, x + 64, 96 * sizeof(float))
     for i in range(HALF_WINDOW):
-        re_a[i] = work[2 * i] * tables.window[2 * i]
-        im_a[i] = work[2 * i + 1] * tables.window[2 * i + 1]
+        re_a[i] = x[2 * i] * tables.window[2 * i]
+        im_a[i] = x[2 * i + 1] * tables.window[2 * i + 1]
     _pass(tables, 0, re_a, im_a, re_b, im_b)
     _pass(tables, 1, re_b, im_b, re_a, im_a)
     _pass(tables, 2, re_a, im_a, re_b, im_b)

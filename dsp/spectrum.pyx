@@ -23,20 +23,16 @@ _fill_spectrum(&SPECTRUM_TABLES)
 
 
 def powers(samples):
-    """Return the 129 bin powers and 16 band powers of the last frame of `samples`.
+    """Return the 129 bin powers and 16 band powers of the last 256 of `samples`.
 
-    `samples` are 16-bit linear values, 160 for each frame.
+    `samples` are 16-bit linear values.
     """
-    cdef Spectrum state
-    cdef float frame[HOP]
+    cdef float last[WINDOW]
     cdef float power[BINS]
     cdef float bands[BANDS]
     cdef int i
-    for i in range(96):
-        state.past[i] = 0
-    for start in range(0, len(samples), HOP):
-        for i in range(HOP):
-            frame[i] = samples[start + i]
-        spectrum_update(&SPECTRUM_TABLES, &state, frame, power)
+    for i, sample in enumerate(samples[-WINDOW:]):
+        last[i] = sample
+    spectrum_update(&SPECTRUM_TABLES, last, power)
     bands_power(&BAND_TABLES, power, bands)
     return [power[i] for i in range(BINS)], [bands[i] for i in range(BANDS)]

@@ -15,10 +15,12 @@ def test_fastest_build_is_taken():
     assert (NoiseGate.__module__ == "dsp.gate_avx2") == has_avx2()
 
 
+# A decision near a bar would differ now and then if the last bits did.
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("far_dbfs", [-127.0, -30.0])
 def test_both_builds_decide_alike(name, far_dbfs):
     fast, portable = NoiseGate(), PortableGate()
     for frame in cut(clip(name)):
         assert fast.analyze(frame, far_dbfs) == portable.analyze(frame, far_dbfs)
-        assert fast.score == pytest.approx(portable.score, abs=0.01)
+        assert fast.score == portable.score
+        assert fast.features == portable.features
