@@ -1,8 +1,5 @@
 """Who saw or changed what in a business: for its owner and the operator."""
 
-from datetime import datetime
-from uuid import UUID
-
 from aiohttp import web
 
 from bridge.console.console import (
@@ -15,6 +12,7 @@ from bridge.console.console import (
     require,
 )
 from bridge.console.language import N_
+from bridge.console.paging import time_and_id_of
 from bridge.console.rendering import render
 from crm import audit
 from crm.audit import Place
@@ -27,21 +25,14 @@ async def show(request: web.Request) -> web.StreamResponse:
     """Show a page of the log, the newest first."""
     require(request, OPERATOR, OWNER)
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
-    before = _place_of(request)
+    place = time_and_id_of(request.query)
+    before = Place(*place) if place else None
     found = await audit.recent(database, business.id, PAGE_ROWS + 1, before)
     rows = found[:PAGE_ROWS]
     last = rows[-1] if len(found) > PAGE_ROWS else None
     return await render(
         request, "audit/list.html", rows=rows, last=last, is_first=before is None
     )
-
-
-def _place_of(request: web.Request) -> Place | None:
-    try:
-        at = datetime.fromisoformat(request.query["before"])
-        return Place(at, UUID(request.query["id"])) if at.tzinfo else None
-    except (KeyError, ValueError):
-        return None
 
 
 def add_routes(app: web.Application, console: Console) -> None:

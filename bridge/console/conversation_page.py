@@ -32,14 +32,13 @@ from bridge.console.message_words import (
     status_words,
     why_words,
 )
+from bridge.console.paging import position_of
 from bridge.console.rendering import render
 from bridge.messaging import by_hand
 from bridge.messaging.by_hand import NotSent
 from bridge.messaging.window import WINDOW
 from crm import conversation_pages, conversations, lead_care
 from crm.conversations import WHATSAPP, Conversation
-
-_POSITION_DIGITS_MAX = 18
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -133,7 +132,7 @@ async def shown(request: web.Request, found: Conversation) -> dict[str, Any]:
     own = (database, business.id, found.id)
     # Before the messages: what is written in between is news.
     revisions = await conversation_pages.revisions(database, business.id, [found.id])
-    before = _position_of(request.query.get("before", ""))
+    before = position_of(request.query.get("before", ""))
     is_open = found.channel == WHATSAPP and found.last_inbound_at is not None
     why = by_hand.closed_why(found, datetime.now(UTC))
     return {
@@ -180,11 +179,6 @@ async def _page(
         faults=faults or {},
         **await shown(request, found),
     )
-
-
-def _position_of(text: str) -> int | None:
-    is_position = text.isascii() and text.isdecimal()
-    return int(text) if is_position and len(text) <= _POSITION_DIGITS_MAX else None
 
 
 def _is_script(request: web.Request) -> bool:

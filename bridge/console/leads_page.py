@@ -1,9 +1,7 @@
 """The list of a business's leads, and the claims of callers who proved nothing."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from urllib.parse import urlencode
-from uuid import UUID
 
 from aiohttp import web
 
@@ -16,6 +14,7 @@ from bridge.console.console import (
     business_path,
 )
 from bridge.console.language import N_, gettext
+from bridge.console.paging import time_and_id_of
 from bridge.console.rendering import render
 from crm import claims, lead_care, proofs
 from crm.lead_care import STATUSES, Place
@@ -43,7 +42,8 @@ async def show(request: web.Request) -> web.StreamResponse:
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
     query = request.query
     filters = {name: _text(query, name) for name in ("text", "status")}
-    before = _place_of(query)
+    place = time_and_id_of(query)
+    before = Place(*place) if place else None
     rows = await lead_care.listed(
         database, business.id, **filters, limit=PAGE_ROWS + 1, before=before
     )
@@ -78,14 +78,6 @@ async def accept(request: web.Request) -> web.StreamResponse:
 
 def _text(query: Mapping[str, str], name: str) -> str:
     return query.get(name, "").replace("\0", "")[:_TEXT_CHARS_MAX].strip()
-
-
-def _place_of(query: Mapping[str, str]) -> Place | None:
-    try:
-        at = datetime.fromisoformat(query["before"])
-        return Place(at, UUID(query["id"])) if at.tzinfo else None
-    except (KeyError, ValueError):
-        return None
 
 
 def _older(filters: dict[str, str], place: Place) -> str:

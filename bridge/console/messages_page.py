@@ -18,6 +18,7 @@ from bridge.console.language import N_, gettext
 from bridge.console.message_events import add_hub, send_events
 from bridge.console.message_hub import Watched
 from bridge.console.message_words import STATES, author_words, is_lost, status_words
+from bridge.console.paging import position_of
 from bridge.console.rendering import render
 from crm import conversation_pages
 from crm.conversation_pages import Place, Wish
@@ -26,8 +27,6 @@ PAGE_ROWS = 50
 MENU = (MenuItem(N_("Messages"), "/console/b/{business}/messages"),)
 _TEXT_CHARS_MAX = 200
 _FILTERS = ("words", "number", "state")
-# A position is microseconds since 1970.
-_POSITION_DIGITS_MAX = 18
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -90,14 +89,13 @@ def _text(query: Mapping[str, str], name: str) -> str:
 
 
 def _place_of(query: Mapping[str, str]) -> Place | None:
-    position = query.get("position", "")
-    if not position.isascii() or not position.isdecimal():
+    position = position_of(query.get("position", ""))
+    if position is None:
         return None
     try:
-        place = Place(int(position), UUID(query.get("id", "")))
+        return Place(position, UUID(query.get("id", "")))
     except ValueError:
         return None
-    return place if len(position) <= _POSITION_DIGITS_MAX else None
 
 
 def _older(given: Mapping[str, str], place: Place) -> str:

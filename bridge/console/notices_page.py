@@ -3,7 +3,6 @@
 A secret is shown on the page that answers its making, and never again.
 """
 
-from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -23,6 +22,7 @@ from bridge.console.console import (
     require,
 )
 from bridge.console.language import N_, gettext as _
+from bridge.console.paging import time_and_id_of
 from bridge.console.rendering import render
 from bridge.notices.targets import TargetError, allowed_hosts, check_target
 from bridge.telemetry.masking import one_line
@@ -143,7 +143,7 @@ async def change_endpoint(verb: str, request: web.Request) -> web.StreamResponse
 async def show_log(request: web.Request) -> web.StreamResponse:
     """Show a page of deliveries, the newest notice first."""
     database, business = _database(request), request[BUSINESS]
-    before = _place_of(request)
+    before = time_and_id_of(request.query)
     found = await notices.log(database, business.id, PAGE_ROWS + 1, before=before)
     ids = list(dict.fromkeys(one.notice_id for one in found))
     rows = [one for one in found if one.notice_id in ids[:PAGE_ROWS]]
@@ -236,14 +236,6 @@ def _id(request: web.Request) -> UUID:
         return UUID(request.match_info["id"])
     except ValueError:
         raise web.HTTPNotFound from None
-
-
-def _place_of(request: web.Request) -> tuple[datetime, UUID] | None:
-    try:
-        at = datetime.fromisoformat(request.query["before"])
-        return (at, UUID(request.query["id"])) if at.tzinfo else None
-    except (KeyError, ValueError):
-        return None
 
 
 def add_routes(app: web.Application, console: Console) -> None:

@@ -1,0 +1,23 @@
+"""Where a page of a list begins: after what its address says."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+# A position is microseconds since 1970.
+_POSITION_DIGITS_MAX = 18
+
+
+def time_and_id_of(query: Mapping[str, str]) -> tuple[datetime, UUID] | None:
+    """Return `before`, a time with its zone, and `id`; None if they are not there."""
+    try:
+        at = datetime.fromisoformat(query["before"])
+        return (at, UUID(query["id"])) if at.tzinfo else None
+    except (KeyError, ValueError):
+        return None
+
+
+def position_of(text: str) -> int | None:
+    """Return a position in a conversation; None if the text is none."""
+    is_position = text.isascii() and text.isdecimal()
+    return int(text) if is_position and len(text) <= _POSITION_DIGITS_MAX else None
