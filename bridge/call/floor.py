@@ -65,9 +65,9 @@ class Floor:
         self._timers.set(Timer.FLOOR, now + LOOK_S)
         return False
 
-    def drop(self, what: Due) -> None:
-        """Remove `what` from what waits, if it is there."""
-        self._waiting.pop(what, None)
+    def drop(self, what: Due) -> bool:
+        """Remove `what` from what waits; tell whether it was there."""
+        return self._waiting.pop(what, None) is not None
 
     def drop_all(self) -> None:
         """Remove all that waits: only last words are said from now on."""
@@ -75,14 +75,15 @@ class Floor:
         self._timers.cancel(Timer.FLOOR)
 
     def look(self, now: float, *, is_callers: bool) -> list[Due]:
-        """Return what must be said now; call this when FLOOR is due."""
+        """Return what must be said now; call this when FLOOR is due.
+
+        Each is dropped when it is said; the one before may have made it needless.
+        """
         due = [
             what
             for what, latest in self._waiting.items()
             if not is_callers or now >= latest
         ]
-        for what in due:
-            del self._waiting[what]
-        if self._waiting:
+        if len(due) < len(self._waiting):
             self._timers.set(Timer.FLOOR, now + LOOK_S)
         return due

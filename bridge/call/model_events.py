@@ -17,6 +17,7 @@ from bridge.call import (
     tool_answers,
 )
 from bridge.call.ending import END_CALL
+from bridge.call.floor import Due
 from bridge.call.plan import Log, RunTool, ToolResult
 from bridge.call.state import CallState
 from bridge.realtime import openai
@@ -48,6 +49,7 @@ def on_committed(call: CallState, event: openai.Committed) -> None:
         call.responses.note_left_to_operator()
         return
     call.responses.note_committed(call.now, is_answered=not is_ours)
+    call.floor.drop(Due.OPERATOR)  # the answer to this turn knows the order
     if is_ours and call.is_talking:
         answers.on_answer_due(call)
 

@@ -125,10 +125,12 @@ class CallState:
             self.ask(self.responses.request(self.now, params))
 
     def ask(self, requests: list[openai.ResponseCreate]) -> None:
-        """Send requests; one without parameters is answered with all tools' results."""
+        """Send requests; one without parameters is answered with all tools' results,
+        and with all that an operator has told the model."""
         self.actions += requests
         if any(request.response is UNSET for request in requests):
             self.tool_calls.note_answered()
+            self.floor.drop(Due.OPERATOR)
 
     def tell(self, event: openai.ClientEvent) -> None:
         """Send the model an event, if a session serves; a later one gets a seed."""

@@ -31,7 +31,8 @@ def on_timeout(call: CallState, _: None) -> None:
 def _on_floor_look(call: CallState) -> None:
     """Have the model say what waits no longer for the caller to end."""
     for what in call.floor.look(call.now, is_callers=call.has_caller_floor):
-        ON_FLOOR[what](call)
+        if call.floor.drop(what):
+            ON_FLOOR[what](call)
 
 
 ON_FLOOR: dict[Due, Callable[[CallState], None]] = {

@@ -77,13 +77,15 @@ def test_what_waits_is_said_once_in_the_order_in_which_it_came():
         assert not floor.take(what, 1.0, is_callers=True)
     assert floor.is_wanted
     assert timers.deadline == 1.0 + LOOK_S
-    floor.drop(Due.APOLOGY)
-    floor.drop(Due.APOLOGY)
+    assert floor.drop(Due.APOLOGY)
+    assert not floor.drop(Due.APOLOGY)
     assert floor.look(1.1, is_callers=True) == []
     assert timers.deadline == 1.1 + LOOK_S
     timers.clear()
 
     assert floor.look(1.2, is_callers=False) == [Due.WARNING, Due.TOOL_ANSWER]
+    assert floor.drop(Due.WARNING)
+    assert floor.drop(Due.TOOL_ANSWER)
     assert not floor.is_wanted
     assert timers.deadline is None
 
@@ -104,6 +106,7 @@ def test_nothing_waits_longer_than_its_limit_from_when_it_was_first_asked_for():
 
     assert floor.look(1.0 + FLOOR_WAIT_S - 0.01, is_callers=True) == []
     assert floor.look(1.0 + FLOOR_WAIT_S, is_callers=True) == [Due.WARNING]
+    assert floor.drop(Due.WARNING)
     assert timers.deadline == 1.0 + FLOOR_WAIT_S + LOOK_S
     assert floor.look(2.0 + FLOOR_WAIT_S, is_callers=True) == [Due.APOLOGY]
 
