@@ -52,7 +52,7 @@ def _begin(call: CallState, response_id: str) -> None:
     call.floor.drop(Due.SECOND_TRY)
     call.call_record.response_began()
     if call.takeover.is_on:  # the server began it before it knew
-        call.actions += call.responses.cancel()
+        call.cancel_answer()
 
 
 def on_response_done(call: CallState, event: openai.ResponseDone) -> None:

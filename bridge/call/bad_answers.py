@@ -133,7 +133,7 @@ def on_error_unfollowed(call: CallState) -> None:
         return
     text = call.recovery.look(responses.active_id, responses.asked_id, call.now)
     if text is not None:
-        call.actions += responses.cancel()
+        call.cancel_answer()
         call.ask(responses.give_up(call.now))
         _on_failed(call, set(), f"no answer after {text}", wait_s=0.0)
 

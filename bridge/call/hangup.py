@@ -35,6 +35,7 @@ def end(call: CallState, reason: str) -> None:
     has_left = reason in LEFT_BY_CALLER
     for cut in call.playout.interrupt(call.now, has_left=has_left):
         call.call_record.transcript.cut(cut)
+    call.call_record.transcript.cut_soundless()
     call.ending.finish(reason, is_goodbye_said=call.phase is Phase.ENDING)
     call.enter(Phase.ENDED)
     call.timers.clear()

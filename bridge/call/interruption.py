@@ -53,7 +53,7 @@ def interrupt(call: CallState, why: str, tag: str = "[BARGE_IN]") -> None:
         call.call_record.transcript.cut(cut)
         part = f".{cut.content_index}" if cut.content_index else ""
         heard.append(f"item={cut.item_id}{part} heard_ms={cut.heard_ms}")
-    call.actions += call.responses.cancel()
+    call.cancel_answer()
     call.ending.stop()
     call.info(f"{tag} {why}: {'; '.join(heard) or 'nothing was unheard'}")
 

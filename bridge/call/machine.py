@@ -241,6 +241,7 @@ class Call(CallState):
         self.log(self.call_record.audio_line(len(event.delta)))
         delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
         self.recovery.note_audio(delta)
+        self.call_record.transcript.note_sound(event.item_id)
         self.playout.push(event.item_id, event.content_index, delta)
         speech.feed(self)
 

@@ -79,6 +79,8 @@ def on_output_item_added(call: CallState, event: openai.OutputItemAdded) -> None
     if event.item.type == "message":
         at_s = call.call_record.at_s(call.now)
         call.call_record.transcript.place("ai", event.item.id, at_s)
+        if call.responses.is_cancelled(event.response_id):
+            call.call_record.transcript.cut_soundless()
 
 
 def on_transcript_delta(call: CallState, event: openai.TranscriptDelta) -> None:

@@ -132,6 +132,11 @@ class CallState:
             self.tool_calls.note_answered()
             self.floor.drop(Due.OPERATOR)
 
+    def cancel_answer(self) -> None:
+        """Cancel the running response; what the caller has no sound of is not said."""
+        self.actions += self.responses.cancel()
+        self.call_record.transcript.cut_soundless()
+
     def tell(self, event: openai.ClientEvent) -> None:
         """Send the model an event, if a session serves; a later one gets a seed."""
         if self.is_session_ready:

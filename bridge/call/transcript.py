@@ -28,6 +28,7 @@ class Turn:
     __slots__ = (
         "at_s",
         "dropped_chars",
+        "has_sound",
         "heard_ms",
         "interrupted",
         "is_whole",
@@ -45,6 +46,8 @@ class Turn:
         self.interrupted = False
         # No more words will come.
         self.is_whole = False
+        # The caller hears it, or would have but for a cut.
+        self.has_sound = False
         self.heard_ms: int | None = None
         # Where the turn was cut, if its words were still to come.
         self.late_cut: Cut | None = None
@@ -174,6 +177,21 @@ class Transcript:
         text = _heard(text, cut)
         kept = {at: one for at, one in turn.parts.items() if at < cut.content_index}
         turn.parts = {**kept, cut.content_index: text}
+
+    def note_sound(self, item_id: str) -> None:
+        """Note that the caller is given the sound of an item."""
+        turn = self._turns.get(item_id)
+        if turn is not None:
+            turn.has_sound = True
+
+    def cut_soundless(self) -> None:
+        """Cut what the AI has begun and the caller has no sound of.
+
+        Its words may come before its sound, or after the cut.
+        """
+        for turn in self._turns.values():
+            if turn.role == "ai" and not turn.is_whole and not turn.has_sound:
+                self.cut(Cut(turn.item_id, 0, 0, 0))
 
     def placed(self) -> list[Turn]:
         """Return every turn in order, also those whose words have yet to come."""

@@ -98,6 +98,31 @@ def test_words_that_come_after_the_cut_are_cut_as_well():
     assert (turn.text, turn.interrupted) == ("One two three", True)
 
 
+def test_what_has_no_sound_is_cut_wholly_before_its_words_and_after_them():
+    transcript = Transcript()
+    transcript.set_text("ai", "a1", "Hello.", 1.0)
+    transcript.set_text("caller", "u1", "Hi.", 2.0)
+    transcript.place("caller", "u2", 3.0)
+    for item_id in ("a2", "a3", "a4"):
+        transcript.place("ai", item_id, 4.0)
+    transcript.note_sound("a2")
+    transcript.note_sound("nobody")
+    transcript.add_text("ai", "a3", "You are", 4.0)
+
+    transcript.cut_soundless()
+    for item_id in ("a2", "a3", "a4"):
+        transcript.set_text("ai", item_id, "You are booked.", 5.0)
+
+    assert said(transcript) == [
+        ("ai", "Hello."),
+        ("caller", "Hi."),
+        ("ai", "You are booked."),
+        ("ai", ""),
+        ("ai", ""),
+    ]
+    assert [turn.heard_ms for turn in transcript.turns()[2:]] == [None, 0, 0]
+
+
 def test_cutting_what_nobody_knows_of_changes_nothing():
     transcript = Transcript()
     transcript.cut(Cut("nobody", 0, 1, 2))
