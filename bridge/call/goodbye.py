@@ -109,6 +109,10 @@ def end_politely(call: CallState, reason: str) -> None:
         hangup.end(call, reason)
         return
     operator_orders.leave(call)  # the goodbye is the AI's
+    failure = call.takeover.failure
+    if failure is not None:
+        hangup.obey(call, failure)
+        return
     call.ending.begin(reason)
     ask_goodbye(call)
     _leave(call)

@@ -50,7 +50,7 @@ class Takeover:
         self.frames = 0
         # What the operator who has handed the call back notes; None if they are gone.
         self.note: str | None = None
-        # The failure of the model that ends the call once it is handed back.
+        # The failure of the model that ends the call with this takeover.
         self.failure: Fail | None = None
         self._began_at = 0.0
         self._heard_at = self._ended_at = 0.0
@@ -74,7 +74,6 @@ class Takeover:
         """Note that the operator speaks from here on."""
         self.state = follow(_NEXT, self.state, State.ON)
         self.frames = 0
-        self.failure = None
         self._began_at = self._heard_at = now
         self._timers.set(Timer.OPERATOR, now + LOST_S)
 

@@ -2,12 +2,14 @@
 
 from bridge.call import session_config
 from bridge.call.machine import Call
-from bridge.call.plan import TakeOver
+from bridge.call.plan import OperatorWords, TakeOver, Transcribe
 from bridge.realtime import openai
 
 from ..builders import (
     FRAME_S,
     SILENCE,
+    clip,
+    done,
     fire,
     media,
     of,
@@ -16,6 +18,8 @@ from ..builders import (
 )
 
 VOICE = b"\x42" * 160
+SPEECH = clip("ai-en-greeting")
+PAUSE = [SILENCE] * 40
 MODES = ("server_vad", "semantic_vad", "gate")
 
 
@@ -58,3 +62,27 @@ def operator_speaks(call: Call, seconds: float, now: float) -> tuple[list, float
 
 def told_turns(call: Call) -> list[str]:
     return [turn.text for turn in call.record(99.0).turns if turn.role == "told"]
+
+
+def operator_says(call: Call, frames: list[bytes], now: float) -> tuple[list, float]:
+    """Let an operator speak to a caller who is silent."""
+    actions = []
+    for frame in frames:
+        now += FRAME_S
+        actions += fire(call, now)
+        actions += call.receive_operator_audio(frame, now)
+        actions += call.receive_twilio(media(SILENCE), now)
+    return actions, now
+
+
+def heard(item_id: str, text: str, seconds: float = 0.0) -> OperatorWords:
+    usage = {"type": "duration", "seconds": seconds} if seconds else {}
+    return OperatorWords(item_id=item_id, text=text, usage=usage)
+
+
+def talking_operator(**options: object) -> tuple[Call, list[Transcribe], float]:
+    """Return a call whose operator has said a sentence and begun another."""
+    call = taken_over(**options)
+    call.receive_openai(done("r1", "cancelled"), 12.1)
+    actions, now = operator_says(call, SPEECH + PAUSE + SPEECH, 12.1)
+    return call, of(Transcribe, actions), now

@@ -1,10 +1,19 @@
 """Operator orders: how a call is handed back, lost, resumed or ended."""
 
 import msgspec
+import pytest
 
 from bridge.call import checkpoint, session_config
 from bridge.call.machine import Call
-from bridge.call.plan import HandBack, HangUp, Leg, Phase, TakeOver, Whisper
+from bridge.call.plan import (
+    HandBack,
+    HangUp,
+    Leg,
+    Phase,
+    Refusal,
+    TakeOver,
+    Whisper,
+)
 from bridge.call.streams import Transport
 from bridge.call.takeover import LOST_S
 from bridge.realtime import openai
@@ -34,6 +43,7 @@ from .operators import (
     listen,
     operator_speaks,
     taken_over,
+    talking_operator,
     told,
     told_turns,
 )
@@ -151,6 +161,36 @@ def test_a_model_that_fails_ends_the_call_only_when_it_is_handed_back():
     actions = call.receive_operator(HandBack(), now)
 
     assert of(HangUp, actions) == [HangUp("model_failed", True)]
+
+
+def test_a_failure_that_comes_while_words_are_awaited_outlasts_another_takeover():
+    call, _, now = talking_operator()
+    call.receive_operator(HandBack(), now)
+    call.receive_openai(error("insufficient_quota"), now + 0.1)
+    call.receive_operator(TakeOver(), now + 0.2)
+    _, now = operator_speaks(call, 1.0, now + 0.2)
+
+    actions = call.receive_operator(HandBack(), now)
+
+    assert of(HangUp, actions) == [HangUp("model_failed", True)]
+
+
+@pytest.mark.parametrize("why", ["an error", "a refused session"])
+def test_a_model_that_has_failed_is_asked_for_no_goodbye(why):
+    call = taken_over()
+    if why == "an error":
+        call.receive_openai(error("insufficient_quota"), 13.0)
+    else:
+        call.receive_disconnect(Leg.OPENAI, "gone", 13.0)
+        refusal = Refusal(reason="no", status=401)
+        call.receive_disconnect(Leg.OPENAI, refusal, 13.1)
+
+    actions = call.receive_hangup("operator", 14.0, politely=True)
+
+    assert not of(openai.ResponseCreate, actions)
+    [hang_up] = of(HangUp, actions)
+    assert hang_up.failed
+    assert call.phase is Phase.ENDED
 
 
 def test_another_session_answers_nothing_either_and_knows_of_the_takeover():

@@ -19,52 +19,32 @@ from bridge.realtime import openai
 from bridge.telephony import twilio
 
 from ..builders import (
-    FRAME_S,
     SILENCE,
-    clip,
     done,
     error,
     fire,
-    media,
     of,
     plan,
     session,
     start,
     texts,
 )
-from .operators import listen, taken_over, told
+from .operators import (
+    PAUSE,
+    SPEECH,
+    heard,
+    listen,
+    operator_says,
+    taken_over,
+    talking_operator,
+    told,
+)
 
-SPEECH = clip("ai-en-greeting")
-PAUSE = [SILENCE] * 40
 PERSON = "The person of the business said to the caller: "
-
-
-def operator_says(call: Call, frames: list[bytes], now: float) -> tuple[list, float]:
-    """Let an operator speak to a caller who is silent."""
-    actions = []
-    for frame in frames:
-        now += FRAME_S
-        actions += fire(call, now)
-        actions += call.receive_operator_audio(frame, now)
-        actions += call.receive_twilio(media(SILENCE), now)
-    return actions, now
-
-
-def heard(item_id: str, text: str, seconds: float = 0.0) -> OperatorWords:
-    usage = {"type": "duration", "seconds": seconds} if seconds else {}
-    return OperatorWords(item_id=item_id, text=text, usage=usage)
 
 
 def said(call: Call) -> list[str]:
     return [turn.text for turn in call.record(99.0).turns if turn.role == "operator"]
-
-
-def talking_operator(**options: object) -> tuple[Call, list[Transcribe], float]:
-    """Return a call whose operator has said a sentence and begun another."""
-    call = taken_over(**options)
-    call.receive_openai(done("r1", "cancelled"), 12.1)
-    actions, now = operator_says(call, SPEECH + PAUSE + SPEECH, 12.1)
-    return call, of(Transcribe, actions), now
 
 
 def test_words_are_asked_for_and_told_while_the_operator_still_speaks():

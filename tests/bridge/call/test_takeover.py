@@ -39,14 +39,13 @@ def test_nobody_is_lost_who_has_left():
     assert not takeover.is_lost(20.0)
 
 
-def test_frames_and_failures_are_those_of_one_takeover():
+def test_frames_are_those_of_one_takeover():
     takeover, _ = taken_over()
     takeover.note_sent(3)
     takeover.end(12.0)
     takeover.begin(20.0)
 
     assert takeover.frames == 0
-    assert takeover.failure is None
 
 
 def test_a_hand_back_waits_so_long_for_words_and_counts_as_no_speech():
