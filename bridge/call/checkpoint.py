@@ -70,6 +70,8 @@ def take(call: CallState, now: float) -> Checkpoint:
         barge_in_ms=tuple(noted.barge_in_ms),
         end_reason=call.ending.reason if call.phase is Phase.ENDING else "",
         is_taken_over=call.takeover.is_on,
+        operator_note=call.takeover.note_left,
+        operator_s=call.takeover.lasted_s(now) if call.takeover.is_on else 0.0,
         operator_turns=noted.operator_turns,
     )
 
@@ -80,7 +82,11 @@ def restore(call: CallState, saved: Checkpoint) -> None:
     if saved.is_taken_over:
         has_words = any(turn.role == "operator" for turn in saved.turns)
         known = Known.PART if has_words else Known.NOTHING
-        call.call_record.operator_told(session_config.operator_lost(known), call.now)
+        told = session_config.operator_lost(known)
+        if saved.operator_note is not None:
+            lasted_s, note = saved.operator_s, saved.operator_note
+            told = session_config.handed_back(lasted_s, note, known)
+        call.call_record.operator_told(told, call.now)
     for name, count in saved.counters.items():
         if name in Counters.__slots__:
             setattr(call.counters, name, count)

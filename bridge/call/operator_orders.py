@@ -74,9 +74,11 @@ def on_operator_late(call: CallState) -> None:
 
 
 def leave(call: CallState) -> None:
-    """End a takeover without a word to the model: the AI says goodbye."""
+    """End a takeover: the AI says goodbye, and knows the operator's note at most."""
     if call.takeover.is_on:
         operator_words.end(call)
+        if note := call.takeover.note_left:
+            _tell(call, session_config.noted(note))
         _end(call)
 
 
@@ -164,6 +166,7 @@ def _give_back(call: CallState) -> None:
     _end(call)
     failure = call.takeover.failure
     if failure is not None:
+        operator_words.keep_note(call, note)
         hangup.obey(call, failure)
         return
     _have_server_answer(call, answers=True)

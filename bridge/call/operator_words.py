@@ -32,9 +32,16 @@ def end(call: CallState) -> None:
 
 def end_call(call: CallState) -> None:
     """Have all that is left transcribed, for the record alone: the call is over."""
+    keep_note(call, call.takeover.note_left)
     call.operator_voice.end()
     for portion in call.operator_voice.rest():
         _transcribe(call, portion)
+
+
+def keep_note(call: CallState, note: str | None) -> None:
+    """Write down an operator's note that no model is told any more."""
+    if note:
+        call.call_record.operator_told(session_config.noted(note), call.now)
 
 
 def take(call: CallState, words: OperatorWords) -> None:

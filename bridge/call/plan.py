@@ -79,6 +79,9 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: str = ""
     # An operator was speaking in the place of the AI, and is gone with the process.
     is_taken_over: bool = False
+    # What that operator noted, and how long they spoke, if they had handed it back.
+    operator_note: str | None = None
+    operator_s: float = 0.0
     operator_turns: int = 0
 
 

@@ -70,6 +70,11 @@ class Takeover:
         """Tell whether the operator's last words are waited for."""
         return self.state is State.HANDING_BACK
 
+    @property
+    def note_left(self) -> str | None:
+        """The note of a hand back that waits for words; None if there is none."""
+        return self.note if self.is_handing_back else None
+
     def begin(self, now: float) -> None:
         """Note that the operator speaks from here on."""
         self.state = follow(_NEXT, self.state, State.ON)

@@ -38,9 +38,25 @@ from .operators import (
     taken_over,
     talking_operator,
     told,
+    told_turns,
 )
 
 PERSON = "The person of the business said to the caller: "
+
+
+NOTED = session_config.noted("Ten percent.")
+
+
+def resumed(call: Call, now: float) -> tuple[Call, list]:
+    """Let another process go on with the call, and its session be told of it."""
+    saved = checkpoint.decode(
+        checkpoint.FORMAT, checkpoint.encode(call.checkpoint(now))
+    )
+    other = Call(msgspec.structs.replace(plan(), resumed=saved), now + 60.0)
+    other.receive_openai(openai.SessionCreated(session=openai.Session()), now + 60.1)
+    other.receive_twilio(start(), now + 60.1)
+    updated = openai.SessionUpdated(session=session())
+    return other, other.receive_openai(updated, now + 60.2)
 
 
 def said(call: Call) -> list[str]:
@@ -236,14 +252,8 @@ def test_a_polite_end_keeps_the_operators_words():
 def test_another_process_and_another_session_know_the_words():
     call, [asked], now = talking_operator()
     call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
-    saved = checkpoint.decode(
-        checkpoint.FORMAT, checkpoint.encode(call.checkpoint(now))
-    )
 
-    other = Call(msgspec.structs.replace(plan(), resumed=saved), 90.0)
-    other.receive_openai(openai.SessionCreated(session=openai.Session()), 90.1)
-    other.receive_twilio(start(), 90.1)
-    actions = other.receive_openai(openai.SessionUpdated(session=session()), 90.2)
+    other, actions = resumed(call, now)
 
     assert told(actions) == [
         session_config.taken_over(),
@@ -251,7 +261,49 @@ def test_another_process_and_another_session_know_the_words():
         session_config.operator_lost(Known.PART),
     ]
     assert said(other) == ["Ten percent."]
-    assert not saved.is_answer_due
+    assert not call.checkpoint(now).is_answer_due
+
+
+def test_a_note_is_in_the_record_of_a_call_that_ends_before_it_is_told():
+    call, _, now = talking_operator()
+    call.receive_operator(HandBack(note="Ten percent."), now)
+    assert NOTED not in told_turns(call)
+
+    call.receive_twilio(twilio.Stop(), now + 0.3)
+
+    assert told_turns(call).count(NOTED) == 1
+
+
+def test_a_note_is_in_the_record_of_a_call_that_ends_for_want_of_a_model():
+    call, _, now = talking_operator()
+    call.receive_openai(error("insufficient_quota"), now)
+
+    assert of(HangUp, call.receive_operator(HandBack(note="Ten percent."), now))
+
+    assert told_turns(call).count(NOTED) == 1
+
+
+def test_the_goodbye_knows_a_note_that_waited_for_words():
+    call, _, now = talking_operator()
+    call.receive_operator(HandBack(note="Ten percent."), now)
+
+    actions = call.receive_hangup("operator", now + 0.3, politely=True)
+
+    assert told(actions) == [NOTED]
+    assert told_turns(call).count(NOTED) == 1
+    assert of(openai.ResponseCreate, actions)
+
+
+def test_another_process_tells_the_note_of_a_call_that_was_handed_back():
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Come at four."), now)
+    call.receive_operator(HandBack(note="Ten percent."), now)
+
+    _, actions = resumed(call, now + 0.3)
+
+    assert told(actions)[-1] == session_config.handed_back(
+        now - 12.0, "Ten percent.", Known.PART
+    )
 
 
 def test_the_words_stand_in_no_line_of_the_log():
