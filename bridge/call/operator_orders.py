@@ -134,8 +134,8 @@ def _take_again(call: CallState) -> None:
     """Have the operator speak on: the AI has not led the call again yet."""
     note = call.takeover.note
     call.counters.takeovers += 1
-    call.takeover.begin(call.now)
-    operator_words.begin(call)
+    call.takeover.go_on(call.now)
+    operator_words.go_on(call)
     if note:
         _tell(call, session_config.noted(note))
 

@@ -77,9 +77,13 @@ class OperatorVoice:
 
     def begin(self) -> None:
         """Hear an operator from here on; words of an earlier one may still come."""
+        self._heard = self._unheard = 0
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Hear the operator again: the takeover is the same."""
         self._gate = NoiseGate()
         self._before.clear()
-        self._heard = self._unheard = 0
 
     def hear(self, frames: bytes, now: float) -> None:
         """Take whole frames that the caller hears; nothing before `begin`."""

@@ -18,6 +18,12 @@ def begin(call: CallState) -> None:
         call.operator_voice.begin()
 
 
+def go_on(call: CallState) -> None:
+    """Hear an operator again who had begun to hand the call back."""
+    if call.plan.options.operator_transcription:
+        call.operator_voice.go_on()
+
+
 def hear(call: CallState, frames: bytes) -> None:
     """Take frames of the operator that were sent to the caller."""
     call.operator_voice.hear(frames, call.now)

@@ -76,10 +76,15 @@ class Takeover:
         return self.note if self.is_handing_back else None
 
     def begin(self, now: float) -> None:
-        """Note that the operator speaks from here on."""
-        self.state = follow(_NEXT, self.state, State.ON)
+        """Note that an operator speaks from here on."""
         self.frames = 0
-        self._began_at = self._heard_at = now
+        self._began_at = now
+        self.go_on(now)
+
+    def go_on(self, now: float) -> None:
+        """Note that the operator speaks: again, if the call was being handed back."""
+        self.state = follow(_NEXT, self.state, State.ON)
+        self._heard_at = now
         self._timers.set(Timer.OPERATOR, now + LOST_S)
 
     def lasted_s(self, now: float) -> float:

@@ -131,5 +131,8 @@ def test_how_much_is_known_is_said_of_one_takeover():
     assert voice.known is Known.PART
 
     voice.end()
+    voice.go_on()
+    assert voice.known is Known.PART
+    voice.end()
     voice.begin()
     assert voice.known is Known.NOTHING

@@ -204,6 +204,20 @@ def test_an_operator_may_take_the_call_again_while_the_words_are_awaited():
     assert call.counters.takeovers == 2
 
 
+def test_a_takeover_that_goes_on_is_told_as_one():
+    """Nothing of it is missing, and it lasted from its beginning."""
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    [last] = of(Transcribe, call.receive_operator(HandBack(), now))
+    call.receive_operator(TakeOver(), now + 0.1)
+    call.receive_operator_words(heard(last.item_id, "At four."), now + 0.2)
+
+    actions = call.receive_operator(HandBack(), now + 0.5)
+
+    lasted_s = now + 0.5 - 12.0
+    assert told(actions) == [session_config.handed_back(lasted_s, "", Known.ALL)]
+
+
 def test_a_hand_back_that_comes_twice_is_one():
     call, _, now = talking_operator()
     call.receive_operator(HandBack(note="Ten percent."), now)

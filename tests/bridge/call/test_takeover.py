@@ -62,6 +62,20 @@ def test_a_hand_back_waits_so_long_for_words_and_counts_as_no_speech():
     assert takeover.end(15.8) == 5.0
 
 
+def test_a_takeover_that_goes_on_lasts_from_its_beginning():
+    takeover, timers = taken_over()
+    takeover.note_sent(3)
+    takeover.hand_back("Ten percent.", 15.0)
+
+    takeover.go_on(15.5)
+    takeover.note_sent(2)
+
+    assert takeover.is_speaking
+    assert takeover.frames == 5
+    assert timers.deadline == 15.5 + LOST_S
+    assert takeover.end(20.0) == 10.0
+
+
 def test_a_call_has_one_operator():
     takeover, _ = taken_over()
 
