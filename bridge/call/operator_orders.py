@@ -121,6 +121,8 @@ def _take_over(call: CallState) -> None:
         call.greeting.end()
     call.responses.note_left_to_operator()
     call.recovery.leave_session()
+    if call.floor.drop(Due.WARNING):
+        call.time_limit.put_off(call.now)  # it waits for the hand back instead
     call.floor.drop_all()
     call.counters.takeovers += 1
     call.playout.is_passing = True

@@ -25,6 +25,8 @@ from ..builders import (
     answered_call,
     audio_delta,
     audio_done,
+    begun,
+    clip,
     created,
     done,
     error,
@@ -140,6 +142,24 @@ def test_a_limit_of_time_ends_the_call_with_the_ais_goodbye():
     [asked] = of(openai.ResponseCreate, actions)
     assert asked.response == session_config.goodbye("max_duration")
     assert not call.receive_operator_audio(VOICE, now)
+
+
+def test_a_warning_that_waits_for_a_pause_is_said_after_the_hand_back():
+    call = answered_call(0.0, max_call_seconds=100, idle_prompt_ms=90_000)
+    _, now = speak(call, [SILENCE] * 3_650, 0.0)
+    _, now = speak(call, clip("human-en-reader-1")[20:130], now)
+    assert call.floor.is_wanted  # the caller speaks when the warning is due
+    call.receive_operator(TakeOver(), now)
+    _, now = operator_speaks(call, 5.0, now)
+    assert not call.time_limit.has_warned
+    call.receive_operator(HandBack(), now)
+    begun(call, "r2", now)
+    call.receive_openai(done("r2"), now)
+
+    actions, _ = speak(call, [SILENCE] * 100, now)
+
+    [asked] = of(openai.ResponseCreate, actions)
+    assert asked.response == session_config.closing_soon()
 
 
 def test_the_operator_may_end_the_call_politely_in_the_middle():
