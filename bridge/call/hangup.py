@@ -38,9 +38,9 @@ def end(call: CallState, reason: str) -> None:
     call.call_record.transcript.cut_soundless()
     call.ending.finish(reason, is_goodbye_said=call.phase is Phase.ENDING)
     call.enter(Phase.ENDED)
-    call.timers.clear()
     operator_words.end_call(call)
     last_turn.commit(call, reason)
+    call.timers.clear()
     call.actions += limits.lines(call)
     call.actions.append(totals.stop_line(call, reason))
     if call.call_record.is_answered and call.playout.frames_sent == 0:

@@ -48,7 +48,7 @@ def commit(call: CallState, reason: str) -> None:
     if is_ready:
         call.ending.await_words()
     if is_awaited(call):
-        call.actions += call.responses.cancel()
+        call.actions += call.responses.cancel(call.now)
 
 
 def is_awaited(call: CallState) -> bool:

@@ -71,6 +71,7 @@ class Repeat(Enum):
 
 _GONE = frozenset((Place.FREE, Place.SUSPENDED))
 _BEGUN = frozenset((Place.RUNNING, Place.STOPPED))
+_OFF = frozenset((Place.CALLED_OFF, Place.STOPPED))
 _NEXT_PLACE: dict[Place, frozenset[Place]] = {
     # A response that the server begins may have an id that is already cancelled.
     Place.FREE: _BEGUN | {Place.ASKED, Place.SUSPENDED},
@@ -199,17 +200,15 @@ class Responses:
             self._waiting = event
         return []
 
-    def cancel(self) -> list[openai.ResponseCancel]:
-        """Cancel the response that runs or was requested, if any.
-
-        Its late deltas must be dropped.
-        """
+    def cancel(self, now: float) -> list[openai.ResponseCancel]:
+        """Cancel what runs or was requested; its late deltas must be dropped."""
         if self.place is Place.ASKED:
             self._to(Place.CALLED_OFF)
         elif self.place is Place.RUNNING:
             assert self.active_id is not None, "what runs has an id"
             self._to(Place.STOPPED)
             self._cancelled.append(self.active_id)
+            self._timers.set(Timer.STALL, now + STALL_S)
         else:
             return []
         return [openai.ResponseCancel()]
@@ -235,9 +234,10 @@ class Responses:
 
     def is_stalled(self, now: float, audible_until: float) -> bool:
         """Tell whether to give up the response, when STALL is due; while the caller
-        still hears its audio, the timer is set anew."""
-        if not self.is_busy:
-            return False
+        still hears its audio, the timer is set anew. Of what is cancelled they hear
+        nothing: only its end is awaited."""
+        if not self.is_busy or self.place in _OFF:
+            return self.is_busy
         silent_until = audible_until + STALL_S
         if now < silent_until:
             self._timers.set(Timer.STALL, silent_until)

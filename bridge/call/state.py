@@ -134,7 +134,7 @@ class CallState:
 
     def cancel_answer(self) -> None:
         """Cancel the running response; what the caller has no sound of is not said."""
-        self.actions += self.responses.cancel()
+        self.actions += self.responses.cancel(self.now)
         self.call_record.transcript.cut_soundless()
 
     def tell(self, event: openai.ClientEvent) -> None:

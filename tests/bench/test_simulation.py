@@ -115,7 +115,7 @@ def twice(whole, self, *args):
 
 
 def cancel_first(whole, call, why):
-    call.actions += call.responses.cancel()
+    call.actions += call.responses.cancel(call.now)
     whole(call, why)
 
 

@@ -133,14 +133,14 @@ def test_silence_before_words_is_part_of_an_answer():
 def test_what_the_caller_has_stopped_is_not_asked_for_again(status):
     call = pressed()
     call.receive_openai(created(), 1.1)
-    call.actions += call.responses.cancel()
+    call.actions += call.responses.cancel(call.now)
 
     assert asked(call.receive_openai(done(status=status), 1.2)) == []
 
 
 def test_what_was_called_off_before_it_began_is_not_asked_for_again():
     call = pressed()
-    call.responses.cancel()
+    call.responses.cancel(call.now)
 
     assert asked(call.receive_openai(done("r1", "cancelled"), 1.2)) == []
     assert not call.responses.is_busy

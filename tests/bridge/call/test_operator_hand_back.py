@@ -9,11 +9,13 @@ from bridge.call.plan import (
     HandBack,
     HangUp,
     Leg,
+    OpenModel,
     Phase,
     Refusal,
     TakeOver,
     Whisper,
 )
+from bridge.call.responses import STALL_S
 from bridge.call.streams import Transport
 from bridge.call.takeover import LOST_S
 from bridge.realtime import openai
@@ -126,6 +128,18 @@ def test_a_caller_who_is_silent_after_the_hand_back_is_asked_again():
     assert session_config.still_there() in [
         one.response for one in of(openai.ResponseCreate, actions)
     ]
+
+
+def test_a_cancelled_answer_whose_end_never_comes_delays_no_hand_back():
+    """The session is left while the operator speaks; the caller hears an answer."""
+    call = taken_over(12.0)
+
+    actions, now = operator_speaks(call, STALL_S + 0.1, 12.0)
+
+    assert of(OpenModel, actions)
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), now)
+    call.receive_openai(openai.SessionUpdated(session=session()), now)
+    assert of(openai.ResponseCreate, call.receive_operator(HandBack(), now))
 
 
 # --- limits, losses, the end ---

@@ -97,7 +97,7 @@ def test_a_response_without_a_name_is_the_one_that_runs(end):
 def test_a_response_without_a_name_can_be_stopped():
     call = pressed()
     call.receive_openai(created(""), 1.1)
-    call.responses.cancel()
+    call.responses.cancel(call.now)
     call.receive_openai(builders.audio_delta("i1", 200, "r7"), 1.2)
     assert call.counters.late_deltas == 1
     call.receive_openai(done(""), 1.3)

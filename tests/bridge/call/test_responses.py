@@ -51,11 +51,11 @@ def test_words_of_our_own_outrank_a_plain_answer():
 
 def test_only_what_runs_is_cancelled_and_once():
     responses = Responses(Timers())
-    assert responses.cancel() == []
+    assert responses.cancel(0.0) == []
     responses.note_created("r1", 0.0)
 
-    assert responses.cancel() == [openai.ResponseCancel()]
-    assert responses.cancel() == []
+    assert responses.cancel(0.0) == [openai.ResponseCancel()]
+    assert responses.cancel(0.0) == []
     assert responses.is_cancelled("r1")
     assert not responses.is_cancelled("r2")
 
@@ -63,12 +63,12 @@ def test_only_what_runs_is_cancelled_and_once():
 def test_what_was_asked_for_and_has_not_begun_is_cancelled_too():
     responses = Responses(Timers())
     responses.request(0.0)
-    assert len(responses.cancel()) == 1
-    assert responses.cancel() == []
+    assert len(responses.cancel(0.0)) == 1
+    assert responses.cancel(0.0) == []
     responses.note_created("r1", 0.0)
 
     assert responses.is_cancelled("r1")
-    assert responses.cancel() == []
+    assert responses.cancel(0.0) == []
     responses.note_done("r1", 1.0)
     responses.request(0.0)
     responses.note_created("r2", 0.0)
@@ -78,11 +78,11 @@ def test_what_was_asked_for_and_has_not_begun_is_cancelled_too():
 def test_a_cancelled_request_is_neither_repeated_nor_owed():
     responses = Responses(Timers())
     (event,) = responses.request(0.0)
-    responses.cancel()
+    responses.cancel(0.0)
     responses.note_refused(event.event_id, 1.0, try_again=True)
     assert responses.note_done("theirs", 1.0) == []
     responses.request(0.0)
-    responses.cancel()
+    responses.cancel(0.0)
     responses.suspend()
 
     assert responses.resume(9.0) == []
@@ -92,7 +92,7 @@ def test_the_cancelled_are_remembered_for_a_while():
     responses = Responses(Timers())
     for number in range(CANCELLED_KEPT + 1):
         responses.note_created(f"r{number}", 0.0)
-        responses.cancel()
+        responses.cancel(0.0)
 
     assert not responses.is_cancelled("r0")
     assert responses.is_cancelled("r1")
@@ -217,7 +217,7 @@ def test_while_tools_run_a_lost_session_owes_nothing_plain():
 def test_a_cancelled_response_is_not_owed():
     responses = Responses(Timers())
     responses.note_created("r1", 0.0)
-    responses.cancel()
+    responses.cancel(0.0)
     responses.suspend()
 
     assert responses.resume(9.0) == []
@@ -249,7 +249,7 @@ def test_what_sounds_runs_though_a_stray_end_has_taken_its_place():
 
     assert responses.is_unannounced("r1")
     responses.note_created("r1", 0.0)
-    assert responses.cancel() == [openai.ResponseCancel()]
+    assert responses.cancel(0.0) == [openai.ResponseCancel()]
     responses.note_done("r1", 2.0)
     assert not responses.is_unannounced("r1")
 

@@ -23,7 +23,7 @@ def responses_in(place, timers=None):
     if place in (Place.RUNNING, Place.STOPPED):
         made.note_created("r1", 1.0)
     if place in (Place.CALLED_OFF, Place.STOPPED):
-        made.cancel()
+        made.cancel(1.0)
     if place is Place.SUSPENDED:
         made.suspend()
     assert made.place is place
@@ -54,7 +54,7 @@ FACTS = {
         STAYS | {Place.FREE: Place.ASKED},
     ),
     "we cancel": (
-        Responses.cancel,
+        lambda made: made.cancel(1.0),
         STAYS | {Place.ASKED: Place.CALLED_OFF, Place.RUNNING: Place.STOPPED},
     ),
     "the request fails": (
@@ -196,6 +196,25 @@ def test_what_is_asked_for_or_begins_may_stall():
     assert timers.deadline == 4.0 + STALL_S
     made.suspend()
     assert timers.deadline is None
+
+
+@pytest.mark.parametrize("place", [Place.CALLED_OFF, Place.STOPPED])
+def test_the_end_of_what_is_cancelled_is_awaited_whatever_the_caller_hears(place):
+    timers = Timers()
+    made = responses_in(place, timers)
+    timers.clear()
+
+    assert made.is_stalled(18.0, audible_until=17.0)
+    assert timers.deadline is None
+
+
+def test_the_end_of_what_is_cancelled_is_awaited_from_then_on():
+    timers = Timers()
+    made = responses_in(Place.RUNNING, timers)
+
+    made.cancel(9.0)
+
+    assert timers.deadline == 9.0 + STALL_S
 
 
 def test_nothing_stalls_where_nothing_is_owed():
