@@ -66,6 +66,7 @@ class Call(CallState):
         super().__init__(plan, now)
         is_pcm = plan.options.openai_output_format == "audio/pcm"
         self._pcm = PcmEncoder() if is_pcm else None
+        self._pcm_part = "", 0  # whose audio the encoder holds the rest of
         if plan.resumed is not None:
             checkpoint.restore(self, plan.resumed)
 
@@ -239,11 +240,19 @@ class Call(CallState):
                 self.info("[REALTIME] Late audio of a cancelled response: dropped")
             return
         self.log(self.call_record.audio_line(len(event.delta)))
-        delta = event.delta if self._pcm is None else self._pcm.encode(event.delta)
+        delta = event.delta if self._pcm is None else self._encode(self._pcm, event)
         self.recovery.note_audio(delta)
         self.call_record.transcript.note_sound(event.item_id)
         self.playout.push(event.item_id, event.content_index, delta)
         speech.feed(self)
+
+    def _encode(self, pcm: PcmEncoder, event: openai.AudioDelta) -> bytes:
+        """Encode a delta; the rest of a part that was cut is dropped."""
+        part = event.item_id, event.content_index
+        if part != self._pcm_part:
+            pcm.flush()
+            self._pcm_part = part
+        return pcm.encode(event.delta)
 
     def _on_audio_done(self, event: openai.AudioDone) -> None:
         if self.takeover.is_on or self.responses.is_cancelled(event.response_id):
