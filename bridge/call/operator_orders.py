@@ -25,8 +25,6 @@ from dsp.g711 import FRAME_BYTES
 
 # A hint or a note is a few sentences; more of it is cut.
 TEXT_CHARS_MAX = 1_000
-# One message of a browser has one frame; a message with more than a second is refused.
-FRAMES_AT_ONCE_MAX = 50
 
 
 def on_order(call: CallState, order: OperatorOrder) -> None:
@@ -44,7 +42,7 @@ def on_audio(call: CallState, frames: bytes) -> None:
     count = -(-len(frames) // FRAME_BYTES)
     call.takeover.note_audio(call.now)
     sent = b""
-    is_whole = len(frames) == count * FRAME_BYTES and count <= FRAMES_AT_ONCE_MAX
+    is_whole = len(frames) == count * FRAME_BYTES
     if call.takeover.is_speaking and call.streams.sid and is_whole:
         sent = call.playout.pass_through(frames, call.now)
     if sent:

@@ -208,7 +208,7 @@ class Playout:
         are sent while PASSED_AHEAD_S are unplayed: late audio delays all after it.
         """
         count = len(frames) // FRAME_BYTES
-        ahead_s = self._clock_end - now + count * FRAME_S
+        ahead_s = max(self._clock_end - now, 0.0) + count * FRAME_S
         if self.is_held or ahead_s > PASSED_AHEAD_S + EPSILON_S:
             return b""
         self._note_levels(frames, now)

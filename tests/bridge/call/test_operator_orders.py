@@ -4,7 +4,7 @@ import pytest
 
 from bridge.call import session_config
 from bridge.call.machine import Call
-from bridge.call.operator_orders import FRAMES_AT_ONCE_MAX, TEXT_CHARS_MAX
+from bridge.call.operator_orders import TEXT_CHARS_MAX
 from bridge.call.plan import HandBack, Leg, Phase, RunTool, TakeOver, Whisper
 from bridge.call.streams import Transport
 from bridge.media.playout import PASSED_AHEAD_S
@@ -43,6 +43,8 @@ from .operators import (
     told,
     told_turns,
 )
+
+AT_ONCE = round(PASSED_AHEAD_S / FRAME_S)
 
 # --- whisper ---
 
@@ -304,18 +306,17 @@ def test_the_operator_is_heard_in_whole_frames_at_once():
 
 def test_late_audio_of_the_operator_is_dropped_and_counted():
     call = taken_over()
-    at_once = round(PASSED_AHEAD_S / FRAME_S)
 
-    sent = [call.receive_operator_audio(VOICE, 12.1) for _ in range(at_once + 3)]
+    sent = [call.receive_operator_audio(VOICE, 12.1) for _ in range(AT_ONCE + 3)]
 
-    assert [bool(actions) for actions in sent] == [True] * at_once + [False] * 3
+    assert [bool(actions) for actions in sent] == [True] * AT_ONCE + [False] * 3
     assert call.counters.operator_dropped_frames == 3
     assert call.receive_operator_audio(VOICE, 12.1 + 3 * FRAME_S)
 
 
 @pytest.mark.parametrize(
     ("audio", "dropped"),
-    [(b"x" * 161, 2), (VOICE * (FRAMES_AT_ONCE_MAX + 1), FRAMES_AT_ONCE_MAX + 1)],
+    [(b"x" * 161, 2), (VOICE * (AT_ONCE + 1), AT_ONCE + 1)],
 )
 def test_audio_that_is_not_whole_frames_or_too_long_is_dropped(audio, dropped):
     call = taken_over()

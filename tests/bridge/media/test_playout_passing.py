@@ -41,6 +41,14 @@ def test_what_comes_too_early_to_be_heard_soon_is_not_sent():
     assert playout.pass_through(VOICE, 10.0 + FRAME_S)
 
 
+def test_a_silent_line_makes_no_room_for_more():
+    playout = passing()
+    at_once = round(PASSED_AHEAD_S / FRAME_S)
+
+    assert playout.pass_through(VOICE * (at_once + 1), 60.0) == b""
+    assert playout.pass_through(VOICE * at_once, 60.0)
+
+
 def test_nothing_is_sent_while_the_line_is_lost():
     playout = passing()
     playout.hold()
