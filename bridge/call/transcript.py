@@ -154,9 +154,12 @@ class Transcript:
             turn.is_whole = True
 
     def close_all(self) -> None:
-        """Note that no item will get more words: their session is gone."""
+        """Note that no item will get more words: their session is gone.
+
+        An operator's words come from elsewhere.
+        """
         for turn in self._turns.values():
-            turn.is_whole = True
+            turn.is_whole |= turn.role != "operator"
 
     def cut(self, cut: Cut) -> None:
         """Mark a turn as interrupted and keep the words that were heard.

@@ -9,10 +9,14 @@ from bridge.call.operator_voice import Known
 from bridge.call.plan import (
     HandBack,
     HangUp,
+    Leg,
+    OpenStandby,
     OperatorWords,
     Phase,
     TakeOver,
+    ToStandby,
     Transcribe,
+    UseStandby,
 )
 from bridge.call.takeover import LOST_S, WORDS_WAIT_S
 from bridge.realtime import openai
@@ -20,12 +24,14 @@ from bridge.telephony import twilio
 
 from ..builders import (
     SILENCE,
+    begun,
     done,
     error,
     fire,
     of,
     plan,
     session,
+    speak,
     start,
     texts,
 )
@@ -318,6 +324,36 @@ def test_another_process_tells_the_note_of_a_call_that_was_handed_back():
     assert told(actions)[-1] == session_config.handed_back(
         now - 12.0, "Ten percent.", Known.PART
     )
+
+
+def test_words_that_outlast_their_session_are_told_to_the_next_in_their_place():
+    """A session was lost; the one after it is prepared before the words are known."""
+    call, [asked], now = talking_operator(openai_session_seconds=20)
+    ready = (
+        openai.SessionCreated(session=openai.Session()),
+        openai.SessionUpdated(session=session()),
+    )
+    call.receive_disconnect(Leg.OPENAI, "gone", now)
+    for event in ready:
+        call.receive_openai(event, now)
+    actions, now = operator_says(call, [SILENCE] * 900, now)
+    assert of(OpenStandby, actions)
+    [second] = of(Transcribe, actions)
+    call.receive_operator_words(heard(second.item_id, "At four."), now)
+    for event in ready:
+        actions = call.receive_standby(event, now)
+    assert len(of(ToStandby, actions)) == 1  # what was said before the words
+    call.receive_standby(openai.ItemAdded(), now)
+
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    call.receive_operator(HandBack(), now)
+    begun(call, "r2", now)
+    call.receive_openai(done("r2"), now)
+    actions, _ = speak(call, [SILENCE] * 50, now)
+
+    assert of(UseStandby, actions)
+    late = [one.event for one in of(ToStandby, actions)]
+    assert told(late)[:2] == [PERSON + "Ten percent.", PERSON + "At four."]
 
 
 def test_the_words_stand_in_no_line_of_the_log():
