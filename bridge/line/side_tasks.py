@@ -32,6 +32,7 @@ class SideTasks:
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self._running_tools: set[asyncio.Task[None]] = set()
+        self._is_left = False
 
     @property
     def unfinished(self) -> frozenset[asyncio.Task[None]]:
@@ -57,10 +58,12 @@ class SideTasks:
         self, portion: Transcribe, take: Callable[[OperatorWords], None]
     ) -> None:
         """Have a portion of an operator's voice transcribed; `take` gets its words."""
-        self.run(_answer(self._words_of(portion), take))
+        if not self._is_left:
+            self.run(_answer(self._words_of(portion), take))
 
     def cancel(self) -> None:
-        """Stop everything: another process has the call."""
+        """Stop everything, and transcribe no more: another process has the call."""
+        self._is_left = True
         for task in self._tasks:
             task.cancel()
 

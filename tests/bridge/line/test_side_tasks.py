@@ -7,6 +7,7 @@ import msgspec
 from bridge.call.plan import Transcribe
 from bridge.sandbox.clips import clip
 from bridge.sandbox.responses.server import ResponsesServer
+from dsp.g711 import FRAME_BYTES
 from tests.bridge import loopback, ws_peer
 
 VOICE = clip("ai-en-greeting").audio
@@ -57,6 +58,19 @@ async def test_words_that_come_after_the_end_stand_in_the_record(place, server):
     assert [turn.text for turn in line.record().turns] == ["At four."]
     assert line.record().usage["transcription.seconds"] >= 1
     assert line.call.counters.after_end == 0
+
+
+@heard("At four.")
+async def test_last_words_are_left_to_the_process_that_has_the_call(place, server):
+    line = place.new_driver()
+    voice = line.call.operator_voice
+    voice.begin()
+    voice.hear(VOICE[: len(VOICE) // FRAME_BYTES * FRAME_BYTES], line.call.now)
+
+    line.let_go()
+
+    assert line.record().turns  # what was said last, without its words
+    assert not line.unfinished
 
 
 @loopback.told
