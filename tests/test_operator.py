@@ -21,10 +21,11 @@ from crm import businesses, calls
 from crm.database import Database
 from tests.test_whole_call import until, written
 
-NUMBER = "+12025550178"
+NUMBER, OTHER_NUMBER = "+12025550178", "+12025550176"
 GREETING = Reply(clip("ai-en-greeting").audio, "Hello. How can I help you today?")
 OFFER = Reply(clip("ai-en-offer").audio[:16_000], "So ten percent it is.")
 OPERATOR = clip("human-en-reader-1").audio
+SILENCE = b"\xff" * 160
 SAID = "You get ten percent, since you have come for years."
 STEPS = [
     Wait(3_000),
@@ -36,10 +37,10 @@ STEPS = [
 
 
 @asynccontextmanager
-async def served(url, home):
+async def served(url, home, number=NUMBER):
     db = await Database.open(url)
     business_id = await businesses.create(db, "Salon", greeting="Hello.")
-    await businesses.add_number(db, business_id, NUMBER)
+    await businesses.add_number(db, business_id, number)
     model = RealtimeServer(Script(greeting=[GREETING], turns=([OFFER], [OFFER])))
     await model.start()
     api = ResponsesServer(api_key=model.api_key, words=SAID)
@@ -74,14 +75,19 @@ async def speak(line, seconds):
         await asyncio.sleep(max(0.0, began_at + (number + 1) * 0.02 - monotonic()))
 
 
-async def step_in(server, business_id):
-    """Take the call over as soon as the greeting is heard; hand it back after 6 s."""
+async def opened(server, business_id):
+    """Return the operator's line to a call, as soon as the greeting is heard."""
     board = server.switchboard
     await until(lambda: any(one.playout.frames_sent > 30 for one in board.live_calls()))
     [driver] = board.live_drivers()
     lines = Lines(server.metrics, board.live_drivers, board.find_driver, {})
     call_sid = driver.call.plan.call_sid
-    line = lines.open(call_sid, str(business_id), "Dana", hears=True)
+    return lines.open(call_sid, str(business_id), "Dana", hears=True), driver
+
+
+async def step_in(server, business_id):
+    """Take the call over as soon as the greeting is heard; hand it back after 6 s."""
+    line, driver = await opened(server, business_id)
     await line.obey(Whisper(text="The caller is a regular."))
     ordered_at = monotonic()
     await line.obey(TakeOver())
@@ -92,6 +98,52 @@ async def step_in(server, business_id):
     await until(lambda: not driver.call.takeover.is_on)
     await line.close()
     return ordered_at, driver
+
+
+async def step_out_into_words(server, business_id):
+    """Take the call over, and hand it back in the middle of what the caller says."""
+    line, driver = await opened(server, business_id)
+    await line.obey(TakeOver())
+    uplink, began_at, number = driver.call.uplink, monotonic(), 0
+    while not (uplink.is_gate_open and uplink.speech_frames > 10):
+        await line.speak(SILENCE)
+        number += 1
+        await asyncio.sleep(max(0.0, began_at + number * 0.02 - monotonic()))
+    await line.obey(HandBack(note="She gets ten percent."))
+    assert not driver.call.takeover.is_on
+    await line.close()
+    return driver
+
+
+def test_a_caller_who_speaks_at_the_hand_back_is_answered_once(embedded_url, tmp_path):
+    async def story():
+        async with served(embedded_url, tmp_path, OTHER_NUMBER) as (
+            server,
+            model,
+            _,
+            db,
+            business_id,
+        ):
+            caller = Caller(
+                f"http://127.0.0.1:{server.port}",
+                to_number=OTHER_NUMBER,
+                public_url=server.public_url,
+            )
+            stepping = asyncio.ensure_future(step_out_into_words(server, business_id))
+            said = Say(clip("human-en-command-1"))
+            steps = [Wait(3_000), said, WaitForAi("ends"), Wait(4_000), HangUp()]
+            await caller.call(steps, max_s=30)
+            driver = await stepping
+            await written(db, business_id)
+            [session] = model.sessions
+            return driver.record(), session
+
+    record, session = asyncio.run(story())
+
+    assert (session.errors, session.violations) == ([], [])
+    turns = [(turn.role, turn.text) for turn in record.turns]
+    at = [role for role, _ in turns].index("caller")
+    assert [text for role, text in turns[at:] if role == "ai"] == [OFFER.transcript]
 
 
 def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
