@@ -194,8 +194,9 @@ def _changes(before: Seen, now: Seen, *, is_whole: bool = False) -> bytes:
         out += event("change", msgspec.json.encode(changed))
     for call_sid in before.calls.keys() - now.calls.keys():
         out += event("gone", msgspec.json.encode(call_sid))
-    for name in now.refused.keys() - before.refused.keys():
-        out += event("refused", now.refused[name].data)
+    for name, row in now.refused.items():
+        if name not in before.refused:
+            out += event("refused", row.data)
     return bytes(out)
 
 

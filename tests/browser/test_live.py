@@ -123,6 +123,27 @@ def test_call_is_shown_within_half_a_second_of_its_ring(desk, demo):
     ringing.over()
 
 
+def test_refused_callers_are_listed_once_when_the_stream_comes_back(desk, demo):
+    at, asked = desk("en"), []
+    told = ["event: start\ndata: []\n\n"]
+    for number in (1, 2):
+        row = json.dumps({"number": number, "at": number, "reason": "full"})
+        told.append(f"event: refused\ndata: {row}\n\n")
+
+    def answer(route):
+        asked.append(route)
+        kind = {"Content-Type": "text/event-stream"}
+        route.fulfill(headers=kind, body="".join(["retry: 200\n\n", *told]))
+
+    at.page.route("**/live/events", answer)
+    page = at.go("live")
+    while len(asked) < 3:
+        page.wait_for_timeout(50)
+    page.wait_for_function(
+        "() => document.querySelectorAll('#refused li').length === 2"
+    )
+
+
 def events(first, last):
     """Return server-sent events: calls that come, change and go."""
     for at in range(first, last, 3):

@@ -168,6 +168,9 @@ const on = {
   },
   start(running) {
     showLost(false);
+    // They come again with the stream.
+    refused.replaceChildren();
+    document.getElementById("no-refused").hidden = false;
     for (const id of [...cards.keys()]) if (!running.includes(id)) on.gone(id);
     count();
   },

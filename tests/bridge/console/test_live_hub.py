@@ -3,7 +3,7 @@
 import msgspec
 
 from bridge.console import live_hub
-from bridge.telemetry.live_call import LiveCall, Snapshot
+from bridge.telemetry.live_call import LiveCall, RefusedCall, Snapshot
 from bridge.telemetry.metrics import Metrics
 
 
@@ -84,3 +84,15 @@ def test_a_page_that_missed_a_look_is_told_whole_rows():
     assert ("change", {"call_sid": "CA1", "gate": "closed", "speaker": "ai"}) in (
         news_of(page)
     )
+
+
+def test_refused_callers_are_told_in_their_order():
+    hub = live_hub.LiveHub(None, Metrics())
+    page = live_hub.Page(hub, "ours")
+    refused = [
+        RefusedCall(number=number, at=float(number), reason="full", business_id="ours")
+        for number in range(20)
+    ]
+    look(hub, refused=refused)
+
+    assert [row["number"] for _, row in news_of(page)] == list(range(20))
