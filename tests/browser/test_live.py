@@ -19,6 +19,8 @@ GROWTH_MAX_BYTES = 2_000_000
 # A microphone is counted for so long.
 SENT_S = 3
 FRAMES_PER_S = 50
+# A page whose events were refused tries again after so long.
+RETRY_MS = 5_000
 
 
 def envelope(ulaw):
@@ -142,6 +144,39 @@ def test_refused_callers_are_listed_once_when_the_stream_comes_back(desk, demo):
     page.wait_for_function(
         "() => document.querySelectorAll('#refused li').length === 2"
     )
+
+
+def test_page_whose_events_are_refused_stays_and_connects_again(desk, demo):
+    at, refused, loads = desk("en"), [], []
+    page = at.page
+    page.clock.install()
+
+    def refuse_once(route):
+        if refused:
+            return route.continue_()
+        refused.append(route)
+        return route.fulfill(status=503, body="")
+
+    page.route("**/live/events", refuse_once)
+    page.on("framenavigated", lambda frame: loads.append(frame.url))
+    at.go("live")
+    lost = page.locator("#connection")
+    lost.wait_for()
+    page.clock.run_for(RETRY_MS)
+    lost.wait_for(state="hidden")
+    assert len(loads) == 1
+
+
+def test_page_leads_to_the_login_when_the_session_is_over(desk, demo):
+    at = desk("en")
+    page = at.page
+    page.clock.install()
+    page.route("**/live/events", lambda route: route.fulfill(status=503, body=""))
+    at.go("live")
+    page.locator("#connection").wait_for()
+    page.context.clear_cookies()
+    page.clock.run_for(RETRY_MS)
+    page.wait_for_url("**/console/login")
 
 
 def events(first, last):

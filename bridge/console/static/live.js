@@ -10,6 +10,7 @@ const list = document.getElementById("calls");
 const refused = document.getElementById("refused");
 const template = document.getElementById("call");
 const REFUSED_SHOWN = 20;
+const RETRY_MS = 5_000;
 const cards = new Map();
 // The server's clock minus this browser's, in s.
 let ahead = 0;
@@ -202,13 +203,24 @@ const on = {
   },
 };
 
-const source = new EventSource(words.events);
-for (const [name, act] of Object.entries(on)) {
-  source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+function connect() {
+  const source = new EventSource(words.events);
+  for (const [name, act] of Object.entries(on)) {
+    source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  }
+  source.addEventListener("error", () => {
+    showLost(true);
+    // A refused stream does not come back by itself: too many pages may be open.
+    if (source.readyState === EventSource.CLOSED) setTimeout(retry, RETRY_MS);
+  });
 }
-source.addEventListener("error", () => {
-  showLost(true);
-  // A refused stream does not come back by itself: the session may be over.
-  if (source.readyState === EventSource.CLOSED) location.reload();
-});
+
+/** Connect again, unless the session is over. The lines to calls go on meanwhile. */
+async function retry() {
+  const answer = await fetch("/console/account").catch(() => null);
+  if (answer?.status === 401) on.over();
+  else connect();
+}
+
+connect();
 setInterval(() => cards.forEach((card) => card.tick()), 1000);
