@@ -40,10 +40,13 @@ class LocalLine:
         return b"" if self._listener is None else await self._listener.take()
 
     async def obey(self, order: LineOrder) -> None:
-        """Pass an order to the call."""
+        """Pass an order to the call; what another operator has is not handed back."""
         driver, call = self._driver, self._driver.call
         if isinstance(order, SayGoodbye):
             driver.receive(partial(call.receive_hangup, politely=True), "operator")
+            return
+        holder = self._lines.holder_of(driver)
+        if isinstance(order, HandBack) and holder not in ("", self._name):
             return
         before = call.counters.takeovers
         driver.receive(call.receive_operator, order)

@@ -111,6 +111,22 @@ def test_a_call_of_another_worker_is_heard_and_taken_over(told):
     told(story)
 
 
+def test_a_call_of_another_worker_is_handed_back_by_whoever_has_it_alone(told):
+    async def story(place, views, peer):
+        call = place.line.call
+        here, there = await open_line(views[1]), await open_line(views[0], name="Noa")
+        await here.obey(TakeOver())
+        await there.obey(HandBack())
+        await there.obey(Whisper(text="What is ordered later is done later."))
+        await ws_peer.until(lambda: call.counters.operator_hints == 1)
+
+        assert call.takeover.is_speaking
+        for line in (here, there):
+            await line.close()
+
+    told(story)
+
+
 def test_a_hint_needs_no_ear(told):
     async def story(place, views, peer):
         line = await open_line(views[0], hears=False)

@@ -53,9 +53,9 @@ class Pair:
         self.near = near
         self.url = url
 
-    async def open_line(self, business_id="b1"):
+    async def open_line(self, business_id="b1", name="Dana"):
         call_sid = builders.CALL_SID
-        return await self.near.open_line(call_sid, business_id, "Dana", hears=True)
+        return await self.near.open_line(call_sid, business_id, name, hears=True)
 
     async def seen(self):
         """Return the call as the near node sees it, once it does."""
@@ -177,6 +177,23 @@ def test_call_of_another_node_is_heard_and_taken_over(told):
         await ws_peer.until(lambda: call.counters.operator_hints == 1)
         await line.close()
         await ws_peer.until(lambda: not pair.place.line.listeners.is_wanted)
+
+    told(story)
+
+
+def test_call_of_another_node_is_handed_back_by_whoever_has_it_alone(told):
+    async def story(pair):
+        call = pair.place.line.call
+        dana, noa = await pair.open_line(), await pair.open_line(name="Noa")
+        await dana.obey(TakeOver())
+        await ws_peer.until(lambda: call.takeover.is_on)
+        await noa.obey(HandBack())
+        await noa.obey(Whisper(text="What is ordered later is done later."))
+        await ws_peer.until(lambda: call.counters.operator_hints == 1)
+
+        assert call.takeover.is_speaking
+        for line in (dana, noa):
+            await line.close()
 
     told(story)
 
