@@ -20,6 +20,7 @@ import pytest
 from bridge.cli.demo.script import BUSINESSES
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.clips import clip
+from bridge.sandbox.timeline import Wait
 from dsp import g711
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -34,6 +35,18 @@ FLAGS = (
 )
 WHO = ("operator", "en", "he")
 START_S = 60
+# An init script of a page: `given` are the microphone's tracks that it was given, and
+# while it `asks`, the person has not allowed the microphone before `allow()`.
+MICROPHONE = """
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.given = [];
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    if (window.asks) await new Promise((resolve) => { window.allow = resolve; });
+    const stream = await ask(wanted);
+    window.given.push(...stream.getTracks());
+    return stream;
+  };
+"""
 
 
 def write_wav(path, ulaw):
@@ -52,11 +65,25 @@ class Demo:
         self.url = url
         self.states = states
 
-    def ring(self, language, steps, caller="+15550100150", max_s=60):
-        """Let somebody call a business, in a thread; returns it."""
+    def ring(self, language, steps=None, caller="+15550100150", max_s=60):
+        """Let somebody call a business, in a thread; returns it.
+
+        Without steps the caller says nothing, and hangs up when the test says so.
+        """
         (business,) = [one for one in BUSINESSES if one.language == language]
         at = Caller(self.url, from_number=caller, to_number=business.number)
         return Ringing(at, steps, max_s)
+
+
+class Held(Wait):
+    """A caller's step that ends when the test lets the caller hang up."""
+
+    def __init__(self):
+        super().__init__(float("inf"))
+
+    def end(self):
+        """Hang up."""
+        object.__setattr__(self, "ms", 0.0)
 
 
 class Ringing(threading.Thread):
@@ -64,12 +91,19 @@ class Ringing(threading.Thread):
 
     def __init__(self, caller, steps, max_s):
         super().__init__(daemon=True)
-        self._caller, self._steps, self._max_s = caller, steps, max_s
+        self._held = Held()
+        self._caller, self._max_s = caller, max_s
+        self._steps = [self._held] if steps is None else steps
         self.result = None
         self.start()
 
     def run(self):
         self.result = asyncio.run(self._caller.call(self._steps, self._max_s))
+
+    def hang_up(self):
+        """Let the caller hang up, and return the call's result."""
+        self._held.end()
+        return self.over()
 
     def over(self):
         """Wait for the end of the call, and return its result."""
@@ -136,12 +170,19 @@ class Desk:
         self.home = home
         self.page = context.new_page()
         self.complaints = []
+        # The addresses to which the page has posted.
+        self.posts = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._note)
+        self.page.on("request", self._note_post)
 
     def _note(self, message):
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+    def _note_post(self, request):
+        if request.method == "POST":
+            self.posts.append(request.url)
 
     def go(self, path=""):
         """Open a page of the business."""

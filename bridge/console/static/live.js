@@ -115,9 +115,14 @@ class Card {
 
   async press(what) {
     if (what === "listen") await (this.line.isOpen ? this.line.close() : this.line.open());
-    if (what === "take") await this.line.takeOver();
+    if (what === "take") await this.line.takeOver(() => this.mayTake);
     if (what === "goodbye") await this.send("goodbye", {}, words.goodbye);
     if (what === "phone") await this.showPhone();
+  }
+
+  /** Whether the call runs, and nobody else has it. */
+  get mayTake() {
+    return this.item.isConnected && !this.control("take").disabled;
   }
 
   async submit(form) {

@@ -83,18 +83,21 @@ export class Line {
     this.tell("lag");
   }
 
-  /** Speak with the caller in place of the assistant. */
-  async takeOver() {
+  /**
+   * Speak with the caller in place of the assistant. Allowing the microphone takes a
+   * person a while: `mayTake` says whether the call can be taken over still.
+   */
+  async takeOver(mayTake) {
     if (this.isTaking) return;
     this.isTaking = true;
     try {
-      await this.speak();
+      await this.speak(mayTake);
     } finally {
       this.isTaking = false;
     }
   }
 
-  async speak() {
+  async speak(mayTake) {
     try {
       this.microphone = await navigator.mediaDevices.getUserMedia({
         audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
@@ -102,8 +105,14 @@ export class Line {
     } catch {
       return this.tell("noMicrophone");
     }
-    await this.open();
-    await this.record();
+    if (mayTake()) {
+      await this.open();
+      await this.record();
+    }
+    if (!mayTake()) {
+      this.stopSpeaking();
+      return this.tell("state");
+    }
     if (!this.order({ type: "take_over" })) {
       this.stopSpeaking();
       return this.tell(this.isOpen ? "lost" : "state");

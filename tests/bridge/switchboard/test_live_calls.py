@@ -1,6 +1,5 @@
 """The operators' lines of one process: who has a call, and who may hand it back."""
 
-
 from bridge.call.plan import HandBack, TakeOver
 from bridge.switchboard.live_calls import Lines
 from tests.bridge import builders, loopback
