@@ -9,6 +9,17 @@ LINE = re.compile("/line$")
 MINE = "You speak with the caller."
 
 
+# An init script: the network is away while the script of the audio is fetched.
+AWAY = """
+  const add = AudioWorklet.prototype.addModule;
+  window.isAway = true;
+  AudioWorklet.prototype.addModule = async function (...given) {
+    if (window.isAway) throw new Error("away");
+    return add.apply(this, given);
+  };
+"""
+
+
 def press(card, button):
     card.get_by_role("button", name=button).click()
 
@@ -53,3 +64,73 @@ def test_call_that_ends_before_the_microphone_is_allowed_gets_no_line(desk, demo
     page.evaluate("window.allow()")
     page.wait_for_function("() => window.given[0]?.readyState === 'ended'")
     assert lines == []
+
+
+def test_takeover_that_the_server_refuses_has_failed(desk, demo):
+    """What it cannot write into the audit log it does not do: it closes with 1013."""
+    at, refused = desk("en"), []
+
+    def refuse(line):
+        server = line.connect_to_server()
+
+        def pass_on(message):
+            if isinstance(message, str):
+                refused.append(message)
+                line.close(code=1013)
+            else:
+                server.send(message)
+
+        line.on_message(pass_on)
+
+    at.page.add_init_script(MICROPHONE)
+    at.page.route_web_socket(LINE, refuse)
+    page = at.go("live")
+    ringing = demo.ring("en", caller="+15550100173")
+    card = card_of(page, "…73")
+    press(card, "Take over")
+    card.get_by_text("That did not work. Try again.").wait_for()
+    assert len(refused) == 1
+    assert card.get_by_role("button", name="Take over").is_visible()
+    assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
+    ringing.hang_up()
+
+
+def test_microphone_is_closed_when_the_line_cannot_be_opened(desk, demo):
+    at = desk("en")
+    at.page.add_init_script(MICROPHONE)
+    at.page.add_init_script(AWAY)
+    page = at.go("live")
+    ringing = demo.ring("en", caller="+15550100174")
+    card = card_of(page, "…74")
+    press(card, "Take over")
+    card.get_by_text("That did not work. Try again.").wait_for()
+    assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
+    # It works once the network is there again.
+    page.evaluate("window.isAway = false")
+    press(card, "Listen")
+    card.get_by_text("You hear the call.").wait_for()
+    ringing.hang_up()
+
+
+def test_line_that_is_closed_while_it_is_lost_is_not_opened_by_itself(desk, demo):
+    at, lines = desk("en"), []
+
+    def pass_on(line):
+        lines.append(line)
+        line.connect_to_server()
+
+    at.page.route_web_socket(LINE, pass_on)
+    page = at.go("live")
+    ringing = demo.ring("en", caller="+15550100175")
+    card = card_of(page, "…75")
+    press(card, "Listen")
+    card.get_by_text("You hear the call.").wait_for()
+    lines[0].close(code=1011)
+    card.get_by_text("The connection to the call is lost.").wait_for()
+    press(card, "Listen")
+    press(card, "Listen")
+    card.get_by_text("You hear the call.").wait_for()
+    # The first line would have been tried again meanwhile.
+    page.wait_for_timeout(1_000)
+    assert len(lines) == 2
+    ringing.hang_up()

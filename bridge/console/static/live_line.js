@@ -12,7 +12,12 @@ async function newContext(worklets) {
   } catch {
     context = new AudioContext({ latencyHint: "interactive" });
   }
-  await context.audioWorklet.addModule(worklets);
+  try {
+    await context.audioWorklet.addModule(worklets);
+  } catch (error) {
+    context.close();
+    throw error;
+  }
   return context;
 }
 
@@ -31,7 +36,7 @@ export class Line {
     if (this.isOpen) return this.opening;
     this.isOpen = true;
     this.tell("connecting");
-    this.opening = this.begin();
+    this.opening = this.begin().catch(() => this.fail());
     return this.opening;
   }
 
@@ -69,11 +74,20 @@ export class Line {
   }
 
   lose(event) {
+    // The last order could not be written down, and is not obeyed.
+    if (event.code === 1013) return this.fail();
     const isOver = event.code === 1000 || event.code === 1008;
     if (!this.isOpen || isOver || this.tries >= TRIES_MAX) return this.close();
     this.tries += 1;
     this.tell("lost");
-    setTimeout(() => this.isOpen && this.connect(), TRY_EVERY_MS);
+    this.retrying = setTimeout(() => this.connect(), TRY_EVERY_MS);
+  }
+
+  /** Close the line, and say that what was wanted of it did not work. */
+  fail() {
+    if (!this.isOpen) return;
+    this.close();
+    this.tell("failed");
   }
 
   note(bufferedMs) {
@@ -103,24 +117,23 @@ export class Line {
         audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
       });
     } catch {
-      return this.tell("noMicrophone");
+      this.tell("noMicrophone");
+      return;
     }
     if (mayTake()) {
       await this.open();
-      await this.record();
+      await this.record().catch(() => this.fail());
     }
-    if (!mayTake()) {
+    if (!mayTake() || !this.isOpen || !this.order({ type: "take_over" })) {
       this.stopSpeaking();
-      return this.tell("state");
-    }
-    if (!this.order({ type: "take_over" })) {
-      this.stopSpeaking();
-      return this.tell(this.isOpen ? "lost" : "state");
+      // Why a line is closed is told by what closed it.
+      if (this.isOpen) this.tell(mayTake() ? "failed" : "state");
+      return;
     }
     this.isSpeaking = true;
     // What the caller hears is this voice from here on.
     this.player.port.postMessage({ isCallerOnly: true });
-    return this.tell("state");
+    this.tell("state");
   }
 
   /** Send what the microphone hears. Some browsers record only at their own rate. */
@@ -184,6 +197,7 @@ export class Line {
     if (this.isSpeaking) this.order({ type: "hand_back", note: "" });
     this.stopSpeaking();
     this.isOpen = false;
+    clearTimeout(this.retrying);
     this.lagMs = this.tries = 0;
     const { socket } = this;
     this.socket = undefined;
