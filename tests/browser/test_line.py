@@ -134,3 +134,33 @@ def test_line_that_is_closed_while_it_is_lost_is_not_opened_by_itself(desk, demo
     page.wait_for_timeout(1_000)
     assert len(lines) == 2
     ringing.hang_up()
+
+
+def test_note_is_kept_when_the_line_could_not_take_it(desk, demo):
+    at, lines = desk("en"), []
+
+    def pass_on(line):
+        lines.append(line)
+        line.connect_to_server()
+
+    at.page.route_web_socket(LINE, pass_on)
+    at.page.clock.install()
+    page = at.go("live")
+    ringing = demo.ring("en", caller="+15550100176")
+    card = card_of(page, "…76")
+    press(card, "Take over")
+    card.get_by_text(MINE).wait_for()
+    note = card.get_by_label("Note for the assistant")
+    note.fill("Ten per cent off, promised.")
+    # The line is not tried again before the clock goes on.
+    page.clock.pause_at(page.evaluate("Date.now() + 1_000"))
+    lines[0].close(code=1011)
+    card.get_by_text("The connection to the call is lost.").wait_for()
+    press(card, "Hand back")
+    assert note.input_value() == "Ten per cent off, promised."
+
+    page.clock.resume()
+    card.get_by_text(MINE).wait_for()
+    press(card, "Hand back")
+    card.get_by_text("The assistant leads the call again.").wait_for()
+    ringing.hang_up()

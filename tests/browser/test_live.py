@@ -83,6 +83,23 @@ def test_person_steps_into_a_call(desk, demo):
     assert at.complaints == []
 
 
+def test_hint_is_given_once_and_the_next_one_is_kept(desk, demo):
+    at, held = desk("en"), []
+    page = at.go("live")
+    page.route("**/hint", lambda route: held.append(route))
+    ringing = demo.ring("en", caller="+15550100162")
+    card = card_of(page, "…62")
+    field = card.get_by_label("Hint for the assistant")
+    field.fill("They are a regular.")
+    card.get_by_role("button", name="Give the hint").dblclick()
+    field.fill("They like tea.")
+    held[0].continue_()
+    card.get_by_text("The hint is given.").wait_for()
+    assert len(at.posts) == 1
+    assert field.input_value() == "They like tea."
+    ringing.hang_up()
+
+
 def test_second_takeover_sends_one_microphone(desk, demo):
     """What a microphone's worklet sends ends with the takeover, not with the line."""
     at = desk("en")

@@ -45,6 +45,7 @@ class Card {
     link.href = `${words.base}/${call.business_id}/live`;
     this.openedAt = call.opened_at;
     this.call = {};
+    this.sending = new Set();
     this.change(call);
   }
 
@@ -127,19 +128,24 @@ class Card {
 
   async submit(form) {
     if (form.dataset.do === "back") {
-      this.line.handBack(form.elements.note.value);
-      form.reset();
+      if (this.line.handBack(form.elements.note.value)) form.reset();
       return;
     }
     const values = Object.fromEntries(new FormData(form));
-    if (await this.send("hint", values, words.sent)) form.reset();
+    const isGiven = await this.send("hint", values, words.sent);
+    // What was typed meanwhile is the next hint.
+    if (isGiven && form.elements.text.value === values.text) form.reset();
   }
 
+  /** Send an order once, however often it is given while its answer is on its way. */
   async send(what, values, done) {
+    if (this.sending.has(what)) return false;
     this.set("fault", "");
     const field = this.control("hint").elements.text;
     field.removeAttribute("aria-invalid");
+    this.sending.add(what);
     const answer = await post(`${this.base}/${what}`, values).catch(() => null);
+    this.sending.delete(what);
     if (answer?.status === 422) {
       this.set("fault", (await answer.json()).faults.text);
       field.setAttribute("aria-invalid", "true");

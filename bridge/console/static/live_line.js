@@ -163,9 +163,12 @@ export class Line {
     this.source = source;
   }
 
+  /** Return whether the line could take it: if not, nobody has read the note. */
   handBack(note) {
-    this.order({ type: "hand_back", note });
-    this.noteBack();
+    const isTaken = this.order({ type: "hand_back", note });
+    if (isTaken) this.noteBack();
+    else this.tell("lost");
+    return isTaken;
   }
 
   /** The assistant leads the call again, whoever decided it. */
