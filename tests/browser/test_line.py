@@ -164,3 +164,16 @@ def test_note_is_kept_when_the_line_could_not_take_it(desk, demo):
     press(card, "Hand back")
     card.get_by_text("The assistant leads the call again.").wait_for()
     ringing.hang_up()
+
+
+def test_keyboard_stays_in_the_card_when_its_buttons_change(desk, demo):
+    page = desk("en").go("live")
+    ringing = demo.ring("en", caller="+15550100177")
+    card = card_of(page, "…77")
+    card.locator('[data-do="take"]:enabled').press("Enter")
+    card.get_by_text(MINE).wait_for()
+    assert page.evaluate("document.activeElement.name") == "note"
+    card.get_by_role("button", name="Hand back").press("Enter")
+    card.get_by_text("The assistant leads the call again.").wait_for()
+    assert page.evaluate("document.activeElement.dataset.do") == "listen"
+    ringing.hang_up()

@@ -102,9 +102,14 @@ class Card {
 
   on(news) {
     const { line } = this;
+    const held = this.item.contains(document.activeElement) && document.activeElement;
     this.control("listen").setAttribute("aria-pressed", String(line.isOpen));
     this.control("take").hidden = this.control("listen").hidden = line.isSpeaking;
     this.control("back").hidden = !line.isSpeaking;
+    // The keyboard stays in the card when what it was on is hidden.
+    if (held && held.closest("[hidden]")) {
+      (line.isSpeaking ? this.control("back").elements.note : this.control("listen")).focus();
+    }
     // Beside the status: a screen reader does not read each change of it aloud.
     this.set("lag", line.lagMs ? `${words.lag} ${line.lagMs} ms` : "");
     if (news === "lag") return;
