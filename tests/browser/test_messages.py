@@ -149,3 +149,39 @@ def test_chat_with_the_assistant_books(desk, demo):
     entry = page.locator("main").get_by_text("in writing · not verified")
     entry.first.wait_for()
     assert at.complaints == []
+
+
+def test_message_is_sent_once_and_the_next_one_stays(desk, demo):
+    at, held = desk("en"), []
+    page = at.go("try")
+    page.route("**/try/chat", lambda route: held.append(route))
+    field = page.get_by_label("Your message")
+    field.fill("Once, please")
+    field.press("Enter")
+    field.press("Enter")
+    field.fill("And this is the next")
+    page.wait_for_timeout(200)
+    held[0].continue_()
+    page.locator("#thread .by-writer").get_by_text("Once, please").wait_for()
+    assert len(at.posts) == 1
+    assert field.input_value() == "And this is the next"
+    assert at.complaints == []
+
+
+def test_new_chat_stays_empty_when_an_answer_was_on_its_way(desk, demo):
+    at, held = desk("en"), []
+    page = at.go("try")
+    thread, field = page.locator("#thread"), page.get_by_label("Your message")
+    field.fill("Of the old chat")
+    field.press("Enter")
+    thread.locator(".by-writer").wait_for()
+    page.route("**/try/chat", lambda route: held.append(route))
+    field.fill("Of the old chat, too")
+    field.press("Enter")
+    page.get_by_role("button", name="New chat").click()
+    assert thread.locator("li").count() == 0
+
+    with page.expect_response("**/try/chat"):
+        held[0].continue_()
+    page.wait_for_timeout(500)
+    assert thread.locator("li").count() == 0

@@ -142,7 +142,10 @@ export class Chat {
   }
 
   async refresh() {
-    const page = await fetched(this.partUrl);
+    const { partUrl } = this;
+    const page = await fetched(partUrl);
+    // Another chat was begun meanwhile.
+    if (partUrl !== this.partUrl) return;
     const fresh = page.getElementById("part");
     const part = this.element.querySelector("#part");
     const { log } = this;
@@ -168,8 +171,10 @@ export class Chat {
 
   /** Send what the form says; return the server's answer, if it took it. */
   async write(values) {
-    this.fault("");
     const button = this.form.querySelector('button[type="submit"]');
+    // Enter sends a form whose button is disabled, too.
+    if (button.disabled) return null;
+    this.fault("");
     button.disabled = true;
     const answer = await post(this.form.action, values).catch(() => null);
     button.disabled = false;
@@ -179,7 +184,8 @@ export class Chat {
       this.field.focus();
       return null;
     }
-    this.form.reset();
+    // What was typed meanwhile is the next message.
+    if (this.field.value === values.text) this.form.reset();
     return answer;
   }
 }

@@ -25,6 +25,7 @@ class TryChat extends Chat {
     this.close();
     clearTimeout(this.waiting);
     this.conversation = "";
+    this.partUrl = undefined;
     this.thread.replaceChildren();
     this.element.querySelector("#part").dataset.revision = "";
     this.slow.hidden = this.record.hidden = this.again.disabled = true;
@@ -37,9 +38,12 @@ class TryChat extends Chat {
   }
 
   async write(values) {
-    const answer = await super.write({ ...values, conversation: this.conversation });
+    const own = this.conversation;
+    const answer = await super.write({ ...values, conversation: own });
     if (!answer) return null;
     const begun = await answer.json();
+    // Another chat was begun meanwhile.
+    if (this.conversation !== own) return answer;
     if (begun.conversation !== this.conversation) {
       this.conversation = begun.conversation;
       this.record.href = begun.record;
