@@ -6,6 +6,9 @@ import pytest
 
 from .conftest import AXE
 
+# A page tries again after so long.
+RETRY_MS = 5_000
+
 
 def open_chat(at, name):
     """Open the conversation with a person of the demo."""
@@ -14,6 +17,21 @@ def open_chat(at, name):
     rows.locator("a").first.click()
     page.locator("#thread").wait_for()
     return page
+
+
+def write(trying, text):
+    """Write as a visitor of the page "Try it"."""
+    trying.get_by_label("Your message").fill(text)
+    trying.get_by_role("button", name="Send").click()
+    trying.locator("#thread .by-writer").get_by_text(text).wait_for()
+
+
+def begin_chat(at, text):
+    """Begin a chat; return its page, and the address of the conversation's own page."""
+    trying = at.go("try")
+    write(trying, text)
+    link = trying.get_by_role("link", name="The whole conversation")
+    return trying, link.get_attribute("href")
 
 
 def test_conversation_shows_statuses_tools_and_choices(desk, demo):
@@ -33,14 +51,7 @@ def test_conversation_shows_statuses_tools_and_choices(desk, demo):
 
 def test_what_is_written_appears_in_other_pages_without_reload(desk, demo):
     at, other = desk("en"), desk("operator")
-    trying = at.go("try")
-    trying.get_by_label("Your message").fill("שלום, a haircut please")
-    trying.get_by_role("button", name="Send").click()
-    trying.locator("#thread").get_by_text("a haircut please").wait_for()
-    where = trying.get_by_role("link", name="The whole conversation").get_attribute(
-        "href"
-    )
-
+    trying, where = begin_chat(at, "שלום, a haircut please")
     watching = other.page
     watching.goto(f"{demo.url}{where}")
     watching.get_by_role("button", name="Take the conversation over").click()
@@ -66,11 +77,14 @@ def test_list_of_messages_changes_by_itself(desk, demo):
     at, other = desk("en"), desk("en")
     page = at.go("messages")
     page.locator("main table tbody tr").first.wait_for()
-    trying = other.go("try")
-    trying.get_by_label("Your message").fill("Do you see me?")
-    trying.get_by_role("button", name="Send").click()
+    last = page.locator("main tbody a").last
+    last.focus()
+    held = last.get_attribute("href")
+    begin_chat(other, "Do you see me?")
     first = page.locator("main table tbody tr").first
     first.get_by_text("Do you see me?").wait_for()
+    # The keyboard is where it was.
+    assert page.evaluate("document.activeElement.getAttribute('href')") == held
     assert at.complaints == []
 
 
@@ -185,3 +199,68 @@ def test_new_chat_stays_empty_when_an_answer_was_on_its_way(desk, demo):
         held[0].continue_()
     page.wait_for_timeout(500)
     assert thread.locator("li").count() == 0
+
+
+def test_thread_is_fetched_again_after_a_failure(desk, demo):
+    at, failed = desk("en"), []
+    trying, where = begin_chat(desk("en"), "Hello there")
+
+    def fail_once(route):
+        if failed:
+            return route.continue_()
+        failed.append(route)
+        return route.fulfill(status=503, body="")
+
+    page = at.page
+    page.clock.install()
+    page.goto(demo.url + where)
+    page.locator("#thread .by-assistant").first.wait_for(timeout=40_000)
+    page.route("**/part", fail_once)
+    write(trying, "Are you there?")
+    lost = page.locator("#connection")
+    lost.wait_for()
+    page.clock.run_for(RETRY_MS)
+    page.locator("#thread").get_by_text("Are you there?").wait_for()
+    lost.wait_for(state="hidden")
+
+
+def test_page_whose_events_are_refused_connects_again_and_is_not_read_again(desk, demo):
+    """That somebody reads a conversation is written into the audit log."""
+    at, refused, asked = desk("en"), [], []
+    _, where = begin_chat(desk("en"), "Hello there")
+
+    def refuse_once(route):
+        if refused:
+            return route.continue_()
+        refused.append(route)
+        return route.fulfill(status=503, body="")
+
+    page = at.page
+    page.clock.install()
+    page.route("**/events", refuse_once)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(demo.url + where)
+    lost = page.locator("#connection")
+    lost.wait_for()
+    page.clock.run_for(RETRY_MS)
+    lost.wait_for(state="hidden")
+    assert asked.count(demo.url + where) == 1
+
+
+def test_keyboard_stays_on_its_button_when_the_state_changes(desk, demo):
+    at = desk("en")
+    trying, where = begin_chat(desk("en"), "Hello there")
+    page = at.page
+    page.goto(demo.url + where)
+
+    def change_state(route):
+        answer = route.fetch()
+        changed = answer.text().replace("The assistant answers", "An assistant answers")
+        route.fulfill(response=answer, body=changed)
+
+    page.route("**/part", change_state)
+    page.get_by_role("button", name="Take the conversation over").focus()
+    write(trying, "Are you there?")
+    page.get_by_text("An assistant answers this conversation.").wait_for()
+    held = page.evaluate("document.activeElement.textContent")
+    assert held == "Take the conversation over"

@@ -28,6 +28,15 @@ function merge(list, fresh) {
   while (list.children.length > wanted.length) list.lastElementChild.remove();
 }
 
+/** Replace what is in a part of the page; the keyboard stays on the link or button. */
+function replace(part, fresh) {
+  const wanted = (one) => one.href ?? one.form?.action;
+  const held = part.contains(document.activeElement) && wanted(document.activeElement);
+  part.replaceChildren(...fresh.childNodes);
+  if (!held) return;
+  [...part.querySelectorAll("a, button")].find((one) => wanted(one) === held)?.focus();
+}
+
 /** The events of a page: `refresh` is called when they name what is not shown. */
 class Events {
   constructor(url, shown, refresh) {
@@ -52,7 +61,8 @@ class Events {
 
   retry() {
     this.waiting = setTimeout(async () => {
-      const answer = await fetch(location.href).catch(() => null);
+      // Not this page itself: who looks at it is written into the audit log.
+      const answer = await fetch("/console/account").catch(() => null);
       if (answer?.status === 401) leave();
       else if (this.waiting) this.connect();
     }, RETRY_MS);
@@ -60,6 +70,7 @@ class Events {
 
   close() {
     clearTimeout(this.waiting);
+    clearTimeout(this.looking);
     this.waiting = undefined;
     this.source.close();
   }
@@ -73,8 +84,14 @@ class Events {
         await this.refresh();
       } catch {
         showLost(true);
+        // The next event may come in hours. A closed stream comes back with an event.
+        clearTimeout(this.looking);
+        if (this.source.readyState !== EventSource.CLOSED) {
+          this.looking = setTimeout(() => this.look(), RETRY_MS);
+        }
         break;
       }
+      showLost(this.source.readyState !== EventSource.OPEN);
       // What was fetched may be newer than what was named.
       if (this.wanted === before) break;
     }
@@ -153,7 +170,7 @@ export class Chat {
     merge(this.thread, fresh.querySelector("#thread"));
     for (const id of ["state", "earlier"]) {
       const [old, now] = [part, fresh].map((one) => one.querySelector(`#${id}`));
-      if (old && now && old.outerHTML !== now.outerHTML) old.replaceWith(now);
+      if (old && now && old.innerHTML !== now.innerHTML) replace(old, now);
     }
     part.dataset.revision = fresh.dataset.revision;
     const fieldset = this.form?.querySelector("fieldset");
@@ -198,7 +215,7 @@ if (rows) {
   const shown = () => rows.firstElementChild.dataset.revision;
   const refresh = async () => {
     const page = await fetched(rows.dataset.rows);
-    rows.replaceChildren(page.body.firstElementChild);
+    replace(rows, page.body);
   };
   new Events(rows.dataset.events, shown, refresh);
 }
