@@ -49,11 +49,15 @@ function on(news, text) {
     beganAt = performance.now();
     ticking = setInterval(tick, 250);
     say(news);
+    // The button that was pressed is disabled now.
+    if (document.activeElement === document.body) at("hang-up").focus();
   } else {
+    const isHere = phone.contains(document.activeElement);
     say(news);
     stop();
     at("record").hidden = false;
-    at("call").focus();
+    // Who writes in the chat beside it goes on writing: a space would ring again.
+    if (isHere) at("call").focus();
   }
 }
 
@@ -118,18 +122,28 @@ async function begin() {
   return undefined;
 }
 
+function hangUp() {
+  if (call) return call.hangUp();
+  say("hungUp");
+  return stop();
+}
+
+function pressKey(event) {
+  // A held key is one digit, and Ctrl+2 is the browser's.
+  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (/INPUT|TEXTAREA/.test(event.target.tagName)) return;
+  if (/^[0-9*#]$/.test(event.key)) call?.press(event.key);
+}
+
 if (phone) {
   at("call").addEventListener("click", begin);
-  at("hang-up").addEventListener("click", () => {
-    if (call) return call.hangUp();
-    say("hungUp");
-    return stop();
-  });
+  at("hang-up").addEventListener("click", hangUp);
   phone.addEventListener("click", ({ target }) => {
     if (target.dataset.key) call?.press(target.dataset.key);
   });
-  document.addEventListener("keydown", ({ key, target }) => {
-    if (call && /^[0-9*#]$/.test(key) && !/INPUT|TEXTAREA/.test(target.tagName)) call.press(key);
+  document.addEventListener("keydown", pressKey);
+  // The page may come back as it was: a call that it was about to place is void.
+  window.addEventListener("pagehide", () => {
+    if (!at("hang-up").disabled) hangUp();
   });
-  window.addEventListener("pagehide", () => call?.hangUp());
 }
