@@ -80,9 +80,11 @@ class Player {
 
   showState() {
     at("play").setAttribute("aria-pressed", String(!audio.paused));
+    // Who pauses and plays within one frame has one picture a frame still.
+    cancelAnimationFrame(this.drawing);
     const draw = () => {
       this.follow();
-      if (!audio.paused) requestAnimationFrame(draw);
+      if (!audio.paused) this.drawing = requestAnimationFrame(draw);
     };
     draw();
   }
@@ -105,7 +107,7 @@ class Player {
 }
 
 async function show() {
-  const answer = await fetch(box.dataset.timeline);
+  const answer = await fetch(box.dataset.timeline).catch(() => ({ ok: false, status: "" }));
   const timeline = answer.ok || answer.status === 409 ? await answer.json() : {};
   if (!answer.ok) {
     at("sound-status").textContent = `${box.dataset.failed} ${timeline.why ?? answer.status}`;

@@ -32,6 +32,8 @@ export class Wave {
   }
 
   press(event) {
+    // With these a key is the browser's: back, forward, larger, smaller.
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
     const step = event.shiftKey ? 5 : 1;
     const acts = {
       ArrowLeft: () => this.seek(this.at - step),

@@ -1,0 +1,68 @@
+"""A call's page: its slider and its player."""
+
+import re
+
+from bridge.sandbox.timeline import Wait
+
+# The keys whose usual effect in the browser the page has taken away.
+TAKEN = """() => {
+  window.taken = [];
+  addEventListener("keydown", (event) => {
+    if (event.defaultPrevented) window.taken.push(event.key);
+  });
+}"""
+# Pause and play as a headset does while the page is in the background: no frame is
+# drawn between them. Then how often the picture is drawn in a frame.
+DRAWN = """async () => {
+  const audio = document.getElementById("audio");
+  await audio.play();
+  for (let n = 0; n < 5; n += 1) {
+    audio.pause();
+    await audio.play();
+  }
+  let frames = 0, draws = 0;
+  const clear = CanvasRenderingContext2D.prototype.clearRect;
+  CanvasRenderingContext2D.prototype.clearRect = function (...given) {
+    draws += 1;
+    return clear.apply(this, given);
+  };
+  await new Promise((resolve) => {
+    const next = () => (++frames < 30 ? requestAnimationFrame(next) : resolve());
+    requestAnimationFrame(next);
+  });
+  audio.pause();
+  return draws / frames;
+}"""
+
+
+def open_call(page, row):
+    row.locator("a").first.click()
+    page.wait_for_url(re.compile("/calls/CA"))
+
+
+def test_slider_leaves_the_browser_its_keys_and_is_drawn_once_a_frame(desk, demo):
+    demo.ring("en", [Wait(1_500)], caller="+15550100181").over()
+    at = desk("en")
+    row = at.page.locator("main table tbody tr").filter(has_text="…81")
+    for _ in range(60):
+        page = at.go("calls")
+        if row.count():
+            break
+        page.wait_for_timeout(500)
+    open_call(page, row)
+    page.get_by_role("button", name="Play").wait_for(timeout=20_000)
+    page.evaluate(TAKEN)
+    page.locator("#wave").focus()
+    for keys in ("Control+-", "Control+=", "Alt+ArrowRight", "Meta+ArrowRight", "Home"):
+        page.keyboard.press(keys)
+    assert page.evaluate("window.taken") == ["Home"]
+
+    assert page.evaluate(DRAWN) < 1.6
+    assert at.complaints == []
+
+
+def test_page_says_so_when_the_recording_cannot_be_fetched(desk, demo):
+    page = desk("en").go("calls")
+    page.route("**/timeline", lambda route: route.abort())
+    open_call(page, page.locator("main table tbody tr").first)
+    page.locator("#sound-status").get_by_text("cannot be shown").wait_for()
