@@ -7,6 +7,15 @@ document.addEventListener("htmx:config:request", (event) => {
   event.detail.ctx.request.headers["X-CSRF-Token"] = csrf;
 });
 
+// A fault is not put into the page (htmx.html). What is not there, or not this person's
+// any more, the whole page says; whoever is logged out, htmx leads to the login.
+document.addEventListener("htmx:after:request", ({ detail }) => {
+  const { status } = detail.ctx.response;
+  showLost(status >= 500);
+  if (status === 403 || status === 404) location.reload();
+});
+document.addEventListener("htmx:error", () => showLost(true));
+
 const notice = document.getElementById("connection");
 
 /** Show or hide the notice that the connection is lost. */
