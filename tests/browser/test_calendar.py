@@ -72,3 +72,17 @@ def test_found_callers_are_those_of_what_stands_in_the_field(desk, demo):
     # Whoever is found is what was typed last, while the first answer is on its way.
     page.locator("#leads").get_by_text("found ali").wait_for()
     assert len(held) == 1
+
+
+def test_form_with_a_fault_can_be_sent_again_at_once(desk, demo):
+    at = desk("en")
+    page = at.go("calendar/new")
+    page.get_by_label("Service").select_option(index=1)
+    page.locator('input[name="day"]').fill("2020-01-08")
+    page.locator('input[name="time"]').fill("11:00")
+    page.locator('input[name="phone"]').fill("1")
+    for tries in (1, 2):
+        with page.expect_navigation():
+            page.get_by_role("button", name="Book", exact=True).click()
+        assert page.locator('[aria-invalid="true"]').count()
+        assert len(at.posts) == tries

@@ -66,3 +66,21 @@ def test_page_says_so_when_the_recording_cannot_be_fetched(desk, demo):
     page.route("**/timeline", lambda route: route.abort())
     open_call(page, page.locator("main table tbody tr").first)
     page.locator("#sound-status").get_by_text("cannot be shown").wait_for()
+
+
+def test_link_is_made_once_however_often_its_button_is_pressed(desk, demo):
+    at, held = desk("en"), []
+    page = at.go("calls")
+    open_call(page, page.locator("main table tbody tr").first)
+    page.route("**/share", lambda route: held.append(route))
+    button = page.get_by_role("button", name="Make a link")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    # While the answer is on its way; `click` would wait for it.
+    for _ in range(3):
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
+    held[0].continue_()
+    page.get_by_text("Copy the link now").wait_for()
+    assert len(at.posts) == 1
+    assert page.get_by_role("button", name="Revoke").count() == 1

@@ -16,6 +16,23 @@ document.addEventListener("htmx:after:request", ({ detail }) => {
 });
 document.addEventListener("htmx:error", () => showLost(true));
 
+// A form that loads a page is sent once, however often its button is pressed meanwhile.
+// What is answered with a file, or not at all, can be sent again after a while.
+const SENT_MS = 3_000;
+let sent = new WeakSet();
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (sent.has(form)) event.preventDefault();
+  else setTimeout(() => sent.delete(form), SENT_MS);
+  sent.add(form);
+});
+// The page may come back as it was left.
+window.addEventListener("pageshow", () => {
+  sent = new WeakSet();
+});
+
 const notice = document.getElementById("connection");
 
 /** Show or hide the notice that the connection is lost. */
