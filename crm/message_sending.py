@@ -109,12 +109,16 @@ def _message(row: Mapping[str, Any]) -> Message:
 
 async def cut(db: Database, held: Held, message: Message, parts: Sequence[str]) -> None:
     """Replace a message that is too long by its parts, in order and once; raises
-    LeaseLost. Choices that went with it stand in the parts."""
+    LeaseLost. Choices that went with it stand in the parts.
+
+    The parts take the message's place: what follows it goes out after them.
+    """
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
         done: str = await connection.execute(
-            "update messages set body = $3, content = null where business_id = $1 "
-            "and id = $2 and status = 'waiting' and tries = 0",
+            "update messages set body = $3, content = null, status = 'waiting', "
+            "tries = 0 where business_id = $1 and id = $2 "
+            "and status in ('waiting', 'trying')",
             held.business_id,
             message.id,
             parts[0],
@@ -130,16 +134,24 @@ async def cut(db: Database, held: Held, message: Message, parts: Sequence[str]) 
                 about=f"part:{message.id}:{number}",
             )
             own = (held.business_id, held.conversation_id)
-            await messages.add(connection, *own, draft, message.turn_id)
+            part_id = await messages.add(connection, *own, draft, message.turn_id)
+            await connection.execute(
+                "update messages set position = $3 where business_id = $1 and id = $2",
+                held.business_id,
+                part_id,
+                # Positions are microseconds: no other message is so near.
+                message.position + number - 1,
+            )
 
 
 async def put_off(db: Database, held: Held, message_id: UUID, until: datetime) -> None:
-    """Let a message wait, and others go before it; raises LeaseLost."""
+    """Let a message wait that the carrier does not have, and others go before it;
+    raises LeaseLost. Its tries are forgotten: one that was tried keeps its place."""
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
         await connection.execute(
-            "update messages set due_at = $3 where business_id = $1 and id = $2 "
-            "and status = 'waiting'",
+            "update messages set due_at = $3, status = 'waiting', tries = 0 "
+            "where business_id = $1 and id = $2 and status in ('waiting', 'trying')",
             held.business_id,
             message_id,
             until,

@@ -4,7 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.sandbox.messaging.faults import LOST_ANSWER, Fault
+from bridge.sandbox.messaging.faults import (
+    LOST_ANSWER,
+    TOO_MANY,
+    UNAVAILABLE,
+    Fault,
+)
 from bridge.settings.message_options import MessageOptions
 from crm import conversations, message_turns
 from crm.messages import Draft
@@ -137,6 +142,27 @@ async def test_in_quiet_hours_a_reminder_waits_and_a_reply_overtakes_it(desk):
     assert await desk.send() > 0
 
 
+@pytest.mark.parametrize("fault", [TOO_MANY, UNAVAILABLE])
+def test_reminder_that_was_tried_before_the_quiet_hours_is_overtaken_in_them(
+    embedded_url, tmp_path, fault
+):
+    async def story(desk):
+        desk.api.faults.order(fault)
+        await desk.add("tomorrow", purpose="reminder")
+        await desk.send()
+        desk.options = MessageOptions(whatsapp=True, quiet_hours=AROUND_NOW)
+        desk.outbox = desk.new_outbox()
+        await desk.pass_time(60)
+        await desk.add("reply")
+        assert await desk.send() > 0
+        await desk.api.settle()
+
+        assert desk.sent == ["reply"]
+        assert await desk.out() == [("tomorrow", "waiting"), ("reply", "read")]
+
+    run(story, embedded_url, tmp_path)
+
+
 # --- choices ---
 
 TIMES = {
@@ -213,6 +239,26 @@ async def test_resource_that_is_gone_at_twilio_is_made_again(desk):
 
     assert desk.sent == ["When?", "And now?"]
     assert desk.api.contents.made == 2
+
+
+@told
+async def test_choices_that_become_a_long_text_at_a_later_try_go_out_in_parts(desk):
+    choices = [
+        {"id": f"time:{at}", "title": f"Mo {at}:00", "description": "with Noa " * 8}
+        for at in range(10)
+    ]
+    await desk.add("When? " * 150, {**TIMES, "choices": choices})
+    desk.api.faults.order(TOO_MANY)
+    await desk.send()
+    await desk.value("delete from message_contents returning 1")
+    desk.api.faults.order(*30 * [Fault(status=400, code=20001, path="contents")])
+    await desk.pass_time(1)
+    for _ in range(2):
+        await desk.send()
+        await desk.api.settle()
+
+    assert len(desk.sent) == 2
+    assert desk.sent[-1].endswith("10. Mo 9:00 (with Noa " + 7 * "with Noa " + ")")
 
 
 @told

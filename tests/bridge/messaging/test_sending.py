@@ -252,6 +252,19 @@ async def test_text_that_is_too_long_goes_out_in_parts(desk):
 
 
 @told
+async def test_what_follows_a_text_in_parts_comes_after_all_of_them(desk):
+    await desk.add("This is a sentence of forty-two characters. " * 60)
+    await desk.add("Which of these?")
+    for _ in range(3):
+        await desk.send()
+        await desk.api.settle()
+
+    assert len(desk.sent) == 3
+    assert desk.sent[-1] == "Which of these?"
+    assert [body for body, _ in await desk.out()] == desk.sent
+
+
+@told
 async def test_process_that_has_lost_the_conversation_sends_nothing(desk):
     await desk.add("once")
     await desk.value("update message_work set holder = $1 returning 1", uuid4())
