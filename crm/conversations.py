@@ -20,6 +20,11 @@ WHATSAPP, CONSOLE = "whatsapp", "console"
 BODY_CHARS_MAX = 4_096
 PROFILE_CHARS_MAX = 200
 _MINUTE = timedelta(minutes=1)
+# The leads that are one person with $2: the business has merged them.
+_PERSON = """
+select p.id from leads p join leads o on o.business_id = p.business_id
+  and coalesce(o.merged_into, o.id) = coalesce(p.merged_into, p.id)
+  where p.business_id = $1 and o.id = $2"""
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -327,7 +332,7 @@ async def hand_back(db: Database, business_id: UUID, conversation_id: UUID) -> b
 
 async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
     """Note that the writer wants no messages, in a transaction; tell whether they did
-    before. The lead is not called, either."""
+    before. The person is not called, either, at whichever of their numbers."""
     row = await connection.fetchrow(
         "update conversations set stopped_at = now() where business_id = $1 "
         "and id = $2 and stopped_at is null returning lead_id",
@@ -337,8 +342,8 @@ async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> boo
     if row is None:
         return False
     marked: str = await connection.execute(
-        "update leads set do_not_contact = true where business_id = $1 and id = $2 "
-        "and not do_not_contact",
+        "update leads set do_not_contact = true where business_id = $1 "
+        f"and id in ({_PERSON}) and not do_not_contact",
         business_id,
         row["lead_id"],
     )
@@ -347,7 +352,7 @@ async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> boo
         "and id = $2",
         business_id,
         conversation_id,
-        marked.endswith(" 1"),
+        not marked.endswith(" 0"),
     )
     await _leave(connection, business_id, conversation_id)
     return True
@@ -356,8 +361,8 @@ async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> boo
 async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
     """Undo the writer's own `stop`, in a transaction; tell whether there was one.
 
-    A lead whom the business itself has marked keeps that mark. So does one who has
-    stopped a conversation with another number of the business, until its START.
+    A person whom the business itself has marked keeps that mark. So does one who has
+    stopped another conversation, until its START.
     """
     row = await connection.fetchrow(
         "update conversations c set stopped_at = null, stop_marked_lead = false "
@@ -373,9 +378,10 @@ async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bo
     if row["stop_marked_lead"]:
         await connection.execute(
             "with others as (update conversations set stop_marked_lead = true "
-            "where business_id = $1 and lead_id = $2 and stopped_at is not null "
-            "returning id) update leads set do_not_contact = false "
-            "where business_id = $1 and id = $2 and not exists (select from others)",
+            f"where business_id = $1 and lead_id in ({_PERSON}) "
+            "and stopped_at is not null returning id) "
+            "update leads set do_not_contact = false where business_id = $1 "
+            f"and id in ({_PERSON}) and not exists (select from others)",
             business_id,
             row["lead_id"],
         )

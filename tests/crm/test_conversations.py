@@ -9,6 +9,7 @@ import pytest
 from crm import (
     businesses,
     conversations,
+    lead_care,
     leads,
     message_turns,
     message_work,
@@ -317,6 +318,20 @@ async def test_start_to_one_number_does_not_undo_the_stop_to_another(salon):
         assert await connection.fetchval(marked)
         await conversations.start(connection, salon.id, conversation_ids[1])
         assert not await connection.fetchval(marked)
+
+
+@told
+async def test_stop_of_one_number_holds_for_all_numbers_of_the_person(salon):
+    other = (await leads.touch(salon.db, salon.id, "+15550007777")).id
+    conversation_id = (await salon.receive()).conversation_id
+    await lead_care.merge(salon.db, salon.id, other, salon.writer)
+    marks = "select array_agg(do_not_contact) from leads"
+    async with salon.db.tenant(salon.id) as connection:
+        own = (connection, salon.id, conversation_id)
+        await conversations.stop(*own)
+        assert await connection.fetchval(marks) == [True, True]
+        await conversations.start(*own)
+        assert await connection.fetchval(marks) == [False, False]
 
 
 @told
