@@ -12,18 +12,20 @@ from uuid import UUID
 # Of one business at a time; what is more comes with the next look.
 ROWS_MAX = 500
 
+# A conversation is its lead's: its writer may be the same number in another form, as
+# WhatsApp has a mobile of Mexico.
 _TO = """
-  l.phone, coalesce(c.own_number, '') as own_number,
+  coalesce(c.writer, l.phone) as writer, coalesce(c.own_number, '') as own_number,
   coalesce(c.account_sid, '') as account_sid, c.last_inbound_at
 """
 _LAST = """
 left join lateral (
-  select own_number, account_sid, last_inbound_at from conversations
-  where business_id = $1 and channel = 'whatsapp' and writer = l.phone
+  select writer, own_number, account_sid, last_inbound_at from conversations
+  where business_id = $1 and channel = 'whatsapp' and lead_id = l.id
   order by last_inbound_at desc nulls last, id limit 1) c on true"""
 _MAY_WRITE = """
   and not l.do_not_contact and not exists (select from conversations s
-    where s.business_id = $1 and s.channel = 'whatsapp' and s.writer = l.phone
+    where s.business_id = $1 and s.channel = 'whatsapp' and s.lead_id = l.id
     and s.stopped_at is not null)"""
 _REMINDERS = f"""
 select a.id || ':' || extract(epoch from a.starts_at)::bigint as about,
@@ -49,22 +51,22 @@ where k.business_id = $1 and k.ended_at > $2 and k.ended_at <= $3 and not k.is_t
     and o.from_number = k.from_number and o.started_at > k.started_at)
   and not exists (select from messages m join conversations mc
     on mc.business_id = $1 and mc.id = m.conversation_id where m.business_id = $1
-    and m.purpose = 'missed_call' and m.created_at > $2 and mc.writer = l.phone)
+    and m.purpose = 'missed_call' and m.created_at > $2 and mc.lead_id = l.id)
 order by l.id, k.ended_at desc limit {ROWS_MAX}"""
 
 
 class Occasion(NamedTuple):
     """Something to write about: once for each `about`.
 
-    `own_number`, `account_sid` and `last_inbound_at` are those of the person's last
-    conversation: "" and None where there is none.
+    `writer`, `own_number`, `account_sid` and `last_inbound_at` are those of the
+    person's last conversation: their number, "" and None where there is none.
     """
 
     about: str
     # When the appointment begins, or the call ended.
     at: datetime
     service: str
-    phone: str
+    writer: str
     own_number: str
     account_sid: str
     last_inbound_at: datetime | None

@@ -68,7 +68,8 @@ async def written(connection: Any, business_id: UUID, phone: str) -> tuple[Words
     rows = await connection.fetch(
         "select m.author, m.body from messages m join conversations c "
         "on c.business_id = m.business_id and c.id = m.conversation_id "
-        "where m.business_id = $1 and c.channel = 'whatsapp' and c.writer = $2 "
+        "join leads l on l.business_id = c.business_id and l.id = c.lead_id "
+        "where m.business_id = $1 and c.channel = 'whatsapp' and l.phone = $2 "
         "and m.body <> '' and m.created_at > now() - $3::interval "
         "and m.status not in ('failed', 'undelivered', 'canceled', 'dropped') "
         "order by m.position desc limit $4",

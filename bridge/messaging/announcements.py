@@ -166,7 +166,7 @@ class Announcements:
         account_sid = one.account_sid or self._settings.twilio_account_sid or ""
         async with self._database.tenant(business.id) as connection:
             conversation_id = await conversations.open_for(
-                connection, business.id, one.phone, own_number, account_sid
+                connection, business.id, one.writer, own_number, account_sid
             )
             is_new = await messages.add(connection, business.id, conversation_id, draft)
         if is_new:

@@ -63,6 +63,14 @@ def test_last_messages_of_a_number_and_of_no_other_are_told_in_order(told):
     assert nobodys == []
 
 
+def test_what_was_written_from_mexico_is_told_in_a_call(told):
+    async def story(db, business_id):
+        await conversations.receive(db, business_id, arrived("hola", "+5215512345678"))
+        return await written(db, business_id, "+525512345678")
+
+    assert told(story) == [("writer", "hola")]
+
+
 def test_what_was_written_yesterday_or_never_arrived_is_not_told(told):
     async def story(db, business_id):
         for body in ("old", "lost", "new"):
