@@ -96,7 +96,7 @@ class Answerer:
         self._settings = settings
         self._database = database
         self._metrics = metrics
-        self._media = MediaInput(database, media)
+        self._media = MediaInput(database, media, pauses_s)
         self._public_url = public_url.rstrip("/")
         self._late_after_s = late_after_s
         self._pauses_s = tuple(pauses_s)

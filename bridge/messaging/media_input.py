@@ -1,19 +1,21 @@
 """What the model is given of a message's media: pictures as data, voice notes as text.
 
-A voice note is transcribed once, and its text is kept with the message. A medium that
-cannot be fetched is left out, and `bridge.messaging.history` names it to the model.
+A voice note is transcribed once, and its text is kept with the message. What fails for
+a moment is tried again. A medium that cannot be had is left out, and
+`bridge.messaging.history` names it to the model.
 """
 
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import structs
 
 from bridge.messaging.media import PICTURES, SOUND, MediaFetcher, MediaRefused
-from bridge.messaging.model_failure import ModelFailed
+from bridge.messaging.model_failure import Failure, ModelFailed
 from bridge.messaging.twilio_messages import TwilioError
 from bridge.telemetry.log import server_logger
 from crm import messages
@@ -24,15 +26,20 @@ from crm.messages import Message
 
 # Pictures and voice notes of one turn; `media` bounds the bytes of each.
 PICTURES_MAX, NOTES_MAX = 4, 5
+# A writer waits meanwhile: what has failed so often, or for so long, is left out.
+TRIES_MAX, TRIED_WITHIN_S = 3, 10.0
 
-# One entry of `messages.media` -> its type and bytes; None where it cannot be fetched.
+# One entry of `messages.media` -> its type and bytes; None where there is nothing to
+# fetch. Raises TwilioError where a later try may succeed.
 Fetch = Callable[[Conversation, Mapping[str, Any]], Awaitable[tuple[str, bytes] | None]]
 # A type and bytes -> what is said, and what that used; raises ModelFailed.
 Transcribe = Callable[[str, bytes], Awaitable[tuple[str, dict[str, float]]]]
 
+_Made = TypeVar("_Made")
+
 
 def fetch_with(fetcher: MediaFetcher) -> Fetch:
-    """Return a `Fetch` from Twilio; what fails is logged, and is None."""
+    """Return a `Fetch` from Twilio; what is refused is logged, and is None."""
 
     async def fetch(
         conversation: Conversation, medium: Mapping[str, Any]
@@ -41,19 +48,44 @@ def fetch_with(fetcher: MediaFetcher) -> Fetch:
             return await fetcher.fetch(
                 conversation.account_sid, str(medium.get("url", ""))
             )
-        except (MediaRefused, TwilioError) as error:
+        except MediaRefused as error:
             server_logger().warning("[MESSAGE] a medium is not fetched: %s", error)
             return None
 
     return fetch
 
 
-class MediaInput:
-    """Reads media with `fetch`; without it there are none."""
+async def _patient(
+    ask: Callable[[], Awaitable[_Made]], pauses_s: Sequence[float], what: str
+) -> _Made | None:
+    """Return what `ask` makes, asked again where it fails for a moment; None where it
+    has not made it in time."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + TRIED_WITHIN_S
+    for pause_s in (*pauses_s, None):
+        try:
+            return await ask()
+        except (TwilioError, ModelFailed) as error:
+            server_logger().warning("[MESSAGE] %s: %s", what, error)
+            is_final = isinstance(error, ModelFailed) and (
+                error.failure is Failure.REFUSED
+            )
+            if is_final or pause_s is None or loop.time() + pause_s > until:
+                break
+        await asyncio.sleep(pause_s)
+    return None
 
-    def __init__(self, database: Database, fetch: Fetch | None) -> None:
+
+class MediaInput:
+    """Reads media with `fetch`; without it there are none. `pauses_s`: before what has
+    failed for a moment is asked for again."""
+
+    def __init__(
+        self, database: Database, fetch: Fetch | None, pauses_s: Sequence[float]
+    ) -> None:
         self._database = database
         self._fetch = fetch
+        self._pauses_s = pauses_s[: TRIES_MAX - 1]
 
     async def pictures(
         self, conversation: Conversation, asked: Sequence[Message]
@@ -69,7 +101,7 @@ class MediaInput:
         if self._fetch is None or not wanted:
             return {}
         found = await asyncio.gather(
-            *(self._fetch(conversation, medium) for _, _, medium in wanted)
+            *(self._fetched(conversation, medium) for _, _, medium in wanted)
         )
         return {
             (message_id, at): f"data:{kind};base64,{base64.b64encode(data).decode()}"
@@ -116,14 +148,20 @@ class MediaInput:
         medium: Mapping[str, Any],
         transcribe: Transcribe,
     ) -> tuple[str, dict[str, float]]:
-        found = None if self._fetch is None else await self._fetch(conversation, medium)
+        found = await self._fetched(conversation, medium)
         if found is None or not found[1]:
             return "", {}
-        try:
-            return await transcribe(*found)
-        except ModelFailed as failure:
-            server_logger().warning("[MESSAGE] a voice note is not heard: %s", failure)
-            return "", {}
+        ask = partial(transcribe, *found)
+        heard = await _patient(ask, self._pauses_s, "a voice note is not heard")
+        return heard or ("", {})
+
+    async def _fetched(
+        self, conversation: Conversation, medium: Mapping[str, Any]
+    ) -> tuple[str, bytes] | None:
+        if self._fetch is None:
+            return None
+        ask = partial(self._fetch, conversation, medium)
+        return await _patient(ask, self._pauses_s, "a medium is not fetched")
 
 
 def _is_note(medium: Mapping[str, Any]) -> bool:

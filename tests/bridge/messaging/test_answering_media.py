@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from bridge.messaging.media import Fetched, MediaRefused
-from bridge.messaging.media_input import fetch_with
-from bridge.messaging.twilio_messages import NotSent
+from bridge.messaging.media_input import TRIES_MAX, fetch_with
+from bridge.messaging.twilio_messages import FateUnknown, NotSent
+from bridge.sandbox.responses.server import Fault
 from bridge.settings.message_options import MessageOptions
 from tests.bridge.messaging.chat import story
 
@@ -96,12 +97,49 @@ def test_voice_note_that_cannot_be_heard_is_named(embedded_url, fetched):
     story(embedded_url, tell, settings=HEARS, media=fetch)
 
 
-@pytest.mark.parametrize("error", [MediaRefused("size", "too much"), NotSent("away")])
-def test_medium_that_twilio_does_not_give_is_not_there(error):
+@pytest.mark.parametrize("fails", ["twilio", "the model"])
+def test_voice_note_that_fails_for_a_moment_is_heard_at_the_next_try(
+    embedded_url, fails
+):
+    fetched = []
+
+    async def fetch(conversation, medium):
+        fetched.append(medium["url"])
+        if fails == "twilio" and len(fetched) == 1:
+            raise FateUnknown("HTTP 503 for a medium")
+        return await fetch_note(conversation, medium)
+
+    async def tell(chat):
+        if fails == "the model":
+            chat.server.spoken.append(Fault(503))
+        await chat.says("", media=NOTE)
+        [told] = chat.server.requests[0]["input"]
+        assert told["content"].startswith("[a voice note, as it was heard:]")
+
+    story(embedded_url, tell, settings=HEARS, media=fetch, pauses_s=(0.0, 0.0))
+
+
+def test_voice_note_that_twilio_does_not_give_at_all_is_named(embedded_url):
+    fetched = []
+
+    async def fetch(conversation, medium):
+        fetched.append(medium["url"])
+        raise NotSent("away")
+
+    async def tell(chat):
+        await chat.says("", media=NOTE)
+        [told] = chat.server.requests[0]["input"]
+        assert told["content"] == "[a voice note, which cannot be heard here]"
+        assert len(fetched) == TRIES_MAX
+
+    story(embedded_url, tell, settings=HEARS, media=fetch, pauses_s=(0.0, 0.0))
+
+
+def test_medium_that_twilio_refuses_is_not_there():
     class Twilio:
         async def fetch(self, account_sid, url):
             assert (account_sid, url) == ("AC1", "https://api.example/1")
-            raise error
+            raise MediaRefused("size", "too much")
 
     async def main():
         return await fetch_with(Twilio())(
