@@ -3,11 +3,18 @@
 Which appointments and calls there is something to write about, and to whom: only to the
 number of a lead, which has been proven. Whoever is not to be contacted, or has stopped
 one of their conversations, gets nothing. Times are arguments.
+
+A message may wait long before it goes out: `is_outdated` looks once more then.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
+
+# The purposes of messages that nobody asked for.
+REMINDER, MISSED_CALL = "reminder", "missed_call"
+# The oldest missed call that is written about: quiet hours delay the message.
+MISSED_AGE_MAX = timedelta(hours=12)
 
 # Of one business at a time; what is more comes with the next look.
 ROWS_MAX = 500
@@ -53,6 +60,19 @@ where k.business_id = $1 and k.ended_at > $2 and k.ended_at <= $3 and not k.is_t
     on mc.business_id = $1 and mc.id = m.conversation_id where m.business_id = $1
     and m.purpose = 'missed_call' and m.created_at > $2 and mc.lead_id = l.id)
 order by l.id, k.ended_at desc limit {ROWS_MAX}"""
+# A reminder says that the appointment is tomorrow.
+_REMINDS = """
+select exists (select from appointments a join businesses b on b.id = a.business_id
+  where a.business_id = $1 and a.id = $2 and a.status = 'booked'
+  and extract(epoch from a.starts_at)::bigint = $3
+  and (a.starts_at at time zone b.time_zone)::date
+    = (now() at time zone b.time_zone)::date + 1)"""
+_IS_MISSED = """
+select exists (select from calls k where k.business_id = $1 and k.call_sid = $2
+  and k.ended_at > now() - $3::interval
+  and not exists (select from calls o where o.business_id = $1
+    and o.from_number = k.from_number and o.started_at > k.started_at
+    and not o.failed and o.outcome is distinct from 'unanswered'))"""
 
 
 class Occasion(NamedTuple):
@@ -92,3 +112,19 @@ async def missed_calls(
     transaction."""
     rows = await connection.fetch(_MISSED, business_id, since, until)
     return [Occasion(**dict(row)) for row in rows]
+
+
+async def is_outdated(
+    connection: Any, business_id: UUID, purpose: str, about: str
+) -> bool:
+    """Tell in a transaction whether what a message says is not so any more, by what it
+    is about; False for what is about nothing that is known here."""
+    if purpose == MISSED_CALL and about.startswith("CA"):
+        given = (_IS_MISSED, business_id, about, MISSED_AGE_MAX)
+        return not await connection.fetchval(*given)
+    appointment_id, _, at = about.partition(":")
+    if purpose != REMINDER or not at.isdecimal():
+        return False
+    return not await connection.fetchval(
+        _REMINDS, business_id, UUID(appointment_id), int(at)
+    )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import conversations, message_work, messages
+from crm import announcements, conversations, message_work, messages
 from crm.conversations import Conversation
 from crm.database import Database
 from crm.message_work import Held
@@ -28,7 +28,8 @@ class Outgoing(NamedTuple):
     the last given one that is not known to be sent. `replaced` is one that the carrier
     refused as text, and that has no other in its place. `is_closed`: the carrier has
     refused text since the writer's last message. `is_taken_over`: a person has taken
-    the conversation over before the turn of `next` had ended.
+    the conversation over before the turn of `next` had ended. `is_outdated`: what
+    `next` says of an appointment or a call is not so any more.
     """
 
     now: datetime
@@ -40,6 +41,7 @@ class Outgoing(NamedTuple):
     is_closed: bool = False
     is_not_contacted: bool = False
     is_taken_over: bool = False
+    is_outdated: bool = False
 
 
 async def read(
@@ -92,12 +94,17 @@ async def read(
             turns,
             found.held_since,
         )
-    of_role = {row["role"]: _message(row) for row in rows}
+        of_role = {row["role"]: _message(row) for row in rows}
+        waits = of_role.get("next")
+        is_outdated = waits is not None and await announcements.is_outdated(
+            connection, business_id, waits.purpose, waits.about or ""
+        )
     return Outgoing(
         conversation=found,
-        next=of_role.get("next"),
+        next=waits,
         before=of_role.get("before"),
         replaced=of_role.get("replaced"),
+        is_outdated=is_outdated,
         **dict(facts),
     )
 

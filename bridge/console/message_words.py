@@ -50,6 +50,7 @@ _DROPPED = {
     "window": N_("The writer's last message was older than 24 hours."),
     "do_not_contact": N_("This person is not to be contacted."),
     "held": N_("A person had taken the conversation over."),
+    "outdated": N_("What it says was not so any more."),
 }
 # Why a message of a person is not sent.
 NOT_SENT = {

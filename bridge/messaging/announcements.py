@@ -26,14 +26,11 @@ from crm.database import Database
 from crm.messages import Draft
 from crm.transient import DATABASE_ERRORS
 
-REMINDER_PURPOSE, MISSED_PURPOSE = "reminder", "missed_call"
 # How often every business is looked at, and the pause between two of them.
 LOOK_S = 60.0
 BREATH_S = 0.01
 # Reminders go out on the day before, from this time of the business's clock.
 REMIND_FROM = time(10)
-# The oldest missed call that is written about: quiet hours delay the message.
-MISSED_AGE_MAX = timedelta(hours=12)
 # The caller may call again meanwhile.
 MISSED_AGE_MIN = timedelta(minutes=2)
 # Between these (UAX #9: FSI, PDI) a text of any direction changes nothing around it.
@@ -121,7 +118,7 @@ class Announcements:
                 _text(CHANGE, business),
             )
             variables = {"1": business.name, "2": when, "3": one.service or "-"}
-            purpose, body = REMINDER_PURPOSE, "\n".join(lines)
+            purpose, body = announcements.REMINDER, "\n".join(lines)
             written += await self._write(
                 business, options, one, now, purpose, body, variables
             )
@@ -130,13 +127,14 @@ class Announcements:
     async def _write_after_missed_calls(
         self, business: Business, options: MessageOptions, now: datetime
     ) -> int:
+        since, until = now - announcements.MISSED_AGE_MAX, now - MISSED_AGE_MIN
         async with self._database.tenant(business.id) as connection:
             found = await announcements.missed_calls(
-                connection, business.id, now - MISSED_AGE_MAX, now - MISSED_AGE_MIN
+                connection, business.id, since, until
             )
         written = 0
         for one in found:
-            purpose, body = MISSED_PURPOSE, _text(MISSED_CALL, business)
+            purpose, body = announcements.MISSED_CALL, _text(MISSED_CALL, business)
             variables = {"1": business.name}
             written += await self._write(
                 business, options, one, now, purpose, body, variables

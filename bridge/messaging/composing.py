@@ -82,6 +82,7 @@ class Composer:
             quiet_until=quiet and quiet_until(quiet, zone, state.now),
             is_refused_as_text=state.is_closed or messages.is_instead(message),
             is_taken_over=state.is_taken_over,
+            is_outdated=state.is_outdated,
         )
 
     async def fields(

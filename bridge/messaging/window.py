@@ -1,12 +1,13 @@
 """What may be sent to a writer now: as text, as a template, later, or not at all.
 
-`decide` is pure: facts and the time in, a decision out. Five rules, the strongest
+`decide` is pure: facts and the time in, a decision out. Six rules, the strongest
 first:
 
 - A writer who has stopped the conversation gets the confirmation of that, and nothing
   else.
 - Where a person has taken the conversation over, the assistant says nothing more.
 - What nobody asked for goes to nobody who is not to be contacted.
+- What is not so any more, as a reminder that has waited past its day, is not said.
 - What nobody asked for waits for the end of the quiet hours.
 - Text goes out within 24 hours of the writer's last message. Later, WhatsApp delivers a
   template only, and Twilio refuses text with 63016, after it has accepted it.
@@ -97,12 +98,14 @@ def decide(
     quiet_until: datetime | None = None,
     is_refused_as_text: bool = False,
     is_taken_over: bool = False,
+    is_outdated: bool = False,
 ) -> Decision:
     """Return how a message goes out.
 
     `quiet_until`: the end of the quiet hours, if it is in them. `is_refused_as_text`:
     Twilio has said that the window is closed (63016), whatever our clock says.
     `is_taken_over`: the assistant has said it after a person took over.
+    `is_outdated`: what it says is not so any more.
     """
     if addressee.stopped_at is not None and purpose != STOPPED:
         return Decision(Way.DROPPED, "stopped")
@@ -111,6 +114,8 @@ def decide(
     if purpose not in ASKED_FOR:
         if addressee.is_not_contacted:
             return Decision(Way.DROPPED, "do_not_contact")
+        if is_outdated:
+            return Decision(Way.DROPPED, "outdated")
         if quiet_until is not None and quiet_until > now:
             return Decision(Way.LATER, until=quiet_until)
     is_text = has_text and not is_refused_as_text

@@ -80,6 +80,12 @@ def test_who_is_not_to_be_contacted_is_answered_and_not_addressed():
     assert decided("reminder", addressee) == Decision(Way.DROPPED, "do_not_contact")
 
 
+def test_what_is_not_so_any_more_is_not_said():
+    assert decided("reminder", is_outdated=True, quiet_until=ago(hours=-8)) == (
+        Decision(Way.DROPPED, "outdated")
+    )
+
+
 def test_what_nobody_asked_for_waits_for_the_end_of_the_quiet_hours():
     quiet = {"quiet_until": NOW + timedelta(hours=3)}
 

@@ -1,0 +1,74 @@
+"""Announcements that have waited: what is not so any more is not said."""
+
+import pytest
+
+from tests.bridge.messaging.outbox_desk import run
+
+# $1: in how many days; by the business's clock.
+BOOK = """
+insert into appointments (business_id, lead_id, starts_at, ends_at, busy_until)
+select b.id, l.id, at, at + interval '1 hour', at + interval '1 hour'
+from businesses b join leads l on l.business_id = b.id cross join lateral (
+  select ((now() at time zone b.time_zone)::date + $1::int + time '14:00')
+    at time zone b.time_zone as at) t
+returning id || ':' || extract(epoch from starts_at)::bigint"""
+MOVE = "update appointments set starts_at = starts_at - interval '1 hour' returning 1"
+CANCEL = "update appointments set status = 'cancelled' returning 1"
+
+
+@pytest.mark.parametrize(
+    ("days", "then", "status"),
+    [
+        (1, None, "read"),
+        (1, MOVE, "dropped"),
+        (1, CANCEL, "dropped"),
+        # It was written yesterday, or long ago.
+        (0, None, "dropped"),
+        (-7, None, "dropped"),
+    ],
+)
+def test_reminder_goes_out_on_the_day_before_what_is_still_booked(
+    embedded_url, tmp_path, days, then, status
+):
+    async def story(desk):
+        about = await desk.value(BOOK, days)
+        await desk.add("You have one tomorrow.", purpose="reminder", about=about)
+        if then is not None:
+            await desk.value(then)
+        await desk.add("reply")
+        for _ in range(2):
+            await desk.send()
+            await desk.api.settle()
+
+        assert await desk.statuses() == [status, "read"]
+
+    run(story, embedded_url, tmp_path)
+
+
+CALL = """
+insert into calls (business_id, call_sid, stream_sid, started_at, ended_at, end_reason,
+  rx_frames, tx_frames, forwarded_frames, dropped_frames, silence_frames, barge_ins,
+  answer_ms, barge_in_ms, usage, from_number, failed)
+select id, $1, '', now() - $2::int * interval '1 hour',
+  now() - $2::int * interval '1 hour', 'x', 0, 0, 0, 0, 0, 0, '{}', '{}', '{}',
+  '+15550100001', $3 from businesses returning 1"""
+MISSED, LATER = f"CA{1:032}", f"CA{2:032}"
+
+
+@pytest.mark.parametrize(
+    ("hours", "has_failed_again", "status"),
+    [(2, True, "read"), (2, False, "dropped"), (13, True, "dropped")],
+)
+def test_missed_call_is_written_about_within_hours_to_who_has_not_got_through(
+    embedded_url, tmp_path, hours, has_failed_again, status
+):
+    async def story(desk):
+        await desk.value(CALL, MISSED, hours, True)
+        await desk.value(CALL, LATER, hours - 1, has_failed_again)
+        await desk.add("We missed you.", purpose="missed_call", about=MISSED)
+        await desk.send()
+        await desk.api.settle()
+
+        assert await desk.statuses() == [status]
+
+    run(story, embedded_url, tmp_path)
