@@ -71,6 +71,8 @@ class Arrived(NamedTuple):
     media: Sequence[Mapping[str, Any]] = ()
     # The id of a choice that was taken.
     choice: str = ""
+    # How long it has waited to be written.
+    waited: timedelta = timedelta(0)
 
 
 class Received(NamedTuple):
@@ -170,19 +172,21 @@ async def _write(
         # By an index.
         "and position > extract(epoch from now() - $3::interval)::bigint * 1000000",
         *own,
-        _MINUTE,
+        arrived.waited + _MINUTE,
     )
     is_refused = bool(per_minute_max) and recent["count"] >= per_minute_max
     message_id = await connection.fetchval(
         "insert into messages (business_id, conversation_id, direction, author, "
-        "sid, body, media, choice, status) values ($1, $2, 'in', 'writer', $3, $4, "
-        "$5, $6, $7) on conflict (business_id, sid) do nothing returning id",
+        "sid, body, media, choice, status, created_at) values ($1, $2, 'in', 'writer', "
+        "$3, $4, $5, $6, $7, now() - $8::interval) "
+        "on conflict (business_id, sid) do nothing returning id",
         *own,
         arrived.sid,
         arrived.body.replace("\0", "")[:BODY_CHARS_MAX],
         [dict(one) for one in arrived.media],
         "" if received.is_unoffered else arrived.choice,
         _status(is_refused=is_refused, is_for_people=received.is_for_people),
+        arrived.waited,
     )
     return received._replace(
         message_id=message_id,
@@ -240,11 +244,13 @@ async def _note_inbound(
     if phone is not None:
         lead_id = await leads.note_message(connection, business_id, phone)
     await connection.execute(
-        "update conversations set last_inbound_at = now(), lead_id = $3 "
+        "update conversations set lead_id = $3, "
+        "last_inbound_at = greatest(last_inbound_at, now() - $4::interval) "
         "where business_id = $1 and id = $2",
         business_id,
         conversation_id,
         lead_id,
+        arrived.waited,
     )
 
 

@@ -12,11 +12,11 @@ The MessageSid makes a message unique: one that is delivered or read twice is on
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from uuid import UUID
 
 import msgspec
@@ -61,10 +61,12 @@ class JournalFull(Exception):
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A webhook that waits to be written; `query` is set for a status."""
+    """A webhook that waits to be written, since `at`; `query` is set for a status."""
 
     form: dict[str, str]
     query: dict[str, str] | None = None
+    # 0: an earlier version has kept it, and nobody knows.
+    at: float = 0.0
 
 
 class MessageDoor:
@@ -79,12 +81,14 @@ class MessageDoor:
         home: Path,
         *,
         logs_bodies: bool = False,
+        now: Callable[[], float] = time,
     ) -> None:
         self._database = database
         self._directory = directory
         self._options = options
         self._metrics = metrics
         self._logs_bodies = logs_bodies
+        self._now = now
         self._journal = Journal(home / MESSAGES_FOLDER)
         # What the database refuses for good, for a person to look at.
         self._refused = RefusedRecords(home / MESSAGES_FOLDER)
@@ -123,14 +127,14 @@ class MessageDoor:
 
     async def receive(self, form: dict[str, str]) -> None:
         """Keep a message that came in; raises JournalFull where nothing takes it."""
-        await self._keep_safely(_Kept(form))
+        await self._keep_safely(_Kept(form, at=self._now()))
 
     async def note_status(self, form: dict[str, str], query: Mapping[str, str]) -> None:
         """Keep what Twilio says of a message of ours; raises JournalFull, too.
 
         The query names the message, and is signed as the form is.
         """
-        await self._keep_safely(_Kept(form, dict(query)))
+        await self._keep_safely(_Kept(form, dict(query), self._now()))
 
     async def _keep_safely(self, kept: _Kept) -> None:
         if self._journal.waiting:
@@ -187,11 +191,18 @@ class MessageDoor:
                 mask_phone(inbound.writer),
             )
             return
-        received = await self._receive(inbound, found.business, options)
+        waited_s = max(0.0, self._now() - kept.at) if kept.at else 0.0
+        received = await self._receive(
+            inbound, found.business, options, timedelta(seconds=waited_s)
+        )
         self._note(inbound, found.business, received)
 
     async def _receive(
-        self, inbound: Inbound, business: Business, options: MessageOptions
+        self,
+        inbound: Inbound,
+        business: Business,
+        options: MessageOptions,
+        waited: timedelta,
     ) -> Received:
         arrived = Arrived(
             inbound.sid,
@@ -202,6 +213,7 @@ class MessageDoor:
             profile_name=inbound.profile_name,
             media=[msgspec.structs.asdict(one) for one in inbound.media],
             choice=inbound.choice,
+            waited=waited,
         )
         told = {
             wish: Draft(

@@ -215,6 +215,33 @@ def test_what_comes_while_the_database_is_away_is_written_when_it_is_back(
     told(story)(database_url, tmp_path)
 
 
+def test_what_waited_on_disk_is_of_the_minute_in_which_it_came(
+    database_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "RETRY_S_MIN", 0.001)
+    monkeypatch.setattr(module, "RETRY_S_MAX", 0.01)
+    clock = [1_000_000.0]
+
+    async def story(place):
+        place.switch.error = ConnectionRefusedError()
+        for _ in range(4):
+            await place.door.receive(place.form("one of four"))
+            clock[0] += 40
+        place.switch.error = None
+        await ws_peer.until(lambda: not place.door.waiting)
+
+        assert await place.bodies() == 4 * [("one of four", "received")]
+        async with place.database.tenant(place.business_id) as connection:
+            waited = await connection.fetchval(
+                "select extract(epoch from now() - last_inbound_at) from conversations"
+            )
+        # The window of 24 hours counts from the last message.
+        assert 40 <= waited < 80
+
+    options = {"limit_messages_per_writer_per_minute": 2}
+    told(story, options, now=lambda: clock[0])(database_url, tmp_path)
+
+
 @told
 async def test_messages_survive_the_process(place):
     place.switch.error = ConnectionRefusedError()
