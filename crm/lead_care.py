@@ -225,6 +225,7 @@ async def merge(
             raise MergeError("unknown")
         if own.id == other.id:
             raise MergeError("same")
+        await _keep_marks(connection, business_id, own, other)
         await connection.execute(
             f"update leads l set merged_into = $3 where business_id = $1 and {_ROWS}",
             business_id,
@@ -241,6 +242,24 @@ async def merge(
             own.do_not_contact or other.do_not_contact,
         )
     return UUID(str(other.id))
+
+
+async def _keep_marks(connection: Any, business_id: UUID, *people: Person) -> None:
+    """Let no START of the one undo the business's own mark of the other."""
+    sides = [[one.id, *(lead_id for lead_id, _ in one.others)] for one in people]
+    for one, ids in zip(people, sides, strict=True):
+        if one.do_not_contact and not await connection.fetchval(
+            "select exists (select from conversations where business_id = $1 "
+            "and lead_id = any ($2) and stop_marked_lead)",
+            business_id,
+            ids,
+        ):
+            await connection.execute(
+                "update conversations set stop_marked_lead = false "
+                "where business_id = $1 and lead_id = any ($2)",
+                business_id,
+                [lead_id for side in sides for lead_id in side],
+            )
 
 
 async def separate(db: Database, business_id: UUID, lead_id: UUID) -> bool:

@@ -335,6 +335,20 @@ async def test_stop_of_one_number_holds_for_all_numbers_of_the_person(salon):
 
 
 @told
+async def test_start_does_not_undo_the_business_s_mark_of_a_merged_number(salon):
+    other = (await leads.touch(salon.db, salon.id, "+15550007777")).id
+    await salon.sql("update leads set do_not_contact = true returning 1")
+    own = (salon.id, (await salon.receive()).conversation_id)
+    async with salon.db.tenant(salon.id) as connection:
+        await conversations.stop(connection, *own)
+    await lead_care.merge(salon.db, salon.id, other, salon.writer)
+    async with salon.db.tenant(salon.id) as connection:
+        await conversations.start(connection, *own)
+
+    assert await salon.sql("select bool_and(do_not_contact) from leads")
+
+
+@told
 async def test_stop_and_start_again_and_again_are_confirmed_within_the_limit(salon):
     words = {"stop_with": Draft("No more"), "start_with": Draft("Welcome")}
     for _ in range(6):
