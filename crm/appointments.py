@@ -11,9 +11,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import appointment_rows as rows, calendar, claims, free_times, leads
+from crm import (
+    appointment_rows as rows,
+    booking_limits,
+    calendar,
+    claims,
+    free_times,
+    leads,
+)
 from crm.appointment_rows import Appointment, Holder, NotFound, Request
 from crm.authors import NOBODY, By
+from crm.booking_limits import TooMany
 from crm.businesses import Business, Service
 from crm.calendar import Rules
 from crm.claims import Claim, Claimant
@@ -66,18 +74,6 @@ class NoPhone(Exception):
     """The caller's number is withheld, and they have not said where to reach them."""
 
 
-class TooMany(Exception):
-    """The caller has as many upcoming appointments as one caller may have.
-
-    Where `is_shared`, the limit is that of all callers with a withheld number together.
-    """
-
-    def __init__(self, limit: int, *, is_shared: bool = False) -> None:
-        super().__init__(f"{limit} appointments to come")
-        self.limit = limit
-        self.is_shared = is_shared
-
-
 async def book(
     db: Database, business: Business, request: Request, rules: Rules, now: datetime
 ) -> Booking:
@@ -111,7 +107,7 @@ async def _book(
     holder = await _hold(connection, business.id, request)
     if business.staff:
         await _check_own(connection, business.id, request)
-    await _check_open(connection, business.id, request, holder, now)
+    await booking_limits.check(connection, business.id, request, holder, now)
     booked = await _insert(connection, business, request, holder, offer)
     if booked is None:
         # The winners' rows are visible by now: this check raises Taken.
@@ -172,52 +168,6 @@ async def _known(
     if request.claimed_by is None:
         return await leads.read(connection, business_id, request.phone)
     return await claims.read(connection, business_id, request.claimed_by.call_sid)
-
-
-async def _check_open(
-    connection: Any, business_id: UUID, request: Request, holder: Holder, now: datetime
-) -> None:
-    """Raise TooMany unless the caller may have one more appointment.
-
-    A caller whose number proves nothing learns nothing about the number's lead: only
-    the claims of calls from that number are counted.
-    """
-    claimant = request.claimed_by
-    who: UUID | str | None
-    if claimant is None:
-        whose, who = "a.lead_id = $3", holder.lead_id
-    elif claimant.from_number:
-        whose, who = "c.from_number = $3", claimant.from_number
-    else:
-        whose, who = "a.claimed_by = $3", claimant.call_sid
-    count = await connection.fetchval(
-        "select count(*) from appointments a left join claims c "
-        "on c.business_id = a.business_id and c.call_sid = a.claimed_by "
-        "where a.business_id = $1 and a.status = 'booked' and a.starts_at > $2 "
-        f"and {whose}",
-        business_id,
-        now,
-        who,
-    )
-    if count >= request.open_max:
-        raise TooMany(request.open_max)
-    if claimant is not None and not claimant.from_number:
-        await _check_withheld(connection, business_id, request, now)
-
-
-async def _check_withheld(
-    connection: Any, business_id: UUID, request: Request, now: datetime
-) -> None:
-    count = await connection.fetchval(
-        "select count(*) from appointments a join claims c "
-        "on c.business_id = a.business_id and c.call_sid = a.claimed_by "
-        "where a.business_id = $1 and a.claimed_by is not null "
-        "and a.status = 'booked' and a.starts_at > $2 and c.from_number = ''",
-        business_id,
-        now,
-    )
-    if count >= request.withheld_max:
-        raise TooMany(request.withheld_max, is_shared=True)
 
 
 async def cancel(

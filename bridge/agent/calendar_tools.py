@@ -24,8 +24,9 @@ from bridge.agent.spoken import say_time
 from bridge.agent.tools import Answer, LimitError, Tool, ToolError
 from crm import appointments, calendar, free_times, phones
 from crm.appointment_rows import Appointment, NotFound, Request
-from crm.appointments import NoPhone, Taken, TooMany
+from crm.appointments import NoPhone, Taken
 from crm.authors import By
+from crm.booking_limits import TooMany
 from crm.businesses import Business, Service
 from crm.calendar import Rules, Span, Wish
 from crm.claims import Claimant
