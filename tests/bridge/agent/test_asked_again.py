@@ -133,6 +133,25 @@ def test_moving_to_where_it_is_and_cancelling_twice_are_told_as_done(database_ur
     in_shop(database_url, story, pool_max=4)
 
 
+def test_who_has_several_and_names_none_is_asked_which(database_url):
+    async def story(shop):
+        move, cancel = "calendar_reschedule_appointment", "calendar_cancel_appointment"
+        times = []
+        for _ in range(3):
+            times.append((await shop.slots())[0]["starts_at"])
+            assert "booked" in await shop.book(times[-1])
+        first, _, third = times
+
+        assert "cancelled" in await shop.ask(cancel, {"starts_at": third})
+        for tool, asked in ((cancel, {}), (move, {"new_starts_at": first})):
+            told = await shop.ask(tool, asked)
+            assert "ask which" in told["error"]
+            assert len(told["appointments"]) == 2
+        assert "note" in await shop.ask(cancel, {"starts_at": third})
+
+    in_shop(database_url, story)
+
+
 @pytest.mark.parametrize(
     ("at", "words"),
     [
