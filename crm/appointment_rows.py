@@ -12,6 +12,7 @@ from crm.claims import Claimant
 OPEN_MAX = 5
 # The limit for all callers with a withheld number together: nothing tells them apart.
 WITHHELD_MAX = 30
+# Of a caller's appointments to come, so many are told, the next ones.
 _UPCOMING_MAX = 10
 _COLUMNS = (
     "a.id, a.starts_at, a.ends_at, coalesce(s.name, '') as service, a.resource "
@@ -127,23 +128,30 @@ async def own(
     starts_at: datetime | None,
     now: datetime,
 ) -> Appointment:
-    found = await upcoming(connection, business_id, holder, now)
-    wanted = [one for one in found if starts_at in (None, one.starts_at)]
-    if len(wanted) != 1:
-        raise NotFound(found)
-    return wanted[0]
+    found = await upcoming(connection, business_id, holder, now, starts_at)
+    if len(found) != 1:
+        raise NotFound(await upcoming(connection, business_id, holder, now))
+    return found[0]
 
 
 async def upcoming(
-    connection: Any, business_id: UUID, holder: Holder, now: datetime
+    connection: Any,
+    business_id: UUID,
+    holder: Holder,
+    now: datetime,
+    starts_at: datetime | None = None,
 ) -> list[Appointment]:
+    """Return the caller's appointments to come, at one time or the next ones."""
     rows = await connection.fetch(
         f"select {_COLUMNS} where a.business_id = $1 and {_HELD} "
-        "and a.status = 'booked' and a.starts_at > $4 order by a.starts_at limit $5",
+        "and a.status = 'booked' and a.starts_at > $4 "
+        "and ($6::timestamptz is null or a.starts_at = $6) "
+        "order by a.starts_at limit $5",
         business_id,
         *holder,
         now,
         _UPCOMING_MAX,
+        starts_at,
     )
     return [Appointment(**dict(row)) for row in rows]
 

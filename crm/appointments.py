@@ -287,20 +287,21 @@ async def _moved_before(
     now: datetime,
 ) -> Appointment | None:
     """Return the appointment that is already at the new time, if that one is meant."""
-    upcoming = await rows.upcoming(connection, business_id, holder, now)
+    held = (connection, business_id, holder)
     there = [
         one
-        for one in upcoming
-        if one.starts_at == request.starts_at and request.person in (None, one.resource)
+        for one in await rows.upcoming(*held, now, request.starts_at)
+        if request.person in (None, one.resource)
     ]
     if not there or starts_at == request.starts_at:
         return there[0] if there else None
+    still = await rows.upcoming(*held, now, starts_at)
     if starts_at is None:
         # Who has others to come may mean to move one of those.
-        return there[0] if len(upcoming) == 1 else None
-    if starts_at in (one.starts_at for one in upcoming):
+        return there[0] if len(still) == 1 else None
+    if still:
         return None
-    was = await rows.closed(connection, business_id, holder, "moved", starts_at, now)
+    was = await rows.closed(*held, "moved", starts_at, now)
     return None if was is None else there[0]
 
 

@@ -1,7 +1,7 @@
 """The calendar's tools against a real database: booked once, and by whom."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
@@ -12,8 +12,10 @@ from bridge.agent.tools import ToolRunner
 from bridge.call.plan import RunTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
-from crm import businesses, claims, leads
+from crm import businesses, by_hand, claims, leads
+from crm.authors import By
 from crm.businesses import Service
+from crm.by_hand import Place
 from crm.database import Database
 
 DANA, DAN = "+972501234567", "+972501234568"
@@ -301,6 +303,35 @@ def test_only_the_callers_own_appointment_is_cancelled_or_moved(database_url):
         assert (await leads.find(shop.db, shop.business.id, DANA)).status == "cancelled"
 
     in_shop(database_url, story)
+
+
+def test_an_appointment_is_cancelled_and_moved_however_many_are_before_it(embedded_url):
+    async def story(shop):
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        weeks = [hour + timedelta(days=7 * week) for week in range(1, 13)]
+        for at in weeks:
+            await by_hand.book(
+                shop.db,
+                shop.business,
+                shop.business.services[0],
+                Place(at),
+                DANA,
+                "Dana",
+                By("hand", "Owner"),
+                hour,
+            )
+        *_, eleventh, last = (at.isoformat() for at in weeks)
+        later = (weeks[-1] + timedelta(hours=1)).isoformat()
+
+        cancelled = await shop.ask("calendar_cancel_appointment", {"starts_at": last})
+        assert datetime.fromisoformat(cancelled["cancelled"]["starts_at"]) == weeks[-1]
+        asked = {"starts_at": eleventh, "new_starts_at": later}
+        for _ in range(2):
+            moved = await shop.ask("calendar_reschedule_appointment", asked)
+            assert datetime.fromisoformat(moved["moved"]["starts_at"]) > weeks[-1]
+        assert "note" in moved
+
+    in_shop(embedded_url, story)
 
 
 def test_two_who_swap_their_times_both_get_an_answer(database_url):
