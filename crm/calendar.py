@@ -124,20 +124,29 @@ def to_utc(day: date, minute: int, zone: ZoneInfo) -> datetime:
 def _starts(
     business: Business, length: timedelta, wish: Wish, rules: Rules, now: datetime
 ) -> list[datetime]:
-    """Return every start inside hours, in order; nights that overlap count once."""
+    """Return every start inside hours, in order; nights that overlap count once.
+
+    Each hours' starts are counted from their own opening. What begins in them may end
+    in the next, where those open as these close: at midnight, day and night.
+    """
     step = timedelta(minutes=rules.step_minutes)
     earliest = now + timedelta(minutes=rules.lead_minutes)
     latest = now + timedelta(days=rules.days_max)
     wished = list(_wished(business, wish))
     starts = set()
-    for window in windows(business, wish):
+    # What begins on the last day may end on the next.
+    longer = wish._replace(last_day=wish.last_day + timedelta(days=1))
+    opened = [one for one in windows(business, longer) if one.starts_at < one.ends_at]
+    runs = _merged(opened)
+    for window in opened:
+        closes_at = next(one.ends_at for one in runs if one.ends_at >= window.ends_at)
         for part in wished:
             start = window.starts_at
             first = max(part.starts_at, earliest)
             if start < first:
                 start += -(-(first - start) // step) * step
-            last = min(window.ends_at - length, latest)
-            while start <= last and start < part.ends_at:
+            last = min(closes_at - length, latest)
+            while start <= last and start < min(part.ends_at, window.ends_at):
                 starts.add(start)
                 start += step
     return sorted(starts)
@@ -177,10 +186,10 @@ def _is_closed(business: Business, day: date) -> bool:
     return any(one.first_day <= day <= one.last_day for one in business.closures)
 
 
-def _merged(busy: Iterable[Span]) -> list[Span]:
+def _merged(spans: Iterable[Span]) -> list[Span]:
     """Return spans in order, joined where they overlap."""
     merged: list[Span] = []
-    for span in sorted(busy):
+    for span in sorted(spans):
         if merged and span.starts_at <= merged[-1].ends_at:
             last = merged.pop()
             span = Span(last.starts_at, max(last.ends_at, span.ends_at))

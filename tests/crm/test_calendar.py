@@ -118,6 +118,30 @@ def test_parts_of_the_day_and_nights_are_local():
     assert starts(shop, after_midnight) == ["24 22:00", "24 22:30"]
 
 
+def test_a_service_goes_on_where_the_next_hours_begin():
+    day_and_night = business("Asia/Jerusalem", [(dow, 0, 1440) for dow in range(7)])
+    late = Wish(DAY, DAY, "evening")
+    assert starts(day_and_night, late, Service("Wide", 90))[-3:] == [
+        "24 20:30",
+        "24 21:00",
+        "24 21:30",
+    ]
+    whole_days = Service("Stay", 1440)
+    assert len(starts(day_and_night, Wish(DAY, DAY), whole_days)) == 48
+
+    closed = (Closure(DAY + timedelta(days=1), DAY + timedelta(days=1)),)
+    shut = business("UTC", [(dow, 0, 1440) for dow in range(7)], closed)
+    assert starts(shut, late, Service("Wide", 90))[-1] == "24 22:30"
+    # Each hours' starts are counted from their own opening.
+    two = business("UTC", ((2, 600, 640), (2, 640, 700)))
+    assert starts(two, Wish(DAY, DAY)) == [
+        "24 10:00",
+        "24 10:30",
+        "24 10:40",
+        "24 11:10",
+    ]
+
+
 @pytest.mark.parametrize(
     ("zone", "day", "slots"),
     [
