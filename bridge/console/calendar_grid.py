@@ -7,12 +7,13 @@ twice stands there twice.
 """
 
 import asyncio
+from calendar import MONDAY
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 
 from crm import calendar
 from crm.businesses import Business
@@ -117,7 +118,11 @@ async def day_rows(
 
 def week_of(day: date, country: str) -> date:
     """Return the first day of the week, as the business's country counts."""
-    first = Locale.parse(f"und_{country}").first_week_day
+    try:
+        first = Locale.parse(f"und_{country}").first_week_day
+    except UnknownLocaleError:
+        # Babel lacks a few islands, Bonaire among them; most of the world has Monday.
+        first = MONDAY
     return day - timedelta(days=(day.weekday() - first) % 7)
 
 

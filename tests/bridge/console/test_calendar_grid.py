@@ -139,7 +139,7 @@ def test_night_that_began_the_day_before_reaches_into_the_day():
 
 
 @pytest.mark.parametrize(
-    ("country", "first"), [("IL", 22), ("US", 22), ("DE", 23), ("AE", 23)]
+    ("country", "first"), [("IL", 22), ("US", 22), ("DE", 23), ("AE", 23), ("BQ", 23)]
 )
 def test_week_begins_as_the_country_counts(country, first):
     assert week_of(DAY, country) == date(2026, 11, first)
