@@ -267,6 +267,8 @@ async def put(
     request = request._replace(service=_service_of(business, old))
     await rows.close(connection, business.id, old.id, "moved", request.by)
     try:
+        if business.staff:
+            await _check_own(connection, business.id, request)
         offer = await _offer(connection, business, request, rules, now, old.resource)
         booked = await _insert(connection, business, request, holder, offer)
         if booked is None:

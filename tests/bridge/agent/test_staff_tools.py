@@ -113,3 +113,27 @@ def test_time_that_was_booked_by_hand_is_refused_to_the_caller_in_words(embedded
         assert len(lost["alternatives"]) == 3
 
     with_staff(embedded_url, story)
+
+
+def test_move_to_the_callers_own_other_time_is_refused_unless_they_name_whom(
+    embedded_url,
+):
+    async def story(shop):
+        times = []
+        for _ in range(2):
+            found = await shop.ask(FIND, {"service": "Cut", "near_time": "00:00"})
+            # Free with both: nobody is booked then.
+            free = [one for one in found["slots"] if len(one["staff"]) == 2]
+            times.append(free[0]["starts_at"])
+            asked = {"starts_at": times[-1], "service": "Cut"}
+            assert "booked" in await shop.ask(CREATE, asked)
+
+        move = {"starts_at": times[1], "new_starts_at": times[0]}
+        told = await shop.ask(MOVE, move)
+        assert "an appointment of their own then (Cut)" in told["error"]
+        assert told["own"]["starts_at"] == times[0]
+        # A mother and her son.
+        moved = await shop.ask(MOVE, {**move, "staff": "Ben"})
+        assert moved["moved"]["starts_at"] == times[0]
+
+    with_staff(embedded_url, story)
