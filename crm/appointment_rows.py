@@ -60,6 +60,19 @@ class Holder(NamedTuple):
     claimed_by: str | None = None
 
 
+class Which(NamedTuple):
+    """Which of a caller's appointments is meant: without a time, the only one there is.
+
+    `person` is the number of the one it is with, where there are two at that time.
+    """
+
+    starts_at: datetime | None = None
+    person: int | None = None
+
+
+ANY = Which()
+
+
 class NotFound(Exception):
     """The caller has no such appointment; `upcoming` are the caller's appointments."""
 
@@ -125,10 +138,10 @@ async def own(
     connection: Any,
     business_id: UUID,
     holder: Holder,
-    starts_at: datetime | None,
+    which: Which,
     now: datetime,
 ) -> Appointment:
-    found = await upcoming(connection, business_id, holder, now, starts_at)
+    found = await upcoming(connection, business_id, holder, now, which)
     if len(found) != 1:
         raise NotFound(await upcoming(connection, business_id, holder, now))
     return found[0]
@@ -139,19 +152,20 @@ async def upcoming(
     business_id: UUID,
     holder: Holder,
     now: datetime,
-    starts_at: datetime | None = None,
+    which: Which = ANY,
 ) -> list[Appointment]:
-    """Return the caller's appointments to come, at one time or the next ones."""
+    """Return the caller's appointments to come that may be meant, the next ones."""
     rows = await connection.fetch(
         f"select {_COLUMNS} where a.business_id = $1 and {_HELD} "
         "and a.status = 'booked' and a.starts_at > $4 "
         "and ($6::timestamptz is null or a.starts_at = $6) "
+        "and ($7::int is null or a.resource = $7) "
         "order by a.starts_at limit $5",
         business_id,
         *holder,
         now,
         _UPCOMING_MAX,
-        starts_at,
+        *which,
     )
     return [Appointment(**dict(row)) for row in rows]
 
@@ -161,7 +175,7 @@ async def closed(
     business_id: UUID,
     holder: Holder,
     status: str,
-    starts_at: datetime | None,
+    which: Which,
     now: datetime,
 ) -> Appointment | None:
     """Return the caller's one upcoming appointment that was cancelled or moved away."""
@@ -169,14 +183,15 @@ async def closed(
         f"select {_COLUMNS} where a.business_id = $1 and {_HELD} "
         "and a.status = $4 and a.starts_at > $5 "
         "and ($6::timestamptz is null or a.starts_at = $6) "
+        "and ($7::int is null or a.resource = $7) "
         "order by a.created_at desc limit 2",
         business_id,
         *holder,
         status,
         now,
-        starts_at,
+        *which,
     )
-    if not rows or (starts_at is None and len(rows) > 1):
+    if not rows or (which.starts_at is None and len(rows) > 1):
         return None
     return Appointment(**dict(rows[0]))
 

@@ -19,7 +19,7 @@ from crm import (
     free_times,
     leads,
 )
-from crm.appointment_rows import Appointment, Holder, NotFound, Request
+from crm.appointment_rows import Appointment, Holder, NotFound, Request, Which
 from crm.authors import NOBODY, By
 from crm.booking_limits import TooMany
 from crm.businesses import Business, Service
@@ -174,24 +174,24 @@ async def cancel(
     db: Database,
     business_id: UUID,
     phone: str,
-    starts_at: datetime | None,
+    which: Which,
     now: datetime,
     claimed_by: Claimant | None = None,
     by: By = NOBODY,
 ) -> Changed:
-    """Cancel the caller's appointment at a time, or the only one; raises NotFound.
+    """Cancel the caller's appointment that is meant; raises NotFound.
 
     A claimant can cancel only what the same call has booked, whatever `phone` is.
     """
     async with db.tenant(business_id) as connection:
         holder = await _hold_own(connection, business_id, phone, claimed_by)
         try:
-            found = await rows.own(connection, business_id, holder, starts_at, now)
+            found = await rows.own(connection, business_id, holder, which, now)
         except NotFound as missing:
             # Who has others to come and names no time may mean one of those.
-            is_meant = starts_at is not None or not missing.upcoming
+            is_meant = which.starts_at is not None or not missing.upcoming
             done = await rows.closed(
-                connection, business_id, holder, "cancelled", starts_at, now
+                connection, business_id, holder, "cancelled", which, now
             )
             if done is None or not is_meant:
                 raise
@@ -219,7 +219,7 @@ async def move(
     db: Database,
     business: Business,
     request: Request,
-    starts_at: datetime | None,
+    which: Which,
     rules: Rules,
     now: datetime,
 ) -> Changed:
@@ -233,12 +233,10 @@ async def move(
             connection, business.id, request.phone, request.claimed_by
         )
         await lock_movers(connection, business.id)
-        done = await _moved_before(
-            connection, business.id, holder, request, starts_at, now
-        )
+        done = await _moved_before(connection, business.id, holder, request, which, now)
         if done is not None:
             return Changed(done, is_new=False)
-        old = await rows.own(connection, business.id, holder, starts_at, now)
+        old = await rows.own(connection, business.id, holder, which, now)
         booked = await put(connection, business, old, request, holder, rules, now)
     return Changed(booked, is_new=True)
 
@@ -285,25 +283,22 @@ async def _moved_before(
     business_id: UUID,
     holder: Holder,
     request: Request,
-    starts_at: datetime | None,
+    which: Which,
     now: datetime,
 ) -> Appointment | None:
     """Return the appointment that is already at the new time, if that one is meant."""
     held = (connection, business_id, holder)
-    there = [
-        one
-        for one in await rows.upcoming(*held, now, request.starts_at)
-        if request.person in (None, one.resource)
-    ]
-    if not there or starts_at == request.starts_at:
+    new = Which(request.starts_at, request.person)
+    there = await rows.upcoming(*held, now, new)
+    if not there or which.starts_at == request.starts_at:
         return there[0] if there else None
-    still = await rows.upcoming(*held, now, starts_at)
-    if starts_at is None:
+    still = await rows.upcoming(*held, now, which)
+    if which.starts_at is None:
         # Who has others to come may mean to move one of those.
         return there[0] if len(still) == 1 else None
     if still:
         return None
-    was = await rows.closed(*held, "moved", starts_at, now)
+    was = await rows.closed(*held, "moved", which, now)
     return None if was is None else there[0]
 
 

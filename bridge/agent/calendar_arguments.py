@@ -35,6 +35,14 @@ _Staff = Annotated[
         description="With whom, by name; leave out where anyone will do.",
     ),
 ]
+_StaffNow = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="With whom that appointment is, by name, where the caller has two "
+        "at one time.",
+    ),
+]
 _Own = Annotated[
     str,
     Meta(
@@ -110,3 +118,12 @@ class RescheduleWithStaff(
     """Arguments of `calendar_reschedule_appointment`, with a person."""
 
     staff: _Staff = ""
+    staff_now: _StaffNow = ""
+
+
+class CancelWithStaff(
+    CancelAppointment, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Arguments of `calendar_cancel_appointment`, with a person."""
+
+    staff_now: _StaffNow = ""

@@ -5,13 +5,14 @@ stays one moment. Cancelling and moving have no argument for a phone: a caller r
 only the appointments of the number that they have proven to be theirs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bridge.agent.calendar_arguments import (
     CancelAppointment,
+    CancelWithStaff,
     CreateAppointment,
     CreateAppointmentWithStaff,
     FindSlots,
@@ -23,11 +24,11 @@ from bridge.agent.identity import Standing
 from bridge.agent.spoken import say_time
 from bridge.agent.tools import Answer, LimitError, Tool, ToolError
 from crm import appointments, calendar, free_times, phones
-from crm.appointment_rows import Appointment, NotFound, Request
+from crm.appointment_rows import Appointment, NotFound, Request, Which
 from crm.appointments import NoPhone, Taken
 from crm.authors import By
 from crm.booking_limits import TooMany
-from crm.businesses import Business, Service
+from crm.businesses import Business, Person, Service
 from crm.calendar import Rules, Span, Wish
 from crm.claims import Claimant
 from crm.database import Database
@@ -93,13 +94,9 @@ class Desk(NamedTuple):
         last = min(last, first + timedelta(days=_DAYS_MAX))
         service = self.service(asked.service)
         wanted = Wanted(service, self.person(asked, service))
+        wish = Wish(first, last, asked.part_of_day)
         slots = await free_times.free(
-            self.database,
-            self.business,
-            wanted,
-            Wish(first, last, asked.part_of_day),
-            self.rules,
-            now,
+            self.database, self.business, wanted, wish, self.rules, now
         )
         hour, _, minute = asked.near_time.partition(":")
         minutes = int(hour) * 60 + int(minute) if minute else 0
@@ -159,7 +156,7 @@ class Desk(NamedTuple):
                 self.database,
                 self.business.id,
                 self.standing.own_phone or "",
-                self.moment("starts_at", asked.starts_at) if asked.starts_at else None,
+                self.which(asked),
                 now,
                 self.claimant(),
                 self.author,
@@ -183,7 +180,7 @@ class Desk(NamedTuple):
             person=self.person(asked, None),
             by=self.author,
         )
-        which = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
+        which = self.which(asked)
         try:
             moved, is_new = await appointments.move(
                 self.database, self.business, request, which, self.rules, now
@@ -203,18 +200,16 @@ class Desk(NamedTuple):
 
         `service` is None where the person who had the appointment may keep it.
         """
-        name: str = getattr(asked, "staff", "").strip()
-        if not name:
-            return None
         staff = free_times.people(self.business)
         able = [one for one in staff if service is None or does(one, service)]
-        wanted = same_name_key(name)
-        for one in able:
-            if same_name_key(one.name) == wanted:
-                return one.number
-        known = ", ".join(one.name for one in able) or "nobody"
         what = f" for {service.name}" if service is not None and service.name else ""
-        raise ToolError(f"staff: expected one of {known}{what}, got {name[:64]!r}")
+        return _number("staff", getattr(asked, "staff", ""), able, what)
+
+    def which(self, asked: CancelAppointment | RescheduleAppointment) -> Which:
+        """Return which of their appointments the caller means."""
+        at = self.moment("starts_at", asked.starts_at) if asked.starts_at else None
+        name = getattr(asked, "staff_now", "")
+        return Which(at, _number("staff_now", name, self.business.staff, ""))
 
     def claimant(self) -> Claimant | None:
         """Return who claims what a caller says; None where the caller is verified."""
@@ -366,7 +361,7 @@ def calendar_tools(desk: Desk) -> dict[str, Tool]:
             desk.create,
         ),
         CANCEL_APPOINTMENT: Tool(
-            CancelAppointment,
+            CancelWithStaff if has_choice else CancelAppointment,
             "Cancel the caller's own appointment, once they have confirmed it.",
             desk.cancel,
         ),
@@ -376,6 +371,17 @@ def calendar_tools(desk: Desk) -> dict[str, Tool]:
             desk.reschedule,
         ),
     }
+
+
+def _number(field: str, name: str, staff: Sequence[Person], what: str) -> int | None:
+    """Return the number of the person of a name; None where none is named."""
+    if not name.strip():
+        return None
+    for one in staff:
+        if same_name_key(one.name) == same_name_key(name):
+            return one.number
+    known = ", ".join(one.name for one in staff) or "nobody"
+    raise ToolError(f"{field}: expected one of {known}{what}, got {name[:64]!r}")
 
 
 def _again(is_new: bool) -> dict[str, str]:

@@ -14,7 +14,7 @@ from crm import (
     notice_deliveries,
     notices,
 )
-from crm.appointment_rows import Request
+from crm.appointment_rows import Request, Which
 from crm.backup import back_up, restore
 from crm.businesses import Service
 from crm.calendar import Rules
@@ -117,8 +117,8 @@ async def test_booking_moving_and_cancelling_are_told_once_each(salon):
     await book(salon, first)
     request = Request(CUT, second, PHONE)
     now = datetime.now(UTC)
-    await appointments.move(salon.db, salon.business, request, first, RULES, now)
-    await appointments.cancel(salon.db, salon.id, PHONE, second, now)
+    await appointments.move(salon.db, salon.business, request, Which(first), RULES, now)
+    await appointments.cancel(salon.db, salon.id, PHONE, Which(second), now)
 
     found = [one for one in await salon.told() if one[0] != "lead.created"]
     assert [name for name, _ in found] == [

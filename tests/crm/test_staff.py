@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from crm import appointments, businesses, by_hand, free_times, saving
-from crm.appointment_rows import Request
+from crm.appointment_rows import ANY, Request
 from crm.appointments import Taken
 from crm.authors import By
 from crm.businesses import Hours, Person, Service
@@ -261,7 +261,7 @@ def test_caller_moves_to_another_person_at_the_same_time(database_url):
 
         async def move():
             return await appointments.move(
-                salon.db, salon.business, request, None, Rules(), NOW
+                salon.db, salon.business, request, ANY, Rules(), NOW
             )
 
         moved, is_new = await move()
@@ -307,9 +307,7 @@ def test_what_was_cancelled_meanwhile_is_said_with_who_did_it(database_url):
     async def story(salon):
         booked = await salon.book(DANA)
         by = By("call", "CA1")
-        await appointments.cancel(
-            salon.db, salon.business.id, DANA, None, NOW, None, by
-        )
+        await appointments.cancel(salon.db, salon.business.id, DANA, ANY, NOW, None, by)
 
         for change in (
             by_hand.cancel(salon.db, salon.business.id, booked.id, OWNER, NOW),

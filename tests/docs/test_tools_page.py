@@ -82,19 +82,21 @@ def test_each_argument_has_the_meaning_that_the_model_is_given(name):
         assert told in (None, cells[3])
 
 
-def test_argument_for_staff_is_the_codes():
+def test_arguments_for_staff_are_the_codes():
     people = (Person(0, "Dana"), Person(1, "Maya"))
     made = crm_tools(None, replace(SALON, staff=people), "+12025550123")
-    told = {
-        tuple(one.parameters["properties"]["staff"].values())
-        for one in tools.specifications(made)
-        if "staff" in one.parameters["properties"]
-    }
-    (cells,) = rows(section(PAGE, "## The argument for staff"), HEADER)
+    found = rows(section(PAGE, "## The arguments for staff"), HEADER)
 
-    assert cells[0] == "`staff`"
-    assert len(told) == 1
-    assert cells[3] in told.pop()
+    assert [cells[0] for cells in found] == ["`staff`", "`staff_now`"]
+    for cells in found:
+        told = {
+            tuple(schema.values())
+            for one in tools.specifications(made)
+            for field, schema in one.parameters["properties"].items()
+            if f"`{field}`" == cells[0]
+        }
+        assert len(told) == 1
+        assert cells[3] in told.pop()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

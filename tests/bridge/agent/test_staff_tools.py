@@ -15,6 +15,7 @@ from tests.bridge.agent.test_calendar_tools import DAN, DANA, in_shop
 STAFF = (Person(None, "Anna"), Person(None, "Ben", services=("Cut",)))
 FIND, CREATE = "calendar_find_slots", "calendar_create_appointment"
 MOVE = "calendar_reschedule_appointment"
+CANCEL = "calendar_cancel_appointment"
 
 
 def with_staff(url, story, staff=STAFF):
@@ -50,6 +51,7 @@ def test_staff_is_an_argument_only_where_there_is_a_choice(embedded_url):
             CREATE,
             MOVE,
         }
+        assert {name for name in found if "staff_now" in found[name]} == {CANCEL, MOVE}
         wrong = {"staff": "Anna", "colour": "red"}
         assert "unknown field `colour`" in (await shop.ask(FIND, wrong))["error"]
 
@@ -135,5 +137,32 @@ def test_move_to_the_callers_own_other_time_is_refused_unless_they_name_whom(
         # A mother and her son.
         moved = await shop.ask(MOVE, {**move, "staff": "Ben"})
         assert moved["moved"]["starts_at"] == times[0]
+
+    with_staff(embedded_url, story)
+
+
+def test_one_of_two_at_one_time_is_moved_and_cancelled_by_whom_it_is_with(embedded_url):
+    async def story(shop):
+        at = (await shop.ask(FIND, {"service": "Cut"}))["slots"][0]["starts_at"]
+        for name in ("Anna", "Ben"):
+            asked = {"starts_at": at, "service": "Cut", "staff": name}
+            assert "booked" in await shop.ask(CREATE, asked)
+        later = (await shop.ask(FIND, {"service": "Cut"}))["slots"][-1]["starts_at"]
+
+        told = await shop.ask(CANCEL, {"starts_at": at})
+        assert "ask which" in told["error"]
+        assert [one["staff"] for one in told["appointments"]] == ["Anna", "Ben"]
+        wrong = await shop.ask(CANCEL, {"starts_at": at, "staff_now": "Carl"})
+        assert "staff_now: expected one of Anna, Ben, got 'Carl'" in wrong["error"]
+        move = {"starts_at": at, "staff_now": "anna", "new_starts_at": later}
+        for _ in range(2):
+            moved = await shop.ask(MOVE, move)
+            assert moved["moved"]["starts_at"] == later
+        assert "note" in moved
+        for _ in range(2):
+            gone = await shop.ask(CANCEL, {"starts_at": at, "staff_now": "Ben"})
+            assert gone["cancelled"]["staff"] == "Ben"
+        assert "note" in gone
+        assert "note" not in await shop.ask(CANCEL)
 
     with_staff(embedded_url, story)
