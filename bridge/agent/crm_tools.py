@@ -19,6 +19,7 @@ from bridge.agent.calendar_tools import (
     calendar_tools,
 )
 from bridge.agent.identity import Caller, Standing, Worth
+from bridge.agent.prompt_length import fitting
 from bridge.agent.tools import Answer, Tool, ToolError
 from bridge.agent.verification import CALLER_VERIFY, verification_tool
 from crm import claims, leads
@@ -133,10 +134,12 @@ async def _upsert(desk: Desk, arguments: msgspec.Struct) -> Answer:
         raise ToolError(NO_PHONE_TEXT, saved=sorted(learnt))
     missing = written.missing(business.required_fields)
     known = {**written.fields, "phone": written.phone}
+    if written.name:
+        known["name"] = written.name
     return Answer(
         {
             "saved": sorted(learnt),
-            "known": {"name": written.name, **known} if written.name else known,
+            "known": fitting(known),
             "missing": missing,
         },
         missing,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from bridge.agent.identity import Worth
-from bridge.agent.prompt_length import CALLER_TOKENS, token_bound
+from bridge.agent.prompt_length import CALLER_TOKENS, fitting, token_bound
 from bridge.agent.spoken import language_name
 from crm.businesses import Business, Closure, Hours, Person, Service
 from crm.free_times import people
@@ -178,17 +178,9 @@ def _caller(business: Business, lead: Lead | None, worth: Worth) -> str:
         zone = ZoneInfo(business.time_zone)
         known["next_appointment"] = lead.next_appointment_at.astimezone(zone)
     missing = lead.missing(business.required_fields)
-    text = orjson.dumps(_fitting(known)).decode()
+    text = orjson.dumps(fitting(known)).decode()
     before = f"; called before, {lead.calls - 1} times" if lead.calls > 1 else ""
     return f"{text}{before}; still missing: {', '.join(missing) or 'nothing'}"
-
-
-def _fitting(known: dict[str, object]) -> dict[str, object]:
-    """Leave out the longest known values until the rest fits the token limit."""
-    while token_bound(orjson.dumps(known).decode()) > CALLER_TOKENS // 2:
-        longest = max(known, key=lambda name: len(str(known[name])))
-        known = {name: value for name, value in known.items() if name != longest}
-    return known
 
 
 def _service(service: Service) -> str:

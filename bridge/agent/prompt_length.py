@@ -8,7 +8,10 @@ asks the API itself.
 """
 
 import re
+from collections.abc import Mapping
 from unicodedata import combining
+
+import orjson
 
 # The API's own limit, in its own words above.
 TOKENS_MAX = 16_384
@@ -37,6 +40,25 @@ _WHOLE_LETTERS = (
 def token_bound(text: str) -> int:
     """Return a number of tokens that a text is not longer than."""
     return int(sum(map(_weight, _PIECES.findall(text)))) + 1
+
+
+def fitting(known: Mapping[str, object]) -> dict[str, object]:
+    """Return what is known of a caller, in half of CALLER_TOKENS at most.
+
+    The longest values are left out. Each is measured once: no frame moves meanwhile.
+    """
+    sizes = {
+        name: token_bound(orjson.dumps({name: value}, default=str).decode())
+        for name, value in known.items()
+    }
+    left = sum(sizes.values())
+    kept = dict(known)
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if left <= CALLER_TOKENS // 2:
+            break
+        left -= sizes[name]
+        del kept[name]
+    return kept
 
 
 def _weight(piece: str) -> float:

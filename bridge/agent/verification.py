@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.agent.calendar_tools import Desk
+from bridge.agent.prompt_length import fitting
 from bridge.agent.tools import Answer, LimitError, Tool, ToolError
 from crm import leads, proofs
 from crm.calendar import Span
@@ -95,7 +96,7 @@ def _known(desk: Desk, opened: Lead | Claim, required: tuple[str, ...]) -> Answe
         at = opened.next_appointment_at
         known["next_appointment"] = desk.told([Span(at, at)], datetime.now(UTC))[0]
     return Answer(
-        {"verified": True, "known": known, "missing": missing},
+        {"verified": True, "known": fitting(known), "missing": missing},
         missing,
         "caller verified",
     )

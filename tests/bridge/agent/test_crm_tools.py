@@ -12,6 +12,7 @@ from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, claims, leads
 from crm.database import Database
+from tests.bridge.agent.test_calendar_tools import DANA, in_shop
 
 CALLER = "+15550000001"
 
@@ -94,6 +95,24 @@ def with_database(url, story):
             await database.close()
 
     asyncio.run(main())
+
+
+def test_a_lead_of_whom_much_is_known_is_written_and_the_longest_is_not_told(
+    embedded_url,
+):
+    async def story(shop):
+        much = {f"note_{n}": "x" * 1_000 for n in range(20)}
+        await leads.upsert(shop.db, shop.business.id, DANA, {**much, "city": "Acre"})
+
+        told = await shop.ask("leads_upsert", {"name": "Dana"})
+
+        assert told["saved"] == ["name"]
+        assert {"name", "phone", "city"} <= told["known"].keys()
+        assert len(told["known"]) < 6
+        kept = await leads.find(shop.db, shop.business.id, DANA)
+        assert kept.fields.keys() == {*much, "city"}
+
+    in_shop(embedded_url, story)
 
 
 def test_another_number_is_where_the_caller_is_reached_and_nobody_elses_lead(

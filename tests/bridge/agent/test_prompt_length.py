@@ -1,10 +1,11 @@
 """A bound on a prompt's tokens; the real counts were made with o200k_base."""
 
 import base64
+from datetime import UTC, datetime
 
 import pytest
 
-from bridge.agent.prompt_length import token_bound
+from bridge.agent.prompt_length import fitting, token_bound
 
 # Texts with what OpenAI's tokenizer makes of them.
 COUNTED = [
@@ -34,3 +35,12 @@ def test_a_long_prompt_is_bounded_quickly_whatever_it_is():
     assert token_bound(noise) > len(noise) / 5
     assert token_bound(" " * 100_000) < 10
     assert token_bound("\ud800") >= 1
+
+
+def test_longest_of_what_is_known_is_left_out_until_the_rest_fits():
+    short = {"name": "Dana", "city": "Acre", "next": datetime(2026, 12, 1, tzinfo=UTC)}
+
+    assert fitting(short) == short
+    assert fitting({}) == {}
+    much = {"note": "x" * 900, **short, "plan": "y" * 1_200, "wish": "z" * 800}
+    assert fitting(much) == {**short, "wish": "z" * 800}
