@@ -149,7 +149,7 @@ async def create(request: web.Request) -> web.StreamResponse:
 async def find_leads(request: web.Request) -> web.StreamResponse:
     """Answer with the leads that fit what is typed."""
     business, database = _of(request)
-    text = request.query.get("q", "").strip()[:NAME_CHARS_MAX]
+    text = request.query.get("q", "").replace("\0", "").strip()[:NAME_CHARS_MAX]
     found = await diary.find_leads(database, business.id, text) if text else []
     return await render(request, "calendar/leads.html", leads=found, q=text)
 

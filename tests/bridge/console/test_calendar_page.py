@@ -235,6 +235,8 @@ def test_lead_is_found_by_name_or_number_and_booked_for(desk):
             _, page = await at.owner.get(f"{at.path('calendar', 'leads')}?q={text}")
             found = re.findall(r'name="lead" value="([^"]+)"', page)
             assert len(found) == (0 if text.startswith("9") else 1), text
+        status, _ = await at.owner.get(f"{at.path('calendar', 'leads')}?q=call%00")
+        assert status == 200
         _, page = await at.owner.get(f"{at.path('calendar', 'leads')}?q=%25")
         assert "Nobody found" in page
         _, page = await at.owner.get(f"{at.path('calendar', 'new')}?lead={found[0]}")
