@@ -12,7 +12,7 @@ from bridge.api.cursors import LIMIT_DEFAULT, Page, page, read
 from bridge.api.problems import Problem, not_found, wrong_field
 from bridge.api.routes import Asked, Route, id_of
 from bridge.records.erasing import erase_person
-from crm import lead_care, pages
+from crm import lead_care, pages, phones
 from crm.erasing import CallRuns
 from crm.lead_care import Change
 from crm.pages import LeadRow
@@ -23,7 +23,7 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class LeadsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which leads: all, or the one with a number."""
+    """Which leads: all, or the one with a number, however it is written."""
 
     limit: Limit = LIMIT_DEFAULT
     cursor: str | None = None
@@ -50,12 +50,18 @@ class Erased(msgspec.Struct, frozen=True):
 
 async def every(asked: Asked) -> Page[LeadRow]:
     query: LeadsQuery = asked.query
+    phone = query.phone
+    if phone is not None:
+        # In an address, a plus that is not written as %2B is a space.
+        phone = phones.sent(phone, asked.business.country)
+        if phone is None:
+            raise wrong_field("phone", f"expected a number such as {phones.EXAMPLE}")
     rows = await pages.leads(
         asked.database,
         asked.business.id,
         query.limit + 1,
         before=read(query.cursor, is_uuid=True),
-        phone=query.phone,
+        phone=phone,
     )
     return page(rows, query.limit, "created_at", "id")
 

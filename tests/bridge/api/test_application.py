@@ -195,7 +195,7 @@ def test_ids_of_another_business_are_not_found(api):
             "closures",
         ),
         ("POST", "/appointments", booking(name="a\0b"), "body"),
-        ("GET", "/leads?phone=%00", None, "body"),
+        ("GET", "/leads?phone=%00", None, "phone"),
         ("PATCH", "/assistant", {"language": "xx"}, "language"),
         ("PATCH", "/assistant", {"settings": {"no_such": 1}}, "settings"),
         ("PATCH", "/assistant", {"numbers": ["+15550000001"]}, "numbers"),

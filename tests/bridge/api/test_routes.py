@@ -4,7 +4,9 @@ from datetime import datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from crm import audit, calls, conversations, leads
+import pytest
+
+from crm import audit, businesses, calls, conversations, leads
 from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
 from tests.bridge.api.test_application import booking
@@ -193,6 +195,21 @@ def test_lead_is_changed_and_erased(api):
         acts = await audit.recent(world.db, ours.id)
         assert acts[0].action == "DELETE /api/v1/leads/{id}"
         assert (acts[0].user_name, acts[0].subject) == ("API: Program", str(lead.id))
+
+    api(story)
+
+
+@pytest.mark.parametrize(
+    "written", ["%2B972501234567", "+972501234567", "972501234567", "050-123-4567"]
+)
+def test_lead_is_found_however_its_number_is_written(api, written):
+    async def story(world):
+        await businesses.update(world.db, world.ours.id, country="IL")
+        lead = await leads.upsert(world.db, world.ours.id, "+972501234567", {})
+        found = (await world.ours.get(f"/leads?phone={written}"))["items"]
+        assert [one["id"] for one in found] == [str(lead.id)]
+        status, problem = await world.ours.ask("GET", "/leads?phone=Dana")
+        assert (status, problem["errors"][0]["field"]) == (422, "phone")
 
     api(story)
 
