@@ -1,6 +1,6 @@
 """Appointments: listed, booked, moved and cancelled under the calendar's constraint."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Literal, NoReturn
 from uuid import UUID
@@ -114,9 +114,12 @@ async def slots(asked: Asked) -> list[Slot]:
     found = await free_times.free(
         asked.database, asked.business, wanted, wish, by_hand.RULES, datetime.now(UTC)
     )
-    return [
-        Slot(one.starts_at, one.ends_at, list(one.people)) for one in found[:SLOTS_MAX]
-    ]
+    if len(found) > SLOTS_MAX:
+        zone = ZoneInfo(asked.business.time_zone)
+        day = found[SLOTS_MAX].starts_at.astimezone(zone).date() - timedelta(days=1)
+        text = f"more than {SLOTS_MAX} slots: ask for the days until {day}, then go on"
+        raise wrong_field("last_day", text)
+    return [Slot(one.starts_at, one.ends_at, list(one.people)) for one in found]
 
 
 async def book(asked: Asked) -> AppointmentRow:

@@ -1,6 +1,6 @@
 """What the API does with a business: calls, leads, appointments, settings, notices."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -98,6 +98,25 @@ def test_free_slots_leave_out_what_is_booked(api):
         after = await world.ours.get(path)
         assert starts_at not in [one["starts_at"] for one in after]
         assert len(after) < len(before)
+
+    api(story)
+
+
+def test_free_slots_beyond_the_most_are_asked_for_in_parts(api):
+    async def story(world):
+        day = soon(48).astimezone(ZoneInfo("Asia/Jerusalem")).date()
+
+        def ask(days):
+            last = day + timedelta(days=days - 1)
+            path = f"/free-slots?service=Cut&first_day={day}&last_day={last}"
+            return world.ours.ask("GET", path)
+
+        status, problem = await ask(20)
+        assert (status, problem["errors"][0]["field"]) == (422, "last_day")
+        assert f"until {day + timedelta(days=2)}" in problem["errors"][0]["message"]
+        status, slots = await ask(3)
+        assert status == 200
+        assert 800 < len(slots) < 1_000
 
     api(story)
 
