@@ -6,6 +6,7 @@ business's data on a caller asks for the worth first; no other code looks at the
 a number. This module does no I/O: the same network data give the same caller.
 """
 
+from collections.abc import Collection
 from enum import Enum
 from typing import NamedTuple
 
@@ -50,18 +51,24 @@ NOBODY = Caller(None, Worth.NONE)
 
 
 def caller_of(
-    from_number: str, country: str, trust: str = NUMBER, stir_verstat: str = ""
+    from_number: str,
+    country: str,
+    trust: str = NUMBER,
+    stir_verstat: str = "",
+    *,
+    own_numbers: Collection[str] = (),
 ) -> Caller:
     """Return who calls, by a webhook's `From` and `StirVerstat`.
 
     `country` is the business's, for numbers sent without a country code; `trust` its
-    CALLER_TRUST. Pass "" for an unsigned attestation.
+    CALLER_TRUST. Pass "" for an unsigned attestation. `own_numbers` are the business's:
+    what a switchboard forwards comes from one of them, whoever calls.
     """
     number = phones.plain(from_number)
     if not number or number.removeprefix("+") in WITHHELD:
         return NOBODY
     phone = phones.sent(number, country)
-    if phone is None:
+    if phone is None or phone in own_numbers:
         return NOBODY
     is_proven = trust == NUMBER or stir_verstat == FULL_ATTESTATION
     return Caller(phone, Worth.VERIFIED if is_proven else Worth.UNVERIFIED)

@@ -108,6 +108,7 @@ async def open_plan(
         business.country,
         options.caller_trust,
         ringing.stir_verstat,
+        own_numbers=business.numbers,
     )
     if admit is not None:
         limit = await admit(

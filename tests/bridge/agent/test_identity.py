@@ -67,3 +67,11 @@ def test_a_number_is_proof_where_the_business_trusts_it_or_it_is_fully_attested(
 
     assert caller == (NUMBER, worth)
     assert caller.own_phone == (NUMBER if worth is Worth.VERIFIED else None)
+
+
+@pytest.mark.parametrize("sent", [NUMBER, "sip:+12025550123@pbx", "202-555-0123"])
+def test_a_number_of_the_business_itself_is_nobodys(sent):
+    own = (NUMBER, "+12025550199")
+
+    assert caller_of(sent, "US", own_numbers=own) == NOBODY
+    assert caller_of("+12025550124", "US", own_numbers=own).own_phone == "+12025550124"

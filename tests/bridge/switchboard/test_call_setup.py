@@ -22,7 +22,7 @@ def opened(url, from_number="+15550000001", settings=None, own=(), times=1, **co
     async def story():
         database = await Database.open(url)
         try:
-            number = f"+1555{uuid4().int % 10**9:09}"
+            number = f"+1555{uuid4().int % 10**7:07}"
             business_id = await businesses.create(database, "Salon", **columns)
             await businesses.add_number(database, business_id, number)
             for name, value in own:
@@ -30,7 +30,7 @@ def opened(url, from_number="+15550000001", settings=None, own=(), times=1, **co
             ringing = Ringing(
                 call_sid="CA1",
                 account_sid="AC1",
-                from_number=from_number,
+                from_number=number if from_number is None else from_number,
                 to_number=number,
             )
             for _ in range(times):
@@ -133,6 +133,15 @@ def test_numbers_find_their_business_and_lead_in_every_form(database_url, form):
     assert '"phone":"+12025550123"' in opening.plan.instructions
 
 
+def test_callers_whom_a_switchboard_forwards_by_the_businesss_number_share_no_lead(
+    database_url,
+):
+    plan = opened(database_url, from_number=None, times=2).plan
+
+    assert "Caller: unknown; the number is hidden" in plan.instructions
+    assert plan.caller_worth == "none"
+
+
 @pytest.mark.parametrize("withheld", ["+266696687", "86282452253", "Restricted"])
 def test_callers_who_withhold_their_number_share_no_lead(
     database_url, withheld, caplog
@@ -201,7 +210,7 @@ def test_caller_who_wrote_a_minute_ago_is_known(database_url):
     async def story():
         database = await Database.open(database_url)
         try:
-            number = f"+1555{uuid4().int % 10**9:09}"
+            number = f"+1555{uuid4().int % 10**7:07}"
             business_id = await businesses.create(database, "Salon")
             await businesses.add_number(database, business_id, number)
             message = Arrived(f"SM{uuid4().hex}", "Is Sunday free?", number)
