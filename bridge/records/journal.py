@@ -9,7 +9,8 @@ line may therefore be read twice, after a crash between the database's answer an
 `drop`; the writer of the record must be able to detect that.
 
 Records that the disk refuses are held in memory, up to a limit, until `flush` or
-`drop`.
+`drop`. So are the lines of a file left behind where the disk is full at the start: the
+file stays, locked, until its lines are elsewhere.
 
 Beside the file lies a folder with a file per running call. A file that a killed process
 leaves there is written as that call's record, after all its finished records.
@@ -78,6 +79,8 @@ class Journal:
         self._end = 0
         self._path = folder
         self._fd = -1
+        # Files left behind whose lines are held: each with its open, locked file.
+        self._left: list[tuple[int, Path]] = []
 
     @property
     def waiting(self) -> int:
@@ -137,6 +140,7 @@ class Journal:
                 self._held_drivers -= 1
                 self._held_bytes -= line.size
                 line.start, line.size, line.held = kept.start, kept.size, None
+            self._remove_left()
 
     def begin(self, name: str, record: bytes) -> None:
         """Keep the record to write if this process dies before `end`.
@@ -202,6 +206,7 @@ class Journal:
             else:
                 self._held_drivers -= 1
                 self._held_bytes -= line.size
+                self._remove_left()
             if not self._kept_bytes and self._end:
                 os.ftruncate(self._fd, 0)
                 os.lseek(self._fd, 0, os.SEEK_SET)
@@ -227,6 +232,9 @@ class Journal:
                     self._compact()
             os.close(self._fd)
             self._fd = -1
+            for fd, _ in self._left:
+                os.close(fd)
+            self._left.clear()
 
     def _lines(self) -> Iterator[_Line]:
         yield from self._ready
@@ -281,21 +289,52 @@ class Journal:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return
+        is_kept_open = False
         try:
             if _is_held(fd, path):
-                with open(fd, "rb", closefd=False) as file:
-                    self.append([line.rstrip(b"\n") for line in file])
-                running = sorted(path.with_suffix(_RUNNING).glob("*"))
-                self.append([one.read_bytes() for one in running])
-                for one in running:
-                    one.unlink()
-                if path.with_suffix(_RUNNING).exists():
-                    path.with_suffix(_RUNNING).rmdir()
-                path.with_suffix(_PART).unlink(missing_ok=True)
-                path.with_suffix(_COMPACTED).unlink(missing_ok=True)
-                path.unlink()
+                is_kept_open = self._adopt(fd, path)
         finally:
+            if not is_kept_open:
+                os.close(fd)
+
+    def _adopt(self, fd: int, path: Path) -> bool:
+        """Take the lines of a locked file; tell whether it must stay open."""
+        with open(fd, "rb", closefd=False) as file:
+            lines = [line.rstrip(b"\n") for line in file]
+        running = sorted(path.with_suffix(_RUNNING).glob("*"))
+        lines += [one.read_bytes() for one in running]
+        try:
+            self.append(lines)
+        except OSError:
+            # What finds no room in memory either is left to the next start.
+            if self.hold(lines):
+                return False
+            self._left.append((fd, path))
+            return True
+        _remove(path)
+        return False
+
+    def _remove_left(self) -> None:
+        """Remove the files left behind once no record is in memory alone."""
+        if self._held_drivers:
+            return
+        for fd, path in self._left:
+            with suppress(OSError):
+                _remove(path)
             os.close(fd)
+        self._left.clear()
+
+
+def _remove(path: Path) -> None:
+    """Remove a journal's file, and all that lies beside it."""
+    running = path.with_suffix(_RUNNING)
+    for one in running.glob("*"):
+        one.unlink()
+    if running.exists():
+        running.rmdir()
+    path.with_suffix(_PART).unlink(missing_ok=True)
+    path.with_suffix(_COMPACTED).unlink(missing_ok=True)
+    path.unlink()
 
 
 def _is_held(fd: int, path: Path) -> bool:

@@ -128,6 +128,10 @@ class RecordWriter:
             server_logger().warning(
                 "%d call records of an earlier run are to be written", self.waiting
             )
+        if self.in_memory:
+            server_logger().error(
+                "%d of them are in memory, too: the disk refuses them", self.in_memory
+            )
         self._is_started = True
         for task in self._tasks:
             task.start()

@@ -287,3 +287,51 @@ def test_full_disk_keeps_what_was_begun_before(tmp_path, monkeypatch):
     abandon(journal)
     assert list(tmp_path.glob("*.part")) == []
     assert drained(opened(tmp_path)) == [b"older"]
+
+
+def test_disk_that_is_full_at_the_start_stops_nobody(tmp_path, monkeypatch):
+    killed = opened(tmp_path)
+    killed.append([b"one", b"two"])
+    killed.begin("CA3", b"three")
+    left = killed._path
+    abandon(killed)
+    write = os.write
+
+    def full(fd, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    journal = opened(tmp_path)
+    other = opened(tmp_path)
+    assert (journal.waiting, journal.held, other.waiting) == (3, 3, 0)
+
+    # Until its lines are elsewhere the file stays, and is nobody else's.
+    assert journal.take(0.0) == Taken(b"one", 0)
+    journal.drop()
+    assert left.exists()
+    monkeypatch.setattr(os, "write", write)
+    journal.flush()
+    assert not left.exists()
+    assert drained(journal) == [b"two", b"three"]
+
+
+def test_process_that_ends_while_the_disk_is_full_leaves_what_it_found(
+    tmp_path, monkeypatch
+):
+    killed = opened(tmp_path)
+    killed.append([b"one", b"two"])
+    abandon(killed)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_write", _refuse)
+        opened(tmp_path).close()
+        patch.setattr(journal_module, "HELD_LINES_MAX", 1)
+        crowded = opened(tmp_path)
+        assert crowded.held == 1
+        assert drained(crowded) == [b"one"]
+        crowded.close()
+
+    assert drained(opened(tmp_path)) == [b"one", b"two"]
+
+
+def _refuse(self, records):
+    raise OSError(28, "No space left on device")

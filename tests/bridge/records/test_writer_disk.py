@@ -59,3 +59,29 @@ def test_what_neither_disk_nor_database_takes_is_said_to_be_lost(
         assert metrics.value("records", outcome="lost") == 1
 
     written(database_url, tmp_path, steps)
+
+
+def test_service_starts_on_a_full_disk_and_writes_what_was_left(
+    database_url, tmp_path, monkeypatch, caplog
+):
+    def full(self, lines):
+        raise OSError(28, "No space left on device")
+
+    async def steps(writer, database, business_id, metrics):
+        away = Away(database, 10**6, OSError("away"))
+        stuck = RecordWriter(away, tmp_path, metrics)
+        stuck.start()
+        stuck.add(kept(business_id))
+        await ws_peer.until(lambda: metrics.value("records", outcome="retried"))
+        await stuck.close(0.01)
+        monkeypatch.setattr(Journal, "_write", full)
+
+        writer.start()
+        assert "1 of them are in memory, too: the disk refuses them" in caplog.text
+        await ws_peer.until(lambda: not writer.waiting)
+        assert await sids(database, business_id) == ["CA1"]
+        await writer.close(5.0)
+        assert list((tmp_path / "unwritten").iterdir()) == []
+        assert "lost" not in caplog.text
+
+    written(database_url, tmp_path, steps)
