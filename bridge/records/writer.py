@@ -73,8 +73,9 @@ class RecordWriter:
     ) -> None:
         self._database = database
         # How long the record of a call whose process died waits for another process to
-        # go on with the call.
+        # go on with the call, and until when: all of them are found at the start.
         self._lost_wait_s = lost_wait_s
+        self._lost_until = float("-inf")
         self._journal = Journal(home / CALLS_FOLDER)
         self.refused = RefusedRecords(home / CALLS_FOLDER)
         self._metrics = metrics
@@ -124,6 +125,7 @@ class RecordWriter:
         """Start to write, first the records that an earlier run could not write; raises
         OSError where the journal cannot be opened."""
         self._journal.open()
+        self._lost_until = monotonic() + self._lost_wait_s
         if self._journal.waiting:
             server_logger().warning(
                 "%d call records of an earlier run are to be written", self.waiting
@@ -163,6 +165,8 @@ class RecordWriter:
             async with asyncio.timeout(patience_s if self._is_started else 0):
                 await self._incoming.join()
                 self._is_idle.clear()
+                # This process will not be here to write it later.
+                self._lost_until = float("-inf")
                 await asyncio.to_thread(self._journal.hurry)
                 self._has_more.set()
                 await self._is_idle.wait()
@@ -289,9 +293,8 @@ class RecordWriter:
             await asyncio.to_thread(self._journal.drop)
             return
         log = _log(kept)
-        if kept.is_lost and self._lost_wait_s and not taken.tries:
-            due_at = monotonic() + self._lost_wait_s
-            await asyncio.to_thread(self._journal.put_back, due_at)
+        if kept.is_lost and monotonic() < self._lost_until:
+            await asyncio.to_thread(self._journal.put_back, self._lost_until)
             return
         try:
             is_new = await calls.save(
