@@ -49,8 +49,10 @@ class RefusedRecords:
             record = orjson.dumps(fields)
         with self._locked() as fd:
             end = os.lseek(fd, 0, os.SEEK_END)
+            # A loss of power leaves half a line, which must spoil no other.
+            is_cut = end and os.pread(fd, 1, end - 1) != b"\n"
             try:
-                rest = memoryview(record + b"\n")
+                rest = memoryview(b"\n" * bool(is_cut) + record + b"\n")
                 while rest:
                     rest = rest[os.write(fd, rest) :]
                 os.fsync(fd)

@@ -55,3 +55,14 @@ def test_retry_without_a_database_loses_nothing(database_url, tmp_path):
         assert (aside.count(), list(tmp_path.iterdir())) == (0, [])
 
     written(database_url, tmp_path, steps)
+
+
+def test_half_a_line_of_a_crash_spoils_no_other_record(tmp_path):
+    aside = RefusedRecords(tmp_path)
+    aside.add(b"one", "no call record")
+    with (tmp_path / REFUSED).open("ab") as file:
+        file.write(b'{"business_id":"0')
+
+    aside.add(b"two", "no call record")
+
+    assert aside.lines() == [b"one", b'{"business_id":"0', b"two"]
