@@ -5,6 +5,7 @@ is a lease. A process that dies in a delivery leaves a row that is due again whe
 lease ends, so a notice is delivered at least once.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,6 +30,7 @@ update notice_deliveries d set due_at = now() + $2, tries = d.tries + 1
 from (
   select business_id, notice_id, endpoint_id from notice_deliveries
   where state = 'waiting' and due_at <= now() and tries < {TRIES_MAX}
+    and endpoint_id <> all($3)
   order by due_at limit $1 for update skip locked
 ) c
 where (d.business_id, d.notice_id, d.endpoint_id)
@@ -80,10 +82,11 @@ class Outcome(NamedTuple):
     is_gone: bool = False
 
 
-async def claim(db: Database, limit: int) -> list[Claimed]:
-    """Claim deliveries that are due, of any business, the longest due first."""
+async def claim(db: Database, limit: int, but: Sequence[UUID] = ()) -> list[Claimed]:
+    """Claim deliveries that are due, of any business, the longest due first; none to
+    the endpoints `but`."""
     async with db.routing() as connection:
-        rows = await connection.fetch(_CLAIM, limit, LEASE)
+        rows = await connection.fetch(_CLAIM, limit, LEASE, but)
     return [Claimed(**dict(row)) for row in rows]
 
 

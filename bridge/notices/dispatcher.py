@@ -7,6 +7,7 @@ is given up, and stays in the log, from where it can be replayed.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
@@ -26,8 +27,10 @@ from crm.transient import DATABASE_ERRORS
 
 # How often a process that has nothing to deliver looks for what is due.
 LOOK_S = 2.0
-# How many deliveries a process tries at once.
+# How many deliveries a process tries at once, and how many of them to one endpoint: one
+# that takes its time leaves room for those of other businesses.
 IN_FLIGHT_MAX = 8
+ENDPOINT_IN_FLIGHT_MAX = 2
 # The pauses that Standard Webhooks suggests ("Deliverability and reliability").
 PAUSES = (
     *(timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)),
@@ -60,17 +63,20 @@ class Dispatcher:
         self._metrics = metrics
         self._chance = chance
         self._allowed = allowed_hosts(settings.notice_allow_hosts)
-        self._running: set[asyncio.Task[None]] = set()
+        # The deliveries under way, and to which endpoint each goes.
+        self._running: dict[asyncio.Task[None], UUID] = {}
 
     async def run(self) -> None:
         """Deliver what is due, until cancelled."""
         webhooks = WebhookSender(self._allowed)
         try:
             while True:
-                room = IN_FLIGHT_MAX - len(self._running)
-                claimed = await self._claim(room)
-                for one in claimed:
-                    self._running.add(asyncio.create_task(self.deliver(one, webhooks)))
+                while len(self._running) < IN_FLIGHT_MAX:
+                    claimed = await self._claim()
+                    if claimed is None:
+                        break
+                    task = asyncio.create_task(self.deliver(claimed, webhooks))
+                    self._running[task] = claimed.endpoint_id
                 await self._wait(is_full=len(self._running) == IN_FLIGHT_MAX)
         finally:
             for task in self._running:
@@ -79,12 +85,16 @@ class Dispatcher:
             self._running.clear()
             await webhooks.close()
 
-    async def _claim(self, room: int) -> list[Claimed]:
+    async def _claim(self) -> Claimed | None:
+        """Claim the delivery that is due for longest, to an endpoint that has room."""
+        in_flight = Counter(self._running.values())
+        busy = [one for one, n in in_flight.items() if n >= ENDPOINT_IN_FLIGHT_MAX]
         try:
-            return await notice_deliveries.claim(self._database, room)
+            claimed = await notice_deliveries.claim(self._database, 1, but=busy)
         except DATABASE_ERRORS as error:
             server_logger().warning("[NOTICE] none claimed: %s", type(error).__name__)
-            return []
+            return None
+        return claimed[0] if claimed else None
 
     async def deliver(self, claimed: Claimed, webhooks: Sender) -> None:
         """Try one claimed delivery and note what came of it."""
@@ -139,10 +149,11 @@ class Dispatcher:
         look_s = LOOK_S * (1 - JITTER / 2 + JITTER * self._chance())
         if self._running:
             when = asyncio.FIRST_COMPLETED
-            done, self._running = await asyncio.wait(
+            done, _ = await asyncio.wait(
                 self._running, timeout=None if is_full else look_s, return_when=when
             )
             for task in done:
+                del self._running[task]
                 if not task.cancelled() and task.exception() is not None:
                     # The delivery is due again when its lease ends.
                     note_failure(self._metrics, "notice", task.exception())
