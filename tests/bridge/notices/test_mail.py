@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from bridge.notices import mail
 from bridge.notices.languages import LANGUAGES
 from bridge.notices.mail import NOT_SET, MailSender, message_of
 from bridge.notices.words import subject_of
@@ -39,12 +40,13 @@ BOOKED = Parcel(
 
 
 @asynccontextmanager
-async def mail_server(refusal=""):
+async def mail_server(refusal="", pause_s=0.0):
     """Yield the settings of a mail server, and what it was handed."""
     letters, ended = [], asyncio.Event()
 
     async def serve(reader, writer):
         async def say(text):
+            await asyncio.sleep(pause_s)
             writer.write(text.encode() + b"\r\n")
             await writer.drain()
 
@@ -75,9 +77,9 @@ async def mail_server(refusal=""):
         await asyncio.wait_for(ended.wait(), 10)
 
 
-def send(refusal="", parcel=BOOKED):
+def send(refusal="", parcel=BOOKED, pause_s=0.0):
     async def story():
-        async with mail_server(refusal) as (settings, letters):
+        async with mail_server(refusal, pause_s) as (settings, letters):
             return await MailSender(settings).send(ID, parcel), letters
 
     return asyncio.run(story())
@@ -147,6 +149,24 @@ def test_refused_address_is_a_failure_with_its_code():
     assert not outcome.is_delivered
     assert "550" in outcome.answer
     assert letters == []
+
+
+def test_server_that_takes_its_time_at_each_command_is_given_up(monkeypatch):
+    monkeypatch.setattr(mail, "SEND_WAIT_S", 0.3)
+
+    outcome, letters = send(pause_s=0.2)
+
+    assert (outcome.is_delivered, outcome.answer) == (False, "TimeoutError")
+    assert letters == []
+
+
+def test_server_that_is_late_with_its_goodbye_has_the_letter(monkeypatch):
+    monkeypatch.setattr(mail, "QUIT_WAIT_S", 0.05)
+
+    outcome, letters = send(pause_s=0.1)
+
+    assert outcome.is_delivered
+    assert len(letters) == 1
 
 
 def test_without_a_mail_server_nothing_is_sent():
