@@ -3,6 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 from bridge.notices.addresses import is_address, is_public
 from crm import notices
 
@@ -40,8 +42,9 @@ def check_url(url: str, allowed: frozenset[str]) -> None:
     without a resolved name."""
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
         _ = parts.port
+        # As it is dialled: other digits and full stops become those of ASCII (UTS 46).
+        host = URL(url).raw_host or ""
     except ValueError:
         raise TargetError("expected a URL, such as https://example.com/hook") from None
     if parts.username is not None or parts.password is not None:

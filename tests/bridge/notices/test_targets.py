@@ -52,6 +52,11 @@ def test_public_addresses(address):
         "https://[::1]/",
         "https://[::ffff:10.0.0.1]/",
         "https://169.254.169.254/latest/meta-data",
+        # Full stops and digits of other scripts, which become those of an address.
+        "https://127\u30020\u30020\u30021/",
+        "https://\uff11\uff12\uff17.0.0.1/",
+        "https://\u2460\u2461\u2466.0.0.1/",
+        "https://\U0001d7cf\U0001d7ce.0.0.1/",
         "https://user:word@example.com/",
         "https://example.com:port/",
         "https://example.com/a b",
