@@ -77,6 +77,7 @@ class Workers:
         self.count = count
         self.metrics_merge = MetricsMerge(folder, index)
         self._folder = folder
+        self._drain_mark = folder / "drain"
         self._listening: socket.socket | None = None
 
     def owner_of(self, call_sid: str) -> int:
@@ -101,6 +102,18 @@ class Workers:
     def http_socket(self, index: int) -> str:
         """Return the socket where a worker answers the requests of other workers."""
         return str(self._folder / f"{index}.http")
+
+    # --- the drain ---
+
+    @property
+    def are_draining(self) -> bool:
+        """Whether the service was asked to drain, before this worker began or since."""
+        return self._drain_mark.exists()
+
+    def note_drain(self) -> None:
+        """Have a worker that is started again drain from its start."""
+        with contextlib.suppress(OSError):
+            self._drain_mark.touch()
 
     # --- streams ---
 

@@ -108,7 +108,12 @@ class OwnNode:
         )
 
     async def join(self, *, takes_over: bool = False) -> None:
-        """Join the nodes; raises crm.nodes.NameTaken if the name is in use."""
+        """Join the nodes; raises crm.nodes.NameTaken if the name is in use.
+
+        A worker that is started again while its node drains takes no calls either.
+        """
+        if self._workers is not None and self._workers.are_draining:
+            self._switchboard.is_draining = True
         await self._membership.join(takes_over=takes_over)
 
     def start(self, connect: Callable[[CallDriver], bytes], public_url: str) -> None:
@@ -154,3 +159,5 @@ class OwnNode:
 
     def _on_drain_asked(self) -> None:
         self._switchboard.is_draining = True
+        if self._workers is not None:
+            self._workers.note_drain()
