@@ -7,6 +7,7 @@ shown is therefore never lost; counts made after a worker's last page are lost w
 worker. A gauge is a present value, so a worker that is gone has no gauges.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import generate_latest
@@ -27,13 +28,14 @@ class MetricsMerge:
 
     def keep(self, page: bytes) -> bytes:
         """Return this worker's page, its predecessors' counts included, and save the
-        page for the others."""
+        page for the others, where the disk has room for it."""
         if self._before:
             page = added_up([page.decode(), self._before])
         path = self._path_of(self._index)
         fresh = path.with_suffix(".fresh")
-        fresh.write_bytes(page)
-        fresh.replace(path)
+        with suppress(OSError):
+            fresh.write_bytes(page)
+            fresh.replace(path)
         return page
 
     def left_by(self, index: int) -> str:

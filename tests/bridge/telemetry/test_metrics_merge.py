@@ -1,5 +1,7 @@
 """Pages of metrics: they add up, and what was shown once is never taken back."""
 
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.telemetry.metrics import Collector, Metrics
@@ -75,3 +77,20 @@ def test_others_count_what_a_worker_left(tmp_path):
     assert value(left, "fallbacks_total", reason="full") == 5
     assert value(left, "calls_active") is None
     assert Worker(tmp_path, index=0).metrics_merge.left_by(7) == ""
+
+
+def test_disk_that_is_full_hides_no_metrics(tmp_path, monkeypatch):
+    worker = Worker(tmp_path)
+    worker.metrics.count("frames", 7, kind="rx")
+    worker.asked()
+
+    def full(self, data):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    worker.metrics.count("frames", 1, kind="rx")
+
+    assert value(worker.asked(), "frames_total", kind="rx") == 8
+    # The last page that found room stays.
+    assert value(worker.metrics_merge.left_by(0), "frames_total", kind="rx") == 7
