@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -77,10 +77,12 @@ def run(make: Make, slow_modules: tuple[str, ...] = SLOW_MODULES) -> int:
     writer = LogWriter(order.settings.log_level, order.settings.secrets)
     writer.start()
     try:
-        for name in slow_modules:
-            import_module(name)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(order, make))
+        # The output has reports alone: what a library prints goes beside the log.
+        with redirect_stdout(sys.stderr):
+            for name in slow_modules:
+                import_module(name)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_serve(order, make))
     finally:
         writer.stop()
 

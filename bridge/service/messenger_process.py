@@ -149,15 +149,15 @@ class MessengerProcess:
             return f"cannot be started ({error.strerror})"
         self._process = process
         try:
-            is_silent = await self._listen(process)
+            why = await self._listen(process)
         finally:
             self._process = None
             code = await asyncio.shield(asyncio.to_thread(_end, process))
         # Nobody need wait for the leases of a process that is dead.
         with suppress(*DATABASE_ERRORS):
             await message_work.free(self._database, order.holder)
-        if is_silent:
-            return f"has reported nothing for {SILENT_S_MAX:.0f} s"
+        if why:
+            return why
         return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
 
     def _start(self, order: Order) -> "subprocess.Popen[bytes]":
@@ -175,8 +175,9 @@ class MessengerProcess:
             process.stdin.flush()
         return process
 
-    async def _listen(self, process: "subprocess.Popen[bytes]") -> bool:
-        """Take reports until the process closes its output, or is silent: then True."""
+    async def _listen(self, process: "subprocess.Popen[bytes]") -> str:
+        """Take reports until the process closes its output; return why no more are
+        taken from one that has not."""
         reader = asyncio.StreamReader(limit=REPORT_BYTES_MAX)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), process.stdout
@@ -186,11 +187,14 @@ class MessengerProcess:
                 async with asyncio.timeout(SILENT_S_MAX):
                     line = await reader.readline()
                 if not line:
-                    return False
+                    return ""
                 self._page = msgspec.json.decode(line, type=Report).page
                 self._state = RUNS
         except TimeoutError:
-            return True
+            return f"has reported nothing for {SILENT_S_MAX:.0f} s"
+        except (msgspec.DecodeError, ValueError):
+            # A line without an end is a ValueError.
+            return "has written what is no report"
         finally:
             transport.close()
 

@@ -266,3 +266,30 @@ def test_order_keeps_every_setting():
     order = Order(settings, "postgresql://x", "https://x.example")
 
     assert msgspec.json.decode(msgspec.json.encode(order), type=Order) == order
+
+
+def test_output_that_is_no_report_ends_one_process_and_not_its_keeper(
+    embedded_url, monkeypatch, caplog
+):
+    monkeypatch.setattr(module, "RESTART_S_MIN", 0.01)
+    chatty = "print('a library says hello', flush=True); import time; time.sleep(60)"
+
+    async def story(database):
+        kept = Kept(database, embedded_url, command=chatty)
+        await kept.until(lambda: kept.metrics.value("messenger_restarts") >= 2)
+        assert "it is started again" in kept.process.state
+        await kept.end()
+
+    told(embedded_url, story)
+    assert "has written what is no report" in caplog.text
+
+
+def test_what_a_library_prints_is_taken_for_no_report(embedded_url):
+    async def story(database):
+        kept = Kept(database, embedded_url, what="prints")
+        await kept.until(lambda: kept.count("done"))
+        assert kept.process.state == RUNS
+        assert kept.metrics.value("messenger_restarts") == 0
+        await kept.end()
+
+    told(embedded_url, story)

@@ -22,6 +22,8 @@ class Toy:
             self._claimed = asyncio.ensure_future(self._claiming)
         else:
             self._claiming.close()
+        if self._what == "prints":
+            print("a library says hello", flush=True)
         if self._what == "dies":
             os._exit(3)
 
