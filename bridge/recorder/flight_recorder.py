@@ -223,7 +223,11 @@ class Recorders:
 
 
 def _age(path: Path) -> float:
-    return path.stat().st_mtime
+    """Return when a file was written; 0 if another process has removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _size(what: tuple[Any, ...]) -> int:

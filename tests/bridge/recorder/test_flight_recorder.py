@@ -173,6 +173,22 @@ def test_oldest_recordings_are_removed(tmp_path, monkeypatch):
     assert names == {"CA3.zip", f"{builders.CALL_SID}.zip", "note.txt"}
 
 
+def test_file_that_another_process_removes_fails_no_recording(tmp_path):
+    metrics = Metrics()
+    # Listed, and gone when it is looked at.
+    (tmp_path / "CA1.zip").symlink_to(tmp_path / "gone.zip")
+
+    async def told():
+        recorders = Recorders(tmp_path, metrics)
+        recorders.finish(recorded())
+        await recorders.close(5.0)
+
+    ws_peer.run(told)
+
+    assert metrics.value("recordings", outcome="written") == 1
+    assert metrics.value("recordings", outcome="failed") == 0
+
+
 def test_recording_that_is_not_written_in_time_is_given_up(tmp_path):
     metrics = Metrics()
 
