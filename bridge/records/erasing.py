@@ -127,12 +127,18 @@ def _delete_recordings(folder: Path, call_sids: set[str]) -> int:
 def _naming(folder: Path, erased: Erased) -> list[Path]:
     """Return the files below a folder that name the person."""
     return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.stat().st_size < _FILE_BYTES_MAX
-        and _names(path.read_bytes(), erased)
+        path for path in sorted(folder.rglob("*")) if _names(_bytes_of(path), erased)
     ]
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Return what a file holds; nothing of a folder, or of a file that is gone: those
+    of running calls come and go each second."""
+    try:
+        is_read = path.is_file() and path.stat().st_size < _FILE_BYTES_MAX
+        return path.read_bytes() if is_read else b""
+    except FileNotFoundError:
+        return b""
 
 
 def _names(data: bytes, erased: Erased) -> bool:

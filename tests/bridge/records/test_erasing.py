@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -266,5 +267,30 @@ def test_a_lead_of_another_business_is_not_erased(database_url, tmp_path):
         await audit.write(db, theirs, None, "x", "y")
         assert await erase_person(db, settings, theirs, lead_id) is None
         assert await leads.find(db, business_id, PERSON)
+
+    run(story, database_url, tmp_path)
+
+
+def test_files_that_come_and_go_meanwhile_fail_no_erasure(
+    database_url, tmp_path, monkeypatch
+):
+    async def story(db, business_id, settings):
+        lead_id, sid, _ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        folder = tmp_path / CALLS_FOLDER
+        folder.mkdir(exist_ok=True)
+        waiting, going = folder / "worker-2-2.journal", folder / "worker-1-1.part"
+        waiting.write_text(f"of {sid}\n")
+        going.write_text(f"of {sid}\n")
+        read_bytes = Path.read_bytes
+
+        def read(path):
+            if path == going:
+                path.unlink()
+            return read_bytes(path)
+
+        monkeypatch.setattr(Path, "read_bytes", read)
+        erasure = await erase_person(db, settings, business_id, lead_id)
+
+        assert erasure.left == (waiting,)
 
     run(story, database_url, tmp_path)
