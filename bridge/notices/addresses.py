@@ -5,14 +5,19 @@ connection goes to a checked address, so that a name cannot lead elsewhere betwe
 check and the connection. An address in a URL is checked as it stands.
 """
 
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from socket import AF_INET
 
-from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 # RFC 6052: the last four bytes are an IPv4 address.
 _NAT64 = ip_network("64:ff9b::/96")
+# Names that are resolved at a time: as many as a process has deliveries under way.
+LOOKUPS_MAX = 8
 # RFC 7526: 6to4 is withdrawn, and its relay leads anywhere.
 _RELAY = ip_network("192.88.99.0/24")
 
@@ -54,6 +59,45 @@ def is_address(host: str) -> bool:
     return True
 
 
+class OwnThreads(AbstractResolver):
+    """Resolves names in threads of its own.
+
+    The loop has four for all it resolves, the model's host of a new call among it. A
+    name server that does not answer holds a thread for half a minute.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS_MAX, "webhook-names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: int = AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name; raises OSError."""
+        look_up = partial(
+            socket.getaddrinfo,
+            *(host, port, family, socket.SOCK_STREAM),
+            flags=socket.AI_ADDRCONFIG,
+        )
+        loop = asyncio.get_running_loop()
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=found,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for found, _, proto, _, address in await loop.run_in_executor(
+                self._threads, look_up
+            )
+        ]
+
+    async def close(self) -> None:
+        """Begin no more; a thread that waits for a name server is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class PublicResolver(AbstractResolver):
     """Resolves names to public addresses; raises Forbidden for any other address.
 
@@ -64,7 +108,7 @@ class PublicResolver(AbstractResolver):
         self, allowed: frozenset[str], inner: AbstractResolver | None = None
     ) -> None:
         self._allowed = allowed
-        self._inner = inner or ThreadedResolver()
+        self._inner = inner or OwnThreads()
 
     async def resolve(
         self, host: str, port: int = 0, family: int = AF_INET

@@ -1,6 +1,9 @@
 """Where notices may go: public addresses over https, one e-mail address."""
 
 import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -111,4 +114,34 @@ def test_every_address_of_a_name_is_checked():
         with pytest.raises(Forbidden, match=r"mixed leads to 10\.0\.0\.1"):
             await resolver.resolve("mixed")
 
+    asyncio.run(story())
+
+
+def test_names_that_are_not_answered_keep_no_other_look_up_waiting(monkeypatch):
+    answered = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def dead(host, *more, **named):
+        if host == "dead.example":
+            answered.wait(10)
+            host = "127.0.0.1"
+        return look_up(host, *more, **named)
+
+    async def story():
+        loop = asyncio.get_running_loop()
+        # The fewer threads the loop has for its own, the sooner they would be taken.
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        resolver = PublicResolver(NOBODY)
+        asked = [asyncio.ensure_future(resolver.resolve("dead.example", 443))]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(5):
+                assert await loop.getaddrinfo("localhost", 443)
+        finally:
+            answered.set()
+        (refused,) = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(refused, Forbidden)
+        await resolver.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", dead)
     asyncio.run(story())
