@@ -37,6 +37,10 @@ KEYS_LATE_S = 1.5
 GAP_S = 0.1
 
 
+# How an operator's words begin where the model is told them.
+BY_PERSON = "The person of the business said to the caller: "
+
+
 def of(kind: type, actions: list[Any]) -> list[Any]:
     """Return the actions of one type."""
     return [action for action in actions if type(action) is kind]
@@ -116,7 +120,7 @@ class Renewed:
         is_known = has_sound or not self._wordless or not is_kept
         check(is_known, "a turn without words is told as sound")
         said = [
-            part.text.removeprefix("Keypad: ")
+            part.text.removeprefix("Keypad: ").removeprefix(BY_PERSON)
             for part in parts
             if type(part) is not openai.InputAudio
         ]
@@ -346,7 +350,7 @@ class Deadlines:
         self.tools.after(what, actions)
 
 
-POLITE = ("silence", "loop", "max_duration", "drain")
+POLITE = ("silence", "loop", "max_duration", "drain", "operator")
 
 
 def check_last_words(

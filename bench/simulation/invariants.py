@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.simulation.deadlines import Deadlines, check_last_words
 from bench.simulation.invariant import check
+from bench.simulation.operator import Operated
 from bench.simulation.requests import Asked, is_rollover
 from bench.simulation.scenario import Scenario
 from bench.simulation.speech import UplinkInvariants, is_expiry
@@ -48,6 +49,7 @@ class Invariants:
         self._uplink = None if scenario.has_odd_payloads else UplinkInvariants(call)
         self._deadlines = Deadlines(call, scenario, lambda: self._downlink.new_item_at)
         self._asked = Asked(call)
+        self._operated = Operated(call) if scenario.has_operator else None
         self._spins = 0
         self._spun_at = -1.0
         self._hang_ups = 0
@@ -65,6 +67,10 @@ class Invariants:
         """A turn of the caller's awaits its answer."""
         self._asked.committed(now)
 
+    def note_passed(self, now: float) -> None:
+        """A frame of an operator is sent."""
+        self._downlink.note_passed(now)
+
     def before(self, what: Any, now: float) -> None:
         """Look at the call before it takes `what`."""
         self._was_over = self._call.phase is Phase.ENDED
@@ -73,6 +79,8 @@ class Invariants:
         self._was_spoken = uplink.is_turn_open and uplink.is_worth_committing
         self._downlink.before(what)
         self._asked.before(what, now)
+        if self._operated is not None:
+            self._operated.before()
         self._deadlines.before(what)
         if self._uplink is not None:
             self._uplink.before(what)
@@ -93,6 +101,8 @@ class Invariants:
             self._asked.told(now)
         self._asked.after(what, actions, now)
         self._asked.check_answered(now, bool(self._deadlines.tools.open))
+        if self._operated is not None:
+            self._operated.after(what, actions, is_busy=self._asked.is_busy, now=now)
         if self._uplink is not None:
             self._uplink.after(actions)
         self._check_limits()
@@ -127,6 +137,7 @@ class Invariants:
                 check(rank == 1, "truncate follows clear", kind, rank)
             elif kind is openai.ResponseCancel:
                 is_given_up = is_last or (what is None and rank == 0)
+                is_given_up |= self._call.takeover.is_on  # the server's own answer
                 check(rank == 1 or is_given_up, "cancel follows truncate", rank)
                 rank = rank and 2  # an answer given up without a clear plays to its end
             elif kind is openai.AppendAudio and action.audio != SILENCE:
@@ -192,7 +203,7 @@ class Downlink:
         if type(what) in _SIGNS and what.response_id not in self._ended:
             self._begin(what.response_id)
         if type(what) is openai.AudioDelta:
-            if what.response_id in self._cancelled:
+            if what.response_id in self._cancelled or self._call.takeover.is_on:
                 return
             part = part_of(what)
             if not self._items or self._items[-1][0] != part:
@@ -257,6 +268,13 @@ class Downlink:
                 check_last_words(self._call, action.reason, owed_bytes, ends_at, now)
         self._check_heard(now)
         self._check_goes_on(now)
+
+    def note_passed(self, now: float) -> None:
+        """A frame that is no item's is sent."""
+        self._frames += 1
+        if self._first_frame_at is None:
+            self._first_frame_at = now
+        self._clock_end = max(self._clock_end, now) + FRAME_MS * _MS
 
     def _end_items(self) -> None:
         """A session is gone; its unsaid items are no longer owed."""

@@ -61,6 +61,7 @@ class Model:
         self._open_part: tuple[str, int] | None = None
         self._steps: Iterator[Step] | None = None
         self._is_answer_owed = False
+        self._answers_turns = True
         self._has_strayed = False
         self.is_closed = False
         self.is_breaking = False
@@ -93,6 +94,8 @@ class Model:
             self._refuse("unknown_parameter", event.event_id)
             return
         self._is_ready = True
+        detection = event.session.audio.input.turn_detection
+        self._answers_turns = detection is None or detection.create_response
         pcmu = b'{"format":{"type":"audio/pcmu"}}'
         text = (
             b'{"type":"session.updated","session":{"audio":{"input":%b,"output":%b}}}'
@@ -128,6 +131,8 @@ class Model:
             end_ms = self._appended_ms - self._quiet_ms
             self._send(openai.SpeechStopped(item_id=self._item, audio_end_ms=end_ms))
             self._commit(self._item)
+            if not self._answers_turns:
+                return
             if self._running is None:
                 self._world.after(self._rng.uniform(0, 0.05), self._answer_turn)
             else:

@@ -40,5 +40,7 @@ def run(seed: int) -> World | None:
     check(was_said <= said, "one record has what was said in both parts")
     ran = {tool.tool_call_id for tool in record.tools}
     check({tool.tool_call_id for tool in saved.tools} <= ran, "and all tools")
+    if first.operator is not None:
+        first.operator.check_notes(record)
     check(record.rx_frames >= before.rx_frames, "and all frames")
     return second

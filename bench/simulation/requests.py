@@ -7,9 +7,10 @@ from msgspec import UNSET
 from bench.simulation.invariant import check
 from bridge.call import floor
 from bridge.call.machine import Call
-from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseStandby
+from bridge.call.plan import Log, OpenModel, Phase, RunTool, UseStandby, Whisper
 from bridge.call.recovery import RETRY_WAIT_LATER_S
 from bridge.call.sessions import OPEN_S, REOPEN_S
+from bridge.call.tool_calls import TOLD_S
 from bridge.realtime import openai
 from bridge.telephony import twilio
 
@@ -21,6 +22,10 @@ ERROR_S = 4.5
 HANDSHAKE_S = max(OPEN_S, REOPEN_S) + 1.5
 
 
+# How the texts begin of what the model is told so that it speaks.
+_NEWS = ("Keypad: ", "The person of the business, who", "The connection to the person")
+
+
 def is_rollover(action: Any) -> bool:
     """Tell whether this is where another session takes over."""
     is_line = type(action) is Log and "Session renewed" in action.text
@@ -28,13 +33,13 @@ def is_rollover(action: Any) -> bool:
 
 
 def _is_news(item: Any) -> bool:
-    """Tell whether an item may be answered: a tool's output, or keys.
+    """Tell whether an item may be answered: a tool's output, keys, or a hand back.
 
     Keys may be told right after a request, which then did not know them.
     """
     if type(item) is not openai.MessageItem:
         return type(item) is openai.FunctionCallOutput
-    return getattr(item.content[0], "text", "").startswith("Keypad: ")
+    return getattr(item.content[0], "text", "").startswith(_NEWS)
 
 
 def _is_given_up(action: Any) -> bool:
@@ -55,6 +60,7 @@ class Asked:
         self._told_first = 0.0
         resumed = call.plan.resumed
         self._has_news = resumed is not None and resumed.is_answer_due
+        self._news_at = float("-inf")
         self._is_ready = False
         # Cancelled while it ran, or before it began.
         self._is_cancelled = self._is_called_off = False
@@ -67,12 +73,20 @@ class Asked:
         self._error_at: float | None = None
         self._is_error = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer runs, or has been asked for."""
+        return self._active is not None or self._asked is not None
+
     def before(self, what: Any, now: float) -> None:
         """Learn from the server's events which response runs."""
         kind = type(what)
         if kind is openai.SessionUpdated:
             self._is_ready = True
         elif kind is openai.ResponseCreated:
+            # The server's own answer knows all but what was told just before.
+            is_own = self._asked is None
+            self._has_news &= not is_own or now < self._news_at + TOLD_S
             self._active, self._asked = what.response.id, None
             self._committed_at = self._told_at = None
             self._is_cancelled, self._is_heard = self._is_called_off, False
@@ -123,6 +137,8 @@ class Asked:
         is_renewed = False
         is_clear = any(type(action) is twilio.Clear for action in actions)
         self._check_error(actions, now)
+        if type(what) is Whisper and what.speaks:
+            self._has_news, self._news_at = True, now
         if self._is_mute:
             self._is_mute = False
             self.told(now + self._pause_s)
@@ -162,14 +178,15 @@ class Asked:
                 self._is_ready = kind is UseStandby
             elif kind in (openai.AppendAudio, openai.CreateItem):
                 check(self._is_ready, "nothing before the session is confirmed", kind)
-                self._has_news |= kind is openai.CreateItem and _is_news(action.item)
+                if kind is openai.CreateItem and _is_news(action.item):
+                    self._has_news, self._news_at = True, now
             elif kind is RunTool:
                 check(action.tool_call_id not in self._tools, "a tool runs once")
                 self._tools.add(action.tool_call_id)
 
     def _check_error(self, actions: list[Any], now: float) -> None:
         """The call does not wait long for an answer that an error has prevented."""
-        is_busy = self._active is not None or self._asked is not None
+        is_busy = self.is_busy
         if self._is_error and is_busy and self._error_at is None:
             self._error_at = now
         kinds = {type(action) for action in actions}
@@ -205,8 +222,9 @@ class Asked:
 
     def check_answered(self, now: float, is_tool_open: bool) -> None:
         """Check that no turn, tool or key waits for ever."""
-        is_busy = self._active is not None or self._asked is not None
-        is_off = is_busy or not self._is_ready or not self._call.is_talking
+        if self._call.takeover.is_on:  # an operator answers
+            self._committed_at = self._told_at = None
+        is_off = self.is_busy or not self._is_ready or not self._call.is_talking
         if is_off:
             self._committed_at = self._committed_at and now
         if is_off or is_tool_open:

@@ -33,6 +33,8 @@ COUNTED = (
     "reopened_sessions",
     "changed_sessions",
     "failed_standbys",
+    "takeovers",
+    "operator_hints",
 )
 
 

@@ -25,6 +25,8 @@ _SPEECH = (
     "caller-he-1",
 )
 _NOISE = ("noise-fan", "noise-line-hum")
+# One call in so many has an operator, who steps in.
+OPERATED_EVERY, OPERATED = 8, 5
 MARKS = ("echoed", "echoed", "echoed", "late", "bunched", "never")
 
 
@@ -71,6 +73,7 @@ class Scenario:
         # Consecutive loud frames; some servers miss a quiet caller's short turns.
         self.server_hears_after = 25 if seed % 5 == 2 else 3
         self.stalls = self._stalls()
+        self.has_operator = seed % OPERATED_EVERY == OPERATED
 
     def options(self) -> CallOptions:
         """Return the options of the call's business."""

@@ -1,7 +1,7 @@
 """One simulated call: the pure core between a phone and a model, on simulated time.
 
 A queue holds all events, ordered by time. Every input reaches the bridge through
-`_give`, which checks the invariants before and after and performs the actions. When a
+`give`, which checks the invariants before and after and performs the actions. When a
 stall of the process ends, it takes everything that arrived meanwhile.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from bench.simulation.invariant import check
 from bench.simulation.invariants import Invariants, Part
 from bench.simulation.model import Model
+from bench.simulation.operator import Operator
 from bench.simulation.phone import STREAM_SID, Phone
 from bench.simulation.scenario import Link, Scenario
 from bridge.call.last_turn import WORDS_WAIT_S
@@ -30,6 +31,7 @@ from bridge.call.plan import (
     RunTool,
     ToolResult,
     ToStandby,
+    Transcribe,
     UseStandby,
 )
 from bridge.realtime import openai
@@ -39,6 +41,8 @@ from bridge.telephony import twilio
 CALL_S_MAX = 150.0
 # The first session of a call that another process has led.
 SECOND_PART = 100
+# The part of what an operator says, which is no item's.
+PERSON = "operator", 0
 # Late events are delivered for this long after the end.
 AFTER_S = 0.3
 # The allowed difference between the recording and what the model was told was heard.
@@ -103,6 +107,7 @@ class World:
         self._over_at: float | None = None
         self._serving = self._new_model()
         self.after(scenario.start_s, self.phone.start)
+        self.operator = Operator(self) if scenario.has_operator else None
 
     # --- time ---
 
@@ -128,7 +133,7 @@ class World:
             if not self._queue or due <= self._queue[0][0]:
                 check(due < float("inf"), "a call that runs wants to be woken")
                 self.now = due
-                self._give(None, self.call.receive_timeout)
+                self.give(None, self.call.receive_timeout)
             else:
                 when, _, what, args = heappop(self._queue)
                 self.now = max(self.now, when)
@@ -147,6 +152,8 @@ class World:
 
     def _check_last_turn(self, record: CallRecord) -> None:
         """The caller's last speech is a turn, unless it had no words."""
+        if self.operator is not None:
+            self.operator.check_notes(record)
         if self.invariants.spoke_last_at is None:
             return
         at_s = round(self.invariants.spoke_last_at, 3)
@@ -158,7 +165,7 @@ class World:
 
     def to_bridge(self, message: twilio.Inbound) -> None:
         """Send a message of Twilio on its way."""
-        self._to_bridge.send(self._give, message, self.call.receive_twilio, message)
+        self._to_bridge.send(self.give, message, self.call.receive_twilio, message)
 
     def from_model(self, model: Model, event: openai.Inbound) -> None:
         """Send an event of a session on its way; it is lost with its socket."""
@@ -169,23 +176,23 @@ class World:
         if stands_until > self.now:
             self.at(stands_until, self._arrive, model, event)
         elif model is self._standby:
-            self._give(StandbyEvent(event), self.call.receive_standby, event)
+            self.give(StandbyEvent(event), self.call.receive_standby, event)
         elif not model.is_closed:
-            self._give(event, self.call.receive_openai, event)
+            self.give(event, self.call.receive_openai, event)
 
     def give_unknown(self) -> None:
         """Deliver a message of an unknown type, or an invalid one."""
         leg = self.scenario.rng.choice((Leg.TWILIO, Leg.OPENAI))
-        self._give("unknown", self.call.receive_unknown, leg, "new.type")
-        self._give("malformed", self.call.receive_malformed, leg, "no JSON")
+        self.give("unknown", self.call.receive_unknown, leg, "new.type")
+        self.give("malformed", self.call.receive_malformed, leg, "no JSON")
         if self._standby is not None and self.scenario.rng.random() < 0.3:
             rubbish = (self.call.receive_malformed, Leg.STANDBY, "no JSON")
-            self._give("malformed", *rubbish)
+            self.give("malformed", *rubbish)
 
     def lose_phone(self) -> None:
         """Cut the caller's socket."""
         lost = ("lost", self.call.receive_disconnect, Leg.TWILIO, "1006")
-        self._to_bridge.send(self._give, *lost)
+        self._to_bridge.send(self.give, *lost)
 
     def hang_up_model(self, model: Model) -> None:
         """Let the model close its socket after its last event."""
@@ -201,16 +208,17 @@ class World:
             return
         model.close()
         if model is self._standby:
-            self._give(
+            self.give(
                 "standby session lost", self.call.receive_disconnect, Leg.STANDBY, why
             )
         else:
-            self._give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
+            self.give("model lost", self.call.receive_disconnect, Leg.OPENAI, why)
 
-    def _give(self, what: Any, receive: Callable[..., list[Any]], *args: Any) -> None:
+    def give(self, what: Any, receive: Callable[..., list[Any]], *args: Any) -> None:
+        """Give the call an input, check the invariants, and perform the actions."""
         stands_until = self.scenario.unstalled(self.now)
         if stands_until > self.now and what is not None:
-            self.at(stands_until, self._give, what, receive, *args)
+            self.at(stands_until, self.give, what, receive, *args)
             return
         self.invariants.before(what, self.now)
         actions = list(twilio.messages_of(receive(*args, self.now)))
@@ -298,12 +306,21 @@ class World:
         check(message.stream_sid == STREAM_SID, "the stream's own sid")
         self._to_phone.send(self.phone.play, self.invariants.sent_part())
 
+    def play_passed(self) -> None:
+        """Have the phone play a frame of an operator."""
+        self.invariants.note_passed(self.now)
+        self._to_phone.send(self.phone.play, PERSON)
+
     def _mark(self, message: twilio.OutboundMark) -> None:
         check(bool(message.mark.name), "a mark has a name")
         self._to_phone.send(self.phone.mark, message.mark.name)
 
     def _clear(self, message: twilio.Clear) -> None:
         self._to_phone.send(self.phone.clear)
+
+    def _transcribe(self, portion: Transcribe) -> None:
+        assert self.operator is not None, "there is no operator"
+        self.operator.transcribe(portion)
 
     def _run_tool(self, asked: RunTool) -> None:
         rng = self.scenario.rng
@@ -318,7 +335,7 @@ class World:
             missing_fields=missing,
         )
         takes_s = rng.choice((0.0, 0.01, 0.3, 1.5, 5.0))
-        self.after(takes_s, self._give, result, self.call.receive_tool_result, result)
+        self.after(takes_s, self.give, result, self.call.receive_tool_result, result)
 
     def _hang_up(self, action: HangUp) -> None:
         self._over_at = self.now
@@ -365,6 +382,7 @@ _PERFORM: dict[type, Callable[[World, Any], None]] = {
     openai.ResponseCancel: World._model_takes,
     Log: World._log,
     RunTool: World._run_tool,
+    Transcribe: World._transcribe,
     OpenModel: World._open_again,
     OpenStandby: World._open_standby,
     ToStandby: World._to_standby,

@@ -5,7 +5,14 @@ import pytest
 from bench.__main__ import main
 from bench.simulation import moved, run
 from bench.simulation.invariant import Broken
-from bench.simulation.scenario import QUIET, Scenario, number_of, stamp
+from bench.simulation.scenario import (
+    OPERATED,
+    OPERATED_EVERY,
+    QUIET,
+    Scenario,
+    number_of,
+    stamp,
+)
 from bench.simulation.world import World
 from bridge.call import (
     conversation_start,
@@ -14,10 +21,12 @@ from bridge.call import (
     history_seed,
     interruption,
     keypad,
+    operator_words,
     session_rollover,
     speech,
     tool_answers,
 )
+from bridge.call.floor import Due, Floor
 from bridge.call.machine import Call
 from bridge.call.plan import Phase
 from bridge.call.responses import Place, Responses
@@ -72,11 +81,11 @@ def replace(monkeypatch, owner, name, method):
         monkeypatch.setattr(owner, name, method)
 
 
-def breaks(monkeypatch, owner, name, broken, invariant):
+def breaks(monkeypatch, owner, name, broken, invariant, seeds=SEEDS):
     """Break one method and tell whether the calls then break the invariant."""
     whole = getattr(owner, name)
     replace(monkeypatch, owner, name, lambda *a, **k: broken(whole, *a, **k))
-    for seed in SEEDS:
+    for seed in seeds:
         try:
             World(seed).run()
         except Broken as error:
@@ -257,6 +266,34 @@ def fill_always(whole, self, *args):
 )
 def test_a_broken_core_is_caught(monkeypatch, owner, name, broken, invariant):
     assert breaks(monkeypatch, owner, name, broken, invariant)
+
+
+def ask_on(whole, self, *args):
+    self.ask(self.responses.request(self.now, *args))
+
+
+def keep_order(whole, self, what):
+    return what in self._waiting if what is Due.OPERATOR else whole(self, what)
+
+
+def lose_order(whole, self, what, now, **more):
+    return what is not Due.OPERATOR and whole(self, what, now, **more)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "invariant"),
+    [
+        (Floor, "drop", keep_order, "nothing is answered twice"),
+        (Floor, "take", lose_order, "after a hand back the AI speaks"),
+        (operator_words, "keep_note", stop, "an operator's note is kept"),
+        (Call, "request", ask_on, "the AI is silent for an operator"),
+    ],
+)
+def test_a_core_that_obeys_an_operator_badly_is_caught(
+    monkeypatch, owner, name, broken, invariant
+):
+    seeds = range(OPERATED, 2_000, OPERATED_EVERY)
+    assert breaks(monkeypatch, owner, name, broken, invariant, seeds)
 
 
 def test_the_command_runs_calls_and_tells_the_story_of_one(monkeypatch, capsys):
