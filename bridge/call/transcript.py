@@ -173,10 +173,11 @@ class Transcript:
         self.changes += 1
         if turn.heard_ms is None:
             turn.heard_ms = cut.before_ms + cut.heard_ms
-        turn.interrupted = turn.is_whole = True
+        turn.interrupted = True
         text = turn.parts.get(cut.content_index, "")
         if not text and cut.heard_ms:
             turn.late_cut = cut
+        turn.is_whole |= turn.late_cut is None
         text = _heard(text, cut)
         kept = {at: one for at, one in turn.parts.items() if at < cut.content_index}
         turn.parts = {**kept, cut.content_index: text}

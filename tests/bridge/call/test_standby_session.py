@@ -112,6 +112,30 @@ def test_the_next_session_is_opened_beside_the_old_one_and_takes_its_place():
     assert call.is_session_ready
 
 
+def test_words_of_a_cut_reply_that_come_late_are_told_in_their_place():
+    call = old_call(turn_detection="gate")
+    call.receive_openai(created(), DUE - 0.9)
+    item = openai.Item(id="i1", type="message")
+    added = openai.OutputItemAdded(response_id="r1", item=item)
+    call.receive_openai(added, DUE - 0.9)
+    call.receive_openai(audio_delta("i1", 800), DUE - 0.9)
+    fire(call, DUE - 0.5)
+    call.receive_twilio(builders.dtmf("1"), DUE - 0.5)
+    fire(call, DUE + 2.5)  # the key is told, and the standby session opened
+    assert words(configured(call, DUE + 2.6)) == []
+
+    late = openai.TranscriptDone(
+        response_id="r1", item_id="i1", transcript="At nine or at ten?"
+    )
+    call.receive_openai(late, DUE + 2.7)
+    call.receive_openai(done("r1", "cancelled"), DUE + 2.8)
+    said(call, "i2", "Nine it is.", DUE + 2.9, "r2")
+    actions = fire(call, DUE + 4.5)
+
+    assert of(UseStandby, actions)
+    assert words(actions) == ["At nine", "Keypad: 1", "Nine it is."]
+
+
 def test_what_was_said_meanwhile_is_told_before_the_change():
     call = old_call(turn_detection="gate")
     said(call, "i1", "Hello.", DUE - 1.0)
