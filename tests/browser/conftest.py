@@ -58,6 +58,11 @@ def write_wav(path, ulaw):
         file.writeframes(g711.decode(ulaw))
 
 
+def pytest_collection_modifyitems(items):
+    """Run tests with a loop of their own first: Playwright's runs until the end."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
 class Demo:
     """The running demo: its address, and the browser's state for each user."""
 
