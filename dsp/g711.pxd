@@ -1,9 +1,9 @@
-"""G.711 mu-law: one table from code to 16-bit linear, filled at import.
+"""G.711 mu-law for other kernels.
 
 Only this file defines the size of a frame: 20 ms at 8 kHz, one byte for each sample.
 """
 
-from libc.stdint cimport int16_t, int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memcpy
 
 cdef enum:
@@ -13,8 +13,6 @@ cdef enum:
 cpdef enum:
     FRAME_BYTES = FRAME
     FRAME_MS = 20
-
-cdef int16_t LINEAR[256]
 
 cdef uint8_t encode_sample(int sample) noexcept nogil
 

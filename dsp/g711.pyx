@@ -16,6 +16,8 @@ SILENCE_BYTE = 0xFF
 # A level byte is dBFS + 127, so 0 is "at or below -127 dBFS" and 127 full scale.
 LEVEL_OFFSET = 127
 
+cdef int16_t LINEAR[256]    # of each code, filled at import
+
 cdef enum:
     BIAS = 132      # 33 << 2: G.711's bias in 16-bit units
     CLIP = 32635    # the largest magnitude that does not overflow the last segment

@@ -1,7 +1,7 @@
 """The noise gate: one 20 ms frame in, one small decision out.
 
-Theory of operation. A frame is decoded by table, filtered to the speech band (to
-measure only), and measured: level, noise floor, SNR, spectrum, periodicity, keypad
+Theory of operation. A frame is decoded, filtered to the speech band (to measure
+only), and measured: level, noise floor, SNR, spectrum, periodicity, keypad
 tones, music. From these and from the AI's level two small recurrent nets compute the
 log-odds of a voice. The state machine opens on that evidence, and closes when it has
 been absent for the hangover:
