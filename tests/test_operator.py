@@ -67,6 +67,12 @@ async def served(url, home, number=NUMBER):
         await db.close()
 
 
+def caller_of(server, number):
+    """Return somebody who calls one of the server's numbers."""
+    url = f"http://127.0.0.1:{server.port}"
+    return Caller(url, to_number=number, public_url=server.public_url)
+
+
 async def speak(line, seconds):
     """Let the operator speak in real time."""
     began_at = monotonic()
@@ -124,11 +130,7 @@ def test_a_caller_who_speaks_at_the_hand_back_is_answered_once(embedded_url, tmp
             db,
             business_id,
         ):
-            caller = Caller(
-                f"http://127.0.0.1:{server.port}",
-                to_number=OTHER_NUMBER,
-                public_url=server.public_url,
-            )
+            caller = caller_of(server, OTHER_NUMBER)
             stepping = asyncio.ensure_future(step_out_into_words(server, business_id))
             said = Say(clip("human-en-command-1"))
             steps = [Wait(3_000), said, WaitForAi("ends"), Wait(4_000), HangUp()]
@@ -155,11 +157,7 @@ def test_an_operator_steps_in_and_the_ai_goes_on(embedded_url, tmp_path):
             db,
             business_id,
         ):
-            caller = Caller(
-                f"http://127.0.0.1:{server.port}",
-                to_number=NUMBER,
-                public_url=server.public_url,
-            )
+            caller = caller_of(server, NUMBER)
             stepping = asyncio.ensure_future(step_in(server, business_id))
             found = await caller.call(STEPS, max_s=30)
             ordered_at, driver = await stepping

@@ -49,6 +49,19 @@ MICROPHONE = """
 """
 
 
+def refuse_once(page, path):
+    """Answer the first request of a path with 503."""
+    refused = []
+
+    def answer(route):
+        if refused:
+            return route.continue_()
+        refused.append(route)
+        return route.fulfill(status=503, body="")
+
+    page.route(path, answer)
+
+
 def write_wav(path, ulaw):
     """Write a clip as the sound of the browser's microphone."""
     with wave.open(str(path), "wb") as file:

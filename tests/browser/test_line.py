@@ -20,6 +20,18 @@ AWAY = """
 """
 
 
+def lines_of(page):
+    """Return a page's lines to calls, as they come."""
+    lines = []
+
+    def pass_on(line):
+        lines.append(line)
+        line.connect_to_server()
+
+    page.route_web_socket(LINE, pass_on)
+    return lines
+
+
 def press(card, button):
     card.get_by_role("button", name=button).click()
 
@@ -113,13 +125,8 @@ def test_microphone_is_closed_when_the_line_cannot_be_opened(desk, demo):
 
 
 def test_line_that_is_closed_while_it_is_lost_is_not_opened_by_itself(desk, demo):
-    at, lines = desk("en"), []
-
-    def pass_on(line):
-        lines.append(line)
-        line.connect_to_server()
-
-    at.page.route_web_socket(LINE, pass_on)
+    at = desk("en")
+    lines = lines_of(at.page)
     page = at.go("live")
     ringing = demo.ring("en", caller="+15550100175")
     card = card_of(page, "…75")
@@ -137,13 +144,8 @@ def test_line_that_is_closed_while_it_is_lost_is_not_opened_by_itself(desk, demo
 
 
 def test_note_is_kept_when_the_line_could_not_take_it(desk, demo):
-    at, lines = desk("en"), []
-
-    def pass_on(line):
-        lines.append(line)
-        line.connect_to_server()
-
-    at.page.route_web_socket(LINE, pass_on)
+    at = desk("en")
+    lines = lines_of(at.page)
     at.page.clock.install()
     page = at.go("live")
     ringing = demo.ring("en", caller="+15550100176")

@@ -10,6 +10,8 @@ from bridge.sandbox.clips import clip
 from bridge.sandbox.timeline import Say, StayOnLine, WaitForAi
 from dsp import g711
 
+from .conftest import refuse_once
+
 ROW_S = 0.5
 # Of the clip itself 1; of the AI's own sentences at most 0.32.
 ALIKE = 0.85
@@ -164,17 +166,11 @@ def test_refused_callers_are_listed_once_when_the_stream_comes_back(desk, demo):
 
 
 def test_page_whose_events_are_refused_stays_and_connects_again(desk, demo):
-    at, refused, loads = desk("en"), [], []
+    at, loads = desk("en"), []
     page = at.page
     page.clock.install()
 
-    def refuse_once(route):
-        if refused:
-            return route.continue_()
-        refused.append(route)
-        return route.fulfill(status=503, body="")
-
-    page.route("**/live/events", refuse_once)
+    refuse_once(page, "**/live/events")
     page.on("framenavigated", lambda frame: loads.append(frame.url))
     at.go("live")
     lost = page.locator("#connection")

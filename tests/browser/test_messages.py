@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .conftest import AXE
+from .conftest import AXE, refuse_once
 
 # A page tries again after so long.
 RETRY_MS = 5_000
@@ -202,20 +202,14 @@ def test_new_chat_stays_empty_when_an_answer_was_on_its_way(desk, demo):
 
 
 def test_thread_is_fetched_again_after_a_failure(desk, demo):
-    at, failed = desk("en"), []
+    at = desk("en")
     trying, where = begin_chat(desk("en"), "Hello there")
-
-    def fail_once(route):
-        if failed:
-            return route.continue_()
-        failed.append(route)
-        return route.fulfill(status=503, body="")
 
     page = at.page
     page.clock.install()
     page.goto(demo.url + where)
     page.locator("#thread .by-assistant").first.wait_for(timeout=40_000)
-    page.route("**/part", fail_once)
+    refuse_once(page, "**/part")
     write(trying, "Are you there?")
     lost = page.locator("#connection")
     lost.wait_for()
@@ -226,18 +220,12 @@ def test_thread_is_fetched_again_after_a_failure(desk, demo):
 
 def test_page_whose_events_are_refused_connects_again_and_is_not_read_again(desk, demo):
     """That somebody reads a conversation is written into the audit log."""
-    at, refused, asked = desk("en"), [], []
+    at, asked = desk("en"), []
     _, where = begin_chat(desk("en"), "Hello there")
-
-    def refuse_once(route):
-        if refused:
-            return route.continue_()
-        refused.append(route)
-        return route.fulfill(status=503, body="")
 
     page = at.page
     page.clock.install()
-    page.route("**/events", refuse_once)
+    refuse_once(page, "**/events")
     page.on("request", lambda request: asked.append(request.url))
     page.goto(demo.url + where)
     lost = page.locator("#connection")

@@ -47,8 +47,14 @@ def both_speak(
     call: Call, frames: list[bytes], now: float, voice: bytes = SILENCE
 ) -> tuple[list, float]:
     """Let the caller and the operator send audio; timers fire when due."""
+    return _send(call, [(frame, voice) for frame in frames], now)
+
+
+def _send(
+    call: Call, pairs: list[tuple[bytes, bytes]], now: float
+) -> tuple[list, float]:
     actions = []
-    for frame in frames:
+    for frame, voice in pairs:
         now += FRAME_S
         actions += fire(call, now)
         actions += call.receive_operator_audio(voice, now)
@@ -66,13 +72,7 @@ def told_turns(call: Call) -> list[str]:
 
 def operator_says(call: Call, frames: list[bytes], now: float) -> tuple[list, float]:
     """Let an operator speak to a caller who is silent."""
-    actions = []
-    for frame in frames:
-        now += FRAME_S
-        actions += fire(call, now)
-        actions += call.receive_operator_audio(frame, now)
-        actions += call.receive_twilio(media(SILENCE), now)
-    return actions, now
+    return _send(call, [(SILENCE, frame) for frame in frames], now)
 
 
 def heard(item_id: str, text: str, seconds: float = 0.0) -> OperatorWords:
