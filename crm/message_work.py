@@ -119,10 +119,13 @@ async def check(connection: Any, held: Held) -> None:
         raise LeaseLost
 
 
-async def release(db: Database, held: Held, again: timedelta | None) -> None:
+async def release(
+    db: Database, held: Held, again: timedelta | None, *, has_failed: bool = False
+) -> None:
     """Give a conversation back: there is something to do after `again`, or nothing.
 
-    What was added since the claim is due as it was added.
+    What was added since the claim is due as it was added. Tries count failures alone:
+    work that has not failed forgets those before.
     """
     async with db.routing() as connection:
         if again is None:
@@ -137,10 +140,11 @@ async def release(db: Database, held: Held, again: timedelta | None) -> None:
             "when added = $4 then now() + $5 else least(due_at, now() + $5) end, "
             # In the future: only the process looks again, and no message waits.
             "waits_since = case when added = $4 then now() + coalesce($5, '0') "
-            "else waits_since end "
+            "else waits_since end, tries = case when $6 then tries else 0 end "
             "where business_id = $1 and conversation_id = $2 and holder = $3",
             *held[:4],
             again,
+            has_failed,
         )
 
 

@@ -249,7 +249,10 @@ class Messenger:
         self._held.pop(held.conversation_id, None)
         self._metrics.count("conversations", outcome=outcome)
         try:
-            await message_work.release(self._database, held, again)
+            has_failed = outcome == "failed"
+            await message_work.release(
+                self._database, held, again, has_failed=has_failed
+            )
         except DATABASE_ERRORS as error:
             # The lease ends by itself.
             server_logger().warning(

@@ -179,6 +179,16 @@ async def test_database_error_is_no_bug(salon):
 
 
 @told
+async def test_failures_before_a_good_run_do_not_count_at_the_next_failure(salon):
+    await salon.receive("hello")
+    await salon.sql("update message_work set tries = 9 returning 1")
+    salon.carrier.again = timedelta(hours=1)
+    salon.messenger()
+
+    await salon.until("select tries from message_work where holder is null", 0)
+
+
+@told
 async def test_what_a_turn_says_at_once_is_sent_before_its_end(salon):
     salon.assistant.may_end.clear()
     salon.assistant.says = "One moment."
