@@ -2,7 +2,8 @@
 
 A message out is `waiting`, then `trying` while a process gives it to the carrier. From
 the moment that the carrier has it, its status is the carrier's own word, and a later
-status never gives way to an earlier one, in whatever order they arrive.
+status never gives way to an earlier one, in whatever order they arrive. A word that
+stands for no known status says that the carrier has the message: it is "accepted".
 """
 
 from collections.abc import Mapping
@@ -229,6 +230,7 @@ async def _note(
     error_code: int | None,
     error_text: str,
 ) -> bool:
+    known = status if status in CARRIER_STATUSES else "accepted"
     done: str = await connection.execute(
         "update messages set sid = $3, status = $4, status_at = now(), "
         "error_code = coalesce($5, error_code), "
@@ -240,7 +242,7 @@ async def _note(
         business_id,
         message_id,
         sid,
-        status,
+        known,
         error_code,
         error_text[:500],
         list(_FINAL),

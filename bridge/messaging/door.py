@@ -263,10 +263,9 @@ class MessageDoor:
         except (KeyError, ValueError):
             self._metrics.count("message_statuses", status="of_no_message")
             return
-        if status not in messages.CARRIER_STATUSES:
-            self._metrics.count("message_statuses", status="unknown")
+        is_known = status in messages.CARRIER_STATUSES
+        if not is_known:
             server_logger().warning("[MESSAGE] unknown status %r", status[:32])
-            return
         text = form.get("ErrorCode", "")
         is_code = text.isascii() and text.isdecimal() and len(text) <= CODE_DIGITS_MAX
         is_news = await messages.note_status(
@@ -280,7 +279,7 @@ class MessageDoor:
                 "\0", ""
             ),
         )
-        noted = status if is_news else "no_news"
+        noted = (status if is_news else "no_news") if is_known else "unknown"
         self._metrics.count("message_statuses", status=noted)
         if is_news and is_code:
             log = CallLogger(sid, str(business_id))

@@ -165,8 +165,8 @@ class Outbox:
                 found = await self._twilio.fetch(context.account_sid, before.sid)
             except TwilioError:
                 return _Step(False, now + STATUS_WAIT)
-            await self._note(context, before, found)
-            if found.status not in _ON_ITS_WAY:
+            is_news = await self._note(context, before, found)
+            if is_news and found.status not in _ON_ITS_WAY:
                 return _GO_ON
         look_at = max(now, since) + STATUS_WAIT
         return _Step(False, min(look_at, later_at or look_at))
@@ -181,8 +181,8 @@ class Outbox:
                 found = await self._twilio.fetch(context.account_sid, before.sid)
             except TwilioError:
                 return _Step(False, now + LOOK)
-            await self._note(context, before, found)
-            if found.status not in _ON_ITS_WAY:
+            is_news = await self._note(context, before, found)
+            if is_news and found.status not in _ON_ITS_WAY:
                 return _GO_ON
         return _Step(False, min(now + LOOK, since + ORDER_WAIT))
 
@@ -356,9 +356,9 @@ class Outbox:
         self._count("replaced")
         return True
 
-    async def _note(self, context: SendContext, message: Message, found: Sent) -> None:
+    async def _note(self, context: SendContext, message: Message, found: Sent) -> bool:
         own = (self._database, context.held.business_id, message.id, found.sid)
-        await messages.note_status(
+        return await messages.note_status(
             *own, found.status, found.error_code, found.error_message or ""
         )
 

@@ -64,6 +64,22 @@ async def test_sent_is_asked_for_where_no_callback_tells_it(desk):
 
 
 @told
+async def test_word_that_twilio_has_not_documented_is_not_asked_for_on_and_on(desk):
+    desk.api.courier.hold()
+    for body in ("one", "two"):
+        await desk.add(body)
+    await desk.send()
+    desk.api.sent[0].status = "partially_sent"
+    await desk.pass_time(1)
+
+    assert await desk.send() == 1
+    assert desk.api.resource.lookups == 1
+    await desk.pass_time(9)
+    await desk.send()
+    assert desk.sent == ["one", "two"]
+
+
+@told
 async def test_nobody_waits_for_ever_for_the_one_before(desk):
     desk.api.courier.hold()
     await desk.add("one")
