@@ -7,6 +7,7 @@ one of their conversations, gets nothing. Times are arguments.
 A message may wait long before it goes out: `is_outdated` looks once more then.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,41 +17,48 @@ REMINDER, MISSED_CALL = "reminder", "missed_call"
 # The oldest missed call that is written about: quiet hours delay the message.
 MISSED_AGE_MAX = timedelta(hours=12)
 
-# Of one business at a time; what is more comes with the next look.
+# Of one business at a time; what is more comes with the next look. Whoever can be
+# written to without a template comes first: where there is none, the others stay.
 ROWS_MAX = 500
 
+# Of `Own`: $2 are the business's numbers; who has written to one of them later than $3
+# needs no template.
 # A conversation is its lead's: its writer may be the same number in another form, as
 # WhatsApp has a mobile of Mexico.
 _TO = """
   coalesce(c.writer, l.phone) as writer, coalesce(c.own_number, '') as own_number,
-  coalesce(c.account_sid, '') as account_sid, c.last_inbound_at
+  coalesce(c.account_sid, '') as account_sid,
+  case when c.is_own then c.last_inbound_at end as last_inbound_at
 """
 _LAST = """
 left join lateral (
-  select writer, own_number, account_sid, last_inbound_at from conversations
+  select writer, own_number, account_sid, last_inbound_at,
+    own_number = any ($2) as is_own from conversations
   where business_id = $1 and channel = 'whatsapp' and lead_id = l.id
-  order by last_inbound_at desc nulls last, id limit 1) c on true"""
+  order by is_own desc, last_inbound_at desc nulls last, id limit 1) c on true"""
+_OPEN_FIRST = "coalesce(last_inbound_at > $3, false) desc"
 _MAY_WRITE = """
   and not l.do_not_contact and not exists (select from conversations s
     where s.business_id = $1 and s.channel = 'whatsapp' and s.lead_id = l.id
     and s.stopped_at is not null)"""
 _REMINDERS = f"""
-select a.id || ':' || extract(epoch from a.starts_at)::bigint as about,
+select * from (select a.id || ':' || extract(epoch from a.starts_at)::bigint as about,
   a.starts_at as at, coalesce(v.name, '') as service, {_TO}
 from appointments a join leads l on l.business_id = $1 and l.id = a.lead_id {_LAST}
 left join services v on v.business_id = $1 and v.id = a.service_id
-where a.business_id = $1 and a.status = 'booked' and a.starts_at >= $2
-  and a.starts_at < $3 and a.created_at < $4 {_MAY_WRITE}
+where a.business_id = $1 and a.status = 'booked' and a.starts_at >= $4
+  and a.starts_at < $5 and a.created_at < $6 {_MAY_WRITE}
   and not exists (select from messages m where m.business_id = $1
     and m.purpose = 'reminder' and m.about
-      = a.id || ':' || extract(epoch from a.starts_at)::bigint)
-order by a.starts_at, a.id limit {ROWS_MAX}"""
+      = a.id || ':' || extract(epoch from a.starts_at)::bigint)) found
+order by {_OPEN_FIRST}, at, about limit {ROWS_MAX}"""
 # One message for all missed calls; none where the caller has got through, or has
 # written, since.
 _MISSED = f"""
-select distinct on (l.id) k.call_sid as about, k.ended_at as at, '' as service, {_TO}
+select * from (select distinct on (l.id) k.call_sid as about, k.ended_at as at,
+  '' as service, {_TO}
 from calls k join leads l on l.business_id = $1 and l.phone = k.from_number {_LAST}
-where k.business_id = $1 and k.ended_at > $2 and k.ended_at <= $3 and not k.is_test
+where k.business_id = $1 and k.ended_at > $4 and k.ended_at <= $5 and not k.is_test
   and (k.failed or k.outcome = 'unanswered') and k.caller_worth = 'verified'
   {_MAY_WRITE}
   and (c.last_inbound_at is null or c.last_inbound_at < k.started_at)
@@ -58,8 +66,23 @@ where k.business_id = $1 and k.ended_at > $2 and k.ended_at <= $3 and not k.is_t
     and o.from_number = k.from_number and o.started_at > k.started_at)
   and not exists (select from messages m join conversations mc
     on mc.business_id = $1 and mc.id = m.conversation_id where m.business_id = $1
-    and m.purpose = 'missed_call' and m.created_at > $2 and mc.lead_id = l.id)
-order by l.id, k.ended_at desc limit {ROWS_MAX}"""
+    and m.purpose = 'missed_call' and m.created_at > $4 and mc.lead_id = l.id)
+order by l.id, k.ended_at desc) found
+order by {_OPEN_FIRST}, at, about limit {ROWS_MAX}"""
+# A number that was written to on WhatsApp is a sender there, and so is one that a
+# message has gone out from.
+_SENDERS = (
+    """
+select own_number, account_sid from conversations where business_id = $1
+  and channel = 'whatsapp' and own_number = any ($2) and last_inbound_at is not null
+order by last_inbound_at desc, id limit 1""",
+    """
+select c.own_number, c.account_sid from messages m join conversations c
+  on c.business_id = $1 and c.id = m.conversation_id and c.own_number = any ($2)
+where m.business_id = $1 and m.purpose in ('reminder', 'missed_call')
+  and m.about is not null and m.sent_at is not null
+order by m.sent_at desc, m.id limit 1""",
+)
 # A reminder says that the appointment is tomorrow.
 _REMINDS = """
 select exists (select from appointments a join businesses b on b.id = a.business_id
@@ -79,7 +102,8 @@ class Occasion(NamedTuple):
     """Something to write about: once for each `about`.
 
     `writer`, `own_number`, `account_sid` and `last_inbound_at` are those of the
-    person's last conversation: their number, "" and None where there is none.
+    person's last conversation with a number that the business has. Where there is none,
+    they are the person's number, a number of the business, its account or "", and None.
     """
 
     about: str
@@ -92,26 +116,53 @@ class Occasion(NamedTuple):
     last_inbound_at: datetime | None
 
 
+class Own(NamedTuple):
+    """A business with its numbers; who has written to one of them later than
+    `open_since` needs no template."""
+
+    business_id: UUID
+    numbers: Sequence[str]
+    open_since: datetime
+
+
 async def reminders(
-    connection: Any,
-    business_id: UUID,
-    begin: datetime,
-    end: datetime,
-    booked_before: datetime,
+    connection: Any, own: Own, begin: datetime, end: datetime, booked_before: datetime
 ) -> list[Occasion]:
     """Return the appointments between two times of whom nobody was reminded yet, in a
     transaction. Those booked or moved later than `booked_before` are fresh in mind."""
-    rows = await connection.fetch(_REMINDERS, business_id, begin, end, booked_before)
-    return [Occasion(**dict(row)) for row in rows]
+    rows = await connection.fetch(_REMINDERS, *own, begin, end, booked_before)
+    return await _from_senders(connection, own, rows)
 
 
 async def missed_calls(
-    connection: Any, business_id: UUID, since: datetime, until: datetime
+    connection: Any, own: Own, since: datetime, until: datetime
 ) -> list[Occasion]:
     """Return the callers whose last call, in between, came to nothing, in a
     transaction."""
-    rows = await connection.fetch(_MISSED, business_id, since, until)
-    return [Occasion(**dict(row)) for row in rows]
+    rows = await connection.fetch(_MISSED, *own, since, until)
+    return await _from_senders(connection, own, rows)
+
+
+async def _from_senders(
+    connection: Any, own: Own, rows: Sequence[Mapping[str, Any]]
+) -> list[Occasion]:
+    """Return occasions, each with a number to write from: without a conversation, one
+    that is known to be a sender, else the first."""
+    found = [Occasion(**dict(row)) for row in rows]
+    if all(one.own_number in own.numbers for one in found):
+        return found
+    number, account_sid = next(iter(own.numbers), ""), ""
+    for query in _SENDERS:
+        row = await connection.fetchrow(query, own.business_id, own.numbers)
+        if row is not None:
+            number, account_sid = row["own_number"], row["account_sid"]
+            break
+    return [
+        one
+        if one.own_number in own.numbers
+        else one._replace(own_number=number, account_sid=account_sid)
+        for one in found
+    ]
 
 
 async def is_outdated(

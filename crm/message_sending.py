@@ -165,6 +165,34 @@ async def put_off(db: Database, held: Held, message_id: UUID, until: datetime) -
         )
 
 
+async def move(
+    db: Database,
+    held: Held,
+    message_id: UUID,
+    conversation: Conversation,
+    own_number: str,
+) -> None:
+    """Let a message go out from another number of the business: in the writer's
+    conversation with that one. Raises LeaseLost."""
+    async with db.tenant(held.business_id) as connection:
+        await message_work.check(connection, held)
+        other_id = await conversations.open_for(
+            connection,
+            held.business_id,
+            conversation.writer,
+            own_number,
+            conversation.account_sid,
+        )
+        await connection.execute(
+            "update messages set conversation_id = $3, status = 'waiting', tries = 0 "
+            "where business_id = $1 and id = $2 and status = 'trying'",
+            held.business_id,
+            message_id,
+            other_id,
+        )
+        await message_work.add(connection, held.business_id, other_id, timedelta(0))
+
+
 async def known_sids(db: Database, business_id: UUID, sids: Iterable[str]) -> set[str]:
     """Return those of the carrier's names that messages of ours have."""
     async with db.tenant(business_id) as connection:

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 from bridge.agent.spoken import say_time
 from bridge.messaging.announcement_texts import CHANGE, MISSED_CALL, REMINDER
 from bridge.messaging.sentences import in_language
-from bridge.messaging.window import is_open, quiet_until, read_quiet_hours
+from bridge.messaging.window import WINDOW, is_open, quiet_until, read_quiet_hours
 from bridge.settings.message_options import MessageOptions, message_options
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from crm import announcements, businesses, conversations, messages
-from crm.announcements import Occasion
+from crm.announcements import Occasion, Own
 from crm.businesses import Business
 from crm.database import Database
 from crm.messages import Draft
@@ -105,7 +105,7 @@ class Announcements:
         )
         async with self._database.tenant(business.id) as connection:
             found = await announcements.reminders(
-                connection, business.id, tomorrow, after, today
+                connection, _own(business, now), tomorrow, after, today
             )
         written = 0
         for one in found:
@@ -130,7 +130,7 @@ class Announcements:
         since, until = now - announcements.MISSED_AGE_MAX, now - MISSED_AGE_MIN
         async with self._database.tenant(business.id) as connection:
             found = await announcements.missed_calls(
-                connection, business.id, since, until
+                connection, _own(business, now), since, until
             )
         written = 0
         for one in found:
@@ -153,7 +153,6 @@ class Announcements:
     ) -> bool:
         """Write one message, if it may go out; tell whether it is new."""
         template = options.template_of(purpose, business.language)
-        own_number = one.own_number or next(iter(business.numbers), "")
         if template is None and not is_open(one.last_inbound_at, now):
             self._note_without(business, purpose)
             return False
@@ -164,7 +163,7 @@ class Announcements:
         account_sid = one.account_sid or self._settings.twilio_account_sid or ""
         async with self._database.tenant(business.id) as connection:
             conversation_id = await conversations.open_for(
-                connection, business.id, one.writer, own_number, account_sid
+                connection, business.id, one.writer, one.own_number, account_sid
             )
             is_new = await messages.add(connection, business.id, conversation_id, draft)
         if is_new:
@@ -181,6 +180,10 @@ class Announcements:
                 business.language,
                 extra={"business": str(business.id)},
             )
+
+
+def _own(business: Business, now: datetime) -> Own:
+    return Own(business.id, business.numbers, now - WINDOW)
 
 
 def _text(texts: dict[str, str], business: Business) -> str:

@@ -13,6 +13,8 @@ nothing: whatever process has the conversation goes on from what the database ha
 - **Only what may be sent**: `bridge.messaging.window` decides, right before. A message
   that Twilio refuses as text for the closed window (63016) is replaced by the template
   of its purpose, once.
+- What nobody asked for goes out from the business's next number where Twilio says that
+  this one is no sender (63007).
 - What Twilio refuses for the message's own sake fails at once: PERMANENT lists the
   codes. Any other refusal is tried again with growing pauses, some times.
 """
@@ -32,7 +34,7 @@ from bridge.messaging.twilio_messages import (
     TwilioError,
     TwilioMessages,
 )
-from bridge.messaging.window import Way
+from bridge.messaging.window import ASKED_FOR, Way
 from bridge.settings.message_options import MessageOptions
 from bridge.telemetry.log import mask_phone
 from bridge.telemetry.metrics import Metrics
@@ -76,6 +78,8 @@ PERMANENT = frozenset(
 )
 # "ContentSid" names nothing: the resource was deleted at Twilio.
 CONTENT_GONE = 21655
+# The number is no sender: "Could not find a Channel with the specified From address".
+NO_SENDER = 63007
 
 
 class _Step(NamedTuple):
@@ -305,6 +309,15 @@ class Outbox:
         fields: dict[str, str],
     ) -> _Step:
         code = error.code
+        if code == NO_SENDER and message.purpose not in ASKED_FOR:
+            own, numbers = context.state.conversation, context.business.numbers
+            # Those after the first one have not been tried.
+            further = [one for one in numbers if one > own.own_number]
+            if further:
+                given = (self._database, context.held, message.id, own, further[0])
+                await message_sending.move(*given)
+                self._count("moved")
+                return _GO_ON
         if code == CONTENT_GONE and message.tries == 0:
             await self._composer.forget(context, fields["ContentSid"])
         elif code in (*PERMANENT, WINDOW_CLOSED, CONTENT_GONE) or (

@@ -1,8 +1,12 @@
-"""Announcements that have waited: what is not so any more is not said."""
+"""Announcements on their way: what is not so any more is not said, and a number that is
+no sender says nothing."""
+
+from uuid import uuid4
 
 import pytest
 
-from tests.bridge.messaging.outbox_desk import run
+from crm import businesses
+from tests.bridge.messaging.outbox_desk import run, told
 
 # $1: in how many days; by the business's clock.
 BOOK = """
@@ -72,3 +76,32 @@ def test_missed_call_is_written_about_within_hours_to_who_has_not_got_through(
         assert await desk.statuses() == [status]
 
     run(story, embedded_url, tmp_path)
+
+
+@told
+async def test_announcement_goes_out_from_another_number_if_the_first_is_no_sender(
+    desk,
+):
+    sender = f"+1556{uuid4().int % 10**7:07}"
+    await businesses.add_number(desk.database, desk.business_id, sender)
+    desk.api.account.senders.remove(desk.at.number)
+    desk.api.account.senders.add(sender)
+    template = {
+        "kind": "template",
+        "sid": desk.api.template("Tomorrow"),
+        "variables": {},
+    }
+    about = await desk.value(BOOK, 1)
+    await desk.add("Tomorrow", template, purpose="reminder", about=about)
+    await desk.send()
+    assert desk.sent == []
+
+    moved = "select id from conversations where own_number = $1"
+    desk.conversation_id = await desk.value(moved, sender)
+    await desk.value("delete from message_work where holder is not null returning 1")
+    await desk.claim()
+    await desk.send()
+    await desk.api.settle()
+
+    assert [one.sender for one in desk.api.sent] == [f"whatsapp:{sender}"]
+    assert await desk.out() == [("Tomorrow", "read")]
