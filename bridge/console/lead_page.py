@@ -72,13 +72,14 @@ async def edit(request: web.Request) -> web.StreamResponse:
         faults["status"] = _("This is no status.")
     if faults:
         return await _page(request, person, faults)
-    is_silent = "do_not_contact" in form
+    silence = _changed(form, "do_not_contact")
+    is_silent = None if silence is None else bool(silence)
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
     wanted = Change(name=name, status=status, do_not_contact=is_silent, fields=fields)
     await lead_care.change(database, business.id, person.id, wanted)
     changed = [*fields, *(["name"] if name is not None else ())]
     changed += ["status"] if status is not None else []
-    changed += ["do_not_contact"] if is_silent != person.do_not_contact else []
+    changed += ["do_not_contact"] if is_silent is not None else []
     if changed:
         await audit(request, "lead.changed", person.id, changed=changed)
     return _to(request, person.id)
@@ -193,8 +194,11 @@ async def _history(
 
 def _changed(form: MultiDict[str], name: str) -> str | None:
     """Return a value that differs from what the form showed; None if none does."""
-    value = form.get(name, "").strip()
-    return None if value == form.get(f"was.{name}", "").strip() else value
+    # Browsers send the ends of lines as CRLF.
+    value, was = (
+        form.get(key, "").replace("\r\n", "\n").strip() for key in (name, f"was.{name}")
+    )
+    return None if value == was else value
 
 
 def _changed_fields(

@@ -109,6 +109,7 @@ def test_only_what_the_form_changed_is_changed(desk):
             assert (lead.name, lead.status) == ("Dana Cohen", "customer")
             assert lead.fields == {"city": "Acre", "shoe_size": "38"}
             fields = {"field.city": "", "was.field.city": "Acre"}
+            fields["was.do_not_contact"] = "1"
             await at.staff.post(at.path("leads", lead_id), **fields)
             assert (await lead_of(at)).fields == {"shoe_size": "38"}
             assert not (
@@ -116,6 +117,55 @@ def test_only_what_the_form_changed_is_changed(desk):
             ).do_not_contact
             _, text = await at.owner.get(at.path("audit"))
             assert text.count("lead.changed") == 2
+
+    run(story)
+
+
+def test_a_form_that_was_open_lets_nobody_be_contacted_who_meanwhile_said_no(desk):
+    async def story():
+        async with desk() as at:
+            lead_id = await made(at)
+            silent = lead_care.Change(do_not_contact=True)
+            await lead_care.change(at.database, at.ours, lead_id, silent)
+            fields = {"name": "Dana Cohen", "was.name": "Dana"}
+            fields["was.do_not_contact"] = ""
+            await at.staff.post(at.path("leads", lead_id), **fields)
+            person = await lead_care.get(at.database, at.ours, lead_id)
+            assert (person.name, person.do_not_contact) == ("Dana Cohen", True)
+
+    run(story)
+
+
+def test_a_value_of_several_lines_stays_as_it_is(desk):
+    async def story():
+        async with desk() as at:
+            lead_id = await made(at, notes="one\ntwo")
+            _, text = await at.owner.get(at.path("leads", lead_id))
+            assert '<textarea name="field.notes"' in text
+            sent = "one\r\ntwo"
+            fields = {"field.notes": sent, "was.field.notes": sent, "new_name": "a"}
+            await at.staff.post(at.path("leads", lead_id), new_value="b", **fields)
+            assert (await lead_of(at)).fields["notes"] == "one\ntwo"
+
+    run(story)
+
+
+def test_a_refused_form_keeps_what_it_showed_and_what_was_ticked(desk):
+    async def story():
+        async with desk() as at:
+            lead_id = await made(at, city="")
+            here = at.path("leads", lead_id)
+            fields = {"name": "x" * 201, "was.name": "Dana", "do_not_contact": "1"}
+            fields |= {"was.do_not_contact": "", "field.city": "", "was.field.city": ""}
+            # Learnt since the form was opened.
+            await made(at, city="Acre")
+            status, text = await at.owner.post(here, **fields)
+            assert status == 422
+            assert '"was.field.city" value=""' in text
+            assert 'name="do_not_contact" value="1" checked' in text
+            # Another form of the page says nothing of that box.
+            _, text = await at.owner.post(f"{here}/erase", digits="0000")
+            assert 'name="do_not_contact" value="1">' in text
 
     run(story)
 
