@@ -20,11 +20,6 @@ WHATSAPP, CONSOLE = "whatsapp", "console"
 BODY_CHARS_MAX = 4_096
 PROFILE_CHARS_MAX = 200
 _MINUTE = timedelta(minutes=1)
-# The leads that are one person with $2: the business has merged them.
-_PERSON = """
-select p.id from leads p join leads o on o.business_id = p.business_id
-  and coalesce(o.merged_into, o.id) = coalesce(p.merged_into, p.id)
-  where p.business_id = $1 and o.id = $2"""
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,7 +344,7 @@ async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> boo
         return False
     marked: str = await connection.execute(
         "update leads set do_not_contact = true where business_id = $1 "
-        f"and id in ({_PERSON}) and not do_not_contact",
+        f"and id in ({leads.PERSON}) and not do_not_contact",
         business_id,
         row["lead_id"],
     )
@@ -384,10 +379,10 @@ async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bo
     if row["stop_marked_lead"]:
         await connection.execute(
             "with others as (update conversations set stop_marked_lead = true "
-            f"where business_id = $1 and lead_id in ({_PERSON}) "
+            f"where business_id = $1 and lead_id in ({leads.PERSON}) "
             "and stopped_at is not null returning id) "
             "update leads set do_not_contact = false where business_id = $1 "
-            f"and id in ({_PERSON}) and not exists (select from others)",
+            f"and id in ({leads.PERSON}) and not exists (select from others)",
             business_id,
             row["lead_id"],
         )

@@ -43,6 +43,12 @@ def missing(
     return tuple(field for field in required if not known.get(field))
 
 
+# The leads that are one person with $2: the business has merged them.
+PERSON = """
+with one as (select coalesce(merged_into, id) as id from leads
+  where business_id = $1 and id = $2)
+select id from one union all select p.id from leads p, one
+  where p.business_id = $1 and p.merged_into = one.id"""
 # Of `leads as l`.
 _COLUMNS = (
     "l.id, l.phone, l.name, l.status, l.fields, l.calls, l.last_call_at, "
@@ -110,7 +116,10 @@ async def upsert(
 async def learn(
     connection: Any, business_id: UUID, phone: str, fields: Mapping[str, Any]
 ) -> Lead:
-    """Write in a transaction what was learnt about a caller, as `upsert` does."""
+    """Write in a transaction what was learnt about a caller, as `upsert` does.
+
+    The person's other numbers, which the business has merged, learn it, too.
+    """
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
     row = await connection.fetchrow(
@@ -123,34 +132,32 @@ async def learn(
         name,
         known,
     )
+    await connection.execute(
+        "update leads set name = coalesce($3, name), fields = fields || $4 "
+        f"where business_id = $1 and id <> $2 and id in ({PERSON})",
+        business_id,
+        row["id"],
+        name,
+        known,
+    )
     return Lead(**dict(row))
 
 
 async def lock(connection: Any, business_id: UUID, phone: str, name: str = "") -> UUID:
     """Return a number's lead, created if new, locked until the transaction ends."""
-    lead_id: UUID = await connection.fetchval(
-        "insert into leads as l (business_id, phone, name) "
-        "values ($1, $2, nullif($3, '')) on conflict (business_id, phone) "
-        "do update set name = coalesce(excluded.name, l.name) returning id",
-        business_id,
-        check_phone(phone),
-        name,
-    )
-    return lead_id
+    return (await learn(connection, business_id, phone, {"name": name})).id
 
 
 async def set_status(
     connection: Any, business_id: UUID, lead_id: UUID, status: str
-) -> Lead:
-    """Set the status of a lead in a transaction."""
-    row = await connection.fetchrow(
-        "update leads as l set status = $3 where business_id = $1 and id = $2 "
-        f"returning {_COLUMNS}",
+) -> None:
+    """Set the status of a person in a transaction, at each of their numbers."""
+    await connection.execute(
+        f"update leads set status = $3 where business_id = $1 and id in ({PERSON})",
         business_id,
         lead_id,
         status,
     )
-    return Lead(**dict(row))
 
 
 async def find(db: Database, business_id: UUID, phone: str) -> Lead | None:

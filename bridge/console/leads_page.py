@@ -27,6 +27,7 @@ _STATUS_WORDS = {
     "new": N_("new"),
     "contacted": N_("contacted"),
     "booked": N_("booked"),
+    "cancelled": N_("cancelled"),
     "customer": N_("customer"),
     "closed": N_("closed"),
 }
