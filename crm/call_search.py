@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from crm.database import Database
+from crm.leads import PERSON
 
 # A longer text costs a lexeme each, and a vector has a limit of 1 MB.
 WORDS_CHARS_MAX = 100_000
@@ -85,7 +86,7 @@ where c.business_id = $1
     or c.started_at < ($3::date + 1)::timestamp at time zone b.time_zone)
   and ($4 = '' or c.outcome = $4)
   and ($5 = '' or regexp_replace(c.from_number, '[^0-9]', '', 'g') like '%' || $5)
-  and ($6::uuid is null or c.lead_id = $6 or l.merged_into = $6)
+  and ($6::uuid[] is null or c.lead_id = any ($6))
   and ($7 = '' or exists (select from call_words w where w.business_id = $1
     and w.call_sid = c.call_sid and w.words @@ to_tsquery('simple', $7)))
   and ($11::text[] is null or c.call_sid = any ($11))
@@ -114,6 +115,10 @@ async def search(
         hits = await _hits(connection, query) if query else None
         if hits is not None:
             query = ""
+        person = None
+        if wish.lead_id is not None:
+            found = await connection.fetch(PERSON, business_id, wish.lead_id)
+            person = [row["id"] for row in found]
         rows = await connection.fetch(
             _QUERY,
             business_id,
@@ -122,7 +127,7 @@ async def search(
             wish.outcome,
             # A number as people write it, with or without its country.
             re.sub("[^0-9]", "", wish.number).lstrip("0"),
-            wish.lead_id,
+            person,
             query,
             before.started_at if before else None,
             before.call_sid if before else None,

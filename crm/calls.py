@@ -268,10 +268,10 @@ async def summary(db: Database, business_id: UUID, first: date, last: date) -> A
             "('stream_failed', 'stream_error')) as fallbacks, "
             "coalesce(sum(cost), 0)::float8 as cost, "
             "count(*) filter (where cost is null) as uncosted "
-            "from calls, (select time_zone from businesses where id = $1) as place "
-            "where business_id = $1 and started_at >= $2::date::timestamp at time zone "
-            "time_zone and started_at < ($3::date + 1)::timestamp at time zone "
-            "time_zone",
+            "from calls where business_id = $1 and started_at >= $2::date::timestamp "
+            "at time zone (select time_zone from businesses where id = $1) "
+            "and started_at < ($3::date + 1)::timestamp "
+            "at time zone (select time_zone from businesses where id = $1)",
             business_id,
             first,
             last,

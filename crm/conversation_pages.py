@@ -15,6 +15,7 @@ import msgspec
 from crm.call_search import query_of, words_of
 from crm.conversations import WHATSAPP
 from crm.database import Database
+from crm.leads import PERSON
 from crm.messages import COLUMNS as MESSAGE_COLUMNS, Message
 
 # The most rows of a page of the API.
@@ -305,10 +306,9 @@ async def days_of_lead(
             "(array_agg(m.body order by m.position desc))[1] as last_body, "
             "bool_or(m.direction = 'out' and m.status = any ($3)) as is_lost "
             "from conversations c join businesses b on b.id = c.business_id "
-            "join leads l on l.business_id = c.business_id and l.id = c.lead_id "
             "join messages m on m.business_id = c.business_id "
             "and m.conversation_id = c.id "
-            "where c.business_id = $1 and coalesce(l.merged_into, l.id) = $2 "
+            f"where c.business_id = $1 and c.lead_id in ({PERSON}) "
             "group by c.id, (m.created_at at time zone b.time_zone)::date "
             "order by last_at desc limit $4",
             business_id,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from crm import access_tokens, notices
 from crm.database import Database
+from crm.leads import PERSON
 
 # $2: the ids of the leads, $3: their numbers.
 _CALLS = """
@@ -59,9 +60,8 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
     """
     async with db.tenant(business_id) as connection:
         leads = await connection.fetch(
-            "select id, phone from leads where business_id = $1 and "
-            "coalesce(merged_into, id) = (select coalesce(merged_into, id) from leads "
-            "where business_id = $1 and id = $2) for update",
+            "select id, phone from leads where business_id = $1 "
+            f"and id in ({PERSON}) for update",
             business_id,
             lead_id,
         )

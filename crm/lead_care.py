@@ -14,27 +14,50 @@ from uuid import UUID
 import msgspec
 
 from crm.database import Database
+from crm.leads import PERSON
 
-# What a business may call a lead; the assistant itself sets `new` and `booked`.
-STATUSES = ("new", "contacted", "booked", "customer", "closed")
+# What a business may call a lead. A first call makes one `new`; a booking and the
+# cancellation of the last one make it `booked` and `cancelled`.
+STATUSES = ("new", "contacted", "booked", "cancelled", "customer", "closed")
 _ROWS = "(l.id = $2 or l.merged_into = $2)"
-# When one of the person's numbers called or wrote last; a lead that never did comes
-# last.
-_LAST = (
-    "greatest(to_timestamp(0), l.last_call_at, l.last_message_at, "
-    "(select max(greatest(m.last_call_at, m.last_message_at)) from leads m "
-    "where m.business_id = l.business_id and m.merged_into = l.id))"
+# When a number called or wrote last; one that never did comes last. An index has it.
+_CONTACT = "greatest(to_timestamp(0), last_call_at, last_message_at)"
+_NEXT = """
+(select min(n.starts_at)
+  from (select l.id union all select m.id from leads m
+    where m.business_id = $1 and m.merged_into = l.id) p,
+  lateral (select a.starts_at from appointments a where a.business_id = $1
+    and a.lead_id = p.id and a.status = 'booked' and a.starts_at > now()
+    order by a.starts_at limit 1) n)"""
+_FITS = """
+  l.business_id = $1 and l.merged_into is null and ($2 = '' or l.status = $2)
+  and ($3 = '' or strpos(lower(coalesce(l.name, '')), lower($3)) > 0
+    or exists (select from jsonb_each_text(l.fields) f
+      where strpos(lower(f.value), lower($3)) > 0)
+    or ($4 <> '' and exists (select from leads m where m.business_id = $1
+      and (m.id = l.id or m.merged_into = l.id) and m.phone like '%' || $4)))"""
+# People of one number come in the order of an index, so that no page reads all of them.
+# Those of several are few.
+_LISTED = f"""
+with several as (
+  select merged_into as id, max({_CONTACT}) as last_at from leads
+  where business_id = $1 and merged_into is not null group by merged_into
+), found as (
+  (select l.id, l.phone, l.name, l.status, l.do_not_contact, {_CONTACT} as last_at
+    from leads l where {_FITS} and not exists (select from leads m
+      where m.business_id = $1 and m.merged_into = l.id)
+    and ($5::timestamptz is null or ({_CONTACT}, l.id) < ($5, $6))
+    order by {_CONTACT} desc, l.id desc limit $7)
+  union all
+  select l.id, l.phone, l.name, l.status, l.do_not_contact,
+    greatest({_CONTACT}, s.last_at) from leads l join several s on s.id = l.id
+    where {_FITS} and ($5::timestamptz is null
+      or (greatest({_CONTACT}, s.last_at), l.id) < ($5, $6))
+), page as (
+  select * from found order by last_at desc, id desc limit $7
 )
-_NEXT = (
-    "(select min(a.starts_at) from appointments a where a.business_id = l.business_id "
-    "and a.status = 'booked' and a.starts_at > now() and a.lead_id in (select m.id "
-    "from leads m where m.business_id = l.business_id "
-    "and (m.id = l.id or m.merged_into = l.id)))"
-)
-_COLUMNS = (
-    f"l.id, l.phone, l.name, l.status, l.do_not_contact, {_LAST} as last_at, "
-    f"{_NEXT} as next_appointment_at"
-)
+select l.*, {_NEXT} as next_appointment_at from page l
+order by l.last_at desc, l.id desc"""
 
 
 class MergeError(ValueError):
@@ -102,16 +125,11 @@ async def listed(
     digits = re.sub("[^0-9]", "", text).lstrip("0")
     is_number = bool(digits) and not re.search(r"[^\W\d_]|@", text)
     async with db.tenant(business_id) as connection:
+        await connection.execute(
+            "set local plan_cache_mode = force_custom_plan; set local jit = off"
+        )
         rows = await connection.fetch(
-            f"select * from (select {_COLUMNS}, l.fields from leads l "
-            "where l.business_id = $1 and l.merged_into is null "
-            "and ($2 = '' or l.status = $2)) as l "
-            "where ($3 = '' or strpos(lower(coalesce(l.name, '')), lower($3)) > 0 "
-            "or strpos(lower(l.fields::text), lower($3)) > 0 "
-            "or ($4 <> '' and exists (select from leads m where m.business_id = $1 "
-            "and (m.id = l.id or m.merged_into = l.id) and m.phone like '%' || $4))) "
-            "and ($5::timestamptz is null or (l.last_at, l.id) < ($5, $6)) "
-            "order by l.last_at desc, l.id desc limit $7",
+            _LISTED,
             business_id,
             status,
             text,
@@ -120,9 +138,7 @@ async def listed(
             before.id if before else None,
             limit,
         )
-    return [
-        Listed(**{name: row[name] for name in Listed.__struct_fields__}) for row in rows
-    ]
+    return [Listed(**dict(row)) for row in rows]
 
 
 async def get(db: Database, business_id: UUID, lead_id: UUID) -> Person | None:
@@ -134,10 +150,8 @@ async def get(db: Database, business_id: UUID, lead_id: UUID) -> Person | None:
 async def _get(connection: Any, business_id: UUID, lead_id: UUID) -> Person | None:
     rows = await connection.fetch(
         "select l.id, l.phone, l.name, l.status, l.fields, l.do_not_contact, l.calls, "
-        "l.created_at, l.merged_into from leads l where l.business_id = $1 and "
-        "coalesce(l.merged_into, l.id) = (select coalesce(merged_into, id) from leads "
-        "where business_id = $1 and id = $2) "
-        "order by l.merged_into is not null, l.phone",
+        "l.created_at, l.merged_into from leads l where l.business_id = $1 "
+        f"and l.id in ({PERSON}) order by l.merged_into is not null, l.phone",
         business_id,
         lead_id,
     )

@@ -54,6 +54,58 @@ def test_a_merged_person_has_one_name_one_set_of_data_and_one_history(database_u
     run(story, database_url)
 
 
+def test_what_a_merged_person_says_and_books_from_either_number_is_theirs(database_url):
+    async def story(db, business_id, made):
+        await leads.upsert(db, business_id, ONE, {"name": "Dana", "city": "Acre"})
+        await lead_care.merge(db, business_id, made[ONE], TWO)
+        said = {"name": "Dana Cohen", "email": "a@x.org"}
+        await leads.upsert(db, business_id, TWO, said)
+        async with db.tenant(business_id) as connection:
+            await leads.set_status(connection, business_id, made[TWO], "booked")
+        person = await lead_care.get(db, business_id, made[ONE])
+        assert person.name == "Dana Cohen"
+        assert person.fields == {"city": "Acre", "email": "a@x.org"}
+        assert person.status == "booked"
+        listed = await lead_care.listed(db, business_id, "a@x.org", status="booked")
+        assert [one.id for one in listed] == [made[ONE]]
+        other = await leads.find(db, business_id, THREE)
+        assert (other.name, other.status) == (None, "new")
+
+    run(story, database_url)
+
+
+def test_pages_of_leads_go_on_after_a_person_of_two_numbers(database_url):
+    async def story(db, business_id, made):
+        await lead_care.merge(db, business_id, made[ONE], THREE)
+        # The last call came from the number that is not shown.
+        await leads.touch(db, business_id, THREE)
+        seen, place = [], None
+        while page := await lead_care.listed(db, business_id, limit=1, before=place):
+            seen += [one.id for one in page]
+            place = page[0].place
+        assert seen == [made[ONE], made[TWO]]
+
+    run(story, database_url)
+
+
+def test_leads_are_found_by_what_they_said_and_not_by_the_fields_names(database_url):
+    async def story(db, business_id, made):
+        said = {"city": 'Acre "old"', "notes": "C:\\x"}
+        await leads.upsert(db, business_id, TWO, said)
+        for text, hits in (
+            ('acre "old"', 1),
+            ("c:\\X", 1),
+            ("city", 0),
+            ('"', 1),
+            (":", 1),
+            ("{", 0),
+        ):
+            found = await lead_care.listed(db, business_id, text)
+            assert len(found) == hits, text
+
+    run(story, database_url)
+
+
 def test_a_change_reaches_every_number_and_leaves_the_rest(database_url):
     async def story(db, business_id, made):
         await leads.upsert(db, business_id, ONE, {"name": "Dana", "city": "Acre"})
