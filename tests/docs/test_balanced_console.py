@@ -1,5 +1,6 @@
 """The console of two nodes behind each balancer of deploy/balancer/."""
 
+import asyncio
 import re
 
 import msgspec
@@ -7,12 +8,13 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 from yarl import URL
 
+from bridge.console.forms import BYTES_MAX
 from bridge.service.between_nodes import LIVE_PATH, BetweenNodes
 from tests.bridge import loopback, ws_peer
 from tests.bridge.console.conftest import Browser, add_user
 from tests.bridge.ws_peer import Peer
 
-from .test_balancers import PROGRAMS, told
+from .test_balancers import PROGRAMS, balanced, free_port, told
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -66,6 +68,36 @@ def test_test_call_of_a_browser_reaches_the_node_that_opened_it_once(
                 found.add(node)
 
     told(name, story)(database_url, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_console_is_told_its_clients_and_gets_its_longest_form(name, tmp_path):
+    asked = []
+
+    async def answer(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        if head.startswith("post"):
+            asked.append(re.findall(r"\r\nx-forwarded-for: *(\S*)", head))
+            await reader.readexactly(BYTES_MAX)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def story():
+        node = await asyncio.start_server(answer, "127.0.0.1", 0)
+        ports = [node.sockets[0].getsockname()[1]] * 2
+        port = free_port()
+        async with node, balanced(name, tmp_path / "b", port, ports, "50ms"):
+            peer = await Peer.connect(port)
+            peer.send(
+                b"POST /console/login HTTP/1.1\r\nHost: voice.example.com\r\n"
+                b"X-Forwarded-For: 192.0.2.66\r\n"
+                b"Content-Length: %d\r\n\r\n" % BYTES_MAX + bytes(BYTES_MAX)
+            )
+            assert (await peer.head()).split()[1] == "200"
+            await peer.close()
+
+    ws_peer.run(story)
+    assert asked == [["127.0.0.1"]]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

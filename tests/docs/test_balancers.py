@@ -361,6 +361,7 @@ def test_envoy_s_routes_lead_to_clusters_of_the_same_node():
     clusters = {one["name"]: one for one in resources["clusters"]}
 
     assert manager["upgrade_configs"] == [{"upgrade_type": "websocket"}]
+    assert manager["use_remote_address"] is True
     *named_nodes, webhooks, console, api, feeds, rest = host["routes"]
     for route in named_nodes:
         node = route["match"]["prefix"].split("/")[2]
