@@ -18,12 +18,13 @@ from aiohttp import web
 from bridge.api import appointments, business, calls, conversations, leads, notices
 from bridge.api.openapi import document
 from bridge.api.problems import Problem, of_type, response_of, wrong_field
-from bridge.api.rates import Rate, Rates
+from bridge.api.rates import Known, Rate, Rates
 from bridge.api.routes import Asked, Route
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.wire.body import read_body
+from bridge.wire.client import address_of, counted_as
 from crm import access_tokens, audit, businesses
 from crm.access_tokens import Token
 from crm.database import Database
@@ -62,6 +63,7 @@ class Api:
         )
         self._rates = Rates(TOKEN_RATE)
         self._strangers = Rates(STRANGER_RATE)
+        self._known = Known()
 
     def application(self) -> web.Application:
         """Return the routes, to be added at ROOT."""
@@ -114,12 +116,14 @@ class Api:
         given = request.headers.get("Authorization", "")
         secret = given.removeprefix(_BEARER).strip()
         token, now = None, monotonic()
-        remote = request.remote or ""
+        client = counted_as(address_of(request))
         if given.startswith(_BEARER) and secret.startswith(_PREFIX):
-            _check_rate(self._strangers.peek_s(remote, now))
+            if secret not in self._known:
+                _check_rate(self._strangers.peek_s(client, now))
             token = await access_tokens.find(self._database, access_tokens.API, secret)
+            self._known.note(secret, has_opened=token is not None)
         if token is None:
-            _check_rate(self._strangers.wait_s(remote, now))
+            _check_rate(self._strangers.wait_s(client, now))
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "expected the header Authorization: Bearer and a token of the API",

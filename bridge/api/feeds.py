@@ -18,9 +18,10 @@ from time import monotonic
 from aiohttp import web
 from icalendar import Calendar, Event
 
-from bridge.api.rates import Rate, Rates
+from bridge.api.rates import Known, Rate, Rates
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
+from bridge.wire.client import address_of, counted_as
 from crm import access_tokens, appointment_links, businesses, pages
 from crm.appointment_links import Linked
 from crm.businesses import Business
@@ -49,6 +50,7 @@ class Feeds:
         self._metrics = metrics
         self._rates = Rates(FEED_RATE)
         self._strangers = Rates(STRANGER_RATE)
+        self._known = Known()
 
     def application(self) -> web.Application:
         """Return the feeds, to be added at ROOT."""
@@ -78,12 +80,12 @@ class Feeds:
         return response
 
     async def _answer(self, request: web.Request) -> web.Response:
-        secret, remote = request.match_info["token"], request.remote or ""
-        if self._strangers.peek_s(remote, monotonic()) > 0:
+        secret = request.match_info["token"]
+        if self._is_shut_out(request, secret):
             return _empty(HTTPStatus.TOO_MANY_REQUESTS)
         token = await access_tokens.find(self._database, access_tokens.FEED, secret)
+        self._note(request, secret, has_opened=token is not None)
         if token is None:
-            self._strangers.wait_s(remote, monotonic())
             return _empty(HTTPStatus.NOT_FOUND)
         if self._rates.wait_s(str(token.id), monotonic()) > 0:
             return _empty(HTTPStatus.TOO_MANY_REQUESTS)
@@ -104,16 +106,27 @@ class Feeds:
         return _calendar(request, body)
 
     async def _answer_link(self, request: web.Request) -> web.Response:
-        secret, remote = request.match_info["token"], request.remote or ""
-        if self._strangers.peek_s(remote, monotonic()) > 0:
+        secret = request.match_info["token"]
+        if self._is_shut_out(request, secret):
             return _empty(HTTPStatus.TOO_MANY_REQUESTS)
         linked = await appointment_links.find(self._database, secret)
+        self._note(request, secret, has_opened=linked is not None)
         if linked is None:
-            self._strangers.wait_s(remote, monotonic())
             return _empty(HTTPStatus.NOT_FOUND)
         if self._rates.wait_s(str(linked.id), monotonic()) > 0:
             return _empty(HTTPStatus.TOO_MANY_REQUESTS)
         return _calendar(request, calendar_of_one(linked))
+
+    def _is_shut_out(self, request: web.Request, secret: str) -> bool:
+        """Tell whether too many secrets of this client have opened nothing."""
+        client = counted_as(address_of(request))
+        is_over = self._strangers.peek_s(client, monotonic()) > 0
+        return is_over and secret not in self._known
+
+    def _note(self, request: web.Request, secret: str, *, has_opened: bool) -> None:
+        self._known.note(secret, has_opened=has_opened)
+        if not has_opened:
+            self._strangers.wait_s(counted_as(address_of(request)), monotonic())
 
     async def _nowhere(self, request: web.Request) -> web.Response:
         response = _empty(HTTPStatus.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""Rates: how often a key may come, by a token bucket for each.
+"""Rates: how often a key may come, by a token bucket for each; and who is known.
 
 The numbers hold for one process: with several there are as many requests more.
 """
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 # How many keys are remembered; the longest unheard of goes first.
 KEYS_MAX = 10_000
+KNOWN_MAX = 1_000
 
 
 class Rate(NamedTuple):
@@ -44,3 +45,25 @@ class Rates:
     def _left_of(self, key: str, now: float) -> float:
         left, since = self._left.get(key, (self._rate.burst, now))
         return min(self._rate.burst, left + (now - since) * self._rate.per_s)
+
+
+class Known:
+    """The secrets that opened something last.
+
+    Behind a proxy that does not name its clients, strangers have the address of
+    everybody else: they must not keep out whoever is known.
+    """
+
+    def __init__(self) -> None:
+        self._secrets: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, secret: str) -> bool:
+        return secret in self._secrets
+
+    def note(self, secret: str, *, has_opened: bool) -> None:
+        """Note whether a secret has opened something just now."""
+        self._secrets.pop(secret, None)
+        if has_opened:
+            self._secrets[secret] = None
+        while len(self._secrets) > KNOWN_MAX:
+            self._secrets.popitem(last=False)

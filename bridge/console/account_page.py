@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from bridge.console import passwords, totp
 from bridge.console.console import FORM, ROOT, TOKEN, VIEWER, Console
-from bridge.console.gatekeeper import address_of
 from bridge.console.language import gettext as _
 from bridge.console.login_page import FAILURES_MAX, FAILURES_S
 from bridge.console.passwords import PASSWORDS, Busy
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
+from bridge.wire.client import address_of
 from crm import accounts
 from crm.accounts import User
 

@@ -5,7 +5,6 @@ Without a session's cookie a request costs no query and no template but the logi
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from time import monotonic
 from urllib.parse import quote
 from uuid import UUID
@@ -33,6 +32,7 @@ from bridge.console.forms import (
     read_form,
 )
 from bridge.console.rate_limit import RateLimit
+from bridge.wire.client import address_of, counted_as
 from crm import accounts, businesses
 from crm.businesses import Business
 
@@ -95,12 +95,12 @@ class Gatekeeper:
         token = request.cookies.get(SESSION_COOKIE, "")
         if not token or len(token) > TOKEN_CHARS_MAX:
             return None
-        address = address_of(request)
-        if token not in self._known and self._strange.is_over(address, monotonic()):
+        client = counted_as(address_of(request))
+        if token not in self._known and self._strange.is_over(client, monotonic()):
             return None
         user = await accounts.user_of_session(self._console.database, token)
         if user is None:
-            self._strange.fail(address, monotonic())
+            self._strange.fail(client, monotonic())
             self._known.pop(token, None)
             return None
         self._known[token] = None
@@ -141,27 +141,6 @@ class Gatekeeper:
         if business is None:
             raise web.HTTPNotFound
         return business
-
-
-def address_of(request: web.Request) -> str:
-    """Return a client's address: what the last proxy says, if one stands in front.
-
-    Each proxy adds the address of its own client at the end of X-Forwarded-For. Who
-    reaches the service without a proxy could write anything there.
-    """
-    peer = request.remote or ""
-    if _is_near(peer):
-        said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        return said[:64] or peer
-    return peer
-
-
-def _is_near(address: str) -> bool:
-    """Tell whether an address is of this machine or of its own network."""
-    try:
-        return ip_address(address.partition("%")[0]).is_private
-    except ValueError:
-        return False
 
 
 def _language_of(request: web.Request, viewer: Viewer | None) -> str:

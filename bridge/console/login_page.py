@@ -20,13 +20,13 @@ from bridge.console.gatekeeper import (
     LANGUAGE_COOKIE,
     SESSION_COOKIE,
     TOKEN_CHARS_MAX,
-    address_of,
 )
 from bridge.console.language import gettext as _
 from bridge.console.passwords import PASSWORDS, Busy, PasswordCheck
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.telemetry.log import server_logger
+from bridge.wire.client import address_of, counted_as
 from crm import accounts
 from crm.accounts import LOGIN_CHARS_MAX, User
 
@@ -56,7 +56,7 @@ class LoginPage:
         """Check name, password and code, and open a session."""
         form, address = request[FORM], address_of(request)
         login = accounts.same_login(form.get("login", ""))[:LOGIN_CHARS_MAX]
-        keys = ((self._by_address, address), (self._by_account, login))
+        keys = ((self._by_address, counted_as(address)), (self._by_account, login))
         if any(limit.is_over(key, monotonic()) for limit, key in keys):
             return self._refuse("too_many")
         try:
@@ -92,7 +92,7 @@ class LoginPage:
         if self._by_account.is_over(login, monotonic()):
             return self._refuse("too_many")
         if not await self._has_code(user, request[FORM].get("code", "")):
-            self._by_address.fail(address, monotonic())
+            self._by_address.fail(counted_as(address), monotonic())
             self._by_account.fail(login, monotonic())
             await self._note_refusal(user, login, address)
             return await self._link_form(request, user, HTTPStatus.UNAUTHORIZED)
@@ -156,14 +156,15 @@ class LoginPage:
         return await accounts.use_totp(self._console.database, user.id, period)
 
     async def _of_link(self, request: web.Request) -> User | None:
-        token, address = request.match_info["token"], address_of(request)
-        if self._by_address.is_over(address, monotonic()):
+        token = request.match_info["token"]
+        client = counted_as(address_of(request))
+        if self._by_address.is_over(client, monotonic()):
             raise web.HTTPTooManyRequests
         if len(token) > TOKEN_CHARS_MAX:
             return None
         user = await accounts.user_of_link(self._console.database, token)
         if user is None:
-            self._by_address.fail(address, monotonic())
+            self._by_address.fail(client, monotonic())
         return user
 
     async def _link_form(

@@ -11,9 +11,8 @@ from time import monotonic, time
 from aiohttp import web
 
 from bridge.console.console import ROOT, Console
-from bridge.console.gatekeeper import address_of
 from bridge.console.login_page import (
-    FAILURES_MAX,
+    ADDRESS_FAILURES_MAX,
     FAILURES_S,
     open_session,
     own_path,
@@ -23,6 +22,7 @@ from bridge.console.oidc import Attempt, OidcError, Provider, new_attempt
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.telemetry.log import server_logger
+from bridge.wire.client import address_of, counted_as
 from crm import accounts
 
 BACK = f"{ROOT}/oidc/back"
@@ -37,7 +37,7 @@ class OidcPage:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._provider = Provider(console.settings, console.public_url + BACK)
-        self._by_address = RateLimit(FAILURES_MAX, FAILURES_S)
+        self._by_address = RateLimit(ADDRESS_FAILURES_MAX, FAILURES_S)
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         """Send the browser to the provider."""
@@ -77,13 +77,13 @@ class OidcPage:
         return response
 
     def _check_rate(self, request: web.Request) -> None:
-        if self._by_address.is_over(address_of(request), monotonic()):
+        if self._by_address.is_over(counted_as(address_of(request)), monotonic()):
             raise web.HTTPTooManyRequests
 
     async def _refuse(
         self, request: web.Request, error: OidcError
     ) -> web.StreamResponse:
-        self._by_address.fail(address_of(request), monotonic())
+        self._by_address.fail(counted_as(address_of(request)), monotonic())
         self._console.metrics.count("console_logins", outcome="refused")
         server_logger().warning("console: the provider's login failed: %s", error)
         return await render(

@@ -36,11 +36,12 @@ from bridge.console.language import gettext as _
 from bridge.console.rate_limit import RateLimit
 from bridge.console.rendering import render
 from bridge.telemetry.masking import clean
+from bridge.wire.client import address_of, counted_as
 from crm import audit as audit_log, businesses, call_shares, calls
 from crm.call_shares import Share
 
 SHARED = f"{ROOT}/shared/"
-# Tokens that open nothing, by anybody: each costs a query.
+# Tokens that open nothing, by one client: each costs a query.
 _STRANGE_MAX = 60
 _STRANGE_S = 60.0
 _STRANGE = web.AppKey("strange_shares", RateLimit)
@@ -130,12 +131,13 @@ async def sound(request: web.Request) -> web.StreamResponse:
 async def _share_of(request: web.Request) -> Share:
     """Return the link of the path; raises HTTPNotFound for one that has ended."""
     strange = request.config_dict[_STRANGE]
-    if strange.is_over("", monotonic()):
+    client = counted_as(address_of(request))
+    if strange.is_over(client, monotonic()):
         raise web.HTTPTooManyRequests
     database = request.config_dict[CONSOLE].database
     share = await call_shares.find(database, request.match_info["token"])
     if share is None:
-        strange.fail("", monotonic())
+        strange.fail(client, monotonic())
         raise web.HTTPNotFound
     return share
 

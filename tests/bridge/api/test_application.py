@@ -8,7 +8,12 @@ import orjson
 import pytest
 from openapi_spec_validator import validate
 
-from bridge.api.application import BODY_BYTES_MAX, ROUTES, TOKEN_RATE
+from bridge.api.application import (
+    BODY_BYTES_MAX,
+    ROUTES,
+    STRANGER_RATE,
+    TOKEN_RATE,
+)
 from crm import access_tokens, calls, conversations, leads
 from crm.access_tokens import SCOPES
 from crm.conversations import Arrived
@@ -96,6 +101,29 @@ def test_token_may_come_only_so_often(api):
         assert statuses.count(429) >= 5
         assert statuses.count(200) >= TOKEN_RATE.burst
         assert (await world.theirs.ask("GET", "/hours"))[0] == 200
+
+    api(story)
+
+
+def test_strangers_keep_out_nobody_else(api):
+    async def story(world):
+        stranger = {"Authorization": "Bearer kolbridge_x"}
+
+        async def tried(**headers):
+            asked = [
+                world.ours.ask("GET", "/hours", **stranger, **headers)
+                for _ in range(STRANGER_RATE.burst + 5)
+            ]
+            return {status for status, _ in await asyncio.gather(*asked)}
+
+        assert await tried(X_Forwarded_For="forged, 192.0.2.66") == {401, 429}
+        # The same client, whatever it forges in front.
+        assert 429 in await tried(X_Forwarded_For="192.0.2.8, 192.0.2.66")
+        named = {"X_Forwarded_For": "192.0.2.7"}
+        assert (await world.ours.ask("GET", "/hours", **named))[0] == 200
+        # Behind a proxy that names nobody, whoever is known stays in.
+        assert 429 in await tried()
+        assert (await world.ours.ask("GET", "/hours"))[0] == 200
 
     api(story)
 

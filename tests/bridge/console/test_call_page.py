@@ -219,6 +219,22 @@ def test_a_link_is_made_by_the_owner_for_some_days(desk):
     run(story)
 
 
+def test_guessed_links_keep_out_nobody_else(desk):
+    async def story():
+        async with desk() as at:
+            await add(at)
+            token = await call_shares.make(at.database, at.ours, SID, "Dana", 1)
+            guesser = at.new_browser(**{"X-Forwarded-For": "192.0.2.66"})
+            found = [
+                (await guesser.get(f"/console/shared/guess{one}"))[0]
+                for one in range(62)
+            ]
+            assert (found[0], found[-1]) == (404, 429)
+            assert (await at.nobody.get(f"/console/shared/{token}"))[0] == 200
+
+    run(story)
+
+
 async def shared_link(at, sid, **fields):
     """Make a link as the owner does; return the path of the shared page."""
     path = at.path("calls", sid)

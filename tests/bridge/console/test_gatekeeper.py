@@ -5,10 +5,8 @@ import re
 
 import pytest
 from aiohttp import ClientSession
-from aiohttp.test_utils import make_mocked_request
 
 from bridge.console.faults import HEADERS
-from bridge.console.gatekeeper import address_of
 from bridge.service.server import Server
 from crm import accounts, businesses
 from tests.bridge.console.conftest import PASSWORD, add_user
@@ -231,23 +229,6 @@ def test_a_page_that_fails_says_so_and_is_counted(
             assert at.server.metrics.value("console_faults", status=str(status)) == 1
 
     run(story)
-
-
-@pytest.mark.parametrize(
-    ("peer", "said", "address"),
-    [
-        ("127.0.0.1", "192.0.2.7", "192.0.2.7"),
-        ("10.0.0.2", "forged, 192.0.2.7", "192.0.2.7"),
-        ("fd00::1", "192.0.2.7", "192.0.2.7"),
-        ("127.0.0.1", "", "127.0.0.1"),
-        ("8.8.8.8", "192.0.2.7", "8.8.8.8"),
-        ("172.217.1.1", "192.0.2.7", "172.217.1.1"),
-        ("", "192.0.2.7", ""),
-    ],
-)
-def test_a_client_s_address_is_what_the_last_proxy_says(peer, said, address):
-    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": said})
-    assert address_of(request.clone(remote=peer)) == address
 
 
 def test_any_worker_serves_any_page(embedded_url, tmp_path):
