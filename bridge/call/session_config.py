@@ -13,6 +13,7 @@ from bridge.call.operator_voice import Known
 from bridge.call.plan import CallPlan, ToolRecord
 from bridge.call.transcript import Role
 from bridge.realtime import openai
+from bridge.realtime.languages import transcribed
 from bridge.telephony import sentences
 
 CONFIGURE_ID = "configure"
@@ -167,7 +168,7 @@ def configure(plan: CallPlan) -> openai.SessionUpdate:
                     format=PCMU,
                     transcription=openai.Transcription(
                         model=options.openai_transcription_model,
-                        language=plan.language or UNSET,
+                        language=transcribed(plan.language) or UNSET,
                     ),
                     turn_detection=_turn_detection(plan),
                 ),

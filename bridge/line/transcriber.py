@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from bridge.call.plan import CallPlan, OperatorWords, Transcribe
+from bridge.realtime.languages import transcribed
 from bridge.settings.addresses import is_loopback
 from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
@@ -106,8 +107,9 @@ class Transcriber:
         form.add_field("file", file, filename="voice.wav", content_type="audio/wav")
         form.add_field("model", plan.options.openai_transcription_model)
         form.add_field("response_format", "json")
-        if plan.language:
-            form.add_field("language", plan.language)
+        language = transcribed(plan.language)
+        if language is not None:
+            form.add_field("language", language)
         if self._is_closed:
             raise _Failed("the service stops", is_passing=False)
         key = self._settings.openai_api_key

@@ -47,6 +47,12 @@ TRANSCRIPTION_MODELS = (
     "gpt-4o-mini-transcribe-2025-12-15",
     "gpt-4o-transcribe-diarize",
 )
+# "Supported values are: 'af', 'ar', 'az', …"
+_LANGUAGES = (
+    "af ar az be bg bs ca cs cy da de el en es et fa fi fr gl he hi hr hu hy id is it "
+    "ja kk kn ko lt lv mi mk mr ms ne nl no pl pt ro ru sk sl sr sv sw ta th tl tr uk "
+    "ur vi zh"
+)
 EVENT_ID_CHARS_MAX = 512
 ITEM_ID_CHARS_MAX = 32
 APPEND_BYTES_MAX = 15 * 1024 * 1024
@@ -70,7 +76,7 @@ _transcription = record(
     {},
     {
         "model": one_of(*TRANSCRIPTION_MODELS),
-        "language": nullable(_string),
+        "language": nullable(one_of(*_LANGUAGES.split())),
         "languages": nullable(array_of(_string, low=1)),
         "keywords": array_of(_string),
         "prompt": nullable(_string),
