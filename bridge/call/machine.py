@@ -87,6 +87,7 @@ class Call(CallState):
 
     def receive_openai(self, event: openai.Inbound, now: float) -> list[Action]:
         """Take one event from the model."""
+        self.sessions.note_sign()
         return self._receive(_ON_OPENAI[type(event)], event, now)
 
     def receive_standby(self, event: openai.Inbound, now: float) -> list[Action]:

@@ -36,6 +36,7 @@ def on_speech_stopped(call: CallState, event: openai.SpeechStopped) -> None:
     """Note the end of the turn, if no newer speech follows."""
     call.uplink.note_speech_stopped(event.audio_end_ms)
     call.untranscribed.end(event.audio_end_ms)
+    call.sessions.await_sign(call.now)
 
 
 def on_committed(call: CallState, event: openai.Committed) -> None:

@@ -72,6 +72,11 @@ def on_handshake_due(call: CallState) -> None:
     _obey(call, call.sessions.on_handshake_due(call.now))
 
 
+def on_sign_late(call: CallState) -> None:
+    """Act on a session that has sent nothing since it was given a turn."""
+    _obey(call, call.sessions.on_sign_late(call.now, partial(entries, call)))
+
+
 def on_rollover_due(call: CallState) -> None:
     """Open a standby session, or change to it between two turns."""
     orders = call.sessions.on_rollover_due(
@@ -213,6 +218,7 @@ HANDLERS: dict[type, Callable[[CallState, Any], None]] = {
 }
 TIMERS: dict[Timer, Callable[[CallState], None]] = {
     Timer.SESSION: on_handshake_due,
+    Timer.SIGN: on_sign_late,
     Timer.RENEW: on_rollover_due,
     Timer.STANDBY: on_standby_late,
 }

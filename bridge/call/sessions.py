@@ -43,6 +43,9 @@ OPEN_S = 10.0
 # A judgement: a caller tolerates this much silence in a conversation, and a server that
 # restarts is back within it. Opening a session takes about half a second.
 REOPEN_S = 10.0
+# A session confirms a turn within a round trip. One that sends nothing at all is stuck,
+# or its socket is half open; the caller may say "hello?" until the socket is lost.
+SIGN_S = 5.0
 # More losses than this in one call have a lasting cause.
 LOSSES_MAX = 5
 
@@ -91,7 +94,8 @@ class Sessions:
         self.old_tools: set[str] = set()
         self._plan = plan
         self._counters = counters
-        self._timers = OwnTimers(timers, Timer.SESSION)
+        self._timers = OwnTimers(timers, Timer.SESSION, Timer.SIGN)
+        self._awaits_sign = False
         self._await_handshake()
 
     @property
@@ -111,6 +115,7 @@ class Sessions:
     def let_go(self, why: str) -> list[Action]:
         """Open no further session: the call ends. A running handshake may finish."""
         self._to(Stage.LAST)
+        self.note_sign()
         self._await_handshake()
         return self.standby.close(why)
 
@@ -175,10 +180,27 @@ class Sessions:
             return [Fail("model_failed", text)]
         return None
 
+    def await_sign(self, now: float) -> None:
+        """Note that the session must confirm a turn of the caller's."""
+        if self.is_ready and self.stage is not Stage.LAST and not self._awaits_sign:
+            self._awaits_sign = True
+            self._timers.set(Timer.SIGN, now + SIGN_S)
+
+    def note_sign(self) -> None:
+        """Note that the session has sent an event, or that none is awaited."""
+        if self._awaits_sign:
+            self._awaits_sign = False
+            self._timers.cancel(Timer.SIGN)
+
+    def on_sign_late(self, now: float, seed: HistorySeed) -> list[Order]:
+        """Give a session up that has sent nothing since it was given a turn."""
+        return self.on_lost(f"no sign of it for {SIGN_S:.0f} s", now, seed)
+
     # --- its loss, and its age ---
 
     def on_lost(self, reason: str, now: float, seed: HistorySeed) -> list[Order]:
         """Open another session, or give up: this one is lost or unusable."""
+        self.note_sign()
         if self.stage is Stage.LAST:
             return self._give_up()
         if not self.is_ready:

@@ -9,6 +9,7 @@ class Timer(Enum):
 
     STREAM = "the stream never came"
     SESSION = "the session is not ready, or is tried again"
+    SIGN = "the session has not confirmed a turn"
     FEED = "the next burst is due"
     GREETING = "the greeting has not been heard"
     HOLD = "evidence has not become a barge-in"

@@ -18,6 +18,7 @@ def end_turn(call: CallState) -> None:
     if uplink.is_worth_committing:
         call.tell(openai.CommitAudio())
         call.untranscribed.ask(uplink)
+        call.sessions.await_sign(call.now)
         if not is_gate:
             call.info("[REALTIME] A turn whose end the model did not hear: committed")
         elif call.is_talking:  # a goodbye is not answered

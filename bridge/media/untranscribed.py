@@ -107,15 +107,15 @@ class UntranscribedAudio:
     def leave(self, uplink: Uplink) -> bool:
         """Keep what the lost session has heard and not transcribed.
 
-        Return whether that session was told to make an item and has not confirmed it.
+        Return whether a turn had ended that the session has not confirmed as an item.
         """
-        is_asked = bool(self._asked_ms)
+        has_ended = self.is_asked or self._end_ms is not None
         for item_id in self._spans:
             self._left.pop(item_id, None)
             self._left[item_id] = self.sound_of(item_id, uplink)
             self._limit(self._left)
         self._turn = []
-        if is_asked:
+        if has_ended:
             self._turn = uplink.given(self._from_ms, uplink.appended_ms)
         elif uplink.is_turn_open:
             from_ms = max(self._from_ms, uplink.turn_from_ms)
@@ -123,7 +123,7 @@ class UntranscribedAudio:
         self._spans, self._asked_ms = {}, []
         self._from_ms, self._end_ms, self._cleared_ms = 0, None, 0
         self._is_servers_first = False
-        return is_asked
+        return has_ended
 
     @property
     def has_turn(self) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from msgspec import UNSET
 
 from bridge.call import limits
-from bridge.call.plan import Phase
+from bridge.call.plan import Leg, OpenModel, Phase
 from bridge.media import turn_end
 from bridge.realtime import openai
 from tests.bridge import builders
@@ -15,7 +15,9 @@ from tests.bridge.builders import (
     clip,
     created,
     done,
+    error,
     of,
+    session,
     speak,
     texts,
 )
@@ -161,3 +163,59 @@ def test_in_gate_mode_a_turn_without_a_pause_ends_at_the_limit(monkeypatch):
         begun == (QUIET * 50 + VOICE)[-len(begun) :]
     )  # the next turn leaves nothing out
     assert "over the limit of turn_seconds" in "".join(texts(list(limits.lines(call))))
+
+
+@pytest.mark.parametrize("mode", [*VAD_MODES, "gate"])
+def test_a_session_that_says_nothing_of_a_turn_is_left_for_another(mode):
+    call = answered_call(turn_detection=mode)
+    actions, now = said(call, quiet_frames=350)
+    given = appended(actions)
+
+    assert [one.reason for one in of(OpenModel, actions)] == ["no sign of it for 5 s"]
+    call.receive_openai(openai.SessionCreated(), now)
+    again = appended(call.receive_openai(openai.SessionUpdated(session=session()), now))
+    assert again == given[: len(again)]
+    assert set(VOICE) <= set(again)
+
+
+def test_any_event_of_a_session_is_a_sign_of_it():
+    call = answered_call()
+    actions, now = said(call, quiet_frames=70)
+    actions, now = speak(call, QUIET * 20, now)
+    assert of(openai.CommitAudio, actions)
+    call.receive_openai(error("refused_in_other_words"), now)
+
+    assert not of(OpenModel, speak(call, QUIET * 300, now)[0])
+
+
+def test_the_caller_who_speaks_on_does_not_put_the_end_of_a_mute_session_off():
+    call = answered_call()
+    actions, now = said(call, quiet_frames=100)
+    assert of(openai.CommitAudio, actions)
+
+    assert of(OpenModel, said(call, quiet_frames=160, now=now)[0])
+
+
+def test_a_goodbye_is_not_cut_short_by_a_session_that_confirms_no_turn():
+    call = answered_call()
+    call.receive_hangup("drain", 0.0, politely=True)
+    actions, _ = said(call, quiet_frames=400)
+
+    assert of(openai.CommitAudio, actions)
+    assert call.phase is Phase.ENDING
+
+
+def test_a_turn_that_the_server_ended_and_never_confirmed_is_given_to_the_next():
+    call = answered_call()
+    actions, now = speak(call, QUIET * 50 + VOICE + QUIET * 40, 0.0)
+    given = appended(actions)
+    heard_ms = 20 * len(given)
+    call.receive_openai(openai.SpeechStarted(item_id="u", audio_start_ms=0), now)
+    call.receive_openai(openai.SpeechStopped(item_id="u", audio_end_ms=heard_ms), now)
+    call.receive_disconnect(Leg.OPENAI, "closed with 1006", now)
+    call.receive_openai(openai.SessionCreated(), now)
+
+    assert (
+        appended(call.receive_openai(openai.SessionUpdated(session=session()), now))
+        == given
+    )
