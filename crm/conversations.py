@@ -6,12 +6,13 @@ unless a person of the business holds it. A writer who wants no messages has sto
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from crm import leads, message_work, messages, phones
+from crm import leads, message_work, messages, open_questions, opting_out, phones
 from crm.database import Database
 from crm.messages import Draft
 
@@ -92,6 +93,8 @@ class _Opened(NamedTuple):
     id: UUID
     is_held: bool
     is_stopped: bool
+    # Whether a STOP or START has come in after this message.
+    is_outdone: bool
 
 
 async def receive(
@@ -103,6 +106,7 @@ async def receive(
     pause: timedelta = timedelta(0),
     stop_with: Draft | None = None,
     start_with: Draft | None = None,
+    may_answer: bool = False,
 ) -> Received:
     """Write a message that has come in, and that there is something to answer.
 
@@ -110,17 +114,25 @@ async def receive(
     changes nothing. `per_minute_max`: more messages than this within a minute are
     refused; 0: no limit. `pause` is how long more of them are waited for. `stop_with`:
     the writer wants no messages, and is told so with this; `start_with`: they want them
-    again; over the limit they are not told. A conversation that is held or stopped
-    leaves the message to people.
+    again; over the limit they are not told. Of two such words the one that came in
+    last holds, whichever is written first. `may_answer`: the word of STOP is none where
+    a question is open. A conversation that is held or stopped leaves the message to
+    people.
     """
+    began_at = monotonic()
     async with db.tenant(business_id) as connection:
+        # The database's time is that of the transaction, which waits for a connection.
+        waited = arrived.waited + timedelta(seconds=monotonic() - began_at)
+        arrived = arrived._replace(waited=waited)
         opened = await _open(connection, business_id, arrived)
-        is_offered = bool(arrived.choice) and await _was_offered(
-            connection, business_id, opened.id, arrived.choice
+        own = (connection, business_id, opened.id)
+        is_offered = bool(arrived.choice) and await open_questions.was_offered(
+            *own, arrived.choice
         )
-        if is_offered:
+        if is_offered or (may_answer and await open_questions.is_asked(*own)):
             # The assistant has asked; the answer is no word to the channel.
             stop_with = start_with = None
+        is_wish = stop_with is not None or start_with is not None
         is_left = opened.is_held or opened.is_stopped or stop_with is not None
         received = await _write(
             connection,
@@ -136,12 +148,14 @@ async def receive(
         )
         if received.is_repeated:
             return received
-        await _note_inbound(connection, business_id, opened.id, arrived)
-        own, words = (connection, business_id, opened.id), None
+        await _note_inbound(*own, arrived, is_wish=is_wish)
+        words = None
+        if opened.is_outdone:
+            stop_with = start_with = None
         if stop_with is not None:
-            words = stop_with if await stop(*own) else None
+            words = stop_with if await opting_out.stop(*own) else None
         elif opened.is_stopped and start_with is not None:
-            words = start_with if await start(*own) else None
+            words = start_with if await opting_out.start(*own) else None
         # A writer must not have more sent to them by STOP and START than by questions.
         if words is not None and not received.is_refused:
             await messages.add(*own, words)
@@ -197,20 +211,6 @@ def _status(*, is_refused: bool, is_for_people: bool) -> str:
     return "kept" if is_for_people else "received"
 
 
-async def _was_offered(
-    connection: Any, business_id: UUID, conversation_id: UUID, choice: str
-) -> bool:
-    """Tell whether a message of this conversation had a choice with this id."""
-    found: bool = await connection.fetchval(
-        "select exists (select from messages where business_id = $1 "
-        "and conversation_id = $2 and direction = 'out' and content @> $3)",
-        business_id,
-        conversation_id,
-        {"choices": [{"id": choice}]},
-    )
-    return found
-
-
 async def _open(connection: Any, business_id: UUID, arrived: Arrived) -> _Opened:
     """Return a message's conversation, locked until the transaction ends."""
     row = await connection.fetchrow(
@@ -220,19 +220,26 @@ async def _open(connection: Any, business_id: UUID, arrived: Arrived) -> _Opened
         "account_sid = excluded.account_sid, "
         "profile_name = coalesce(nullif(excluded.profile_name, ''), c.profile_name) "
         "returning id, held_since is not null as is_held, "
-        "stopped_at is not null as is_stopped",
+        "stopped_at is not null as is_stopped, "
+        "coalesce(wished_at > now() - $7::interval, false) as is_outdone",
         business_id,
         arrived.channel,
         arrived.writer,
         arrived.own_number,
         arrived.account_sid,
         arrived.profile_name.replace("\0", "")[:PROFILE_CHARS_MAX],
+        arrived.waited,
     )
     return _Opened(**dict(row))
 
 
 async def _note_inbound(
-    connection: Any, business_id: UUID, conversation_id: UUID, arrived: Arrived
+    connection: Any,
+    business_id: UUID,
+    conversation_id: UUID,
+    arrived: Arrived,
+    *,
+    is_wish: bool,
 ) -> None:
     lead_id = None
     phone = phones.read(arrived.writer, "ZZ") if arrived.channel == WHATSAPP else None
@@ -240,12 +247,14 @@ async def _note_inbound(
         lead_id = await leads.note_message(connection, business_id, phone)
     await connection.execute(
         "update conversations set lead_id = $3, "
-        "last_inbound_at = greatest(last_inbound_at, now() - $4::interval) "
-        "where business_id = $1 and id = $2",
+        "last_inbound_at = greatest(last_inbound_at, now() - $4::interval), "
+        "wished_at = case when $5 then greatest(wished_at, now() - $4::interval) "
+        "else wished_at end where business_id = $1 and id = $2",
         business_id,
         conversation_id,
         lead_id,
         arrived.waited,
+        is_wish,
     )
 
 
@@ -291,7 +300,8 @@ async def hold(
     connection: Any, business_id: UUID, conversation_id: UUID, why: str
 ) -> bool:
     """Leave a conversation to people, in a transaction; tell whether it was not so
-    before. A reason adds a notice. What nobody has begun to answer is left, too."""
+    before. A reason adds a notice. What nobody has begun to answer is left, too; of
+    what is being answered the answer is not sent."""
     done: str = await connection.execute(
         "update conversations set held_since = now(), held_why = $3 "
         "where business_id = $1 and id = $2 and held_since is null",
@@ -301,19 +311,14 @@ async def hold(
     )
     if not done.endswith(" 1"):
         return False
-    await _leave(connection, business_id, conversation_id)
-    return True
-
-
-async def _leave(connection: Any, business_id: UUID, conversation_id: UUID) -> None:
-    """Leave to people what was written, and is part of no turn."""
+    await messages.leave(connection, business_id, conversation_id)
     await connection.execute(
-        "update messages set status = 'kept' where business_id = $1 "
-        "and conversation_id = $2 and direction = 'in' and turn_id is null "
-        "and status = 'received'",
+        "update message_turns set is_overtaken = true where business_id = $1 "
+        "and conversation_id = $2 and state = 'running'",
         business_id,
         conversation_id,
     )
+    return True
 
 
 async def hand_back(db: Database, business_id: UUID, conversation_id: UUID) -> bool:
@@ -329,61 +334,3 @@ async def hand_back(db: Database, business_id: UUID, conversation_id: UUID) -> b
             conversation_id,
         )
     return done.endswith(" 1")
-
-
-async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
-    """Note that the writer wants no messages, in a transaction; tell whether they did
-    before. The person is not called, either, at whichever of their numbers."""
-    row = await connection.fetchrow(
-        "update conversations set stopped_at = now() where business_id = $1 "
-        "and id = $2 and stopped_at is null returning lead_id",
-        business_id,
-        conversation_id,
-    )
-    if row is None:
-        return False
-    marked: str = await connection.execute(
-        "update leads set do_not_contact = true where business_id = $1 "
-        f"and id in ({leads.PERSON}) and not do_not_contact",
-        business_id,
-        row["lead_id"],
-    )
-    await connection.execute(
-        "update conversations set stop_marked_lead = $3 where business_id = $1 "
-        "and id = $2",
-        business_id,
-        conversation_id,
-        not marked.endswith(" 0"),
-    )
-    await _leave(connection, business_id, conversation_id)
-    return True
-
-
-async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bool:
-    """Undo the writer's own `stop`, in a transaction; tell whether there was one.
-
-    A person whom the business itself has marked keeps that mark. So does one who has
-    stopped another conversation, until its START.
-    """
-    row = await connection.fetchrow(
-        "update conversations c set stopped_at = null, stop_marked_lead = false "
-        "from (select id, lead_id, stop_marked_lead from conversations "
-        "where business_id = $1 and id = $2 and stopped_at is not null for update) o "
-        "where c.business_id = $1 and c.id = o.id "
-        "returning o.lead_id, o.stop_marked_lead",
-        business_id,
-        conversation_id,
-    )
-    if row is None:
-        return False
-    if row["stop_marked_lead"]:
-        await connection.execute(
-            "with others as (update conversations set stop_marked_lead = true "
-            f"where business_id = $1 and lead_id in ({leads.PERSON}) "
-            "and stopped_at is not null returning id) "
-            "update leads set do_not_contact = false where business_id = $1 "
-            f"and id in ({leads.PERSON}) and not exists (select from others)",
-            business_id,
-            row["lead_id"],
-        )
-    return True

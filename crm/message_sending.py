@@ -27,8 +27,8 @@ class Outgoing(NamedTuple):
     tried before: it keeps its place. `later_at` is when another one is due. `before` is
     the last given one that is not known to be sent. `replaced` is one that the carrier
     refused as text, and that has no other in its place. `is_closed`: the carrier has
-    refused text since the writer's last message. `is_taken_over`: a person has taken
-    the conversation over before the turn of `next` had ended. `is_outdated`: what
+    refused text since the writer's last message. `is_taken_over`: a person took the
+    conversation over before the turn of `next` had ended. `is_outdated`: what
     `next` says of an appointment or a call is not so any more.
     """
 
@@ -84,8 +84,8 @@ async def read(
             "coalesce((select do_not_contact from leads where business_id = $1 "
             "and id = $5), false) as is_not_contacted, "
             "exists (select from message_turns where business_id = $1 "
-            "and id = any ($6) and coalesce(ended_at, now()) > $7::timestamptz) "
-            "as is_taken_over",
+            "and id = any ($6) and (is_overtaken "
+            "or coalesce(ended_at, now()) > $7::timestamptz)) as is_taken_over",
             business_id,
             conversation_id,
             WINDOW_CLOSED,

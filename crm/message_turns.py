@@ -114,11 +114,17 @@ async def begin(db: Database, held: Held, model: str) -> Turn | None:
 async def take_more(db: Database, held: Held, turn_id: UUID) -> Turn:
     """Let a turn answer what was written since it began, too; raises LeaseLost.
 
-    An item says where the model is told of it: after all that it has said.
+    An item says where the model is told of it: after all that it has said. A turn whose
+    answer is not sent, as a person took over, takes no more: the next turn does.
     """
     async with db.tenant(held.business_id) as connection:
         await message_work.check(connection, held)
-        taken = await _take(connection, held, turn_id)
+        is_overtaken = await connection.fetchval(
+            "select is_overtaken from message_turns where business_id = $1 and id = $2",
+            held.business_id,
+            turn_id,
+        )
+        taken = [] if is_overtaken else await _take(connection, held, turn_id)
         if taken:
             more = {ASKED: [str(one) for one in taken]}
             await _add_items(connection, held.business_id, turn_id, [more])

@@ -161,6 +161,17 @@ async def unsent(
     return [Message(**dict(row)) for row in rows]
 
 
+async def leave(connection: Any, business_id: UUID, conversation_id: UUID) -> None:
+    """Leave to people what was written, and is part of no turn, in a transaction."""
+    await connection.execute(
+        "update messages set status = 'kept' where business_id = $1 "
+        "and conversation_id = $2 and direction = 'in' and turn_id is null "
+        "and status = 'received'",
+        business_id,
+        conversation_id,
+    )
+
+
 async def begin_try(db: Database, held: Held, message_id: UUID) -> bool:
     """Note that the message is given to the carrier now; False if it need not be.
 

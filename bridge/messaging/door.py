@@ -232,6 +232,7 @@ class MessageDoor:
             pause=JOIN_PAUSE,
             stop_with=told.get(Wish.STOP),
             start_with=told.get(Wish.START),
+            may_answer=inbound.may_answer,
         )
 
     def _note(self, inbound: Inbound, business: Business, received: Received) -> None:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from msgspec import structs
 
 from bridge.agent.prompt_length import token_bound
+from bridge.messaging.inbound import may_answer
 from crm.message_turns import ASKED, Turn
 from crm.messages import Message
 
@@ -33,6 +34,10 @@ _KINDS = {
 _OPENING = "[\uff3b\u3010\u3014\u3016\u301a\u27e6\u2045\u298b\u298d\u298f\u2772"
 _CLOSING = "]\uff3d\u3011\u3015\u3017\u301b\u27e7\u2046\u298c\u298e\u2990\u2773"
 _ROUND = str.maketrans(_OPENING + _CLOSING, "(" * len(_OPENING) + ")" * len(_CLOSING))
+_MAY_STOP = (
+    "[this word can also mean: no more messages; if the writer may mean that, say that "
+    "they get none once they write STOP]"
+)
 _FILE = "a file, which cannot be read here"
 
 
@@ -142,6 +147,8 @@ def _words(message: Message, offered: Mapping[str, Chosen]) -> str:
         if (chosen := offered.get(message.choice)) is not None:
             of = f" starts_at={chosen.starts_at}" if chosen.starts_at else ""
             parts.append(f"[chosen from what was offered: {chosen.title}{of}]")
+        elif message.status == "received" and may_answer(message.body):
+            parts.append(_MAY_STOP)
     return "\n".join(parts) or "[an empty message]"
 
 

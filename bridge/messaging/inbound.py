@@ -37,6 +37,12 @@ _STOP_WORDS = (
     *("descadastrar", "cancelar inscrição", "annulla iscrizione", "disiscrivimi"),
     *("afmelden", "wypisz", "стоп", "отписаться", "відписатися", "dur", "停止", "退订"),
 )
+# Those of them that people answer a question with, too: "low", "wait", "removal", "call
+# off". None of them is a word that Twilio's own list or a law makes STOP.
+_ANSWERS = (
+    *("baja", "parar", "detener", "dur", "הסרה", "wypisz"),
+    *("abmelden", "abbestellen", "afmelden"),
+)
 _START_WORDS = (
     *("start", "unstop", "subscribe", "optin", "opt in", "resubscribe"),
     *("התחל", "התחילו", "הצטרף", "הצטרפות"),
@@ -85,6 +91,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     media: tuple[Medium, ...] = ()
     choice: str = ""
     wish: Wish | None = None
+    # The word of STOP may be an answer as well.
+    may_answer: bool = False
     is_cut: bool = False
 
 
@@ -110,6 +118,7 @@ def read_inbound(form: Mapping[str, str]) -> Inbound:
         choice=choice if len(choice) <= CHOICE_CHARS_MAX else "",
         # A template's button may be one: it has an id, which no choice of ours has.
         wish=None if media else wish_of(body),
+        may_answer=may_answer(body),
         is_cut=is_cut,
     )
 
@@ -119,6 +128,11 @@ def wish_of(body: str) -> Wish | None:
     if len(body) > 2 * max(map(len, _WISHES)):
         return None
     return _WISHES.get(_word(body))
+
+
+def may_answer(body: str) -> bool:
+    """Tell whether a message is a word of STOP that may also answer a question."""
+    return wish_of(body) is Wish.STOP and _word(body) in _MAY_ANSWER
 
 
 def one_space(text: str) -> str:
@@ -194,3 +208,4 @@ _WISHES = {
     **{_word(word): Wish.STOP for word in _STOP_WORDS},
     **{_word(word): Wish.START for word in _START_WORDS},
 }
+_MAY_ANSWER = frozenset(map(_word, _ANSWERS))

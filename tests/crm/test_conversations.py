@@ -15,6 +15,7 @@ from crm import (
     message_work,
     messages,
     notices,
+    opting_out,
 )
 from crm.conversations import Arrived
 from crm.database import Database
@@ -271,11 +272,11 @@ async def test_stop_holds_for_calls_and_ends_only_by_the_writer(salon):
     received = await salon.receive()
     async with salon.db.tenant(salon.id) as connection:
         own = (connection, salon.id, received.conversation_id)
-        assert await conversations.stop(*own)
-        assert not await conversations.stop(*own)
+        assert await opting_out.stop(*own)
+        assert not await opting_out.stop(*own)
         assert await connection.fetchval("select do_not_contact from leads")
-        assert await conversations.start(*own)
-        assert not await conversations.start(*own)
+        assert await opting_out.start(*own)
+        assert not await opting_out.start(*own)
         assert not await connection.fetchval("select do_not_contact from leads")
 
 
@@ -285,8 +286,8 @@ async def test_mark_of_the_business_outlives_a_start_of_the_writer(salon):
     await salon.sql("update leads set do_not_contact = true returning 1")
     async with salon.db.tenant(salon.id) as connection:
         own = (connection, salon.id, received.conversation_id)
-        await conversations.stop(*own)
-        await conversations.start(*own)
+        await opting_out.stop(*own)
+        await opting_out.start(*own)
         assert await connection.fetchval("select do_not_contact from leads")
 
 
@@ -313,10 +314,10 @@ async def test_start_to_one_number_does_not_undo_the_stop_to_another(salon):
     marked = "select do_not_contact from leads"
     async with salon.db.tenant(salon.id) as connection:
         for one in conversation_ids:
-            await conversations.stop(connection, salon.id, one)
-        await conversations.start(connection, salon.id, conversation_ids[0])
+            await opting_out.stop(connection, salon.id, one)
+        await opting_out.start(connection, salon.id, conversation_ids[0])
         assert await connection.fetchval(marked)
-        await conversations.start(connection, salon.id, conversation_ids[1])
+        await opting_out.start(connection, salon.id, conversation_ids[1])
         assert not await connection.fetchval(marked)
 
 
@@ -328,9 +329,9 @@ async def test_stop_of_one_number_holds_for_all_numbers_of_the_person(salon):
     marks = "select array_agg(do_not_contact) from leads"
     async with salon.db.tenant(salon.id) as connection:
         own = (connection, salon.id, conversation_id)
-        await conversations.stop(*own)
+        await opting_out.stop(*own)
         assert await connection.fetchval(marks) == [True, True]
-        await conversations.start(*own)
+        await opting_out.start(*own)
         assert await connection.fetchval(marks) == [False, False]
 
 
@@ -340,10 +341,10 @@ async def test_start_does_not_undo_the_business_s_mark_of_a_merged_number(salon)
     await salon.sql("update leads set do_not_contact = true returning 1")
     own = (salon.id, (await salon.receive()).conversation_id)
     async with salon.db.tenant(salon.id) as connection:
-        await conversations.stop(connection, *own)
+        await opting_out.stop(connection, *own)
     await lead_care.merge(salon.db, salon.id, other, salon.writer)
     async with salon.db.tenant(salon.id) as connection:
-        await conversations.start(connection, *own)
+        await opting_out.start(connection, *own)
 
     assert await salon.sql("select bool_and(do_not_contact) from leads")
 
@@ -374,8 +375,8 @@ def test_what_waits_when_people_take_over_or_the_writer_stops_is_not_answered_la
             if leave == "hold":
                 await conversations.hold(connection, *own, "")
             else:
-                await conversations.stop(connection, *own)
-                await conversations.start(connection, *own)
+                await opting_out.stop(connection, *own)
+                await opting_out.start(connection, *own)
         await conversations.hand_back(salon.db, *own)
         await salon.receive("after")
 

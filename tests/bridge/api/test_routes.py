@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from crm import audit, businesses, calls, conversations, leads
+from crm import audit, businesses, calls, conversations, leads, opting_out
 from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
 from tests.bridge.api.test_application import booking
@@ -294,7 +294,7 @@ def test_text_outside_the_window_or_after_stop_is_refused(api):
                 "where id = $1",
                 late,
             )
-            await conversations.stop(connection, ours.id, stopped)
+            await opting_out.stop(connection, ours.id, stopped)
         for own, why in ((late, "24 hours"), (stopped, "wants no messages")):
             path = f"/conversations/{own}"
             status, problem = await ours.ask(

@@ -7,7 +7,14 @@ import orjson
 import pytest
 
 from bridge.cli import main
-from crm import businesses, conversations, message_turns, message_work, messages
+from crm import (
+    businesses,
+    conversations,
+    message_turns,
+    message_work,
+    messages,
+    opting_out,
+)
 from crm.conversations import Arrived
 from crm.database import Database
 from crm.message_turns import ToolRun
@@ -121,7 +128,7 @@ def test_what_is_attached_chosen_and_refused_is_shown(salon, ask, embedded_url):
             content = {"kind": "template", "sid": "HX1", "variables": {}}
             draft = Draft("Tomorrow", content, "service", purpose="reminder")
             message_id = await messages.add(*own, draft)
-            await conversations.stop(*own)
+            await opting_out.stop(*own)
         await messages.note_status(
             db, business_id, message_id, "SM1", "failed", 63016, "closed"
         )

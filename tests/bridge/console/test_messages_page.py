@@ -14,6 +14,7 @@ from crm import (
     message_turns,
     message_work,
     messages,
+    opting_out,
 )
 from crm.claims import Claimant
 from crm.conversations import CONSOLE, Arrived
@@ -230,7 +231,7 @@ async def test_nothing_is_written_outside_the_window_or_after_stop(at):
     day = "update conversations set last_inbound_at = now() - interval '24 h'"
     await sql(at, f"{day} where id = $1", late)
     async with at.database.tenant(at.ours) as connection:
-        await conversations.stop(connection, at.ours, stopped)
+        await opting_out.stop(connection, at.ours, stopped)
     for own, why in (
         (late, "older than 24 hours"),
         (stopped, "The writer wants no messages."),

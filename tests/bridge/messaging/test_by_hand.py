@@ -7,7 +7,7 @@ import pytest
 
 from bridge.messaging import by_hand
 from bridge.messaging.by_hand import NotSent
-from crm import conversations
+from crm import conversations, opting_out
 from crm.conversations import CONSOLE, Arrived
 from tests.crm.test_conversations import told
 
@@ -34,7 +34,7 @@ async def test_text_is_written_within_24_hours_of_the_writer_s_last_message(salo
 async def test_nothing_is_written_to_who_wants_no_messages(salon):
     own = (await salon.receive()).conversation_id
     async with salon.db.tenant(salon.id) as connection:
-        await conversations.stop(connection, salon.id, own)
+        await opting_out.stop(connection, salon.id, own)
 
     assert await refused(salon, own) == "stopped"
 

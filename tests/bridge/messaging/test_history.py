@@ -209,3 +209,8 @@ def test_what_is_asked_at_once_is_bounded_and_the_newest_is_kept():
     # The last message is read whatever its length.
     (_, last) = given(asked, turn(*asked), bounds=Bounds(40, 1))
     assert last["content"].startswith("5 ")
+
+
+def test_model_is_told_that_an_answer_may_mean_stop():
+    made = given([], turn(asks(1, "baja")))
+    assert made[0]["content"].startswith("baja\n[this word can also mean")

@@ -148,6 +148,17 @@ def test_words_that_stop_a_conversation(text):
     assert wish_of(text) is Wish.STOP
 
 
+@pytest.mark.parametrize("text", ["baja", "Dur!", "parar", "הסרה", "afmelden"])
+def test_words_of_stop_that_may_be_answers(text):
+    found = read_inbound(form(Body=text))
+    assert (found.wish, found.may_answer) == (Wish.STOP, True)
+
+
+@pytest.mark.parametrize("text", ["STOP", "unsubscribe", "הסר", "стоп", "alta", "yes"])
+def test_words_of_stop_that_are_nothing_else(text):
+    assert not read_inbound(form(Body=text)).may_answer
+
+
 @pytest.mark.parametrize("text", ["START", "unstop", "התחל", "ابدأ", "Старт"])
 def test_words_that_start_it_again(text):
     assert wish_of(text) is Wish.START

@@ -7,7 +7,7 @@ import pytest
 from bridge.messaging import messenger as module
 from bridge.messaging.messenger import PAUSE_S_MAX, TURN_TRIES_MAX, pause_after
 from bridge.messaging.sentences import FAILED, SPENT
-from crm import businesses, conversations, messages, notices
+from crm import businesses, conversations, messages, notices, opting_out
 from crm.conversations import CONSOLE
 from tests.bridge.messaging.salon import told, until
 
@@ -80,7 +80,7 @@ def test_nobody_is_answered_by_the_assistant_whom_people_answer(database_url, wh
             if why == "held":
                 await conversations.hold(connection, salon.id, conversation_id, "")
             elif why == "stopped":
-                await conversations.stop(connection, salon.id, conversation_id)
+                await opting_out.stop(connection, salon.id, conversation_id)
         if why == "off":
             await businesses.set_setting(salon.database, salon.id, "whatsapp", False)
         await messages.write_by_hand(
