@@ -46,11 +46,16 @@ class CallRuns(Exception):
 
 
 class Erased(NamedTuple):
-    """Whose rows were deleted, and how many by table."""
+    """Whose rows were deleted, and how many by table.
+
+    `phones` are all numbers of the person, in each form in which a carrier has them;
+    `marks` are what a record of the business has beside them: its id, or its number.
+    """
 
     phones: tuple[str, ...]
     call_sids: tuple[str, ...]
     rows: dict[str, int]
+    marks: tuple[str, ...]
 
 
 async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None:
@@ -68,6 +73,19 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
         if not leads:
             return None
         ids, phones = [row["id"] for row in leads], [row["phone"] for row in leads]
+        # WhatsApp knows a mobile of Mexico as +52 1.
+        writers = await connection.fetch(
+            "select writer, own_number from conversations where business_id = $1 "
+            "and channel = 'whatsapp' and lead_id = any ($2)",
+            business_id,
+            ids,
+        )
+        numbers = await connection.fetch(
+            "select e164 from business_numbers where business_id = $1", business_id
+        )
+        marks = {str(business_id), *(row["own_number"] for row in writers)}
+        marks |= {row["e164"] for row in numbers}
+        phones += {row["writer"] for row in writers} - {*phones}
         found = await connection.fetch(_CALLS, business_id, ids, phones)
         call_sids = [row["call_sid"] for row in found]
         await _check_over(connection, call_sids)
@@ -90,7 +108,7 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
         )
         if told:
             rows["notices"] = rows.get("notices", 0) + told
-    return Erased(tuple(phones), tuple(call_sids), rows)
+    return Erased(tuple(phones), tuple(call_sids), rows, tuple(marks - {""}))
 
 
 async def erased_since(

@@ -103,11 +103,18 @@ def _erase_files(settings: Settings, erased: Erased) -> tuple[int, tuple[Path, .
 
 
 def _settle(folder: Path, erased: Erased) -> int:
-    """Remove the records that the database refused; return how many there were."""
+    """Remove the records that the database refused; return how many there were.
+
+    The person may have called another business, too: its records stay.
+    """
     if not (folder / REFUSED).exists():
         return 0
     refused = RefusedRecords(folder)
-    gone = [line for line in refused.lines() if _names(line, erased)]
+    gone = [
+        line
+        for line in refused.lines()
+        if _names(line, erased) and any(one.encode() in line for one in erased.marks)
+    ]
     if gone:
         refused.settle(dict.fromkeys(gone))
     return len(gone)

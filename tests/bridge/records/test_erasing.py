@@ -125,7 +125,8 @@ async def fill(db, business_id, phone, word, home):
     (timeline / "timeline.json").write_text(word)
     refused = RefusedRecords(home / CALLS_FOLDER)
     refused.add(msgspec.json.encode(Kept(business_id, row)), "no")
-    form = {"Body": f"I am {word}", "From": f"whatsapp:{phone}"}
+    form = {"From": f"whatsapp:{phone}", "To": f"whatsapp:{OTHER}"}
+    form["Body"] = f"I am {word}"
     refused = RefusedRecords(home / MESSAGES_FOLDER)
     refused.add(msgspec.json.encode({"form": form}), "no")
     return lead.id, sid, claimed
@@ -244,6 +245,43 @@ def test_while_a_call_of_the_person_runs_nothing_is_erased(database_url, tmp_pat
             await erase_person(db, settings, business_id, lead_id)
         assert await everything_of(db, business_id) == before
         assert len(files_naming(tmp_path, WORD)) > 3
+
+    run(story, database_url, tmp_path)
+
+
+def test_what_was_refused_of_another_business_stays(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        lead_id, *_ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        kept = Kept(uuid4(), call("CA1", from_number=PERSON))
+        form = {"From": f"whatsapp:{PERSON}", "To": "whatsapp:+12025550199"}
+        for folder, record in (
+            (CALLS_FOLDER, kept),
+            (MESSAGES_FOLDER, {"form": form}),
+        ):
+            refused = RefusedRecords(tmp_path / folder)
+            refused.add(msgspec.json.encode(record), "no")
+        erasure = await erase_person(db, settings, business_id, lead_id)
+        assert not files_naming(tmp_path, WORD)
+        for folder in (CALLS_FOLDER, MESSAGES_FOLDER):
+            (line,) = RefusedRecords(tmp_path / folder).lines()
+            assert PERSON.encode() in line
+        assert len(erasure.left) == 2
+
+    run(story, database_url, tmp_path)
+
+
+def test_a_message_that_waits_is_told_of_in_the_carrier_s_form(database_url, tmp_path):
+    async def story(db, business_id, settings):
+        # WhatsApp's form of +52 55 1234 5678.
+        writer = "+5215512345678"
+        arrived = Arrived("SM1", "hello", OTHER, "AC1", writer)
+        await conversations.receive(db, business_id, arrived)
+        waiting = tmp_path / MESSAGES_FOLDER / "worker-1.journal"
+        waiting.parent.mkdir(parents=True)
+        waiting.write_text(f"whatsapp:{writer}")
+        lead = await leads.find(db, business_id, "+525512345678")
+        erasure = await erase_person(db, settings, business_id, lead.id)
+        assert erasure.left == (waiting,)
 
     run(story, database_url, tmp_path)
 
