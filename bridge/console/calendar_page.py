@@ -126,7 +126,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     faults = Faults()
     service = read_service(form, business, faults)
     place, is_twice = read_place(form, business, faults)
-    lead = await _lead(database, business, form.get("lead", ""))
+    # The caller found last goes before the one that the form was opened for.
+    lead = await _lead(database, business, given.getall("lead", [""])[-1])
     # What is known of a lead stays.
     name = "" if lead else form.get("name", "").strip()[:NAME_CHARS_MAX]
     phone = lead.phone if lead else read_phone(form.get("phone", ""), business, faults)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from crm import appointments, businesses, diary, saving
+from crm import appointments, businesses, diary, leads, saving
 from crm.appointment_rows import Request
 from crm.authors import By
 from crm.businesses import Hours, Person, Service
@@ -224,6 +224,26 @@ def test_number_is_masked_until_it_is_asked_for_and_that_is_written_down(desk):
         _, text = await at.owner.post(at.path("calendar", made.id, "phone"))
         assert "+972501234568" in text
         assert "appointment.phone_seen" in (await at.owner.get(at.path("audit")))[1]
+
+    run(desk, story)
+
+
+def test_the_caller_found_last_is_booked_for(desk):
+    async def story(at):
+        first = await leads.upsert(at.database, at.ours, PHONE, {"name": "First"})
+        found = await leads.upsert(
+            at.database, at.ours, "+972501234569", {"name": "Found"}
+        )
+        await at.owner.get(at.path("calendar"))
+        # The box that the form came with, and what the search put below it.
+        both = [("lead", str(first.id)), ("lead", str(found.id))]
+        given = {"csrf": at.owner.csrf, **form(phone="")}
+        where = at.owner.base + at.path("calendar", "new")
+        async with at.owner.http.post(
+            where, data=[*given.items(), *both], allow_redirects=False
+        ) as answer:
+            assert answer.status == 303
+        assert [one.name for one in await booked(at)] == ["Found"]
 
     run(desk, story)
 
