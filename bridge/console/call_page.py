@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.agent.prompt import CALL_FACTS
+from bridge.agent.prompt import Prompt
 from bridge.console.auditing import audit
 from bridge.console.call_words import outcome_words, role_words
 from bridge.console.console import BUSINESS, CONSOLE, OPERATOR, OWNER, Console, require
@@ -68,7 +68,7 @@ async def page(
         seconds=(row["ended_at"] - row["started_at"]).total_seconds(),
         answers=figures(row["answer_ms"]),
         barge_ins=figures(row["barge_in_ms"]),
-        prompt=row["prompt"].replace(CALL_FACTS, row["prompt_facts"], 1),
+        prompt=Prompt(row["prompt"], row["prompt_facts"]).instructions,
         files=files.parts,
         is_whole=files.is_whole,
         is_recording=timelines.is_recording,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+from bridge.agent.prompt import Prompt
 from bridge.console.language import gettext as _
 from crm.businesses import Business
 from crm.calls import ToolCall, Turn
@@ -26,6 +27,11 @@ class Tried(NamedTuple):
     tools: Sequence[ToolCall]
     lead: LeadRow | None
     appointments: Sequence[AppointmentRow]
+
+    @property
+    def told(self) -> str:
+        """What the model was told, as it was sent."""
+        return Prompt(self.row["prompt"], self.row["prompt_facts"]).instructions
 
 
 class Line(NamedTuple):

@@ -20,6 +20,7 @@ from bridge.console.console import (
     require,
 )
 from bridge.console.language import N_
+from bridge.console.leads_page import status_words
 from bridge.console.printing import PrintError, Printing, TooBusy
 from bridge.console.rendering import render
 from bridge.console.report import Line, Tried, lines_of
@@ -48,7 +49,11 @@ async def show(request: web.Request) -> web.StreamResponse:
     """Show the report on a call; without a choice, on the newest test call."""
     report = await _report(request, "report.seen")
     return await render(
-        request, "report/report.html", role_words=role_words, **report._asdict()
+        request,
+        "report/report.html",
+        role_words=role_words,
+        status_words=status_words,
+        **report._asdict(),
     )
 
 

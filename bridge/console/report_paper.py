@@ -9,6 +9,7 @@ from babel.numbers import format_currency, format_decimal
 from bridge.console import language
 from bridge.console.call_words import role_words
 from bridge.console.language import gettext as _
+from bridge.console.leads_page import status_words
 from bridge.console.paper import Paper, Table, Text
 from bridge.console.report import Line, Tried
 from bridge.telemetry.masking import mask_phone
@@ -53,7 +54,7 @@ def _checks(lines: list[Line]) -> Table:
 
 def _call(tried: Tried, zone: ZoneInfo, currency: str) -> Table:
     row = tried.row
-    began, seconds = row["started_at"], (row["ended_at"] - row["started_at"]).seconds
+    began, lasted = row["started_at"], row["ended_at"] - row["started_at"]
     test = f" · {_('a test call')}" if row["is_test"] else ""
     cost = row["cost"]
     return _facts(
@@ -61,7 +62,7 @@ def _call(tried: Tried, zone: ZoneInfo, currency: str) -> Table:
         (_("When"), _time(began, zone) + test),
         (_("Call"), row["call_sid"]),
         (_("Caller"), _phone(row["from_number"])),
-        (_("Duration"), _clock(seconds)),
+        (_("Duration"), _clock(lasted.total_seconds())),
         (
             _("Cost"),
             _NOTHING
@@ -102,7 +103,7 @@ def _lead(tried: Tried) -> Table | Text:
         _("The lead"),
         (_("Name"), lead.name or _NOTHING),
         (_("Number"), _phone(lead.phone)),
-        (_("State"), lead.status),
+        (_("State"), status_words(lead.status)),
         *((name, str(value)) for name, value in lead.fields.items()),
     )
 
@@ -123,9 +124,7 @@ def _appointments(tried: Tried, zone: ZoneInfo) -> Table | Text:
 
 
 def _told(tried: Tried) -> Text:
-    row = tried.row
-    text = f"{row['prompt']}\n{row['prompt_facts']}"
-    return Text(_("What the model was told"), text)
+    return Text(_("What the model was told"), tried.told)
 
 
 def _facts(title: str, *rows: tuple[str, str]) -> Table:

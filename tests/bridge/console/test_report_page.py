@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from bridge.agent.prompt import CALL_FACTS
 from bridge.console import language, printing
 from bridge.console.paper import Paper, Table
 from bridge.console.report import Line, Tried
@@ -214,7 +215,7 @@ def test_the_document_says_what_the_page_says():
         "call_sid": "CA1",
         "from_number": PHONE,
         "cost": 0.25,
-        "prompt": "Be brief.",
+        "prompt": f"Be brief.\n{CALL_FACTS}\nSay goodbye.",
         "prompt_facts": "Now: noon",
     }
     tool = calls.ToolCall(
@@ -245,7 +246,8 @@ def test_the_document_says_what_the_page_says():
     text = msgspec.json.encode(paper).decode()
 
     for shown in (
-        *("Shop", "a cut", "CA1", "1:07", "$0.25", "Be brief.", "Now: noon"),
+        *("Shop", "a cut", "CA1", "1:07", "$0.25"),
+        r"Be brief.\nNow: noon\nSay goodbye.",
         *("✗", "timeout", "✓ {} → ok 12 ms", "No lead came of this call."),
     ):
         assert shown in text, shown
