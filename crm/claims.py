@@ -48,6 +48,14 @@ _COLUMNS = (
 )
 
 
+# Of `claims as c`: no lead has taken it over, and it says something.
+OPEN_CLAIM = (
+    "c.business_id = $1 and c.lead_id is null and (c.name is not null "
+    "or c.fields <> '{}' or exists (select from appointments a "
+    "where a.business_id = c.business_id and a.claimed_by = c.call_sid))"
+)
+
+
 async def write(
     db: Database,
     business_id: UUID,
@@ -109,15 +117,21 @@ async def read(connection: Any, business_id: UUID, call_sid: str) -> Claim | Non
     return None if row is None else Claim(**dict(row))
 
 
-async def recent(db: Database, business_id: UUID, limit: int = 20) -> list[Claim]:
-    """Return the latest claims that no lead has taken over, newest first."""
+async def recent(
+    db: Database,
+    business_id: UUID,
+    limit: int = 20,
+    before: tuple[datetime, str] | None = None,
+) -> list[Claim]:
+    """Return the latest claims that no lead has taken over, newest first, after the
+    time and the call of `before`."""
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(
-            f"select {_COLUMNS} from claims as c where business_id = $1 "
-            "and lead_id is null and (name is not null or fields <> '{}' or exists "
-            "(select from appointments a where a.business_id = c.business_id "
-            "and a.claimed_by = c.call_sid)) order by created_at desc limit $2",
+            f"select {_COLUMNS} from claims as c where {OPEN_CLAIM} "
+            "and ($3::timestamptz is null or (created_at, call_sid) < ($3, $4)) "
+            "order by created_at desc, call_sid desc limit $2",
             business_id,
             limit,
+            *(before or (None, None)),
         )
     return [Claim(**dict(row)) for row in rows]

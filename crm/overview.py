@@ -1,15 +1,16 @@
 """What a business's day looks like: its calls, its appointments, what waits for it."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from crm.claims import OPEN_CLAIM
 from crm.database import Database
 
 # More of a day than a person reads at one look.
-_ROWS_MAX = 50
+ROWS_MAX = 50
 
 
 class DayCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,17 +37,15 @@ class DayAppointment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """How much waits for somebody of the business, of the last week."""
+    """How much waits for somebody of the business, since the first of some days."""
 
     failed_calls: int
     claims: int
     incomplete_leads: int
 
 
-_DAY = (
-    ">= $2::date::timestamp at time zone $3 "
-    "and {0} < ($2::date + 1)::timestamp at time zone $3"
-)
+_SINCE = ">= $2::date::timestamp at time zone $3 "
+_DAY = f"{_SINCE}and {{0}} < ($2::date + 1)::timestamp at time zone $3"
 
 
 async def calls(db: Database, business_id: UUID, day: date, zone: str) -> list[DayCall]:
@@ -89,28 +88,52 @@ async def _of_day(
 ) -> list[Any]:
     async with db.tenant(business_id) as connection:
         rows: list[Any] = await connection.fetch(
-            query, business_id, day, zone, _ROWS_MAX
+            query, business_id, day, zone, ROWS_MAX
         )
     return rows
 
 
+class Figures(NamedTuple):
+    """How many appointments a day has, and what its answers in writing cost."""
+
+    appointments: int
+    written_cost: float
+
+
+async def figures(db: Database, business_id: UUID, day: date, zone: str) -> Figures:
+    """Return what a day of the business comes to, beside its calls."""
+    async with db.tenant(business_id) as connection:
+        row = await connection.fetchrow(
+            "select (select count(*) from appointments where business_id = $1 "
+            f"and status = 'booked' and starts_at {_DAY.format('starts_at')}), "
+            "(select coalesce(sum(cost), 0)::float8 from message_turns "
+            f"where business_id = $1 and begun_at {_DAY.format('begun_at')})",
+            business_id,
+            day,
+            zone,
+        )
+    return Figures(*row)
+
+
 async def waiting(
-    db: Database, business_id: UUID, required: tuple[str, ...]
+    db: Database, business_id: UUID, required: tuple[str, ...], since: date, zone: str
 ) -> Waiting:
-    """Return what waits: failed calls, unproven claims, leads that lack fields."""
+    """Return what waits since a day of the business: failed calls, unproven claims,
+    people who called and lack fields."""
     async with db.tenant(business_id) as connection:
         row = await connection.fetchrow(
             "select (select count(*) from calls where business_id = $1 and failed "
-            "and started_at > now() - interval '7 days') as failed_calls, "
-            "(select count(*) from claims where business_id = $1 and lead_id is null "
-            "and (name is not null or fields <> '{}') "
-            "and created_at > now() - interval '7 days') as claims, "
-            "(select count(*) from leads l where business_id = $1 "
-            "and last_call_at > now() - interval '7 days' and exists (select from "
-            "unnest($2::text[]) f where coalesce(case f when 'name' then l.name "
+            f"and started_at {_SINCE}) as failed_calls, "
+            f"(select count(*) from claims c where {OPEN_CLAIM} "
+            f"and created_at {_SINCE}) as claims, "
+            "(select count(distinct coalesce(l.merged_into, l.id)) from leads l "
+            f"where business_id = $1 and last_call_at {_SINCE} and exists (select from "
+            "unnest($4::text[]) f where coalesce(case f when 'name' then l.name "
             "when 'phone' then l.phone else l.fields ->> f end, '') = '')) "
             "as incomplete_leads",
             business_id,
+            since,
+            zone,
             list(required),
         )
     return Waiting(**dict(row))

@@ -4,7 +4,17 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from bridge.console import audit_page, businesses_page
-from crm import audit, businesses, calls, claims, leads
+from bridge.console.rendering import NOTHING
+from crm import (
+    audit,
+    businesses,
+    calls,
+    claims,
+    health,
+    lead_care,
+    leads,
+    overview,
+)
 from crm.claims import Claimant
 from tests.crm.test_crm import call
 
@@ -13,6 +23,11 @@ PHONE = "+12025550101"
 
 def run(story):
     asyncio.run(story())
+
+
+def figure(text, title):
+    """Return what stands under a title of the day's figures."""
+    return text.partition(f"<dt>{title}</dt><dd>")[2].partition("</dd>")[0]
 
 
 def test_a_day_without_anything_says_what_to_do(desk):
@@ -69,6 +84,78 @@ def test_a_day_shows_its_calls_its_appointments_and_what_waits(desk):
             assert "1 caller has not said" in text
             for hidden in ("CA3", "CA4", PHONE, "No appointment today."):
                 assert hidden not in text, hidden
+
+    run(story)
+
+
+def test_a_day_of_more_than_a_page_says_how_much_it_is_and_where_the_rest_is(
+    desk, monkeypatch
+):
+    monkeypatch.setattr(overview, "ROWS_MAX", 2)
+
+    async def story():
+        async with desk() as at:
+            database, now = at.database, datetime.now(UTC)
+            zone = "Pacific/Kiritimati" if now.hour < 10 else "UTC"
+            await businesses.update(database, at.ours, time_zone=zone)
+            lead = await leads.touch(database, at.ours, PHONE)
+            async with database.tenant(at.ours) as connection:
+                for minutes in range(3):
+                    begins = now + timedelta(minutes=minutes)
+                    await connection.execute(
+                        "insert into appointments (business_id, lead_id, starts_at, "
+                        "ends_at, busy_until) values ($1, $2, $3, $4, $4)",
+                        at.ours,
+                        lead.id,
+                        begins,
+                        begins + timedelta(minutes=1),
+                    )
+            for number in range(3):
+                await calls.save(database, at.ours, call(f"CA{number}"))
+            _, text = await at.owner.get(at.path(""))
+            assert figure(text, "Appointments") == "3"
+            assert "All appointments of today" in text
+            assert "All calls of today" in text
+
+    run(story)
+
+
+def test_the_cost_of_a_day_is_that_of_calls_and_of_answers_in_writing(desk):
+    async def story():
+        async with desk() as at:
+            database = at.database
+            await calls.save(database, at.ours, call("CA1", cost=None))
+            _, text = await at.owner.get(at.path(""))
+            assert figure(text, "Cost") == NOTHING
+            async with database.tenant(at.ours) as connection:
+                await connection.execute(
+                    "with one as (insert into conversations (business_id, channel, "
+                    "writer) values ($1, 'whatsapp', $2) returning id) "
+                    "insert into message_turns (business_id, conversation_id, cost) "
+                    "select $1, id, 2 from one",
+                    at.ours,
+                    PHONE,
+                )
+            await calls.save(database, at.ours, call("CA2", cost=0.5))
+            _, text = await at.owner.get(at.path(""))
+            assert figure(text, "Cost").startswith("$2.50")
+            assert "without 1 call that has no price" in text
+            day = await health.day(database, at.ours, datetime.now(UTC))
+            assert day.usage.written_cost_today == 2
+
+    run(story)
+
+
+def test_a_person_of_two_numbers_waits_once(desk):
+    async def story():
+        async with desk() as at:
+            database = at.database
+            for phone in (PHONE, "+12025550102"):
+                lead = await leads.touch(database, at.ours, phone)
+            await lead_care.merge(database, at.ours, lead.id, PHONE)
+            await businesses.update(database, at.ours, required_fields=("name",))
+            _, text = await at.owner.get(at.path(""))
+            assert "1 caller has not said" in text
 
     run(story)
 
