@@ -29,6 +29,12 @@ _IS_RIGHT = (
 )
 
 _NOTE = "update claims set proven_at = now() where business_id = $1 and call_sid = $2"
+# The record of the call, if it is written; a later one is the lead's by its claim.
+_TAKE_CALL = """
+with taken as (update calls set lead_id = $3 where business_id = $1 and call_sid = $2
+  and lead_id is null returning started_at)
+update leads set calls = calls + 1, last_call_at = greatest(last_call_at, started_at)
+  from taken where business_id = $1 and id = $3"""
 # The lead may have been deleted since, or have got another number.
 _IS_PROVEN = """
 select exists (select from claims c
@@ -121,7 +127,9 @@ async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:
             fields = {**claim.fields, **lead.fields}
             claim = replace(claim, name=lead.name or claim.name, fields=fields)
         assert claim.phone is not None, "as it was read"
-        return await _take_over(connection, business_id, claim.phone, claim)
+        lead = await _take_over(connection, business_id, claim.phone, claim)
+        await connection.execute(_TAKE_CALL, business_id, call_sid, lead.id)
+        return lead
 
 
 async def _tries_left(connection: Any, business_id: UUID, claimant: Claimant) -> int:

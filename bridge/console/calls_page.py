@@ -1,8 +1,9 @@
 """The list of a business's calls: search in words, filters, and export."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -19,6 +20,7 @@ from bridge.console.console import (
     require,
 )
 from bridge.console.language import N_, gettext as _
+from bridge.console.paging import time_of
 from bridge.console.rendering import render
 from crm import call_search
 from crm.call_search import Place, Wish
@@ -70,7 +72,8 @@ async def export(request: web.Request) -> web.StreamResponse:
         *(_("Call"), _("Time"), _("Number"), _("Name"), _("Outcome")),
         *(_("End"), _("Seconds"), _("Cost")),
     ]
-    day = datetime.now(UTC).date().isoformat()
+    zone = ZoneInfo(request[BUSINESS].time_zone)
+    day = datetime.now(zone).date().isoformat()
     return await csv_export.answer(
         request, f"calls-{day}.csv", head, _csv_rows(request, wish)
     )
@@ -80,10 +83,11 @@ async def _csv_rows(
     request: web.Request, wish: Wish
 ) -> AsyncIterator[Sequence[object]]:
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    zone = ZoneInfo(business.time_zone)
     async for row in call_search.every(database, business.id, wish, EXPORT_ROWS_MAX):
         yield (
             row.call_sid,
-            row.started_at.isoformat(timespec="seconds"),
+            row.started_at.astimezone(zone).isoformat(timespec="seconds"),
             row.from_number,
             row.name,
             outcome_words(row.outcome),
@@ -128,11 +132,8 @@ def _day(query: Mapping[str, str], name: str, faults: dict[str, str]) -> date | 
 
 
 def _place_of(query: Mapping[str, str]) -> Place | None:
-    try:
-        at = datetime.fromisoformat(query["before"])
-    except (KeyError, ValueError):
-        return None
-    return Place(at, _text(query, "call")) if at.tzinfo else None
+    at = time_of(query.get("before", ""))
+    return None if at is None else Place(at, _text(query, "call"))
 
 
 def _older(filters: dict[str, str], place: Place) -> str:

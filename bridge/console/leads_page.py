@@ -1,6 +1,7 @@
 """The list of a business's leads, and the claims of callers who proved nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -14,9 +15,10 @@ from bridge.console.console import (
     business_path,
 )
 from bridge.console.language import N_, gettext
-from bridge.console.paging import time_and_id_of
+from bridge.console.paging import time_and_id_of, time_of
 from bridge.console.rendering import render
 from crm import claims, lead_care, proofs
+from crm.claims import Claim
 from crm.lead_care import STATUSES, Place
 
 PAGE_ROWS = 50
@@ -50,14 +52,19 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
     shown = rows[:PAGE_ROWS]
     is_start = before is None and not any(filters.values())
+    claimed = []
+    if is_start:
+        after = _claim_of(query)
+        claimed = await claims.recent(database, business.id, CLAIMS_MAX + 1, after)
     return await render(
         request,
         "leads/list.html",
         rows=shown,
         older=_older(filters, shown[-1].place) if len(rows) > PAGE_ROWS else None,
-        claims=await claims.recent(database, business.id, CLAIMS_MAX)
-        if is_start
-        else [],
+        claims=claimed[:CLAIMS_MAX],
+        older_claims=_older_claims(claimed[:CLAIMS_MAX])
+        if len(claimed) > CLAIMS_MAX
+        else None,
         filters=filters,
         is_start=is_start,
         statuses=[(name, status_words(name)) for name in STATUSES],
@@ -84,6 +91,17 @@ def _text(query: Mapping[str, str], name: str) -> str:
 def _older(filters: dict[str, str], place: Place) -> str:
     given = {name: value for name, value in filters.items() if value}
     return "?" + urlencode({**given, "before": place.at.isoformat(), "id": place.id})
+
+
+def _claim_of(query: Mapping[str, str]) -> tuple[datetime, str] | None:
+    """Return the time and the call of the claim that ended the page before."""
+    at = time_of(query.get("claimed", ""))
+    return None if at is None else (at, _text(query, "call"))
+
+
+def _older_claims(shown: Sequence[Claim]) -> str:
+    at, call_sid = shown[-1].created_at.isoformat(), shown[-1].call_sid
+    return f"?{urlencode({'claimed': at, 'call': call_sid})}#claims"
 
 
 def add_routes(app: web.Application, console: Console) -> None:

@@ -1,19 +1,28 @@
 """Where a page of a list begins: after what its address says."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 # A position is microseconds since 1970.
 _POSITION_DIGITS_MAX = 18
 
 
+def time_of(text: str) -> datetime | None:
+    """Return a time with its zone; None if the text is none that a database has."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def time_and_id_of(query: Mapping[str, str]) -> tuple[datetime, UUID] | None:
     """Return `before`, a time with its zone, and `id`; None if they are not there."""
+    at = time_of(query.get("before", ""))
     try:
-        at = datetime.fromisoformat(query["before"])
-        return (at, UUID(query["id"])) if at.tzinfo else None
-    except (KeyError, ValueError):
+        return None if at is None else (at, UUID(query.get("id", "")))
+    except ValueError:
         return None
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import csv
 import io
+from datetime import datetime, timedelta
 
 import pytest
 
 from bridge.console.call_words import OUTCOMES
 from bridge.console.csv_export import cell
 from bridge.records.summary import _OUTCOMES
-from crm import calls, leads
+from crm import businesses, calls, leads
 from tests.crm.test_call_search import said
 from tests.crm.test_crm import call
 
@@ -91,6 +92,8 @@ def test_an_export_holds_the_filtered_calls_and_no_formula(desk):
             await leads.upsert(at.database, at.ours, phone, {"name": name})
             await add(at, "CA1", from_number=phone, outcome="booked")
             await add(at, "CA2")
+            zone = "Pacific/Kiritimati"
+            await businesses.update(at.database, at.ours, time_zone=zone)
             status, text = await at.owner.get(at.path("calls.csv?outcome=booked"))
             assert status == 200
             assert at.owner.headers["Content-Type"] == "text/csv; charset=utf-8"
@@ -98,6 +101,9 @@ def test_an_export_holds_the_filtered_calls_and_no_formula(desk):
             assert len(rows) == 2
             assert rows[1][0] == "CA1"
             assert rows[1][2:4] == [f"'{phone}", f"'{name}"]
+            # A time as the page and its filters have it.
+            began = datetime.fromisoformat(rows[1][1])
+            assert began.utcoffset() == timedelta(hours=14)
             assert (await at.staff.get(at.path("calls.csv")))[0] == 403
             _, text = await at.owner.get(at.path("audit"))
             assert "calls.exported" in text

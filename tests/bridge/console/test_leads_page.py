@@ -2,11 +2,15 @@
 
 import asyncio
 import re
+from uuid import UUID
 
+from bridge.console import leads_page
 from crm import calls, claims, lead_care, leads
 from crm.claims import Claimant
 from tests.crm.test_crm import call
 
+# A time that no database has, once it is moved to UTC.
+EARLY = f"?before=0001-01-01T00:00:00%2B14:00&id={UUID(int=0)}"
 PHONE, SECOND = "+12025550101", "+12025550102"
 
 
@@ -35,7 +39,12 @@ def test_leads_are_listed_with_masked_numbers_and_found_by_parts(desk):
                 assert status == 200
                 assert at.path("leads", lead_id) in text, query
                 assert PHONE not in text
-            for query in ("?text=nobody", "?status=booked", "?text=%00&before=x&id=y"):
+            for query in (
+                "?text=nobody",
+                "?status=booked",
+                "?text=%00&before=x&id=y",
+                EARLY,
+            ):
                 status, text = await at.owner.get(at.path(f"leads{query}"))
                 assert status == 200
             _, text = await at.owner.get(at.path("leads?text=nobody"))
@@ -234,10 +243,36 @@ def test_a_claim_is_given_to_the_lead_whose_number_it_names(desk):
             )
             _, text = await at.owner.get(at.path("leads"))
             assert "Eve" in text
+            await calls.save(at.database, at.ours, call("CAc", caller_worth="none"))
             path = at.path("claims", "CAc", "accept")
             assert (await at.owner.post(path))[0] == 303
+            where = at.owner.headers["Location"]
+            # The call is in the lead's history, and the lead among those who called.
+            assert at.path("calls", "CAc") in (await at.owner.get(where))[1]
+            (listed,) = await lead_care.listed(at.database, at.ours)
+            assert listed.last_at.year > 1970
             assert (await lead_of(at)).name == "Eve"
             assert (await at.owner.post(at.path("claims", "CAx", "accept")))[0] == 404
+
+    run(story)
+
+
+def test_every_claim_is_reached_by_the_pages(desk, monkeypatch):
+    monkeypatch.setattr(leads_page, "CLAIMS_MAX", 2)
+
+    async def story():
+        async with desk() as at:
+            for number in range(5):
+                claimant = Claimant(f"CAc{number}")
+                said = {"name": f"Eve {number}"}
+                await claims.write(at.database, at.ours, claimant, None, said)
+            seen, link = [], "leads"
+            while link:
+                _, text = await at.owner.get(at.path(link))
+                seen += re.findall(r"Eve \d", text)
+                found = re.search(r'href="([^"]+)#claims" rel="next"', text)
+                link = found and f"leads{found[1].replace('&amp;', '&')}"
+            assert seen == [f"Eve {number}" for number in reversed(range(5))]
 
     run(story)
 
