@@ -229,7 +229,7 @@ async def forget_answers(connection: Any, business_id: UUID) -> None:
 
 
 def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 def _token(row: Any) -> Token:

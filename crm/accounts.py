@@ -60,7 +60,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 def hash_token(token: str) -> str:
     """Return the form of a token that is stored; the token itself is random enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def same_login(login: str) -> str:
@@ -302,7 +302,7 @@ async def open_session(
             "($1, $2, $3, $4, now() + make_interval(days => $5))",
             hash_token(token),
             user_id,
-            agent[:AGENT_CHARS_MAX],
+            agent[:AGENT_CHARS_MAX].encode("utf-8", "replace").decode(),
             address,
             SESSION_DAYS_MAX,
         )

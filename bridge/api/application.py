@@ -45,7 +45,7 @@ KEY_CHARS_MAX = 128
 # Of one token, and of wrong tokens from one address.
 TOKEN_RATE = Rate(burst=60, per_s=10)
 STRANGER_RATE = Rate(burst=30, per_s=0.5)
-_BEARER = "Bearer "
+_BEARER = "bearer"
 _UNWRITABLE = "a value has a character or a size that the database cannot hold"
 
 
@@ -114,10 +114,11 @@ class Api:
 
     async def _token(self, request: web.Request) -> Token:
         given = request.headers.get("Authorization", "")
-        secret = given.removeprefix(_BEARER).strip()
+        scheme, _, rest = given.partition(" ")
+        secret = rest.strip()
         token, now = None, monotonic()
         client = counted_as(address_of(request))
-        if given.startswith(_BEARER) and secret.startswith(_PREFIX):
+        if scheme.lower() == _BEARER and secret.startswith(_PREFIX):
             if secret not in self._known:
                 _check_rate(self._strangers.peek_s(client, now))
             token = await access_tokens.find(self._database, access_tokens.API, secret)
@@ -185,7 +186,7 @@ class Api:
                 body = msgspec.json.decode(data, type=route.body)
         except msgspec.ValidationError as error:
             raise of_type(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(
                 HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}"
             ) from None

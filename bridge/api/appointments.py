@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
-from typing import Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,8 @@ from crm.free_times import Wanted
 from crm.names import same_name_key
 from crm.pages import AppointmentRow
 
+# A person's number, as the database has it.
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 # A search for free slots looks at so many days at most.
 DAYS_MAX = 62
 SLOTS_MAX = 1_000
@@ -39,7 +41,7 @@ class AppointmentsQuery(
     since: datetime | None = None
     until: datetime | None = None
     status: Literal["booked", "cancelled", "moved"] | None = None
-    person: int | None = None
+    person: Number | None = None
 
 
 class SlotsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +50,7 @@ class SlotsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service: str
     first_day: date
     last_day: date
-    person: int | None = None
+    person: Number | None = None
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -69,14 +71,14 @@ class NewAppointment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     starts_at: datetime
     phone: str
     name: str = ""
-    person: int | None = None
+    person: Number | None = None
 
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The new time of an appointment, and the person it will be with."""
 
     starts_at: datetime
-    person: int | None = None
+    person: Number | None = None
 
 
 async def every(asked: Asked) -> Page[AppointmentRow]:

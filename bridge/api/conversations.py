@@ -34,7 +34,7 @@ class ConversationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Which messages: the last ones, or those before a position."""
 
     limit: Limit = LIMIT_DEFAULT
-    before: int | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class WholeConversation(Conversation, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -37,8 +37,8 @@ def read(cursor: str | None, *, is_uuid: bool) -> tuple[datetime, Any] | None:
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None or "\0" in key:
             raise ValueError
-        return moment, UUID(key) if is_uuid else key
-    except (ValueError, Error):
+        return moment.astimezone(UTC), UUID(key) if is_uuid else key
+    except (ValueError, OverflowError, Error):
         raise wrong_field("cursor", "expected the `next` of a page") from None
 
 

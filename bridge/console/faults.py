@@ -9,7 +9,7 @@ from bridge.console.gatekeeper import Handler
 from bridge.console.language import N_
 from bridge.console.rendering import render
 from bridge.telemetry.log import server_logger
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, is_about_the_row
 
 # `img-src data:` is for the arrows and ticks of Pico's form elements. Audio is played
 # from memory (blob:). Nothing comes from another host but the softphone's stream, where
@@ -94,6 +94,9 @@ async def answer_faults(request: web.Request, handler: Handler) -> web.StreamRes
             "console: %s: the database: %s", request.path, type(error).__name__
         )
         status, allowed = HTTPStatus.SERVICE_UNAVAILABLE, None
+        # Such as a null character in a query.
+        if is_about_the_row(error):
+            status = HTTPStatus.BAD_REQUEST
     except Exception as error:
         server_logger().error("console: %s failed", request.path, exc_info=error)
         status, allowed = HTTPStatus.INTERNAL_SERVER_ERROR, None

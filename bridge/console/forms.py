@@ -41,13 +41,17 @@ def is_from_here(request: web.Request, public_url: str) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return True
-    return urlsplit(origin).netloc in (request.host, urlsplit(public_url).netloc)
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return host in (request.host, urlsplit(public_url).netloc)
 
 
 def has_token(request: web.Request, form: MultiDict[str], csrf: str) -> bool:
     """Tell whether a request carries the token of its session."""
     given = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD) or ""
-    return hmac.compare_digest(given.encode(), csrf.encode())
+    return hmac.compare_digest(given.encode("utf-8", "replace"), csrf.encode())
 
 
 async def read_form(request: web.Request, bytes_max: int) -> MultiDict[str]:

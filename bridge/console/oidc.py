@@ -242,7 +242,7 @@ def _check_address(url: str) -> None:
 def _decode(data: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OidcError(f"the provider's answer: {error}") from None
 
 

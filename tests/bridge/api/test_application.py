@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from uuid import uuid4
+from base64 import urlsafe_b64encode
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -14,13 +15,16 @@ from bridge.api.application import (
     STRANGER_RATE,
     TOKEN_RATE,
 )
+from bridge.api.problems import CONTENT_TYPE
 from crm import access_tokens, calls, conversations, leads
 from crm.access_tokens import SCOPES
 from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
+from tests.bridge.ws_peer import Peer
 from tests.crm.test_crm import PHONE, call
 
 BOOKING = {"service": "cut", "phone": PHONE, "name": "Ben"}
+BEFORE_ALL_TIME = urlsafe_b64encode(b"0001-01-01T00:00:00+14:00 CA1").decode()
 
 
 def booking(hours=24, **more):
@@ -181,6 +185,10 @@ def test_ids_of_another_business_are_not_found(api):
         ("GET", "/calls?offset=1", None, "offset"),
         ("GET", "/calls?cursor=zzz", None, "cursor"),
         ("GET", "/leads?cursor=AAAA", None, "cursor"),
+        ("GET", f"/calls?cursor={BEFORE_ALL_TIME}", None, "cursor"),
+        ("GET", "/appointments?person=99999999999", None, "person"),
+        ("GET", f"/conversations/{UUID(int=1)}?before={2**63}", None, "before"),
+        ("POST", "/appointments", booking(person=2**31), "person"),
         ("GET", "/appointments?from=2026-01-01T00:00:00", None, "from"),
         ("GET", "/free-slots?service=Cut&first_day=2026-01-01", None, "last_day"),
         (
@@ -269,6 +277,30 @@ def test_bodies_that_are_not_read(api):
         assert (await world.ours.ask("PUT", "/calls"))[0] == 405
         assert world.ours.headers["Allow"] == "GET"
         assert (await world.ours.ask("GET", "/nothing"))[0] == 404
+
+    api(story)
+
+
+def test_settings_nested_deep_are_no_json(api):
+    async def story(world):
+        deep = b'{"settings":{"a":' + b"[" * 30_000 + b"]" * 30_000 + b"}}"
+        async with world.session.patch(
+            f"{world.base}/api/v1/assistant",
+            data=deep,
+            headers={"Authorization": f"bearer {world.ours.token}"},
+        ) as response:
+            assert (response.status, response.content_type) == (400, CONTENT_TYPE)
+
+    api(story)
+
+
+def test_token_that_is_no_text_opens_nothing(api):
+    async def story(world):
+        peer = await Peer.connect(int(world.base.rpartition(":")[2]))
+        peer.send(b"GET /api/v1/calls HTTP/1.1\r\nHost: x\r\n")
+        peer.send(b"Authorization: Bearer kolbridge_\xff\r\n\r\n")
+        assert (await peer.head()).split()[1] == "401"
+        await peer.close()
 
     api(story)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientSession
@@ -121,6 +122,29 @@ def test_a_body_beyond_its_limit_or_of_another_kind_is_refused(desk):
             assert status == 415
             status, _ = await at.owner.post("/console/language", language="a\0b")
             assert status == 400
+
+    run(story)
+
+
+def test_bytes_that_are_no_text_are_refused(desk):
+    """A header may have any bytes; what they cost is one query, and no traceback."""
+
+    async def story():
+        async with desk() as at:
+            (cookie,) = at.owner.http.cookie_jar
+            known = f"Cookie: kolbridge_session={cookie.value}".encode()
+            login = await add_user(at.database, "owner", at.ours)
+            form = urlencode({"login": login, "password": PASSWORD})
+            for start, header, body, status in (
+                ("GET /console/account", b"Cookie: kolbridge_session=\xff", "", 303),
+                ("POST /console/logout", known + b"\r\nX-CSRF-Token: \xff", "", 403),
+                ("POST /console/login", b"Origin: http://[", form, 403),
+                ("POST /console/login", b"User-Agent: \xff", form, 303),
+                (f"GET {at.path('users')}?after=%00", known, "", 400),
+            ):
+                head = f"{start} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+                data = head.encode() + header + b"\r\n\r\n" + body.encode()
+                assert (await at.service.request(data))[0] == status, (start, header)
 
     run(story)
 
