@@ -10,18 +10,23 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bridge.ports.acceptor import listen
 from bridge.ports.authentication import Handler
+from bridge.ports.port_demux import Head
 from bridge.ports.workers import Workers
 from bridge.service.readiness import Readiness
 from bridge.settings.process import Settings
 from bridge.telemetry.log import write_line
 from bridge.telemetry.metrics_merge import added_up
 
+# Prometheus, probes and people: a further connection takes the place of an idle one.
+CONNECTIONS_MAX = 32
 _PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -61,6 +66,18 @@ def admin_application(
         ]
     )
     return app
+
+
+class NoStreams:
+    """What a port without media streams answers to who asks for one."""
+
+    def pass_on(self, head: Head, transport: Any, data: bytes) -> bool:
+        """Serve the connection here."""
+        return False
+
+    def admit_stream(self, head: Head) -> HTTPStatus:
+        """Refuse the stream."""
+        return HTTPStatus.NOT_FOUND
 
 
 async def alive(request: web.Request) -> web.Response:

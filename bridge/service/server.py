@@ -35,7 +35,12 @@ from bridge.ports.workers import Workers
 from bridge.records.checkpoints import keep_running
 from bridge.records.summary import begun_row, running_row, to_row
 from bridge.records.writer import Kept, RecordWriter
-from bridge.service.admin import admin_application, own_page
+from bridge.service.admin import (
+    CONNECTIONS_MAX as ADMIN_CONNECTIONS_MAX,
+    NoStreams,
+    admin_application,
+    own_page,
+)
 from bridge.service.background import Background
 from bridge.service.loop_monitor import LoopMonitor
 from bridge.service.own_api import add_applications
@@ -167,6 +172,7 @@ class Server:
         )
         self._admin_runner: web.AppRunner | None = None
         self._admin_acceptor: Acceptor | None = None
+        self._admin_connections = Connections(self.metrics, ADMIN_CONNECTIONS_MAX)
         self.port = self.admin_port = 0
         self.public_url = ""
 
@@ -251,7 +257,9 @@ class Server:
         assert self._admin_runner.server is not None
         http = protocol_factory(self._admin_runner.server, self.metrics)
         self.admin_port = listening.getsockname()[1]
-        self._admin_acceptor = Acceptor(listening, http, self._connections)
+        connections = self._admin_connections
+        port_demux = partial(PortDemux, NoStreams(), http, connections)
+        self._admin_acceptor = Acceptor(listening, port_demux, connections)
         self._admin_acceptor.start()
 
     async def _keep_checkpoints(self) -> None:
@@ -314,7 +322,8 @@ class Server:
         for runner in (self._runner, self._own_runner, self._admin_runner):
             if runner is not None:
                 await runner.cleanup()
-        self._connections.close()
+        for connections in (self._connections, self._admin_connections):
+            connections.close()
         # A transport closes its socket in the loop's next turn.
         await asyncio.sleep(0)
         await self._records.close(RECORDS_WAIT_S)

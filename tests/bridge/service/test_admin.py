@@ -4,9 +4,10 @@ import orjson
 import pytest
 
 from bridge.ports.acceptor import listen
-from bridge.service.admin import open_admin
+from bridge.service.admin import CONNECTIONS_MAX, open_admin
 from bridge.settings.process import Settings, SettingsError, load
 from tests.bridge import running_service, ws_peer
+from tests.bridge.ws_peer import Peer
 
 
 def run(story_of, database_url, home, **settings):
@@ -51,6 +52,25 @@ def test_token_is_asked_for_where_there_is_one(database_url, tmp_path, header, s
             assert (await at.watch(path, header))[0] == status
 
     run(told, database_url, tmp_path, admin_token="watch-me")
+
+
+def test_who_opens_connections_and_says_nothing_takes_no_descriptor_of_a_call(
+    database_url, tmp_path
+):
+    async def told(at):
+        port = at.server.admin_port
+        idle = [await Peer.connect(port) for _ in range(CONNECTIONS_MAX + 8)]
+
+        assert (await at.watch("/healthz")) == (200, b"ok")
+        refused = at.server.metrics.value("connections_refused", reason="made_room")
+        assert refused == 9
+        assert await idle[0].ended() == b""
+        status, _ = await at.watch("/twilio/media", "Upgrade: websocket")
+        assert status == 404
+        for peer in idle:
+            await peer.close()
+
+    run(told, database_url, tmp_path)
 
 
 def test_beyond_loopback_a_token_is_needed():
