@@ -26,6 +26,8 @@ from bridge.wire.audio import media_onto, text_onto
 
 # Twilio sends `start` right after the upgrade.
 START_WAIT_S = 5.0
+# Before `start` there is `connected`. Messages that are not known yet may come, too.
+FIRST_MESSAGES_MAX = 8
 # How long a caller's socket is not read after a flood: TCP holds the rest back.
 FLOOD_REST_S = 1.0
 # How much the kernel may hold then: about a thousand messages of a flood, which are
@@ -101,6 +103,7 @@ class TwilioLeg(WebSocket):
         self._burst = bytearray()
         self._media_begins = b""
         self._line: Owner | None = None
+        self._first_messages = 0
         self._start_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
 
@@ -217,6 +220,10 @@ class TwilioLeg(WebSocket):
         super().close(code)
 
     def _receive_first(self, data: bytes) -> None:
+        """Take a message before `start`; one of an unknown event is ignored."""
+        if self._transport is None or self._transport.is_close_frame_sent:
+            return  # the stream was refused
+        self._first_messages += 1
         try:
             message = twilio.decode(data)
         except twilio.ProtocolError:
@@ -224,7 +231,10 @@ class TwilioLeg(WebSocket):
             return
         if isinstance(message, twilio.Start):
             self._claim(message)
-        elif not isinstance(message, twilio.Connected):
+        elif not (
+            self._first_messages < FIRST_MESSAGES_MAX
+            and isinstance(message, twilio.Connected | None)
+        ):
             self._refuse("no_start")
 
     def _claim(self, start: twilio.Start) -> None:

@@ -44,6 +44,34 @@ async def test_stream_that_does_not_begin_with_start_is_closed(place, first, rea
 
 
 @loopback.told
+async def test_a_message_of_an_unknown_event_may_come_before_start(place):
+    line = place.new_driver()
+    peer = await place.open_stream(start=False)
+    for message in (b'{"event":"new"}', loopback.CONNECTED, b'{"event":"new","x":1}'):
+        peer.send_text(message)
+    peer.send_text(loopback.start_message())
+    await ws_peer.until(lambda: line.twilio_leg is not None)
+
+    assert place.metrics.value("refused_streams", reason="no_start") == 0
+    await peer.close()
+
+
+@loopback.told
+async def test_messages_that_put_start_off_end_the_stream(place, monkeypatch):
+    monkeypatch.setattr(legs, "START_WAIT_S", 60.0)
+    line = place.new_driver()
+    peer = await place.open_stream(start=False)
+    for _ in range(legs.FIRST_MESSAGES_MAX):
+        peer.send_text(loopback.CONNECTED)
+    peer.send_text(loopback.start_message())
+
+    assert (await loopback.expect(peer, ws_peer.CLOSE))[:2] == (1008).to_bytes(2)
+    assert place.metrics.value("refused_streams", reason="no_start") == 1
+    assert line.twilio_leg is None
+    await peer.close()
+
+
+@loopback.told
 async def test_stream_without_start_is_not_waited_for(place, monkeypatch):
     monkeypatch.setattr(legs, "START_WAIT_S", 0.01)
 
