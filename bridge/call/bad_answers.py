@@ -112,7 +112,7 @@ def on_error(call: CallState, error: openai.ErrorBody, text: str) -> None:
             _on_failed(call, {error.code, error.type}, text)
         return
     # An error about another event that the bridge sent costs no answer.
-    is_about_event = {error.code, error.type} & session_config.REFUSED_CODES
+    is_about_event = session_config.is_refusal(error)
     is_about_item = (error.code or "").startswith("item_")
     is_nobodys = error.event_id is None and not is_about_event and not is_about_item
     if responses.is_busy and is_nobodys:

@@ -130,9 +130,8 @@ FATAL_CODES = frozenset(
         "model_not_found",
     )
 )
-# The configuration itself is wrong: if sent again, it is refused again.
+# What was sent is wrong: if sent again, it is refused again.
 REFUSED_CODES = FATAL_CODES | {
-    "invalid_request_error",
     "invalid_event",
     "invalid_value",
     "missing_required_parameter",
@@ -143,6 +142,8 @@ REFUSED_CODES = FATAL_CODES | {
 # Limits of an account, per minute: another session does not help, only time does.
 LIMITED_CODES = frozenset(("rate_limit_exceeded", "inference_rate_limit_exceeded"))
 EXPIRED = "session_expired"
+# The type of nearly every error, also of those that pass, such as a limit.
+INVALID_REQUEST = "invalid_request_error"
 # Races that the protocol calls harmless.
 NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 HARMLESS_CODES = frozenset(
@@ -152,6 +153,15 @@ HARMLESS_CODES = frozenset(
         "item_create_duplicate_item_id",
     )
 )
+
+
+def is_refusal(error: openai.ErrorBody) -> bool:
+    """Tell whether an error says that what was sent is wrong, and not that it came at a
+    wrong time: by its code, or by its type if no code says that it passes."""
+    names = {error.code, error.type}
+    if names & REFUSED_CODES:
+        return True
+    return INVALID_REQUEST in names and not names & (LIMITED_CODES | {EXPIRED})
 
 
 def configure(plan: CallPlan) -> openai.SessionUpdate:

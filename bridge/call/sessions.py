@@ -171,10 +171,14 @@ class Sessions:
         text = f"{error.code or error.type}: {error.message}"
         if session_config.EXPIRED in names and self.is_ready:
             return self.on_lost(session_config.EXPIRED, now, seed)
-        if not self.is_ready and not names & session_config.REFUSED_CODES:
+        is_ours = error.event_id == session_config.CONFIGURE_ID
+        is_lasting = bool(names & session_config.REFUSED_CODES) or (
+            is_ours and session_config.is_refusal(error)
+        )
+        if not self.is_ready and not is_lasting:
             named = tuple(name for name in (error.code, error.type) if name)
             return self.on_refused(Refusal(reason=text, names=named), now)
-        if error.event_id == session_config.CONFIGURE_ID or not self.is_ready:
+        if is_ours or not self.is_ready:
             return [Fail("session_refused", text)]
         if names & session_config.FATAL_CODES:
             return [Fail("model_failed", text)]

@@ -134,11 +134,14 @@ def test_an_error_that_names_a_request_lets_the_next_one_go():
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
-def test_an_error_that_no_end_follows_is_noticed_in_three_seconds(has_begun):
+@pytest.mark.parametrize(
+    "told", [error(), error("rate_limit_exceeded", kind="invalid_request_error")]
+)
+def test_an_error_that_no_end_follows_is_noticed_in_three_seconds(has_begun, told):
     call = pressed()
     if has_begun:
         call.receive_openai(created(), 1.1)
-    call.receive_openai(error(), 1.2)
+    call.receive_openai(told, 1.2)
     assert asked(fire(call, 1.1 + ERROR_WAIT_S)) == []
     actions = fire(call, 1.3 + ERROR_WAIT_S)
 

@@ -220,8 +220,8 @@ def test_what_the_next_session_has_never_heard_of_is_kept():
 # --- its errors ---
 
 
-def error_of(code, event_id=None):
-    return openai.ErrorBody(code=code, message="text", event_id=event_id)
+def error_of(code, event_id=None, kind="invalid_request_error"):
+    return openai.ErrorBody(code=code, type=kind, message="text", event_id=event_id)
 
 
 @pytest.mark.parametrize(
@@ -245,8 +245,12 @@ def test_an_error_in_a_session_that_serves(error, orders):
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (error_of("server_error"), State.PAUSING),
+        (error_of("server_error", kind="server_error"), State.PAUSING),
         (error_of("session_expired"), State.PAUSING),
+        (error_of("rate_limit_exceeded"), State.PAUSING),
+        (error_of("rate_limit_exceeded", "configure"), State.PAUSING),
+        (error_of("too_many_sessions"), State.PAUSING),
+        (error_of("not_for_this_model", "configure"), State.CONFIGURING),
         (error_of("invalid_value"), State.CONFIGURING),
         (error_of("invalid_api_key"), State.CONFIGURING),
     ],
