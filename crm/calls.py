@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from crm import admissions, live_calls
+from crm import admissions, leads, live_calls
 from crm.call_search import WORDS_CHARS_MAX
 from crm.database import Database
 
@@ -125,6 +125,7 @@ async def save(
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
     lead_phone = call.from_number if call.caller_worth == "verified" else ""
     async with db.tenant(business_id) as connection:
+        lead_phone = await leads.known_as(connection, business_id, lead_phone)
         owned = business_id, call.call_sid, call.generation or None
         nodes = await live_calls.nodes_of(connection, *owned)
         if not await live_calls.close(connection, *owned):
@@ -197,6 +198,7 @@ async def _touch_late(
     connection: Any, business_id: UUID, call: Call, phone: str
 ) -> None:
     """Count a call for its lead, which is created if new."""
+    phone = await leads.known_as(connection, business_id, phone)
     lead_id = await connection.fetchval(
         "insert into leads as l (business_id, phone, calls, last_call_at) "
         "values ($1, $2, 1, $3) on conflict (business_id, phone) do update set "

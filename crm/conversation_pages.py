@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from crm import phones
 from crm.call_search import query_of, words_of
 from crm.conversations import WHATSAPP
 from crm.database import Database
@@ -199,10 +200,13 @@ async def find(db: Database, business_id: UUID, phone: str) -> UUID | None:
     """Return the conversation with a number, of several the one written in last."""
     async with db.tenant(business_id) as connection:
         found: UUID | None = await connection.fetchval(
-            "select id from conversations where business_id = $1 and writer = $2 "
+            "select id from conversations where business_id = $1 and (writer = $2 "
+            "or lead_id in (select id from leads where business_id = $1 "
+            "and phone = any ($3))) "
             "order by last_inbound_at desc nulls last, id limit 1",
             business_id,
             phone,
+            list(phones.forms(phone)),
         )
     return found
 

@@ -38,6 +38,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     held_since: datetime | None
     held_why: str
     stopped_at: datetime | None
+    # Of the lead.
+    lead_phone: str | None = None
 
     @property
     def phone(self) -> str | None:
@@ -45,12 +47,17 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         and for a number that no plan can hold.
 
         It may differ from `writer`, which answers go to: WhatsApp knows a mobile of
-        Mexico as +52 1.
+        Mexico as +52 1, and one of Brazil without its 9.
         """
-        return phones.read(self.writer, "ZZ") if self.channel == WHATSAPP else None
+        if self.channel != WHATSAPP:
+            return None
+        return self.lead_phone or phones.read(self.writer, "ZZ")
 
 
-COLUMNS = ", ".join(f"c.{name}" for name in Conversation.__struct_fields__)
+_COLUMNS = ", ".join(
+    "l.phone as lead_phone" if name == "lead_phone" else f"c.{name}"
+    for name in Conversation.__struct_fields__
+)
 
 
 class Arrived(NamedTuple):
@@ -265,13 +272,14 @@ async def open_for(
     own accord, in a transaction."""
     arrived = Arrived("", "", own_number, account_sid, writer)
     conversation_id = (await _open(connection, business_id, arrived)).id
+    phone = phones.read(writer, "ZZ")
     await connection.execute(
         "update conversations c set lead_id = l.id from leads l "
         "where c.business_id = $1 and c.id = $2 and l.business_id = $1 "
         "and l.phone = $3",
         business_id,
         conversation_id,
-        phones.read(writer, "ZZ"),
+        phone and await leads.known_as(connection, business_id, phone),
     )
     return conversation_id
 
@@ -289,7 +297,9 @@ async def read(
 ) -> Conversation | None:
     """Return one conversation, in a transaction."""
     row = await connection.fetchrow(
-        f"select {COLUMNS} from conversations c where business_id = $1 and id = $2",
+        f"select {_COLUMNS} from conversations c left join leads l "
+        "on l.business_id = c.business_id and l.id = c.lead_id "
+        "where c.business_id = $1 and c.id = $2",
         business_id,
         conversation_id,
     )

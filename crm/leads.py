@@ -71,6 +71,22 @@ def unknown(phone: str) -> Lead:
     )
 
 
+async def known_as(connection: Any, business_id: UUID, phone: str) -> str:
+    """Return a line's number as its lead has it, in a transaction; the same number for
+    a line without a lead, and for all lines that have but one number."""
+    forms = phones.forms(phone)
+    if len(forms) == 1:
+        return phone
+    found: str | None = await connection.fetchval(
+        "select phone from leads where business_id = $1 and phone = any ($2) "
+        "order by phone <> $3, created_at, id limit 1",
+        business_id,
+        list(forms),
+        phone,
+    )
+    return found or phone
+
+
 async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
     """Note that this number calls: create its lead if new, and set `last_call_at`."""
     async with db.tenant(business_id) as connection:
@@ -78,7 +94,19 @@ async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
 
 
 async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
-    """Note in a transaction that this number calls, as `touch` does."""
+    """Note in a transaction that this number calls, as `touch` does.
+
+    A lead that has the line's other number, which they wrote from, has this one from
+    now on: it can be called.
+    """
+    known = await known_as(connection, business_id, phone)
+    if known != phone:
+        await connection.execute(
+            "update leads set phone = $3 where business_id = $1 and phone = $2",
+            business_id,
+            known,
+            check_phone(phone),
+        )
     row = await connection.fetchrow(
         "insert into leads as l (business_id, phone, calls, last_call_at) "
         "values ($1, $2, 1, now()) on conflict (business_id, phone) do update set "
@@ -92,6 +120,7 @@ async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
 async def note_message(connection: Any, business_id: UUID, phone: str) -> UUID:
     """Note in a transaction that this number writes; return its lead, created if
     new."""
+    phone = await known_as(connection, business_id, phone)
     lead_id: UUID = await connection.fetchval(
         "insert into leads as l (business_id, phone, last_message_at) "
         "values ($1, $2, now()) on conflict (business_id, phone) do update set "
@@ -122,6 +151,7 @@ async def learn(
     """
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
+    phone = await known_as(connection, business_id, phone)
     row = await connection.fetchrow(
         "insert into leads as l (business_id, phone, name, fields) "
         "values ($1, $2, $3, $4) on conflict (business_id, phone) do update "
@@ -168,6 +198,7 @@ async def find(db: Database, business_id: UUID, phone: str) -> Lead | None:
 
 async def read(connection: Any, business_id: UUID, phone: str) -> Lead | None:
     """Return the lead with this number, in a transaction."""
+    phone = await known_as(connection, business_id, phone)
     row = await connection.fetchrow(
         f"select {_COLUMNS} from leads as l where business_id = $1 and phone = $2",
         business_id,

@@ -29,6 +29,26 @@ _BETWEEN = re.compile(
 )
 # Mexico's mobile prefix from abroad, gone since August 2019; people still say it.
 _MEXICO, _MEXICO_OLD = 52, re.compile(r"1(\d{10})")
+# Numbers of one line that differ, as (form, other form). They are matched, and never
+# made of one another to call or to write to.
+# Since 2016 all of Brazil's mobiles have a 9 before their eight digits. The network has
+# it, and many WhatsApp ids outside of area codes 11 to 28 have not
+# (waha.devlike.pro/docs/apps/brazilian-phone-numbers, support.gupshup.io/hc/en-us/
+# articles/4407840924953). Eight digits that begin with 2 to 5 are a fixed line; with 7,
+# libphonenumber knows whole numbers.
+# Argentina's mobiles have a 9 after +54 at WhatsApp and in calls from abroad, and no 9
+# in calls and SMS from some networks. The ten digits after it are one number space:
+# from a mobile they are dialled alone, whether a mobile or a fixed line has them
+# (en.wikipedia.org/wiki/Telephone_numbers_in_Argentina, "Mobile phone numbers").
+_OTHER_FORMS = tuple(
+    (re.compile(form), other)
+    for form, other in (
+        (r"\+55([1-9][1-9])9([689]\d{7})", r"+55\1\2"),
+        (r"\+55([1-9][1-9])([689]\d{7})", r"+55\g<1>9\2"),
+        (r"\+549([1-3]\d{9})", r"+54\1"),
+        (r"\+54([1-3]\d{9})", r"+549\1"),
+    )
+)
 EXAMPLE = "+12025550123"
 
 
@@ -81,6 +101,15 @@ def read(number: str, country: str) -> str | None:
         return None
     found = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return found if is_e164(found) else None
+
+
+def forms(number: str) -> tuple[str, ...]:
+    """Return a number in E.164 and, after it, its line's other one, if it may have one:
+    who matches numbers looks for both."""
+    for form, other in _OTHER_FORMS:
+        if found := form.fullmatch(number):
+            return number, found.expand(other)
+    return (number,)
 
 
 def plain(address: str) -> str:

@@ -82,7 +82,8 @@ async def prove(
         if left <= 0:
             raise NoTries
         phone = claimant.from_number
-        if await _is_of_lead(connection, business_id, phone, fact):
+        known = await leads.known_as(connection, business_id, phone)
+        if await _is_of_lead(connection, business_id, known, fact):
             await leads.note_call(connection, business_id, phone)
             lead = await _take_over(connection, business_id, phone, claim)
             await connection.execute(_NOTE, business_id, claimant.call_sid)

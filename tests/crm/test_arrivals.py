@@ -4,7 +4,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
-from crm import conversations, message_sending, message_turns, message_work, messages
+import pytest
+
+from crm import (
+    conversation_pages,
+    conversations,
+    leads,
+    message_sending,
+    message_turns,
+    message_work,
+    messages,
+)
 from crm.conversations import Arrived
 from crm.messages import Draft
 from tests.crm.test_conversations import OWN, told
@@ -133,6 +143,44 @@ async def test_a_number_that_whatsapp_writes_in_its_own_way_is_one_lead(salon):
     found = await conversations.get(salon.db, salon.id, received.conversation_id)
     assert found.writer == "+5215512345678"
     assert found.phone == await salon.sql("select phone from leads") == "+525512345678"
+
+
+@pytest.mark.parametrize(
+    ("called", "wrote"),
+    [
+        ("+5531987654321", "+553187654321"),
+        ("+5491123456789", "+541123456789"),
+        ("+541123456789", "+5491123456789"),
+    ],
+)
+def test_caller_and_writer_of_one_line_are_one_lead(database_url, called, wrote):
+    @told
+    async def story(salon):
+        lead = await leads.touch(salon.db, salon.id, called)
+        salon.writer = wrote
+        received = await salon.receive()
+
+        found = await conversations.get(salon.db, salon.id, received.conversation_id)
+        assert (found.lead_id, found.phone, found.writer) == (lead.id, called, wrote)
+        await leads.upsert(salon.db, salon.id, wrote, {"name": "Ana"})
+        assert await salon.sql("select array_agg(name) from leads") == ["Ana"]
+        # Nobody is written to or called at a number that they have not used.
+        assert await salon.sql("select phone from leads") == called
+        shown = await conversation_pages.find(salon.db, salon.id, called)
+        assert shown == received.conversation_id
+
+    story(database_url)
+
+
+@told
+async def test_two_leads_that_a_line_has_already_stay_two(salon):
+    forms = "+5531987654321", "+553187654321"
+    await salon.sql(
+        "insert into leads (business_id, phone) select $1, unnest($2::text[])",
+        *(salon.id, list(forms)),
+    )
+    for phone in forms:
+        assert (await leads.touch(salon.db, salon.id, phone)).phone == phone
 
 
 @told

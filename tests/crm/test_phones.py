@@ -124,6 +124,29 @@ def test_a_sender_without_a_plus_is_read_by_the_businesss_country(
 
 
 @pytest.mark.parametrize(
+    ("number", "others"),
+    [
+        ("+5531987654321", ["+553187654321"]),
+        ("+553187654321", ["+5531987654321"]),
+        # A fixed line, one that never had eight digits, and a 7, which may be whole.
+        ("+553132345678", []),
+        ("+5511912345678", []),
+        ("+551178123456", []),
+        ("+5491123456789", ["+541123456789"]),
+        ("+541123456789", ["+5491123456789"]),
+        ("+548001234567", []),
+        ("+12025550123", []),
+        ("", []),
+    ],
+)
+def test_a_line_of_brazil_or_argentina_may_have_two_numbers(number, others):
+    assert phones.forms(number) == (number, *others)
+    for other in others:
+        assert phones.forms(other) == (other, number)
+        assert {phones.read(one, "ZZ") for one in (number, other)} == {number, other}
+
+
+@pytest.mark.parametrize(
     ("number", "is_one"),
     [
         ("+1234567", True),

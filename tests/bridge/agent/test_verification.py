@@ -307,3 +307,19 @@ def test_the_attestation_comes_with_the_signed_webhook(embedded_url, tmp_path):
             assert "Caller: not verified" in told[1]
 
     ws_peer.run(story)
+
+
+def test_fact_opens_the_lead_of_the_line_whatever_number_it_wrote_from(database_url):
+    async def story(salon, at):
+        dana = await salon.known()
+        async with salon.db.tenant(salon.id) as connection:
+            await connection.execute("update leads set phone = '+553187654321'")
+        caller = await salon.ring("+5531987654321")
+        opened = await caller.ask("caller_verify", email=EMAIL)
+
+        assert opened["known"]["name"] == "Dana"
+        [lead] = await leads.recent(salon.db, salon.id)
+        assert (lead.id, lead.phone) == (dana.id, "+5531987654321")
+        assert (await caller.ask("calendar_cancel_appointment"))["cancelled"]
+
+    in_salon(database_url, story)

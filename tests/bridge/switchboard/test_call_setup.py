@@ -237,3 +237,34 @@ def test_caller_who_wrote_a_minute_ago_is_known(database_url):
     assert wrote.prompt == other.prompt
     for one in (other, hidden):
         assert "Written lately" not in one.instructions
+
+
+def test_caller_is_known_by_the_number_from_which_they_wrote(database_url):
+    async def story():
+        database = await Database.open(database_url)
+        try:
+            number = f"+1555{uuid4().int % 10**7:07}"
+            business_id = await businesses.create(database, "Salon")
+            await businesses.add_number(database, business_id, number)
+            message = Arrived(f"SM{uuid4().hex}", "Is Sunday free?", number)
+            await conversations.receive(
+                database, business_id, message._replace(writer="+553187654321")
+            )
+            ringing = Ringing(
+                call_sid="CA1",
+                account_sid="AC1",
+                from_number="+5531987654321",
+                to_number=number,
+            )
+            opening = await open_plan(database, Settings(), ringing, NOW)
+            async with database.tenant(business_id) as connection:
+                return opening.plan, await connection.fetchval(
+                    "select array_agg(phone) from leads"
+                )
+        finally:
+            await database.close()
+
+    plan, numbers = asyncio.run(story())
+    # What they call from can be called.
+    assert [plan.from_number] == numbers == ["+5531987654321"]
+    assert "Written lately" in plan.prompt_facts
