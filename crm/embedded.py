@@ -31,6 +31,9 @@ from crm import postgres_install
 from crm.postgres_install import EmbeddedError
 
 START_S = 30.0
+# A server that was killed first replays up to a gigabyte of its log, however slow the
+# disk: who stops it meanwhile makes it begin again.
+RECOVERY_S = 1_800.0
 STOP_S = 20.0
 # How long an owner waits for other commands that use its server.
 USERS_WAIT_S = 20.0
@@ -128,17 +131,21 @@ class EmbeddedServer:
         return f"the embedded database is started again: {how}"
 
     def _own_or_find(self) -> str:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
+        begun_at = time.monotonic()
+        while True:
             if self._own():
                 return self._launch()
             lines = _pid_lines(self._data)
-            if _is_ready(lines) and _is_running(self._data):
+            is_running = _is_running(self._data)
+            if _is(lines, "ready") and is_running:
                 # Keeps the address, in case this process becomes the owner.
                 self._socket_dir = Path(lines[4].strip())
                 return _url(lines[4])
+            if time.monotonic() > begun_at + _patience_s(lines if is_running else []):
+                raise EmbeddedError(
+                    f"another process holds {self._data} but no server runs"
+                )
             time.sleep(0.01)
-        raise EmbeddedError(f"another process holds {self._data} but no server runs")
 
     def _own(self) -> bool:
         """Take the owner's lock, if no process has it."""
@@ -159,9 +166,13 @@ class EmbeddedServer:
         return self._lock is not None
 
     def _initialise(self) -> None:
-        self._data.mkdir(mode=0o700, exist_ok=True)
-        postgres_install.give(self._data)
-        command = [str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres"]
+        """Make the data folder, whole or not at all: this process may be killed."""
+        folder, prefix, parent = self._data.parent, f"{self._name}.new-", os.getpid()
+        for left in folder.glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        postgres_install.give(new)
+        command = [str(self._bin / "initdb"), "-D", str(new), "-U", "postgres"]
         command += ["-A", "peer", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"]
         if not self._durable:
             command.append("--no-sync")
@@ -170,11 +181,19 @@ class EmbeddedServer:
             capture_output=True,
             text=True,
             check=False,
+            preexec_fn=lambda: _die_with(parent),
             **postgres_install.process_options(),
         )
         if done.returncode:
-            shutil.rmtree(self._data, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             raise EmbeddedError(f"initdb failed: {done.stderr.strip()[-400:]}")
+        try:
+            new.rename(self._data)
+        except OSError as error:
+            raise EmbeddedError(
+                f"{self._data}: expected a data folder of PostgreSQL, or none "
+                f"({error.strerror})"
+            ) from None
 
     def _prepare(self) -> None:
         """Provide a data folder and binaries that the server's user can reach."""
@@ -182,7 +201,20 @@ class EmbeddedServer:
         home = self._data.parent
         self._bin = postgres_install.runnable_binaries(self._bin, home)
         if not (self._data / "PG_VERSION").exists():
+            self._refuse_older_data()
             self._initialise()
+
+    def _refuse_older_data(self) -> None:
+        """Raise rather than start empty beside the data of another major version."""
+        for other in sorted(self._home.glob("pg[0-9][0-9]")):
+            if other.name != self._name:
+                raise EmbeddedError(
+                    f"{other} has the data, and only PostgreSQL {other.name[2:]} can "
+                    f"read it; the programs here are {self._name[2:]}'s. With "
+                    f"CRM_PG_BIN naming the folder of {other.name[2:]}'s programs, "
+                    f"run `kolbridge backup FILE`; then move {other.name} away and, "
+                    "without CRM_PG_BIN, run `kolbridge restore FILE`"
+                )
 
     def _launch(self) -> str:
         self._prepare()
@@ -225,16 +257,17 @@ class EmbeddedServer:
 
     def _wait_until_ready(self) -> str:
         assert self._process is not None
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
+        begun_at = time.monotonic()
+        log = self._home / f"{self._name}.log"
+        while True:
             if self._process.poll() is not None:
-                log = self._home / f"{self._data.name}.log"
                 raise EmbeddedError(f"postgres stopped at once: see {log}")
             lines = _pid_lines(self._data)
-            if _is_ready(lines):
+            if _is(lines, "ready"):
                 return _url(lines[4])
+            if time.monotonic() > begun_at + _patience_s(lines):
+                raise EmbeddedError(f"postgres does not become ready: see {log}")
             time.sleep(0.005)
-        raise EmbeddedError(f"postgres was not ready within {START_S:g} s")
 
 
 def _pid_lines(data: Path) -> list[str]:
@@ -248,12 +281,20 @@ def _url(socket_dir: str) -> str:
     return f"postgresql://postgres@/postgres?host={quote(socket_dir.strip(), safe='')}"
 
 
-def _is_ready(lines: list[str]) -> bool:
-    return len(lines) >= 8 and lines[7].strip() == "ready"
+def _is(lines: list[str], status: str) -> bool:
+    return len(lines) >= 8 and lines[7].strip() == status
+
+
+def _patience_s(lines: list[str]) -> float:
+    """Return how long to wait for a server: one that recovers says that it starts."""
+    return RECOVERY_S if _is(lines, "starting") else START_S
 
 
 def _is_running(data: Path) -> bool:
-    """Tell whether the server that wrote the file is alive; a zombie counts as dead."""
+    """Tell whether the server that wrote the file is alive; a zombie counts as dead.
+
+    After a crash or a restart of the machine its number may be another server's.
+    """
     lines = _pid_lines(data)
     try:
         pid = int(lines[0])
@@ -263,9 +304,10 @@ def _is_running(data: Path) -> bool:
         return _has_process(pid)
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return "postgres" in status and ") Z " not in status
+    return os.fsencode(data.resolve()) in words and ") Z " not in status
 
 
 def _has_process(pid: int) -> bool:

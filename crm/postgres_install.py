@@ -112,7 +112,7 @@ def data_folder(home: Path, name: str) -> Path:
             f"{folder} cannot be made ({error}): set KOLBRIDGE_HOME to a folder that "
             "all may enter, start as another user, or set DATABASE_URL"
         ) from None
-    return folder / name
+    return (folder / name).resolve()
 
 
 def give(path: Path) -> None:

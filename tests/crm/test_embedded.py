@@ -191,6 +191,72 @@ def test_folder_of_somebody_else_is_not_made_the_servers(home):
     assert not folder.exists()
 
 
+def test_first_start_that_was_killed_is_made_again(home):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(home)])
+    until(lambda: list(home.glob("pg*/PG_VERSION")))
+    parent.kill()
+    parent.wait()
+
+    server = EmbeddedServer(home, durable=False)
+    assert answers(server.start())
+    server.stop()
+    until(lambda: not list(home.glob("pg*.new-*")))
+
+
+def test_data_of_another_major_version_is_not_passed_over(home):
+    (home / "pg14").mkdir()
+
+    with pytest.raises(EmbeddedError, match="pg14 has the data, and only"):
+        EmbeddedServer(home, durable=False).start()
+    assert not list(home.glob("pg*/PG_VERSION"))
+
+
+def test_folder_of_other_things_stays_as_it_is(home):
+    (data := EmbeddedServer(home, durable=False)._data).mkdir()
+    (data / "notes").write_text("mine")
+
+    with pytest.raises(EmbeddedError, match="expected a data folder of PostgreSQL"):
+        EmbeddedServer(home, durable=False).start()
+    assert (data / "notes").read_text() == "mine"
+
+
+def test_number_of_a_dead_server_may_be_another_server_s_now(home, tmp_path_factory):
+    server = EmbeddedServer(home, durable=False)
+    server.start()
+    lines = next(home.glob("pg*/postmaster.pid")).read_text().splitlines()
+    server.stop()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    elsewhere.chmod(0o711)
+    other = EmbeddedServer(elsewhere, durable=False)
+    other.start()
+    lines[0] = str(postmaster(elsewhere))
+    server._data.joinpath("postmaster.pid").write_text("\n".join(lines))
+
+    try:
+        assert answers(server.start())
+    finally:
+        server.stop()
+        other.stop()
+
+
+def test_server_that_recovers_after_a_crash_is_waited_for(home, monkeypatch):
+    owner, command = (EmbeddedServer(home, durable=False) for _ in range(2))
+    url = owner.start()
+    (file,) = home.glob("pg*/postmaster.pid")
+    ready = file.rename(home / "ready")
+    file.write_text(ready.read_text().replace("ready   ", "starting"))
+    monkeypatch.setattr(embedded, "START_S", 0.02)
+    recovered = threading.Timer(0.2, ready.rename, [file])
+    recovered.start()
+
+    try:
+        assert command.start() == url
+    finally:
+        recovered.join()
+        command.stop()
+        owner.stop()
+
+
 def test_forked_child_keeps_no_lock(home):
     parent, child = (EmbeddedServer(home, durable=False) for _ in range(2))
     parent.start()
