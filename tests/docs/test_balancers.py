@@ -106,7 +106,7 @@ def local(name, port, ports, inter):
         assert server in text
         text = text.replace(server, f"127.0.0.1:{at}")
     text = re.sub(r":443 ssl crt .*", f"127.0.0.1:{port}", text)
-    text = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{port};", text)
+    text = re.sub(r"listen 443 ssl http2;", f"listen 127.0.0.1:{port};", text)
     text = re.sub(r"listen \[::\].*|ssl_\w+ .*", "", text)
     # A check has as long as its interval by default: a busy machine is no fault.
     text = text.replace(
