@@ -11,8 +11,10 @@ restored, they run no more. So are the sessions of the console, and that a messa
 be answered or sent: the database that the backup was made of does that.
 """
 
+import fcntl
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +34,15 @@ _MANIFEST = "backup.json"
 # The scope of a table without a business: all of its rows.
 _ALL = "all"
 _BUSY_S = 3600.0
+# What reading a file raises that is no backup, or is not what was written.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    EOFError,
+    KeyError,
+    msgspec.DecodeError,
+)
 _OF_RUNNING_CALLS = frozenset(
     ("nodes", "call_owners", "checkpoints", "health_samples", "health_checks")
 )
@@ -233,35 +244,57 @@ def _names(table: Table) -> str:
 @contextmanager
 def _new_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Yield a file that only its owner can read and that appears when complete."""
+    if path.exists() and not path.is_file():
+        # A device would be replaced by the file, and not written to.
+        raise BackupError(f"{path}: expected the name of a file")
+    path = path.resolve()
     partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.unlink(missing_ok=True)
+        _remove_unlocked(partial)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                     yield archive
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(path)
+                partial.rename(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror or error}") from None
 
 
+def _remove_unlocked(partial: Path) -> None:
+    """Remove what a killed backup left; raise BackupError while one still writes it."""
+    try:
+        with partial.open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.unlink()
+    except FileNotFoundError:
+        return
+    except BlockingIOError:
+        raise BackupError(f"{partial}: another backup writes it") from None
+
+
 @contextmanager
 def _open_zip(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _open(path) as file, zipfile.ZipFile(file) as archive:
             manifest = _read_manifest(archive.open(_MANIFEST))
             if manifest.format != FORMAT:
                 raise BackupError(f"{path}: a backup of format {manifest.format}")
             yield archive, manifest
-    except FileNotFoundError as error:
-        raise BackupError(f"{path}: {error.strerror}") from None
-    except (zipfile.BadZipFile, EOFError, KeyError, msgspec.DecodeError) as error:
+    except _DAMAGE as error:
         raise BackupError(f"{path}: this is no whole backup: {error}") from None
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BackupError(f"{path}: {error.strerror}") from None
 
 
 def _read_manifest(file: IO[bytes]) -> Manifest:

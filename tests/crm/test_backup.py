@@ -1,9 +1,12 @@
 """A backup that was tried: made as the owner, the database dropped, all rows back."""
 
 import asyncio
+import fcntl
+import os
 import stat
 import zipfile
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -168,6 +171,7 @@ def test_what_cannot_be_restored_leaves_the_database_as_it_was(embedded_url, tmp
         run(lambda db: make(db, "Salon"), url)
         asyncio.run(back_up(url, file))
         cut.write_bytes(file.read_bytes()[:-2_000])
+        damage(file, tmp_path / "damaged.backup")
         with pytest.raises(BackupError, match="has 1 businesses: restore it into an"):
             asyncio.run(restore(url, file))
         more = copy_of(tmp_path / "next", more="create table more (id int)")
@@ -180,14 +184,31 @@ def test_what_cannot_be_restored_leaves_the_database_as_it_was(embedded_url, tmp
         for wrong, words in (
             (cut, "no whole backup"),
             (tmp_path / "none", "No such file"),
+            (tmp_path, "Is a directory"),
             (tmp_path / "all.txt", "no whole backup"),
         ):
             (tmp_path / "all.txt").write_text("-- PostgreSQL database dump")
             with pytest.raises(BackupError, match=words):
                 asyncio.run(restore(url, wrong))
+        assert asyncio.run(ask(url, "select to_regclass('businesses')")) is None
         with pytest.raises(MigrationError, match="take a newer one"):
             asyncio.run(restore(url, next_file))
-        assert asyncio.run(ask(url, "select to_regclass('businesses')")) is None
+        with pytest.raises(BackupError, match="no whole backup"):
+            asyncio.run(restore(url, tmp_path / "damaged.backup"))
+        assert asyncio.run(ask(url, "select count(*) from businesses")) == 0
+
+
+def damage(file, copy):
+    """Copy a backup with a fault of the disk in one table."""
+    with zipfile.ZipFile(file) as archive:
+        (found,) = (
+            one for one in archive.infolist() if one.filename.startswith("businesses/")
+        )
+    data = bytearray(file.read_bytes())
+    start = found.header_offset + 30 + len(found.filename)
+    for at in range(start + 40, start + 60):
+        data[at] ^= 0xFF
+    copy.write_bytes(data)
 
 
 def test_a_backup_with_a_row_too_few_is_not_restored(embedded_url, tmp_path):
@@ -220,6 +241,18 @@ def test_no_backup_takes_the_place_of_one_before_it_is_whole(
             asyncio.run(back_up(url, file))
         with pytest.raises(BackupError, match="No such file"):
             asyncio.run(back_up(url, tmp_path / "nowhere" / "all.backup"))
+        os.mkfifo(tmp_path / "pipe")
+        for wrong in (tmp_path, Path(), tmp_path / "pipe"):
+            with pytest.raises(BackupError, match="expected the name of a file"):
+                asyncio.run(back_up(url, wrong))
+        with (
+            (tmp_path / "all.backup.partial").open("wb") as other,
+            pytest.raises(BackupError, match="another backup writes it"),
+        ):
+            fcntl.flock(other, fcntl.LOCK_EX)
+            asyncio.run(back_up(url, file))
+        for other in ("all.backup.partial", "pipe"):
+            (tmp_path / other).unlink()
 
     assert file.read_text() == "the one before"
     assert list(tmp_path.iterdir()) == [file]
