@@ -50,6 +50,28 @@ EXIT_INTERRUPTED = 130
 EXIT_CUT_OFF = 1
 
 
+class OutputError(RuntimeError):
+    """What a command prints cannot be written: a full disk is not the database's."""
+
+
+class Output(VisibleStream):
+    """The standard output of a command; raises OutputError."""
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise _unwritten(error) from None
+
+    def flush(self) -> None:
+        """Flush the underlying stream."""
+        try:
+            super().flush()
+        except OSError as error:
+            raise _unwritten(error) from None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if argv is None else list(argv)
@@ -66,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             subparsers.add_parser(name, help=text)
     args = parser.parse_args(given)
     # Control characters in the words of callers and models must not reach a terminal.
-    out, errors = VisibleStream(sys.stdout), VisibleStream(sys.stderr)
+    _open_what_is_closed()
+    out, errors = Output(sys.stdout), VisibleStream(sys.stderr)
     with redirect_stdout(out), redirect_stderr(errors):
         try:
             code: int = args.run(args)
@@ -77,7 +100,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The reader, such as `head`, has closed the output: flush nothing more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return EXIT_CUT_OFF
+        except OutputError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            print(f"kolbridge: the output cannot be written: {error}", file=errors)
+            return EXIT_CUT_OFF
     return code
+
+
+def _unwritten(error: OSError) -> Exception:
+    return (
+        error
+        if isinstance(error, BrokenPipeError)
+        else OutputError(error.strerror or str(error))
+    )
+
+
+def _open_what_is_closed() -> None:
+    """Let standard streams that the parent has closed lead nowhere.
+
+    Their descriptors would else be the next files' that the command opens.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _version() -> str:

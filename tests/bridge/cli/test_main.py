@@ -92,6 +92,44 @@ def test_reader_who_has_enough_gets_no_traceback(printed):
     assert (done.returncode, done.stderr) == (main.EXIT_CUT_OFF, b"")
 
 
+PRINTING = """
+import sys
+from bridge.cli import database, main
+from bridge.service import serve
+
+async def say(url, settings):
+    print("a line\\n" * {lines})
+
+serve.run = lambda args: database.run_with_url("calls", say, database.Schema.ANY)
+sys.exit(main.main(["serve"]))
+"""
+NO_SERVER = "postgresql://nobody@127.0.0.1:9/nothing"
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_full_disk_of_what_is_printed_is_not_the_database_s(lines):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINTING.format(lines=lines)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "DATABASE_URL": NO_SERVER},
+        )
+
+    expected = b"kolbridge: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (main.EXIT_CUT_OFF, expected)
+
+
+def test_command_whose_output_is_closed_does_its_work():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, PRINTING.format(lines=1)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "DATABASE_URL": NO_SERVER},
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_there_is_shows_how_it_is_used(name, capsys):
     with pytest.raises(SystemExit) as ended:
