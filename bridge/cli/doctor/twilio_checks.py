@@ -15,7 +15,6 @@ from bridge.telemetry.log import mask_phone
 from crm import businesses
 from crm.database import Database
 
-API_URL = "https://api.twilio.com"
 ANSWER_WAIT_S = 10.0
 _FIELDS = (
     ("voice_url", "/twilio/voice", "voice webhook"),
@@ -27,13 +26,14 @@ class _Refused(Exception):
     """Twilio did not give the requested resource; the text says why."""
 
 
-async def check_numbers(
-    settings: Settings, database: Database, api_url: str = API_URL
-) -> list[Check]:
+async def check_numbers(settings: Settings, database: Database) -> list[Check]:
     """Ask where Twilio sends each business's calls, if there are credentials."""
     accounts = _accounts(settings)
-    if settings.public_url is None or not accounts:
+    if settings.public_url is None:
         return []
+    if not accounts:
+        text = "not asked where it sends the calls: TWILIO_ACCOUNT_SID is not set"
+        return [warning("Twilio", text)]
     numbers = [
         number
         for business_id, _ in await businesses.list_all(database)
@@ -44,7 +44,7 @@ async def check_numbers(
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(ANSWER_WAIT_S)
     ) as session:
-        asking = _Asking(session, settings, api_url)
+        asking = _Asking(session, settings)
         try:
             for number in numbers:
                 checks += await _check_number(asking, accounts, number)
@@ -99,18 +99,16 @@ def _wrong(record: Mapping[str, Any], public_url: str) -> Iterator[str]:
 class _Asking:
     """A client of Twilio's REST API."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, settings: Settings, api_url: str
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         self.settings = settings
         self._session = session
-        self._api_url = api_url
 
     async def get(
         self, account: str, token: str, path: str, **params: str
     ) -> dict[str, Any]:
         """Return a resource of an account; raises _Refused."""
-        url = f"{self._api_url}/2010-04-01/Accounts/{account}/{path}.json"
+        base = self.settings.twilio_api_url.rstrip("/")
+        url = f"{base}/2010-04-01/Accounts/{account}/{path}.json"
         try:
             async with self._session.get(
                 url,
