@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.telemetry.metrics import Metrics
 from tests.bridge import running_service, ws_peer
 
 RULES = Path(__file__).parent.parent / "deploy" / "prometheus" / "alerts.yml"
@@ -53,6 +54,23 @@ def test_every_metric_that_a_rule_names_exists(embedded_url, tmp_path):
         named = set(re.findall(r"\b(kolbridge_\w+|up)\b(?!\")", expression))
         assert named, name
         assert named <= known, name
+
+
+def test_first_count_of_what_must_never_be_is_an_increase():
+    """Prometheus sees none where a series begins with 1."""
+    at_start = {family.name: family.samples for family in Metrics().counters([])}
+    selected = re.compile(r"increase\((\w+)_total\{(\w+)=~?\"(.+?)\"\}")
+    found = 0
+    for name, expression in expressions().items():
+        if not expression.endswith("> 0"):
+            continue
+        for counter, label, values in selected.findall(expression):
+            there = {sample.labels[label] for sample in at_start[counter]}
+            for value in values.split("|"):
+                found += 1
+                assert any(re.fullmatch(value, one) for one in there), (name, value)
+
+    assert found > 5
 
 
 def test_rules_are_yaml_and_whole():

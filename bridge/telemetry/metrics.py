@@ -24,6 +24,7 @@ from bridge.call import limits
 from bridge.call.machine import Call
 from bridge.call.plan import CallRecord
 from bridge.call.recovery import Mute
+from bridge.settings.options import CallOptions
 from bridge.settings.prices import VENDOR_PRICES, Prices
 from bridge.telemetry.business_metrics import BusinessMetrics, Figures
 from bridge.telemetry.live_call import REFUSED_KEPT, RefusedCall
@@ -182,7 +183,19 @@ _UNLABELLED = (
     "unknown_numbers",
 )
 # These do, too: Prometheus sees an increase only of a series that existed before.
-_RARE = (("records", "outcome", "refused"), ("records", "outcome", "lost"))
+_RARE = (
+    ("records", "outcome", "refused"),
+    ("records", "outcome", "lost"),
+    *(
+        ("calls_resumed", "outcome", outcome)
+        for outcome in ("resumed", "over", "refused", "failed")
+    ),
+    *(
+        ("limits_reached", "limit", name)
+        for name in CallOptions.__struct_fields__
+        if name.startswith("limit_")
+    ),
+)
 
 
 class Histogram:
