@@ -217,6 +217,14 @@ def test_nodes_reach_dns_https_the_balancer_and_postgresql_alone():
     assert "app.kubernetes.io/component" not in policy["podSelector"]["matchLabels"]
 
 
+@pytest.mark.parametrize(("given", "port"), [({}, 587), ({"SMTP_PORT": "465"}, 465)])
+def test_nodes_reach_the_server_of_e_mails_where_there_is_one(given, port):
+    values = {**HAPROXY, "settings": {"SMTP_HOST": "mail.example.com", **given}}
+    egress = only(values, "NetworkPolicy")["spec"]["egress"]
+
+    assert {"ports": [{"port": port, "protocol": "TCP"}]} in egress
+
+
 # --- monitoring ---
 
 
