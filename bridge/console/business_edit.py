@@ -4,7 +4,7 @@ The check is that of `kolbridge tenant`. Whoever edits at the same time loses no
 a change is made to the business as it is then, locked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from aiohttp import web
@@ -69,10 +69,21 @@ def fields_of(request: web.Request) -> dict[str, str]:
     return {name: value.strip() for name, value in request[FORM].items()}
 
 
-def hours_of(fields: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def changed_to(fields: Mapping[str, str], name: str, stored: str) -> str:
+    """Return what a form changed a field to, or what is stored now if it did not: the
+    form may have been open for long."""
+    value = fields.get(name, "")
+    return stored if value == fields.get(f"was.{name}") else value
+
+
+def hours_of(
+    fields: Mapping[str, str], stored: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
     """Return the hours of a form, whose fields are the days of the week."""
-    spans = {day: tuple(fields.get(day, "").split()) for day in DAYS}
-    return {day: given for day, given in spans.items() if given}
+    texts = {
+        day: changed_to(fields, day, " ".join(stored.get(day, ()))) for day in DAYS
+    }
+    return {day: tuple(text.split()) for day, text in texts.items() if text}
 
 
 def faulty_day(text: str) -> str | None:

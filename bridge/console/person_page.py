@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 from msgspec.structs import replace
+from multidict import MultiDict
 
 from bridge.business.bookable import Closure, Staff
-from bridge.business.opening_hours import show_hours
+from bridge.business.opening_hours import DAYS, show_hours
 from bridge.business.tenant_file import TenantFile
 from bridge.console import services_page
 from bridge.console.auditing import audit
@@ -15,6 +16,7 @@ from bridge.console.business_edit import (
     Numbers,
     Refused,
     back,
+    changed_to,
     day_of,
     edit,
     fields_of,
@@ -54,7 +56,9 @@ async def _stored_form(
     spans = show_hours(one.hours)
     hours = {day: " ".join(given) for day, given in spans.items()}
     active = "1" if one.is_active else ""
-    fields = {"name": one.name, "colour": one.colour, "active": active, **hours}
+    fields = {"name": one.name, "colour": one.colour, "active": active}
+    fields |= {day: hours.get(day, "") for day in DAYS}
+    fields |= {f"was.{name}": text for name, text in fields.items()}
     return await _person_form(
         request, number, {**fields, **typed}, one.services, faults
     )
@@ -82,6 +86,7 @@ async def _person_form(
         number=number,
         fields=fields,
         does=services,
+        did=request.get(FORM, MultiDict[str]()).getall("was.services", services),
         faults=faults,
         colours=COLOURS,
         days=DAY_NAMES,
@@ -94,20 +99,17 @@ async def save_person(request: web.Request) -> web.StreamResponse:
     require(request, OWNER, OPERATOR)
     fields, number = fields_of(request), request[FORM].get("number", "")
     services = tuple(request[FORM].getall("services", []))
-    new = Staff(
-        name=fields.get("name", ""),
-        colour=fields.get("colour", ""),
-        services=services,
-        hours=hours_of(fields),
-        active=bool(fields.get("active")),
-    )
+    did = request[FORM].getall("was.services", [])
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
         if not number:
+            new = _changed(Staff(name=""), fields, services)
             return replace(file, staff=(*file.staff, new)), (*numbers, None)
         at = index_of(numbers, number)
-        kept = replace(new, days_off=file.staff[at].days_off)
-        staff = (*file.staff[:at], kept, *file.staff[at + 1 :])
+        old = file.staff[at]
+        is_same = "was.name" in fields and {*services} == {*did}
+        one = _changed(old, fields, old.services if is_same else services)
+        staff = (*file.staff[:at], one, *file.staff[at + 1 :])
         return replace(file, staff=staff), numbers
 
     try:
@@ -119,6 +121,18 @@ async def save_person(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound from None
     await audit(request, "staff.changed", number)
     raise web.HTTPSeeOther(back(request, "staff"))
+
+
+def _changed(old: Staff, fields: Mapping[str, str], services: tuple[str, ...]) -> Staff:
+    """Return a person with what a form changed."""
+    return replace(
+        old,
+        name=changed_to(fields, "name", old.name),
+        colour=changed_to(fields, "colour", old.colour),
+        services=services,
+        hours=hours_of(fields, old.hours),
+        active=bool(changed_to(fields, "active", "1" if old.active else "")),
+    )
 
 
 async def remove_person(request: web.Request) -> web.StreamResponse:

@@ -16,6 +16,7 @@ from bridge.console.business_edit import (
     Numbers,
     Refused,
     back,
+    changed_to,
     day_of,
     edit,
     fields_of,
@@ -51,13 +52,14 @@ async def page(
     business = request[BUSINESS]
     spans = show_hours(business.hours)
     hours = {day: " ".join(spans.get(day, ())) for day in DAYS}
+    hours |= {f"was.{day}": text for day, text in hours.items()}
     return await render(
         request,
         "services/list.html",
         status=422 if faults else 200,
         faults=faults,
         fields=fields,
-        hours={day: fields.get(day, text) for day, text in hours.items()},
+        hours={name: fields.get(name, text) for name, text in hours.items()},
         days=DAY_NAMES,
         may_edit=_may_edit(request),
     )
@@ -89,7 +91,8 @@ async def service(request: web.Request) -> web.StreamResponse:
         "price": one.price,
         "colour": one.colour,
     }
-    return await _service_form(request, was, fields, {})
+    shown = {f"was.{name}": text for name, text in fields.items()}
+    return await _service_form(request, was, {**fields, **shown}, {})
 
 
 async def _service_form(
@@ -111,20 +114,22 @@ async def save_service(request: web.Request) -> web.StreamResponse:
     require(request, OWNER, OPERATOR)
     fields = fields_of(request)
     was = fields.get("was", "")
-    new = Service(
-        fields.get("name", ""),
-        _whole(fields.get("minutes")),
-        _whole(fields.get("buffer_minutes")),
-        fields.get("price", ""),
-        fields.get("colour", ""),
-    )
+    name = fields.get("name", "")
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        old = next((one for one in file.services if one.name == was), Service("", 30))
+        new = Service(
+            name,
+            _whole(changed_to(fields, "minutes", str(old.minutes))),
+            _whole(changed_to(fields, "buffer_minutes", str(old.buffer_minutes))),
+            changed_to(fields, "price", old.price),
+            changed_to(fields, "colour", old.colour),
+        )
         services = _put(file.services, was, new)
-        staff = tuple(_with_service(one, was, new.name) for one in file.staff)
+        staff = tuple(_with_service(one, was, name) for one in file.staff)
         return replace(file, services=services, staff=staff), numbers
 
-    renamed = {was: new.name} if was and was != new.name else {}
+    renamed = {was: name} if was and was != name else {}
     try:
         await edit(request, change, renamed=renamed)
     except Refused as refused:
@@ -193,7 +198,7 @@ async def save_hours(request: web.Request) -> web.StreamResponse:
     fields = fields_of(request)
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
-        return replace(file, hours=hours_of(fields)), numbers
+        return replace(file, hours=hours_of(fields, file.hours)), numbers
 
     try:
         await edit(request, change)
@@ -264,10 +269,10 @@ def _raised(given: tuple[Any, ...], at: int) -> tuple[Any, ...]:
     return (*given[: at - 1], given[at], given[at - 1], *given[at + 1 :])
 
 
-def _whole(text: str | None) -> int:
+def _whole(text: str) -> int:
     """Return a number, -1 for what is none: the check refuses it, with its field."""
-    is_number = text is not None and text.isascii() and text.isdigit()
-    return int(text) if text is not None and is_number and len(text) < 6 else -1
+    is_number = text.isascii() and text.isdigit()
+    return int(text) if is_number and len(text) < 6 else -1
 
 
 def _first_day(closure: Closure) -> date:

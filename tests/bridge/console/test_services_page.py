@@ -1,6 +1,7 @@
 """Services, staff, hours and closures as they are changed in the browser."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -184,6 +185,47 @@ def test_hours_and_closures_are_changed_and_faults_named(desk):
         assert [one.reason for one in (await now(at)).closures] == ["Feast"]
         await at.owner.post(f"{closures}/remove", day=str(DAY))
         assert (await now(at)).closures == ()
+
+    run(desk, story)
+
+
+async def fields_of(browser, path):
+    """Return the fields of the page's main form, as a browser would send them."""
+    _, text = await browser.get(path)
+    inputs = [one for one in re.findall("<(?:input|option)[^>]*>", text)]
+    sent = {}
+    for one in inputs:
+        found = dict(re.findall(r'(\w+)="([^"]*)"', one))
+        is_on = found.get("type") != "checkbox" or " checked" in one
+        if "name" in found and found["name"] != "csrf" and is_on:
+            sent.setdefault(found["name"], found.get("value", ""))
+    return sent
+
+
+def test_a_form_that_was_open_changes_only_what_was_changed_in_it(desk):
+    async def story(at):
+        page, person = at.path("services"), at.path("services", "person")
+        cut = at.path("services", "service")
+        await at.owner.post(f"{page}/hours", sunday="09:00-13:00", monday="10:00-12:00")
+        await at.owner.post(person, name="Anna", active="1", services="Cut")
+        hours = await fields_of(at.owner, page)
+        anna = await fields_of(at.owner, f"{person}?number=0")
+        old = await fields_of(at.owner, f"{cut}?was=Cut")
+        assert (anna["active"], old["price"]) == ("1", "80 ₪")
+        # Meanwhile, in another tab.
+        await at.owner.post(f"{page}/hours", **{**hours, "monday": "10:00-16:00"})
+        await at.owner.post(person, **{**anna, "number": "0", "active": ""})
+        await at.owner.post(cut, **{**old, "price": "90 ₪"})
+
+        await at.owner.post(f"{page}/hours", **{**hours, "sunday": ""})
+        await at.owner.post(person, **{**anna, "number": "0", "name": "Anne"})
+        await at.owner.post(cut, **{**old, "minutes": "45"})
+        business = await now(at)
+        assert [(one.dow, one.closes_minute) for one in business.hours] == [(1, 960)]
+        (one,) = business.staff
+        assert (one.name, one.is_active, one.services) == ("Anne", False, ("Cut",))
+        (service,) = business.services
+        assert (service.minutes, service.price) == (45, "90 ₪")
 
     run(desk, story)
 
