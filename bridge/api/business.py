@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from bridge.api.problems import Problem, of_text
+from bridge.api.problems import Problem, of_text, wrong_field
 from bridge.api.routes import Asked, Route
 from bridge.business import tenant_file
 from bridge.business.bookable import Closure, Staff
 from bridge.business.opening_hours import TenantError
 from bridge.business.tenant_file import TenantFile
+from bridge.settings.message_options import of_service
 from crm import saving
 from crm.businesses import Business, Service
 from crm.staff import StillBooked
@@ -75,7 +76,12 @@ async def _change(asked: Asked, fields: dict[str, Any]) -> Business:
 
     def edit(business: Business) -> Business:
         file = msgspec.structs.replace(tenant_file.from_business(business), **fields)
-        return tenant_file.to_business(file, business.id, asked.settings.call)
+        kept = of_service(business.settings)
+        file = msgspec.structs.replace(file, settings={**kept, **file.settings})
+        new = tenant_file.to_business(file, business.id, asked.settings.call)
+        if of_service(new.settings) != kept:
+            raise wrong_field("settings", _not_yours(new, kept))
+        return new
 
     try:
         return await saving.change(
@@ -85,6 +91,16 @@ async def _change(asked: Asked, fields: dict[str, Any]) -> Business:
         raise of_text(error) from None
     except StillBooked as error:
         raise Problem(HTTPStatus.CONFLICT, str(error)) from None
+
+
+def _not_yours(new: Business, kept: dict[str, Any]) -> str:
+    """Say which settings were changed that only the service's operator changes."""
+    names = [
+        name.upper()
+        for name, value in of_service(new.settings).items()
+        if name not in kept or kept[name] != value
+    ]
+    return f"{', '.join(names)}: expected no change: `kolbridge tenant set` makes it"
 
 
 def _part(name: str) -> tuple[Callable[[Asked], Awaitable[Any]], ...]:

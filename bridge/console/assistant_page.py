@@ -36,6 +36,7 @@ from bridge.console.console import (
 from bridge.console.language import N_, gettext as _
 from bridge.console.rendering import render
 from bridge.console.version_diff import compare
+from bridge.settings.message_options import of_service
 from crm import versions
 from crm.businesses import Business
 from crm.versions import Assistant, Version
@@ -205,6 +206,11 @@ async def go_back(request: web.Request) -> web.StreamResponse:
     then = version.contents
 
     def change(file: TenantFile, numbers: Numbers) -> tuple[TenantFile, Numbers]:
+        before = of_service(then.settings)
+        settings = {
+            name: value for name, value in then.settings.items() if name not in before
+        }
+        settings |= of_service(file.settings)
         new = replace(
             file,
             language=then.language,
@@ -212,7 +218,7 @@ async def go_back(request: web.Request) -> web.StreamResponse:
             fallback_sentence=then.fallback_sentence,
             prompt=then.custom_prompt,
             required_fields=then.required_fields,
-            settings=then.settings,
+            settings=settings,
         )
         return new, numbers
 

@@ -8,7 +8,7 @@ and the quiet hours look like.
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -96,6 +96,22 @@ class MessageOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 BOTH = (*CallOptions.__struct_fields__, *MessageOptions.__struct_fields__)
+# What spends the service's money, and what bounds that: `kolbridge tenant` changes
+# these, and no owner does.
+_OF_SERVICE = frozenset(
+    (
+        *("openai_model", "openai_transcription_model"),
+        *("whatsapp_model", "whatsapp_transcription_model"),
+        *("message_history_max", "message_history_tokens"),
+        *("limit_concurrent_calls", "limit_minutes_per_day", "limit_cost_per_day"),
+        *("limit_calls_per_caller_per_hour", "limit_withheld_calls_per_hour"),
+    )
+)
+
+
+def of_service(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a business's settings that its own people do not change."""
+    return {name: value for name, value in settings.items() if name in _OF_SERVICE}
 
 
 def apart(

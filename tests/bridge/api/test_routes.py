@@ -4,9 +4,11 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
-from crm import audit, businesses, calls, conversations, leads, opting_out
+from crm import audit, businesses, calls, conversations, leads, opting_out, saving
+from crm.authors import By
 from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
 from tests.bridge.api.test_application import booking
@@ -48,6 +50,36 @@ def test_call_is_read_with_its_words(api):
         found = await world.ours.get(f"/calls/{sid}")
         assert found["turns"][0]["text"] == "Hello"
         assert found["tools"][0]["name"] == "leads_upsert"
+
+    api(story)
+
+
+def test_limits_that_spend_the_service_s_money_are_not_the_business_s(api):
+    async def story(world):
+        limits = {"limit_cost_per_day": 20.0, "openai_model": "gpt-realtime-2.1"}
+
+        def limit(business):
+            return msgspec.structs.replace(business, settings=limits)
+
+        by = By("hand", "Operator")
+        await saving.change(world.db, world.ours.id, limit, by)
+        for settings in (
+            {"limit_cost_per_day": 0},
+            {"LIMIT_COST_PER_DAY": "21"},
+            {"limit_minutes_per_day": 0},
+            {"openai_model": "gpt-realtime"},
+            {"whatsapp_model": "gpt-6"},
+        ):
+            body = {"settings": settings}
+            status, problem = await world.ours.ask("PATCH", "/assistant", body)
+            (error,) = problem["errors"]
+            assert (status, error["field"]) == (422, "settings"), settings
+            assert next(iter(settings)).upper() in error["message"]
+        for settings in ({"turn_silence_ms": 700}, {"LIMIT_COST_PER_DAY": "20"}, {}):
+            body = {"settings": settings}
+            status, found = await world.ours.ask("PATCH", "/assistant", body)
+            assert (status, found["settings"] | limits) == (200, found["settings"])
+        assert found["settings"] == limits
 
     api(story)
 

@@ -3,9 +3,10 @@
 import asyncio
 import re
 
+import msgspec
 import pytest
 
-from crm import businesses, versions
+from crm import businesses, saving, versions
 from crm.authors import By
 from tests.bridge.console.test_calendar_page import open_salon
 
@@ -159,6 +160,23 @@ def test_versions_are_compared_and_gone_back_to(desk):
         assert (await at.owner.post(back, number="99"))[0] == 404
         _, text = await at.owner.get(f"{at.path('assistant', 'versions')}?before=1")
         assert "There are no versions yet." in text
+
+    run(desk, story)
+
+
+def test_limits_of_the_service_do_not_go_back(desk):
+    async def story(at):
+        await at.owner.post(at.path("assistant"), **await fields(at, prompt="One."))
+        limits = {"limit_cost_per_day": 20.0}
+
+        def limit(business):
+            return msgspec.structs.replace(business, settings=limits)
+
+        await saving.change(at.database, at.ours, limit, By("hand", "Operator"))
+        old = (await versions.listed(at.database, at.ours))[-1].number
+        back = at.path("assistant", "back")
+        assert (await at.owner.post(back, number=str(old)))[0] == 303
+        assert (await now(at)).settings["limit_cost_per_day"] == 20.0
 
     run(desk, story)
 
