@@ -59,22 +59,27 @@ class AccountPage:
         """Tell whether the form has the present password, if there is one."""
         if user.password_hash is None:
             return True
-        key = str(user.id)
-        if self._failures.is_over(key, monotonic()):
-            raise web.HTTPTooManyRequests
+        self._check_rate(user)
         given = request[FORM].get("present", "")
         check = request.config_dict[PASSWORDS].check
         is_right = await check(user.password_hash, given)
         if not is_right:
-            self._failures.fail(key, monotonic())
+            self._failures.fail(str(user.id), monotonic())
         return is_right
+
+    def _check_rate(self, user: User) -> None:
+        """Raise HTTPTooManyRequests for who has tried out passwords or codes."""
+        if self._failures.is_over(str(user.id), monotonic()):
+            raise web.HTTPTooManyRequests
 
     async def set_totp(self, request: web.Request) -> web.StreamResponse:
         """Turn the second factor on with a code that proves it, or off with one."""
         form, user = request[FORM], await self._user(request)
         secret = user.totp_secret or form.get("secret") or ""
         code = form.get("code") or ""
+        self._check_rate(user)
         if not _is_secret(secret) or totp.period_of(secret, code, time()) is None:
+            self._failures.fail(str(user.id), monotonic())
             faults = {"code": _("This is not the present code.")}
             return await self._page(request, faults, secret=form.get("secret", ""))
         new = None if user.totp_secret else secret

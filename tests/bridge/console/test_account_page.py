@@ -62,6 +62,24 @@ def test_the_present_password_cannot_be_tried_out(desk):
     run(story)
 
 
+def test_the_code_that_turns_a_second_factor_off_cannot_be_tried_out(desk):
+    async def story():
+        async with desk() as at:
+            login, browser = await add_user(at.database, "owner", at.ours), at.nobody
+            await browser.log_in(login)
+            user = await accounts.find(at.database, login)
+            secret = totp.new_secret()
+            await accounts.set_totp(at.database, user.id, secret)
+            for _ in range(FAILURES_MAX):
+                status, _ = await browser.post(f"{HERE}/totp", code="x")
+                assert status == 422
+            code = totp.code_of(secret, int(time() // totp.PERIOD_S))
+            status, _ = await browser.post(f"{HERE}/totp", code=code)
+            assert status == 429
+
+    run(story)
+
+
 def test_a_second_factor_is_turned_on_and_off_with_its_codes(desk):
     async def story():
         async with desk() as at:
