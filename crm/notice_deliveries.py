@@ -30,7 +30,7 @@ update notice_deliveries d set due_at = now() + $2, tries = d.tries + 1
 from (
   select business_id, notice_id, endpoint_id from notice_deliveries
   where state = 'waiting' and due_at <= now() and tries < {TRIES_MAX}
-    and endpoint_id <> all($3)
+    and business_id <> all($3) and endpoint_id <> all($4)
   order by due_at limit $1 for update skip locked
 ) c
 where (d.business_id, d.notice_id, d.endpoint_id)
@@ -82,11 +82,19 @@ class Outcome(NamedTuple):
     is_gone: bool = False
 
 
-async def claim(db: Database, limit: int, but: Sequence[UUID] = ()) -> list[Claimed]:
-    """Claim deliveries that are due, of any business, the longest due first; none to
-    the endpoints `but`."""
+async def claim(
+    db: Database,
+    limit: int,
+    *,
+    but_businesses: Sequence[UUID] = (),
+    but_endpoints: Sequence[UUID] = (),
+) -> list[Claimed]:
+    """Claim deliveries that are due, the longest due first; none of these businesses,
+    and none to these endpoints."""
     async with db.routing() as connection:
-        rows = await connection.fetch(_CLAIM, limit, LEASE, but)
+        rows = await connection.fetch(
+            _CLAIM, limit, LEASE, but_businesses, but_endpoints
+        )
     return [Claimed(**dict(row)) for row in rows]
 
 

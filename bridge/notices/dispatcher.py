@@ -8,7 +8,7 @@ is given up, and stays in the log, from where it can be replayed.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -27,10 +27,11 @@ from crm.transient import DATABASE_ERRORS
 
 # How often a process that has nothing to deliver looks for what is due.
 LOOK_S = 2.0
-# How many deliveries a process tries at once, and how many of them to one endpoint: one
-# that takes its time leaves room for those of other businesses.
+# How many deliveries a process tries at once, how many of them for one business, and to
+# one endpoint: a receiver that takes its time leaves room for the others.
 IN_FLIGHT_MAX = 8
-ENDPOINT_IN_FLIGHT_MAX = 2
+BUSINESS_IN_FLIGHT_MAX = 2
+ENDPOINT_IN_FLIGHT_MAX = 1
 # The pauses that Standard Webhooks suggests ("Deliverability and reliability").
 PAUSES = (
     *(timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)),
@@ -63,8 +64,7 @@ class Dispatcher:
         self._metrics = metrics
         self._chance = chance
         self._allowed = allowed_hosts(settings.notice_allow_hosts)
-        # The deliveries under way, and to which endpoint each goes.
-        self._running: dict[asyncio.Task[None], UUID] = {}
+        self._running: dict[asyncio.Task[None], Claimed] = {}
 
     async def run(self) -> None:
         """Deliver what is due, until cancelled."""
@@ -76,7 +76,7 @@ class Dispatcher:
                     if claimed is None:
                         break
                     task = asyncio.create_task(self.deliver(claimed, webhooks))
-                    self._running[task] = claimed.endpoint_id
+                    self._running[task] = claimed
                 await self._wait(is_full=len(self._running) == IN_FLIGHT_MAX)
         finally:
             for task in self._running:
@@ -86,11 +86,19 @@ class Dispatcher:
             await webhooks.close()
 
     async def _claim(self) -> Claimed | None:
-        """Claim the delivery that is due for longest, to an endpoint that has room."""
-        in_flight = Counter(self._running.values())
-        busy = [one for one, n in in_flight.items() if n >= ENDPOINT_IN_FLIGHT_MAX]
+        """Claim the delivery that is due for longest, of those that have room."""
+        running = self._running.values()
         try:
-            claimed = await notice_deliveries.claim(self._database, 1, but=busy)
+            claimed = await notice_deliveries.claim(
+                self._database,
+                1,
+                but_businesses=_full(
+                    (one.business_id for one in running), BUSINESS_IN_FLIGHT_MAX
+                ),
+                but_endpoints=_full(
+                    (one.endpoint_id for one in running), ENDPOINT_IN_FLIGHT_MAX
+                ),
+            )
         except DATABASE_ERRORS as error:
             server_logger().warning("[NOTICE] none claimed: %s", type(error).__name__)
             return None
@@ -159,6 +167,11 @@ class Dispatcher:
                     note_failure(self._metrics, "notice", task.exception())
             return
         await asyncio.sleep(look_s)
+
+
+def _full(ids: Iterable[UUID], most: int) -> list[UUID]:
+    """Return the ids that occur `most` times or more."""
+    return [one for one, times in Counter(ids).items() if times >= most]
 
 
 def pause_after(tries: int, chance: float) -> timedelta | None:
