@@ -12,9 +12,12 @@ import msgspec
 
 from crm.database import Database
 
-# A process beats each second. Three missed heartbeats make it stale.
+# A process beats each second. Three missed heartbeats make it stale. A heartbeat from
+# the future does, too: a failover to a server whose clock is behind leaves those of
+# dead processes there, and the living beat again within a second.
 STALE_S = 3.0
-FRESH = f"beat_at >= now() - interval '{STALE_S} seconds'"
+_STALE = f"interval '{STALE_S} seconds'"
+FRESH = f"beat_at between now() - {_STALE} and now() + {_STALE}"
 # Rows of dead processes are of no use for longer than this.
 _FORGET = "delete from nodes where beat_at < now() - interval '1 minute'"
 # The workers of a node that beat say what the node is; of a stale node, all of them.
@@ -27,7 +30,7 @@ with parts as (
 select name, max(url) as url, version, min(format) as format,
   sum(capacity)::int as capacity, sum(active)::int as active,
   bool_and(is_draining) as is_draining, bool_or(drain_asked) as drain_asked,
-  greatest(extract(epoch from now() - max(beat_at)), 0)::float8 as age_s,
+  abs(extract(epoch from now() - max(beat_at)))::float8 as age_s,
   not bool_or(is_fresh) as is_stale
 from parts where is_fresh or not is_up
 group by name, version"""

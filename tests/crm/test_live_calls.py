@@ -112,6 +112,17 @@ async def test_first_to_open_a_call_owns_it(salon):
 
 
 @told
+async def test_call_of_a_node_that_died_before_a_failover_is_claimed(salon):
+    owner = await salon.open()
+    await age(salon.db, "a", -300)  # The server's clock is behind its predecessor's.
+
+    assert [one.call_sid for one in await live_calls.stale(salon.db, 9)] == [
+        owner.call_sid
+    ]
+    assert await salon.claim(owner) == 2
+
+
+@told
 async def test_call_of_a_node_that_beats_is_not_claimed(salon):
     owner = await salon.open()
 

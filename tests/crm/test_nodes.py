@@ -84,6 +84,21 @@ async def test_node_that_no_longer_beats_is_stale(db):
 
 
 @told
+async def test_heartbeat_of_a_server_whose_clock_was_ahead_is_stale(db):
+    await nodes.join(db, node("a"))
+    await nodes.beat(db, node("b"))
+    await age(db, "a", -300)
+    await age(db, "b", -300)
+    assert await nodes.freest(db, []) is None
+    # The living beat by the new clock; the dead one's name is free.
+    await nodes.beat(db, node("b"))
+    assert [one.is_stale for one in await nodes.every(db)] == [True, False]
+
+    await nodes.join(db, node("a", uuid4()))
+    assert [one.is_stale for one in await nodes.every(db)] == [False, False]
+
+
+@told
 async def test_workers_of_a_node_are_added_up(db):
     await nodes.beat(db, node("a", uuid4(), worker=0, active=1, url=""))
     await nodes.beat(db, node("a", uuid4(), worker=1, active=2))

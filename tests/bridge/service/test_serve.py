@@ -17,7 +17,10 @@ import orjson
 import pytest
 
 from bridge.service.supervisor import stop_signals
+from crm import nodes
 from crm.connect import service_url
+from crm.database import Database
+from crm.nodes import Beat
 from tests.crm.test_migrate import empty_database
 
 START_S = 30.0
@@ -96,33 +99,43 @@ def test_database_that_cannot_be_had_is_a_line_and_exit_1(tmp_path):
 def test_second_service_of_a_node_name_does_not_start(tmp_path, embedded_url):
     name = f"node-{uuid4().hex[:8]}"
 
-    async def execute(query):
-        connection = await asyncpg.connect(embedded_url)
-        await connection.execute(query, name)
-        await connection.close()
+    other = Beat(
+        name=name,
+        worker=0,
+        incarnation=uuid4(),
+        url="",
+        version="1.0",
+        format=1,
+        capacity=1,
+        active=0,
+        is_draining=False,
+    )
 
-    asyncio.run(
-        execute(
-            "insert into nodes (incarnation, name, worker, url, version, capacity, "
-            "active, beat_at) "
-            "values (gen_random_uuid(), $1, 0, '', '1.0', 1, 0, now() + '1 hour')"
+    async def ended_beside_the_other():
+        """Return what the service says while the other node beats."""
+        db = await Database.open(embedded_url)
+        await nodes.beat(db, other)
+        process = serve(
+            tmp_path,
+            PORT="0",
+            NODE_NAME=name,
+            **KEYS,
+            OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
+            DATABASE_URL=await service_url(embedded_url),
+            DATABASE_ADMIN_URL=embedded_url,
         )
-    )
-    process = serve(
-        tmp_path,
-        PORT="0",
-        NODE_NAME=name,
-        **KEYS,
-        OPENAI_REALTIME_URL="ws://127.0.0.1:9/v1/realtime",
-        DATABASE_URL=asyncio.run(service_url(embedded_url)),
-        DATABASE_ADMIN_URL=embedded_url,
-    )
-    try:
-        _, error = process.communicate(timeout=START_S)
-    finally:
-        asyncio.run(execute("delete from nodes where name = $1"))
+        loop = asyncio.get_running_loop()
+        told = loop.run_in_executor(None, process.communicate, None, START_S)
+        while not told.done():
+            await nodes.beat(db, other)
+            await asyncio.wait([told], timeout=0.5)
+        await nodes.leave(db, other.incarnation)
+        await db.close()
+        return process.returncode, (await told)[1]
 
-    assert process.returncode == 2
+    code, error = asyncio.run(ended_beside_the_other())
+
+    assert code == 2
     said = error.splitlines()[-1]
     assert said.startswith(f"kolbridge: NODE_NAME='{name}': another node runs")
     assert said.endswith("expected a name of its own")
