@@ -75,7 +75,7 @@ class Journal:
         self._taken: _Line | None = None
         # What waits: bytes in the file, lines and bytes in memory.
         self._kept_bytes = self._held_bytes = 0
-        self._held_drivers = 0
+        self._held_lines = 0
         self._end = 0
         self._path = folder
         self._fd = -1
@@ -90,7 +90,7 @@ class Journal:
     @property
     def held(self) -> int:
         """How many records are in memory alone."""
-        return self._held_drivers
+        return self._held_lines
 
     def open(self) -> None:
         """Create the file, and take over files that no living worker holds."""
@@ -119,9 +119,9 @@ class Journal:
         with self._lock:
             for place, record in enumerate(records):
                 size = self._held_bytes + len(record)
-                if self._held_drivers >= HELD_LINES_MAX or size > HELD_BYTES_MAX:
+                if self._held_lines >= HELD_LINES_MAX or size > HELD_BYTES_MAX:
                     return len(records) - place
-                self._held_drivers, self._held_bytes = self._held_drivers + 1, size
+                self._held_lines, self._held_bytes = self._held_lines + 1, size
                 self._ready.append(_Line(-1, len(record), record))
         return 0
 
@@ -137,7 +137,7 @@ class Journal:
                 return
             written = self._write([line.held for line in held if line.held is not None])
             for line, kept in zip(held, written, strict=True):
-                self._held_drivers -= 1
+                self._held_lines -= 1
                 self._held_bytes -= line.size
                 line.start, line.size, line.held = kept.start, kept.size, None
             self._remove_left()
@@ -204,7 +204,7 @@ class Journal:
             if line.held is None:
                 self._kept_bytes -= line.size
             else:
-                self._held_drivers -= 1
+                self._held_lines -= 1
                 self._held_bytes -= line.size
                 self._remove_left()
             if not self._kept_bytes and self._end:
@@ -316,7 +316,7 @@ class Journal:
 
     def _remove_left(self) -> None:
         """Remove the files left behind once no record is in memory alone."""
-        if self._held_drivers:
+        if self._held_lines:
             return
         for fd, path in self._left:
             with suppress(OSError):
