@@ -145,10 +145,10 @@ async def _hold(connection: Any, business_id: UUID, request: Request) -> Holder:
         )
     phone = request.phone or None
     said = {"name": request.name}
+    await claims.lock_number(connection, business_id, claimant)
     claim = await claims.hold(connection, business_id, claimant, phone, said)
     if claim.phone is None:
         raise NoPhone
-    await claims.lock_number(connection, business_id, claimant)
     return Holder(claimed_by=claimant.call_sid)
 
 

@@ -98,8 +98,8 @@ async def lock_number(connection: Any, business_id: UUID, claimant: Claimant) ->
     """Make the other calls from a claimant's number wait for this transaction.
 
     These calls have claims of their own, so the lock on a claim does not stop them. All
-    calls with a withheld number wait for each other. Lock the claim first, then the
-    number.
+    calls with a withheld number wait for each other. Locks are taken in one order
+    everywhere: the number, then claims, then the lead.
     """
     await connection.execute(
         "select pg_advisory_xact_lock(hashtextextended($1, 0))",
@@ -107,10 +107,14 @@ async def lock_number(connection: Any, business_id: UUID, claimant: Claimant) ->
     )
 
 
-async def read(connection: Any, business_id: UUID, call_sid: str) -> Claim | None:
-    """Return the claim of a call, in a transaction."""
+async def read(
+    connection: Any, business_id: UUID, call_sid: str, *, locks: bool = False
+) -> Claim | None:
+    """Return the claim of a call, in a transaction, until whose end it is locked if
+    `locks`."""
     row = await connection.fetchrow(
-        f"select {_COLUMNS} from claims as c where business_id = $1 and call_sid = $2",
+        f"select {_COLUMNS} from claims as c where business_id = $1 and call_sid = $2"
+        + " for update" * locks,
         business_id,
         call_sid,
     )

@@ -76,8 +76,8 @@ async def prove(
     an unknown number. Raises NoTries.
     """
     async with db.tenant(business_id) as connection:
-        claim = await claims.hold(connection, business_id, claimant, None, {})
         await claims.lock_number(connection, business_id, claimant)
+        claim = await claims.hold(connection, business_id, claimant, None, {})
         left = await _tries_left(connection, business_id, claimant)
         if left <= 0:
             raise NoTries
@@ -120,7 +120,7 @@ async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:
     names no number.
     """
     async with db.tenant(business_id) as connection:
-        claim = await claims.read(connection, business_id, call_sid)
+        claim = await claims.read(connection, business_id, call_sid, locks=True)
         if claim is None or claim.phone is None:
             return None
         lead = await leads.read(connection, business_id, claim.phone)
@@ -175,7 +175,7 @@ async def _earlier_claim(
     )
     if call_sid is None:
         return None
-    return await claims.read(connection, business_id, call_sid)
+    return await claims.read(connection, business_id, call_sid, locks=True)
 
 
 def _plain(fact: Fact) -> tuple[str, datetime | None]:

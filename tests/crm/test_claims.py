@@ -3,15 +3,17 @@
 import asyncio
 import os
 import shutil
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 
-from crm import businesses, claims, leads
+from crm import businesses, claims, leads, proofs
 from crm.claims import Claimant
 from crm.database import Database
 from crm.migrate import FOLDER, migrate
+from crm.proofs import Fact
 
 PHONE = "+12025550123"
 OTHER = "+12025550124"
@@ -55,6 +57,64 @@ def test_a_claim_of_a_number_that_may_be_forged_is_to_be_reached_there(database_
         assert (claim.from_number, claim.phone) == (PHONE, PHONE)
         # Nothing was said in it yet.
         assert await claims.recent(db, salon) == []
+
+    run(story, database_url)
+
+
+@asynccontextmanager
+async def held(db, salon):
+    """A transaction that may stand still for longer than a service's."""
+    async with db.owner() as connection:
+        await connection.execute(
+            "select set_config('app.business_id', $1, true)", str(salon)
+        )
+        yield connection
+
+
+async def until_waiting(db, count):
+    """Wait until so many transactions wait for a lock."""
+    waiting = None
+    async with asyncio.timeout(20):
+        while waiting != count:
+            async with db.owner() as connection:
+                waiting = await connection.fetchval(
+                    "select count(*) from pg_stat_activity "
+                    "where datname = current_database() and wait_event_type = 'Lock'"
+                )
+
+
+def test_a_claim_is_accepted_while_its_caller_proves_who_they_are(database_url):
+    async def story(db, salon):
+        caller, fact = Claimant("CA1", PHONE), Fact(email="dan@example.org")
+        await leads.upsert(db, salon, PHONE, {"email": fact.email})
+        await claims.write(db, salon, caller, None, {"name": "Dan"})
+        async with held(db, salon) as connection:
+            await connection.execute("select from claims for update")
+            proving = asyncio.create_task(proofs.prove(db, salon, caller, fact))
+            await until_waiting(db, 1)
+            accepting = asyncio.create_task(proofs.accept(db, salon, "CA1"))
+            await until_waiting(db, 2)
+
+        assert (await proving).opened.name == (await accepting).name == "Dan"
+
+    run(story, database_url)
+
+
+def test_two_calls_from_a_number_prove_the_same_fact_at_once(database_url):
+    async def story(db, salon):
+        first, second = Claimant("CA1", PHONE), Claimant("CA2", PHONE)
+        fact = Fact(email="dan@example.org")
+        await claims.write(db, salon, first, None, {"email": fact.email})
+        async with held(db, salon) as connection:
+            await claims.lock_number(connection, salon, first)
+            calls = []
+            for one in (second, first):
+                calls.append(asyncio.create_task(proofs.prove(db, salon, one, fact)))
+                await until_waiting(db, len(calls))
+        opened = [(await one).opened.call_sid for one in calls]
+
+        # The fact goes from call to call.
+        assert opened == ["CA2", "CA1"]
 
     run(story, database_url)
 
