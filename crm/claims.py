@@ -46,12 +46,16 @@ _COLUMNS = (
     "and a.claimed_by = c.call_sid and a.status = 'booked' and a.starts_at > now()) "
     "as next_appointment_at"
 )
-
-
-# Of `claims as c`: no lead has taken it over, and it says something.
+# Of a claim that is written once more: nothing in it is new, or its caller is proven.
+_IS_SETTLED = (
+    "c.proven_at is not null or (coalesce($4, c.phone), "
+    "coalesce(excluded.name, c.name), c.fields || excluded.fields) "
+    "is not distinct from (c.phone, c.name, c.fields)"
+)
+# Of `claims as c`: it says something that no lead has, or has booked it.
 OPEN_CLAIM = (
-    "c.business_id = $1 and c.lead_id is null and (c.name is not null "
-    "or c.fields <> '{}' or exists (select from appointments a "
+    "c.business_id = $1 and (c.lead_id is null and (c.name is not null "
+    "or c.fields <> '{}') or exists (select from appointments a "
     "where a.business_id = c.business_id and a.claimed_by = c.call_sid))"
 )
 
@@ -75,7 +79,11 @@ async def hold(
     phone: str | None,
     fields: Mapping[str, Any],
 ) -> Claim:
-    """Write a claim as `write` does, in a transaction that locks it until its end."""
+    """Write a claim as `write` does, in a transaction that locks it until its end.
+
+    What is new in a claim that the business has given to a lead must be accepted, too;
+    the claim of a proven caller stays the lead's.
+    """
     said = {name: value for name, value in fields.items() if value not in ("", None)}
     name = said.pop("name", None)
     row = await connection.fetchrow(
@@ -83,7 +91,8 @@ async def hold(
         "fields) values ($1, $2, $3, coalesce($4, nullif($3, '')), $5, $6) "
         "on conflict (business_id, call_sid) do update set "
         "phone = coalesce($4, c.phone), name = coalesce(excluded.name, c.name), "
-        f"fields = c.fields || excluded.fields returning {_COLUMNS}",
+        f"fields = c.fields || excluded.fields, lead_id = case when {_IS_SETTLED} "
+        f"then c.lead_id end returning {_COLUMNS}",
         business_id,
         claimant.call_sid,
         claimant.from_number,
@@ -127,7 +136,7 @@ async def recent(
     limit: int = 20,
     before: tuple[datetime, str] | None = None,
 ) -> list[Claim]:
-    """Return the latest claims that no lead has taken over, newest first, after the
+    """Return the latest claims with something that no lead has, newest first, after the
     time and the call of `before`."""
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(

@@ -61,6 +61,37 @@ def test_a_claim_of_a_number_that_may_be_forged_is_to_be_reached_there(database_
     run(story, database_url)
 
 
+def test_what_a_call_says_after_its_claim_was_accepted_is_a_claim_again(database_url):
+    async def story(db, salon):
+        caller = Claimant("CA1", PHONE)
+        await claims.write(db, salon, caller, None, {"name": "Dan"})
+        await proofs.accept(db, salon, "CA1")
+        # The model writes once more what it has written.
+        await claims.write(db, salon, caller, None, {"name": "Dan"})
+        assert await claims.recent(db, salon) == []
+        await claims.write(db, salon, caller, None, {"city": "Acre"})
+
+        (claim,) = await claims.recent(db, salon)
+        assert claim.fields == {"city": "Acre"}
+        lead = await proofs.accept(db, salon, "CA1")
+        assert (lead.name, lead.fields) == ("Dan", {"city": "Acre"})
+        assert await claims.recent(db, salon) == []
+
+    run(story, database_url)
+
+
+def test_a_proof_is_kept_whatever_its_call_says_later(database_url):
+    async def story(db, salon):
+        caller, fact = Claimant("CA1", PHONE), Fact(email="dan@example.org")
+        await leads.upsert(db, salon, PHONE, {"email": fact.email})
+        await proofs.prove(db, salon, caller, fact)
+        await claims.write(db, salon, caller, None, {"city": "Acre"})
+
+        assert await proofs.is_proven(db, salon, caller)
+
+    run(story, database_url)
+
+
 @asynccontextmanager
 async def held(db, salon):
     """A transaction that may stand still for longer than a service's."""

@@ -234,6 +234,22 @@ def test_a_business_accepts_a_claim_as_its_leads(database_url):
     in_salon(database_url, story)
 
 
+def test_what_is_booked_after_a_claim_was_accepted_is_to_be_accepted(database_url):
+    async def story(salon, at):
+        caller = await salon.ring()
+        await caller.ask("leads_upsert", name="Dan")
+        await proofs.accept(salon.db, salon.id, caller.plan.call_sid)
+        assert await claims.recent(salon.db, salon.id) == []
+        booked = (await caller.book())["booked"]["starts_at"]
+
+        (claim,) = await claims.recent(salon.db, salon.id)
+        assert claim.next_appointment_at == datetime.fromisoformat(booked)
+        await proofs.accept(salon.db, salon.id, caller.plan.call_sid)
+        assert await claims.recent(salon.db, salon.id) == []
+
+    in_salon(database_url, story)
+
+
 @pytest.mark.parametrize("number", [KNOWN, UNKNOWN])
 def test_tries_are_few_in_a_call_and_in_a_day(database_url, number):
     async def story(salon, at):
