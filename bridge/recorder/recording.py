@@ -245,13 +245,10 @@ class Writer:
         """Return a header as it is written."""
         return msgspec.json.encode(self._cleaned(header))
 
-    def take_audio(self) -> dict[str, bytes]:
-        """Return the audio of the steps since the last time, and forget it."""
-        taken = {name: bytes(audio) for name, audio in self.audio.items()}
-        for name, audio in taken.items():
-            self._taken[name] += len(audio)
-            self.audio[name].clear()
-        return taken
+    def forget_audio(self, name: str) -> None:
+        """Forget the audio of one side's steps: it is written."""
+        self._taken[name] += len(self.audio[name])
+        self.audio[name].clear()
 
     def _cleaned(self, header: Header) -> Header:
         plan = header.plan

@@ -27,6 +27,8 @@ HEADER_FILE = "header.json"
 SLICE_STEPS = 40
 # A line that is written already costs half as much: it is only compressed.
 SLICE_LINES = 100
+# What waits for a full disk: about 20 minutes of a busy call.
+WAITING_BYTES_MAX = 32_000_000
 
 
 class Spool:
@@ -41,24 +43,26 @@ class Spool:
         name = f"{header.plan.call_sid}.{uuid4().hex}{SUFFIX}"
         self._place = folder / name
         self._steps: FileIO | None = None
-        # Why nothing more can be written.
+        # Lines that the disk has not taken yet; their audio waits in the writer.
+        self._lines = bytearray()
+        # Why it has not, and whether nothing more can be written.
         self._error: OSError | None = None
+        self._is_lost = False
 
     def append(self, entries: Iterable[list[Any]], pause: Callable[[], None]) -> None:
-        """Write messages and their answers, in slices; `finish` raises what fails."""
-        if self._error is not None:
+        """Write messages and their answers, in slices.
+
+        What a full disk refuses is tried again with the next messages; beyond
+        WAITING_BYTES_MAX the recording is lost. `finish` raises what failed last.
+        """
+        if self._is_lost:
             return
-        try:
-            steps = self._steps or self._open()
-            lines = []
-            for number, entry in enumerate(entries, 1):
-                lines.append(msgspec.json.encode(self._writer.step(*entry)) + b"\n")
-                if number % SLICE_STEPS == 0:
-                    self._write(steps, lines)
-                    pause()
-            self._write(steps, lines)
-        except OSError as error:
-            self._error = error
+        for number, entry in enumerate(entries, 1):
+            self._lines += msgspec.json.encode(self._writer.step(*entry)) + b"\n"
+            if number % SLICE_STEPS == 0:
+                self._flush()
+                pause()
+        self._flush()
 
     def finish(self, dropped: int, pause: Callable[[], None]) -> None:
         """Make the recording's file, and remove the folder; raises OSError."""
@@ -76,30 +80,49 @@ class Spool:
             if self._steps is not None:
                 self._steps.close()
 
+    def _flush(self) -> None:
+        """Write what waits, as far as the disk takes it."""
+        try:
+            if self._steps is None:
+                self._steps = self._open()
+            self._write(self._steps)
+            self._error = None
+        except OSError as error:
+            self._error = error
+            waiting = len(self._lines) + sum(map(len, self._writer.audio.values()))
+            if waiting > WAITING_BYTES_MAX:
+                self._is_lost = True
+                self._lines.clear()
+                self._writer.audio.clear()
+
     def _open(self) -> FileIO:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._place.mkdir(mode=0o700)
+        self._place.mkdir(exist_ok=True, mode=0o700)
         steps = FileIO(self._place / STEPS_FILE, "ab", opener=_private)
-        fcntl.flock(steps, fcntl.LOCK_EX)
-        self._steps = steps
-        # A folder with a header has a lock.
-        self._write_header()
+        try:
+            fcntl.flock(steps, fcntl.LOCK_EX)
+            # A folder with a header has a lock.
+            self._write_header()
+        except OSError:
+            steps.close()
+            raise
         return steps
 
     def _write_header(self) -> None:
         part = self._place / f"{HEADER_FILE}.part"
         with FileIO(part, "wb", opener=_private) as file:
-            file.write(self._writer.header_line(self._header))
+            _write_whole(file, self._writer.header_line(self._header))
         part.replace(self._place / HEADER_FILE)
 
-    def _write(self, steps: FileIO, lines: list[bytes]) -> None:
-        """Write lines and, before them, the audio that they name."""
-        for name, audio in self._writer.take_audio().items():
+    def _write(self, steps: FileIO) -> None:
+        """Write the lines that wait and, before them, the audio that they name."""
+        for name, audio in self._writer.audio.items():
             if audio:
                 with FileIO(self._place / name, "ab", opener=_private) as file:
-                    _write_all(file, audio)
-        _write_all(steps, b"".join(lines))
-        lines.clear()
+                    _write_whole(file, audio)
+                self._writer.forget_audio(name)
+        _write_whole(steps, self._lines)
+        self._lines.clear()
 
 
 def pack(place: Path, pause: Callable[[], None]) -> None:
@@ -145,8 +168,14 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _write_all(file: FileIO, data: bytes) -> None:
-    """Write all of it: a raw file may take less at once."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) or 0 :]
+def _write_whole(file: FileIO, data: bytes | bytearray) -> None:
+    """Append all of it or nothing; raises OSError. A raw file may take less at once."""
+    end = file.seek(0, os.SEEK_END)
+    try:
+        with memoryview(data) as rest:
+            at = 0
+            while at < len(rest):
+                at += file.write(rest[at:]) or 0
+    except OSError:
+        file.truncate(end)
+        raise

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -207,26 +209,53 @@ def test_ring_waits_while_the_thread_is_busy(tmp_path, quick):
     ws_peer.run(story)
 
 
-def test_disk_that_fails_in_the_call_costs_the_recording_alone(tmp_path, monkeypatch):
-    plan = builders.plan()
-    header = Header(plan=plan, opened_at=0.0, has_audio=True)
-    one = Spool(tmp_path, header, secrets=())
-    told, kept = Told(plan, 0.0), Recorder(plan, 0.0)
-    told.kept = kept
+@contextmanager
+def full_at(size):
+    """Let no file grow beyond a size, as on a full disk: the last write is cut."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def spooling(folder):
+    """A call whose messages go to a spool as the test says."""
+    told = Told(builders.plan(), 0.0)
+    told.kept = Recorder(told.call.plan, 0.0)
+    header = Header(plan=told.call.plan, opened_at=0.0, has_audio=True)
+    return told, Spool(folder, header, secrets=())
+
+
+@pytest.mark.parametrize("size", [0, 100, 400, 900, 20_000])
+def test_disk_that_is_full_for_a_while_costs_nothing(tmp_path, size):
+    told, one = spooling(tmp_path)
     told.configured()
-    one.append(kept.cut(), pause)
-    writes = []
+    told.take(told.call.receive_twilio, builders.start())
+    with full_at(size):
+        for _ in range(3):
+            talk(told, 30)
+            one.append(told.kept.cut(), pause)
+    talk(told, 5)
+    one.append(told.kept.cut(), pause)
+    one.finish(0, pause)
 
-    def full(file, data):
-        writes.append(data)
-        raise OSError(28, "No space left on device")
+    replayed(tmp_path / NAME, 98)
 
-    monkeypatch.setattr(spool, "_write_all", full)
-    for _ in range(2):
-        told.take(told.call.receive_twilio, builders.media(builders.SILENCE))
-        one.append(kept.cut(), pause)
-    with pytest.raises(OSError, match="No space left"):
+
+def test_disk_that_stays_full_costs_the_recording_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "WAITING_BYTES_MAX", 10_000)
+    told, one = spooling(tmp_path)
+    told.configured()
+    with full_at(100):
+        for _ in range(3):
+            talk(told, 30)
+            one.append(told.kept.cut(), pause)
+        assert len(one._lines) == 0
+    talk(told, 5)
+    one.append(told.kept.cut(), pause)
+    with pytest.raises(OSError, match="File too large"):
         one.finish(0, pause)
 
-    assert len(writes) == 1
     assert list(tmp_path.iterdir()) == []
