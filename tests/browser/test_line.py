@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from .conftest import MICROPHONE
 from .test_live import card_of
 
@@ -102,6 +104,37 @@ def test_takeover_that_the_server_refuses_has_failed(desk, demo):
     press(card, "Take over")
     card.get_by_text("That did not work. Try again.").wait_for()
     assert len(refused) == 1
+    assert card.get_by_role("button", name="Take over").is_visible()
+    assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
+    ringing.hang_up()
+
+
+@pytest.mark.parametrize("code", [None, 1011])
+def test_takeover_that_is_lost_on_its_way_has_failed(desk, demo, code):
+    """Nobody answers an order; the line breaks, or goes on as if nothing were wrong."""
+    at, lost = desk("en"), []
+
+    def lose(line):
+        server = line.connect_to_server()
+
+        def pass_on(message):
+            if not isinstance(message, str):
+                server.send(message)
+                return
+            lost.append(message)
+            if code is not None and len(lost) == 1:
+                line.close(code=code)
+
+        line.on_message(pass_on)
+
+    at.page.add_init_script(MICROPHONE)
+    at.page.route_web_socket(LINE, lose)
+    page = at.go("live")
+    ringing = demo.ring("en", caller="+15550100178")
+    card = card_of(page, "…78")
+    press(card, "Take over")
+    card.get_by_text("That did not work. Try again.").wait_for()
+    assert "take_over" in lost[0]
     assert card.get_by_role("button", name="Take over").is_visible()
     assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
     ringing.hang_up()

@@ -3,6 +3,8 @@
 
 const TRIES_MAX = 5;
 const TRY_EVERY_MS = 800;
+// By then the page has seen that an order to take the call over was obeyed.
+const OBEYED_WITHIN_MS = 5_000;
 
 /** Ask for telephone quality: browsers resample better than the worklets do. */
 async function newContext(worklets) {
@@ -26,7 +28,7 @@ export class Line {
     this.url = url.replace(/^\//, `${location.origin.replace("http", "ws")}/`);
     this.worklets = worklets;
     this.tell = tell;
-    this.isOpen = this.isSpeaking = this.isTaking = false;
+    this.isOpen = this.isSpeaking = this.isTaking = this.isTaken = false;
     this.lagMs = 0;
     this.tries = 0;
   }
@@ -74,8 +76,8 @@ export class Line {
   }
 
   lose(event) {
-    // The last order could not be written down, and is not obeyed.
-    if (event.code === 1013) return this.fail();
+    // The last order could not be written down, or perhaps was lost on its way.
+    if (event.code === 1013 || this.isSpeaking !== this.isTaken) return this.fail();
     const isOver = event.code === 1000 || event.code === 1008;
     if (!this.isOpen || isOver || this.tries >= TRIES_MAX) return this.close();
     this.tries += 1;
@@ -131,6 +133,7 @@ export class Line {
       return;
     }
     this.isSpeaking = true;
+    this.doubting = setTimeout(() => this.fail(), OBEYED_WITHIN_MS);
     // What the caller hears is this voice from here on.
     this.player.port.postMessage({ isCallerOnly: true });
     this.tell("state");
@@ -171,6 +174,12 @@ export class Line {
     return isTaken;
   }
 
+  /** The order to take the call over was obeyed. */
+  noteTaken() {
+    this.isTaken = true;
+    clearTimeout(this.doubting);
+  }
+
   /** The assistant leads the call again, whoever decided it. */
   noteBack() {
     this.stopSpeaking();
@@ -179,7 +188,8 @@ export class Line {
   }
 
   stopSpeaking() {
-    this.isSpeaking = false;
+    this.isSpeaking = this.isTaken = false;
+    clearTimeout(this.doubting);
     this.source?.disconnect();
     this.recorder?.port.postMessage("end");
     this.recorder?.port.close();
