@@ -7,7 +7,7 @@ only the appointments of the number that they have proven to be theirs.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from bridge.agent.calendar_arguments import (
@@ -23,7 +23,7 @@ from bridge.agent.calendar_arguments import (
 from bridge.agent.identity import Standing
 from bridge.agent.spoken import say_time
 from bridge.agent.tools import Answer, LimitError, Tool, ToolError
-from crm import appointments, calendar, free_times, phones
+from crm import appointments, businesses, calendar, free_times, phones
 from crm.appointment_rows import Appointment, NotFound, Request, Which
 from crm.appointments import NoPhone, Taken
 from crm.authors import By
@@ -82,8 +82,14 @@ class Desk(NamedTuple):
     limits: BookingLimits
     author: By
 
+    async def as_it_is_now(self) -> Self:
+        """Return the desk with its business as it is now, not as the call began."""
+        now = await businesses.get(self.database, self.business.id)
+        return self if now is None else self._replace(business=now)
+
     async def find(self, asked: FindSlots, _: str) -> Answer:
         """Find free slots, the nearest to what was asked for first."""
+        self = await self.as_it_is_now()
         now = datetime.now(UTC)
         zone = ZoneInfo(self.business.time_zone)
         today = now.astimezone(zone).date()
@@ -114,8 +120,8 @@ class Desk(NamedTuple):
 
     async def create(self, asked: CreateAppointment, _: str) -> Answer:
         """Book, or say that the caller has it already, or what else is free."""
+        self = await self.as_it_is_now()
         own = self.standing.own_phone
-        limits = self.limits
         service = self.service(asked.service)
         request = Request(
             service,
@@ -123,8 +129,8 @@ class Desk(NamedTuple):
             self.standing.caller.phone or self.reachable_at(asked.phone) or "",
             asked.name.replace("\0", "").strip(),
             self.claimant(),
-            limits.unverified if own is None else limits.per_caller,
-            limits.withheld,
+            self.limits.unverified if own is None else self.limits.per_caller,
+            self.limits.withheld,
             self.person(asked, service),
             self.author,
         )
@@ -171,6 +177,7 @@ class Desk(NamedTuple):
 
     async def reschedule(self, asked: RescheduleAppointment, _: str) -> Answer:
         """Move the caller's own appointment, or say what else is free."""
+        self = await self.as_it_is_now()
         now = datetime.now(UTC)
         request = Request(
             _PLAIN,
@@ -221,8 +228,7 @@ class Desk(NamedTuple):
     def reachable_at(self, said: str) -> str | None:
         """Return the number that a caller says; None where they say none."""
         try:
-            country = self.business.country
-            return phones.to_e164(said, country) if said.strip() else None
+            return phones.to_e164(said, self.business.country) if said.strip() else None
         except phones.PhoneError as error:
             raise ToolError(str(error)) from None
 
@@ -258,15 +264,10 @@ class Desk(NamedTuple):
         later = local.replace(fold=1)
         if local.utcoffset() == later.utcoffset():
             return local
-        is_twice = local.astimezone(UTC) < later.astimezone(UTC)
-        raise ToolError(
-            f"{field}: the clocks change then, and this hour "
-            + (
-                "comes twice: give the offset that calendar_find_slots gave"
-                if is_twice
-                else "is left out: ask for another"
-            )
-        )
+        what = "comes twice: give the offset that calendar_find_slots gave"
+        if local.astimezone(UTC) >= later.astimezone(UTC):
+            what = "is left out: ask for another"
+        raise ToolError(f"{field}: the clocks change then, and this hour {what}")
 
     def told(
         self, times: Iterable[Span | Offer | Appointment], now: datetime

@@ -1,6 +1,6 @@
 """The calendar's tools where a business has people: whom the model may name."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from msgspec.structs import replace
 
@@ -8,7 +8,7 @@ from bridge.agent.crm_tools import crm_tools
 from bridge.agent.tools import specifications
 from crm import by_hand, saving
 from crm.authors import By
-from crm.businesses import Person, Service
+from crm.businesses import Closure, Person, Service
 from crm.by_hand import Place
 from tests.bridge.agent.test_calendar_tools import DAN, DANA, in_shop
 
@@ -164,5 +164,40 @@ def test_one_of_two_at_one_time_is_moved_and_cancelled_by_whom_it_is_with(embedd
             assert gone["cancelled"]["staff"] == "Ben"
         assert "note" in gone
         assert "note" not in await shop.ask(CANCEL)
+
+    with_staff(embedded_url, story)
+
+
+def test_what_is_gone_since_the_call_began_is_not_booked(embedded_url):
+    async def story(shop):
+        at = (await shop.ask(FIND, {"service": "Cut"}))["slots"][-1]["starts_at"]
+        day = date.fromisoformat(at[:10])
+
+        async def changed(**values):
+            """Change the business; the call has it as it was."""
+
+            def edit(business):
+                return replace(business, **values)
+
+            await saving.change(shop.db, shop.business.id, edit, By("hand", "Owner"))
+
+        async def told(tool, **asked):
+            return (await shop.ask(tool, asked))["error"]
+
+        cut = {"starts_at": at, "service": "Cut"}
+        anna, ben = shop.business.staff
+        away = (Closure(day, day, "ill"),)
+        await changed(staff=(anna, replace(ben, days_off=away)))
+        assert "taken or outside" in await told(CREATE, **cut, staff="Ben")
+        assert (await shop.ask(CREATE, cut))["booked"]["staff"] == "Anna"
+        assert "taken or outside" in await told(MOVE, new_starts_at=at, staff="Ben")
+        await shop.ask(CANCEL)
+        await changed(staff=(anna, replace(ben, is_active=False)))
+        assert "expected one of Anna" in await told(CREATE, **cut, staff="Ben")
+        await changed(closures=away)
+        assert "taken or outside" in await told(CREATE, **cut)
+        await changed(services=(Service("Colour", 60),), closures=())
+        assert "expected one of Colour" in await told(FIND, service="Cut")
+        assert "expected one of Colour" in await told(CREATE, **cut)
 
     with_staff(embedded_url, story)
