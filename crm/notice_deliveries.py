@@ -146,7 +146,7 @@ async def settle(
             "and endpoint_id = $3 for update) returning true",
             *key,
             outcome.status,
-            outcome.answer[:ANSWER_CHARS_MAX],
+            _kept(outcome.answer),
             outcome.duration_ms,
         )
         if not is_there:
@@ -201,3 +201,9 @@ async def _note_endpoint(
         *own,
     )
     return str(why)
+
+
+def _kept(answer: str) -> str:
+    """Return as much of an answer as the database can keep."""
+    text = answer[:ANSWER_CHARS_MAX].encode("utf-8", "replace").decode()
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

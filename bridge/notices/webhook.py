@@ -55,7 +55,7 @@ class WebhookSender:
         except (ClientError, OSError, TimeoutError, TargetError, ValueError) as error:
             why = getattr(error, "os_error", error)
             text = str(why) or type(why).__name__
-            return Outcome(False, None, shown(text), _since_ms(begun_at))
+            return Outcome(False, None, text, _since_ms(begun_at))
         return Outcome(
             200 <= status < 300, status, answer, _since_ms(begun_at), status == _GONE
         )
@@ -74,12 +74,7 @@ class WebhookSender:
                 if not piece:
                     break
                 found += piece
-            return response.status, shown(found.decode(errors="replace"))
-
-
-def shown(text: str) -> str:
-    """Return an answer as a database can keep it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:ANSWER_CHARS_MAX]
+            return response.status, found.decode(errors="replace")
 
 
 def _since_ms(begun_at: float) -> float:

@@ -19,9 +19,9 @@ from bridge.notices.dispatcher import PAUSES, Dispatcher, pause_after
 from bridge.notices.webhook import ANSWER_BYTES_MAX, WebhookSender
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
-from crm import businesses, leads, notices
+from crm import businesses, leads, notice_deliveries, notices
 from crm.database import Database
-from crm.notice_deliveries import Parcel
+from crm.notice_deliveries import Outcome, Parcel
 from tests.crm.test_notices import PHONE
 
 NOBODY = frozenset()
@@ -211,6 +211,21 @@ async def test_answer_is_read_within_bounds(db, business_id, made, receiver):
 
     assert first.answer == "\N{REPLACEMENT CHARACTER}x" * 250
     assert len(second.answer) <= 500
+
+
+@told
+async def test_delivery_ends_whatever_text_the_server_answers(
+    db, business_id, made, receiver
+):
+    """A mail server may answer in Latin-1, which its client makes surrogates of."""
+    await leads.touch(db, business_id, PHONE)
+    (claimed,) = await notice_deliveries.claim(db, 1)
+    answer = b"gr\xfc\xdfe\0".decode("utf-8", "surrogateescape")
+    await notice_deliveries.settle(db, claimed, Outcome(True, 250, answer, 1.0), None)
+
+    (entry,) = await notices.log(db, business_id)
+    assert entry.state == "delivered"
+    assert entry.answer == "gr??e\N{REPLACEMENT CHARACTER}"
 
 
 @told
