@@ -240,6 +240,8 @@ class Call(CallState):
             if self.counters.late_deltas == 1:
                 self.info("[REALTIME] Late audio of a cancelled response: dropped")
             return
+        if not event.delta:
+            return  # an item without audio cannot be truncated
         self.log(self.call_record.audio_line(len(event.delta)))
         delta = event.delta if self._pcm is None else self._encode(self._pcm, event)
         self.recovery.note_audio(delta)

@@ -224,6 +224,15 @@ def test_the_first_moments_of_an_utterance_cannot_be_interrupted():
     assert not of(twilio.Clear, actions)
 
 
+def test_an_item_of_which_no_audio_has_come_is_not_truncated():
+    call = talking_ai()
+    call.receive_openai(audio_delta("item_2", 0), 10.0)
+    actions, _ = speak(call, QUIET * 50 + VOICE[:100], 10.0)
+
+    cuts = of(openai.ConversationItemTruncate, actions)
+    assert [cut.item_id for cut in cuts] == ["item_1"]
+
+
 def test_late_deltas_of_a_cancelled_response_are_dropped():
     call = talking_ai()
     _, now = speak(call, QUIET * 50 + VOICE[:100], 10.0)
