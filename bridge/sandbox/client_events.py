@@ -111,7 +111,7 @@ _tool = tagged(
     {
         "function": record(
             {**_type, "name": text(64, r"[a-zA-Z0-9_-]+")},
-            {"description": _string, "parameters": free_form},
+            {"description": text(1024), "parameters": free_form},
         ),
         "mcp": record(
             {**_type, "server_label": _string},

@@ -110,9 +110,9 @@ class Conversation:
         is_spoken = item.fields["type"] == "message" and (
             item.fields["role"] == "assistant"
         )
-        if not is_spoken:
+        if not is_spoken or not item.parts:
             raise Refused(
-                "invalid_value",
+                "unsupported_content_type",
                 "Only model output audio messages can be truncated.",
                 "item_id",
             )

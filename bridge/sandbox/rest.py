@@ -16,6 +16,8 @@ from aiohttp import encode_basic_auth, web
 from bridge.sandbox import twiml
 
 _PATH = "/2010-04-01/Accounts/{account}/Calls/{call}.json"
+# "max 4000 characters"
+_TWIML_CHARS_MAX = 4_000
 # How long a call takes to run another document.
 _UPDATE_S = (1.0, 2.0)
 _OVER = "completed"
@@ -85,6 +87,8 @@ class RestApi:
         text = (await request.post()).get("Twiml")
         if not isinstance(text, str):
             return _refusal(400, 20001, "expected Twiml")
+        if len(text) > _TWIML_CHARS_MAX:
+            return _refusal(400, 20001, "expected a Twiml of at most 4000 characters")
         problems = twiml.parse(text.encode(), "text/xml", allow_ws=True).problems
         if problems:
             return _refusal(400, 21218, "; ".join(problems))

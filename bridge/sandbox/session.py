@@ -242,6 +242,10 @@ class Session:
     def _on_item_create(self, event: dict[str, Any]) -> None:
         fields = {"id": self.new_id("item"), "object": "realtime.item"}
         fields |= {"status": "completed", **event["item"]}
+        for at, part in enumerate(event["item"].get("content", ())):
+            if part["type"] == "input_audio":
+                path = f"item.content[{at}].audio"
+                client_events.decode_audio(part["audio"], path)
         if fields["type"] == "function_call_output":
             calls = self.conversation.called_tools()
             if fields["call_id"] not in calls:
