@@ -104,7 +104,7 @@ class Session:
         transcription = self.config["audio"]["input"]["transcription"] or {}
         given: str | None = transcription.get("language")
         if given:
-            return given[:2]
+            return given
         return "he" if re.search("[\u05d0-\u05ea]", self.instructions) else "en"
 
     @property

@@ -375,7 +375,7 @@ def test_the_language_is_the_transcriptions_or_the_instructions():
 
     async def story() -> None:
         given = telephone()
-        given["audio"]["input"]["transcription"]["language"] = "he-IL"
+        given["audio"]["input"]["transcription"]["language"] = "he"
         assert await language(given) == "he"
         guessed = deepcopy(telephone(SERVER_VAD))
         guessed["audio"]["input"]["transcription"] = None
