@@ -23,6 +23,7 @@ from crm.pages import AppointmentRow
 
 # A person's number, as the database has it.
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+NAME_CHARS_MAX = 200
 # A search for free slots looks at so many days at most.
 DAYS_MAX = 62
 SLOTS_MAX = 1_000
@@ -70,7 +71,7 @@ class NewAppointment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service: str
     starts_at: datetime
     phone: str
-    name: str = ""
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)] = ""
     person: Number | None = None
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from bridge.api.appointments import NAME_CHARS_MAX
 from bridge.api.calls import Limit
 from bridge.api.cursors import LIMIT_DEFAULT, Page, page, read
 from bridge.api.problems import Problem, not_found, wrong_field
@@ -33,7 +34,7 @@ class LeadsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LeadChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to change; what is not named stays. An empty field is removed."""
 
-    name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)] | None = None
     status: Annotated[str, msgspec.Meta(min_length=1, max_length=40)] | None = None
     do_not_contact: bool | None = None
     fields: Annotated[dict[str, str], msgspec.Meta(max_length=FIELDS_MAX)] = {}
@@ -89,6 +90,9 @@ async def change(asked: Asked) -> LeadRow:
     person = await lead_care.get(asked.database, asked.business.id, lead.id)
     if person is None:
         raise not_found("lead")
+    after = [one for one in {*person.fields, *body.fields} if body.fields.get(one, "-")]
+    if len(after) > max(FIELDS_MAX, len(person.fields)):
+        raise wrong_field("fields", f"expected {FIELDS_MAX} of a lead at most")
     await lead_care.change(asked.database, asked.business.id, person.id, wanted)
     return await found(asked, lead.id)
 

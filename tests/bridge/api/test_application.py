@@ -189,6 +189,7 @@ def test_ids_of_another_business_are_not_found(api):
         ("GET", "/appointments?person=99999999999", None, "person"),
         ("GET", f"/conversations/{UUID(int=1)}?before={2**63}", None, "before"),
         ("POST", "/appointments", booking(person=2**31), "person"),
+        ("POST", "/appointments", booking(name="x" * 201), "name"),
         ("GET", "/appointments?from=2026-01-01T00:00:00", None, "from"),
         ("GET", "/free-slots?service=Cut&first_day=2026-01-01", None, "last_day"),
         (

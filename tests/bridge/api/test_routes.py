@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from bridge.api.leads import FIELDS_MAX
 from crm import audit, businesses, calls, conversations, leads, opting_out, saving
 from crm.authors import By
 from crm.conversations import Arrived
@@ -80,6 +81,23 @@ def test_limits_that_spend_the_service_s_money_are_not_the_business_s(api):
             status, found = await world.ours.ask("PATCH", "/assistant", body)
             assert (status, found["settings"] | limits) == (200, found["settings"])
         assert found["settings"] == limits
+
+    api(story)
+
+
+def test_lead_has_so_many_fields_whatever_the_number_of_changes(api):
+    async def story(world):
+        lead = await leads.touch(world.db, world.ours.id, PHONE)
+
+        async def change(**fields):
+            body = {"fields": fields}
+            return (await world.ours.ask("PATCH", f"/leads/{lead.id}", body))[0]
+
+        many = {f"a{number}": "x" for number in range(FIELDS_MAX)}
+        assert await change(**many) == 200
+        assert await change(one_more="x") == 422
+        assert await change(a0="y") == 200
+        assert await change(one_more="x", a0="") == 200
 
     api(story)
 
