@@ -10,6 +10,7 @@ rest.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
@@ -52,6 +53,8 @@ RENEW_S = 5.0
 # Twilio's indicator shows for 25 s (twilio.com/docs/whatsapp/api/
 # typing-indicators-resource).
 TYPING_S = 20.0
+# How often, while a turn goes on, what a person of the business writes is looked for.
+BESIDE_S = 5.0
 # Longer than all of a turn's requests and tools, each of which has its own deadline.
 ANSWER_S_MAX = 180.0
 SEND_S_MAX = 120.0
@@ -308,9 +311,12 @@ class Messenger:
             await asyncio.gather(*beside, return_exceptions=True)
 
     async def _send_beside(self, job: Job, has_said: asyncio.Event) -> None:
-        """Send what a turn says before its end, until cancelled."""
+        """Send what a turn says before its end, and what people write meanwhile, until
+        cancelled."""
         while True:
-            await has_said.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BESIDE_S):
+                    await has_said.wait()
             has_said.clear()
             await self._send(job)
 

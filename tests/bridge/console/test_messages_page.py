@@ -117,6 +117,12 @@ async def test_conversations_are_listed_searched_and_filtered(at):
     _, text = await at.owner.get(at.path("messages?words=nobody"))
     assert "No conversation fits." in text
     _, text = await at.owner.get(at.path("messages/rows?state=held"))
+    assert text.count("waits for a person") == 1
+    async with at.database.tenant(at.ours) as connection:
+        await conversations.hold(connection, at.ours, own, "asks for a person")
+    # The assistant's words are the last, and the writer waits all the same.
+    _, text = await at.owner.get(at.path("messages/rows?state=waits"))
+    assert text.count("waits for a person") == 2
     assert "<html" not in text
     assert at.path("messages", other) in text
 

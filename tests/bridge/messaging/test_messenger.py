@@ -202,6 +202,27 @@ async def test_what_a_turn_says_at_once_is_sent_before_its_end(salon):
     assert salon.bodies(conversation_id) == ["One moment.", "You said hello."]
 
 
+def test_what_a_person_writes_does_not_wait_for_the_end_of_a_turn(
+    database_url, monkeypatch
+):
+    monkeypatch.setattr(module, "BESIDE_S", 0.05)
+
+    @told
+    async def story(salon):
+        salon.assistant.may_end.clear()
+        conversation_id, _ = await salon.receive("hello")
+        salon.messenger()
+        await salon.assistant.began.wait()
+        await messages.write_by_hand(
+            salon.database, salon.id, conversation_id, "Dana", "I am here"
+        )
+        await salon.carrier.came.wait()
+
+        assert salon.bodies(conversation_id) == ["I am here"]
+
+    story(database_url)
+
+
 @told
 async def test_what_is_to_be_done_later_is_done_later(salon):
     salon.carrier.again = timedelta(milliseconds=50)
