@@ -19,12 +19,13 @@ from bridge.settings.message_options import MessageOptions, message_options
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.supervised import note_failure
 from crm import announcements, businesses, conversations, messages
 from crm.announcements import Occasion, Own
 from crm.businesses import Business
 from crm.database import Database
 from crm.messages import Draft
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, is_transient
 
 # How often every business is looked at, and the pause between two of them.
 LOOK_S = 60.0
@@ -72,8 +73,18 @@ class Announcements:
         for business_id in dict.fromkeys(one for _, one in numbers):
             business = await businesses.get(self._database, business_id)
             if business is not None:
-                await self.look(business)
+                await self._look_safely(business)
             await asyncio.sleep(BREATH_S)
+
+    async def _look_safely(self, business: Business) -> None:
+        """Look at a business; a failure of one stops no other. Raises
+        the errors of a database that is away."""
+        try:
+            await self.look(business)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            note_failure(self._metrics, "announcements", error)
 
     async def look(self, business: Business) -> int:
         """Write what is due of a business; return how many messages."""

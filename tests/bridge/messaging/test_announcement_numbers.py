@@ -64,6 +64,27 @@ async def second_number(salon):
     return number
 
 
+def test_business_whose_look_fails_keeps_no_other_from_its_own(own_url):
+    @told
+    async def story(salon):
+        broken = await businesses.create(salon.database, "Broken")
+        await businesses.add_number(salon.database, broken, "+12025550100")
+        async with salon.database.owner() as connection:
+            await connection.execute(
+                "update businesses set time_zone = 'Mars/Phobos' where id = $1", broken
+            )
+        await businesses.set_setting(salon.database, broken, "whatsapp", True)
+        await salon.wrote(timedelta(hours=3))
+        await salon.call()
+        await salon.announcements.look_at_all()
+
+        assert len(await salon.written()) == 1
+        failures = salon.metrics.value("task_failures", task="announcements")
+        assert failures == 1
+
+    story(own_url)
+
+
 @pytest.mark.parametrize("evidence", ["inbound", "sent"])
 def test_announcement_comes_from_the_number_that_is_a_sender(database_url, evidence):
     @told
