@@ -74,6 +74,13 @@ class Output(VisibleStream):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     given = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(
         prog="kolbridge",
@@ -94,8 +101,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             code: int = args.run(args)
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
         except BrokenPipeError:
             # The reader, such as `head`, has closed the output: flush nothing more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

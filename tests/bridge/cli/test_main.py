@@ -75,6 +75,15 @@ def test_interrupted_command_says_so_in_its_exit_code(monkeypatch):
     assert main.main(["serve"]) == main.EXIT_INTERRUPTED
 
 
+def test_command_that_is_interrupted_while_it_loads_says_nothing(monkeypatch):
+    def interrupted(module):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "import_module", interrupted)
+
+    assert main.main(["serve"]) == main.EXIT_INTERRUPTED
+
+
 @pytest.mark.parametrize("printed", ["'a line'", "'many\\n' * 100_000"])
 def test_reader_who_has_enough_gets_no_traceback(printed):
     script = (
