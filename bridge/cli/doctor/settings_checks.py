@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from resource import RLIM_INFINITY
+from stat import S_IROTH
 
 from bridge.cli.doctor.check import Check, warning
 from bridge.ports.connections import descriptors_needed, raise_descriptor_limit
@@ -41,6 +42,7 @@ def check_settings(
 ) -> tuple[Settings | None, list[Check]]:
     """Check what is set; without readable settings there are no further checks."""
     ignored = [warning("settings", line) for line in warnings_of(env, dotenv)]
+    ignored += _check_secrecy(dotenv)
     try:
         settings = load(env, dotenv)
     except SettingsError as error:
@@ -53,6 +55,13 @@ def check_settings(
     checks = missing or [Check("settings", True, "complete")]
     files, prices = _check_descriptors(settings), _check_prices(settings)
     return settings, [*checks, *ignored, files, prices]
+
+
+def _check_secrecy(dotenv: Path) -> Iterator[Check]:
+    """Warn if every user of the machine can read the file with the keys."""
+    if dotenv.exists() and dotenv.stat().st_mode & S_IROTH:
+        text = f"every user of this machine can read {dotenv}: chmod o= {dotenv}"
+        yield warning("settings", text)
 
 
 def _check_descriptors(settings: Settings) -> Check:

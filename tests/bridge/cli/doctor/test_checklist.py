@@ -49,6 +49,15 @@ def told(story_of, url):
     ws_peer.run(story)
 
 
+@pytest.mark.parametrize(("mode", "count"), [(0o644, 1), (0o640, 0)])
+def test_file_of_keys_that_everybody_can_read_is_a_warning(tmp_path, mode, count):
+    (dotenv := tmp_path / ".env").touch(mode)
+    dotenv.chmod(mode)
+    _, checks = settings_checks.check_settings({}, dotenv)
+
+    assert sum("every user of this" in str(check) for check in checks) == count
+
+
 def test_settings_that_cannot_be_read_end_the_list(tmp_path):
     settings, checks = settings_checks.check_settings({"PORT": "x"}, tmp_path / ".env")
 
