@@ -16,6 +16,7 @@ the same address, when the server or its owner has ended.
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import stat
@@ -261,13 +262,22 @@ class EmbeddedServer:
         log = self._home / f"{self._name}.log"
         while True:
             if self._process.poll() is not None:
-                raise EmbeddedError(f"postgres stopped at once: see {log}")
+                raise EmbeddedError(f"postgres stopped at once{_why(log)}: see {log}")
             lines = _pid_lines(self._data)
             if _is(lines, "ready"):
                 return _url(lines[4])
             if time.monotonic() > begun_at + _patience_s(lines):
                 raise EmbeddedError(f"postgres does not become ready: see {log}")
             time.sleep(0.005)
+
+
+def _why(log: Path) -> str:
+    """Return the last reason for an end in the server's log."""
+    with log.open("rb") as file:
+        file.seek(-min(4_096, log.stat().st_size), os.SEEK_END)
+        said = file.read().decode("utf-8", "replace")
+    found = re.findall(r"(?:FATAL|PANIC):  (.*)", said)
+    return f" ({found[-1]})" if found else ""
 
 
 def _pid_lines(data: Path) -> list[str]:

@@ -173,6 +173,17 @@ def test_server_that_ends_at_once_is_not_started_all_the_time(home, monkeypatch)
     service.stop()
 
 
+def test_server_that_stops_at_once_is_told_with_its_reason(home):
+    server = EmbeddedServer(home, durable=False)
+    server.start()
+    server.stop()
+    (conf,) = home.glob("pg*/postgresql.conf")
+    conf.write_text("no such setting\n")
+
+    with pytest.raises(EmbeddedError, match=r"at once \(.*contains errors\): see "):
+        server.start()
+
+
 def test_folder_of_somebody_else_is_not_made_the_servers(home):
     doctor, service = (EmbeddedServer(home, durable=False) for _ in range(2))
     doctor.start()
