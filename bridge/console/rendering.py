@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_skeleton, format_time
 from babel.numbers import format_currency, format_decimal
 from jinja2 import (
     Environment,
@@ -43,6 +43,8 @@ FOLDER = Path(__file__).parent / "templates"
 # What stands in a table where there is nothing.
 NOTHING = "\N{EN DASH}"
 _CENT = 0.01
+# Month, day and day of the week, in the order of the language (Unicode TS 35, part 4).
+WEEKDAY = "MEd"
 # Far below a frame of 20 ms.
 HOLD_S = 0.001
 
@@ -181,6 +183,8 @@ def _clock(context: Context, at: datetime | None) -> str:
 def _local_date(context: Context, at: datetime | date, form: str = "full") -> str:
     """Return a date; a time's date is that of the business's zone."""
     day = at.astimezone(_zone(context)).date() if isinstance(at, datetime) else at
+    if form == WEEKDAY:
+        return format_skeleton(form, day, locale=language.current())
     return format_date(day, form, language.current())
 
 

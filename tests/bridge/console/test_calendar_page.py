@@ -83,6 +83,19 @@ def test_what_is_booked_by_hand_is_shown_with_its_author_and_audited(desk):
         assert "appointment.booked" in (await at.owner.get(at.path("audit")))[1]
         _, text = await at.owner.get(f"{at.path('calendar')}?day={DAY}&view=week")
         assert "Dana" in text
+        # As the language orders month and day.
+        assert f">{DAY:%a}, {DAY.month}/{DAY.day}</a>" in text
+
+    run(desk, story)
+
+
+def test_today_is_the_day_on_which_it_is_pressed(desk):
+    async def story(at):
+        here = at.path("calendar")
+        _, text = await at.owner.get(f"{here}?day={DAY}&view=week")
+        (link,) = re.findall('href="([^"]+)"[^>]*>Today<', text)
+        # The page may have been open since yesterday.
+        assert link == f"{here}?view=week"
 
     run(desk, story)
 
