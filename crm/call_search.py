@@ -167,17 +167,6 @@ async def every(
         before, left = rows[-1].place, left - len(rows)
 
 
-async def outcomes(db: Database, business_id: UUID) -> list[str]:
-    """Return the outcomes that calls of the business have."""
-    async with db.tenant(business_id) as connection:
-        rows: list[Any] = await connection.fetch(
-            "select distinct outcome from calls where business_id = $1 "
-            "and outcome <> '' order by outcome",
-            business_id,
-        )
-    return [row["outcome"] for row in rows]
-
-
 def query_of(text: str) -> str:
     """Return the tsquery of what a person types: all words, each as a beginning."""
     return " & ".join(map(_any_form, words_of(text)))
