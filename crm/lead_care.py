@@ -16,9 +16,11 @@ import msgspec
 from crm.database import Database
 from crm.leads import PERSON
 
-# What a business may call a lead. A first call makes one `new`; a booking and the
-# cancellation of the last one make it `booked` and `cancelled`.
-STATUSES = ("new", "contacted", "booked", "cancelled", "customer", "closed")
+# As a first call or message makes it: nothing is known yet.
+_UNSET_STATUS = "new"
+# What a business may call a lead. A booking, and the cancellation of the last one, make
+# it `booked` and `cancelled`.
+STATUSES = (_UNSET_STATUS, "contacted", "booked", "cancelled", "customer", "closed")
 _ROWS = "(l.id = $2 or l.merged_into = $2)"
 # When a number called or wrote last; one that never did comes last. An index has it.
 _CONTACT = "greatest(to_timestamp(0), last_call_at, last_message_at)"
@@ -247,13 +249,14 @@ async def merge(
             own.id,
         )
         await connection.execute(
-            "update leads l set name = $3, fields = $4, do_not_contact = $5 "
-            f"where business_id = $1 and {_ROWS}",
+            "update leads l set name = $3, fields = $4, do_not_contact = $5, "
+            f"status = $6 where business_id = $1 and {_ROWS}",
             business_id,
             own.id,
             own.name or other.name,
             {**other.fields, **own.fields},
             own.do_not_contact or other.do_not_contact,
+            other.status if own.status == _UNSET_STATUS else own.status,
         )
     return UUID(str(other.id))
 

@@ -74,6 +74,22 @@ def test_what_a_merged_person_says_and_books_from_either_number_is_theirs(databa
     run(story, database_url)
 
 
+def test_a_merged_person_is_booked_where_either_number_was(database_url):
+    async def story(db, business_id, made):
+        for phone, status in ((TWO, "booked"), (THREE, "customer")):
+            wanted = Change(status=status)
+            await lead_care.change(db, business_id, made[phone], wanted)
+        await lead_care.merge(db, business_id, made[ONE], TWO)
+        person = await lead_care.get(db, business_id, made[ONE])
+        assert person.status == "booked"
+        # What stands on the page goes before what the other lead had.
+        await lead_care.merge(db, business_id, made[ONE], THREE)
+        for phone in (ONE, TWO, THREE):
+            assert (await leads.find(db, business_id, phone)).status == "booked"
+
+    run(story, database_url)
+
+
 def test_pages_of_leads_go_on_after_a_person_of_two_numbers(database_url):
     async def story(db, business_id, made):
         await lead_care.merge(db, business_id, made[ONE], THREE)
