@@ -32,6 +32,9 @@ alter table schema_migrations add column if not exists contract int not null def
 _CONTRACT = re.compile(r"^-- contract: (\d{4})$", re.MULTILINE)
 # A change that waits for a table blocks all others: calls wait no longer than this.
 _LOCK_TIMEOUT = "set lock_timeout = '5s'"
+# Another process may migrate; one that hangs must not keep the service from starting
+# without a word.
+_TURN_TIMEOUT = "set lock_timeout = '600s'"
 
 
 # Whether the login role can create kolbridge_app, which the policies bind, or has it.
@@ -104,7 +107,7 @@ async def migrate(
     try:
         if _is_complete(await _read(connection), files):
             return []
-        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        await _take_turn(connection)
         await connection.execute(_LOCK_TIMEOUT)
         await connection.execute(_TABLE)
         state = await _read(connection)
@@ -122,6 +125,18 @@ async def migrate(
         return [path.name for path in fresh]
     finally:
         await connection.close()
+
+
+async def _take_turn(connection: Any) -> None:
+    """Wait until no other process migrates."""
+    await connection.execute(_TURN_TIMEOUT)
+    try:
+        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    except asyncpg.LockNotAvailableError:
+        raise MigrationError(
+            "another process migrates the schema and does not end: see "
+            "pg_stat_activity for a session that holds an advisory lock"
+        ) from None
 
 
 async def _check_owner(connection: Any) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+import crm.migrate
 from crm.connect import Schema, open_url, service_url
 from crm.migrate import FOLDER, MigrationError, NoSchema, check, migrate
 from tests.bridge import running_service, ws_peer
@@ -65,6 +66,22 @@ def test_migrations_run_once_however_many_start(empty_url):
     assert sorted(map(len, applied)) == [0, 0, 0, LAST]
     assert max(applied) == [path.name for path in sorted(FOLDER.glob("*.sql"))]
     asyncio.run(check(empty_url))
+
+
+def test_migration_of_another_process_that_hangs_is_told(empty_url, monkeypatch):
+    monkeypatch.setattr("crm.migrate._TURN_TIMEOUT", "set lock_timeout = '10ms'")
+
+    async def main():
+        other = await asyncpg.connect(empty_url)
+        await other.execute("select pg_advisory_lock($1)", crm.migrate._LOCK)
+        with pytest.raises(
+            MigrationError, match="migrates the schema and does not end"
+        ):
+            await migrate(empty_url)
+        await other.close()
+        assert len(await migrate(empty_url)) == LAST
+
+    asyncio.run(main())
 
 
 def test_whoever_looks_at_an_empty_database_makes_nothing(empty_url):
