@@ -88,7 +88,7 @@ class RestApi:
         if not isinstance(text, str):
             return _refusal(400, 20001, "expected Twiml")
         if len(text) > _TWIML_CHARS_MAX:
-            return _refusal(400, 20001, "expected a Twiml of at most 4000 characters")
+            return _refusal(400, 32018, "Twiml size exceeds 4000 characters")
         problems = twiml.parse(text.encode(), "text/xml", allow_ws=True).problems
         if problems:
             return _refusal(400, 21218, "; ".join(problems))

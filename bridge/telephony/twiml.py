@@ -7,6 +7,7 @@ https://www.twilio.com/docs/voice/twiml.
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from bridge.telephony.sentences import ALIASES
@@ -15,6 +16,11 @@ from crm.names import writable
 CONTENT_TYPE = "text/xml"
 # "name plus value together under 500 characters each": twiml/stream, custom parameters.
 PARAMETER_CHARS_MAX = 499
+
+# The lowest limit of <Say>'s voices, in bytes of UTF-8, and that of the text in a URL:
+# api/errors/13521. Of a longer text Twilio says nothing at all.
+SAY_BYTES_MAX = 3_000
+SAY_QUOTED_CHARS_MAX = 4_500
 
 # What <Say> needs to speak a language: the locale, and a voice where the default engine
 # has none for that language. The key is ISO 639-1, or language and country where the
@@ -196,7 +202,18 @@ def _say(parent: Element, sentence: Sentence) -> None:
         say.set("language", locale)
     if voice is not None:
         say.set("voice", voice)
-    say.text = writable(sentence.text)
+    say.text = _sayable(writable(sentence.text))
+
+
+def _sayable(text: str) -> str:
+    """Return a text, or as many of its words as Twilio says."""
+    kept = text[:SAY_BYTES_MAX]
+    while (
+        len(kept.encode()) > SAY_BYTES_MAX
+        or len(quote(kept, safe="")) > SAY_QUOTED_CHARS_MAX
+    ):
+        kept = kept[: len(kept) * 9 // 10]
+    return kept if kept == text else kept.rpartition(" ")[0] or kept
 
 
 def _document(response: Element) -> bytes:

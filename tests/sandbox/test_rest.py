@@ -66,7 +66,7 @@ def test_update_is_refused_as_twilio_refuses_it():
             assert (await ask(api, http, "CA1", Twiml="<Response>"))[1]["code"] == 21218
             assert (await ask(api, http, "CA1", Url="x"))[1]["code"] == 20001
             long = GOODBYE + " " * 4_000
-            assert (await ask(api, http, "CA1", Twiml=long))[1]["code"] == 20001
+            assert (await ask(api, http, "CA1", Twiml=long))[1]["code"] == 32018
             assert (await ask(api, http, "CA2", Twiml=GOODBYE))[1]["code"] == 21220
             assert api.updates == 0
 

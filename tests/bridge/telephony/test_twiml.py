@@ -4,6 +4,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from bridge.sandbox.twiml import parse
 from bridge.telephony import twiml
 
 URLS = twiml.StreamUrls(
@@ -102,6 +103,21 @@ def test_language_without_a_locale_is_left_to_twilio():
     say = fromstring(twiml.say_and_hang_up(twiml.Sentence("x", "tlh")))[0]
 
     assert say.attrib == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "language"),
+    [("לפנות", "he"), ("call", "en"), ("kalla", "is"), ("我" * 9, "")],
+)
+@pytest.mark.parametrize("words", [10, 3_000, 30_000])
+def test_a_long_sentence_is_said_as_far_as_twilio_says_it(word, language, words):
+    text = " ".join([word] * words)
+    document = twiml.say_and_hang_up(twiml.Sentence(text, language))
+    said, _ = parse(document, "text/xml").verbs
+
+    assert parse(document, "text/xml").problems == []
+    assert set(said.text.split(" ")) == {word}
+    assert said.text == text or len(said.text) > 400
 
 
 def test_number_not_in_service_is_said_so():
