@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import blake2b
+from math import inf
 from pathlib import Path
 from tempfile import mkdtemp
 from time import time
@@ -213,7 +214,7 @@ class Timelines:
             if state.startswith(_PART) and _age_s(place) > PART_KEPT_S:
                 shutil.rmtree(place, ignore_errors=True)
         found = [place for place, state in every if not state.startswith(_PART)]
-        found.sort(key=lambda one: one.stat().st_mtime, reverse=True)
+        found.sort(key=_age_s)
         for at, place in enumerate(found):
             if at >= KEPT_MAX - 1 or self._is_old(place):
                 shutil.rmtree(place, ignore_errors=True)
@@ -231,7 +232,11 @@ def _is_name(call_sid: str) -> bool:
 
 
 def _age_s(path: Path) -> float:
-    return time() - path.stat().st_mtime
+    """Return how old a folder is; without end where another process removed it."""
+    try:
+        return time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return inf
 
 
 def _state(path: Path) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ looks for calls that were erased from another one, and deletes its recordings of
 
 import asyncio
 import shutil
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -124,10 +125,13 @@ def _delete_recordings(folder: Path, call_sids: set[str]) -> int:
     """Delete recordings: CALL.zip, CALL.2.zip, and the folder of one not packed yet."""
     found = [path for path in folder.glob("*") if path.name.split(".")[0] in call_sids]
     for path in found:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        # Another process may delete the same: whoever is slower looks again.
+        while path.exists():
+            with suppress(FileNotFoundError):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
     return len(found)
 
 

@@ -82,6 +82,17 @@ def test_what_has_no_recording_and_the_oldest_are_forgotten(at, tmp_path, monkey
     asyncio.run(story())
 
 
+def test_what_another_worker_has_just_removed_is_no_fault(at, tmp_path):
+    async def story():
+        await asyncio.to_thread((tmp_path / module.FOLDER).mkdir)
+        for gone in ("CA1.1", f"CA1.{module._PART}2", f"CA1.{module._FAR}3"):
+            # It is listed, and not there.
+            (tmp_path / module.FOLDER / gone).symlink_to("nowhere")
+        assert (await at.folder(CALL)).exists()
+
+    asyncio.run(story())
+
+
 def test_too_many_must_come_later(at, monkeypatch):
     monkeypatch.setattr(module, "WAITING_MAX", 0)
 

@@ -1,6 +1,7 @@
 """Erasing a person: nothing of them is left, in any table or file; all else stays."""
 
 import asyncio
+import shutil
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -330,5 +331,25 @@ def test_files_that_come_and_go_meanwhile_fail_no_erasure(
         erasure = await erase_person(db, settings, business_id, lead_id)
 
         assert erasure.left == (waiting,)
+
+    run(story, database_url, tmp_path)
+
+
+def test_folder_that_two_processes_delete_at_once_fails_neither(
+    database_url, tmp_path, monkeypatch
+):
+    async def story(db, business_id, settings):
+        lead_id, sid, _ = await fill(db, business_id, PERSON, WORD, tmp_path)
+        place = tmp_path / "timelines" / f"{sid}.1"
+        place.mkdir(parents=True)
+        rmtree = shutil.rmtree
+
+        def slower(path):
+            rmtree(path)
+            rmtree(path)
+
+        monkeypatch.setattr(shutil, "rmtree", slower)
+        assert await erase_person(db, settings, business_id, lead_id) is not None
+        assert not place.exists()
 
     run(story, database_url, tmp_path)
