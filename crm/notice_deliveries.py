@@ -125,6 +125,18 @@ async def read(db: Database, claimed: Claimed) -> Parcel | None:
     return None if row is None else Parcel(**dict(row))
 
 
+async def put_off(db: Database, claimed: Claimed, pause: timedelta) -> None:
+    """Give a claimed delivery back untried, due again after `pause`."""
+    async with db.tenant(claimed.business_id) as connection:
+        await connection.execute(
+            "update notice_deliveries set due_at = now() + $5, tries = tries - 1 "
+            "where business_id = $1 and notice_id = $2 and endpoint_id = $3 "
+            "and tries = $4 and state = 'waiting'",
+            *claimed,
+            pause,
+        )
+
+
 async def settle(
     db: Database, claimed: Claimed, outcome: Outcome, pause: timedelta | None
 ) -> str:

@@ -32,6 +32,9 @@ LOOK_S = 2.0
 IN_FLIGHT_MAX = 8
 BUSINESS_IN_FLIGHT_MAX = 2
 ENDPOINT_IN_FLIGHT_MAX = 1
+# All e-mails go to one server: while it hangs, webhooks have room.
+MAILS_IN_FLIGHT_MAX = 4
+MAIL_PUT_OFF = timedelta(seconds=20)
 # The pauses that Standard Webhooks suggests ("Deliverability and reliability").
 PAUSES = (
     *(timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)),
@@ -65,6 +68,7 @@ class Dispatcher:
         self._chance = chance
         self._allowed = allowed_hosts(settings.notice_allow_hosts)
         self._running: dict[asyncio.Task[None], Claimed] = {}
+        self._mails = 0
 
     async def run(self) -> None:
         """Deliver what is due, until cancelled."""
@@ -109,6 +113,9 @@ class Dispatcher:
         parcel = await notice_deliveries.read(self._database, claimed)
         if parcel is None:
             return
+        if parcel.kind == notices.EMAIL and self._mails >= MAILS_IN_FLIGHT_MAX:
+            await notice_deliveries.put_off(self._database, claimed, MAIL_PUT_OFF)
+            return
         outcome = await self._try(claimed, parcel, webhooks)
         pause = pause_after(claimed.tries, self._chance())
         why = await notice_deliveries.settle(self._database, claimed, outcome, pause)
@@ -125,9 +132,13 @@ class Dispatcher:
     async def _try(self, claimed: Claimed, parcel: Parcel, webhooks: Sender) -> Outcome:
         if parcel.is_disabled:
             return Outcome(False, None, "the endpoint is disabled", 0.0, is_gone=True)
-        is_mail = parcel.kind == notices.EMAIL
-        sender = MailSender(self._settings) if is_mail else webhooks
-        return await sender.send(claimed.notice_id, parcel)
+        if parcel.kind != notices.EMAIL:
+            return await webhooks.send(claimed.notice_id, parcel)
+        self._mails += 1
+        try:
+            return await MailSender(self._settings).send(claimed.notice_id, parcel)
+        finally:
+            self._mails -= 1
 
     def _note(
         self,

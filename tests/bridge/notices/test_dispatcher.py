@@ -116,9 +116,9 @@ async def settled(db, business_id, state):
 
 
 @asynccontextmanager
-async def dispatching(db):
+async def dispatching(db, settings=SETTINGS):
     metrics = Metrics()
-    dispatcher = Dispatcher(SETTINGS, db, metrics, chance=lambda: 0.0)
+    dispatcher = Dispatcher(settings, db, metrics, chance=lambda: 0.0)
     task = asyncio.create_task(dispatcher.run())
     try:
         yield metrics

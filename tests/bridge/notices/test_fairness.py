@@ -2,13 +2,22 @@
 
 import asyncio
 
+import msgspec
+
 from bridge.notices.dispatcher import (
     BUSINESS_IN_FLIGHT_MAX,
     ENDPOINT_IN_FLIGHT_MAX,
     IN_FLIGHT_MAX,
+    MAILS_IN_FLIGHT_MAX,
 )
 from crm import businesses, leads, notices
-from tests.bridge.notices.test_dispatcher import dispatching, receiving, settled, told
+from tests.bridge.notices.test_dispatcher import (
+    SETTINGS,
+    dispatching,
+    receiving,
+    settled,
+    told,
+)
 
 MANY = 2 * IN_FLIGHT_MAX
 
@@ -51,3 +60,39 @@ async def test_slow_receivers_of_one_business_keep_no_other_one_waiting(
     await another_is_told(db)
 
     assert 0 < len(receiver.requests) <= BUSINESS_IN_FLIGHT_MAX
+
+
+@told
+async def test_mail_server_that_hangs_keeps_no_webhook_waiting(
+    db, business_id, made, receiver
+):
+    connected = []
+    server = await asyncio.start_server(
+        lambda _, writer: connected.append(writer), "127.0.0.1", 0
+    )
+    for number in range(MANY):
+        other_id = await businesses.create(db, "Garage")
+        address = f"{number}@example.com"
+        await notices.add(db, other_id, "email", address, ["lead.created"])
+        await leads.touch(db, other_id, "+15550009999")
+    await leads.touch(db, business_id, "+15550000001")
+    settings = msgspec.structs.replace(
+        SETTINGS,
+        smtp_host="127.0.0.1",
+        smtp_port=server.sockets[0].getsockname()[1],
+        smtp_tls="none",
+        smtp_from="notices@example.com",
+    )
+    async with dispatching(db, settings):
+        await settled(db, business_id, "delivered")
+    server.close()
+    for one in connected:
+        one.close()
+
+    # What was put off has not been tried.
+    async with db.routing() as connection:
+        tried = await connection.fetchval(
+            "select count(*) from notice_deliveries where state = 'waiting' "
+            "and tries > 0"
+        )
+    assert 0 < len(connected) <= tried <= MAILS_IN_FLIGHT_MAX
