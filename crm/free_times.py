@@ -87,12 +87,13 @@ async def free(
     wish: Wish,
     rules: Rules,
     now: datetime,
+    most: int | None = None,
 ) -> list[Offer]:
-    """Return the free times of a wish, in order."""
+    """Return the free times of a wish, in order; of those beyond `most` only a few."""
     found = diaries(business, wanted)
     async with db.tenant(business.id) as connection:
         busy = await _busy(connection, business, found, wish)
-    return await _offers(found, wanted.service, wish, busy, rules, now)
+    return await _offers(found, wanted.service, wish, busy, rules, now, most)
 
 
 async def read(
@@ -124,6 +125,7 @@ async def _offers(
     busy: dict[int, list[Span]],
     rules: Rules,
     now: datetime,
+    most: int | None = None,
 ) -> list[Offer]:
     merged: dict[datetime, Offer] = {}
     for part in calendar.weeks(wish):
@@ -136,6 +138,8 @@ async def _offers(
             # A week open day and night is 2 ms of work, two months are 25 ms: other
             # calls' frames are processed in between.
             await asyncio.sleep(0)
+        if most is not None and len(merged) > most:
+            break
     return [merged[start] for start in sorted(merged)]
 
 

@@ -115,7 +115,13 @@ async def slots(asked: Asked) -> list[Slot]:
     wanted = Wanted(_service(asked, query.service), query.person)
     wish = Wish(query.first_day, query.last_day)
     found = await free_times.free(
-        asked.database, asked.business, wanted, wish, by_hand.RULES, datetime.now(UTC)
+        asked.database,
+        asked.business,
+        wanted,
+        wish,
+        by_hand.RULES,
+        datetime.now(UTC),
+        most=SLOTS_MAX,
     )
     if len(found) > SLOTS_MAX:
         zone = ZoneInfo(asked.business.time_zone)

@@ -75,6 +75,18 @@ def in_salon(url, story, staff=None, **pool):
     asyncio.run(main())
 
 
+def test_search_ends_with_the_week_that_has_enough(database_url):
+    async def story(salon):
+        wish = Wish(NOON.date(), NOON.date() + timedelta(days=60))
+        asked = salon.db, salon.business, Wanted(CUT), wish, Rules(30), NOW
+        every = await free_times.free(*asked)
+        few = await free_times.free(*asked, most=100)
+        assert 100 < len(few) <= 7 * 48 < len(every)
+        assert few == every[: len(few)]
+
+    in_salon(database_url, story)
+
+
 def test_each_person_is_booked_once_at_a_time_and_the_next_is_told(database_url):
     async def story(salon):
         first, second = await salon.book(DANA), await salon.book(DAN)
