@@ -30,7 +30,7 @@ from bench.machine import spread
 from bench.messages import beside_calls
 from bench.messages.scene import Scene
 from bench.messages.writers import visits_of
-from bridge.messaging.door import JOIN_PAUSE
+from bridge.messaging.receiving import JOIN_PAUSE
 from crm.connect import open_url
 
 # Writers do not all write at the same moment.

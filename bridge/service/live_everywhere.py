@@ -26,7 +26,7 @@ from bridge.service.between_nodes import (
 )
 from bridge.service.live_elsewhere import LiveElsewhere
 from bridge.service.node_lines import NodeLines
-from bridge.service.recording_door import RecordingDoor
+from bridge.service.recording_server import RecordingServer
 from bridge.service.remote_line import MESSAGE_BYTES_MAX, RemoteLine, serve_line
 from bridge.switchboard.live_calls import Lines, LocalLine
 from bridge.telemetry.live_call import LiveCall, RefusedCall, Snapshot
@@ -197,7 +197,10 @@ class Shared:
 
 
 def node_application(
-    live: LiveEverywhere, door: RecordingDoor, between: BetweenNodes, metrics: Metrics
+    live: LiveEverywhere,
+    recordings: RecordingServer,
+    between: BetweenNodes,
+    metrics: Metrics,
 ) -> web.Application:
     """Return the application below PREFIX, which answers other nodes alone."""
 
@@ -230,8 +233,8 @@ def node_application(
     for path, answer in (
         (NODE_LIVE_PATH, snapshot),
         (NODE_LINE_PATH, line),
-        (RECORDINGS_PATH, door.listing),
-        (RECORDING_PATH, door.file),
+        (RECORDINGS_PATH, recordings.listing),
+        (RECORDING_PATH, recordings.file),
     ):
         app.router.add_get(f"/{path.removeprefix(PREFIX)}", answer)
     return app

@@ -30,7 +30,7 @@ from crm.database import Database
 from crm.transient import DATABASE_ERRORS
 
 COMMAND = (
-    "import sys; from bridge.messaging.assembly import run_process; "
+    "import sys; from bridge.messaging.service import run_process; "
     "sys.exit(run_process())"
 )
 # How often a service without a messenger looks whether it needs one.

@@ -16,7 +16,7 @@ from bridge.recorder.far import FILE_S_MAX, CallId, FarError, FarFile, FarListin
 from bridge.recorder.parts import number_of
 from bridge.service.between_nodes import RECORDING_PATH, RECORDINGS_PATH
 from bridge.service.other_nodes import OtherNodes
-from bridge.service.recording_door import FILE_BYTES_MAX, Listed
+from bridge.service.recording_server import FILE_BYTES_MAX, Listed
 from bridge.telemetry.metrics import Metrics
 
 LIST_WAIT_S = 1.0

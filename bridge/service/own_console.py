@@ -14,7 +14,7 @@ from bridge.service.live_everywhere import LiveEverywhere, node_application
 from bridge.service.node_lines import NodeLines
 from bridge.service.node_recordings import NodeRecordings
 from bridge.service.other_nodes import OtherNodes
-from bridge.service.recording_door import RecordingDoor
+from bridge.service.recording_server import RecordingServer
 from bridge.settings.process import Settings
 from bridge.switchboard.dispatch import Switchboard
 from bridge.switchboard.live_calls import Lines
@@ -73,8 +73,8 @@ def add_console(
     health = Health(settings, share, switchboard, name, worker)
     metrics = switchboard.metrics
     folder = None if settings.record_dir is None else Path(settings.record_dir)
-    door = RecordingDoor(share, folder, metrics)
-    application.add_subapp(NODES, node_application(live, door, between, metrics))
+    served = RecordingServer(share, folder, metrics)
+    application.add_subapp(NODES, node_application(live, served, between, metrics))
     recordings = NodeRecordings(nodes, metrics)
     console = Console(
         settings, share, metrics, public_url, live, phone, health, recordings

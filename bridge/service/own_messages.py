@@ -1,22 +1,22 @@
-"""The door of this process for messages, and whether anybody answers them."""
+"""What receives the messages of this process, and whether anybody answers them."""
 
 from pathlib import Path
 
 from bridge.business.directory import BusinessDirectory
-from bridge.messaging.door import MessageDoor
+from bridge.messaging.receiving import MessageReceiver
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from crm.database import Database
 
 
-def message_door(
+def message_receiver(
     settings: Settings,
     database: Database,
     directory: BusinessDirectory,
     metrics: Metrics,
-) -> MessageDoor:
+) -> MessageReceiver:
     """Return what the webhooks of messages lead to."""
-    return MessageDoor(
+    return MessageReceiver(
         database,
         directory,
         settings.message,

@@ -44,7 +44,7 @@ from bridge.service.admin import (
 from bridge.service.background import Background
 from bridge.service.loop_monitor import LoopMonitor
 from bridge.service.own_api import add_applications
-from bridge.service.own_messages import answers_messages, message_door
+from bridge.service.own_messages import answers_messages, message_receiver
 from bridge.service.own_node import OwnNode
 from bridge.service.own_recorders import recorders_of
 from bridge.service.readiness import Readiness
@@ -107,7 +107,7 @@ class Server:
         self._cache = BusinessCache(Path(settings.kolbridge_home) / "businesses", hours)
         self._directory = BusinessDirectory(database, self._cache, self.metrics)
         given = settings, database, self._directory, self.metrics
-        self._messages = message_door(*given)
+        self._messages = message_receiver(*given)
         self._admissions = Admissions(database, self.metrics, settings.openai_prices)
         self.switchboard = Switchboard(
             settings,

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bridge.line.driver import CallDriver
-from bridge.messaging.door import MessageDoor
+from bridge.messaging.receiving import MessageReceiver
 from bridge.nodes.hand_over import PATH as HAND_OVER_PATH
 from bridge.nodes.peers import NOBODY, OwnersAnswer, Webhook
 from bridge.ports.authentication import (
@@ -75,7 +75,7 @@ class Webhooks:
         readiness: Readiness,
         find_recorded: Callable[[str, str], Awaitable[Ended | None]],
         fallback_for: Callable[[str], Awaitable[Sentence]],
-        messages: MessageDoor,
+        messages: MessageReceiver,
         has_left_port: Callable[[], bool],
         node: OwnNode | None = None,
     ) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from bridge.messaging import (
     contents,
-    door,
     inbound,
     media,
+    receiving,
     sending,
     splitting,
     twilio_messages,
@@ -35,7 +35,7 @@ WORDS = flat(PAGE)
         f"at most {sending.PAUSE_MAX.seconds} s, or when Twilio says",
         f"no answer within {twilio_messages.ANSWER_WAIT_S:.0f} s",
         f"`failed` after {sending.REFUSED_TRIES_MAX} tries",
-        f"at most {door.FORMS_WAITING_MAX} messages and statuses",
+        f"at most {receiving.FORMS_WAITING_MAX} messages and statuses",
         f"below `KOLBRIDGE_HOME/{MESSAGES_FOLDER}`",
         f"more than {inbound.BODY_CHARS_MAX} characters is cut",
         f"pictures up to {media.PICTURE_BYTES_MAX // 1024**2} MiB",

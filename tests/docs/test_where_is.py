@@ -264,7 +264,7 @@ def test_the_silent_caller_is_prompted_where_it_says(monkeypatch):
 def test_a_written_message_goes_from_file_to_file_as_it_says():
     calls = {
         "bridge/service/webhooks.py": "self._messages.receive(",
-        "bridge/messaging/door.py": "conversations.receive(",
+        "bridge/messaging/receiving.py": "conversations.receive(",
         "bridge/messaging/messenger.py": "message_work.claim(",
         "bridge/messaging/answering.py": "writing_prompt.instructions(",
         "bridge/messaging/composing.py": "decide(",

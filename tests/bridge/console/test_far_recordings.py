@@ -18,7 +18,7 @@ from bridge.ports.acceptor import listen
 from bridge.recorder.far import CallId, FarError
 from bridge.recorder.parts import file_name
 from bridge.recorder.timeline import Timeline
-from bridge.service import node_recordings, recording_door
+from bridge.service import node_recordings, recording_server
 from bridge.service.between_nodes import (
     RECORDING_PATH,
     RECORDINGS_PATH,
@@ -326,7 +326,7 @@ def test_number_and_size_of_what_is_sent_are_limited(desk, tmp_path, monkeypatch
         ):
             with pytest.raises(FarError, match=why):
                 await fetched(wrong)
-        monkeypatch.setattr(recording_door, "SENDS_MAX", 0)
+        monkeypatch.setattr(recording_server, "SENDS_MAX", 0)
         with pytest.raises(FarError, match="503"):
             await fetched()
         monkeypatch.setattr(node_recordings, "READS_MAX", 0)

@@ -162,7 +162,7 @@ def test_message_waits_on_disk_while_the_database_is_away(
 def test_what_neither_database_nor_disk_takes_is_answered_with_an_error(
     embedded_url, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("bridge.messaging.door.FORMS_WAITING_MAX", 0)
+    monkeypatch.setattr("bridge.messaging.receiving.FORMS_WAITING_MAX", 0)
 
     async def story(at):
         await at.database.close()

@@ -28,7 +28,7 @@ from bridge.service.live_everywhere import (
 )
 from bridge.service.node_lines import NodeLines
 from bridge.service.other_nodes import OtherNodes
-from bridge.service.recording_door import RecordingDoor
+from bridge.service.recording_server import RecordingServer
 from bridge.settings.process import Settings
 from bridge.switchboard.live_calls import Lines
 from bridge.telemetry.live_call import Snapshot
@@ -80,9 +80,9 @@ async def two_nodes(place, url):
     name = f"far-{uuid4().hex[:8]}"
     far = LiveEverywhere(Lines(place.metrics, found.values, found.get, {}), None)
     between = BetweenNodes(SETTINGS, PUBLIC)
-    door = RecordingDoor(database, None, place.metrics)
+    recordings = RecordingServer(database, None, place.metrics)
     app = web.Application()
-    app.add_subapp(PREFIX, node_application(far, door, between, place.metrics))
+    app.add_subapp(PREFIX, node_application(far, recordings, between, place.metrics))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

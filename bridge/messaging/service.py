@@ -20,7 +20,7 @@ from bridge.telemetry.supervised import SupervisedTask
 from crm.database import Database
 
 
-class Assembly:
+class MessagingService:
     """The messenger with its model, its carrier and the announcements, from `start` to
     `stop`."""
 
@@ -87,7 +87,7 @@ class Assembly:
 def run_process() -> int:
     """Run the messenger's process; return its exit code."""
     return run(
-        lambda order, database, metrics: Assembly(
+        lambda order, database, metrics: MessagingService(
             order.settings, database, metrics, order.public_url, holder=order.holder
         )
     )

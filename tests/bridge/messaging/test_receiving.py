@@ -1,4 +1,4 @@
-"""The door of messages: each is written once, whatever is away meanwhile."""
+"""Receiving messages: each is written once, whatever is away meanwhile."""
 
 from uuid import uuid4
 
@@ -7,8 +7,8 @@ import pytest
 
 from bridge.business.cache import BusinessCache
 from bridge.business.directory import BusinessDirectory
-from bridge.messaging import door as module
-from bridge.messaging.door import JournalFull, MessageDoor
+from bridge.messaging import receiving as module
+from bridge.messaging.receiving import JournalFull, MessageReceiver
 from bridge.records.journal import MESSAGES_FOLDER
 from bridge.settings.message_options import MessageOptions
 from bridge.telemetry.metrics import Metrics
@@ -39,7 +39,7 @@ class Switchable:
 
 
 class Place:
-    """A door, a business behind it, and a writer before it."""
+    """A receiver, a business behind it, and a writer before it."""
 
     def __init__(self, database, business_id, number, home, **settings):
         self.database = database
@@ -50,13 +50,13 @@ class Place:
         self.writer = f"+1202555{uuid4().int % 10**4:04}"
         self.settings = settings
         self.metrics = Metrics()
-        self.door = self.new_door()
+        self.receiver = self.new_receiver()
 
-    def new_door(self):
+    def new_receiver(self):
         cache = BusinessCache(self.home / "businesses", 24)
         directory = BusinessDirectory(self.switch, cache, self.metrics)
         given = (self.switch, directory, MessageOptions(), self.metrics, self.home)
-        return MessageDoor(*given, **self.settings)
+        return MessageReceiver(*given, **self.settings)
 
     def form(self, body="hello", **fields):
         return {
@@ -81,7 +81,7 @@ class Place:
 
 
 def told(story, options=None, **settings):
-    """Return a test that runs a story at a door."""
+    """Return a test that runs a story of a receiver."""
 
     def test(database_url, tmp_path):
         async def main():
@@ -93,11 +93,11 @@ def told(story, options=None, **settings):
                 await businesses.set_setting(database, business_id, name, value)
             await businesses.add_number(database, business_id, number)
             place = Place(database, business_id, number, tmp_path, **settings)
-            place.door.start()
+            place.receiver.start()
             try:
                 await story(place)
             finally:
-                await place.door.close()
+                await place.receiver.close()
                 # Nothing is left to the messengers of other tests.
                 async with database.tenant(business_id) as connection:
                     await connection.execute("delete from message_work")
@@ -115,7 +115,7 @@ def with_options(**options):
 
 @told
 async def test_message_is_written_with_the_work_it_makes(place):
-    await place.door.receive(place.form())
+    await place.receiver.receive(place.form())
 
     assert await place.bodies() == [("hello", "received")]
     async with place.database.tenant(place.business_id) as connection:
@@ -126,8 +126,8 @@ async def test_message_is_written_with_the_work_it_makes(place):
 @told
 async def test_message_that_is_delivered_again_changes_nothing(place):
     form = place.form()
-    await place.door.receive(form)
-    await place.door.receive(form)
+    await place.receiver.receive(form)
+    await place.receiver.receive(form)
 
     assert await place.bodies() == [("hello", "received")]
     assert place.count("repeated") == 1
@@ -135,7 +135,7 @@ async def test_message_that_is_delivered_again_changes_nothing(place):
 
 @told
 async def test_stop_gets_its_sentence(place):
-    await place.door.receive(place.form("Stop!"))
+    await place.receiver.receive(place.form("Stop!"))
 
     (_, told), (confirmation, status) = await place.bodies()
     assert (told, status) == ("kept", "waiting")
@@ -144,7 +144,7 @@ async def test_stop_gets_its_sentence(place):
 
 @told
 async def test_number_of_no_business_is_logged_masked_and_not_written(place):
-    await place.door.receive(place.form(To="whatsapp:+12025550199"))
+    await place.receiver.receive(place.form(To="whatsapp:+12025550199"))
 
     assert await place.bodies() == []
     assert place.count("unknown_number") == 1
@@ -152,7 +152,7 @@ async def test_number_of_no_business_is_logged_masked_and_not_written(place):
 
 @with_options(whatsapp=False)
 async def test_business_without_whatsapp_is_not_written_to(place):
-    await place.door.receive(place.form())
+    await place.receiver.receive(place.form())
 
     assert await place.bodies() == []
     assert place.count("off") == 1
@@ -161,7 +161,7 @@ async def test_business_without_whatsapp_is_not_written_to(place):
 @with_options(limit_messages_per_writer_per_minute=2)
 async def test_messages_over_the_limit_are_kept_as_refused(place):
     for body in "abcd":
-        await place.door.receive(place.form(body))
+        await place.receiver.receive(place.form(body))
 
     statuses = [status for _, status in await place.bodies()]
     assert statuses == ["received", "received", "refused", "refused"]
@@ -170,8 +170,8 @@ async def test_messages_over_the_limit_are_kept_as_refused(place):
 
 @told
 async def test_form_that_is_no_message_is_counted_and_not_written(place):
-    await place.door.receive(place.form(From="+12025550123"))
-    await place.door.receive(place.form(NumMedia="x"))
+    await place.receiver.receive(place.form(From="+12025550123"))
+    await place.receiver.receive(place.form(NumMedia="x"))
 
     assert await place.bodies() == []
     assert (place.count("bad_channel"), place.count("bad_media")) == (1, 1)
@@ -182,7 +182,7 @@ def test_body_stands_in_the_log_only_where_transcripts_may(
     database_url, tmp_path, caplog, logs_bodies
 ):
     async def story(place):
-        await place.door.receive(place.form("my secret"))
+        await place.receiver.receive(place.form("my secret"))
 
     with caplog.at_level("INFO", "kolbridge"):
         told(story, logs_bodies=logs_bodies)(database_url, tmp_path)
@@ -198,16 +198,16 @@ def test_what_comes_while_the_database_is_away_is_written_when_it_is_back(
     monkeypatch.setattr(module, "RETRY_S_MAX", 0.01)
 
     async def story(place):
-        await place.door.receive(place.form("before"))
+        await place.receiver.receive(place.form("before"))
         place.switch.error = asyncpg.CannotConnectNowError("starting up")
         again = place.form("one")
-        await place.door.receive(again)
-        await place.door.receive(place.form("two"))
-        await place.door.receive(again)
-        assert place.door.waiting == 3
+        await place.receiver.receive(again)
+        await place.receiver.receive(place.form("two"))
+        await place.receiver.receive(again)
+        assert place.receiver.waiting == 3
         assert await place.bodies() == [("before", "received")]
         place.switch.error = None
-        await ws_peer.until(lambda: not place.door.waiting)
+        await ws_peer.until(lambda: not place.receiver.waiting)
 
         assert [body for body, _ in await place.bodies()] == ["before", "one", "two"]
         assert (place.count("journaled"), place.count("repeated")) == (3, 1)
@@ -225,10 +225,10 @@ def test_what_waited_on_disk_is_of_the_minute_in_which_it_came(
     async def story(place):
         place.switch.error = ConnectionRefusedError()
         for _ in range(4):
-            await place.door.receive(place.form("one of four"))
+            await place.receiver.receive(place.form("one of four"))
             clock[0] += 40
         place.switch.error = None
-        await ws_peer.until(lambda: not place.door.waiting)
+        await ws_peer.until(lambda: not place.receiver.waiting)
 
         assert await place.bodies() == 4 * [("one of four", "received")]
         async with place.database.tenant(place.business_id) as connection:
@@ -245,12 +245,12 @@ def test_what_waited_on_disk_is_of_the_minute_in_which_it_came(
 @told
 async def test_messages_survive_the_process(place):
     place.switch.error = ConnectionRefusedError()
-    await place.door.receive(place.form("kept"))
-    await place.door.close()
+    await place.receiver.receive(place.form("kept"))
+    await place.receiver.close()
     place.switch.error = None
-    place.door = place.new_door()
-    place.door.start()
-    await ws_peer.until(lambda: not place.door.waiting)
+    place.receiver = place.new_receiver()
+    place.receiver.start()
+    await ws_peer.until(lambda: not place.receiver.waiting)
 
     assert await place.bodies() == [("kept", "received")]
 
@@ -262,9 +262,9 @@ def test_more_than_the_disk_may_hold_is_refused_and_said(
 
     async def story(place):
         place.switch.error = TimeoutError()
-        await place.door.receive(place.form())
+        await place.receiver.receive(place.form())
         with pytest.raises(JournalFull, match="1 wait already"):
-            await place.door.receive(place.form())
+            await place.receiver.receive(place.form())
 
         assert place.count("refused_by_disk") == 1
 
@@ -278,9 +278,9 @@ def test_what_the_database_refuses_for_good_is_put_aside_and_not_logged(
         refused = asyncpg.CheckViolationError("no")
         refused.detail = "Failing row contains (odd)."
         place.switch.error = refused
-        await place.door.receive(place.form("odd"))
+        await place.receiver.receive(place.form("odd"))
         await ws_peer.until(lambda: place.count("put_aside"))
-        await ws_peer.until(lambda: not place.door.waiting)
+        await ws_peer.until(lambda: not place.receiver.waiting)
 
         path = place.home / MESSAGES_FOLDER / "refused.jsonl"
         (line,) = path.read_bytes().splitlines()
@@ -294,8 +294,8 @@ def test_what_the_database_refuses_for_good_is_put_aside_and_not_logged(
 
 @told
 async def test_message_over_the_limit_is_cut_and_counted(place):
-    await place.door.receive(place.form("x" * 4_097))
-    await place.door.receive(place.form("y" * 4_096))
+    await place.receiver.receive(place.form("x" * 4_097))
+    await place.receiver.receive(place.form("y" * 4_096))
 
     assert [len(body) for body, _ in await place.bodies()] == [4_096, 4_096]
     assert place.count("cut") == 1
@@ -303,7 +303,7 @@ async def test_message_over_the_limit_is_cut_and_counted(place):
 
 async def sent(place):
     """Return a message of ours that Twilio has, and the query that names it."""
-    await place.door.receive(place.form())
+    await place.receiver.receive(place.form())
     async with place.database.tenant(place.business_id) as connection:
         conversation_id = await connection.fetchval("select id from conversations")
         draft = messages.Draft("reply")
@@ -323,7 +323,7 @@ async def status_of(place, query):
 async def test_status_is_noted_and_a_late_one_changes_nothing(place):
     sid, query = await sent(place)
     for status in ("delivered", "sent"):
-        await place.door.note_status(
+        await place.receiver.note_status(
             {"MessageSid": sid, "MessageStatus": status}, query
         )
 
@@ -335,7 +335,7 @@ async def test_status_is_noted_and_a_late_one_changes_nothing(place):
 async def test_failure_is_noted_with_its_code(place):
     sid, query = await sent(place)
     form = {"MessageSid": sid, "MessageStatus": "failed", "ErrorCode": "63016"}
-    await place.door.note_status(form, query)
+    await place.receiver.note_status(form, query)
 
     assert await status_of(place, query) == ("failed", 63016)
 
@@ -344,9 +344,9 @@ async def test_failure_is_noted_with_its_code(place):
 async def test_code_that_is_no_number_of_twilios_is_left_out(place):
     sid, query = await sent(place)
     form = {"MessageSid": sid, "MessageStatus": "failed", "ErrorCode": "6" * 5_000}
-    await place.door.note_status(form, query)
+    await place.receiver.note_status(form, query)
 
-    assert (place.door.waiting, place.count("put_aside")) == (0, 0)
+    assert (place.receiver.waiting, place.count("put_aside")) == (0, 0)
     assert await status_of(place, query) == ("failed", None)
 
 
@@ -359,7 +359,7 @@ async def test_status_tells_the_sid_of_a_message_whose_answer_was_lost(place):
             query["m"],
         )
     form = {"MessageSid": "SM" + "1" * 32, "MessageStatus": "sent"}
-    await place.door.note_status(form, query)
+    await place.receiver.note_status(form, query)
 
     found = await messages.get(place.database, place.business_id, query["m"])
     assert (found.sid, found.status) == ("SM" + "1" * 32, "sent")
@@ -369,7 +369,7 @@ async def test_status_tells_the_sid_of_a_message_whose_answer_was_lost(place):
 def test_status_of_no_message_of_ours_is_counted(database_url, tmp_path, query):
     async def story(place):
         form = {"MessageSid": "SM" + "1" * 32, "MessageStatus": "sent"}
-        await place.door.note_status(form, query)
+        await place.receiver.note_status(form, query)
 
         assert place.metrics.value("message_statuses", status="of_no_message") == 1
 
@@ -382,7 +382,7 @@ async def test_status_that_twilio_has_not_documented_changes_nothing(place):
     # The service's own words, and one of nobody.
     for status in ("waiting", "dropped", "lost"):
         form = {"MessageSid": sid, "MessageStatus": status, "ErrorCode": "x" * 50}
-        await place.door.note_status(form, query)
+        await place.receiver.note_status(form, query)
 
     assert await status_of(place, query) == ("queued", None)
     assert place.metrics.value("message_statuses", status="unknown") == 3
@@ -393,8 +393,8 @@ async def test_status_waits_for_the_database_as_messages_do(place):
     sid, query = await sent(place)
     place.switch.error = ConnectionResetError()
     form = {"MessageSid": sid, "MessageStatus": "read"}
-    await place.door.note_status(form, query)
+    await place.receiver.note_status(form, query)
     place.switch.error = None
-    await ws_peer.until(lambda: not place.door.waiting)
+    await ws_peer.until(lambda: not place.receiver.waiting)
 
     assert await status_of(place, query) == ("read", None)

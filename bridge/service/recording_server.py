@@ -42,7 +42,7 @@ class Listed(msgspec.Struct, frozen=True, array_like=True):
     modified_ns: int
 
 
-class RecordingDoor:
+class RecordingServer:
     """The recordings of one node, for the other nodes."""
 
     def __init__(

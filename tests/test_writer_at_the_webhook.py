@@ -1,4 +1,4 @@
-"""The sandbox's writer at the service's door: two readings of one wire."""
+"""The sandbox's writer at the service's webhook: two readings of one wire."""
 
 from bridge.sandbox.messaging.contents import Choice, Shown
 from bridge.sandbox.messaging.messages_api import MessagingApi
@@ -63,7 +63,7 @@ def test_each_kind_of_message_is_kept_once(embedded_url, tmp_path):
         ]
         name = "select profile_name from conversations"
         assert await at.database_value(name) == "דנה"
-        # The door answers before anything is thought about.
+        # The webhook answers before anything is thought about.
         assert max(answer.seconds for answer in dana.answers) < 5
 
     visit(embedded_url, tmp_path, story)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bridge.messaging.assembly import Assembly
+from bridge.messaging.service import MessagingService
 from bridge.sandbox.messaging.messages_api import MessagingApi
 from bridge.settings.message_options import MessageOptions
 from bridge.settings.process import Settings
@@ -33,7 +33,9 @@ def test_booking_of_the_process_has_a_link_below_the_public_url(embedded_url):
                 twilio_api_url=twilio.url,
                 message=MessageOptions(whatsapp=True),
             )
-            works = Assembly(settings, chat.db, Metrics(), "https://voice.example/")
+            works = MessagingService(
+                settings, chat.db, Metrics(), "https://voice.example/"
+            )
             conversation = await chat.writes("the second one")
             works.start()
             try:

@@ -69,7 +69,7 @@ class _Kept(msgspec.Struct, frozen=True):
     at: float = 0.0
 
 
-class MessageDoor:
+class MessageReceiver:
     """The messages of one process, from `start` to `close`."""
 
     def __init__(
@@ -102,7 +102,7 @@ class MessageDoor:
         return self._journal.waiting
 
     def gauges(self) -> dict[str, tuple[str, float]]:
-        """Return the gauges of the door."""
+        """Return the gauges of what waits."""
         text = "Messages and statuses that wait on disk for the database"
         return {"messages_waiting": (text, self.waiting)}
 
