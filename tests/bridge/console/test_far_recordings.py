@@ -31,7 +31,7 @@ from bridge.telemetry.metrics import Metrics
 from crm import audit, calls, live_calls, nodes
 from tests.bridge.recorder.test_parts import first_part, second_part, written
 from tests.crm.test_crm import call
-from tests.crm.test_nodes import age, node
+from tests.crm.test_nodes import node
 
 HERE = "here"
 
@@ -82,14 +82,20 @@ async def far_node(at, home, **settings):
     await server.start(socket)
     beat = node(name, url=url)
     await nodes.beat(at.database, beat)
-    # However busy this machine is: the node lives.
-    await age(at.database, name, -3_600)
+    beating = asyncio.create_task(keep_beating(at.database, beat))
     between = BetweenNodes(given, at.server.public_url)
     try:
         yield Far(server, between, url, folder, name)
     finally:
+        beating.cancel()
         await nodes.leave(at.database, beat.incarnation)
         await server.close()
+
+
+async def keep_beating(database, beat):
+    while True:
+        await asyncio.sleep(0.5)
+        await nodes.beat(database, beat)
 
 
 async def had_by(at, sid, *names):
