@@ -68,7 +68,7 @@ class BookingLimits(NamedTuple):
     withheld: int = 30
 
 
-class Desk(NamedTuple):
+class ToolContext(NamedTuple):
     """Where a caller is served: one business, one call or conversation in writing.
 
     `call_sid` names what the caller claims; `author` makes the changes.
@@ -83,7 +83,7 @@ class Desk(NamedTuple):
     author: By
 
     async def as_it_is_now(self) -> Self:
-        """Return the desk with its business as it is now, not as the call began."""
+        """Return the context with its business as it is now, not as the call began."""
         now = await businesses.get(self.database, self.business.id)
         return self if now is None else self._replace(business=now)
 
@@ -345,31 +345,31 @@ class Desk(NamedTuple):
         return ToolError(text, appointments=self.told(missing.upcoming, now))
 
 
-def calendar_tools(desk: Desk) -> dict[str, Tool]:
+def calendar_tools(context: ToolContext) -> dict[str, Tool]:
     """Return the calendar's tools under the names that the model sees."""
-    has_choice = len(free_times.people(desk.business)) > 1
+    has_choice = len(free_times.people(context.business)) > 1
     return {
         FIND_SLOTS: Tool(
             FindSlotsOfStaff if has_choice else FindSlots,
             "Find free times, the nearest first. Offer two or three as `spoken` says "
             "them. Never offer a time that this did not return.",
-            desk.find,
+            context.find,
         ),
         CREATE_APPOINTMENT: Tool(
             CreateAppointmentWithStaff if has_choice else CreateAppointment,
             "Book a free time once the caller has agreed to it. It is booked only when "
             "this returns `booked`.",
-            desk.create,
+            context.create,
         ),
         CANCEL_APPOINTMENT: Tool(
             CancelWithStaff if has_choice else CancelAppointment,
             "Cancel the caller's own appointment, once they have confirmed it.",
-            desk.cancel,
+            context.cancel,
         ),
         RESCHEDULE_APPOINTMENT: Tool(
             RescheduleWithStaff if has_choice else RescheduleAppointment,
             "Move the caller's own appointment to another free time.",
-            desk.reschedule,
+            context.reschedule,
         ),
     }
 

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from bridge.agent.calendar_tools import (
     NO_PHONE_TEXT,
     BookingLimits,
-    Desk,
+    ToolContext,
     calendar_tools,
 )
 from bridge.agent.identity import Caller, Standing, Worth
@@ -72,15 +72,15 @@ def crm_tools(
     """
     standing = Standing(Caller(from_number, worth if from_number else Worth.NONE))
     by = author or By("call", call_sid)
-    desk = Desk(database, business, standing, call_sid, rules, limits, by)
+    context = ToolContext(database, business, standing, call_sid, rules, limits, by)
 
     async def upsert(arguments: msgspec.Struct, _: str) -> Answer:
-        return await _upsert(desk, arguments)
+        return await _upsert(context, arguments)
 
     fields = leads_upsert_arguments(business.required_fields)
-    tools = {**calendar_tools(desk), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
+    tools = {**calendar_tools(context), LEADS_UPSERT: Tool(fields, _TEXT, upsert)}
     if standing.caller.worth is Worth.UNVERIFIED:
-        tools[CALLER_VERIFY] = verification_tool(desk)
+        tools[CALLER_VERIFY] = verification_tool(context)
         if is_proven:
             standing.verify()
     return tools
@@ -110,26 +110,26 @@ def leads_upsert_arguments(required: tuple[str, ...]) -> type[msgspec.Struct]:
     )
 
 
-async def _upsert(desk: Desk, arguments: msgspec.Struct) -> Answer:
+async def _upsert(context: ToolContext, arguments: msgspec.Struct) -> Answer:
     """Write into the caller's own lead; what nothing proves is a claim of this call.
 
     A claim is answered from itself alone, so that the answer is the same whether a
     number is known or not.
     """
     learnt = _clean(msgspec.structs.asdict(arguments))
-    given = desk.reachable_at(learnt.pop("phone", ""))
-    caller, business = desk.standing.caller, desk.business
+    given = context.reachable_at(learnt.pop("phone", ""))
+    caller, business = context.standing.caller, context.business
     if given is not None and caller.phone is not None:
         learnt["contact_phone"], given = given, None
     written: Lead | Claim
-    claimant = desk.claimant()
+    claimant = context.claimant()
     if claimant is not None:
         written = await claims.write(
-            desk.database, business.id, claimant, given, learnt
+            context.database, business.id, claimant, given, learnt
         )
     else:
         own = caller.own_phone or ""
-        written = await leads.upsert(desk.database, business.id, own, learnt)
+        written = await leads.upsert(context.database, business.id, own, learnt)
     if written.phone is None:
         raise ToolError(NO_PHONE_TEXT, saved=sorted(learnt))
     missing = written.missing(business.required_fields)

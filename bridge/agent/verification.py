@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from bridge.agent.calendar_tools import Desk
+from bridge.agent.calendar_tools import ToolContext
 from bridge.agent.prompt_length import fitting
 from bridge.agent.tools import Answer, LimitError, Tool, ToolError
 from crm import leads, proofs
@@ -46,30 +46,30 @@ class CallerVerify(
     ] = ""
 
 
-def verification_tool(desk: Desk) -> Tool:
+def verification_tool(context: ToolContext) -> Tool:
     """Return the tool of a call whose caller is not verified."""
 
     async def run(asked: CallerVerify, _: str) -> Answer:
-        return await _verify(desk, asked)
+        return await _verify(context, asked)
 
     return Tool(CallerVerify, _TEXT, run)
 
 
-async def _verify(desk: Desk, asked: CallerVerify) -> Answer:
-    claimant, business = desk.claimant(), desk.business
+async def _verify(context: ToolContext, asked: CallerVerify) -> Answer:
+    claimant, business = context.claimant(), context.business
     if claimant is None:
-        own = desk.standing.own_phone or ""
-        lead = await leads.find(desk.database, business.id, own)
+        own = context.standing.own_phone or ""
+        lead = await leads.find(context.database, business.id, own)
         if lead is None:
             return Answer({"verified": True})
-        return _known(desk, lead, business.required_fields)
+        return _known(context, lead, business.required_fields)
     email = asked.email.replace("\0", "").strip()
     if not email and not asked.appointment.strip():
         raise ToolError("expected an email or an appointment, as the caller said it")
-    at = desk.moment("appointment", asked.appointment) if asked.appointment else None
+    at = context.moment("appointment", asked.appointment) if asked.appointment else None
     try:
         verdict = await proofs.prove(
-            desk.database, business.id, claimant, Fact(email, at)
+            context.database, business.id, claimant, Fact(email, at)
         )
     except NoTries:
         raise LimitError(
@@ -82,11 +82,13 @@ async def _verify(desk: Desk, asked: CallerVerify) -> Answer:
             "this does not prove who the caller is", tries_left=verdict.tries_left
         )
     if isinstance(verdict.opened, Lead):
-        desk.standing.verify()
-    return _known(desk, verdict.opened, business.required_fields)
+        context.standing.verify()
+    return _known(context, verdict.opened, business.required_fields)
 
 
-def _known(desk: Desk, opened: Lead | Claim, required: tuple[str, ...]) -> Answer:
+def _known(
+    context: ToolContext, opened: Lead | Claim, required: tuple[str, ...]
+) -> Answer:
     """Tell of a lead what a verified caller's prompt would have held."""
     missing = opened.missing(required)
     known: dict[str, object] = {"phone": opened.phone, **opened.fields}
@@ -94,7 +96,7 @@ def _known(desk: Desk, opened: Lead | Claim, required: tuple[str, ...]) -> Answe
         known["name"] = opened.name
     if opened.next_appointment_at is not None:
         at = opened.next_appointment_at
-        known["next_appointment"] = desk.told([Span(at, at)], datetime.now(UTC))[0]
+        known["next_appointment"] = context.told([Span(at, at)], datetime.now(UTC))[0]
     return Answer(
         {"verified": True, "known": fitting(known), "missing": missing},
         missing,
