@@ -2,8 +2,8 @@
 
 The folder has the header, a line for each message, and the audio by side. `pack` makes
 the recording's file of it. The lines' file is locked as long as its process lives: what
-a killed process left is packed by the next process that starts on the machine. Every
-method blocks on the disk.
+a process left is packed by the next process that starts on the machine. Every method
+blocks on the disk.
 """
 
 import fcntl
@@ -29,6 +29,9 @@ SLICE_STEPS = 40
 SLICE_LINES = 100
 # What waits for a full disk: about 20 minutes of a busy call.
 WAITING_BYTES_MAX = 32_000_000
+# Folders that processes have left and that cannot be packed; the oldest beyond these
+# are removed.
+LEFT_MAX = 100
 
 
 class Spool:
@@ -47,7 +50,7 @@ class Spool:
         self._lines = bytearray()
         # Why it has not, and whether nothing more can be written.
         self._error: OSError | None = None
-        self._is_lost = False
+        self.is_lost = False
 
     def append(self, entries: Iterable[list[Any]], pause: Callable[[], None]) -> None:
         """Write messages and their answers, in slices.
@@ -55,7 +58,7 @@ class Spool:
         What a full disk refuses is tried again with the next messages; beyond
         WAITING_BYTES_MAX the recording is lost. `finish` raises what failed last.
         """
-        if self._is_lost:
+        if self.is_lost:
             return
         for number, entry in enumerate(entries, 1):
             self._lines += msgspec.json.encode(self._writer.step(*entry)) + b"\n"
@@ -65,20 +68,39 @@ class Spool:
         self._flush()
 
     def finish(self, dropped: int, pause: Callable[[], None]) -> None:
-        """Make the recording's file, and remove the folder; raises OSError."""
-        try:
-            if self._error is not None:
-                raise self._error
-            assert self._steps is not None, "append opens it"
-            if dropped:
-                self._header = msgspec.structs.replace(self._header, dropped=dropped)
-                self._write_header()
-            pack(self._place, pause)
-        finally:
-            shutil.rmtree(self._place, ignore_errors=True)
-            # Unlocked last: no other process finds it.
-            if self._steps is not None:
-                self._steps.close()
+        """Make the recording's file, and remove the folder; raises OSError.
+
+        After an error call it again later, or `leave`, unless the recording is lost.
+        """
+        if not self.is_lost:
+            self._flush()
+        if self._steps is not None and not self._place.exists():
+            # The caller was erased meanwhile.
+            self.is_lost = True
+            self._error = FileNotFoundError(f"{self._place.name} was removed")
+        if self._error is not None:
+            if self.is_lost:
+                self._remove()
+            raise self._error
+        if dropped:
+            self._header = msgspec.structs.replace(self._header, dropped=dropped)
+            self._write_header()
+        pack(self._place, pause)
+        self._remove()
+
+    def leave(self) -> bool:
+        """Let another process pack what is on the disk; return whether anything is."""
+        if self._steps is None:
+            self._remove()
+            return False
+        self._steps.close()
+        return True
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)
+        # Unlocked last: no other process finds it.
+        if self._steps is not None:
+            self._steps.close()
 
     def _flush(self) -> None:
         """Write what waits, as far as the disk takes it."""
@@ -91,7 +113,7 @@ class Spool:
             self._error = error
             waiting = len(self._lines) + sum(map(len, self._writer.audio.values()))
             if waiting > WAITING_BYTES_MAX:
-                self._is_lost = True
+                self.is_lost = True
                 self._lines.clear()
                 self._writer.audio.clear()
 
@@ -162,6 +184,31 @@ def pack_left(folder: Path, pause: Callable[[], None]) -> Iterator[str]:
             continue
         except (OSError, msgspec.DecodeError) as error:
             yield f"{place.name}: {type(error).__name__}: {error}"
+
+
+def forget_left(folder: Path) -> int:
+    """Remove the oldest that dead processes have left, beyond LEFT_MAX; return how
+    many."""
+    places = sorted(folder.glob(f"*{SUFFIX}"), key=written_at)
+    count = 0
+    for place in places[: max(0, len(places) - LEFT_MAX)]:
+        try:
+            with FileIO(place / STEPS_FILE, "r+b") as steps:
+                fcntl.flock(steps, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(place)
+                count += 1
+        except OSError:
+            # Its process lives, or another process removes it.
+            continue
+    return count
+
+
+def written_at(path: Path) -> float:
+    """Return when a file was written; 0 if another process has removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _private(path: str, flags: int) -> int:

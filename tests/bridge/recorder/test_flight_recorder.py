@@ -133,7 +133,8 @@ def test_folder_that_cannot_be_written_costs_the_recording_alone(tmp_path, caplo
     ws_peer.run(told)
 
     assert metrics.value("recordings", outcome="failed") == 1
-    assert "recording not written: FileExistsError" in caplog.text
+    assert "recording waits for the disk: FileExistsError" in caplog.text
+    assert "recording not written: the disk took none of it" in caplog.text
 
 
 def test_calls_beyond_the_limit_are_not_recorded(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def test_part_of_a_killed_process_is_written_by_the_next_one(tmp_path, caplog):
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
     replayed(tmp_path / NAME, 54)
     assert metrics.value("recordings", outcome="packed") == 1
-    assert "1 recordings of killed processes written" in caplog.text
+    assert "1 recordings of earlier processes written" in caplog.text
 
 
 def test_line_that_was_not_ended_is_left_out(tmp_path):
@@ -259,3 +260,120 @@ def test_disk_that_stays_full_costs_the_recording_alone(tmp_path, monkeypatch):
         one.finish(0, pause)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_is_full_when_the_call_ends_delays_the_recording_alone(
+    tmp_path, quick, monkeypatch, caplog
+):
+    monkeypatch.setattr(flight_recorder, "RETRY_S", 0.01)
+    metrics = Metrics()
+
+    def count(outcome):
+        return metrics.value("recordings", outcome=outcome)
+
+    async def story():
+        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
+        told = began(recorders)
+        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        talk(told, 5)
+        with full_at(100):
+            recorders.finish(told.kept)
+            await ws_peer.until(lambda: count("waiting") == 1)
+        await ws_peer.until(lambda: count("written") == 1)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    replayed(tmp_path / NAME, 8)
+    assert "recording waits for the disk: OSError" in caplog.text
+    assert (count("failed"), count("left"), count("lost")) == (0, 0, 0)
+
+
+def test_what_a_full_disk_holds_at_the_stop_is_written_after_the_start(
+    tmp_path, quick, monkeypatch
+):
+    monkeypatch.setattr(flight_recorder, "RETRY_S", 0.01)
+    metrics = Metrics()
+
+    async def story():
+        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
+        told = began(recorders)
+        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        with full_at(100):
+            recorders.finish(told.kept)
+            await recorders.close(5.0)
+            assert metrics.value("recordings", outcome="left") == 1
+            after = Recorders(tmp_path, metrics, keeps_audio=True)
+            await ws_peer.until(lambda: after._retry_s > flight_recorder.RETRY_S)
+        await ws_peer.until(lambda: metrics.value("recordings", outcome="packed") == 1)
+        await after.close(5.0)
+
+    ws_peer.run(story)
+
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    replayed(tmp_path / NAME, 3)
+
+
+def test_recording_that_waits_and_is_erased_is_not_written(tmp_path, quick, caplog):
+    metrics = Metrics()
+
+    async def story():
+        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
+        told = began(recorders)
+        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        talk(told, 5)
+        with full_at(100):
+            recorders.finish(told.kept)
+            await ws_peer.until(
+                lambda: metrics.value("recordings", outcome="waiting") == 1
+            )
+        shutil.rmtree(steps_of(tmp_path)[0].parent)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert list(tmp_path.iterdir()) == []
+    assert metrics.value("recordings", outcome="failed") == 1
+    assert "was removed" in caplog.text
+
+
+def test_recordings_that_wait_for_the_disk_have_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(flight_recorder, "UNWRITTEN_MAX", 1)
+    metrics = Metrics()
+
+    async def story():
+        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
+        with full_at(0):
+            for _ in range(2):
+                recorders.finish(began(recorders).kept)
+            await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert list(tmp_path.iterdir()) == []
+    assert metrics.value("recordings", outcome="waiting") == 2
+    assert metrics.value("recordings", outcome="failed") == 2
+
+
+def test_oldest_of_too_many_spools_left_behind_are_removed(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(spool, "LEFT_MAX", 1)
+    metrics = Metrics()
+    for age in (1, 2, 3):
+        place = tmp_path / f"CA{age}{spool.SUFFIX}"
+        place.mkdir()
+        (place / STEPS_FILE).write_text("")
+        (place / spool.HEADER_FILE).write_text("{")
+        os.utime(place, (age, age))
+
+    async def story():
+        recorders = Recorders(tmp_path, metrics)
+        await ws_peer.until(lambda: metrics.value("recordings", outcome="lost") == 2)
+        await recorders.close(5.0)
+
+    ws_peer.run(story)
+
+    assert [path.name for path in tmp_path.iterdir()] == [f"CA3{spool.SUFFIX}"]
+    assert "2 recordings left behind are removed" in caplog.text
