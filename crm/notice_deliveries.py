@@ -163,15 +163,17 @@ async def settle(
         )
         if not is_there:
             return ""
-        await connection.execute(
+        is_ours = await connection.fetchval(
             "update notice_deliveries set state = $5, due_at = now() + $6 "
             "where business_id = $1 and notice_id = $2 and endpoint_id = $3 "
-            "and tries = $4 and state = 'waiting'",
+            "and tries = $4 and state = 'waiting' returning true",
             *key,
             claimed.tries,
             state,
             pause or timedelta(0),
         )
+        if not is_ours:
+            return ""
         return await _note_endpoint(connection, claimed, outcome, pause)
 
 
