@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from crm import leads
 from crm.authors import NOBODY, By
 from crm.businesses import Business, Service
 from crm.claims import Claimant
@@ -19,8 +20,8 @@ _COLUMNS = (
     "from appointments a left join services s "
     "on s.business_id = a.business_id and s.id = a.service_id "
 )
-# The rows of a holder, which is $2 and $3.
-_HELD = "(a.lead_id = $2 or a.claimed_by = $3)"
+# The rows of a holder, which is $2 and $3; a lead's are those of the whole person.
+_HELD = f"(a.lead_id = any (array({leads.PERSON})) or a.claimed_by = $3)"
 
 
 class Appointment(NamedTuple):
@@ -91,17 +92,19 @@ async def in_the_way(
     told only of bookings of the same call.
     """
     claimant = request.claimed_by
+    lead = None
+    if claimant is None:
+        lead = await leads.read(connection, business_id, request.phone)
     row = await connection.fetchrow(
         f"select {_COLUMNS} where a.business_id = $1 and a.status = 'booked' "
-        "and a.starts_at < $3 and a.ends_at > $2 and (a.claimed_by = $5 or "
-        "a.lead_id = (select id from leads where business_id = $1 and phone = $4)) "
+        f"and a.starts_at < $5 and a.ends_at > $4 and {_HELD} "
         "and ($6::int is null or a.resource = $6) "
-        "order by a.starts_at <> $2, a.starts_at limit 1",
+        "order by a.starts_at <> $4, a.starts_at limit 1",
         business_id,
+        None if lead is None else lead.id,
+        None if claimant is None else claimant.call_sid,
         request.starts_at,
         request.starts_at + timedelta(minutes=request.service.minutes),
-        request.phone if claimant is None else None,
-        None if claimant is None else claimant.call_sid,
         request.person,
     )
     return None if row is None else Appointment(**dict(row))

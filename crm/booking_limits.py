@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from crm.appointment_rows import Holder, Request
+from crm.leads import PERSON
 
 
 class TooMany(Exception):
@@ -30,19 +31,19 @@ async def check(
     claimant = request.claimed_by
     who: UUID | str | None
     if claimant is None:
-        whose, who = "a.lead_id = $3", holder.lead_id
+        whose, who = f"a.lead_id = any (array({PERSON}))", holder.lead_id
     elif claimant.from_number:
-        whose, who = "c.from_number = $3", claimant.from_number
+        whose, who = "c.from_number = $2", claimant.from_number
     else:
-        whose, who = "a.claimed_by = $3", claimant.call_sid
+        whose, who = "a.claimed_by = $2", claimant.call_sid
     count = await connection.fetchval(
         "select count(*) from appointments a left join claims c "
         "on c.business_id = a.business_id and c.call_sid = a.claimed_by "
-        "where a.business_id = $1 and a.status = 'booked' and a.starts_at > $2 "
+        "where a.business_id = $1 and a.status = 'booked' and a.starts_at > $3 "
         f"and {whose}",
         business_id,
-        now,
         who,
+        now,
     )
     if count >= request.open_max:
         raise TooMany(request.open_max)

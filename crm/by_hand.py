@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import appointment_rows as rows, appointments
+from crm import appointment_rows as rows, appointments, leads
 from crm.appointment_rows import Appointment, Holder, Request
 from crm.appointments import Booking
 from crm.authors import By
@@ -111,11 +111,8 @@ async def _hold(connection: Any, business_id: UUID, appointment_id: UUID) -> Hol
         holder = await rows.holder(connection, business_id, appointment_id)
         if holder is None:
             raise Unknown
-        await connection.execute(
-            "select from leads where business_id = $1 and id = $2 for update",
-            business_id,
-            holder.lead_id,
-        )
+        if holder.lead_id is not None:
+            await leads.hold(connection, business_id, holder.lead_id)
         await connection.execute(
             "select from claims where business_id = $1 and call_sid = $2 for update",
             business_id,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from crm import leads
 from crm.database import Database
 from crm.leads import PERSON
 
@@ -200,6 +201,7 @@ async def change(
     """Change a person in all their rows; what `wanted` does not name stays."""
     kept = {name: value for name, value in wanted.fields.items() if value}
     async with db.tenant(business_id) as connection:
+        await leads.hold(connection, business_id, lead_id)
         await connection.execute(
             "update leads l set "
             "name = case when $3::text is null then name else nullif($3, '') end, "
@@ -241,6 +243,8 @@ async def merge(
             raise MergeError("unknown")
         if own.id == other.id:
             raise MergeError("same")
+        await leads.hold(connection, business_id, own.id)
+        await leads.hold(connection, business_id, other.id)
         await _keep_marks(connection, business_id, own, other)
         await connection.execute(
             f"update leads l set merged_into = $3 where business_id = $1 and {_ROWS}",

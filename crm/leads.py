@@ -49,12 +49,21 @@ with one as (select coalesce(merged_into, id) as id from leads
   where business_id = $1 and id = $2)
 select id from one union all select p.id from leads p, one
   where p.business_id = $1 and p.merged_into = one.id"""
+# The leads that are one person with one of `leads as l`.
+SAME_PERSON = """
+select p.id from leads p where p.business_id = l.business_id
+  and (p.id = coalesce(l.merged_into, l.id)
+    or p.merged_into = coalesce(l.merged_into, l.id))"""
+_HOLD_NUMBER = f"""
+select from leads where business_id = $1 and id in (
+  select s.id from leads l, lateral ({SAME_PERSON}) s
+  where l.business_id = $1 and l.phone = $2) order by id for no key update"""
 # Of `leads as l`.
 _COLUMNS = (
     "l.id, l.phone, l.name, l.status, l.fields, l.calls, l.last_call_at, "
     "(select min(a.starts_at) from appointments a where a.business_id = l.business_id "
-    "and a.lead_id = l.id and a.status = 'booked' and a.starts_at > now()) "
-    "as next_appointment_at"
+    f"and a.lead_id = any (array({SAME_PERSON})) "
+    "and a.status = 'booked' and a.starts_at > now()) as next_appointment_at"
 )
 
 
@@ -152,6 +161,7 @@ async def learn(
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
     phone = await known_as(connection, business_id, phone)
+    await connection.execute(_HOLD_NUMBER, business_id, phone)
     row = await connection.fetchrow(
         "insert into leads as l (business_id, phone, name, fields) "
         "values ($1, $2, $3, $4) on conflict (business_id, phone) do update "
@@ -171,6 +181,17 @@ async def learn(
         known,
     )
     return Lead(**dict(row))
+
+
+async def hold(connection: Any, business_id: UUID, lead_id: UUID) -> None:
+    """Lock all numbers of a person until the transaction ends; everybody takes them in
+    this order, or two who write to all of them would deadlock."""
+    await connection.execute(
+        f"select from leads where business_id = $1 and id in ({PERSON}) "
+        "order by id for no key update",
+        business_id,
+        lead_id,
+    )
 
 
 async def lock(connection: Any, business_id: UUID, phone: str, name: str = "") -> UUID:

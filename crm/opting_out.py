@@ -21,6 +21,7 @@ async def stop(connection: Any, business_id: UUID, conversation_id: UUID) -> boo
     )
     if row is None:
         return False
+    await leads.hold(connection, business_id, row["lead_id"])
     marked: str = await connection.execute(
         "update leads set do_not_contact = true where business_id = $1 "
         f"and id in ({leads.PERSON}) and not do_not_contact",
@@ -56,6 +57,7 @@ async def start(connection: Any, business_id: UUID, conversation_id: UUID) -> bo
     if row is None:
         return False
     if row["stop_marked_lead"]:
+        await leads.hold(connection, business_id, row["lead_id"])
         await connection.execute(
             "with others as (update conversations set stop_marked_lead = true "
             f"where business_id = $1 and lead_id in ({leads.PERSON}) "

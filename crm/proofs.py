@@ -27,6 +27,8 @@ _IS_RIGHT = (
     "from appointments a where a.business_id = $1 and {} and a.status = 'booked' "
     "and a.starts_at > now() and a.starts_at = $4))"
 )
+# What was booked from another number of the person, whom the business has merged, too.
+_OF_PERSON = f"a.lead_id = any (array({leads.SAME_PERSON}))"
 
 _NOTE = "update claims set proven_at = now() where business_id = $1 and call_sid = $2"
 # The record of the call, if it is written; a later one is the lead's by its claim.
@@ -150,7 +152,7 @@ async def _is_of_lead(
 ) -> bool:
     found: bool = await connection.fetchval(
         "select exists (select from leads l where l.business_id = $1 and l.phone = $2 "
-        f"and {_IS_RIGHT.format('l.fields', 'a.lead_id = l.id')})",
+        f"and {_IS_RIGHT.format('l.fields', _OF_PERSON)})",
         business_id,
         phone,
         *_plain(fact),

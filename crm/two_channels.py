@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from crm.leads import PERSON, SAME_PERSON
+
 # What was written before is history.
 WRITTEN_WITHIN = timedelta(hours=24)
 WORDS_MAX = 8
@@ -32,10 +34,11 @@ class SpokenCall(NamedTuple):
 async def calls(
     connection: Any, business_id: UUID, lead_id: UUID, limit: int
 ) -> list[SpokenCall]:
-    """Return a lead's last calls in a transaction, the newest first."""
+    """Return a person's last calls in a transaction, the newest first."""
     found = await connection.fetch(
         "select call_sid, started_at, outcome from calls where business_id = $1 "
-        "and lead_id = $2 and not is_test and started_at > now() - $3::interval "
+        f"and lead_id = any (array({PERSON})) and not is_test "
+        "and started_at > now() - $3::interval "
         "order by started_at desc limit $4",
         business_id,
         lead_id,
@@ -64,12 +67,13 @@ async def _said(connection: Any, business_id: UUID, call_sid: str) -> tuple[Word
 
 
 async def written(connection: Any, business_id: UUID, phone: str) -> tuple[Words, ...]:
-    """Return the last messages with a number in a transaction, in order."""
+    """Return the last messages with a number's person in a transaction, in order."""
     rows = await connection.fetch(
         "select m.author, m.body from messages m join conversations c "
         "on c.business_id = m.business_id and c.id = m.conversation_id "
-        "join leads l on l.business_id = c.business_id and l.id = c.lead_id "
-        "where m.business_id = $1 and c.channel = 'whatsapp' and l.phone = $2 "
+        "join leads l on l.business_id = c.business_id and l.phone = $2 "
+        f"and c.lead_id = any (array({SAME_PERSON})) "
+        "where m.business_id = $1 and c.channel = 'whatsapp' "
         "and m.body <> '' and m.created_at > now() - $3::interval "
         "and m.status not in ('failed', 'undelivered', 'canceled', 'dropped') "
         "order by m.position desc limit $4",

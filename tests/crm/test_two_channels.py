@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from crm import businesses, calls, conversations, leads, two_channels
+from crm import businesses, calls, conversations, lead_care, leads, two_channels
 from crm.conversations import Arrived
 from crm.database import Database
 from tests.crm.test_crm import PHONE, call
@@ -120,3 +120,19 @@ def test_last_calls_of_a_lead_are_told_with_their_last_words(told):
     assert before.outcome == "booked"
     assert before.said == tuple(("caller", f"words {at}") for at in range(2, 10))
     assert only == last
+
+
+def test_what_a_merged_person_said_at_the_other_number_is_told(told):
+    async def story(db, business_id):
+        await leads.touch(db, business_id, PHONE)
+        lead = await leads.touch(db, business_id, OTHER)
+        await conversations.receive(db, business_id, arrived("hello"))
+        await calls.save(db, business_id, call("CA1"))
+        before = await written(db, business_id, OTHER)
+        await lead_care.merge(db, business_id, lead.id, PHONE)
+        now = await written(db, business_id, OTHER)
+        return before, now, await spoken(db, business_id, OTHER)
+
+    before, now, [last] = told(story)
+    assert (before, now) == ([], [("writer", "hello")])
+    assert last.outcome == "talked"
