@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from crm.leads import SAME_PERSON
+
 # The purposes of messages that nobody asked for.
 REMINDER, MISSED_CALL = "reminder", "missed_call"
 # The oldest missed call that is written about: quiet hours delay the message.
@@ -24,23 +26,24 @@ ROWS_MAX = 500
 # Of `Own`: $2 are the business's numbers; who has written to one of them later than $3
 # needs no template.
 # A conversation is its lead's: its writer may be the same number in another form, as
-# WhatsApp has a mobile of Mexico.
+# WhatsApp has a mobile of Mexico. A person of several numbers, whom the business has
+# merged, is written to where they have written.
 _TO = """
   coalesce(c.writer, l.phone) as writer, coalesce(c.own_number, '') as own_number,
   coalesce(c.account_sid, '') as account_sid,
   case when c.is_own then c.last_inbound_at end as last_inbound_at
 """
-_LAST = """
+_LAST = f"""
 left join lateral (
   select writer, own_number, account_sid, last_inbound_at,
     own_number = any ($2) as is_own from conversations
-  where business_id = $1 and channel = 'whatsapp' and lead_id = l.id
+  where business_id = $1 and channel = 'whatsapp' and lead_id in ({SAME_PERSON})
   order by is_own desc, last_inbound_at desc nulls last, id limit 1) c on true"""
 _OPEN_FIRST = "coalesce(last_inbound_at > $3, false) desc"
-_MAY_WRITE = """
+_MAY_WRITE = f"""
   and not l.do_not_contact and not exists (select from conversations s
-    where s.business_id = $1 and s.channel = 'whatsapp' and s.lead_id = l.id
-    and s.stopped_at is not null)"""
+    where s.business_id = $1 and s.channel = 'whatsapp'
+    and s.lead_id in ({SAME_PERSON}) and s.stopped_at is not null)"""
 _REMINDERS = f"""
 select * from (select a.id || ':' || extract(epoch from a.starts_at)::bigint as about,
   a.starts_at as at, coalesce(v.name, '') as service, {_TO}
@@ -55,8 +58,8 @@ order by {_OPEN_FIRST}, at, about limit {ROWS_MAX}"""
 # One message for all missed calls; none where the caller has got through, or has
 # written, since.
 _MISSED = f"""
-select * from (select distinct on (l.id) k.call_sid as about, k.ended_at as at,
-  '' as service, {_TO}
+select * from (select distinct on (coalesce(l.merged_into, l.id))
+  k.call_sid as about, k.ended_at as at, '' as service, {_TO}
 from calls k join leads l on l.business_id = $1 and l.phone = k.from_number {_LAST}
 where k.business_id = $1 and k.ended_at > $4 and k.ended_at <= $5 and not k.is_test
   and (k.failed or k.outcome = 'unanswered') and k.caller_worth = 'verified'
@@ -64,10 +67,13 @@ where k.business_id = $1 and k.ended_at > $4 and k.ended_at <= $5 and not k.is_t
   and (c.last_inbound_at is null or c.last_inbound_at < k.started_at)
   and not exists (select from calls o where o.business_id = $1
     and o.from_number = k.from_number and o.started_at > k.started_at)
+  and not exists (select from calls o where o.business_id = $1
+    and o.lead_id in ({SAME_PERSON}) and o.started_at > k.started_at)
   and not exists (select from messages m join conversations mc
     on mc.business_id = $1 and mc.id = m.conversation_id where m.business_id = $1
-    and m.purpose = 'missed_call' and m.created_at > $4 and mc.lead_id = l.id)
-order by l.id, k.ended_at desc) found
+    and m.purpose = 'missed_call' and m.created_at > $4
+    and mc.lead_id in ({SAME_PERSON}))
+order by coalesce(l.merged_into, l.id), k.ended_at desc) found
 order by {_OPEN_FIRST}, at, about limit {ROWS_MAX}"""
 # A number that was written to on WhatsApp is a sender there, and so is one that a
 # message has gone out from.

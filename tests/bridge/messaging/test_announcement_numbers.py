@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from crm import announcements, businesses, conversations, leads
+from crm import announcements, businesses, conversations, lead_care, leads
 from crm.conversations import Arrived
 from tests.bridge.messaging.test_announcements import ACCOUNT, NOW, told
 
@@ -179,3 +179,46 @@ async def test_callers_without_a_template_keep_no_other_waiting(salon):
     await salon.wrote(timedelta(hours=3))
 
     assert await salon.look() == 1
+
+
+async def merged(salon):
+    """The lead has another number, which it has written from; return that number."""
+    other = f"+1558{uuid4().int % 10**7:07}"
+    await leads.touch(salon.database, salon.id, other)
+    await lead_care.merge(salon.database, salon.id, salon.lead, other)
+    own, salon.phone = salon.phone, other
+    await salon.wrote(timedelta(hours=3))
+    salon.phone = own
+    return other
+
+
+@told
+async def test_merged_person_is_reminded_at_the_number_they_write_from(salon):
+    other = await merged(salon)
+    await salon.book()
+
+    assert await salon.look() == 1
+    [message] = await salon.written()
+    assert message["writer"] == other
+
+
+@told
+async def test_merged_person_who_called_from_two_numbers_gets_one_message(salon):
+    await salon.set(whatsapp_templates=f"missed_call.en=HX{'0' * 32}")
+    other = await merged(salon)
+    await salon.call(timedelta(minutes=5))
+    await salon.call(timedelta(minutes=7), from_number=other)
+
+    assert await salon.look() == 1
+    await salon.call(timedelta(minutes=3), from_number=other)
+    assert await salon.look() == 0
+
+
+@told
+async def test_merged_person_who_stopped_at_one_number_is_written_to_at_none(salon):
+    await salon.set(whatsapp_templates=f"reminder.en=HX{'0' * 32}")
+    await merged(salon)
+    await salon.sql("update conversations set stopped_at = now()")
+    await salon.book()
+
+    assert await salon.look() == 0
