@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from crm import access_tokens, notices
+from crm import access_tokens, notices, phones as numbering
 from crm.database import Database
 from crm.leads import PERSON
 
@@ -35,14 +35,36 @@ _DELETES = {
     "calls": "call_sid = any ($4)",
     "leads": "id = any ($2)",
 }
-
-
+# In the order in which all others lock: what was said and written, then the leads.
+_LOCKS = (
+    *(
+        f"select from {table} where business_id = $1 and ({_DELETES[table]}) "
+        "and ($2::uuid[], $3::text[], $4::text[]) is not null "
+        f"order by {key} for update"
+        for table, key in (("claims", "call_sid"), ("conversations", "id"))
+    ),
+    "select from leads where business_id = $1 and id = any ($2) "
+    "and ($3::text[], $4::text[]) is not null order by id for update",
+)
 # A machine that was away for longer keeps its recordings of erased people.
 REMEMBERED = timedelta(days=400)
 
 
 class CallRuns(Exception):
     """A call of the person runs, or its record is still to be written."""
+
+
+class _Whose(NamedTuple):
+    """What the rows of a person have: `marks` are the business's numbers there."""
+
+    leads: tuple[tuple[UUID, str], ...]
+    phones: tuple[str, ...]
+    call_sids: tuple[str, ...]
+    marks: frozenset[str]
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [lead_id for lead_id, _ in self.leads]
 
 
 class Erased(NamedTuple):
@@ -64,34 +86,21 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
     Raises CallRuns.
     """
     async with db.tenant(business_id) as connection:
-        leads = await connection.fetch(
-            "select id, phone from leads where business_id = $1 "
-            f"and id in ({PERSON}) for update",
-            business_id,
-            lead_id,
-        )
-        if not leads:
+        whose = await _read(connection, business_id, lead_id)
+        if whose is None:
             return None
-        ids, phones = [row["id"] for row in leads], [row["phone"] for row in leads]
-        # WhatsApp knows a mobile of Mexico as +52 1.
-        writers = await connection.fetch(
-            "select writer, own_number from conversations where business_id = $1 "
-            "and channel = 'whatsapp' and lead_id = any ($2)",
-            business_id,
-            ids,
-        )
-        numbers = await connection.fetch(
-            "select e164 from business_numbers where business_id = $1", business_id
-        )
-        marks = {str(business_id), *(row["own_number"] for row in writers)}
-        marks |= {row["e164"] for row in numbers}
-        phones += {row["writer"] for row in writers} - {*phones}
-        found = await connection.fetch(_CALLS, business_id, ids, phones)
-        call_sids = [row["call_sid"] for row in found]
+        for lock in _LOCKS:
+            given = (business_id, whose.ids, whose.phones, whose.call_sids)
+            await connection.execute(lock, *given)
+        # Others may have written, or merged, while they were waited for.
+        whose = await _read(connection, business_id, lead_id)
+        if whose is None:
+            return None
+        ids, phones, call_sids = whose.ids, whose.phones, whose.call_sids
         await _check_over(connection, call_sids)
         told = 0
-        for lead in leads:
-            told += await notices.erase(connection, business_id, *lead.values())
+        for lead in (*whose.leads, *((None, phone) for phone in phones)):
+            told += await notices.erase(connection, business_id, *lead)
         # What was answered to programs may name the person.
         await access_tokens.forget_answers(connection, business_id)
         rows = await _delete(connection, business_id, ids, phones, call_sids)
@@ -108,7 +117,7 @@ async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None
         )
         if told:
             rows["notices"] = rows.get("notices", 0) + told
-    return Erased(tuple(phones), tuple(call_sids), rows, tuple(marks - {""}))
+    return Erased(phones, call_sids, rows, (str(business_id), *whose.marks))
 
 
 async def erased_since(
@@ -124,6 +133,46 @@ async def erased_since(
             moment,
         )
     return {row["call_sid"] for row in rows}, now
+
+
+async def _read(connection: Any, business_id: UUID, lead_id: UUID) -> _Whose | None:
+    leads = await connection.fetch(
+        f"select id, phone from leads where business_id = $1 and id in ({PERSON})",
+        business_id,
+        lead_id,
+    )
+    if not leads:
+        return None
+    ids = [row["id"] for row in leads]
+    # WhatsApp knows a mobile of Mexico as +52 1.
+    writers = await connection.fetch(
+        "select writer, own_number from conversations where business_id = $1 "
+        "and channel = 'whatsapp' and lead_id = any ($2)",
+        business_id,
+        ids,
+    )
+    numbers = await connection.fetch(
+        "select e164 from business_numbers where business_id = $1", business_id
+    )
+    own = {row["phone"] for row in leads} | {row["writer"] for row in writers}
+    lines = {form for number in own for form in numbering.forms(number)}
+    # A line's other form may be a lead that the business keeps.
+    others = await connection.fetch(
+        "select phone from leads where business_id = $1 and phone = any ($2) "
+        "and id <> all ($3)",
+        business_id,
+        list(lines - own),
+        ids,
+    )
+    lines -= {row["phone"] for row in others}
+    found = await connection.fetch(_CALLS, business_id, ids, list(lines))
+    marks = {row["own_number"] for row in writers} | {row["e164"] for row in numbers}
+    return _Whose(
+        tuple((row["id"], row["phone"]) for row in leads),
+        tuple(lines),
+        tuple(row["call_sid"] for row in found),
+        frozenset(marks - {""}),
+    )
 
 
 async def _check_over(connection: Any, call_sids: Sequence[str]) -> None:
