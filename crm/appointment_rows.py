@@ -75,11 +75,15 @@ ANY = Which()
 
 
 class NotFound(Exception):
-    """The caller has no such appointment; `upcoming` are the caller's appointments."""
+    """The caller has no such appointment; `upcoming` are the caller's appointments.
 
-    def __init__(self, upcoming: list[Appointment]) -> None:
+    `is_accepted` says that the business has given to a lead what this call had booked.
+    """
+
+    def __init__(self, upcoming: list[Appointment], is_accepted: bool) -> None:
         super().__init__("no such appointment")
         self.upcoming = upcoming
+        self.is_accepted = is_accepted
 
 
 async def in_the_way(
@@ -146,7 +150,15 @@ async def own(
 ) -> Appointment:
     found = await upcoming(connection, business_id, holder, now, which)
     if len(found) != 1:
-        raise NotFound(await upcoming(connection, business_id, holder, now))
+        accepted = await connection.fetchval(
+            "select exists (select from appointments where business_id = $1 "
+            "and made_source = 'call' and made_by = $2 and lead_id is not null "
+            "and status = 'booked' and starts_at > $3)",
+            business_id,
+            holder.claimed_by,
+            now,
+        )
+        raise NotFound(await upcoming(connection, business_id, holder, now), accepted)
     return found[0]
 
 

@@ -172,6 +172,15 @@ async def save(
             lead_phone,
             call.started_at,
         )
+        await connection.execute(
+            "update leads set calls = calls + 1, "
+            "last_call_at = greatest(last_call_at, $3) from claims c "
+            "where c.business_id = $1 and c.call_sid = $2 and c.proven_at is null "
+            "and leads.business_id = $1 and leads.id = c.lead_id",
+            business_id,
+            call.call_sid,
+            call.started_at,
+        )
         if lead_due is not None:
             await _touch_late(connection, business_id, call, lead_due)
         await _save_parts(connection, business_id, call)

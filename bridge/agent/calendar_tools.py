@@ -56,6 +56,8 @@ HIDDEN_TEXT = (
     "the caller's number is hidden: what was booked before this call is changed only "
     "from the number it was booked for"
 )
+ACCEPTED_TEXT = "what this call booked is accepted and counts as booked before"
+UNVERIFIED_TEXT = "the caller is not verified, nothing was changed: caller_verify first"
 NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
 
 
@@ -337,11 +339,10 @@ class ToolContext(NamedTuple):
         elif caller.phone is None:
             text = HIDDEN_TEXT
         elif caller.own_phone is None:
-            text = (
-                "the caller is not verified, nothing was changed: caller_verify first"
-            )
+            text = UNVERIFIED_TEXT
         else:
             text = "nothing is booked for the number they call from"
+        text = f"{ACCEPTED_TEXT}; {text}" if missing.is_accepted else text
         return ToolError(text, appointments=self.told(missing.upcoming, now))
 
 
@@ -378,9 +379,9 @@ def _number(field: str, name: str, staff: Sequence[Person], what: str) -> int | 
     """Return the number of the person of a name; None where none is named."""
     if not name.strip():
         return None
-    for one in staff:
-        if same_name_key(one.name) == same_name_key(name):
-            return one.number
+    alike = [one for one in staff if same_name_key(one.name) == same_name_key(name)]
+    if alike:
+        return alike[0].number
     known = ", ".join(one.name for one in staff) or "nobody"
     raise ToolError(f"{field}: expected one of {known}{what}, got {name[:64]!r}")
 
