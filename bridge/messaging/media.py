@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from bridge.messaging.twilio_messages import (
+    NOT_LEFT,
     FateUnknown,
     NotSent,
     TwilioError,
@@ -67,7 +68,7 @@ class MediaFetcher:
         self._check_address(account_sid, url)
         try:
             return await self._follow(account_sid, url)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except NOT_LEFT as error:
             raise NotSent(type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FateUnknown(type(error).__name__) from None
@@ -76,8 +77,8 @@ class MediaFetcher:
         headers = {"Authorization": self._twilio.authorization(account_sid)}
         timeout = aiohttp.ClientTimeout(total=FETCH_WAIT_S)
         for _ in range(REDIRECTS_MAX):
-            async with self._twilio.session().get(
-                url, headers=headers, allow_redirects=False, timeout=timeout
+            async with self._twilio.request(
+                "GET", url, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status not in _REDIRECTS:
                     return await _read(answer)

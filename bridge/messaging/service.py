@@ -4,6 +4,7 @@ The messenger's process runs it (`run_process`). Tests and the demo run it in th
 event loop.
 """
 
+from functools import partial
 from uuid import UUID
 
 from bridge.messaging.announcements import Announcements
@@ -15,6 +16,7 @@ from bridge.messaging.process import run
 from bridge.messaging.sending import Outbox
 from bridge.messaging.twilio_messages import Hosts, TwilioMessages
 from bridge.settings.process import Settings
+from bridge.settings.proxy import proxy_of
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import SupervisedTask
 from crm.database import Database
@@ -38,7 +40,9 @@ class MessagingService:
             settings.twilio_content_url,
             settings.twilio_messaging_url,
         )
-        self._twilio = TwilioMessages(settings.signing_secrets, hosts, metrics)
+        self._twilio = TwilioMessages(
+            settings.signing_secrets, hosts, metrics, partial(proxy_of, settings)
+        )
         self._answerer = Answerer(
             settings,
             database,

@@ -11,6 +11,8 @@ decision, and three kinds of errors make it possible:
 - `FateUnknown`: the request may have been done. Only a look at Twilio tells.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
@@ -31,6 +33,12 @@ PAGE_SIZE = 200
 PAGES_MAX = 5
 ERROR_CHARS_MAX = 200
 _SERVER_ERROR = 500
+# With these a request has not left, or no further than to the proxy.
+NOT_LEFT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+)
 _Kind = TypeVar("_Kind")
 
 
@@ -118,8 +126,15 @@ class Hosts(NamedTuple):
 class TwilioMessages:
     """The client of one process; used inside its loop, ended by `close`."""
 
-    def __init__(self, secrets: SigningSecrets, hosts: Hosts, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        secrets: SigningSecrets,
+        hosts: Hosts,
+        metrics: Metrics,
+        proxy_of: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
         self._secrets = secrets
+        self._proxy_of = proxy_of
         self.hosts = Hosts(*(host.rstrip("/") for host in hosts))
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
@@ -203,14 +218,19 @@ class TwilioMessages:
         token = self._secrets.token_of(account_sid)
         return aiohttp.encode_basic_auth(account_sid, token)
 
-    def session(self) -> aiohttp.ClientSession:
-        """Return the connections, opened where there are none."""
+    def request(
+        self, method: str, url: str, **how: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Return a request that follows no redirect, through the proxy for its URL."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(
                 total=ANSWER_WAIT_S, sock_connect=CONNECT_WAIT_S
             )
-            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
-        return self._session
+            self._session = aiohttp.ClientSession(timeout=timeout)
+        proxy = self._proxy_of(url)
+        return self._session.request(
+            method, url, proxy=proxy, allow_redirects=False, **how
+        )
 
     def _of_account(self, account_sid: str, path: str) -> str:
         return f"{self.hosts.api}/2010-04-01/Accounts/{account_sid}/{path}"
@@ -227,12 +247,10 @@ class TwilioMessages:
         """Make a request; return the body of an answer that is none of an error."""
         sent = {"Authorization": self.authorization(account_sid), **(headers or {})}
         try:
-            async with self.session().request(
-                method, url, headers=sent, allow_redirects=False, **how
-            ) as answer:
+            async with self.request(method, url, headers=sent, **how) as answer:
                 body = await read_body(answer.content, ANSWER_BYTES_MAX)
                 status, after = answer.status, answer.headers.get("Retry-After", "")
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except NOT_LEFT as error:
             self._note(what, "not_sent")
             raise NotSent(type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

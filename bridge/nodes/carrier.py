@@ -7,6 +7,7 @@ https://www.twilio.com/docs/voice/api/call-resource: GET returns `status`; POST 
 import aiohttp
 
 from bridge.settings.process import Settings
+from bridge.settings.proxy import proxy_of
 
 ANSWER_WAIT_S = 5.0
 # The call is over for these statuses; for all others Twilio may still move it.
@@ -60,13 +61,17 @@ class Carrier:
     ) -> tuple[int, dict[str, object]]:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=ANSWER_WAIT_S)
-            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+            self._session = aiohttp.ClientSession(timeout=timeout)
         token = self.token_of(account_sid)
         path = f"/2010-04-01/Accounts/{account_sid}/Calls/{call_sid}.json"
         headers = {"Authorization": aiohttp.encode_basic_auth(account_sid, token)}
         try:
             async with self._session.request(
-                method, self._url + path, data=form, headers=headers
+                method,
+                self._url + path,
+                data=form,
+                headers=headers,
+                proxy=proxy_of(self._settings, self._url),
             ) as answer:
                 if answer.status != 200:
                     return answer.status, {}

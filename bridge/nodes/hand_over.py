@@ -157,7 +157,7 @@ class HandOver:
         if not urls:
             return None
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=True)
+            self._session = aiohttp.ClientSession()
         url = urls[0].rstrip("/") + PATH
         async with self._session.post(url, data=form, headers=headers) as answer:
             if answer.status != HTTPStatus.OK:

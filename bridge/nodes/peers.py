@@ -152,7 +152,7 @@ class Peers:
             timeout = aiohttp.ClientTimeout(
                 total=ANSWER_WAIT_S, sock_connect=CONNECT_WAIT_S
             )
-            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+            self._session = aiohttp.ClientSession(timeout=timeout)
         is_dead = False
         try:
             async with self._session.post(

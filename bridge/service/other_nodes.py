@@ -87,7 +87,7 @@ class OtherNodes:
     def session(self) -> ClientSession:
         """The connections."""
         if self._session is None:
-            self._session = ClientSession(trust_env=True)
+            self._session = ClientSession()
         return self._session
 
     async def on_cleanup(self, _: web.Application) -> None:

@@ -35,7 +35,7 @@ async def fetch(desk, url):
 async def delete(desk, url):
     client = desk.client()
     headers = {"Authorization": client.authorization(desk.api.account.sid)}
-    async with client.session().delete(url, headers=headers) as answer:
+    async with client.request("DELETE", url, headers=headers) as answer:
         assert answer.status == 204
 
 

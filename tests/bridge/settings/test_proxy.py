@@ -1,4 +1,4 @@
-"""The way to the model through a proxy that knows CONNECT, and what goes past it."""
+"""The ways out through a proxy that knows CONNECT, and what goes past it."""
 
 import asyncio
 import logging
@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from bridge.call import sessions
+from bridge.nodes.carrier import Carrier, CarrierError
 from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 from bridge.telemetry.log import LOGGER
@@ -140,3 +141,31 @@ async def test_proxy_that_refuses_is_a_model_that_cannot_be_had(
             caplog.text
         )
         assert "p@ss" not in caplog.text and "p%40ss" not in caplog.text
+
+
+@asynccontextmanager
+async def refusing():
+    """Run a proxy that refuses; yield its address and the first lines it was sent."""
+    asked = []
+
+    async def serve(reader, writer):
+        asked.append((await reader.readline()).decode())
+        writer.write(b"HTTP/1.1 403 No\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as proxy:
+        at = proxy.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{at}", asked
+
+
+def test_carrier_is_asked_of_a_call_through_the_proxy_of_the_settings():
+    async def story():
+        async with refusing() as (proxy, asked):
+            carrier = Carrier(Settings(https_proxy=proxy))
+            with pytest.raises(CarrierError, match="ClientHttpProxyError"):
+                await carrier.is_over("AC" + 32 * "0", "CA" + 32 * "0")
+            await carrier.close()
+        assert asked == ["CONNECT api.twilio.com:443 HTTP/1.1\r\n"]
+
+    ws_peer.run(story)
