@@ -23,10 +23,8 @@ _RANDOM_BYTES = 32
 TOKEN_CHARS_MAX = 64
 # How exactly `last_used_at` is kept.
 _USE_NOTED = timedelta(minutes=1)
-# How long an answer is repeated to the same Idempotency-Key, and how long a request
-# without an answer is taken to run.
+# How long an answer is repeated to the same Idempotency-Key.
 ANSWER_KEPT = timedelta(hours=24)
-_RUNNING = timedelta(seconds=60)
 
 _COLUMNS = "id, business_id, kind, name, scopes, resource, created_at, last_used_at"
 
@@ -59,7 +57,8 @@ class Made(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was answered before; `status` is None while the first request runs."""
+    """What was answered before; `status` is None where the first request still runs, or
+    has ended without an answer."""
 
     status: int | None
     body: bytes
@@ -159,17 +158,16 @@ async def begin(
 ) -> Answer | None:
     """Return what was answered to a key before, or None: the request is to be done.
 
-    Raises OtherRequest if the key came with another request. Every request that gets
-    None is ended by `finish` or `forget`.
+    Raises OtherRequest if the key came with another request. A request that gets None
+    is ended by `finish`, or by `forget` if it did nothing. One that ended by neither
+    may have done what it was to do, and is not done again.
     """
     async with db.tenant(token.business_id) as connection:
         await connection.execute(
-            "delete from idempotent_answers where business_id = $1 and (created_at < "
-            "now() - $2::interval or (status is null "
-            "and created_at < now() - $3::interval))",
+            "delete from idempotent_answers where business_id = $1 "
+            "and created_at < now() - $2::interval",
             token.business_id,
             ANSWER_KEPT,
-            _RUNNING,
         )
         is_new = await connection.fetchval(
             "insert into idempotent_answers (business_id, token_id, key, request_hash) "

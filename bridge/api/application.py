@@ -10,7 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -47,6 +47,12 @@ TOKEN_RATE = Rate(burst=60, per_s=10)
 STRANGER_RATE = Rate(burst=30, per_s=0.5)
 _BEARER = "bearer"
 _UNWRITABLE = "a value has a character or a size that the database cannot hold"
+
+
+class _Done(NamedTuple):
+    asked: Asked
+    status: int
+    body: bytes
 
 
 class Api:
@@ -139,8 +145,9 @@ class Api:
         data = await _body(request)
         key = request.headers.get("Idempotency-Key")
         if key is None or route.method != "POST":
-            status, body = await self._ask(route, request, token, data)
-            return _response(status, body)
+            done = await self._do(route, request, token, data)
+            await self._note(route, done)
+            return _response(done.status, done.body)
         if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable():
             detail = f"Idempotency-Key: expected 1 to {KEY_CHARS_MAX} characters"
             raise Problem(HTTPStatus.BAD_REQUEST, detail)
@@ -160,22 +167,25 @@ class Api:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
         if before is not None:
             if before.status is None:
-                detail = "Idempotency-Key: the first request still runs"
+                detail = (
+                    "Idempotency-Key: the first request still runs, or ended without "
+                    "an answer: see what it did before you send it with another key"
+                )
                 raise Problem(HTTPStatus.CONFLICT, detail)
             return _response(before.status, before.body)
-        is_done = False
         try:
-            status, body = await self._ask(route, request, token, data)
-            await access_tokens.finish(database, token, key, status, body)
-            is_done = True
-        finally:
-            if not is_done:
-                await access_tokens.forget(database, token, key)
-        return _response(status, body)
+            done = await self._do(route, request, token, data)
+        except Exception:
+            await access_tokens.forget(database, token, key)
+            raise
+        # It is done: whatever fails from here on, the key must not do it again.
+        await self._note(route, done)
+        await access_tokens.finish(database, token, key, done.status, done.body)
+        return _response(done.status, done.body)
 
-    async def _ask(
+    async def _do(
         self, route: Route, request: web.Request, token: Token, data: bytes
-    ) -> tuple[int, bytes]:
+    ) -> _Done:
         found = await businesses.get(self._database, token.business_id)
         if found is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "the business was deleted")
@@ -200,15 +210,19 @@ class Api:
             body,
         )
         answer: Any = await route.answer(asked)
-        if route.scope == access_tokens.WRITE:
-            subject = next(iter(asked.path.values()), "")
-            action = f"{route.method} {ROOT}{route.path}"
-            await audit.write(
-                self._database, found.id, None, asked.by.who, action, subject
-            )
-        if route.returns is None:
-            return route.status, b""
-        return route.status, msgspec.json.encode(answer)
+        encoded = b"" if route.returns is None else msgspec.json.encode(answer)
+        return _Done(asked, route.status, encoded)
+
+    async def _note(self, route: Route, done: _Done) -> None:
+        """Write a change into the audit log."""
+        if route.scope != access_tokens.WRITE:
+            return
+        asked = done.asked
+        subject = next(iter(asked.path.values()), "")
+        action = f"{route.method} {ROOT}{route.path}"
+        await audit.write(
+            self._database, asked.business.id, None, asked.by.who, action, subject
+        )
 
     def _refused(self, request: web.Request, problem: Problem) -> web.Response:
         self._metrics.count("api_requests", status=str(problem.status.value))

@@ -16,7 +16,7 @@ from bridge.api.application import (
     TOKEN_RATE,
 )
 from bridge.api.problems import CONTENT_TYPE
-from crm import access_tokens, calls, conversations, leads
+from crm import access_tokens, audit, calls, conversations, leads
 from crm.access_tokens import SCOPES
 from crm.conversations import Arrived
 from tests.bridge.api.conftest import soon
@@ -333,6 +333,24 @@ def test_post_with_a_key_is_carried_out_once(api):
         )
         assert mine[0] == 201
         assert mine[1]["id"] != first[1]["id"]
+
+    api(story)
+
+
+def test_what_is_done_but_not_answered_is_not_done_again(api, monkeypatch):
+    async def story(world):
+        body = {"kind": "webhook", "target": "https://example.com/"}
+        asked = "POST", "/notices/endpoints", body
+        with monkeypatch.context() as patch:
+            patch.setattr(audit, "write", lost)
+            status, _ = await world.ours.ask(*asked, Idempotency_Key="k")
+            assert status == 503
+        status, problem = await world.ours.ask(*asked, Idempotency_Key="k")
+        assert (status, "without an answer" in problem["detail"]) == (409, True)
+        assert len(await world.ours.get("/notices/endpoints")) == 1
+
+    async def lost(*_):
+        raise ConnectionError("the database is away")
 
     api(story)
 
