@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -41,6 +42,9 @@ USERS_WAIT_S = 20.0
 # A server that keeps ending is restarted after pauses of up to RESTART_S_MAX.
 RESTART_S_MIN = 0.25
 RESTART_S_MAX = 10.0
+# The server's log is emptied beyond this; its end is kept beside it.
+LOG_BYTES_MAX = 16_000_000
+_LOG_END_BYTES = 1_000_000
 _PR_SET_PDEATHSIG = 1
 # Loaded before any fork: loading a library may wait for another thread's lock.
 _LIBC = ctypes.CDLL(None)
@@ -115,6 +119,7 @@ class EmbeddedServer:
         """
         how = "its owner has ended"
         if self._process is not None:
+            _bound(self._log())
             code = self._process.poll()
             now = time.monotonic()
             if code is None or now < self._due_at:
@@ -243,8 +248,8 @@ class EmbeddedServer:
         for option in options:
             command += ["-c", option]
         parent = os.getpid()
-        log = _open_private(self._home / f"{self._data.name}.log")
-        with log:
+        _bound(self._log())
+        with _open_private(self._log()) as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -256,10 +261,13 @@ class EmbeddedServer:
             )
         self._started_at = time.monotonic()
 
+    def _log(self) -> Path:
+        return self._home / f"{self._name}.log"
+
     def _wait_until_ready(self) -> str:
         assert self._process is not None
         begun_at = time.monotonic()
-        log = self._home / f"{self._name}.log"
+        log = self._log()
         while True:
             if self._process.poll() is not None:
                 raise EmbeddedError(f"postgres stopped at once{_why(log)}: see {log}")
@@ -362,6 +370,22 @@ def _lock_within(file: IO[bytes], kind: int, patience_s: float) -> bool:
 def _open_private(path: Path) -> IO[bytes]:
     """Open a file to append to, which only its owner can read."""
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def _bound(log: Path) -> None:
+    """Empty a log that is too long; its server appends to it from the beginning."""
+    with suppress(OSError):
+        size = log.stat().st_size
+        if size <= LOG_BYTES_MAX:
+            return
+        # On a full disk the end is lost, and the log is emptied.
+        with suppress(OSError), log.open("rb") as file:
+            file.seek(max(size - _LOG_END_BYTES, 0))
+            kept = log.with_suffix(".log.1")
+            kept.unlink(missing_ok=True)
+            with _open_private(kept) as end:
+                end.write(file.read(_LOG_END_BYTES))
+        os.truncate(log, 0)
 
 
 def _die_with(parent: int) -> None:

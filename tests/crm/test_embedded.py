@@ -173,6 +173,38 @@ def test_server_that_ends_at_once_is_not_started_all_the_time(home, monkeypatch)
     service.stop()
 
 
+def test_log_of_a_server_that_runs_for_long_has_a_limit(home, monkeypatch):
+    monkeypatch.setattr(embedded, "LOG_BYTES_MAX", 20_000)
+    monkeypatch.setattr(embedded, "_LOG_END_BYTES", 10_000)
+    server = EmbeddedServer(home, durable=False)
+    url = server.start()
+
+    def fail(word):
+        async def query():
+            connection = await asyncpg.connect(url)
+            with pytest.raises(asyncpg.UndefinedColumnError):
+                await connection.execute(f"select {word} -- {'x' * 10_000}")
+            await connection.close()
+
+        asyncio.run(query())
+
+    try:
+        (log,) = home.glob("pg*.log")
+        fail("first")
+        server.tend()
+        assert '"first"' in log.read_text()
+        fail("second")
+        server.tend()
+        assert log.stat().st_size == 0
+        fail("third")
+        assert '"third"' in log.read_text()
+        assert "\0" not in log.read_text()
+        end = Path(f"{log}.1").stat()
+        assert (end.st_size, end.st_mode & 0o077) == (10_000, 0)
+    finally:
+        server.stop()
+
+
 def test_server_that_stops_at_once_is_told_with_its_reason(home):
     server = EmbeddedServer(home, durable=False)
     server.start()
