@@ -6,6 +6,7 @@ import sys
 import wave
 from array import array
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from bridge.settings.environment import (
     read_environment,
 )
 from bridge.settings.options import CallOptions, OptionError, from_variables, merge
-from dsp.g711 import encode
+from dsp.g711 import FRAME_BYTES, encode
 
 DESCRIPTION = """\
 Run recordings through the noise gate and print what it decided.
 
-AUDIO is a raw 8 kHz mu-law file, an 8 kHz 16-bit WAV file (mono, or the caller
-on the left and the AI on the right channel), or a folder of such files.
+AUDIO is a raw 8 kHz mu-law file (.ulaw, .ul or .raw), an 8 kHz 16-bit WAV file
+(mono, or the caller on the left and the AI on the right channel), or a folder of
+such files.
 NAME.far.ulaw beside NAME.ulaw is what the caller heard."""
 EXAMPLES = """examples:
   kolbridge gate call.wav                      caller left, AI right
@@ -41,7 +43,19 @@ ground truth the figures include recall, leak, balanced error and delays.
 The settings are those of the environment and of .env, as `kolbridge serve` reads them;
 --set, --sweep and --ab change them.
 """
-SUFFIXES = (".wav", ".ulaw", ".raw")
+SUFFIXES = (".wav", ".ulaw", ".ul", ".raw")
+# How files begin that are no raw audio, and cannot be told from it by their bytes.
+_OTHERS = {
+    b"%PDF": "a PDF",
+    b"ID3": "an MP3",
+    b"OggS": "an Ogg file",
+    b"fLaC": "a FLAC file",
+    b".snd": "an AU file",
+    b"FORM": "an AIFF file",
+    b"PK\x03\x04": "a zip",
+    b"\x1f\x8b": "a gzip",
+    b"\x89PNG": "a picture",
+}
 REFUSED = (GateError, OptionError, EnvironmentFileError, NoPicturesError)
 
 
@@ -229,24 +243,56 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def _sides(path: Path) -> tuple[bytes, bytes]:
-    if path.suffix.lower() != ".wav":
-        return path.read_bytes(), b""
+    data = path.read_bytes()
+    if path.suffix.lower() == ".wav" or data.startswith(b"RIFF"):
+        return _sides_of_wav(path, data)
+    expected = f"{path}: expected an 8 kHz 16-bit WAV or raw mu-law, got"
+    if path.suffix.lower() not in SUFFIXES:
+        names = ", ".join(SUFFIXES)
+        raise GateError(f"{expected} {path.suffix or 'no suffix'}, none of {names}")
+    if len(data) < FRAME_BYTES:
+        raise GateError(f"{expected} {len(data)} bytes, less than one frame")
+    for begin, name in _OTHERS.items():
+        if data.startswith(begin):
+            raise GateError(f"{expected} {name}")
+    if _is_text(data):
+        raise GateError(f"{expected} text: {data[:30].decode(errors='ignore')!r}")
+    return data, b""
+
+
+def _sides_of_wav(path: Path, data: bytes) -> tuple[bytes, bytes]:
     try:
-        with wave.open(str(path)) as file:
-            form = (file.getframerate(), file.getsampwidth())
+        with wave.open(BytesIO(data)) as file:
+            rate, width = file.getframerate(), file.getsampwidth()
             channels = file.getnchannels()
-            samples = array("h", file.readframes(file.getnframes()))
+            frames = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise GateError(f"{path}: expected a 16-bit PCM WAV, got: {error}") from None
-    if form != (8_000, 2) or channels > 2:
+        what = str(error) or "less than its header says"
+        raise GateError(f"{path}: expected a 16-bit PCM WAV, got: {what}") from None
+    if (rate, width) != (8_000, 2) or channels > 2:
         raise GateError(
-            f"{path}: expected 8000 Hz, 16 bit, one or two channels, got {form[0]} Hz, "
-            f"{8 * form[1]} bit, {channels} channels"
+            f"{path}: expected 8000 Hz, 16 bit, one or two channels, got {rate} Hz, "
+            f"{8 * width} bit, {channels} channels"
+        )
+    # A file that was cut may end within a sample.
+    samples = array("h", frames[: len(frames) // (2 * channels) * 2 * channels])
+    if len(samples) < FRAME_BYTES * channels:
+        raise GateError(
+            f"{path}: expected a frame of 20 ms, got {len(samples)} samples"
         )
     if sys.byteorder == "big":
         samples.byteswap()
     sides = [encode(samples[at::channels].tobytes()) for at in range(channels)]
     return sides[0], sides[1] if channels == 2 else b""
+
+
+def _is_text(data: bytes) -> bool:
+    """Tell text from mu-law, whose bytes of 0x80 and above are no UTF-8."""
+    try:
+        shown = data.decode()[:4_096]
+    except UnicodeDecodeError:
+        return False
+    return all(one.isprintable() or one.isspace() for one in shown)
 
 
 def _pair(text: str) -> tuple[str, str]:

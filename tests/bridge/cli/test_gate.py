@@ -145,6 +145,65 @@ def test_a_wrong_recording_is_named(tmp_path, capsys):
     assert main(["gate", str(tmp_path / "none.ulaw")]) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("notes.ulaw", b"What was said.\n" * 90, "raw mu-law, got text: 'What was"),
+        ("hebrew.raw", "\u05e9\u05dc\u05d5\u05dd ".encode() * 90, "got text: "),
+        ("a.ulaw", b"%PDF-1.7\n" + b"\xff" * 800, "raw mu-law, got a PDF"),
+        ("a.raw", b"ID3\x04" + b"\xff" * 800, "raw mu-law, got an MP3"),
+        ("a.mp3", b"\xff" * 800, "got .mp3, none of .wav, .ulaw, .ul, .raw"),
+        ("notes.txt", b"\xff" * 800, "got .txt, none of .wav"),
+        ("caller", b"\xff" * 800, "got no suffix, none of .wav"),
+        ("empty.ulaw", b"", "got 0 bytes, less than one frame"),
+    ],
+)
+def test_what_is_no_audio_is_named(tmp_path, capsys, speech, name, data, text):
+    (tmp_path / name).write_bytes(data)
+
+    assert main(["gate", str(tmp_path / name)]) == 2
+    assert text in capsys.readouterr().err
+    assert main(["gate", str(speech), "--far", str(tmp_path / name)]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_silence_of_either_sign_is_audio(tmp_path):
+    for name, data in (("a.ulaw", b"\xff" * 800), ("b.ulaw", b"\x7f" * 800)):
+        (tmp_path / name).write_bytes(data)
+        assert main(["gate", str(tmp_path / name)]) == 0
+
+
+def test_wav_is_known_by_what_is_in_it(tmp_path, capsys):
+    path = tmp_path / "cd.raw"
+    write_wav(path, b"\xff" * 800, b"\xff" * 800, rate=44_100)
+
+    assert main(["gate", str(path)]) == 2
+    expected = "expected 8000 Hz, 16 bit, one or two channels, got 44100 Hz, 16 bit, 2"
+    assert expected in capsys.readouterr().err
+
+
+def test_wav_of_three_bytes_a_sample_is_named(tmp_path, capsys):
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(3)
+        file.setframerate(8_000)
+        file.writeframes(bytes(3 * 801))
+
+    assert main(["gate", str(tmp_path / "a.wav")]) == 2
+    assert "got 8000 Hz, 24 bit, 1 channels" in capsys.readouterr().err
+
+
+def test_wav_that_was_cut_is_read_to_its_last_sample(tmp_path, capsys):
+    path = tmp_path / "call.wav"
+    write_wav(path, b"\xff" * 1_600, b"\xff" * 1_600)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1_603])
+    assert main(["gate", str(path)]) == 0
+    path.write_bytes(whole[:44])
+    assert main(["gate", str(path)]) == 2
+    assert "expected a frame of 20 ms, got 0 samples" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("place", ["environment", ".env"])
 def test_the_settings_are_those_of_the_service(
     speech, tmp_path, monkeypatch, capsys, place
