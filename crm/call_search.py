@@ -177,11 +177,20 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())[:_WORDS_MAX]
 
 
+def begins(word: str) -> str:
+    """Return a regular expression of PostgreSQL that fits every text with a word that
+    begins so, and few others: it costs a tenth of reading all the text's words."""
+    # A domain that letters of another script follow ends before them.
+    ends = "[^[:alpha:]]" if word[0].isascii() else "[a-z]|[^[:alpha:]]"
+    return f"(^|{ends})({'|'.join(_before(word))}){word}"
+
+
 def _any_form(word: str) -> str:
-    before: tuple[str, ...] = ("",)
-    if _HEBREW.search(word):
-        before = _BEFORE_HEBREW
-    elif _ARABIC.search(word):
-        before = _BEFORE_ARABIC
-    forms = " | ".join(f"'{prefix}{word}':*" for prefix in before)
+    forms = " | ".join(f"'{prefix}{word}':*" for prefix in _before(word))
     return f"({forms})"
+
+
+def _before(word: str) -> tuple[str, ...]:
+    if _HEBREW.search(word):
+        return _BEFORE_HEBREW
+    return _BEFORE_ARABIC if _ARABIC.search(word) else ("",)

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from crm import phones
-from crm.call_search import query_of, words_of
+from crm.call_search import begins, query_of, words_of
 from crm.conversations import WHATSAPP
 from crm.database import Database
 from crm.leads import PERSON
@@ -147,7 +147,7 @@ left join leads l on l.business_id = c.business_id and l.id = c.lead_id
 where m.business_id = $1 and m.position <= $2
   and ($3::uuid is null or (m.position, c.id) < ($2, $3)) and {_LAST}
   and ($4 = '' or c.channel = $4)
-  and ($5::uuid is null or c.lead_id = $5 or l.merged_into = $5)
+  and ($5::uuid[] is null or c.lead_id = any ($5))
   and ($6 = '' or (c.channel = 'whatsapp' and c.writer like '%' || $6))
   and case $7 when 'held' then c.held_since is not null
     when 'waits' then c.held_since is not null and m.author <> 'person'
@@ -156,6 +156,7 @@ where m.business_id = $1 and m.position <= $2
     when 'failed' then {_FAILED} else true end
   and ($8 = '' or exists (select from messages w where w.business_id = c.business_id
     and w.conversation_id = c.id and lower(w.body) like all ($10::text[])
+    and lower(w.body) ~ all ($11::text[])
     and to_tsvector('simple', w.body) @@ to_tsquery('simple', $8))
     or to_tsvector('simple', concat_ws(' ', l.name, c.profile_name))
       @@ to_tsquery('simple', $8))
@@ -171,7 +172,7 @@ async def listed(
     before: Place | None = None,
 ) -> list[Listed]:
     """Return the conversations that fit a wish, those written in last first."""
-    query = query_of(wish.words)
+    query, words = query_of(wish.words), words_of(wish.words)
     if wish.words.strip() and not query:
         # Signs alone: no message has them as a word.
         return []
@@ -179,19 +180,24 @@ async def listed(
         await connection.execute(
             "set local plan_cache_mode = force_custom_plan; set local jit = off"
         )
+        person = None
+        if wish.lead_id is not None:
+            ids = await connection.fetch(PERSON, business_id, wish.lead_id)
+            person = [row["id"] for row in ids]
         rows = await connection.fetch(
             _QUERY,
             business_id,
             before.position if before else _POSITION_MAX,
             before.id if before else None,
             wish.channel,
-            wish.lead_id,
+            person,
             re.sub("[^0-9]", "", wish.number).lstrip("0"),
             wish.state,
             query,
             limit,
-            # Costs a tenth of the search, and leaves it few messages.
-            [f"%{word}%" for word in words_of(wish.words)],
+            # Each costs a tenth of what comes after it, and leaves it few messages.
+            [f"%{word}%" for word in words],
+            [begins(word) for word in words],
         )
     return [Listed(**dict(row)) for row in rows]
 
