@@ -6,9 +6,9 @@ the same in all rows of a person. `Lead` is here the row that the person is show
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -32,13 +32,16 @@ _NEXT = """
   lateral (select a.starts_at from appointments a where a.business_id = $1
     and a.lead_id = p.id and a.status = 'booked' and a.starts_at > now()
     order by a.starts_at limit 1) n)"""
-_FITS = """
+_FITS = f"""
   l.business_id = $1 and l.merged_into is null and ($2 = '' or l.status = $2)
   and ($3 = '' or strpos(lower(coalesce(l.name, '')), lower($3)) > 0
     or exists (select from jsonb_each_text(l.fields) f
       where strpos(lower(f.value), lower($3)) > 0)
     or ($4 <> '' and exists (select from leads m where m.business_id = $1
-      and (m.id = l.id or m.merged_into = l.id) and m.phone like '%' || $4)))"""
+      and (m.id = l.id or m.merged_into = l.id) and m.phone like '%' || $4)))
+  and ($8::timestamptz is null or exists (select from leads m where m.business_id = $1
+    and (m.id = l.id or m.merged_into = l.id) and m.last_call_at >= $8
+    and {leads.LACKS.format(fields="$9", row="m")}))"""
 # People of one number come in the order of an index, so that no page reads all of them.
 # Those of several are few.
 _LISTED = f"""
@@ -72,6 +75,13 @@ class Place(msgspec.Struct, frozen=True):
 
     at: datetime
     id: UUID
+
+
+class Lacking(NamedTuple):
+    """Who has called since a time, and lacks one of some fields."""
+
+    since: datetime
+    fields: Sequence[str]
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +130,7 @@ async def listed(
     status: str = "",
     limit: int = 50,
     before: Place | None = None,
+    lacking: Lacking | None = None,
 ) -> list[Listed]:
     """Return the leads who called or wrote last, newest first.
 
@@ -140,6 +151,8 @@ async def listed(
             before.at if before else None,
             before.id if before else None,
             limit,
+            lacking.since if lacking else None,
+            lacking.fields if lacking else (),
         )
     return [Listed(**dict(row)) for row in rows]
 

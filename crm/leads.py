@@ -58,6 +58,12 @@ _HOLD_NUMBER = f"""
 select from leads where business_id = $1 and id in (
   select s.id from leads l, lateral ({SAME_PERSON}) s
   where l.business_id = $1 and l.phone = $2) order by id for no key update"""
+# Of a row of leads: it has no value of one of some fields.
+LACKS = (
+    "exists (select from unnest({fields}::text[]) f where coalesce(case f "
+    "when 'name' then {row}.name when 'phone' then {row}.phone "
+    "else {row}.fields ->> f end, '') = '')"
+)
 # Of `leads as l`.
 _COLUMNS = (
     "l.id, l.phone, l.name, l.status, l.fields, l.calls, l.last_call_at, "

@@ -8,6 +8,7 @@ import msgspec
 
 from crm.claims import OPEN_CLAIM
 from crm.database import Database
+from crm.leads import LACKS
 
 # More of a day than a person reads at one look.
 ROWS_MAX = 50
@@ -127,10 +128,8 @@ async def waiting(
             f"(select count(*) from claims c where {OPEN_CLAIM} "
             f"and created_at {_SINCE}) as claims, "
             "(select count(distinct coalesce(l.merged_into, l.id)) from leads l "
-            f"where business_id = $1 and last_call_at {_SINCE} and exists (select from "
-            "unnest($4::text[]) f where coalesce(case f when 'name' then l.name "
-            "when 'phone' then l.phone else l.fields ->> f end, '') = '')) "
-            "as incomplete_leads",
+            f"where business_id = $1 and last_call_at {_SINCE} "
+            f"and {LACKS.format(fields='$4', row='l')}) as incomplete_leads",
             business_id,
             since,
             zone,

@@ -20,7 +20,7 @@ from bridge.console.console import (
     require,
 )
 from bridge.console.language import N_, gettext as _
-from bridge.console.paging import time_of
+from bridge.console.paging import read_day, time_of
 from bridge.console.rendering import render
 from crm import call_search
 from crm.call_search import Place, Wish
@@ -119,15 +119,9 @@ def _day(query: Mapping[str, str], name: str, faults: dict[str, str]) -> date | 
     text = query.get(name, "").strip()
     if not text:
         return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
+    day = read_day(text)
+    if day is None:
         faults[name] = _("This is not a day.")
-        return None
-    # A day that PostgreSQL cannot move to a time zone.
-    if not date(1970, 1, 1) <= day <= date(9000, 1, 1):
-        faults[name] = _("This is not a day.")
-        return None
     return day
 
 

@@ -1,8 +1,9 @@
 """The list of a business's leads, and the claims of callers who proved nothing."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -15,11 +16,12 @@ from bridge.console.console import (
     business_path,
 )
 from bridge.console.language import N_, gettext
-from bridge.console.paging import time_and_id_of, time_of
+from bridge.console.paging import read_day, time_and_id_of, time_of
 from bridge.console.rendering import render
 from crm import claims, lead_care, proofs
+from crm.businesses import Business
 from crm.claims import Claim
-from crm.lead_care import STATUSES, Place
+from crm.lead_care import STATUSES, Lacking, Place
 
 PAGE_ROWS = 50
 CLAIMS_MAX = 20
@@ -44,11 +46,18 @@ async def show(request: web.Request) -> web.StreamResponse:
     """Show a page of the list."""
     database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
     query = request.query
-    filters = {name: _text(query, name) for name in ("text", "status")}
+    filters = {name: _text(query, name) for name in ("text", "status", "lacking")}
+    lacking = _lacking(business, filters)
     place = time_and_id_of(query)
     before = Place(*place) if place else None
     rows = await lead_care.listed(
-        database, business.id, **filters, limit=PAGE_ROWS + 1, before=before
+        database,
+        business.id,
+        filters["text"],
+        filters["status"],
+        limit=PAGE_ROWS + 1,
+        before=before,
+        lacking=lacking,
     )
     shown = rows[:PAGE_ROWS]
     is_start = before is None and not any(filters.values())
@@ -67,6 +76,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         else None,
         filters=filters,
         is_start=is_start,
+        lacking_since=None if lacking is None else lacking.since,
         statuses=[(name, status_words(name)) for name in STATUSES],
         status_words=status_words,
     )
@@ -86,6 +96,16 @@ async def accept(request: web.Request) -> web.StreamResponse:
 
 def _text(query: Mapping[str, str], name: str) -> str:
     return query.get(name, "").replace("\0", "")[:_TEXT_CHARS_MAX].strip()
+
+
+def _lacking(business: Business, filters: dict[str, str]) -> Lacking | None:
+    """Read the day since which callers have not said all; a wrong one is dropped."""
+    since = read_day(filters["lacking"])
+    if since is None:
+        filters["lacking"] = ""
+        return None
+    at = datetime.combine(since, time(), ZoneInfo(business.time_zone))
+    return Lacking(at, business.required_fields)
 
 
 def _older(filters: dict[str, str], place: Place) -> str:

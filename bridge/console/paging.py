@@ -1,7 +1,7 @@
 """Where a page of a list begins: after what its address says."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 # A position is microseconds since 1970.
@@ -15,6 +15,15 @@ def time_of(text: str) -> datetime | None:
         return at.astimezone(UTC) if at.tzinfo else None
     except (ValueError, OverflowError):
         return None
+
+
+def read_day(text: str) -> date | None:
+    """Return a day; None if the text is none that PostgreSQL can move to a zone."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if date(1970, 1, 1) <= day <= date(9000, 1, 1) else None
 
 
 def time_and_id_of(query: Mapping[str, str]) -> tuple[datetime, UUID] | None:

@@ -1,6 +1,7 @@
 """The first pages: a business's day, the operator's list, the audit log."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 from bridge.console import audit_page, businesses_page
@@ -202,5 +203,38 @@ def test_the_audit_log_has_pages_and_takes_any_address(desk, monkeypatch):
             assert "act.0" in text
             for query in ("before=x&id=y", "before=2026-01-01T00:00&id=x", "before="):
                 assert (await at.owner.get(f"{here}?{query}"))[0] == 200
+
+    run(story)
+
+
+def test_callers_who_lack_data_are_those_that_the_link_leads_to(desk):
+    async def story():
+        async with desk() as at:
+            database = at.database
+            await businesses.update(database, at.ours, required_fields=("name", "city"))
+            lacks, whole, wrote = "+12025550171", "+12025550172", "+12025550173"
+            old = "+12025550174"
+            for phone in (lacks, whole, old):
+                await leads.touch(database, at.ours, phone)
+            for phone in (wrote, lacks):
+                await leads.upsert(database, at.ours, phone, {"name": f"Of {phone}"})
+            said = {"name": f"Of {whole}", "city": "Acre"}
+            await leads.upsert(database, at.ours, whole, said)
+            async with database.tenant(at.ours) as connection:
+                await connection.execute(
+                    "update leads set last_call_at = now() - interval '9 days', "
+                    "name = 'Old' where phone = $1",
+                    old,
+                )
+            _, text = await at.owner.get(at.path(""))
+            [link] = re.findall(r'href="([^"]*lacking=[^"]*)">1 caller has not', text)
+            _, text = await at.owner.get(link)
+            assert f"Of {lacks}" in text
+            for hidden in (f"Of {whole}", f"Of {wrote}", "Old"):
+                assert hidden not in text, hidden
+            assert "who have not said all" in text
+            for wrong in ("x", "0001-01-01", "9999-12-31"):
+                status, text = await at.owner.get(at.path(f"leads?lacking={wrong}"))
+                assert (status, "Old" in text) == (200, True)
 
     run(story)
