@@ -83,6 +83,22 @@ def test_compose_with_postgres_waits_for_the_drain_and_logs_in_as_two_roles():
             assert (DEPLOY / volume.split(":")[0]).exists(), volume
 
 
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("compose*.yaml")), ids=str)
+def test_compose_publishes_to_others_nothing_but_tls(path):
+    services = yaml.safe_load(path.read_text())["services"].values()
+    published = [port for one in services for port in one.get("ports", ())]
+
+    assert published
+    for port in published:
+        assert port.startswith("127.0.0.1:") or port == "443:443"
+
+
+def test_container_is_published_to_the_proxy_of_its_machine_alone():
+    page = (ROOT / "docs" / "deploy.md").read_text()
+
+    assert set(re.findall(r"--publish (\S+)", page)) == {"127.0.0.1:8080:8080"}
+
+
 def test_compose_with_nodes_fits_its_balancer_and_waits_for_the_drain():
     given = yaml.safe_load((DEPLOY / "compose.nodes.yaml").read_text())
     services = given["services"]
