@@ -45,6 +45,13 @@ from bridge.settings.proxy import proxy_of
 REQUEST_WAIT_S = 40.0
 _CONNECT_WAIT_S = 5.0
 TRANSCRIPTION_WAIT_S = 20.0
+# What a recording used, by models that count time and models that count tokens.
+_HEARD = (
+    "seconds",
+    "input_tokens",
+    "input_token_details.audio_tokens",
+    "output_tokens",
+)
 _ENDINGS = {
     "audio/amr": "amr",
     "audio/mp4": "m4a",
@@ -172,9 +179,10 @@ class Client:
         if not isinstance(made.text, str):
             raise ModelFailed(Failure.ODD, "a transcription without a text")
         used = made.usage.model_dump() if made.usage is not None else {}
-        names = ("seconds", "input_tokens", "output_tokens")
+        details = used.get("input_token_details") or {}
+        used["input_token_details.audio_tokens"] = details.get("audio_tokens")
         return made.text.strip(), {
-            f"{TRANSCRIPTION}{name}": used[name] for name in names if used.get(name)
+            f"{TRANSCRIPTION}{name}": used[name] for name in _HEARD if used.get(name)
         }
 
 

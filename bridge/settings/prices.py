@@ -3,7 +3,9 @@
 Prices are per million tokens and per minute, in the currency of the table. The vendor
 publishes no prices over its API and changes them. The built-in table therefore has a
 date, and an operator's table replaces it. If a model that a call used has no price, the
-call has no cost, never a partial one.
+call has no cost, never a partial one. A model that is priced by the minute alone, and
+whose usage has no audio, has no price either, nor has one that is priced by tokens
+alone and whose usage is seconds.
 """
 
 from collections.abc import Mapping
@@ -13,6 +15,9 @@ import msgspec
 # Transcription is billed separately: its usage has this prefix.
 TRANSCRIPTION = "transcription."
 _MILLION = 1e6
+# A token of a caller's audio is 100 ms: developers.openai.com/api/docs/guides/
+# realtime-costs.
+_AUDIO_TOKEN_S = 0.1
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,14 +90,18 @@ def cost_of(
     for name, used in ((model, said), (transcription_model, heard)):
         if not any(used.values()):
             continue
-        if name not in prices:
+        cost = _cost(used, prices[name]) if name in prices else None
+        if cost is None:
             return None
-        total += _cost(used, prices[name])
+        total += cost
     return round(total, 6)
 
 
-def _cost(used: Mapping[str, float], price: Price) -> float:
-    """Return the cost of one model; cached tokens are a subset of the input tokens."""
+def _cost(used: Mapping[str, float], price: Price) -> float | None:
+    """Return the cost of one model; None where its prices are of another unit.
+
+    Cached tokens are a subset of the input tokens.
+    """
     cached = "input_token_details.cached_tokens_details."
     text_cached = used.get(f"{cached}text_tokens", 0)
     written = used.get("input_token_details.cache_write_tokens", 0)
@@ -112,4 +121,11 @@ def _cost(used: Mapping[str, float], price: Price) -> float:
         + audio_cached * price.audio_cached
         + audio_out * price.audio_out
     )
-    return tokens / _MILLION + used.get("seconds", 0) / 60 * price.minute
+    seconds = used.get("seconds", 0)
+    if price == Price(minute=price.minute):
+        seconds = seconds or audio_in * _AUDIO_TOKEN_S
+        if price.minute and not seconds:
+            return None
+    elif seconds and not price.minute and not (text_in or audio_in or text_out):
+        return None
+    return tokens / _MILLION + seconds / 60 * price.minute

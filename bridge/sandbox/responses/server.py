@@ -84,6 +84,8 @@ class ResponsesServer:
         self.transcribed = 0
         self.words = words
         self.spoken = deque(spoken)
+        # What a recording used, in tokens; None: its seconds.
+        self.heard: dict[str, Any] | None = None
         # The form of every recording that was transcribed, or failed as planned.
         self.recordings: list[dict[str, Any]] = []
         self._model = model
@@ -174,7 +176,7 @@ class ResponsesServer:
         await asyncio.sleep(self.latency_s)
         if isinstance(words, Fault):
             return await _fail(request, words)
-        usage = {"type": "duration", "seconds": found["seconds"]}
+        usage = self.heard or {"type": "duration", "seconds": found["seconds"]}
         return web.json_response({"text": words, "usage": usage})
 
     def _read(self, data: bytes, content_type: str) -> dict[str, Any]:

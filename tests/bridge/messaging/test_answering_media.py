@@ -81,6 +81,24 @@ def test_voice_note_is_heard_once_and_costs_its_minutes(embedded_url):
     story(embedded_url, tell, settings=HEARS, media=fetch_note)
 
 
+def test_voice_note_counted_in_tokens_costs_its_minutes(embedded_url):
+    async def tell(chat):
+        chat.server.heard = {
+            "type": "tokens",
+            "total_tokens": 630,
+            "input_tokens": 620,
+            "output_tokens": 10,
+            "input_token_details": {"text_tokens": 20, "audio_tokens": 600},
+        }
+        await chat.says("", media=NOTE)
+        [turn] = await chat.rows("select usage, cost from message_turns")
+        assert turn["usage"]["transcription.input_tokens"] == 620
+        assert turn["usage"]["transcription.input_token_details.audio_tokens"] == 600
+        assert turn["cost"] > 0.0045
+
+    story(embedded_url, tell, settings=HEARS, media=fetch_note)
+
+
 @pytest.mark.parametrize(
     "fetched", [None, ("audio/ogg", b""), ("audio/ogg", b"not a recording")]
 )

@@ -45,6 +45,36 @@ def test_model_without_a_price_has_no_cost_and_never_a_half():
     assert cost_of({**USAGE, **heard}, "voice", "other", PRICES) is None
 
 
+def test_minutes_of_audio_are_counted_where_the_usage_comes_in_tokens():
+    heard = {
+        "transcription.input_tokens": 620,
+        "transcription.input_token_details.text_tokens": 20,
+        "transcription.input_token_details.audio_tokens": 600,
+        "transcription.output_tokens": 150,
+    }
+    prices = {**PRICES, "hourly": Price(minute=0.6)}
+
+    assert cost_of(heard, "voice", "hourly", prices) == 0.6
+    both = {**heard, "transcription.seconds": 30}
+    assert cost_of(both, "voice", "hourly", prices) == 0.3
+
+
+def test_usage_in_a_unit_that_has_no_price_has_no_cost():
+    tokens = {"transcription.input_tokens": 620, "transcription.output_tokens": 9}
+    seconds = {"transcription.seconds": 90}
+    prices = {
+        **PRICES,
+        "hourly": Price(minute=0.6),
+        "counted": Price(audio_in=6, text_out=10),
+        "free": Price(),
+    }
+
+    assert cost_of({**USAGE, **tokens}, "voice", "hourly", prices) is None
+    assert cost_of({**USAGE, **seconds}, "voice", "counted", prices) is None
+    for used in (tokens, seconds):
+        assert cost_of(used, "voice", "free", prices) == 0.0
+
+
 def test_nothing_used_costs_nothing():
     assert cost_of({}, "other", "other", {}) == 0.0
 
