@@ -305,10 +305,10 @@ async def written_by(
 
 
 async def days_of_lead(
-    db: Database, business_id: UUID, lead_id: UUID, limit: int
+    db: Database, business_id: UUID, lead_id: UUID, limit: int, before: datetime | None
 ) -> list[Day]:
     """Return the days on which a lead, or one merged with it, and the business wrote
-    to each other, the last first."""
+    to each other, the last first; those whose last message is before a time."""
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(
             "select c.id as conversation_id, count(*) as messages, "
@@ -320,11 +320,9 @@ async def days_of_lead(
             "and m.conversation_id = c.id "
             f"where c.business_id = $1 and c.lead_id in ({PERSON}) "
             "group by c.id, (m.created_at at time zone b.time_zone)::date "
+            "having $5::timestamptz is null or max(m.created_at) < $5 "
             "order by last_at desc limit $4",
-            business_id,
-            lead_id,
-            list(LOST),
-            limit,
+            *(business_id, lead_id, list(LOST), limit, before),
         )
     return [Day(**dict(row)) for row in rows]
 

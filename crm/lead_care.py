@@ -181,9 +181,16 @@ async def _get(connection: Any, business_id: UUID, lead_id: UUID) -> Person | No
 
 
 async def visits(
-    db: Database, business_id: UUID, lead_id: UUID, limit: int = 50
+    db: Database,
+    business_id: UUID,
+    lead_id: UUID,
+    limit: int = 50,
+    before: datetime | None = None,
 ) -> list[Visit]:
-    """Return the appointments of a person, the latest first."""
+    """Return the appointments of a person, the latest first, those before a time.
+
+    Those that begin with the last one are there, too, also beyond the limit.
+    """
     async with db.tenant(business_id) as connection:
         rows = await connection.fetch(
             "select a.starts_at, a.status, coalesce(s.name, '') as service "
@@ -191,10 +198,12 @@ async def visits(
             "and l.id = a.lead_id left join services s "
             "on s.business_id = a.business_id and s.id = a.service_id "
             f"where a.business_id = $1 and {_ROWS} "
-            "order by a.starts_at desc limit $3",
+            "and ($4::timestamptz is null or a.starts_at < $4) "
+            "order by a.starts_at desc fetch first $3 rows with ties",
             business_id,
             lead_id,
             limit,
+            before,
         )
     return [Visit(**dict(row)) for row in rows]
 

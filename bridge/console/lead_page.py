@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from aiohttp import web
@@ -23,14 +24,14 @@ from bridge.console.console import (
 )
 from bridge.console.language import gettext as _
 from bridge.console.leads_page import status_words
+from bridge.console.paging import time_of
 from bridge.console.rendering import render
 from bridge.records.erasing import erase_person
 from crm import call_search, conversation_pages, lead_care, phones
-from crm.call_search import Found, Wish
+from crm.call_search import Found, Place, Wish
 from crm.conversation_pages import Day
-from crm.database import Database
 from crm.erasing import CallRuns
-from crm.lead_care import STATUSES, Change, MergeError, Person
+from crm.lead_care import STATUSES, Change, MergeError, Person, Visit
 from crm.phones import PhoneError
 
 HISTORY_SHOWN = 50
@@ -155,10 +156,12 @@ async def _page(
     *,
     is_phone_shown: bool = False,
 ) -> web.StreamResponse:
-    database, business = request.config_dict[CONSOLE].database, request[BUSINESS]
+    business = request[BUSINESS]
     asked = [one for one in business.required_fields if one not in ("name", "phone")]
     form: Any = request.get(FORM) if faults else None
     statuses = dict.fromkeys((*STATUSES, person.status))
+    visits, older_visits = await _visits(request, person.id)
+    history, older = await _history(request, person.id)
     return await render(
         request,
         "leads/lead.html",
@@ -169,27 +172,55 @@ async def _page(
         is_phone_shown=is_phone_shown,
         fields=dict.fromkeys((*asked, *sorted(person.fields))),
         statuses=[(name, status_words(name)) for name in statuses],
-        history=await _history(database, business.id, person.id),
-        visits=await lead_care.visits(database, business.id, person.id),
+        history=history,
+        older=older,
+        visits=visits,
+        older_visits=older_visits,
         outcome_words=outcome_words,
     )
 
 
+async def _visits(
+    request: web.Request, lead_id: UUID
+) -> tuple[list[Visit], str | None]:
+    """Return a page of a person's appointments, and the query of the next one."""
+    own = (request.config_dict[CONSOLE].database, request[BUSINESS].id, lead_id)
+    before = time_of(request.query.get("visits", ""))
+    shown = await lead_care.visits(*own, HISTORY_SHOWN, before)
+    if len(shown) < HISTORY_SHOWN:
+        return shown, None
+    last = shown[-1].starts_at
+    has_more = await lead_care.visits(*own, 1, last)
+    return shown, _older("visits", last) if has_more else None
+
+
 async def _history(
-    database: Database, business_id: UUID, lead_id: UUID
-) -> list[tuple[datetime, Found | None, Day | None]]:
-    """Return the calls of a person, and the days on which they wrote, newest first."""
-    wish = Wish(lead_id=lead_id)
-    rung = await call_search.search(database, business_id, wish, HISTORY_SHOWN)
+    request: web.Request, lead_id: UUID
+) -> tuple[list[tuple[datetime, Found | None, Day | None]], str | None]:
+    """Return a page of the calls of a person, and of the days on which they wrote,
+    newest first, and the query of the next page."""
+    database, business_id = request.config_dict[CONSOLE].database, request[BUSINESS].id
+    before = time_of(request.query.get("before", ""))
+    limit = HISTORY_SHOWN + 1
+    place = None if before is None else Place(before, "")
+    rung = await call_search.search(
+        database, business_id, Wish(lead_id=lead_id), limit, place
+    )
     wrote = await conversation_pages.days_of_lead(
-        database, business_id, lead_id, HISTORY_SHOWN
+        database, business_id, lead_id, limit, before
     )
     history: list[tuple[datetime, Found | None, Day | None]] = [
         *((call.started_at, call, None) for call in rung),
         *((day.last_at, None, day) for day in wrote),
     ]
     history.sort(key=lambda one: one[0], reverse=True)
-    return history[:HISTORY_SHOWN]
+    shown = history[:HISTORY_SHOWN]
+    has_more = len(history) > HISTORY_SHOWN
+    return shown, _older("before", shown[-1][0]) if has_more else None
+
+
+def _older(name: str, at: datetime) -> str:
+    return "?" + urlencode({name: at.isoformat()})
 
 
 def _changed(form: MultiDict[str], name: str) -> str | None:

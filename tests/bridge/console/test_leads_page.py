@@ -1,12 +1,15 @@
 """The pages of leads: list, claims, edit, look at a number, merge, erase."""
 
 import asyncio
+import html
 import re
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
-from bridge.console import leads_page
-from crm import calls, claims, lead_care, leads
+from bridge.console import lead_page, leads_page
+from crm import calls, claims, conversations, lead_care, leads
 from crm.claims import Claimant
+from crm.conversations import Arrived
 from tests.crm.test_crm import call
 
 # A time that no database has, once it is moved to UTC.
@@ -293,3 +296,53 @@ def test_an_owner_erases_a_person_after_typing_the_digits(desk):
             assert "lead.erased" in text
 
     run(story)
+
+
+def test_a_lead_s_page_leads_to_the_rest_of_what_there_was(desk, monkeypatch):
+    monkeypatch.setattr(lead_page, "HISTORY_SHOWN", 2)
+
+    async def story():
+        async with desk() as at:
+            lead_id = await made(at)
+            now = datetime.now(UTC).replace(microsecond=0)
+            for days in range(1, 4):
+                came = now - timedelta(days=2 * days)
+                more = {"from_number": PHONE, "started_at": came}
+                await calls.save(at.database, at.ours, call(f"CA{days}", **more))
+                await write(at, came - timedelta(days=1), f"text {days}")
+            async with at.database.tenant(at.ours) as connection:
+                # Two people of one family come at one time.
+                for number, days in enumerate((1, 2, 2, 3)):
+                    await connection.execute(
+                        "insert into appointments (business_id, lead_id, starts_at, "
+                        "ends_at, busy_until, resource) "
+                        "values ($1, $2, $3, $4, $4, $5)",
+                        *(at.ours, lead_id, now - timedelta(days=days)),
+                        *(now - timedelta(days=days, minutes=-30), number),
+                    )
+            whats, counts = [], []
+            for name, found in (("before", whats), ("visits", counts)):
+                link = at.path("leads", lead_id)
+                while link:
+                    status, text = await at.owner.get(link)
+                    assert status == 200
+                    whats_here = re.findall(r"CA\d|text \d", text)
+                    found.append(
+                        whats_here if name == "before" else text.count("<td>booked<")
+                    )
+                    links = re.findall(rf'href="([^"]*\?{name}=[^"]*)"', text)
+                    link = html.unescape(links[0]) if links else None
+            assert whats == [["CA1", "text 1"], ["CA2", "text 2"], ["CA3", "text 3"]]
+            assert counts == [3, 1]
+
+    run(story)
+
+
+async def write(at, when, body):
+    """Let the lead write a message at a time."""
+    arrived = Arrived(f"SM{uuid4().hex}", body, "+15550009999", "AC1", PHONE)
+    await conversations.receive(at.database, at.ours, arrived)
+    async with at.database.tenant(at.ours) as connection:
+        await connection.execute(
+            "update messages set created_at = $1 where body = $2", when, body
+        )
