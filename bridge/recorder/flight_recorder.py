@@ -148,8 +148,10 @@ class Recorders:
     async def close(self, patience_s: float) -> None:
         """Write the waiting recordings without pauses; those left over are lost.
 
-        What the disk does not take is left to the next process.
+        What the disk does not take is left to the next process. May be called again.
         """
+        if self._is_closing.is_set():
+            return
         self._is_closing.set()
         for timer in self._timers.values():
             timer.cancel()

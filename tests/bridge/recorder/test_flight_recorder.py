@@ -94,6 +94,8 @@ def test_recording_is_written_after_the_call_and_counted(tmp_path, monkeypatch):
         recorders = Recorders(folder, metrics, keeps_audio=True)
         recorders.finish(recorded())
         await recorders.close(5.0)
+        # A service that is stopped twice closes twice.
+        await recorders.close(5.0)
 
     ws_peer.run(told)
 
