@@ -37,13 +37,13 @@ _LAST = f"""
 left join lateral (
   select writer, own_number, account_sid, last_inbound_at,
     own_number = any ($2) as is_own from conversations
-  where business_id = $1 and channel = 'whatsapp' and lead_id in ({SAME_PERSON})
+  where business_id = $1 and channel = 'whatsapp' and lead_id = {SAME_PERSON}
   order by is_own desc, last_inbound_at desc nulls last, id limit 1) c on true"""
 _OPEN_FIRST = "coalesce(last_inbound_at > $3, false) desc"
 _MAY_WRITE = f"""
   and not l.do_not_contact and not exists (select from conversations s
     where s.business_id = $1 and s.channel = 'whatsapp'
-    and s.lead_id in ({SAME_PERSON}) and s.stopped_at is not null)"""
+    and s.lead_id = {SAME_PERSON} and s.stopped_at is not null)"""
 _REMINDERS = f"""
 select * from (select a.id || ':' || extract(epoch from a.starts_at)::bigint as about,
   a.starts_at as at, coalesce(v.name, '') as service, {_TO}
@@ -68,11 +68,11 @@ where k.business_id = $1 and k.ended_at > $4 and k.ended_at <= $5 and not k.is_t
   and not exists (select from calls o where o.business_id = $1
     and o.from_number = k.from_number and o.started_at > k.started_at)
   and not exists (select from calls o where o.business_id = $1
-    and o.lead_id in ({SAME_PERSON}) and o.started_at > k.started_at)
+    and o.lead_id = {SAME_PERSON} and o.started_at > k.started_at)
   and not exists (select from messages m join conversations mc
     on mc.business_id = $1 and mc.id = m.conversation_id where m.business_id = $1
     and m.purpose = 'missed_call' and m.created_at > $4
-    and mc.lead_id in ({SAME_PERSON}))
+    and mc.lead_id = {SAME_PERSON})
 order by coalesce(l.merged_into, l.id), k.ended_at desc) found
 order by {_OPEN_FIRST}, at, about limit {ROWS_MAX}"""
 # A number that was written to on WhatsApp is a sender there, and so is one that a

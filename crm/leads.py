@@ -43,21 +43,22 @@ def missing(
     return tuple(field for field in required if not known.get(field))
 
 
-# The leads that are one person with $2: the business has merged them.
-PERSON = """
+_PERSON = """
 with one as (select coalesce(merged_into, id) as id from leads
-  where business_id = $1 and id = $2)
+  where business_id = $1 and {} = $2)
 select id from one union all select p.id from leads p, one
   where p.business_id = $1 and p.merged_into = one.id"""
-# The leads that are one person with one of `leads as l`.
+# The leads that are one person with $2: the business has merged them.
+PERSON = _PERSON.format("id")
+_HOLD = """
+select from leads where business_id = $1 and id = any (array({}))
+order by id for no key update"""
+# The leads that are one person with one of `leads as l`. As an array, or for each of
+# many leads PostgreSQL reads all leads.
 SAME_PERSON = """
-select p.id from leads p where p.business_id = l.business_id
-  and (p.id = coalesce(l.merged_into, l.id)
-    or p.merged_into = coalesce(l.merged_into, l.id))"""
-_HOLD_NUMBER = f"""
-select from leads where business_id = $1 and id in (
-  select s.id from leads l, lateral ({SAME_PERSON}) s
-  where l.business_id = $1 and l.phone = $2) order by id for no key update"""
+any (array(select coalesce(l.merged_into, l.id) union all select p.id from leads p
+  where p.business_id = l.business_id
+  and p.merged_into = coalesce(l.merged_into, l.id)))"""
 # Of a row of leads: it has no value of one of some fields.
 LACKS = (
     "exists (select from unnest({fields}::text[]) f where coalesce(case f "
@@ -68,7 +69,7 @@ LACKS = (
 _COLUMNS = (
     "l.id, l.phone, l.name, l.status, l.fields, l.calls, l.last_call_at, "
     "(select min(a.starts_at) from appointments a where a.business_id = l.business_id "
-    f"and a.lead_id = any (array({SAME_PERSON})) "
+    f"and a.lead_id = {SAME_PERSON} "
     "and a.status = 'booked' and a.starts_at > now()) as next_appointment_at"
 )
 
@@ -167,7 +168,8 @@ async def learn(
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
     phone = await known_as(connection, business_id, phone)
-    await connection.execute(_HOLD_NUMBER, business_id, phone)
+    held = _HOLD.format(_PERSON.format("phone"))
+    await connection.execute(held, business_id, phone)
     row = await connection.fetchrow(
         "insert into leads as l (business_id, phone, name, fields) "
         "values ($1, $2, $3, $4) on conflict (business_id, phone) do update "
@@ -192,12 +194,7 @@ async def learn(
 async def hold(connection: Any, business_id: UUID, lead_id: UUID) -> None:
     """Lock all numbers of a person until the transaction ends; everybody takes them in
     this order, or two who write to all of them would deadlock."""
-    await connection.execute(
-        f"select from leads where business_id = $1 and id in ({PERSON}) "
-        "order by id for no key update",
-        business_id,
-        lead_id,
-    )
+    await connection.execute(_HOLD.format(PERSON), business_id, lead_id)
 
 
 async def lock(connection: Any, business_id: UUID, phone: str, name: str = "") -> UUID:

@@ -28,7 +28,7 @@ _IS_RIGHT = (
     "and a.starts_at > now() and a.starts_at = $4))"
 )
 # What was booked from another number of the person, whom the business has merged, too.
-_OF_PERSON = f"a.lead_id = any (array({leads.SAME_PERSON}))"
+_OF_PERSON = f"a.lead_id = {leads.SAME_PERSON}"
 
 _NOTE = "update claims set proven_at = now() where business_id = $1 and call_sid = $2"
 # The record of the call, if it is written; a later one is the lead's by its claim.

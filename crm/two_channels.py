@@ -72,7 +72,7 @@ async def written(connection: Any, business_id: UUID, phone: str) -> tuple[Words
         "select m.author, m.body from messages m join conversations c "
         "on c.business_id = m.business_id and c.id = m.conversation_id "
         "join leads l on l.business_id = c.business_id and l.phone = $2 "
-        f"and c.lead_id = any (array({SAME_PERSON})) "
+        f"and c.lead_id = {SAME_PERSON} "
         "where m.business_id = $1 and c.channel = 'whatsapp' "
         "and m.body <> '' and m.created_at > now() - $3::interval "
         "and m.status not in ('failed', 'undelivered', 'canceled', 'dropped') "
