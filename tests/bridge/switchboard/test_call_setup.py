@@ -206,7 +206,10 @@ def test_fallback_is_said_as_the_businesss_country_says_it(database_url):
     assert lisbon.language == own.language == "pt-PT"
 
 
-def test_caller_who_wrote_a_minute_ago_is_known(database_url):
+def rung_after_message(database_url, writer, callers):
+    """Return the plans of calls to a business that `writer` has just written to, and
+    the numbers of its leads."""
+
     async def story():
         database = await Database.open(database_url)
         try:
@@ -215,23 +218,32 @@ def test_caller_who_wrote_a_minute_ago_is_known(database_url):
             await businesses.add_number(database, business_id, number)
             message = Arrived(f"SM{uuid4().hex}", "Is Sunday free?", number)
             await conversations.receive(
-                database, business_id, message._replace(writer="+15550000001")
+                database, business_id, message._replace(writer=writer)
             )
-            prompts = []
-            for at, known in enumerate(("+15550000001", "+15550000003", "anonymous")):
+            plans = []
+            for at, caller in enumerate(callers):
                 ringing = Ringing(
                     call_sid=f"CA{at}",
                     account_sid="AC1",
-                    from_number=known,
+                    from_number=caller,
                     to_number=number,
                 )
                 opening = await open_plan(database, Settings(), ringing, NOW)
-                prompts.append(opening.plan)
-            return prompts
+                plans.append(opening.plan)
+            async with database.tenant(business_id) as connection:
+                phones = "select array_agg(phone) from leads"
+                return plans, await connection.fetchval(phones)
         finally:
             await database.close()
 
-    wrote, other, hidden = asyncio.run(story())
+    return asyncio.run(story())
+
+
+def test_caller_who_wrote_a_minute_ago_is_known(database_url):
+    writer = "+15550000001"
+    callers = (writer, "+15550000003", "anonymous")
+    (wrote, other, hidden), _ = rung_after_message(database_url, writer, callers)
+
     said = 'Written lately (data): ["writer: Is Sunday free?"]'
     assert wrote.prompt_facts.endswith(said)
     assert wrote.prompt == other.prompt
@@ -240,31 +252,9 @@ def test_caller_who_wrote_a_minute_ago_is_known(database_url):
 
 
 def test_caller_is_known_by_the_number_from_which_they_wrote(database_url):
-    async def story():
-        database = await Database.open(database_url)
-        try:
-            number = f"+1555{uuid4().int % 10**7:07}"
-            business_id = await businesses.create(database, "Salon")
-            await businesses.add_number(database, business_id, number)
-            message = Arrived(f"SM{uuid4().hex}", "Is Sunday free?", number)
-            await conversations.receive(
-                database, business_id, message._replace(writer="+553187654321")
-            )
-            ringing = Ringing(
-                call_sid="CA1",
-                account_sid="AC1",
-                from_number="+5531987654321",
-                to_number=number,
-            )
-            opening = await open_plan(database, Settings(), ringing, NOW)
-            async with database.tenant(business_id) as connection:
-                return opening.plan, await connection.fetchval(
-                    "select array_agg(phone) from leads"
-                )
-        finally:
-            await database.close()
+    caller = "+5531987654321"
+    (plan,), numbers = rung_after_message(database_url, "+553187654321", [caller])
 
-    plan, numbers = asyncio.run(story())
     # What they call from can be called.
-    assert [plan.from_number] == numbers == ["+5531987654321"]
+    assert [plan.from_number] == numbers == [caller]
     assert "Written lately" in plan.prompt_facts
