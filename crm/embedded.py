@@ -174,8 +174,6 @@ class EmbeddedServer:
     def _initialise(self) -> None:
         """Make the data folder, whole or not at all: this process may be killed."""
         folder, prefix, parent = self._data.parent, f"{self._name}.new-", os.getpid()
-        for left in folder.glob(f"{prefix}*"):
-            shutil.rmtree(left, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
         postgres_install.give(new)
         command = [str(self._bin / "initdb"), "-D", str(new), "-U", "postgres"]
@@ -200,6 +198,9 @@ class EmbeddedServer:
                 f"{self._data}: expected a data folder of PostgreSQL, or none "
                 f"({error.strerror})"
             ) from None
+        # Last, when also the initdb of a killed process has stopped writing there.
+        for left in folder.glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _prepare(self) -> None:
         """Provide a data folder and binaries that the server's user can reach."""
