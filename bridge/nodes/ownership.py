@@ -82,6 +82,8 @@ class Ownership:
         self._saved: dict[str, _Saved] = {}
         # The calls whose plan is in the database, too.
         self._planned: set[str] = set()
+        # Of two looks that claim one call at a time, one would fail and let it go.
+        self._opening = asyncio.Lock()
         # When this process last knew that all its calls were its own.
         self._looked_at = float("-inf")
         self._is_away = False
@@ -169,10 +171,13 @@ class Ownership:
         A call without an owner and without a record is this process's: a failover of
         the database has forgotten the row, and the next look writes it again.
         """
+        before = {call_sid: self.generation_of(call_sid) for call_sid in lines}
         found = await live_calls.generations(self._database, list(lines))
         for call_sid, line in list(lines.items()):
-            generation = found.get(call_sid)
-            if line.is_over or generation == self.generation_of(call_sid):
+            generation, known = found.get(call_sid), self.generation_of(call_sid)
+            # What this process has claimed meanwhile is looked at the next time.
+            is_new = known != before[call_sid]
+            if line.is_over or is_new or generation == known:
                 continue
             if generation is None and not await self._is_recorded(line.call.plan):
                 self.forget(call_sid)
@@ -202,41 +207,50 @@ class Ownership:
     async def _open_new(
         self, lines: dict[str, CallDriver], *, are_ringing: bool = False
     ) -> None:
-        me = self._identity
-        for call_sid, line in list(lines.items()):
-            if call_sid in self._generations:
-                continue
-            plan = line.call.plan
-            try:
-                owner = await live_calls.open(
-                    self._database,
-                    call_sid=call_sid,
-                    business_id=UUID(plan.business_id),
-                    account_sid=line.account_sid,
-                    to_number=plan.to_number,
-                    node=me.name,
-                    incarnation=me.incarnation,
-                    worker=me.worker,
-                )
-            except asyncpg.PostgresError as error:
-                if not is_about_the_row(error):
-                    raise
-                # Its business is gone, say: it is not asked for again at once.
-                self._generations[call_sid] = FIRST
-                line.log.error("[NODE] the call has no owner: %s", type(error).__name__)
-                continue
-            if line.is_over:
-                await self._close(owner)
-            elif owner.incarnation == me.incarnation:
-                self._generations[call_sid] = owner.generation
-            elif (are_ringing or line.twilio_leg is not None) and (
-                generation := await win(self._database, me, owner, is_dead=True)
-            ):
-                self._generations[call_sid] = generation
-            elif are_ringing or not self._may_be_connected(line):
-                self._let_go(lines.pop(call_sid))
-            else:
-                lines.pop(call_sid)
+        """Own each new call; leave out of `lines` those that another process has."""
+        async with self._opening:
+            for call_sid, line in list(lines.items()):
+                if call_sid in self._generations:
+                    continue
+                if not await self._open(line, is_ringing=are_ringing):
+                    lines.pop(call_sid)
+
+    async def _open(self, line: CallDriver, *, is_ringing: bool) -> bool:
+        """Own a call; return False if another process has it. It is let go, unless its
+        caller may still be connected here."""
+        me, plan = self._identity, line.call.plan
+        try:
+            owner = await live_calls.open(
+                self._database,
+                call_sid=plan.call_sid,
+                business_id=UUID(plan.business_id),
+                account_sid=line.account_sid,
+                to_number=plan.to_number,
+                node=me.name,
+                incarnation=me.incarnation,
+                worker=me.worker,
+            )
+        except asyncpg.PostgresError as error:
+            if not is_about_the_row(error):
+                raise
+            # Its business is gone, say: it is not asked for again at once.
+            self._generations[plan.call_sid] = FIRST
+            line.log.error("[NODE] the call has no owner: %s", type(error).__name__)
+            return True
+        generation: int | None = owner.generation
+        if line.is_over:
+            await self._close(owner)
+            return True
+        if owner.incarnation != me.incarnation:
+            generation = None
+            if is_ringing or line.twilio_leg is not None:
+                generation = await win(self._database, me, owner, is_dead=True)
+        if generation:
+            self._generations[plan.call_sid] = generation
+            return True
+        if is_ringing or not self._may_be_connected(line):
+            self._let_go(line)
+        return False
 
     def _may_be_connected(self, line: CallDriver) -> bool:
         waited_s = monotonic() - line.call.call_record.opened_at
