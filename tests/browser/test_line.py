@@ -187,6 +187,8 @@ def test_note_is_kept_when_the_line_could_not_take_it(desk, demo):
     card.get_by_text(MINE).wait_for()
     note = card.get_by_label("Note for the assistant")
     note.fill("Ten per cent off, promised.")
+    # Lost before the page has seen that it was obeyed, a takeover has failed.
+    card.locator('[data-taken="true"]').wait_for()
     # The line is not tried again before the clock goes on.
     page.clock.pause_at(page.evaluate("Date.now() + 1_000"))
     lines[0].close(code=1011)
