@@ -379,9 +379,9 @@ def _number(field: str, name: str, staff: Sequence[Person], what: str) -> int | 
     """Return the number of the person of a name; None where none is named."""
     if not name.strip():
         return None
-    alike = [one for one in staff if same_name_key(one.name) == same_name_key(name)]
-    if alike:
-        return alike[0].number
+    for one in staff:
+        if same_name_key(one.name) == same_name_key(name):
+            return one.number
     known = ", ".join(one.name for one in staff) or "nobody"
     raise ToolError(f"{field}: expected one of {known}{what}, got {name[:64]!r}")
 
