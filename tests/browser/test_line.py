@@ -80,64 +80,56 @@ def test_call_that_ends_before_the_microphone_is_allowed_gets_no_line(desk, demo
     assert lines == []
 
 
-def test_takeover_that_the_server_refuses_has_failed(desk, demo):
-    """What it cannot write into the audit log it does not do: it closes with 1013."""
-    at, refused = desk("en"), []
+def fail_to_take_over(at, demo, caller, on_order):
+    """Take a call over on a line whose orders reach `on_order` alone."""
 
-    def refuse(line):
+    def serve(line):
         server = line.connect_to_server()
 
         def pass_on(message):
             if isinstance(message, str):
-                refused.append(message)
-                line.close(code=1013)
+                on_order(line, message)
             else:
                 server.send(message)
 
         line.on_message(pass_on)
 
     at.page.add_init_script(MICROPHONE)
-    at.page.route_web_socket(LINE, refuse)
+    at.page.route_web_socket(LINE, serve)
     page = at.go("live")
-    ringing = demo.ring("en", caller="+15550100173")
-    card = card_of(page, "…73")
+    ringing = demo.ring("en", caller=caller)
+    card = card_of(page, f"…{caller[-2:]}")
     press(card, "Take over")
     card.get_by_text("That did not work. Try again.").wait_for()
-    assert len(refused) == 1
     assert card.get_by_role("button", name="Take over").is_visible()
     assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
     ringing.hang_up()
+
+
+def test_takeover_that_the_server_refuses_has_failed(desk, demo):
+    """What it cannot write into the audit log it does not do: it closes with 1013."""
+    refused = []
+
+    def refuse(line, order):
+        refused.append(order)
+        line.close(code=1013)
+
+    fail_to_take_over(desk("en"), demo, "+15550100173", refuse)
+    assert len(refused) == 1
 
 
 @pytest.mark.parametrize("code", [None, 1011])
 def test_takeover_that_is_lost_on_its_way_has_failed(desk, demo, code):
     """Nobody answers an order; the line breaks, or goes on as if nothing were wrong."""
-    at, lost = desk("en"), []
+    lost = []
 
-    def lose(line):
-        server = line.connect_to_server()
+    def lose(line, order):
+        lost.append(order)
+        if code is not None and len(lost) == 1:
+            line.close(code=code)
 
-        def pass_on(message):
-            if not isinstance(message, str):
-                server.send(message)
-                return
-            lost.append(message)
-            if code is not None and len(lost) == 1:
-                line.close(code=code)
-
-        line.on_message(pass_on)
-
-    at.page.add_init_script(MICROPHONE)
-    at.page.route_web_socket(LINE, lose)
-    page = at.go("live")
-    ringing = demo.ring("en", caller="+15550100178")
-    card = card_of(page, "…78")
-    press(card, "Take over")
-    card.get_by_text("That did not work. Try again.").wait_for()
+    fail_to_take_over(desk("en"), demo, "+15550100178", lose)
     assert "take_over" in lost[0]
-    assert card.get_by_role("button", name="Take over").is_visible()
-    assert page.evaluate("window.given.map((one) => one.readyState)") == ["ended"]
-    ringing.hang_up()
 
 
 def test_microphone_is_closed_when_the_line_cannot_be_opened(desk, demo):

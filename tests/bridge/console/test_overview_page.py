@@ -54,12 +54,31 @@ def test_the_page_is_found_without_its_last_slash(desk):
     run(story)
 
 
+async def a_day_that_lasts(at):
+    """Let the business's day not end during a test; return the present time."""
+    now = datetime.now(UTC)
+    zone = "Pacific/Kiritimati" if now.hour < 10 else "UTC"
+    await businesses.update(at.database, at.ours, time_zone=zone)
+    return now
+
+
+async def book(at, lead, begins):
+    """Book a minute for a lead, whether the business is open or not."""
+    async with at.database.tenant(at.ours) as connection:
+        await connection.execute(
+            "insert into appointments (business_id, lead_id, starts_at, "
+            "ends_at, busy_until) values ($1, $2, $3, $4, $4)",
+            at.ours,
+            lead.id,
+            begins,
+            begins + timedelta(minutes=1),
+        )
+
+
 def test_a_day_shows_its_calls_its_appointments_and_what_waits(desk):
     async def story():
         async with desk() as at:
-            database, now = at.database, datetime.now(UTC)
-            zone = "Pacific/Kiritimati" if now.hour < 10 else "UTC"
-            await businesses.update(database, at.ours, time_zone=zone)
+            database, now = at.database, await a_day_that_lasts(at)
             lead = await leads.touch(database, at.ours, PHONE)
             await leads.upsert(database, at.ours, PHONE, {"city": "Acre"})
             for sid, more in (
@@ -70,15 +89,7 @@ def test_a_day_shows_its_calls_its_appointments_and_what_waits(desk):
                 await calls.save(database, at.ours, call(sid, **more))
             await calls.save(database, at.theirs, call("CA4"))
             await claims.write(database, at.ours, Claimant("CAc"), None, {"name": "E"})
-            async with database.tenant(at.ours) as connection:
-                await connection.execute(
-                    "insert into appointments (business_id, lead_id, starts_at, "
-                    "ends_at, busy_until) values ($1, $2, $3, $4, $4)",
-                    at.ours,
-                    lead.id,
-                    now,
-                    now + timedelta(minutes=30),
-                )
+            await book(at, lead, now)
             _, text = await at.owner.get(at.path(""))
             for shown in ("CA1", "CA2", "1 call failed", "1 caller gave data"):
                 assert shown in text, shown
@@ -96,21 +107,10 @@ def test_a_day_of_more_than_a_page_says_how_much_it_is_and_where_the_rest_is(
 
     async def story():
         async with desk() as at:
-            database, now = at.database, datetime.now(UTC)
-            zone = "Pacific/Kiritimati" if now.hour < 10 else "UTC"
-            await businesses.update(database, at.ours, time_zone=zone)
+            database, now = at.database, await a_day_that_lasts(at)
             lead = await leads.touch(database, at.ours, PHONE)
-            async with database.tenant(at.ours) as connection:
-                for minutes in range(3):
-                    begins = now + timedelta(minutes=minutes)
-                    await connection.execute(
-                        "insert into appointments (business_id, lead_id, starts_at, "
-                        "ends_at, busy_until) values ($1, $2, $3, $4, $4)",
-                        at.ours,
-                        lead.id,
-                        begins,
-                        begins + timedelta(minutes=1),
-                    )
+            for minutes in range(3):
+                await book(at, lead, now + timedelta(minutes=minutes))
             for number in range(3):
                 await calls.save(database, at.ours, call(f"CA{number}"))
             _, text = await at.owner.get(at.path(""))

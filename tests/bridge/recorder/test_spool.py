@@ -262,6 +262,14 @@ def test_disk_that_stays_full_costs_the_recording_alone(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+async def on_the_disk(folder, metrics):
+    """Return recorders with a call whose first messages are written."""
+    recorders = Recorders(folder, metrics, keeps_audio=True)
+    told = began(recorders)
+    await ws_peer.until(lambda: spooled(folder) == 3)
+    return recorders, told
+
+
 def test_disk_that_is_full_when_the_call_ends_delays_the_recording_alone(
     tmp_path, quick, monkeypatch, caplog
 ):
@@ -272,9 +280,7 @@ def test_disk_that_is_full_when_the_call_ends_delays_the_recording_alone(
         return metrics.value("recordings", outcome=outcome)
 
     async def story():
-        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
-        told = began(recorders)
-        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        recorders, told = await on_the_disk(tmp_path, metrics)
         talk(told, 5)
         with full_at(100):
             recorders.finish(told.kept)
@@ -297,9 +303,7 @@ def test_what_a_full_disk_holds_at_the_stop_is_written_after_the_start(
     metrics = Metrics()
 
     async def story():
-        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
-        told = began(recorders)
-        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        recorders, told = await on_the_disk(tmp_path, metrics)
         with full_at(100):
             recorders.finish(told.kept)
             await recorders.close(5.0)
@@ -319,9 +323,7 @@ def test_recording_that_waits_and_is_erased_is_not_written(tmp_path, quick, capl
     metrics = Metrics()
 
     async def story():
-        recorders = Recorders(tmp_path, metrics, keeps_audio=True)
-        told = began(recorders)
-        await ws_peer.until(lambda: spooled(tmp_path) == 3)
+        recorders, told = await on_the_disk(tmp_path, metrics)
         talk(told, 5)
         with full_at(100):
             recorders.finish(told.kept)
