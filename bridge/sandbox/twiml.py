@@ -98,7 +98,7 @@ def _check_say(text: str, voice: str, problems: list[str]) -> None:
     if not text:
         problems.append("13520 <Say>: the text is empty")
     most = _SAY_BYTES_MAX.get(voice.partition(".")[0], _SAY_BYTES_MAX_BASIC)
-    if len(text.encode()) > most or len(quote(text)) > _SAY_QUOTED_CHARS_MAX:
+    if len(text.encode()) > most or len(quote(text, safe="")) > _SAY_QUOTED_CHARS_MAX:
         problems.append(f"13521 <Say>: the text of {len(text)} characters is too long")
 
 

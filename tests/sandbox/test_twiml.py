@@ -50,6 +50,7 @@ def test_a_document_is_its_verbs_in_order():
         (f"<Response><Say>{'x' * 4_097}</Say></Response>", "13521"),
         (f"<Response><Say voice='Polly.A'>{'x' * 3_001}</Say></Response>", "13521"),
         (f"<Response><Say>{'א' * 751}</Say></Response>", "13521"),
+        (f"<Response><Say>{'/' * 1_501}</Say></Response>", "13521"),
         ("<Response><Connect/></Response>", "12200"),
         ("<Response><Connect><Room/></Connect></Response>", "12200"),
         (in_stream("<Say>x</Say>"), "12200"),
