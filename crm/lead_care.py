@@ -139,7 +139,7 @@ async def listed(
     digits = re.sub("[^0-9]", "", text).lstrip("0")
     is_number = bool(digits) and not re.search(r"[^\W\d_]|@", text)
     async with db.tenant(business_id) as connection:
-        # Plan for the filters that are set, each time, and compile nothing for one page.
+        # Plan for the filters that are set; compile nothing for one page.
         await connection.execute(
             "set local plan_cache_mode = force_custom_plan; set local jit = off"
         )
