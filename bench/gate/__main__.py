@@ -90,11 +90,15 @@ def _add_cache(command: argparse.ArgumentParser) -> None:
 def _train(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     if args.small and args.out is None:
         parser.error("--small: expected --out FOLDER; it must not replace what ships")
-    from bench.gate import training
+    from bench.gate import manifest, material, training
 
     if args.small:
         return training.run_small(args.out)
-    return training.run(args.cache, args.out or training.DSP)
+    try:
+        return training.run(args.cache, args.out or training.DSP)
+    except (material.MissingPackages, manifest.WrongMaterial) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

