@@ -6,7 +6,7 @@ import io
 import asyncpg
 import pytest
 
-from crm import businesses, calls
+from crm import businesses, calls, leads
 from crm.deleting import count, delete
 from crm.migrate import migrate
 from tests.bridge.cli.test_tenant import placed, stored
@@ -15,6 +15,13 @@ from tests.crm.test_backup import (
     everything,
     owned_database,
     two_shops,
+)
+from tests.crm.test_claims import (
+    OTHER,
+    PHONE,
+    held,
+    run as run_with_salon,
+    until_waiting,
 )
 from tests.crm.test_crm import call
 from tests.crm.test_migrate import empty_database
@@ -46,6 +53,25 @@ def test_every_row_of_one_tenant_goes_and_none_of_another(database_url, database
     with databases(database_url) as url:
         asyncio.run(migrate(url))
         run(story, url)
+
+
+def test_it_is_deleted_while_its_caller_books(database_url):
+    """The booking holds the lead and needs the business; the deletion goes the other
+    way round."""
+
+    async def story(db, gone):
+        await leads.touch(db, gone, PHONE)
+        async with held(db, gone) as connection:
+            # The deletion is what PostgreSQL lets fail.
+            await connection.execute("set local deadlock_timeout = '20s'")
+            await leads.lock(connection, gone, PHONE)
+            deleting = asyncio.create_task(delete(db, gone))
+            await until_waiting(db, 1)
+            await leads.learn(connection, gone, OTHER, {"name": "Dan"})
+        return await deleting, await count(db, gone)
+
+    deleted, left = run_with_salon(story, database_url)
+    assert (deleted["leads"], left) == (2, {})
 
 
 def test_what_would_go_is_shown_and_yes_is_asked_for(
