@@ -125,6 +125,8 @@ async def save(
     sha256 = hashlib.sha256(call.prompt.encode()).hexdigest()
     lead_phone = call.from_number if call.caller_worth == "verified" else ""
     async with db.tenant(business_id) as connection:
+        if lead_due is not None:
+            await leads.held_as(connection, business_id, lead_due)
         lead_phone = await leads.known_as(connection, business_id, lead_phone)
         owned = business_id, call.call_sid, call.generation or None
         nodes = await live_calls.nodes_of(connection, *owned)

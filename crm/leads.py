@@ -103,6 +103,22 @@ async def known_as(connection: Any, business_id: UUID, phone: str) -> str:
     return found or phone
 
 
+async def held_as(connection: Any, business_id: UUID, phone: str) -> str:
+    """Return what `known_as` does, and let nobody else create or rename the line's
+    lead until the transaction ends.
+
+    One who calls and writes at one moment, by the line's two numbers, would be two
+    leads. The lock is taken before those of leads.
+    """
+    forms = phones.forms(phone)
+    if len(forms) > 1:
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+            f"line {business_id} {min(forms)}",
+        )
+    return await known_as(connection, business_id, phone)
+
+
 async def touch(db: Database, business_id: UUID, phone: str) -> Lead:
     """Note that this number calls: create its lead if new, and set `last_call_at`."""
     async with db.tenant(business_id) as connection:
@@ -115,7 +131,7 @@ async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
     A lead that has the line's other number, which they wrote from, has this one from
     now on: it can be called.
     """
-    known = await known_as(connection, business_id, phone)
+    known = await held_as(connection, business_id, phone)
     if known != phone:
         await connection.execute(
             "update leads set phone = $3 where business_id = $1 and phone = $2",
@@ -136,7 +152,7 @@ async def note_call(connection: Any, business_id: UUID, phone: str) -> Lead:
 async def note_message(connection: Any, business_id: UUID, phone: str) -> UUID:
     """Note in a transaction that this number writes; return its lead, created if
     new."""
-    phone = await known_as(connection, business_id, phone)
+    phone = await held_as(connection, business_id, phone)
     lead_id: UUID = await connection.fetchval(
         "insert into leads as l (business_id, phone, last_message_at) "
         "values ($1, $2, now()) on conflict (business_id, phone) do update set "
@@ -167,7 +183,7 @@ async def learn(
     """
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     name = known.pop("name", None)
-    phone = await known_as(connection, business_id, phone)
+    phone = await held_as(connection, business_id, phone)
     held = _HOLD.format(_PERSON.format("phone"))
     await connection.execute(held, business_id, phone)
     row = await connection.fetchrow(

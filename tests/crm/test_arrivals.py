@@ -1,5 +1,6 @@
 """What becomes of a message that comes in: answered, left to people, or STOP."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
@@ -7,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from crm import (
+    calls,
     conversation_pages,
     conversations,
     leads,
@@ -17,7 +19,9 @@ from crm import (
 )
 from crm.conversations import Arrived
 from crm.messages import Draft
+from tests.crm.test_claims import held, until_waiting
 from tests.crm.test_conversations import OWN, told
+from tests.crm.test_crm import call
 
 STOPPED = Draft("You get no more messages.", author="service", purpose="stopped")
 STARTED = Draft("Welcome back.", author="service", purpose="started")
@@ -168,6 +172,32 @@ def test_caller_and_writer_of_one_line_are_one_lead(database_url, called, wrote)
         assert await salon.sql("select phone from leads") == called
         shown = await conversation_pages.find(salon.db, salon.id, called)
         assert shown == received.conversation_id
+
+    story(database_url)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_who_calls_and_writes_at_one_moment_is_one_lead(database_url, known, is_late):
+    called, wrote = "+5531987654321", "+553187654321"
+
+    @told
+    async def story(salon):
+        salon.writer = wrote
+        if known:
+            await salon.receive()
+        async with held(salon.db, salon.id) as connection:
+            await leads.note_call(connection, salon.id, called)
+            if is_late:
+                record = call("CA1", from_number=wrote, caller_worth="verified")
+                late = calls.save(salon.db, salon.id, record, lead_due=wrote)
+            else:
+                late = salon.receive("is there a place?")
+            task = asyncio.create_task(late)
+            await until_waiting(salon.db, 1)
+        await task
+
+        assert await salon.sql("select array_agg(phone) from leads") == [called]
 
     story(database_url)
 
