@@ -125,12 +125,14 @@ async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:
         claim = await claims.read(connection, business_id, call_sid, locks=True)
         if claim is None or claim.phone is None:
             return None
-        lead = await leads.read(connection, business_id, claim.phone)
-        if lead is not None:
-            fields = {**claim.fields, **lead.fields}
-            claim = replace(claim, name=lead.name or claim.name, fields=fields)
-        assert claim.phone is not None, "as it was read"
-        lead = await _take_over(connection, business_id, claim.phone, claim)
+        phone = claim.phone
+        # What is read before the lock may be changed, or erased, meanwhile.
+        await leads.lock(connection, business_id, phone)
+        known = await leads.read(connection, business_id, phone)
+        assert known is not None, "it is locked"
+        fields = {**claim.fields, **known.fields}
+        claim = replace(claim, name=known.name or claim.name, fields=fields)
+        lead = await _take_over(connection, business_id, phone, claim)
         await connection.execute(_TAKE_CALL, business_id, call_sid, lead.id)
         return lead
 

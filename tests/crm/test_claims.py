@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
 from crm import businesses, claims, leads, proofs
 from crm.claims import Claimant
@@ -127,6 +128,31 @@ def test_a_claim_is_accepted_while_its_caller_proves_who_they_are(database_url):
             await until_waiting(db, 2)
 
         assert (await proving).opened.name == (await accepting).name == "Dan"
+
+    run(story, database_url)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "name", "fields"),
+    [
+        ("update leads set name = 'Dana'", "Dana", {"city": "Jaffa"}),
+        ("delete from leads", "Dan", {"age": "40"}),
+    ],
+)
+def test_a_claim_is_accepted_while_its_lead_is_changed_or_erased(
+    database_url, meanwhile, name, fields
+):
+    async def story(db, salon):
+        await leads.upsert(db, salon, PHONE, {"name": "Eve", "city": "Jaffa"})
+        claim = {"name": "Dan", "age": "40"}
+        await claims.write(db, salon, Claimant("CA1", PHONE), None, claim)
+        async with held(db, salon) as connection:
+            await connection.execute(f"{meanwhile} where business_id = $1", salon)
+            accepting = asyncio.create_task(proofs.accept(db, salon, "CA1"))
+            await until_waiting(db, 1)
+        lead = await accepting
+
+        assert (lead.name, lead.fields) == (name, {"age": "40", **fields})
 
     run(story, database_url)
 
