@@ -220,9 +220,14 @@ class Api:
         asked = done.asked
         subject = next(iter(asked.path.values()), "")
         action = f"{route.method} {ROOT}{route.path}"
-        await audit.write(
-            self._database, asked.business.id, None, asked.by.who, action, subject
-        )
+        entry = asked.business.id, None, asked.by.who, action, subject
+        try:
+            await audit.write(self._database, *entry)
+        except (TimeoutError, *DATABASE_ERRORS):
+            where, who = asked.business.id, asked.by.who
+            text = "API: not in the audit log of %s, though done by %r: %s %s"
+            server_logger().error(text, where, who, action, subject)
+            raise
 
     def _refused(self, request: web.Request, problem: Problem) -> web.Response:
         self._metrics.count("api_requests", status=str(problem.status.value))

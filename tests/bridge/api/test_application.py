@@ -337,7 +337,7 @@ def test_post_with_a_key_is_carried_out_once(api):
     api(story)
 
 
-def test_what_is_done_but_not_answered_is_not_done_again(api, monkeypatch):
+def test_what_is_done_but_not_answered_is_not_done_again(api, monkeypatch, caplog):
     async def story(world):
         body = {"kind": "webhook", "target": "https://example.com/"}
         asked = "POST", "/notices/endpoints", body
@@ -348,6 +348,10 @@ def test_what_is_done_but_not_answered_is_not_done_again(api, monkeypatch):
         status, problem = await world.ours.ask(*asked, Idempotency_Key="k")
         assert (status, "without an answer" in problem["detail"]) == (409, True)
         assert len(await world.ours.get("/notices/endpoints")) == 1
+        assert (
+            f"not in the audit log of {world.ours.id}, though done by "
+            "'API: Program': POST /api/v1/notices/endpoints"
+        ) in caplog.text
 
     async def lost(*_):
         raise ConnectionError("the database is away")
