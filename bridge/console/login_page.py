@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bridge.console import language, totp
+from bridge.console import known_browser, language, totp
 from bridge.console.console import (
     FORM,
     ROOT,
@@ -56,7 +56,7 @@ class LoginPage:
         """Check name, password and code, and open a session."""
         form, address = request[FORM], address_of(request)
         login = accounts.same_login(form.get("login", ""))[:LOGIN_CHARS_MAX]
-        keys = ((self._by_address, counted_as(address)), (self._by_account, login))
+        account, keys = await self._keys(request, login)
         if any(limit.is_over(key, monotonic()) for limit, key in keys):
             return self._refuse("too_many")
         try:
@@ -70,7 +70,7 @@ class LoginPage:
                 limit.fail(key, monotonic())
             await self._note_refusal(user, login, address)
             return await self._form(request, HTTPStatus.UNAUTHORIZED, login)
-        self._by_account.forgive(login)
+        self._by_account.forgive(account)
         where = own_path(request[FORM].get("next", ""))
         return await open_session(self._console, request, user, where)
 
@@ -89,18 +89,23 @@ class LoginPage:
         if user is None:
             return await self._link_form(request, None, HTTPStatus.GONE)
         login, address = accounts.same_login(user.login), address_of(request)
-        if self._by_account.is_over(login, monotonic()):
+        account, keys = await self._keys(request, login)
+        # Without a code there is nothing to guess: the link is the way in of a user
+        # whose name a stranger tries.
+        if user.totp_secret is not None and self._by_account.is_over(
+            account, monotonic()
+        ):
             return self._refuse("too_many")
         if not await self._has_code(user, request[FORM].get("code", "")):
-            self._by_address.fail(counted_as(address), monotonic())
-            self._by_account.fail(login, monotonic())
+            for limit, key in keys:
+                limit.fail(key, monotonic())
             await self._note_refusal(user, login, address)
             return await self._link_form(request, user, HTTPStatus.UNAUTHORIZED)
         token = request.match_info["token"]
         user = await accounts.use_link(self._console.database, token)
         if user is None:
             return await self._link_form(request, None, HTTPStatus.GONE)
-        self._by_account.forgive(login)
+        self._by_account.forgive(account)
         where = own_path(request[FORM].get("next", ""))
         return await open_session(self._console, request, user, where)
 
@@ -137,6 +142,22 @@ class LoginPage:
         if viewer.business_id is not None:
             where = business_path(viewer.business_id) + "/"
         return web.Response(status=303, headers={"Location": where})
+
+    async def _keys(
+        self, request: web.Request, login: str
+    ) -> tuple[str, tuple[tuple[RateLimit, str], ...]]:
+        """Return what tries of a login are counted by: the account's key, and all.
+
+        Strangers at the same name or address count nothing for a browser in which the
+        user has logged in before.
+        """
+        value = request.cookies.get(known_browser.cookie_of(login), "")
+        user = await accounts.find(self._console.database, login) if value else None
+        if user and (browser := known_browser.browser_of(user, value)):
+            account = f"{login} {browser}"
+            return account, ((self._by_account, account),)
+        address = counted_as(address_of(request))
+        return login, ((self._by_address, address), (self._by_account, login))
 
     async def _user_of(
         self, passwords: PasswordCheck, login: str, password: str
@@ -221,6 +242,9 @@ async def open_session(
     response = web.Response(status=303, headers={"Location": where})
     age_s = accounts.SESSION_DAYS_MAX * 86_400
     set_cookie(console, response, SESSION_COOKIE, token, age_s)
+    if known := known_browser.new_value(user):
+        name = known_browser.cookie_of(user.login)
+        set_cookie(console, response, name, known, known_browser.AGE_S)
     return response
 
 

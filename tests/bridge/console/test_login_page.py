@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientSession
 
-from bridge.console import totp
+from bridge.console import known_browser, totp
 from bridge.console.login_page import FAILURES_MAX, own_path
+from bridge.console.passwords import hash_password
 from crm import accounts
 from tests.bridge.console.conftest import PASSWORD, add_user
 
@@ -38,10 +39,78 @@ def test_many_wrong_tries_lock_the_account_and_the_address_for_a_while(desk):
     async def story():
         async with desk() as at:
             login = await add_user(at.database, "owner", at.ours)
-            for _ in range(FAILURES_MAX):
-                assert (await at.nobody.log_in(login, "wrong password"))[0] == 401
+            await wrong_tries(at.nobody, login)
             assert (await at.nobody.log_in(login))[0] == 429
             assert at.server.metrics.value("console_logins", outcome="too_many") == 1
+
+    run(story)
+
+
+async def wrong_tries(browser, login):
+    for _ in range(FAILURES_MAX):
+        assert (await browser.log_in(login, "wrong password"))[0] == 401
+
+
+async def in_and_out(browser, login):
+    assert (await browser.log_in(login))[0] == 303
+    assert (await browser.post("/console/logout"))[0] == 303
+
+
+def test_stranger_keeps_no_browser_out_in_which_the_user_has_logged_in(desk):
+    async def story():
+        async with desk() as at:
+            login = await add_user(at.database, "owner", at.ours)
+            own, other = at.new_browser(), at.new_browser()
+            for browser in (own, other):
+                await in_and_out(browser, login)
+            await wrong_tries(at.nobody, login)
+
+            assert (await at.nobody.log_in(login))[0] == 429
+            await in_and_out(own, login)
+            # It is no way around the limit, either.
+            await wrong_tries(other, login)
+            assert (await other.log_in(login))[0] == 429
+            await in_and_out(own, login)
+
+    run(story)
+
+
+@pytest.mark.parametrize("forged", ["", "x", "x.y", "é.é", "x" * 200])
+def test_only_a_cookie_of_the_name_and_its_password_counts_for_itself(desk, forged):
+    async def story():
+        async with desk() as at:
+            login = await add_user(at.database, "owner", at.ours)
+            user = await accounts.find(at.database, login)
+            other = await accounts.find(
+                at.database, await add_user(at.database, "owner", at.ours)
+            )
+            await wrong_tries(at.nobody, login)
+            own = known_browser.new_value(user)
+            changed = hash_password("another password")
+            await accounts.set_password(at.database, user.id, changed)
+            for value in (forged, own, known_browser.new_value(other)):
+                cookie = f"{known_browser.cookie_of(login)}={value}"
+                found, _ = await at.nobody.post(
+                    "/console/login",
+                    csrf="",
+                    headers={"Cookie": cookie},
+                    login=login,
+                    password="another password",
+                )
+                assert found == 429
+
+    run(story)
+
+
+def test_link_opens_though_a_stranger_tries_the_name(desk):
+    async def story():
+        async with desk() as at:
+            login = await add_user(at.database, "owner", at.ours)
+            user = await accounts.find(at.database, login)
+            await accounts.add_link(at.database, user.id, f"{login}-link", 10)
+            await wrong_tries(at.nobody, login)
+            assert (await at.nobody.log_in(login))[0] == 429
+            assert (await at.nobody.post(f"/console/login/{login}-link"))[0] == 303
 
     run(story)
 
