@@ -7,7 +7,7 @@ is given up, and stays in the log, from where it can be replayed.
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Protocol
@@ -32,6 +32,12 @@ LOOK_S = 2.0
 IN_FLIGHT_MAX = 8
 BUSINESS_IN_FLIGHT_MAX = 2
 ENDPOINT_IN_FLIGHT_MAX = 1
+# A try that takes longer makes its endpoint slow until one is quicker. Receivers that
+# are slow have half of the deliveries together, however many businesses have them.
+SLOW_MS = 2_000.0
+SLOW_IN_FLIGHT_MAX = 4
+# The endpoint that was slow the longest ago is forgotten first.
+_SLOW_KEPT = 1_000
 # All e-mails go to one server: while it hangs, webhooks have room.
 MAILS_IN_FLIGHT_MAX = 4
 MAIL_PUT_OFF = timedelta(seconds=20)
@@ -68,6 +74,7 @@ class Dispatcher:
         self._chance = chance
         self._allowed = allowed_hosts(settings.notice_allow_hosts)
         self._running: dict[asyncio.Task[None], Claimed] = {}
+        self._slow: OrderedDict[UUID, None] = OrderedDict()
         self._mails = 0
 
     async def run(self) -> None:
@@ -92,6 +99,8 @@ class Dispatcher:
     async def _claim(self) -> Claimed | None:
         """Claim the delivery that is due for longest, of those that have room."""
         running = self._running.values()
+        full = _full((one.endpoint_id for one in running), ENDPOINT_IN_FLIGHT_MAX)
+        slow = sum(one.endpoint_id in self._slow for one in running)
         try:
             claimed = await notice_deliveries.claim(
                 self._database,
@@ -99,9 +108,9 @@ class Dispatcher:
                 but_businesses=_full(
                     (one.business_id for one in running), BUSINESS_IN_FLIGHT_MAX
                 ),
-                but_endpoints=_full(
-                    (one.endpoint_id for one in running), ENDPOINT_IN_FLIGHT_MAX
-                ),
+                but_endpoints=[*full, *self._slow]
+                if slow >= SLOW_IN_FLIGHT_MAX
+                else full,
             )
         except DATABASE_ERRORS as error:
             server_logger().warning("[NOTICE] none claimed: %s", type(error).__name__)
@@ -117,6 +126,7 @@ class Dispatcher:
             await notice_deliveries.put_off(self._database, claimed, MAIL_PUT_OFF)
             return
         outcome = await self._try(claimed, parcel, webhooks)
+        self._note_pace(claimed.endpoint_id, outcome)
         pause = pause_after(claimed.tries, self._chance())
         why = await notice_deliveries.settle(self._database, claimed, outcome, pause)
         self._note(claimed, parcel, outcome, pause)
@@ -139,6 +149,13 @@ class Dispatcher:
             return await MailSender(self._settings).send(claimed.notice_id, parcel)
         finally:
             self._mails -= 1
+
+    def _note_pace(self, endpoint_id: UUID, outcome: Outcome) -> None:
+        self._slow.pop(endpoint_id, None)
+        if outcome.duration_ms > SLOW_MS:
+            self._slow[endpoint_id] = None
+        if len(self._slow) > _SLOW_KEPT:
+            self._slow.popitem(last=False)
 
     def _note(
         self,

@@ -1,14 +1,18 @@
 """Receivers that are slow keep no other business waiting."""
 
 import asyncio
+from unittest.mock import patch
 
 import msgspec
+from aiohttp import web
 
+from bridge.notices import dispatcher
 from bridge.notices.dispatcher import (
     BUSINESS_IN_FLIGHT_MAX,
     ENDPOINT_IN_FLIGHT_MAX,
     IN_FLIGHT_MAX,
     MAILS_IN_FLIGHT_MAX,
+    SLOW_IN_FLIGHT_MAX,
 )
 from crm import businesses, leads, notices
 from tests.bridge.notices.test_dispatcher import (
@@ -20,10 +24,16 @@ from tests.bridge.notices.test_dispatcher import (
 )
 
 MANY = 2 * IN_FLIGHT_MAX
+LATE_MS = 400
 
 
 async def slow():
     await asyncio.sleep(60)
+
+
+async def late():
+    await asyncio.sleep(LATE_MS / 1e3)
+    return web.Response(status=204)
 
 
 async def another_is_told(db):
@@ -60,6 +70,26 @@ async def test_slow_receivers_of_one_business_keep_no_other_one_waiting(
     await another_is_told(db)
 
     assert 0 < len(receiver.requests) <= BUSINESS_IN_FLIGHT_MAX
+
+
+@told
+async def test_slow_receivers_of_many_businesses_leave_room_for_the_others(
+    db, business_id, made, receiver
+):
+    """What waits for them is due for longest, and would be tried first."""
+    first = [late] * IN_FLIGHT_MAX
+    receiver.answers = [*first, *[slow] * (MANY * IN_FLIGHT_MAX)]
+    for number in range(IN_FLIGHT_MAX):
+        other_id = await businesses.create(db, "Salon")
+        url = f"{receiver.url}/{number}"
+        await notices.add(db, other_id, "webhook", url, ["lead.created"])
+        for phone in range(3):
+            await leads.touch(db, other_id, f"+1555000{phone:04}")
+    with patch.object(dispatcher, "SLOW_MS", LATE_MS / 2):
+        await another_is_told(db)
+
+    most = IN_FLIGHT_MAX + SLOW_IN_FLIGHT_MAX
+    assert IN_FLIGHT_MAX <= len(receiver.requests) <= most
 
 
 @told
