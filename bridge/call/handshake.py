@@ -94,6 +94,12 @@ class Handshake:
         self._tries += 1
         self._limit_step(now)
 
+    def limit(self, until: float) -> None:
+        """Let tries go on until then, whatever was said before."""
+        self._until = until
+        if self.deadline is not None:
+            self.deadline = min(self.deadline, until)
+
     def close(self) -> None:
         """End all tries."""
         if self.state is not State.CLOSED:

@@ -125,6 +125,7 @@ def _take_over(call: CallState) -> None:
     call.counters.takeovers += 1
     call.playout.is_passing = True
     call.takeover.begin(call.now)
+    call.sessions.be_patient()
     operator_words.begin(call)
     _have_server_answer(call, answers=False)
     _tell(call, session_config.taken_over())
@@ -180,6 +181,7 @@ def _end(call: CallState) -> None:
     call.playout.is_passing = False
     frames = call.takeover.frames
     lasted_s = call.takeover.end(call.now)
+    call.sessions.be_prompt(call.now)
     call.info(f"[OPERATOR] speaks no more: {lasted_s:.1f} s, frames={frames}")
 
 

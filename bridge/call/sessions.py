@@ -6,7 +6,8 @@ session is made ready (`bridge.call.standby_session`), and between turns the cal
 changes to it: the caller's next words go there, and nobody waits. If the socket is lost
 earlier, the standby session takes over at once. If there is none, another session is
 opened (`bridge.call.handshake`) and given the conversation's items. If no session is
-ready within REOPEN_S, the call ends with the fallback sentence.
+ready within REOPEN_S, the call ends with the fallback sentence. While an operator
+speaks with the caller, nobody waits for a session, and it is tried without an end.
 
     FIRST --(it is lost)--> LATER --(it is lost)--> LATER
       |___(the call ends)_____|___(the call ends)___> LAST: no other is opened
@@ -17,6 +18,7 @@ returns orders: actions to perform unchanged, and what the rest of the call must
 
 from collections.abc import Iterable
 from enum import Enum
+from math import inf
 
 from bridge.call import session_config
 from bridge.call.handshake import Handshake, State, is_final
@@ -96,6 +98,7 @@ class Sessions:
         self._counters = counters
         self._timers = OwnTimers(timers, Timer.SESSION, Timer.SIGN)
         self._awaits_sign = False
+        self._reopen_s = REOPEN_S
         self._await_handshake()
 
     @property
@@ -111,6 +114,17 @@ class Sessions:
         """Note what the session that serves now does not know of the one before."""
         # Anything older is gone, and is never truncated or answered.
         self.old_items, self.old_tools = set(items), set(tools)
+
+    def be_patient(self) -> None:
+        """Try without an end from here on: an operator speaks with the caller."""
+        self._reopen_s = inf
+        self.handshake.limit(inf)
+
+    def be_prompt(self, now: float) -> None:
+        """Note that the caller waits for the AI again."""
+        self._reopen_s = REOPEN_S
+        self.handshake.limit(now + REOPEN_S)
+        self._await_handshake()
 
     def let_go(self, why: str) -> list[Action]:
         """Open no further session: the call ends. A running handshake may finish."""
@@ -254,7 +268,7 @@ class Sessions:
     def _open_another(self, reason: str, now: float) -> list[Order]:
         """Open another session in place of the lost one."""
         self._to(Stage.LATER)
-        self.handshake.begin(now, REOPEN_S)
+        self.handshake.begin(now, self._reopen_s)
         self._await_handshake()
         self._counters.reopened_sessions += 1
         return [*self.standby.close(reason), OpenModel(reason), Notice.LEFT]

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from bridge.call import checkpoint, session_config
+from bridge.call.handshake import STEP_S
 from bridge.call.machine import Call
 from bridge.call.plan import (
     HandBack,
@@ -16,6 +17,7 @@ from bridge.call.plan import (
     Whisper,
 )
 from bridge.call.responses import STALL_S
+from bridge.call.sessions import REOPEN_S
 from bridge.call.streams import Transport
 from bridge.call.takeover import LOST_S
 from bridge.realtime import openai
@@ -225,6 +227,42 @@ def test_a_model_that_has_failed_is_asked_for_no_goodbye(why):
     [hang_up] = of(HangUp, actions)
     assert hang_up.failed
     assert call.phase is Phase.ENDED
+
+
+def without_model(seconds: float) -> tuple[Call, float]:
+    """Return a call whose operator speaks while the model has been away for so long."""
+    call = taken_over()
+    call.receive_disconnect(Leg.OPENAI, "gone", 13.0)
+    away, now = Refusal(reason="no route"), 13.0
+    while now < 13.0 + seconds:
+        actions, now = operator_speaks(call, 0.2, now)
+        if of(OpenModel, actions):
+            call.receive_disconnect(Leg.OPENAI, away, now)
+    return call, now
+
+
+def test_a_model_that_comes_back_leads_the_call_that_is_handed_back():
+    call, now = without_model(6 * REOPEN_S)
+    tried, now = operator_speaks(call, STEP_S, now)
+    assert of(OpenModel, tried)
+
+    call.receive_openai(openai.SessionCreated(session=openai.Session()), now)
+    call.receive_openai(openai.SessionUpdated(session=session()), now)
+    actions = call.receive_operator(HandBack(), now + 1.0)
+
+    assert of(openai.ResponseCreate, actions)
+    assert call.is_talking
+
+
+def test_a_call_that_is_handed_back_without_a_model_waits_for_it_as_any_call_does():
+    call, now = without_model(2 * REOPEN_S)
+
+    actions = call.receive_operator(HandBack(), now)
+    waiting = fire(call, now + REOPEN_S - 0.1)
+    ended = fire(call, now + REOPEN_S)
+
+    assert not of(HangUp, actions + waiting)
+    assert of(HangUp, ended) == [HangUp("model_lost", True)]
 
 
 def test_another_session_answers_nothing_either_and_knows_of_the_takeover():
