@@ -149,7 +149,7 @@ class Watch:
         is_cleared = any(one.get("event") == "clear" for one in step.actions or ())
         for what, why in self._changes(step.now, is_cleared):
             yield Decision(at_s, what, why)
-        is_playing = call.playout.is_playing(step.now)
+        is_playing = self._is_ai_heard(step.now)
         self._was_playing = is_playing and not is_cleared
         self._tx_frames = call.playout.frames_sent
         self._was_held = call.playout.is_held
@@ -157,9 +157,9 @@ class Watch:
 
     def _changes(self, now: float, is_cleared: bool) -> Iterator[tuple[str, str]]:
         call, uplink = self._call, self._call.uplink
-        is_playing = call.playout.is_playing(now)
+        is_playing = self._is_ai_heard(now)
         has_sent = call.playout.frames_sent > self._tx_frames
-        if has_sent and not self._was_playing:
+        if has_sent and is_playing and not self._was_playing:
             yield "AI audible", f"frame {call.playout.frames_sent} sent"
         if call.playout.is_held and not self._was_held:
             yield "AI held", f"{self._voice()}, AI audible {self._audible_ms(now)} ms"
@@ -172,6 +172,11 @@ class Watch:
         why_not = self._why_not(now, is_playing, is_cleared)
         if why_not:
             yield "not interrupted", why_not
+
+    def _is_ai_heard(self, now: float) -> bool:
+        """Tell whether the caller hears the AI; what an operator says has no sign."""
+        is_passing = self._call.playout.is_passing
+        return not is_passing and self._call.playout.is_playing(now)
 
     def _why_not(self, now: float, is_playing: bool, is_cleared: bool) -> str:
         """Say what keeps voice over the AI from interrupting, once while it does."""

@@ -129,6 +129,7 @@ def test_what_an_operator_did_is_made_again_and_told(tmp_path):
 
     assert recording.audio["operator.ulaw"] == b"\x42" * 1_600
     assert whats(found).count("operator") == 3
+    assert whats(found).count("AI audible") == 1  # the reply, no frame of an operator
     assert why(found, "answer asked") == "on hand_back"
 
 
