@@ -69,6 +69,8 @@ def on_operator_late(call: CallState) -> None:
     elif call.takeover.is_lost(call.now):
         call.log(Log("warning", "[OPERATOR] the operator's audio has stopped"))
         _await_words(call, None)
+    elif call.takeover.is_paused(call.now):
+        operator_words.pause(call)
 
 
 def leave(call: CallState) -> None:

@@ -94,6 +94,10 @@ class OperatorVoice:
             is_voice = self._gate.analyze(frame) & STATE_MASK == SPEECH
             self._note(frame, now, is_voice=is_voice)
 
+    def pause(self) -> None:
+        """End a portion, if there is one: nothing comes of the operator for a while."""
+        self._cut()
+
     def end(self) -> None:
         """End the last portion: the operator speaks no more."""
         self._cut()

@@ -30,6 +30,12 @@ def hear(call: CallState, frames: bytes) -> None:
     _ask(call)
 
 
+def pause(call: CallState) -> None:
+    """Have what was said transcribed: what the caller says now comes after it."""
+    call.operator_voice.pause()
+    _ask(call)
+
+
 def end(call: CallState) -> None:
     """Have what is left transcribed: the operator speaks no more."""
     call.operator_voice.end()

@@ -2,8 +2,9 @@
 
 Theory of operation. An operator is a person of the business at the console. While the
 takeover is on, nothing makes the AI speak and nothing but a limit ends the call. The
-operator's audio comes all the time, silence included. If none has come for LOST_S, the
-operator is gone, and the AI must lead the call again.
+operator's audio comes all the time, silence included. If none has come for PAUSE_S, the
+operator cannot be heard. After LOST_S the operator is gone, and the AI must lead the
+call again.
 
     OFF --(taken over)--> ON --(goodbye)--> OFF
                           ON --(handed back, operator gone)--> HANDING_BACK --> OFF
@@ -21,6 +22,8 @@ from bridge.call.transitions import follow
 
 # A page in the background and a change of network both take less.
 LOST_S = 5.0
+# As long as the pause that ends a portion of an operator's voice.
+PAUSE_S = 0.6
 # Most of what was said is known when a call is handed back. A caller takes a longer
 # silence for a lost call.
 WORDS_WAIT_S = 1.0
@@ -85,7 +88,7 @@ class Takeover:
         """Note that the operator speaks: again, if the call was being handed back."""
         self.state = follow(_NEXT, self.state, State.ON)
         self._heard_at = now
-        self._timers.set(Timer.OPERATOR, now + LOST_S)
+        self._timers.set(Timer.OPERATOR, now + PAUSE_S)
 
     def lasted_s(self, now: float) -> float:
         """Return how long the operator has spoken, or had spoken."""
@@ -117,6 +120,12 @@ class Takeover:
         """Tell whether the operator is gone, when OPERATOR is due; else look again."""
         lost_at = self._heard_at + LOST_S
         if self.is_speaking and now < lost_at:
-            self._timers.set(Timer.OPERATOR, lost_at)
+            is_paused = self.is_paused(now)
+            look_at = lost_at if is_paused else self._heard_at + PAUSE_S
+            self._timers.set(Timer.OPERATOR, look_at)
             return False
         return self.is_speaking
+
+    def is_paused(self, now: float) -> bool:
+        """Tell whether no audio of the operator comes, not even silence."""
+        return self.is_speaking and now >= self._heard_at + PAUSE_S

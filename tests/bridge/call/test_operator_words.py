@@ -195,6 +195,21 @@ def test_a_lost_operators_words_are_told_too():
     ]
 
 
+def test_what_a_lost_operator_said_stands_before_what_the_caller_answers():
+    call, [asked], now = talking_operator()
+    call.receive_operator_words(heard(asked.item_id, "Ten percent."), now)
+    [last] = of(Transcribe, fire(call, now + 1.0))
+
+    answer = openai.Committed(item_id="c1", previous_item_id=None)
+    call.receive_openai(answer, now + 2.0)
+    call.receive_operator_words(heard(last.item_id, "At four?"), now + 2.5)
+    actions = fire(call, now + LOST_S)
+
+    order = [turn.item_id for turn in call.call_record.transcript.placed()]
+    assert order.index(last.item_id) < order.index("c1")
+    assert told(actions) == [session_config.operator_lost(Known.ALL)]
+
+
 def test_an_operator_may_take_the_call_again_while_the_words_are_awaited():
     call, _, now = talking_operator()
     call.receive_operator(HandBack(note="Ten percent."), now)

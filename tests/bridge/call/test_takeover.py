@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.call.takeover import LOST_S, WORDS_WAIT_S, Takeover
+from bridge.call.takeover import PAUSE_S, WORDS_WAIT_S, Takeover
 from bridge.call.timers import Timer, Timers
 
 
@@ -17,7 +17,7 @@ def test_a_takeover_waits_for_audio_and_says_how_long_it_was():
     takeover, timers = taken_over()
 
     assert takeover.is_on
-    assert timers.deadline == 10.0 + LOST_S
+    assert timers.deadline == 10.0 + PAUSE_S
     assert takeover.end(52.0) == 42.0
     assert not takeover.is_on
     assert timers.deadline is None
@@ -27,6 +27,8 @@ def test_audio_puts_the_end_off_and_its_absence_is_the_end():
     takeover, timers = taken_over()
     takeover.note_audio(13.0)
 
+    assert not takeover.is_lost(13.4)
+    assert timers.deadline == 13.0 + PAUSE_S
     assert not takeover.is_lost(15.0)
     assert timers.due(18.0) == [Timer.OPERATOR]
     assert takeover.is_lost(18.0)
@@ -72,7 +74,7 @@ def test_a_takeover_that_goes_on_lasts_from_its_beginning():
 
     assert takeover.is_speaking
     assert takeover.frames == 5
-    assert timers.deadline == 15.5 + LOST_S
+    assert timers.deadline == 15.5 + PAUSE_S
     assert takeover.end(20.0) == 10.0
 
 
