@@ -16,7 +16,7 @@ from bridge.call import (
 from bridge.call.floor import Due
 from bridge.call.loop_correction import Verdict
 from bridge.call.plan import Log, Phase
-from bridge.call.responses import STALL_S
+from bridge.call.responses import BEGIN_S, STALL_S
 from bridge.call.state import CallState
 from bridge.realtime import openai
 
@@ -28,7 +28,8 @@ def on_stalled(call: CallState) -> None:
     if call.responses.is_waiting and not call.responses.is_busy:
         call.request()  # it waited for the end of a response that never began
     elif call.responses.is_stalled(call.now, call.playout.ends_at()):
-        session_rollover.on_lost(call, f"no answer for {STALL_S:.0f} s")
+        waited_s = BEGIN_S if call.responses.is_asked else STALL_S
+        session_rollover.on_lost(call, f"no answer for {waited_s:.0f} s")
 
 
 def on_response_created(call: CallState, event: openai.ResponseCreated) -> None:

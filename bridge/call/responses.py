@@ -33,11 +33,13 @@ from bridge.realtime import openai
 ANSWER_WAIT_S = 1.0
 # The same after a response has ended: the server would have begun at once.
 ANSWER_WAIT_AFTER_S = 0.25
+# How long it may take to begin what it was asked for. A busy one was seen to take more
+# than 5 s: github.com/livekit/agents/pull/5205 gives up after 10 s, too.
+BEGIN_S = 10.0
 # A judgement: a caller who has waited this long asks whether anyone is there.
 STALL_S = 15.0
 # Late events of a response are recognised by its id; a few ids are enough.
-CANCELLED_KEPT = 16
-ENDED_KEPT = 16
+CANCELLED_KEPT = ENDED_KEPT = 16
 # The id of a response to which the server gives none.
 NAMELESS = ""
 
@@ -238,7 +240,7 @@ class Responses:
         nothing: only its end is awaited."""
         if not self.is_busy or self.place in _OFF:
             return self.is_busy
-        silent_until = audible_until + STALL_S
+        silent_until = audible_until + (BEGIN_S if self.is_asked else STALL_S)
         if now < silent_until:
             self._timers.set(Timer.STALL, silent_until)
         return now >= silent_until
@@ -323,9 +325,7 @@ class Responses:
         a turn must be ended again; a plain request is then not kept.
         """
         is_owed = self.place is Place.RUNNING or self.turn is not Turn.ANSWERED
-        asked = self._waiting
-        if asked is None and self.place is Place.ASKED:
-            asked = self._asked
+        asked = self._waiting or (self._asked if self.is_wanted else None)
         self._to(Place.SUSPENDED)
         if asked is None and is_owed:
             asked = self._new(UNSET)
@@ -363,7 +363,7 @@ class Responses:
         self._asked = self._newest = event
         self._repeat = Repeat.AFTER_END
         self._note_answered()
-        self._timers.set(Timer.STALL, now + STALL_S)
+        self._timers.set(Timer.STALL, now + BEGIN_S)
         return [event]
 
     def _go_on(self, now: float) -> list[openai.ResponseCreate]:

@@ -5,6 +5,7 @@ import pytest
 from bridge.call import responses
 from bridge.call.responses import (
     ANSWER_WAIT_AFTER_S,
+    BEGIN_S,
     STALL_S,
     Place,
     Repeat,
@@ -185,7 +186,9 @@ def test_an_illegal_repeat_raises_and_changes_nothing(old, new):
 def test_what_is_asked_for_or_begins_may_stall():
     timers = Timers()
     made = responses_in(Place.ASKED, timers)
-    assert timers.deadline == 1.0 + STALL_S
+    assert timers.deadline == 1.0 + BEGIN_S
+    assert not made.is_stalled(11.0, audible_until=2.0)
+    assert timers.deadline == 2.0 + BEGIN_S
     made.note_created("r1", 3.0)
     assert timers.deadline == 3.0 + STALL_S
     timers.clear()

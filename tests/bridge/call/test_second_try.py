@@ -4,7 +4,7 @@ import pytest
 
 from bridge.call.plan import HangUp, OpenModel, Phase
 from bridge.call.recovery import ERROR_WAIT_S
-from bridge.call.responses import STALL_S
+from bridge.call.responses import BEGIN_S, STALL_S
 from bridge.realtime import openai
 from tests.bridge import builders
 from tests.bridge.builders import (
@@ -158,14 +158,14 @@ def test_an_answer_that_never_comes_is_a_session_lost(has_begun):
     call = answered_call()
     call.receive_twilio(builders.dtmf("#"), 1.0)
     assert asked(fire(call, 1.0)) == [""]
-    now = 1.0
+    now, wait_s = 1.0, BEGIN_S
     if has_begun:
-        now = 3.0
+        now, wait_s = 3.0, STALL_S
         call.receive_openai(created(), now)
-    assert not of(OpenModel, fire(call, now + STALL_S - 0.1))
+    assert not of(OpenModel, fire(call, now + wait_s - 0.1))
 
-    (again,) = of(OpenModel, fire(call, now + STALL_S + 0.1))
-    assert again == OpenModel("no answer for 15 s")
+    (again,) = of(OpenModel, fire(call, now + wait_s + 0.1))
+    assert again == OpenModel(f"no answer for {wait_s:.0f} s")
     call.receive_openai(openai.SessionCreated(session=openai.Session()), 20.0)
     actions = call.receive_openai(
         openai.SessionUpdated(session=builders.session()), 20.1
