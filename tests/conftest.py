@@ -10,12 +10,16 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import CodeType
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 
 from crm.connect import SERVICE_ROLE, service_url
 from crm.embedded import EmbeddedServer
@@ -82,8 +86,35 @@ def _made_on(url: str) -> Iterator[str]:
         asyncio.run(_run(url, f"drop database {name} with (force)"))
 
 
+class _Compiled(BytecodeCache):
+    """What templates were compiled to, by their files and texts."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
 @pytest.fixture(scope="session")
-def embedded_url():
+def compiled_once():
+    """The templates of the console, which each service compiles at its start.
+
+    That takes half a second, and hundreds of tests start a service.
+    """
+    from bridge.console import rendering
+
+    kept = partial(Environment, bytecode_cache=_Compiled())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "Environment", kept)
+        yield
+
+
+@pytest.fixture(scope="session")
+def embedded_url(compiled_once):
     """A migrated database on the embedded server."""
     with _migrated(find_binaries()) as url:
         yield url
@@ -97,7 +128,7 @@ def own_url(embedded_url):
 
 
 @pytest.fixture(scope="session", params=_servers())
-def database_url(request):
+def database_url(request, compiled_once):
     """A migrated database on every server there is, the embedded one first."""
     if request.param == EMBEDDED:
         yield request.getfixturevalue("embedded_url")
