@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from tomllib import loads
@@ -118,6 +119,7 @@ OWNERS = (
 IMPURE = {"asyncio", "time", "logging", "os", "picows", "aiohttp", "socket", "asyncpg"}
 
 
+@cache
 def imports(path):
     if path.suffix == ".py":
         return imports_of(ast.parse(path.read_text()))
