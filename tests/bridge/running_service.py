@@ -7,6 +7,9 @@ from urllib.parse import urlencode
 from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
+import pytest
+
+from bridge.line import websocket
 from bridge.ports.acceptor import listen
 from bridge.ports.port_demux import MEDIA_PATH
 from bridge.service.server import Server
@@ -160,11 +163,14 @@ async def served(url, home, identity=None, workers=None, **settings):
     }
     given = Settings(**{**known, **settings})
     server = Server(given, database, workers=workers, identity=identity)
-    await server.start(admin=listen("127.0.0.1", 0))
-    try:
-        yield Service(given, server, model, database, business_id, number)
-    finally:
-        await server.close()
-        behind.close()
-        await model.close()
-        await database.close()
+    with pytest.MonkeyPatch.context() as patch:
+        # The peers here do not answer CLOSE; nobody waits long for them.
+        patch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
+        await server.start(admin=listen("127.0.0.1", 0))
+        try:
+            yield Service(given, server, model, database, business_id, number)
+        finally:
+            await server.close()
+            behind.close()
+            await model.close()
+            await database.close()

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from bridge.call import checkpoint
-from bridge.line import websocket
 from bridge.nodes import hand_over, ownership, reaper
 from crm import live_calls
 from tests.bridge import builders, ws_peer
@@ -28,7 +27,6 @@ pytestmark = pytest.mark.usefixtures("heartless")
 @pytest.fixture(autouse=True)
 def still(monkeypatch):
     """Nothing happens by itself."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
     monkeypatch.setattr(ownership, "EVERY_S", 1e6)
     monkeypatch.setattr(ownership, "URGENT_EVERY_S", 1e6)
     monkeypatch.setattr(reaper, "EVERY_S", 1e6)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from bridge.line import websocket
 from bridge.nodes import ownership, reaper
 from tests.bridge import running_service, ws_peer
 from tests.bridge.nodes.test_resumed_calls import ask, talking, two_nodes
@@ -16,7 +15,6 @@ pytestmark = pytest.mark.usefixtures("heartless")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Nothing happens by itself: the rows of the nodes stay as the tests write them."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
     monkeypatch.setattr(ownership, "EVERY_S", 1e6)
     monkeypatch.setattr(reaper, "EVERY_S", 1e6)
 

@@ -1,9 +1,6 @@
 """What a caller gets whose stream has ended, with a stream that is cut."""
 
-import pytest
-
 from bridge.call import streams
-from bridge.line import websocket
 from bridge.recorder.recording import read
 from bridge.recorder.replay import Replay
 from bridge.service import after_stream
@@ -12,12 +9,6 @@ from bridge.switchboard.ended import Ended, EndedCalls
 from bridge.telephony.twiml import Sentence
 from tests.bridge import loopback, running_service, ws_peer
 from tests.bridge.service.test_webhooks import run
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 async def talking(at):

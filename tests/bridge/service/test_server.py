@@ -5,7 +5,6 @@ import zipfile
 
 import pytest
 
-from bridge.line import websocket
 from bridge.recorder.recording import read
 from bridge.recorder.replay import Replay
 from bridge.sandbox.caller import Caller
@@ -14,12 +13,6 @@ from bridge.service import server as server_module
 from bridge.telemetry.log import LOGGER
 from crm import calls, leads
 from tests.bridge import builders, loopback, running_service, ws_peer
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 def run(story_of, database_url, home, loop="asyncio", **settings):

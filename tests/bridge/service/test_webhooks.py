@@ -4,17 +4,10 @@ import asyncio
 
 import pytest
 
-from bridge.line import websocket
 from bridge.service import server
 from bridge.switchboard import dispatch
 from bridge.switchboard.ended import EndedCalls
 from tests.bridge import loopback, running_service, ws_peer
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 def run(story_of, database_url, home, **settings):

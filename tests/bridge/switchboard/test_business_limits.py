@@ -8,7 +8,6 @@ import asyncpg
 import pytest
 
 from bridge.business.quotas import Limit
-from bridge.line import websocket
 from bridge.settings.options import CallOptions
 from bridge.switchboard import business_limits
 from bridge.switchboard.business_limits import Admissions
@@ -19,12 +18,6 @@ from tests.bridge import running_service, ws_peer
 from tests.bridge.service.test_webhooks import run, says
 
 ANN, BEN = "+12025550123", "+12025550145"
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 async def limit(at, **settings):

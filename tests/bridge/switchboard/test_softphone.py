@@ -2,7 +2,6 @@
 
 import pytest
 
-from bridge.line import websocket
 from bridge.ports.port_demux import MEDIA_PATH
 from bridge.ports.workers import Workers
 from bridge.settings.options import CallOptions
@@ -11,12 +10,6 @@ from bridge.switchboard.unserved import Refused, UnknownNumber
 from crm import calls, leads
 from tests.bridge import loopback, running_service, ws_peer
 from tests.bridge.ws_peer import Peer
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """The peers here do not answer CLOSE; nobody waits long for them."""
-    monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
 
 def run(story_of, database_url, home, **settings):
