@@ -28,6 +28,10 @@ INSTALL := $(BIN)/pip install --quiet
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-annotate --python-version 3.11 pyproject.toml $(UPGRADE)
 
+# Where an image sets it, each of the hundreds of processes that tests start would compile
+# the bridge's own modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo demo-console demo-whatsapp test check core $(CORE_PARTS) \
 	build-ext coverage mutants lint kernels simulate chaos bench build docs references helm chart lock \
 	browser clean train-small
