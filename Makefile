@@ -166,7 +166,7 @@ $(ANALYSIS): $(BIN)/pip $(SOURCES) requirements/demo.lock
 $(DEV): $(BIN)/pip setup.py pyproject.toml requirements/dev.lock
 	$(INSTALL) --require-hashes --requirement requirements/dev.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
-	@touch $@ $(ANALYSIS)
+	@touch $@ $(ANALYSIS) $(BUILT)
 
 $(TRAINING): $(DEV) requirements/gate-training.lock
 	$(INSTALL) --require-hashes --requirement requirements/gate-training.lock
