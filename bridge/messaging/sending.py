@@ -13,8 +13,8 @@ nothing: whatever process has the conversation goes on from what the database ha
 - **Only what may be sent**: `bridge.messaging.window` decides, right before. A message
   that Twilio refuses as text for the closed window (63016) is replaced by the template
   of its purpose, once.
-- What nobody asked for goes out from the business's next number where Twilio says that
-  this one is no sender (63007).
+- What nobody asked for goes out from another number of the business where Twilio says
+  that this one is no sender (63007).
 - What Twilio refuses for the message's own sake fails at once: PERMANENT lists the
   codes. Any other refusal is tried again with growing pauses, some times.
 """
@@ -80,6 +80,8 @@ PERMANENT = frozenset(
 CONTENT_GONE = 21655
 # The number is no sender: "Could not find a Channel with the specified From address".
 NO_SENDER = 63007
+# A number that was none may have become one.
+NO_SENDER_KEPT = timedelta(hours=1)
 
 
 class _Step(NamedTuple):
@@ -115,6 +117,8 @@ class Outbox:
         self._composer = Composer(contents, options, public_url)
         self._metrics = metrics
         self._account_sid = account_sid
+        # The numbers that Twilio has said to be no senders, and when.
+        self._no_senders: dict[str, datetime] = {}
 
     async def send(
         self, held: Held, business: Business, conversation: Conversation
@@ -310,11 +314,10 @@ class Outbox:
     ) -> _Step:
         code = error.code
         if code == NO_SENDER and message.purpose not in ASKED_FOR:
-            own, numbers = context.state.conversation, context.business.numbers
-            # Those after the first one have not been tried.
-            further = [one for one in numbers if one > own.own_number]
-            if further:
-                given = (self._database, context.held, message.id, own, further[0])
+            other = self._other_number(context)
+            if other is not None:
+                own = context.state.conversation
+                given = (self._database, context.held, message.id, own, other)
                 await message_sending.move(*given)
                 self._count("moved")
                 return _GO_ON
@@ -327,6 +330,17 @@ class Outbox:
         wait = error.retry_after_s
         return await self._try_again(
             context, message, str(error), None if wait is None else timedelta(0, wait)
+        )
+
+    def _other_number(self, context: SendContext) -> str | None:
+        """Return the number of the business to be tried after one that is no sender;
+        None if each of them is none."""
+        now, own = context.state.now, context.state.conversation.own_number
+        self._no_senders[own] = now
+        since = now - NO_SENDER_KEPT
+        numbers = sorted(context.business.numbers, key=lambda one: (one < own, one))
+        return next(
+            (one for one in numbers if self._no_senders.get(one, since) <= since), None
         )
 
     async def _try_again(

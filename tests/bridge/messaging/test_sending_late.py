@@ -1,10 +1,9 @@
 """Announcements on their way: what is not so any more is not said, and a number that is
 no sender says nothing."""
 
-from uuid import uuid4
-
 import pytest
 
+from bridge.messaging.sending import REFUSED_TRIES_MAX
 from crm import businesses
 from tests.bridge.messaging.outbox_desk import run, told
 
@@ -78,14 +77,11 @@ def test_missed_call_is_written_about_within_hours_to_who_has_not_got_through(
     run(story, embedded_url, tmp_path)
 
 
-@told
-async def test_announcement_goes_out_from_another_number_if_the_first_is_no_sender(
-    desk,
-):
-    sender = f"+1556{uuid4().int % 10**7:07}"
-    await businesses.add_number(desk.database, desk.business_id, sender)
+async def announced(desk, *numbers):
+    """Write a reminder in the writer's conversation, with these further numbers."""
+    for number in numbers:
+        await businesses.add_number(desk.database, desk.business_id, number)
     desk.api.account.senders.remove(desk.at.number)
-    desk.api.account.senders.add(sender)
     template = {
         "kind": "template",
         "sid": desk.api.template("Tomorrow"),
@@ -93,15 +89,52 @@ async def test_announcement_goes_out_from_another_number_if_the_first_is_no_send
     }
     about = await desk.value(BOOK, 1)
     await desk.add("Tomorrow", template, purpose="reminder", about=about)
-    await desk.send()
-    assert desk.sent == []
 
+
+async def go_on_at(desk, number):
+    """Send what has been moved to the conversation with another number."""
     moved = "select id from conversations where own_number = $1"
-    desk.conversation_id = await desk.value(moved, sender)
+    desk.conversation_id = await desk.value(moved, number)
     await desk.value("delete from message_work where holder is not null returning 1")
     await desk.claim()
-    await desk.send()
-    await desk.api.settle()
+    return await desk.send()
 
-    assert [one.sender for one in desk.api.sent] == [f"whatsapp:{sender}"]
-    assert await desk.out() == [("Tomorrow", "read")]
+
+def like(number, code):
+    return f"+1{code}{number[5:]}"
+
+
+@pytest.mark.parametrize("code", ["212", "989"])
+def test_announcement_goes_out_from_another_number_if_the_first_is_no_sender(
+    embedded_url, tmp_path, code
+):
+    async def story(desk):
+        sender = like(desk.at.number, code)
+        desk.api.account.senders.add(sender)
+        await announced(desk, sender)
+        await desk.send()
+        assert desk.sent == []
+
+        await go_on_at(desk, sender)
+        await desk.api.settle()
+
+        assert [one.sender for one in desk.api.sent] == [f"whatsapp:{sender}"]
+        assert await desk.out() == [("Tomorrow", "read")]
+
+    run(story, embedded_url, tmp_path)
+
+
+@told
+async def test_announcement_is_given_up_where_no_number_is_a_sender(desk):
+    numbers = [like(desk.at.number, code) for code in ("989", "212")]
+    await announced(desk, *numbers)
+    await desk.send()
+    waits = [await go_on_at(desk, number) for number in numbers]
+
+    # Tried again for a while, at the last one.
+    assert waits == [None, 1]
+    for _ in range(REFUSED_TRIES_MAX):
+        await desk.pass_time(60)
+        await desk.send()
+    assert await desk.out() == [("Tomorrow", "failed")]
+    assert desk.count("moved") == len(numbers)
