@@ -106,12 +106,15 @@ async def call(db: Database, business_id: UUID, call_sid: str) -> CallRow | None
 
 async def newest_call(db: Database, business_id: UUID) -> str | None:
     """Return the id of the newest test call, else of the newest call; None without."""
+    newest = "order by started_at desc limit 1"
     query = (
-        "select call_sid from calls where business_id = $1 "
-        "order by is_test desc, started_at desc limit 1"
+        "select coalesce((select call_sid from calls where business_id = $1 "
+        f"and is_test {newest}), (select call_sid from calls where business_id = $1 "
+        f"{newest})) as call_sid"
     )
-    rows = await _rows(db, query, business_id)
-    return rows[0]["call_sid"] if rows else None
+    (row,) = await _rows(db, query, business_id)
+    found: str | None = row["call_sid"]
+    return found
 
 
 async def leads(

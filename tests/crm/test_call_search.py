@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from crm import businesses, call_search, calls
+from crm import businesses, call_search, calls, pages
 from crm.call_search import Wish, query_of, search
 from crm.database import Database
+from tests.crm.test_arrivals import Inside
 from tests.crm.test_crm import call
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -209,3 +210,43 @@ def test_a_query_has_nothing_but_the_words():
     assert query_of("a' b|c!") == "('a':*) & ('b':*) & ('c':*)"
     assert query_of("..") == ""
     assert query_of(" ".join("abcdefghijkl")).count("&") == 7
+
+
+def test_newest_call_and_newest_test_call_are_found_without_reading_others(
+    database_url,
+):
+    async def newest(db, business_id):
+        read = (
+            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables "
+            "where relname = 'calls'"
+        )
+        async with db.tenant(business_id) as connection:
+            before = await connection.fetchval(read)
+            sid = await pages.newest_call(Inside(connection), business_id)
+            assert await connection.fetchval(read) - before < 100
+        return sid
+
+    async def story(db, business_id):
+        assert await newest(db, business_id) is None
+        await add(db, business_id, "CA", "hello")
+        async with db.owner() as connection:
+            own = "select set_config('app.business_id', $1, true)"
+            await connection.execute(own, str(business_id))
+            await connection.execute(
+                "insert into calls (business_id, call_sid, stream_sid, started_at, "
+                "ended_at, end_reason, rx_frames, tx_frames, forwarded_frames, "
+                "dropped_frames, silence_frames, barge_ins, answer_ms, barge_in_ms, "
+                "usage) select business_id, 'CA' || n, '', started_at - n * "
+                "interval '1 min', ended_at, '', 0, 0, 0, 0, 0, 0, '{}', '{}', '{}' "
+                "from calls, generate_series(1, 3000) n where business_id = $1",
+                business_id,
+            )
+            # Else the plan is the one for the rows of tests before.
+            await connection.execute("analyze calls")
+        assert await newest(db, business_id) == "CA"
+        async with db.tenant(business_id) as connection:
+            tried = "update calls set is_test = true where call_sid = any ($1)"
+            await connection.execute(tried, ["CA2000", "CA1000"])
+        assert await newest(db, business_id) == "CA1000"
+
+    run(story, database_url)
