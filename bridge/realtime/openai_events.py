@@ -45,10 +45,9 @@ class _EchoedAudio(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """The session as the server echoes it; `expires_at` in seconds since 1970."""
+    """The session as the server echoes it."""
 
     id: Id = ""
-    expires_at: int | None = None
     audio: _EchoedAudio = _EchoedAudio()
 
 

@@ -21,7 +21,7 @@ OPTIONAL = {
     openai.Item: ("id", "status", "role", "name", "call_id", "arguments"),
     openai.Committed: ("previous_item_id",),
     openai.TranscriptionCompleted: ("usage",),
-    openai.Session: ("id", "expires_at", "audio"),
+    openai.Session: ("id", "audio"),
     openai_events._EchoedAudio: ("input", "output"),
     openai_events._EchoedSide: ("format", "voice"),
     openai.Format: ("rate",),
