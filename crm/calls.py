@@ -321,6 +321,20 @@ async def turns(db: Database, business_id: UUID, call_sid: str) -> list[Turn]:
     return [Turn(**row) for row in await _parts(db, query, business_id, call_sid)]
 
 
+def in_order(
+    turns: Sequence[Turn], tools: Sequence[ToolCall]
+) -> list[tuple[Turn | None, ToolCall | None]]:
+    """Return turns in the conversation's order, each tool after the last turn before
+    it."""
+    found: list[tuple[Turn | None, ToolCall | None]] = []
+    waiting = list(tools)
+    for turn in turns:
+        while waiting and waiting[0].at_s < turn.at_s:
+            found.append((None, waiting.pop(0)))
+        found.append((turn, None))
+    return found + [(None, tool) for tool in waiting]
+
+
 async def _parts(
     db: Database, query: str, business_id: UUID, call_sid: str
 ) -> list[dict[str, Any]]:

@@ -154,10 +154,11 @@ async def _show(
     if call["missing_fields"]:
         print(f"missing: {', '.join(call['missing_fields'])}")
     print()
-    said = [(turn.at_s, _turn(turn)) for turn in turns]
-    said += [(tool.at_s, _tool(tool)) for tool in tools]
-    for at_s, text in sorted(said, key=lambda one: one[0]):
-        print(f"{at_s:7.1f} s  {text}")
+    for turn, tool in calls.in_order(turns, tools):
+        if turn is not None:
+            print(f"{turn.at_s:7.1f} s  {_turn(turn)}")
+        elif tool is not None:
+            print(f"{tool.at_s:7.1f} s  {_tool(tool)}")
     prompt = call["prompt"].replace(CALL_FACTS, call["prompt_facts"], 1)
     print(f"\n--- prompt {call['prompt_sha256'][:12]} ---\n{prompt}")
 

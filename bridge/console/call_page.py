@@ -62,7 +62,7 @@ async def page(
         shares=await call_shares.listed(database, business.id, call_sid),
         call=row,
         is_phone_shown=is_phone_shown,
-        said=in_order(turns, tools),
+        said=calls.in_order(turns, tools),
         role_words=role_words,
         outcome_words=outcome_words,
         seconds=(row["ended_at"] - row["started_at"]).total_seconds(),
@@ -92,20 +92,6 @@ async def row_of(request: web.Request) -> Any:
 def id_of(row: Any) -> CallId:
     """Return what finds the recording of a call's record."""
     return CallId(row["call_sid"], row["business_id"], tuple(row["nodes"]))
-
-
-def in_order(
-    turns: Sequence[calls.Turn], tools: Sequence[calls.ToolCall]
-) -> list[tuple[calls.Turn | None, calls.ToolCall | None]]:
-    """Return turns in the conversation's order, each tool after the last turn before
-    it."""
-    found: list[tuple[calls.Turn | None, calls.ToolCall | None]] = []
-    waiting = list(tools)
-    for turn in turns:
-        while waiting and waiting[0].at_s < turn.at_s:
-            found.append((None, waiting.pop(0)))
-        found.append((turn, None))
-    return found + [(None, tool) for tool in waiting]
 
 
 def figures(latencies_ms: Sequence[float]) -> tuple[float, float] | None:

@@ -92,7 +92,7 @@ async def _report(request: web.Request, action: str) -> Report:
     return Report(
         datetime.now(UTC),
         tried,
-        [] if tried is None else _log_of(tried),
+        [] if tried is None else calls.in_order(tried.turns, tried.tools),
         lines_of(business, tried, checks, is_operator=viewer.is_operator),
     )
 
@@ -112,13 +112,6 @@ async def _tried(database: Database, business: Business, call_sid: str) -> Tried
         lead,
         await pages.appointments_of_call(database, business.id, call_sid),
     )
-
-
-def _log_of(tried: Tried) -> Log:
-    """Return turns and tools in the order of the call."""
-    log: Log = [(one.at_s, one, None) for one in tried.turns]
-    log += [(one.at_s, None, one) for one in tried.tools]
-    return sorted(log, key=lambda one: one[0])
 
 
 def add_routes(app: web.Application, console: Console) -> None:

@@ -19,7 +19,7 @@ from crm.calls import ToolCall, Turn
 _NOTHING = "\N{EN DASH}"
 # Before what is read from left to right in every language.
 _LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
-Log = list[tuple[float, Turn | None, ToolCall | None]]
+Log = list[tuple[Turn | None, ToolCall | None]]
 
 
 def paper_of(
@@ -80,16 +80,16 @@ def _log(log: Log) -> Table | Text:
     return Table(title, (7, 20, 73), tuple(map(_entry, log)), head)
 
 
-def _entry(entry: tuple[float, Turn | None, ToolCall | None]) -> tuple[str, ...]:
-    at_s, turn, tool = entry
+def _entry(entry: tuple[Turn | None, ToolCall | None]) -> tuple[str, ...]:
+    turn, tool = entry
     if turn is not None:
         cut = f" ({_('interrupted')})" if turn.interrupted else ""
-        return _clock(at_s), role_words(turn.role), turn.text + cut
+        return _clock(turn.at_s), role_words(turn.role), turn.text + cut
     assert tool is not None, "an entry has one of them"
     mark = "✓" if tool.ok else "✗"
     took = format_decimal(round(tool.duration_ms), locale="en")
     return (
-        _clock(at_s),
+        _clock(tool.at_s),
         tool.name,
         f"{_LEFT_TO_RIGHT}{mark} {tool.arguments} → {tool.result} {took} ms",
     )

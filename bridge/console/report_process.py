@@ -6,7 +6,9 @@ no call may wait for.
 
 import os
 import sys
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 from typing import TypeVar
 
 import msgspec
@@ -30,6 +32,10 @@ _RULES_GREY = 200
 _TITLE_SCALE = 1.6
 _PART_SCALE = 1.15
 Cell = TypeVar("Cell", str, int)
+# A row must fit on a page, which has 62 lines of the largest letters. The narrowest
+# column of long texts holds 27 of the widest of them.
+ROW_CHARS_MAX = 1_000
+ROW_LINES_MAX = 20
 _HEADINGS = FontFace(emphasis="BOLD")
 
 
@@ -117,13 +123,28 @@ class _Printer:
             padding=(0.4, 1),
         ) as table:
             for cells in (part.head, *part.rows) if part.head else part.rows:
-                row = table.row()
-                for cell in self._turned(cells):
-                    row.cell(cell)
+                for pieces in zip_longest(*map(pieces_of, cells), fillvalue=""):
+                    row = table.row()
+                    for piece in self._turned(pieces):
+                        row.cell(piece)
 
     def _turned(self, columns: tuple[Cell, ...]) -> tuple[Cell, ...]:
         """Return columns in the order in which they stand from the left."""
         return columns[::-1] if self._paper.is_right_to_left else columns
+
+
+def pieces_of(text: str) -> list[str]:
+    """Return a cell's text in pieces, each for a row that fits on a page."""
+    pieces, count = [""], 0
+    for line in text.splitlines():
+        for part in wrap(line, ROW_CHARS_MAX, replace_whitespace=False) or [""]:
+            is_full = len(pieces[-1]) + len(part) > ROW_CHARS_MAX
+            if count and (is_full or count >= ROW_LINES_MAX):
+                pieces.append("")
+                count = 0
+            pieces[-1] += f"\n{part}" if count else part
+            count += 1
+    return pieces
 
 
 def pdf_of(paper: Paper) -> bytes:

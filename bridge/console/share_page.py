@@ -13,7 +13,6 @@ from bridge.console.auditing import audit
 from bridge.console.call_page import (
     TIMELINES,
     id_of,
-    in_order,
     is_beginning,
     page,
     row_of,
@@ -107,7 +106,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         call=row,
         share=share,
         role_words=role_words,
-        said=in_order(turns, tools),
+        said=calls.in_order(turns, tools),
         hide=clean,
         has_sound=share.with_sound and bool(files.parts),
         outcome=outcome_words(row["outcome"]),

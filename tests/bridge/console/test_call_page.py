@@ -8,7 +8,7 @@ from io import BytesIO
 
 import msgspec
 
-from bridge.console.call_page import figures, in_order
+from bridge.console.call_page import figures
 from bridge.recorder.timeline import Timeline
 from crm import audit, call_shares, calls
 from tests.crm.test_crm import call
@@ -137,7 +137,7 @@ def test_tools_stand_between_the_turns_and_figures_are_middle_and_largest():
     turns = [_turn(1.0), _turn(5.0)]
     tools = [_tool(0.5), _tool(3.0), _tool(9.0)]
 
-    placed = [(a or b).at_s for a, b in in_order(turns, tools)]
+    placed = [(a or b).at_s for a, b in calls.in_order(turns, tools)]
     assert placed == [0.5, 1.0, 3.0, 5.0, 9.0]
     assert figures([300.0, 100.0, 200.0]) == (200.0, 300.0)
     assert figures([]) is None

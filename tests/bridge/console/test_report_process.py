@@ -6,9 +6,17 @@ import sys
 import zlib
 
 import msgspec
+import pytest
 
 from bridge.console.paper import Paper, Table, Text
-from bridge.console.report_process import SIZE_MANY_PT, SIZES_PT, pdf_of
+from bridge.console.report_process import (
+    ROW_CHARS_MAX,
+    ROW_LINES_MAX,
+    SIZE_MANY_PT,
+    SIZES_PT,
+    pdf_of,
+    pieces_of,
+)
 
 FACTS = (("שם", "דנה כהן"), ("מספר", "\u200e+1555…01"))
 
@@ -54,6 +62,24 @@ def test_a_short_report_is_one_page_and_a_long_one_has_its_letters_smaller():
     assert sizes(long) & set(SIZES_PT[1:])
     assert pages(longest) > 5
     assert SIZE_MANY_PT in sizes(longest)
+
+
+def test_a_text_that_is_longer_than_a_page_is_printed_whole():
+    rows = (("0:01", "the caller", "a\n\n" * 40),)
+    table = Table("Said", (7, 20, 73), rows, ("At", "Who", "What"))
+
+    pdf = pdf_of(Paper("en", False, "Ready?", "as of today", (table,)))
+
+    assert pages(pdf) == 2
+
+
+@pytest.mark.parametrize("text", ["", "a" * 9_000, "word " * 2_000, "a\n\nb\n" * 80])
+def test_a_long_text_is_cut_into_rows_that_fit_on_a_page(text):
+    pieces = pieces_of(text)
+
+    assert "\n".join(pieces).split() == text.split() or "".join(pieces) == text
+    assert all(len(piece) <= ROW_CHARS_MAX + ROW_LINES_MAX for piece in pieces)
+    assert all(piece.count("\n") < ROW_LINES_MAX for piece in pieces)
 
 
 def test_the_process_reads_a_paper_and_writes_a_pdf():
