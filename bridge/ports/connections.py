@@ -1,6 +1,7 @@
 """The connections of one process that are not streams: how many, and for how long.
 
-A connection that neither sends nor is answered for IDLE_S is cut. At the limit, a new
+A connection that neither sends nor is answered for IDLE_S is cut, and one whose answer
+is being made, after ANSWER_S. At the limit, a new
 connection replaces the one that has been idle longest, or has been longest without a
 complete head. If every connection has a running request, the new one is refused. So a
 client that opens connections and leaves them idle cannot keep other clients out.
@@ -15,6 +16,8 @@ from bridge.telemetry.metrics import Metrics
 
 # A connection that sends no request, or takes no answer, for this long is cut.
 IDLE_S = 15.0
+# Longer than the longest answer: a recording is read in 180 s (`recorder.timelines`).
+ANSWER_S = 200.0
 # How often idle connections are looked for.
 SWEEP_S = 1.0
 # The limit on connections of one process that are not streams.
@@ -33,6 +36,10 @@ class Connection(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether a request of this connection runs."""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a request has come whole, and nothing of its answer is made yet."""
 
     def cut(self) -> None:
         """Close the connection now; it leaves `Connections` once it is closed."""
@@ -91,11 +98,13 @@ class Connections:
         loop = asyncio.get_running_loop()
         # Schedule the next sweep first, so that it happens whatever fails below.
         self._sweep = loop.call_later(SWEEP_S, self._cut_idle)
-        latest = loop.time() - IDLE_S
+        now = loop.time()
         for one, touched_at in list(self._touched_at.items()):
-            if touched_at > latest:
+            idle_s = now - touched_at
+            if idle_s < IDLE_S:
                 break
-            self._cut(one, "idle")
+            if not one.is_served or idle_s >= ANSWER_S:
+                self._cut(one, "idle")
         if not self._touched_at:
             self._sweep.cancel()
             self._sweep = None

@@ -31,6 +31,12 @@ class HttpProtocol(web.RequestHandler):
     # Whether the last request was answered before all of its body had come.
     has_rest: bool
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether a request has come whole and is being answered."""
+        request = self._current_request
+        return request is not None and request.content.is_eof()
+
     async def finish_response(
         self,
         request: web.BaseRequest,

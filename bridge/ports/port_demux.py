@@ -151,6 +151,11 @@ class PortDemux(asyncio.Protocol):
         """Whether a request of this connection runs."""
         return self._guest is not None and not self._guest.is_answered
 
+    @property
+    def is_served(self) -> bool:
+        """Whether a request has come whole, and nothing of its answer is made yet."""
+        return self.is_busy and getattr(self._http, "is_serving", False)
+
     def cut(self) -> None:
         """Close the connection, even if data waits to be sent."""
         self._transport.abort()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from aiohttp import web
 
 from bridge.cli.doctor.settings_checks import check_settings
 from bridge.ports import connections, port_demux
@@ -17,6 +18,7 @@ from bridge.ports.connections import (
     descriptors_needed,
     raise_descriptor_limit,
 )
+from bridge.ports.http_protocol import protocol_factory
 from bridge.settings.process import Settings
 from bridge.telemetry.metrics import Metrics
 from tests.bridge import running_service, ws_peer
@@ -28,8 +30,9 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 class Resting:
     """A connection that is told to go."""
 
-    def __init__(self, is_busy=False):
+    def __init__(self, is_busy=False, is_served=False):
         self.is_busy = is_busy
+        self.is_served = is_served
         self.is_cut = False
 
     def cut(self):
@@ -91,6 +94,56 @@ def test_what_rests_too_long_is_cut(monkeypatch):
         kept.leave(awake)
         await ws_peer.until(lambda: kept._sweep is None)
         assert refused(metrics, "idle") == 1
+
+    ws_peer.run(told)
+
+
+def test_one_whose_answer_takes_long_is_not_cut_before_that_is_too_long(monkeypatch):
+    monkeypatch.setattr(connections, "IDLE_S", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.005)
+
+    async def told():
+        kept = Connections(Metrics())
+        served, idle = Resting(True, True), Resting(True)
+        kept.admit(served)
+        kept.admit(idle)
+        await ws_peer.until(lambda: idle.is_cut)
+        assert not served.is_cut
+
+        monkeypatch.setattr(connections, "ANSWER_S", 0.1)
+        await ws_peer.until(lambda: served.is_cut)
+
+    ws_peer.run(told)
+
+
+def test_an_answer_that_takes_long_reaches_its_client(monkeypatch):
+    monkeypatch.setattr(connections, "IDLE_S", 0.1)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
+
+    async def told():
+        is_made, kept = asyncio.Event(), Connections(Metrics())
+
+        async def answer(_):
+            await is_made.wait()
+            return web.Response(text="a recording")
+
+        made = protocol_factory(web.Server(answer), Metrics())
+        server = await asyncio.get_running_loop().create_server(
+            lambda: port_demux.PortDemux(None, made, kept), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        asking = await Peer.connect(port)
+        asking.send(GET)
+        await ws_peer.until(lambda: any(one.is_served for one in kept._touched_at))
+        idle = await Peer.connect(port)
+        assert await idle.ended() == b""
+
+        is_made.set()
+        assert (await asking.head()).startswith("HTTP/1.1 200")
+        for peer in (asking, idle):
+            await peer.close()
+        server.close()
+        kept.close()
 
     ws_peer.run(told)
 
