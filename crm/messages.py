@@ -114,12 +114,29 @@ async def add(
 
 
 async def write_by_hand(
-    db: Database, business_id: UUID, conversation_id: UUID, user: str, body: str
+    db: Database,
+    business_id: UUID,
+    conversation_id: UUID,
+    user: str,
+    body: str,
+    key: str = "",
 ) -> UUID | None:
-    """Add a message of the business's own people."""
-    draft = Draft(body, author="person", made_by=user)
+    """Add a message of the business's own people; with the `key` of one that was added
+    before, return that one."""
+    about = f"typed:{conversation_id}:{key}" if key else None
+    draft = Draft(body, author="person", made_by=user, about=about)
     async with db.tenant(business_id) as connection:
-        return await add(connection, business_id, conversation_id, draft)
+        added = await add(connection, business_id, conversation_id, draft)
+        if added is not None or about is None:
+            return added
+        found: UUID | None = await connection.fetchval(
+            "select id from messages where business_id = $1 and purpose = $2 "
+            "and about = $3",
+            business_id,
+            draft.purpose,
+            about,
+        )
+    return found
 
 
 async def of_conversation(

@@ -40,6 +40,8 @@ from bridge.messaging.window import WINDOW
 from crm import conversation_pages, conversations, lead_care
 from crm.conversations import WHATSAPP, Conversation
 
+KEY_CHARS_MAX = 64
+
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a conversation with its writer's number masked."""
@@ -74,6 +76,7 @@ async def write(request: web.Request) -> web.StreamResponse:
     found, business = await conversation_of(request), request[BUSINESS]
     database = request.config_dict[CONSOLE].database
     text = request[FORM].get("text", "")
+    key = request[FORM].get("key", "")[:KEY_CHARS_MAX]
     try:
         message_id = await by_hand.write(
             database,
@@ -82,6 +85,7 @@ async def write(request: web.Request) -> web.StreamResponse:
             request[VIEWER].name,
             text,
             datetime.now(UTC),
+            key,
         )
     except NotSent as error:
         fault = not_sent_words(error.reason)

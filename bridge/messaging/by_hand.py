@@ -50,8 +50,12 @@ async def write(
     user: str,
     text: str,
     now: datetime,
+    key: str = "",
 ) -> UUID:
-    """Add a message of `user`, which is sent as soon as it can be; raises NotSent."""
+    """Add a message of `user`, which is sent as soon as it can be; raises NotSent.
+
+    `key` names what was typed: the same comes again where its answer was lost.
+    """
     body = text.strip()
     if not body:
         raise NotSent(EMPTY)
@@ -63,7 +67,8 @@ async def write(
     why = closed_why(conversation, now)
     if why:
         raise NotSent(why)
-    written = await messages.write_by_hand(db, business_id, conversation_id, user, body)
+    own = (db, business_id, conversation_id)
+    written = await messages.write_by_hand(*own, user, body, key)
     if written is None:
         raise NotSent(UNKNOWN)
     return written

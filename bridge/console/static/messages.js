@@ -118,7 +118,7 @@ export class Chat {
     this.form = element.querySelector("#composer");
     this.form?.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.write({ text: this.field.value });
+      this.write({ text: this.field.value, key: this.keyOf(this.field.value) });
     });
     this.field?.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -178,6 +178,14 @@ export class Chat {
     if (isAtEnd) this.scrollDown();
   }
 
+  /** Return the key of what is typed: the same for what is sent again. */
+  keyOf(text) {
+    if (this.typed?.text !== text) {
+      this.typed = { text, key: crypto.getRandomValues(new Uint32Array(4)).join("-") };
+    }
+    return this.typed.key;
+  }
+
   fault(text) {
     const line = this.form.querySelector("#text-fault");
     line.textContent = text;
@@ -201,6 +209,7 @@ export class Chat {
       this.field.focus();
       return null;
     }
+    this.typed = undefined;
     // What was typed meanwhile is the next message.
     if (this.field.value === values.text) this.form.reset();
     return answer;

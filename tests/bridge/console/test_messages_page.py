@@ -232,6 +232,19 @@ async def test_person_holds_writes_and_hands_back(at):
 
 
 @told
+async def test_what_is_sent_again_because_its_answer_was_lost_is_one_message(at):
+    own = await wrote(at)
+    here = at.path("messages", own)
+    await at.staff.get(here)
+    for text, key in (("Yes.", "1-2"), ("Yes.", "1-2"), ("Yes.", "3-4")):
+        status, _ = await at.staff.post(f"{here}/write", text=text, key=key)
+        assert status == 303
+
+    bodies = [one.body for one in await messages_of(at, own) if one.author == "person"]
+    assert bodies == ["Yes.", "Yes."]
+
+
+@told
 async def test_nothing_is_written_outside_the_window_or_after_stop(at):
     late, stopped = await wrote(at), await wrote(at)
     day = "update conversations set last_inbound_at = now() - interval '24 h'"
