@@ -19,7 +19,7 @@ from .test_balancers import PROGRAMS, balanced, free_port, told
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_test_call_of_a_browser_reaches_the_node_that_opened_it_once(
-    name, database_url, tmp_path, monkeypatch
+    name, embedded_url, tmp_path, monkeypatch
 ):
     """Each request of the browser may reach another node, but for the stream."""
 
@@ -67,7 +67,7 @@ def test_test_call_of_a_browser_reaches_the_node_that_opened_it_once(
                 await peer.close()
                 found.add(node)
 
-    told(name, story)(database_url, tmp_path, monkeypatch)
+    told(name, story)(embedded_url, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -102,7 +102,7 @@ def test_console_is_told_its_clients_and_gets_its_longest_form(name, tmp_path):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_nodes_ask_each_other_through_the_balancer(
-    name, database_url, tmp_path, monkeypatch
+    name, embedded_url, tmp_path, monkeypatch
 ):
     async def story(public):
         between = BetweenNodes(public.settings, public.server.public_url)
@@ -115,4 +115,4 @@ def test_nodes_ask_each_other_through_the_balancer(
             ):
                 assert answer.status == 200
 
-    told(name, story)(database_url, tmp_path, monkeypatch)
+    told(name, story)(embedded_url, tmp_path, monkeypatch)

@@ -186,13 +186,13 @@ def identity(name, url):
 
 
 @asynccontextmanager
-async def two_nodes(database_url, home, name, inter="50ms"):
+async def two_nodes(embedded_url, home, name, inter="50ms"):
     """Two nodes behind a balancer."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     urls = {node: f"{base}/n/{node}" for node in ("node-1", "node-2")}
     async with running_service.served(
-        database_url,
+        embedded_url,
         home / "node-1",
         identity=identity("node-1", urls["node-1"]),
         public_url=base,
@@ -214,11 +214,11 @@ async def two_nodes(database_url, home, name, inter="50ms"):
 
 
 def told(name, story, **given):
-    def run(database_url, home, monkeypatch):
+    def run(embedded_url, home, monkeypatch):
         monkeypatch.setattr(websocket, "CLOSE_WAIT_S", 0.02)
 
         async def main():
-            async with two_nodes(database_url, home, name, **given) as public:
+            async with two_nodes(embedded_url, home, name, **given) as public:
                 await story(public)
 
         ws_peer.run(main)
@@ -227,7 +227,7 @@ def told(name, story, **given):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_webhook_and_stream_by_path_arrive(name, database_url, tmp_path, monkeypatch):
+def test_webhook_and_stream_by_path_arrive(name, embedded_url, tmp_path, monkeypatch):
     async def story(public):
         sid = running_service.new_sid()
         document = await public.ring(sid)
@@ -249,11 +249,11 @@ def test_webhook_and_stream_by_path_arrive(name, database_url, tmp_path, monkeyp
         await peer.close()
         await model.close()
 
-    told(name, story)(database_url, tmp_path, monkeypatch)
+    told(name, story)(embedded_url, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_signature_covers_the_prefix(name, database_url, tmp_path, monkeypatch):
+def test_signature_covers_the_prefix(name, embedded_url, tmp_path, monkeypatch):
     async def story(public):
         document = await public.ring(running_service.new_sid())
         url = document.find("Connect/Stream").get("url")
@@ -262,11 +262,11 @@ def test_signature_covers_the_prefix(name, database_url, tmp_path, monkeypatch):
         assert status == 403
         await peer.close()
 
-    told(name, story)(database_url, tmp_path, monkeypatch)
+    told(name, story)(embedded_url, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_nothing_else_is_let_in(name, database_url, tmp_path, monkeypatch):
+def test_nothing_else_is_let_in(name, embedded_url, tmp_path, monkeypatch):
     async def story(public):
         for path in (
             *("/", "/healthz", "/readyz", "/metrics", "/n/node-1/readyz"),
@@ -286,12 +286,12 @@ def test_nothing_else_is_let_in(name, database_url, tmp_path, monkeypatch):
             status, _ = await public.get(path)
             assert status == expected, path
 
-    told(name, story)(database_url, tmp_path, monkeypatch)
+    told(name, story)(embedded_url, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_both_nodes_get_calls_and_a_draining_one_none(
-    name, database_url, tmp_path, monkeypatch
+    name, embedded_url, tmp_path, monkeypatch
 ):
     async def taken(public):
         sids = [running_service.new_sid() for _ in range(8)]
@@ -304,14 +304,14 @@ def test_both_nodes_get_calls_and_a_draining_one_none(
         public.nodes["node-1"].switchboard.is_draining = True
         assert await taken(public) == {"node-2"}
 
-    told(name, story)(database_url, tmp_path, monkeypatch)
+    told(name, story)(embedded_url, tmp_path, monkeypatch)
 
 
 def passed_on(server):
     return server.metrics.value("webhooks_passed_on", outcome="answered")
 
 
-def test_haproxy_sends_a_draining_node_no_webhook(database_url, tmp_path, monkeypatch):
+def test_haproxy_sends_a_draining_node_no_webhook(embedded_url, tmp_path, monkeypatch):
     async def story(public):
         first = public.nodes["node-1"]
         first.switchboard.is_draining = True
@@ -321,23 +321,23 @@ def test_haproxy_sends_a_draining_node_no_webhook(database_url, tmp_path, monkey
             for _ in range(6):
                 await public.node_of(running_service.new_sid())
 
-    told("haproxy.cfg", story)(database_url, tmp_path, monkeypatch)
+    told("haproxy.cfg", story)(embedded_url, tmp_path, monkeypatch)
 
 
 def test_haproxy_sends_a_repeated_webhook_to_the_same_node(
-    database_url, tmp_path, monkeypatch
+    embedded_url, tmp_path, monkeypatch
 ):
     async def story(public):
         for _ in range(6):
             sid = running_service.new_sid()
             assert await public.node_of(sid) == await public.node_of(sid)
 
-    told("haproxy.cfg", story)(database_url, tmp_path, monkeypatch)
+    told("haproxy.cfg", story)(embedded_url, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_webhook_for_a_dead_node_reaches_the_other(
-    name, database_url, tmp_path, monkeypatch
+    name, embedded_url, tmp_path, monkeypatch
 ):
     async def story(public):
         await public.node_of(running_service.new_sid())
@@ -346,7 +346,7 @@ def test_webhook_for_a_dead_node_reaches_the_other(
             assert await public.node_of(running_service.new_sid()) == "node-2"
 
     # The balancer does not learn of the death by its checks.
-    told(name, story, inter="60s")(database_url, tmp_path, monkeypatch)
+    told(name, story, inter="60s")(embedded_url, tmp_path, monkeypatch)
 
 
 # --- Envoy ---

@@ -13,9 +13,9 @@ SUBACCOUNT, SUB_TOKEN = "AC" + "5" * 32, "sub-token"
 KEYED = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
 
 
-def run(story_of, database_url, home, **settings):
+def run(story_of, embedded_url, home, **settings):
     async def told():
-        async with running_service.served(database_url, home, **settings) as at:
+        async with running_service.served(embedded_url, home, **settings) as at:
             await story_of(at)
 
     ws_peer.run(told)
@@ -37,7 +37,7 @@ def refused(at, reason):
     return at.server.metrics.value("requests_refused", reason=reason)
 
 
-def test_body_without_a_signature_is_not_read(database_url, tmp_path):
+def test_body_without_a_signature_is_not_read(embedded_url, tmp_path):
     async def told(at):
         head = "POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
         # The body never comes, and nobody waits for it.
@@ -47,11 +47,11 @@ def test_body_without_a_signature_is_not_read(database_url, tmp_path):
         count = at.server.metrics.value("rejected_signatures", endpoint="/twilio/voice")
         assert count == 1
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "GZIP", "x"])
-def test_body_that_would_have_to_be_inflated_is_refused(database_url, tmp_path, coding):
+def test_body_that_would_have_to_be_inflated_is_refused(embedded_url, tmp_path, coding):
     async def told(at):
         packed = zlib.compress(b"&a=b" * 16_000, 9)
         headers = {"Content_Encoding": coding, "X_Twilio_Signature": "x"}
@@ -60,15 +60,15 @@ def test_body_that_would_have_to_be_inflated_is_refused(database_url, tmp_path, 
         assert refused(at, "content_encoding") == 1
         assert await post(at, b"a=b", Content_Encoding="identity") == 403
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_body_is_never_inflated(database_url, tmp_path):
+def test_body_is_never_inflated(embedded_url, tmp_path):
     async def told(at):
         assert at.server._runner._kwargs["auto_decompress"] is False
         assert at.server._own_runner is None
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_body_is_never_inflated(database_url, tmp_path):
     ],
 )
 def test_body_that_is_no_form_of_twilios_is_refused(
-    database_url, tmp_path, body, reason, caplog
+    embedded_url, tmp_path, body, reason, caplog
 ):
     async def told(at):
         status = await post(at, body, X_Twilio_Signature="x")
@@ -92,10 +92,10 @@ def test_body_that_is_no_form_of_twilios_is_refused(
         assert [len(line) < 80 for line in caplog.messages] == [True]
         assert not any(record.exc_info for record in caplog.records)
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_chunks_over_the_limit_are_refused(database_url, tmp_path):
+def test_chunks_over_the_limit_are_refused(embedded_url, tmp_path):
     async def told(at):
         chunk = b"ffff\r\n" + b"x" * 65_535 + b"\r\n"
         headers = {"Transfer_Encoding": "chunked", "X_Twilio_Signature": "x"}
@@ -104,10 +104,10 @@ def test_chunks_over_the_limit_are_refused(database_url, tmp_path):
         broken = b"zz\r\nabc"
         assert await post(at, broken, **headers) == 400
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_body_that_dribbles_is_not_waited_for(database_url, tmp_path, monkeypatch):
+def test_body_that_dribbles_is_not_waited_for(embedded_url, tmp_path, monkeypatch):
     monkeypatch.setattr(authentication, "BODY_WAIT_S", 0.01)
 
     async def told(at):
@@ -119,11 +119,11 @@ def test_body_that_dribbles_is_not_waited_for(database_url, tmp_path, monkeypatc
 
         assert (status, refused(at, "body_late")) == (408, 1)
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 def test_caller_who_hangs_up_in_the_body_leaves_one_line(
-    database_url, tmp_path, caplog
+    embedded_url, tmp_path, caplog
 ):
     async def told(at):
         peer = await ws_peer.Peer.connect(at.server.port)
@@ -134,7 +134,7 @@ def test_caller_who_hangs_up_in_the_body_leaves_one_line(
 
         assert len(caplog.messages) == 1
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -142,27 +142,27 @@ def test_caller_who_hangs_up_in_the_body_leaves_one_line(
     [("GET /healthz", 400), ("POST /nowhere", 404), ("POST /healthz", 405)],
 )
 def test_body_where_none_belongs_is_not_read(
-    database_url, tmp_path, request_line, status
+    embedded_url, tmp_path, request_line, status
 ):
     async def told(at):
         head = f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
 
         assert (await at.request(head.encode()))[0] == status
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize("sid", ["", "../../etc/passwd", "CA" + "1" * 80, "é"])
-def test_call_id_that_is_none_is_a_bad_request(database_url, tmp_path, sid):
+def test_call_id_that_is_none_is_a_bad_request(embedded_url, tmp_path, sid):
     async def told(at):
         status, _ = await at.post("/twilio/voice", CallSid=sid)
 
         assert (status, refused(at, "call_sid")) == (400, 1)
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_unsigned_parameters_are_dropped_and_said(database_url, tmp_path, caplog):
+def test_unsigned_parameters_are_dropped_and_said(embedded_url, tmp_path, caplog):
     async def told(at):
         path, fields = (
             "/twilio/voice",
@@ -180,10 +180,10 @@ def test_unsigned_parameters_are_dropped_and_said(database_url, tmp_path, caplog
         count = at.server.metrics.value("unsigned_parameters", name="StirVerstat")
         assert count == 1
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_subaccount_and_shared_key_are_taken(database_url, tmp_path):
+def test_subaccount_and_shared_key_are_taken(embedded_url, tmp_path):
     async def told(at):
         path = "/twilio/call-status"
         fields = {"CallSid": "CA1", "AccountSid": SUBACCOUNT}
@@ -205,7 +205,7 @@ def test_subaccount_and_shared_key_are_taken(database_url, tmp_path):
 
     run(
         told,
-        database_url,
+        embedded_url,
         tmp_path,
         twilio_subaccounts=f"{SUBACCOUNT}={SUB_TOKEN}",
         twilio_auth_token_secondary="older",
@@ -213,7 +213,7 @@ def test_subaccount_and_shared_key_are_taken(database_url, tmp_path):
     )
 
 
-def test_stream_signed_by_a_shared_key_is_taken(database_url, tmp_path):
+def test_stream_signed_by_a_shared_key_is_taken(embedded_url, tmp_path):
     async def told(at):
         url = at.server.switchboard.handshakes.media_url
         signed = signature.sign("shared", url, algorithm="sha256")
@@ -232,12 +232,12 @@ def test_stream_signed_by_a_shared_key_is_taken(database_url, tmp_path):
         assert (await peer.head()).startswith("HTTP/1.1 403")
         await peer.close()
 
-    run(told, database_url, tmp_path, twilio_shared_keys="webhooks_sharedkey_1=shared")
+    run(told, embedded_url, tmp_path, twilio_shared_keys="webhooks_sharedkey_1=shared")
 
 
 @pytest.mark.parametrize(("size", "stays"), [(3, True), (9, False)])
 def test_connection_is_kept_where_the_refused_body_is_whole(
-    database_url, tmp_path, size, stays
+    embedded_url, tmp_path, size, stays
 ):
     async def told(at):
         peer = await ws_peer.Peer.connect(at.server.port)
@@ -249,7 +249,7 @@ def test_connection_is_kept_where_the_refused_body_is_whole(
         assert ("connection: close" not in answer.lower()) is stays
         await peer.close()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_connection_is_kept_where_the_refused_body_is_whole(
         "GET /healthz HTTP/1.1\r\nHost: x",
     ],
 )
-def test_body_that_looks_like_a_handshake_opens_no_stream(database_url, tmp_path, head):
+def test_body_that_looks_like_a_handshake_opens_no_stream(embedded_url, tmp_path, head):
     async def told(at):
         url = at.server.switchboard.handshakes.media_url
         signed = signature.sign(running_service.AUTH_TOKEN, url)
@@ -275,10 +275,10 @@ def test_body_that_looks_like_a_handshake_opens_no_stream(database_url, tmp_path
         assert b"101" not in rest
         peer.writer.transport.abort()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_a_kept_connection_may_open_a_stream(database_url, tmp_path):
+def test_a_kept_connection_may_open_a_stream(embedded_url, tmp_path):
     async def told(at):
         url = at.server.switchboard.handshakes.media_url
         signed = signature.sign(running_service.AUTH_TOKEN, url)
@@ -291,4 +291,4 @@ def test_a_kept_connection_may_open_a_stream(database_url, tmp_path):
         assert (await peer.head()).startswith("HTTP/1.1 101")
         await peer.close()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)

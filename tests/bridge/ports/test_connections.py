@@ -148,15 +148,15 @@ def test_an_answer_that_takes_long_reaches_its_client(monkeypatch):
     ws_peer.run(told)
 
 
-def run(story_of, database_url, home, **settings):
+def run(story_of, embedded_url, home, **settings):
     async def told():
-        async with running_service.served(database_url, home, **settings) as at:
+        async with running_service.served(embedded_url, home, **settings) as at:
             await story_of(at)
 
     ws_peer.run(told)
 
 
-def test_idle_connections_keep_no_caller_out(database_url, tmp_path):
+def test_idle_connections_keep_no_caller_out(embedded_url, tmp_path):
     async def told(at):
         at.server._connections._most = 4
         idle = [await Peer.connect(at.server.port) for _ in range(8)]
@@ -170,7 +170,7 @@ def test_idle_connections_keep_no_caller_out(database_url, tmp_path):
         for peer in idle:
             await peer.close()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_idle_connections_keep_no_caller_out(database_url, tmp_path):
     ids=["nothing", "answered", "half a stream", "half a request", "unread"],
 )
 def test_whoever_opens_a_connection_and_rests_is_cut(
-    database_url, tmp_path, data, monkeypatch
+    embedded_url, tmp_path, data, monkeypatch
 ):
     monkeypatch.setattr(connections, "IDLE_S", 0.1)
     monkeypatch.setattr(connections, "SWEEP_S", 0.02)
@@ -199,10 +199,10 @@ def test_whoever_opens_a_connection_and_rests_is_cut(
         await ws_peer.until(lambda: len(at.server._connections) == 0)
         await peer.close()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
-def test_a_stream_is_no_longer_one_of_them(database_url, tmp_path):
+def test_a_stream_is_no_longer_one_of_them(embedded_url, tmp_path):
     async def told(at):
         sid = running_service.new_sid()
         token = running_service.parameters_of(await at.ring(sid))["token"]
@@ -212,7 +212,7 @@ def test_a_stream_is_no_longer_one_of_them(database_url, tmp_path):
         await ws_peer.until(lambda: len(at.server._connections) == 0)
         await peer.close()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 def test_http_leaves_room_for_calls_where_the_limit_is_low(monkeypatch):

@@ -10,15 +10,15 @@ from tests.bridge import running_service, ws_peer
 from tests.bridge.ws_peer import Peer
 
 
-def run(story_of, database_url, home, **settings):
+def run(story_of, embedded_url, home, **settings):
     async def told():
-        async with running_service.served(database_url, home, **settings) as at:
+        async with running_service.served(embedded_url, home, **settings) as at:
             await story_of(at)
 
     ws_peer.run(told)
 
 
-def test_metrics_are_a_page_of_the_admin_port(database_url, tmp_path):
+def test_metrics_are_a_page_of_the_admin_port(embedded_url, tmp_path):
     async def told(at):
         await at.ring(running_service.new_sid())
         status, page = await at.watch("/metrics")
@@ -33,7 +33,7 @@ def test_metrics_are_a_page_of_the_admin_port(database_url, tmp_path):
         assert (status, orjson.loads(body)["calls"]) == (200, "ok")
         assert (await at.watch("/twilio/voice"))[0] == 404
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,16 @@ def test_metrics_are_a_page_of_the_admin_port(database_url, tmp_path):
         ("X: x", 401),
     ],
 )
-def test_token_is_asked_for_where_there_is_one(database_url, tmp_path, header, status):
+def test_token_is_asked_for_where_there_is_one(embedded_url, tmp_path, header, status):
     async def told(at):
         for path in ("/metrics", "/readyz"):
             assert (await at.watch(path, header))[0] == status
 
-    run(told, database_url, tmp_path, admin_token="watch-me")
+    run(told, embedded_url, tmp_path, admin_token="watch-me")
 
 
 def test_who_opens_connections_and_says_nothing_takes_no_descriptor_of_a_call(
-    database_url, tmp_path
+    embedded_url, tmp_path
 ):
     async def told(at):
         port = at.server.admin_port
@@ -70,7 +70,7 @@ def test_who_opens_connections_and_says_nothing_takes_no_descriptor_of_a_call(
         for peer in idle:
             await peer.close()
 
-    run(told, database_url, tmp_path)
+    run(told, embedded_url, tmp_path)
 
 
 def test_beyond_loopback_a_token_is_needed():
