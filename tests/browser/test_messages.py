@@ -165,6 +165,30 @@ def test_chat_with_the_assistant_books(desk, demo):
     assert at.complaints == []
 
 
+def test_what_is_sent_again_because_its_answer_was_lost_is_one_message(desk, demo):
+    _, where = begin_chat(desk("en"), "Are you open?")
+    page, lost = desk("operator").page, []
+
+    def lose(route):
+        route.fetch()
+        lost.append(route)
+        route.abort()
+
+    page.goto(f"{demo.url}{where}")
+    page.route("**/write", lose, times=1)
+    field = page.get_by_label("Answer as a person")
+    field.fill("We are open on Friday.")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("It could not be sent. Try again.").wait_for()
+    assert field.input_value() == "We are open on Friday."
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_function("() => !document.querySelector('#composer textarea').value")
+    page.reload()
+    said = page.locator("#thread .by-person").get_by_text("We are open on Friday.")
+    said.first.wait_for()
+    assert (said.count(), len(lost)) == (1, 1)
+
+
 def test_message_is_sent_once_and_the_next_one_stays(desk, demo):
     at, held = desk("en"), []
     page = at.go("try")
