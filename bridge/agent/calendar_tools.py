@@ -5,9 +5,10 @@ stays one moment. Cancelling and moving have no argument for a phone: a caller r
 only the appointments of the number that they have proven to be theirs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple, Self
+from functools import partial
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bridge.agent.calendar_arguments import (
@@ -42,8 +43,7 @@ RESCHEDULE_APPOINTMENT = "calendar_reschedule_appointment"
 
 # As many as a caller can keep in mind, and some to choose from.
 SLOTS_MAX = 6
-_DAYS_DEFAULT = 14
-_DAYS_MAX = 62
+_DAYS_DEFAULT, _DAYS_MAX = 14, 62
 # Far enough from the calendar's ends to count days and offsets from there.
 _YEARS = range(1900, 2200)
 _A_DAY = "a day as 2026-11-24, of the years 1900 to 2199"
@@ -59,6 +59,7 @@ HIDDEN_TEXT = (
 ACCEPTED_TEXT = "what this call booked is accepted and counts as booked before"
 UNVERIFIED_TEXT = "the caller is not verified, nothing was changed: caller_verify first"
 NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
+_Method = Callable[["ToolContext", Any], Awaitable[Answer]]
 
 
 class BookingLimits(NamedTuple):
@@ -84,14 +85,8 @@ class ToolContext(NamedTuple):
     limits: BookingLimits
     author: By
 
-    async def as_it_is_now(self) -> Self:
-        """Return the context with its business as it is now, not as the call began."""
-        now = await businesses.get(self.database, self.business.id)
-        return self if now is None else self._replace(business=now)
-
-    async def find(self, asked: FindSlots, _: str) -> Answer:
+    async def find(self, asked: FindSlots) -> Answer:
         """Find free slots, the nearest to what was asked for first."""
-        self = await self.as_it_is_now()
         now = datetime.now(UTC)
         zone = ZoneInfo(self.business.time_zone)
         today = now.astimezone(zone).date()
@@ -120,9 +115,8 @@ class ToolContext(NamedTuple):
             }
         )
 
-    async def create(self, asked: CreateAppointment, _: str) -> Answer:
+    async def create(self, asked: CreateAppointment) -> Answer:
         """Book, or say that the caller has it already, or what else is free."""
-        self = await self.as_it_is_now()
         own = self.standing.own_phone
         service = self.service(asked.service)
         request = Request(
@@ -156,7 +150,7 @@ class ToolContext(NamedTuple):
             "appointment booked" if is_new else "appointment was booked before",
         )
 
-    async def cancel(self, asked: CancelAppointment, _: str) -> Answer:
+    async def cancel(self, asked: CancelAppointment) -> Answer:
         """Cancel the caller's own appointment."""
         now = datetime.now(UTC)
         try:
@@ -177,9 +171,8 @@ class ToolContext(NamedTuple):
             "appointment cancelled" if is_new else "appointment was cancelled before",
         )
 
-    async def reschedule(self, asked: RescheduleAppointment, _: str) -> Answer:
+    async def reschedule(self, asked: RescheduleAppointment) -> Answer:
         """Move the caller's own appointment, or say what else is free."""
-        self = await self.as_it_is_now()
         now = datetime.now(UTC)
         request = Request(
             _PLAIN,
@@ -346,6 +339,12 @@ class ToolContext(NamedTuple):
         return ToolError(text, appointments=self.told(missing.upcoming, now))
 
 
+async def _now(context: ToolContext, method: _Method, asked: Any, _: str) -> Answer:
+    """Do what a tool does, for the business as it is now, not as the call began."""
+    found = await businesses.get(context.database, context.business.id)
+    return await method(context._replace(business=found or context.business), asked)
+
+
 def calendar_tools(context: ToolContext) -> dict[str, Tool]:
     """Return the calendar's tools under the names that the model sees."""
     has_choice = len(free_times.people(context.business)) > 1
@@ -354,23 +353,23 @@ def calendar_tools(context: ToolContext) -> dict[str, Tool]:
             FindSlotsOfStaff if has_choice else FindSlots,
             "Find free times, the nearest first. Offer two or three as `spoken` says "
             "them. Never offer a time that this did not return.",
-            context.find,
+            partial(_now, context, ToolContext.find),
         ),
         CREATE_APPOINTMENT: Tool(
             CreateAppointmentWithStaff if has_choice else CreateAppointment,
             "Book a free time once the caller has agreed to it. It is booked only when "
             "this returns `booked`.",
-            context.create,
+            partial(_now, context, ToolContext.create),
         ),
         CANCEL_APPOINTMENT: Tool(
             CancelWithStaff if has_choice else CancelAppointment,
             "Cancel the caller's own appointment, once they have confirmed it.",
-            context.cancel,
+            partial(_now, context, ToolContext.cancel),
         ),
         RESCHEDULE_APPOINTMENT: Tool(
             RescheduleWithStaff if has_choice else RescheduleAppointment,
             "Move the caller's own appointment to another free time.",
-            context.reschedule,
+            partial(_now, context, ToolContext.reschedule),
         ),
     }
 

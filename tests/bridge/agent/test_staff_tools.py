@@ -191,7 +191,9 @@ def test_what_is_gone_since_the_call_began_is_not_booked(embedded_url):
         assert "taken or outside" in await told(CREATE, **cut, staff="Ben")
         assert (await shop.ask(CREATE, cut))["booked"]["staff"] == "Anna"
         assert "taken or outside" in await told(MOVE, new_starts_at=at, staff="Ben")
-        await shop.ask(CANCEL)
+        await changed(staff=(replace(anna, name="Ann"), replace(ben, days_off=away)))
+        gone = await shop.ask(CANCEL, {"starts_at": at, "staff_now": "Ann"})
+        assert gone["cancelled"]["staff"] == "Ann"
         await changed(staff=(anna, replace(ben, is_active=False)))
         assert "expected one of Anna" in await told(CREATE, **cut, staff="Ben")
         await changed(closures=away)
