@@ -191,6 +191,7 @@ def _have_server_answer(call: CallState, *, answers: bool) -> None:
     update = session_config.listen(call.plan, answers=answers)
     if update is not None:
         call.tell(update)
+        call.uplink.note_heard_anew()
 
 
 def _tell(call: CallState, text: str) -> None:

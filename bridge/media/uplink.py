@@ -93,22 +93,18 @@ class Uplink:
         # The incomplete frame that waits for its rest.
         self.remainder = b""
         self.withheld_sound = WithheldSound(options)
-        self.is_own = False
-        self._is_echoless = self._would_open = False
-        self._is_withholding = False
-        self._is_heard_by_server = False
+        self.is_own = self._is_echoless = self._would_open = False
+        self._is_withholding = self._is_heard_by_server = False
         self._silence_frames = 0
         self.appended_ms = self.turn_from_ms = 0
         self._speech_end_ms = self._uncommitted_ms = 0
         self.is_turn_open = self.is_unended = False
-        self.is_gate_open = False
+        self.is_gate_open = self._may_begin = False
         self.is_voice = self.is_certain = False
-        self._may_begin = False
         self.voice = VoiceRun()
-        self.speech_frames = 0
+        self.speech_frames = self.unended_turns = 0
         self.forwarded_frames = self.silence_frames_sent = 0
         self.dropped_frames = self.withheld_dropped_frames = 0
-        self.unended_turns = 0
 
     def cut(self, payload: bytes) -> list[bytes]:
         """Cut audio of any length into frames; the remainder waits for more."""
@@ -180,6 +176,10 @@ class Uplink:
         if not self.is_turn_open:
             self.is_turn_open = True
             self._silence_frames = 0
+
+    def note_heard_anew(self) -> None:
+        """Note that the server's turn detection may have forgotten the open turn."""
+        self._is_heard_by_server = False
 
     def note_speech_stopped(self, audio_end_ms: int) -> None:
         """End the turn as the server did, unless speech follows that it must judge."""

@@ -46,6 +46,7 @@ from ..builders import (
 from .operators import (
     MODES,
     VOICE,
+    both_speak,
     listen,
     operator_speaks,
     taken_over,
@@ -79,6 +80,21 @@ def test_without_a_note_the_model_is_told_that_it_knows_nothing():
     [text] = told(call.receive_operator(HandBack(), 13.0))
 
     assert "has left no note: do not guess what was agreed" in text
+
+
+def test_a_turn_that_the_server_does_not_end_after_the_hand_back_is_ended():
+    """What the session is told may make its turn detection forget an open turn."""
+    call = taken_over()
+    call.receive_openai(done("r1", "cancelled"), 12.1)
+    frames = [*[SILENCE] * 40, *clip("caller-en-1")[:60]]
+    _, now = both_speak(call, frames, 12.1)
+    heard = openai.SpeechStarted(audio_start_ms=0, item_id="c1")
+    call.receive_openai(heard, now)
+    call.receive_operator(HandBack(), now)
+
+    actions, _ = speak(call, [SILENCE] * 100, now)
+
+    assert of(openai.CommitAudio, actions)
 
 
 def test_the_ai_speaks_again_and_can_be_interrupted():
