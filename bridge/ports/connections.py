@@ -1,10 +1,10 @@
 """The connections of one process that are not streams: how many, and for how long.
 
 A connection that neither sends nor is answered for IDLE_S is cut, and one whose answer
-is being made, after ANSWER_S. At the limit, a new
-connection replaces the one that has been idle longest, or has been longest without a
-complete head. If every connection has a running request, the new one is refused. So a
-client that opens connections and leaves them idle cannot keep other clients out.
+is being made, after ANSWER_S. At the limit, a new connection replaces the one that has
+been idle longest, or has been longest without a complete head. If every connection has
+a running request, the new one is refused. So a client that opens connections and leaves
+them idle cannot keep other clients out.
 """
 
 import asyncio
