@@ -28,13 +28,15 @@ values ($1, $2, now() + $3) on conflict (business_id, conversation_id) do update
   waits_since = case when w.due_at > now() and w.waits_since <= now()
     then w.waits_since else now() end,
   tries = 0"""
+# Materialized: a join may run a subquery for each row, and each run finds another one.
 _CLAIM = """
-update message_work w set holder = $2, leased_until = now() + $3, tries = w.tries + 1
-from (
+with c as materialized (
   select business_id, conversation_id from message_work
   where due_at <= now() and (leased_until is null or leased_until <= now())
   order by due_at limit $1 for update skip locked
-) c
+)
+update message_work w set holder = $2, leased_until = now() + $3, tries = w.tries + 1
+from c
 where (w.business_id, w.conversation_id) = (c.business_id, c.conversation_id)
 returning w.business_id, w.conversation_id, w.holder, w.added, w.tries"""
 

@@ -25,14 +25,15 @@ _OTHERS_WAIT_MAX = timedelta(seconds=60)
 # Beyond this much of an answer nothing is kept.
 ANSWER_CHARS_MAX = 500
 
+# Materialized: a join may run a subquery for each row, and each run finds another one.
 _CLAIM = f"""
-update notice_deliveries d set due_at = now() + $2, tries = d.tries + 1
-from (
+with c as materialized (
   select business_id, notice_id, endpoint_id from notice_deliveries
   where state = 'waiting' and due_at <= now() and tries < {TRIES_MAX}
     and business_id <> all($3) and endpoint_id <> all($4)
   order by due_at limit $1 for update skip locked
-) c
+)
+update notice_deliveries d set due_at = now() + $2, tries = d.tries + 1 from c
 where (d.business_id, d.notice_id, d.endpoint_id)
   = (c.business_id, c.notice_id, c.endpoint_id)
 returning d.business_id, d.notice_id, d.endpoint_id, d.tries"""
