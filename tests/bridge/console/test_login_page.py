@@ -102,15 +102,21 @@ def test_only_a_cookie_of_the_name_and_its_password_counts_for_itself(desk, forg
     run(story)
 
 
+async def with_link(at, role, token):
+    """Return a new user of ours who has a link."""
+    login = await add_user(at.database, role, at.ours)
+    user = await accounts.find(at.database, login)
+    await accounts.add_link(at.database, user.id, token, 10)
+    return user
+
+
 def test_link_opens_though_a_stranger_tries_the_name(desk):
     async def story():
         async with desk() as at:
-            login = await add_user(at.database, "owner", at.ours)
-            user = await accounts.find(at.database, login)
-            await accounts.add_link(at.database, user.id, f"{login}-link", 10)
+            login = (await with_link(at, "owner", "the-way-in")).login
             await wrong_tries(at.nobody, login)
             assert (await at.nobody.log_in(login))[0] == 429
-            assert (await at.nobody.post(f"/console/login/{login}-link"))[0] == 303
+            assert (await at.nobody.post("/console/login/the-way-in"))[0] == 303
 
     run(story)
 
@@ -139,9 +145,7 @@ def test_a_second_factor_is_asked_for_and_no_code_opens_twice(desk):
 def test_a_link_opens_once_and_not_by_being_looked_at(desk):
     async def story():
         async with desk() as at:
-            login = await add_user(at.database, "staff", at.ours)
-            user = await accounts.find(at.database, login)
-            await accounts.add_link(at.database, user.id, "a-token", 10)
+            user = await with_link(at, "staff", "a-token")
             for _ in range(2):
                 status, text = await at.nobody.get("/console/login/a-token")
                 assert status == 200
