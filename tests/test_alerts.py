@@ -12,6 +12,7 @@ from bridge.telemetry.metrics import Metrics
 from tests.bridge import running_service, ws_peer
 
 RULES = Path(__file__).parent.parent / "deploy" / "prometheus" / "alerts.yml"
+BRIDGE = Path(__file__).parent.parent / "bridge"
 # What Prometheus makes itself.
 OF_PROMETHEUS = {"up"}
 
@@ -25,8 +26,8 @@ def expressions():
     return found
 
 
-def counted(url, home):
-    """Return the metrics of a service, with all the names their samples may have."""
+def families(url, home):
+    """Return the metrics of a service that has just started."""
     pages = []
 
     async def story():
@@ -34,8 +35,13 @@ def counted(url, home):
             pages.append(at.server._exposition().decode())
 
     ws_peer.run(story)
+    return list(text_string_to_metric_families(pages[0]))
+
+
+def counted(url, home):
+    """Return the metrics of a service, with all the names their samples may have."""
     names = set()
-    for family in text_string_to_metric_families(pages[0]):
+    for family in families(url, home):
         ends = {
             "counter": ("_total",),
             "histogram": ("_bucket", "_count", "_sum"),
@@ -71,6 +77,24 @@ def test_first_count_of_what_must_never_be_is_an_increase():
                 assert any(re.fullmatch(value, one) for one in there), (name, value)
 
     assert found > 5
+
+
+def test_first_failure_inside_is_an_increase(embedded_url, tmp_path):
+    at_start = {
+        family.name: family.samples for family in families(embedded_url, tmp_path)
+    }
+    webhooks = at_start["kolbridge_webhook_failures"]
+    tasks = {one.labels["task"] for one in at_start["kolbridge_task_failures"]}
+    noted = re.compile(r'note_failure\([\w.]*metrics, "(\w+)"')
+    # Supervised tasks of the messenger and of a node, which is none here.
+    elsewhere = {"announcements", "reaper"}
+    sources = (file.read_text() for file in BRIDGE.rglob("*.py"))
+    names = {name for text in sources for name in noted.findall(text)} - elsewhere
+
+    assert "/twilio/voice" in {one.labels["endpoint"] for one in webhooks}
+    assert {"journal", "records", "notices"} < tasks
+    assert len(names) == 5
+    assert names <= tasks
 
 
 def test_rules_are_yaml_and_whole():

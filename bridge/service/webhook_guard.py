@@ -6,7 +6,7 @@ an error Twilio tries the fallback URL, and nobody hears it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -31,6 +31,12 @@ class WebhookGuard:
     ) -> None:
         self._metrics = metrics
         self._fallback_for = fallback_for
+
+    def expect(self, methods: Mapping[str, str]) -> None:
+        """Count no failure of each webhook: Prometheus sees only what comes after."""
+        for path, method in methods.items():
+            if method == "POST" and path.startswith(_WEBHOOKS):
+                self._metrics.count("webhook_failures", 0, endpoint=path)
 
     @web.middleware
     async def answer(

@@ -123,6 +123,7 @@ class Webhooks:
             web.get("/readyz", self._readiness.answer),
         )
         methods = {route.path: route.method for route in endpoints}
+        self._guard.expect(methods)
         nowhere = partial(self.any_other, methods)
         routes = [*endpoints, web.route("*", f"/{{{ANY_OTHER}:.*}}", nowhere)]
         for route in routes:

@@ -195,6 +195,11 @@ _RARE = (
         for name in CallOptions.__struct_fields__
         if name.startswith("limit_")
     ),
+    # What else calls `note_failure`: a supervised task does it for its own name.
+    *(
+        ("task_failures", "task", name)
+        for name in ("checkpoint", "conversation", "loop_monitor", "notice")
+    ),
 )
 
 

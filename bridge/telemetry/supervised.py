@@ -58,6 +58,8 @@ class SupervisedTask:
         self._name = name
         self._run = run
         self._metrics = metrics
+        # Prometheus sees an increase only of a series that existed before.
+        metrics.count("task_failures", 0, task=name)
         self._backoff = Backoff(RESTART_S_MIN, RESTART_S_MAX)
         self._task: asyncio.Task[None] | None = None
 
