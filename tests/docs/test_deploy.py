@@ -93,10 +93,29 @@ def test_compose_publishes_to_others_nothing_but_tls(path):
         assert port.startswith("127.0.0.1:") or port == "443:443"
 
 
-def test_container_is_published_to_the_proxy_of_its_machine_alone():
-    page = (ROOT / "docs" / "deploy.md").read_text()
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("compose*.yaml")), ids=str)
+def test_no_container_that_stays_logs_without_end(path):
+    """Docker's default driver turns no file over."""
+    services = yaml.safe_load(path.read_text())["services"]
+    staying = {name for name, one in services.items() if "restart" in one}
 
-    assert set(re.findall(r"--publish (\S+)", page)) == {"127.0.0.1:8080:8080"}
+    assert staying == services.keys() - {"migrate"}
+    for name in staying:
+        assert services[name]["logging"] == {"driver": "local"}, name
+
+
+def test_containers_of_the_pages_log_with_an_end_too():
+    for page in ("README.md", "docs/deploy.md"):
+        runs = (ROOT / page).read_text().split("docker run ")[1:]
+        assert runs
+        for run in runs:
+            assert "--log-driver local" in run[: run.index(" kolbridge\n")], page
+
+
+def test_container_is_published_to_the_proxy_of_its_machine_alone():
+    for page in ("README.md", "docs/deploy.md"):
+        published = re.findall(r"(?:--publish|-p) (\S+:\S+)", (ROOT / page).read_text())
+        assert published == ["127.0.0.1:8080:8080"], page
 
 
 def test_compose_with_nodes_fits_its_balancer_and_waits_for_the_drain():
@@ -111,6 +130,8 @@ def test_compose_with_nodes_fits_its_balancer_and_waits_for_the_drain():
         drain_s = int(environment["DRAIN_SECONDS"])
         assert node["stop_grace_period"] == f"{drain_s + AFTER_DRAIN_S}s"
         assert drain_s >= CallOptions().max_call_seconds
+        # Compose stops what a service depends on after it.
+        assert "balancer" in node["depends_on"]
         assert environment["NODE_NAME"] == name
         assert environment["NODE_URL"] == f"{environment['PUBLIC_URL']}/n/{name}"
         assert f"path_beg /n/{name}/" in balancer
