@@ -80,15 +80,21 @@ class Ending:
         self.stopped |= self.wishes.keys()
 
     def decide(
-        self, tool_call_id: str, arguments: str, *, is_stopped: bool = False
+        self,
+        tool_call_id: str,
+        arguments: str,
+        *,
+        is_stopped: bool = False,
+        failed: tuple[str, ...] = (),
     ) -> ToolResult:
         """Answer the model's wish to end the call.
 
         The wish is granted when the business has what it requires, or when the caller
         said goodbye or declined; else the model is told what is missing. A caller who
-        has interrupted the response is not hung up on.
+        has interrupted the response is not hung up on, nor is one who does not know yet
+        that tools have `failed`.
         """
-        ok, output = self._judge(arguments, is_stopped)
+        ok, output = self._judge(arguments, is_stopped, failed)
         return ToolResult(
             tool_call_id=tool_call_id,
             name=END_CALL,
@@ -99,10 +105,14 @@ class Ending:
         )
 
     def _judge(
-        self, arguments: str, is_stopped: bool
+        self, arguments: str, is_stopped: bool, failed: tuple[str, ...]
     ) -> tuple[bool, dict[str, object]]:
         if is_stopped:
             return False, {"error": "the caller interrupted: listen first"}
+        if failed:
+            names = ", ".join(dict.fromkeys(failed))
+            error = f"{names} failed, which the caller does not know: tell them first"
+            return False, {"error": error}
         try:
             asked = msgspec.json.decode(arguments, type=EndCall)
         except msgspec.ValidationError as error:

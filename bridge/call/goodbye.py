@@ -67,8 +67,9 @@ def warn(call: CallState) -> None:
 def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
     """Decide on the model's wishes to end the call, once its other tools have ended.
 
-    Another tool call of the same response may bring what is still missing. A caller who
-    speaks when a slow tool ends is heard first.
+    Another tool call of the same response may bring what is still missing, or fail: the
+    caller is told of that first, since the model did not know of it when it said
+    goodbye. A caller who speaks when a slow tool ends is heard first.
     """
     wishes = call.ending.wishes
     responses = call.responses
@@ -76,6 +77,7 @@ def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
         return
     if any(wish.response_id == responses.active_id for wish in wishes.values()):
         return
+    failed = tuple(call.tool_calls.failed)
     for tool_call_id, wish in call.ending.take_wishes().items():
         is_stopped = (
             call.takeover.is_on
@@ -83,7 +85,9 @@ def consider_wishes(call: CallState, *, is_late: bool = False) -> None:
             or responses.is_cancelled(wish.response_id)
             or (is_late and call.has_caller_floor)
         )
-        result = call.ending.decide(tool_call_id, wish.arguments, is_stopped=is_stopped)
+        result = call.ending.decide(
+            tool_call_id, wish.arguments, is_stopped=is_stopped, failed=failed
+        )
         if result.ok and call.is_talking:
             _leave(call)
         tool_answers.give_result(call, result)

@@ -3,6 +3,7 @@
 import msgspec
 
 from bridge.call import session_config
+from bridge.call.ending import END_CALL
 from bridge.call.floor import Due
 from bridge.call.plan import ToolResult
 from bridge.call.state import CallState
@@ -19,7 +20,8 @@ def give_result(call: CallState, result: ToolResult) -> None:
     if tool_call_id in call.sessions.old_tools:
         call.tell(session_config.tool_call(tool_call_id, result.name, result.arguments))
     call.tell(session_config.tool_output(tool_call_id, result.output))
-    call.tool_calls.end(tool_call_id, call.now)
+    is_done = result.ok or result.name == END_CALL
+    call.tool_calls.end(tool_call_id, call.now, ok=is_done)
     answer_tools(call)
 
 

@@ -58,6 +58,8 @@ class ToolCalls:
         self.state = State.QUIET
         # Name and arguments of each tool that runs, by its call's id.
         self.open: dict[str, tuple[str, str]] = {}
+        # Names of tools that failed since the model last answered.
+        self.failed: list[str] = []
         self._timers = OwnTimers(timers, Timer.FILLER)
         self._counters = counters
         self._has_filler = options.tool_filler
@@ -99,12 +101,14 @@ class ToolCalls:
         self._to(State.PARTLY if self.open else State.OWED)
         self._told_at = now
 
-    def end(self, tool_call_id: str, now: float) -> None:
+    def end(self, tool_call_id: str, now: float, *, ok: bool = True) -> None:
         """Note that the model was told the result of a running tool."""
         assert tool_call_id in self.open, f"{tool_call_id} does not run"
         is_more_open = len(self.open) > 1
         self._to(State.PARTLY if is_more_open else State.OWED)
-        del self.open[tool_call_id]
+        name, _ = self.open.pop(tool_call_id)
+        if not ok:
+            self.failed.append(name)
         self._told_at = now
 
     def note_answered(self) -> None:
@@ -116,6 +120,7 @@ class ToolCalls:
         if self.state is State.OWED:
             self._to(State.QUIET)
             self._is_filler_said = False
+            self.failed.clear()
 
     def note_begun(self, now: float) -> None:
         """Note that the server begins an answer; it may not know the last result."""

@@ -22,13 +22,13 @@ def wants(call, order=("tool", "end"), reason=COMPLETED):
     return call.receive_openai(done(), 1.2)
 
 
-def answer(call, now, missing=()):
+def answer(call, now, missing=(), *, ok=True):
     result = ToolResult(
         tool_call_id="tool",
         name="leads_upsert",
         arguments='{"name":"Bo"}',
         output='{"missing":[]}',
-        ok=True,
+        ok=ok,
         duration_ms=1.0,
         missing_fields=missing,
     )
@@ -75,6 +75,34 @@ def test_what_the_tool_says_is_still_missing_keeps_the_call():
 
     assert outputs(actions) == ["tool", "end"]
     assert len(of(openai.ResponseCreate, actions)) == 1
+    assert call.phase is Phase.TALKING
+
+
+@pytest.mark.parametrize("order", [("tool", "end"), ("end", "tool")])
+def test_a_tool_that_fails_beside_the_wish_is_told_to_the_caller_first(order):
+    call = answered_call()
+    wants(call, order, GOODBYE)
+    actions = answer(call, 1.5, ok=False)
+
+    assert "leads_upsert failed" in of(openai.CreateItem, actions)[1].item.output
+    assert len(of(openai.ResponseCreate, actions)) == 1
+    assert call.phase is Phase.TALKING
+
+    call.receive_openai(created("r2"), 2.0)
+    item = tool_item("again", "end_call", GOODBYE).item
+    call.receive_openai(openai.OutputItemDone(response_id="r2", item=item), 2.1)
+    call.receive_openai(done("r2"), 2.2)
+    assert call.ending.reason == "end_call:goodbye"
+
+
+def test_a_tool_that_fails_before_the_response_with_the_wish_ends_is_told_first():
+    call = answered_call()
+    call.receive_openai(created(), 1.0)
+    call.receive_openai(tool_item("tool"), 1.1)
+    answer(call, 1.15, ok=False)
+    call.receive_openai(tool_item("end", "end_call", GOODBYE), 1.2)
+    call.receive_openai(done(), 1.3)
+
     assert call.phase is Phase.TALKING
 
 
