@@ -1,12 +1,20 @@
-"""What the calendar's tools take: the types that their schemas are made of."""
+"""What the calendar's tools take: the types that their schemas are made of, and how
+the days and times in them are read."""
 
+from datetime import UTC, date, datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
+from bridge.agent.tools import ToolError
 from crm.calendar import PartOfDay
 
+# Far enough from the calendar's ends to count days and offsets from there.
+_YEARS = range(1900, 2200)
+_A_DAY = "a day as 2026-11-24, of the years 1900 to 2199"
+_A_TIME = "a time such as 2026-11-24T16:30:00+02:00, of the years 1900 to 2199"
 _Text = Annotated[str, Meta(max_length=200)]
 _ServiceName = Annotated[
     str, Meta(max_length=200, description="Which service, by its name.")
@@ -127,3 +135,49 @@ class CancelWithStaff(
     """Arguments of `calendar_cancel_appointment`, with a person."""
 
     staff_now: _StaffNow = ""
+
+
+def read_day(field: str, text: str) -> date | None:
+    """Return a day of the business's calendar; None where none is given."""
+    try:
+        found = date.fromisoformat(text) if text else None
+    except ValueError:
+        found = date.min
+    if found is not None and found.year not in _YEARS:
+        raise ToolError(f"{field}: expected {_A_DAY}, got {text}")
+    return found
+
+
+def read_time(field: str, text: str, zone: ZoneInfo) -> datetime:
+    """Return a time; one without an offset is of the business's clock.
+
+    Another offset than that clock has then is none that the model was given: it is
+    refused, for nobody knows which hour the caller has agreed to.
+    """
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        found = None
+    if found is None or found.year not in _YEARS:
+        raise ToolError(f"{field}: expected {_A_TIME}")
+    if found.tzinfo is None:
+        found = _on_the_clock(field, found, zone)
+    here = found.astimezone(zone)
+    if here.utcoffset() != found.utcoffset():
+        raise ToolError(
+            f"{field}: expected the offset of the business's clock, on which this "
+            f"is {here.isoformat()}: give the time as calendar_find_slots gave it"
+        )
+    return found.astimezone(UTC)
+
+
+def _on_the_clock(field: str, shown: datetime, zone: ZoneInfo) -> datetime:
+    """Return the moment of a local time that occurs once; else raise ToolError."""
+    local = shown.replace(tzinfo=zone, fold=0)
+    later = local.replace(fold=1)
+    if local.utcoffset() == later.utcoffset():
+        return local
+    what = "comes twice: give the offset that calendar_find_slots gave"
+    if local.astimezone(UTC) >= later.astimezone(UTC):
+        what = "is left out: ask for another"
+    raise ToolError(f"{field}: the clocks change then, and this hour {what}")

@@ -6,7 +6,7 @@ only the appointments of the number that they have proven to be theirs.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -20,6 +20,8 @@ from bridge.agent.calendar_arguments import (
     FindSlotsOfStaff,
     RescheduleAppointment,
     RescheduleWithStaff,
+    read_day,
+    read_time,
 )
 from bridge.agent.identity import Standing
 from bridge.agent.spoken import say_time
@@ -44,10 +46,6 @@ RESCHEDULE_APPOINTMENT = "calendar_reschedule_appointment"
 # As many as a caller can keep in mind, and some to choose from.
 SLOTS_MAX = 6
 _DAYS_DEFAULT, _DAYS_MAX = 14, 62
-# Far enough from the calendar's ends to count days and offsets from there.
-_YEARS = range(1900, 2200)
-_A_DAY = "a day as 2026-11-24, of the years 1900 to 2199"
-_A_TIME = "a time such as 2026-11-24T16:30:00+02:00, of the years 1900 to 2199"
 _DONE_BEFORE = "this was so before, nothing new was done: tell the caller it is settled"
 # What is booked where a business has named no service.
 _PLAIN = Service("", 30)
@@ -90,8 +88,9 @@ class ToolContext(NamedTuple):
         now = datetime.now(UTC)
         zone = ZoneInfo(self.business.time_zone)
         today = now.astimezone(zone).date()
-        first = max(_day("date_from", asked.date_from) or today, today)
-        last = _day("date_to", asked.date_to) or first + timedelta(days=_DAYS_DEFAULT)
+        first = max(read_day("date_from", asked.date_from) or today, today)
+        usual = first + timedelta(days=_DAYS_DEFAULT)
+        last = read_day("date_to", asked.date_to) or usual
         if last < first:
             raise ToolError(f"date_to: expected a day from {first} on, got {last}")
         last = min(last, first + timedelta(days=_DAYS_MAX))
@@ -243,26 +242,7 @@ class ToolContext(NamedTuple):
 
     def moment(self, field: str, text: str) -> datetime:
         """Return a time; one without an offset is the business's local time."""
-        try:
-            found = datetime.fromisoformat(text.strip())
-        except ValueError:
-            found = None
-        if found is None or found.year not in _YEARS:
-            raise ToolError(f"{field}: expected {_A_TIME}")
-        if found.tzinfo is None:
-            found = self.on_the_clock(field, found)
-        return found.astimezone(UTC)
-
-    def on_the_clock(self, field: str, shown: datetime) -> datetime:
-        """Return the moment of a local time that occurs once; else raise ToolError."""
-        local = shown.replace(tzinfo=ZoneInfo(self.business.time_zone), fold=0)
-        later = local.replace(fold=1)
-        if local.utcoffset() == later.utcoffset():
-            return local
-        what = "comes twice: give the offset that calendar_find_slots gave"
-        if local.astimezone(UTC) >= later.astimezone(UTC):
-            what = "is left out: ask for another"
-        raise ToolError(f"{field}: the clocks change then, and this hour {what}")
+        return read_time(field, text, ZoneInfo(self.business.time_zone))
 
     def told(
         self, times: Iterable[Span | Offer | Appointment], now: datetime
@@ -387,13 +367,3 @@ def _number(field: str, name: str, staff: Sequence[Person], what: str) -> int | 
 
 def _again(is_new: bool) -> dict[str, str]:
     return {} if is_new else {"note": _DONE_BEFORE}
-
-
-def _day(field: str, text: str) -> date | None:
-    try:
-        found = date.fromisoformat(text) if text else None
-    except ValueError:
-        found = date.min
-    if found is not None and found.year not in _YEARS:
-        raise ToolError(f"{field}: expected {_A_DAY}, got {text}")
-    return found

@@ -1,7 +1,7 @@
 """What a caller asks for again is theirs already, and told so: on a real database."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -152,14 +152,37 @@ def test_who_has_several_and_names_none_is_asked_which(database_url):
     in_shop(database_url, story)
 
 
+def test_the_hour_of_another_clock_neither_books_nor_cancels_nor_moves(database_url):
+    async def story(shop):
+        slots = [datetime.fromisoformat(one["starts_at"]) for one in await shop.slots()]
+        own = max(slots)
+        assert "booked" in await shop.book(own.isoformat())
+        # The same moments, as of a clock in London or New York.
+        for zone in (UTC, timezone(timedelta(hours=-5))):
+            meant, free = (
+                one.astimezone(zone).isoformat() for one in (own, min(slots))
+            )
+            for name, asked in (
+                ("calendar_create_appointment", {"starts_at": free}),
+                ("calendar_reschedule_appointment", {"new_starts_at": free}),
+                ("calendar_cancel_appointment", {"starts_at": meant}),
+            ):
+                told = await shop.ask(name, asked)
+                assert "starts_at: expected the offset" in told["error"]
+        found = await shop.ask("calendar_cancel_appointment")
+        assert found["cancelled"]["starts_at"] == own.isoformat()
+
+    in_shop(database_url, story)
+
+
 @pytest.mark.parametrize(
-    ("at", "words"),
+    ("at", "words", "then"),
     [
-        ("2027-10-31T01:30", "comes twice: give the offset"),
-        ("2027-03-26T02:30", "is left out: ask for another"),
+        ("2027-10-31T01:30", "comes twice: give the offset", "outside of the hours"),
+        ("2027-03-26T02:30", "is left out: ask for another", "T03:30:00+03:00"),
     ],
 )
-def test_an_hour_of_a_clock_change_needs_its_offset(database_url, at, words):
+def test_an_hour_of_a_clock_change_needs_its_offset(database_url, at, words, then):
     async def story(shop):
         for name, asked in (
             ("calendar_create_appointment", {"starts_at": at}),
@@ -169,7 +192,7 @@ def test_an_hour_of_a_clock_change_needs_its_offset(database_url, at, words):
             assert words in (await shop.ask(name, asked))["error"]
         offset = {"starts_at": f"{at}+02:00"}
         taken = await shop.ask("calendar_create_appointment", offset)
-        assert "outside of the hours" in taken["error"]
+        assert then in taken["error"]
 
     in_shop(database_url, story)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -308,6 +309,7 @@ def test_only_the_callers_own_appointment_is_cancelled_or_moved(database_url):
 def test_an_appointment_is_cancelled_and_moved_however_many_are_before_it(embedded_url):
     async def story(shop):
         hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        zone = ZoneInfo(shop.business.time_zone)
         weeks = [hour + timedelta(days=7 * week) for week in range(1, 13)]
         for at in weeks:
             await by_hand.book(
@@ -320,8 +322,10 @@ def test_an_appointment_is_cancelled_and_moved_however_many_are_before_it(embedd
                 By("hand", "Owner"),
                 hour,
             )
-        *_, eleventh, last = (at.isoformat() for at in weeks)
-        later = (weeks[-1] + timedelta(hours=1)).isoformat()
+        later = weeks[-1] + timedelta(hours=1)
+        *_, eleventh, last, later = (
+            at.astimezone(zone).isoformat() for at in (*weeks, later)
+        )
 
         cancelled = await shop.ask("calendar_cancel_appointment", {"starts_at": last})
         assert datetime.fromisoformat(cancelled["cancelled"]["starts_at"]) == weeks[-1]
