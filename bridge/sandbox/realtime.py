@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,10 @@ from bridge.sandbox.options import Options
 from bridge.sandbox.rules import Refused
 from bridge.sandbox.script import Script, plain_script
 from bridge.sandbox.session import Session
+
+# A service looks whether the model's port is open: that is no handshake, and no error.
+# Without a handler of the program's own Python prints each with its traceback.
+logging.getLogger("websockets").addHandler(logging.NullHandler())
 
 _PATH = "/v1/realtime"
 # 15 MiB of audio are 20 MiB of base64; the rest is for the event around it.

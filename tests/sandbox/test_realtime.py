@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -276,3 +278,22 @@ def test_a_lost_client_ends_its_session():
         assert client.session.closed_at is not None
 
     run(story())
+
+
+def test_who_looks_whether_the_port_is_open_is_no_error_to_print():
+    program = """
+import asyncio
+from urllib.parse import urlsplit
+from bridge.sandbox.realtime import RealtimeServer
+
+async def look():
+    async with RealtimeServer() as model:
+        _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(model.url).port)
+        writer.close()
+        await asyncio.sleep(0)
+
+asyncio.run(look())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert (ran.returncode, ran.stderr) == (0, "")

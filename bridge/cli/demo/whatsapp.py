@@ -7,7 +7,6 @@ it the next day by a template, and says stop.
 """
 
 import asyncio
-import logging
 import os
 import tempfile
 from datetime import datetime, timedelta
@@ -69,8 +68,6 @@ def run() -> int:
     if not is_installed():
         print(f"kolbridge demo: --whatsapp: {MISSING}")
         return 2
-    # The service looks whether the model's port is open, which is no handshake.
-    logging.getLogger("websockets").addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory(prefix="kolbridge-demo-") as home:
         url, server = open_url(None, Path(home))
         try:
