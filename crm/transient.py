@@ -34,6 +34,13 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, DATABASE_ERRORS) and not is_about_the_row(error)
 
 
+def in_words(error: BaseException) -> str:
+    """Return what a command says of an error: asyncio's own has no words."""
+    if isinstance(error, TimeoutError):
+        return str(error) or "no answer in time"
+    return str(error) or type(error).__name__
+
+
 def in_short(error: BaseException) -> str:
     """Return what a log may say of an error: of the database's own errors the kind and
     the rule, but not its words, which quote the row.

@@ -19,7 +19,7 @@ from crm.database import Database
 from crm.migrate import MigrationError
 from crm.names import same_name_key
 from crm.postgres_install import EmbeddedError
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, in_words
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -60,8 +60,7 @@ def run_with_url(command: str, steps: UrlSteps, schema: Schema) -> int:
         print(f"kolbridge {command}: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (*DATABASE_ERRORS, EmbeddedError, MigrationError) as error:
-        text = str(error) or type(error).__name__
-        print(f"kolbridge {command}: the database: {text}", file=sys.stderr)
+        print(f"kolbridge {command}: the database: {in_words(error)}", file=sys.stderr)
         return EXIT_FAILED
     except BackupError as error:
         print(f"kolbridge {command}: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ from bridge.settings.process import Settings
 from crm import nodes
 from crm.database import Database
 from crm.nodes import Node
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, in_words
 
 # A node's heartbeat comes each second.
 POLL_S = 1.0
@@ -69,8 +69,7 @@ async def wait(
         try:
             node = await _find(db, name)
         except DATABASE_ERRORS as error:
-            text = str(error) or type(error).__name__
-            print(f"kolbridge drain: the database: {text}", file=sys.stderr)
+            print(f"kolbridge drain: the database: {in_words(error)}", file=sys.stderr)
         else:
             if node is None:
                 print(f"{name}: gone")

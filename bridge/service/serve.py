@@ -42,7 +42,7 @@ from crm.embedded import EmbeddedServer
 from crm.migrate import MigrationError
 from crm.nodes import NameTaken
 from crm.postgres_install import EmbeddedError
-from crm.transient import DATABASE_ERRORS, is_transient
+from crm.transient import DATABASE_ERRORS, in_words, is_transient
 
 EXAMPLES = """examples:
   kolbridge serve
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stderr.write(f"kolbridge: DATABASE_URL: {error}; {ROLE_WANTED}\n")
             return EXIT_SETTINGS
         except NO_DATABASE as error:
-            text = str(error) or type(error).__name__
+            text = in_words(error)
             sys.stderr.write(f"kolbridge: the database cannot be had: {text}\n")
             return EXIT_FAILED
         return _run_service(settings, url, args.take_over, embedded)

@@ -41,7 +41,7 @@ from crm.connect import Schema, open_url, service_url
 from crm.database import Database
 from crm.migrate import MigrationError
 from crm.postgres_install import EmbeddedError
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, in_words
 
 DESCRIPTION = """\
 Check the settings of kolbridge serve, the machine, the database and its tenant
@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
         _show([Check("database", False, str(error))])
         return 1
     except (EmbeddedError, *DATABASE_ERRORS) as error:
-        _show([Check("database", False, f"start it or set DATABASE_URL: {error}")])
+        text = f"start it or set DATABASE_URL: {in_words(error)}"
+        _show([Check("database", False, text)])
         return 1
     try:
         if embedded is None:
@@ -120,6 +121,10 @@ async def _check_all(settings: Settings, owner: str, url: str) -> list[Check]:
         refused = Check("database", False, f"the owner's role is refused: {error}")
         _show([refused])
         checks.append(refused)
+    except DATABASE_ERRORS as error:
+        lost = Check("database", False, f"the checks end here: {in_words(error)}")
+        _show([lost])
+        checks.append(lost)
     finally:
         await database.close()
     return checks

@@ -10,7 +10,7 @@ from bridge.service.serve import ROLE_WANTED, require_bound_role
 from bridge.settings.process import Settings
 from crm import businesses
 from crm.database import Database, IsolationError
-from crm.transient import DATABASE_ERRORS
+from crm.transient import DATABASE_ERRORS, in_words
 
 # The errors of prepared statements behind a pooler in transaction mode.
 _STATEMENT_LOST = (
@@ -45,8 +45,7 @@ async def check_role(settings: Settings, url: str) -> list[Check]:
     except IsolationError as error:
         return [Check("service role", False, f"{error}; {ROLE_WANTED}")]
     except DATABASE_ERRORS as error:
-        text = str(error) or type(error).__name__
-        return [Check("service role", False, f"{text}; {ROLE_WANTED}")]
+        return [Check("service role", False, f"{in_words(error)}; {ROLE_WANTED}")]
     return [Check("service role", True, "bound by row-level security")]
 
 
@@ -65,8 +64,7 @@ async def check_pool(settings: Settings, url: str) -> list[Check]:
         text = f"{count} connections at once: {error}: lower DATABASE_POOL_SIZE"
         return [Check("connections", False, f"{text} or raise max_connections")]
     except DATABASE_ERRORS as error:
-        text = str(error) or type(error).__name__
-        return [Check("connections", False, text)]
+        return [Check("connections", False, in_words(error))]
     # Each query runs to its end: some poolers fail when a query is cancelled.
     found = await asyncio.gather(
         *(_use(database) for _ in range(2 * count)), return_exceptions=True
