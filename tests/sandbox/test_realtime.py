@@ -294,6 +294,7 @@ async def look():
 
 asyncio.run(look())
 """
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True)
 
     assert (ran.returncode, ran.stderr) == (0, "")
