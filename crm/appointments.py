@@ -28,7 +28,7 @@ from crm.claims import Claim, Claimant
 from crm.database import Database
 from crm.free_times import Offer, Wanted
 from crm.leads import Lead
-from crm.names import same_name_key
+from crm.names import may_be_one, same_name_key
 
 ALTERNATIVES_MAX = 3
 # How many days around the wished time are searched for alternatives. Most are found in
@@ -80,15 +80,18 @@ async def book(
     """Book a time for a caller, who becomes a lead, or for the caller's claim.
 
     Raises Taken or TooMany. Two bookings are the same if the caller, the service and
-    the time are the same, and the person, if one was asked for. A caller who loses has
-    changed nothing: neither a lead nor a name is left behind.
+    the time are the same, and the person, if one was asked for. Who calls from the same
+    line under another name is another caller. A caller who loses has changed nothing:
+    neither a lead nor a name is left behind.
     """
     async with db.tenant(business.id) as connection:
+        before = await _known(connection, business.id, request)
+        is_theirs = before is None or may_be_one(before.name, request.name)
         try:
             booked = await _book(connection, business, request, rules, now)
         except (Taken, TooMany) as refused:
             own = await rows.in_the_way(connection, business.id, request)
-            if own is not None and _is_same(own, request):
+            if own is not None and is_theirs and _is_same(own, request):
                 # The name may still be new.
                 await _hold(connection, business.id, request)
                 known = await _known(connection, business.id, request)

@@ -71,3 +71,9 @@ def same_name_key(name: str) -> str:
         if unicodedata.category(char) != "Cf"
     )
     return " ".join(plain.split())
+
+
+def may_be_one(name: str | None, other: str | None) -> bool:
+    """Tell whether two names may be one person's: one of them may say only a part."""
+    words, others = (set(same_name_key(one or "").split()) for one in (name, other))
+    return words <= others or others <= words

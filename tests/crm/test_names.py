@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from crm.names import same_name_key, tidy, unwritable, writable
+from crm.names import may_be_one, same_name_key, tidy, unwritable, writable
 
 RLM, ZWNJ, ZWJ, NBSP, BOM = "\u200f", "\u200c", "\u200d", "\u00a0", "\ufeff"
 
@@ -79,3 +79,18 @@ def test_what_a_document_can_hold_stands():
 
     assert unwritable(text) is None
     assert writable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "is_one"),
+    [
+        ("Dana Levi", "levi  DANA", True),
+        ("Dana", "Dana Levi", True),
+        (None, "Dana", True),
+        ("Dana", "", True),
+        ("Dana Levi", "Tom Levi", False),
+        ("Dana", "Danah", False),
+    ],
+)
+def test_two_names_may_be_ones_if_one_says_a_part_of_the_other(name, other, is_one):
+    assert may_be_one(name, other) is may_be_one(other, name) is is_one

@@ -85,6 +85,29 @@ def test_a_name_that_comes_with_the_second_asking_is_kept(database_url):
     in_shop(database_url, story)
 
 
+@pytest.mark.parametrize("line", [{"caller": DANA}, {"caller": None, "phone": DANA}])
+def test_another_of_one_line_has_not_the_time_that_the_first_has(embedded_url, line):
+    async def story(shop):
+        at = (await shop.slots())[0]["starts_at"]
+
+        def book(name):
+            asked = {"starts_at": at, "name": name, "phone": line.get("phone", "")}
+            create = "calendar_create_appointment"
+            return shop.ask(create, asked, caller=line["caller"])
+
+        assert "note" not in await book("Dana Levi")
+        for name in ("dana levi", "Dana", ""):
+            assert "note" in await book(name)
+        told = await book("Tom Levi")
+        assert "nothing was changed" in told["error"]
+        assert told["own"]["starts_at"] == at
+        assert told["alternatives"]
+        # It stands under the first name.
+        assert "note" in await book("Dana Levi")
+
+    in_shop(embedded_url, story)
+
+
 def test_who_wants_another_service_at_his_own_time_is_told_that_it_is_his(database_url):
     async def story(shop):
         await businesses.add_service(shop.db, shop.business.id, Service("Shave", 15))
