@@ -25,7 +25,7 @@ from bridge.service.between_nodes import (
     BetweenNodes,
 )
 from bridge.service.live_elsewhere import LiveElsewhere
-from bridge.service.node_lines import NodeLines
+from bridge.service.node_lines import KEPT_S, NodeLines
 from bridge.service.recording_server import RecordingServer
 from bridge.service.remote_line import MESSAGE_BYTES_MAX, RemoteLine, serve_line
 from bridge.switchboard.live_calls import Lines, LocalLine
@@ -34,7 +34,7 @@ from bridge.telemetry.metrics import Metrics
 
 LIVE_PATH = "/inside/live"
 LINE_PATH = "/inside/line/{call_sid}"
-# A worker that is late is left out of this look.
+# A worker that is late does not hold up this look.
 SNAPSHOT_WAIT_S = 0.5
 LINE_WAIT_S = 2.0
 # Each node with an open live page asks five times a second.
@@ -60,9 +60,11 @@ class LiveEverywhere:
         self._lines = lines
         self._workers = workers
         self._sessions: dict[int, ClientSession] = {}
+        # What was last seen of each other worker, and when.
+        self._seen: dict[int, tuple[float, Snapshot]] = {}
 
     async def snapshot(self) -> Snapshot:
-        """Return all calls; those of a worker that is late are left out."""
+        """Return all calls; those of a worker that is late as they were seen last."""
         here = await self.snapshot_here()
         others = [] if self._nodes is None else self._nodes.snapshots().values()
         calls = _by_sid(call for one in (here, *others) for call in one.calls)
@@ -145,9 +147,14 @@ class LiveEverywhere:
         url = f"http://worker{LIVE_PATH}"
         try:
             async with self._session(index).get(url, timeout=limit) as got:
-                return msgspec.msgpack.decode(await got.read(), type=Snapshot)
-        except (ClientError, TimeoutError, OSError, msgspec.DecodeError):
+                found = msgspec.msgpack.decode(await got.read(), type=Snapshot)
+        except TimeoutError:
+            seen_at, seen = self._seen.get(index, (float("-inf"), None))
+            return seen if monotonic() < seen_at + KEPT_S else None
+        except (ClientError, OSError, msgspec.DecodeError):
             return None
+        self._seen[index] = monotonic(), found
+        return found
 
     async def _dial(
         self, index: int, call_sid: str, business_id: str, name: str, hears: bool

@@ -1,10 +1,11 @@
 """The running calls of other nodes as those nodes see them, and lines to these calls.
 
 Nodes are asked only while somebody watches. For a node that cannot be asked, or is
-late, what the database knows of its calls has to do.
+late for KEPT_S, what the database knows of its calls has to do.
 """
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 
 import msgspec
@@ -23,6 +24,9 @@ LOOK_S = 0.2
 SNAPSHOT_WAIT_S = 1.0
 LINE_WAIT_S = 3.0
 SNAPSHOT_BYTES_MAX = 16_000_000
+# What was seen last of who is late is shown for so long. A page closes an operator's
+# line to a call that is gone, and a busy process is late more often than dead.
+KEPT_S = 3.0
 
 
 class NodeLines:
@@ -32,6 +36,9 @@ class NodeLines:
         self._database = database
         self._nodes = nodes
         self._newest: dict[str, Snapshot] = {}
+        self._urls: dict[str, str] = {}
+        # When each node was last seen.
+        self._seen_at: dict[str, float] = {}
         self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -86,18 +93,19 @@ class NodeLines:
         self._task = None
 
     async def _look(self) -> None:
-        try:
-            urls = await self._nodes.urls()
-        except DATABASE_ERRORS:
-            self._newest = {}
-            return
+        with suppress(*DATABASE_ERRORS):  # without it the known nodes are asked
+            self._urls = await self._nodes.urls()
+        urls = self._urls
         names = list(urls)
         found = await asyncio.gather(*(self._ask(urls[name]) for name in names))
-        self._newest = {
-            name: _named(one, name)
-            for name, one in zip(names, found, strict=True)
-            if one is not None
-        }
+        now, newest = monotonic(), {}
+        for name, one in zip(names, found, strict=True):
+            if one is not None:
+                self._seen_at[name] = now
+                newest[name] = _named(one, name)
+            elif name in self._newest and now < self._seen_at[name] + KEPT_S:
+                newest[name] = self._newest[name]
+        self._newest = newest
 
     async def _ask(self, url: str) -> Snapshot | None:
         return await self._nodes.ask(

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.call.plan import HandBack, SayGoodbye, TakeOver, Whisper
 from bridge.ports.workers import Workers
+from bridge.service import live_everywhere
 from bridge.service.live_everywhere import LiveEverywhere
 from bridge.switchboard.live_calls import Lines
 from tests.bridge import builders, loopback, ws_peer
@@ -77,6 +78,20 @@ def test_a_worker_that_does_not_answer_is_left_out(told, tmp_path):
 
         assert (await views[0].snapshot()).calls == ()
         assert await open_line(views[0]) is None
+
+    told(story)
+
+
+def test_the_calls_of_a_worker_that_is_late_are_as_they_were_for_a_while(
+    told, monkeypatch
+):
+    async def story(place, views, peer):
+        seen = await views[0].snapshot()
+        monkeypatch.setattr(live_everywhere, "SNAPSHOT_WAIT_S", 1e-6)
+        assert (await views[0].snapshot()).calls == seen.calls != ()
+
+        monkeypatch.setattr(live_everywhere, "KEPT_S", 0.0)
+        assert (await views[0].snapshot()).calls == ()
 
     told(story)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from bridge.call import checkpoint
 from bridge.call.plan import HandBack, TakeOver, Whisper
 from bridge.sandbox.responses.server import ResponsesServer
+from bridge.service import node_lines
 from bridge.service.between_nodes import (
     LINE_PATH,
     LIVE_PATH,
@@ -156,6 +157,30 @@ def test_call_of_another_node_is_seen_as_it_is_there(told):
         assert call.node.startswith("far-")
         assert not call.is_only_seen
         assert call.business_name == "Salon"
+
+    told(story)
+
+
+def test_calls_of_a_node_that_is_late_are_as_they_were_for_a_while(told, monkeypatch):
+    async def story(pair):
+        async def look():
+            await nodes._look()
+            return [
+                call.call_sid for one in nodes._newest.values() for call in one.calls
+            ]
+
+        async def away():
+            raise ConnectionError
+
+        nodes = pair.near._nodes
+        await pair.seen()
+        monkeypatch.setattr(nodes._nodes, "urls", away)
+        assert builders.CALL_SID in await look()
+        monkeypatch.setattr(node_lines, "SNAPSHOT_WAIT_S", 1e-6)
+        assert builders.CALL_SID in await look()
+
+        monkeypatch.setattr(node_lines, "KEPT_S", 0.0)
+        assert builders.CALL_SID not in await look()
 
     told(story)
 
