@@ -65,8 +65,7 @@ class LiveEverywhere:
 
     async def snapshot(self) -> Snapshot:
         """Return all calls; those of a worker that is late as they were seen last."""
-        here = await self.snapshot_here()
-        others = [] if self._nodes is None else self._nodes.snapshots().values()
+        here, others = await asyncio.gather(self.snapshot_here(), self._at_others())
         calls = _by_sid(call for one in (here, *others) for call in one.calls)
         if self._elsewhere is not None:
             for call in self._elsewhere.calls():
@@ -75,6 +74,11 @@ class LiveEverywhere:
             call for one in (here, *others) for call in one.refused
         ]
         return _sorted(calls.values(), refused)
+
+    async def _at_others(self) -> list[Snapshot]:
+        return (
+            [] if self._nodes is None else [*(await self._nodes.snapshots()).values()]
+        )
 
     async def snapshot_here(self) -> Snapshot:
         """Return the calls of this node's workers."""

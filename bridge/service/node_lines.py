@@ -23,6 +23,9 @@ from crm.transient import DATABASE_ERRORS
 LOOK_S = 0.2
 SNAPSHOT_WAIT_S = 1.0
 LINE_WAIT_S = 3.0
+# A look that is older is of no use: nobody has watched since. The next is waited for.
+STALE_S = 10.0
+FIRST_LOOK_WAIT_S = 2.0
 SNAPSHOT_BYTES_MAX = 16_000_000
 # What was seen last of who is late is shown for so long. A page closes an operator's
 # line to a call that is gone, and a busy process is late more often than dead.
@@ -40,16 +43,22 @@ class NodeLines:
         # When each node was last seen.
         self._seen_at: dict[str, float] = {}
         self._look_at = 0.0
+        self._looked_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
-    def snapshots(self) -> dict[str, Snapshot]:
-        """Return the newest look by the names of the nodes, at once; begin another look
-        if due."""
+    async def snapshots(self) -> dict[str, Snapshot]:
+        """Return the newest look by the names of the nodes; begin another look if due.
+
+        Where the newest is older than STALE_S, or there is none, the other is waited
+        for: a page that has come here from another worker would lose its calls.
+        """
         now = monotonic()
         if self._task is None and now >= self._look_at and self._nodes.can_be_asked:
             self._look_at = now + LOOK_S
             self._task = asyncio.get_running_loop().create_task(self._look())
             self._task.add_done_callback(self._forget)
+        if self._task is not None and now >= self._looked_at + STALE_S:
+            await asyncio.wait((self._task,), timeout=FIRST_LOOK_WAIT_S)
         return self._newest
 
     async def dial(
@@ -105,7 +114,7 @@ class NodeLines:
                 newest[name] = _named(one, name)
             elif name in self._newest and now < self._seen_at[name] + KEPT_S:
                 newest[name] = self._newest[name]
-        self._newest = newest
+        self._newest, self._looked_at = newest, now
 
     async def _ask(self, url: str) -> Snapshot | None:
         return await self._nodes.ask(

@@ -161,6 +161,14 @@ def test_call_of_another_node_is_seen_as_it_is_there(told):
     told(story)
 
 
+def test_the_first_look_of_a_process_has_the_calls_of_other_nodes(told):
+    async def story(pair):
+        calls = (await pair.near.snapshot()).calls
+        assert builders.CALL_SID in [call.call_sid for call in calls]
+
+    told(story)
+
+
 def test_calls_of_a_node_that_is_late_are_as_they_were_for_a_while(told, monkeypatch):
     async def story(pair):
         async def look():
