@@ -97,6 +97,17 @@ def test_first_failure_inside_is_an_increase(embedded_url, tmp_path):
     assert names <= tasks
 
 
+def test_messages_that_are_kept_or_given_up_are_not_unseen():
+    named = " ".join(expressions().values())
+
+    for metric in (
+        "kolbridge_messages_waiting",
+        "kolbridge_messenger_restarts_total",
+        "kolbridge_message_turns_given_up_total",
+    ):
+        assert metric in named
+
+
 def test_rules_are_yaml_and_whole():
     yaml = pytest.importorskip("yaml")
     groups = yaml.safe_load(RULES.read_text())["groups"]

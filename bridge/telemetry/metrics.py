@@ -116,7 +116,7 @@ _HELP = {
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by outcome",
     "records": "Call records, by outcome",
-    "log_lines_dropped": "Log lines dropped, because nobody reads stderr",
+    "log_lines_dropped": "Log lines dropped: nobody reads stderr, or its disk is full",
     "businesses_from_cache": "Calls opened with a business from the cache on disk",
     "embedded_starts": "How often the embedded database had to be started again",
     "journal_failures": "Writes of call records that the disk refused",
