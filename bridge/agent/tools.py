@@ -25,9 +25,11 @@ from crm.transient import is_transient
 OUTPUT_BYTES_MAX = 16_384
 # Beside five, one for each set of fields that a business requires.
 SCHEMAS_KEPT = 256
+# What a database has begun it may finish after the tool was given up.
 _UNREACHABLE_TEXT = (
-    "the calendar and the records cannot be reached right now. Tell the caller so "
-    "briefly, ask for what is needed to call back, and go on; nothing is promised"
+    "the calendar and the records cannot be reached right now, and it is not known "
+    "whether this was done. Tell the caller so briefly, ask for what is needed to call "
+    "back, and go on; nothing is promised. The same asked again is done once"
 )
 _END_CALL_TEXT = (
     "End the call. reason=completed once everything the business requires is written "

@@ -87,6 +87,7 @@ def test_late_tool_is_an_error_that_names_its_deadline():
 
     error = answer_of(result)["error"]
     assert error.startswith("book did not answer within 1 ms: the calendar and the")
+    assert "not known whether this was done" in error
     assert metrics.value("tools", name="book", outcome="late") == 1
 
 
