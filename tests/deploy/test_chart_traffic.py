@@ -27,6 +27,8 @@ from .chart import (
 HAPROXY = {**REQUIRED, "routing": {"kind": "ingress"}}
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 STREAM = "/twilio/media/one/0"
+# routing.nodes
+ROUTED = 10
 PAGES = ["/console", "/api/v1", "/feeds"]
 METRICS = {one.name for one in families()}
 
@@ -52,7 +54,7 @@ def test_a_node_is_reached_while_it_drains_and_webhooks_go_to_ready_ones():
     stateful = only(MINIMAL, "StatefulSet")
 
     assert stateful["spec"]["serviceName"] == all_nodes
-    assert waiting == {all_nodes, *nodes_of(MINIMAL, 2)}
+    assert waiting == {all_nodes, *nodes_of(MINIMAL, ROUTED)}
     assert services.keys() - waiting == {stateful["metadata"]["name"]}
 
 
@@ -64,14 +66,23 @@ def test_a_nodes_own_service_leads_to_its_pod_alone():
 
 
 def test_every_node_that_may_run_has_a_way_to_it():
-    fixed = {**MINIMAL, "replicas": 3}
-    assert {*nodes_of(fixed, 3)} < of_kind(fixed, "Service").keys()
-    assert {*nodes_of(fixed, 3)} < of_kind(fixed, "HTTPRoute").keys()
+    fixed = {**MINIMAL, "replicas": ROUTED + 1}
+    assert {*nodes_of(fixed, ROUTED + 1)} < of_kind(fixed, "Service").keys()
+    assert {*nodes_of(fixed, ROUTED + 1)} < of_kind(fixed, "HTTPRoute").keys()
     scaled = EVERYTHING
     count = scaled["autoscaling"]["maxReplicas"]
     assert {*nodes_of(scaled, count)} < of_kind(scaled, "Service").keys()
     assert {*nodes_of(scaled, count)} < of_kind(scaled, "Ingress").keys()
     assert len(of_kind(SETS["alone"], "Service")) == 2
+
+
+@pytest.mark.parametrize("values", [MINIMAL, HAPROXY], ids=["gateway", "ingress"])
+def test_a_node_that_fewer_replicas_take_away_keeps_its_way(values):
+    """Helm removes what it does not render at once; the node's calls go on."""
+    before, after = ({**values, "replicas": count} for count in (3, 1))
+
+    for kind in ("Service", "HTTPRoute", "Ingress"):
+        assert of_kind(after, kind).keys() == of_kind(before, kind).keys()
 
 
 # --- routes ---

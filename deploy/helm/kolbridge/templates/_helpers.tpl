@@ -38,11 +38,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* The names of all nodes that may run, with spaces between them. */}}
+{{/* The names of all nodes that may run or still drain, with spaces between them. */}}
 {{- define "kolbridge.everyNode" -}}
-{{- $count := .Values.replicas -}}
+{{- $count := max .Values.replicas .Values.routing.nodes -}}
 {{- if .Values.autoscaling.enabled -}}
-{{- $count = .Values.autoscaling.maxReplicas -}}
+{{- $count = max $count .Values.autoscaling.maxReplicas -}}
 {{- end -}}
 {{- range $at := until (int $count) -}}
 {{- if $at }} {{ end -}}{{ include "kolbridge.name" $ }}-{{ $at }}
