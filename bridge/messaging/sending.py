@@ -230,10 +230,11 @@ class Outbox:
             self._database, context.held.business_id, [one.sid for one in listed]
         )
         ours = [one for one in listed if one.sid not in known]
-        if message.content is None:
+        is_template = self._composer.decide(context, message).way is Way.TEMPLATE
+        if message.content is None and not is_template:
             body = one_space(message.body)
             ours = [one for one in ours if one_space(one.body or "") == body]
-        # Of a message with content the list has the text that Twilio made of it, or
+        # Of content and of a template the list has the text that Twilio made of it, or
         # none. Nobody else gives messages of this conversation to Twilio meanwhile.
         return min(ours, key=_created_at, default=None)
 

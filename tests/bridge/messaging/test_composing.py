@@ -275,6 +275,26 @@ async def test_choices_whose_answer_was_lost_are_found_and_not_sent_again(desk):
 
 
 @told
+async def test_template_whose_answer_was_lost_is_found_and_not_sent_again(desk):
+    template = desk.api.template("We have news. Please write to us.")
+    desk.options = MessageOptions(
+        whatsapp=True, whatsapp_templates=f"reply.en={template}", quiet_hours="off"
+    )
+    desk.outbox = desk.new_outbox()
+    desk.api.ways.loses = 1.0
+    desk.api.faults.order(LOST_ANSWER)
+    await desk.add("late")
+    await desk.write_last(hours=30)
+    await desk.send()
+    await desk.api.settle()
+    await desk.pass_time(10)
+    await desk.send()
+
+    assert desk.sent == ["We have news. Please write to us."]
+    assert desk.count("found") == 1
+
+
+@told
 async def test_content_api_that_is_away_is_waited_for(desk):
     desk.api.faults.order(Fault(path="contents"))
     await desk.add("When?", TIMES)
