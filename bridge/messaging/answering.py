@@ -75,6 +75,7 @@ class _Job(NamedTuple):
     tools: Mapping[str, Tool]
     runner: ToolRunner
     log: CallLogger
+    is_blind: bool = False  # After a refusal: its pictures may be why.
 
 
 class Answerer:
@@ -192,6 +193,8 @@ class Answerer:
                 is_over = pause_s is None or loop.time() + waits_s > until
                 if is_over or failure.failure is Failure.STEPS:
                     return []
+                if failure.failure is Failure.REFUSED:
+                    job = job._replace(is_blind=True)
             await asyncio.sleep(waits_s)
             job = await self._with_more(job)
         raise AssertionError("the last pause ends the turn")
@@ -258,11 +261,12 @@ class Answerer:
                 )
         bounds = Bounds(options.message_history_max, options.message_history_tokens)
         turn = _replaced(job.turn, job.progress)
+        seen = () if job.is_blind else job.turn.asked
         items = history.items(
             before,
             turn,
             job.progress.outputs,
-            await self._media.pictures(job.conversation, job.turn.asked),
+            await self._media.pictures(job.conversation, seen),
             bounds,
             ZoneInfo(business.time_zone),
         )

@@ -45,6 +45,23 @@ def test_picture_is_seen_and_what_cannot_be_had_is_named(embedded_url):
     story(embedded_url, tell, media=fetch)
 
 
+def test_picture_that_the_vendor_refuses_is_left_out_and_the_rest_answered(
+    embedded_url,
+):
+    async def fetch(conversation, medium):
+        return "image/gif", PIXEL
+
+    async def tell(chat):
+        media = [{"url": "https://api.example/1", "content_type": "image/gif"}]
+        await chat.says("Can I come at ten?", media=media)
+        refused, answered = (one["input"] for one in chat.server.requests)
+        assert refused[0]["content"][1]["type"] == "input_image"
+        words = "Can I come at ten?\n[a picture, which could not be loaded]"
+        assert answered == [{"role": "user", "content": words}]
+
+    story(embedded_url, tell, Fault(400), media=fetch, pauses_s=(0.01, 0.01))
+
+
 def test_voice_note_is_named_to_the_model(embedded_url):
     async def tell(chat):
         media = [{"url": "https://api.example/1", "content_type": "audio/ogg"}]
