@@ -26,10 +26,10 @@ class Outgoing(NamedTuple):
     `next` is the first message that is not given to the carrier and is due, or was
     tried before: it keeps its place. `later_at` is when another one is due. `before` is
     the last given one that is not known to be sent. `replaced` is one that the carrier
-    refused as text, and that has no other in its place. `is_closed`: the carrier has
-    refused text since the writer's last message. `is_taken_over`: a person took the
-    conversation over before the turn of `next` had ended. `is_outdated`: what
-    `next` says of an appointment or a call is not so any more.
+    refused as text, and that has no other in its place. `is_closed`: the carrier
+    refused text that it was given after the writer's last message. `is_taken_over`: a
+    person took the conversation over before the turn of `next` had ended.
+    `is_outdated`: what `next` says of an appointment or a call is not so any more.
     """
 
     now: datetime
@@ -77,7 +77,7 @@ async def read(
         facts = await connection.fetchrow(
             "select now() as now, exists (select from messages where business_id = $1 "
             "and conversation_id = $2 and error_code = $3 "
-            "and status_at > coalesce($4::timestamptz, '-infinity')) as is_closed, "
+            "and tried_at > coalesce($4::timestamptz, '-infinity')) as is_closed, "
             "(select min(due_at) from messages where business_id = $1 "
             "and conversation_id = $2 and direction = 'out' and status = 'waiting' "
             "and tries = 0 and due_at > now()) as later_at, "

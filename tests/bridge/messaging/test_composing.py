@@ -103,6 +103,23 @@ async def test_text_refused_for_the_window_fails_where_there_is_no_template(desk
 
 
 @told
+async def test_refusal_that_is_told_late_does_not_close_a_window_opened_since(desk):
+    desk.api.ways.loses = 1.0
+    desk.api.clock.advance(hours=25)
+    await desk.add("news")
+    await desk.send()
+    await desk.api.settle()
+    await desk.writer.write("hello again")
+    await desk.pass_time(30)
+    await desk.send()
+    await desk.add("answer")
+    await desk.send()
+
+    assert desk.sent == ["news", "answer"]
+    assert (await desk.statuses())[0] == "failed"
+
+
+@told
 async def test_after_stop_nothing_is_sent_but_one_confirmation(desk):
     await desk.add("is this all?")
     await desk.writer.stop()
