@@ -1,9 +1,10 @@
 """Train a learned score on generated calls, and write its weights.
 
 The net is a GRU with two outputs (dsp/score.pxd). Training is truncated
-back-propagation over sequences, with weighted binary cross-entropy and AdamW with a
-cosine rate. The only regularisers are feature noise, an offset of features, a shift of
-the far level, and weight decay. Only this module needs PyTorch.
+back-propagation over parts of calls, with weighted binary cross-entropy and AdamW with
+a cosine rate. Parts are heard alone, or one after another with the net's state, as in
+production (`Recipe.is_carried`). The only regularisers are feature noise, an offset of
+features, a shift of the far level, and weight decay. Only this module needs PyTorch.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from bench.gate.quantise import Trained, quantised
 NOISE = 0.1
 VERSION = 2
 OUTPUTS = 2
-# The largest shift of a sequence's far level; columns as in features.pxd.
+# The largest shift of a call's far level; columns as in features.pxd.
 FAR_DB = 6.0
 FAR_SILENCE_DB = 12.05
 FAR_LOUDEST, UNDER_FAR, FAR_COLUMNS = 36, 37, (36, 38, 39, 40)
@@ -36,18 +37,21 @@ class Recipe:
 
     steps: int
     units: int = 48
-    sequence_frames: int = 800
+    # Errors are propagated back through a part of a call, 16 s at most.
+    part_frames: int = 800
     batch: int = 64
-    # A sequence from mid-call has no history: its first frames have no weight.
-    warm_up_frames: int = 50
-    # The share of sequences that start at the start of a call.
+    # Whether a call's parts follow one another, and the net's state with them.
+    is_carried: bool = False
+    # If not: the share of parts that are the start of a call. Others have no history,
+    # and their first frames no weight.
     from_the_start: float = 0.35
+    warm_up_frames: int = 50
     rate: float = 5e-3
     # What an error of the second output costs, beside one of the first.
     double_talk_share: float = 0.6
     decay: float = 1e-2
-    # The deviation of what is added to each feature of a sequence, the same in each
-    # frame: other lines and voices.
+    # The deviation of what is added to each feature of a call, the same in each frame:
+    # other lines and voices.
     offset: float = 0.0
 
 
@@ -64,10 +68,15 @@ class Net(nn.Module):
         self.gru = nn.GRU(len(mean), units, batch_first=True)
         self.out = nn.Linear(units, OUTPUTS)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return log-odds [calls, frames, outputs] of scaled features."""
-        hidden, _ = self.gru(x)
-        return self.out(hidden)
+    def forward(
+        self, x: torch.Tensor, hidden: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return log-odds [calls, frames, outputs] of scaled features, and the state.
+
+        `hidden` [1, calls, units] is the state before the first frame.
+        """
+        states, hidden = self.gru(x, hidden)
+        return self.out(states), hidden
 
 
 def train(
@@ -89,12 +98,16 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     shares = torch.tensor([1.0, recipe.double_talk_share])
+    parts = _Parts(recipe, calls, mean, scale, rng)
+    hidden = torch.zeros(1, recipe.batch, recipe.units)
     began, total = time.monotonic(), np.zeros(OUTPUTS)
     for step in range(1, recipe.steps + 1):
-        batch = _batch(recipe, calls, mean, scale, rng)
-        x, y, w = (torch.from_numpy(part) for part in batch)
+        hidden = hidden.detach()
+        hidden[0, parts.renewed()] = 0
+        x, y, w = (torch.from_numpy(part) for part in parts.next())
+        odds, hidden = net(x, hidden)
         cost = nn.functional.binary_cross_entropy_with_logits(
-            net(x), y[..., None].expand(-1, -1, OUTPUTS), weight=w, reduction="none"
+            odds, y[..., None].expand(-1, -1, OUTPUTS), weight=w, reduction="none"
         ).sum((0, 1)) / w.sum((0, 1)).clamp(min=1)
         optimiser.zero_grad()
         (cost * shares).sum().backward()
@@ -120,40 +133,77 @@ def _scaling(calls: Calls) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def _batch(
-    recipe: Recipe,
-    calls: Calls,
-    mean: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], ...]:
-    shape = (recipe.batch, recipe.sequence_frames)
-    x = np.zeros((*shape, len(mean)), np.float32)
-    y = np.zeros(shape, np.float32)
-    w = np.zeros((*shape, OUTPUTS), np.float32)
-    for row in range(recipe.batch):
-        call = int(rng.integers(len(calls.features)))
-        frames = len(calls.features[call])
-        start = int(rng.integers(0, max(1, frames - recipe.sequence_frames)))
-        if rng.random() < recipe.from_the_start:
-            start = 0
-        end = min(frames, start + recipe.sequence_frames)
-        x[row, : end - start] = calls.features[call][start:end]
-        _shift_far(x[row, : end - start], rng)
-        y[row, : end - start] = calls.labels[call][start:end]
-        w[row, : end - start] = calls.weights[call][start:end]
-        if start:
-            w[row, : recipe.warm_up_frames] = 0
-    x = (x - mean) * scale
-    x += NOISE * rng.standard_normal(x.shape, np.float32)
-    if recipe.offset:
-        x += recipe.offset * rng.standard_normal((len(x), 1, len(mean)), np.float32)
-    return x.astype(np.float32), y, w
+class _Parts:
+    """The parts of calls that a batch consists of, step by step.
+
+    A part that ends with its call is filled up with frames of no weight.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        calls: Calls,
+        mean: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        rng: np.random.Generator,
+    ) -> None:
+        self._recipe, self._calls, self._rng = recipe, calls, rng
+        self._mean, self._scale = mean, scale
+        self._call, self._start = [0] * recipe.batch, [0] * recipe.batch
+        self._far_db = np.zeros(recipe.batch)
+        self._offset = np.zeros((recipe.batch, len(mean)), np.float32)
+        for row in range(recipe.batch):
+            # They must not all end together.
+            self._renew(row, from_the_start=False)
+
+    def renewed(self) -> list[int]:
+        """Begin other calls where one has ended, or everywhere; return their rows."""
+        is_carried = self._recipe.is_carried
+        rows = [
+            row
+            for row in range(self._recipe.batch)
+            if not is_carried or self._start[row] >= self._frames(row)
+        ]
+        for row in rows:
+            share = self._recipe.from_the_start
+            self._renew(row, is_carried or self._rng.random() < share)
+        return rows
+
+    def next(self) -> tuple[NDArray[np.float32], ...]:
+        """Return the next parts' scaled features, labels and weights."""
+        recipe = self._recipe
+        shape = (recipe.batch, recipe.part_frames)
+        x = np.zeros((*shape, len(self._mean)), np.float32)
+        y = np.zeros(shape, np.float32)
+        w = np.zeros((*shape, OUTPUTS), np.float32)
+        for row, (call, start) in enumerate(zip(self._call, self._start, strict=True)):
+            end = min(self._frames(row), start + recipe.part_frames)
+            x[row, : end - start] = self._calls.features[call][start:end]
+            _shift_far(x[row, : end - start], self._far_db[row])
+            y[row, : end - start] = self._calls.labels[call][start:end]
+            w[row, : end - start] = self._calls.weights[call][start:end]
+            if start and not recipe.is_carried:
+                w[row, : recipe.warm_up_frames] = 0
+            self._start[row] = end
+        x = (x - self._mean) * self._scale
+        x += NOISE * self._rng.standard_normal(x.shape, np.float32)
+        x += self._offset[:, None]
+        return x.astype(np.float32), y, w
+
+    def _renew(self, row: int, from_the_start: bool) -> None:
+        self._call[row] = int(self._rng.integers(len(self._calls.features)))
+        latest = 0 if from_the_start else self._frames(row) - self._recipe.part_frames
+        self._start[row] = int(self._rng.integers(0, max(1, latest)))
+        self._far_db[row] = self._rng.uniform(-FAR_DB, FAR_DB)
+        offset = self._rng.standard_normal(len(self._mean), np.float32)
+        self._offset[row] = self._recipe.offset * offset
+
+    def _frames(self, row: int) -> int:
+        return len(self._calls.features[self._call[row]])
 
 
-def _shift_far(x: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Move the far level of a sequence, and with it the loss of the echo path."""
-    shift_db = rng.uniform(-FAR_DB, FAR_DB)
+def _shift_far(x: NDArray[np.float32], shift_db: float) -> None:
+    """Move the far level of a call's part, and with it the loss of the echo path."""
     loudest = x[:, FAR_LOUDEST].copy()
     for column in FAR_COLUMNS:
         is_heard = x[:, column] > FAR_SILENCE_DB

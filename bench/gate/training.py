@@ -1,8 +1,9 @@
 """Train the learned scores: fetch and cut the material, make the calls, train, write.
 
-The first net learns from calls of every kind. The second begins with the weights, as
-whole numbers, of a first net that has learned less, and goes on learning, mostly from
-calls in which the AI talks. (Begun with the whole first net it heard fewer callers.)
+The first net learns from calls of every kind: from parts of them, then from whole
+ones. The second begins with the weights, as whole numbers, of a first net that has
+learned less, and goes on learning, mostly from calls in which the AI talks. (Begun with
+the whole first net it heard fewer callers.)
 
 It needs the extra `gate-training`, and what `material.NEEDED` names; sox with AMR
 suffices for `--small`, which trains on the packaged clips, to show that the whole path
@@ -24,7 +25,7 @@ from bench.gate import calls, manifest, material, voices
 from bench.gate.calls import Calls, Kind
 from bench.gate.packaged import packaged
 from bench.gate.pool import of_material
-from bench.gate.quantise import floats_of
+from bench.gate.quantise import Trained, floats_of
 
 if TYPE_CHECKING:
     from bench.gate import recurrent
@@ -33,6 +34,8 @@ ROOT = Path(__file__).parents[2]
 DSP = ROOT / "dsp"
 SPEECH, DOUBLE_TALK = "score.weights", "double_talk.weights"
 SEEDS, CALLS_A_SEED, STEPS = range(1, 45), 100, 6_000
+# Then so many with the net's state carried through whole calls.
+CARRIED_STEPS = 2_400
 # Of the net with which the second begins: so many of the seeds, and steps.
 BASE_SEEDS, BASE_STEPS = 28, 3_600
 # Deviations of a feature, the same in all frames: other lines and voices.
@@ -40,8 +43,9 @@ OFFSET, OVER_OFFSET = 0.1, 0.15
 # Of the second net; an error of its second output costs OVER_SHARE times one of the
 # first.
 OVER_SEEDS, TALK_SEEDS, EVENT_SEEDS = range(101, 131), range(201, 213), range(301, 309)
-OVER_STEPS = 2_400
-OVER_RATE, OVER_SHARE = 2.5e-3, 1.5
+OVER_STEPS, OVER_SHARE = 2_400, 1.5
+# Of a net that goes on learning.
+LATER_RATE = 2.5e-3
 SMALL_SEEDS, SMALL_CALLS, SMALL_STEPS = range(1, 3), 20, 100
 # Runs with the `dsp` of another folder. A caller's mean score has to be much higher.
 TOLD_APART = """
@@ -75,6 +79,7 @@ class Part(NamedTuple):
 
     calls: tuple[tuple[tuple[Kind, ...], range], ...]
     steps: int
+    carried_steps: int = 0
 
     @property
     def seeds(self) -> list[int]:
@@ -90,7 +95,7 @@ def run(cache: Path, out: Path = DSP) -> int:
     material.fetch(cache)
     print(f"cut {len(voices.build(cache, 'train').by)} voices into clips", flush=True)
     base = Part(((calls.KINDS, SEEDS[:BASE_SEEDS]),), BASE_STEPS)
-    first = Part(((calls.KINDS, SEEDS),), STEPS)
+    first = Part(((calls.KINDS, SEEDS),), STEPS, CARRIED_STEPS)
     others = (calls.TALK_KINDS, TALK_SEEDS), (calls.EVENT_KINDS, EVENT_SEEDS)
     second = Part(((calls.OVER_KINDS, OVER_SEEDS), *others), OVER_STEPS)
     return _train(partial(_of_material, cache), base, first, second, out)
@@ -98,7 +103,7 @@ def run(cache: Path, out: Path = DSP) -> int:
 
 def run_small(out: Path) -> int:
     """Train a small net on the packaged clips, by the same path."""
-    first = Part(((calls.KINDS, SMALL_SEEDS),), SMALL_STEPS)
+    first = Part(((calls.KINDS, SMALL_SEEDS),), SMALL_STEPS, SMALL_STEPS // 5)
     # Of so few calls, too few would have a caller with the other kinds.
     second = Part(((calls.OVER_KINDS, SMALL_SEEDS),), SMALL_STEPS // 2)
     out.mkdir(parents=True, exist_ok=True)
@@ -159,18 +164,30 @@ def _train(generate: Generate, base: Part, first: Part, second: Part, out: Path)
         recipe = recurrent.Recipe(steps=base.steps, offset=OFFSET)
         begun = recurrent.train(recipe, Calls(*(part[:some] for part in every)))
         recipe = recurrent.Recipe(steps=first.steps, offset=OFFSET)
-        _save(recurrent.train(recipe, every), out / SPEECH, first)
+        heard = recurrent.train(recipe, every)
+        recipe = recurrent.Recipe(
+            steps=first.carried_steps, rate=LATER_RATE, offset=OFFSET, is_carried=True
+        )
+        net = recurrent.train(recipe, every, start=_floats(heard))
+        _save(net, out / SPEECH, first)
         recipe = recurrent.Recipe(
             steps=second.steps,
-            rate=OVER_RATE,
+            rate=LATER_RATE,
             double_talk_share=OVER_SHARE,
             offset=OVER_OFFSET,
         )
-        start = floats_of(recurrent.weights_of(begun), begun.units, begun.inputs)
-        net = recurrent.train(recipe, _collected(second, of_second), start=start)
+        every = _collected(second, of_second)
+        net = recurrent.train(recipe, every, start=_floats(begun))
     _save(net, out / DOUBLE_TALK, second)
     print(f"wrote to {out}; build, and run: python -m bench.gate scenes --record")
     return 0
+
+
+def _floats(net: "recurrent.Net") -> Trained:
+    """Return a net's weights as the whole numbers that ship stand for them."""
+    from bench.gate import recurrent
+
+    return floats_of(recurrent.weights_of(net), net.units, net.inputs)
 
 
 def _save(net: "recurrent.Net", path: Path, part: Part) -> None:
@@ -178,4 +195,5 @@ def _save(net: "recurrent.Net", path: Path, part: Part) -> None:
 
     here = Path(__file__).parent
     sources = [here / name for name in MADE_OF] + [manifest.PATH]
-    recurrent.save(net, path, sources, seeds=part.seeds, steps=part.steps)
+    steps = [part.steps, part.carried_steps]
+    recurrent.save(net, path, sources, seeds=part.seeds, steps=steps)
