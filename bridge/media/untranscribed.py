@@ -42,8 +42,12 @@ class UntranscribedAudio:
         self._from_ms = max(self._from_ms, start_ms)
 
     def end(self, end_ms: int) -> None:
-        """Note that the server heard the turn end at `end_ms`."""
+        """Note that the server heard the turn end at `end_ms`.
+
+        It makes an item of that turn before the one that it is told to make meanwhile.
+        """
         self._end_ms = end_ms
+        self._is_servers_first = self.is_asked
 
     def ask(self, uplink: Uplink) -> None:
         """Note that the server is told to make an item of all it was given."""

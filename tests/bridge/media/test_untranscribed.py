@@ -124,12 +124,20 @@ def test_of_two_turns_each_has_its_own_sound():
     assert sounds(ready(call, now + 0.5)) == [b"".join(second)]
 
 
-def test_a_turn_that_the_server_had_ended_is_its_own_item_before_the_asked_one():
+@pytest.mark.parametrize("is_told_late", [False, True])
+def test_a_turn_that_the_server_had_ended_is_its_own_item_before_the_asked_one(
+    is_told_late,
+):
     """The server confirms both; the first of its items ends where it said."""
     call, frames, now = speaking(VOICE[:40])
     call.receive_openai(openai.SpeechStarted(item_id="u1", audio_start_ms=0), now)
-    call.receive_openai(openai.SpeechStopped(item_id="u1", audio_end_ms=400), now)
-    call.untranscribed.ask(call.uplink)
+    stopped = openai.SpeechStopped(item_id="u1", audio_end_ms=400)
+    if is_told_late:
+        call.untranscribed.ask(call.uplink)
+        call.receive_openai(stopped, now)
+    else:
+        call.receive_openai(stopped, now)
+        call.untranscribed.ask(call.uplink)
     call.receive_openai(openai.Committed(item_id="u1"), now)
     assert call.untranscribed.is_asked
     call.receive_openai(openai.Committed(item_id="u2"), now)
