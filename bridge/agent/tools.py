@@ -31,6 +31,7 @@ _UNREACHABLE_TEXT = (
     "whether this was done. Tell the caller so briefly, ask for what is needed to call "
     "back, and go on; nothing is promised. The same asked again is done once"
 )
+TOO_MANY_TEXT = "too many tools at once: wait for the others"
 _END_CALL_TEXT = (
     "End the call. reason=completed once everything the business requires is written "
     "down; goodbye when the caller says goodbye; declined when they want no more."
@@ -160,9 +161,9 @@ class ToolRunner:
         self._log.error("tool %s failed", asked.name, exc_info=error)
         return "failed", Answer({"error": f"{asked.name} failed; nothing was changed"})
 
-    async def refuse(self, asked: RunTool) -> ToolResult:
-        """Answer a tool call that is over the limit of those in flight."""
-        answer = Answer({"error": "too many tools at once: wait for the others"})
+    async def refuse(self, asked: RunTool, why: str = TOO_MANY_TEXT) -> ToolResult:
+        """Answer a tool call that is not run, such as one over the limit."""
+        answer = Answer({"error": why})
         return self._result(asked, answer, "refused", 0.0)
 
     async def _call_in_time(self, asked: RunTool) -> Answer:

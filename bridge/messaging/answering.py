@@ -15,21 +15,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
 from bridge.agent.tools import Tool, ToolRunner
-from bridge.call.plan import RunTool
 from bridge.messaging import history, writing_prompt
 from bridge.messaging.calendar_links import with_links
 from bridge.messaging.history import Bounds
 from bridge.messaging.media_input import Fetch, MediaInput
 from bridge.messaging.model_failure import Failure, ModelFailed
-from bridge.messaging.progress import Progress, ToolCall
+from bridge.messaging.progress import Progress
 from bridge.messaging.sentences import FAILED, LATE, in_language
-from bridge.messaging.writing_tools import Reply, without_nulls, writing_tools
+from bridge.messaging.turn_steps import TurnSteps
+from bridge.messaging.writing_tools import Reply, writing_tools
 from bridge.settings.message_options import MessageOptions, apart, message_options
 from bridge.settings.options import merge_valid
 from bridge.settings.prices import cost_of
@@ -40,7 +40,7 @@ from crm import leads, message_turns, messages, two_channels
 from crm.businesses import Business
 from crm.conversations import Conversation
 from crm.database import Database
-from crm.message_turns import ToolRun, Turn
+from crm.message_turns import Turn
 from crm.message_work import Held, LeaseLost
 from crm.messages import Draft
 from crm.transient import DATABASE_ERRORS
@@ -59,8 +59,6 @@ PAUSE_S_MAX = 60.0
 ANSWER_WAIT_S = 130.0
 # The model's answers in one turn: find, offer and book take three.
 RESPONSES_MAX = 12
-# Tools in one turn; a further one is refused, and the model is told so.
-TOOLS_MAX = 40
 
 
 class _Job(NamedTuple):
@@ -202,7 +200,7 @@ class Answerer:
     async def _go_on(self, job: _Job) -> _Job:
         """Bring a turn to its replies; raises ModelFailed."""
         while True:
-            steps = _Steps(self._database, job)
+            steps = self._steps(job)
             for call in job.progress.open_calls:
                 await steps.run(call.call_id)
             if not job.progress.replies():
@@ -232,7 +230,12 @@ class Answerer:
             str(job.business.id),
             str(job.conversation.id),
         )
-        await self._model().ask(asked, _Steps(self._database, job))
+        await self._model().ask(asked, self._steps(job))
+
+    def _steps(self, job: _Job) -> TurnSteps:
+        return TurnSteps(
+            self._database, job.held, job.turn.id, job.progress, job.runner
+        )
 
     def _model(self) -> "Client":
         from bridge.messaging.model_run import REQUEST_WAIT_S, Client
@@ -352,47 +355,6 @@ class Answerer:
 
     def _note(self, job: _Job, outcome: str) -> None:
         self._metrics.count("message_model_requests", outcome=outcome)
-
-
-class _Steps:
-    """A turn's steps while the model is asked: each is stored before the next."""
-
-    def __init__(self, database: Database, job: _Job) -> None:
-        self._database = database
-        self._job = job
-
-    async def said(
-        self, items: Sequence[Mapping[str, Any]], usage: Mapping[str, float]
-    ) -> None:
-        """Store what the model has said."""
-        job = self._job
-        await message_turns.add_items(
-            self._database, job.held, job.turn.id, items, usage
-        )
-        job.progress.add(items, usage)
-
-    async def run(self, call_id: str) -> str:
-        """Run a tool under its key, unless its result is known; return the result."""
-        job = self._job
-        call: ToolCall = job.progress.calls[call_id]
-        run = ToolRun(call.key, call.name, call.arguments)
-        known = await message_turns.begin_tool(
-            self._database, job.held, job.turn.id, run
-        )
-        output = known.output
-        if output is None:
-            runner = job.runner
-            may_run = list(job.progress.calls).index(call_id) < TOOLS_MAX
-            found = await (runner.run if may_run else runner.refuse)(
-                RunTool(call.call_id, call.name, without_nulls(call.arguments))
-            )
-            output = found.output
-            ended = run._replace(
-                output=output, ok=found.ok, duration_ms=found.duration_ms
-            )
-            await message_turns.end_tool(self._database, job.held, ended)
-        job.progress.note(call, output)
-        return output
 
 
 def _replaced(turn: Turn, progress: Progress) -> Turn:

@@ -6,9 +6,10 @@ model begins where something other than a call follows a call.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
-from bridge.messaging.writing_tools import Reply, reply_of
+from bridge.messaging.writing_tools import REPLIES, Reply, reply_of
 from crm.message_turns import ASKED, ToolRun, Turn
 
 Item = Mapping[str, Any]
@@ -26,13 +27,14 @@ class ToolCall(NamedTuple):
 class Progress:
     """A turn's items and results so far."""
 
-    def __init__(self, turn: Turn, runs: Iterable[ToolRun]) -> None:
+    def __init__(self, turn: Turn, runs: Sequence[ToolRun]) -> None:
         self._key = turn.key
         self.items: list[Item] = []
         self.usage = dict(turn.usage)
         self._outputs: dict[str, str] = {
             run.key: run.output for run in runs if run.output is not None
         }
+        self._failed = {run.key for run in runs if run.ok is False}
         self.calls: dict[str, ToolCall] = {}
         self.add(turn.items)
 
@@ -53,9 +55,23 @@ class Progress:
         for name, count in (usage or {}).items():
             self.usage[name] = self.usage.get(name, 0) + count
 
-    def note(self, call: ToolCall, output: str) -> None:
+    def note(self, call: ToolCall, output: str, *, ok: bool = True) -> None:
         """Add a tool's result."""
         self._outputs[call.key] = output
+        if not ok:
+            self._failed.add(call.key)
+
+    def beside(self, call: ToolCall) -> list[ToolCall]:
+        """Return the calls of a call's response that write nothing to the writer."""
+        for made in chain.from_iterable(_responses(self.items)):
+            calls = [self.calls[one["call_id"]] for one in made if "call_id" in one]
+            if call in calls:
+                return [one for one in calls if one.name not in REPLIES]
+        raise AssertionError(f"{call.call_id} is no call of this turn")
+
+    def has_failed(self, call: ToolCall) -> bool:
+        """Tell whether a tool has ended, and did not do what it was asked."""
+        return call.key in self._failed
 
     @property
     def outputs(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from bridge.messaging import (
     media,
     media_input,
     model_run,
+    turn_steps,
     writing_prompt,
     writing_tools,
 )
@@ -65,7 +66,7 @@ def test_limits_of_a_turn_are_the_codes():
 
     assert told == [
         answering.RESPONSES_MAX,
-        answering.TOOLS_MAX,
+        turn_steps.TOOLS_MAX,
         int(model_run.REQUEST_WAIT_S),
         model_run.OUTPUT_TOKENS_MAX,
     ]

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from bridge.messaging.answering import RESPONSES_MAX, TOOLS_MAX, Answerer
+from bridge.messaging.answering import RESPONSES_MAX, Answerer
 from bridge.messaging.sentences import FAILED
+from bridge.messaging.turn_steps import TOOLS_MAX
 from bridge.sandbox.responses.model import Say, Use
 from bridge.settings.process import Settings
 from crm import appointment_links, conversations
@@ -222,9 +223,9 @@ def test_arguments_that_do_not_fit_are_told_to_the_model(embedded_url):
         Use(FIND, {"colour": "red"}),
         Use(FIND, '{"service": '),
         Use("tells_fortunes", {}),
-        Use("send_times", {"text": "?", "starts_at": ["x"] * 11}),
     ]
-    story(embedded_url, tell, wrong, [Say("Sorry.")])
+    many = Use("send_times", {"text": "?", "starts_at": ["x"] * 11})
+    story(embedded_url, tell, wrong, [many], [Say("Sorry.")])
 
 
 def test_model_that_never_ends_is_ended(embedded_url):
@@ -294,6 +295,38 @@ def test_words_beside_a_list_go_before_it(embedded_url):
         Say("We open at nine."),
         Use("ask_confirmation", {"text": "Shall we?", "answers": ["Yes"]}),
     ]
+    story(embedded_url, tell, both)
+
+
+def test_reply_beside_a_failed_tool_is_not_sent(embedded_url):
+    async def tell(chat):
+        sent = await chat.answered(await chat.writes("book ten o'clock"))
+        assert [one.body for one in sent] == ["Sorry, ten is taken."]
+        asked = chat.server.requests[-1]["input"]
+        outputs = [one["output"] for one in asked if "output" in one]
+        assert f"{CREATE} failed, which this did not know" in outputs[0]
+        assert "taken or outside of the hours" in outputs[1]
+        rows = await chat.rows("select name, ok from message_tools order by key")
+        assert [tuple(row) for row in rows] == [
+            ("ask_confirmation", False),
+            (CREATE, False),
+        ]
+
+    ahead = {"text": "You are booked. Anything else?", "answers": ["No"]}
+    taken = {"starts_at": "2026-01-01T10:00:00+00:00", "name": "Dana"}
+    hasty = [Say("Done!"), Use("ask_confirmation", ahead), Use(CREATE, taken)]
+    story(embedded_url, tell, hasty, [Say("Sorry, ten is taken.")])
+
+
+def test_reply_beside_a_tool_that_worked_is_sent(embedded_url):
+    async def tell(chat):
+        sent = await chat.answered(await chat.writes("I am Dana"))
+        assert [one.body for one in sent] == ["Noted. Shall we?"]
+        assert (await chat.lead()).name == "Dana"
+        assert chat.server.asked == 1
+
+    noted = {"text": "Noted. Shall we?", "answers": ["Yes"]}
+    both = [Use("ask_confirmation", noted), Use("leads_upsert", {"name": "Dana"})]
     story(embedded_url, tell, both)
 
 

@@ -82,6 +82,21 @@ def test_words_beside_it_go_first_but_not_twice():
     assert progress(*made, i0=sent("We are open.")).replies() == [Reply("We are open.")]
 
 
+def test_what_is_beside_a_call_is_of_its_response_and_writes_nothing():
+    made = call("find", 1), says("Well."), call("book", 2), call("send_times", 3)
+    one = progress(
+        *made, call("ask_confirmation", 4), {"asked": ["x"]}, call("find", 5)
+    )
+
+    for number, names in ((1, ["find"]), (3, ["book"]), (4, ["book"]), (5, ["find"])):
+        beside = one.beside(one.calls[f"call_{number}"])
+        assert [each.name for each in beside] == names
+    book = one.calls["call_2"]
+    assert not one.has_failed(book)
+    one.note(book, "{}", ok=False)
+    assert one.has_failed(book)
+
+
 def test_words_beside_another_tool_are_not_the_end():
     assert progress(says("One moment."), call("find", 1), i0="{}").replies() == []
 
