@@ -17,6 +17,7 @@ from msgspec import structs
 
 from bridge.agent.prompt_length import token_bound
 from bridge.messaging.inbound import may_answer
+from bridge.messaging.writing_tools import REPLIES
 from crm.message_turns import ASKED, Turn
 from crm.messages import Message
 
@@ -39,6 +40,10 @@ _MAY_STOP = (
     "they get none once they write STOP]"
 )
 _FILE = "a file, which cannot be read here"
+_UNSENT = (
+    "[the answer above was late and is not sent, since the writer has written again: "
+    "answer anew, with all of it that they must know]"
+)
 
 
 class Bounds(NamedTuple):
@@ -86,12 +91,17 @@ def items(
         text = f"[{left} messages before these are left out: too much at once]"
         made.append({"role": "user", "content": text})
     made += [written(one) for one in asked.values() if str(one.id) not in later]
+    is_answered = False
     for item in _with_outputs(turn.items, outputs):
         if ASKED in item:
+            if is_answered:
+                made.append({"role": "user", "content": _UNSENT})
+            is_answered = False
             found = (asked.get(UUID(one)) for one in item[ASKED])
             made += [written(one) for one in found if one is not None]
         else:
             made.append(item)
+            is_answered |= _is_answer(item)
     return made
 
 
@@ -191,6 +201,11 @@ def _user(
 
 def _without(message: Message, media: list[dict[str, Any]]) -> Message:
     return structs.replace(message, media=media)
+
+
+def _is_answer(item: Item) -> bool:
+    """Tell whether the model took what it said here for sent."""
+    return item.get("type") == "message" or item.get("name") in REPLIES
 
 
 def _with_outputs(stored: Sequence[Item], outputs: Mapping[str, str]) -> Iterator[Item]:

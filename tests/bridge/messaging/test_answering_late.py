@@ -138,8 +138,10 @@ def test_late_answer_takes_up_what_was_written_meanwhile(embedded_url):
         turns = await chat.rows("select id from message_turns")
         assert len(turns) == 1
         # The late answer of the model stands before what was written after it.
-        roles = [one.get("role") for one in chat.server.requests[-1]["input"]]
-        assert [one for one in roles if one] == ["user", "assistant", "user"]
+        given = [one for one in chat.server.requests[-1]["input"] if "role" in one]
+        roles = [one["role"] for one in given]
+        assert roles == ["user", "assistant", "user", "user"]
+        assert "is not sent" in given[2]["content"]
 
     latency = {"latency_s": 0.3}
     story(embedded_url, tell, server=latency, late_after_s=0.1)

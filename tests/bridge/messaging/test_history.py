@@ -158,16 +158,29 @@ def test_results_follow_the_calls_of_one_answer():
 
 def test_what_was_written_later_stands_after_what_the_model_said():
     first, more = asks(1, "Hi"), asks(2, "and cancel it")
-    said = {"type": "message", "role": "assistant", "content": []}
-    made = [said, {"asked": [str(more.id)]}]
+    made = [THOUGHT, {"asked": [str(more.id)]}]
 
     assert given([], turn(first, more, made=made)) == [
         {"role": "user", "content": "Hi"},
-        said,
+        THOUGHT,
         {"role": "user", "content": "and cancel it"},
     ]
     gone = [{"asked": [str(UUID(int=1))]}]
     assert len(given([], turn(first, made=gone))) == 1
+
+
+def test_answer_that_was_not_sent_is_named_so():
+    first, more, last = asks(1, "Hi"), asks(2, "hello?"), asks(3, "and?")
+    said = {"type": "message", "role": "assistant", "content": []}
+    lists = {**CALL, "name": "send_times"}
+    made = [said, {"asked": [str(more.id)]}, THOUGHT, {"asked": [str(last.id)]}]
+
+    found = given([], turn(first, more, last, made=made))
+    words = [one.get("content") for one in found]
+    assert "above was late and is not sent" in words[2]
+    assert words[:2] + words[3:] == ["Hi", [], "hello?", None, "and?"]
+    listed = turn(first, more, made=[lists, made[1]])
+    assert given([], listed, {"call_1": "sent"})[-2]["content"] == words[2]
 
 
 def test_media_are_named_or_seen():
