@@ -21,6 +21,7 @@ FRESH = f"beat_at between now() - {_STALE} and now() + {_STALE}"
 # Rows of dead processes are of no use for longer than this.
 _FORGET = "delete from nodes where beat_at < now() - interval '1 minute'"
 # The workers of a node that beat say what the node is; of a stale node, all of them.
+# Those that drain, after a take-over, take no calls: their places are not the node's.
 _NODE = f"""
 with parts as (
   select *, {FRESH} as is_fresh,
@@ -29,11 +30,11 @@ with parts as (
 )
 select name, max(url) as url, version, min(format) as format,
   sum(capacity)::int as capacity, sum(active)::int as active,
-  bool_and(is_draining) as is_draining, bool_or(drain_asked) as drain_asked,
+  is_draining, bool_or(drain_asked) as drain_asked,
   abs(extract(epoch from now() - max(beat_at)))::float8 as age_s,
   not bool_or(is_fresh) as is_stale
 from parts where is_fresh or not is_up
-group by name, version"""
+group by name, version, is_draining"""
 # The lock decides between two processes that start under one name.
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('nodes:' || $1, 0))"
 _IS_TAKEN = f"""
@@ -82,8 +83,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of one version, all its workers together; the last heartbeat is `age_s`
-    old."""
+    """A node of one version, all its workers together, those that drain apart; the
+    last heartbeat is `age_s` old."""
 
     name: str
     url: str
@@ -147,7 +148,9 @@ async def leave(db: Database, incarnation: UUID) -> None:
 async def every(db: Database) -> list[Node]:
     """Return all nodes by name, stale ones included."""
     async with db.routing() as connection:
-        rows = await connection.fetch(f"{_NODE} order by name, version")
+        rows = await connection.fetch(
+            f"{_NODE} order by name, version, is_draining desc"
+        )
     return [Node(**row) for row in rows]
 
 

@@ -67,27 +67,32 @@ async def wait(
     shown = None
     while True:
         try:
-            node = await _find(db, name)
+            parts = await _draining(db, name)
         except DATABASE_ERRORS as error:
             print(f"kolbridge drain: the database: {in_words(error)}", file=sys.stderr)
         else:
-            if node is None:
+            if not parts:
                 print(f"{name}: gone")
                 return
-            if node.active != shown:
-                shown = node.active
-                print(f"{name}: {shown} of {node.capacity} calls", flush=True)
+            active = sum(part.active for part in parts)
+            if active != shown:
+                shown = active
+                places = sum(part.capacity for part in parts)
+                print(f"{name}: {shown} of {places} calls", flush=True)
             # Until it says that it drains, it may still take a call.
-            if node.is_draining and not node.active:
+            if not active and all(part.is_draining for part in parts):
                 print(f"{name}: drained")
                 return
         await pause()
 
 
-async def _find(db: Database, name: str) -> Node | None:
-    """Return a node that drains or was asked to; None if it is gone, or started again
-    under its name."""
-    for node in await nodes.every(db):
-        if node.name == name and not node.is_stale:
-            return node if node.is_draining or node.drain_asked else None
-    return None
+async def _draining(db: Database, name: str) -> list[Node]:
+    """Return the parts of a node that drain or were asked to; none if it is gone, or
+    started again under its name."""
+    return [
+        node
+        for node in await nodes.every(db)
+        if node.name == name
+        and not node.is_stale
+        and (node.is_draining or node.drain_asked)
+    ]

@@ -125,6 +125,18 @@ async def test_versions_of_one_name_are_apart(db):
 
 
 @told
+async def test_process_that_drains_beside_its_successor_has_no_places_of_it(db):
+    await nodes.beat(db, node("a", uuid4(), is_draining=True, active=10))
+    await nodes.beat(db, node("a", uuid4(), active=4))
+    await nodes.beat(db, node("b", active=5))
+
+    every = await nodes.every(db)
+    seen = [(one.active, one.capacity, one.is_draining) for one in every]
+    assert seen == [(10, 10, True), (4, 10, False), (5, 10, False)]
+    assert (await nodes.freest(db, [])).name == "a"
+
+
+@told
 async def test_name_is_taken_while_its_node_beats(db):
     await nodes.join(db, node("a", active=3))
     other = node("a", uuid4())

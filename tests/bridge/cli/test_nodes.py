@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from bridge.cli import drain
 from crm import businesses, live_calls, nodes
@@ -133,6 +134,26 @@ def test_each_change_is_shown_until_the_node_drains_without_calls(on_nodes, caps
         "a: 0 of 10 calls",
         "a: 1 of 10 calls",
         "a: 0 of 10 calls",
+        "a: drained",
+    ]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_successor_under_the_name_is_waited_for_too(on_nodes, capsys, version):
+    successor = node("a", uuid4(), version=version, active=1, is_draining=True)
+
+    async def taken_over(db):
+        await nodes.beat(db, node("a", is_draining=True))
+        await nodes.beat(db, successor)
+
+    waited(
+        on_nodes, taken_over, lambda db: nodes.beat(db, replace(successor, active=0))
+    )
+
+    assert capsys.readouterr().out.splitlines() == [
+        "a: 2 of 10 calls",
+        "a: 1 of 20 calls",
+        "a: 0 of 20 calls",
         "a: drained",
     ]
 
