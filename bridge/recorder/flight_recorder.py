@@ -19,7 +19,7 @@ from typing import Any
 from bridge.call.plan import Action, CallPlan
 from bridge.realtime import openai
 from bridge.recorder.recording import SUFFIX, Header
-from bridge.recorder.spool import Spool, forget_left, pack_left, written_at
+from bridge.recorder.spool import Spool, check, forget_left, pack_left, written_at
 from bridge.telemetry.log import CallLogger, server_logger
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony import twilio
@@ -94,8 +94,8 @@ class Recorder:
 class Recorders:
     """The recorders of one process, and the thread that writes their files.
 
-    The thread first packs what earlier processes have left in the folder. Made where a
-    loop runs.
+    The thread first says if the folder cannot be written, and packs what earlier
+    processes have left in it. Made where a loop runs.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Recorders:
         self._unwritten: deque[tuple[Recorder, Spool]] = deque()
         self._retry_s = RETRY_S
         self._retry: asyncio.TimerHandle | asyncio.Future[bool]
+        self._thread.submit(self._check)
         self._try_again()
 
     def begin(self, plan: CallPlan, now: float) -> Recorder | None:
@@ -212,6 +213,14 @@ class Recorders:
             log.error("recording waits for the disk: %s", done.result())
 
     # --- in the thread ---
+
+    def _check(self) -> None:
+        """Say before the first call that none can be recorded; calls go on."""
+        try:
+            check(self._folder)
+        except OSError as error:
+            where = f"RECORD_DIR={self._folder} cannot be written"
+            server_logger().error("%s: %s: no call is recorded", where, error.strerror)
 
     def _append(self, recorder: Recorder, entries: deque[list[Any]]) -> None:
         self._spool_of(recorder).append(entries, self._pause)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
@@ -145,6 +146,13 @@ class Spool:
                 self._writer.forget_audio(name)
         _write_whole(steps, self._lines)
         self._lines.clear()
+
+
+def check(folder: Path) -> None:
+    """Write to a folder as a recording does, and leave nothing; raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"\0")
 
 
 def pack(place: Path, pause: Callable[[], None]) -> None:

@@ -129,6 +129,8 @@ def test_folder_that_cannot_be_written_costs_the_recording_alone(tmp_path, caplo
 
     async def told():
         recorders = Recorders(tmp_path / "file", metrics)
+        # It is said before the first call.
+        await ws_peer.until(lambda: "cannot be written: File exists" in caplog.text)
         recorders.finish(recorded())
         await recorders.close(5.0)
 
