@@ -1,4 +1,7 @@
-"""Runs the tools the model asks for, off the audio path.
+"""Runs the tools the model asks for, off the audio path, one after the other.
+
+A response may cancel and book, or prove who the caller is and book: a tool begins when
+the one that was asked for before it has ended, or is late.
 
 A tool is a typed struct of arguments and a coroutine; its JSON schema is derived from
 the type. Whatever goes wrong, the model gets a clear error and the call goes on: bad
@@ -131,6 +134,8 @@ class ToolRunner:
         self._log = log
         self._metrics = metrics
         self._logs_speech = logs_speech
+        # First come, first served.
+        self._turn = asyncio.Lock()
         # Tools that were given up; they hold a connection until it times out.
         self._late: set[asyncio.Task[Answer]] = set()
 
@@ -138,7 +143,7 @@ class ToolRunner:
         """Run a tool to its end or its deadline; every failure is an answer."""
         started = monotonic()
         try:
-            answer = await self._call_in_time(asked)
+            answer = await self._call_in_turn(asked)
             outcome = "ok"
         except _Late:
             outcome = "late"
@@ -166,7 +171,20 @@ class ToolRunner:
         answer = Answer({"error": why})
         return self._result(asked, answer, "refused", 0.0)
 
-    async def _call_in_time(self, asked: RunTool) -> Answer:
+    async def _call_in_turn(self, asked: RunTool) -> Answer:
+        """Run a tool after those before it; its deadline counts from its asking."""
+        until = monotonic() + self._deadline_ms / 1e3
+        try:
+            async with asyncio.timeout(self._deadline_ms / 1e3):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise _Late from None
+        try:
+            return await self._call_in_time(asked, max(0.0, until - monotonic()))
+        finally:
+            self._turn.release()
+
+    async def _call_in_time(self, asked: RunTool, within_s: float) -> Answer:
         """Run a tool, and abandon it at the deadline.
 
         The tool is cancelled but not awaited: a query cannot be cancelled in time while
@@ -174,7 +192,7 @@ class ToolRunner:
         """
         task = asyncio.get_running_loop().create_task(self._call(asked))
         try:
-            await asyncio.wait((task,), timeout=self._deadline_ms / 1e3)
+            await asyncio.wait((task,), timeout=within_s)
         finally:
             if not task.done():
                 task.cancel()

@@ -61,12 +61,14 @@ class Progress:
         if not ok:
             self._failed.add(call.key)
 
-    def beside(self, call: ToolCall) -> list[ToolCall]:
-        """Return the calls of a call's response that write nothing to the writer."""
+    def before(self, call: ToolCall) -> list[ToolCall]:
+        """Return the calls of a call's response that are run before it: what writes to
+        the writer is run last, all else in the order in which it was asked for."""
         for made in chain.from_iterable(_responses(self.items)):
             calls = [self.calls[one["call_id"]] for one in made if "call_id" in one]
             if call in calls:
-                return [one for one in calls if one.name not in REPLIES]
+                till = len(calls) if call.name in REPLIES else calls.index(call)
+                return [one for one in calls[:till] if one.name not in REPLIES]
         raise AssertionError(f"{call.call_id} is no call of this turn")
 
     def has_failed(self, call: ToolCall) -> bool:

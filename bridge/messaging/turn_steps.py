@@ -1,8 +1,8 @@
 """The steps of a turn while the model is asked: each is stored before the next.
 
-What writes to the writer (`writing_tools.REPLIES`) runs after the tools that the model
-has called beside it, and not at all where one of these has failed: the model did not
-know of that when it wrote.
+Tools run one after the other, in the order in which a response asks for them. What
+writes to the writer (`writing_tools.REPLIES`) runs last, and not at all where another
+tool of its response has failed: the model did not know of that when it wrote.
 """
 
 import asyncio
@@ -59,7 +59,10 @@ class TurnSteps:
         return await self._runs[call_id]
 
     async def _run(self, call: ToolCall) -> str:
-        why = await self._refusal(call)
+        before = self._progress.before(call)
+        for one in before:
+            await self.run(one.call_id)
+        why = self._refusal(call, before)
         run = ToolRun(call.key, call.name, call.arguments)
         known = await message_turns.begin_tool(
             self._database, self._held, self._turn_id, run
@@ -76,19 +79,12 @@ class TurnSteps:
         self._progress.note(call, output, ok=known.ok is not False)
         return output
 
-    async def _refusal(self, call: ToolCall) -> str:
-        """Return why a tool is not run, "" where it is.
-
-        What writes to the writer is run after the tools beside it: the model did not
-        know yet how they end.
-        """
+    def _refusal(self, call: ToolCall, before: Sequence[ToolCall]) -> str:
+        """Return why a tool is not run, "" where it is."""
         progress = self._progress
         if list(progress.calls).index(call.call_id) >= TOOLS_MAX:
             return TOO_MANY_TEXT
         if call.name not in REPLIES:
             return ""
-        beside = progress.beside(call)
-        for one in beside:
-            await self.run(one.call_id)
-        failed = dict.fromkeys(one.name for one in beside if progress.has_failed(one))
+        failed = dict.fromkeys(one.name for one in before if progress.has_failed(one))
         return f"{', '.join(failed)} {_UNKNOWN_TEXT}" if failed else ""

@@ -318,6 +318,19 @@ def test_reply_beside_a_failed_tool_is_not_sent(embedded_url):
     story(embedded_url, tell, hasty, [Say("Sorry, ten is taken.")])
 
 
+def test_tools_of_one_answer_run_in_its_order(embedded_url):
+    async def tell(chat):
+        assert (await chat.says("ten, no, eleven")).body == "Eleven it is."
+        rows = [(one[0], one[4]) for one in await chat.appointments()]
+        assert rows == [("cancelled", ten), ("booked", eleven)]
+
+    ten, eleven = hours_ahead(10), hours_ahead(11)
+    first, second = ({"starts_at": one.isoformat()} for one in (ten, eleven))
+    cancel = Use("calendar_cancel_appointment", first)
+    changed = [Use(CREATE, first), cancel, Use(CREATE, second)]
+    story(embedded_url, tell, changed, [Say("Eleven it is.")])
+
+
 def test_reply_beside_a_tool_that_worked_is_sent(embedded_url):
     async def tell(chat):
         sent = await chat.answered(await chat.writes("I am Dana"))

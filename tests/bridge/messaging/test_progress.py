@@ -82,15 +82,14 @@ def test_words_beside_it_go_first_but_not_twice():
     assert progress(*made, i0=sent("We are open.")).replies() == [Reply("We are open.")]
 
 
-def test_what_is_beside_a_call_is_of_its_response_and_writes_nothing():
-    made = call("find", 1), says("Well."), call("book", 2), call("send_times", 3)
-    one = progress(
-        *made, call("ask_confirmation", 4), {"asked": ["x"]}, call("find", 5)
-    )
+def test_what_is_run_before_a_call_is_of_its_response_and_writes_nothing():
+    two = call("book", 2), call("send_times", 3), call("move", 4)
+    one = progress(call("find", 1), says("Well."), *two, {"asked": ["x"]}, call("a", 5))
 
-    for number, names in ((1, ["find"]), (3, ["book"]), (4, ["book"]), (5, ["find"])):
-        beside = one.beside(one.calls[f"call_{number}"])
-        assert [each.name for each in beside] == names
+    for number, names in ((1, []), (2, []), (3, ["book", "move"]), (4, ["book"])):
+        before = one.before(one.calls[f"call_{number}"])
+        assert [each.name for each in before] == names
+    assert one.before(one.calls["call_5"]) == []
     book = one.calls["call_2"]
     assert not one.has_failed(book)
     one.note(book, "{}", ok=False)
