@@ -74,6 +74,11 @@ def receive_late(call: CallState, what: Any, *, is_lost: bool) -> list[Action]:
     return [] if line is None else [line]
 
 
+def _on_stopped(call: CallState, event: openai.SpeechStopped) -> None:
+    # The server makes an item of this turn before the one that it was told to make.
+    call.untranscribed.end(event.audio_end_ms)
+
+
 def _on_committed(call: CallState, event: openai.Committed) -> None:
     call.call_record.transcript.rename(ITEM_ID, event.item_id)
     call.call_record.committed(event, call.now)
@@ -99,6 +104,7 @@ def _on_error(call: CallState, event: openai.Error) -> None:
 
 
 _ON_EVENT: dict[type, Callable[[CallState, Any], Log | None]] = {
+    openai.SpeechStopped: _on_stopped,
     openai.Committed: _on_committed,
     openai.TranscriptionCompleted: _on_completed,
     openai.TranscriptionFailed: _on_failed,

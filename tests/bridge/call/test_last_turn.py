@@ -48,6 +48,20 @@ def test_an_open_turn_is_committed_and_its_words_are_waited_for():
     assert call.deadline is None
 
 
+def test_words_after_a_turn_whose_end_is_told_late_are_waited_for():
+    call = answered_call()
+    _, now = left(call)
+    call.receive_openai(openai.SpeechStopped(item_id="u", audio_end_ms=900), now)
+    call.receive_openai(openai.Committed(item_id="u"), now)
+    call.receive_openai(said("Yes."), now)
+    assert call.awaits_words
+
+    call.receive_openai(openai.Committed(item_id="v", previous_item_id="u"), now)
+    call.receive_openai(said("Bye then.", "v"), now)
+    assert turns_of(call) == [("caller", "u", "Yes."), ("caller", "v", "Bye then.")]
+    assert not call.awaits_words
+
+
 def test_a_turn_whose_words_are_on_their_way_is_waited_for():
     call = answered_call()
     call.receive_openai(openai.Committed(item_id="u"), 1.0)
