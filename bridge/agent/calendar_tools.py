@@ -56,6 +56,9 @@ HIDDEN_TEXT = (
 )
 ACCEPTED_TEXT = "what this call booked is accepted and counts as booked before"
 UNVERIFIED_TEXT = "the caller is not verified, nothing was changed: caller_verify first"
+_MISHEARD_TEXT = (
+    ". It stands under another name: where that was misheard, leads_upsert corrects it"
+)
 NO_PHONE_TEXT = "phone: the caller's number is hidden; ask for it"
 _Method = Callable[["ToolContext", Any], Awaitable[Answer]]
 
@@ -135,7 +138,7 @@ class ToolContext(NamedTuple):
                 self.database, self.business, request, self.rules, now
             )
         except Taken as taken:
-            raise self.refused(taken, now) from None
+            raise self.refused(taken, now, request) from None
         except TooMany as many:
             raise self.too_many(many) from None
         except NoPhone:
@@ -187,7 +190,7 @@ class ToolContext(NamedTuple):
                 self.database, self.business, request, which, self.rules, now
             )
         except Taken as taken:
-            raise self.refused(taken, now) from None
+            raise self.refused(taken, now, request) from None
         except NotFound as missing:
             raise self.unknown(missing, now) from None
         return Answer(
@@ -270,14 +273,19 @@ class ToolContext(NamedTuple):
         names = [free_times.name_of(self.business, number) for number in one.people]
         return {"staff": names}
 
-    def refused(self, taken: Taken, now: datetime) -> ToolError:
+    def refused(self, taken: Taken, now: datetime, asked: Request) -> ToolError:
         """Return the error for a time that is not available."""
-        if taken.own is not None:
-            service = f" ({taken.own.service})" if taken.own.service else ""
+        own = taken.own
+        if own is not None:
+            service = f" ({own.service})" if own.service else ""
+            is_it = own.starts_at == asked.starts_at and same_name_key(
+                own.service
+            ) == same_name_key(asked.service.name)
             return ToolError(
                 f"the caller has an appointment of their own then{service}: nothing "
-                "was changed; ask whether to keep or to move it",
-                own=self.told([taken.own], now)[0],
+                "was changed; ask whether to keep or to move it"
+                + (_MISHEARD_TEXT if is_it and asked.name else ""),
+                own=self.told([own], now)[0],
                 alternatives=self.told(taken.alternatives, now),
             )
         others = [free_times.name_of(self.business, one) for one in taken.others]

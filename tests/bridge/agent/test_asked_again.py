@@ -100,10 +100,14 @@ def test_another_of_one_line_has_not_the_time_that_the_first_has(embedded_url, l
             assert "note" in await book(name)
         told = await book("Tom Levi")
         assert "nothing was changed" in told["error"]
+        assert "where that was misheard, leads_upsert corrects it" in told["error"]
         assert told["own"]["starts_at"] == at
         assert told["alternatives"]
         # It stands under the first name.
         assert "note" in await book("Dana Levi")
+        corrected = {"name": "Dana Levy", "phone": line.get("phone", "")}
+        await shop.ask("leads_upsert", corrected, caller=line["caller"])
+        assert "note" in await book("Dana Levy")
 
     in_shop(embedded_url, story)
 
@@ -119,6 +123,7 @@ def test_who_wants_another_service_at_his_own_time_is_told_that_it_is_his(databa
 
         told = await shop.ask("calendar_create_appointment", shave)
         assert "an appointment of their own then (Cut)" in told["error"]
+        assert "misheard" not in told["error"]
         assert told["own"]["starts_at"] == at
         foreign = await shop.ask("calendar_create_appointment", shave, caller=DAN)
         assert "own" not in foreign
