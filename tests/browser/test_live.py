@@ -189,7 +189,7 @@ def test_page_leads_to_the_login_when_the_session_is_over(desk, demo):
     page.locator("#connection").wait_for()
     page.context.clear_cookies()
     page.clock.run_for(RETRY_MS)
-    page.wait_for_url("**/console/login")
+    page.wait_for_url("**/console/login?next=*")
 
 
 def events(first, last):

@@ -26,8 +26,8 @@ def free_the_time(at, day):
     if taken.count():
         taken.first.click()
         page.get_by_text(_("Cancel this appointment")).click()
-        page.get_by_role("button", name=_("Cancel it")).click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.get_by_role("button", name=_("Cancel it")).click()
     page = at.go(f"calendar?day={day}")
     assert (
         page.locator("a.appointment").filter(has_text=f"{WANTED} \N{EN DASH}").count()
@@ -62,8 +62,8 @@ def test_one_has_the_time_and_both_are_told(desk, demo):
     card.filter(has_text=asked.transcript[-12:]).wait_for(timeout=CALLS_MS)
     # The caller presses the keys when the question is over, and the AI books then.
     live.wait_for_timeout(asked.duration_ms)
-    page.get_by_role("button", name=_("Book"), exact=True).click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name=_("Book"), exact=True).click()
     ringing.over()
 
     has_person = page.url.endswith(f"?day={day}")

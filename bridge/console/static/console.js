@@ -1,7 +1,7 @@
 // What every page has: the CSRF token on htmx's requests, and the notice of a lost
 // connection. Pages work without this script as far as they are forms and links.
 
-const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
+let csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
 document.addEventListener("htmx:config:request", (event) => {
   event.detail.ctx.request.headers["X-CSRF-Token"] = csrf;
@@ -20,18 +20,59 @@ document.addEventListener("htmx:error", () => showLost(true));
 // What is answered with a file, or not at all, can be sent again after a while.
 const SENT_MS = 3_000;
 let sent = new WeakSet();
+// Forms whose user is logged in still.
+const admitted = new WeakSet();
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || form.method !== "post") return;
-  if (sent.has(form)) event.preventDefault();
-  else setTimeout(() => sent.delete(form), SENT_MS);
-  sent.add(form);
+  if (admitted.delete(form)) return;
+  if (!sent.has(form)) {
+    sent.add(form);
+    setTimeout(() => sent.delete(form), SENT_MS);
+    // On the login there is nobody yet.
+    if (!csrf) return;
+    admit(form, event.submitter);
+  }
+  event.preventDefault();
 });
 // The page may come back as it was left.
 window.addEventListener("pageshow", () => {
   sent = new WeakSet();
 });
+
+/**
+ * Send a form if its user is logged in still and the service answers. Otherwise the page
+ * stays, with what was typed: its answer would take the page's place.
+ */
+async function admit(form, submitter) {
+  if (!(await isLoggedIn())) return void sent.delete(form);
+  if (form.elements.csrf) form.elements.csrf.value = csrf;
+  admitted.add(form);
+  form.requestSubmit(submitter?.isConnected ? submitter : undefined);
+}
+
+/**
+ * Tell whether the user is logged in, perhaps anew; null if the service does not say.
+ * The page shows a notice unless it is true.
+ */
+export async function isLoggedIn() {
+  const answer = await fetch("/console/account").catch(() => null);
+  const isOut = answer?.status === 401;
+  showLoggedOut(isOut);
+  showLost(!isOut && !answer?.ok);
+  if (!answer?.ok) return isOut ? false : null;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  csrf = page.querySelector('meta[name="csrf"]').content;
+  return true;
+}
+
+/** Lead to the login and back here; a page on which something is typed stays. */
+export function leave() {
+  const fields = [...document.querySelectorAll("main :is(input, textarea)")];
+  if (fields.some((field) => field.value !== field.defaultValue)) showLoggedOut(true);
+  else location.assign(`/console/login?next=${encodeURIComponent(location.pathname)}`);
+}
 
 const notice = document.getElementById("connection");
 
@@ -40,13 +81,23 @@ export function showLost(isLost) {
   if (notice) notice.hidden = !isLost;
 }
 
+function showLoggedOut(isOut) {
+  const notice = document.getElementById("logged-out");
+  if (notice) notice.hidden = !isOut;
+}
+
 /** Send a form's values as the page's own forms do; return the response. */
-export function post(url, values = {}) {
-  return fetch(url, {
-    method: "POST",
-    headers: { "X-CSRF-Token": csrf },
-    body: new URLSearchParams(values),
-  });
+export async function post(url, values = {}) {
+  const send = () =>
+    fetch(url, {
+      method: "POST",
+      headers: { "X-CSRF-Token": csrf },
+      body: new URLSearchParams(values),
+    });
+  const answer = await send();
+  // Logged out; or in anew, in another window.
+  if (![401, 403].includes(answer.status) || !(await isLoggedIn())) return answer;
+  return send();
 }
 
 window.addEventListener("offline", () => showLost(true));

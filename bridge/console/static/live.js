@@ -1,7 +1,7 @@
 // The live page: one card for each running call, kept up to date by events. Cards of
 // calls that are over are removed, so the page does not grow.
 
-import { post, showLost } from "./console.js";
+import { isLoggedIn, leave, post, showLost } from "./console.js";
 import { Line } from "./live_line.js";
 
 const page = document.getElementById("live");
@@ -214,9 +214,7 @@ const on = {
     refused.prepend(item);
     while (refused.childElementCount > REFUSED_SHOWN) refused.lastElementChild.remove();
   },
-  over() {
-    location.assign("/console/login");
-  },
+  over: leave,
 };
 
 function connect() {
@@ -233,9 +231,8 @@ function connect() {
 
 /** Connect again, unless the session is over. The lines to calls go on meanwhile. */
 async function retry() {
-  const answer = await fetch("/console/account").catch(() => null);
-  if (answer?.status === 401) on.over();
-  else connect();
+  if ((await isLoggedIn()) === false) leave();
+  connect();
 }
 
 connect();

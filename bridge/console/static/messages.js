@@ -2,7 +2,7 @@
 // changed is fetched and put in its place. Nodes that are the same stay, so that what is
 // open stays open, and a screen reader reads only what is new.
 
-import { post, showLost } from "./console.js";
+import { isLoggedIn, leave, post, showLost } from "./console.js";
 
 // Who has scrolled further back than this stays where they read.
 const AT_END_PX = 80;
@@ -62,9 +62,8 @@ class Events {
   retry() {
     this.waiting = setTimeout(async () => {
       // Not this page itself: who looks at it is written into the audit log.
-      const answer = await fetch("/console/account").catch(() => null);
-      if (answer?.status === 401) leave();
-      else if (this.waiting) this.connect();
+      if ((await isLoggedIn()) === false) leave();
+      if (this.waiting) this.connect();
     }, RETRY_MS);
   }
 
@@ -99,10 +98,6 @@ class Events {
   }
 }
 
-function leave() {
-  location.assign("/console/login");
-}
-
 async function fetched(url) {
   const answer = await fetch(url, { headers: { Accept: "text/html" } });
   if (answer.status === 404) location.reload();
@@ -124,6 +119,11 @@ export class Chat {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.form.requestSubmit();
+    });
+    element.addEventListener("submit", (event) => {
+      if (!event.target.closest("#state")) return;
+      event.preventDefault();
+      this.order(event.target);
     });
     this.scrollDown();
   }
@@ -176,6 +176,22 @@ export class Chat {
     const fieldset = this.form?.querySelector("fieldset");
     if (fieldset) fieldset.disabled = "closed" in fresh.dataset;
     if (isAtEnd) this.scrollDown();
+  }
+
+  /** Take the conversation over, or hand it back: what is typed stays. */
+  async order(form) {
+    if (this.isOrdering) return;
+    this.isOrdering = true;
+    const isHeld = form.contains(document.activeElement);
+    this.fault("");
+    const answer = await post(form.action).catch(() => null);
+    if (!answer?.ok) this.fault(this.form.dataset.undone);
+    // If it fails, an event tells of the change.
+    else await this.refresh().catch(() => {});
+    this.isOrdering = false;
+    if (isHeld && !this.element.contains(document.activeElement)) {
+      this.element.querySelector("#state button")?.focus();
+    }
   }
 
   /** Return the key of what is typed: the same for what is sent again. */
