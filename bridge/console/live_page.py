@@ -14,7 +14,14 @@ import msgspec
 from aiohttp import web
 
 from bridge.call.operator_orders import TEXT_CHARS_MAX
-from bridge.call.plan import HandBack, LineOrder, SayGoodbye, TakeOver, Whisper
+from bridge.call.plan import (
+    HandBack,
+    LineOrder,
+    Phase,
+    SayGoodbye,
+    TakeOver,
+    Whisper,
+)
 from bridge.console.auditing import audit
 from bridge.console.console import (
     BUSINESS,
@@ -41,6 +48,7 @@ from bridge.console.live_hub import LiveHub, Page
 from bridge.console.live_port import LivePort, OperatorLine
 from bridge.console.rendering import render
 from bridge.console.session_watch import Unknown
+from bridge.telemetry.live_call import LiveCall
 from crm.transient import DATABASE_ERRORS
 
 MENU = (
@@ -121,12 +129,18 @@ async def _send_rows(
 
 async def show_phone(request: web.Request) -> web.StreamResponse:
     """Return the caller's whole number; who looks is written down."""
+    call = await _shown(request)
+    await audit(request, "call.phone_seen", call.call_sid)
+    return web.json_response({"phone": call.from_number})
+
+
+async def _shown(request: web.Request) -> LiveCall:
+    """Return the running call of the path; raise HTTPNotFound if there is none."""
     call_sid, business = request.match_info["call_sid"], request[BUSINESS]
     snapshot = await request.config_dict[LIVE].snapshot()
     for call in snapshot.calls:
         if call.call_sid == call_sid and call.business_id == str(business.id):
-            await audit(request, "call.phone_seen", call_sid)
-            return web.json_response({"phone": call.from_number})
+            return call
     raise web.HTTPNotFound
 
 
@@ -152,6 +166,10 @@ async def say_goodbye(request: web.Request) -> web.StreamResponse:
 
 
 async def _order(request: web.Request, order: LineOrder) -> web.StreamResponse:
+    """Obey, where the conversation runs: before and after it an order is lost."""
+    call = await _shown(request)
+    if call.phase != Phase.TALKING.value:
+        raise web.HTTPConflict
     line = await _open_line(request, hears=False)
     try:
         await _obey(request, line, order)

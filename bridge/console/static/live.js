@@ -86,6 +86,7 @@ class Card {
     this.article.dataset.taken = String(Boolean(call.taken_over_by));
     this.control("take").disabled = Boolean(call.taken_over_by) || !talks;
     this.control("goodbye").disabled = !talks;
+    this.control("hint").querySelector("button").disabled = !talks;
     if (this.line.isTaken && !call.taken_over_by) this.line.noteBack();
     if (this.line.isSpeaking && call.taken_over_by === words.me) this.line.noteTaken();
     this.tick();

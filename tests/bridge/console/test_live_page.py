@@ -217,6 +217,16 @@ async def test_a_hint_reaches_the_model_and_a_wrong_one_names_its_field(at):
 
 
 @told
+async def test_an_order_to_a_call_that_does_not_talk_is_not_said_to_be_obeyed(at):
+    call_sid = running_service.new_sid()
+    await at.service.ring(call_sid)
+    for what in ("hint", "goodbye"):
+        path = at.path("live", call_sid, what)
+        assert (await at.owner.post(path, text="Tuesday is full."))[0] == 409
+    assert await acts(at) == []
+
+
+@told
 async def test_a_call_is_ended_politely(at):
     async with ringing(at) as call:
         assert (await at.owner.post(call.path("goodbye")))[0] == 204
