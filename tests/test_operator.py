@@ -88,7 +88,7 @@ async def opened(server, business_id):
     [driver] = board.live_drivers()
     lines = Lines(server.metrics, board.live_drivers, board.find_driver, {})
     call_sid = driver.call.plan.call_sid
-    return lines.open(call_sid, str(business_id), "Dana", hears=True), driver
+    return lines.open(call_sid, str(business_id), "Dana", "", hears=True), driver
 
 
 async def step_in(server, business_id):

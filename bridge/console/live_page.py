@@ -59,6 +59,8 @@ HUB = web.AppKey("live_hub", LiveHub)
 LIVE = web.AppKey("live_port", LivePort)
 # A second of audio, or a note.
 MESSAGE_BYTES_MAX = 16_384
+# What tells the pages of operators of one name apart: four numbers of 32 bits.
+PAGE_CHARS_MAX = 64
 # What an order is called in the audit log.
 _ACTS: dict[type, str] = {
     Whisper: "call.hint_given",
@@ -188,6 +190,7 @@ async def _open_line(request: web.Request, *, hears: bool) -> OperatorLine:
         request.match_info["call_sid"],
         str(request[BUSINESS].id),
         request[VIEWER].name,
+        request.query.get("page", "")[:PAGE_CHARS_MAX],
         hears=hears,
     )
     if line is None:

@@ -32,6 +32,9 @@ class LivePort(Protocol):
         """Return the calls as they are now."""
 
     async def open_line(
-        self, call_sid: str, business_id: str, name: str, *, hears: bool
+        self, call_sid: str, business_id: str, name: str, page: str, *, hears: bool
     ) -> OperatorLine | None:
-        """Return a line to a running call of a business; None if there is none."""
+        """Return a line to a running call of a business; None if there is none.
+
+        `page` tells the open pages of operators of one name apart.
+        """

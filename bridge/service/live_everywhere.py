@@ -91,27 +91,29 @@ class LiveEverywhere:
         )
 
     async def open_line(
-        self, call_sid: str, business_id: str, name: str, *, hears: bool
+        self, call_sid: str, business_id: str, name: str, page: str, *, hears: bool
     ) -> LocalLine | RemoteLine | None:
         """Return a line to a running call of this business; None if there is none."""
-        line = await self.open_line_here(call_sid, business_id, name, hears=hears)
+        whose = call_sid, business_id, name, page
+        line = await self.open_line_here(*whose, hears=hears)
         if line is not None or self._nodes is None:
             return line
-        return await self._nodes.dial(call_sid, business_id, name, hears=hears)
+        return await self._nodes.dial(*whose, hears=hears)
 
     async def open_line_here(
-        self, call_sid: str, business_id: str, name: str, *, hears: bool
+        self, call_sid: str, business_id: str, name: str, page: str, *, hears: bool
     ) -> LocalLine | RemoteLine | None:
         """Return a line to a call of this node's workers.
 
         The call may be another worker's than its id says: it may have been resumed.
         """
-        own = self._lines.open(call_sid, business_id, name, hears=hears)
+        own = self._lines.open(call_sid, business_id, name, page, hears=hears)
         if own is not None or self._workers is None:
             return own
         first = self._workers.owner_of(call_sid)
         for index in sorted(self._others(), key=lambda one: one != first):
-            line = await self._dial(index, call_sid, business_id, name, hears)
+            whose = {"business": business_id, "name": name, "page": page}
+            line = await self._dial(index, call_sid, whose, hears)
             if line is not None:
                 return line
         return None
@@ -161,9 +163,9 @@ class LiveEverywhere:
         return found
 
     async def _dial(
-        self, index: int, call_sid: str, business_id: str, name: str, hears: bool
+        self, index: int, call_sid: str, whose: dict[str, str], hears: bool
     ) -> RemoteLine | None:
-        asked = urlencode({"business": business_id, "name": name, "hears": int(hears)})
+        asked = urlencode({**whose, "hears": int(hears)})
         path = LINE_PATH.format(call_sid=call_sid)
         try:
             async with asyncio.timeout(LINE_WAIT_S):
@@ -186,6 +188,7 @@ class LiveEverywhere:
             request.match_info["call_sid"],
             query.get("business", ""),
             query.get("name", ""),
+            query.get("page", ""),
             hears=hears,
         )
         return await serve_line(request, line, hears=hears)
@@ -236,6 +239,7 @@ def node_application(
             query.get("call", ""),
             query.get("business", ""),
             query.get("name", ""),
+            query.get("page", ""),
             hears=hears,
         )
         return await serve_line(request, opened, hears=hears)

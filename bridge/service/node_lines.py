@@ -62,7 +62,7 @@ class NodeLines:
         return self._newest
 
     async def dial(
-        self, call_sid: str, business_id: str, name: str, *, hears: bool
+        self, call_sid: str, business_id: str, name: str, page: str, *, hears: bool
     ) -> RemoteLine | None:
         """Return a line to a call of another node; None if there is none."""
         if not self._nodes.can_be_asked:
@@ -81,6 +81,7 @@ class NodeLines:
             call=call_sid,
             business=business_id,
             name=name,
+            page=page,
             hears="1" if hears else "0",
         )
         try:

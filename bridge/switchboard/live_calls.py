@@ -7,6 +7,7 @@ operator's audio into the call, and both sides' audio out of it.
 from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic, time
+from typing import NamedTuple
 
 from bridge.call.machine import Call
 from bridge.call.plan import HandBack, LineOrder, SayGoodbye, TakeOver
@@ -19,15 +20,29 @@ from bridge.telemetry.metrics import Metrics
 WORDS_CHARS_MAX = 200
 
 
+class Holder(NamedTuple):
+    """An operator and the page that they speak from: two may have one name."""
+
+    name: str
+    page: str
+
+
+NOBODY = Holder("", "")
+
+
 class LocalLine:
     """An operator's connection to a call of this process."""
 
     def __init__(
-        self, driver: CallDriver, listener: Listener | None, name: str, lines: "Lines"
+        self,
+        driver: CallDriver,
+        listener: Listener | None,
+        owner: Holder,
+        lines: "Lines",
     ) -> None:
         self._driver = driver
         self._listener = listener
-        self._name = name
+        self._owner = owner
         self._lines = lines
 
     @property
@@ -46,19 +61,19 @@ class LocalLine:
             driver.receive(partial(call.receive_hangup, politely=True), "operator")
             return
         holder = self._lines.holder_of(driver)
-        if isinstance(order, HandBack) and holder not in ("", self._name):
+        if isinstance(order, HandBack) and holder not in (NOBODY, self._owner):
             return
         before = call.counters.takeovers
         driver.receive(call.receive_operator, order)
         if isinstance(order, TakeOver) and call.counters.takeovers > before:
-            self._lines.holders[call.plan.call_sid] = self._name
+            self._lines.holders[call.plan.call_sid] = self._owner
         elif isinstance(order, HandBack):
             self._lines.holders.pop(call.plan.call_sid, None)
 
     async def speak(self, frames: bytes) -> None:
         """Send the caller what this operator says, if this operator has the call."""
         call = self._driver.call
-        if self._lines.holder_of(self._driver) == self._name:
+        if self._lines.holder_of(self._driver) == self._owner:
             self._driver.receive(call.receive_operator_audio, frames)
 
     async def close(self) -> None:
@@ -78,7 +93,7 @@ class Lines:
         find: Callable[[str], CallDriver | None],
         prices: Prices,
     ) -> None:
-        self.holders: dict[str, str] = {}
+        self.holders: dict[str, Holder] = {}
         self._metrics = metrics
         self._drivers = drivers
         self._find = find
@@ -96,7 +111,7 @@ class Lines:
         )
 
     def open(
-        self, call_sid: str, business_id: str, name: str, *, hears: bool
+        self, call_sid: str, business_id: str, name: str, page: str, *, hears: bool
     ) -> LocalLine | None:
         """Return a line to a running call of this business, if there is room for it."""
         driver = self._find(call_sid)
@@ -105,13 +120,13 @@ class Lines:
         listener = driver.listeners.add(name) if hears else None
         if hears and listener is None:
             return None
-        return LocalLine(driver, listener, name, self)
+        return LocalLine(driver, listener, Holder(name, page), self)
 
-    def holder_of(self, driver: CallDriver) -> str:
-        """Return who has taken a call over; "" if the AI leads it."""
+    def holder_of(self, driver: CallDriver) -> Holder:
+        """Return who has taken a call over; NOBODY if the AI leads it."""
         if not driver.call.takeover.is_on:
-            return ""
-        return self.holders.get(driver.call.plan.call_sid, "")
+            return NOBODY
+        return self.holders.get(driver.call.plan.call_sid, NOBODY)
 
     def _view(self, driver: CallDriver) -> LiveCall:
         call, now = driver.call, monotonic()
@@ -139,7 +154,8 @@ class Lines:
             last_words=words[-WORDS_CHARS_MAX:],
             tools=tuple(name for name, _ in call.tool_calls.open.values()),
             cost=cost_of(noted.usage, *models, self._prices),
-            taken_over_by=holder,
+            taken_over_by=holder.name,
+            taken_over_page=holder.page,
             listeners=tuple(driver.listeners.names),
         )
 

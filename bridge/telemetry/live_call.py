@@ -29,6 +29,8 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[str, ...] = ()
     cost: float | None = None
     taken_over_by: str = ""
+    # The open page of that operator: two may have one name. Empty: not known.
+    taken_over_page: str = ""
     listeners: tuple[str, ...] = ()
     # The node that has the call, if that is another one.
     node: str = ""

@@ -7,7 +7,7 @@ import pytest
 from .conftest import MICROPHONE
 from .test_live import card_of
 
-LINE = re.compile("/line$")
+LINE = re.compile(r"/line\?")
 MINE = "You speak with the caller."
 
 
@@ -60,6 +60,29 @@ def test_call_that_another_person_took_meanwhile_stays_theirs(desk, demo):
     assert their_card.get_by_text(MINE).is_visible()
     ringing.hang_up()
     assert at.complaints == other.complaints == []
+
+
+def test_call_that_two_people_of_one_login_take_at_once_is_the_first_s(desk, demo):
+    """Neither page has seen the other's order when it gives its own."""
+    pages, cards = [desk("en").page for _ in range(2)], []
+    ringing = demo.ring("en", caller="+15550100179")
+    for page in pages:
+        page.add_init_script(MICROPHONE)
+        page.goto(demo.states["en"][0] + "live")
+        page.evaluate("window.asks = true")
+        cards.append(card_of(page, "…79"))
+        press(cards[-1], "Listen")
+        cards[-1].get_by_text("You hear the call.").wait_for()
+        press(cards[-1], "Take over")
+        page.wait_for_function("() => window.allow")
+    for page in pages:
+        page.evaluate("window.allow()")
+    # The other's end is not the call's.
+    page.wait_for_timeout(2_000)
+    assert sorted(card.get_by_text(MINE).count() for card in cards) == [0, 1]
+    failed = [card.get_by_text("That did not work.").count() for card in cards]
+    assert sorted(failed) == [0, 1]
+    ringing.hang_up()
 
 
 def test_call_that_ends_before_the_microphone_is_allowed_gets_no_line(desk, demo):

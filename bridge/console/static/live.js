@@ -88,7 +88,12 @@ class Card {
     this.control("goodbye").disabled = !talks;
     this.control("hint").querySelector("button").disabled = !talks;
     if (this.line.isTaken && !call.taken_over_by) this.line.noteBack();
-    if (this.line.isSpeaking && call.taken_over_by === words.me) this.line.noteTaken();
+    // A machine of an older version says the name alone.
+    const isMine = call.taken_over_page
+      ? call.taken_over_page === this.line.id
+      : call.taken_over_by === words.me;
+    if (this.line.isSpeaking && isMine) this.line.noteTaken();
+    else if (this.line.isSpeaking && call.taken_over_by) this.line.fail();
     this.tick();
   }
 

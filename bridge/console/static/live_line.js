@@ -25,7 +25,10 @@ async function newContext(worklets) {
 
 export class Line {
   constructor(url, worklets, tell) {
-    this.url = url.replace(/^\//, `${location.origin.replace("http", "ws")}/`);
+    // Two operators may have one name.
+    this.id = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const base = url.replace(/^\//, `${location.origin.replace("http", "ws")}/`);
+    this.url = `${base}?page=${this.id}`;
     this.worklets = worklets;
     this.tell = tell;
     this.isOpen = this.isSpeaking = this.isTaking = this.isTaken = false;

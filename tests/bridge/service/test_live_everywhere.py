@@ -97,7 +97,8 @@ def test_the_calls_of_a_worker_that_is_late_are_as_they_were_for_a_while(
 
 
 async def open_line(view, business="b1", name="Dana", hears=True):
-    return await view.open_line(builders.CALL_SID, business, name, hears=hears)
+    whose = business, name, "page 1"
+    return await view.open_line(builders.CALL_SID, *whose, hears=hears)
 
 
 def test_a_call_of_another_worker_is_heard_and_taken_over(told):
@@ -112,7 +113,7 @@ def test_a_call_of_another_worker_is_heard_and_taken_over(told):
         await line.speak(VOICE)
         await ws_peer.until(lambda: call.playout.frames_sent == 1)
         [seen] = (await views[0].snapshot()).calls
-        assert seen.taken_over_by == "Dana"
+        assert (seen.taken_over_by, seen.taken_over_page) == ("Dana", "page 1")
         assert seen.listeners == ("Dana",)
         assert seen.speaker == "operator"
 
@@ -173,7 +174,8 @@ def test_nobody_gets_a_line_to_a_call_of_another_business(told):
     async def story(place, views, peer):
         for view in views:
             assert await open_line(view, business="b2") is None
-            assert await view.open_line("CA0", "b1", "Dana", hears=True) is None
+            whose = "b1", "Dana", "page 1"
+            assert await view.open_line("CA0", *whose, hears=True) is None
 
     told(story)
 

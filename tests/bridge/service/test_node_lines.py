@@ -55,8 +55,8 @@ class Pair:
         self.url = url
 
     async def open_line(self, business_id="b1", name="Dana"):
-        call_sid = builders.CALL_SID
-        return await self.near.open_line(call_sid, business_id, name, hears=True)
+        whose = builders.CALL_SID, business_id, name, "page 1"
+        return await self.near.open_line(*whose, hears=True)
 
     async def seen(self):
         """Return the call as the near node sees it, once it does."""
