@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from bridge.ports.connections import IDLE_S
 from bridge.telemetry.log import server_logger
@@ -25,11 +25,16 @@ LOOK_S = 0.02
 class HttpProtocol(web.RequestHandler):
     """One connection; made by `protocol_factory`."""
 
-    __slots__ = ("_metrics", "has_rest")
+    __slots__ = ("_body", "_metrics")
 
     _metrics: Metrics
-    # Whether the last request was answered before all of its body had come.
-    has_rest: bool
+    # That of the last request that was answered.
+    _body: StreamReader | None
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether a request was answered whose body is still to come."""
+        return self._body is not None and not self._body.is_eof()
 
     @property
     def is_serving(self) -> bool:
@@ -44,7 +49,7 @@ class HttpProtocol(web.RequestHandler):
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
         """Answer; the rest of the body that comes afterwards is not a request."""
-        self.has_rest = not request.content.is_eof()
+        self._body = request.content
         return await super().finish_response(request, resp, start_time)
 
     def handle_error(
@@ -82,7 +87,7 @@ def protocol_factory(
             lingering_time=LINGER_S,
             auto_decompress=False,
         )
-        protocol._metrics, protocol.has_rest = metrics, False
+        protocol._metrics, protocol._body = metrics, None
         return protocol
 
     return make

@@ -156,6 +156,11 @@ class PortDemux(asyncio.Protocol):
         """Whether a request has come whole, and nothing of its answer is made yet."""
         return self.is_busy and getattr(self._http, "is_serving", False)
 
+    @property
+    def _has_rest(self) -> bool:
+        """Whether a request was answered whose body is still to come."""
+        return bool(getattr(self._http, "has_rest", False))
+
     def cut(self) -> None:
         """Close the connection, even if data waits to be sent."""
         self._transport.abort()
@@ -170,8 +175,7 @@ class PortDemux(asyncio.Protocol):
         if self._head:
             return True
         begins = data.startswith(_STREAM_BEGINS) or _STREAM_BEGINS.startswith(data)
-        is_body = getattr(self._http, "has_rest", False)
-        return begins and self._guest.is_answered and not is_body
+        return begins and self._guest.is_answered and not self._has_rest
 
     def _dispatch(self, data: bytes, head_end: int) -> None:
         self._stop_timer()
@@ -199,7 +203,8 @@ class PortDemux(asyncio.Protocol):
             self._http = self._http_factory()
             self._http.connection_made(self._guest)
         assert self._guest is not None
-        self._guest.is_answered = False
+        # The rest of a body is no request: nothing will be answered.
+        self._guest.is_answered &= self._has_rest
         self._http.data_received(data)
 
     def _leave_http(self) -> None:

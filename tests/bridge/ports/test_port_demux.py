@@ -12,7 +12,8 @@ from aiohttp import web
 from picows import WSListener
 
 from bridge.ports import port_demux
-from bridge.ports.connections import Connections
+from bridge.ports.connections import CONNECTIONS_MAX, Connections
+from bridge.ports.http_protocol import protocol_factory
 from bridge.ports.port_demux import PortDemux, parse_head
 from bridge.telemetry.metrics import Metrics
 from tests.bridge import ws_peer
@@ -39,17 +40,20 @@ class OpenEndpoint:
 
 
 @asynccontextmanager
-async def listening(endpoint, metrics=None):
+async def listening(endpoint, metrics=None, most=CONNECTIONS_MAX):
     async def answer(request):
-        return web.Response(text=f"{request.path} {(await request.read()).decode()}")
+        body = b"" if request.path == "/unread" else await request.read()
+        return web.Response(text=f"{request.path} {body.decode()}")
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    connections = Connections(metrics or Metrics())
+    metrics = metrics or Metrics()
+    connections = Connections(metrics, most)
+    make = protocol_factory(runner.server, metrics)
     server = await asyncio.get_running_loop().create_server(
-        lambda: PortDemux(endpoint, runner.server, connections), "127.0.0.1", 0
+        lambda: PortDemux(endpoint, make, connections), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]
@@ -136,6 +140,48 @@ def test_body_that_looks_like_a_handshake_stays_a_body():
             assert (await peer.head()).startswith("HTTP/1.1 200")
             assert endpoint.heads == []
             await peer.close()
+
+    ws_peer.run(story)
+
+
+async def answered_early(port, body=b"body"):
+    """Return a connection whose request was answered before its body came."""
+    peer = await Peer.connect(port)
+    length = f"Host: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    peer.send(b"GET /unread HTTP/1.1\r\n" + length.encode())
+    assert (await peer.head()).startswith("HTTP/1.1 200")
+    await peer.reader.readexactly(len("/unread "))
+    peer.send(body)
+    await peer.writer.drain()
+    await asyncio.sleep(0.05)
+    return peer
+
+
+@pytest.mark.parametrize("body", [b"body", ws_peer.upgrade()])
+def test_stream_may_follow_a_body_that_came_after_its_answer(body):
+    async def story():
+        endpoint = OpenEndpoint()
+        async with listening(endpoint) as port:
+            peer = await answered_early(port, body)
+            assert endpoint.heads == []
+
+            peer.send(ws_peer.upgrade())
+            assert (await peer.head()).startswith("HTTP/1.1 101")
+            await expect_echo(peer)
+            await peer.close()
+
+    ws_peer.run(story)
+
+
+def test_connection_gives_way_whose_body_came_after_its_answer():
+    async def story():
+        async with listening(OpenEndpoint(), most=1) as port:
+            first, second = await answered_early(port), await Peer.connect(port)
+            second.send(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await second.head()).startswith("HTTP/1.1 200")
+            assert await first.reader.read() == b""
+            await second.close()
+            await first.close()
 
     ws_peer.run(story)
 
