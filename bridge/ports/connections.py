@@ -2,9 +2,9 @@
 
 A connection that neither sends nor is answered for IDLE_S is cut, and one whose answer
 is being made, after ANSWER_S. At the limit, a new connection replaces the one that has
-been idle longest, or has been longest without a complete head. If every connection has
-a running request, the new one is refused. So a client that opens connections and leaves
-them idle cannot keep other clients out.
+been idle longest, or has waited longest for the rest of its request. If an answer is
+being made for every connection, the new one is refused. So a client that opens
+connections and leaves them, or sends a piece of a request, cannot keep others out.
 """
 
 import asyncio
@@ -32,10 +32,6 @@ HTTP_SHARE = 0.25
 
 class Connection(Protocol):
     """A connection that `Connections` counts."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request of this connection runs."""
 
     @property
     def is_served(self) -> bool:
@@ -78,9 +74,9 @@ class Connections:
         self._touched_at.pop(connection, None)
 
     def make_room(self) -> bool:
-        """Cut the connection that has been without a request for longest."""
+        """Cut the connection that has been without a whole request for longest."""
         for one in self._touched_at:
-            if not one.is_busy:
+            if not one.is_served:
                 self._cut(one, "made_room")
                 return True
         return False

@@ -147,14 +147,10 @@ class PortDemux(asyncio.Protocol):
             self._http = self._guest = None
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a request of this connection runs."""
-        return self._guest is not None and not self._guest.is_answered
-
-    @property
     def is_served(self) -> bool:
         """Whether a request has come whole, and nothing of its answer is made yet."""
-        return self.is_busy and getattr(self._http, "is_serving", False)
+        is_open = self._guest is not None and not self._guest.is_answered
+        return is_open and getattr(self._http, "is_serving", False)
 
     @property
     def _has_rest(self) -> bool:

@@ -30,8 +30,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 class Resting:
     """A connection that is told to go."""
 
-    def __init__(self, is_busy=False, is_served=False):
-        self.is_busy = is_busy
+    def __init__(self, is_served=False):
         self.is_served = is_served
         self.is_cut = False
 
@@ -66,7 +65,7 @@ def test_where_all_are_busy_a_new_one_is_refused():
     async def told():
         metrics = Metrics()
         kept = Connections(metrics, most=1)
-        assert kept.admit(Resting(is_busy=True))
+        assert kept.admit(Resting(is_served=True))
 
         assert not kept.admit(Resting())
         assert refused(metrics, "too_many") == 1
@@ -104,7 +103,7 @@ def test_one_whose_answer_takes_long_is_not_cut_before_that_is_too_long(monkeypa
 
     async def told():
         kept = Connections(Metrics())
-        served, idle = Resting(True, True), Resting(True)
+        served, idle = Resting(True), Resting()
         kept.admit(served)
         kept.admit(idle)
         await ws_peer.until(lambda: idle.is_cut)
@@ -168,6 +167,39 @@ def test_idle_connections_keep_no_caller_out(embedded_url, tmp_path):
         document = await at.ring(running_service.new_sid())
         assert document.find("Connect") is not None
         for peer in idle:
+            await peer.close()
+
+    run(told, embedded_url, tmp_path)
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nX-Twilio-Signature: x\r\n"
+        b"Content-Length: 100\r\n\r\nCallSid=",
+        b"GET /healthz HTTP/1.1\r\nX: ",
+    ],
+    ids=["half a body", "half a head"],
+)
+def test_pieces_of_requests_keep_no_caller_out(
+    embedded_url, tmp_path, piece, is_answered
+):
+    async def told(at):
+        at.server._connections._most = 4
+        slow = [await Peer.connect(at.server.port) for _ in range(4)]
+        for peer in slow:
+            if is_answered:
+                peer.send(GET)
+                await peer.head()
+            peer.send(piece)
+        await ws_peer.until(lambda: len(at.server._connections) == 4)
+        await asyncio.sleep(0.05)
+
+        document = await at.ring(running_service.new_sid())
+        assert document.find("Connect") is not None
+        assert refused(at.server.metrics, "too_many") == 0
+        for peer in slow:
             await peer.close()
 
     run(told, embedded_url, tmp_path)
@@ -268,7 +300,7 @@ from bridge.ports.connections import Connections
 from bridge.telemetry.metrics import Metrics
 
 class Silent(asyncio.Protocol):
-    is_busy = False
+    is_served = False
 
     def connection_made(self, transport):
         self.transport = transport
