@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from bridge.business.opening_hours import TenantError
+from bridge.cli.asking import ask
 from bridge.cli.calls import add_listing_arguments, chosen_businesses
 from bridge.cli.database import run_with_database
 from bridge.cli.listing import local_time
@@ -126,7 +127,8 @@ def _ask(args: argparse.Namespace, lead: Lead) -> None:
     if not sys.stdin.isatty():
         raise TenantError("nothing was deleted: expected --yes where nobody can answer")
     shown = one_line(f"{lead.phone}  {lead.name or '-'}  calls={lead.calls}")
-    if input(f"{shown}\nAll of it is deleted for good. yes, to go on: ") != "yes":
+    prompt = f"{shown}\nAll of it is deleted for good. yes, to go on: "
+    if ask(input, prompt) != "yes":
         raise TenantError("nothing was deleted")
 
 

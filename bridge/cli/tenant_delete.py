@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.business.opening_hours import TenantError
+from bridge.cli.asking import ask
 from bridge.cli.database import find_business
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import one_line
@@ -41,7 +42,7 @@ async def run(args: argparse.Namespace, db: Database, settings: Settings) -> Non
 def _ask(name: str) -> None:
     if not sys.stdin.isatty():
         raise TenantError("nothing was deleted: expected --yes where nobody can answer")
-    typed = input("All of it is deleted for good. Its name, to go on: ")
+    typed = ask(input, "All of it is deleted for good. Its name, to go on: ")
     if same_name_key(typed) != same_name_key(name):
         raise TenantError("nothing was deleted: that is not its name")
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.business.opening_hours import TenantError
+from bridge.cli.asking import ask
 from bridge.cli.database import find_business, run_with_database
 from bridge.settings.options import nearest
 from bridge.settings.process import Settings
@@ -191,8 +192,8 @@ async def _find(db: Database, login: str) -> User:
 def _read_password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    first = getpass.getpass("Password: ")
-    if first != getpass.getpass("Again: "):
+    first = ask(getpass.getpass, "Password: ")
+    if first != ask(getpass.getpass, "Again: "):
         raise TenantError("the two passwords differ")
     return first
 
