@@ -5,6 +5,13 @@ import pytest
 from .conftest import AXE
 
 SIZES = {"phone": (390, 844), "desk": (1_600, 1_000)}
+# A4 between its margins, in CSS pixels.
+PAPER = {"width": 718, "height": 1_040}
+CUT = """() => [...document.querySelectorAll(".scroll, .thread-log")]
+  .filter((one) => one.scrollWidth > one.clientWidth
+    || one.scrollHeight > one.clientHeight)
+  .map((one) => `${one.scrollWidth} in ${one.clientWidth}, `
+    + `${one.scrollHeight} in ${one.clientHeight}: ${one.innerText.slice(0, 40)}`)"""
 LOOKS = [
     ("operator", "desk", "light"),
     ("en", "desk", "light"),
@@ -62,6 +69,22 @@ def test_pages_can_be_used_by_everybody(desk, who, size, scheme):
         if faults:
             wrong[address.rpartition("/console")[2]] = faults
     assert wrong == {}
+
+
+@pytest.mark.parametrize("who", ["en", "he"])
+def test_paper_shows_what_the_screen_scrolls(desk, who):
+    at, cut = desk(who, viewport=PAPER), {}
+    at.page.emulate_media(media="print")
+    pages = [f"{at.home}calendar?view=week", *pages_of(at)]
+    at.go("messages")
+    pages += at.page.eval_on_selector_all(
+        "main tbody td:first-child a", "links => links.map(link => link.href)"
+    )
+    for address in pages:
+        at.page.goto(address, wait_until="load")
+        if found := at.page.evaluate(CUT):
+            cut[address.rpartition("/b/")[2][36:]] = found
+    assert cut == {}
 
 
 @pytest.mark.parametrize("who", ["operator", "en", "he"])
