@@ -38,8 +38,9 @@ LOOK_S = 1.0
 RESTART_S_MIN, RESTART_S_MAX = 0.5, 30.0
 # A process that ran for longer begins again with the shortest pause.
 STEADY_S = 60.0
-# Reports come every two seconds; the first one after the imports.
-SILENT_S_MAX = 30.0
+# Reports come every two seconds; the first one after the imports. These take up to 3 s
+# of a processor, of which a niced process on a busy machine has a hundredth.
+SILENT_S_MAX, START_S_MAX = 30.0, 300.0
 # Longer than the messenger takes to finish what runs.
 STOP_S_MAX = 15.0
 # From the end of a process's output to its own.
@@ -182,16 +183,17 @@ class MessengerProcess:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), process.stdout
         )
+        wait_s = START_S_MAX
         try:
             while True:
-                async with asyncio.timeout(SILENT_S_MAX):
+                async with asyncio.timeout(wait_s):
                     line = await reader.readline()
                 if not line:
                     return ""
                 self._page = msgspec.json.decode(line, type=Report).page
-                self._state = RUNS
+                self._state, wait_s = RUNS, SILENT_S_MAX
         except TimeoutError:
-            return f"has reported nothing for {SILENT_S_MAX:.0f} s"
+            return f"has reported nothing for {wait_s:.0f} s"
         except (msgspec.DecodeError, ValueError):
             # A line without an end is a ValueError.
             return "has written what is no report"

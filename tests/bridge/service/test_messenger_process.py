@@ -173,7 +173,7 @@ def test_one_that_fails_is_started_again(
 ):
     monkeypatch.setattr(module, "END_S_MAX", 0.2)
     if command == SILENT:
-        monkeypatch.setattr(module, "SILENT_S_MAX", 0.3)
+        monkeypatch.setattr(module, "START_S_MAX", 0.3)
 
     async def story(database):
         kept = Kept(database, embedded_url, command=command, what=what)
@@ -183,6 +183,20 @@ def test_one_that_fails_is_started_again(
 
     told(embedded_url, story)
     assert why.partition(";")[0] in caplog.text
+
+
+def test_one_that_starts_slowly_is_waited_for(embedded_url, monkeypatch):
+    """On a machine whose calls take all of its processors."""
+    monkeypatch.setattr(module, "SILENT_S_MAX", 1.0)
+
+    async def story(database):
+        slow = f"import time; time.sleep(1.5); {TOY}"
+        kept = Kept(database, embedded_url, command=slow)
+        await kept.until(lambda: kept.process.state == RUNS)
+        assert kept.metrics.value("messenger_restarts") == 0
+        await kept.end()
+
+    told(embedded_url, story)
 
 
 def test_one_that_does_not_end_is_killed(embedded_url, monkeypatch):
