@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from bridge.ports.acceptor import listen
 from bridge.ports.connections import raise_descriptor_limit
 from bridge.ports.workers import Workers
 from bridge.service.admin import open_admin
-from bridge.service.database_watch import tend, watch
+from bridge.service.database_watch import Starts, follow, tend, watch
 from bridge.service.messenger_process import messenger_beside
 from bridge.service.server import Server
 from bridge.service.socket_handover import HandoverSocket, Inheritance, ask
@@ -34,6 +35,7 @@ from bridge.settings.process import (
 )
 from bridge.telemetry.gc_monitor import GcMonitor
 from bridge.telemetry.log import LogWriter, server_logger, write_line
+from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.supervised import SupervisedTask
 from bridge.telephony.tokens import new_key
 from crm.connect import Schema, open_url, service_url
@@ -180,8 +182,8 @@ class Share(NamedTuple):
     # The process that passes signals on to all workers.
     chief: int
     lifeline: int | None
-    # The embedded database to keep running, if no parent does.
-    embedded: EmbeddedServer | None
+    # Keeps the embedded database running, or counts that the parent did.
+    keep: Callable[[Metrics], Coroutine[Any, Any, None]] | None
 
 
 def _run_service(
@@ -203,23 +205,25 @@ def _run_service(
         sys.stderr.write(f"kolbridge: {where}: {error.strerror}\n")
         return EXIT_FAILED
     admin = open_admin(settings, inherited.admin if inherited else None)
-    token_key, chief = new_key(), os.getpid()
+    token_key, chief, starts = new_key(), os.getpid(), Starts()
     with tempfile.TemporaryDirectory(prefix="kolbridge-") as folder:
 
         def serve_worker(index: int, lifeline: int | None) -> int:
             workers = Workers(Path(folder), index, settings.workers)
-            own = embedded
-            if embedded is not None and settings.workers > 1:
+            keep = None
+            if embedded is not None and settings.workers == 1:
+                keep = partial(watch, embedded)
+            elif embedded is not None:
                 embedded.disown()
-                own = None
+                keep = partial(follow, starts) if index == 0 else None
             share = Share(
-                workers, listening, admin, inherited, token_key, chief, lifeline, own
+                workers, listening, admin, inherited, token_key, chief, lifeline, keep
             )
             return _run_one(settings, database_url, share)
 
         if settings.workers == 1:
             return serve_worker(0, None)
-        look = partial(tend, embedded, settings.secrets) if embedded else None
+        look = partial(tend, embedded, starts, settings.secrets) if embedded else None
         return Supervisor(settings.workers, serve_worker, settings.secrets, look).run()
 
 
@@ -302,8 +306,8 @@ async def serve(
             share.inherited.take()
         handover.open()
     tending = None
-    if share.embedded is not None:
-        run = partial(watch, share.embedded, server.metrics)
+    if share.keep is not None:
+        run = partial(share.keep, server.metrics)
         tending = SupervisedTask("embedded_database", run, server.metrics)
         tending.start()
     beside = None
