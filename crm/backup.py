@@ -109,7 +109,8 @@ async def back_up(url: str, path: Path) -> Manifest:
 
 
 async def restore(url: str, path: Path) -> Manifest:
-    """Restore a backup into a database without businesses: all of it, or nothing.
+    """Restore a backup into a database without businesses and accounts: all of it, or
+    nothing.
 
     An empty database gets the schema of the backup first, then its rows, then the newer
     migrations of this build, so that these migrations find the rows.
@@ -211,11 +212,14 @@ async def _check_target(connection: Any, manifest: Manifest) -> None:
             f"the database has schema {has}, the backup {manifest.schema}: restore it "
             "into an empty one"
         )
-    count = await connection.fetchval("select count(*) from businesses")
-    if count:
-        raise BackupError(
-            f"the database has {count} businesses: restore it into an empty one"
-        )
+    # What has no business is there before the first one: the accounts of operators.
+    of_nobody = [one.name for one in manifest.tables if one.tenant_column is None]
+    for name in ("businesses", *of_nobody):
+        count = await connection.fetchval(f"select count(*) from {name}")
+        if count:
+            raise BackupError(
+                f"the database has {count} {name}: restore it into an empty one"
+            )
     known = {one.name: set(one.columns) for one in await tables(connection)}
     for table in manifest.tables:
         if not known.get(table.name, set()) >= {*table.columns} > set():

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from crm import businesses, leads
+from crm import accounts, businesses, leads
 from crm.backup import BackupError, back_up, restore
 from crm.connect import service_url
 from crm.migrate import MigrationError, migrate
@@ -196,6 +196,20 @@ def test_what_cannot_be_restored_leaves_the_database_as_it_was(embedded_url, tmp
         with pytest.raises(BackupError, match="no whole backup"):
             asyncio.run(restore(url, tmp_path / "damaged.backup"))
         assert asyncio.run(ask(url, "select count(*) from businesses")) == 0
+
+
+def test_accounts_that_were_made_first_are_named_and_kept(embedded_url, tmp_path):
+    async def operator(db):
+        await accounts.add(db, "ann@example.com", "Ann", "operator")
+
+    file = tmp_path / "all.backup"
+    with empty_database(embedded_url) as url:
+        asyncio.run(migrate(url))
+        run(operator, url)
+        asyncio.run(back_up(url, file))
+        with pytest.raises(BackupError, match="has 1 users: restore it into an empty"):
+            asyncio.run(restore(url, file))
+        assert asyncio.run(ask(url, "select count(*) from users")) == 1
 
 
 def damage(file, copy):
