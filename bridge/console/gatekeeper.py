@@ -155,9 +155,8 @@ def _language_of(request: web.Request, viewer: Viewer | None) -> str:
 def _to_login(request: web.Request) -> web.StreamResponse:
     """Send a browser to the login; tell a script that it is logged out."""
     where = f"{ROOT}/login"
-    is_page = "text/html" in request.headers.get("Accept", "text/html")
-    if "HX-Request" in request.headers:
-        return web.Response(status=401, headers={"HX-Redirect": where})
+    accepted = request.headers.get("Accept", "text/html")
+    is_page = "text/html" in accepted and "HX-Request" not in request.headers
     if request.method not in _SAFE_METHODS or not is_page:
         return web.Response(status=401, text="401: not logged in")
     if request.path != f"{ROOT}/":

@@ -50,7 +50,7 @@ def test_calendar_leads_to_the_login_when_the_session_is_over(desk, demo):
     page = open_calendar(desk("en"))
     page.context.clear_cookies()
     page.clock.run_for(LOOK_MS)
-    page.wait_for_url("**/console/login")
+    page.wait_for_url("**/console/login?next=*")
 
 
 def test_found_callers_are_those_of_what_stands_in_the_field(desk, demo):

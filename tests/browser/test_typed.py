@@ -63,6 +63,25 @@ def test_form_of_who_is_logged_out_stays_and_is_sent_after_the_login(desk, demo)
     told.wait_for(state="hidden")
 
 
+def test_booking_stays_while_a_caller_is_looked_for(desk, demo):
+    page = desk("en").go("calendar/new")
+    name = page.get_by_label("Name", exact=True)
+    name.fill(TYPED)
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    wanted = page.get_by_label("Find a caller by name or number")
+    wanted.press_sequentially("al")
+    told = page.get_by_text("You are logged out.")
+    told.wait_for()
+    assert name.input_value() == TYPED
+
+    page.context.add_cookies(cookies)
+    wanted.press_sequentially("ice")
+    page.locator("#leads").get_by_text("Alice Morgan").wait_for()
+    assert name.input_value() == TYPED
+    assert told.is_hidden()
+
+
 def test_form_stays_while_the_connection_is_lost(desk, demo):
     page, field = filled_form(desk("en"))
     page.context.set_offline(True)

@@ -8,11 +8,15 @@ document.addEventListener("htmx:config:request", (event) => {
 });
 
 // A fault is not put into the page (htmx.html). What is not there, or not this person's
-// any more, the whole page says; whoever is logged out, htmx leads to the login.
+// any more, the whole page says. Nothing takes the place of what is typed.
 document.addEventListener("htmx:after:request", ({ detail }) => {
   const { status } = detail.ctx.response;
   showLost(status >= 500);
-  if (status === 403 || status === 404) location.reload();
+  if (status === 401) return leave();
+  showLoggedOut(false);
+  if (status !== 403 && status !== 404) return;
+  if (isTyped()) isLoggedIn();
+  else location.reload();
 });
 document.addEventListener("htmx:error", () => showLost(true));
 
@@ -69,9 +73,14 @@ export async function isLoggedIn() {
 
 /** Lead to the login and back here; a page on which something is typed stays. */
 export function leave() {
+  if (isTyped()) return showLoggedOut(true);
+  const here = encodeURIComponent(location.pathname + location.search);
+  location.assign(`/console/login?next=${here}`);
+}
+
+function isTyped() {
   const fields = [...document.querySelectorAll("main :is(input, textarea)")];
-  if (fields.some((field) => field.value !== field.defaultValue)) showLoggedOut(true);
-  else location.assign(`/console/login?next=${encodeURIComponent(location.pathname)}`);
+  return fields.some((field) => field.value !== field.defaultValue);
 }
 
 const notice = document.getElementById("connection");
