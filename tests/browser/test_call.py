@@ -4,6 +4,8 @@ import re
 
 from bridge.sandbox.timeline import Wait
 
+from .conftest import refuse_once
+
 # The keys whose usual effect in the browser the page has taken away.
 TAKEN = """() => {
   window.taken = [];
@@ -40,10 +42,10 @@ def open_call(page, row):
     page.wait_for_url(re.compile("/calls/CA"))
 
 
-def test_slider_leaves_the_browser_its_keys_and_is_drawn_once_a_frame(desk, demo):
-    demo.ring("en", [Wait(1_500)], caller="+15550100181").over()
-    at = desk("en")
-    row = at.page.locator("main table tbody tr").filter(has_text="…81")
+def recorded_call(at, demo, caller):
+    """Open the page of a new call that can be heard."""
+    demo.ring("en", [Wait(1_500)], caller=caller).over()
+    row = at.page.locator("main table tbody tr").filter(has_text=f"…{caller[-2:]}")
     for _ in range(60):
         page = at.go("calls")
         if row.count():
@@ -51,6 +53,12 @@ def test_slider_leaves_the_browser_its_keys_and_is_drawn_once_a_frame(desk, demo
         page.wait_for_timeout(500)
     open_call(page, row)
     page.get_by_role("button", name="Play").wait_for(timeout=20_000)
+    return page
+
+
+def test_slider_leaves_the_browser_its_keys_and_is_drawn_once_a_frame(desk, demo):
+    at = desk("en")
+    page = recorded_call(at, demo, "+15550100181")
     page.evaluate(TAKEN)
     page.locator("#wave").focus()
     for keys in ("Control+-", "Control+=", "Alt+ArrowRight", "Meta+ArrowRight", "Home"):
@@ -59,6 +67,17 @@ def test_slider_leaves_the_browser_its_keys_and_is_drawn_once_a_frame(desk, demo
 
     assert page.evaluate(DRAWN) < 1.6
     assert at.complaints == []
+
+
+def test_sound_that_does_not_come_is_asked_for_again(desk, demo):
+    at = desk("en")
+    refuse_once(at.page, "**/call.wav")
+    page = recorded_call(at, demo, "+15550100182")
+    told = page.get_by_text("The sound does not come.")
+    told.wait_for()
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => document.getElementById('audio').currentTime > 0")
+    assert told.count() == 0
 
 
 def test_page_says_so_when_the_recording_cannot_be_fetched(desk, demo):

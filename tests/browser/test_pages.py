@@ -76,12 +76,13 @@ def test_paper_shows_what_the_screen_scrolls(desk, who):
     at, cut = desk(who, viewport=PAPER), {}
     at.page.emulate_media(media="print")
     pages = [f"{at.home}calendar?view=week", *pages_of(at)]
-    at.go("messages")
-    pages += at.page.eval_on_selector_all(
-        "main tbody td:first-child a", "links => links.map(link => link.href)"
-    )
+    for path in ("messages", "calls"):
+        at.go(path)
+        pages += at.page.eval_on_selector_all(
+            "main tbody td:first-child a", "links => links.map(link => link.href)"
+        )
     for address in pages:
-        at.page.goto(address, wait_until="load")
+        at.page.goto(address, wait_until="networkidle" if "/CA" in address else "load")
         if found := at.page.evaluate(CUT):
             cut[address.rpartition("/b/")[2][36:]] = found
     assert cut == {}

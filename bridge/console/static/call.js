@@ -51,6 +51,9 @@ class Player {
     this.seconds = timeline.seconds;
     audio.addEventListener("timeupdate", () => this.follow());
     for (const news of ["play", "pause"]) audio.addEventListener(news, () => this.showState());
+    const status = at("sound-status");
+    audio.addEventListener("error", () => { status.textContent = box.dataset.noSound; });
+    audio.addEventListener("playing", () => { status.textContent = ""; });
     at("play").addEventListener("click", () => this.toggle());
     at("zoom-in").addEventListener("click", () => this.wave.zoom(0.5));
     at("zoom-out").addEventListener("click", () => this.wave.zoom(2));
@@ -63,7 +66,7 @@ class Player {
   }
 
   toggle() {
-    if (audio.paused) audio.play();
+    if (audio.paused) this.start();
     else audio.pause();
   }
 
@@ -75,7 +78,18 @@ class Player {
 
   play(seconds) {
     audio.currentTime = seconds;
-    audio.play();
+    this.start();
+  }
+
+  /** Play; what has failed to load is loaded again. */
+  start() {
+    const from = audio.currentTime;
+    if (audio.error) {
+      audio.load();
+      audio.currentTime = from;
+    }
+    // Why it does not play, an event says.
+    audio.play().catch(() => {});
   }
 
   showState() {
