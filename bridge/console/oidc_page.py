@@ -55,8 +55,10 @@ class OidcPage:
     async def back(self, request: web.Request) -> web.StreamResponse:
         """Open a session for whom the provider names."""
         self._check_rate(request)
-        kept = request.cookies.get(ATTEMPT_COOKIE, "").split("|")
-        if len(kept) != len(Attempt._fields) + 1:
+        cookie = request.cookies.get(ATTEMPT_COOKIE, "")
+        kept = cookie.split("|")
+        # A header may have any bytes; what was set here is ASCII.
+        if len(kept) != len(Attempt._fields) + 1 or not cookie.isascii():
             return await self._refuse(request, OidcError("no login was begun here"))
         attempt, where = Attempt(*kept[:-1]), own_path(kept[-1])
         try:

@@ -81,6 +81,18 @@ def test_an_answer_that_nobody_here_asked_for_opens_nothing(desk):
     run(story, desk)
 
 
+def test_an_attempt_that_is_no_text_is_none(desk, caplog):
+    async def story(at, provider, login):
+        for kept in (b"\xff|b|c|/", b"a|\xff|c|/", b"a|b|\xff|/"):
+            data = b"GET /console/oidc/back?code=x&state=a HTTP/1.1\r\nHost: x\r\n"
+            cookie = b"Cookie: kolbridge_oidc=" + kept
+            status, _ = await at.service.request(data + cookie + b"\r\n\r\n")
+            assert status == 401
+        assert "Traceback" not in caplog.text
+
+    run(story, desk)
+
+
 def test_a_disabled_account_stays_closed(desk):
     async def story(at, provider, login):
         user = await accounts.find(at.database, login)
