@@ -306,6 +306,16 @@ async def read(
     return None if row is None else Conversation(**dict(row))
 
 
+async def lock(connection: Any, business_id: UUID, conversation_id: UUID) -> None:
+    """Let nobody else write in a conversation until the transaction ends."""
+    await connection.execute(
+        "select from conversations where business_id = $1 and id = $2 "
+        "for no key update",
+        business_id,
+        conversation_id,
+    )
+
+
 async def hold(
     connection: Any, business_id: UUID, conversation_id: UUID, why: str
 ) -> bool:

@@ -23,6 +23,8 @@ _UNSET_STATUS = "new"
 # it `booked` and `cancelled`.
 STATUSES = (_UNSET_STATUS, "contacted", "booked", "cancelled", "customer", "closed")
 _ROWS = "(l.id = $2 or l.merged_into = $2)"
+# Of two people.
+_BOTH = "l.business_id = $1 and (l.id in ($2, $3) or l.merged_into in ($2, $3))"
 # When a number called or wrote last; one that never did comes last. An index has it.
 _CONTACT = "greatest(to_timestamp(0), last_call_at, last_message_at)"
 _NEXT = """
@@ -266,6 +268,14 @@ async def merge(
             raise MergeError("unknown")
         if own.id == other.id:
             raise MergeError("same")
+        # In the order in which a message is received, and a person erased.
+        await connection.execute(
+            "select from conversations where business_id = $1 and lead_id in "
+            f"(select id from leads l where {_BOTH}) order by id for no key update",
+            business_id,
+            own.id,
+            other.id,
+        )
         await leads.hold(connection, business_id, own.id)
         await leads.hold(connection, business_id, other.id)
         await _keep_marks(connection, business_id, own, other)

@@ -318,6 +318,9 @@ async def end(
     With `hold_why` the conversation is left to people from then on. Raises LeaseLost.
     """
     async with db.tenant(held.business_id) as connection:
+        if hold_why:
+            # In the order of `conversations.receive`, before the work.
+            await conversations.lock(connection, held.business_id, held.conversation_id)
         await message_work.check(connection, held)
         done: str = await connection.execute(
             "update message_turns set state = $3, ended_at = now(), cost = $4 "
