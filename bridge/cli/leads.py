@@ -32,6 +32,9 @@ EXAMPLES = """examples:
   kolbridge leads --business "Dana's Salon" --erase +12025550123
   kolbridge leads --json | jq -r '[.phone, .name, .next_appointment_at] | @tsv'
 """
+STAYS = """\
+What stays: backups, log lines, and what other systems were told.
+Other nodes delete their recordings within a minute, or when they are up again."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -118,7 +121,7 @@ async def _erase(args: argparse.Namespace, db: Database, settings: Settings) -> 
     print(f"deleted: {rows}, {erasure.files} files")
     for path in erasure.left:
         print(f"{path} still names the person: a record waits to be written")
-    print("What stays: backups, log lines, and recordings on other nodes' disks.")
+    print(STAYS)
 
 
 def _ask(args: argparse.Namespace, lead: Lead) -> None:

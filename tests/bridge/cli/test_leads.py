@@ -81,4 +81,5 @@ def test_a_person_is_erased_once_it_is_confirmed(
         assert (code, why in shown) == (2, True), shown
     code, shown = erase("--business", name, "--erase", PHONE, "--yes")
     assert (code, "deleted: 1 leads, 0 files" in shown) == (0, True)
+    assert "Other nodes delete their recordings within a minute" in shown
     assert PHONE not in erase("--business", name)[1]
