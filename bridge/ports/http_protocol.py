@@ -28,13 +28,19 @@ class HttpProtocol(web.RequestHandler):
     __slots__ = ("_body", "_metrics")
 
     _metrics: Metrics
-    # That of the last request that was answered.
+    # That of the last request, if it was answered before all of its body had come. It
+    # refers to its protocol: a cycle, which the end of the connection breaks.
     _body: StreamReader | None
 
     @property
     def has_rest(self) -> bool:
         """Whether a request was answered whose body is still to come."""
         return self._body is not None and not self._body.is_eof()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the request, too."""
+        self._body = None
+        super().connection_lost(exc)
 
     @property
     def is_serving(self) -> bool:
@@ -49,7 +55,8 @@ class HttpProtocol(web.RequestHandler):
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
         """Answer; the rest of the body that comes afterwards is not a request."""
-        self._body = request.content
+        has_rest = self.transport is not None and not request.content.is_eof()
+        self._body = request.content if has_rest else None
         return await super().finish_response(request, resp, start_time)
 
     def handle_error(
