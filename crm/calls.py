@@ -132,6 +132,15 @@ async def save(
         nodes = await live_calls.nodes_of(connection, *owned)
         if not await live_calls.close(connection, *owned):
             return False
+        # From here on an erasure of the lead waits for the record, or has ended.
+        lead_id = await connection.fetchval(
+            "select id from leads where business_id = $1 and id = coalesce((select id "
+            "from leads where business_id = $1 and phone = $2), (select lead_id "
+            "from claims where business_id = $1 and call_sid = $3)) for key share",
+            business_id,
+            lead_phone,
+            call.call_sid,
+        )
         if await connection.fetchval(
             "select exists (select from erased_calls where business_id = $1 "
             "and call_sid = $2)",
@@ -155,13 +164,11 @@ async def save(
         places = ", ".join(f"${at}" for at in range(4, 5 + len(_PLAIN)))
         is_new = await connection.fetchval(
             f"insert into calls (business_id, prompt_sha256, lead_id, {columns}) "
-            "values ($1, $2, coalesce((select id from leads "
-            "where business_id = $1 and phone = $3), (select lead_id from claims "
-            f"where business_id = $1 and call_sid = $4)), {places}) "
+            f"values ($1, $2, $3, {places}) "
             "on conflict (business_id, call_sid) do nothing returning true",
             business_id,
             sha256,
-            lead_phone,
+            lead_id,
             *(_plain(getattr(call, name)) for name in _PLAIN),
             nodes,
         )

@@ -71,6 +71,26 @@ def test_a_person_is_erased_while_their_claim_is_accepted(database_url):
     run(story, database_url)
 
 
+def test_a_record_that_waits_for_an_erasure_is_not_written(database_url):
+    async def story(db, salon):
+        lead = await leads.touch(db, salon, PHONE)
+        record = call("CA1", from_number=PHONE, caller_worth="verified")
+        async with held(db, salon) as connection:
+            await connection.execute("select from leads for update")
+            saving = asyncio.create_task(calls.save(db, salon, record))
+            await until_waiting(db, 1)
+            await connection.execute("delete from leads where id = $1", lead.id)
+            await connection.execute(
+                "insert into erased_calls (business_id, call_sid) values ($1, 'CA1')",
+                salon,
+            )
+
+        assert await saving is False
+        assert await calls.recent(db, salon) == []
+
+    run(story, database_url)
+
+
 def test_a_person_is_erased_while_they_write(database_url):
     async def story(db, salon):
         arrived = Arrived("SM1", "hello", OTHER, "AC1", PHONE)
