@@ -21,6 +21,11 @@ _STALE = f"""(o.node = '' or not exists (select from nodes n
 _COLUMNS = f"""call_sid, business_id, account_sid, to_number, node, incarnation, worker,
   generation, claims, opened_at, {_STALE} as is_stale"""
 _OWNER = f"select {_COLUMNS} from call_owners o"
+_LIVE = f"""
+select {_COLUMNS}, exists (
+  select from nodes n where n.incarnation = o.incarnation and n.is_draining
+) as is_draining
+from call_owners o order by opened_at, call_sid"""
 # The update changes nothing: with it, the row of an open call is returned.
 _OPEN = f"""
 insert into call_owners as o
@@ -59,6 +64,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     # Released, or its node no longer beats: the call may be claimed.
     is_stale: bool
+    # Its process takes no new calls; asked of all running calls alone.
+    is_draining: bool = False
 
 
 class Checkpoint(NamedTuple):
@@ -204,7 +211,7 @@ async def stale(db: Database, limit: int) -> list[Owner]:
 async def live(db: Database) -> list[Owner]:
     """Return the owners of all running calls, oldest calls first."""
     async with db.routing() as connection:
-        rows = await connection.fetch(f"{_OWNER} order by opened_at, call_sid")
+        rows = await connection.fetch(_LIVE)
     return [Owner(**row) for row in rows]
 
 

@@ -2,10 +2,12 @@
 
 A call's owner is in the database from its first moment, and its checkpoint soon after.
 These calls can be seen and not heard. They are shown where their node cannot be asked
-(`node_lines`).
+(`node_lines`). So are, after `serve --take-over`, those of the process that drains, and
+those of its successor: both have one name.
 """
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 import msgspec
@@ -26,11 +28,15 @@ WORDS_CHARS_MAX = 200
 
 
 class LiveElsewhere:
-    """The calls of all nodes but `own_name`."""
+    """The calls of all nodes but `own_name`, and of its process that drains if this one
+    does not, or the other way round."""
 
-    def __init__(self, database: Database, own_name: str) -> None:
+    def __init__(
+        self, database: Database, own_name: str, is_draining: Callable[[], bool]
+    ) -> None:
         self._database = database
         self._own_name = own_name
+        self._is_draining = is_draining
         self._calls: tuple[LiveCall, ...] = ()
         self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -58,13 +64,17 @@ class LiveElsewhere:
             owners = [
                 owner
                 for owner in await live_calls.live(self._database)
-                if owner.node not in ("", self._own_name) and not owner.is_stale
+                if owner.node and not owner.is_stale and not self._is_own(owner)
             ]
             with_words = [await self._read(owner) for owner in owners[:WORDS_MAX]]
         except DATABASE_ERRORS:
             self._calls = ()
             return
         self._calls = (*with_words, *map(_row, owners[WORDS_MAX:]))
+
+    def _is_own(self, owner: live_calls.Owner) -> bool:
+        is_of_node = owner.node == self._own_name
+        return is_of_node and owner.is_draining == self._is_draining()
 
     async def _read(self, owner: live_calls.Owner) -> LiveCall:
         found = await live_calls.load(self._database, owner.business_id, owner.call_sid)

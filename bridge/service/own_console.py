@@ -66,7 +66,8 @@ def add_console(
     name = identity_of(settings, 0).name
     between = BetweenNodes(settings, public_url)
     nodes = OtherNodes(share, between, name)
-    elsewhere, others = LiveElsewhere(share, name), NodeLines(share, nodes)
+    elsewhere = LiveElsewhere(share, name, lambda: switchboard.is_draining)
+    others = NodeLines(share, nodes)
     live = LiveEverywhere(lines, workers, elsewhere, others)
     phone = ConsolePhone(Softphone(switchboard, settings, workers))
     worker = 0 if workers is None else workers.index

@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from bridge.call import checkpoint
 from bridge.nodes.claims import encode_plan
@@ -15,7 +16,7 @@ from tests.bridge import builders
 from tests.bridge.ws_peer import until
 
 
-async def beating(db, name):
+async def beating(db, name, *, is_draining=False):
     """Let a node of this name beat once; return its incarnation."""
     incarnation = uuid4()
     await nodes.beat(
@@ -29,13 +30,13 @@ async def beating(db, name):
             format=checkpoint.FORMAT,
             capacity=10,
             active=1,
-            is_draining=False,
+            is_draining=is_draining,
         ),
     )
     return incarnation
 
 
-async def opened(db, business_id, node):
+async def opened(db, business_id, node, *, is_draining=False):
     return await live_calls.open(
         db,
         call_sid=f"CA{uuid4().hex}",
@@ -43,7 +44,7 @@ async def opened(db, business_id, node):
         account_sid="AC",
         to_number="+15550000002",
         node=node,
-        incarnation=await beating(db, node),
+        incarnation=await beating(db, node, is_draining=is_draining),
         worker=0,
     )
 
@@ -80,7 +81,7 @@ def test_calls_of_other_nodes_are_seen_with_their_last_words(embedded_url):
                 )
             ],
         )
-        elsewhere = LiveElsewhere(db, ours.node)
+        elsewhere = LiveElsewhere(db, ours.node, lambda: False)
         assert elsewhere.calls() == ()
         await until(lambda: {one.node for one in elsewhere.calls()} >= {theirs.node})
         found = {one.call_sid: one for one in elsewhere.calls()}
@@ -97,11 +98,39 @@ def test_calls_of_other_nodes_are_seen_with_their_last_words(embedded_url):
     assert found[silent.call_sid].last_words == ""
 
 
+@pytest.mark.parametrize("is_draining", [True, False])
+def test_process_that_drains_and_its_successor_see_each_other_s_calls(
+    embedded_url, is_draining
+):
+    """A live page that is open over an upgrade stays with the process that drains."""
+
+    async def story():
+        db = await Database.open(embedded_url)
+        business_id = await businesses.create(db, "Salon")
+        name = f"ours-{uuid4().hex[:6]}"
+        sids = {
+            drains: (await opened(db, business_id, name, is_draining=drains)).call_sid
+            for drains in (True, False)
+        }
+        elsewhere = LiveElsewhere(db, name, lambda: is_draining)
+
+        def found():
+            return {one.call_sid for one in elsewhere.calls()}
+
+        async with asyncio.timeout(20):
+            await until(lambda: sids[not is_draining] in found())
+        assert sids[is_draining] not in found()
+        await elsewhere.close()
+        await db.close()
+
+    asyncio.run(story())
+
+
 def test_without_a_database_there_are_none():
     async def story():
         nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
         db = await Database.open(nowhere, pool_min=0)
-        elsewhere = LiveElsewhere(db, "ours")
+        elsewhere = LiveElsewhere(db, "ours", lambda: False)
         elsewhere.calls()
         await asyncio.sleep(0.05)
         await elsewhere.close()
