@@ -1,18 +1,13 @@
 """Deletes a whole business: every row of its own, and no other business's row."""
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from crm.database import Database
+from crm.deadlocks import despite_deadlocks
 from crm.tables import Table, tables
-
-# Each takes a second to be found, and is with a transaction that has ended since.
-_DEADLOCKS_MAX = 5
 
 
 async def count(db: Database, business_id: UUID) -> dict[str, int]:
@@ -26,19 +21,13 @@ async def count(db: Database, business_id: UUID) -> dict[str, int]:
         }
 
 
+@despite_deadlocks
 async def delete(db: Database, business_id: UUID) -> dict[str, int]:
     """Delete a business in one transaction; return the deleted rows by table.
 
     Its calls lock what they change, and then need the business; this goes the other way
-    round. PostgreSQL lets one of the two fail, and what fails here is tried again.
+    round.
     """
-    for _ in range(_DEADLOCKS_MAX):
-        with suppress(asyncpg.DeadlockDetectedError):
-            return await _delete(db, business_id)
-    return await _delete(db, business_id)
-
-
-async def _delete(db: Database, business_id: UUID) -> dict[str, int]:
     gone = {}
     async with db.owner() as connection:
         found = await _own_tables(connection, business_id)

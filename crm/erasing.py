@@ -12,6 +12,7 @@ from uuid import UUID
 
 from crm import access_tokens, notices, phones as numbering
 from crm.database import Database
+from crm.deadlocks import despite_deadlocks
 from crm.leads import PERSON
 
 # $2: the ids of the leads, $3: their numbers.
@@ -80,6 +81,7 @@ class Erased(NamedTuple):
     marks: tuple[str, ...]
 
 
+@despite_deadlocks
 async def erase(db: Database, business_id: UUID, lead_id: UUID) -> Erased | None:
     """Delete all rows of a person in one transaction; None if there is no such lead.
 

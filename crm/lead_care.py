@@ -15,6 +15,7 @@ import msgspec
 
 from crm import leads
 from crm.database import Database
+from crm.deadlocks import despite_deadlocks
 from crm.leads import PERSON
 
 # As a first call or message makes it: nothing is known yet.
@@ -244,6 +245,7 @@ async def change(
         )
 
 
+@despite_deadlocks
 async def merge(
     db: Database, business_id: UUID, lead_id: UUID, other_phone: str
 ) -> UUID:

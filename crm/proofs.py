@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from crm import claims, leads
 from crm.claims import Claim, Claimant
 from crm.database import Database
+from crm.deadlocks import despite_deadlocks
 from crm.leads import Lead
 
 # A slip of the tongue and an error of the transcript may be corrected.
@@ -115,6 +116,7 @@ async def is_proven(db: Database, business_id: UUID, claimant: Claimant) -> bool
     return found
 
 
+@despite_deadlocks
 async def accept(db: Database, business_id: UUID, call_sid: str) -> Lead | None:
     """Give a claim to the lead of the number it names, as the business has decided.
 

@@ -22,6 +22,7 @@ from bridge.call.plan import RunTool, ToolResult
 from bridge.realtime.openai import FunctionTool
 from bridge.telemetry.log import CallLogger
 from bridge.telemetry.metrics import Metrics
+from crm.deadlocks import despite_deadlocks
 from crm.transient import is_transient
 
 # The longest answer of a tool; a longer one is of no use to a listener.
@@ -218,7 +219,7 @@ class ToolRunner:
             raise ToolError(f"{asked.name}: {_readable(error)}") from None
         if self._confirm is not None:
             await self._confirm()
-        return await tool.run(arguments, asked.tool_call_id)
+        return await despite_deadlocks(tool.run)(arguments, asked.tool_call_id)
 
     def _result(
         self, asked: RunTool, answer: Answer, outcome: str, duration_ms: float

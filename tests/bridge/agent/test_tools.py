@@ -199,3 +199,16 @@ def test_tool_that_cannot_be_called_off_is_left_behind_at_the_deadline(caplog):
 
     asyncio.run(story())
     assert "late tool: ConnectionResetError" in caplog.text
+
+
+def test_tool_that_a_deadlock_undid_runs_again():
+    tries = []
+
+    async def work(arguments, tool_call_id):
+        tries.append(arguments.name)
+        if len(tries) == 1:
+            raise asyncpg.DeadlockDetectedError
+        return Answer({})
+
+    assert asyncio.run(runner(work).run(asked())).ok
+    assert tries == ["Dana", "Dana"]
