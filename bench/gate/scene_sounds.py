@@ -37,6 +37,8 @@ AI = tuple(
 )
 # A short answer, in parts of 10 ms.
 WORD_PARTS = (24, 60)
+# A stop within a word is silent for less, and a weak consonant is nearer to its vowel.
+STRAY_PARTS, STRAY_GAP, STRAY_DB = 10, 10, -15.0
 EVENTS = 24
 # Under the singer, and under who talks on television.
 SONG_CHORDS_DB, TELEVISION_MUSIC_DB = -8, -10
@@ -102,10 +104,30 @@ def _as_it_is(name: str) -> Clip:
 
 
 def trimmed(audio: Audio, mask: Mask) -> Clip:
-    """Return a clip from the first sound to the last."""
-    said = np.flatnonzero(mask)
-    first, last = int(said[0]), int(said[-1]) + 1
+    """Return a clip from the beginning of the speech to its end.
+
+    A breath, a click, or the rest of a word that the recording cuts off is no speech:
+    at either end, a sound that is short, weak, and apart from the others.
+    """
+    said = runs(mask)
+    spoken = audio[: len(mask) * PART][np.repeat(mask, PART)]
+    level = subset.rms(spoken) * acoustics.ratio(STRAY_DB)
+    while len(said) > 1 and _is_stray(audio, said[0], said[1], level):
+        said = said[1:]
+    while len(said) > 1 and _is_stray(audio, said[-1], said[-2], level):
+        said = said[:-1]
+    first, last = said[0][0], said[-1][1]
     return Clip(audio[first * PART : last * PART], mask[first:last])
+
+
+def _is_stray(
+    audio: Audio, run: tuple[int, int], beside: tuple[int, int], level: float
+) -> bool:
+    start, end = run
+    gap = max(beside[0] - end, start - beside[1])
+    if end - start > STRAY_PARTS or gap < STRAY_GAP:
+        return False
+    return subset.rms(audio[start * PART : end * PART]) < level
 
 
 def runs(mask: Mask) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ from bench.gate.scene_calls import (
     frames_said,
     joined,
     mulaw,
+    one_after_another,
     quiet,
     spoken,
 )
@@ -144,6 +145,26 @@ def test_a_talk_is_as_long_as_asked_for_and_pauses_between_clips(rng):
     assert len(audio) == 3 * RATE
     assert scene_sounds.runs(mask) == [(0, 50), (80, 130), (160, 210), (240, 290)]
     assert not np.any(audio[50 * PART : 80 * PART])
+
+
+@pytest.mark.parametrize(
+    ("parts", "gap", "db", "is_kept"),
+    [
+        (6, 12, -23, False),  # a breath, as before the words of a packaged reader
+        (9, 19, -20, False),  # the rest of a word that the recording's start cut off
+        (6, 5, -23, True),  # a weak consonant, and the stop after it
+        (6, 12, -12, True),  # a short sound that is no weaker than speech may be
+        (20, 12, -23, True),  # a word in a low voice
+    ],
+)
+def test_a_clip_is_trimmed_to_speech(parts, gap, db, is_kept):
+    stray = Clip(tone(parts).audio * ratio(db), np.ones(parts, bool))
+    pause = quiet(gap)
+    clip = one_after_another([stray, pause, tone(60), pause, stray])
+    trimmed = scene_sounds.trimmed(*clip)
+
+    assert len(trimmed.mask) == (len(clip.mask) if is_kept else 60)
+    assert len(trimmed.audio) == len(trimmed.mask) * PART
 
 
 def test_a_sound_alone_has_the_level_asked_for(rng):
