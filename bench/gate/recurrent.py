@@ -3,7 +3,7 @@
 The net is a GRU with two outputs (dsp/score.pxd). Training is truncated
 back-propagation over parts of calls, with weighted binary cross-entropy and AdamW with
 a cosine rate. Parts are heard alone, or one after another with the net's state, as in
-production (`Recipe.is_carried`). The only regularisers are feature noise, an offset of
+production (`Recipe.carried`). The only regularisers are feature noise, an offset of
 features, a shift of the far level, and weight decay. Only this module needs PyTorch.
 """
 
@@ -40,10 +40,11 @@ class Recipe:
     # Errors are propagated back through a part of a call, 16 s at most.
     part_frames: int = 800
     batch: int = 64
-    # Whether a call's parts follow one another, and the net's state with them.
-    is_carried: bool = False
-    # If not: the share of parts that are the start of a call. Others have no history,
-    # and their first frames no weight.
+    # The share of each batch in which a call's parts follow one another, and the net's
+    # state with them.
+    carried: float = 0.0
+    # Of the rest: the share of parts that are the start of a call. Others have no
+    # history, and their first frames no weight.
     from_the_start: float = 0.35
     warm_up_frames: int = 50
     rate: float = 5e-3
@@ -158,15 +159,14 @@ class _Parts:
 
     def renewed(self) -> list[int]:
         """Begin other calls where one has ended, or everywhere; return their rows."""
-        is_carried = self._recipe.is_carried
         rows = [
             row
             for row in range(self._recipe.batch)
-            if not is_carried or self._start[row] >= self._frames(row)
+            if not self._is_carried(row) or self._start[row] >= self._frames(row)
         ]
         for row in rows:
             share = self._recipe.from_the_start
-            self._renew(row, is_carried or self._rng.random() < share)
+            self._renew(row, self._is_carried(row) or self._rng.random() < share)
         return rows
 
     def next(self) -> tuple[NDArray[np.float32], ...]:
@@ -182,7 +182,7 @@ class _Parts:
             _shift_far(x[row, : end - start], self._far_db[row])
             y[row, : end - start] = self._calls.labels[call][start:end]
             w[row, : end - start] = self._calls.weights[call][start:end]
-            if start and not recipe.is_carried:
+            if start and not self._is_carried(row):
                 w[row, : recipe.warm_up_frames] = 0
             self._start[row] = end
         x = (x - self._mean) * self._scale
@@ -197,6 +197,9 @@ class _Parts:
         self._far_db[row] = self._rng.uniform(-FAR_DB, FAR_DB)
         offset = self._rng.standard_normal(len(self._mean), np.float32)
         self._offset[row] = self._recipe.offset * offset
+
+    def _is_carried(self, row: int) -> bool:
+        return row < self._recipe.carried * self._recipe.batch
 
     def _frames(self, row: int) -> int:
         return len(self._calls.features[self._call[row]])

@@ -1,9 +1,9 @@
 """Train the learned scores: fetch and cut the material, make the calls, train, write.
 
-The first net learns from calls of every kind: from parts of them, then from whole
-ones. The second begins with the weights, as whole numbers, of a first net that has
-learned less, and goes on learning, mostly from calls in which the AI talks. (Begun with
-the whole first net it heard fewer callers.)
+The first net learns from calls of every kind, half of the time part by part, with its
+state kept until a call ends. The second begins with the weights, as whole numbers, of a
+first net that has learned less, from parts alone, and goes on learning, mostly from
+calls in which the AI talks. (Begun with the whole first net it heard fewer callers.)
 
 It needs the extra `gate-training`, and what `material.NEEDED` names; sox with AMR
 suffices for `--small`, which trains on the packaged clips, to show that the whole path
@@ -34,8 +34,8 @@ ROOT = Path(__file__).parents[2]
 DSP = ROOT / "dsp"
 SPEECH, DOUBLE_TALK = "score.weights", "double_talk.weights"
 SEEDS, CALLS_A_SEED, STEPS = range(1, 45), 100, 6_000
-# Then so many with the net's state carried through whole calls.
-CARRIED_STEPS = 2_400
+# The share of each batch in which its state goes on through whole calls.
+CARRIED = 0.5
 # Of the net with which the second begins: so many of the seeds, and steps.
 BASE_SEEDS, BASE_STEPS = 28, 3_600
 # Deviations of a feature, the same in all frames: other lines and voices.
@@ -79,7 +79,6 @@ class Part(NamedTuple):
 
     calls: tuple[tuple[tuple[Kind, ...], range], ...]
     steps: int
-    carried_steps: int = 0
 
     @property
     def seeds(self) -> list[int]:
@@ -95,7 +94,7 @@ def run(cache: Path, out: Path = DSP) -> int:
     material.fetch(cache)
     print(f"cut {len(voices.build(cache, 'train').by)} voices into clips", flush=True)
     base = Part(((calls.KINDS, SEEDS[:BASE_SEEDS]),), BASE_STEPS)
-    first = Part(((calls.KINDS, SEEDS),), STEPS, CARRIED_STEPS)
+    first = Part(((calls.KINDS, SEEDS),), STEPS)
     others = (calls.TALK_KINDS, TALK_SEEDS), (calls.EVENT_KINDS, EVENT_SEEDS)
     second = Part(((calls.OVER_KINDS, OVER_SEEDS), *others), OVER_STEPS)
     return _train(partial(_of_material, cache), base, first, second, out)
@@ -103,7 +102,7 @@ def run(cache: Path, out: Path = DSP) -> int:
 
 def run_small(out: Path) -> int:
     """Train a small net on the packaged clips, by the same path."""
-    first = Part(((calls.KINDS, SMALL_SEEDS),), SMALL_STEPS, SMALL_STEPS // 5)
+    first = Part(((calls.KINDS, SMALL_SEEDS),), SMALL_STEPS)
     # Of so few calls, too few would have a caller with the other kinds.
     second = Part(((calls.OVER_KINDS, SMALL_SEEDS),), SMALL_STEPS // 2)
     out.mkdir(parents=True, exist_ok=True)
@@ -163,12 +162,8 @@ def _train(generate: Generate, base: Part, first: Part, second: Part, out: Path)
         some = len(every.features) * len(base.seeds) // len(first.seeds)
         recipe = recurrent.Recipe(steps=base.steps, offset=OFFSET)
         begun = recurrent.train(recipe, Calls(*(part[:some] for part in every)))
-        recipe = recurrent.Recipe(steps=first.steps, offset=OFFSET)
-        heard = recurrent.train(recipe, every)
-        recipe = recurrent.Recipe(
-            steps=first.carried_steps, rate=LATER_RATE, offset=OFFSET, is_carried=True
-        )
-        net = recurrent.train(recipe, every, start=_floats(heard))
+        recipe = recurrent.Recipe(steps=first.steps, offset=OFFSET, carried=CARRIED)
+        net = recurrent.train(recipe, every)
         _save(net, out / SPEECH, first)
         recipe = recurrent.Recipe(
             steps=second.steps,
@@ -195,5 +190,4 @@ def _save(net: "recurrent.Net", path: Path, part: Part) -> None:
 
     here = Path(__file__).parent
     sources = [here / name for name in MADE_OF] + [manifest.PATH]
-    steps = [part.steps, part.carried_steps]
-    recurrent.save(net, path, sources, seeds=part.seeds, steps=steps)
+    recurrent.save(net, path, sources, seeds=part.seeds, steps=part.steps)
