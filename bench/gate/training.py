@@ -1,9 +1,10 @@
 """Train the learned scores: fetch and cut the material, make the calls, train, write.
 
-The first net learns from calls of every kind, half of the time part by part, with its
-state kept until a call ends. The second begins with the weights, as whole numbers, of a
-first net that has learned less, from parts alone, and goes on learning, mostly from
-calls in which the AI talks. (Begun with the whole first net it heard fewer callers.)
+The first net learns from calls of every kind: in half of each batch from parts of them,
+in the other half from whole ones, with its state. The second begins with the weights,
+as whole numbers, of a first net that has learned less, from parts alone, and goes on
+learning, mostly from calls in which the AI talks. (Begun with the whole first net it
+heard fewer callers.)
 
 It needs the extra `gate-training`, and what `material.NEEDED` names; sox with AMR
 suffices for `--small`, which trains on the packaged clips, to show that the whole path
