@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from bridge.messaging.twilio_messages import (
+    ABOUT_THE_ACCOUNT,
     NOT_LEFT,
     FateUnknown,
     NotSent,
@@ -118,7 +119,7 @@ class MediaFetcher:
 
 async def _read(answer: Any) -> Fetched:
     """Read a medium within the limit of its type."""
-    if answer.status in (401, 403, 429) or answer.status >= 500:
+    if answer.status in ABOUT_THE_ACCOUNT or answer.status >= 500:
         raise TwilioError(f"HTTP {answer.status} for a medium")
     if answer.status != 200:
         raise MediaRefused("gone", f"expected 200 for a medium, got {answer.status}")

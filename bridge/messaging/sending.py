@@ -16,7 +16,8 @@ nothing: whatever process has the conversation goes on from what the database ha
 - What nobody asked for goes out from another number of the business where Twilio says
   that this one is no sender (63007).
 - What Twilio refuses for the message's own sake fails at once: PERMANENT lists the
-  codes. Any other refusal is tried again with growing pauses, some times.
+  codes. What it refuses for the account's sake waits until the account is in order. Any
+  other refusal is tried again with growing pauses, some times.
 """
 
 import asyncio
@@ -325,7 +326,7 @@ class Outbox:
         if code == CONTENT_GONE and message.tries == 0:
             await self._composer.forget(context, fields["ContentSid"])
         elif code in (*PERMANENT, WINDOW_CLOSED, CONTENT_GONE) or (
-            error.status != 429 and message.tries + 1 >= REFUSED_TRIES_MAX
+            not error.is_about_account and message.tries + 1 >= REFUSED_TRIES_MAX
         ):
             return await self._give_up(context, message, "failed", code, str(error))
         wait = error.retry_after_s

@@ -33,6 +33,10 @@ PAGE_SIZE = 200
 PAGES_MAX = 5
 ERROR_CHARS_MAX = 200
 _SERVER_ERROR = 500
+# No fault of what was asked for: a token that is not the account's any more, an account
+# that is suspended (20003), and too many requests.
+ABOUT_THE_ACCOUNT = frozenset((401, 403, 429))
+_WRONG_TOKEN = " (check TWILIO_AUTH_TOKEN, or the account's in TWILIO_SUBACCOUNTS)"
 # With these a request has not left, or no further than to the proxy.
 NOT_LEFT = (
     aiohttp.ClientConnectorError,
@@ -63,10 +67,16 @@ class Refused(TwilioError):
     def __init__(
         self, status: int, code: int, text: str, retry_after_s: float | None = None
     ) -> None:
-        super().__init__(f"HTTP {status}, code {code}: {text[:ERROR_CHARS_MAX]}")
+        why = _WRONG_TOKEN if status == 401 else ""
+        super().__init__(f"HTTP {status}, code {code}: {text[:ERROR_CHARS_MAX]}{why}")
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
+
+    @property
+    def is_about_account(self) -> bool:
+        """Whether Twilio would refuse any message now."""
+        return self.status in ABOUT_THE_ACCOUNT
 
 
 class Given(NamedTuple):

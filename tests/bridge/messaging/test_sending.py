@@ -244,7 +244,7 @@ async def test_what_twilio_refuses_for_good_fails_and_lets_the_next_go(desk):
 
 @told
 async def test_refusal_that_may_pass_is_tried_some_times(desk):
-    desk.api.faults.order(*[Fault(status=401, code=20003)] * 10)
+    desk.api.faults.order(*[Fault(status=400, code=20001)] * 10)
     await desk.add("refused")
     for _ in range(REFUSED_TRIES_MAX):
         await desk.send()
@@ -252,6 +252,22 @@ async def test_refusal_that_may_pass_is_tried_some_times(desk):
 
     assert await desk.statuses() == ["failed"]
     assert len(desk.api.faults.happened) == REFUSED_TRIES_MAX
+
+
+@told
+async def test_message_waits_while_the_account_is_refused(desk):
+    tries = REFUSED_TRIES_MAX + 2
+    desk.api.faults.order(*[Fault(status=401, code=20003)] * tries)
+    await desk.add("kept")
+    for _ in range(tries):
+        await desk.send()
+        await desk.pass_time(60)
+
+    assert await desk.statuses() == ["waiting"]
+    why = await desk.value("select error_text from messages where body = 'kept'")
+    assert "code 20003" in why and "check TWILIO_AUTH_TOKEN" in why
+    await desk.send()
+    assert desk.sent == ["kept"]
 
 
 @told
