@@ -109,7 +109,7 @@ class MessageReceiver:
     def start(self) -> None:
         """Open the journal and write what an earlier run could not; raises OSError."""
         self._database = self._database.share(CONNECTIONS_MAX)
-        self._journal.open()
+        self._journal.open(monotonic())
         if self._journal.waiting:
             server_logger().warning(
                 "[MESSAGE] %d of an earlier run are to be written", self.waiting

@@ -4,9 +4,10 @@ The file has a line per record. `append` makes the lines durable before it retur
 `take` returns a record, `drop` removes it, and `put_back` keeps it for later, so that
 no record blocks the others. The file is truncated when all its records are written, and
 rewritten when most are. The file is locked while its process lives. A file without a
-lock was left by a crash or a kill: the next worker that starts takes over its lines. A
-line may therefore be read twice, after a crash between the database's answer and
-`drop`; the writer of the record must be able to detect that.
+lock was left by a process that ended with records, or was killed: the next worker that
+starts takes over its lines, or one that runs beside it, every LEFT_EVERY_S. A line may
+therefore be read twice, after a crash between the database's answer and `drop`; the
+writer of the record must be able to detect that.
 
 Records that the disk refuses are held in memory, up to a limit, until `flush` or
 `drop`. So are the lines of a file left behind where the disk is full at the start: the
@@ -39,6 +40,9 @@ HELD_LINES_MAX = 10_000
 HELD_BYTES_MAX = 64_000_000
 # A file below this size is not rewritten, even if most of its records are written.
 COMPACT_BYTES_MIN = 1_000_000
+# How often a worker looks for the files of processes that have ended beside it, as one
+# that drained after a take-over: a next start may be weeks away.
+LEFT_EVERY_S = 10.0
 _SUFFIX = ".journal"
 _RUNNING = ".running"
 _PART = ".part"
@@ -53,13 +57,18 @@ class _Line:
     size: int
     held: bytes | None = None
     tries: int = 0
+    found_at: float = float("-inf")
 
 
 class Taken(NamedTuple):
-    """A record to be written, and the number of earlier tries."""
+    """A record to be written, and the number of earlier tries.
+
+    `found_at` is when it was found in a file left behind; -inf for this worker's own.
+    """
 
     record: bytes
     tries: int
+    found_at: float = float("-inf")
 
 
 class Journal:
@@ -81,6 +90,7 @@ class Journal:
         self._fd = -1
         # Files left behind whose lines are held: each with its open, locked file.
         self._left: list[tuple[int, Path]] = []
+        self._look_at = float("-inf")
 
     @property
     def waiting(self) -> int:
@@ -92,7 +102,7 @@ class Journal:
         """How many records are in memory alone."""
         return self._held_lines
 
-    def open(self) -> None:
+    def open(self, now: float) -> None:
         """Create the file, and take over files that no living worker holds."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while self._fd < 0:
@@ -104,17 +114,18 @@ class Journal:
                 self._fd = fd
             else:
                 os.close(fd)
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            if path != self._path:
-                self._take_over(path)
+        self._take_over_left(now)
         _sync_folder(self._folder)
 
-    def append(self, records: list[bytes]) -> None:
+    def append(self, records: list[bytes], found_at: float = float("-inf")) -> None:
         """Keep all records or raise OSError; no record may hold a line feed."""
         with self._lock:
-            self._ready.extend(self._write(records))
+            lines = self._write(records)
+            for line in lines:
+                line.found_at = found_at
+            self._ready.extend(lines)
 
-    def hold(self, records: list[bytes]) -> int:
+    def hold(self, records: list[bytes], found_at: float = float("-inf")) -> int:
         """Keep records in memory; return how many find no room there."""
         with self._lock:
             for place, record in enumerate(records):
@@ -122,7 +133,7 @@ class Journal:
                 if self._held_lines >= HELD_LINES_MAX or size > HELD_BYTES_MAX:
                     return len(records) - place
                 self._held_lines, self._held_bytes = self._held_lines + 1, size
-                self._ready.append(_Line(-1, len(record), record))
+                self._ready.append(_Line(-1, len(record), record, 0, found_at))
         return 0
 
     def flush(self) -> None:
@@ -163,6 +174,10 @@ class Journal:
 
     def take(self, now: float) -> Taken | None:
         """Return the due record that waits longest; then call `drop` or `put_back`."""
+        if now >= self._look_at:
+            # A file that cannot be read is left to the next start, which says so.
+            with suppress(OSError):
+                self._take_over_left(now)
         with self._lock:
             line = self._taken
             if line is None and self._ready:
@@ -170,12 +185,15 @@ class Journal:
             elif line is None and self._later and self._later[0][0] <= now:
                 line = heapq.heappop(self._later)[2]
             self._taken = line
-            return None if line is None else Taken(self._read(line), line.tries)
+            if line is None:
+                return None
+            return Taken(self._read(line), line.tries, line.found_at)
 
-    def wait_s(self, now: float) -> float | None:
-        """Return the time until a record is due; None where none was put back."""
+    def wait_s(self, now: float) -> float:
+        """Return the time until `take` is to be called again."""
         with self._lock:
-            return max(0.0, self._later[0][0] - now) if self._later else None
+            due_at = self._later[0][0] if self._later else self._look_at
+        return max(0.0, min(due_at, self._look_at) - now)
 
     def put_back(self, due_at: float) -> None:
         """Keep the taken record, if any, for another try, not before `due_at`."""
@@ -284,7 +302,13 @@ class Journal:
             self._end += line.size
         _sync_folder(self._folder)
 
-    def _take_over(self, path: Path) -> None:
+    def _take_over_left(self, now: float) -> None:
+        self._look_at = now + LEFT_EVERY_S
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            if path != self._path:
+                self._take_over(path, now)
+
+    def _take_over(self, path: Path, now: float) -> None:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -292,24 +316,25 @@ class Journal:
         is_kept_open = False
         try:
             if _is_held(fd, path):
-                is_kept_open = self._adopt(fd, path)
+                is_kept_open = self._adopt(fd, path, now)
         finally:
             if not is_kept_open:
                 os.close(fd)
 
-    def _adopt(self, fd: int, path: Path) -> bool:
+    def _adopt(self, fd: int, path: Path, now: float) -> bool:
         """Take the lines of a locked file; tell whether it must stay open."""
         with open(fd, "rb", closefd=False) as file:
             lines = [line.rstrip(b"\n") for line in file]
         running = sorted(path.with_suffix(_RUNNING).glob("*"))
         lines += [one.read_bytes() for one in running]
         try:
-            self.append(lines)
+            self.append(lines, now)
         except OSError:
-            # What finds no room in memory either is left to the next start.
-            if self.hold(lines):
+            # What finds no room in memory either is left to the next look.
+            if self.hold(lines, now):
                 return False
-            self._left.append((fd, path))
+            with self._lock:
+                self._left.append((fd, path))
             return True
         _remove(path)
         return False

@@ -72,10 +72,9 @@ class RecordWriter:
         lost_wait_s: float = 0.0,
     ) -> None:
         self._database = database
-        # How long the record of a call whose process died waits for another process to
-        # go on with the call, and until when: all of them are found at the start.
+        # How long the record of a call whose process died waits, from when it is found,
+        # for another process to go on with the call.
         self._lost_wait_s = lost_wait_s
-        self._lost_until = float("-inf")
         self._journal = Journal(home / CALLS_FOLDER)
         self.refused = RefusedRecords(home / CALLS_FOLDER)
         self._metrics = metrics
@@ -124,8 +123,7 @@ class RecordWriter:
     def start(self) -> None:
         """Start to write, first the records that an earlier run could not write; raises
         OSError where the journal cannot be opened."""
-        self._journal.open()
-        self._lost_until = monotonic() + self._lost_wait_s
+        self._journal.open(monotonic())
         if self._journal.waiting:
             server_logger().warning(
                 "%d call records of an earlier run are to be written", self.waiting
@@ -166,7 +164,7 @@ class RecordWriter:
                 await self._incoming.join()
                 self._is_idle.clear()
                 # This process will not be here to write it later.
-                self._lost_until = float("-inf")
+                self._lost_wait_s = 0.0
                 await asyncio.to_thread(self._journal.hurry)
                 self._has_more.set()
                 await self._is_idle.wait()
@@ -293,8 +291,9 @@ class RecordWriter:
             await asyncio.to_thread(self._journal.drop)
             return
         log = _log(kept)
-        if kept.is_lost and monotonic() < self._lost_until:
-            await asyncio.to_thread(self._journal.put_back, self._lost_until)
+        lost_until = taken.found_at + self._lost_wait_s
+        if kept.is_lost and monotonic() < lost_until:
+            await asyncio.to_thread(self._journal.put_back, lost_until)
             return
         try:
             is_new = await calls.save(

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bridge.records import journal as journal_module
-from bridge.records.journal import Journal, Taken
+from bridge.records.journal import LEFT_EVERY_S, Journal, Taken
 
 
 def opened(folder):
     journal = Journal(folder)
-    journal.open()
+    journal.open(0.0)
     return journal
 
 
@@ -67,6 +67,30 @@ def test_what_a_killed_worker_left_is_taken_over(tmp_path):
     assert len(files(tmp_path)) == 1
 
 
+def test_what_a_worker_leaves_that_ends_beside_is_taken_over_at_the_next_look(tmp_path):
+    ending, journal = opened(tmp_path), opened(tmp_path)
+    ending.append([b"one"])
+    ending.begin("two", b"two")
+    assert journal.take(1.0) is None
+    ending.close()
+
+    assert journal.take(LEFT_EVERY_S - 1.0) is None
+    assert journal.wait_s(LEFT_EVERY_S - 1.0) == 1.0
+    assert journal.take(LEFT_EVERY_S) == Taken(b"one", 0, found_at=LEFT_EVERY_S)
+    journal.drop()
+    assert journal.take(LEFT_EVERY_S) == Taken(b"two", 0, found_at=LEFT_EVERY_S)
+    journal.drop()
+    assert len(files(tmp_path)) == 1
+
+
+def test_file_that_cannot_be_read_stops_no_worker_that_runs(tmp_path):
+    journal = opened(tmp_path)
+    (tmp_path / "worker-1-1.journal").mkdir()
+    journal.append([b"one"])
+
+    assert journal.take(LEFT_EVERY_S) == Taken(b"one", 0)
+
+
 def test_half_a_line_of_a_crash_is_a_line_of_its_own(tmp_path):
     (tmp_path / "worker-1-1.journal").write_bytes(b"one\ntw")
 
@@ -93,8 +117,8 @@ def test_new_file_that_another_took_for_one_left_behind_is_made_anew(
     answers = iter((False, True))
     monkeypatch.setattr(journal_module, "_is_held", lambda *_: next(answers))
     journal = Journal(tmp_path)
-    monkeypatch.setattr(Journal, "_take_over", lambda self, path: None)
-    journal.open()
+    monkeypatch.setattr(Journal, "_take_over", lambda *_: None)
+    journal.open(0.0)
 
     assert len(files(tmp_path)) == 2
     monkeypatch.setattr(journal_module, "_is_held", held)
@@ -102,7 +126,7 @@ def test_new_file_that_another_took_for_one_left_behind_is_made_anew(
 
 def test_file_that_goes_away_meanwhile_is_nobodys(tmp_path):
     journal = opened(tmp_path)
-    journal._take_over(tmp_path / "gone.journal")
+    journal._take_over(tmp_path / "gone.journal", 0.0)
 
     gone = tmp_path / "worker-1-1.journal"
     gone.write_bytes(b"one\n")
@@ -187,7 +211,7 @@ def test_what_is_put_back_stands_before_nobody(tmp_path):
     assert journal.take(15.0) == Taken(b"one", 1)
     journal.drop()
     assert journal.waiting == 0
-    assert journal.wait_s(15.0) is None
+    assert journal.wait_s(15.0) == LEFT_EVERY_S - 5.0
 
 
 def test_what_was_put_back_can_be_had_at_once(tmp_path):
@@ -306,7 +330,7 @@ def test_disk_that_is_full_at_the_start_stops_nobody(tmp_path, monkeypatch):
     assert (journal.waiting, journal.held, other.waiting) == (3, 3, 0)
 
     # Until its lines are elsewhere the file stays, and is nobody else's.
-    assert journal.take(0.0) == Taken(b"one", 0)
+    assert journal.take(0.0) == Taken(b"one", 0, found_at=0.0)
     journal.drop()
     assert left.exists()
     monkeypatch.setattr(os, "write", write)

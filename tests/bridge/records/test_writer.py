@@ -131,7 +131,7 @@ def test_record_that_cannot_be_written_in_time_is_left_to_the_next_start(
 def test_record_written_just_before_a_kill_is_not_written_again(database_url, tmp_path):
     async def steps(writer, database, business_id, metrics):
         killed = Journal(tmp_path / "unwritten")
-        killed.open()
+        killed.open(0.0)
         record = kept(business_id)
         killed.append([msgspec.json.encode(record)])
         await calls.save(database, business_id, record.call)
