@@ -20,6 +20,7 @@ from bridge.messaging.twilio_messages import (
     NotSent,
     TwilioError,
     TwilioMessages,
+    why_not_left,
 )
 from bridge.wire.body import read_body
 
@@ -70,7 +71,7 @@ class MediaFetcher:
         try:
             return await self._follow(account_sid, url)
         except NOT_LEFT as error:
-            raise NotSent(type(error).__name__) from None
+            raise NotSent(why_not_left(error)) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FateUnknown(type(error).__name__) from None
 

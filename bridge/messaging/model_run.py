@@ -66,6 +66,9 @@ _CONNECTIONS_MAX = 300
 # gpt-5.2-chat-latest; a writer waits for them.
 _THINKING = ("gpt-5", "gpt-6")
 
+# Nothing was sent: their texts name a certificate, a proxy or a host.
+_NOT_CONNECTED = (httpx2.ConnectError, httpx2.ProxyError)
+
 # The library logs each failure with a traceback; who asked logs it once, in a line.
 logging.getLogger("openai.agents").setLevel(logging.CRITICAL)
 set_tracing_disabled(True)
@@ -336,6 +339,8 @@ def _failed(error: Exception) -> ModelFailed:
     if isinstance(error, openai.APIStatusError):
         named = (error.code or error.type, error.param)
         detail += f": HTTP {error.status_code} {' '.join(filter(None, named))}"
+    elif isinstance(error.__cause__, _NOT_CONNECTED):
+        detail += f": {error.__cause__}"
     match error:
         case MaxTurnsExceeded():
             return ModelFailed(Failure.STEPS, detail)

@@ -262,7 +262,7 @@ class TwilioMessages:
                 status, after = answer.status, answer.headers.get("Retry-After", "")
         except NOT_LEFT as error:
             self._note(what, "not_sent")
-            raise NotSent(type(error).__name__) from None
+            raise NotSent(why_not_left(error)) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._note(what, "no_answer")
             raise FateUnknown(type(error).__name__) from None
@@ -287,6 +287,14 @@ class TwilioMessages:
 
     def _note(self, what: str, code: str) -> None:
         self._metrics.count("message_api_errors", request=what, code=code)
+
+
+def why_not_left(error: Exception) -> str:
+    """Return which of NOT_LEFT an error is, and why: a certificate, a refused port."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        # Its own text has the proxy's URL, which may hold a password.
+        return f"the proxy answers {error.status} {error.message}"
+    return f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
 
 
 def _decode(body: bytes, kind: type[_Kind]) -> _Kind:

@@ -131,6 +131,20 @@ def test_failure_quotes_nothing_that_was_written(fault, told):
     assert "my secret" not in found
 
 
+def test_server_that_is_not_reached_is_named_with_the_reason():
+    async def main():
+        client = Client(Settings(openai_api_url="http://127.0.0.1:9/v1"), 5.0)
+        try:
+            with pytest.raises(ModelFailed) as failed:
+                await client.ask(asked(), Steps())
+        finally:
+            await client.close()
+        return str(failed.value)
+
+    told = "unreachable: APIConnectionError: All connection attempts failed"
+    assert asyncio.run(main()) == told
+
+
 def test_failure_of_the_turn_itself_comes_out_as_it_was():
     class Broken(Steps):
         async def said(self, items, usage):

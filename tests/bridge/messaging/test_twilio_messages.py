@@ -68,7 +68,7 @@ def test_request_that_may_have_been_done_is_of_unknown_fate(
 
 @told
 async def test_request_that_met_nobody_was_not_sent(desk):
-    with pytest.raises(NotSent):
+    with pytest.raises(NotSent, match=r"ClientConnectorError: .*'127\.0\.0\.1', 9"):
         await create(desk, desk.client("http://127.0.0.1:9"))
 
 
