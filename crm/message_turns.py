@@ -6,7 +6,7 @@ the turn of one that died, and asks the model for nothing that it has said.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,11 +26,14 @@ OUTPUTS_MAX = 20
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn that runs: the messages that it answers, and the model's items so far."""
+    """A turn that runs: the messages that it answers, and the model's items so far.
+
+    `age` is how long ago it was begun, by the database's clock, when it was read.
+    """
 
     id: UUID
     tries: int
-    begun_at: datetime
+    age: timedelta
     usage: dict[str, float]
     asked: tuple[Message, ...]
     items: tuple[dict[str, Any], ...]
@@ -146,7 +149,7 @@ async def _take(connection: Any, held: Held, turn_id: UUID) -> list[UUID]:
 
 async def _read(connection: Any, held: Held, turn_id: UUID) -> Turn:
     row = await connection.fetchrow(
-        "select tries, begun_at, usage from message_turns "
+        "select tries, now() - begun_at as age, usage from message_turns "
         "where business_id = $1 and id = $2",
         held.business_id,
         turn_id,
@@ -166,7 +169,7 @@ async def _read(connection: Any, held: Held, turn_id: UUID) -> Turn:
     return Turn(
         id=turn_id,
         tries=row["tries"],
-        begun_at=row["begun_at"],
+        age=row["age"],
         usage=row["usage"],
         asked=tuple(Message(**dict(row)) for row in asked),
         items=tuple(row["item"] for row in items),

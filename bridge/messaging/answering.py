@@ -73,6 +73,7 @@ class _Job(NamedTuple):
     tools: Mapping[str, Tool]
     runner: ToolRunner
     log: CallLogger
+    begun_at: float  # On the loop's clock.
     is_blind: bool = False  # After a refusal: its pictures may be why.
 
 
@@ -170,6 +171,7 @@ class Answerer:
             tools=tools,
             runner=runner,
             log=log,
+            begun_at=asyncio.get_running_loop().time() - turn.age.total_seconds(),
         )
 
     # --- the turn ---
@@ -321,24 +323,21 @@ class Answerer:
         )
         outcome = "held" if why else "answered" if replies else "failed"
         self._metrics.count("message_answers", outcome=outcome)
-        took_s = (self._now() - job.turn.begun_at).total_seconds()
         job.log.info(
             "[MESSAGE] %s: messages=%d responses=%d tools=%d %.1f s",
             outcome,
             len(job.turn.asked),
             job.progress.answers,
             len(job.progress.calls),
-            took_s,
+            _age_s(job),
         )
 
     def _is_late(self, job: _Job) -> bool:
-        age = self._now() - job.turn.begun_at
-        return age.total_seconds() >= self._late_after_s
+        return _age_s(job) >= self._late_after_s
 
     async def _tell_of_delay(self, job: _Job, said: Callable[[], None]) -> None:
         """Tell the writer once that the answer takes longer."""
-        age = self._now() - job.turn.begun_at
-        await asyncio.sleep(max(0.0, self._late_after_s - age.total_seconds()))
+        await asyncio.sleep(max(0.0, self._late_after_s - _age_s(job)))
         text = in_language(LATE, job.business.language)
         draft = Draft(text, author="service", about=f"late:{job.turn.id}")
         try:
@@ -355,6 +354,10 @@ class Answerer:
 
     def _note(self, job: _Job, outcome: str) -> None:
         self._metrics.count("message_model_requests", outcome=outcome)
+
+
+def _age_s(job: _Job) -> float:
+    return asyncio.get_running_loop().time() - job.begun_at
 
 
 def _replaced(turn: Turn, progress: Progress) -> Turn:

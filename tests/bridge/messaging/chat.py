@@ -126,6 +126,7 @@ async def chatting(url, *planned, server=None, settings=None, writer=None, **mor
             "pauses_s",
             "request_wait_s",
             "media",
+            "now",
             "public_url",
         )
         if name in more

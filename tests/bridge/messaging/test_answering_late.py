@@ -1,6 +1,7 @@
 """A model that fails, is late or never answers, and what the writer is told."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from bridge.messaging.model_run import REQUEST_WAIT_S
 from bridge.messaging.sentences import FAILED, LATE
 from bridge.sandbox.responses.model import Say
 from bridge.sandbox.responses.server import Ended, Fault
+from crm import message_turns
 from tests.bridge.messaging.chat import story
 
 QUICK = {"pauses_s": (0.0, 0.0, 0.0)}
@@ -83,6 +85,30 @@ def test_late_answer_follows_one_sentence(embedded_url):
 
     latency = {"latency_s": 0.4}
     story(embedded_url, tell, server=latency, late_after_s=0.1, language="he")
+
+
+@pytest.mark.parametrize("skew", [timedelta(minutes=1), timedelta(hours=-1)])
+def test_clock_that_differs_from_the_databases_makes_no_answer_late(embedded_url, skew):
+    async def tell(chat):
+        [sent] = await chat.answered(await chat.writes("hello"))
+        assert "How can I help" in sent.body
+
+    latency = {"latency_s": 0.4}
+    story(embedded_url, tell, server=latency, now=lambda: datetime.now(UTC) + skew)
+
+
+def test_turn_that_another_process_began_is_as_late_as_it_is(embedded_url):
+    async def tell(chat):
+        conversation = await chat.writes("hello")
+        held = await chat.held(conversation)
+        turn = await message_turns.begin(chat.db, held, "gpt-6-luna")
+        minute = "update message_turns set begun_at = begun_at - interval '1 minute'"
+        await chat.rows(f"{minute} where id = $1 returning 1", turn.id)
+        late, answer = await chat.answered(conversation, held)
+        assert late.body == LATE["en"]
+        assert "How can I help" in answer.body
+
+    story(embedded_url, tell, server={"latency_s": 0.4})
 
 
 def test_model_that_never_answers_is_asked_again_and_then_given_up(embedded_url):

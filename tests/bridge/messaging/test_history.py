@@ -53,7 +53,7 @@ def message(number, body="", direction="in", **more):
 
 def turn(*asked, made=()):
     return Turn(
-        id=TURN, tries=1, begun_at=NOW, usage={}, asked=asked, items=tuple(made)
+        id=TURN, tries=1, age=timedelta(0), usage={}, asked=asked, items=tuple(made)
     )
 
 
