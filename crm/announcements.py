@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from crm.database import Database
 from crm.leads import SAME_PERSON
 
 # The purposes of messages that nobody asked for.
@@ -129,6 +130,13 @@ class Own(NamedTuple):
     business_id: UUID
     numbers: Sequence[str]
     open_since: datetime
+
+
+async def now(db: Database) -> datetime:
+    """Return the database's time."""
+    async with db.routing() as connection:
+        at: datetime = await connection.fetchval("select now()")
+    return at
 
 
 async def reminders(

@@ -7,8 +7,7 @@ call is written about once, which the database decides.
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.agent.spoken import say_time
@@ -46,13 +45,10 @@ class Announcements:
         settings: Settings,
         database: Database,
         metrics: Metrics,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._database = database
         self._metrics = metrics
-        self._now = now
         # What has no template, by business and purpose: it is logged once.
         self._without: set[tuple[object, str]] = set()
 
@@ -60,38 +56,42 @@ class Announcements:
         """Look at every business, again and again, until cancelled."""
         while True:
             try:
-                await self.look_at_all()
+                await self.look_at_all(await announcements.now(self._database))
             except DATABASE_ERRORS as error:
                 server_logger().warning(
                     "[MESSAGE] nothing announced: %s", type(error).__name__
                 )
             await asyncio.sleep(LOOK_S)
 
-    async def look_at_all(self) -> None:
-        """Write what is due, of every business that has a number."""
+    async def look_at_all(self, now: datetime) -> None:
+        """Write what is due, of every business that has a number.
+
+        `now` is the database's time, by which a message is looked at once more when it
+        is sent: what is dropped then was written, and is not written again.
+        """
         numbers = await businesses.numbers(self._database)
         for business_id in dict.fromkeys(one for _, one in numbers):
             business = await businesses.get(self._database, business_id)
             if business is not None:
-                await self._look_safely(business)
+                await self._look_safely(business, now)
             await asyncio.sleep(BREATH_S)
 
-    async def _look_safely(self, business: Business) -> None:
+    async def _look_safely(self, business: Business, now: datetime) -> None:
         """Look at a business; a failure of one stops no other. Raises
         the errors of a database that is away."""
         try:
-            await self.look(business)
+            await self.look(business, now)
         except Exception as error:
             if is_transient(error):
                 raise
             note_failure(self._metrics, "announcements", error)
 
-    async def look(self, business: Business) -> int:
+    async def look(self, business: Business, now: datetime) -> int:
         """Write what is due of a business; return how many messages."""
         options, _ = message_options(self._settings.message, business.settings)
         if not options.whatsapp:
             return 0
-        now, zone = self._now(), ZoneInfo(business.time_zone)
+        zone = ZoneInfo(business.time_zone)
         quiet = read_quiet_hours(options.quiet_hours)
         if quiet is not None and quiet_until(quiet, zone, now) is not None:
             return 0

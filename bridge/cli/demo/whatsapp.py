@@ -223,12 +223,10 @@ async def _reminded(world: World) -> Check:
     zone = ZoneInfo(BUSINESS.columns["time_zone"])
     eve = (at.astimezone(zone) - timedelta(days=1)).replace(hour=11)
     world.api.clock.advance(hours=25)
-    announcements = Announcements(
-        Settings(), world.database, Metrics(), now=lambda: eve
-    )
+    announcements = Announcements(Settings(), world.database, Metrics())
     business = await businesses.get(world.database, world.business_id)
     assert business is not None
-    await announcements.look(business)
+    await announcements.look(business, eve)
     reply = await _reads(world)
     ok = reply is not None and reply.content is not None and "reminds" in reply.body
     closed = sum(one.error_code == _CODE_WINDOW_CLOSED for one in world.api.sent)

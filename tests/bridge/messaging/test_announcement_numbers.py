@@ -76,7 +76,7 @@ def test_business_whose_look_fails_keeps_no_other_from_its_own(own_url):
         await businesses.set_setting(salon.database, broken, "whatsapp", True)
         await salon.wrote(timedelta(hours=3))
         await salon.call()
-        await salon.announcements.look_at_all()
+        await salon.announcements.look_at_all(salon.now)
 
         assert len(await salon.written()) == 1
         failures = salon.metrics.value("task_failures", task="announcements")

@@ -37,9 +37,7 @@ class Salon:
         self.lead = None
         self.metrics = Metrics()
         settings = Settings(twilio_account_sid=ACCOUNT)
-        self.announcements = Announcements(
-            settings, database, self.metrics, now=lambda: self.now
-        )
+        self.announcements = Announcements(settings, database, self.metrics)
 
     async def sql(self, text, *values):
         async with self.database.tenant(self.id) as connection:
@@ -51,7 +49,7 @@ class Salon:
 
     async def look(self):
         return await self.announcements.look(
-            await businesses.get(self.database, self.id)
+            await businesses.get(self.database, self.id), self.now
         )
 
     async def book(self, at=TOMORROW, made=NOW - timedelta(days=3)):
@@ -361,7 +359,7 @@ def test_every_business_with_a_number_is_looked_at(own_url):
     async def story(salon):
         await salon.wrote(timedelta(hours=3))
         await salon.call()
-        await salon.announcements.look_at_all()
+        await salon.announcements.look_at_all(salon.now)
 
         assert [one["purpose"] for one in await salon.written()] == ["missed_call"]
 
