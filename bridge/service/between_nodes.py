@@ -50,23 +50,27 @@ class BetweenNodes:
         target = f"{path}?{urlencode(query)}"
         return target, {SIGNATURE: self._sign(self._tokens[0], target)}
 
-    def is_from_node(self, target: str, given: str) -> bool:
-        """Tell whether another node asks for `target`, a path with its query, and for
-        the first time; `given` is its header."""
+    def refusal_of(self, target: str, given: str) -> str:
+        """Return why a request is refused; "" if another node asks for `target`, a path
+        with its query, and for the first time. `given` is its header."""
         own = (self._sign(token, target) for token in self._tokens)
         signed = given.encode("utf-8", "surrogateescape")
         if not any([hmac.compare_digest(signed, one.encode()) for one in own]):
-            return False
+            return "PUBLIC_URL or the auth tokens differ"
         query = parse_qs(urlsplit(target).query)
         at, nonce = query.get("at", [""])[0], query.get("nonce", [""])[0]
+        if not at.isdecimal():
+            return "it has no time"
         now = time()
-        if not at.isdecimal() or abs(now - int(at)) > FRESH_S or nonce in self._seen:
-            return False
+        if abs(now - int(at)) > FRESH_S:
+            return f"the clocks differ by {abs(now - int(at)):.0f} s"
+        if nonce in self._seen:
+            return "it came before"
         self._forget(now)
         if len(self._seen) >= SEEN_MAX:
-            return False
+            return "too many came"
         self._seen[nonce] = now + 2 * FRESH_S
-        return True
+        return ""
 
     def _sign(self, token: str, target: str) -> str:
         # The name keeps these apart from what Twilio signs with the same token.

@@ -220,11 +220,11 @@ def node_application(
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not between.is_from_node(
-            request.raw_path, request.headers.get(SIGNATURE, "")
-        ):
+        given = request.headers.get(SIGNATURE, "")
+        refusal = between.refusal_of(request.raw_path, given)
+        if refusal:
             metrics.count("rejected_signatures", endpoint="nodes")
-            raise web.HTTPForbidden
+            raise web.HTTPForbidden(text=refusal)
         return await handler(request)
 
     shared = Shared(live.snapshot_here)

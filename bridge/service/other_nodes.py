@@ -14,6 +14,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
 from bridge.service.between_nodes import BetweenNodes
+from bridge.telemetry.log import server_logger
 from bridge.wire.body import read_body
 from crm import nodes
 from crm.database import Database
@@ -22,6 +23,8 @@ from crm.database import Database
 NODES_S = 2.0
 # So many other nodes are asked.
 NODES_MAX = 50
+# Why a node refuses is a line.
+REFUSAL_BYTES_MAX = 200
 
 _Answer = TypeVar("_Answer")
 
@@ -38,6 +41,8 @@ class OtherNodes:
         self._urls: dict[str, str] = {}
         self._urls_at = float("-inf")
         self._session: ClientSession | None = None
+        # The nodes that did not answer when they were asked last.
+        self._silent: set[str] = set()
 
     @property
     def can_be_asked(self) -> bool:
@@ -54,6 +59,7 @@ class OtherNodes:
                 if one.url and not one.is_stale and one.name != self.own_name
             }
             self._urls_at = monotonic()
+            self._silent.intersection_update(self._urls.values())
         return self._urls
 
     def signed(self, url: str, path: str, **asked: str) -> tuple[URL, dict[str, str]]:
@@ -71,17 +77,32 @@ class OtherNodes:
         wait_s: float,
         bytes_max: int,
     ) -> _Answer | None:
-        """Return a node's answer; None for one that is late, too long, or no answer."""
+        """Return a node's answer; None for one that is late, too long, or no answer.
+
+        A node that refuses, or is not reached, is logged until it answers again.
+        """
         target, headers = self.signed(url, path, **asked)
         limit = ClientTimeout(total=wait_s)
         try:
             async with self.session.get(target, headers=headers, timeout=limit) as got:
                 if got.status != HTTPStatus.OK:
+                    text = await read_body(got.content, REFUSAL_BYTES_MAX) or b""
+                    why = text.decode("utf-8", "replace")
+                    self._note(url, f"status {got.status} {why}".rstrip())
                     return None
                 body = await read_body(got.content, bytes_max)
+            self._silent.discard(url)
             return msgspec.msgpack.decode(body or b"", type=kind)
-        except (ClientError, TimeoutError, OSError, msgspec.DecodeError):
+        except (TimeoutError, msgspec.DecodeError):
             return None
+        except (ClientError, OSError) as error:
+            self._note(url, f"{type(error).__name__}: {error}")
+            return None
+
+    def _note(self, url: str, why: str) -> None:
+        if url not in self._silent:
+            self._silent.add(url)
+            server_logger().warning("[NODE] %s does not answer this node: %s", url, why)
 
     @property
     def session(self) -> ClientSession:

@@ -320,6 +320,24 @@ def test_nobody_but_a_node_is_answered(told):
     told(story)
 
 
+def test_node_that_refuses_is_logged_with_the_reason_until_it_answers(told, caplog):
+    async def story(pair):
+        strange = BetweenNodes(Settings(twilio_auth_token="old"), PUBLIC)
+        others = OtherNodes(None, strange, "near")
+        limits = {"wait_s": 2.0, "bytes_max": 100_000}
+        for between in (strange, strange, BetweenNodes(SETTINGS, PUBLIC), strange):
+            others._between = between
+            await others.ask(Snapshot, pair.url, LIVE_PATH, {}, **limits)
+        await others.ask(Snapshot, "http://127.0.0.1:9", LIVE_PATH, {}, **limits)
+        await others.close()
+
+    told(story)
+    silent = "does not answer this node: "
+    lines = [one.partition(silent)[2] for one in caplog.messages if silent in one]
+    assert lines[:2] == ["status 403 PUBLIC_URL or the auth tokens differ"] * 2
+    assert [one.partition(":")[0] for one in lines[2:]] == ["ClientConnectorError"]
+
+
 def test_nodes_that_ask_at_a_time_share_one_look(monkeypatch):
     now, looks = [10.0], []
     monkeypatch.setattr("bridge.service.live_everywhere.monotonic", lambda: now[0])
@@ -347,15 +365,16 @@ def test_old_request_is_refused(monkeypatch):
     monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_000.0)
     target, headers = between.signed(LIVE_PATH)
     monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_031.0)
-    assert not between.is_from_node(target, headers[SIGNATURE])
+    told = "the clocks differ by 31 s"
+    assert between.refusal_of(target, headers[SIGNATURE]) == told
     monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_029.0)
-    assert between.is_from_node(target, headers[SIGNATURE])
+    assert not between.refusal_of(target, headers[SIGNATURE])
 
 
 def test_either_of_two_tokens_is_accepted():
     other = BetweenNodes(Settings(twilio_auth_token="second"), PUBLIC)
     target, headers = other.signed(LIVE_PATH)
-    assert BetweenNodes(SETTINGS, PUBLIC).is_from_node(target, headers[SIGNATURE])
+    assert not BetweenNodes(SETTINGS, PUBLIC).refusal_of(target, headers[SIGNATURE])
 
 
 def test_what_is_remembered_has_a_limit(monkeypatch):
@@ -363,14 +382,14 @@ def test_what_is_remembered_has_a_limit(monkeypatch):
     between._seen = dict.fromkeys(map(str, range(SEEN_MAX)), 2_000.0)
     monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 1_000.0)
     target, headers = between.signed(LIVE_PATH)
-    assert not between.is_from_node(target, headers[SIGNATURE])
+    assert between.refusal_of(target, headers[SIGNATURE])
     monkeypatch.setattr("bridge.service.between_nodes.time", lambda: 2_000.0)
     target, headers = between.signed(LIVE_PATH)
-    assert between.is_from_node(target, headers[SIGNATURE])
+    assert not between.refusal_of(target, headers[SIGNATURE])
     assert len(between._seen) == 1
 
 
 def test_without_a_token_nodes_are_not_asked():
     between = BetweenNodes(Settings(), PUBLIC)
     assert not between.is_possible
-    assert not between.is_from_node(f"{LIVE_PATH}?at=1&nonce=2", "")
+    assert between.refusal_of(f"{LIVE_PATH}?at=1&nonce=2", "")
