@@ -32,14 +32,15 @@ def pages_of(desk):
 
 
 def forms_of(desk):
-    """Return the address of a person's form, which no navigation leads to."""
-    if "/b/" not in desk.home:
-        return set()
-    desk.go("services")
-    found = desk.page.eval_on_selector_all(
-        "main a[href*='/services/person']", "links => links.map(link => link.href)"
-    )
-    return set(found[:1])
+    """Return the addresses of two forms, to which no navigation leads: a person's, and
+    an appointment's."""
+    found = set()
+    if "/b/" in desk.home:
+        for page, form in (("services", "/services/person"), ("calendar", "/new?")):
+            desk.go(page)
+            links = desk.page.locator(f"main a[href*='{form}']")
+            found.add(links.first.evaluate("link => link.href"))
+    return found
 
 
 @pytest.mark.parametrize(("who", "size", "scheme"), LOOKS)
