@@ -207,7 +207,8 @@ class Outbox:
             return _Step(False, tried_at + wait)
         try:
             found = await self._look_for(context, message, tried_at)
-        except TwilioError:
+        except TwilioError as error:
+            context.log.warning("[MESSAGE] out: it cannot be looked for: %s", error)
             return _Step(False, now + FATE_WAIT)
         if found is None:
             return None

@@ -155,17 +155,20 @@ async def test_same_words_that_were_sent_before_are_not_taken_for_the_lost_ones(
     assert desk.sent == ["yes", "yes"]
 
 
-@told
-async def test_list_that_cannot_be_read_sends_nothing_blindly(desk):
-    desk.api.ways.loses = 1.0
-    desk.api.faults.order(LOST_ANSWER, Fault(path="list"))
-    await desk.add("once")
-    await desk.send()
-    await desk.pass_time(10)
-    assert await desk.send() == 10
-    await desk.send()
+def test_list_that_cannot_be_read_sends_nothing_blindly(embedded_url, tmp_path, caplog):
+    async def story(desk):
+        desk.api.ways.loses = 1.0
+        desk.api.faults.order(LOST_ANSWER, Fault(status=401, code=20003, path="list"))
+        await desk.add("once")
+        await desk.send()
+        await desk.pass_time(10)
+        assert await desk.send() == 10
+        await desk.send()
 
-    assert desk.sent == ["once"]
+        assert desk.sent == ["once"]
+
+    run(story, embedded_url, tmp_path)
+    assert "it cannot be looked for: HTTP 401, code 20003" in caplog.text
 
 
 @told
