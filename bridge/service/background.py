@@ -33,16 +33,18 @@ class Background:
     ) -> None:
         self._has_cache = bool(settings.business_cache_hours)
         self._cache = cache
-        runs = {
-            "limits": admissions.watch,
-            "notices": Dispatcher(settings, database, metrics).run,
-        }
+        notices = Dispatcher(settings, database, metrics).run
+        self._notices = SupervisedTask("notices", notices, metrics)
+        runs = {"limits": admissions.watch}
         if is_first:
             runs["erased_calls"] = ErasedCalls(database, settings).run
             if self._has_cache:
                 # In case the database fails, one worker reads all businesses.
                 runs["businesses"] = directory.keep_fresh
-        self._tasks = [SupervisedTask(name, run, metrics) for name, run in runs.items()]
+        self._tasks = [
+            self._notices,
+            *(SupervisedTask(name, run, metrics) for name, run in runs.items()),
+        ]
 
     async def start(self) -> None:
         """Start the tasks."""
@@ -50,6 +52,11 @@ class Background:
             await asyncio.to_thread(self._cache.forget_others, ())
         for task in self._tasks:
             task.start()
+
+    async def hand_over(self) -> None:
+        """Leave to the service that has the port what needs this one no more: notices,
+        which go by its settings, as a new password of the mail server."""
+        await self._notices.stop()
 
     async def stop(self) -> None:
         """Stop the tasks, each at its next wait."""

@@ -283,6 +283,7 @@ class Server:
         if self._admin_acceptor is not None:
             self._admin_acceptor.stop()
         self._is_leaving = self._has_left_port = True
+        await self._background.hand_over()
         await asyncio.sleep(HEAD_WAIT_S)
 
     @web.middleware

@@ -286,6 +286,21 @@ def test_new_call_on_a_kept_connection_is_sent_to_the_service_that_has_the_port(
     run(told, database_url, tmp_path)
 
 
+def test_notices_are_left_to_the_service_that_has_the_port(
+    embedded_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(server_module, "HEAD_WAIT_S", 0.01)
+
+    async def told(at):
+        beside = {"notices", "limits"}
+        assert beside <= {task.get_name() for task in asyncio.all_tasks()}
+        await at.server.leave_port()
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert beside & names == {"limits"}
+
+    run(told, embedded_url, tmp_path)
+
+
 def test_drained_call_that_does_not_end_is_ended(database_url, tmp_path):
     async def told(at):
         await at.ring(running_service.new_sid())
