@@ -112,7 +112,6 @@ class Ownership:
                     await asyncio.sleep(URGENT_EVERY_S)
                     await self._look_in_between()
                 await self.look()
-                self._note_back()
             except DATABASE_ERRORS as error:
                 self._note_away(error)
 
@@ -164,6 +163,8 @@ class Ownership:
         self._looked_at = began_at
         if lines and self._saves:
             await self._save_changed(lines)
+        if lines:
+            self._note_back()
 
     async def _check(self, lines: dict[str, CallDriver]) -> None:
         """Let go of each call that has another generation, or has ended elsewhere.

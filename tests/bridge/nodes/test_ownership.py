@@ -208,3 +208,24 @@ async def test_call_whose_row_is_refused_costs_no_other_call(at, there):
     assert (await saved(at, second)).turns
     assert await live_calls.find(at.database, refused) is None
     assert at.server.switchboard.find_driver(refused) is line
+
+
+def test_process_without_calls_does_not_say_that_checkpoints_are_saved(
+    database_url, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(ownership, "EVERY_S", 0.01)
+    monkeypatch.setattr(ownership, "URGENT_EVERY_S", 0.01)
+    said = "[NODE] checkpoints are saved again"
+
+    @told
+    async def story(at, there):
+        own = at.server._node.ownership
+        own._note_away(ConnectionRefusedError())
+        before = own._looked_at
+        await ws_peer.until(lambda: own._looked_at > before + 0.1)
+        assert said not in caplog.messages
+        await at.ring(running_service.new_sid())
+        at.peers.append((await at.configured_model())[0])
+        await ws_peer.until(lambda: said in caplog.messages)
+
+    story(database_url, tmp_path)
