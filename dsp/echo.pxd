@@ -20,8 +20,9 @@
 # correlates with what it talks over, too: at the best of so many delays by 0.6 and
 # more in a second. So a correlation is believed from 0.5 on, and from where its square
 # times the number of frames is CHANCE_SQUARED (bench/gate/README.md has the figures).
-# Until a delay is known, an echo is expected after ECHO_NEAREST to NEAR_END - 1 frames;
-# afterwards only around that delay.
+# Whoever begins in the same frame as the AI correlates at once, and is no echo: none
+# returns before ECHO_NEAREST frames. Until a delay is known, an echo is expected from
+# there to NEAR_END - 1 frames; afterwards only around that delay.
 #
 # That a line has no echo is known after LEAST_FRAMES to FOUND_FRAMES of audible speech:
 # as soon as the best correlation is lower than nearly every echo's would be by then.
@@ -273,7 +274,7 @@ cdef inline void _find_delay(EchoPath *state, float change) noexcept nogil:
 cdef inline void _judge_delay(EchoPath *state) noexcept nogil:
     cdef float best = 0, value
     cdef int i, at = 0
-    for i in range(FAR_FRAMES):
+    for i in range(ECHO_NEAREST, FAR_FRAMES):
         value = state.product[i]
         if value > 0 and value * value > best * (state.far_energy[i] + 1):
             best = value * value / (state.far_energy[i] + 1)

@@ -83,6 +83,13 @@ def test_a_caller_over_the_ai_from_the_first_frame_on_has_no_delay():
     assert sum(found) <= 1, f"{sum(found)} of {len(found)} have an echo"
 
 
+@pytest.mark.parametrize(("delay_s", "found_ms"), [(0.0, None), (0.04, 40)])
+def test_what_goes_with_the_ai_at_once_is_no_echo(delay_s, found_ms):
+    far = ai_speech(SECONDS, 1)
+    gate, _ = heard(line(1) + echoed(far, delay_s, -6), far)
+    assert gate.echo_delay_ms == found_ms
+
+
 def test_a_line_has_no_echo_once_one_would_have_been_found():
     far = ai_speech(SECONDS, 1)
     _, codes = heard(line(1) + talking("human-en-reader-1", 1), far)
