@@ -58,6 +58,7 @@ cdef enum:
     DELAY_STEADY = 5        # times that a delay must be the best to be believed
     CHANCE_SQUARED = 25     # squared correlation, times the frames it is made of
     ECHO_DOUBT_DB = 6       # a frame less than this over the doubted may be echo alone
+    LOSS_OVER_DB = 3        # a loss further over the level by delay is too high
     LOUDEST_OVER_DB = 3     # the loudest frame of 1.6 s over a loud one
     FIRST_FRAMES = 15       # of audible speech, in which no echo has correlated yet
     LEAST_FRAMES = 65       # 1.3 s, until a line may be known to have no echo
@@ -79,7 +80,7 @@ cdef struct EchoPath:
     float path_db[80]       # the echo by delay, relative to what was played
     float expected_db       # the echo to expect in this frame; 0 if none
     float doubted_db        # an echo that is possible in this frame; 0 if none
-    float loss_db           # of the known echo; falls by 1 dB a second at most
+    float loss_db           # of the known echo
     int heard               # frames with audible speech, up to FOUND_FRAMES
     bint is_without         # no echo was found in time
     float correlation       # at the best delay
@@ -198,9 +199,7 @@ cdef inline void echo_heard(
             min(state.delay + DELAY_SPREAD + 1, FAR_FRAMES),
         )
         if is_believed(state):
-            state.loss_db = max(
-                state.path_db[state.delay], state.loss_db - <float> 0.02
-            )
+            _follow_loss(state, state.path_db[state.delay])
         state.doubted_db = state.expected_db
         # The delay may have changed. In the tail of an echo it is trusted.
         if state.recent_db >= heard_db:
@@ -215,6 +214,18 @@ cdef inline void echo_heard(
     if state.heard < FOUND_FRAMES:
         state.heard += 1
     _adapt_path(state, level_db, loudest)
+
+
+cdef inline void _follow_loss(EchoPath *state, float path_db) noexcept nogil:
+    """Follow the level of the known echo: up at once, down by 1 dB a second.
+
+    The level by delay begins as a loud echo's, and is too high when the delay is found.
+    What is too high falls by 5 dB a second.
+    """
+    cdef float fall_db = <float> 0.02
+    if state.loss_db > path_db + LOSS_OVER_DB:
+        fall_db = <float> 0.1
+    state.loss_db = max(path_db, state.loss_db - fall_db)
 
 
 cdef inline int highest_echo_db(const EchoPath *state) noexcept nogil:
