@@ -10,11 +10,12 @@ from bridge.ports.acceptor import listen
 from bridge.ports.workers import Workers
 from bridge.sandbox.caller import Caller
 from bridge.sandbox.realtime import RealtimeServer
+from bridge.sandbox.timeline import StayOnLine, WaitForAi
 from bridge.service import socket_handover
 from bridge.service.socket_handover import HandoverSocket
 from crm import calls
 from crm.database import Database
-from tests.test_workers import SCRIPT, STEPS, business, servers_of, workers
+from tests.test_workers import SCRIPT, STEPS, begin, business, servers_of, workers
 
 WAIT_S = 90.0
 EVERY_S = 0.1
@@ -79,6 +80,71 @@ def test_a_new_process_takes_the_port_and_no_call_is_lost(
     taken = [len(one.said("[REALTIME] Connected")) for one in (old, new)]
     assert sum(taken) == len(results)
     assert min(taken) >= 5
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_who_crashes_while_it_drains_does_not_take_the_port_back(
+    embedded_url, tmp_path, crashes
+):
+    """A unit of systemd starts it again; `systemctl start` begins with a new folder."""
+
+    async def told():
+        db, model = await Database.open(embedded_url), RealtimeServer(SCRIPT)
+        await model.start()
+        folder = tmp_path / "run"
+        folder.mkdir()
+        env = {"WORKERS": "1", "RUNTIME_DIRECTORY": str(folder)}
+        try:
+            _, number = await business(db)
+            async with workers(embedded_url, tmp_path, model, **env) as old:
+                where = old.said("listening")[0]["message"].split()[2]
+                env |= {"PORT": where.rpartition(":")[2]}
+                caller = Caller(f"http://{where}", to_number=number)
+                steps = (WaitForAi("ends"), StayOnLine())
+                call = asyncio.ensure_future(caller.call(steps, max_s=WAIT_S))
+                await old.until_said("Greeting begins", 1)
+                # The other version is another unit, with a folder of its own.
+                other = env | {"RUNTIME_DIRECTORY": str(tmp_path)}
+                async with workers(
+                    embedded_url, tmp_path, model, "--take-over", **other
+                ) as new:
+                    await old.until_said("draining", 1)
+                    if crashes:
+                        old.process.kill()
+                    else:
+                        await end_now(old)
+                    await old.process.wait()
+                    call.cancel()
+                    again = await begin(
+                        embedded_url, tmp_path, model, "--take-over", **env
+                    )
+                    try:
+                        if not crashes:
+                            await again.until_said("listening", 1)
+                            again.process.terminate()
+                        code = await asyncio.wait_for(again.process.wait(), WAIT_S)
+                    finally:
+                        if again.process.returncode is None:
+                            again.process.kill()
+                    await again.until_silent()
+                    left = new.said("another service has the port")
+            return code, again, left
+        finally:
+            await model.close()
+            await db.close()
+
+    code, again, left = asyncio.run(asyncio.wait_for(told(), 2 * WAIT_S))
+
+    assert code == 0
+    assert len(again.said("not started again")) == crashes
+    assert len(left) == (not crashes)
+
+
+async def end_now(draining):
+    """Stop a process that drains; a second signal ends its calls."""
+    draining.process.terminate()
+    await draining.until_said("draining", 2)
+    draining.process.terminate()
 
 
 def ask_health(connection):

@@ -199,9 +199,8 @@ class RunningWorkers:
         await asyncio.wait_for(self._reader, WAIT_S)
 
 
-@asynccontextmanager
-async def workers(url, tmp_path, model, *options, **env):
-    """Run the service: two workers, unless `env` says otherwise."""
+async def begin(url, tmp_path, model, *options, **env):
+    """Start the service's process: two workers, unless `env` says otherwise."""
     root = os.path.dirname(os.path.dirname(__file__))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge.cli.main", "serve", *options),
@@ -226,7 +225,14 @@ async def workers(url, tmp_path, model, *options, **env):
         },
         stderr=asyncio.subprocess.PIPE,
     )
-    running = RunningWorkers(process)
+    return RunningWorkers(process)
+
+
+@asynccontextmanager
+async def workers(url, tmp_path, model, *options, **env):
+    """Run the service until the block's end, from when it listens."""
+    running = await begin(url, tmp_path, model, *options, **env)
+    process = running.process
     try:
         await running.until_said("listening", int(env.get("WORKERS", "2")))
         yield running

@@ -23,8 +23,14 @@ from bridge.service.admin import open_admin
 from bridge.service.database_watch import Starts, follow, tend, watch
 from bridge.service.messenger_process import messenger_beside
 from bridge.service.server import Server
-from bridge.service.socket_handover import HandoverSocket, Inheritance, ask
-from bridge.service.supervisor import Supervisor, stop_signals
+from bridge.service.signals import Signals
+from bridge.service.socket_handover import (
+    HandoverSocket,
+    Inheritance,
+    ask,
+    note_of_leaving,
+)
+from bridge.service.supervisor import Supervisor
 from bridge.settings.process import (
     Settings,
     SettingsError,
@@ -61,6 +67,10 @@ NO_DATABASE = (EmbeddedError, MigrationError, *DATABASE_ERRORS)
 NO_TAKE_OVER = (
     "--take-over expects DATABASE_URL: the embedded database ends with the service "
     "that started it"
+)
+LEFT = (
+    "not started again: the service had handed over its port before it crashed; "
+    "`systemctl start` takes the port back"
 )
 EXIT_SETTINGS = 2
 EXIT_FAILED = 1
@@ -101,6 +111,10 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_SETTINGS
     for line in ignored:
         write_line(logging.WARNING, line, settings.secrets)
+    note = note_of_leaving()
+    if args.take_over and note is not None and note.exists():
+        write_line(logging.WARNING, LEFT, settings.secrets)
+        return 0
     embedded = None
     try:
         try:
@@ -122,7 +136,10 @@ def run(args: argparse.Namespace) -> int:
             text = in_words(error)
             sys.stderr.write(f"kolbridge: the database cannot be had: {text}\n")
             return EXIT_FAILED
-        return _run_service(settings, url, args.take_over, embedded)
+        code = _run_service(settings, url, args.take_over, embedded)
+        if note is not None and code == 0:
+            note.unlink(missing_ok=True)
+        return code
     finally:
         if embedded is not None:
             embedded.stop()
@@ -235,31 +252,6 @@ def _run_one(settings: Settings, database_url: str, share: Share) -> int:
             return runner.run(serve(settings, database_url, share, writer))
     finally:
         writer.stop()
-
-
-class Signals:
-    """The signals this process got: to leave the port, to stop, to stop at once.
-
-    `stop` is set by either of the first two, `asked` by the second alone.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.taken = asyncio.Event()
-        self.stop, self.stop_now = asyncio.Event(), asyncio.Event()
-        self.asked = asyncio.Event()
-        for number in stop_signals():
-            loop.add_signal_handler(number, self._on_stop)
-        loop.add_signal_handler(signal.SIGUSR2, self._on_taken)
-
-    def _on_stop(self) -> None:
-        if self.asked.is_set():
-            self.stop_now.set()
-        self.asked.set()
-        self.stop.set()
-
-    def _on_taken(self) -> None:
-        self.taken.set()
-        self.stop.set()
 
 
 async def serve(

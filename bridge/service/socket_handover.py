@@ -5,9 +5,14 @@ long as any process holds it. The next service asks for the socket over a Unix s
 KOLBRIDGE_HOME, accepts beside the running service, and then tells the running service.
 The running service then stops accepting, and drains. If the next service does not start
 it sends nothing, and nothing has changed.
+
+systemd starts a service that crashed by the same command, with `--take-over`. One that
+crashes while it drains must not take the port back. It has left a note, which lies
+where systemd keeps it over a restart, and removes it at any other end.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -132,6 +137,17 @@ class HandoverSocket:
                 is_taken = False
         if is_taken:
             self._on_taken()
+            if (note := note_of_leaving()) is not None:
+                note.touch()
+
+
+def note_of_leaving() -> Path | None:
+    """Return the path of the note that this service has handed over its port.
+
+    None where no unit of systemd gives the service a folder.
+    """
+    folder = os.environ.get("RUNTIME_DIRECTORY")
+    return Path(folder) / "port-handed-over" if folder else None
 
 
 def _identity(path: Path) -> tuple[int, int]:

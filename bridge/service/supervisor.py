@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from bridge.service.signals import stop_signals
 from bridge.telemetry.log import write_line
 
 # A worker that dies younger than this is restarted after a growing pause.
@@ -26,14 +27,6 @@ TEND_EVERY_S = 0.25
 
 # Serve as worker `index` with a lifeline; returns the exit code.
 ServeWorker = Callable[[int, int], int]
-
-
-def stop_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals to drain on; SIGHUP is one, unless `nohup` ignores it."""
-    stops = (signal.SIGTERM, signal.SIGINT)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return stops
-    return (*stops, signal.SIGHUP)
 
 
 class _Worker(NamedTuple):

@@ -49,6 +49,11 @@ def test_a_stop_drains_the_process_and_not_the_name():
     assert values_of("KillMode") == ["mixed"]
 
 
+def test_the_note_of_leaving_lasts_over_a_restart_and_no_longer():
+    assert values_of("RuntimeDirectory") == ["kolbridge/%i"]  # each version's own
+    assert values_of("RuntimeDirectoryPreserve") == ["restart"]
+
+
 def test_what_the_calls_need_is_stopped_after_them():
     """Units are stopped in the reverse of the order in which they start."""
     after = " ".join(values_of("After")).split()

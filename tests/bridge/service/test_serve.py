@@ -16,7 +16,7 @@ import asyncpg
 import orjson
 import pytest
 
-from bridge.service.supervisor import stop_signals
+from bridge.service.signals import stop_signals
 from crm import nodes
 from crm.connect import service_url
 from crm.database import Database
