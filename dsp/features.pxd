@@ -22,6 +22,7 @@ from dsp.sums cimport sum_of
 
 cdef enum:
     FEATURES = 48
+    OVER_PEAK = 44
     CREST_PARTS = 8
     # Samples, 2.5 ms. Cython 3.3 crashes in a checked build over a division here.
     PART = FRAME >> 3
@@ -110,7 +111,7 @@ cdef inline void features_update(
     out[41] = sum_of(bands.slow_db, BANDS) / BANDS
     out[42] = is_tone
     out[43] = crest
-    out[44] = level_db - state.peak_db
+    out[OVER_PEAK] = level_db - state.peak_db
     out[45] = sum_of(rises, BANDS) / BANDS
     out[46] = over_db(level_db, echo.expected_db)
     out[47] = over_db(level_db, <float> (out[36] + echo.usual_db))

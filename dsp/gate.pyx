@@ -11,15 +11,16 @@ been absent for the hangover:
 
 Speech needs level (`vad_threshold_rms`), no keypad tone, and log-odds over a bar. Each
 dB that the SNR is under `snr_start` raises the bar of an onset; each dB under
-`snr_stop` raises the bar of staying open. While the AI is played, an onset must be
-louder than the usual echo (dsp/echo.pxd). Whether it interrupts is decided by the
-second net (dsp/score.pxd), whose log-odds are summed until a caller is certain
-(dsp/evidence.pxd), at any level that is not a television's (dsp/bystander.pxd); a
-certain caller holds an open gate open. ECHO marks a frame that may be echo alone,
-ECHOLESS a line on which no echo was found, UNECHOED a gate that would be open if there
-was none (dsp/unechoed.pxd). Without the score the SNR decides alone: voicing, or much
-more SNR for longer, confirms, so that a click does not open, and a frame more than
-ECHO_MARGIN_DB under the loudest far frame of the last half second counts as its echo.
+`snr_stop` raises the bar of staying open. What is in doubt for long closes it
+(dsp/doubt.pxd). While the AI is played, an onset must be louder than the usual echo
+(dsp/echo.pxd). Whether it interrupts is decided by the second net (dsp/score.pxd),
+whose log-odds are summed until a caller is certain (dsp/evidence.pxd), at any level
+that is not a television's (dsp/bystander.pxd); a certain caller holds an open gate
+open. ECHO marks a frame that may be echo alone, ECHOLESS a line on which no echo was
+found, UNECHOED a gate that would be open if there was none (dsp/unechoed.pxd). Without
+the score the SNR decides alone: voicing, or much more SNR for longer than a click,
+confirms, and what is over ECHO_MARGIN_DB under the loudest far frame of the last half
+second is its echo.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -34,6 +35,7 @@ from dsp.bars cimport (
     frames_enough, frames_unscored, may_be_sound, may_begin, may_stay, over_opening,
 )
 from dsp.bystander cimport Bystander, bystander_bar
+from dsp.doubt cimport Doubt, doubt_update, is_doubted, is_doubted_sound
 from dsp.dtmf cimport dtmf_fill, dtmf_is_likely, dtmf_is_tone
 from dsp.echo cimport (
     EchoPath, echo_heard, echo_played, echo_reset, echo_update, far_loudest,
@@ -43,14 +45,14 @@ from dsp.evidence cimport (
     EVIDENCE_FAINT, EVIDENCE_NONE, Evidence, evidence_is_certain, evidence_update,
 )
 from dsp.features cimport (
-    CREST_PARTS, FAR_HEARD_DB, FEATURES, Features, crest_db, features_reset,
+    CREST_PARTS, FAR_HEARD_DB, FEATURES, OVER_PEAK, Features, crest_db, features_reset,
     features_update, line_db, part_energies, power_db,
 )
 from dsp.g711 cimport FRAME, FRAME_MS, decode_frame
 from dsp.gate_states cimport STATE_MAYBE, STATE_SILENCE, STATE_SPEECH, GateState
 from dsp.gate_states cimport gate_state_step as step
 from dsp.music cimport Music, music_update
-from dsp.noise cimport NoiseFloor, noise_reset, noise_update
+from dsp.noise cimport NoiseFloor, noise_reset, noise_update, quiet_line_db
 from dsp.periodicity cimport Periodicity, periodicity_update
 from dsp.score cimport (
     DOUBLE_TALK_OUTPUT, DOUBLE_TALK_WEIGHTS, SCORE_WEIGHTS, Score, score_update,
@@ -88,8 +90,6 @@ cdef double ECHO_MARGIN_DB = 14.0
 cdef double FAR_HEARD_DBFS = -60.0  # what is softer has no audible echo
 # Squared correlation from which a frame counts as voiced; noise reads under 0.15.
 cdef double VOICED = 0.30
-# A floor this low means a quiet line and likely a quiet caller: 1 dB off thresholds.
-cdef double QUIET_FLOOR_RMS = 40.0
 cdef double FULL_SCALE_DB = 90.30899869919435   # 20 log10(32768)
 
 cdef double DTMF_COEFFICIENTS[8]
@@ -120,6 +120,7 @@ cdef class NoiseGate:
     cdef double _snr_stop[2]
     cdef double _vad_rms, _voice_rms, _rms, _snr_db, _voiced, _far_max
     cdef GateState _gate_state
+    cdef Doubt _doubt
     cdef int _hangover, _since_voiced
     cdef bint _agc_on, _is_tone, _is_hint, _is_sound, _is_above_echo
     cdef Evidence _evidence
@@ -246,8 +247,8 @@ cdef class NoiseGate:
             echo_update(&self._echo, excess_db)
         return is_heard and excess_db < -ECHO_MARGIN_DB
 
-    cdef void _weigh_evidence(self, bint is_active, double start) noexcept nogil:
-        """Add the frame's evidence for a caller over the AI."""
+    cdef bint _weigh_evidence(self, bint is_active, double start) noexcept nogil:
+        """Add the frame's evidence for a caller over the AI; tell if one is certain."""
         cdef double margin = EVIDENCE_UNSCORED if is_active else EVIDENCE_NONE
         if self._is_scored and self._far_max >= FAR_HEARD_DBFS:
             margin = self._double_talk.logits[DOUBLE_TALK_OUTPUT]
@@ -259,29 +260,28 @@ cdef class NoiseGate:
         if self._is_tone or self._rms < max(self._vad_rms, self._voice_rms):
             margin = EVIDENCE_NONE
         evidence_update(&self._evidence, margin)
+        return self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
 
     cdef bint _step(
         self, bint is_music, bint is_echo, bint is_voiced, double floor_rms
     ) noexcept nogil:
         """Move between the states; tell whether the frame holds speech."""
-        cdef double start = self._snr_start[is_music]
-        cdef double stop = self._snr_stop[is_music]
-        cdef double under_start, under_stop
+        cdef double off_db = 0 if is_music else quiet_line_db(floor_rms)
+        cdef double start = self._snr_start[is_music] - off_db
+        cdef double stop = self._snr_stop[is_music] - off_db
+        cdef double under_start = max(0.0, start - self._snr_db)
+        cdef double under_stop = max(0.0, stop - self._snr_db)
         cdef bint is_early = is_voiced and self._frames < EARLY_FRAMES
         cdef bint is_loud = not self._is_tone and self._rms >= self._vad_rms
         cdef bint is_active, is_kept, is_sure
         cdef int enough
-        if floor_rms < QUIET_FLOOR_RMS and not is_music:
-            start -= 1
-            stop -= 1
-        under_start = max(0.0, start - self._snr_db)
-        under_stop = max(0.0, stop - self._snr_db)
         if self._is_scored:
             is_active = over_opening(self._logit, under_start, is_early) >= 0
             is_active = is_active and self._is_above_echo
             is_kept = may_stay(self._logit, under_stop, self._gate_state.quiet)
             self._is_hint = may_begin(self._logit)
             self._is_sound = is_kept and may_be_sound(self._logit, under_stop)
+            enough = frames_enough(self._logit)
             unechoed_step(
                 &self._unechoed, &self._gate_state, under_start, under_stop, is_early,
                 is_loud, self._hangover,
@@ -290,29 +290,30 @@ cdef class NoiseGate:
             is_active = not is_echo and self._snr_db >= start
             is_kept = not is_echo and self._snr_db >= stop
             self._is_hint = self._is_sound = is_kept
+            enough = frames_unscored(is_voiced, self._snr_db - start)
         if not is_loud:
             is_active = is_kept = self._is_sound = False
-        self._weigh_evidence(is_active and (is_voiced or self._is_scored), start)
-        is_sure = (
-            self._far_max >= FAR_HEARD_DBFS and evidence_is_certain(&self._evidence)
-        )
+        is_sure = self._weigh_evidence(is_active and is_voiced, start)
         if self._is_scored:
-            enough = frames_enough(self._logit)
-        else:
-            enough = frames_unscored(is_voiced, self._snr_db - start)
+            doubt_update(
+                &self._doubt, is_sure, self._logit, -self._inputs[OVER_PEAK], is_active
+                or (is_kept and self._gate_state.state == STATE_SPEECH)
+            )
+            if is_doubted(&self._doubt):
+                is_active = is_kept = False
+            self._is_sound = self._is_sound and not is_doubted_sound(&self._doubt)
         step(&self._gate_state, is_active, is_kept or is_sure, enough, self._hangover)
         return is_active
 
     cdef int _code(self, bint is_music) noexcept nogil:
         cdef int code = self._gate_state.state
-        cdef bint is_sound = self._is_sound and code == STATE_SPEECH
         cdef float level_db = line_db(<float> (self._rms * self._rms))
+        code |= SOUND if self._is_sound and code == STATE_SPEECH else 0
         code |= VOICE if self._evidence.margin > 0 else 0
         code |= FAINT if self._evidence.margin >= EVIDENCE_FAINT else 0
         code |= CERTAIN if evidence_is_certain(&self._evidence) else 0
         code |= MUSIC if is_music else 0
         code |= HINT if self._is_hint else 0
-        code |= SOUND if is_sound else 0
         code |= ECHO if may_be_echo(&self._echo, level_db) else 0
         code |= ECHOLESS if is_echoless(&self._echo) else 0
         code |= UNECHOED if is_open(&self._unechoed) else 0

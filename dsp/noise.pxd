@@ -76,3 +76,11 @@ cdef inline void noise_update(
         state.index = (state.index + 1) % WINDOWS
         state.current = 1e30
         state.frames = 0
+
+
+cdef inline double quiet_line_db(double floor_rms) noexcept nogil:
+    """Return what is taken off the thresholds of the SNR on a quiet line.
+
+    Its caller is likely quiet, too.
+    """
+    return 1 if floor_rms < 40 else 0
