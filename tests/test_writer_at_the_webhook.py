@@ -5,6 +5,7 @@ from bridge.sandbox.messaging.messages_api import MessagingApi
 from bridge.sandbox.messaging.webhooks import Signer
 from bridge.sandbox.messaging.writer import Writer
 from bridge.settings.message_options import MessageOptions
+from crm import businesses
 from tests.bridge import running_service, ws_peer
 
 FORGERIES = ("no signature", "other token", "other text", "other key")
@@ -65,6 +66,22 @@ def test_each_kind_of_message_is_kept_once(embedded_url, tmp_path):
         assert await at.database_value(name) == "דנה"
         # The webhook answers before anything is thought about.
         assert max(answer.seconds for answer in dana.answers) < 5
+
+    visit(embedded_url, tmp_path, story)
+
+
+def test_message_that_another_account_signs_is_not_kept(embedded_url, tmp_path):
+    async def story(at, api, dana):
+        own = at.database, at.business_id, "number_account"
+        await businesses.set_setting(*own, "AC" + "9" * 32)
+        await dana.write("hello")
+
+        assert await rows(at) == []
+        assert at.server.metrics.value("requests_of_other_accounts") == 1
+
+        await businesses.set_setting(*own, api.account.sid)
+        kept = await dana.write("again")
+        assert await rows(at) == [[kept, "again", "", "0"]]
 
     visit(embedded_url, tmp_path, story)
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from bridge.business.cache import BusinessCache
+from bridge.settings.message_options import account_of
+from bridge.settings.options import CallOptions
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, phones
@@ -43,8 +45,14 @@ class BusinessDirectory:
     """The businesses as one process sees them."""
 
     def __init__(
-        self, database: Database, cache: BusinessCache, metrics: Metrics
+        self,
+        database: Database,
+        cache: BusinessCache,
+        metrics: Metrics,
+        options: CallOptions,
     ) -> None:
+        """`options` are the process's, which a business may override."""
+        self._options = options
         self._database = database
         self._cache = cache
         self._metrics = metrics
@@ -64,12 +72,30 @@ class BusinessDirectory:
         """The businesses that have been read so far, as they were then."""
         return tuple(self._kept.values())
 
-    async def find(self, address: str) -> Found | None:
+    async def find(self, address: str, account_sid: str = "") -> Found | None:
         """Return the business that a `To` belongs to, None where none has it.
+
+        A business whose numbers are another account's than `account_sid`, which sent
+        the request, is not returned; "" for who is no account of Twilio's.
 
         Raises the database's error where the cache has no usable entry.
         """
-        number = phones.dialled(address)
+        found = await self._find(phones.dialled(address))
+        if found is None or not account_sid:
+            return found
+        own = account_of(self._options, found.business.settings)
+        if own in ("", account_sid):
+            return found
+        self._metrics.count("requests_of_other_accounts")
+        server_logger().warning(
+            "a number of %s was asked for by %s: not believed",
+            own,
+            account_sid,
+            extra={"business": str(found.business.id)},
+        )
+        return None
+
+    async def _find(self, number: str) -> Found | None:
         try:
             business = await answer(self._ask(number), LOOKUP_WAIT_S)
         except Exception as error:
@@ -167,6 +193,6 @@ class BusinessDirectory:
             server_logger().warning("what a call did not wait for failed: %s", name)
 
 
-def uncached(database: Database) -> BusinessDirectory:
+def uncached(database: Database, options: CallOptions) -> BusinessDirectory:
     """Return a directory without a cache: it finds nothing without the database."""
-    return BusinessDirectory(database, BusinessCache(Path(), 0), Metrics())
+    return BusinessDirectory(database, BusinessCache(Path(), 0), Metrics(), options)

@@ -14,7 +14,7 @@ from bridge.agent.spoken import say_time
 from bridge.messaging.announcement_texts import CHANGE, MISSED_CALL, REMINDER
 from bridge.messaging.sentences import in_language
 from bridge.messaging.window import WINDOW, is_open, quiet_until, read_quiet_hours
-from bridge.settings.message_options import MessageOptions, message_options
+from bridge.settings.message_options import MessageOptions, account_of, message_options
 from bridge.settings.process import Settings
 from bridge.telemetry.log import server_logger
 from bridge.telemetry.metrics import Metrics
@@ -171,7 +171,12 @@ class Announcements:
         if template is not None:
             content = {"kind": "template", "sid": template, "variables": variables}
         draft = Draft(body, content, "service", purpose=purpose, about=one.about)
-        account_sid = one.account_sid or self._settings.twilio_account_sid or ""
+        account_sid = (
+            account_of(self._settings.call, business.settings)
+            or one.account_sid
+            or self._settings.twilio_account_sid
+            or ""
+        )
         async with self._database.tenant(business.id) as connection:
             conversation_id = await conversations.open_for(
                 connection, business.id, one.writer, one.own_number, account_sid

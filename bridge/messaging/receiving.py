@@ -176,7 +176,7 @@ class MessageReceiver:
             self._count(f"bad_{error.reason}")
             server_logger().warning("[MESSAGE] not received: %s", error)
             return
-        found = await self._directory.find(inbound.own_number)
+        found = await self._directory.find(inbound.own_number, inbound.account_sid)
         if found is None:
             self._count("unknown_number")
             server_logger().warning(

@@ -96,16 +96,14 @@ class Server:
         self.metrics = Metrics()
         self._settings = settings
         self._database = database
-        self._records = RecordWriter(
-            database,
-            Path(settings.kolbridge_home),
-            self.metrics,
-            lost_wait_s=LOST_WAIT_S if identity and settings.resume else 0.0,
-        )
+        home, hours = Path(settings.kolbridge_home), settings.business_cache_hours
+        lost_s = LOST_WAIT_S if identity and settings.resume else 0.0
+        self._records = RecordWriter(database, home, self.metrics, lost_wait_s=lost_s)
         self._recorders = recorders_of(settings, self.metrics)
-        hours = settings.business_cache_hours
-        self._cache = BusinessCache(Path(settings.kolbridge_home) / "businesses", hours)
-        self._directory = BusinessDirectory(database, self._cache, self.metrics)
+        self._cache = BusinessCache(home / "businesses", hours)
+        self._directory = BusinessDirectory(
+            database, self._cache, self.metrics, settings.call
+        )
         given = settings, database, self._directory, self.metrics
         self._messages = message_receiver(*given)
         self._admissions = Admissions(database, self.metrics, settings.openai_prices)

@@ -133,6 +133,12 @@ def apart(
     return calls, messages
 
 
+def account_of(options: CallOptions, settings: Mapping[str, object]) -> str:
+    """Return the Twilio account that has a business's numbers; "" if it may be any."""
+    own, _ = merge_valid(options, apart(settings)[0])
+    return own.number_account
+
+
 def message_options(
     options: MessageOptions, settings: Mapping[str, object]
 ) -> tuple[MessageOptions, tuple[str, ...]]:

@@ -47,6 +47,13 @@ TurnDetection = Annotated[
 CallerTrust = Annotated[
     Literal["number", "attested"], Meta(description="number or attested")
 ]
+NumberAccount = Annotated[
+    str,
+    Meta(
+        pattern="^(AC[0-9a-fA-F]{32})?$",
+        description="AC and 32 hexadecimal digits, or nothing",
+    ),
+]
 OutputFormat = Annotated[
     Literal["audio/pcmu", "audio/pcm"], Meta(description="audio/pcmu or audio/pcm")
 ]
@@ -160,6 +167,7 @@ class CallOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     booking_lead_minutes: Annotated[int, _count(0, 43_200)] = 60
     booking_days_max: Annotated[int, _count(1, 366)] = 90
 
+    number_account: NumberAccount = ""
     caller_trust: CallerTrust = "number"
     limit_concurrent_calls: LimitCount = 500
     limit_calls_per_caller_per_hour: LimitCount = 120

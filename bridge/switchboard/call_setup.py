@@ -97,8 +97,9 @@ async def open_plan(
     The caller becomes a lead, or is recognised as one. A caller whose number has
     no worth does not become a lead.
     """
-    directory = directory or uncached(database)
-    found = await directory.find(ringing.to_number)
+    directory = directory or uncached(database, settings.call)
+    account_sid = "" if ringing.is_test else ringing.account_sid
+    found = await directory.find(ringing.to_number, account_sid)
     if found is None:
         return None
     business = found.business

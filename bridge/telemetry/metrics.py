@@ -112,6 +112,8 @@ _HELP = {
     "call was let in",
     "repeated_webhooks": "Voice webhooks of a call that is over, or another process's",
     "unknown_numbers": "Calls to a number that no business has",
+    "requests_of_other_accounts": "Calls and messages for a business's number that are "
+    "another account's than its NUMBER_ACCOUNT",
     "limits_reached": "Calls and bookings that a business's LIMIT_… refused or ended",
     "tools": "Tool calls, by name and outcome",
     "recordings": "Flight recordings, by outcome",
@@ -178,6 +180,7 @@ _UNLABELLED = (
     "messenger_restarts",
     "notice_endpoints_disabled",
     "repeated_webhooks",
+    "requests_of_other_accounts",
     "streams_handed_over",
     "typing_failures",
     "unknown_numbers",

@@ -17,7 +17,7 @@ from bridge.sandbox.caller import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, Calle
 from bridge.sandbox.realtime import RealtimeServer
 from bridge.sandbox.timeline import HangUp, WaitForAi
 from bridge.service.server import Server
-from bridge.settings.message_options import apart
+from bridge.settings.message_options import account_of, apart
 from bridge.settings.options import OptionError, merge
 from bridge.settings.process import Settings
 from bridge.telemetry.masking import mask_phone
@@ -95,10 +95,12 @@ async def _call(
     if wrong:
         return Check(name, False, wrong)
     number = business.numbers[0]
+    own = account_of(settings.call, business.settings)
+    account_sid = own or settings.twilio_account_sid or SANDBOX_ACCOUNT_SID
     caller = Caller(
         f"http://127.0.0.1:{server.port}",
-        account_sid=settings.twilio_account_sid or SANDBOX_ACCOUNT_SID,
-        auth_token=settings.twilio_auth_token or "",
+        account_sid=account_sid,
+        auth_token=settings.signing_secrets.token_of(account_sid),
         public_url=server.public_url,
         from_number="anonymous",
         to_number=number,

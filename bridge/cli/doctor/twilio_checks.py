@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from bridge.cli.doctor.check import Check, warning
+from bridge.settings.message_options import account_of
 from bridge.settings.process import Settings
 from bridge.settings.proxy import proxy_of
 from bridge.telemetry.log import mask_phone
@@ -35,7 +36,7 @@ async def check_numbers(settings: Settings, database: Database) -> list[Check]:
         text = "not asked where it sends the calls: TWILIO_ACCOUNT_SID is not set"
         return [warning("Twilio", text)]
     numbers = [
-        number
+        (number, account_of(settings.call, business.settings))
         for business_id, _ in await businesses.list_all(database)
         if (business := await businesses.get(database, business_id)) is not None
         for number in business.numbers
@@ -46,8 +47,8 @@ async def check_numbers(settings: Settings, database: Database) -> list[Check]:
     ) as session:
         asking = _Asking(session, settings)
         try:
-            for number in numbers:
-                checks += await _check_number(asking, accounts, number)
+            for number, own in numbers:
+                checks += await _check_number(asking, accounts, number, own)
         except _Refused as refused:
             checks.append(Check("Twilio", False, str(refused)))
     if checks or not numbers:
@@ -65,8 +66,9 @@ def _accounts(settings: Settings) -> dict[str, str]:
 
 
 async def _check_number(
-    asking: "_Asking", accounts: Mapping[str, str], number: str
+    asking: "_Asking", accounts: Mapping[str, str], number: str, own: str
 ) -> list[Check]:
+    """Check one number; `own` is its business's NUMBER_ACCOUNT, or empty."""
     name = f"Twilio {mask_phone(number)}"
     for account, token in accounts.items():
         found = await asking.get(
@@ -76,10 +78,23 @@ async def _check_number(
             if record.get("voice_application_sid"):
                 application = record["voice_application_sid"]
                 record = await asking.get(account, token, f"Applications/{application}")
-            wrong = _wrong(record, asking.settings.public_url or "")
-            return [Check(name, False, text) for text in wrong]
+            wrong = [*_wrong(record, asking.settings.public_url or "")]
+            checks = [Check(name, False, text) for text in wrong]
+            return [*checks, *_of_account(name, account, own, len(accounts))]
     text = "no account of these credentials has it: is it another account's?"
     return [warning(name, text)]
+
+
+def _of_account(name: str, account: str, own: str, accounts: int) -> Iterator[Check]:
+    if own and own != account:
+        text = f"is {account}'s, and its calls are refused: NUMBER_ACCOUNT is {own}"
+        yield Check(name, False, text)
+    elif not own and accounts > 1:
+        yield warning(
+            name,
+            "whoever has a token of another account can sign for it: set its "
+            f"business's NUMBER_ACCOUNT to {account}",
+        )
 
 
 def _wrong(record: Mapping[str, Any], public_url: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from bridge.business import directory
 from bridge.business.cache import BusinessCache
 from bridge.business.directory import BusinessDirectory
+from bridge.settings.options import CallOptions
 from bridge.telemetry.metrics import Metrics
 from crm import businesses
 from crm.database import Database
@@ -54,7 +55,9 @@ def told(url, home, story, hours=24):
         business_id = await businesses.create(database, "Dana", language="he")
         await businesses.add_number(database, business_id, number)
         switched, metrics = Switched(database), Metrics()
-        directory = BusinessDirectory(switched, BusinessCache(home, hours), metrics)
+        directory = BusinessDirectory(
+            switched, BusinessCache(home, hours), metrics, CallOptions()
+        )
         try:
             await story(directory, switched, number, metrics)
             await ws_peer.until(lambda: not directory._late)
@@ -81,6 +84,30 @@ def test_business_outlives_its_database(own_url, tmp_path, monkeypatch, caplog, 
         assert "the database is away" in caplog.text
         assert (await directory.find_kept(number)) == found.business
         assert (await directory.find_kept("+12025550100")) is None
+
+    told(own_url, tmp_path, story)
+
+
+def test_number_is_believed_from_its_own_account_alone(own_url, tmp_path, caplog):
+    own, other = "AC" + "1" * 32, "AC" + "2" * 32
+
+    async def story(directory, database, number, metrics):
+        assert await directory.find(number, other) is not None
+        found = await directory.find(number)
+        business_id = found.business.id
+        real = database._database
+        await businesses.set_setting(real, business_id, "number_account", own)
+
+        assert await directory.find(number, other) is None
+        assert f"a number of {own} was asked for by {other}" in caplog.text
+        assert (await directory.find(number, own)).business.id == business_id
+        assert await directory.find(number) is not None
+        await ws_peer.until(lambda: not directory._late)
+
+        database.fails = is_gone
+        assert await directory.find(number, other) is None
+        assert (await directory.find(number, own)).is_cached
+        assert metrics.value("requests_of_other_accounts") == 2
 
     told(own_url, tmp_path, story)
 

@@ -116,6 +116,17 @@ def test_announcement_comes_from_the_number_that_is_a_sender(database_url, evide
 
 
 @told
+async def test_announcement_comes_from_the_account_that_has_the_number(salon):
+    own = "AC" + "3" * 32
+    await salon.set(number_account=own)
+    await salon.wrote(timedelta(hours=3))
+    await salon.book()
+
+    assert await salon.look() == 1
+    assert (await salon.written())[-1]["account_sid"] == own
+
+
+@told
 async def test_number_that_the_business_has_no_more_writes_nothing(salon):
     given_back = salon.number
     await salon.wrote(timedelta(hours=3))

@@ -11,6 +11,7 @@ from bridge.messaging import receiving as module
 from bridge.messaging.receiving import JournalFull, MessageReceiver
 from bridge.records.journal import MESSAGES_FOLDER
 from bridge.settings.message_options import MessageOptions
+from bridge.settings.options import CallOptions
 from bridge.telemetry.metrics import Metrics
 from crm import businesses, messages
 from crm.database import Database
@@ -54,9 +55,9 @@ class Place:
 
     def new_receiver(self):
         cache = BusinessCache(self.home / "businesses", 24)
-        directory = BusinessDirectory(self.switch, cache, self.metrics)
-        given = (self.switch, directory, MessageOptions(), self.metrics, self.home)
-        return MessageReceiver(*given, **self.settings)
+        parts = self.switch, cache, self.metrics, CallOptions()
+        given = self.switch, BusinessDirectory(*parts), MessageOptions(), self.metrics
+        return MessageReceiver(*given, self.home, **self.settings)
 
     def form(self, body="hello", **fields):
         return {
@@ -71,9 +72,8 @@ class Place:
 
     async def bodies(self):
         async with self.database.tenant(self.business_id) as connection:
-            rows = await connection.fetch(
-                "select body, status from messages order by position"
-            )
+            query = "select body, status from messages order by position"
+            rows = await connection.fetch(query)
         return [(row["body"], row["status"]) for row in rows]
 
     def count(self, outcome):

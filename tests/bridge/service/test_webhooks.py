@@ -7,6 +7,7 @@ import pytest
 from bridge.service import server
 from bridge.switchboard import dispatch
 from bridge.switchboard.ended import EndedCalls
+from crm import businesses
 from tests.bridge import loopback, running_service, ws_peer
 
 
@@ -47,6 +48,22 @@ def test_unknown_number_is_said_to_be_out_of_service(database_url, tmp_path, cap
         assert "not in service" in says(document)
         assert at.server.metrics.value("unknown_numbers") == 1
         assert "no business has +155…99" in caplog.messages
+
+    run(told, database_url, tmp_path)
+
+
+def test_call_that_another_account_signed_is_to_a_number_of_nobody(
+    database_url, tmp_path
+):
+    async def told(at):
+        setting = at.database, at.business_id, "number_account", "AC" + "1" * 32
+        await businesses.set_setting(*setting)
+        document = await at.ring(running_service.new_sid())
+        assert "not in service" in says(document)
+
+        document = await at.ring(running_service.new_sid(), AccountSid="AC" + "1" * 32)
+        assert document.find("Connect") is not None
+        assert len(list(at.server.switchboard.live_calls())) == 1
 
     run(told, database_url, tmp_path)
 

@@ -27,6 +27,7 @@ def test_what_is_not_named_stays():
         ("AUDIO_FRAME_SIZE_MS", "30", "20 (the one size"),
         ("TOOL_FILLER", "maybe", "on or off"),
         ("BARGE_IN_IGNORE_BACKCHANNEL", "2", "on or off"),
+        ("NUMBER_ACCOUNT", "AC1", "AC and 32 hexadecimal digits, or nothing"),
         ("NO_SUCH", "1", "there is no such setting"),
         ("openai_voices", "marin", "no such setting: is OPENAI_VOICE meant?"),
     ],

@@ -16,7 +16,15 @@ from crm.database import Database
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def opened(url, from_number="+15550000001", settings=None, own=(), times=1, **columns):
+def opened(
+    url,
+    from_number="+15550000001",
+    settings=None,
+    own=(),
+    times=1,
+    is_test=False,
+    **columns,
+):
     """Open a call to a new business; return what came of the last of `times`."""
 
     async def story():
@@ -32,6 +40,7 @@ def opened(url, from_number="+15550000001", settings=None, own=(), times=1, **co
                 account_sid="AC1",
                 from_number=number if from_number is None else from_number,
                 to_number=number,
+                is_test=is_test,
             )
             for _ in range(times):
                 opening = await open_plan(
@@ -42,6 +51,13 @@ def opened(url, from_number="+15550000001", settings=None, own=(), times=1, **co
             await database.close()
 
     return asyncio.run(story())
+
+
+def test_call_from_the_console_is_of_no_account(database_url):
+    own = [("number_account", "AC" + "1" * 32)]
+
+    assert opened(database_url, own=own) is None
+    assert opened(database_url, own=own, is_test=True) is not None
 
 
 def test_plan_is_the_businesss(database_url):

@@ -72,18 +72,20 @@ async def twilio(numbers, applications=None, status=200):
 @pytest.fixture
 def told(monkeypatch):
     """Ask about NUMBER, the one of the one business; return the lines."""
+    own = {}
 
     async def list_all(db):
         return [("id", "Salon")]
 
     async def get(db, business_id):
-        return SimpleNamespace(numbers=(NUMBER,))
+        return SimpleNamespace(numbers=(NUMBER,), settings=own)
 
     monkeypatch.setattr(businesses, "list_all", list_all)
     monkeypatch.setattr(businesses, "get", get)
 
-    def ask(numbers, settings=SETTINGS, **api):
+    def ask(numbers, settings=SETTINGS, number_account="", **api):
         found = []
+        own["number_account"] = number_account
 
         async def story():
             async with twilio(numbers, **api) as url:
@@ -148,7 +150,16 @@ def test_number_of_a_subaccount_is_found_with_its_token(told):
         twilio_subaccounts=f"{SUBACCOUNT}=subtoken",
     )
 
-    assert told({(SUBACCOUNT, NUMBER): GOOD}, settings)[0].startswith("✓")
+    (line,) = told({(SUBACCOUNT, NUMBER): GOOD}, settings)
+    assert line.startswith("! Twilio +120…23: whoever has a token of another account")
+    assert line.endswith(f"set its business's NUMBER_ACCOUNT to {SUBACCOUNT}")
+    (line,) = told({(SUBACCOUNT, NUMBER): GOOD}, settings, SUBACCOUNT)
+    assert line.startswith("✓")
+    (line,) = told({(SUBACCOUNT, NUMBER): GOOD}, settings, ACCOUNT)
+    assert line == (
+        f"✗ Twilio +120…23: is {SUBACCOUNT}'s, and its calls are refused: "
+        f"NUMBER_ACCOUNT is {ACCOUNT}"
+    )
     (line,) = told({}, settings)
     assert line.startswith("! Twilio +120…23: no account of these credentials has it")
 
