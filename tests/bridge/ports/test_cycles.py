@@ -92,11 +92,11 @@ async def garbage_of(at, request):
 
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("loop", ws_peer.LOOPS.values(), ids=ws_peer.LOOPS)
-def test_no_request_leaves_a_cycle(name, loop, embedded_url, tmp_path, monkeypatch):
+def test_no_request_leaves_a_cycle(name, loop, own_url, tmp_path, monkeypatch):
     monkeypatch.setattr(server, "RECORD_LOOK_S", 0.0)
 
     async def told():
-        async with running_service.served(embedded_url, tmp_path) as at:
+        async with running_service.served(own_url, tmp_path) as at:
             if name == "database away":
                 await at.database.close()
             at.server.switchboard.is_draining = name == "full"
