@@ -9,7 +9,7 @@
 #
 # At a call's start the floors are not known, and the net is in doubt about callers.
 #
-# The values were chosen on `dev` (bench/gate/README.md).
+# The values were chosen on recordings (bench/gate/README.md).
 
 cdef enum:
     DOUBT_FROM = 300            # frames; earlier ones are not doubted
