@@ -8,7 +8,7 @@ it sends nothing, and nothing has changed.
 
 systemd starts a service that crashed by the same command, with `--take-over`. One that
 crashes while it drains must not take the port back. It has left a note, which lies
-where systemd keeps it over a restart, and removes it at any other end.
+where systemd keeps it over a restart, and removes it when it ends in order.
 """
 
 import asyncio

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from bridge.business.directory import uncached
+from bridge.settings.options import CallOptions
 from bridge.settings.process import Settings
 from bridge.switchboard.call_setup import reopen_plan
 from crm import businesses, leads, proofs
@@ -23,7 +24,8 @@ async def moved(salon, caller, db=None, **changes):
     """Return the call as another process goes on with it, from its kept plan."""
     plan = msgspec.structs.replace(caller.plan, **changes)
     db = db or salon.db
-    opening = await reopen_plan(db, Settings(), plan, uncached(salon.db))
+    directory = uncached(salon.db, CallOptions())
+    opening = await reopen_plan(db, Settings(), plan, directory)
     return Caller(opening, salon.metrics)
 
 
