@@ -10,6 +10,7 @@
 cdef enum:
     WINDOWS = 6
     WINDOW_FRAMES = 15
+    QUIET_FLOOR_RMS = 40
 
 cdef struct NoiseFloor:
     double smooth           # energy, smoothed over about 3 frames
@@ -79,8 +80,8 @@ cdef inline void noise_update(
 
 
 cdef inline double quiet_line_db(double floor_rms) noexcept nogil:
-    """Return what is taken off the thresholds of the SNR on a quiet line.
+    """Return what is taken off the thresholds of the SNR on a quiet line, in dB.
 
     Its caller is likely quiet, too.
     """
-    return 1 if floor_rms < 40 else 0
+    return 1 if floor_rms < QUIET_FLOOR_RMS else 0

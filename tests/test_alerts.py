@@ -97,13 +97,14 @@ def test_first_failure_inside_is_an_increase(embedded_url, tmp_path):
     assert names <= tasks
 
 
-def test_messages_that_are_kept_or_given_up_are_not_unseen():
+def test_messages_that_are_kept_given_up_or_refused_are_not_unseen():
     named = " ".join(expressions().values())
 
     for metric in (
         "kolbridge_messages_waiting",
         "kolbridge_messenger_restarts_total",
         "kolbridge_message_turns_given_up_total",
+        "kolbridge_requests_of_other_accounts_total",
     ):
         assert metric in named
 
